@@ -1,0 +1,81 @@
+"""Results of benchmarks: as JSON files, and as the tables that README shows."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+
+
+def environment(backend: str) -> dict[str, Any]:
+    """What a figure was measured on."""
+    packages = ["keras", PACKAGES[backend]]
+    return {
+        "backend": backend,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def result(
+    name: str,
+    *,
+    command: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    notes: Sequence[str],
+    details: Any,
+    backend: str,
+) -> dict[str, Any]:
+    """A benchmark's outcome; results of the same name and columns share a table in README."""
+    return {
+        "name": name,
+        "command": command,
+        "columns": list(columns),
+        "rows": [list(row) for row in rows],
+        "notes": list(notes),
+        "environment": environment(backend),
+        "details": details,
+    }
+
+
+def markdown(results: Sequence[dict[str, Any]]) -> str:
+    """One table of the rows of several results, with what they were measured on below it."""
+    columns = results[0]["columns"]
+    lines = [_line(columns), _line(["---"] * len(columns))]
+    lines += [_line(row) for one in results for row in one["rows"]]
+    for note in dict.fromkeys(note for one in results for note in one["notes"]):
+        lines += ["", note]
+    lines += ["", *dict.fromkeys(f"`{one['command']}`  " for one in results)]
+    lines += ["", *dict.fromkeys(_measured_on(one["environment"]) for one in results)]
+    return "\n".join(lines)
+
+
+def publish(outcome: dict[str, Any], out: str | None) -> None:
+    """Print the table, and write the JSON file if one is named."""
+    print(f"\n{markdown([outcome])}")
+    if out is not None:
+        path = Path(out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+
+
+def seconds(by_stage: dict[str, float]) -> str:
+    """Seconds by stage in a table's cell."""
+    return ", ".join(f"{name} {spent:.0f}" for name, spent in by_stage.items())
+
+
+def _measured_on(environment: dict[str, Any]) -> str:
+    versions = [
+        f"{name} {version}" for name, version in environment.items() if name not in ("cores",)
+    ]
+    return f"{environment['cores']} CPU cores, {', '.join(versions)}.  ".replace("backend ", "")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,62 @@
+"""Fine-tune pretrained Keras models in stages, on TensorFlow, JAX and PyTorch.
+
+Importing this package costs nothing: a public name brings its module, and with it Keras, at first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kft import callbacks as callbacks
+    from kft.blocks import find_blocks as find_blocks
+    from kft.errors import InputError as InputError
+    from kft.errors import KftError as KftError
+    from kft.image_recipe import ImageRecipe as ImageRecipe
+    from kft.recipe import Recipe as Recipe
+    from kft.saving import load as load
+    from kft.stages import Stage as Stage
+    from kft.tables import plan_table as plan_table
+    from kft.text_recipe import TextRecipe as TextRecipe
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it; a name that is a module itself stands for that module.
+_HOMES = {
+    "ImageRecipe": "kft.image_recipe",
+    "InputError": "kft.errors",
+    "KftError": "kft.errors",
+    "Recipe": "kft.recipe",
+    "Stage": "kft.stages",
+    "TextRecipe": "kft.text_recipe",
+    "callbacks": "kft.callbacks",
+    "find_blocks": "kft.blocks",
+    "load": "kft.saving",
+    "plan_table": "kft.tables",
+}
+
+__all__ = [
+    "ImageRecipe",
+    "InputError",
+    "KftError",
+    "Recipe",
+    "Stage",
+    "TextRecipe",
+    "callbacks",
+    "find_blocks",
+    "load",
+    "plan_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'kft' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module = import_module(home)
+    value = getattr(module, name, module)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,72 @@
+"""Learning-rate warmup for a `fit` without stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kft.errors import InputError
+from kft.plans import Group
+from kft.regrouping import regroup, template, unscaled, warmup_steps
+from kft.stages import Decay, Stage
+
+
+class LearningRateWarmup(keras.callbacks.Callback):
+    """Raises the learning rate linearly to the optimizer's own, then keeps or lowers it.
+
+    The rate is a schedule inside the compiled step, so nothing is called from Python for each
+    batch, and callbacks that read or set `optimizer.learning_rate`, such as
+    `ReduceLROnPlateau`, keep working. A warmup lets Adam's moment estimates settle before full
+    steps are taken (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
+
+    Args:
+        warmup: steps (`int`) or fraction of all steps of the fit (`float` below 1). Defaults to 0.1.
+        decay: `"constant"`, `"linear"` or `"cosine"`, to zero at the end of the fit. Defaults to
+            `"constant"`.
+        learning_rate: peak rate. Defaults to None: the rate that the model was compiled with.
+
+    Raises:
+        InputError: a value is out of its range, or the fit's number of steps is needed and not known.
+
+    Example:
+
+    ```python
+    model.fit(x, y, epochs=5, callbacks=[kft.callbacks.LearningRateWarmup(0.1, decay="cosine")])
+    ```
+    """
+
+    def __init__(
+        self,
+        warmup: float | int = 0.1,
+        decay: Decay = "constant",
+        learning_rate: float | None = None,
+    ) -> None:
+        super().__init__()
+        peak = 1.0 if learning_rate is None else learning_rate
+        self._stage = Stage("all", epochs=1, learning_rate=peak, warmup=warmup, decay=decay)
+        self.warmup = warmup
+        self.decay = decay
+        self.learning_rate = learning_rate
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Gives the optimizer its schedule."""
+        steps = self.params.get("steps")
+        total = None if steps is None else steps * self.params.get("epochs", 1)
+        warmup_steps(self._stage, total)
+        peak = self.learning_rate
+        if peak is None:
+            peak = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        if peak <= 0:
+            raise InputError(
+                f"The optimizer's learning rate is {peak}: compile with the peak rate, or pass it as "
+                "`learning_rate`."
+            )
+        layers = tuple(layer for layer in self.model.layers if layer.weights)
+        regroup(self.model, template(self.model), [Group("all", layers, peak)], self._stage, total)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds the rate to the logs."""
+        if logs is not None:
+            logs["learning_rate"] = unscaled(self.model.optimizer).last_learning_rate

@@ -1,0 +1,176 @@
+"""Staged unfreezing inside one `model.fit`."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from kft.callbacks.stage_early_stopping import StageEarlyStopping
+from kft.errors import InputError
+from kft.plans import BatchNorm, PlannedStage, plan
+from kft.regrouping import regroup, template, unscaled
+from kft.stages import Stage, checked_stages
+
+
+class StagedUnfreezing(keras.callbacks.Callback):
+    """Trains a model in stages inside one `fit`: the head first, then deeper and deeper blocks.
+
+    At the first epoch of each stage the callback sets the `trainable` flags, gives the model an
+    optimizer for exactly what trains then and remakes the compiled steps. What was training goes on
+    with its optimizer state; newly unfrozen blocks start with a step count, warmup and rate of their
+    own. It adds `stage` (counted from 1) and `learning_rate` (the head's) to the logs: put it in
+    front of callbacks that write the logs, such as `CSVLogger`.
+
+    The model's own optimizer is the pattern for each group's: its class and settings count, its
+    learning rate does not. After `fit` the model keeps the last stage's flags and optimizer.
+
+    Args:
+        stages: list of `kft.Stage`; `fit` should be given the sum of their `epochs`.
+        early_stopping: a `keras.callbacks.EarlyStopping` that ends a stage instead of the run; only
+            in the last stage does it end the run. With `restore_best_weights=True` the next stage
+            starts from the best epoch's weights and optimizer state. Its `patience` and
+            `start_from_epoch` count within the stage. Defaults to None: stages take all their epochs.
+        batch_norm: `"frozen"` keeps the backbone's BatchNorm layers in inference mode; `"train"`
+            trains them with their block. Defaults to `"frozen"`.
+        verbose: 1 prints a line at each stage, 0 nothing. Defaults to 1.
+
+    Raises:
+        InputError: at construction for bad stages; when `fit` begins, before a step is taken, for
+            stages that do not fit the model.
+
+    Example:
+
+    ```python
+    stages = [
+        kft.Stage(unfreeze=0, epochs=3, learning_rate=1e-3),
+        kft.Stage(unfreeze=2, epochs=5, learning_rate=1e-4, warmup=0.1),
+    ]
+    model.fit(x, y, epochs=8, callbacks=[kft.callbacks.StagedUnfreezing(stages)])
+    ```
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        early_stopping: keras.callbacks.EarlyStopping | None = None,
+        batch_norm: BatchNorm = "frozen",
+        verbose: int = 1,
+    ) -> None:
+        super().__init__()
+        self.stages = checked_stages(stages)
+        if not (
+            early_stopping is None or isinstance(early_stopping, keras.callbacks.EarlyStopping)
+        ):
+            raise InputError(
+                f"`early_stopping={early_stopping!r}`: pass a keras.callbacks.EarlyStopping or None."
+            )
+        if batch_norm not in ("frozen", "train"):
+            raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
+        self.early_stopping = early_stopping
+        self.batch_norm = batch_norm
+        self.verbose = verbose
+        self._reset()
+
+    def _reset(self) -> None:
+        self._planned: list[PlannedStage] = []
+        self._template: Any = None
+        self._index = -1
+        self._epochs_done = 0
+        self._stage_ended = False
+        self._rule: Any = None
+        self._steps_seen: int | None = None
+        self._steps_before = 0
+
+    @property
+    def stage_index(self) -> int | None:
+        """Index of the stage that runs, from 0; None before the first epoch."""
+        return self._index if self._index >= 0 else None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Checks the stages against the model, before a step is taken."""
+        self._reset()
+        self._template = template(self.model)
+        self._planned = plan(self.model, self.stages, self.batch_norm)
+        total, epochs = sum(stage.epochs for stage in self.stages), self.params.get("epochs")
+        if epochs is not None and epochs < total:
+            warnings.warn(
+                f"fit(epochs={epochs}) ends before the stages do: they take up to {total} epochs. "
+                f"Pass epochs={total}.",
+                stacklevel=2,
+            )
+
+    @property
+    def stage_ended(self) -> bool:
+        """Whether the stage that ran last is over; the next one begins with the next epoch."""
+        return self._stage_ended
+
+    def prepare(self, epoch: int) -> None:
+        """Enters the stage that `epoch` belongs to, unless the model is in it already.
+
+        `fit` does this as the epoch begins; whoever trains another model on this one's layers does
+        it before.
+        """
+        if self._index < 0:
+            self._enter(*self._place(epoch))
+        elif self._stage_ended:
+            self._rule.restore_best(self.model)
+            self._enter(self._index + 1, 0)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Enters the epoch's stage."""
+        self.prepare(epoch)
+        self._steps_before = self._steps_taken()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds to the logs, and asks whether the stage is over."""
+        logs = {} if logs is None else logs
+        self._steps_seen = self._steps_taken() - self._steps_before
+        logs["stage"] = self._index + 1
+        logs["learning_rate"] = unscaled(self.model.optimizer).last_learning_rate
+        stopped = self._rule.epoch_ended(self.model, self._epochs_done, logs)
+        self._epochs_done += 1
+        self._stage_ended = stopped or self._epochs_done >= self.stages[self._index].epochs
+        if self._stage_ended and self._index == len(self.stages) - 1:
+            self._rule.restore_best(self.model)
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Lets go of what the run needed."""
+        self._rule = None
+        self._template = None
+
+    def _place(self, epoch: int) -> tuple[int, int]:
+        """The stage that an epoch lies in if none was cut short, and the epochs done in it."""
+        ends = list(itertools.accumulate(stage.epochs for stage in self.stages))
+        for index, end in enumerate(ends):
+            if epoch < end:
+                return index, epoch - (end - self.stages[index].epochs)
+        raise InputError(
+            f"`initial_epoch={epoch}`, but the stages end after {ends[-1]} epochs: pass an earlier "
+            "epoch, or longer stages."
+        )
+
+    def _enter(self, index: int, epochs_done: int) -> None:
+        planned = self._planned[index]
+        planned.enter(self.model)
+        steps = self.params.get("steps") or self._steps_seen
+        total = None if steps is None else steps * planned.stage.epochs
+        regroup(self.model, self._template, planned.groups, planned.stage, total)
+        self._index, self._epochs_done, self._stage_ended = index, epochs_done, False
+        self._rule = StageEarlyStopping(copy.copy(self.early_stopping), self.model)
+        if self.verbose:
+            trained = sum(int(ops.size(v)) for v in self.model.trainable_variables)
+            print(
+                f"\nStage {index + 1}/{len(self.stages)} ({planned.stage.label}): "
+                f"{trained:,} parameters train, up to {planned.stage.epochs} epochs, "
+                f"learning rate {planned.stage.learning_rate:g}"
+            )
+
+    def _steps_taken(self) -> int:
+        return int(ops.convert_to_numpy(unscaled(self.model.optimizer).iterations))

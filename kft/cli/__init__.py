@@ -1,0 +1,74 @@
+"""The command line: `kft fit | evaluate | predict | export | plan | demo`, thin over the functions.
+
+Nothing here imports Keras or a backend before a command needs it, so that `kft --help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import kft
+from kft.cli.demonstration import demo
+from kft.cli.training import fit, plan
+from kft.cli.using import evaluate, export, predict
+from kft.errors import KftError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="kft",
+    help="Fine-tune pretrained Keras models in stages, on TensorFlow, JAX and PyTorch.",
+    epilog="The backend is Keras' own choice: set KERAS_BACKEND to tensorflow, jax or torch.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (fit, evaluate, predict, export, plan, demo):
+    app.command()(command)
+
+_BACKENDS = {"jax": "kft[jax]", "tensorflow": "tensorflow", "torch": "kft[torch]"}
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(kft.__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a `KftError` is one line on standard error and exit code 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors come as exceptions all the same
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a recipe of one's own lies where one works
+    try:
+        app()
+    except KftError as error:
+        _stop(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in _BACKENDS:
+            raise
+        _stop(
+            f"Keras' backend needs `{error.name}`, which is not installed: "
+            f"pip install '{_BACKENDS[error.name]}', or set KERAS_BACKEND to another backend."
+        )
+
+
+def _stop(message: str) -> None:
+    typer.echo(f"kft: {message}", err=True)
+    sys.exit(2)

@@ -1,0 +1,320 @@
+"""`kft fit` and `kft plan`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kft.cli import build
+from kft.cli import options as o
+
+_TRAINING = "Training"
+
+
+class Balance(StrEnum):
+    """What to do about imbalanced classes."""
+
+    weights = "weights"
+    oversample = "oversample"
+    undersample = "undersample"
+
+
+class BatchNorm(StrEnum):
+    """What BatchNorm layers of the backbone do."""
+
+    frozen = "frozen"
+    train = "train"
+
+
+class Switch(StrEnum):
+    """Something that looks after itself, or is off."""
+
+    auto = "auto"
+    off = "off"
+
+
+Stages = Annotated[
+    Path | None,
+    typer.Option(
+        help="YAML file with the stages: a list of unfreeze, epochs, learning_rate and, if wanted, "
+        "warmup, decay, layer_decay, name. Default: the recipe's own.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+
+
+def fit(
+    recipe: o.Recipe,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Training data: a folder with a folder per class, a CSV, TSV or Parquet file, a "
+            "TFDS name or prepared TFDS directory.",
+            rich_help_panel="Data",
+        ),
+    ],
+    run_dir: Annotated[
+        Path,
+        typer.Option(
+            help="Directory that gets the trained recipe, its history and a report. The same "
+            "command again loads a finished run instead of training it again."
+        ),
+    ],
+    validation_data: Annotated[
+        str | None,
+        typer.Option(
+            help="Validation data of the same kinds. Default: a part of --data.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    validation_split: Annotated[
+        float,
+        typer.Option(
+            help="The part of --data that validates when there are no other data for it.",
+            rich_help_panel="Data",
+        ),
+    ] = 0.2,
+    model: o.Model = None,
+    weights: o.Weights = None,
+    image_size: o.ImageSize = None,
+    task: o.TaskOption = o.Task.single_label,
+    pooling: o.Pooling = None,
+    hidden: o.Hidden = None,
+    dropout: o.Dropout = None,
+    weight_decay: o.WeightDecay = None,
+    label_smoothing: o.LabelSmoothing = None,
+    settings: o.Settings = None,
+    dtype_policy: o.DtypePolicy = None,
+    stages: Stages = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Examples a step.", rich_help_panel=_TRAINING)
+    ] = 32,
+    early_stopping: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="EPOCHS",
+            help="End a stage after so many epochs without a better validation loss and go on from "
+            "its best weights; 0: never.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 3,
+    batch_norm: Annotated[
+        BatchNorm,
+        typer.Option(
+            help="Keep the backbone's BatchNorm statistics, or train them with their block.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = BatchNorm.frozen,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A Keras optimizer such as sgd or lion. Default: AdamW with --weight-decay.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    clipnorm: Annotated[
+        float | None,
+        typer.Option(
+            help="Clip the gradients' global norm; needs --optimizer.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    balance: Annotated[
+        Balance | None,
+        typer.Option(help="Against imbalanced classes.", rich_help_panel=_TRAINING),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Random changes of the training inputs; images: light, standard or strong.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    jit_compile: Annotated[
+        bool | None,
+        typer.Option(help="Compile with XLA. Default: Keras decides.", rich_help_panel=_TRAINING),
+    ] = None,
+    steps_per_epoch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Steps an epoch, for data that never end.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    cache: Annotated[
+        Switch,
+        typer.Option(
+            help="Whether what stays frozen may be computed once.", rich_help_panel=_TRAINING
+        ),
+    ] = Switch.auto,
+    distribution: Annotated[
+        Switch,
+        typer.Option(help="Whether several devices may be used.", rich_help_panel=_TRAINING),
+    ] = Switch.auto,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of the new layers, the split, the order and the augmentation.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0,
+    text_column: o.TextColumn = "text",
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = None,
+    encoding: o.Encoding = "utf-8",
+    max_pixels: o.MaxPixels = None,
+    split: o.Split = None,
+    on_bad_example: o.OnBad = o.OnBadExample.error,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
+) -> None:
+    """Fine-tune a recipe in stages and keep the run.
+
+    kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
+    """
+    recipe_class = build.find_recipe(recipe)
+    arguments = build.recipe_arguments(
+        recipe_class,
+        {
+            "model": model,
+            "weights": weights,
+            "image_size": image_size,
+            "pooling": pooling,
+            "hidden": hidden,
+            "dropout": dropout,
+            "weight_decay": weight_decay,
+            "label_smoothing": label_smoothing,
+            "seed": seed,
+            "task": task.value,
+        },
+        settings or (),
+    )
+    build.use_dtype_policy(dtype_policy)
+    reading: dict[str, Any] = {
+        "task": task.value,
+        "text_column": text_column,
+        "path_column": path_column,
+        "label_column": label_column,
+        "encoding": encoding,
+        "max_pixels": max_pixels,
+        "on_bad_example": on_bad_example.value,
+    }
+    train = build.read_data(
+        data, recipe_class, split=split, classes=arguments.get("classes"), **reading
+    )
+    arguments.setdefault("num_classes", build.count_outputs(train, task.value))
+    validation = None
+    if validation_data is not None:
+        validation = build.read_data(
+            validation_data, recipe_class, classes=train.classes, **reading
+        )
+    fitted = recipe_class(**arguments)
+    run = fitted.fit(
+        train,
+        validation,
+        stages=_read_stages(stages),
+        run_dir=run_dir,
+        batch_size=batch_size,
+        validation_split=validation_split,
+        early_stopping=_stopping(early_stopping),
+        batch_norm=batch_norm.value,
+        optimizer=_optimizer(optimizer, clipnorm),
+        balance=None if balance is None else balance.value,
+        augment=augment,
+        jit_compile="auto" if jit_compile is None else jit_compile,
+        steps_per_epoch=steps_per_epoch,
+        cache=cache.value,
+        distribution=distribution.value,
+        seed=seed,
+        verbose=_verbosity(quiet),
+    )
+    if run.evaluation is not None:
+        typer.echo(f"On the validation data:\n{run.evaluation}")
+    typer.echo(f"Report: {run.report()}")
+
+
+def plan(
+    recipe: o.Recipe,
+    num_classes: Annotated[
+        int, typer.Option(min=1, help="Number of classes, or of values for regression.")
+    ] = 2,
+    stages: Stages = None,
+    model: o.Model = None,
+    weights: o.Weights = None,
+    image_size: o.ImageSize = None,
+    task: o.TaskOption = o.Task.single_label,
+    pooling: o.Pooling = None,
+    hidden: o.Hidden = None,
+    settings: o.Settings = None,
+    batch_norm: Annotated[
+        BatchNorm, typer.Option(help="What the backbone's BatchNorm layers do.")
+    ] = BatchNorm.frozen,
+) -> None:
+    """Print what each stage would train, without data and without pretrained weights.
+
+    kft plan ResNetRecipe --model ResNet50 --stages stages.yaml
+    """
+    recipe_class = build.find_recipe(recipe)
+    given = {
+        "model": model,
+        "weights": weights or "none",  # a plan needs no weights, so it downloads none
+        "image_size": image_size,
+        "pooling": pooling,
+        "hidden": hidden,
+        "task": task.value,
+        "num_classes": num_classes,
+    }
+    if "weights" not in getattr(recipe_class, "__dataclass_fields__", {}):
+        del given["weights"]
+    planned = recipe_class(**build.recipe_arguments(recipe_class, given, settings or ()))
+
+    from kft.tables import plan_table
+
+    chosen = _read_stages(stages) or planned.default_stages()
+    typer.echo(str(plan_table(planned.model, chosen, batch_norm=batch_norm.value)))
+
+
+def _read_stages(path: Path | None) -> Any:
+    from kft.stages import read_stages
+
+    return None if path is None else read_stages(path)
+
+
+def _stopping(patience: int) -> Any:
+    import keras
+
+    if patience == 0:
+        return None
+    return keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+
+
+def _optimizer(name: str | None, clipnorm: float | None) -> Any:
+    import keras
+
+    from kft.errors import InputError
+
+    if name is None:
+        if clipnorm is not None:
+            raise InputError(
+                f"--clipnorm {clipnorm}: name the optimizer too, as in --optimizer adam."
+            )
+        return None
+    settings = {} if clipnorm is None else {"global_clipnorm": clipnorm}
+    try:
+        return keras.optimizers.get({"class_name": name, "config": settings})
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"--optimizer {name!r} is none of Keras': pass a name such as adam, adamw, sgd or lion."
+        ) from error
+
+
+def _verbosity(quiet: bool) -> int | str:
+    """Return Keras' `verbose`: its bar only for a person at a terminal that may show colours."""
+    if quiet:
+        return 0
+    return "auto" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else 2

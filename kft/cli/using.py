@@ -1,0 +1,176 @@
+"""`kft evaluate`, `kft predict` and `kft export`: what one does with a finished run."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kft.cli import build
+from kft.cli import options as o
+from kft.errors import InputError
+
+
+class Format(StrEnum):
+    """What an export is for."""
+
+    saved_model = "saved_model"
+    onnx = "onnx"
+    litert = "litert"
+    openvino = "openvino"
+
+
+class Stored(StrEnum):
+    """How an export stores weights."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
+
+def evaluate(
+    run: o.RunDir,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Labelled data, of the kinds that `kft fit` takes.", rich_help_panel="Data"
+        ),
+    ],
+    batch_size: o.BatchSize = 32,
+    text_column: o.TextColumn = "text",
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = None,
+    encoding: o.Encoding = "utf-8",
+    max_pixels: o.MaxPixels = None,
+    split: o.Split = None,
+    on_bad_example: o.OnBad = o.OnBadExample.error,
+    json: o.Json = False,
+) -> None:
+    """Compare a run's answers with labelled data.
+
+    kft evaluate runs/photos --data photos-test/
+    """
+    recipe = _load(run)
+    examples = build.read_data(
+        data,
+        type(recipe),
+        task=recipe.task,
+        classes=recipe.classes,
+        text_column=text_column,
+        path_column=path_column,
+        label_column=label_column,
+        encoding=encoding,
+        max_pixels=max_pixels,
+        split=split,
+        on_bad_example=on_bad_example.value,
+    )
+    result = recipe.evaluate(examples, batch_size=batch_size)
+    typer.echo(_as_json(result.to_dict()) if json else str(result))
+
+
+def predict(
+    run: o.RunDir,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="Images, or text files with a text each; - reads a text a line from standard "
+            "input.",
+            show_default=False,
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A text itself instead of a file. Repeatable.")
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    batch_size: o.BatchSize = 32,
+    json: o.Json = False,
+) -> None:
+    """Answer files or texts: a label and its probability for each.
+
+    kft predict runs/photos a.jpg b.jpg
+    """
+    names, raw = list(inputs or ()), list(text or ())
+    if not names and not raw:
+        raise InputError("nothing to predict: pass files, or --text for a text recipe.")
+    recipe = _load(run)
+    if recipe.modality == "text":
+        raw = [one for name in names for one in _read_texts(name, encoding)] + raw
+    elif raw:
+        raise InputError(f"--text: {type(recipe).__name__} answers images; pass their files.")
+    else:
+        raw = names
+        missing = [name for name in names if not Path(name).is_file()]
+        if missing:
+            raise InputError(f"{missing[0]}: no such file.")
+    answers = recipe.predict(raw, batch_size=batch_size)
+    typer.echo(_as_json(answers.to_dict()) if json else str(answers))
+
+
+def export(
+    run: o.RunDir,
+    destination: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DEST",
+            help="Directory of the versions, a server's base path; the next number appears in it.",
+        ),
+    ],
+    format: Annotated[Format, typer.Option(help="What the export is for.")] = Format.saved_model,
+    weights: Annotated[Stored, typer.Option(help="How weights are stored.")] = Stored.float32,
+    batch_size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Batch size of a warmup request. Repeatable. Default: 1, 2 and 8."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Labelled data that show what smaller weights cost."),
+    ] = None,
+    clients: Annotated[
+        bool,
+        typer.Option("--clients", help="Write a server configuration and example clients too."),
+    ] = False,
+) -> None:
+    """Write the next version for TensorFlow Serving, proven before it becomes visible.
+
+    kft export runs/photos serving/photos
+    """
+    from kft.export.launch import BATCH_SIZES, export_run
+
+    version = export_run(
+        run,
+        destination,
+        format=format.value,
+        weights=weights.value,
+        batch_sizes=batch_size or BATCH_SIZES,
+        data=data,
+        clients=clients,
+    )
+    typer.echo(str(version))
+
+
+def _load(run: Path) -> Any:
+    from kft.saving import load
+
+    return load(run)
+
+
+def _read_texts(name: str, encoding: str) -> list[str]:
+    if name == "-":
+        return [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    try:
+        return [Path(name).read_text(encoding=encoding)]
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror}).") from error
+    except (LookupError, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: not {encoding} ({error}); pass --encoding.") from error
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json_module.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,142 @@
+"""Where a model can be cut so that all below the cut is the same in every epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from kft import graph
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cut:
+    """A model in two parts: a prefix that stays as it is, and a suffix that trains on its outputs.
+
+    Attributes:
+        prefix: from the model's inputs to the cut tensors; deterministic, nothing in it trains.
+        suffix: from the cut tensors to the model's outputs; it shares the model's layers.
+        layers: the layers of the prefix that do some work, nearest the input first.
+        operations: multiplications and additions of the prefix for one example, roughly.
+    """
+
+    prefix: keras.Model
+    suffix: keras.Model
+    layers: tuple[keras.Operation, ...]
+    operations: int
+
+    @property
+    def varies(self) -> tuple[bool, ...]:
+        """For each cut tensor whether the length of its sequences varies."""
+        return tuple(len(t.shape) > 1 and t.shape[1] is None for t in self.prefix.outputs)
+
+    def numbers(self, length: int | None = None) -> int | None:
+        """How many numbers the cut tensors have for one example.
+
+        Args:
+            length: length of the sequences where it varies.
+
+        Returns:
+            The number, None if it varies and `length` does not say it.
+        """
+        total = 0
+        for tensor in self.prefix.outputs:
+            sizes = [length if size is None else size for size in tensor.shape[1:]]
+            if None in sizes:
+                return None
+            total += math.prod(size for size in sizes if size is not None)
+        return total
+
+    def digest(self) -> str:
+        """Hash of all that decides the prefix's outputs: its graph, settings and weights."""
+        found = hashlib.sha256()
+        for layer in self.layers:
+            config = layer.get_config() if isinstance(layer, keras.Layer) else {}
+            config = {k: v for k, v in config.items() if k not in ("name", "trainable")}
+            described = [type(layer).__name__, config]
+            found.update(json.dumps(described, sort_keys=True, default=repr).encode())
+            for weight in getattr(layer, "weights", []):
+                value = np.ascontiguousarray(ops.convert_to_numpy(weight))
+                found.update(f"{value.dtype}{value.shape}".encode())
+                found.update(value.view(np.uint8).reshape(-1).data)
+        return found.hexdigest()
+
+
+def find_cut(model: keras.Model) -> tuple[Cut | None, str]:
+    """Cuts a model at the deepest tensors under which nothing trains and nothing is random.
+
+    Args:
+        model: a functional model whose `trainable` flags are those of the stage.
+
+    Returns:
+        The cut, or None; and the reason where there is none or where randomness, rather than what
+        trains, decides where it lies.
+    """
+    if not graph.is_functional(model):
+        return None, "the model is subclassed, so it has no graph to cut"
+    calls = graph.outer_calls(model)
+    made = {id(tensor): call for call in calls for tensor in call.outputs}
+    steady: set[graph.Call] = set()
+    random_layers: list[str] = []
+    for call in calls:
+        if not all(parent in steady for parent in call.parents):
+            continue
+        if _trains(call.operation):
+            continue
+        if _is_random(call.operation):
+            random_layers.append(call.operation.name)
+            continue
+        steady.add(call)
+    wanted = {id(t): t for call in calls if call not in steady for t in call.inputs}
+    wanted |= {id(tensor): tensor for tensor in model.outputs}
+    tensors = [tensor for key, tensor in wanted.items() if made[key] in steady]
+    below = _needed(tensors, made)
+    layers = tuple(call.operation for call in calls if call in below and call.parents)
+    operations = sum(_operations(call) for call in calls if call in below)
+    random = f"{', '.join(random_layers[:2])} draws random numbers there" if random_layers else ""
+    if not any(getattr(layer, "weights", []) for layer in layers):
+        return None, random or "the stage trains from the first layer on"
+    if any(id(tensor) in {id(t) for t in model.outputs} for tensor in tensors):
+        return None, "the stage trains nothing that the outputs depend on"
+    outputs = model.outputs[0] if len(model.outputs) == 1 else model.outputs
+    suffix = keras.Model(tensors[0] if len(tensors) == 1 else tuple(tensors), outputs)
+    prefix = keras.Model(model.input, tensors)
+    return Cut(prefix, suffix, layers, operations), random
+
+
+def _trains(operation: keras.Operation) -> bool:
+    return isinstance(operation, keras.Layer) and bool(operation.trainable_variables)
+
+
+def _is_random(operation: keras.Operation) -> bool:
+    """Whether the operation keeps state besides weights, which is what a seed generator is."""
+    if not isinstance(operation, keras.Layer):
+        return False
+    weights = {id(weight) for weight in operation.weights}
+    return any(id(variable) not in weights for variable in operation.variables)
+
+
+def _needed(tensors: list, made: dict[int, graph.Call]) -> set[graph.Call]:
+    found: set[graph.Call] = set()
+    stack = [made[id(tensor)] for tensor in tensors]
+    while stack:
+        call = stack.pop()
+        if call not in found:
+            found.add(call)
+            stack.extend(call.parents)
+    return found
+
+
+def _operations(call: graph.Call) -> int:
+    """Twice the weights of each matrix for each position that it is applied at."""
+    places = [size or 64 for size in graph.positions(call)]
+    weights = getattr(call.operation, "weights", [])
+    numbers = sum(
+        math.prod(w.shape) for w in weights if len(w.shape) > 1 and "embedding" not in w.name
+    )
+    return 2 * numbers * math.prod(places)

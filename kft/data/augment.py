@@ -1,0 +1,250 @@
+"""Augmentation by Keras' and KerasHub's layers, random only through (seed, epoch, batch)."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.errors import InputError
+
+__all__ = ["IMAGE_PRESETS", "ImageAugmentation", "TextAugmentation", "image_augmentation"]
+
+IMAGE_PRESETS = ("none", "light", "standard", "strong")
+
+
+def image_augmentation(
+    augment: str | Sequence[Any] | Callable[..., Any] | None,
+) -> Callable[..., tuple[Any, np.ndarray]] | None:
+    """The augmentation that a person asks for by name, by layers, or by a function of their own.
+
+    Args:
+        augment: `"none"` or None; `"light"` (flip and small crops); `"standard"` (flip, rotation,
+            crops); `"strong"` (standard, RandAugment, and MixUp or CutMix, one of them drawn for
+            each batch); a list of Keras layers; or a function `(x, y, seed) -> (x, y)`.
+
+    Returns:
+        A function `(x, y, seed) -> (x, y)`, or None.
+
+    Raises:
+        InputError: It is nothing of the kind.
+    """
+    if augment is None or augment == "none":
+        return None
+    if isinstance(augment, str):
+        if augment not in IMAGE_PRESETS:
+            raise InputError(
+                f"augment={augment!r}, but one of {', '.join(map(repr, IMAGE_PRESETS))}, a list of "
+                "Keras layers or a function (x, y, seed) -> (x, y) is expected"
+            )
+        return ImageAugmentation(_preset(augment))
+    if isinstance(augment, list | tuple):
+        return ImageAugmentation(augment)
+    if callable(augment) and not hasattr(augment, "get_config"):
+        return augment
+    raise InputError(
+        f"augment={augment!r}, but a preset, a list of Keras layers or a function (x, y, seed) -> "
+        "(x, y) is expected: put a single layer into a list"
+    )
+
+
+def _preset(name: str) -> list[Any]:
+    from keras import layers
+
+    # Whatever dtype the model computes in, and whatever layout its backend prefers, images here
+    # are float32 and have their channels last.
+    common = {"dtype": "float32", "data_format": "channels_last"}
+    flip = layers.RandomFlip("horizontal", **common)
+    # Zooming in, then moving: each image gets a crop of its own, of the same size as before.
+    crop = [
+        layers.RandomZoom((-0.2, 0.0), **common),
+        layers.RandomTranslation(0.1, 0.1, **common),
+    ]
+    if name == "light":
+        return [flip, *crop]
+    turned = [flip, layers.RandomRotation(0.05, **common), *crop]
+    if name == "standard":
+        return turned
+    mixes = (layers.MixUp(0.2, **common), layers.CutMix(1.0, **common))
+    return [*turned, layers.RandAugment(num_ops=2, factor=0.3, **common), mixes]
+
+
+class ImageAugmentation:
+    """Runs Keras' image layers over a batch, each with seeds that follow from the batch's own.
+
+    The layers run in a traced function on the CPU, on every backend with the same result. MixUp
+    and CutMix mix targets too, so they need one-hot rows. On the JAX backend `RandAugment` takes
+    about half a minute to trace: Keras' `Equalization` is unrolled there.
+
+    Args:
+        layers: Keras layers that take images `[n, h, w, 3]`, 0 to 255; in place of one, a tuple of
+            several, of which each batch gets one.
+
+    Raises:
+        InputError: The list is empty or has something else than layers.
+
+    Attributes:
+        soft_targets: Whether targets are mixed, so that they must be one-hot rows.
+
+    Example:
+
+    ```python
+    augment = ImageAugmentation([keras.layers.RandomFlip("horizontal"), keras.layers.MixUp(0.2)])
+    x, y = augment(x, y, seed=(0, epoch, batch))
+    ```
+    """
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        import keras
+
+        self.steps = [tuple(one) if isinstance(one, list | tuple) else (one,) for one in layers]
+        flat = [layer for step in self.steps for layer in step]
+        for layer in flat or [None]:
+            if not isinstance(layer, keras.layers.Layer):
+                raise InputError(
+                    f"augment has {layer!r}, but Keras layers are expected, such as "
+                    'keras.layers.RandomFlip("horizontal"); pass augment="none" for none'
+                )
+        self.soft_targets = any(_mixes(layer) for layer in flat)
+        self._functions: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        names = [" or ".join(type(layer).__name__ for layer in step) for step in self.steps]
+        return f"<ImageAugmentation: {', '.join(names)}>"
+
+    def __call__(
+        self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Augment a batch.
+
+        Args:
+            x: Images `[n, h, w, 3]`, 0 to 255.
+            y: Targets; rows `[n, k]` where they are mixed.
+            seed: Numbers that decide everything.
+
+        Returns:
+            `(x, y)`: float32 images of the same size, targets as they were or mixed.
+
+        Raises:
+            InputError: The inputs are no images, or targets to be mixed are class indices.
+        """
+        import tensorflow as tf
+
+        if not isinstance(x, np.ndarray) or x.ndim != 4:
+            raise InputError(
+                f"augmentation needs images [n, height, width, channels], not {type(x).__name__} "
+                f'of shape {getattr(x, "shape", "unknown")}: pass augment="none"'
+            )
+        if self.soft_targets and np.asarray(y).dtype.kind in "iu" and y.ndim == 1:
+            raise InputError(
+                "MixUp and CutMix mix targets, but these are class indices: pass one-hot rows, "
+                "for example by class_count of Batches"
+            )
+        rng = np.random.default_rng(list(seed))
+        size = x.shape[1:3]
+        targets = np.asarray(y)
+        flat = targets.reshape(len(x), -1).astype(np.float32)
+        # One batch at a time: the seeds are variables of the traced functions.
+        with self._lock, tf.device("CPU"):
+            images, rows = tf.constant(x, tf.float32), tf.constant(flat)
+            for step in self.steps:
+                layer = step[int(rng.integers(len(step)))]
+                images, rows = self._run(layer, images, rows, rng)
+            if tuple(images.shape[1:3]) != size:  # a crop
+                images = tf.image.resize(images, size)
+        if self.soft_targets:
+            targets = rows.numpy().reshape(targets.shape)
+        return images.numpy(), targets
+
+    def _run(self, layer: Any, images: Any, rows: Any, rng: np.random.Generator) -> Any:
+        import tensorflow as tf
+
+        function, shape = self._functions.get(id(layer), (None, None))
+        if function is None or shape != images.shape[1:]:
+            shape = images.shape[1:]
+            spec = [tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec([None, None])]
+            traced = tf.function(_apply(layer), input_signature=spec, autograph=False)
+            try:
+                function = traced.get_concrete_function()
+            except Exception as error:  # whatever a layer raises that was not made for this
+                raise InputError(
+                    f"layer {layer.name!r} of augment cannot run in a TensorFlow graph "
+                    f"({type(error).__name__}: {error}): use Keras' image augmentation layers, or "
+                    "a function (x, y, seed) -> (x, y)"
+                ) from error
+            self._functions[id(layer)] = (function, shape)
+        for variable in function.variables:
+            if "seed_generator" in variable.name:
+                variable.assign([int(rng.integers(2**31)), 0])
+        return function(images, rows)
+
+
+def _mixes(layer: Any) -> bool:
+    import keras
+
+    return isinstance(layer, keras.layers.MixUp | keras.layers.CutMix)
+
+
+def _apply(layer: Any) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    def apply(images: Any, rows: Any) -> Any:
+        if _mixes(layer):
+            mixed = layer({"images": images, "labels": rows}, training=True)
+            return tf.cast(mixed["images"], tf.float32), tf.cast(mixed["labels"], tf.float32)
+        return tf.cast(layer(images, training=True), tf.float32), rows
+
+    return apply
+
+
+class TextAugmentation:
+    """Deletes and swaps words at random, by KerasHub's `RandomDeletion` and `RandomSwap`.
+
+    It runs on the texts, before they are tokenized. A text never loses its last word.
+
+    Args:
+        deletion: Probability of each word to be deleted.
+        swap: Probability of each word to change places with another.
+
+    Raises:
+        InputError: A probability is not between 0 and 1.
+
+    Example:
+
+    ```python
+    augment = TextAugmentation(deletion=0.1)
+    x, y = augment(np.array(["a good film"], object), y, seed=(0, 0, 0))
+    ```
+    """
+
+    before_load = True
+    soft_targets = False
+
+    def __init__(self, deletion: float = 0.1, swap: float = 0.0) -> None:
+        for name, rate in (("deletion", deletion), ("swap", swap)):
+            if not 0 <= rate <= 1:
+                raise InputError(f"{name}={rate!r}, but a probability from 0 to 1 is expected")
+        from keras_hub import layers
+
+        self.layers: list[Any] = []
+        if swap:
+            self.layers.append(layers.RandomSwap(swap, seed=0, dtype="string"))
+        if deletion:
+            self.layers.append(layers.RandomDeletion(deletion, seed=0, dtype="string"))
+
+    def __call__(
+        self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Augment texts `[n]`; `seed` decides everything. Returns `(texts, y)`."""
+        rng = np.random.default_rng(list(seed))
+        texts = np.array(x, dtype=object)
+        words = [str(text).split() for text in texts]
+        rows = [index for index, some in enumerate(words) if len(some) > 1]
+        some: Any = [words[index] for index in rows]
+        for layer in self.layers:
+            if some:
+                some = layer(some, rng=rng)
+        for index, kept in zip(rows, some, strict=True):
+            texts[index] = " ".join(kept) if len(kept) else words[index][0]
+        return texts, y

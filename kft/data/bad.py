@@ -1,0 +1,54 @@
+"""What becomes of bad examples: one error that lists them, or a list of what was skipped."""
+
+from dataclasses import dataclass, field
+
+from kft.data.examples import Skipped
+from kft.errors import InputError
+
+__all__ = ["BadExamples"]
+
+_SHOWN = 5
+
+
+@dataclass
+class BadExamples:
+    """Collects bad examples while a source is read.
+
+    Args:
+        source: What to call the data in a message.
+        on_bad_example: `"error"` or `"skip"`.
+
+    Raises:
+        InputError: `on_bad_example` is something else.
+    """
+
+    source: str
+    on_bad_example: str = "error"
+    found: list[Skipped] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.on_bad_example not in ("error", "skip"):
+            raise InputError(
+                f'on_bad_example={self.on_bad_example!r}, but "error" or "skip" is expected'
+            )
+
+    def add(self, name: str, reason: str) -> None:
+        """Note that the example called `name` is bad."""
+        self.found.append(Skipped(name, reason))
+
+    def settle(self) -> tuple[Skipped, ...]:
+        """Raise about what was found, or return it as skipped.
+
+        Raises:
+            InputError: There are bad examples and they are errors.
+        """
+        if self.found and self.on_bad_example == "error":
+            lines = [f"  {bad.name}: {bad.reason}" for bad in self.found[:_SHOWN]]
+            if len(self.found) > _SHOWN:
+                lines.append(f"  and {len(self.found) - _SHOWN} more")
+            number = "1 bad example" if len(self.found) == 1 else f"{len(self.found)} bad examples"
+            raise InputError(
+                f"{self.source} has {number}:\n" + "\n".join(lines) + "\n"
+                'Correct or remove them, or pass on_bad_example="skip" to leave them out.'
+            )
+        return tuple(self.found)

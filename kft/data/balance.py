@@ -1,0 +1,74 @@
+"""Against imbalanced classes: sample weights, or drawing rarer classes more often."""
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.errors import InputError
+
+__all__ = ["BALANCES", "balanced_order", "class_weights"]
+
+BALANCES = ("weights", "oversample", "undersample")
+
+
+def class_weights(examples: Examples) -> np.ndarray:
+    """A weight for each example, so that every class weighs the same and the mean weight is 1.
+
+    Args:
+        examples: Single-label examples.
+
+    Returns:
+        float32 `[n]`.
+
+    Raises:
+        InputError: The examples have no single labels.
+    """
+    _check(examples, "weights")
+    counts = np.bincount(examples.targets)
+    present = np.count_nonzero(counts)
+    return (len(examples) / (present * counts[examples.targets])).astype(np.float32)
+
+
+def balanced_order(examples: Examples, balance: str | None, rng: np.random.Generator) -> np.ndarray:
+    """Indices of one epoch.
+
+    Args:
+        examples: The examples.
+        balance: None or `"weights"` (all of them, once), `"oversample"` (each class as often as the
+            most frequent one,
+            every example at least once) or `"undersample"` (each class as often as the rarest one).
+        rng: Draws what is repeated or left out; the number of indices does not hang on it.
+
+    Returns:
+        int64 `[m]`.
+
+    Raises:
+        InputError: `balance` is unknown, or the examples have no single labels.
+    """
+    everything = np.arange(len(examples), dtype=np.int64)
+    if balance is None:
+        return everything
+    _check(examples, balance)
+    if balance == "weights":
+        return everything
+    members = [np.flatnonzero(examples.targets == label) for label in np.unique(examples.targets)]
+    sizes = [len(of_class) for of_class in members]
+    if balance == "undersample":
+        return np.concatenate([rng.permutation(of_class)[: min(sizes)] for of_class in members])
+    drawn = []
+    for of_class in members:
+        rounds, rest = divmod(max(sizes), len(of_class))
+        drawn += [np.tile(of_class, rounds), rng.permutation(of_class)[:rest]]
+    return np.concatenate(drawn)
+
+
+def _check(examples: Examples, balance: str) -> None:
+    if balance not in BALANCES:
+        raise InputError(
+            f"balance={balance!r}, but None or one of {', '.join(map(repr, BALANCES))} is expected"
+        )
+    if examples.classes is None or examples.targets.ndim != 1:
+        kind = "regression" if examples.classes is None else "multi-label"
+        raise InputError(
+            f"balance={balance!r} needs a single label an example, but {examples.source} is "
+            f"{kind}: leave it out"
+        )

@@ -1,0 +1,191 @@
+"""`Batches`: examples to batches, in an order that is a pure function of (seed, epoch)."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.data.balance import balanced_order, class_weights
+from kft.data.examples import Examples
+from kft.errors import InputError
+
+__all__ = ["Batches", "FollowEpochs"]
+
+_AHEAD = 4  # batches prepared before they are asked for, for each worker
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of `Examples` for `fit`, `evaluate` and `predict`, the same for each (seed, epoch).
+
+    Batches are prepared ahead in threads of its own: Keras' enqueuer (`workers > 1`) hands batches
+    of the previous epoch to the next one on JAX and PyTorch. Pass `shuffle=False` to `fit`: its
+    default draws the order of the batches anew from Python's global random numbers.
+
+    Args:
+        examples: The examples.
+        load: Raw inputs (a slice of `examples.inputs`) to model inputs: an array or a dict of
+            arrays.
+        batch_size: Examples a batch; the last one may be smaller.
+        seed: For the order and the augmentation.
+        shuffle: Whether each epoch has an order of its own.
+        balance: Against imbalanced classes: `"weights"` adds sample weights, `"oversample"` repeats
+            examples of rarer classes, `"undersample"` takes a part of the more frequent ones,
+            another one each epoch.
+        augment: `(x, y, seed) -> (x, y)`, random only through `seed`, which is `(seed, epoch,
+            index)`; `x` is what `load` gives, or what it gets if `augment.before_load`.
+        class_count: Makes class indices one-hot rows of this many classes (for soft targets).
+        workers: Threads that prepare batches ahead; 0 prepares each one when it is asked for.
+
+    Raises:
+        InputError: A number is out of range, or `balance` does not fit the task.
+
+    Attributes:
+        epoch: The epoch that `batches[index]` belongs to. `fit` moves it on after a complete epoch;
+            add the callback `FollowEpochs(batches)` where it must follow `initial_epoch`.
+
+    Example:
+
+    ```python
+    batches = Batches(examples, load=tokenize, batch_size=32, shuffle=True)
+    model.fit(batches, shuffle=False, callbacks=[FollowEpochs(batches)])
+    ```
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        load: Callable[[np.ndarray], Any],
+        *,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: str | None = None,
+        augment: Callable[..., tuple[Any, np.ndarray]] | None = None,
+        class_count: int | None = None,
+        workers: int = 1,
+    ) -> None:
+        super().__init__(workers=1)
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size!r}, but at least 1 is expected")
+        if not len(examples):
+            raise InputError(
+                f"{examples.source} has no examples, but at least one is needed for a batch"
+            )
+        if seed < 0:
+            raise InputError(f"seed={seed!r}, but 0 or more is expected")
+        self.examples, self.load, self.batch_size = examples, load, batch_size
+        self.seed, self.shuffle, self.balance = seed, shuffle, balance
+        self.augment, self.class_count = augment, class_count
+        self.epoch = 0
+        self._weights = class_weights(examples) if balance == "weights" else None
+        self._count = len(balanced_order(examples, balance, np.random.default_rng(0)))
+        self._order: tuple[int, np.ndarray] | None = None
+        self._threads = workers
+        self._pool: ThreadPoolExecutor | None = None
+        self._ahead: dict[tuple[int, int], Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._began = self._complete = False
+
+    def __len__(self) -> int:
+        return -(-self._count // self.batch_size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The indices of the examples of `epoch`, in order: each exactly once, unless resampled."""
+        known = self._order
+        if known is not None and known[0] == epoch:
+            return known[1]
+        rng = np.random.default_rng([self.seed, epoch])
+        order = balanced_order(self.examples, self.balance, rng)
+        if self.shuffle:
+            order = rng.permutation(order)
+        self._order = (epoch, order)
+        return order
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Batch `index` of the present epoch: `(x, y)`, with weights `(x, y, sample_weight)`."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        epoch = self.epoch
+        self._complete |= self._began and index == len(self) - 1
+        if not self._threads:
+            return self._make(epoch, index)
+        with self._lock:
+            wanted = self._submit(epoch, index)
+            following = range(index + 1, min(index + 1 + _AHEAD * self._threads, len(self)))
+            keep = {(epoch, index), *((epoch, later) for later in following)}
+            for stale in self._ahead.keys() - keep:
+                self._ahead.pop(stale).cancel()
+            for later in following:
+                self._submit(epoch, later)
+        try:
+            return wanted.result()
+        finally:
+            self._ahead.pop((epoch, index), None)
+
+    def on_epoch_begin(self) -> None:
+        """Called by Keras as an epoch begins."""
+        self._began, self._complete = True, False
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras as an epoch ends, and as `fit` starts, which does not count."""
+        if self._complete:
+            self.epoch += 1
+        self._began = self._complete = False
+
+    def _submit(self, epoch: int, index: int) -> "Future[Any]":
+        future = self._ahead.get((epoch, index))
+        if future is None:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kft-batches")
+            future = self._ahead[epoch, index] = self._pool.submit(self._make, epoch, index)
+        return future
+
+    def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
+        chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        x: Any = self.examples.inputs[chosen]
+        y = self.examples.targets[chosen]
+        weights = None if self._weights is None else self._weights[chosen]
+        if self.class_count is not None and y.ndim == 1 and self.examples.classes is not None:
+            y = np.eye(self.class_count, dtype=np.float32)[y]
+        seed = (self.seed, epoch, index)
+        before_load = getattr(self.augment, "before_load", False)
+        if self.augment is not None and before_load:
+            x, y = self.augment(x, y, seed=seed)
+        x = self.load_examples(x, chosen)
+        if self.augment is not None and not before_load:
+            x, y = self.augment(x, y, seed=seed)
+        return (x, y) if weights is None else (x, y, weights)
+
+    def load_examples(self, inputs: Any, chosen: np.ndarray) -> Any:
+        """Turns the raw inputs of a batch into the model's.
+
+        Args:
+            inputs: The raw inputs, augmented if that comes first.
+            chosen: Their indices among the examples.
+        """
+        return self.load(inputs)
+
+
+class FollowEpochs(keras.callbacks.Callback):
+    """Keeps `batches.epoch` at the epoch that `fit` is in, also after `initial_epoch`.
+
+    Args:
+        batches: The `Batches` that `fit` trains on.
+
+    Example:
+
+    ```python
+    model.fit(batches, initial_epoch=3, epochs=5, shuffle=False, callbacks=[FollowEpochs(batches)])
+    ```
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the epoch before its first batch is made."""
+        self.batches.epoch = epoch

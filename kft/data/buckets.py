@@ -1,0 +1,99 @@
+"""Batches of texts that are no longer than their longest text needs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.errors import InputError
+
+__all__ = ["BucketedBatches", "choose_buckets"]
+
+_WINDOW = 50  # batches whose texts are sorted together
+
+
+def choose_buckets(lengths: np.ndarray, longest: int, most: int = 4) -> tuple[int, ...]:
+    """Lengths to pad to: few, because a compiled step is compiled once for each.
+
+    Args:
+        lengths: Tokens of each text.
+        longest: Tokens that texts are cut to; it is the last bucket.
+        most: The most buckets.
+
+    Returns:
+        Rising lengths, multiples of 8 but for the last.
+    """
+    quantiles = np.quantile(np.minimum(lengths, longest), np.arange(1, most) / most)
+    rounded = {int(-(-quantile // 8) * 8) for quantile in quantiles}
+    return (*sorted(length for length in rounded if length < longest), longest)
+
+
+class BucketedBatches(Batches):
+    """Batches in which texts of like length stand together, padded to one of a few lengths.
+
+    Each epoch's random order is cut into windows of 50 batches; texts are sorted by length within a
+    window, and the order of the batches is random again. Like the order of `Batches` it is a pure
+    function of (seed, epoch). Without `shuffle` the texts keep their order, and each batch is padded
+    to its own need.
+
+    Args:
+        examples: The texts.
+        load: `load(texts, length)` gives model inputs of that length.
+        lengths: Tokens of each text.
+        buckets: Rising lengths to pad to; longer texts are cut to the last.
+
+    The other arguments are those of `Batches`.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        load: Callable[..., Any],
+        *,
+        lengths: np.ndarray,
+        buckets: Sequence[int],
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: str | None = None,
+        class_count: int | None = None,
+    ) -> None:
+        super().__init__(
+            examples,
+            load,
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=shuffle,
+            balance=balance,
+            class_count=class_count,
+        )
+        if len(lengths) != len(examples):
+            raise InputError(
+                f"{len(lengths)} lengths for {len(examples)} examples, but one for each is expected"
+            )
+        self.lengths = np.asarray(lengths)
+        self.buckets = tuple(buckets)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The indices of the examples of `epoch`, in order."""
+        order = super().order(epoch)
+        if not self.shuffle:
+            return order
+        size = self.batch_size
+        batches = []
+        for start in range(0, len(order), _WINDOW * size):
+            window = order[start : start + _WINDOW * size]
+            window = window[np.argsort(self.lengths[window], kind="stable")]
+            batches += [window[at : at + size] for at in range(0, len(window), size)]
+        # The one batch that may be smaller stays last.
+        shuffled = np.random.default_rng([self.seed, epoch, 1]).permutation(len(batches) - 1)
+        return np.concatenate([*(batches[index] for index in shuffled), batches[-1]])
+
+    def load_examples(self, inputs: Any, chosen: np.ndarray) -> Any:
+        """Loads the texts at the length that the longest of them needs."""
+        need = int(self.lengths[chosen].max())
+        length = next((bucket for bucket in self.buckets if bucket >= need), self.buckets[-1])
+        load: Any = self.load
+        return load(inputs, length)

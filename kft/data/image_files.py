@@ -1,0 +1,71 @@
+"""Judging an image file by its header, before anything decodes it."""
+
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+__all__ = ["MAX_PIXELS", "inspect_file", "inspect_files"]
+
+MAX_PIXELS = 50_000_000  # 50 megapixels are 600 MB as float32
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP")
+
+
+def inspect_file(path: str, max_pixels: int = MAX_PIXELS) -> str | None:
+    """Judge an image file by its header alone; its pixels are not decoded.
+
+    Args:
+        path: The file.
+        max_pixels: Width times height that is still accepted.
+
+    Returns:
+        What is wrong with it, or None.
+    """
+    return inspect_files([path], max_pixels)[0]
+
+
+def inspect_files(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) -> list[str | None]:
+    """`inspect_file` for many files, given by their paths or as their bytes, in parallel."""
+    from PIL import Image
+
+    # Pillow's own limit speaks in warnings. Filters belong to the process: set once, by no thread.
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return list(pool.map(lambda file: _inspect(file, max_pixels), files))
+
+
+def _inspect(file: str | bytes, max_pixels: int) -> str | None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as opened:
+            head = opened.read(34)
+            if not head:
+                return "empty file"
+            opened.seek(0)
+            with Image.open(opened) as image:
+                return _judge(image, head, max_pixels)
+    except Image.DecompressionBombError:
+        return f"gigantic image, more than the {max_pixels:,} pixels of max_pixels"
+    except UnidentifiedImageError:
+        return "not an image"
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        return f"broken image ({error})"
+
+
+def _judge(image: Any, head: bytes, max_pixels: int) -> str | None:
+    width, height = image.size
+    if image.format not in _FORMATS:
+        return f"{image.format} image, but JPEG, PNG, GIF, BMP or WebP is expected"
+    if width * height > max_pixels:
+        return f"gigantic image, {width} x {height} pixels where max_pixels={max_pixels:,}"
+    if image.format == "WEBP" and getattr(image, "is_animated", False):
+        return "animated WebP, but a still image is expected"
+    if image.format == "BMP":
+        bits = int.from_bytes(head[28:30], "little")
+        compression = int.from_bytes(head[30:34], "little")
+        if bits not in (8, 24, 32) or (bits != 32 and compression):
+            return f"BMP of {bits} bits or compressed, but 8, 24 or 32 plain bits are expected"
+    return None

@@ -1,0 +1,129 @@
+"""Labels as people write them, to targets as a model trains on them."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.errors import InputError
+
+__all__ = [
+    "TASKS",
+    "check_classes",
+    "class_targets",
+    "clean",
+    "multi_label_targets",
+    "with_classes",
+]
+
+TASKS = ("single_label", "multi_label", "regression")
+_SHOWN = 10
+
+
+def clean(name: str) -> str:
+    """A class name without blanks around it, in Unicode's composed form (macOS decomposes)."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def check_classes(classes: Sequence[str], source: str) -> tuple[str, ...]:
+    """The classes, if there are at least two.
+
+    Raises:
+        InputError: There are fewer.
+    """
+    if len(classes) < 2:
+        found = f"one class, {classes[0]!r}" if classes else "no class"
+        raise InputError(
+            f"{source} has {found}, but classification needs at least 2: add a class, "
+            'or use task="regression" for numbers'
+        )
+    return tuple(classes)
+
+
+def class_targets(
+    labels: Sequence[str], names: Sequence[str], source: str, classes: Sequence[str] | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class names to indices.
+
+    Args:
+        labels: One class name an example.
+        names: What to call each example in a message.
+        source: What to call the data in a message.
+        classes: The classes of the training; without them, the sorted classes that occur.
+
+    Returns:
+        `(int64 [n], classes)`.
+
+    Raises:
+        InputError: A label was not seen in training, or there are fewer than two classes.
+    """
+    known = check_classes(sorted(set(labels)), source) if classes is None else tuple(classes)
+    index = {name: number for number, name in enumerate(known)}
+    for label, name in zip(labels, names, strict=True):
+        if label not in index:
+            _refuse_unseen(label, name, source, known)
+    return np.array([index[label] for label in labels], dtype=np.int64), known
+
+
+def multi_label_targets(
+    labels: Sequence[Sequence[str]],
+    names: Sequence[str],
+    source: str,
+    classes: Sequence[str] | None = None,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Any number of class names an example to rows of 0 and 1: `(float32 [n, k], classes)`.
+
+    Args and errors are those of `class_targets`.
+    """
+    known = (
+        check_classes(sorted({one for row in labels for one in row}), source)
+        if classes is None
+        else tuple(classes)
+    )
+    index = {name: number for number, name in enumerate(known)}
+    targets = np.zeros((len(labels), len(known)), dtype=np.float32)
+    for row, (some, name) in enumerate(zip(labels, names, strict=True)):
+        for label in some:
+            if label not in index:
+                _refuse_unseen(label, name, source, known)
+            targets[row, index[label]] = 1
+    return targets, known
+
+
+def with_classes(examples: Examples, classes: Sequence[str]) -> Examples:
+    """The same examples with the targets numbered by the classes of the training.
+
+    Args:
+        examples: What was read without knowing the training.
+        classes: The classes of the training.
+
+    Returns:
+        The examples themselves where nothing differs.
+
+    Raises:
+        InputError: An example has a class that was not seen in training.
+    """
+    if examples.classes is None or examples.classes == tuple(classes):
+        return examples
+    for name, count in examples.counts().items():
+        if count and name not in classes:
+            _refuse_unseen(name, "an example", examples.source, tuple(classes))
+    # A class that has no example here may be unknown: whatever it is given is never used.
+    place = np.array([classes.index(n) if n in classes else 0 for n in examples.classes])
+    if examples.targets.ndim == 1:
+        return replace(examples, targets=place[examples.targets], classes=tuple(classes))
+    targets = np.zeros((len(examples), len(classes)), dtype=np.float32)
+    for column, name in enumerate(examples.classes):
+        if name in classes:
+            targets[:, place[column]] = examples.targets[:, column]
+    return replace(examples, targets=targets, classes=tuple(classes))
+
+
+def _refuse_unseen(label: str, name: str, source: str, classes: tuple[str, ...]) -> None:
+    shown = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+    raise InputError(
+        f"{name} of {source}: label {label!r} was not seen in training, whose {len(classes)} "
+        f"classes are {shown}: correct the label, remove the example, or train with this class"
+    )

@@ -1,0 +1,152 @@
+"""`read`: whatever a person passes as data, to `Examples` or a `Stream`."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kft.data.arrays import read_arrays
+from kft.data.examples import Examples
+from kft.data.folder import read_folder
+from kft.data.image_files import MAX_PIXELS
+from kft.data.labels import TASKS, with_classes
+from kft.data.streams import Stream, is_stream, read_stream
+from kft.data.table import SUFFIXES, read_table
+from kft.data.tfds import is_prepared, read_tfds
+from kft.errors import InputError
+
+__all__ = ["read"]
+
+_TFDS_NAME = re.compile(r"[a-z]\w*(/\w[\w.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?")
+_EXPECTED = (
+    "a folder with a folder per class, a .csv, .tsv or .parquet file, (x, y) arrays, a TFDS name "
+    "or prepared TFDS directory, a tf.data.Dataset or a keras.utils.PyDataset"
+)
+
+
+def read(
+    source: Any,
+    *,
+    task: str,
+    modality: str,
+    classes: Sequence[str] | None = None,
+    text_column: str = "text",
+    path_column: str = "path",
+    label_column: str | Sequence[str] = "label",
+    encoding: str = "utf-8",
+    on_bad_example: str = "error",
+    max_pixels: int = MAX_PIXELS,
+    split: str | None = None,
+) -> Examples | Stream:
+    """Read labelled data.
+
+    Args:
+        source: A folder with a folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a TFDS
+            name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
+            `keras.utils.PyDataset`. `Examples` and
+            `Stream` pass through.
+        task: `"single_label"`, `"multi_label"` or `"regression"`.
+        modality: `"image"` or `"text"`.
+        classes: The classes of the training, for data to validate or test with: another label is
+            then an error.
+        text_column: Column of a table, or feature of a TFDS, with the texts.
+        path_column: Column of a table with paths of images, relative to the table.
+        label_column: Column of a table, or feature of a TFDS, with the labels.
+        encoding: Of text files.
+        on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used; `Examples.skipped`
+            lists it.
+        max_pixels: The largest image accepted, width times height.
+        split: Split of a TFDS, such as "train" (the default) or "train[:80%]".
+
+    Returns:
+        `Examples` for everything that can be taken in any order, else a `Stream`.
+
+    Raises:
+        InputError: The source is nothing of the kind, or something in it is wrong.
+
+    Example:
+
+    ```python
+    examples = read("data/flowers", task="single_label", modality="image")
+    train, validation = split(examples, fraction=0.2, seed=0)
+    ```
+    """
+    if task not in TASKS:
+        raise InputError(f"task={task!r}, but one of {', '.join(map(repr, TASKS))} is expected")
+    if modality not in ("image", "text"):
+        raise InputError(f"modality={modality!r}, but 'image' or 'text' is expected")
+    if isinstance(source, Examples):
+        return source if classes is None else with_classes(source, classes)
+    if isinstance(source, Stream):
+        return source
+    if is_stream(source):
+        return read_stream(source, task=task, classes=classes)
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_dir() and not is_prepared(path):
+            _refuse_split(split, source)
+            if task != "single_label":
+                raise InputError(
+                    f"folder {source}: a folder per class gives one label an example, but "
+                    f"task={task!r}: write a table with a path and a label column"
+                )
+            return read_folder(
+                path,
+                modality=modality,
+                classes=classes,
+                encoding=encoding,
+                on_bad_example=on_bad_example,
+                max_pixels=max_pixels,
+            )
+        if path.is_file():
+            _refuse_split(split, source)
+            if path.suffix.lower() not in SUFFIXES:
+                raise InputError(
+                    f"{source} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
+                )
+            return read_table(
+                path,
+                task=task,
+                modality=modality,
+                classes=classes,
+                text_column=text_column,
+                path_column=path_column,
+                label_column=label_column,
+                encoding=encoding,
+                on_bad_example=on_bad_example,
+                max_pixels=max_pixels,
+            )
+        if path.is_dir() or (
+            isinstance(source, str) and _TFDS_NAME.fullmatch(source) and path.suffix not in SUFFIXES
+        ):
+            return read_tfds(
+                str(source),
+                task=task,
+                modality=modality,
+                classes=classes,
+                text_column=text_column,
+                label_column=label_column,
+                on_bad_example=on_bad_example,
+                max_pixels=max_pixels,
+                split=split or "train",
+            )
+        raise InputError(f"{source}: no such file or folder; data are {_EXPECTED}")
+    _refuse_split(split, type(source).__name__)
+    if isinstance(source, tuple) and len(source) == 2:
+        return read_arrays(
+            *source,
+            task=task,
+            modality=modality,
+            classes=classes,
+            on_bad_example=on_bad_example,
+            max_pixels=max_pixels,
+        )
+    if isinstance(source, list) or hasattr(source, "shape"):
+        raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
+    raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
+
+
+def _refuse_split(split: str | None, source: Any) -> None:
+    if split is not None:
+        raise InputError(f"split={split!r} belongs to TFDS, but {source} is none: leave it out")

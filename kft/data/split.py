@@ -1,0 +1,93 @@
+"""A validation split: stratified, seeded, and never with the same content on both sides."""
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.errors import InputError
+
+__all__ = ["split"]
+
+_REGRESSION_BINS = 10
+
+
+def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
+    """Split into a training and a validation part.
+
+    Examples with identical content (the same bytes, text or numbers) always stay together, also
+    where their labels differ. Classes keep their shares; multi-label examples go by their rarest
+    label, regression targets by tenths of their ranks.
+
+    Args:
+        examples: What to split.
+        fraction: Share of the validation part, between 0 and 1.
+        seed: The same seed gives the same parts.
+
+    Returns:
+        `(train, validation)`, each in the order of `examples`.
+
+    Raises:
+        InputError: `fraction` is out of range, or a class has too few distinct examples to be on
+            both sides.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(
+            f"fraction={fraction!r}, but a validation split needs a number between 0 and 1, such "
+            "as 0.2"
+        )
+    strata = _strata(examples)
+    _, first, group = np.unique(examples.digests, return_index=True, return_inverse=True)
+    sizes = np.bincount(group)
+    # Groups in the order in which they first appear, so that the split does not hang on the hashes.
+    groups_by_appearance = np.argsort(first, kind="stable")
+    stratum_of_group = strata[first]
+    rng = np.random.default_rng(seed)
+    in_validation = np.zeros(len(sizes), dtype=bool)
+    for stratum in np.unique(strata):
+        groups = groups_by_appearance[stratum_of_group[groups_by_appearance] == stratum]
+        if len(groups) < 2:
+            _refuse_single(examples, stratum, len(groups), int((strata == stratum).sum()))
+            continue
+        wanted = max(1, round(fraction * sizes[groups].sum()))
+        groups = rng.permutation(groups)
+        # The shortest run of groups that reaches the share, but one group always stays for
+        # training.
+        taken = min(int(np.searchsorted(np.cumsum(sizes[groups]), wanted)) + 1, len(groups) - 1)
+        in_validation[groups[:taken]] = True
+    chosen = in_validation[group]
+    if not chosen.any():
+        raise InputError(
+            f"{examples.source}: {len(sizes)} distinct examples are too few for a validation "
+            "split: add examples or pass validation_data"
+        )
+    return examples.take(np.flatnonzero(~chosen)), examples.take(np.flatnonzero(chosen))
+
+
+def _strata(examples: Examples) -> np.ndarray:
+    """A number for each example; the split takes its share of each number."""
+    targets = examples.targets
+    if examples.classes is None:
+        values = targets if targets.ndim == 1 else targets[:, 0]
+        ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+        bins = max(1, min(_REGRESSION_BINS, len(values) // 5))
+        return ranks * bins // max(1, len(values))
+    if targets.ndim == 1:
+        return targets
+    frequency = targets.sum(axis=0)
+    rarest = np.where(targets > 0, frequency, np.inf).argmin(axis=1)
+    return np.where((targets > 0).any(axis=1), rarest, targets.shape[1])
+
+
+def _refuse_single(examples: Examples, stratum: int, distinct: int, count: int) -> None:
+    if examples.classes is None or examples.targets.ndim != 1:
+        return  # a rare label of many may well be in training alone
+    name = examples.classes[stratum]
+    if distinct == 0:
+        what = "only copies of examples of other classes"
+    elif count == 1:
+        what = "one example"
+    else:
+        what = f"{count} examples with the same content"
+    raise InputError(
+        f"class {name!r} of {examples.source} has {what}, but a validation split needs at least 2 "
+        "different ones: add examples, remove the class, or pass validation_data"
+    )

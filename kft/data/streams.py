@@ -1,0 +1,104 @@
+"""Data that flow: `tf.data.Dataset` and `keras.utils.PyDataset`, passed to `fit` as they are."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kft.data.labels import TASKS
+from kft.errors import InputError
+
+__all__ = ["Stream", "is_stream", "read_stream"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches of `(inputs, targets)` or `(inputs, targets, weights)`, in their own order.
+
+    Args:
+        dataset: The `tf.data.Dataset` (batched) or `keras.utils.PyDataset`; `fit` takes it as it
+            is.
+        classes: The class names if they are known.
+        batches: Batches an epoch, or None where that is unknown or infinite.
+        is_infinite: Whether it never ends, so that `fit` needs `steps_per_epoch`.
+        source: What to call the data in a message.
+    """
+
+    dataset: Any
+    classes: tuple[str, ...] | None
+    batches: int | None
+    is_infinite: bool
+    source: str
+
+
+def is_stream(source: Any) -> bool:
+    """Whether `source` is a `tf.data.Dataset` or a `keras.utils.PyDataset`; imports neither."""
+    return _is_tf_dataset(source) or _is_py_dataset(source)
+
+
+def read_stream(
+    source: Any, *, task: str, classes: Sequence[str] | None = None, batch_size: int = 32
+) -> Stream:
+    """Wrap a stream; a `tf.data.Dataset` of single examples is batched.
+
+    Args:
+        source: A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(inputs, targets)`.
+        task: `"single_label"`, `"multi_label"` or `"regression"`.
+        classes: The class names.
+        batch_size: For a dataset that is not batched.
+
+    Returns:
+        The `Stream`.
+
+    Raises:
+        InputError: The elements are not pairs of inputs and targets, or the stream is empty.
+    """
+    known = tuple(classes) if classes is not None else None
+    if task not in TASKS:
+        raise InputError(f"task={task!r}, but one of {', '.join(map(repr, TASKS))} is expected")
+    if _is_py_dataset(source):
+        batches = source.num_batches
+        if batches == 0:
+            raise InputError("the PyDataset has length 0, but at least one batch is expected")
+        return Stream(source, known, batches, batches is None, "PyDataset")
+    spec = source.element_spec
+    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+        raise InputError(
+            f"the tf.data.Dataset yields {spec}, but (inputs, targets) are expected: map its "
+            "elements to that"
+        )
+    if not _is_batched(spec, task):
+        source = source.batch(batch_size)
+    size = int(source.cardinality())
+    if size == 0:
+        raise InputError("the tf.data.Dataset is empty, but at least one example is expected")
+    return Stream(source, known, size if size > 0 else None, size == -1, "tf.data.Dataset")
+
+
+def _is_batched(spec: tuple[Any, ...], task: str) -> bool:
+    """Whether the elements are batches: inputs and targets then share their first axis."""
+    import tensorflow as tf
+
+    leaves = tf.nest.flatten(spec)
+    if any(leaf.shape.rank == 0 for leaf in leaves):
+        return False
+    firsts = {leaf.shape[0] for leaf in leaves if leaf.shape.rank}
+    if task == "single_label":
+        return True  # a target with an axis is a batch of indices
+    return firsts == {None} or (len(firsts) == 1 and spec[1].shape.rank == 2)
+
+
+def _is_tf_dataset(source: Any) -> bool:
+    if "tensorflow" not in sys.modules:
+        return False
+    import tensorflow as tf
+
+    return isinstance(source, tf.data.Dataset)
+
+
+def _is_py_dataset(source: Any) -> bool:
+    if "keras" not in sys.modules:
+        return False
+    import keras
+
+    return isinstance(source, keras.utils.PyDataset)

@@ -1,0 +1,139 @@
+"""`python -m kft.export.saved_model RUN_DIR BASE_DIR`: from a run directory to a version."""
+
+import argparse
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.errors import InputError, KftError
+from kft.export.launch import BATCH_SIZES, FORMATS, WEIGHTS, decode_examples
+from kft.export.servable import Servable
+
+EXAMPLES = "examples.json"  # a few raw inputs that a run keeps
+_FACTS = ("class", "arguments", "plan", "versions", "state")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export a run; return 0 if a version was made, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m kft.export.saved_model", description=__doc__)
+    parser.add_argument("run_dir", help="the directory of a run")
+    parser.add_argument("base_dir", help="the directory of the versions")
+    parser.add_argument("--format", choices=FORMATS, default="saved_model")
+    parser.add_argument("--weights", choices=WEIGHTS, default="float32")
+    parser.add_argument("--batch-size", type=int, action="append", help="of warmup; repeatable")
+    parser.add_argument("--examples", help="JSON of raw inputs, as a run keeps them")
+    parser.add_argument("--data", help="labelled data that show what smaller weights cost")
+    parser.add_argument("--clients", action="store_true", help="write example clients")
+    parser.add_argument("--json", action="store_true", help="end with a line of JSON")
+    options = parser.parse_args(arguments)
+    try:
+        outcome = _export(options)
+    except KftError as error:
+        outcome = {"error": str(error), "kind": type(error).__name__}
+    if options.json:
+        print(json.dumps(outcome), flush=True)
+    else:
+        print(outcome.get("error") or outcome["instructions"])
+    return int("error" in outcome)
+
+
+def _export(options: argparse.Namespace) -> dict[str, Any]:
+    from kft import saving
+    from kft.export import clients, formats, saved_model, storage
+
+    recipe = saving.load(options.run_dir)
+    servable = from_recipe(recipe, options.run_dir, options.examples)
+    if options.weights != "float32":
+        before = _figures(recipe, options.data)
+        (storage.round_weights if options.weights == "float16" else storage.quantize)(recipe.model)
+        after = _figures(recipe, options.data)
+        facts = {**servable.facts, "float32_figures": before, f"{options.weights}_figures": after}
+        servable = dataclasses.replace(servable, facts=facts)
+    if options.format != "saved_model":
+        path = formats.write(servable, options.base_dir, format=options.format)
+        return {"version": str(path), "instructions": f"{path}: equal to the prediction."}
+    version = saved_model.write(
+        servable,
+        options.base_dir,
+        batch_sizes=options.batch_size or BATCH_SIZES,
+        weights=options.weights,
+    )
+    if options.clients:
+        clients.write(version)
+    return {"version": str(version), "instructions": clients.instructions(version)}
+
+
+def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:
+    """What the recipe reaches on labelled data, None without any."""
+    return None if data is None else recipe.evaluate(data).to_dict()
+
+
+def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = None) -> Servable:
+    """Return what the exporter needs of a recipe.
+
+    Args:
+        recipe: A recipe that `kft.load` returned, on the TensorFlow backend.
+        run_dir: Where it was loaded from, for its facts and examples.
+        examples: A JSON file of raw inputs; by default the run's own, or made-up ones.
+    """
+    path = Path(examples) if examples else Path(run_dir) / EXAMPLES
+    facts = _read_facts(Path(run_dir))
+    if path.is_file():
+        raw = decode_examples(path.read_text(encoding="utf-8"))
+        facts["examples"] = "real"
+    elif examples:
+        raise InputError(f"examples={examples!r} is no file; pass JSON of raw inputs.")
+    else:
+        raw = _made_up(recipe.modality)
+        facts["examples"] = "made up: the run kept none"
+    serving = recipe.serving_inputs()
+
+    return Servable(
+        model=recipe.model,
+        decode=serving.decode,
+        predict=lambda inputs: np.asarray(recipe.predict(list(inputs)).scores, np.float32),
+        modality=recipe.modality,
+        task=recipe.task,
+        classes=None if recipe.classes is None else tuple(recipe.classes),
+        examples=tuple(raw),
+        threshold=float(recipe.predict(raw[:1]).threshold),
+        resources=tuple(serving.resources),
+        facts=facts,
+    )
+
+
+def _read_facts(run_dir: Path) -> dict[str, Any]:
+    """The recipe, the plan and the history of a run, as far as it has them."""
+    facts: dict[str, Any] = {"run": {}}
+    content = json.loads((run_dir / "recipe.json").read_text(encoding="utf-8"))
+    facts["run"] = {key: content[key] for key in _FACTS if content.get(key) is not None}
+    history = run_dir / "history.json"
+    if history.is_file():
+        logged = json.loads(history.read_text(encoding="utf-8"))
+        last = {
+            key: value[-1] for key, value in logged.items() if isinstance(value, list) and value
+        }
+        facts["run"]["last_epoch"] = last
+    return facts
+
+
+def _made_up(modality: str) -> list[bytes]:
+    """Raw inputs for a run that kept none."""
+    if modality == "text":
+        return [b"", b"A sentence.", "Une autre, un peu plus longue, sans réponse ?".encode()]
+    import io
+
+    from PIL import Image
+
+    made = []
+    for size in ((32, 48), (64, 40), (50, 50)):
+        pixels = np.random.default_rng(size[0]).integers(0, 256, (*size, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        made.append(buffer.getvalue())
+    return made

@@ -1,0 +1,134 @@
+"""Starting the processes that write and check exports, from a process on any backend."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kft.errors import InputError, KftError
+
+BATCH_SIZES = (1, 2, 8)
+FORMATS = ("saved_model", "onnx", "litert", "openvino")
+WEIGHTS = ("float32", "float16", "int8")
+
+
+class ExportError(KftError):
+    """An export did not pass its check; nothing became visible."""
+
+
+def export_run(
+    run_dir: str | os.PathLike,
+    base_dir: str | os.PathLike,
+    *,
+    format: str = "saved_model",
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    weights: str = "float32",
+    examples: Sequence[str | bytes] | None = None,
+    data: str | os.PathLike | None = None,
+    clients: bool = False,
+) -> Path:
+    """Export a run as the next version below `base_dir`, in a fresh process on TensorFlow.
+
+    Args:
+        run_dir: The directory of a run, trained on any backend.
+        base_dir: The directory of the versions; TensorFlow Serving's `base_path`.
+        format: `"saved_model"` for TensorFlow Serving, or `"onnx"`, `"litert"`, `"openvino"`.
+        batch_sizes: Batch sizes of the warmup requests.
+        weights: `"float32"`; `"float16"` for half the size; `"int8"` to quantise with Keras.
+        examples: Real raw inputs for warmup and comparison: encoded images or texts. By default
+            those that the run kept.
+        data: Labelled data of any kind that `evaluate` reads, to show what smaller weights cost.
+        clients: Whether to write `models.config` and example clients beside the versions.
+
+    Returns:
+        The directory of the new version, `base_dir/N`.
+
+    Raises:
+        InputError: If an argument is wrong.
+        ExportError: If the export did not pass its check; it lists each reason.
+
+    Example:
+
+    ```python
+    export_run("runs/flowers", "serving/flowers")  # serving/flowers/1
+    ```
+    """
+    if format not in FORMATS:
+        raise InputError(f"format={format!r}; expected one of {', '.join(map(repr, FORMATS))}.")
+    if weights not in WEIGHTS:
+        raise InputError(f"weights={weights!r}; expected one of {', '.join(map(repr, WEIGHTS))}.")
+    if not batch_sizes or not all(isinstance(size, int) and size >= 1 for size in batch_sizes):
+        raise InputError(f"batch_sizes={tuple(batch_sizes)}; pass whole numbers from 1.")
+    arguments = [os.fspath(run_dir), os.fspath(base_dir), "--json", "--format", format]
+    arguments += ["--weights", weights]
+    for size in batch_sizes:
+        arguments += ["--batch-size", str(size)]
+    if data is not None:
+        arguments += ["--data", os.fspath(data)]
+    if clients:
+        arguments.append("--clients")
+    with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
+        if examples is not None:
+            path = Path(folder) / "examples.json"
+            path.write_text(encode_examples(examples), encoding="utf-8")
+            arguments += ["--examples", str(path)]
+        outcome = _run("kft.export.saved_model", arguments, KERAS_BACKEND="tensorflow")
+    if "error" in outcome:
+        kinds = {"InputError": InputError, "ExportError": ExportError}
+        raise kinds.get(outcome.get("kind", ""), ExportError)(outcome["error"])
+    return Path(outcome["version"])
+
+
+def check_version(directory: str | os.PathLike) -> list[str]:
+    """Prove a version in a fresh process without Keras, as `python -m kft.export.check` does.
+
+    Args:
+        directory: The version directory, `base_dir/N`.
+
+    Returns:
+        Why it does not serve, a sentence for each reason; empty if it serves.
+    """
+    outcome = _run("kft.export.check", ["--json", os.fspath(directory)])
+    return outcome.get("reasons") or ([outcome["error"]] if "error" in outcome else [])
+
+
+def encode_examples(examples: Sequence[str | bytes]) -> str:
+    """Return examples as the JSON that `--examples` reads and a run keeps in `examples.json`."""
+    encoded = [
+        raw if isinstance(raw, str) else {"base64": base64.b64encode(raw).decode()}
+        for raw in examples
+    ]
+    return json.dumps({"examples": encoded}, ensure_ascii=False)
+
+
+def decode_examples(text: str) -> list[bytes]:
+    """Return the raw inputs in the JSON that `encode_examples` makes; texts as UTF-8."""
+    return [
+        raw.encode() if isinstance(raw, str) else base64.b64decode(raw["base64"])
+        for raw in json.loads(text)["examples"]
+    ]
+
+
+def _run(module: str, arguments: list[str], **variables: str) -> dict:
+    """Run a module in a process that finds what this one finds; return its last line of JSON.
+
+    It runs on the CPU: a GPU rounds matrices to fewer bits, otherwise for each batch size, and may
+    be busy training.
+    """
+    variables["CUDA_VISIBLE_DEVICES"] = "-1"
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables}
+    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    try:
+        outcome = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        outcome = None
+    if isinstance(outcome, dict):
+        return outcome
+    ended = f"by signal {-done.returncode}" if done.returncode < 0 else f"with {done.returncode}"
+    return {"error": f"`python -m {module}` ended {ended}:\n{done.stderr.strip()[-2000:]}"}

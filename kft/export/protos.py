@@ -1,0 +1,50 @@
+"""TensorFlow's protocol buffers without TensorFlow: 0.05 s instead of 5, and no Keras.
+
+`import tensorflow` brings Keras in and registers Python's own ops, so a process that wants to see a
+version as the server does must not do it. The generated messages in the wheel need neither.
+"""
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+from kft.errors import InputError
+
+
+def tensorflow_folder() -> Path:
+    """Return the folder of the installed TensorFlow, found without importing it.
+
+    Raises:
+        InputError: If TensorFlow is not installed.
+    """
+    if "tensorflow" in sys.modules:
+        return Path(next(iter(sys.modules["tensorflow"].__path__)))
+    return _folder("tensorflow")
+
+
+def tensorflow_text_folder() -> Path | None:
+    """Return the folder of the installed TensorFlow Text, None where there is none."""
+    try:
+        return _folder("tensorflow_text")
+    except InputError:
+        return None
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"{package} is not installed; exporting needs it: pip install {package}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def without_tensorflow() -> None:
+    """Let this process import TensorFlow's messages, and never TensorFlow itself.
+
+    Only for a process of its own: whatever imports `tensorflow` afterwards gets an empty package.
+    Does nothing where TensorFlow is already imported.
+    """
+    if "tensorflow" not in sys.modules:
+        package = types.ModuleType("tensorflow")
+        package.__path__ = [str(tensorflow_folder())]
+        sys.modules["tensorflow"] = package

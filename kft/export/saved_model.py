@@ -1,0 +1,175 @@
+"""Writing a version for TensorFlow Serving: built out of sight, proven, then visible.
+
+`python -m kft.export.saved_model RUN_DIR BASE_DIR` exports a run, whichever backend trained it, in
+a process that runs Keras on TensorFlow.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.errors import InputError
+from kft.export import versions, warmup
+from kft.export.launch import BATCH_SIZES, WEIGHTS, ExportError, check_version
+from kft.export.promises import METADATA, METHODS, promised
+from kft.export.servable import Servable
+
+_PACKAGES = ("kft", "keras", "keras-hub", "tensorflow", "tensorflow-text", "numpy")
+
+
+def write(
+    servable: Servable,
+    base_dir: str | os.PathLike,
+    *,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    weights: str = "float32",
+) -> Path:
+    """Export a model as the next version, proven before a server can see it.
+
+    Args:
+        servable: The model with what belongs to it. Keras must run on the TensorFlow backend.
+        base_dir: The directory of the versions, the server's `base_path`.
+        batch_sizes: Batch sizes of the warmup requests.
+        weights: `"float32"`, or `"float16"` to store matrices and kernels in half the space; they
+            are computed with in float32, and `servable.model` gets the rounded weights too.
+            `"int8"` says that the model was quantised before.
+
+    Returns:
+        The version directory, `base_dir/N`.
+
+    Raises:
+        InputError: If an argument is wrong or Keras runs on another backend.
+        ExportError: If the version does not pass `kft.export.check`; it lists each reason.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"Keras runs on {keras.backend.backend()!r}, but a SavedModel needs TensorFlow: "
+            "run `python -m kft.export.saved_model` with KERAS_BACKEND=tensorflow."
+        )
+    if weights not in WEIGHTS:
+        raise InputError(f"weights={weights!r}; expected one of {', '.join(map(repr, WEIGHTS))}.")
+    if not batch_sizes or min(batch_sizes) < 1:
+        raise InputError(f"batch_sizes={tuple(batch_sizes)}; pass whole numbers from 1.")
+    with versions.building(base_dir) as hidden:
+        _write_graph(servable, hidden, weights)
+        warmup.write(hidden, _requests(servable, sorted(set(batch_sizes))))
+        (hidden / METADATA).write_text(
+            json.dumps(_metadata(servable, weights), indent=1, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
+        versions.write_manifest(hidden)
+        reasons = check_version(hidden)
+        if reasons:
+            listed = "\n".join(f"- {reason}" for reason in reasons)
+            raise ExportError(f"the export does not serve; no version was made:\n{listed}")
+        return versions.publish(hidden)
+
+
+def _write_graph(servable: Servable, directory: Path, weights: str) -> None:
+    import keras
+    import tensorflow as tf
+
+    from kft.export import signatures, storage
+
+    archive = keras.export.ExportArchive()
+    call: signatures.Call = signatures.call_plainly
+    if weights == "float16":
+        call = storage.in_half(servable.model, archive)
+    else:
+        archive.track(servable.model)
+    servable.decode(tf.constant(servable.examples[:1]))  # builds its layers
+    for resource in servable.resources:
+        archive.track(resource)
+    made = signatures.functions(servable, call)
+    for name, (function, spec) in made.items():
+        archive.add_endpoint(name, function, input_signature=[spec])
+    archive.write_out(str(directory), verbose=False)
+    # TensorFlow 2 writes every signature as one of Predict; Classify and Regress want their own.
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(directory))
+    for name, promise in _promises(servable).items():
+        if promise.api != "predict":
+            updater.replace_method_name(name, METHODS + promise.api, tags="serve")
+    updater.save()
+
+
+def _promises(servable: Servable) -> dict[str, Any]:
+    return promised(servable.task, servable.modality, servable.targets)
+
+
+def _requests(servable: Servable, batch_sizes: Sequence[int]) -> list[Any]:
+    """Make the warmup requests, each with the response that `predict` gives to it."""
+    import keras
+    import tensorflow as tf
+
+    signatures = _promises(servable)
+    raw = list(servable.examples)
+    scores = servable.predict(raw)
+    decoded = servable.decode(tf.constant(raw, tf.string))
+    embedder = keras.Model(servable.model.input, servable.embedding)
+    features = np.asarray(embedder.predict(decoded, verbose=0), np.float32)
+    logs = []
+    for size in batch_sizes:
+        chosen = np.arange(size) % len(raw)
+        inputs = np.array([raw[i] for i in chosen], dtype=object)
+        answer = servable.answer(scores[chosen])
+        logs.append(warmup.predict_log("serving_default", inputs, answer))
+        logs.append(warmup.predict_log("embed", inputs, {"features": features[chosen]}))
+        if "classify" in signatures:
+            logs.append(
+                warmup.classify_log(
+                    servable.feature_name, inputs, answer["classes"], answer["scores"]
+                )
+            )
+        if "regress" in signatures:
+            logs.append(warmup.regress_log(servable.feature_name, inputs, answer["value"]))
+        if "tensors" in signatures and size <= 2:  # pixels are large
+            pixels = np.asarray(decoded)[chosen]
+            logs.append(warmup.predict_log("tensors", pixels, answer))
+    return logs
+
+
+def _metadata(servable: Servable, weights: str) -> dict[str, Any]:
+    installed = {}
+    for name in _PACKAGES:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "format": 1,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": servable.task,
+        "modality": servable.modality,
+        "classes": servable.classes,
+        "targets": servable.targets,
+        "threshold": servable.threshold if servable.task == "multi_label" else None,
+        "example_feature": servable.feature_name,
+        "signatures": sorted(_promises(servable)),
+        "weights": weights,
+        "weights_sha256": _hash_weights(servable.model),
+        "packages": installed,
+        **servable.facts,
+    }
+
+
+def _hash_weights(model: Any) -> str:
+    digest = hashlib.sha256()
+    for variable in model.variables:
+        digest.update(np.ascontiguousarray(variable).tobytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    from kft.export.command import main
+
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""Version directories as TensorFlow Serving reads them: complete or not there at all.
+
+The server polls the base directory and takes every child whose name parses as an integer, finished
+or not. A version is therefore built under a name that is no integer, fsynced, and renamed once.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kft.errors import InputError
+
+MANIFEST = "assets.extra/kft_manifest.json"
+_HIDDEN_PREFIX = ".kft-"
+_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
+_LARGEST = 2**63 - 1
+
+
+def version_number(name: str) -> int | None:
+    """Return the version that the server reads from a directory name, None where it reads none."""
+    if not _INTEGER.fullmatch(name):
+        return None
+    number = int(name)
+    return number if -_LARGEST - 1 <= number <= _LARGEST else None
+
+
+def find_versions(base_dir: str | os.PathLike) -> dict[int, Path]:
+    """Return the children that the server takes for versions, oldest first.
+
+    Args:
+        base_dir: The directory that the server's `base_path` names. May not exist yet.
+    """
+    base = Path(base_dir)
+    if not base.is_dir():
+        return {}
+    found = {}
+    for name in sorted(os.listdir(base)):
+        number = version_number(name)
+        if number is not None:
+            found[number] = base / name
+    return dict(sorted(found.items()))
+
+
+@contextlib.contextmanager
+def building(base_dir: str | os.PathLike) -> Iterator[Path]:
+    """Give a directory inside `base_dir` that no server takes for a version.
+
+    The directory is locked for as long as the block runs, so that `sweep` can tell the work of a
+    living exporter from what a killed one left; it is removed at the end unless `publish` took it.
+
+    Args:
+        base_dir: The directory of the versions; made if it is missing.
+
+    Yields:
+        The path of the new, empty directory.
+
+    Raises:
+        InputError: If `base_dir` is a file.
+    """
+    base = Path(base_dir)
+    if base.exists() and not base.is_dir():
+        raise InputError(f"base_dir={str(base)!r} is a file; pass a directory to export into.")
+    base.mkdir(parents=True, exist_ok=True)
+    sweep(base)
+    hidden, lock = _make_locked(base)
+    try:
+        yield hidden
+    finally:
+        os.close(lock)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _make_locked(base: Path) -> tuple[Path, int]:
+    while True:
+        hidden = base / f"{_HIDDEN_PREFIX}{secrets.token_hex(8)}"
+        hidden.mkdir()
+        lock = _lock(hidden)
+        if lock is not None:  # None: a sweeping neighbour came between
+            return hidden, lock
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a directory until the descriptor returned is closed; None where another has it."""
+    try:
+        lock = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.stat(path).st_ino == os.fstat(lock).st_ino:
+            return lock
+    os.close(lock)
+    return None
+
+
+def sweep(base_dir: str | os.PathLike) -> list[Path]:
+    """Remove what exporters that were killed left behind; return what was removed."""
+    removed = []
+    for child in Path(base_dir).glob(f"{_HIDDEN_PREFIX}*"):
+        lock = _lock(child)
+        if lock is not None:
+            shutil.rmtree(child, ignore_errors=True)
+            os.close(lock)
+            removed.append(child)
+    return removed
+
+
+def publish(hidden: str | os.PathLike) -> Path:
+    """Make a finished directory visible as the next free version, by one rename.
+
+    Args:
+        hidden: A directory from `building`, complete and with its manifest written.
+
+    Returns:
+        The path of the version, `base_dir/N` with N one above the largest version there.
+    """
+    hidden = Path(hidden)
+    base = hidden.parent
+    _sync_tree(hidden)
+    while True:
+        number = max([0, *find_versions(base)]) + 1
+        if number > _LARGEST:
+            raise InputError(f"{base} holds version {_LARGEST}, the largest there is.")
+        target = base / str(number)
+        try:
+            # Replaces nothing: a version directory is never empty, and rename refuses any other.
+            os.rename(hidden, target)
+        except OSError:
+            if not target.exists():
+                raise
+            continue  # another exporter took this number
+        _sync(base)
+        return target
+
+
+def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
+    """Remove all but the newest versions, and only such as kft wrote.
+
+    A version disappears by a rename before its files are removed, so that no server ever sees half
+    of it.
+
+    Args:
+        base_dir: The directory of the versions.
+        keep: How many versions to keep, at least 1.
+
+    Returns:
+        The versions that were removed, oldest first.
+
+    Raises:
+        InputError: If `keep` is below 1 or `base_dir` is no directory.
+    """
+    base = Path(base_dir)
+    if keep < 1:
+        raise InputError(f"keep={keep}, but a server needs a version: pass 1 or more.")
+    if not base.is_dir():
+        raise InputError(f"base_dir={str(base)!r} is no directory; pass the one exported into.")
+    sweep(base)
+    removed = []
+    for path in list(find_versions(base).values())[:-keep]:
+        if not (path / MANIFEST).is_file():
+            continue
+        hidden = base / f"{_HIDDEN_PREFIX}{secrets.token_hex(8)}"
+        os.rename(path, hidden)
+        shutil.rmtree(hidden)
+        removed.append(path)
+    return removed
+
+
+def write_manifest(directory: str | os.PathLike) -> Path:
+    """Write the sizes and SHA-256 hashes of all files of a version into it; return the file."""
+    directory = Path(directory)
+    target = directory / MANIFEST
+    target.unlink(missing_ok=True)
+    target.parent.mkdir(exist_ok=True)
+    files = {
+        str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+    target.write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def compare_manifest(directory: str | os.PathLike) -> list[str]:
+    """Return what differs from the manifest, a sentence for each file; empty where nothing does."""
+    directory = Path(directory)
+    try:
+        files = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["files"]
+        expected = {str(name): (int(f["bytes"]), str(f["sha256"])) for name, f in files.items()}
+    except FileNotFoundError:
+        return [f"{MANIFEST} is missing: not written by kft, or not copied whole"]
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return [f"{MANIFEST} cannot be read: {error}"]
+    reasons = []
+    for name, (size, digest) in expected.items():
+        path = directory / name
+        if not path.is_file():
+            reasons.append(f"{name} is missing")
+        elif path.stat().st_size != size:
+            reasons.append(f"{name} has {path.stat().st_size} bytes instead of {size}")
+        elif _sha256(path) != digest:
+            reasons.append(f"{name} has other contents than were written (SHA-256 differs)")
+    known = {*expected, MANIFEST}
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and str(path.relative_to(directory)) not in known:
+            reasons.append(f"{path.relative_to(directory)} does not belong to the version")
+    return reasons
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_tree(directory: Path) -> None:
+    for folder, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            _sync(Path(folder) / name)
+        _sync(Path(folder))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,233 @@
+"""Warmup requests: what a server runs before it serves a version, and what proves it.
+
+One TFRecord of `PredictionLog`s, in the place and form that TensorFlow Serving reads. Each record
+holds a request made from real examples and the response that `recipe.predict` gave to it; a server
+replays the request, `kft.export.check` also compares the response.
+"""
+
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.errors import InputError
+
+if TYPE_CHECKING:
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+PATH = "assets.extra/tf_serving_warmup_requests"
+MAX_RECORDS = 1000  # beyond them the server refuses the version
+
+_FLOAT, _STRING = 1, 7
+_CRC_TABLE = []
+for _byte in range(256):
+    for _ in range(8):
+        _byte = (_byte >> 1) ^ (0x82F63B78 if _byte & 1 else 0)
+    _CRC_TABLE.append(_byte)
+
+
+def predict_log(
+    signature: str, inputs: np.ndarray, outputs: Mapping[str, np.ndarray]
+) -> "PredictionLog":
+    """Return a Predict request for one input named `inputs`, with the response expected.
+
+    Args:
+        signature: The name of the signature.
+        inputs: float32, or bytes in an array of objects; the first axis is the batch.
+        outputs: The expected value of each output, likewise.
+    """
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    request, response = log.predict_log.request, log.predict_log.response
+    request.model_spec.signature_name = response.model_spec.signature_name = signature
+    _to_proto(inputs, request.inputs["inputs"])
+    for name, value in outputs.items():
+        _to_proto(value, response.outputs[name])
+    return log
+
+
+def classify_log(
+    feature: str, inputs: np.ndarray, classes: np.ndarray, scores: np.ndarray
+) -> "PredictionLog":
+    """Return a Classify request for the signature `classify`, with the response expected.
+
+    Args:
+        feature: The name of the `tf.Example` feature that holds the raw input.
+        inputs: The raw inputs, bytes in an array of objects.
+        classes: Labels as bytes, [n, k].
+        scores: float32 [n, k].
+    """
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    log.classify_log.request.model_spec.signature_name = "classify"
+    _add_examples(log.classify_log.request.input, feature, inputs)
+    for labels, values in zip(classes, scores, strict=True):
+        result = log.classify_log.response.result.classifications.add()
+        for label, value in zip(labels, values, strict=True):
+            result.classes.add(label=label.decode(), score=float(value))
+    return log
+
+
+def regress_log(feature: str, inputs: np.ndarray, values: np.ndarray) -> "PredictionLog":
+    """Return a Regress request for the signature `regress`, with the response expected.
+
+    Args:
+        feature: The name of the `tf.Example` feature that holds the raw input.
+        inputs: The raw inputs, bytes in an array of objects.
+        values: float32 [n].
+    """
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    log.regress_log.request.model_spec.signature_name = "regress"
+    _add_examples(log.regress_log.request.input, feature, inputs)
+    for value in values:
+        log.regress_log.response.result.regressions.add(value=float(value))
+    return log
+
+
+def read_log(log: "PredictionLog") -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
+    """Return the signature, the value fed to `inputs` and the expected outputs of a record.
+
+    Raises:
+        ValueError: If the record holds no Predict, Classify or Regress request, or a tensor of a
+            type that kft does not write.
+    """
+    kind = log.WhichOneof("log_type")
+    if kind == "predict_log":
+        request, response = log.predict_log.request, log.predict_log.response
+        outputs = {name: from_proto(tensor) for name, tensor in response.outputs.items()}
+        if set(request.inputs) != {"inputs"}:
+            raise ValueError(f"a request with the inputs {sorted(request.inputs)}")
+        return request.model_spec.signature_name, from_proto(request.inputs["inputs"]), outputs
+    if kind == "classify_log":
+        request = log.classify_log.request
+        results = log.classify_log.response.result.classifications
+        outputs = {
+            "classes": _strings([[c.label.encode() for c in r.classes] for r in results]),
+            "scores": np.array([[c.score for c in r.classes] for r in results], np.float32),
+        }
+    elif kind == "regress_log":
+        request = log.regress_log.request
+        results = log.regress_log.response.result.regressions
+        outputs = {"outputs": np.array([r.value for r in results], np.float32)}
+    else:
+        raise ValueError(f"a record of the kind {kind}")
+    examples = request.input.example_list.examples
+    inputs = _strings([example.SerializeToString() for example in examples])
+    return request.model_spec.signature_name, inputs, outputs
+
+
+def write(directory: str | os.PathLike, logs: Sequence["PredictionLog"]) -> Path:
+    """Write the records where a server looks for them.
+
+    Args:
+        directory: The version directory.
+        logs: The records, in the order in which they are to be run.
+
+    Returns:
+        The file written.
+
+    Raises:
+        InputError: If there are more records than a server accepts.
+    """
+    if len(logs) > MAX_RECORDS:
+        raise InputError(f"{len(logs)} warmup records; a server takes at most {MAX_RECORDS}.")
+    path = Path(directory) / PATH
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        for log in logs:
+            record = log.SerializeToString(deterministic=True)
+            length = struct.pack("<Q", len(record))
+            file.write(length + _masked_crc(length) + record + _masked_crc(record))
+    return path
+
+
+def read(directory: str | os.PathLike) -> Iterator["PredictionLog"]:
+    """Yield the records of a version directory.
+
+    Raises:
+        ValueError: If the file is no TFRecord of `PredictionLog`s, or a checksum is wrong.
+        OSError: If there is no such file.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    content = (Path(directory) / PATH).read_bytes()
+    start = 0
+    while start < len(content):
+        length = content[start : start + 8]
+        end = start + 12 + (struct.unpack("<Q", length)[0] if len(length) == 8 else 0)
+        record = content[start + 12 : end]
+        if (
+            len(content) < end + 4
+            or _masked_crc(length) != content[start + 8 : start + 12]
+            or _masked_crc(record) != content[end : end + 4]
+        ):
+            raise ValueError(f"the record at byte {start} is truncated or its checksum is wrong")
+        try:
+            yield prediction_log_pb2.PredictionLog.FromString(record)
+        except DecodeError as error:
+            raise ValueError(f"the record at byte {start} is no PredictionLog: {error}") from error
+        start = end + 4
+
+
+def from_proto(tensor: Any) -> np.ndarray:
+    """Return the array in a `TensorProto` of strings or float32.
+
+    Raises:
+        ValueError: If it is of another type, or if its values do not fill its shape.
+    """
+    shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    if tensor.dtype == _STRING:
+        return _strings(list(tensor.string_val)).reshape(shape)
+    if tensor.dtype == _FLOAT:
+        if tensor.tensor_content:
+            return np.frombuffer(tensor.tensor_content, np.float32).reshape(shape)
+        values = np.array(tensor.float_val, np.float32)
+        return np.full(shape, values[0]) if values.size == 1 else values.reshape(shape)
+    raise ValueError(f"a tensor of the type {tensor.dtype}, neither float32 nor strings")
+
+
+def to_proto(value: np.ndarray) -> Any:
+    """Return a `TensorProto` of an array of float32 or of bytes objects."""
+    from tensorflow.core.framework import tensor_pb2
+
+    tensor = tensor_pb2.TensorProto()
+    _to_proto(value, tensor)
+    return tensor
+
+
+def _to_proto(value: np.ndarray, tensor: Any) -> None:
+    for size in np.shape(value):
+        tensor.tensor_shape.dim.add(size=size)
+    if np.asarray(value).dtype == object:
+        tensor.dtype = _STRING
+        tensor.string_val.extend(np.asarray(value).flat)
+    else:
+        tensor.dtype = _FLOAT
+        tensor.tensor_content = np.ascontiguousarray(value, np.float32).tobytes()
+
+
+def _add_examples(destination: Any, feature: str, inputs: np.ndarray) -> None:
+    for raw in inputs:
+        example = destination.example_list.examples.add()
+        example.features.feature[feature].bytes_list.value.append(raw)
+
+
+def _strings(values: list) -> np.ndarray:
+    return np.array(values, dtype=object)
+
+
+def _masked_crc(content: bytes) -> bytes:
+    """Return the checksum of the TFRecord format: CRC-32C, rotated and offset."""
+    crc = 0xFFFFFFFF
+    for byte in content:
+        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)

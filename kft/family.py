@@ -1,0 +1,326 @@
+"""What a family of models, or a new task, may say: the hooks that a `Recipe` is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import numbers
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.data.image_files import MAX_PIXELS
+from kft.data.read import read
+from kft.errors import InputError
+from kft.evaluation import Evaluation, evaluate
+from kft.heads import Head
+from kft.predictions import Predictions
+from kft.stages import Stage
+
+
+@dataclass(frozen=True)
+class ServingInputs:
+    """The way from raw inputs to a model's inputs, for the exporter.
+
+    Attributes:
+        decode: A string tensor `[n]`, encoded images or texts, to the model's inputs, in
+            TensorFlow's graph ops.
+        resources: Layers with tables that `decode` uses.
+    """
+
+    decode: Callable[[Any], Any]
+    resources: tuple[Any, ...] = ()
+
+
+@dataclass(kw_only=True, eq=False)
+class Family:
+    """The hooks and the arguments that every recipe has; `kft.Recipe` documents them."""
+
+    modality: ClassVar[str]
+
+    num_classes: int
+    task: str = "single_label"
+    classes: Sequence[str] | None = None
+    hidden: tuple[int, ...] = ()
+    dropout: float = 0.2
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.num_classes, numbers.Integral) and self.num_classes is not True:
+            self.num_classes = int(self.num_classes)
+        self.hidden = tuple(self.hidden)
+        self.new_head(pooling=None)  # checks the arguments that are the head's
+        if not isinstance(self.weight_decay, (int, float)) or not self.weight_decay >= 0:
+            raise InputError(
+                f"`weight_decay={self.weight_decay!r}` is no rate: pass 0 or more, such as 0.01."
+            )
+        if self.classes is not None:
+            self.name_classes(tuple(self.classes), "`classes`")
+        self.is_fitted = False
+        self.raw_examples: list[str | bytes] = []
+        self._model: keras.Model | None = None
+
+    # What the model is made of.
+
+    def inputs(self) -> Any:
+        """The model's inputs: a Keras tensor or a dict of them."""
+        raise NotImplementedError(f"{type(self).__name__} must define `inputs()`.")
+
+    def backbone(self, inputs: Any) -> Any:
+        """The pretrained part: from `inputs()` to features, in the same functional graph."""
+        raise NotImplementedError(f"{type(self).__name__} must define `backbone(inputs)`.")
+
+    def head(self, features: Any, inputs: Any) -> Any:
+        """The new part: from the features to the scores."""
+        return self.new_head(pooling=getattr(self, "pooling", None))(features)
+
+    def loss(self) -> Any:
+        """The loss that `fit` compiles the model with."""
+        return self.new_head(pooling=None).loss()
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The metrics that `fit` compiles the model with."""
+        return self.new_head(pooling=None).metrics()
+
+    def default_stages(self) -> list[Stage]:
+        """Stages for a few hundred examples: the head, the uppermost block, everything.
+
+        The rates are careful ones; a family says its own.
+        """
+        return [
+            Stage(unfreeze=0, epochs=20, learning_rate=1e-3, name="head"),
+            Stage(unfreeze=1, epochs=10, learning_rate=1e-4, warmup=0.1, name="top"),
+            Stage(unfreeze="all", epochs=10, learning_rate=3e-5, warmup=0.1, name="all"),
+        ]
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model, built when first asked for.
+
+        Building sets the seed of Python, NumPy and the backend to `seed`, so that the same recipe
+        starts from the same weights.
+        """
+        if self._model is None:
+            keras.utils.set_random_seed(self.seed)
+            inputs = self.inputs()
+            scores = self.head(self.backbone(inputs), inputs)
+            self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
+        return self._model
+
+    def new_head(self, pooling: str | None) -> Head:
+        """The head that the arguments describe, for features that `pooling` fits."""
+        return Head(
+            num_classes=self.num_classes,
+            task=self.task,
+            pooling=pooling,
+            hidden=self.hidden,
+            dropout=self.dropout,
+            label_smoothing=self.label_smoothing,
+            seed=self.seed,
+        )
+
+    # What goes in.
+
+    def read(
+        self,
+        source: Any,
+        *,
+        classes: Sequence[str] | None = None,
+        text_column: str = "text",
+        path_column: str = "path",
+        label_column: str | Sequence[str] = "label",
+        encoding: str = "utf-8",
+        on_bad_example: str = "error",
+        max_pixels: int = MAX_PIXELS,
+        split: str | None = None,
+    ) -> Any:
+        """Read labelled data; `fit` and `evaluate` take what it returns in place of the source.
+
+        Args:
+            source: A folder, table, TFDS name, arrays or stream, as for `kft.data.read`.
+            classes: The classes to expect, None to take those of the data.
+            text_column: Column of a table with the texts.
+            path_column: Column of a table with paths of images, relative to the table.
+            label_column: Column of a table with the labels, or several for regression.
+            encoding: Encoding of text files.
+            on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
+            max_pixels: The largest image accepted, width times height.
+            split: Split of a TFDS, such as `"train[:80%]"`.
+
+        Returns:
+            `Examples`, or a `Stream`.
+        """
+        return read(
+            source,
+            task=self.task,
+            modality=self.modality,
+            classes=classes,
+            text_column=text_column,
+            path_column=path_column,
+            label_column=label_column,
+            encoding=encoding,
+            on_bad_example=on_bad_example,
+            max_pixels=max_pixels,
+            split=split,
+        )
+
+    def load(self, raw: Any) -> Any:
+        """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""
+        raise NotImplementedError(f"{type(self).__name__} must define `load(raw)`.")
+
+    def input_identity(self) -> str:
+        """What decides the outcome of `load`, besides what it gets: the key of kept features.
+
+        By default all arguments; a family that says less shares features between more recipes.
+        """
+        described = {**self.arguments(), **self.state()}
+        name = f"{type(self).__module__}:{type(self).__qualname__}"
+        return f"{name} {json.dumps(described, sort_keys=True, default=repr)}"
+
+    def from_stream(self, dataset: Any) -> Any:
+        """Put in front of a `tf.data.Dataset` or `PyDataset` what makes the model's inputs of its.
+
+        By default nothing: a stream yields what the model takes.
+        """
+        return dataset
+
+    def learn(self, examples: Examples) -> None:
+        """Take from the training data what the recipe leaves open, before training begins."""
+        if self.task == "regression":
+            self._scale_to(examples.targets)
+
+    def state(self) -> dict[str, Any]:
+        """What `learn` found, as JSON values; saved with the weights."""
+        if self.task != "regression":
+            return {}
+        scores = self.model.get_layer("scores")
+        return {"target_scale": scores.scale, "target_offset": scores.offset}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned when the recipe was saved."""
+        if self.task == "regression":
+            scores = self.model.get_layer("scores")
+            scores.scale, scores.offset = state["target_scale"], state["target_offset"]
+
+    def batches(
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: str | None = None,
+        augment: Callable | None = None,
+    ) -> keras.utils.PyDataset:
+        """Batches of the model's inputs and targets; the arguments are those of `Batches`."""
+        soft = getattr(augment, "soft_targets", False)
+        return Batches(
+            examples,
+            self.load,
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=shuffle,
+            balance=balance,
+            augment=augment,
+            class_count=self.num_classes if soft else None,
+        )
+
+    def augmentation(self, chosen: Any) -> Callable | None:
+        """Turn what was passed as `augment` into `(x, y, seed) -> (x, y)`, or None."""
+        if chosen is None or callable(chosen):
+            return chosen
+        raise InputError(
+            f"`augment={chosen!r}` is unknown to {type(self).__name__}: pass None or a function "
+            "(x, y, seed) -> (x, y)."
+        )
+
+    def serving_inputs(self) -> ServingInputs:
+        """What the exporter needs to get from raw inputs to the model's inputs."""
+        raise NotImplementedError(f"{type(self).__name__} must define `serving_inputs()`.")
+
+    # What comes out.
+
+    def score(self, targets: np.ndarray, scores: np.ndarray) -> Evaluation:
+        """Compare what the model said with what the data say."""
+        return evaluate(targets, scores, task=self.task, classes=self.classes)
+
+    def predictions(self, names: Sequence[str], scores: np.ndarray) -> Predictions:
+        """Turn what the model said about raw inputs into what a person reads."""
+        classes = self.classes
+        if classes is None and self.task != "regression":
+            classes = [str(index) for index in range(self.num_classes)]
+        return Predictions(self.task, names, scores, None if classes is None else tuple(classes))
+
+    # How a recipe is saved and built again.
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON values."""
+        return {
+            each.name: _plain(getattr(self, each.name))
+            for each in dataclasses.fields(self)
+            if each.init and each.name != "classes"
+        }
+
+    @classmethod
+    def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
+        """Build the recipe again for weights that are about to be loaded.
+
+        Args:
+            arguments: What `arguments()` returned when it was saved.
+            directory: The directory that it was saved to.
+        """
+        return cls(**arguments)
+
+    def save_files(self, directory: Path) -> None:
+        """Write what else `rebuild` and `restore_files` need into the directory."""
+
+    def restore_files(self, directory: Path) -> None:
+        """Take over what `save_files` wrote, once the recipe is built."""
+
+    def name_classes(self, classes: Sequence[str] | None, source: str) -> None:
+        """Take over the class names of data, if they are as many as `num_classes` says.
+
+        Args:
+            classes: The names; None for a stream of class numbers.
+            source: What to call the data in a message.
+        """
+        if self.task == "regression":
+            if classes is not None:
+                raise InputError(f"{source}: `task='regression'` has no classes; leave them out.")
+            return
+        if classes is None:
+            classes = self.classes or tuple(str(index) for index in range(self.num_classes))
+        if len(classes) != self.num_classes:
+            listed = ", ".join(map(str, classes[:10])) + (", ..." if len(classes) > 10 else "")
+            raise InputError(
+                f"{source} has {len(classes)} classes ({listed}), but `num_classes="
+                f"{self.num_classes}`: make them equal."
+            )
+        self.classes = tuple(classes)
+
+    def _scale_to(self, targets):
+        """Let the last layer answer in the unit of the targets, so that the head can stay small."""
+        mean, scale = np.mean(targets, axis=0), np.std(targets, axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        scores = self.model.get_layer("scores")
+        scores.scale, scores.offset = scale.tolist(), mean.tolist()
+
+
+def _plain(value):
+    if isinstance(value, os.PathLike):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _snake(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

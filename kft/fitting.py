@@ -1,0 +1,365 @@
+"""The pieces of `Recipe.fit`: the plan that identifies a run, its callbacks, and what comes out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kft import saving
+from kft.data.examples import Examples
+from kft.data.split import split
+from kft.data.streams import Stream
+from kft.errors import InputError, KftError
+from kft.features import FeatureStore
+from kft.report import write_report
+from kft.stages import Stage
+
+if TYPE_CHECKING:
+    from kft.evaluation import Evaluation
+    from kft.recipe import Recipe
+
+HISTORY = "history.json"
+REPORT = "report.html"
+RAW_EXAMPLES = "examples.json"
+FEATURES = "features"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """What `fit` gives back.
+
+    Attributes:
+        recipe: The trained recipe.
+        history: A list with a value for each epoch for every name that Keras logs, over all stages,
+            `stage` and `learning_rate` among them.
+        run_dir: Where the run lies, None if it was not kept.
+        evaluation: The trained recipe on the validation data.
+        validation: The validation data.
+        stages_table: The plan as an HTML table.
+    """
+
+    recipe: Recipe
+    history: dict[str, list]
+    run_dir: Path | None = None
+    evaluation: Evaluation | None = None
+    validation: Examples | Stream | None = None
+    stages_table: str = ""
+
+    def __repr__(self) -> str:
+        epochs = len(self.history.get("loss", ()))
+        where = f" in {self.run_dir}" if self.run_dir else ""
+        return f"<Run of {type(self.recipe).__name__}: {epochs} epochs{where}>"
+
+    def report(self, path: str | os.PathLike | None = None) -> Path:
+        """Write a page about the run: curves, stages, evaluation, mistakes.
+
+        Args:
+            path: The HTML file to write. Defaults to `report.html` in the run directory.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            InputError: If there is neither a run directory nor a path.
+        """
+        if path is None:
+            if self.run_dir is None:
+                raise InputError("the run has no run_dir: pass the path of an HTML file to write.")
+            path = self.run_dir / REPORT
+            if self.evaluation is None and path.is_file():
+                return path  # a finished run that was loaded: written when it was trained
+        recipe = self.recipe
+        return write_report(
+            path,
+            title=self.run_dir.name if self.run_dir else type(recipe).__name__,
+            history=self.history,
+            stages_table_html=self.stages_table,
+            evaluation=self.evaluation,
+            examples=self.validation if isinstance(self.validation, Examples) else None,
+            facts={"recipe": saving.class_path(recipe), **recipe.arguments(), **saving.versions()},
+        )
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends training with an error in the first epoch whose loss is NaN or infinite."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Look at the losses of the epoch."""
+        logs = logs or {}
+        for name in ("loss", "val_loss"):
+            value = logs.get(name)
+            if value is not None and not math.isfinite(value):
+                rate = logs.get("learning_rate")
+                at = "" if rate is None else f" at learning_rate={float(rate):.2g}"
+                raise KftError(
+                    f"`{name}` is {float(value)} in epoch {epoch + 1}{at}, but a finite number is "
+                    "expected: look for NaN in the data, lower the stage's learning_rate, or pass "
+                    "an optimizer with clipnorm=1.0. Nothing was saved."
+                )
+
+
+def early_stopping_of(chosen: Any) -> keras.callbacks.EarlyStopping | None:
+    """The rule that ends a stage.
+
+    Args:
+        chosen: `"auto"` for three epochs without a better validation loss, None, or a Keras
+            `EarlyStopping`.
+    """
+    if chosen == "auto":
+        return keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
+    if chosen is None or isinstance(chosen, keras.callbacks.EarlyStopping):
+        return chosen
+    raise InputError(
+        f"`early_stopping={chosen!r}`: pass 'auto', None or a keras.callbacks.EarlyStopping."
+    )
+
+
+def read_both(
+    recipe: Recipe, train: Any, validation_data: Any, fraction: float, seed: int, on_bad: str
+) -> tuple[Examples | Stream, Examples | Stream]:
+    """Read training and validation data, or split the latter off.
+
+    Args:
+        recipe: The recipe, which takes over the classes of the training data.
+        train: What was passed to `fit`.
+        validation_data: What was passed to `fit`, or None.
+        fraction: The part of `train` that is split off.
+        seed: Seed of the split.
+        on_bad: What to do with bad examples, `"error"` or `"skip"`.
+
+    Raises:
+        InputError: If the data are wrong, or a stream would have to be split.
+    """
+    data = recipe.read(train, classes=recipe.classes, on_bad_example=on_bad)
+    recipe.name_classes(data.classes, data.source)
+    if validation_data is not None:
+        validation = recipe.read(validation_data, classes=recipe.classes, on_bad_example=on_bad)
+        return data, validation
+    if isinstance(data, Stream):
+        raise InputError(f"a {data.source} cannot be split: pass validation_data.")
+    return split(data, fraction, seed)
+
+
+def batches_of(
+    recipe: Recipe, data: Examples | Stream, batch_size: int, steps: int | None = None
+) -> Any:
+    """Batches of data in their own order, as `fit` and `evaluate` take them.
+
+    Args:
+        recipe: The recipe that turns raw inputs into the model's.
+        data: What `Recipe.read` returned.
+        batch_size: Examples a batch; a stream has batches of its own.
+        steps: Batches to take of a stream that never ends.
+    """
+    if isinstance(data, Examples):
+        return recipe.batches(data, batch_size=batch_size)
+    if data.is_infinite and steps is None:
+        raise InputError(
+            f"the {data.source} never ends: pass steps_per_epoch for training, or end it with "
+            "take(n)."
+        )
+    return recipe.from_stream(data.dataset)
+
+
+def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evaluation:
+    """Compare a recipe's answers with labelled data, in one pass over them."""
+    batches = batches_of(recipe, data, batch_size)
+    if isinstance(batches, keras.utils.PyDataset):
+        dataset = batches
+        batches = (dataset[index] for index in range(dataset.num_batches))
+    targets, scores = [], []
+    for x, y, *_ in batches:
+        x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
+        targets.append(_as_array(y))
+        scores.append(recipe.model.predict_on_batch(x))
+    joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *scores)
+    return recipe.score(np.concatenate(targets), joined)
+
+
+@contextlib.contextmanager
+def feature_store(run_dir: Path | None) -> Iterator[FeatureStore]:
+    """Where a fit keeps frozen features: in the run directory, or for as long as it takes."""
+    if run_dir is None:
+        with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
+            yield FeatureStore(folder)
+    else:
+        yield FeatureStore(run_dir / FEATURES)
+
+
+def keep(run: Run, plan: Mapping[str, Any]) -> None:
+    """Write a finished run to its directory, all of it or nothing."""
+    assert run.run_dir is not None
+    with saving.being_written(run.run_dir) as hidden:
+        saving.write(run.recipe, hidden, plan=plan)
+        saving.write_json(hidden / HISTORY, run.history)
+        run.report(hidden / REPORT)
+
+
+def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
+    """Load a finished run into the recipe that was about to be fitted in the same way."""
+    saving.restore(recipe, run_dir)
+    if verbose != 0:
+        print(f"{run_dir} is finished: loaded, not trained again.")
+    return Run(recipe, saving.read_json(run_dir / HISTORY), run_dir)
+
+
+def raw_examples(examples: Examples, count: int = 4) -> list[str | bytes]:
+    """A few raw inputs, encoded images or texts, for the warmup and the check of an export."""
+    chosen = list(examples.inputs[:count])
+    if examples.kind == "image_files":
+        return [Path(path).read_bytes() for path in chosen]
+    if examples.kind == "arrays":
+        return [_as_png(image) for image in chosen]
+    return chosen
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 of all weights, which tells a run that goes on from them from one that does not."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
+    return digest.hexdigest()
+
+
+def make_plan(
+    recipe: Recipe,
+    train: Examples | Stream,
+    validation: Examples | Stream,
+    *,
+    stages: Sequence[Stage],
+    early_stopping: keras.callbacks.EarlyStopping | None,
+    optimizer: keras.optimizers.Optimizer,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything that decides what a run computes, as JSON: equal plans give equal weights.
+
+    Args:
+        recipe: The recipe, before it is trained.
+        train: The training data; their content counts, not where they lie.
+        validation: The validation data.
+        stages: The stages.
+        early_stopping: The rule that ends a stage.
+        optimizer: The optimizer.
+        settings: The other arguments of `fit` that matter.
+    """
+    rule = None
+    if early_stopping is not None:
+        names = ("monitor", "patience", "min_delta", "baseline", "start_from_epoch")
+        rule = {name: getattr(early_stopping, name) for name in names}
+        rule["restore_best_weights"] = early_stopping.restore_best_weights
+    optimizer_config = keras.saving.serialize_keras_object(optimizer)
+    optimizer_config["config"].pop("name", None)  # numbered by what else the process has made
+    plan = {
+        "recipe": saving.class_path(recipe),
+        "arguments": recipe.arguments(),
+        "train": _identity(train),
+        "validation": _identity(validation),
+        "stages": [stage.to_dict() for stage in stages],
+        "early_stopping": rule,
+        "optimizer": optimizer_config,
+        **settings,
+    }
+    return json.loads(json.dumps(plan, default=_described))
+
+
+def find_finished(run_dir: Path, plan: Mapping[str, Any]) -> bool:
+    """Whether `run_dir` holds this very run, finished.
+
+    Raises:
+        InputError: If it holds another run, or files that are no run.
+    """
+    if not run_dir.exists():
+        return False
+    if not run_dir.is_dir():
+        raise InputError(f"`run_dir={str(run_dir)!r}` is a file: pass a directory.")
+    if not (run_dir / saving.RECIPE).is_file():
+        if any(path.name != FEATURES for path in run_dir.iterdir()):
+            raise InputError(
+                f"`run_dir={str(run_dir)!r}` holds files, but no run: pass a new directory."
+            )
+        return False
+    old = saving.read_json(run_dir / saving.RECIPE).get("plan")
+    difference = plan_difference(old or {}, plan)
+    if difference:
+        raise InputError(
+            f"`run_dir={str(run_dir)!r}` belongs to another plan: {'; '.join(difference)}. Pass "
+            "another run_dir, or the same settings."
+        )
+    return True
+
+
+def plan_difference(old: Any, new: Any, name: str = "") -> list[str]:
+    """Where two plans differ, as `name: old there, new here`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in dict.fromkeys((*old, *new)):
+            inner = f"{name}.{key}" if name else str(key)
+            found += plan_difference(old.get(key), new.get(key), inner)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        found = []
+        for index, (a, b) in enumerate(zip(old, new, strict=True)):
+            found += plan_difference(a, b, f"{name}[{index}]")
+        return found
+    if old == new:
+        return []
+    if isinstance(old, list) and isinstance(new, list):
+        return [f"{name}: {len(old)} entries there, {len(new)} here"]
+    return [f"{name}: {_short(old)} there, {_short(new)} here"]
+
+
+def plain_history(history: Mapping[str, Sequence]) -> dict[str, list]:
+    """Keras' history as plain numbers and strings."""
+    return {
+        name: [value if isinstance(value, (str, int)) else float(value) for value in values]
+        for name, values in history.items()
+    }
+
+
+def _identity(data):
+    if isinstance(data, Examples):
+        return {"examples": len(data), "sha256": data.fingerprint()}
+    # What a stream will yield cannot be known, so two streams count as equal.
+    return {"stream": data.source, "batches": data.batches}
+
+
+def _described(value):
+    if hasattr(value, "get_config"):
+        return {type(value).__name__: value.get_config()}
+    if hasattr(value, "item"):
+        return value.item()
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}:{value.__qualname__}"
+    return repr(value) if isinstance(value, (Path, set, tuple)) else type(value).__qualname__
+
+
+def _short(value):
+    said = json.dumps(value)
+    return said if len(said) <= 60 else said[:57] + "..."
+
+
+def _as_array(tensor):
+    if keras.ops.is_tensor(tensor):
+        return keras.ops.convert_to_numpy(tensor)
+    return np.asarray(tensor)
+
+
+def _as_png(image):
+    from PIL import Image
+
+    pixels = np.clip(np.rint(np.asarray(image)), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(file, "PNG")
+    return file.getvalue()

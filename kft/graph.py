@@ -1,0 +1,216 @@
+"""The graph of a functional Keras model as a flat list of layer calls.
+
+Keras 3 has no public way to ask which layer made a tensor, and none to list the layers
+inside a composite layer, so the private names for both are read here and nowhere else.
+`tests/test_graph.py` holds them and names the Keras version they were read in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kft.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer or operation, nested functional models opened up.
+
+    Attributes:
+        operation: the layer or `keras.Operation` that was called.
+        parents: the calls that made its inputs.
+        shape: the shape of its first output; None where it varies, but for images of varying
+            size the shape that a 512 pixel image would have.
+        owners: the nested models that the call lies in, outermost first.
+        inputs: its input tensors, as the graph has them.
+        outputs: its output tensors, as the graph has them.
+    """
+
+    operation: keras.Operation
+    parents: tuple[Call, ...]
+    shape: tuple[int | None, ...]
+    owners: tuple[keras.Model, ...] = ()
+    inputs: tuple[keras.KerasTensor, ...] = ()
+    outputs: tuple[keras.KerasTensor, ...] = ()
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether training could change anything here.
+
+        `Normalization` keeps the data's mean and variance as weights, which are never trained.
+        """
+        layer = self.operation
+        if isinstance(layer, keras.layers.Normalization) or not isinstance(layer, keras.Layer):
+            return False
+        return bool(layer.weights)
+
+
+def is_functional(model: object) -> bool:
+    """Whether `model` is a built functional or Sequential model, whose graph can be read."""
+    return isinstance(model, keras.Model) and bool(getattr(model, "outputs", None))
+
+
+def calls(model: keras.Model) -> list[Call]:
+    """All calls between the inputs and the outputs of `model`, inputs first.
+
+    Args:
+        model: a functional or built Sequential model. Functional models nested in it as layers
+            are opened up; subclassed layers stay whole.
+
+    Raises:
+        InputError: the model is subclassed or not built, so it has no graph.
+    """
+    if not is_functional(model):
+        raise InputError(
+            f"Model {getattr(model, 'name', model)!r} has no graph to read: it is subclassed, or a "
+            "Sequential that is not built. Give it an input (keras.Input, build()), or name the "
+            "layers to train: unfreeze=['encoder_3*', 'head']."
+        )
+    found: list[Call] = []
+    stand_ins = _Sizes() if any(_varies(tensor) for tensor in model.inputs) else None
+    _open(model, {}, (), found, stand_ins)
+    return found
+
+
+def outer_calls(model: keras.Model) -> list[Call]:
+    """As `calls`, with nested models left whole: only their outputs can be reached from outside."""
+    found: list[Call] = []
+    made: dict[int, Call] = {}
+    for node in _nodes_in_order(model.outputs, stop=set()):
+        inputs, outputs = tuple(node.input_tensors), tuple(node.output_tensors)
+        parents = tuple(dict.fromkeys(made[id(tensor)] for tensor in inputs))
+        shape = tuple(getattr(outputs[0], "shape", ()))
+        call = Call(node.operation, parents, shape, (), inputs, outputs)
+        found.append(call)
+        made.update((id(tensor), call) for tensor in outputs)
+    return found
+
+
+def _open(
+    model: keras.Model,
+    given: dict[int, Call],
+    owners: tuple[keras.Model, ...],
+    found: list[Call],
+    sizes: _Sizes | None,
+) -> dict[int, Call]:
+    """Appends the calls of one model to `found`; returns the call that made each of its tensors."""
+    made = dict(given)
+    for node in _nodes_in_order(model.outputs, stop=set(given)):
+        operation, inputs, outputs = node.operation, node.input_tensors, node.output_tensors
+        if is_functional(operation):
+            inner_tensors = _matching_inputs(operation, inputs)
+            if sizes is not None:
+                sizes.rename(inputs, inner_tensors)
+            inner_given = {
+                id(inner): made[id(outer)]
+                for inner, outer in zip(inner_tensors, inputs, strict=True)
+            }
+            inner_made = _open(operation, inner_given, (*owners, operation), found, sizes)
+            if sizes is not None:
+                sizes.rename(operation.outputs, outputs)
+            for tensor, inner in zip(outputs, operation.outputs, strict=True):
+                made[id(tensor)] = inner_made[id(inner)]
+        else:
+            parents = tuple(dict.fromkeys(made[id(tensor)] for tensor in inputs))
+            first = outputs[0] if sizes is None else sizes.of_first_output(node)
+            shape = tuple(getattr(first, "shape", ()))
+            call = Call(operation, parents, shape, owners, tuple(inputs), tuple(outputs))
+            found.append(call)
+            made.update((id(tensor), call) for tensor in outputs)
+    return made
+
+
+class _Sizes:
+    """Output sizes of a graph whose images vary in size, followed from a 512 pixel image."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[int, keras.KerasTensor] = {}
+
+    def rename(self, old: list, new: list) -> None:
+        for before, after in zip(old, new, strict=True):
+            self._tensors[id(after)] = self._tensors[id(before)]
+
+    def of_first_output(self, node: Any) -> keras.KerasTensor:
+        if not node.input_tensors:
+            outputs = [_fixed_size(tensor) for tensor in node.output_tensors]
+        else:
+            args, kwargs = node.arguments.fill_in(self._tensors)
+            outputs = keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+        for tensor, sized in zip(node.output_tensors, outputs, strict=True):
+            self._tensors[id(tensor)] = sized
+        return outputs[0]
+
+
+def _varies(tensor: keras.KerasTensor) -> bool:
+    return len(tensor.shape) > 3 and None in tensor.shape[1:]
+
+
+def _fixed_size(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    if not _varies(tensor):
+        return tensor
+    shape = (tensor.shape[0], *(512 if size is None else size for size in tensor.shape[1:]))
+    return keras.KerasTensor(shape, dtype=tensor.dtype)
+
+
+def _matching_inputs(model: keras.Model, tensors: list) -> list[keras.KerasTensor]:
+    if len(model.inputs) != len(tensors):
+        raise InputError(
+            f"The nested model {model.name!r} has {len(model.inputs)} inputs but is called with "
+            f"{len(tensors)} tensors. Call it with exactly its inputs."
+        )
+    return model.inputs
+
+
+def _nodes_in_order(outputs: list[keras.KerasTensor], stop: set[int]) -> Iterator:
+    """Keras' graph nodes behind `outputs`, each after those it depends on."""
+    done: set[int] = set()
+    stack = [(_node_of(tensor), False) for tensor in reversed(outputs) if id(tensor) not in stop]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if ready:
+            done.add(id(node))
+            yield node
+            continue
+        stack.append((node, True))
+        for tensor in reversed(node.input_tensors):
+            if id(tensor) not in stop:
+                stack.append((_node_of(tensor), False))
+
+
+def _node_of(tensor: keras.KerasTensor) -> Any:
+    """The call that made `tensor`. Private names of Keras, read in 3.15.1: there is no public way."""
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def sublayers(layer: keras.Layer) -> list[keras.Layer]:
+    """Every layer inside `layer`, at any depth. Private name of Keras, read in 3.15.1."""
+    return layer._flatten_layers(include_self=False)
+
+
+def leaf_layers(model: keras.Model) -> list[keras.Layer]:
+    """The layers that freezing decides about, inputs first, each once.
+
+    For a functional model, the layers of its opened-up graph; for a subclassed one, the layers
+    that `model.layers` lists, models among them opened up in the same way.
+    """
+    if is_functional(model):
+        operations = (call.operation for call in calls(model))
+        return list(dict.fromkeys(op for op in operations if isinstance(op, keras.Layer)))
+    leaves: dict[keras.Layer, None] = {}
+    for layer in model.layers:
+        inner = leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
+        leaves.update(dict.fromkeys(inner or [layer]))
+    return list(leaves)
+
+
+def positions(call: Call) -> tuple[int | None, ...]:
+    """Sizes of the position axes of the call's first output: (height, width), (tokens,) or ()."""
+    channels_first = len(call.shape) > 3 and keras.config.image_data_format() == "channels_first"
+    return call.shape[2:] if channels_first else call.shape[1:-1]

@@ -1,0 +1,223 @@
+"""Recipes for images: what the families of `keras.applications` have in common."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+
+from kft.data import images
+from kft.data.augment import image_augmentation
+from kft.data.examples import Examples
+from kft.errors import InputError
+from kft.family import ServingInputs
+from kft.pretrained import load_weights_file
+from kft.recipe import Recipe
+
+POOLINGS = ("avg", "max", "flatten")
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageRecipe(Recipe):
+    """A recipe whose inputs are images.
+
+    The model takes float32 images `(batch, height, width, 3)` with values from 0 to 255, as a
+    decoder makes them: the preprocessing that the pretrained weights expect is part of the model.
+
+    A family is a subclass: its architectures, its smallest image, and `preprocess`.
+
+    Args:
+        name: Name of the architecture, as in `keras.applications`.
+        image_size: Height and width that images are resized to. Defaults to (224, 224), which most
+            families were trained on.
+        weights: `"imagenet"` downloads the pretrained weights, a path is a weights file without
+            classifier, None starts from scratch. Defaults to `"imagenet"`.
+        pooling: `"avg"`, `"max"` or `"flatten"`: how feature maps become a vector. Defaults to
+            `"avg"`.
+
+    The other arguments are those of `kft.Recipe`.
+    """
+
+    modality: ClassVar[str] = "image"
+    architectures: ClassVar[dict[str, Callable[..., keras.Model]]] = {}
+    smallest_image: ClassVar[int] = 32
+
+    name: str = field(default="", kw_only=False)
+    image_size: tuple[int, int] = (224, 224)
+    weights: str | PathLike | None = "imagenet"
+    pooling: str = "avg"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.name not in self.architectures:
+            known = ", ".join(map(repr, self.architectures))
+            raise InputError(
+                f"`name={self.name!r}` is no architecture of {type(self).__name__}: pass {known}."
+            )
+        if self.pooling not in POOLINGS:
+            known = ", ".join(map(repr, POOLINGS))
+            raise InputError(f"`pooling={self.pooling!r}` is unknown for images: pass {known}.")
+        self.image_size = self._checked_size()
+        if self.weights is not None:
+            self.weights = str(self.weights)
+        if self.weights not in (None, "imagenet") and not Path(self.weights).is_file():
+            raise InputError(
+                f"`weights={self.weights!r}` is no file: pass the path of a weights file of "
+                f"{self.name}, 'imagenet' to download one, or None to start from scratch."
+            )
+        if keras.config.image_data_format() != "channels_last":
+            raise InputError(
+                "`keras.config.image_data_format()` is 'channels_first', but recipes feed images "
+                "as (height, width, channels): call "
+                "keras.config.set_image_data_format('channels_last') first."
+            )
+
+    def preprocess(self, inputs: Any) -> Any:
+        """Scale pixels from 0..255 to what the pretrained weights expect, by Keras' own layers."""
+        raise NotImplementedError(f"{type(self).__name__} must define `preprocess(inputs)`.")
+
+    def application(self, inputs: Any, weights: str | None) -> keras.Model:
+        """Build the architecture on `inputs`, without its classifier.
+
+        Args:
+            inputs: The preprocessed images, a Keras tensor.
+            weights: None for random weights, or `"imagenet"`.
+        """
+        build = self.architectures[self.name]
+        return build(include_top=False, weights=weights, input_tensor=inputs)
+
+    def inputs(self) -> Any:
+        """The model's input: float32 images with values from 0 to 255."""
+        return keras.Input((*self.image_size, 3), dtype="float32", name="image")
+
+    def backbone(self, inputs: Any) -> Any:
+        """Feature maps `(batch, height, width, channels)` of the preprocessed images."""
+        x = self.preprocess(inputs)
+        if self.weights == "imagenet":
+            return self._downloaded(x).output
+        backbone = self.application(x, None)
+        if self.weights is not None:
+            load_weights_file(backbone, self.weights, architecture=self.name)
+        return backbone.output
+
+    def load(self, raw: Any) -> np.ndarray:
+        """Decode and resize images.
+
+        Args:
+            raw: Paths of image files, encoded images, or images as arrays `(height, width, 3)` with
+                values from 0 to 255.
+
+        Returns:
+            Float32 `(n, *image_size, 3)`, values from 0 to 255.
+        """
+        are_arrays = isinstance(raw, list) and isinstance(raw[0], np.ndarray)
+        if are_arrays and len({image.shape for image in raw}) > 1:
+            return np.concatenate([images.load(image[None], self.image_size) for image in raw])
+        return images.load(raw, self.image_size)
+
+    def input_identity(self) -> str:
+        """Images are resized, and all else is part of the model."""
+        return f"image {self.image_size}"
+
+    def learn(self, examples: Examples) -> None:
+        """Look whether arrays have the range that the preprocessing expects."""
+        super().learn(examples)
+        if examples.kind != "arrays" or not np.issubdtype(examples.inputs.dtype, np.floating):
+            return
+        some = examples.inputs[:64]
+        if some.min() < 0 or some.max() <= 1:
+            raise InputError(
+                f"images of {examples.source} have values from {some.min():.3g} to "
+                f"{some.max():.3g}, but 0 to 255 are expected: undo the scaling, the model scales."
+            )
+
+    def from_stream(self, dataset: Any) -> Any:
+        """Put decoding and resizing in front of a `tf.data.Dataset` of images or encoded images."""
+        spec = getattr(dataset, "element_spec", (None,))[0]
+        shape = getattr(spec, "shape", None)
+        if spec is None or shape is None or tuple(shape[1:3]) == self.image_size:
+            return dataset
+        decode = partial(images.decode_batch, image_size=self.image_size)
+        if spec.dtype != "string":
+            decode = partial(images.resize, image_size=self.image_size)
+        return dataset.map(lambda image, *rest: (decode(image), *rest))
+
+    def augmentation(self, chosen: Any) -> Callable | None:
+        """Turn a preset (`"light"`, `"standard"`, `"strong"`), Keras layers or a function into one.
+
+        Args:
+            chosen: What `kft.data.augment.image_augmentation` takes.
+        """
+        return image_augmentation(chosen)
+
+    def serving_inputs(self) -> ServingInputs:
+        """Encoded images as a string tensor `[n]` to the model's input."""
+        return ServingInputs(partial(images.decode_batch, image_size=self.image_size))
+
+    @classmethod
+    def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
+        """Build the recipe again, without the pretrained weights."""
+        recipe = cls(**{**arguments, "weights": None})
+        _ = recipe.model  # built now, as `weights` becomes what it was for the record
+        recipe.weights = arguments["weights"]
+        return recipe
+
+    def _downloaded(self, x):
+        try:
+            return self.application(x, "imagenet")
+        except InputError:
+            raise
+        except Exception as error:
+            # Keras raises a plain Exception when a download fails, and ValueError for what it has
+            # no pretrained weights for; both messages say what happened.
+            if isinstance(error, ValueError):
+                raise InputError(f"`weights='imagenet'` for {self.name}: {error}") from error
+            url = re.search(r"https?://[^\s:]+", str(error))
+            if url is None:
+                raise
+            file = url.group().rpartition("/")[2]
+            raise InputError(
+                f"the weights of {self.name} could not be downloaded from {url.group()}: fetch "
+                f"{file} on a machine with a network, bring it here and pass weights='{file}', or "
+                "weights=None to start from scratch."
+            ) from error
+
+    def _checked_size(self):
+        size: Any = self.image_size
+        if isinstance(size, int):
+            size = (size, size)
+        if not isinstance(size, (tuple, list)) or len(size) != 2:
+            raise InputError(f"`image_size={size!r}` is no (height, width): pass (224, 224).")
+        if not all(isinstance(side, int) and side >= self.smallest_image for side in size):
+            least = self.smallest_image
+            raise InputError(
+                f"`image_size={tuple(size)!r}` is too small: {self.name} needs at least "
+                f"({least}, {least})."
+            )
+        return tuple(size)
+
+
+def caffe_pixels(inputs):
+    """Pixels in the order BGR with the mean of ImageNet subtracted, as Caffe's models expect them.
+
+    Args:
+        inputs: RGB images with values from 0 to 255, a Keras tensor.
+    """
+    mean = [-103.939, -116.779, -123.68]
+    flipped = keras.ops.flip(inputs, axis=-1)
+    return keras.layers.Rescaling(1.0, offset=mean, dtype="float32", name="caffe_pixels")(flipped)
+
+
+def unit_pixels(inputs):
+    """Pixels from -1 to 1.
+
+    Args:
+        inputs: RGB images with values from 0 to 255, a Keras tensor.
+    """
+    scale = keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="unit_pixels")
+    return scale(inputs)

@@ -1,0 +1,251 @@
+"""One optimizer for groups of variables, each with its own rate, step count and state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from kft.errors import InputError
+
+
+@keras.saving.register_keras_serializable("kft")
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly to its peak and then stays, or falls to zero.
+
+    Args:
+        peak: the highest rate.
+        start: the step at which the schedule begins. Defaults to 0.
+        initial: the rate that the warmup rises from. Defaults to 0.
+        warmup_steps: steps of the warmup; the last of them has the peak rate. Defaults to 0.
+        decay: `"constant"`, `"linear"` or `"cosine"` (Loshchilov and Hutter 2017,
+            https://arxiv.org/abs/1608.03983). Defaults to `"constant"`.
+        total_steps: steps from `start` to the end of the decay; needed unless it is constant.
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        *,
+        start: int = 0,
+        initial: float = 0.0,
+        warmup_steps: int = 0,
+        decay: str = "constant",
+        total_steps: int | None = None,
+    ) -> None:
+        if decay != "constant" and total_steps is None:
+            raise InputError(f"`decay={decay!r}` needs `total_steps`, the steps until it ends.")
+        self.peak = float(peak)
+        self.start = int(start)
+        self.initial = float(initial)
+        self.warmup_steps = int(warmup_steps)
+        self.decay = decay
+        self.total_steps = total_steps
+        self.scale: keras.Variable | None = None
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the step with index `step`, a number or a tensor; returns a float32 scalar."""
+        done = ops.cast(step, "float32") - float(self.start)
+        rate = self._after_warmup(done)
+        if self.warmup_steps > 0:
+            risen = (done + 1.0) / float(self.warmup_steps)
+            rising = self.initial + (self.peak - self.initial) * risen
+            rate = ops.where(done < self.warmup_steps, rising, rate)
+        return rate if self.scale is None else rate * ops.cast(self.scale, "float32")
+
+    def _after_warmup(self, done: Any) -> Any:
+        if self.decay == "constant":
+            return ops.full_like(done, self.peak)
+        steps = max((self.total_steps or 0) - self.warmup_steps, 1)
+        progress = ops.clip((done - float(self.warmup_steps)) / float(steps), 0.0, 1.0)
+        if self.decay == "linear":
+            return self.peak * (1.0 - progress)
+        return self.peak * 0.5 * (1.0 + ops.cos(math.pi * progress))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make the schedule again."""
+        names = ("peak", "start", "initial", "warmup_steps", "decay", "total_steps")
+        return {name: getattr(self, name) for name in names}
+
+
+class GroupedOptimizer(keras.optimizers.Optimizer):
+    """Updates each group of variables with an optimizer of its own, as one optimizer.
+
+    Each group has its own slots, step count (so Adam's bias correction starts anew for weights that
+    have just been unfrozen) and learning rate. Clipping by global norm and loss scaling see all
+    groups together. `learning_rate` reads as that of the first group, the head; setting it
+    multiplies the rates of all groups by the same factor, which is what `ReduceLROnPlateau` needs.
+
+    A model saved as `.keras` while this is its optimizer keeps the optimizer it was compiled with,
+    without its state: Keras saves how the model was compiled. A run directory keeps the state.
+
+    Args:
+        optimizers: one optimizer a group, the head's first.
+        groups: for each optimizer its variables.
+        global_clipnorm: clips the gradients of all groups together to this norm.
+        loss_scale_factor: as in `keras.optimizers.Optimizer`.
+        name: as in `keras.optimizers.Optimizer`.
+    """
+
+    def __init__(
+        self,
+        optimizers: Sequence[keras.optimizers.Optimizer],
+        groups: Sequence[Sequence[keras.Variable]],
+        *,
+        global_clipnorm: float | None = None,
+        loss_scale_factor: float | None = None,
+        name: str = "grouped_optimizer",
+    ) -> None:
+        super().__init__(learning_rate=1.0, loss_scale_factor=loss_scale_factor, name=name)
+        self.shared_clipnorm = global_clipnorm
+        self.finalizes = True
+        self._members = _Members(list(optimizers), [list(group) for group in groups])
+        for optimizer in self.group_optimizers:
+            optimizer.loss_scale_factor = None
+            schedule = _schedule_of(optimizer)
+            if schedule is not None:
+                schedule.scale = self.rate_scale
+
+    @property
+    def group_optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizer of each group, the head's first."""
+        return self._members.optimizers
+
+    @property
+    def groups(self) -> list[list[keras.Variable]]:
+        """The variables of each optimizer in `group_optimizers`."""
+        return [list(group) for group in self._members.groups]
+
+    @property
+    def rate_scale(self) -> keras.Variable:
+        """The factor on all rates, 1.0 unless a callback has set `learning_rate`."""
+        return super().learning_rate
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate of the first group's next step."""
+        return self.group_optimizers[0].learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        now = float(ops.convert_to_numpy(self.learning_rate))
+        if now > 0:
+            scale = float(ops.convert_to_numpy(self.rate_scale))
+            self.rate_scale.assign(scale * float(ops.convert_to_numpy(value)) / now)
+
+    @property
+    def last_learning_rate(self) -> float:
+        """The first group's rate in the step that was taken last."""
+        optimizer = self.group_optimizers[0]
+        schedule = _schedule_of(optimizer)
+        if schedule is None:
+            return float(ops.convert_to_numpy(optimizer.learning_rate))
+        taken = int(ops.convert_to_numpy(optimizer.variables[0]))
+        return float(ops.convert_to_numpy(schedule(max(taken - 1, 0))))
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The optimizer's own variables, then those of each group's."""
+        inner = [v for optimizer in self.group_optimizers for v in optimizer.variables]
+        return [*super().variables, *inner]
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Creates the slots of groups that have none yet."""
+        if self.built:
+            return
+        self._members.bind(list(variables))
+        for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
+            if not optimizer.built:
+                optimizer.build(group)
+        super().build(variables)
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+        """Updates each group with its gradients."""
+        known = self._members.variables
+        variables = known if trainable_variables is None else list(trainable_variables)
+        pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        if not pairs:
+            raise InputError("No gradients: the loss depends on none of the variables that train.")
+        gradients = [gradient for gradient, _ in pairs]
+        if self.loss_scale_factor is not None:
+            gradients = [gradient / self.loss_scale_factor for gradient in gradients]
+        if self.shared_clipnorm is not None:
+            gradients = _clipped_together(gradients, self.shared_clipnorm)
+        parts: list[tuple[list, list]] = [([], []) for _ in self.group_optimizers]
+        for gradient, (_, variable) in zip(gradients, pairs, strict=True):
+            part = parts[self._members.group_of[id(variable)]]
+            part[0].append(gradient)
+            part[1].append(variable)
+        for optimizer, (part_gradients, part_variables) in zip(
+            self.group_optimizers, parts, strict=True
+        ):
+            if part_variables:
+                optimizer.apply(part_gradients, part_variables)
+        self.iterations.assign_add(1)
+
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        """Gives variables the moving average of their values, where an average is kept.
+
+        Nothing happens while `finalizes` is False, as it is between the parts of a longer run.
+        """
+        if not self.finalizes:
+            return
+        for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
+            optimizer.finalize_variable_values(group)
+
+
+class _Members:
+    """Which variable belongs to which optimizer.
+
+    Kept outside of the optimizer's own attributes, where Keras would take the model's variables
+    found in them for the optimizer's.
+    """
+
+    def __init__(self, optimizers: list, groups: list[list]) -> None:
+        self.optimizers = optimizers
+        self.groups = groups
+        self.variables: list[keras.Variable] = []
+        self.group_of: dict[int, int] = {}
+
+    def bind(self, variables: list[keras.Variable]) -> None:
+        """Settles the members, once the variables that train are known."""
+        for index, group in enumerate(self.groups):
+            self.group_of.update((id(variable), index) for variable in group)
+        stray = [variable.path for variable in variables if id(variable) not in self.group_of]
+        if stray:
+            raise InputError(
+                f"The optimizer has no group for {stray[:3]}: the trainable variables have changed "
+                "since the stage was entered. Let StagedUnfreezing set the `trainable` flags."
+            )
+        self.variables = variables
+
+
+def _clipped_together(gradients: list, limit: float) -> list:
+    squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
+    norm = ops.sqrt(ops.sum(ops.stack(squares)))
+    factor = limit / ops.maximum(norm, limit)
+    return [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
+
+
+def _schedule_of(optimizer: keras.optimizers.Optimizer) -> WarmupSchedule | None:
+    """The optimizer's schedule, if it is kft's. Keras (3.15.1) shows only the schedule's value."""
+    schedule = optimizer._learning_rate
+    return schedule if isinstance(schedule, WarmupSchedule) else None
+
+
+def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
+    """Whether weight decay applies to a variable; Keras (3.15.1) has no public way to ask."""
+    return optimizer._use_weight_decay(variable)
+
+
+def norms_and_biases(model: keras.Model) -> list[keras.Variable]:
+    """The variables that weight decay should leave alone: every vector and scalar.
+
+    Pass them to `optimizer.exclude_from_weight_decay(var_list=...)` before compiling. Decay of
+    biases and of the gains of norms does not regularise, it only moves what they normalise
+    (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
+    """
+    return [variable for variable in model.weights if len(variable.shape) < 2]

@@ -1,0 +1,182 @@
+"""Figures of an evaluation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.ticker import MaxNLocator
+from sklearn import metrics
+
+from kft.errors import InputError
+from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, Figure, dress, figure, legend, short
+
+if TYPE_CHECKING:
+    from kft.evaluation import Evaluation
+
+MAX_LINES = 8
+MAX_NAMES = 30
+MAX_POINTS = 2000
+# From nothing to blue, so that it suits any background; by square root, or errors would not show.
+HEAT = LinearSegmentedColormap.from_list("heat", [(0.12, 0.45, 0.78, 0.0), (0.12, 0.45, 0.78, 1.0)])
+
+
+def overview(found: Evaluation) -> Figure:
+    """The one figure that says most about an evaluation of this task."""
+    if found.task == "single_label":
+        return confusion(found)
+    return residuals(found) if found.task == "regression" else precision_recall(found)
+
+
+def confusion(found: Evaluation) -> Figure:
+    """The confusion matrix; colours are fractions of the true class, numbers are counts."""
+    _need(found, "single_label")
+    matrix, count = found.confusion_matrix, len(found.classes)
+    named = count <= MAX_NAMES
+    side = max(4.4, 0.42 * count + 1.8) if named else 6.0
+    drawn = figure((side + 0.6, side))
+    axes = drawn.add_subplot()
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(share, cmap=HEAT, norm=PowerNorm(0.5, 0.0, 1.0))
+    dress(axes, x="predicted", y="true", grid="")
+    bar = drawn.colorbar(image, ax=axes, shrink=0.8)
+    bar.set_label("fraction of the true class", color=MUTED, fontsize=11)
+    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=11, length=0)
+    bar.outline.set_visible(False)
+    bar.ax.set_facecolor("none")
+    if named:
+        names = [short(name) for name in found.classes]
+        axes.set_xticks(range(count), names, rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(range(count), names, parse_math=False)
+        for (row, column), value in np.ndenumerate(matrix):
+            color = "white" if share[row, column] > 0.55 else INK
+            axes.text(column, row, f"{value:,}", ha="center", va="center", color=color, fontsize=9)
+    return drawn
+
+
+def reliability(found: Evaluation) -> Figure:
+    """Accuracy against confidence in 15 bins, and how many predictions each bin holds."""
+    _need(found, "single_label", "multi_label")
+    bins = found.reliability
+    drawn = figure()
+    grid = drawn.add_gridspec(2, 1, height_ratios=(3, 1))
+    axes, below = drawn.add_subplot(grid[0]), drawn.add_subplot(grid[1])
+    filled = [one for one in bins if one.count]
+    width = (bins[0].upper - bins[0].lower) * 0.92
+    middles = [(one.lower + one.upper) / 2 for one in filled]
+    axes.bar(middles, [one.accuracy for one in filled], width=width, color=SERIES[0], alpha=0.75)
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1.2, linestyle=DASHES[1])
+    dress(axes, x="", y="accuracy")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.tick_params(labelbottom=False)
+    below.bar(middles, [one.count for one in filled], width=width, color=MUTED)
+    dress(below, x="confidence", y="count")
+    below.set_xlim(0, 1)
+    below.tick_params(axis="x", pad=6)
+    below.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+    drawn.align_ylabels()
+    return drawn
+
+
+def roc(found: Evaluation, *, with_legend: bool = True) -> Figure:
+    """ROC curves, each class against the rest; with more than 8 classes the 8 weakest stand out."""
+    _need(found, "single_label", "multi_label")
+    drawn = figure()
+    axes = drawn.add_subplot()
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DASHES[2], label="_chance")
+    shown = colored(found, "roc_auc")
+    for index in _back_to_front(found, shown, "roc_auc"):
+        x, y, _ = metrics.roc_curve(_truth(found)[:, index], found.scores[:, index])
+        _curve(axes, x, y, shown, index)
+    dress(axes, x="false positive rate", y="true positive rate", grid="both")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    if with_legend:
+        legend(axes, [found.classes[i] for i in shown])
+    return drawn
+
+
+def precision_recall(found: Evaluation, *, with_legend: bool = True) -> Figure:
+    """Precision against recall by class; with more than 8 classes the 8 weakest stand out."""
+    _need(found, "single_label", "multi_label")
+    drawn = figure()
+    axes = drawn.add_subplot()
+    shown = colored(found, "average_precision")
+    for index in _back_to_front(found, shown, "average_precision"):
+        y, x, _ = metrics.precision_recall_curve(_truth(found)[:, index], found.scores[:, index])
+        _curve(axes, x, y, shown, index, drawstyle="steps-post")
+    dress(axes, x="recall", y="precision", grid="both")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    if with_legend:
+        legend(axes, [found.classes[i] for i in shown])
+    return drawn
+
+
+def residuals(found: Evaluation) -> Figure:
+    """Predicted against expected values; of many examples, 2,000 at even steps are drawn."""
+    _need(found, "regression")
+    drawn = figure()
+    axes = drawn.add_subplot()
+    chosen = np.unique(np.linspace(0, len(found) - 1, MAX_POINTS).astype(int))
+    targets, scores = found.targets[chosen], found.scores[chosen]
+    low, high = min(targets.min(), scores.min()), max(targets.max(), scores.max())
+    axes.plot([low, high], [low, high], color=MUTED, linewidth=1.2, linestyle=DASHES[1])
+    for i in range(targets.shape[1]):
+        color = SERIES[i % len(SERIES)]
+        axes.plot(targets[:, i], scores[:, i], ".", color=color, markersize=5, alpha=0.6)
+    dress(axes, x="expected", y="predicted", grid="both")
+    return drawn
+
+
+def colored(found: Evaluation, figure_name: str) -> list[int]:
+    """The classes whose curves have a colour, in the order of the colours: all, or the weakest."""
+    known = _known(found, figure_name)
+    if len(known) > MAX_LINES:
+        known = sorted(known, key=lambda i: getattr(found.per_class[i], figure_name))[:MAX_LINES]
+    return known
+
+
+def _known(found: Evaluation, figure_name: str) -> list[int]:
+    return [i for i, one in enumerate(found.per_class) if getattr(one, figure_name) is not None]
+
+
+def _back_to_front(found: Evaluation, shown: list[int], figure_name: str) -> list[int]:
+    return [i for i in _known(found, figure_name) if i not in shown] + shown
+
+
+def _curve(
+    axes: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    shown: list[int],
+    index: int,
+    drawstyle: str = "default",
+) -> None:
+    if index not in shown:
+        axes.plot(x, y, color=GRID, linewidth=0.8, drawstyle=drawstyle, label="_rest")
+        return
+    place = shown.index(index)
+    axes.plot(
+        x,
+        y,
+        color=SERIES[place % len(SERIES)],
+        linestyle=DASHES[place % len(DASHES)],
+        linewidth=1.8,
+        drawstyle=drawstyle,
+        label=str(place),
+    )
+
+
+def _truth(found: Evaluation) -> np.ndarray:
+    if found.task == "multi_label":
+        return found.targets
+    return found.targets[:, None] == np.arange(len(found.classes))
+
+
+def _need(found: Evaluation, *tasks: str) -> None:
+    if found.task not in tasks:
+        raise InputError(
+            f"this figure is for {' and '.join(tasks)} evaluations, but this one is {found.task}: "
+            "evaluation.plot() chooses a figure that fits"
+        )

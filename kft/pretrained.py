@@ -1,0 +1,89 @@
+"""Pretrained weights that a person brings as a file: compared with the model, then loaded."""
+
+from collections import Counter
+from os import PathLike
+from pathlib import Path
+
+import keras
+
+from kft.errors import InputError
+
+
+def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture: str) -> None:
+    """Load a Keras weights file into a model, or leave the model alone and say what does not fit.
+
+    Keras loads the older `.h5` files layer by layer in the order of the file, so a file of another
+    architecture can fill part of the model before it fails. Here the shapes of all weights are
+    compared first.
+
+    Args:
+        model: The model without its classifier.
+        path: A weights file without classifier ("notop"), `.weights.h5` or the older `.h5`.
+        architecture: The model's name, for messages.
+
+    Raises:
+        InputError: If there is no such file, if it is no weights file, or if it belongs to another
+            architecture.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"`weights={str(path)!r}` is no file: pass the path of a weights file of "
+            f"{architecture}, 'imagenet' to download one, or None to start from scratch."
+        )
+    if path.suffix != ".h5":
+        raise InputError(
+            f"`weights={str(path)!r}` is no Keras weights file: pass a file ending in .h5."
+        )
+    in_file = Counter(_shapes_in(path))
+    in_model = Counter(tuple(weight.shape) for weight in model.weights)
+    if in_file != in_model:
+        raise InputError(
+            f"`weights={str(path)!r}` does not fit {architecture}: "
+            f"{_difference(in_file, in_model)} Pass the file that keras.applications has for "
+            f"{architecture} with include_top=False."
+        )
+    try:
+        model.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(
+            f"`weights={str(path)!r}` has as many weights as {architecture}, but they do not go "
+            f"into it: {error}"
+        ) from error
+
+
+def _shapes_in(path):
+    """Shapes of the model's weights in the file: without optimizer slots and random seeds."""
+    import h5py
+
+    shapes = []
+
+    def visit(name, item):
+        parts = name.split("/")
+        if not isinstance(item, h5py.Dataset) or parts[0].startswith("optimizer"):
+            return
+        if "seed_generator" not in name and "top_level_model_weights" not in parts:
+            shapes.append(item.shape)
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise InputError(
+            f"`weights={str(path)!r}` cannot be read as HDF5 ({error}): bring the file again, it "
+            "may be cut short."
+        ) from error
+    return shapes
+
+
+def _difference(in_file, in_model):
+    extra, missing = in_file - in_model, in_model - in_file
+    said = f"the file has {in_file.total()} weights, the model {in_model.total()};"
+    if not missing and len(extra) <= 4:
+        tops = ", ".join(map(str, sorted(extra)))
+        return f"{said} it seems to include the classifier (shapes {tops})."
+    for name, shapes in (("the file", extra), ("the model", missing)):
+        if shapes:
+            largest = max(shapes, key=lambda shape: (len(shape), shape))
+            said += f" {shapes.total()} only in {name}, such as {largest},"
+    return said.rstrip(",;") + "."

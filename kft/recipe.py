@@ -1,0 +1,373 @@
+"""`Recipe`: what a person calls - fit in stages, evaluate, predict, save and export."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft import fitting, saving
+from kft.callbacks import StagedUnfreezing
+from kft.data.batches import Batches, FollowEpochs
+from kft.data.examples import Examples
+from kft.data.streams import Stream
+from kft.errors import InputError
+from kft.evaluation import Evaluation
+from kft.family import Family
+from kft.fitting import Run
+from kft.optimizers import norms_and_biases
+from kft.plans import BatchNorm
+from kft.plans import plan as plan_stages
+from kft.predictions import Predictions
+from kft.staged_fit import decide, fit_in_stages
+from kft.stages import Stage, checked_stages
+from kft.tables import plan_table
+
+
+@dataclass(kw_only=True, eq=False)
+class Recipe(Family):
+    """A pretrained model, a new head, and everything needed to fine-tune and serve them.
+
+    A family of models is a subclass, and so is a new task. What a subclass may say, each with a
+    default that suits classification and regression:
+
+    - the model: `inputs()`, `backbone(inputs)`, `head(features, inputs)`;
+    - the training: `loss()`, `metrics()`, `default_stages()`, `learn(examples)`;
+    - the data: `read(source)`, `load(raw)`, `batches(examples)`, `augmentation(chosen)`;
+    - the outcome: `score(targets, scores)`, `predictions(scores)`.
+
+    A subclass with arguments of its own is a dataclass with keyword-only fields, as below. Every
+    argument stays an attribute of the same name, which is how a saved recipe is built again; what a
+    recipe learns from the data goes into `state()`.
+
+    Args:
+        num_classes: Number of classes, at least 2; for regression the number of values predicted.
+        task: `"single_label"`, `"multi_label"` or `"regression"`. Defaults to `"single_label"`.
+        classes: Names of the classes in the order of the model's outputs. By default the training
+            data name them.
+        hidden: Widths of hidden layers in the head. Defaults to none.
+        dropout: Fraction dropped in the head while training. Defaults to 0.2.
+        weight_decay: Decoupled weight decay of the default optimizer; norms and biases are
+            excluded. Defaults to 0.01.
+        label_smoothing: Fraction of each target spread over all classes. Defaults to 0.
+        seed: Seed of everything random in the model. Defaults to 0.
+
+    Raises:
+        InputError: If an argument is out of its range; `model` raises it for weights that do not
+            fit.
+
+    Example:
+
+    ```python
+    @dataclass(kw_only=True, eq=False)
+    class ThumbnailRecipe(ImageRecipe):
+        architectures = {"MobileNetV3Small": keras.applications.MobileNetV3Small}
+        name: str = field(default="MobileNetV3Small", kw_only=False)
+
+        def preprocess(self, inputs):
+            return inputs  # MobileNetV3 brings its own
+    ```
+    """
+
+    def fit(
+        self,
+        train: Any,
+        validation_data: Any = None,
+        *,
+        stages: Sequence[Stage] | None = None,
+        run_dir: str | os.PathLike | None = None,
+        batch_size: int = 32,
+        validation_split: float = 0.2,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        early_stopping: Any = "auto",
+        batch_norm: BatchNorm = "frozen",
+        optimizer: keras.optimizers.Optimizer | None = None,
+        balance: str | None = None,
+        augment: Any = None,
+        jit_compile: bool | str = "auto",
+        steps_per_epoch: int | None = None,
+        cache: bool | str = "auto",
+        distribution: str = "auto",
+        seed: int = 0,
+        on_bad_example: str = "error",
+        verbose: int | str = "auto",
+    ) -> Run:
+        """Fine-tune in stages, in one `model.fit`.
+
+        Fitting goes on from the weights that the model has: a recipe that was fitted or loaded is
+        trained further.
+
+        Args:
+            train: A folder with a folder per class, a CSV, TSV or Parquet file, a TFDS name or
+                prepared directory, `(x, y)` arrays, a `tf.data.Dataset` or a `PyDataset`.
+            validation_data: The same for validation. By default a part of `train`.
+            stages: `kft.Stage`s. Defaults to `default_stages()`.
+            run_dir: Directory that gets the trained recipe, its history and a report. A finished
+                run of the same plan is loaded instead of trained again.
+            batch_size: Examples a step. Defaults to 32.
+            validation_split: The part of `train` that becomes validation data when none are given.
+                Defaults to 0.2.
+            callbacks: Keras callbacks of your own.
+            early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. By default
+                3 epochs without a better validation loss; the best weights are restored.
+            batch_norm: What BatchNorm layers do, as in `kft.callbacks.StagedUnfreezing`.
+            optimizer: A Keras optimizer; the stages set its learning rate. Defaults to AdamW with
+                the recipe's weight decay.
+            balance: Against imbalanced classes `"weights"`, `"oversample"` or `"undersample"`.
+            augment: Random changes of the training inputs, see `augmentation`.
+            jit_compile: As in `keras.Model.compile`.
+            steps_per_epoch: Steps an epoch, for a stream that never ends.
+            cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
+                result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
+                says what was decided.
+            distribution: `"auto"` or `"off"`: whether several devices may be used.
+            seed: Seed of the validation split, of the order of the examples, and of augmentation.
+            on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
+            verbose: As in `keras.Model.fit`; 0 prints no plan either.
+
+        Returns:
+            The `Run`.
+
+        Raises:
+            InputError: If an argument or the data are wrong, or `run_dir` belongs to another plan.
+            KftError: If the loss is no finite number.
+        """
+        cache = False if cache == "off" else cache  # the command line's word for it
+        if cache not in ("auto", True, False):
+            raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
+        if distribution not in ("auto", "off"):
+            raise InputError(f"`distribution={distribution!r}` is unknown: pass 'auto' or 'off'.")
+        stages = checked_stages(self.default_stages() if stages is None else list(stages))
+        early_stopping = fitting.early_stopping_of(early_stopping)
+        augmentation = self.augmentation(augment)
+        train, validation = fitting.read_both(
+            self, train, validation_data, validation_split, seed, on_bad_example
+        )
+        decayed = optimizer is None
+        if optimizer is None:
+            optimizer = keras.optimizers.AdamW(
+                stages[0].learning_rate, weight_decay=self.weight_decay
+            )
+        plan = fitting.make_plan(
+            self,
+            train,
+            validation,
+            stages=stages,
+            early_stopping=early_stopping,
+            optimizer=optimizer,
+            settings={
+                "continues": fitting.weights_digest(self.model) if self.is_fitted else None,
+                "batch_size": batch_size,
+                "batch_norm": batch_norm,
+                "balance": balance,
+                "augment": augment,
+                "steps_per_epoch": steps_per_epoch,
+                "seed": seed,
+            },
+        )
+        run_dir = None if run_dir is None else Path(run_dir)
+        if run_dir is not None and fitting.find_finished(run_dir, plan):
+            return fitting.take_over(self, run_dir, verbose=verbose)
+
+        model = self.model
+        if isinstance(train, Examples):
+            self.learn(train)
+            self.raw_examples = fitting.raw_examples(train)
+        if decayed:
+            optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
+
+        def compile_like(part: keras.Model) -> None:
+            part.compile(
+                optimizer, loss=self.loss(), metrics=self.metrics(), jit_compile=jit_compile
+            )
+
+        compile_like(model)
+        unfreezing = StagedUnfreezing(
+            stages, early_stopping, batch_norm=batch_norm, verbose=int(verbose != 0)
+        )
+        if isinstance(train, Stream):
+            batches = fitting.batches_of(self, train, batch_size, steps_per_epoch)
+        else:
+            batches = self.batches(
+                train,
+                batch_size=batch_size,
+                seed=seed,
+                shuffle=True,
+                balance=balance,
+                augment=augmentation,
+            )
+        held_out = fitting.batches_of(self, validation, batch_size)
+        with fitting.feature_store(run_dir) as store:
+            keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
+            sizes = (len(data) for data in (train, validation) if isinstance(data, Examples))
+            decided = decide(
+                model,
+                plan_stages(model, stages, batch_norm),
+                store,
+                examples=sum(sizes),
+                augments=augmentation is not None,
+                cache=cache if keeps and steps_per_epoch is None else False,
+                length=getattr(self, "length", None),
+            )
+            table = plan_table(model, stages, batch_norm, cache=[one.reason for one in decided])
+            if verbose != 0:
+                print(table)
+            if any(one.cut is not None for one in decided):
+                history = fit_in_stages(
+                    model,
+                    batches,
+                    held_out,
+                    unfreezing=unfreezing,
+                    stages=decided,
+                    store=store,
+                    compile_like=compile_like,
+                    identity=self.input_identity(),
+                    callbacks=[fitting.FiniteLoss(), *callbacks],
+                    verbose=verbose,
+                )
+            else:
+                own = [unfreezing, fitting.FiniteLoss()]
+                if isinstance(batches, Batches):
+                    own.append(FollowEpochs(batches))
+                history = model.fit(
+                    batches,
+                    validation_data=held_out,
+                    epochs=sum(stage.epochs for stage in stages),
+                    steps_per_epoch=steps_per_epoch,
+                    shuffle=False,  # Batches draws an order of its own, from `seed`
+                    callbacks=[*own, *callbacks],
+                    verbose=verbose,
+                )
+        self.is_fitted = True
+        run = Run(
+            recipe=self,
+            history=fitting.plain_history(history.history),
+            run_dir=run_dir,
+            evaluation=fitting.evaluate(self, validation, batch_size),
+            validation=validation,
+            stages_table=table._repr_html_(),
+        )
+        if run_dir is not None:
+            fitting.keep(run, plan)
+        return run
+
+    def evaluate(
+        self, data: Any, *, batch_size: int = 32, on_bad_example: str = "error"
+    ) -> Evaluation:
+        """Compare the recipe's answers with labelled data.
+
+        Args:
+            data: As `train` of `fit`; its labels must be among those of the training.
+            batch_size: Examples a step.
+            on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
+
+        Returns:
+            The figures; they print as a table.
+        """
+        read = self.read(data, classes=self.classes, on_bad_example=on_bad_example)
+        self.name_classes(read.classes, read.source)
+        return fitting.evaluate(self, read, batch_size)
+
+    def predict(self, raw: Any, *, batch_size: int = 32) -> Predictions:
+        """Answer raw inputs.
+
+        Args:
+            raw: A list of paths of images, of encoded images (bytes), of texts, or an array of
+                images with values from 0 to 255; or a single path or text.
+            batch_size: Inputs a step.
+
+        Returns:
+            A label and its probability for each input; they print as a table.
+        """
+        raw = [raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw
+        if not len(raw):
+            raise InputError("`predict` got no inputs: pass at least one.")
+        chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
+        scores = [self.model.predict_on_batch(self.load(chunk)) for chunk in chunks]
+        names = [
+            str(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
+            for index, one in enumerate(raw)
+        ]
+        return self.predictions(names, np.concatenate(scores))
+
+    def save(self, directory: str | os.PathLike) -> Path:
+        """Write the recipe to a directory that `kft.load` reads on any backend.
+
+        Args:
+            directory: A directory that does not exist yet.
+
+        Returns:
+            The directory.
+        """
+        return saving.save(self, directory)
+
+    def export(
+        self,
+        base_dir: str | os.PathLike,
+        *,
+        format: str = "saved_model",
+        weights: str = "float32",
+        batch_sizes: Sequence[int] = (1, 2, 8),
+        examples: Sequence[str | bytes] | None = None,
+        data: str | os.PathLike | None = None,
+        clients: bool = False,
+    ) -> Path:
+        """Write the next version for TensorFlow Serving, proven before it becomes visible.
+
+        The work is done by a fresh process on the TensorFlow backend, whichever backend this one
+        runs on.
+
+        Args:
+            base_dir: The directory of the versions, the server's `base_path`.
+            format: `"saved_model"`, or another of `kft.export.launch.FORMATS`.
+            weights: How weights are stored: `"float32"`, `"float16"` or `"int8"`.
+            batch_sizes: Batch sizes of the warmup requests.
+            examples: Real raw inputs for warmup and check: encoded images or texts. Defaults to a
+                few of the training data.
+            data: Labelled data that show what smaller weights cost.
+            clients: Whether to write a server configuration and example clients beside the
+                versions.
+
+        Returns:
+            The directory of the version, `base_dir/N`.
+
+        Raises:
+            InputError: If an argument is wrong.
+            kft.export.launch.ExportError: If the version did not pass its check.
+        """
+        from kft.export.launch import export_run
+
+        with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
+            saved = saving.save(self, Path(folder) / "run")
+            return export_run(
+                saved,
+                base_dir,
+                format=format,
+                weights=weights,
+                batch_sizes=batch_sizes,
+                examples=examples or self.raw_examples or None,
+                data=data,
+                clients=clients,
+            )
+
+    def save_files(self, directory: Path) -> None:
+        """Keep a few raw inputs for exports."""
+        from kft.export.launch import encode_examples
+
+        if self.raw_examples:
+            path = directory / fitting.RAW_EXAMPLES
+            path.write_text(encode_examples(self.raw_examples), encoding="utf-8")
+
+    def restore_files(self, directory: Path) -> None:
+        """Take over the raw inputs that were kept."""
+        from kft.export.launch import decode_examples
+
+        path = directory / fitting.RAW_EXAMPLES
+        if path.is_file():
+            self.raw_examples = list(decode_examples(path.read_text(encoding="utf-8")))

@@ -1,0 +1,186 @@
+"""Pieces of HTML. Whatever comes from data passes through `text`; nothing else writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from html.parser import HTMLParser
+
+from kft import plots
+from kft.evaluation.show import number
+from kft.plots.style import Figure, printable, to_svg
+
+
+class Html(str):
+    """A string that is markup already; every other string is text and gets escaped."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: its anchor, its heading and what is under it."""
+
+    anchor: str
+    heading: str
+    body: Html
+
+
+def text(value: object) -> Html:
+    """Text from anywhere, made harmless: escaped, without control characters or lone surrogates."""
+    if isinstance(value, Html):
+        return value
+    return Html(escape(printable(str(value))))
+
+
+def name(value: object) -> Html:
+    """A name from data; its own writing direction cannot turn the words around it."""
+    return Html(f"<bdi>{text(value)}</bdi>")
+
+
+def value(number_or_none: float | None, *, fraction: bool = True) -> Html:
+    """A figure as it is shown, with all its digits in the markup."""
+    shown = number(number_or_none, fraction=fraction)
+    if number_or_none is None:
+        return Html(f'<abbr title="not defined by these data">{shown}</abbr>')
+    return Html(f'<data value="{float(number_or_none)!r}">{shown}</data>')
+
+
+def table(
+    caption: str, head: Sequence[object], rows: Iterable[Sequence[object]], *, words: int = 1
+) -> Html:
+    """A table that scrolls by itself on a narrow screen; the first cell of a row names the row.
+
+    The first `words` columns hold words, which begin at the left, the others numbers.
+    """
+    kinds = [' class="words"' if i < words else "" for i in range(len(head))]
+    columns = "".join(
+        f'<th scope="col"{kind}>{text(cell)}</th>' for kind, cell in zip(kinds, head, strict=True)
+    )
+    lines = []
+    for first, *rest in rows:
+        pairs = zip(kinds[1:], rest, strict=True)
+        cells = "".join(f"<td{kind}>{text(cell)}</td>" for kind, cell in pairs)
+        lines.append(f'<tr><th scope="row">{text(first)}</th>{cells}</tr>')
+    return scrolling(
+        caption,
+        Html(
+            f"<table><caption>{text(caption)}</caption><thead><tr>{columns}</tr></thead>"
+            f"<tbody>{''.join(lines)}</tbody></table>"
+        ),
+    )
+
+
+def scrolling(label: str, body: Html) -> Html:
+    """A box that scrolls sideways, also by keyboard."""
+    # A region that scrolls has to take the focus, or the keyboard cannot reach what is outside.
+    return Html(
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}">{body}</div>'
+    )
+
+
+def chart(anchor: str, drawn: Figure, *, title: str, description: str, more: str = "") -> Html:
+    """A figure with its caption; `description` is what a screen reader says in its place."""
+    svg = to_svg(drawn, name=anchor, description=f"{title}. {description}")
+    return Html(
+        f'<div class="chart"><h3>{text(title)}</h3><figure>{svg}'
+        f"<figcaption>{text(description)}</figcaption></figure>{more}</div>"
+    )
+
+
+def keys(names: Sequence[tuple[str, str]]) -> Html:
+    """A legend under a chart: names and figures beside the colours and dashes of their lines."""
+    items = []
+    for i, (label, figure) in enumerate(names):
+        dash = ("", "5 2", "1 1.5", "6 2 1 2")[i % len(plots.style.DASHES)]
+        color = i % len(plots.style.SERIES) + 1
+        items.append(
+            f'<li><svg viewBox="0 0 24 6" aria-hidden="true"><path d="M0 3H24" fill="none" '
+            f'stroke="var(--series-{color})" stroke-width="2.5" stroke-dasharray="{dash}"/></svg>'
+            f"{name(label)} {figure}</li>"
+        )
+    return Html(f'<ul class="keys">{"".join(items)}</ul>')
+
+
+def plain_table(markup: str) -> Html:
+    """The tables of an HTML snippet, rebuilt from structure and text alone.
+
+    A table made for a notebook brings colours that are wrong in the dark, and names of layers that
+    somebody else was to escape. So only table tags and plain emphasis pass, with no attributes but
+    `scope`, `colspan` and `rowspan`.
+    """
+    rebuild = _Rebuild()
+    rebuild.feed(markup)
+    rebuild.close()
+    return Html("".join(rebuild.parts))
+
+
+class _Rebuild(HTMLParser):
+    TAGS = frozenset(
+        (
+            "table",
+            "caption",
+            "thead",
+            "tbody",
+            "tfoot",
+            "tr",
+            "th",
+            "td",
+            "strong",
+            "b",
+            "em",
+            "i",
+            "code",
+            "small",
+            "p",
+            "br",
+            "ul",
+            "ol",
+            "li",
+        )
+    )
+    DROPPED = frozenset(("style", "script", "template", "noscript", "iframe", "title"))
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.open: list[str] = []
+        self.dropping = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self.DROPPED:
+            self.dropping += 1
+        elif tag in self.TAGS and not self.dropping:
+            found = {key: value for key, value in attrs if _harmless(key, value)}
+            if tag == "th":
+                found.setdefault("scope", "row" if "tbody" in self.open else "col")
+            kept = "".join(f' {key}="{text(value)}"' for key, value in found.items())
+            self.parts.append(f"<{tag}{kept}>")
+            if tag != "br":
+                self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.DROPPED:
+            self.dropping = max(0, self.dropping - 1)
+        elif tag in self.open and not self.dropping:
+            while self.open:
+                closed = self.open.pop()
+                self.parts.append(f"</{closed}>")
+                if closed == tag:
+                    break
+
+    def handle_data(self, data: str) -> None:
+        if not self.dropping:
+            self.parts.append(text(data))
+
+    def close(self) -> None:
+        super().close()
+        self.parts += [f"</{tag}>" for tag in reversed(self.open)]
+        self.open = []
+
+
+def _harmless(key: str, value: str | None) -> bool:
+    if key == "scope":
+        return value in ("row", "col", "rowgroup", "colgroup")
+    return key in ("colspan", "rowspan") and value is not None and value.isdecimal()

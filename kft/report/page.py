@@ -1,0 +1,128 @@
+"""`write_report`: the sections put together into one file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft.errors import InputError
+from kft.report.markup import Section, text
+from kft.report.sections import SECTIONS, Source
+from kft.report.style import STYLE
+
+if TYPE_CHECKING:
+    from kft.data.examples import Examples
+    from kft.evaluation import Evaluation
+
+# The browser itself is told that the page runs nothing and loads nothing.
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    history: Mapping[str, Sequence[Any]],
+    stages_table_html: str = "",
+    evaluation: Evaluation | None = None,
+    examples: Examples | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write one self-contained HTML page about a run; it needs no network and no scripts.
+
+    ```python
+    write_report("runs/flowers/report.html", title="flowers", history=run.history,
+                 evaluation=recipe.evaluate(test), facts={"seed": 0})
+    ```
+
+    Args:
+        path: The file to write; it is replaced in one step, and its folder is made if need be.
+        title: The page's heading.
+        history: As in `keras.callbacks.History.history`: a list by epoch for each name, with `val_`
+            for validation; `stage` and `learning_rate` are understood when they are there.
+        stages_table_html: The plan as an HTML table, as a notebook shows it; "" leaves it out.
+        evaluation: What `recipe.evaluate` returned; None leaves its sections out.
+        examples: The examples of that evaluation in the same order, to show the mistakes.
+        facts: Versions, seed and the like, shown as a table; values may be dicts and lists.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: `examples` are not those of the evaluation, or `path` is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(
+            f"path={str(target)!r} is a folder: "
+            f"expected a file such as {str(target / 'report.html')!r}"
+        )
+    if examples is not None and evaluation is not None and len(examples) != len(evaluation):
+        raise InputError(
+            f"{len(examples)} examples for an evaluation of {len(evaluation)}: expected the ones "
+            "that were evaluated, in the same order; leave examples out to write the page without"
+        )
+    source = Source(history, stages_table_html, evaluation, examples, facts or {})
+    sections = [section for make in SECTIONS if (section := make(source)) is not None]
+    return write_page(target, title, sections)
+
+
+def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Section]) -> Path:
+    """Write a page of sections of one's own, in the same dress.
+
+    Args:
+        path: The file to write; it is replaced in one step, and its folder is made if need be.
+        title: The page's heading.
+        sections: What is on it, from top to bottom.
+
+    Returns:
+        The path of the page.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _replace(target, _page(title, sections))
+    return target
+
+
+def _page(title: str, sections: Sequence[Section]) -> str:
+    links = "".join(f'<li><a href="#{one.anchor}">{text(one.heading)}</a></li>' for one in sections)
+    parts = "".join(
+        f'<section aria-labelledby="{one.anchor}"><h2 id="{one.anchor}">{text(one.heading)}</h2>'
+        f"{one.body}</section>\n"
+        for one in sections
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{text(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<header><h1>{text(title)}</h1><nav aria-label="Sections"><ul>{links}</ul></nav></header>
+<main id="content" tabindex="-1">
+{parts}</main>
+</body>
+</html>
+"""
+
+
+def _replace(target: Path, page: str) -> None:
+    # Not by tempfile: its files are for their owner alone, a page is for who may read the folder.
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        with open(beside, "x", encoding="utf-8") as file:
+            file.write(page)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""The sections of the page in their order, one function each: from `Source` to HTML, or None.
+
+A new section is such a function, a place in `SECTIONS`, and a field of `Source` for what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kft.report.markup import Section, name, table, text
+from kft.report.mistakes import mistakes
+from kft.report.quality import classes, confusion, curves, summary
+from kft.report.source import Source
+from kft.report.training import plan, training
+
+
+def facts(source: Source) -> Section | None:
+    """Versions, seed, and what else was noted of the run."""
+    if not source.facts:
+        return None
+    rows = [(text(key), name(shown)) for key, shown in _flat(source.facts)]
+    return Section(
+        "facts", "Facts", table("Versions, seed and settings", ("fact", "value"), rows, words=2)
+    )
+
+
+def _flat(facts: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, shown in facts.items():
+        if isinstance(shown, Mapping):
+            rows += _flat(shown, f"{before}{key}: ")
+        elif isinstance(shown, (list, tuple, set, frozenset)):
+            rows.append((f"{before}{key}", ", ".join(map(str, shown))))
+        else:
+            rows.append((f"{before}{key}", str(shown)))
+    return rows
+
+
+SECTIONS: tuple[Callable[[Source], Section | None], ...] = (
+    summary,
+    plan,
+    training,
+    classes,
+    confusion,
+    curves,
+    mistakes,
+    facts,
+)

@@ -1,0 +1,22 @@
+"""What the page is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kft.data.examples import Examples
+    from kft.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that is known of a run; see `write_report`."""
+
+    history: Mapping[str, Sequence[Any]]
+    stages_table_html: str
+    evaluation: Evaluation | None
+    examples: Examples | None
+    facts: Mapping[str, Any]

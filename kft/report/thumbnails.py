@@ -1,0 +1,64 @@
+"""Small pictures of examples, embedded in the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SIDE = 224
+
+
+def from_file(file: str | bytes) -> str | None:
+    """A JPEG of at most 224 pixels a side as a `data:` URL; None if it is no readable image.
+
+    Args:
+        file: The path of an image, or its encoded bytes.
+    """
+    try:
+        with warnings.catch_warnings():
+            # What is odd about the file was said when it was read for training.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+                image.draft("RGB", (SIDE * 2, SIDE * 2))
+                return _encode(ImageOps.exif_transpose(image))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def from_array(array: np.ndarray) -> str | None:
+    """The same of `[h, w]` or `[h, w, 1 or 3]`; white is 255 in bytes, else the maximum."""
+    pixels = np.asarray(array)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)) or 0 in pixels.shape:
+        return None
+    if pixels.dtype != np.uint8:
+        # Up to 1, 16 or 255, or centred on 0: there is no telling, but the shapes show.
+        pixels = np.nan_to_num(pixels.astype(np.float64))
+        pixels = pixels - min(pixels.min(), 0.0)
+        pixels = (pixels * (255 / (pixels.max() or 1.0))).astype(np.uint8)
+    return _encode(Image.fromarray(pixels))
+
+
+def _encode(image: Image.Image) -> str:
+    if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would cut them off at 255
+        pixels = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray((pixels * (255 / (pixels.max() or 1.0))).clip(0).astype(np.uint8))
+    if image.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    image.thumbnail((SIDE, SIDE))
+    smallest = min(image.size)
+    if max(image.size) <= SIDE // 4 and smallest:  # digits of 8 pixels: show the pixels
+        factor = SIDE // max(image.size)
+        image = image.resize(
+            (image.width * factor, image.height * factor), Image.Resampling.NEAREST
+        )
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

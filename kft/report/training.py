@@ -1,0 +1,90 @@
+"""Sections about the training: the plan, and the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kft import plots
+from kft.plots import history as history_plots
+from kft.report.markup import Html, Section, chart, plain_table, scrolling, table, text
+from kft.report.source import Source
+
+
+def plan(source: Source) -> Section | None:
+    """The table of stages."""
+    if not source.stages_table_html:
+        return None
+    body = scrolling("Stage plan", plain_table(source.stages_table_html))
+    return Section("plan", "Stage plan", body)
+
+
+def training(source: Source) -> Section | None:
+    """Curves by epoch, and the same numbers as a table."""
+    history = source.history
+    epochs = history_plots.epoch_count(history)
+    if not epochs:
+        note = "No epoch was finished, so there are no curves."
+        return Section("training", "Training", Html(f"<p>{note}</p>"))
+    charts = []
+    for i, metric in enumerate(history_plots.metric_names(history)):
+        title = metric.replace("_", " ")
+        title = title[:1].upper() + title[1:]
+        drawn = plots.metric(history, metric)
+        charts.append(chart(f"metric{i}", drawn, title=title, description=_course(history, metric)))
+    if history_plots.rate_names(history):
+        drawn = plots.learning_rates(history)
+        description = "By epoch, on a logarithmic axis, where a rate of 0 has no place."
+        charts.append(chart("rates", drawn, title="Learning rate", description=description))
+    spans = history_plots.stage_spans(history)
+    where = "; ".join(
+        f"{span.name}: epochs {span.first} to {span.last}"
+        if span.last > span.first
+        else f"{span.name}: epoch {span.first}"
+        for span in spans
+    )
+    note = (
+        f"<p>{text(where)}. Dashed lines mark where a stage begins.</p>" if len(spans) > 1 else ""
+    )
+    body = f'{_diverged(history)}{note}<div class="charts">{"".join(charts)}</div>'
+    return Section("training", "Training", Html(body + _epochs(history, epochs)))
+
+
+def _course(history: Mapping[str, Sequence[Any]], metric: str) -> str:
+    parts = []
+    for key, label in ((metric, "training"), (f"val_{metric}", "validation")):
+        column = history_plots.numbers(history.get(key, ()))
+        if len(column):
+            last = "undefined" if np.isnan(column[-1]) else f"{column[-1]:.4g}"
+            parts.append(f"{label} {last}")
+    ends = ", ".join(parts) + " at the end"
+    best = history_plots.numbers(history.get("val_loss", ()))
+    if metric == "loss" and np.isfinite(best).any():
+        epoch = int(np.nanargmin(best))
+        ends += f"; lowest validation loss {best[epoch]:.4g} in epoch {epoch + 1}"
+    return f"{ends[:1].upper()}{ends[1:]}."
+
+
+def _diverged(history: Mapping[str, Sequence[Any]]) -> Html:
+    for key in ("loss", "val_loss"):
+        missing = np.flatnonzero(np.isnan(history_plots.numbers(history.get(key, ()))))
+        if len(missing):
+            label = "training" if key == "loss" else "validation"
+            return Html(
+                f'<p class="notice">The {label} loss is NaN, infinite or missing in '
+                f"{len(missing)} of {history_plots.epoch_count(history)} epochs, "
+                f"first in epoch {missing[0] + 1}.</p>"
+            )
+    return Html("")
+
+
+def _epochs(history: Mapping[str, Sequence[Any]], epochs: int) -> Html:
+    columns = [key for key, column in history.items() if len(column)]
+    rows = []
+    for i in range(epochs):
+        cells = (history[key][i] if i < len(history[key]) else "" for key in columns)
+        rows.append((str(i + 1), *(f"{c:.4g}" if isinstance(c, float) else c for c in cells)))
+    body = table("Every epoch", ("epoch", *columns), rows)
+    return Html(f"<details><summary>The numbers of every epoch</summary>{body}</details>")

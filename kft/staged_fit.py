@@ -1,0 +1,267 @@
+"""One fit in stages, in which each stage trains on what the frozen part of the model puts out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.callbacks import StagedUnfreezing
+from kft.costs import estimate
+from kft.cuts import Cut, find_cut
+from kft.data.batches import Batches
+from kft.data.buckets import BucketedBatches
+from kft.features import Features, FeatureStore
+from kft.plans import PlannedStage, kept_flags
+from kft.regrouping import reorder, unscaled
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CachedStage:
+    """Whether a stage trains on kept features.
+
+    Attributes:
+        cut: where the model is cut; None if the stage computes everything anew.
+        reason: why, for the plan table.
+    """
+
+    cut: Cut | None
+    reason: str
+
+
+def decide(
+    model: keras.Model,
+    planned: Sequence[PlannedStage],
+    store: FeatureStore,
+    *,
+    examples: int,
+    augments: bool,
+    cache: bool | str,
+    length: int | None = None,
+) -> list[CachedStage]:
+    """Chooses for each stage whether its frozen features are kept.
+
+    Args:
+        model: the model; its flags are put back.
+        planned: the stages.
+        store: where features would be kept.
+        examples: number of examples, validation included.
+        augments: whether the training inputs change from epoch to epoch.
+        cache: True wherever it changes nothing, `"auto"` where it also pays and the disk has room,
+            False nowhere.
+    """
+    chosen = []
+    with kept_flags(model):
+        for stage in planned:
+            if cache is False:
+                chosen.append(CachedStage(None, "off"))
+                continue
+            if augments:
+                chosen.append(CachedStage(None, "off: augmentation changes the inputs"))
+                continue
+            stage.enter(model)
+            cut, reason = find_cut(model)
+            if cut is None:
+                chosen.append(CachedStage(None, f"off: {reason}"))
+                continue
+            cost = estimate(cut, examples, stage.stage.epochs, store.directory, length)
+            if cache == "auto" and not cost.fits:
+                chosen.append(CachedStage(None, f"off: the disk has no room ({cost})"))
+            elif cache == "auto" and not cost.pays:
+                chosen.append(CachedStage(None, f"off: would not pay ({cost})"))
+            else:
+                chosen.append(CachedStage(cut, f"on: {cost}"))
+    return chosen
+
+
+def fit_in_stages(
+    model: keras.Model,
+    train: Batches,
+    validation: Batches | None,
+    *,
+    unfreezing: StagedUnfreezing,
+    stages: Sequence[CachedStage],
+    store: FeatureStore,
+    compile_like: Callable[[keras.Model], None],
+    identity: str,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    initial_epoch: int = 0,
+    verbose: int | str = "auto",
+) -> keras.callbacks.History:
+    """As `model.fit(train, callbacks=[unfreezing, *callbacks])`, with frozen work done once.
+
+    A stage with a cut trains the suffix, which shares the model's layers and optimizer; callbacks
+    see the whole model throughout.
+
+    Args:
+        model: the compiled model.
+        train: batches of its inputs.
+        validation: batches in their own order, or None.
+        unfreezing: the stages.
+        stages: what `decide` chose for them.
+        store: where features are kept.
+        compile_like: compiles a suffix with the model's loss and metrics; its optimizer is replaced.
+        identity: what decides the model's inputs besides the examples: the preprocessing.
+        callbacks: Keras callbacks.
+        initial_epoch: the epoch to begin with.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        One history over all stages.
+    """
+    epochs = sum(stage.epochs for stage in unfreezing.stages)
+    verbose = 1 if verbose == "auto" else verbose
+    run = _OneRun(
+        [unfreezing, *callbacks],
+        add_history=True,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        epochs=epochs,
+        steps=len(train),
+    )
+    run.unfreezing = unfreezing
+    _build_metrics(model, train)
+    data = _features(stages, store, train, identity)
+    held_out: list[Features | None] = [None] * len(stages)
+    if validation is not None:
+        held_out = _features(stages, store, validation, identity)
+    model.stop_training = False
+    run.begin()
+    epoch = initial_epoch
+    try:
+        while epoch < epochs and not run.stopped:
+            unfreezing.prepare(epoch)
+            index = unfreezing.stage_index or 0
+            trainer, batches, val = model, train, validation
+            cut, kept, kept_val = stages[index].cut, data[index], held_out[index]
+            if cut is not None and kept is not None and (val is None or kept_val is not None):
+                trainer, batches = cut.suffix, _cached(train, kept)
+                val = None if val is None or kept_val is None else _cached(val, kept_val)
+                compile_like(trainer)
+            epoch = run.train(trainer, batches, val, epoch, verbose)
+    finally:
+        optimizer = unscaled(model.optimizer)
+        optimizer.finalizes = True
+    optimizer.finalize_variable_values(model.trainable_variables)
+    run.end()
+    return model.history
+
+
+class _OneRun(keras.callbacks.CallbackList):
+    """Callbacks that see several fits of several models as a single fit of one model."""
+
+    unfreezing: StagedUnfreezing
+
+    def __init__(self, callbacks: list, model: keras.Model, **params: Any) -> None:
+        super().__init__(callbacks, model=model, **params)
+        self._whole = model
+        self._trainer = model
+        self._batches: Batches | None = None
+        self._last_logs: dict[str, Any] | None = None
+        self.next_epoch = 0
+        self.stopped = False
+
+    def begin(self) -> None:
+        super().on_train_begin()
+
+    def end(self) -> None:
+        super().on_train_end(self._last_logs)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Nothing: the run began before the first of its fits."""
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Nothing: the run goes on after this fit."""
+        self._last_logs = logs
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sets the order of the examples to the epoch's."""
+        if self._batches is not None:
+            self._batches.epoch = epoch
+        super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Passes on a callback's wish to stop."""
+        super().on_train_batch_end(batch, logs)
+        if self._whole.stop_training:
+            self.stopped = self._trainer.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Ends this fit with its stage."""
+        super().on_epoch_end(epoch, logs)
+        self.next_epoch = epoch + 1
+        self.stopped = self._whole.stop_training
+        if self.stopped or self.unfreezing.stage_ended:
+            self._trainer.stop_training = True
+
+    def train(
+        self, trainer: keras.Model, batches: Batches, validation: Any, epoch: int, verbose: Any
+    ) -> int:
+        """Trains one stage; returns the next epoch."""
+        whole, self._trainer, self._batches = self._whole, trainer, batches
+        self.next_epoch = epoch
+        order = trainer.trainable_variables
+        if [id(v) for v in order] != [id(v) for v in whole.trainable_variables]:
+            reorder(whole, order)
+        unscaled(whole.optimizer).finalizes = False
+        synced = trainer is not whole and hasattr(whole, "jax_state_sync")
+        if trainer is not whole:
+            trainer.optimizer = whole.optimizer
+            trainer.history = whole.history
+        if synced:  # JAX: whoever reads the whole model between steps gets the suffix' new values
+            whole.jax_state_sync = trainer.jax_state_sync
+        try:
+            trainer.fit(
+                batches,
+                validation_data=validation,
+                initial_epoch=epoch,
+                epochs=self.params["epochs"],
+                shuffle=False,
+                callbacks=self,
+                verbose=verbose,
+            )
+        finally:
+            if synced:
+                del whole.jax_state_sync
+        return self.next_epoch
+
+
+def _features(
+    stages: Sequence[CachedStage], store: FeatureStore, batches: Batches, identity: str
+) -> list[Features | None]:
+    cuts = [stage.cut for stage in stages if stage.cut is not None]
+    if not cuts:
+        return [None] * len(stages)
+    # Texts are kept at their full length: the rows of an array are equally long.
+    plain = Batches(batches.examples, batches.load, batch_size=batches.batch_size)
+    found = iter(store.fetch(cuts, plain, identity))
+    return [None if stage.cut is None else next(found) for stage in stages]
+
+
+def _cached(batches: Batches, features: Features) -> Batches:
+    """The same batches, of features in place of inputs."""
+    rows = np.arange(len(batches.examples))
+    examples = dataclasses.replace(batches.examples, kind="arrays", inputs=rows)
+    settings: dict[str, Any] = {
+        "batch_size": batches.batch_size,
+        "seed": batches.seed,
+        "shuffle": batches.shuffle,
+        "balance": batches.balance,
+        "class_count": batches.class_count,
+    }
+    if not isinstance(batches, BucketedBatches):
+        return Batches(examples, features.load, **settings)
+    buckets, lengths = batches.buckets, batches.lengths
+    return BucketedBatches(examples, features.load, lengths=lengths, buckets=buckets, **settings)
+
+
+def _build_metrics(model: keras.Model, batches: Batches) -> None:
+    """Lets callbacks find the metrics by name, though the model itself may never train."""
+    x, y, *_ = batches[0]
+    scores = np.zeros((len(y), *model.output_shape[1:]), "float32")
+    model.compute_metrics(x, y, scores)
+    model.reset_metrics()

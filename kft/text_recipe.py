@@ -1,0 +1,329 @@
+"""Recipes for text: what the encoders of KerasHub have in common."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import keras_hub
+import numpy as np
+
+from kft.data.augment import TextAugmentation
+from kft.data.batches import Batches
+from kft.data.buckets import BucketedBatches, choose_buckets
+from kft.data.examples import Examples
+from kft.errors import InputError
+from kft.family import ServingInputs
+from kft.recipe import Recipe
+
+POOLINGS = ("cls", "mean", "pooler")
+PRESET = "preset"
+TEXT_PRESETS = {"light": {"deletion": 0.05}, "standard": {"deletion": 0.1, "swap": 0.1}}
+
+
+@dataclass(kw_only=True, eq=False)
+class TextRecipe(Recipe):
+    """A recipe whose inputs are texts.
+
+    The model takes `token_ids`, `padding_mask` and `segment_ids`, int32 `(batch, length)` of any
+    length up to what the encoder was made for; `load` makes them of texts.
+
+    A family is a subclass: its `backbone_class`, and `features` where they have other names.
+
+    Args:
+        preset: Name of a KerasHub preset, a handle such as `"hf://google-bert/bert-base-uncased"`,
+            a preset folder, or a Hugging Face folder with `config.json`, `vocab.txt`,
+            `tokenizer_config.json` and `model.safetensors`.
+        weights: `"preset"` for the pretrained weights, None to start from scratch.
+        sequence_length: Tokens a text is cut or padded to. By default what 99 of 100 training texts
+            fit into, rounded up to a multiple of 8.
+        pooling: `"cls"` takes the first token's features, `"mean"` the average over the text,
+            `"pooler"` the encoder's own pooling layer.
+        backbone_dropout: Dropout in the encoder. Defaults to 0.1.
+
+    The other arguments are those of `kft.Recipe`.
+    """
+
+    modality: ClassVar[str] = "text"
+    backbone_class: ClassVar[Any] = keras_hub.models.Backbone
+
+    preset: str = field(kw_only=False)
+    weights: str | None = "preset"
+    sequence_length: int | None = None
+    pooling: str = "mean"
+    backbone_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.preset = str(self.preset)
+        if self.weights not in ("preset", None):
+            raise InputError(
+                f"`weights={self.weights!r}`: pass 'preset' for the pretrained weights of "
+                f"{self.preset!r}, or None to start from scratch."
+            )
+        if self.pooling not in POOLINGS:
+            known = ", ".join(map(repr, POOLINGS))
+            raise InputError(f"`pooling={self.pooling!r}` is unknown for text: pass {known}.")
+        length = self.sequence_length
+        if length is not None and (not isinstance(length, int) or length < 4):
+            raise InputError(
+                f"`sequence_length={length!r}` is no number of tokens: pass 4 or more, or None."
+            )
+        if (
+            not isinstance(self.backbone_dropout, (int, float))
+            or not 0 <= self.backbone_dropout < 1
+        ):
+            raise InputError(
+                f"`backbone_dropout={self.backbone_dropout!r}` is no fraction: pass 0 to below 1."
+            )
+        self._learned_length: int | None = None
+        self._encoder: Any = None
+        self._preprocessor: Any = None
+        self._packers: dict[int, Callable] = {}
+
+    @property
+    def encoder(self) -> Any:
+        """The KerasHub backbone, loaded when first asked for."""
+        if self._encoder is None:
+            self._encoder = self._from_preset(
+                self.backbone_class,
+                load_weights=self.weights is not None,
+                dropout=self.backbone_dropout,
+            )
+            if self.sequence_length and self.sequence_length > self.longest:
+                raise InputError(
+                    f"`sequence_length={self.sequence_length}`, but {self.preset!r} takes at most "
+                    f"{self.longest} tokens."
+                )
+        return self._encoder
+
+    @property
+    def preprocessor(self) -> Any:
+        """The KerasHub preprocessor with the preset's tokenizer, loaded when first asked for."""
+        if self._preprocessor is None:
+            tokenizer = self._from_preset(keras_hub.models.Tokenizer, **self.tokenizer_arguments())
+            kind = keras_hub.models.TextClassifierPreprocessor
+            self._preprocessor = self._from_preset(kind, tokenizer=tokenizer)
+        return self._preprocessor
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that the encoder takes."""
+        return int(getattr(self.encoder, "max_sequence_length", None) or 512)
+
+    @property
+    def length(self) -> int:
+        """The tokens that `load` cuts and pads to: the argument, or what the data suggested."""
+        return self.sequence_length or self._learned_length or self.longest
+
+    def tokenizer_arguments(self) -> dict[str, Any]:
+        """What to tell the tokenizer beside what the preset says."""
+        return {}
+
+    def inputs(self) -> Any:
+        """The encoder's inputs, by name."""
+        return self.encoder.input
+
+    def backbone(self, inputs: Any) -> Any:
+        """What the head pools, `(batch, length, channels)`, or the vectors of the pooler."""
+        name = "pooled_output" if self.pooling == "pooler" else "sequence_output"
+        return self.encoder.output[name]
+
+    def head(self, features: Any, inputs: Any) -> Any:
+        """The new layers, which ignore padding."""
+        head = self.new_head(None if self.pooling == "pooler" else self.pooling)
+        return head(features, mask=inputs["padding_mask"])
+
+    def learn(self, examples: Examples) -> None:
+        """Choose the sequence length, unless the argument says it."""
+        super().learn(examples)
+        if self.sequence_length is None:
+            self._learned_length = self._suggested_length(examples.inputs)
+
+    def state(self) -> dict[str, Any]:
+        """What `learn` found."""
+        return {**super().state(), "length": self._learned_length}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        super().restore(state)
+        self._learned_length = state["length"]
+
+    def load(self, raw: Sequence[str], length: int | None = None) -> dict[str, np.ndarray]:
+        """Turn texts into tokens, by the graph that an export runs too.
+
+        Args:
+            raw: The texts, as strings or as UTF-8.
+            length: Tokens to cut and pad to. Defaults to `length`.
+        """
+        import tensorflow as tf
+
+        length = self.length if length is None else length
+        if length not in self._packers:
+            signature = [tf.TensorSpec([None], tf.string)]
+            pack = partial(self._pack, self._with_length(length))
+            self._packers[length] = tf.function(pack, input_signature=signature, autograph=False)
+        with tf.device("CPU"):
+            texts = tf.constant([text if isinstance(text, bytes) else str(text) for text in raw])
+            packed = self._packers[length](texts)
+        return {name: tensor.numpy() for name, tensor in packed.items()}
+
+    def augmentation(self, chosen: Any) -> Callable | None:
+        """Turn a preset or a function into changes of the training texts.
+
+        Args:
+            chosen: `"light"` deletes one word in 20, `"standard"` deletes and swaps one in 10 each;
+                a `TextAugmentation`; a function `(x, y, seed) -> (x, y)`; None or `"none"`.
+        """
+        if chosen == "none":
+            return None
+        if isinstance(chosen, str) and chosen in TEXT_PRESETS:
+            return TextAugmentation(**TEXT_PRESETS[chosen])
+        if chosen is None or callable(chosen):
+            return chosen
+        known = ", ".join(map(repr, ("none", *TEXT_PRESETS)))
+        raise InputError(
+            f"`augment={chosen!r}` is unknown for text: pass {known}, a TextAugmentation, or a "
+            "function (x, y, seed) -> (x, y)."
+        )
+
+    def batches(
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: str | None = None,
+        augment: Callable | None = None,
+    ) -> Batches:
+        """Batches padded to what their texts need, in a few lengths chosen from the data."""
+        if augment is not None:
+            return super().batches(
+                examples,
+                batch_size=batch_size,
+                seed=seed,
+                shuffle=shuffle,
+                balance=balance,
+                augment=augment,
+            )
+        lengths = self._lengths(examples.inputs)
+        return BucketedBatches(
+            examples,
+            self.load,
+            lengths=lengths,
+            buckets=choose_buckets(lengths, self.length),
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=shuffle,
+            balance=balance,
+        )
+
+    def input_identity(self) -> str:
+        """The tokenizer's vocabulary and settings, and the length."""
+        tokenizer = self.preprocessor.tokenizer
+        described = [tokenizer.get_config(), list(tokenizer.get_vocabulary()), self.length]
+        return f"text {hashlib.sha256(json.dumps(described, default=repr).encode()).hexdigest()}"
+
+    def from_stream(self, dataset: Any) -> Any:
+        """Put `load` in front of a `tf.data.Dataset` of texts; one of tokens stays as it is."""
+        spec = getattr(dataset, "element_spec", (None,))[0]
+        if getattr(spec, "dtype", None) != "string":
+            return dataset
+        decode = self.serving_inputs().decode
+        return dataset.map(lambda texts, *rest: (decode(texts), *rest))
+
+    def serving_inputs(self) -> ServingInputs:
+        """Texts as a string tensor `[n]` to the model's inputs."""
+        preprocessor = self._with_length(self.length)
+        return ServingInputs(partial(self._pack, preprocessor), (preprocessor.tokenizer,))
+
+    @classmethod
+    def rebuild(cls, arguments: dict[str, Any], directory: Path) -> "TextRecipe":
+        """Build the recipe again from the tokenizer and the configuration in a run directory."""
+        recipe = cls(**{**arguments, "preset": str(directory / PRESET), "weights": None})
+        recipe.model, recipe.preprocessor  # noqa: B018  read now: the directory may go
+        recipe.preset, recipe.weights = arguments["preset"], arguments["weights"]
+        return recipe
+
+    def save_files(self, directory: Path) -> None:
+        """Write the tokenizer and the encoder's configuration, a preset folder without weights."""
+        super().save_files(directory)
+        folder = directory / PRESET
+        folder.mkdir()
+        self.preprocessor.tokenizer.save_to_preset(str(folder))
+        config = keras.saving.serialize_keras_object(self.encoder)
+        config.pop("build_config", None)
+        config.pop("compile_config", None)
+        (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+    def _with_length(self, length):
+        known = self.preprocessor
+        return type(known)(
+            tokenizer=known.tokenizer, sequence_length=length, truncate=known.truncate
+        )
+
+    @staticmethod
+    def _pack(preprocessor, texts):
+        import tensorflow as tf
+
+        return {name: tf.cast(values, tf.int32) for name, values in preprocessor(texts).items()}
+
+    def _suggested_length(self, texts, most=20_000):
+        lengths = self._lengths(texts[:: max(1, len(texts) // most)])
+        fits = int(np.ceil(np.quantile(lengths, 0.99)))
+        return min(self.longest, max(8, -(-fits // 8) * 8))
+
+    def _lengths(self, texts):
+        """Tokens of each text, cut to what the encoder takes."""
+        lengths = [
+            self.load(texts[start : start + 512], self.longest)["padding_mask"].sum(axis=1)
+            for start in range(0, len(texts), 512)
+        ]
+        return np.concatenate(lengths)
+
+    def _from_preset(self, kind, **arguments):
+        folder = Path(self.preset)
+        if folder.is_dir():
+            self._check_folder(folder)
+        elif os.sep in self.preset and "://" not in self.preset:
+            raise InputError(
+                f"`preset={self.preset!r}` is no folder: pass a preset folder, a Hugging Face "
+                "folder, or the name of a KerasHub preset."
+            )
+        try:
+            return kind.from_preset(self.preset, **arguments)
+        except Exception as error:
+            # What a failed download raises hangs on who was asked: Kaggle, Hugging Face, ...
+            said = str(error).strip().splitlines()[0][:300]
+            if folder.is_dir():
+                raise InputError(
+                    f"`preset={self.preset!r}` cannot be loaded by {type(self).__name__}: {said}"
+                ) from error
+            raise InputError(
+                f"`preset={self.preset!r}` could not be fetched ({said}). On a machine with a "
+                "network, download the preset (config.json, tokenizer.json, model.weights.h5, "
+                "assets/tokenizer/) or the Hugging Face folder (config.json, vocab.txt, "
+                "tokenizer_config.json, model.safetensors), bring it here and pass its path."
+            ) from error
+
+    def _check_folder(self, folder):
+        config = folder / "config.json"
+        needed = ["config.json"]
+        if config.is_file():
+            is_hugging_face = "model_type" in json.loads(config.read_text(encoding="utf-8"))
+            weights = "model.safetensors" if is_hugging_face else "model.weights.h5"
+            needed += ["tokenizer_config.json" if is_hugging_face else "tokenizer.json"]
+            if self.weights is not None and not any(folder.glob("model*.json")):
+                needed.append(weights)
+        missing = [name for name in needed if not (folder / name).is_file()]
+        if missing:
+            raise InputError(
+                f"`preset={self.preset!r}` lacks {', '.join(missing)}: bring the whole preset "
+                "folder or Hugging Face folder."
+            )

@@ -1,0 +1,96 @@
+"""What every test gets: the seed, no network, and a place in the summary that run_all.py compares."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import pytest
+from hypothesis import settings
+
+settings.register_profile("kft", deadline=None, derandomize=True, max_examples=30)
+settings.load_profile("kft")
+
+BACKEND = keras.backend.backend()
+# Where each backend's process leaves what it ran.
+SUMMARIES = os.environ.get("KFT_TEST_SUMMARIES")
+
+_connect = socket.socket.connect
+_resolve = socket.getaddrinfo
+
+
+def _is_local(host: object) -> bool:
+    return host is None or str(host) in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "")
+
+
+def _connect_locally(self: socket.socket, address: tuple) -> None:
+    if self.family != socket.AF_UNIX and not _is_local(address[0]):
+        raise ConnectionRefusedError(f"the tests have no network, and {address!r} is not local")
+    return _connect(self, address)
+
+
+def _resolve_locally(host, *args, **kwargs):
+    if not _is_local(host):
+        raise socket.gaierror(f"the tests have no network, and {host!r} is not local")
+    return _resolve(host, *args, **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that needs the network fails, and at once, on every machine."""
+    monkeypatch.setattr(socket.socket, "connect", _connect_locally)
+    monkeypatch.setattr(socket, "getaddrinfo", _resolve_locally)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    """The same random numbers for a test whichever ran before it."""
+    keras.utils.set_random_seed(0)
+    yield
+    keras.utils.clear_session(free_memory=False)  # a full collection costs half a second
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves tests marked `once` to the TensorFlow process, which every user can run."""
+    if BACKEND == "tensorflow":
+        return
+    once = [item for item in items if item.get_closest_marker("once")]
+    if once:
+        config.hook.pytest_deselected(items=once)
+        items[:] = [item for item in items if item not in once]
+
+
+class _Summary:
+    """Collects what passed, and of the tests that every backend owes, what was not skipped."""
+
+    def __init__(self) -> None:
+        self.passed = self.failed = self.skipped = 0
+        self.shared: list[str] = []
+        self.once: set[str] = set()
+
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        if item.get_closest_marker("once"):
+            self.once.add(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped:
+            self.skipped += 1
+        elif report.failed:
+            self.failed += 1
+        elif report.when == "call":
+            self.passed += 1
+            if report.nodeid not in self.once:
+                self.shared.append(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        counts = {"passed": self.passed, "failed": self.failed, "skipped": self.skipped}
+        summary = {"backend": BACKEND, **counts, "shared": self.shared}
+        Path(SUMMARIES, f"{BACKEND}.json").write_text(json.dumps(summary))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Adds the summary when run_all.py asks for it."""
+    if SUMMARIES:
+        config.pluginmanager.register(_Summary(), "kft-summary")

@@ -1,0 +1,125 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kft import InputError
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.data.read import read
+from kft.data.streams import Stream
+
+X = np.arange(40, dtype="float32").reshape(20, 2)
+Y = np.arange(20) % 2
+
+
+def read_images(source, **options):
+    return read(source, **{"task": "single_label", "modality": "image", **options})
+
+
+def small_model():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2, activation="softmax", kernel_initializer="zeros")]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_examples_and_streams_pass_through():
+    examples = Examples("arrays", X, Y, ("a", "b"), "arrays")
+    assert read_images(examples) is examples
+    stream = read_images(tf.data.Dataset.from_tensor_slices((X, Y)).batch(4))
+    assert read_images(stream) is stream
+
+
+@pytest.mark.once
+def test_examples_are_renumbered_by_the_classes_of_the_training():
+    classes = ("a", "b", "c", "d")
+    some = Examples("arrays", X[:3], np.array([0, 1, 1]), ("b", "d"), "arrays")
+    np.testing.assert_array_equal(read_images(some, classes=classes).targets, [1, 3, 3])
+    assert read_images(some, classes=classes).classes == classes
+    assert read_images(some, classes=("b", "d")) is some
+    rows = np.array([[1, 1, 0], [0, 1, 0]], "float32")
+    many = Examples("arrays", X[:2], rows, ("b", "d", "z"), "arrays")
+    expected = [[0, 1, 0, 1], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(read_images(many, classes=classes).targets, expected)
+    with pytest.raises(InputError, match=r"label 'd' was not seen in training, .*'b', 'c'"):
+        read_images(some, classes=("b", "c"))
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_tf_dataset_is_a_stream_that_fit_takes(batched):
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y))
+    stream = read_images(dataset.batch(5) if batched else dataset, classes=("a", "b"))
+    assert isinstance(stream, Stream)
+    assert stream.classes == ("a", "b")
+    assert stream.batches == (4 if batched else 1)
+    assert not stream.is_infinite
+    x, y = next(iter(stream.dataset))
+    assert x.shape == ((5 if batched else 20), 2)
+    assert y.shape == ((5,) if batched else (20,))
+    small_model().fit(stream.dataset, verbose=0, shuffle=False)
+
+
+def test_streams_that_never_end_or_whose_length_is_unknown():
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)
+    endless = read_images(dataset.repeat())
+    assert endless.is_infinite
+    assert endless.batches is None
+    unknown = read_images(dataset.filter(lambda x, y: True))
+    assert not unknown.is_infinite
+    assert unknown.batches is None
+
+
+@pytest.mark.parametrize("task", ["multi_label", "regression"])
+def test_unbatched_rows_of_targets_are_batched(task):
+    rows = np.ones((20, 3), "float32")
+    single = read_images(tf.data.Dataset.from_tensor_slices((X, rows)), task=task)
+    assert next(iter(single.dataset))[1].shape == (20, 3)
+    batched = read_images(tf.data.Dataset.from_tensor_slices((X, rows)).batch(4), task=task)
+    assert next(iter(batched.dataset))[1].shape == (4, 3)
+
+
+def test_a_py_dataset_is_a_stream_that_fit_takes():
+    batches = Batches(read_images((X, Y)), lambda x: x, batch_size=6)
+    stream = read_images(batches)
+    assert stream.dataset is batches
+    assert (stream.batches, stream.is_infinite, stream.classes) == (4, False, None)
+    small_model().fit(stream.dataset, verbose=0, shuffle=False)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ((X, Y), {"task": "ranking"}, r"task='ranking', but one of 'single_label', 'multi"),
+        ((X, Y), {"modality": "sound"}, r"modality='sound', but 'image' or 'text'"),
+        ((X, Y), {"split": "train"}, r"split='train' belongs to TFDS, but tuple is none: leave"),
+        ((X, Y), {"on_bad_example": "drop"}, r"on_bad_example='drop', but \"error\" or \"skip\""),
+        (X, {}, r"data of type ndarray have no labels: pass \(x, y\)"),
+        (["a.jpg"], {}, r"data of type list have no labels: pass \(x, y\)"),
+        (7, {}, r"data of type int, but data are a folder with a folder per class, a .csv"),
+        ("no/such/sub/folder", {}, r"folder: no such file or folder; data are a folder with"),
+        ("no_such/folder", {}, r"is no file, no folder and no dataset that TFDS knows: check"),
+        ("no_such:1.0.0", {}, r"is no file, no folder and no dataset that TFDS knows: check"),
+        ("data/train.csv", {}, r"train.csv: no such file or folder; data are a folder with"),
+        ("flowers.csv", {}, r"flowers.csv: no such file or folder; data are"),
+        (__file__, {}, r"is a .py file, but data are a folder with"),
+    ],
+)
+def test_what_is_no_data_is_told_what_is(source, options, message):
+    with pytest.raises(InputError, match=message):
+        read_images(source, **options)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (tf.data.Dataset.from_tensor_slices(X), r"yields .*but \(inputs, targets\).*: map its"),
+        (tf.data.Dataset.from_tensor_slices((X[:0], Y[:0])), r"is empty, but at least one"),
+    ],
+)
+def test_streams_that_cannot_be_trained_on(dataset, message):
+    with pytest.raises(InputError, match=message):
+        read_images(dataset)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from kft import InputError
+from kft.data.examples import Examples
+from kft.data.split import split
+
+pytestmark = pytest.mark.once
+
+
+def texts(values, labels, classes=("a", "b")):
+    return Examples("texts", np.array(values, object), np.array(labels), classes, "train.csv")
+
+
+def distinct(counts):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    values = [f"text {number}" for number in range(len(labels))]
+    return texts(values, labels, tuple("abcdefgh"[: len(counts)]))
+
+
+def test_every_class_keeps_its_share():
+    train, validation = split(distinct([100, 50, 10]), fraction=0.2)
+    assert list(train.counts().values()) == [80, 40, 8]
+    assert list(validation.counts().values()) == [20, 10, 2]
+
+
+def test_every_example_is_on_exactly_one_side():
+    examples = distinct([30, 7, 2])
+    train, validation = split(examples, fraction=0.3)
+    assert sorted([*train.inputs, *validation.inputs]) == sorted(examples.inputs)
+
+
+def test_the_seed_alone_decides():
+    examples = distinct([40, 40])
+    same = [tuple(split(examples, seed=1)[1].inputs) for _ in range(2)]
+    assert same[0] == same[1]
+    assert same[0] != tuple(split(examples, seed=2)[1].inputs)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_content_is_never_on_both_sides(seed):
+    rng = np.random.default_rng(seed)
+    values = [f"text {number}" for number in rng.integers(0, 40, 200)]
+    train, validation = split(texts(values, rng.integers(0, 2, 200)), fraction=0.25, seed=seed)
+    assert not set(train.inputs) & set(validation.inputs)
+    assert len(train) + len(validation) == 200
+    assert 30 <= len(validation) <= 70
+
+
+def test_files_of_the_same_bytes_stay_together(tmp_path):
+    paths = []
+    for number in range(20):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(b"content %d" % (number // 2))
+        paths.append(str(path))
+    examples = Examples(
+        "image_files", np.array(paths, object), np.arange(20) // 10, ("a", "b"), "folder"
+    )
+    train, validation = split(examples)
+    assert not set(train.digests) & set(validation.digests)
+    assert len(validation) == 4
+
+
+def test_a_class_of_two_has_one_on_each_side():
+    train, validation = split(distinct([2, 50]), fraction=0.01)
+    assert train.counts()["a"] == validation.counts()["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "what"),
+    [
+        (["x", "y", "z"], [0, 1, 1], "one example"),
+        (["x", "x", "y", "z"], [0, 0, 1, 1], "2 examples with the same content"),
+        (["y", "y", "z"], [1, 0, 1], "only copies of examples of other classes"),
+    ],
+)
+def test_a_class_that_cannot_be_on_both_sides_is_named(values, labels, what):
+    with pytest.raises(InputError, match=rf"class 'a' of train.csv has {what}.*at least 2.*add"):
+        split(texts(values, labels))
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.2, 20, float("nan")])
+def test_a_wrong_fraction_is_named(fraction):
+    with pytest.raises(InputError, match=r"fraction=.*between 0 and 1, such as 0.2"):
+        split(distinct([5, 5]), fraction=fraction)
+
+
+def test_multi_label_keeps_the_share_of_rare_labels():
+    rng = np.random.default_rng(0)
+    targets = (rng.random((400, 3)) < [0.6, 0.3, 0.05]).astype("float32")
+    examples = Examples("arrays", rng.random((400, 4)), targets, ("a", "b", "c"), "arrays")
+    _, validation = split(examples, fraction=0.25)
+    shares = validation.targets.sum(axis=0) / targets.sum(axis=0)
+    np.testing.assert_allclose(shares, 0.25, atol=0.08)
+
+
+def test_regression_covers_the_range_of_targets():
+    targets = np.arange(100, dtype="float32")
+    examples = Examples("arrays", np.arange(100.0), targets, None, "arrays")
+    _, validation = split(examples, fraction=0.2)
+    assert len(validation) == 20
+    assert np.histogram(validation.targets, bins=10, range=(0, 100))[0].tolist() == [2] * 10
+
+
+def test_too_few_distinct_numbers_are_refused():
+    examples = Examples("arrays", np.zeros(4), np.arange(4.0), None, "arrays")
+    with pytest.raises(InputError, match=r"1 distinct examples are too few.*validation_data"):
+        split(examples)

@@ -1,0 +1,37 @@
+"""Asks a version through the C API, without Keras: `python asking.py DIR < REQUESTS`."""
+
+import json
+import sys
+
+import numpy as np
+
+from kft.export import capi, protos
+
+protos.without_tensorflow()
+
+
+def main(directory: str) -> None:
+    answers = []
+    with capi.Session(directory, threads=1) as session:
+        for signature, inputs in json.load(sys.stdin):
+            raw = inputs
+            if not inputs or isinstance(inputs[0], str):
+                raw = np.array([text.encode("latin-1") for text in inputs], dtype=object)
+            try:
+                answer = session.run(signature, {"inputs": raw})
+            except capi.TensorFlowError as error:
+                answers.append({"error": str(error)})
+                continue
+            answers.append({name: _plain(value) for name, value in answer.items()})
+    assert not {"keras", "keras_hub"} & set(sys.modules)
+    print(json.dumps(answers))
+
+
+def _plain(value: np.ndarray) -> list:
+    if value.dtype == object:
+        return np.vectorize(bytes.decode, otypes=[object])(value).tolist()
+    return value.tolist()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

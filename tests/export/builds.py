@@ -1,0 +1,196 @@
+"""Tiny models and their exports, made by a process that runs Keras on TensorFlow.
+
+`python builds.py FOLDER NAME...` writes FOLDER/NAME/1 for each name, or prints why it was refused.
+"""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+MADE = ("image", "multi_label", "regression", "regression_of_two", "text", "half", "int8")
+REFUSED = (
+    "dropout_at_inference",
+    "counts_requests",
+    "python_in_the_graph",
+    "other_preprocessing",
+    "compiled_by_xla",
+)
+SIZE = 12
+WORDS = ["great", "film", "dull", "plot", "a", "the", "##s", "##ly", "new", "?", "é", "日"]
+TEXTS = ("a great film", "the dull plot", "", "ÉTÉ 日本 films?", "a" * 300, "new new new new " * 9)
+
+
+def png(seed: int, size: tuple[int, int] = (14, 17), mode: str = "RGB") -> bytes:
+    generator = np.random.default_rng(seed)
+    channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
+    pixels = generator.integers(0, 256, (*size, *channels), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def pixels_of(encoded):
+    import tensorflow as tf
+
+    def one(raw):
+        image = tf.io.decode_image(raw, channels=3, expand_animations=False)
+        return tf.image.resize(tf.cast(image, tf.float32), (SIZE, SIZE))
+
+    return tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec((SIZE, SIZE, 3), tf.float32))
+
+
+def image_model(targets: int, activation: str | None, layer=None):
+    import keras
+
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 3)(x)
+    x = keras.layers.BatchNormalization()(x)
+    if layer is not None:
+        x = layer(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dropout(0.5, name="head_dropout")(x)
+    x = keras.layers.Dense(targets, kernel_initializer="he_normal", name="predictions")(x)
+    return keras.Model(inputs, keras.layers.Activation(activation, name="scores")(x))
+
+
+def image(
+    task="single_label", targets=3, activation="softmax", classes=("cat", "dög", "猫"), **more
+):
+    import tensorflow as tf
+
+    from kft.export.servable import Servable
+
+    model = more.pop("model", None) or image_model(targets, activation)
+    return Servable(
+        model=model,
+        decode=more.pop("decode", pixels_of),
+        predict=lambda raw: model.predict(pixels_of(tf.constant(raw)), verbose=0),
+        modality="image",
+        task=task,
+        classes=classes,
+        examples=tuple(png(seed) for seed in range(5)),
+        **more,
+    )
+
+
+def multi_label():
+    return image("multi_label", 4, "sigmoid", ("a", "b", "c", "d"))
+
+
+def regression():
+    return image("regression", 1, None, None)
+
+
+def regression_of_two():
+    return image("regression", 2, None, None)
+
+
+def text():
+    import keras
+    import keras_hub
+    import tensorflow as tf
+
+    from kft.export.servable import Servable
+
+    keras.utils.set_random_seed(5)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    tokenizer = keras_hub.models.BertTokenizer(vocabulary, lowercase=True)
+    preprocessor = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=16)
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary), num_layers=1, num_heads=2, hidden_dim=8,
+        intermediate_dim=16, max_sequence_length=16,
+    )  # fmt: skip
+    x = keras.layers.Dense(2, kernel_initializer="he_normal", name="predictions")(
+        backbone.output["pooled_output"]
+    )
+    model = keras.Model(backbone.input, keras.layers.Activation("softmax", name="scores")(x))
+    return Servable(
+        model=model,
+        decode=preprocessor,
+        predict=lambda raw: model.predict(preprocessor(tf.constant(raw)), verbose=0),
+        modality="text",
+        task="single_label",
+        classes=("bad", "good"),
+        examples=tuple(text.encode() for text in TEXTS),
+        resources=(preprocessor,),
+    )
+
+
+def dropout_at_inference():
+    import keras
+
+    class AlwaysDrop(keras.layers.Layer):
+        def call(self, x):
+            return keras.random.dropout(x, 0.5)
+
+    return image(model=image_model(3, "softmax", AlwaysDrop()))
+
+
+def counts_requests():
+    import keras
+
+    class Counter(keras.layers.Layer):
+        def build(self, shape):
+            self.count = self.add_weight(name="count", trainable=False, initializer="zeros")
+
+        def call(self, x):
+            self.count.assign_add(1.0)
+            return x
+
+    return image(model=image_model(3, "softmax", Counter()))
+
+
+def python_in_the_graph():
+    import tensorflow as tf
+
+    def decode(encoded):
+        decoded = tf.numpy_function(lambda raw: pixels_of(raw).numpy(), [encoded], tf.float32)
+        return tf.ensure_shape(decoded, (None, SIZE, SIZE, 3))
+
+    return image(decode=decode)
+
+
+def other_preprocessing():
+    return image(decode=lambda encoded: pixels_of(encoded) / 2)
+
+
+def compiled_by_xla():
+    import tensorflow as tf
+
+    return image(
+        decode=lambda raw: tf.function(lambda x: x + 0.0, jit_compile=True)(pixels_of(raw))
+    )
+
+
+def half():
+    return image()
+
+
+def int8():
+    from kft.export import storage
+
+    servable = image()
+    storage.quantize(servable.model)
+    return servable
+
+
+def main(folder: str, names: list[str]) -> None:
+    from kft.export import saved_model
+    from kft.export.launch import ExportError
+
+    for name in names:
+        weights = {"half": "float16", "int8": "int8"}.get(name, "float32")
+        try:
+            saved_model.write(globals()[name](), Path(folder) / name, weights=weights)
+        except ExportError as error:
+            print(json.dumps({"name": name, "refused": str(error)}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,35 @@
+"""Exports for the tests to look at, each made once; the tests that damage one take a copy."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from builds import MADE, REFUSED
+from processes import HERE, run
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The folder of the exports, and why each of those that must be refused was."""
+    folder = tmp_path_factory.mktemp("exports")
+    done = run(str(HERE / "builds.py"), str(folder), *MADE, *REFUSED)
+    outcomes = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return folder, {outcome["name"]: outcome["refused"] for outcome in outcomes}
+
+
+@pytest.fixture
+def made(exports) -> Callable[[str], Path]:
+    """Name to the version directory of an export that passed."""
+    folder, refused = exports
+
+    def find(name: str) -> Path:
+        assert name not in refused, refused[name]
+        return folder / name / "1"
+
+    return find
+
+
+@pytest.fixture
+def refused(exports) -> dict[str, str]:
+    return exports[1]

@@ -1,0 +1,38 @@
+"""Processes that the tests start: Keras on a backend, or TensorFlow's C API without Keras."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def run(*command: str, backend: str = "tensorflow", stdin: str = "") -> subprocess.CompletedProcess:
+    """Run Python with the checkout on its path and Keras on a backend; it must succeed."""
+    path = os.pathsep.join([str(HERE.parents[1]), str(HERE), *filter(None, sys.path)])
+    variables = {"PYTHONPATH": path, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, **variables},
+        input=stdin,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def ask(directory: Path, requests: list[tuple[str, list]]) -> list[dict]:
+    """Ask a version through the C API, in a process of its own.
+
+    Each request is a signature and its inputs, bytes given as latin-1 text; an answer is a dict of
+    lists, or has the key `error`.
+    """
+    coded = [
+        (name, [x.decode("latin-1") if isinstance(x, bytes) else x for x in inputs])
+        for name, inputs in requests
+    ]
+    done = run(str(HERE / "asking.py"), str(directory), stdin=json.dumps(coded))
+    return json.loads(done.stdout.splitlines()[-1])

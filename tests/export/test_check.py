@@ -1,0 +1,220 @@
+"""Controls of the check: what must fail it, and with which reason."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import run
+
+from kft.export import check_version, versions, warmup
+from kft.export.check import compare_answers
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    def take(name: str) -> Path:
+        return Path(shutil.copytree(made(name), tmp_path / name / "1"))
+
+    return take
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path, share: float = 0.5) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * share)] ^= 0xFF
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "missing index": (
+        lambda d: (d / "variables/variables.index").unlink(),
+        "variables.index is missing",
+    ),
+    "truncated data": (
+        lambda d: halve(d / "variables/variables.data-00000-of-00001"),
+        "bytes instead of",
+    ),
+    "flipped data": (
+        lambda d: flip(d / "variables/variables.data-00000-of-00001"),
+        "SHA-256 differs",
+    ),
+    "flipped graph": (lambda d: flip(d / "saved_model.pb"), "SHA-256 differs"),
+    "no graph": (lambda d: (d / "saved_model.pb").unlink(), "saved_model.pb is missing"),
+    "no variables": (lambda d: shutil.rmtree(d / "variables"), "is missing"),
+    "no metadata": (lambda d: (d / "assets.extra/kft.json").unlink(), "kft.json is missing"),
+    "no warmup": (lambda d: (d / warmup.PATH).unlink(), "tf_serving_warmup_requests is missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_version_fails_with_a_reason(copy, damage):
+    version = copy("text")
+    harm, reason = DAMAGE[damage]
+    harm(version)
+    assert reason in " ".join(check_version(version))
+
+
+DEEPER = {
+    "missing index": (lambda d: (d / "variables/variables.index").unlink(), "fails at"),
+    "truncated data": (
+        lambda d: halve(d / "variables/variables.data-00000-of-00001"),
+        "cannot load it",
+    ),
+    "flipped weight": (lambda d: flip(d / "variables/variables.data-00000-of-00001"), ""),
+    "half a graph": (lambda d: halve(d / "saved_model.pb"), "saved_model.pb cannot be read"),
+    "half a warmup": (lambda d: halve(d / warmup.PATH), "is truncated or its checksum"),
+    "flipped warmup": (lambda d: flip(d / warmup.PATH), "is truncated or its checksum"),
+    "empty warmup": (lambda d: (d / warmup.PATH).write_bytes(b""), "holds no request"),
+    "bad metadata": (
+        lambda d: (d / "assets.extra/kft.json").write_text("[]"),
+        "kft.json cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DEEPER)
+def test_damage_is_found_without_the_manifest_too(copy, damage):
+    version = copy("image")
+    harm, reason = DEEPER[damage]
+    harm(version)
+    versions.write_manifest(version)
+    reasons = check_version(version)
+    assert reasons
+    assert reason in " ".join(reasons)
+
+
+def change_log(version: Path, change) -> None:
+    logs = list(warmup.read(version))
+    change(logs)
+    warmup.write(version, logs)
+    versions.write_manifest(version)
+
+
+def expected_of(log) -> dict:
+    return log.predict_log.response.outputs
+
+
+def set_label(logs) -> None:
+    expected_of(logs[0])["label"].string_val[0] = b"nothing"
+
+
+def move_scores(logs) -> None:
+    scores = warmup.from_proto(expected_of(logs[0])["scores"]) + np.float32(2e-5)
+    expected_of(logs[0])["scores"].CopyFrom(warmup.to_proto(scores))
+
+
+def name_unknown_signature(logs) -> None:
+    logs[0].predict_log.request.model_spec.signature_name = "other"
+
+
+def send_no_image(logs) -> None:
+    logs[0].predict_log.request.inputs["inputs"].string_val[0] = b"no image"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (set_label, "label is"),
+        (move_scores, "scores differs from the prediction by 2e-05"),
+        (name_unknown_signature, "no signature 'other'"),
+        (send_no_image, "warmup record 1 fails at 'serving_default'"),
+        (lambda logs: logs.extend(logs * 100), "more than 1000 warmup records"),
+    ],
+)
+def test_a_record_that_does_not_replay_fails(copy, change, reason, monkeypatch):
+    monkeypatch.setattr(warmup, "MAX_RECORDS", 10_000)
+    version = copy("image")
+    change_log(version, change)
+    assert reason in " ".join(check_version(version))
+
+
+def change_facts(version: Path, **changes) -> None:
+    path = version / "assets.extra" / "kft.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    versions.write_manifest(version)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"modality": "text"}, "signature 'tensors' was not promised"),
+        ({"task": "regression", "targets": 1}, "signature 'regress' is missing"),
+        (
+            {"task": "regression", "targets": 1},
+            "has the outputs ['classes', 'label', 'scores'], not ['value']",
+        ),
+    ],
+)
+def test_signatures_must_be_those_that_are_promised(copy, changes, reason):
+    version = copy("image")
+    change_facts(version, **changes)
+    assert reason in " ".join(check_version(version))
+
+
+CONTROL = """
+import sys, keras
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+model.export(sys.argv[1], verbose=False)
+"""
+
+
+def test_a_plain_keras_export_from_jax_fails(tmp_path):
+    pytest.importorskip("jax")
+    run("-c", CONTROL, str(tmp_path / "1"), backend="jax")
+    reasons = " ".join(check_version(tmp_path / "1"))
+    assert "XlaCallModule needs XLA" in reasons
+    assert "not written by kft" in reasons
+
+
+def test_a_folder_that_is_none_fails(tmp_path):
+    assert "is no directory" in check_version(tmp_path / "nothing")[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ({"value": [1.0]}, {"value": [1.0 + 5e-6]}, None),
+        ({"value": [1.0]}, {"value": [1.0 + 5e-5]}, "differs"),
+        ({"value": [1.0]}, {"value": [np.nan]}, "differs"),
+        ({"value": [1e4]}, {"value": [1e4 + 0.01]}, None),
+        ({"value": [1.0]}, {"value": [1.0, 1.0]}, "shape"),
+        ({"value": [1.0]}, {"scores": [1.0]}, "it answers"),
+    ],
+)
+def test_answers_may_differ_by_rounding_alone(before, after, reason):
+    before, after = ({k: np.array(v) for k, v in answer.items()} for answer in (before, after))
+    difference = compare_answers(before, after)
+    assert difference is None if reason is None else reason in difference
+
+
+def test_classes_may_change_places_only_where_their_scores_are_equal():
+    def answer(classes: list[bytes], scores: list[float]) -> dict[str, np.ndarray]:
+        return {"classes": np.array([classes], object), "scores": np.array([scores], np.float32)}
+
+    near, far = [0.5, 0.499998], [0.6, 0.4]
+    assert compare_answers(answer([b"a", b"b"], near), answer([b"b", b"a"], near)) is None
+    assert "score differs" in compare_answers(answer([b"a", b"b"], far), answer([b"b", b"a"], far))
+    assert "is b'c'" in compare_answers(answer([b"a", b"b"], far), answer([b"a", b"c"], far))
+
+
+def test_the_checksum_is_that_of_the_tfrecord_format():
+    crc = 0xE3069283  # the known CRC-32C of these digits
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    assert warmup._masked_crc(b"123456789") == masked.to_bytes(4, "little")
+
+
+def test_tensorflow_reads_the_records_that_are_written(made):
+    import tensorflow as tf
+
+    records = list(tf.data.TFRecordDataset(str(made("image") / warmup.PATH)))
+    assert [record.numpy() for record in records] == [
+        log.SerializeToString(deterministic=True) for log in warmup.read(made("image"))
+    ]

@@ -1,0 +1,124 @@
+"""What an export answers, and what the exporter refuses to make visible."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from builds import MADE, TEXTS, png
+from processes import ask
+
+from kft.export import check_version
+
+pytestmark = pytest.mark.once
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_an_export_passes_its_check_again(made, name):
+    assert check_version(made(name)) == []
+
+
+def test_a_classifier_answers_labels_ordered_by_score(made):
+    (answer,) = ask(made("image"), [("serving_default", [png(0), png(1), png(2)])])
+    assert {sorted(row)[0] for row in answer["classes"]} == {"cat"}
+    assert np.all(np.diff(answer["scores"], axis=1) <= 0)
+    np.testing.assert_allclose(np.sum(answer["scores"], axis=1), 1, atol=1e-5)
+    assert answer["label"] == [row[0] for row in answer["classes"]]
+
+
+def test_a_batch_may_have_any_size(made):
+    answers = ask(made("image"), [("serving_default", [png(7)] * n) for n in (1, 3, 33)])
+    assert [len(answer["label"]) for answer in answers] == [1, 3, 33]
+    np.testing.assert_allclose(answers[2]["scores"], answers[0]["scores"] * 33, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["image", "text"])
+def test_a_batch_of_none_is_answered_or_refused_and_the_next_is_answered(made, name):
+    raw = {"image": png(7), "text": b"a great film"}[name]
+    empty, next_one = ask(made(name), [("serving_default", []), ("serving_default", [raw])])
+    assert "error" in empty or empty["label"] == []
+    assert len(next_one["label"]) == 1
+
+
+def test_float_images_are_a_second_way_in(made):
+    grey = np.full((2, 12, 12, 3), 128.0).tolist()
+    (answer,) = ask(made("image"), [("tensors", grey)])
+    assert len(answer["label"]) == 2
+
+
+def test_several_labels_are_joined_and_there_may_be_none(made):
+    (answer,) = ask(made("multi_label"), [("serving_default", [png(s) for s in range(30)])])
+    for classes, scores, label in zip(
+        *(answer[k] for k in ("classes", "scores", "label")), strict=True
+    ):
+        chosen = [name for name, score in zip(classes, scores, strict=True) if score >= 0.5]
+        assert label == "|".join(chosen)
+
+
+def test_a_regression_answers_a_value(made):
+    one, two = (
+        ask(made(n), [("serving_default", [png(0), png(1)])])[0]
+        for n in ("regression", "regression_of_two")
+    )
+    assert np.shape(one["value"]) == (2,)
+    assert np.shape(two["value"]) == (2, 2)
+
+
+def test_text_needs_no_tokenizer_beside_the_server(made):
+    raw = [text.encode() for text in TEXTS]
+    answers = ask(made("text"), [("serving_default", raw), ("embed", raw)])
+    assert set(answers[0]["label"]) <= {"bad", "good"}
+    assert np.shape(answers[1]["features"]) == (len(TEXTS), 8)
+
+
+def test_half_the_bits_need_half_the_space_and_answer_alike(made):
+    answers = [ask(made(n), [("serving_default", [png(0)])])[0] for n in ("image", "half")]
+    assert answers[0]["label"] == answers[1]["label"]
+    np.testing.assert_allclose(answers[0]["scores"], answers[1]["scores"], atol=1e-2)
+    sizes = [
+        (made(n) / "variables" / "variables.data-00000-of-00001").stat().st_size
+        for n in ("image", "half")
+    ]
+    assert sizes[1] < sizes[0]
+
+
+def test_quantised_weights_are_stored_as_integers(made):
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(made("int8") / "variables" / "variables"))
+    assert tf.int8 in reader.get_variable_to_dtype_map().values()
+
+
+def test_metadata_say_what_the_version_is(made):
+    facts = json.loads((made("image") / "assets.extra" / "kft.json").read_text())
+    assert facts["classes"] == ["cat", "dög", "猫"]
+    assert facts["task"] == "single_label"
+    assert len(facts["weights_sha256"]) == 64
+    assert facts["packages"]["tensorflow"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("dropout_at_inference", "would change the model"),
+        ("counts_requests", "would change the model"),
+        ("python_in_the_graph", "calls Python"),
+        ("other_preprocessing", "differs from the prediction"),
+        ("compiled_by_xla", "compiled by XLA"),
+    ],
+)
+def test_what_would_not_serve_is_refused_with_its_reason(exports, refused, name, reason):
+    assert reason in refused[name]
+    assert list((exports[0] / name).iterdir()) == []
+
+
+def test_the_check_needs_neither_keras_nor_the_tensorflow_package(made):
+    code = (
+        "import sys; from kft.export import check; assert check.main([sys.argv[1]]) == 0; "
+        "print([m for m in ('keras', 'keras_hub', 'tensorflow.python') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(made("text"))], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

@@ -1,0 +1,193 @@
+"""Exports behind a server, asked by a real client over gRPC; and by the clients that are printed.
+
+The server is TensorFlow Serving's own where `tensorflow_model_server` is on the PATH, and a
+stand-in over the same protocol and the same C++ runtime everywhere.
+"""
+
+import ast
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from builds import png
+from processes import HERE, ask
+from tensorflow_serving.apis import (
+    classification_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
+
+from kft.export import clients, warmup
+
+pytestmark = pytest.mark.once
+
+REAL = shutil.which("tensorflow_model_server")
+
+
+@dataclass
+class Ports:
+    grpc: int
+    rest: int
+
+
+@contextlib.contextmanager
+def serving(kind: str, name: str, base_dir: Path) -> Iterator[Ports]:
+    """Run a server of a kind over a directory of versions; yield its ports."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(HERE / "server.py"), name, str(base_dir)]
+    if kind == "tensorflow_model_server":
+        ports = Ports(free_port(), free_port())
+        command = [str(REAL), f"--port={ports.grpc}", f"--rest_api_port={ports.rest}"]
+        command += [f"--model_name={name}", f"--model_base_path={base_dir}"]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        if kind == "stand-in":
+            ports = Ports(*map(int, process.stdout.readline().split()))
+        with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
+            grpc.channel_ready_future(channel).result(timeout=60)
+        yield ports
+        assert process.poll() is None, "the server died"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture(params=["stand-in", *(["tensorflow_model_server"] if REAL else [])])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@contextlib.contextmanager
+def stub_of(ports: Ports) -> Iterator[prediction_service_pb2_grpc.PredictionServiceStub]:
+    with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+
+def request_for(
+    raw: list[bytes], name: str = "m", signature: str = ""
+) -> predict_pb2.PredictRequest:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = name, signature
+    request.inputs["inputs"].CopyFrom(warmup.to_proto(np.array(raw, dtype=object)))
+    return request
+
+
+def test_a_client_gets_labels_for_images_and_goes_on_after_a_bad_one(made, kind):
+    raw = [png(seed) for seed in range(3)]
+    (expected,) = ask(made("image"), [("serving_default", raw)])
+    with serving(kind, "m", made("image").parent) as ports, stub_of(ports) as stub:
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.Predict(request_for([raw[0], b"no image"]), timeout=30)
+        assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        response = stub.Predict(request_for(raw), timeout=30)
+        answer = {name: warmup.from_proto(tensor) for name, tensor in response.outputs.items()}
+        assert [label.decode() for label in answer["label"]] == expected["label"]
+        np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-6)
+        assert response.model_spec.version.value == 1
+
+        request = classification_pb2.ClassificationRequest()
+        request.model_spec.name, request.model_spec.signature_name = "m", "classify"
+        for one in raw:
+            example = request.input.example_list.examples.add()
+            example.features.feature["image"].bytes_list.value.append(one)
+        rows = stub.Classify(request, timeout=30).result.classifications
+        assert [row.classes[0].label for row in rows] == expected["label"]
+
+
+def test_a_client_gets_labels_for_texts(made, kind):
+    raw = ["a great film", "", "日本 été"]
+    (expected,) = ask(made("text"), [("serving_default", [text.encode() for text in raw])])
+    with serving(kind, "m", made("text").parent) as ports, stub_of(ports) as stub:
+        response = stub.Predict(request_for([text.encode() for text in raw]), timeout=30)
+        labels = warmup.from_proto(response.outputs["label"])
+        assert [label.decode() for label in labels] == expected["label"]
+
+
+def test_a_client_gets_a_regression(made, kind):
+    (expected,) = ask(made("regression"), [("serving_default", [png(0)])])
+    with serving(kind, "m", made("regression").parent) as ports, stub_of(ports) as stub:
+        request = regression_pb2.RegressionRequest()
+        request.model_spec.name, request.model_spec.signature_name = "m", "regress"
+        example = request.input.example_list.examples.add()
+        example.features.feature["image"].bytes_list.value.append(png(0))
+        regressions = stub.Regress(request, timeout=30).result.regressions
+        assert [one.value for one in regressions] == pytest.approx(expected["value"], abs=1e-6)
+
+
+def test_the_grpc_client_that_is_printed_works(made, kind, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(0))
+    (expected,) = ask(made("image"), [("serving_default", [png(0)])])
+    with serving(kind, "image", made("image").parent) as ports:
+        script = clients.files(made("image"))["grpc_client.py"]
+        assert "localhost:8500" in script
+        script = script.replace("localhost:8500", f"127.0.0.1:{ports.grpc}")
+        command = [sys.executable, "-c", script, str(tmp_path / "a.png")]
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert expected["label"][0].encode() == ast.literal_eval(done.stdout.strip().strip("[]"))
+
+
+@pytest.mark.parametrize("name", ["image", "text", "regression"])
+def test_the_rest_client_that_is_printed_works(made, kind, name, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(0))
+    raw, argument = (png(0), str(tmp_path / "a.png")) if name != "text" else (b"film", "film")
+    (expected,) = ask(made(name), [("serving_default", [raw])])
+    with serving(kind, name, made(name).parent) as ports:
+        script = clients.files(made(name))["rest_client.py"]
+        assert f"http://localhost:8501/v1/models/{name}:predict" in script
+        script = script.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
+        done = subprocess.run(
+            [sys.executable, "-c", script, argument], capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
+    *label, score = done.stdout.split()
+    assert label == ([] if name == "regression" else expected["label"])
+    wanted = expected["value"][0] if name == "regression" else expected["scores"][0][0]
+    assert float(score) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_clients_are_written_beside_the_versions(made, tmp_path):
+    shutil.copytree(made("text"), tmp_path / "base" / "1")
+    folder = clients.write(tmp_path / "base" / "1", name="reviews")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "grpc_client.py",
+        "models.config",
+        "rest_client.py",
+        "serve.sh",
+    ]
+    assert 'name: "reviews"' in (folder / "models.config").read_text()
+    assert f"source={tmp_path / 'base'},target=/models/reviews" in (folder / "serve.sh").read_text()
+
+
+def test_many_clients_at_once_get_their_own_answers(made):
+    raw = [png(seed) for seed in range(8)]
+    (expected,) = ask(made("image"), [("serving_default", raw)])
+    with serving("stand-in", "m", made("image").parent) as ports, stub_of(ports) as stub:
+        begun = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(
+                pool.map(lambda one: stub.Predict(request_for([one]), timeout=60), raw * 8)
+            )
+        assert time.monotonic() - begun < 60
+    scores = [warmup.from_proto(answer.outputs["scores"])[0] for answer in answers]
+    np.testing.assert_allclose(scores, np.tile(expected["scores"], (8, 1)), atol=1e-6)

@@ -1,0 +1,158 @@
+"""Version directories: what a server may see, and what several exporters do to one another."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from processes import HERE
+
+from kft.errors import InputError
+from kft.export import versions
+
+pytestmark = pytest.mark.once
+
+
+def publish(base: Path, content: str = "x") -> Path:
+    with versions.building(base) as hidden:
+        (hidden / "saved_model.pb").write_text(content)
+        versions.write_manifest(hidden)
+        return versions.publish(hidden)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("1", 1), ("0001", 1), ("-3", -3), (" 7 ", 7), ("1.5", None), ("v1", None), ("1_0", None),
+     (".kft-1", None), ("", None), ("٣", None), (str(2**63), None), (str(2**63 - 1), 2**63 - 1)],
+)  # fmt: skip
+def test_a_name_is_a_version_where_the_server_parses_an_integer(name, number):
+    assert versions.version_number(name) == number
+
+
+def test_versions_count_up_from_the_largest_there_is(tmp_path):
+    base = tmp_path / "base"
+    assert publish(base).name == "1"
+    (base / "0041").mkdir()
+    (base / "notes").mkdir()
+    (base / "-50").touch()
+    assert publish(base).name == "42"
+
+
+def test_nothing_is_visible_while_a_version_is_built_and_nothing_is_left_of_a_failure(tmp_path):
+    def fail():
+        with versions.building(tmp_path) as hidden:
+            (hidden / "saved_model.pb").write_text("half")
+            assert versions.find_versions(tmp_path) == {}
+            assert list(tmp_path.iterdir()) == [hidden]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exporters_at_once_get_different_versions(tmp_path):
+    published: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda n=n: published.append(publish(tmp_path, str(n))))
+        for n in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(int(path.name) for path in published) == list(range(1, 17))
+    assert {(path / "saved_model.pb").read_text() for path in published} == set(map(str, range(16)))
+
+
+def test_sweeping_leaves_what_a_living_exporter_builds(tmp_path):
+    with versions.building(tmp_path) as hidden:
+        dead = tmp_path / ".kft-dead"
+        dead.mkdir()
+        assert versions.sweep(tmp_path) == [dead]
+        assert hidden.is_dir()
+
+
+def test_pruning_keeps_the_newest_and_what_kft_did_not_write(tmp_path):
+    for _ in range(4):
+        publish(tmp_path)
+    foreign = tmp_path / "0"
+    foreign.mkdir()
+    removed = versions.prune(tmp_path, keep=3)
+    assert [path.name for path in removed] == ["1"]
+    assert sorted(os.listdir(tmp_path)) == ["0", "2", "3", "4"]
+
+
+def test_pruning_everything_is_refused(tmp_path):
+    with pytest.raises(InputError, match="keep=0, but a server needs a version"):
+        versions.prune(tmp_path, keep=0)
+
+
+def test_a_file_is_no_base_directory(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"), versions.building(tmp_path / "file"):
+        pass
+
+
+def change_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda d: (d / "saved_model.pb").unlink(), "saved_model.pb is missing"),
+        (lambda d: (d / "saved_model.pb").write_text("abc"), "has 3 bytes instead of 6"),
+        (lambda d: change_byte(d / "saved_model.pb"), "other contents"),
+        (lambda d: (d / "extra").touch(), "does not belong"),
+        (lambda d: (d / versions.MANIFEST).unlink(), "is missing: not written by kft"),
+        (lambda d: (d / versions.MANIFEST).write_text("{"), "cannot be read"),
+        (lambda d: (d / versions.MANIFEST).write_text("[]"), "cannot be read"),
+    ],
+)
+def test_the_manifest_names_what_changed(tmp_path, damage, reason):
+    version = publish(tmp_path, "abcdef")
+    assert versions.compare_manifest(version) == []
+    damage(version)
+    assert reason in " ".join(versions.compare_manifest(version))
+
+
+def test_a_poller_beside_exporters_killed_at_random_sees_only_versions_that_serve(made, tmp_path):
+    """200 exporters, each killed at random within the time that one takes, write real exports; a
+    poller follows the server's rule as fast as it can and runs the whole check on what it sees."""
+    base, stop = tmp_path / "base", tmp_path / "stop"
+    base.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    poller = subprocess.Popen(
+        [sys.executable, str(HERE / "polling.py"), str(base), str(stop)],
+        env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    command = [sys.executable, str(HERE / "exporting.py"), str(made("image")), str(base)]
+    chance, killed, longest = random.Random(0), 0, 0.1
+    while killed < 200:
+        exporter = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+        exporter.stdout.readline()  # it begins
+        begun = time.monotonic()
+        try:
+            exporter.wait(timeout=chance.uniform(0, 1.3 * longest))
+            longest = time.monotonic() - begun
+        except subprocess.TimeoutExpired:
+            exporter.send_signal(signal.SIGKILL)
+            killed += exporter.wait() == -signal.SIGKILL
+        exporter.stdout.close()
+    stop.touch()
+    seen = json.loads(poller.communicate(timeout=300)[0].splitlines()[-1])
+    assert {name: reasons for name, reasons in seen["reasons"].items() if reasons} == {}
+    assert sorted(seen["reasons"]) == sorted(map(str, versions.find_versions(base)))
+    assert len(seen["reasons"]) >= 10, "too few exporters lived long enough to say anything"
+    assert seen["polls"] > 1000
+    versions.sweep(base)
+    assert [name for name in os.listdir(base) if versions.version_number(name) is None] == []

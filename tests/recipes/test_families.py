@@ -1,0 +1,191 @@
+"""What every family of image models owes; each line of FAMILIES is one architecture."""
+
+import os
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import recipes
+from kft import saving
+from kft.blocks import find_anatomy
+from kft.errors import InputError
+from kft.stages import Stage
+from kft.tables import plan_table
+from recipes import InceptionV3Recipe, MobileNetRecipe, ResNetRecipe, VGG16Recipe
+
+APPLICATIONS = keras.applications
+FAMILIES = [
+    (VGG16Recipe, "VGG16", APPLICATIONS.vgg16, 32),
+    (VGG16Recipe, "VGG19", APPLICATIONS.vgg19, 32),
+    (ResNetRecipe, "ResNet50", APPLICATIONS.resnet, 32),
+    (ResNetRecipe, "ResNet101", APPLICATIONS.resnet, 32),
+    (ResNetRecipe, "ResNet152", APPLICATIONS.resnet, 32),
+    (ResNetRecipe, "ResNet50V2", APPLICATIONS.resnet_v2, 32),
+    (ResNetRecipe, "ResNet101V2", APPLICATIONS.resnet_v2, 32),
+    (ResNetRecipe, "ResNet152V2", APPLICATIONS.resnet_v2, 32),
+    (InceptionV3Recipe, "InceptionV3", APPLICATIONS.inception_v3, 75),
+    (MobileNetRecipe, "MobileNet", APPLICATIONS.mobilenet, 32),
+    (MobileNetRecipe, "MobileNetV2", APPLICATIONS.mobilenet_v2, 32),
+]
+every_family = pytest.mark.parametrize(
+    ("family", "name", "module", "smallest"), FAMILIES, ids=[family[1] for family in FAMILIES]
+)
+# One of each file: the deeper ones differ in nothing but depth.
+TRAINED = ("VGG16", "ResNet50", "InceptionV3", "MobileNetV2")
+trained_families = pytest.mark.parametrize(
+    ("family", "name", "smallest"),
+    [(family, name, smallest) for family, name, _, smallest in FAMILIES if name in TRAINED],
+    ids=TRAINED,
+)
+
+
+def images(count, size):
+    rng = np.random.default_rng(0)
+    y = np.arange(count) % 2
+    x = rng.uniform(0, 120, (count, size, size, 3)).astype("float32")
+    x[y == 1, :, : size // 2] += 130
+    return x, y
+
+
+def test_these_are_all_architectures_of_all_image_recipes():
+    offered = {
+        name
+        for recipe in recipes.__all__
+        for name in getattr(getattr(recipes, recipe), "architectures", ())
+    }
+    assert offered == {name for _, name, _, _ in FAMILIES}
+
+
+@every_family
+def test_preprocessing_in_the_model_is_that_of_keras_applications(family, name, module, smallest):
+    recipe = family(name, num_classes=2, weights=None, image_size=(smallest, smallest))
+    inputs = keras.Input((None, None, 3))
+    preprocess = keras.Model(inputs, recipe.preprocess(inputs))
+    x = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    expected = module.preprocess_input(x.copy())
+    np.testing.assert_allclose(preprocess.predict(x, verbose=0), expected, atol=1e-4)
+
+
+@every_family
+def test_the_smallest_image_is_accepted_and_a_smaller_one_refused(family, name, module, smallest):
+    family(name, num_classes=2, weights=None, image_size=(smallest, smallest))
+    with pytest.raises(InputError, match=f"needs at least .{smallest}, {smallest}"):
+        family(name, num_classes=2, weights=None, image_size=(smallest - 1, smallest))
+    with pytest.raises(InputError, match="name='ResNet51'` is no architecture"):
+        family("ResNet51", num_classes=2)
+
+
+@trained_families
+def test_the_whole_path_from_fit_to_load(family, name, smallest, tmp_path):
+    recipe = family(name, num_classes=2, weights=None, image_size=(smallest, smallest))
+    anatomy = find_anatomy(recipe.model)
+    assert [layer.name for layer in anatomy.head.layers] == ["predictions"]
+    assert len(anatomy.blocks) >= 4
+    stages = [Stage(0, 1, 1e-3, name="head"), Stage(1, 1, 1e-4, warmup=0.5, name="top")]
+    x, y = images(8, smallest)
+    run = recipe.fit(
+        (x, y), (x[:4], y[:4]), stages=stages, run_dir=tmp_path / "run", batch_size=4, verbose=0
+    )
+    assert run.history["stage"] == [1, 2]
+    loaded = saving.load(tmp_path / "run")
+    assert np.array_equal(loaded.predict(x).scores, recipe.predict(x).scores)
+    assert loaded.evaluate((x, y)).accuracy == recipe.evaluate((x, y)).accuracy
+    if keras.backend.backend() == "tensorflow":  # one export process does for the three backends
+        version = loaded.export(tmp_path / "serving")
+        assert (version / "saved_model.pb").is_file()
+
+
+@trained_families
+def test_default_stages_fit_the_model(family, name, smallest):
+    recipe = family(name, num_classes=2, weights=None, image_size=(smallest, smallest))
+    stages = recipe.default_stages()
+    assert [stage.label for stage in stages] == ["head", "top", "all"]
+    assert "head" in str(plan_table(recipe.model, stages))
+
+
+def test_alpha_scales_mobilenet_and_must_be_positive():
+    def parameters(**arguments):
+        recipe = MobileNetRecipe(num_classes=2, weights=None, image_size=(32, 32), **arguments)
+        return recipe.model.count_params()
+
+    assert parameters(alpha=0.35) < parameters() / 3
+    with pytest.raises(InputError, match="alpha=0"):
+        MobileNetRecipe(num_classes=2, weights=None, alpha=0)
+
+
+def test_weights_that_cannot_be_downloaded_name_the_file_to_bring(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    cached = Path.home() / ".keras" / "models"
+    file = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    if (cached / file).exists():
+        pytest.skip("this machine has the pretrained weights already")
+    with pytest.raises(InputError, match=f"fetch {re.escape(file)} on a machine with a network"):
+        _ = InceptionV3Recipe(num_classes=2, image_size=(75, 75)).model
+
+
+@pytest.fixture(scope="module")
+def mobilenet_weights(tmp_path_factory):
+    """A weights file of MobileNetV2 0.35, as keras.applications would bring it."""
+    keras.utils.set_random_seed(5)
+    model = keras.applications.MobileNetV2(
+        include_top=False, weights=None, alpha=0.35, input_shape=(96, 96, 3)
+    )
+    path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
+    model.save_weights(path)
+    return path, [keras.ops.convert_to_numpy(weight) for weight in model.weights]
+
+
+def test_weights_of_a_file_go_into_the_model_exactly(mobilenet_weights):
+    path, expected = mobilenet_weights
+    recipe = MobileNetRecipe(num_classes=2, alpha=0.35, weights=path, image_size=(64, 64))
+    found = [keras.ops.convert_to_numpy(weight) for weight in recipe.model.weights]
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=False))
+
+
+def test_weights_of_another_architecture_are_refused_with_what_differs(mobilenet_weights):
+    path, _ = mobilenet_weights
+    with pytest.raises(InputError, match=r"260 weights, the model 260; .* only in the file"):
+        _ = MobileNetRecipe(num_classes=2, alpha=0.5, weights=path).model
+    with pytest.raises(InputError, match=r"does not fit VGG16: the file has 260 .* model 26;"):
+        _ = VGG16Recipe(num_classes=2, weights=path).model
+
+
+def test_weights_with_a_classifier_are_recognised(tmp_path):
+    model = keras.applications.MobileNet(
+        include_top=True, weights=None, alpha=0.25, classes=7, input_shape=(32, 32, 3)
+    )
+    model.save_weights(tmp_path / "top.weights.h5")
+    with pytest.raises(InputError, match="seems to include the classifier"):
+        _ = MobileNetRecipe(
+            "MobileNet", num_classes=2, alpha=0.25, weights=tmp_path / "top.weights.h5"
+        ).model
+
+
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path):
+    (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\nshort")
+    (tmp_path / "weights.bin").write_bytes(b"")
+    for name, said in (("cut.h5", "cannot be read as HDF5"), ("weights.bin", "ending in .h5")):
+        with pytest.raises(InputError, match=said):
+            _ = MobileNetRecipe(num_classes=2, weights=tmp_path / name).model
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "file"),
+    [
+        ("MobileNetV2", 0.35, "mobilenet_v2_0.35_224_notop.weights.h5"),
+        ("MobileNet", 0.25, "mobilenet_2_5_224_tf_no_top.h5"),
+    ],
+)
+def test_real_pretrained_weights_load(name, alpha, file):
+    folder = os.environ.get("KFT_WEIGHTS")
+    if folder is None:
+        pytest.skip("KFT_WEIGHTS names no folder with pretrained weights")
+    recipe = MobileNetRecipe(name, num_classes=2, alpha=alpha, weights=Path(folder, file))
+    reference = recipe.architectures[name](
+        include_top=False, alpha=alpha, weights=Path(folder, file), input_shape=(224, 224, 3)
+    )
+    for mine, theirs in zip(recipe.model.weights, reference.weights, strict=False):
+        assert np.array_equal(keras.ops.convert_to_numpy(mine), keras.ops.convert_to_numpy(theirs))

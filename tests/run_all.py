@@ -1,0 +1,132 @@
+"""The one test command: lint, types, then every test on PyTorch, JAX and TensorFlow, a process each.
+
+    python tests/run_all.py [--backend NAME ...] [pytest arguments]
+
+It fails if a check fails, a test fails, or a backend did not run the tests that the others ran.
+The last line it prints on success is pytest's own.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# In the order of their output. The longest starts first: two at a time share two cores.
+BACKENDS = ("torch", "jax", "tensorflow")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("--backend", action="append", choices=BACKENDS, help="only this backend")
+    chosen, pytest_arguments = parser.parse_known_args()
+    backends = [name for name in BACKENDS if name in (chosen.backend or BACKENDS)]
+
+    for tool in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+        if not run_check(tool):
+            return 1
+
+    with tempfile.TemporaryDirectory() as folder:
+        summaries = Path(folder)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            running = {
+                name: pool.submit(
+                    run_backend, name, summaries, pytest_arguments, capture=len(backends) > 1
+                )
+                for name in reversed(backends)
+            }
+            print(f"pytest on {', '.join(running)}: shown as each ends ...", flush=True)
+            *others, last = backends
+            for name in others:
+                print(f"\n=== {name} ===\n{running[name].result().stdout}", flush=True)
+        ended = {name: future.result() for name, future in running.items()}
+        print(f"\n=== all backends ===\n{table(backends, summaries)}", flush=True)
+        if ended[last].stdout is not None:
+            print(f"\n=== {last} ===\n{ended[last].stdout}", end="", flush=True)
+        problems = [
+            f"{name}: pytest ended with exit code {ended[name].returncode}"
+            for name in backends
+            if ended[name].returncode
+        ]
+        problems += compare(backends, summaries)
+    for problem in problems:
+        print(f"run_all: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def run_check(tool: list[str]) -> bool:
+    """Runs a checker over the checkout and says how long it took."""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", *tool], cwd=ROOT, check=False)
+    print(
+        f"{' '.join(tool)}: exit {done.returncode}, {time.monotonic() - started:.0f} s", flush=True
+    )
+    return done.returncode == 0
+
+
+def run_backend(
+    name: str, summaries: Path, arguments: list[str], capture: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """Runs pytest in a process of its own on backend `name`."""
+    environment = os.environ | {
+        "KERAS_BACKEND": name,
+        "KFT_TEST_SUMMARIES": str(summaries),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "-1",  # the same devices on every machine
+        "JAX_PLATFORMS": "cpu",
+        # Models this small gain nothing from threads, and lose much where processes share cores.
+        "OMP_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.STDOUT if capture else None,
+    )
+
+
+def table(backends: list[str], summaries: Path) -> str:
+    """What each process says of itself."""
+    lines = []
+    for name in backends:
+        path = summaries / f"{name}.json"
+        summary = json.loads(path.read_text()) if path.exists() else {}
+        counts = ", ".join(f"{summary.get(key)} {key}" for key in ("passed", "failed", "skipped"))
+        lines.append(f"{name}: {counts}")
+    return "\n".join(lines)
+
+
+def compare(backends: list[str], summaries: Path) -> list[str]:
+    """What the processes' own summaries say against the claim that every backend passed the tests."""
+    problems = []
+    shared: dict[str, set[str]] = {}
+    for name in backends:
+        path = summaries / f"{name}.json"
+        if not path.exists():
+            problems.append(f"{name}: wrote no summary, so it ran no tests")
+            continue
+        summary = json.loads(path.read_text())
+        shared[name] = set(summary["shared"])
+        if not summary["passed"]:
+            problems.append(f"{name}: no test passed")
+    everywhere = set().union(*shared.values())
+    for name, tests in shared.items():
+        missing = sorted(everywhere - tests)
+        if missing:
+            listed = ", ".join(missing[:5])
+            problems.append(f"{name}: {len(missing)} tests ran on another backend only: {listed}")
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A recipe small enough to train in a second, and data that it can learn."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import keras
+import numpy as np
+
+from kft.image_recipe import ImageRecipe, unit_pixels
+
+
+def tiny(*, include_top, weights, input_tensor):
+    """A convolutional backbone of three blocks, in the form of those in `keras.applications`."""
+    assert not include_top
+    assert weights is None
+    x = input_tensor
+    for block, width in enumerate((4, 8, 8), start=1):
+        x = keras.layers.Conv2D(width, 3, padding="same", name=f"block{block}_conv")(x)
+        x = keras.layers.BatchNormalization(momentum=0.5, name=f"block{block}_bn")(x)
+        x = keras.layers.ReLU(name=f"block{block}_relu")(x)
+        x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
+
+
+@dataclass(kw_only=True, eq=False)
+class TinyRecipe(ImageRecipe):
+    architectures: ClassVar = {"Tiny": tiny}
+    smallest_image: ClassVar[int] = 8
+
+    name: str = field(default="Tiny", kw_only=False)
+    image_size: tuple[int, int] = (16, 16)
+    weights: str | None = None
+
+    def preprocess(self, inputs):
+        return unit_pixels(inputs)
+
+
+def bright_sides(count=48, classes=2, seed=0):
+    """Images whose class is the part that is bright, as (x, y)."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % classes
+    x = rng.uniform(0, 120, (count, 16, 16, 3)).astype("float32")
+    width = 16 // classes
+    for image, label in zip(x, y, strict=True):
+        image[:, label * width : (label + 1) * width] += 130
+    return x, y

@@ -1,0 +1,61 @@
+"""The tables of benchmarks find their places in README."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "benchmarks" / "write_readme.py"
+
+
+def outcome(name, backend, cell):
+    return {
+        "name": name,
+        "command": f"KERAS_BACKEND={backend} python benchmarks/{name}.py",
+        "columns": ["task", "seconds"],
+        "rows": [["flowers", cell]],
+        "notes": ["Same splits."],
+        "environment": {"backend": backend, "cores": 2, "keras": "3.15.1"},
+        "details": {},
+    }
+
+
+def write(tmp_path, readme, *outcomes):
+    (tmp_path / "README.md").write_text(readme)
+    for index, one in enumerate(outcomes):
+        (tmp_path / f"{index}.json").write_text(json.dumps(one))
+    files = sorted(map(str, tmp_path.glob("*.json")))
+    command = [sys.executable, str(SCRIPT), *files, "--readme", str(tmp_path / "README.md")]
+    done = subprocess.run(command, text=True, capture_output=True)
+    return done, (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["flowers", "text"])
+def test_readme_has_a_place_for_each_benchmark(tmp_path, name):
+    done, text = write(tmp_path, (ROOT / "README.md").read_text(), outcome(name, "torch", "7 s"))
+    assert done.returncode == 0, done.stderr
+    assert "| flowers | 7 s |" in text
+
+
+def test_results_of_a_name_share_a_table_and_replace_the_one_before(tmp_path):
+    readme = "a\n<!-- figures:text -->\nold\n<!-- /figures -->\nb\n"
+    results = outcome("text", "torch", "7 s"), outcome("text", "jax", "8 s")
+    done, text = write(tmp_path, readme, *results)
+    assert done.returncode == 0, done.stderr
+    assert "| flowers | 7 s |\n| flowers | 8 s |" in text
+    assert text.count("Same splits.") == 1
+    assert "old" not in text
+    assert text.startswith("a\n<!-- figures:text -->\n")
+    assert text.endswith("<!-- /figures -->\nb\n")
+    assert write(tmp_path, text, *results)[1] == text
+
+
+def test_a_table_without_a_place_is_an_error(tmp_path):
+    done, _ = write(tmp_path, "nothing", outcome("text", "torch", "7 s"))
+    assert done.returncode != 0
+    assert "<!-- figures:text -->" in done.stderr

@@ -1,0 +1,250 @@
+"""The command line, used as a person would: files in, tables or JSON out, errors on one line."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kft
+from kft.cli import main
+
+RECIPE = "tests.tiny_recipe:TinyRecipe"
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Calls the command line in this process; gives back exit code, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Two classes that differ in their colour, 10 images each."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, channel in (("blue", 2), ("red", 0)):
+        (folder / name).mkdir()
+        for index in range(10):
+            pixels = random.integers(0, 60, (16, 16, 3), dtype="uint8")
+            pixels[..., channel] += 150
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    """A finished run, made by the command itself."""
+    directory = tmp_path_factory.mktemp("runs") / "tiny"
+    arguments = ["fit", RECIPE, "--data", photos, "--run-dir", directory, "--batch-size", "4"]
+    code = "import sys; from kft.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "On the validation data:" in done.stdout
+    assert "\x1b[" not in done.stdout, "escape codes in a file or pipe"
+    return directory
+
+
+@pytest.mark.once
+def test_help_comes_in_under_a_second():
+    """Of the processor's time: a second on the wall is another on a busy machine."""
+    code = "import sys; sys.argv = ['kft', '--help']; from kft.cli import main; main()"
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 1, f"kft --help took {min(seconds):.2f} s"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("command", ["fit", "evaluate", "predict", "export", "plan", "demo"])
+def test_every_option_says_what_it_does(cli, command):
+    code, _, _ = cli(command, "--help")
+    assert code == 0
+    import typer
+
+    from kft.cli import app
+
+    parameters = typer.main.get_command(app).commands[command].params
+    assert [p.name for p in parameters if not getattr(p, "help", "")] == []
+
+
+@pytest.mark.once
+def test_the_version_is_the_packages(cli):
+    assert cli("--version")[1].strip() == kft.__version__
+
+
+@pytest.mark.once
+def test_no_color_is_respected(monkeypatch):
+    code = "import sys; sys.argv = ['kft', '--help']; from kft.cli import main; main()"
+    environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "FORCE_COLOR": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m", done.stdout), "a colour despite NO_COLOR"
+
+
+def test_fit_leaves_a_run_that_loads(run):
+    assert (run / "report.html").is_file()
+    recipe = kft.load(run)
+    assert recipe.classes == ("blue", "red")
+    assert type(recipe).__name__ == "TinyRecipe"
+
+
+def test_fit_again_takes_the_finished_run(cli, run, photos):
+    before = (run / "weights.safetensors").read_bytes()
+    arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "4")
+    code, _, err = cli(*arguments)
+    assert code == 0, err
+    assert (run / "weights.safetensors").read_bytes() == before
+
+
+def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
+    arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "5")
+    code, _, err = cli(*arguments)
+    assert code == 2
+    assert "batch_size" in err
+
+
+def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
+    stages = tmp_path / "stages.yaml"
+    stages.write_text("- {unfreeze: 0, epochs: 1, learning_rate: 0.01, name: just this}\n")
+    code, out, err = cli(
+        *("fit", RECIPE, "--data", photos, "--validation-data", photos),
+        *("--run-dir", tmp_path / "run", "--stages", stages, "--image-size", "8x12"),
+        *("--hidden", "6,4", "--dropout", "0.5", "--set", "label_smoothing=0.1", "--seed", "3"),
+        *("--early-stopping", "0", "--optimizer", "sgd", "--clipnorm", "1", "--balance", "weights"),
+    )
+    assert code == 0, err
+    assert "just this" in out
+    recipe = kft.load(tmp_path / "run")
+    assert recipe.image_size == (8, 12)
+    assert recipe.hidden == (6, 4)
+    assert (recipe.dropout, recipe.label_smoothing, recipe.seed) == (0.5, 0.1, 3)
+
+
+def test_evaluate_prints_a_table_or_json(cli, run, photos):
+    code, table, _ = cli("evaluate", run, "--data", photos)
+    assert code == 0
+    assert "accuracy" in table.lower()
+    code, out, _ = cli("evaluate", run, "--data", photos, "--json")
+    figures = json.loads(out)
+    assert 0 <= figures["accuracy"] <= 1
+    assert figures["accuracy"] == pytest.approx(kft.load(run).evaluate(photos).accuracy)
+
+
+def test_predict_prints_a_table_or_json(cli, run, photos):
+    files = [photos / "blue" / "0.png", photos / "red" / "0.png"]
+    code, table, _ = cli("predict", run, *files)
+    assert code == 0
+    assert str(files[0]) in table
+    code, out, _ = cli("predict", run, *files, "--json")
+    answers = json.loads(out)
+    assert answers["input"] == [str(file) for file in files]
+    assert set(answers["label"]) <= {"blue", "red"}
+    assert sum(answers["scores"][0].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_plan_prints_the_stages_without_weights_or_data(cli):
+    code, out, err = cli("plan", RECIPE, "--num-classes", "3")
+    assert code == 0, err
+    assert "all" in out
+
+
+@pytest.mark.once
+def test_export_makes_a_version_that_serves(cli, run, tmp_path):
+    code, out, err = cli("export", run, tmp_path / "serving")
+    assert code == 0, err
+    assert out.strip() == str(tmp_path / "serving" / "1")
+    assert (tmp_path / "serving" / "1" / "saved_model.pb").is_file()
+
+
+FIT = ("fit", RECIPE, "--data", "photos/", "--run-dir", "run")
+MISTAKES = {
+    "no such recipe": (("plan", "ResNextRecipe"), "recipes has BertRecipe"),
+    "no such module": (("plan", "mine:Recipe"), "there is no module 'mine'"),
+    "no recipe": (("plan", "tests.tiny_recipe:tiny_cnn"), "is no kft.Recipe"),
+    "no such data": (FIT, "photos/: no such file or folder"),
+    "no such setting": (("plan", RECIPE, "--set", "alfa=1"), "has no argument 'alfa'; it has"),
+    "no setting": (("plan", RECIPE, "--set", "alpha"), "write NAME=VALUE"),
+    "option of another recipe": (("plan", "BertRecipe", "--image-size", "8"), "--image-size"),
+    "size in words": (("plan", RECIPE, "--image-size", "big"), "write 160, or 160x224"),
+    "size too small": (("plan", RECIPE, "--image-size", "4"), "too small"),
+    "width in words": (("plan", RECIPE, "--hidden", "wide"), "write widths"),
+    "missing preset": (("plan", "BertRecipe"), "needs 'preset': pass --model"),
+    "no such stages": (("plan", RECIPE, "--stages", "none.yaml"), "Cannot read the stages file"),
+    "no such run": (("evaluate", "nowhere", "--data", "photos"), "is no finished run"),
+    "nothing to predict": (("predict", "nowhere"), "nothing to predict"),
+    "unknown dtype": ((*FIT, "--dtype-policy", "float7"), "none of Keras'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_clear_line_and_exit_code_2(
+    cli, arguments, expected, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = cli(*arguments)
+    assert code == 2
+    assert err.startswith("kft: ")
+    assert expected in err
+    assert err.count("\n") == 1
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_image_is_named(cli, run):
+    code, _, err = cli("predict", run, "gone.jpg")
+    assert (code, err) == (2, "kft: gone.jpg: no such file.\n")
+
+
+def test_a_text_for_an_image_recipe_is_refused(cli, run):
+    code, _, err = cli("predict", run, "--text", "hello")
+    assert code == 2
+    assert "answers images" in err
+
+
+def test_skipped_files_are_listed(cli, photos, tmp_path):
+    for name in ("blue", "red"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(4):
+            image = photos / name / f"{index}.png"
+            (tmp_path / "data" / name / image.name).write_bytes(image.read_bytes())
+    (tmp_path / "data" / "red" / "broken.png").write_bytes(b"not an image")
+    fit = ("fit", RECIPE, "--data", tmp_path / "data", "--run-dir", tmp_path / "run", "-q")
+    code, _, err = cli(*fit)
+    assert code == 2
+    assert "broken.png" in err
+    assert not (tmp_path / "run").exists()
+    code, _, err = cli(*fit, "--on-bad-example", "skip")
+    assert code == 0, err
+    assert "skipped" in err
+    assert "broken.png" in err
+
+
+@pytest.mark.once
+def test_an_absent_backend_is_one_clear_line():
+    code = (
+        "import sys; sys.modules['jax'] = None\n"
+        "from kft.cli import main; sys.argv = ['kft', 'plan', 'ResNetRecipe']; main()"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("kft: Keras' backend needs `jax`")

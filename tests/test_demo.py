@@ -1,0 +1,89 @@
+"""`kft demo`: fair data, honest words, and a whole run."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from kft.demo import run_demo
+from kft.demo.comparison import WAYS, Comparison
+from kft.demo.digits import make_task
+from kft.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_task(places=2)
+
+
+@pytest.mark.once
+def test_the_source_model_never_sees_a_new_digit(task):
+    assert set(task.source.labels) == set("01234")
+    assert set(task.pool.labels) == set(task.test.labels) == set("56789")
+
+
+@pytest.mark.once
+def test_no_test_picture_can_be_learned_from(task):
+    learned = {picture.tobytes() for picture in task.pool.pictures}
+    assert not learned & {picture.tobytes() for picture in task.test.pictures}
+    assert len(task.test) == 400
+
+
+@pytest.mark.once
+def test_another_seed_draws_other_examples_as_many_of_each_digit(task):
+    few = [task.few(3, seed) for seed in (0, 0, 1)]
+    assert np.unique(few[0].labels, return_counts=True)[1].tolist() == [3] * 5
+    assert np.array_equal(few[0].pictures, few[1].pictures)
+    assert not np.array_equal(few[0].pictures, few[2].pictures)
+
+
+def comparison_of(**accuracies):
+    made = Comparison(examples=5, test=400)
+    for way, values in zip(WAYS, accuracies.values(), strict=True):
+        for seed, value in enumerate(values):
+            made.add(way, seed, {"val_accuracy": [0.1, value]})
+    return made
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ((0.7, 0.8), "2 of 2 times above from scratch (+20.0 points on average, +20.0 to +20.0)"),
+        ((0.4, 0.5), "0 of 2 times above from scratch (-10.0 points on average, -10.0 to -10.0)"),
+        ((0.5, 0.6), "0 of 2 times above from scratch (+0.0 points on average, +0.0 to +0.0)"),
+    ],
+    ids=["better", "worse", "equal"],
+)
+def test_the_verdict_says_what_came_out(stages, said):
+    made = comparison_of(scratch=(0.5, 0.6), head=(0.3, 0.3), stages=stages)
+    assert said in made.verdict()
+
+
+@pytest.mark.once
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not empty: remove it, or name another one"):
+        run_demo(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.once
+def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
+    console = Console(record=True, width=200)
+    made = run_demo(tmp_path / "demo", seeds=[0], console=console)
+    results = json.loads((tmp_path / "demo" / "results.json").read_text())
+    assert results["accuracy"]["stages"] == [made.accuracy("stages", 0)]
+    assert {len(made.curves[way, 0]) for way in WAYS} == {30}, "not the same number of epochs"
+    assert all(made.accuracy(way, 0) > 0.25 for way in WAYS), "no better than chance (0.2)"
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert made.verdict().replace("+", "&#43;")[:20] in page
+    assert page.count("<svg") >= 1
+    assert {path.name for path in (tmp_path / "demo" / "runs").iterdir()} == {
+        way.replace(" ", "-") for way in WAYS
+    }
+    assert (tmp_path / "demo" / "serving" / "1" / "saved_model.pb").is_file()
+    answers = re.findall(r"a picture of (\d): (\d) \(\d+%\)", console.export_text())
+    assert len(answers) == 5

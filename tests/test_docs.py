@@ -1,0 +1,46 @@
+"""The pages of docs/ keep their word: their Python runs, and their links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+RUN = ("stages.md", "callbacks.md", "data.md", "own_recipe.md")
+
+
+def test_the_python_of_each_page_runs(tmp_path):
+    """One process for all pages: starting Keras takes longer than what they do."""
+    program = []
+    for name in RUN:
+        text = (ROOT / "docs" / name).read_text()
+        blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+        assert blocks, name
+        program += [f"print({name!r})", *blocks]
+    (tmp_path / "pages.py").write_text("\n".join(program))
+    done = subprocess.run(
+        [sys.executable, "pages.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)]+)", page.read_text())
+    for link in links:
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)", target.read_text(), flags=re.MULTILINE)
+            assert heading in [title.lower().replace(" ", "-") for title in titles], link

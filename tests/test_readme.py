@@ -1,0 +1,92 @@
+"""README keeps its word: its Python runs, block after block, and CI runs its test command."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+from kft.cli import app
+from kft.stages import read_stages
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """A folder with the photographs and the weights that README speaks of."""
+    random = np.random.default_rng(0)
+    for name, channel in (("blue", 2), ("red", 0)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(10):
+            pixels = random.integers(0, 60, (48, 64, 3), dtype="uint8")
+            pixels[..., channel] += 150
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.jpg")
+    backbone = keras.applications.MobileNet(
+        input_shape=(64, 64, 3), alpha=0.25, include_top=False, weights=None
+    )
+    backbone.save_weights(tmp_path / "mobilenet.weights.h5")
+    return tmp_path
+
+
+def test_python_blocks_run_in_order_as_one_program(reader):
+    """What a reader pastes, top to bottom, into a fresh interpreter."""
+    blocks = code_blocks("python")
+    assert len(blocks) >= 2
+    (reader / "readme.py").write_text("\n".join(blocks))
+    done = subprocess.run(
+        [sys.executable, "readme.py"],
+        cwd=reader,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (reader / "serving" / "photos" / "1" / "saved_model.pb").is_file()
+
+
+def test_every_kft_command_exists_with_its_options():
+    """README's commands parse; their files are somebody else's."""
+    commands = typer.main.get_command(app).commands
+    lines = [line for block in code_blocks("bash") for line in block.splitlines()]
+    shown = [shlex.split(line)[1:] for line in lines if line.startswith("kft ")]
+    assert {words[0] for words in shown} == commands.keys() - {"demo"}
+    for name, *words in shown:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_the_stages_file_is_one(tmp_path):
+    (block,) = code_blocks("yaml")
+    (tmp_path / "stages.yaml").write_text(block)
+    assert [stage.label for stage in read_stages(tmp_path / "stages.yaml")] == [
+        "head",
+        "top 2",
+        "all",
+    ]
+
+
+def test_ci_runs_the_readme_test_command():
+    pattern = re.search(r"grep -m 1 '([^']+)' README.md", (ROOT / ".ci" / "run").read_text())
+    line = next(line for line in README.splitlines() if pattern[1] in line)
+    assert line in "".join(code_blocks("bash")).splitlines()
+    assert ".[test]" in line
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []

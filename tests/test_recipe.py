@@ -1,0 +1,347 @@
+import io
+import re
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kft import saving
+from kft.errors import InputError, KftError
+from kft.recipe import Recipe
+from kft.stages import Stage
+from tests.small_images import TinyRecipe, bright_sides
+
+STAGES = [
+    Stage(unfreeze=0, epochs=2, learning_rate=1e-2),
+    Stage(unfreeze=1, epochs=2, learning_rate=1e-2, warmup=0.25),
+    Stage(unfreeze="all", epochs=6, learning_rate=1e-2),
+]
+SHORT = [Stage(0, 1, 1e-2), Stage("all", 1, 1e-3)]
+
+
+def fit(recipe, data, stages=SHORT, **settings):
+    settings = {"batch_size": 8, "verbose": 0, "early_stopping": None, **settings}
+    return recipe.fit(data, stages=stages, **settings)
+
+
+def weights(recipe):
+    return [keras.ops.convert_to_numpy(weight) for weight in recipe.model.weights]
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_fitting_in_stages_learns_and_is_one_history(tmp_path):
+    recipe = TinyRecipe(num_classes=2)
+    run = fit(recipe, bright_sides(), STAGES, run_dir=tmp_path / "run", batch_norm="train")
+    assert run.history["stage"] == [1, 1, 2, 2, 3, 3, 3, 3, 3, 3]
+    assert len(run.history["val_loss"]) == len(run.history["learning_rate"]) == 10
+    assert recipe.evaluate(bright_sides(seed=1)).accuracy > 0.9
+    assert recipe.classes == ("0", "1")
+    files = {path.name for path in run.run_dir.iterdir()}
+    assert files - {"features"} == {
+        "examples.json",
+        "history.json",
+        "recipe.json",
+        "report.html",
+        "weights.safetensors",
+    }
+    assert "TinyRecipe" in repr(run)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_equal_arguments_and_seed_give_equal_weights_and_another_seed_others():
+    def trained(seed):
+        recipe = TinyRecipe(num_classes=2, seed=seed)
+        fit(recipe, bright_sides(20), [Stage("all", 2, 1e-2)], seed=seed)
+        return weights(recipe)
+
+    assert same(trained(1), trained(1))
+    assert not same(trained(1), trained(2))
+
+
+def test_a_finished_run_is_loaded_not_trained_again(tmp_path, capsys):
+    first = TinyRecipe(num_classes=2)
+    fit(first, bright_sides(20), run_dir=tmp_path / "run")
+    second = TinyRecipe(num_classes=2)
+    run = fit(second, bright_sides(20), run_dir=tmp_path / "run", verbose=2)
+    assert "loaded, not trained again" in capsys.readouterr().out
+    assert same(weights(first), weights(second))
+    assert run.history["stage"] == [1, 2]
+    assert run.report() == tmp_path / "run" / "report.html"
+
+
+def test_a_run_directory_of_another_plan_is_refused_and_the_difference_shown(tmp_path):
+    fit(TinyRecipe(num_classes=2), bright_sides(20), run_dir=tmp_path / "run")
+    other = [SHORT[0], Stage("all", 1, 5e-3)]
+    with pytest.raises(InputError, match=r"stages\[1\].learning_rate: 0.001 there, 0.005 here"):
+        fit(TinyRecipe(num_classes=2), bright_sides(20), other, run_dir=tmp_path / "run")
+    with pytest.raises(InputError, match=r"dropout: 0.2 there, 0.5 here"):
+        fit(TinyRecipe(num_classes=2, dropout=0.5), bright_sides(20), run_dir=tmp_path / "run")
+    with pytest.raises(InputError, match=r"train\.sha256"):
+        fit(TinyRecipe(num_classes=2), bright_sides(20, seed=1), run_dir=tmp_path / "run")
+
+
+def test_a_directory_with_other_files_is_refused_before_training(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="no run"):
+        fit(TinyRecipe(num_classes=2), bright_sides(20), run_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_fitting_again_goes_on_from_the_weights():
+    recipe = TinyRecipe(num_classes=2)
+    fit(recipe, bright_sides(20))
+    before = weights(recipe)
+    fit(recipe, bright_sides(20), [Stage(0, 1, 1e-9)])
+    assert same(before[:4], weights(recipe)[:4])
+    fresh = TinyRecipe(num_classes=2)
+    assert not same(before[:4], weights(fresh)[:4])
+
+
+def test_a_loss_that_is_not_finite_ends_training_and_writes_nothing(tmp_path):
+    with pytest.raises(KftError, match=r"loss` is (nan|inf) in epoch 1 .*learning_rate"):
+        fit(
+            TinyRecipe(num_classes=1, task="regression"),
+            (bright_sides(20)[0], np.linspace(0, 1, 20)),
+            [Stage("all", 1, 1e30)],
+            run_dir=tmp_path / "run",
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_labels_from_fit_to_prediction():
+    x, y = bright_sides(32)
+    targets = np.stack([y, 1 - y, np.ones_like(y)], axis=1)
+    recipe = TinyRecipe(num_classes=3, task="multi_label", classes=["right", "left", "all"])
+    stages = [Stage("all", 8, 2e-2)]
+    fit(recipe, (x, targets), stages, batch_norm="train")
+    assert recipe.evaluate((x, targets)).subset_accuracy > 0.8
+    assert [set(label) for label in recipe.predict(x[:2]).labels] == [
+        {"left", "all"},
+        {"right", "all"},
+    ]
+
+
+def test_regression_answers_in_the_unit_of_the_targets(tmp_path):
+    x, y = bright_sides(32)
+    targets = 5000.0 + 2000.0 * y
+    recipe = TinyRecipe(num_classes=1, task="regression")
+    fit(recipe, (x, targets), [Stage("all", 12, 2e-2)], batch_norm="train")
+    evaluation = recipe.evaluate((x, targets))
+    assert evaluation.rmse < 800
+    assert evaluation.r2 > 0.5
+    loaded = saving.load(recipe.save(tmp_path / "run"))
+    np.testing.assert_allclose(loaded.predict(x[:4]).scores, recipe.predict(x[:4]).scores)
+    assert 4000 < recipe.predict(x[:1])[0].label < 8000
+
+
+def test_paths_bytes_and_arrays_get_the_same_answer(tmp_path):
+    recipe = TinyRecipe(num_classes=2)
+    pixels = np.round(bright_sides(1)[0][0]).astype(np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path)
+    answers = [
+        recipe.predict(raw).scores for raw in (str(path), path, [path.read_bytes()], pixels[None])
+    ]
+    for answer in answers[1:]:
+        np.testing.assert_allclose(answer, answers[0], rtol=1e-6)
+    large = np.kron(pixels, np.ones((2, 2, 1), np.uint8))
+    assert len(recipe.predict([pixels, large])) == 2
+    with pytest.raises(InputError, match="no inputs"):
+        recipe.predict([])
+
+
+@pytest.mark.parametrize("balance", ["weights", "oversample", "undersample"])
+def test_balance_reaches_the_batches(balance):
+    x, y = bright_sides(24)
+    keep = np.r_[np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:4]]
+    run = fit(TinyRecipe(num_classes=2), (x[keep], y[keep]), balance=balance)
+    assert np.isfinite(run.history["loss"]).all()
+
+
+def test_augmentation_sees_each_epoch_another_seed_and_may_return_soft_targets():
+    seeds = []
+
+    def fade(x, y, seed):
+        seeds.append(seed)
+        return x * 0.9, y * 0.8 + 0.1
+
+    fade.soft_targets = True
+    run = fit(TinyRecipe(num_classes=2), bright_sides(20), augment=fade)
+    assert np.isfinite(run.history["val_loss"]).all()
+    assert len(set(seeds)) == 4  # 2 epochs of 2 batches
+
+
+def test_without_validation_data_a_part_of_the_training_data_is_held_back():
+    run = fit(TinyRecipe(num_classes=2), bright_sides(40), validation_split=0.25)
+    assert len(run.evaluation) == 10
+
+
+def test_kernels_are_decayed_and_norms_and_biases_are_not():
+    recipe = TinyRecipe(num_classes=2, weight_decay=20.0)
+    before = weights(recipe)
+    fit(recipe, bright_sides(20), [Stage("all", 1, 1e-2)], batch_norm="train")
+    for weight, old, new in zip(recipe.model.weights, before, weights(recipe), strict=True):
+        if weight.name == "kernel":
+            assert np.linalg.norm(new) < 0.8 * np.linalg.norm(old)
+        if weight.name in ("gamma", "beta", "bias"):
+            np.testing.assert_allclose(new, old, atol=0.1)
+
+
+def test_a_tf_dataset_of_another_size_is_resized_on_the_way():
+    import tensorflow as tf
+
+    x, y = bright_sides(20)
+    data = tf.data.Dataset.from_tensor_slices((np.kron(x, np.ones((1, 2, 2, 1))), y)).batch(8)
+    recipe = TinyRecipe(num_classes=2)
+    run = recipe.fit(data, data, stages=SHORT, verbose=0)
+    assert run.history["stage"] == [1, 2]
+    assert recipe.evaluate(data).accuracy == run.evaluation.accuracy
+
+
+def test_a_stream_that_cannot_be_split_or_never_ends_is_refused():
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices(bright_sides(20)).batch(8)
+    with pytest.raises(InputError, match="pass validation_data"):
+        fit(TinyRecipe(num_classes=2), data)
+    with pytest.raises(InputError, match="never ends: pass steps_per_epoch"):
+        TinyRecipe(num_classes=2).fit(data.repeat(), data, stages=SHORT, verbose=0)
+    run = TinyRecipe(num_classes=2).fit(
+        data.repeat(), data, stages=SHORT, steps_per_epoch=2, verbose=0
+    )
+    assert len(run.history["loss"]) == 2
+
+
+def test_images_that_were_scaled_already_are_refused():
+    x, y = bright_sides(20)
+    with pytest.raises(InputError, match="0 to 255 are expected"):
+        fit(TinyRecipe(num_classes=2), (x / 255, y))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"early_stopping": 3}, "early_stopping=3"),
+        ({"augment": "sepia"}, "augment='sepia'"),
+        ({"cache": "always"}, "cache='always'"),
+        ({"distribution": "ddp"}, "distribution='ddp'"),
+        ({"stages": []}, "stages="),
+        ({"balance": "magic"}, "balance='magic'"),
+    ],
+)
+def test_a_bad_setting_of_fit_is_named_before_training(settings, named):
+    with pytest.raises(InputError, match=re.escape(named)):
+        TinyRecipe(num_classes=2).fit(bright_sides(20), **{"verbose": 0, **settings})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"num_classes": 1}, "num_classes=1"),
+        ({"num_classes": 2, "name": "Huge"}, "name='Huge'"),
+        ({"num_classes": 2, "image_size": (4, 16)}, "image_size=(4, 16)"),
+        ({"num_classes": 2, "image_size": "large"}, "image_size='large'"),
+        ({"num_classes": 2, "weights": "missing.h5"}, "weights='missing.h5'"),
+        ({"num_classes": 2, "pooling": "cls"}, "pooling='cls'"),
+        ({"num_classes": 2, "weight_decay": -1}, "weight_decay=-1"),
+        ({"num_classes": 2, "classes": ["a", "b", "c"]}, "num_classes=2"),
+        ({"num_classes": 1, "task": "regression", "classes": ["a"]}, "task='regression'"),
+    ],
+)
+def test_a_bad_argument_of_a_recipe_is_named_with_its_value(arguments, named):
+    with pytest.raises(InputError, match=re.escape(named)):
+        TinyRecipe(**arguments)
+
+
+def test_data_with_another_number_of_classes_name_them():
+    with pytest.raises(InputError, match=r"3 classes \(0, 1, 2\), but `num_classes=2`"):
+        fit(TinyRecipe(num_classes=2), bright_sides(30, classes=3))
+
+
+def test_the_image_of_a_prediction_table_is_named():
+    recipe = TinyRecipe(num_classes=2, classes=["left", "right"])
+    file = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(file, "PNG")
+    table = recipe.predict([file.getvalue()])
+    assert str(table).splitlines()[0].split() == ["input", "label", "score"]
+    assert table[0].label in ("left", "right")
+    assert table[0].score == max(table[0].scores.values())
+    assert "<table>" in table._repr_html_()
+    assert table.to_dict()["label"] == table.labels
+
+
+@pytest.mark.parametrize("cache", ["off", False, True])
+def test_caching_can_be_chosen_and_changes_no_weights(cache):
+    def trained(cache):
+        recipe = TinyRecipe(num_classes=2)
+        fit(recipe, bright_sides(20), [Stage(0, 1, 1e-2)], cache=cache)
+        return weights(recipe)
+
+    for with_cache, automatic in zip(trained(cache), trained("auto"), strict=True):
+        np.testing.assert_allclose(with_cache, automatic, atol=1e-6)
+
+
+@dataclass(kw_only=True, eq=False)
+class OutlineRecipe(TinyRecipe):
+    """A task of its own in one subclass: which pixels are bright, from images to images."""
+
+    def new_head(self, pooling):
+        return Outline()
+
+    def head(self, features, inputs):
+        x = keras.layers.Conv2DTranspose(1, 8, strides=8, name="predictions")(features)
+        return keras.layers.Activation("sigmoid", name="scores", dtype="float32")(x)
+
+    def read(self, source, *, classes=None, on_bad_example="error"):
+        from kft.data.examples import Examples
+
+        return Examples("arrays", *source, None, "outlines")
+
+    def name_classes(self, classes, source):
+        pass
+
+    def score(self, targets, scores):
+        return float(((scores > 0.5) == targets).mean())
+
+    def predictions(self, names, scores):
+        return scores > 0.5
+
+
+class Outline:
+    def loss(self):
+        return "binary_crossentropy"
+
+    def metrics(self):
+        return [keras.metrics.BinaryAccuracy(name="accuracy")]
+
+
+def test_a_new_task_is_one_subclass(tmp_path):
+    x, _ = bright_sides(32)
+    targets = (x.mean(axis=-1, keepdims=True) > 125).astype("float32")
+    recipe = OutlineRecipe(num_classes=2)
+    run = recipe.fit(
+        (x, targets),
+        (x, targets),
+        stages=[Stage(0, 1, 1e-2), Stage("all", 8, 2e-2)],
+        batch_norm="train",
+        verbose=0,
+    )
+    assert run.evaluation > 0.8
+    assert recipe.predict(x[:2]).shape == (2, 16, 16, 1)
+    loaded = saving.load(recipe.save(tmp_path / "run"))
+    assert np.array_equal(loaded.predict(x[:2]), recipe.predict(x[:2]))
+
+
+def test_every_hook_says_which_class_lacks_it():
+    class Empty(Recipe):
+        modality = "image"
+
+    recipe = Empty(num_classes=2)
+    for call in (recipe.inputs, lambda: recipe.backbone(None), lambda: recipe.load([])):
+        with pytest.raises(NotImplementedError, match="Empty must define"):
+            call()

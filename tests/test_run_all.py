@@ -1,0 +1,36 @@
+"""The test command notices a backend that ran less than the others."""
+
+import json
+
+import pytest
+
+from tests.run_all import BACKENDS, compare
+
+pytestmark = pytest.mark.once
+
+SAME = {"torch": ["a", "b"], "jax": ["a", "b"], "tensorflow": ["a", "b"]}
+
+
+def problems_of(folder, **passed):
+    for name, tests in (SAME | passed).items():
+        if tests is not None:
+            summary = {"passed": len(tests), "shared": tests}
+            (folder / f"{name}.json").write_text(json.dumps(summary))
+    return compare(list(BACKENDS), folder)
+
+
+def test_backends_that_ran_the_same_are_fine(tmp_path):
+    assert problems_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("jax", "expected"),
+    [
+        (None, ["jax: wrote no summary, so it ran no tests"]),
+        (["a"], ["jax: 1 tests ran on another backend only: b"]),
+        ([], ["jax: no test passed", "jax: 2 tests ran on another backend only: a, b"]),
+    ],
+    ids=["ended early", "skipped one", "skipped all"],
+)
+def test_a_backend_that_ran_less_fails_the_command(tmp_path, jax, expected):
+    assert problems_of(tmp_path, jax=jax) == expected

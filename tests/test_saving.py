@@ -1,0 +1,133 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from kft import saving
+from kft.errors import InputError
+from tests.small_images import TinyRecipe, bright_sides
+
+ROOT = Path(__file__).parent.parent
+OTHERS = {"tensorflow": "torch", "torch": "jax", "jax": "tensorflow"}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    recipe = TinyRecipe(num_classes=2, classes=["left", "right"], hidden=(4,), seed=3)
+    for weight in recipe.model.weights:  # other weights than a new recipe would have
+        weight.assign(weight + 0.5)
+    return recipe, recipe.save(tmp_path / "run")
+
+
+def change(directory, **values):
+    path = directory / "recipe.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_a_loaded_recipe_has_the_arguments_the_classes_and_the_answers(saved):
+    recipe, directory = saved
+    loaded = saving.load(directory)
+    x, _ = bright_sides(4)
+    assert loaded.arguments() == recipe.arguments()
+    assert loaded.classes == ("left", "right")
+    assert np.array_equal(loaded.predict(x).scores, recipe.predict(x).scores)
+
+
+def test_another_backend_gives_the_same_answers(saved, tmp_path):
+    recipe, directory = saved
+    x, _ = bright_sides(4)
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import sys, numpy as np; from kft import saving; "
+        "np.save(sys.argv[3], saving.load(sys.argv[1]).predict(np.load(sys.argv[2])).scores)"
+    )
+    other = OTHERS[keras.backend.backend()]
+    environment = {**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": str(ROOT)}
+    paths = [directory, tmp_path / "x.npy", tmp_path / "scores.npy"]
+    subprocess.run([sys.executable, "-c", code, *map(str, paths)], env=environment, check=True)
+    scores = np.load(tmp_path / "scores.npy")
+    np.testing.assert_allclose(scores, recipe.predict(x).scores, atol=1e-5)
+
+
+def test_saving_never_writes_over_something(saved):
+    recipe, directory = saved
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    with pytest.raises(InputError, match="exists already"):
+        recipe.save(directory)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_a_directory_that_fails_to_be_written_does_not_appear(tmp_path):
+    def write_half():
+        with saving.being_written(tmp_path / "run") as hidden:
+            (hidden / "half").write_text("half")
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        write_half()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_changed_byte_in_the_weights_is_noticed(saved):
+    _, directory = saved
+    path = directory / "weights.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="is not what was saved"):
+        saving.load(directory)
+
+
+def test_weights_of_another_model_are_named(saved):
+    _, directory = saved
+    path = directory / "weights.safetensors"
+    weights = load_file(path)
+    key = next(iter(sorted(weights)))
+    weights[key] = weights[key][..., :1]
+    save_file(weights, path)
+    change(directory, weights_sha256=saving.digest(path))
+    with pytest.raises(InputError, match=f"weight {key} has the shape"):
+        saving.load(directory)
+
+
+def test_missing_weights_are_named(saved):
+    _, directory = saved
+    (directory / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match=r"has no weights\.safetensors"):
+        saving.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"class": "nowhere.to:BeFound"}, "PYTHONPATH"),
+        ({"class": "__main__:Mine"}, "move it to a module"),
+        ({"class": "json:JSONDecoder"}, r"is no kft\.Recipe"),
+        ({"format": 99}, "format 99"),
+    ],
+)
+def test_a_recipe_that_cannot_be_built_again_says_why(saved, values, named):
+    _, directory = saved
+    change(directory, **values)
+    with pytest.raises(InputError, match=named):
+        saving.load(directory)
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"is no finished run: it has no recipe\.json"):
+        saving.load(tmp_path)
+    (tmp_path / "recipe.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        saving.load(tmp_path)
+
+
+def test_numbers_and_paths_of_any_kind_are_saved(tmp_path):
+    recipe = TinyRecipe(num_classes=np.int64(2), image_size=[16, 24], hidden=[3])
+    loaded = saving.load(recipe.save(tmp_path / "run"))
+    assert (loaded.num_classes, loaded.image_size, loaded.hidden) == (2, (16, 24), (3,))

@@ -1,0 +1,317 @@
+import dataclasses
+import os
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kft
+from kft import features as features_module
+from kft.callbacks import StagedUnfreezing
+from kft.cuts import find_cut
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.features import FeatureStore
+from kft.plans import plan
+from kft.staged_fit import decide, fit_in_stages
+from tests.models import convnet, images, moved, values
+
+STAGES = [
+    kft.Stage(0, 3, 1e-2),
+    kft.Stage(1, 2, 1e-2, warmup=0.3),
+    kft.Stage("all", 1, 1e-3, layer_decay=0.5),
+]
+
+
+def examples(count=48):
+    x, y = images(count)
+    return Examples("arrays", x, y, ("a", "b", "c"), "arrays")
+
+
+def compile_model(model, optimizer=None):
+    model.compile(
+        optimizer or keras.optimizers.Adam(),
+        keras.losses.SparseCategoricalCrossentropy(),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+
+
+def fit(tmp_path, cache, model=None, callbacks=(), stages=STAGES, rule=None, optimizer=None, **own):
+    model = model or convnet()
+    compile_model(model, optimizer)
+    store = own.pop("store", None) or FeatureStore(tmp_path / "features")
+    data = own.pop("data", None) or examples()
+    train = Batches(data, np.asarray, batch_size=8, seed=3, shuffle=True)
+    validation = Batches(data.take(np.arange(20)), np.asarray, batch_size=8)
+    decided = decide(model, plan(model, stages), store, examples=68, augments=False, cache=cache)
+    history = fit_in_stages(
+        model, train, validation, unfreezing=StagedUnfreezing(stages, rule, verbose=0),
+        stages=decided, store=store, compile_like=compile_model, identity="pixels",
+        callbacks=callbacks, verbose=0,
+    )  # fmt: skip
+    return model, history.history
+
+
+def assert_same(one, other):
+    (weights_a, history_a), (weights_b, history_b) = map(outcome, (one, other))
+    assert history_a.keys() == history_b.keys()
+    for name, column in history_a.items():
+        np.testing.assert_allclose(history_b[name], column, rtol=2e-5, atol=1e-6, err_msg=name)
+    for path, value in weights_a.items():
+        np.testing.assert_allclose(weights_b[path], value, atol=3e-5, err_msg=path)
+
+
+def outcome(fitted):
+    result, history = fitted
+    return (result if isinstance(result, dict) else values(result)), history
+
+
+@pytest.fixture(scope="module")
+def uncached(tmp_path_factory):
+    """Weights and history of the stages without a cache."""
+    return outcome(fit(tmp_path_factory.mktemp("uncached"), False))
+
+
+def test_an_uncached_run_equals_one_model_fit(uncached):
+    model = convnet()
+    compile_model(model)
+    train = Batches(examples(), np.asarray, batch_size=8, seed=3, shuffle=True)
+    validation = Batches(examples().take(np.arange(20)), np.asarray, batch_size=8)
+    history = model.fit(
+        train, validation_data=validation, epochs=6, shuffle=False, verbose=0,
+        callbacks=[StagedUnfreezing(STAGES, verbose=0)],
+    ).history  # fmt: skip
+    assert_same((model, history), uncached)
+
+
+def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, monkeypatch):
+    ran = []
+    original = keras.Model.predict_on_batch
+
+    def counting(self, x):
+        ran.append(len(keras.tree.flatten(x)[0]))
+        return original(self, x)
+
+    monkeypatch.setattr(keras.Model, "predict_on_batch", counting)
+    cached = fit(tmp_path, True)
+    assert_same(uncached, cached)
+    assert cached[1]["stage"] == [1, 1, 1, 2, 2, 3]
+    assert sum(ran) == 48 + 20, "one pass over train and validation fills the caches of all stages"
+    fit(tmp_path, True, stages=STAGES[:1])
+    assert sum(ran) == 48 + 20, "a second run finds them"
+
+
+def test_early_stopping_with_best_weights_agrees(tmp_path):
+    rule = keras.callbacks.EarlyStopping("val_loss", patience=0, restore_best_weights=True)
+    stages = [dataclasses.replace(stage, epochs=4) for stage in STAGES[:2]]
+    assert_same(
+        fit(tmp_path, False, stages=stages, rule=rule),
+        fit(tmp_path, True, stages=stages, rule=rule),
+    )
+
+
+def test_moving_averages_are_taken_over_at_the_end_alone(tmp_path):
+    def optimizer():
+        return keras.optimizers.AdamW(use_ema=True, ema_momentum=0.9, global_clipnorm=0.5)
+
+    plain = fit(tmp_path, False, optimizer=optimizer(), stages=STAGES[:2])
+    assert_same(plain, fit(tmp_path, True, optimizer=optimizer(), stages=STAGES[:2]))
+
+
+def test_callbacks_see_the_whole_model_at_every_batch(tmp_path):
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.append("begin")
+
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(values(self.model)["c1/kernel"].sum())
+
+        def on_train_end(self, logs=None):
+            seen.append("end")
+
+    model = convnet()
+    fit(
+        tmp_path,
+        True,
+        model=model,
+        callbacks=[
+            Look(),
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / "{epoch}.weights.h5", save_weights_only=True
+            ),
+            keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+            keras.callbacks.ReduceLROnPlateau("val_accuracy", patience=1),
+        ],
+    )
+    assert seen[0] == "begin"
+    assert seen[-1] == "end"
+    assert seen.count("begin") == seen.count("end") == 1
+    assert len(seen) == 2 + 6 * 6
+    assert len(set(seen[1:-7])) == 1, "frozen until the last stage"
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 7
+    again = convnet(seed=1)
+    again.load_weights(tmp_path / "6.weights.h5")
+    assert not moved(values(again), values(model))
+
+
+def test_a_callback_can_stop_the_run_inside_a_cached_stage(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.count = getattr(self, "count", 0) + 1
+            if self.count == 8:
+                self.model.stop_training = True
+
+    stop = Stop()
+    history = fit(tmp_path, True, callbacks=[stop])[1]
+    assert stop.count == 8
+    assert history["stage"] == [1, 1]
+
+
+@pytest.mark.parametrize("change", ["pixel", "label", "weight", "identity", "setting", "dtype"])
+def test_any_change_below_the_cut_misses(tmp_path, change):
+    model, data, identity, dtype = convnet(), examples(), "pixels", "float32"
+
+    def key():
+        plan(model, [STAGES[0]])[0].enter(model)
+        store = FeatureStore(tmp_path, dtype=dtype)
+        return store._key(find_cut(model)[0], data, identity)
+
+    before = key()
+    assert key() == before
+    if change == "pixel":
+        pixels = data.inputs.copy()
+        pixels[7, 3, 3, 1] += 1e-6
+        data = dataclasses.replace(data, inputs=pixels)
+    elif change == "label":
+        data = dataclasses.replace(data, targets=data.targets[::-1].copy())
+    elif change == "weight":
+        model.get_layer("c1").bias.assign(np.full(4, 1e-7, "float32"))
+    elif change == "identity":
+        identity = "pixels / 255"
+    elif change == "setting":
+        model = convnet()
+        model.get_layer("b1").epsilon = 0.002
+    else:
+        dtype = "float16"
+    assert key() != before
+
+
+def test_the_head_is_not_part_of_the_key(tmp_path):
+    store = FeatureStore(tmp_path)
+    keys = set()
+    for classes in (3, 3, 5):
+        model = convnet(classes)
+        plan(model, [STAGES[0]])[0].enter(model)
+        keys.add(store._key(find_cut(model)[0], examples(), "pixels"))
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("damage", ["short", "no manifest"])
+def test_a_half_written_cache_is_not_used(tmp_path, damage):
+    model, store = convnet(), FeatureStore(tmp_path)
+    plan(model, [STAGES[0]])[0].enter(model)
+    cut, batches = find_cut(model)[0], Batches(examples(), np.asarray, batch_size=8)
+    whole = store.fetch([cut], batches, "pixels")[0]
+    kept = np.array(whole.arrays[0])
+    assert whole.computed
+    assert not store.fetch([cut], batches, "pixels")[0].computed
+    (folder,) = tmp_path.iterdir()
+    if damage == "short":
+        os.truncate(folder / "0.npy", os.path.getsize(folder / "0.npy") - 8)
+    else:
+        (folder / "features.json").write_text("{")
+    again = store.fetch([cut], batches, "pixels")[0]
+    assert again.computed
+    np.testing.assert_array_equal(again.arrays[0], kept)
+
+
+def test_a_full_disk_falls_back_with_a_warning_and_the_same_result(tmp_path, uncached, monkeypatch):
+    def full(path, shape, dtype):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(features_module, "_reserve", full)
+    with pytest.warns(UserWarning, match=r"could not be kept .*No space left.*same result"):
+        cached = fit(tmp_path, True)
+    assert_same(uncached, cached)
+    assert list((tmp_path / "features").iterdir()) == []
+
+
+def test_the_longest_unused_features_go_first(tmp_path):
+    store = FeatureStore(tmp_path, limit=0)
+    model = convnet()
+    for count in (8, 16):
+        data = examples(count)
+        plan(model, [STAGES[0]])[0].enter(model)
+        store.fetch([find_cut(model)[0]], Batches(data, np.asarray, batch_size=8), "pixels")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_half_precision_takes_half_the_space(tmp_path):
+    sizes, model = [], convnet()
+    plan(model, [STAGES[0]])[0].enter(model)
+    for dtype in ("float32", "float16"):
+        store = FeatureStore(tmp_path / dtype, dtype=dtype)
+        batches = Batches(examples(), np.asarray, batch_size=8)
+        kept = store.fetch([find_cut(model)[0]], batches, "pixels")[0].arrays[0]
+        sizes.append(sum(f.stat().st_size for f in (tmp_path / dtype).rglob("*.npy")))
+        assert kept.dtype == dtype
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def reason(model, stage, **options):
+    settings = {"examples": 100, "augments": False, "cache": True} | options
+    return decide(model, plan(model, [stage]), FeatureStore("nowhere"), **settings)[0]
+
+
+def test_it_turns_itself_off_where_it_would_change_results():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.RandomFlip(name="flip")(inputs)
+    x = layers.Conv2D(4, 3, name="conv")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(x))
+    assert reason(model, kft.Stage(0, 2, 0.1)).reason == "off: flip draws random numbers there"
+    assert "augmentation" in reason(convnet(), STAGES[0], augments=True).reason
+    assert "from the first layer" in reason(convnet(), STAGES[2]).reason
+    assert reason(convnet(), STAGES[0], cache=False).reason == "off"
+
+
+def test_dropout_moves_the_cut_below_itself():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, name="conv")(inputs)
+    x = layers.Dropout(0.5, name="drop")(x)
+    x = layers.Conv2D(4, 3, name="conv2")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(x))
+    found = reason(model, kft.Stage(0, 2, 0.1))
+    assert [layer.name for layer in found.cut.layers] == ["conv"]
+
+
+def test_auto_keeps_what_pays():
+    assert reason(convnet(), dataclasses.replace(STAGES[0], epochs=1), cache="auto").cut is None
+    base = keras.applications.MobileNetV2(
+        weights=None, include_top=False, pooling="avg", alpha=0.35, input_shape=(96, 96, 3)
+    )
+    model = keras.Model(base.input, layers.Dense(3, activation="softmax")(base.output))
+    found = reason(model, STAGES[0], cache="auto")
+    assert found.reason.startswith("on: ")
+    assert found.cut.numbers() == 1280
+
+
+def test_several_cut_tensors_and_skip_connections_agree(tmp_path):
+    def model():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16, 16, 3))
+        low = layers.Conv2D(3, 3, padding="same", name="low")(inputs)
+        high = layers.Conv2D(3, 3, padding="same", name="high")(layers.ReLU()(low))
+        x = layers.Conv2D(3, 1, name="top")(layers.Concatenate()([high, low, inputs]))
+        x = layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(x))
+
+    stages = [kft.Stage(["top"], 2, 1e-2), kft.Stage(["top", "high"], 2, 1e-2)]
+    assert_same(
+        fit(tmp_path, False, model=model(), stages=stages),
+        fit(tmp_path, True, model=model(), stages=stages),
+    )
