@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Set
 
 import keras
 import numpy as np
@@ -67,11 +68,12 @@ class Cut:
         return found.hexdigest()
 
 
-def find_cut(model: keras.Model) -> tuple[Cut | None, str]:
+def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | None, str]:
     """Cuts a model at the deepest tensors under which nothing trains and nothing is random.
 
     Args:
         model: a functional model whose `trainable` flags are those of the stage.
+        moved: ids of variables that will have changed by the time the stage begins.
 
     Returns:
         The cut, or None; and the reason where there is none or where randomness, rather than what
@@ -86,7 +88,7 @@ def find_cut(model: keras.Model) -> tuple[Cut | None, str]:
     for call in calls:
         if not all(parent in steady for parent in call.parents):
             continue
-        if _trains(call.operation):
+        if _trains(call.operation) or _holds(call.operation, moved):
             continue
         if _is_random(call.operation):
             random_layers.append(call.operation.name)
@@ -109,8 +111,19 @@ def find_cut(model: keras.Model) -> tuple[Cut | None, str]:
     return Cut(prefix, suffix, layers, operations), random
 
 
+def changing(model: keras.Model) -> set[int]:
+    """Ids of the variables that training the model as it is now changes."""
+    layers = (layer for layer in graph.leaf_layers(model) if layer.trainable)
+    weights = [weight for layer in layers for weight in layer.weights]
+    return {id(variable) for variable in (*weights, *model.trainable_variables)}
+
+
 def _trains(operation: keras.Operation) -> bool:
     return isinstance(operation, keras.Layer) and bool(operation.trainable_variables)
+
+
+def _holds(operation: keras.Operation, variables: Set[int]) -> bool:
+    return any(id(weight) in variables for weight in getattr(operation, "weights", ()))
 
 
 def _is_random(operation: keras.Operation) -> bool:

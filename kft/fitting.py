@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import math
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,11 @@ import keras
 import numpy as np
 
 from kft import saving
+from kft.callbacks import RunCheckpoint
 from kft.data.examples import Examples
 from kft.data.split import split
 from kft.data.streams import Stream
-from kft.errors import InputError, KftError
-from kft.features import FeatureStore
+from kft.errors import InputError, NonFiniteLossError
 from kft.report import write_report
 from kft.stages import Stage
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 HISTORY = "history.json"
 REPORT = "report.html"
 RAW_EXAMPLES = "examples.json"
-FEATURES = "features"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,11 +101,45 @@ class FiniteLoss(keras.callbacks.Callback):
             if value is not None and not math.isfinite(value):
                 rate = logs.get("learning_rate")
                 at = "" if rate is None else f" at learning_rate={float(rate):.2g}"
-                raise KftError(
+                raise NonFiniteLossError(
                     f"`{name}` is {float(value)} in epoch {epoch + 1}{at}, but a finite number is "
                     "expected: look for NaN in the data, lower the stage's learning_rate, or pass "
-                    "an optimizer with clipnorm=1.0. Nothing was saved."
+                    "an optimizer with clipnorm=1.0, or retries=2, which go on from the last "
+                    "commit at half the rate."
                 )
+
+
+def with_retries(
+    fit: Callable[[], keras.callbacks.History],
+    checkpoint: Sequence[RunCheckpoint],
+    retries: int,
+    before_retry: Callable[[], None],
+) -> keras.callbacks.History:
+    """Fit; after a loss that is no number, go on from the last commit at half the rate.
+
+    Args:
+        fit: Fits, from the newest commit if there is one.
+        checkpoint: The callback that commits, if there is one.
+        retries: How often to go on.
+        before_retry: Makes the model ready to be fitted again.
+
+    Raises:
+        NonFiniteLossError: If the loss was no number once more than `retries`.
+    """
+    for attempt in range(retries + 1):
+        try:
+            return fit()
+        except NonFiniteLossError as error:
+            if attempt == retries:
+                raise
+            warnings.warn(
+                f"{error} Retry {attempt + 1} of {retries}, at half the learning rate.",
+                stacklevel=3,
+            )
+            for one in checkpoint:
+                one.slow_down(0.5)
+            before_retry()
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def early_stopping_of(chosen: Any) -> keras.callbacks.EarlyStopping | None:
@@ -188,16 +220,6 @@ def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evalua
     return recipe.score(np.concatenate(targets), joined)
 
 
-@contextlib.contextmanager
-def feature_store(run_dir: Path | None) -> Iterator[FeatureStore]:
-    """Where a fit keeps frozen features: in the run directory, or for as long as it takes."""
-    if run_dir is None:
-        with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-            yield FeatureStore(folder)
-    else:
-        yield FeatureStore(run_dir / FEATURES)
-
-
 def keep(run: Run, plan: Mapping[str, Any]) -> None:
     """Write a finished run to its directory, all of it or nothing."""
     assert run.run_dir is not None
@@ -274,52 +296,6 @@ def make_plan(
     return json.loads(json.dumps(plan, default=_described))
 
 
-def find_finished(run_dir: Path, plan: Mapping[str, Any]) -> bool:
-    """Whether `run_dir` holds this very run, finished.
-
-    Raises:
-        InputError: If it holds another run, or files that are no run.
-    """
-    if not run_dir.exists():
-        return False
-    if not run_dir.is_dir():
-        raise InputError(f"`run_dir={str(run_dir)!r}` is a file: pass a directory.")
-    if not (run_dir / saving.RECIPE).is_file():
-        if any(path.name != FEATURES for path in run_dir.iterdir()):
-            raise InputError(
-                f"`run_dir={str(run_dir)!r}` holds files, but no run: pass a new directory."
-            )
-        return False
-    old = saving.read_json(run_dir / saving.RECIPE).get("plan")
-    difference = plan_difference(old or {}, plan)
-    if difference:
-        raise InputError(
-            f"`run_dir={str(run_dir)!r}` belongs to another plan: {'; '.join(difference)}. Pass "
-            "another run_dir, or the same settings."
-        )
-    return True
-
-
-def plan_difference(old: Any, new: Any, name: str = "") -> list[str]:
-    """Where two plans differ, as `name: old there, new here`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in dict.fromkeys((*old, *new)):
-            inner = f"{name}.{key}" if name else str(key)
-            found += plan_difference(old.get(key), new.get(key), inner)
-        return found
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        found = []
-        for index, (a, b) in enumerate(zip(old, new, strict=True)):
-            found += plan_difference(a, b, f"{name}[{index}]")
-        return found
-    if old == new:
-        return []
-    if isinstance(old, list) and isinstance(new, list):
-        return [f"{name}: {len(old)} entries there, {len(new)} here"]
-    return [f"{name}: {_short(old)} there, {_short(new)} here"]
-
-
 def plain_history(history: Mapping[str, Sequence]) -> dict[str, list]:
     """Keras' history as plain numbers and strings."""
     return {
@@ -343,11 +319,6 @@ def _described(value):
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}:{value.__qualname__}"
     return repr(value) if isinstance(value, (Path, set, tuple)) else type(value).__qualname__
-
-
-def _short(value):
-    said = json.dumps(value)
-    return said if len(said) <= 60 else said[:57] + "..."
 
 
 def _as_array(tensor):

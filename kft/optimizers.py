@@ -133,8 +133,11 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     def learning_rate(self, value: Any) -> None:
         now = float(ops.convert_to_numpy(self.learning_rate))
         if now > 0:
-            scale = float(ops.convert_to_numpy(self.rate_scale))
-            self.rate_scale.assign(scale * float(ops.convert_to_numpy(value)) / now)
+            self.scale_rates(float(ops.convert_to_numpy(value)) / now)
+
+    def scale_rates(self, factor: float) -> None:
+        """Multiplies the rates of all groups, now and later."""
+        self.rate_scale.assign(float(ops.convert_to_numpy(self.rate_scale)) * factor)
 
     @property
     def last_learning_rate(self) -> float:
@@ -145,6 +148,20 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             return float(ops.convert_to_numpy(optimizer.learning_rate))
         taken = int(ops.convert_to_numpy(optimizer.variables[0]))
         return float(ops.convert_to_numpy(schedule(max(taken - 1, 0))))
+
+    @property
+    def schedules(self) -> list[dict[str, Any] | None]:
+        """The settings of each group's `WarmupSchedule`, None where a group has none."""
+        found = [_schedule_of(optimizer) for optimizer in self.group_optimizers]
+        return [None if schedule is None else schedule.get_config() for schedule in found]
+
+    @schedules.setter
+    def schedules(self, settings: Sequence[dict[str, Any] | None]) -> None:
+        for optimizer, each in zip(self.group_optimizers, settings, strict=True):
+            if each is not None:
+                schedule = WarmupSchedule(**each)
+                schedule.scale = self.rate_scale
+                optimizer.learning_rate = schedule
 
     @property
     def variables(self) -> list[keras.Variable]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from kft import fitting, saving
 from kft.callbacks import StagedUnfreezing
-from kft.data.batches import Batches, FollowEpochs
+from kft.callbacks.run_checkpoint import read_interval
+from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.errors import InputError
@@ -25,6 +26,7 @@ from kft.optimizers import norms_and_biases
 from kft.plans import BatchNorm
 from kft.plans import plan as plan_stages
 from kft.predictions import Predictions
+from kft.run_directory import RunDirectory
 from kft.staged_fit import decide, fit_in_stages
 from kft.stages import Stage, checked_stages
 from kft.tables import plan_table
@@ -94,11 +96,14 @@ class Recipe(Family):
         steps_per_epoch: int | None = None,
         cache: bool | str = "auto",
         distribution: str = "auto",
+        checkpoint_every: Any = "1min",
+        allow_changed_plan: bool = False,
+        retries: int = 0,
         seed: int = 0,
         on_bad_example: str = "error",
         verbose: int | str = "auto",
     ) -> Run:
-        """Fine-tune in stages, in one `model.fit`.
+        """Fine-tune in stages.
 
         Fitting goes on from the weights that the model has: a recipe that was fitted or loaded is
         trained further.
@@ -108,8 +113,9 @@ class Recipe(Family):
                 prepared directory, `(x, y)` arrays, a `tf.data.Dataset` or a `PyDataset`.
             validation_data: The same for validation. By default a part of `train`.
             stages: `kft.Stage`s. Defaults to `default_stages()`.
-            run_dir: Directory that gets the trained recipe, its history and a report. A finished
-                run of the same plan is loaded instead of trained again.
+            run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
+                run of the same plan goes on where it was killed, with the same result; a finished
+                one is loaded instead of trained again.
             batch_size: Examples a step. Defaults to 32.
             validation_split: The part of `train` that becomes validation data when none are given.
                 Defaults to 0.2.
@@ -127,6 +133,12 @@ class Recipe(Family):
                 result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
                 says what was decided.
             distribution: `"auto"` or `"off"`: whether several devices may be used.
+            checkpoint_every: How often the state is committed to `run_dir`: `"epoch"`, a number of
+                steps, or a time. Defaults to `"1min"`.
+            allow_changed_plan: Whether an unfinished run in `run_dir` goes on though its plan is
+                another. Defaults to False, which makes it an error.
+            retries: How often to go on from the last commit at half the learning rate after the loss
+                was NaN or infinite; needs `run_dir`. Defaults to 0.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
             verbose: As in `keras.Model.fit`; 0 prints no plan either.
@@ -135,14 +147,19 @@ class Recipe(Family):
             The `Run`.
 
         Raises:
-            InputError: If an argument or the data are wrong, or `run_dir` belongs to another plan.
-            KftError: If the loss is no finite number.
+            InputError: If an argument or the data are wrong, or `run_dir` belongs to another plan or
+                is in use by another process.
+            NonFiniteLossError: If the loss is no finite number.
+            Interrupted: After SIGTERM or SIGINT, once the state is committed to `run_dir`.
         """
         cache = False if cache == "off" else cache  # the command line's word for it
         if cache not in ("auto", True, False):
             raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
         if distribution not in ("auto", "off"):
             raise InputError(f"`distribution={distribution!r}` is unknown: pass 'auto' or 'off'.")
+        if retries and run_dir is None:
+            raise InputError(f"`retries={retries}` go on from a commit: pass run_dir too.")
+        read_interval(checkpoint_every)
         stages = checked_stages(self.default_stages() if stages is None else list(stages))
         early_stopping = fitting.early_stopping_of(early_stopping)
         augmentation = self.augmentation(augment)
@@ -171,9 +188,11 @@ class Recipe(Family):
                 "seed": seed,
             },
         )
-        run_dir = None if run_dir is None else Path(run_dir)
-        if run_dir is not None and fitting.find_finished(run_dir, plan):
-            return fitting.take_over(self, run_dir, verbose=verbose)
+        directory = RunDirectory(
+            None if run_dir is None else Path(run_dir), plan, allow_changed_plan
+        )
+        if directory.path is not None and directory.is_finished():
+            return fitting.take_over(self, directory.path, verbose=verbose)
 
         model = self.model
         if isinstance(train, Examples):
@@ -203,7 +222,8 @@ class Recipe(Family):
                 augment=augmentation,
             )
         held_out = fitting.batches_of(self, validation, batch_size)
-        with fitting.feature_store(run_dir) as store:
+        with directory.held() as store:
+            before = directory.decisions()
             keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
             sizes = (len(data) for data in (train, validation) if isinstance(data, Examples))
             decided = decide(
@@ -214,12 +234,15 @@ class Recipe(Family):
                 augments=augmentation is not None,
                 cache=cache if keeps and steps_per_epoch is None else False,
                 length=getattr(self, "length", None),
+                before=before,
             )
+            directory.begin(decided)
             table = plan_table(model, stages, batch_norm, cache=[one.reason for one in decided])
             if verbose != 0:
                 print(table)
-            if any(one.cut is not None for one in decided):
-                history = fit_in_stages(
+            checkpoint = directory.checkpoint(checkpoint_every)
+            history = fitting.with_retries(
+                lambda: fit_in_stages(
                     model,
                     batches,
                     held_out,
@@ -228,33 +251,26 @@ class Recipe(Family):
                     store=store,
                     compile_like=compile_like,
                     identity=self.input_identity(),
-                    callbacks=[fitting.FiniteLoss(), *callbacks],
-                    verbose=verbose,
-                )
-            else:
-                own = [unfreezing, fitting.FiniteLoss()]
-                if isinstance(batches, Batches):
-                    own.append(FollowEpochs(batches))
-                history = model.fit(
-                    batches,
-                    validation_data=held_out,
-                    epochs=sum(stage.epochs for stage in stages),
+                    callbacks=[fitting.FiniteLoss(), *callbacks, *checkpoint],
                     steps_per_epoch=steps_per_epoch,
-                    shuffle=False,  # Batches draws an order of its own, from `seed`
-                    callbacks=[*own, *callbacks],
                     verbose=verbose,
-                )
-        self.is_fitted = True
-        run = Run(
-            recipe=self,
-            history=fitting.plain_history(history.history),
-            run_dir=run_dir,
-            evaluation=fitting.evaluate(self, validation, batch_size),
-            validation=validation,
-            stages_table=table._repr_html_(),
-        )
-        if run_dir is not None:
-            fitting.keep(run, plan)
+                ),
+                checkpoint,
+                retries,
+                before_retry=lambda: compile_like(model),
+            )
+            self.is_fitted = True
+            run = Run(
+                recipe=self,
+                history=fitting.plain_history(history.history),
+                run_dir=directory.path,
+                evaluation=fitting.evaluate(self, validation, batch_size),
+                validation=validation,
+                stages_table=table._repr_html_(),
+            )
+            if directory.path is not None:
+                fitting.keep(run, plan)
+                directory.finish()
         return run
 
     def evaluate(

@@ -131,6 +131,21 @@ def remake_functions(model: keras.Model) -> None:
         model.make_predict_function(force=True)
 
 
+def describe_optimizer(model: keras.Model) -> dict[str, Any]:
+    """Class and settings of the model's optimizer, of a grouped one those of its groups."""
+    optimizer = unscaled(model.optimizer)
+    grouped = isinstance(optimizer, GroupedOptimizer)
+    if grouped:
+        optimizer = optimizer.group_optimizers[0]
+    config = {
+        **optimizer.get_config(),
+        "scales_loss": unscaled(model.optimizer) is not model.optimizer,
+    }
+    for name in ("name", "learning_rate") if grouped else ("name",):
+        config.pop(name, None)
+    return {"class": type(optimizer).__name__, **config}
+
+
 def unscaled(optimizer: Any) -> Any:
     """The optimizer inside mixed precision's loss scaling, or the optimizer itself."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):

@@ -148,6 +148,9 @@ def being_written(directory: Path) -> Iterator[Path]:
     try:
         hidden.chmod(0o755)  # mkdtemp's own mode shuts everybody else out
         yield hidden
+        for path in hidden.rglob("*"):
+            if path.is_file():
+                sync(path)
         if not directory.exists():
             hidden.rename(directory)
             return
@@ -201,6 +204,12 @@ def write_json(path: Path, content: Any) -> None:
         json.dump(content, file, indent=1, ensure_ascii=False)
         file.write("\n")
         file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Have a file on the disk before going on."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.callbacks import StagedUnfreezing
+from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.costs import estimate
-from kft.cuts import Cut, find_cut
+from kft.cuts import Cut, changing, find_cut
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
 from kft.features import Features, FeatureStore
@@ -41,6 +41,7 @@ def decide(
     augments: bool,
     cache: bool | str,
     length: int | None = None,
+    before: Sequence[bool] | None = None,
 ) -> list[CachedStage]:
     """Chooses for each stage whether its frozen features are kept.
 
@@ -52,35 +53,51 @@ def decide(
         augments: whether the training inputs change from epoch to epoch.
         cache: True wherever it changes nothing, `"auto"` where it also pays and the disk has room,
             False nowhere.
+        length: tokens of a text, where the model does not say it.
+        before: what was decided when this run began, if it goes on: it decides again in the same way.
     """
-    chosen = []
+    chosen: list[CachedStage] = []
+    moved: set[int] = set()  # variables that an earlier stage trains
     with kept_flags(model):
         for stage in planned:
-            if cache is False:
-                chosen.append(CachedStage(None, "off"))
-                continue
-            if augments:
-                chosen.append(CachedStage(None, "off: augmentation changes the inputs"))
-                continue
             stage.enter(model)
-            cut, reason = find_cut(model)
-            if cut is None:
-                chosen.append(CachedStage(None, f"off: {reason}"))
-                continue
-            cost = estimate(cut, examples, stage.stage.epochs, store.directory, length)
-            if cache == "auto" and not cost.fits:
-                chosen.append(CachedStage(None, f"off: the disk has no room ({cost})"))
-            elif cache == "auto" and not cost.pays:
-                chosen.append(CachedStage(None, f"off: would not pay ({cost})"))
-            else:
-                chosen.append(CachedStage(cut, f"on: {cost}"))
+            if before is not None and len(before) == len(planned):
+                cache = before[len(chosen)]
+            chosen.append(
+                CachedStage(None, "off")
+                if cache is False
+                else CachedStage(None, "off: augmentation changes the inputs")
+                if augments
+                else _decide(model, stage, moved, store, examples, cache, length)
+            )
+            moved |= changing(model)
     return chosen
+
+
+def _decide(
+    model: keras.Model,
+    stage: PlannedStage,
+    moved: set[int],
+    store: FeatureStore,
+    examples: int,
+    cache: bool | str,
+    length: int | None,
+) -> CachedStage:
+    cut, reason = find_cut(model, moved)
+    if cut is None:
+        return CachedStage(None, f"off: {reason}")
+    cost = estimate(cut, examples, stage.stage.epochs, store.directory, length)
+    if cache == "auto" and not cost.fits:
+        return CachedStage(None, f"off: the disk has no room ({cost})")
+    if cache == "auto" and not cost.pays:
+        return CachedStage(None, f"off: would not pay ({cost})")
+    return CachedStage(cut, f"on: {cost}")
 
 
 def fit_in_stages(
     model: keras.Model,
-    train: Batches,
-    validation: Batches | None,
+    train: Any,
+    validation: Any,
     *,
     unfreezing: StagedUnfreezing,
     stages: Sequence[CachedStage],
@@ -88,31 +105,30 @@ def fit_in_stages(
     compile_like: Callable[[keras.Model], None],
     identity: str,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
     """As `model.fit(train, callbacks=[unfreezing, *callbacks])`, with frozen work done once.
 
     A stage with a cut trains the suffix, which shares the model's layers and optimizer; callbacks
-    see the whole model throughout.
+    see the whole model throughout. A `RunCheckpoint` among the callbacks says where to begin.
 
     Args:
         model: the compiled model.
-        train: batches of its inputs.
-        validation: batches in their own order, or None.
+        train: batches of its inputs: `Batches`, or without any cut all that `fit` takes.
+        validation: the same in their own order, or None.
         unfreezing: the stages.
         stages: what `decide` chose for them.
         store: where features are kept.
         compile_like: compiles a suffix with the model's loss and metrics; its optimizer is replaced.
         identity: what decides the model's inputs besides the examples: the preprocessing.
         callbacks: Keras callbacks.
-        initial_epoch: the epoch to begin with.
+        steps_per_epoch: as in `keras.Model.fit`; needs stages without a cut.
         verbose: as in `keras.Model.fit`.
 
     Returns:
         One history over all stages.
     """
-    epochs = sum(stage.epochs for stage in unfreezing.stages)
     verbose = 1 if verbose == "auto" else verbose
     run = _OneRun(
         [unfreezing, *callbacks],
@@ -120,20 +136,22 @@ def fit_in_stages(
         add_progbar=verbose != 0,
         model=model,
         verbose=verbose,
-        epochs=epochs,
-        steps=len(train),
+        epochs=sum(stage.epochs for stage in unfreezing.stages),
+        steps=_steps(train) if steps_per_epoch is None else steps_per_epoch,
     )
-    run.unfreezing = unfreezing
-    _build_metrics(model, train)
-    data = _features(stages, store, train, identity)
+    run.stages, run.unfreezing = stages, unfreezing
+    run.checkpoint = next((one for one in callbacks if isinstance(one, RunCheckpoint)), None)
+    data: list[Features | None] = [None] * len(stages)
     held_out: list[Features | None] = [None] * len(stages)
-    if validation is not None:
-        held_out = _features(stages, store, validation, identity)
+    if any(stage.cut is not None for stage in stages):
+        _build_metrics(model, train)
+        data = _features(stages, store, train, identity)
+        if validation is not None:
+            held_out = _features(stages, store, validation, identity)
     model.stop_training = False
-    run.begin()
-    epoch = initial_epoch
     try:
-        while epoch < epochs and not run.stopped:
+        epoch = run.begin()
+        while epoch < run.params["epochs"] and not run.stopped:
             unfreezing.prepare(epoch)
             index = unfreezing.stage_index or 0
             trainer, batches, val = model, train, validation
@@ -142,31 +160,39 @@ def fit_in_stages(
                 trainer, batches = cut.suffix, _cached(train, kept)
                 val = None if val is None or kept_val is None else _cached(val, kept_val)
                 compile_like(trainer)
-            epoch = run.train(trainer, batches, val, epoch, verbose)
-    finally:
+            epoch = run.train(trainer, batches, val, epoch, steps_per_epoch, verbose)
         optimizer = unscaled(model.optimizer)
         optimizer.finalizes = True
-    optimizer.finalize_variable_values(model.trainable_variables)
-    run.end()
+        optimizer.finalize_variable_values(model.trainable_variables)
+        run.end()
+    finally:
+        unscaled(model.optimizer).finalizes = True
+        if run.checkpoint is not None:
+            run.checkpoint.close()
     return model.history
 
 
 class _OneRun(keras.callbacks.CallbackList):
     """Callbacks that see several fits of several models as a single fit of one model."""
 
+    stages: Sequence[CachedStage]
     unfreezing: StagedUnfreezing
+    checkpoint: RunCheckpoint | None
 
     def __init__(self, callbacks: list, model: keras.Model, **params: Any) -> None:
         super().__init__(callbacks, model=model, **params)
         self._whole = model
         self._trainer = model
-        self._batches: Batches | None = None
+        self._batches: Any = None
         self._last_logs: dict[str, Any] | None = None
         self.next_epoch = 0
         self.stopped = False
 
-    def begin(self) -> None:
+    def begin(self) -> int:
+        """Begins the run; returns the epoch that it begins with."""
         super().on_train_begin()
+        position = None if self.checkpoint is None else self.checkpoint.position
+        return 0 if position is None else position[0]
 
     def end(self) -> None:
         super().on_train_end(self._last_logs)
@@ -180,9 +206,10 @@ class _OneRun(keras.callbacks.CallbackList):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets the order of the examples to the epoch's."""
-        if self._batches is not None:
+        if isinstance(self._batches, Batches):
             self._batches.epoch = epoch
         super().on_epoch_begin(epoch, logs)
+        unscaled(self._whole.optimizer).finalizes = False  # a stage brings a new optimizer
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Passes on a callback's wish to stop."""
@@ -191,23 +218,34 @@ class _OneRun(keras.callbacks.CallbackList):
             self.stopped = self._trainer.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Ends this fit with its stage."""
+        """Ends this fit with its stage, if the next stage trains on something else."""
         super().on_epoch_end(epoch, logs)
         self.next_epoch = epoch + 1
         self.stopped = self._whole.stop_training
-        if self.stopped or self.unfreezing.stage_ended:
+        now = self.unfreezing.stage_index or 0
+        cuts = [stage.cut for stage in self.stages[now : now + 2]]
+        ended = self.unfreezing.stage_ended and any(cut is not None for cut in cuts)
+        if self.stopped or ended:
             self._trainer.stop_training = True
 
     def train(
-        self, trainer: keras.Model, batches: Batches, validation: Any, epoch: int, verbose: Any
+        self,
+        trainer: keras.Model,
+        batches: Any,
+        validation: Any,
+        epoch: int,
+        steps: int | None,
+        verbose: Any,
     ) -> int:
-        """Trains one stage; returns the next epoch."""
+        """Trains a stage, or as many as train on the same; returns the next epoch."""
         whole, self._trainer, self._batches = self._whole, trainer, batches
         self.next_epoch = epoch
         order = trainer.trainable_variables
         if [id(v) for v in order] != [id(v) for v in whole.trainable_variables]:
             reorder(whole, order)
         unscaled(whole.optimizer).finalizes = False
+        if self.checkpoint is not None:
+            self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
         synced = trainer is not whole and hasattr(whole, "jax_state_sync")
         if trainer is not whole:
             trainer.optimizer = whole.optimizer
@@ -216,11 +254,12 @@ class _OneRun(keras.callbacks.CallbackList):
             whole.jax_state_sync = trainer.jax_state_sync
         try:
             trainer.fit(
-                batches,
-                validation_data=validation,
+                _for_fit(batches),
+                validation_data=_for_fit(validation),
                 initial_epoch=epoch,
                 epochs=self.params["epochs"],
-                shuffle=False,
+                steps_per_epoch=steps,
+                shuffle=False,  # `Batches` has an order of its own
                 callbacks=self,
                 verbose=verbose,
             )
@@ -228,6 +267,17 @@ class _OneRun(keras.callbacks.CallbackList):
             if synced:
                 del whole.jax_state_sync
         return self.next_epoch
+
+
+def _for_fit(data: Any) -> Any:
+    return data.for_fit() if isinstance(data, Batches) else data
+
+
+def _steps(data: Any) -> int | None:
+    try:
+        return len(data)
+    except TypeError:  # a tf.data.Dataset that does not know, or never ends
+        return None
 
 
 def _features(

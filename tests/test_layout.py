@@ -31,7 +31,7 @@ LAYERS = (
     ),
     ("distribution", "optimizers", "plans", "stages"),
     ("callbacks", "costs", "cuts", "features", "regrouping", "runs", "staged_fit", "tables"),
-    ("family", "fitting", "image_recipe", "recipe", "saving", "text_recipe"),
+    ("family", "fitting", "image_recipe", "recipe", "run_directory", "saving", "text_recipe"),
     ("export", "tuning"),
     ("cli", "demo"),
 )

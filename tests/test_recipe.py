@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import kft
 from kft import saving
-from kft.errors import InputError, KftError
+from kft.errors import InputError, NonFiniteLossError
 from kft.recipe import Recipe
+from kft.runs.commits import read_commit
 from kft.stages import Stage
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -102,15 +104,19 @@ def test_fitting_again_goes_on_from_the_weights():
     assert not same(before[:4], weights(fresh)[:4])
 
 
-def test_a_loss_that_is_not_finite_ends_training_and_writes_nothing(tmp_path):
-    with pytest.raises(KftError, match=r"loss` is (nan|inf) in epoch 1 .*learning_rate"):
+def test_a_loss_that_is_not_finite_ends_training_and_keeps_the_last_good_state(tmp_path):
+    with pytest.raises(NonFiniteLossError, match=r"loss` is (nan|inf) in epoch 1 .*learning_rate"):
         fit(
             TinyRecipe(num_classes=1, task="regression"),
             (bright_sides(20)[0], np.linspace(0, 1, 20)),
             [Stage("all", 1, 1e30)],
             run_dir=tmp_path / "run",
         )
-    assert not list(tmp_path.iterdir())
+    (commit,) = (tmp_path / "run" / "state").glob("commit-*")
+    kept = [v for name, v in read_commit(commit).arrays.items() if name.startswith("model/")]
+    assert all(np.isfinite(value).all() for value in kept)
+    with pytest.raises(InputError, match="no finished run"):
+        kft.load(tmp_path / "run")
 
 
 def test_several_labels_from_fit_to_prediction():

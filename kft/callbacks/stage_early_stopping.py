@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kft import graph
+from kft.callbacks.fellows import give_state, state_of
 
 
 class StageEarlyStopping:
@@ -48,6 +49,17 @@ class StageEarlyStopping:
         if self._restores and (self._best is None or self._rule.best_epoch == epoch):
             self._best = [np.array(ops.convert_to_numpy(v)) for v in _changing(model)]
         return stage_stops
+
+    def get_state(self) -> dict[str, Any]:
+        """What has been seen so far in this stage."""
+        rule = None if self._rule is None else state_of(self._rule)
+        return {"rule": rule, "best": self._best}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what `get_state` gave."""
+        if self._rule is not None and state["rule"] is not None:
+            give_state(self._rule, state["rule"])
+        self._best = state["best"]
 
     def restore_best(self, model: keras.Model) -> None:
         """Puts back weights and optimizer state of the stage's best epoch, if that was asked for."""

@@ -83,9 +83,10 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._index = -1
         self._epochs_done = 0
         self._stage_ended = False
+        self._entered: list[int] = []
         self._rule: Any = None
         self._steps_seen: int | None = None
-        self._steps_before = 0
+        self._began = (-1, 0)  # the epoch that runs, and the steps taken before it
 
     @property
     def stage_index(self) -> int | None:
@@ -122,15 +123,58 @@ class StagedUnfreezing(keras.callbacks.Callback):
             self._rule.restore_best(self.model)
             self._enter(self._index + 1, 0)
 
+    def describe(self) -> dict[str, Any]:
+        """What decides the stages, ready for JSON."""
+        rule = self.early_stopping
+        names = ("monitor", "patience", "min_delta", "baseline", "start_from_epoch")
+        return {
+            "stages": [stage.to_dict() for stage in self.stages],
+            "early_stopping": None
+            if rule is None
+            else {**{n: getattr(rule, n) for n in names}, "restores": rule.restore_best_weights},
+            "batch_norm": self.batch_norm,
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        """Where the run is; weights and optimizer state belong to the model."""
+        optimizer = unscaled(self.model.optimizer)
+        return {
+            "entered": self._entered,
+            "epochs_done": self._epochs_done,
+            "stage_ended": self._stage_ended,
+            "steps_seen": self._steps_seen,
+            "began": self._began,
+            "rule": None if self._rule is None else self._rule.get_state(),
+            "schedules": optimizer.schedules if self._entered else None,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Puts the model into the stage that `get_state` was called in.
+
+        The stages before it are entered once more, without a step, since which groups the optimizer
+        has hangs on them. The values of weights and optimizer are up to whoever kept them.
+        """
+        if self._template is None:
+            self.on_train_begin()
+        self._steps_seen, self._began = state["steps_seen"], tuple(state["began"])
+        for index in state["entered"]:
+            self._enter(index, state["epochs_done"], announce=index == state["entered"][-1])
+        if self._entered:
+            unscaled(self.model.optimizer).schedules = state["schedules"]
+            self._stage_ended = state["stage_ended"]
+            if state["rule"] is not None:
+                self._rule.set_state(state["rule"])
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Enters the epoch's stage."""
         self.prepare(epoch)
-        self._steps_before = self._steps_taken()
+        if self._began[0] != epoch:
+            self._began = (epoch, self._steps_taken())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds to the logs, and asks whether the stage is over."""
         logs = {} if logs is None else logs
-        self._steps_seen = self._steps_taken() - self._steps_before
+        self._steps_seen = self._steps_taken() - self._began[1]
         logs["stage"] = self._index + 1
         logs["learning_rate"] = unscaled(self.model.optimizer).last_learning_rate
         stopped = self._rule.epoch_ended(self.model, self._epochs_done, logs)
@@ -156,15 +200,16 @@ class StagedUnfreezing(keras.callbacks.Callback):
             "epoch, or longer stages."
         )
 
-    def _enter(self, index: int, epochs_done: int) -> None:
+    def _enter(self, index: int, epochs_done: int, announce: bool = True) -> None:
         planned = self._planned[index]
         planned.enter(self.model)
         steps = self.params.get("steps") or self._steps_seen
         total = None if steps is None else steps * planned.stage.epochs
         regroup(self.model, self._template, planned.groups, planned.stage, total)
         self._index, self._epochs_done, self._stage_ended = index, epochs_done, False
+        self._entered = [*self._entered, index]
         self._rule = StageEarlyStopping(copy.copy(self.early_stopping), self.model)
-        if self.verbose:
+        if self.verbose and announce:
             trained = sum(int(ops.size(v)) for v in self.model.trainable_variables)
             print(
                 f"\nStage {index + 1}/{len(self.stages)} ({planned.stage.label}): "

@@ -62,7 +62,7 @@ def fit(
         Path,
         typer.Option(
             help="Directory that gets the trained recipe, its history and a report. The same "
-            "command again loads a finished run instead of training it again."
+            "command again goes on with an unfinished run, and loads a finished one."
         ),
     ],
     validation_data: Annotated[
@@ -157,6 +157,36 @@ def fit(
         Switch,
         typer.Option(help="Whether several devices may be used.", rich_help_panel=_TRAINING),
     ] = Switch.auto,
+    checkpoint_every: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME|STEPS|epoch",
+            help="How often the state is committed, so that a killed run goes on: 30s, 10min, 500 "
+            "(steps) or epoch.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "1min",
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="Start over beside what lies in --run-dir: in a new RUN_DIR-2, -3, ..."
+        ),
+    ] = False,
+    allow_changed_plan: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changed-plan",
+            help="Go on with the unfinished run in --run-dir though its plan is another.",
+        ),
+    ] = False,
+    retries: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="How often to go on from the last commit at half the rate after a NaN loss.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0,
     seed: Annotated[
         int,
         typer.Option(
@@ -195,6 +225,10 @@ def fit(
         settings or (),
     )
     build.use_dtype_policy(dtype_policy)
+    if fresh:
+        from kft.run_directory import fresh as fresh_directory
+
+        run_dir = fresh_directory(run_dir)
     reading: dict[str, Any] = {
         "task": task.value,
         "text_column": text_column,
@@ -230,6 +264,9 @@ def fit(
         steps_per_epoch=steps_per_epoch,
         cache=cache.value,
         distribution=distribution.value,
+        checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,
+        allow_changed_plan=allow_changed_plan,
+        retries=retries,
         seed=seed,
         verbose=_verbosity(quiet),
     )

@@ -88,6 +88,8 @@ class Batches(keras.utils.PyDataset):
         self._ahead: dict[tuple[int, int], Future[Any]] = {}
         self._lock = threading.Lock()
         self._began = self._complete = False
+        self._skipped = (-1, 0)
+        self._stand_in: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return -(-self._count // self.batch_size)
@@ -104,12 +106,25 @@ class Batches(keras.utils.PyDataset):
         self._order = (epoch, order)
         return order
 
+    def skip(self, epoch: int, steps: int) -> None:
+        """Has the first batches of an epoch cost nothing: the first one after them stands in.
+
+        Args:
+            epoch: The epoch, which goes on where it was interrupted.
+            steps: How many batches nobody will look at.
+        """
+        self._skipped, self._stand_in = (epoch, steps), None
+
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Batch `index` of the present epoch: `(x, y)`, with weights `(x, y, sample_weight)`."""
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         epoch = self.epoch
         self._complete |= self._began and index == len(self) - 1
+        if epoch == self._skipped[0] and index < self._skipped[1]:
+            if self._stand_in is None:
+                self._stand_in = self._make(epoch, min(self._skipped[1], len(self) - 1))
+            return self._stand_in
         if not self._threads:
             return self._make(epoch, index)
         with self._lock:
@@ -124,6 +139,10 @@ class Batches(keras.utils.PyDataset):
             return wanted.result()
         finally:
             self._ahead.pop((epoch, index), None)
+
+    def for_fit(self) -> Any:
+        """What `fit` should be given for these batches."""
+        return self
 
     def on_epoch_begin(self) -> None:
         """Called by Keras as an epoch begins."""

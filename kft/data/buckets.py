@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from kft.data.batches import Batches
@@ -97,3 +98,35 @@ class BucketedBatches(Batches):
         length = next((bucket for bucket in self.buckets if bucket >= need), self.buckets[-1])
         load: Any = self.load
         return load(inputs, length)
+
+    def for_fit(self) -> Any:
+        """The batches, on TensorFlow as a `tf.data.Dataset` that says which lengths vary.
+
+        From a `PyDataset` Keras takes the lengths of the first two batches for those of all, if they
+        happen to be equal.
+        """
+        if keras.backend.backend() != "tensorflow" or len(self.buckets) == 1:
+            return self
+        import tensorflow as tf
+
+        load: Any = self.load
+        first = np.arange(1)
+        short, long = (
+            load(self.examples.inputs[first], length)
+            for length in (self.buckets[0], self.buckets[-1])
+        )
+        _, *rest = self[0]
+
+        def spec(array: np.ndarray, other: np.ndarray) -> Any:
+            same = array.shape[1:] == other.shape[1:]
+            shape = array.shape[1:] if same else (None, *array.shape[2:])
+            return tf.TensorSpec((None, *shape), array.dtype)
+
+        signature = (
+            keras.tree.map_structure(spec, short, long),
+            *(tf.TensorSpec((None, *one.shape[1:]), one.dtype) for one in rest),
+        )
+        dataset = tf.data.Dataset.from_generator(
+            lambda: (self[index] for index in range(len(self))), output_signature=signature
+        )
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -75,3 +76,23 @@ def test_a_length_for_each_text_is_needed():
         BucketedBatches(
             data.examples, data.load, lengths=np.array([1, 2]), buckets=(8,), batch_size=4
         )
+
+
+def test_a_fit_takes_lengths_that_its_first_batches_do_not_have():
+    lengths = np.array([3] * 16 + [40] * 8)
+    texts = np.array([str(number) for number in range(24)])
+    data = BucketedBatches(
+        Examples("texts", texts, np.arange(24) % 2, ("a", "b"), "texts"),
+        lambda texts, length: {"tokens": np.full((len(texts), length), 1, "int32")},
+        lengths=lengths,
+        buckets=(8, 48),
+        batch_size=8,
+    )
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    pooled = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(2, 4)(tokens))
+    model = keras.Model({"tokens": tokens}, keras.layers.Dense(2)(pooled))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(
+        data.for_fit(), validation_data=data.for_fit(), epochs=2, shuffle=False, verbose=0
+    )
+    assert len(history.history["val_loss"]) == 2

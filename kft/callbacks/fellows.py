@@ -1,0 +1,66 @@
+"""The other callbacks of a fit: how they are found, and the state of Keras' own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+
+# What these callbacks of Keras (3.15.1) change as they go. They have no public way to ask or to set it.
+_STATES: dict[type, tuple[str, ...]] = {
+    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
+    keras.callbacks.ModelCheckpoint: (
+        "best",
+        "_current_epoch",
+        "_batches_seen_since_last_saving",
+        "_last_batch_seen",
+    ),
+    keras.callbacks.History: ("epoch", "history"),
+}
+
+
+def fellow_callbacks(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
+    """All callbacks of the fit that is calling `callback` now, itself among them.
+
+    Keras (3.15.1) tells a callback neither its list nor its neighbours, so the list is looked up
+    among the callers.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, keras.callbacks.CallbackList) and callback in owner.callbacks:
+            return list(owner.callbacks)
+        frame = frame.f_back
+    return [callback]
+
+
+def state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:
+    """What a callback has to remember: plain values and NumPy arrays; None if it offers nothing."""
+    if hasattr(callback, "get_state"):
+        return callback.get_state()
+    for kind, names in _STATES.items():
+        if isinstance(callback, kind):
+            return {name: getattr(callback, name, None) for name in names}
+    return None
+
+
+def give_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> None:
+    """Puts back what `state_of` gave."""
+    if hasattr(callback, "set_state"):
+        callback.set_state(state)
+    else:
+        for name, value in state.items():
+            setattr(callback, name, value)
+
+
+def names_of(callbacks: list[keras.callbacks.Callback]) -> list[str]:
+    """A name for each callback: its class, and how many of the class came before."""
+    counts: dict[str, int] = {}
+    names = []
+    for callback in callbacks:
+        kind = type(callback).__name__
+        counts[kind] = counts.get(kind, 0) + 1
+        names.append(kind if counts[kind] == 1 else f"{kind}_{counts[kind]}")
+    return names

@@ -1,0 +1,353 @@
+"""A fit that goes on where it was killed."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.callbacks.fellows import fellow_callbacks, give_state, names_of, state_of
+from kft.callbacks.staged_unfreezing import StagedUnfreezing
+from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
+from kft.regrouping import describe_optimizer, unscaled
+from kft.runs import commits
+from kft.runs.differences import plan_difference
+from kft.runs.locks import RunLock
+from kft.runs.packing import pack, unpack
+from kft.runs.randomness import random_state, restore_random_state
+from kft.runs.signals import StopSignals
+from kft.runs.skipping import skip_steps, take_steps
+from kft.runs.snapshots import restore, snapshot
+
+_FORMAT = 1
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class RunCheckpoint(keras.callbacks.Callback):
+    """Commits the whole state of a fit to disk, and goes on from the newest commit.
+
+    Call `fit` in the same way again after a crash, and it continues where the newest commit was
+    made: weights, optimizer state, stage, learning-rate position, loss scale, moving averages, the
+    state of `StagedUnfreezing`, `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint` and of every
+    callback that has `get_state()` and `set_state(state)`, seed generators, the position in the
+    epoch, and the history. With deterministic operations the result is the same to the last bit,
+    provided that the data's order is a function of the epoch, as that of `kft.data` is: of an epoch
+    that was begun, the batches that were trained on are read again and dropped.
+
+    A commit is written beside the others, synced, hashed and renamed, so that a process killed at
+    any moment leaves whole commits only; a damaged one is recognised by its hashes, and the one
+    before it is used. SIGTERM and SIGINT let the step finish, commit, and end the process with exit
+    code 75; a second one ends it at once. JSON and safetensors only: reading runs no code.
+
+    Args:
+        directory: holds the commits, and nothing else.
+        every: when to commit: `"epoch"`, a number of steps, or a time as `"10min"`, `"30s"`, `"2h"`
+            or a `datetime.timedelta`. Defaults to `"epoch"`. A run also commits as it begins, ends,
+            or is asked to stop.
+        keep: how many commits stay. Defaults to 3.
+        on_mismatch: what to do where stages, optimizer or steps an epoch are not those of the commit:
+            `"error"`, or `"continue"` with those at hand. Defaults to `"error"`.
+
+    Raises:
+        InputError: an argument is wrong; when `fit` begins, the directory is in use by another
+            process, or holds a run of another model, optimizer or stages.
+        KftError: when `fit` begins, every commit is damaged.
+        Interrupted: a signal came and the state was committed.
+        NonFiniteLossError: the loss was NaN or infinite when a commit was due; the commit before it
+            stays the newest.
+
+    Example:
+
+    ```python
+    model.fit(x, y, epochs=20, shuffle=False, callbacks=[kft.callbacks.RunCheckpoint("runs/a")])
+    ```
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        every: str | int | datetime.timedelta = "epoch",
+        keep: int = 3,
+        on_mismatch: str = "error",
+    ) -> None:
+        super().__init__()
+        if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+            raise InputError(f"`keep={keep!r}`: pass how many commits stay, 1 or more.")
+        if on_mismatch not in ("error", "continue"):
+            raise InputError(f"`on_mismatch={on_mismatch!r}`: pass 'error' or 'continue'.")
+        self.directory = Path(directory)
+        self.every, self.keep, self.on_mismatch = every, keep, on_mismatch
+        self._steps, self._seconds = read_interval(every)
+        self._lock = RunLock(self.directory)
+        self._signals = StopSignals()
+        self._trainer: keras.Model | None = None
+        self._batches: Any = None
+        self._rate_factor = 1.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._fellows: list[keras.callbacks.Callback] = []
+        self._identity: dict[str, Any] = {}
+        self._resuming: commits.Commit | None = None
+        self._rejoining: commits.Commit | None = None
+        self._epoch = 0
+        self._committed: tuple[int, float] | None = None  # epoch and time of the newest commit
+        self._steps_since = 0
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """Epoch and step that the run is about to go on from; None if it begins anew."""
+        if self._resuming is None:
+            return None
+        position = self._resuming.state["position"]
+        if position["stopped"]:
+            return self.params["epochs"], 0
+        return position["epoch"], position["step"]
+
+    def follow(self, trainer: keras.Model, batches: Any = None) -> None:
+        """Says which part of the model `fit` is about to be called on, and with which data.
+
+        Args:
+            trainer: the part whose training step runs and whose metrics count. Defaults to the model.
+            batches: data with a method `skip(epoch, steps)`, which makes the first steps of an epoch
+                cheap to read; None for any other.
+        """
+        self._trainer, self._batches = trainer, batches
+
+    def slow_down(self, factor: float) -> None:
+        """Multiplies the learning rates of all that comes after the commit gone on from."""
+        self._rate_factor = factor
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Looks for a commit to go on from."""
+        self._reset()
+        self._fellows = fellow_callbacks(self)
+        self._lock.acquire()
+        try:
+            commits.remove_leftovers(self.directory)
+            self._identity = json.loads(json.dumps(self._describe(), default=str))
+            self._resuming = commits.read_newest(self.directory)
+            if self._resuming is not None:
+                self._compare(self._resuming)
+                begin_at(self.model, self.position[0] if self.position else None)
+                self._enter_stages(self._resuming, self._fellows[: self._fellows.index(self)])
+        except BaseException:
+            self._lock.release()
+            raise
+        self._signals.install()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Puts back the state, if this is the epoch that the run goes on in."""
+        self._epoch = epoch
+        if self._resuming is None:
+            return
+        commit, steps = self._resuming, self._resuming.state["position"]["step"]
+        self._resuming = None
+        begin_at(self.model, None)
+        self._enter_stages(commit, self._fellows[self._fellows.index(self) :])
+        restore(self.model, self.trainer, commit.arrays, ("model", "optimizer"))
+        if self._rate_factor != 1:
+            unscaled(self.model.optimizer).scale_rates(self._rate_factor)
+            self._rate_factor = 1.0
+        self._restore_callbacks(commit)
+        self._committed, self._steps_since = (epoch, time.monotonic()), 0
+        self._rejoining = commit
+        if steps:
+            if self._batches is not None:
+                self._batches.skip(epoch, steps)
+            skip_steps(self.trainer)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Commits before the step, if it is time to."""
+        if self._rejoining is not None:
+            if batch < self._rejoining.state["position"]["step"]:
+                return
+            self._rejoin(self._rejoining)
+            self._rejoining = None
+        if self._signals.received is not None or self._is_due():
+            self._commit(batch)
+        if self._signals.received is not None:
+            self._stop()
+        self._steps_since += self.trainer.steps_per_execution
+
+    def _rejoin(self, commit: commits.Commit) -> None:
+        """Takes steps again, where the commit was made."""
+        if commit.state["position"]["step"]:
+            take_steps(self.trainer)
+            self._sync()
+            restore(self.model, self.trainer, commit.arrays, ("metrics",))
+        # Callbacks have seen the skipped steps again, and beginning an epoch draws random numbers.
+        self._restore_callbacks(commit)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes that the epoch is over."""
+        self._epoch = epoch + 1
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Commits the end of the run."""
+        commit, self._resuming = self._resuming, None
+        if commit is None:
+            self._commit(0, ended=True)
+        else:  # there was no epoch left
+            self._enter_stages(commit, self._fellows[self._fellows.index(self) :])
+            restore(self.model, self.trainer, commit.arrays, ("model", "optimizer"))
+            self._restore_callbacks(commit)
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the directory and the signals; also after a fit that ended with an error."""
+        if getattr(self, "_model", None) is not None:
+            begin_at(self.model, None)
+        self._signals.remove()
+        self._lock.release()
+        self._trainer = self._batches = None
+
+    @property
+    def trainer(self) -> keras.Model:
+        """The part of the model that `fit` runs on."""
+        return self.model if self._trainer is None else self._trainer
+
+    def _is_due(self) -> bool:
+        if self._committed is None:
+            return True
+        epoch, moment = self._committed
+        if self._steps is not None:
+            return self._steps_since >= self._steps
+        if self._seconds is not None:
+            return time.monotonic() - moment >= self._seconds
+        return self._epoch != epoch
+
+    def _commit(self, step: int, *, ended: bool = False) -> None:
+        self._sync()
+        arrays = snapshot(self.model, self.trainer)
+        self._check_finite(arrays, step)
+        callbacks = {
+            name: state
+            for name, one in zip(names_of(self._fellows), self._fellows, strict=True)
+            if one is not self and (state := state_of(one)) is not None
+        }
+        stopped = ended and bool(self.model.stop_training)
+        state = {
+            "format": _FORMAT,
+            "position": {"epoch": self._epoch, "step": step, "stopped": stopped},
+            "identity": self._identity,
+            "callbacks": pack(callbacks, arrays, "callbacks"),
+            "random": pack(random_state(), arrays, "random"),
+        }
+        try:
+            commits.write_commit(self.directory, state, arrays, self.keep)
+        except OSError as error:
+            warnings.warn(
+                f"The state could not be committed to {self.directory} ({error}); the commits before "
+                "it stay. Make room there: until a commit succeeds, a crash loses what came after.",
+                stacklevel=2,
+            )
+        self._committed, self._steps_since = (self._epoch, time.monotonic()), 0
+
+    def _sync(self) -> None:
+        """On JAX, gives the variables the values of the step that was taken last."""
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+
+    def _check_finite(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        for name, array in arrays.items():
+            kind = name.partition("/")[0]
+            if kind == "optimizer" or np.isfinite(np.asarray(array, "float32")).all():
+                continue
+            raise NonFiniteLossError(
+                f"{name.split('/', 2)[2]} is NaN or infinite before step {step + 1} of epoch "
+                f"{self._epoch + 1}. The newest commit in {self.directory} is the last good state: "
+                "lower the learning rate or pass an optimizer with clipnorm=1.0, and look for NaN in "
+                "the data."
+            )
+
+    def _stop(self) -> None:
+        name = self._signals.received.name if self._signals.received else ""
+        directory = self.directory
+        self.close()
+        message = (
+            f"{name}: the state is committed to {directory}; the same call goes on from there."
+        )
+        print(message, file=sys.stderr, flush=True)
+        raise Interrupted(message)
+
+    def _describe(self) -> dict[str, Any]:
+        """What has to be equal for a commit to be gone on from."""
+        stages = [one.describe() for one in self._fellows if isinstance(one, StagedUnfreezing)]
+        return {
+            "weights": [
+                # Keras numbers the names of weights that were given none.
+                [re.sub(r"_\d+$", "", w.name), list(w.shape), str(w.dtype)]
+                for w in self.model.weights
+            ],
+            "optimizer": describe_optimizer(self.model),
+            "stages": stages[0] if stages else None,
+            "steps": self.params.get("steps"),
+        }
+
+    def _compare(self, commit: commits.Commit) -> None:
+        if commit.state.get("format") != _FORMAT:
+            raise KftError(
+                f"{commit.path} has format {commit.state.get('format')!r}, but this version of kft "
+                f"reads format {_FORMAT}: go on with the version that wrote it."
+            )
+        difference = plan_difference(commit.state["identity"], self._identity)
+        if difference and self.on_mismatch == "error":
+            raise InputError(
+                f"`{self.directory}` holds another run: {'; '.join(difference[:5])}. Pass another "
+                "directory or the same settings, or on_mismatch='continue' to go on with these."
+            )
+
+    def _enter_stages(self, commit: commits.Commit, fellows: list) -> None:
+        states = self._states(commit)
+        for name, one in zip(names_of(self._fellows), self._fellows, strict=True):
+            if one in fellows and isinstance(one, StagedUnfreezing) and name in states:
+                one.set_state(states[name])
+
+    def _restore_callbacks(self, commit: commits.Commit) -> None:
+        states = self._states(commit)
+        for name, one in zip(names_of(self._fellows), self._fellows, strict=True):
+            if one is not self and not isinstance(one, StagedUnfreezing) and name in states:
+                give_state(one, states[name])
+        restore_random_state(unpack(commit.state["random"], commit.arrays))
+
+    def _states(self, commit: commits.Commit) -> dict[str, Any]:
+        return unpack(commit.state["callbacks"], commit.arrays)
+
+
+def read_interval(every: Any) -> tuple[int | None, float | None]:
+    """Steps, or seconds, between two commits; neither of them means at each epoch.
+
+    Raises:
+        InputError: `every` is none of what `RunCheckpoint` takes.
+    """
+    if every == "epoch":
+        return None, None
+    if isinstance(every, int) and not isinstance(every, bool) and every > 0:
+        return every, None
+    if isinstance(every, datetime.timedelta) and every.total_seconds() > 0:
+        return None, every.total_seconds()
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", every) if isinstance(every, str) else None
+    if found is None or not float(found[1]):
+        raise InputError(
+            f"`every={every!r}`: pass 'epoch', a number of steps, or a time as '30s', '10min' or '2h'."
+        )
+    return None, float(found[1]) * _UNITS[found[2]]
+
+
+def begin_at(model: keras.Model, epoch: int | None) -> None:
+    """Has the `fit` that is about to begin start with this epoch, None for the one it was given.
+
+    Keras (3.15.1) offers callbacks no public way; its own `BackupAndRestore` sets the same attribute.
+    """
+    model._initial_epoch = epoch

@@ -1,0 +1,125 @@
+"""The directory of a fit: whose it is, where it goes on, and what it becomes when it is finished."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kft import saving
+from kft.callbacks import RunCheckpoint
+from kft.errors import InputError
+from kft.features import FeatureStore
+from kft.runs import commits
+from kft.runs.differences import plan_difference
+from kft.runs.locks import RunLock
+from kft.staged_fit import CachedStage
+
+FEATURES = "features"
+STATE = "state"
+BEGUN = "begun.json"
+
+
+@dataclasses.dataclass
+class RunDirectory:
+    """What `Recipe.fit` keeps on disk; without a path, features for as long as it takes.
+
+    While a run is unfinished its directory holds `begun.json` with the plan, `state` with commits,
+    and `features`. When it is finished the first two give way to the trained recipe.
+
+    Args:
+        path: the directory, or None.
+        plan: everything that decides what the run computes, as JSON.
+        allow_changed_plan: whether an unfinished run of another plan is gone on with.
+    """
+
+    path: Path | None
+    plan: Mapping[str, Any]
+    allow_changed_plan: bool = False
+
+    def is_finished(self) -> bool:
+        """Whether the directory holds this very run, finished.
+
+        Raises:
+            InputError: it holds another run, or files that are no run.
+        """
+        path = self.path
+        if path is None or not path.exists():
+            return False
+        if not path.is_dir():
+            raise InputError(f"`run_dir={str(path)!r}` is a file: pass a directory.")
+        if (path / saving.RECIPE).is_file():
+            self._compare(saving.read_json(path / saving.RECIPE).get("plan"), changes=False)
+            return True
+        if (path / BEGUN).is_file():
+            self._compare(saving.read_json(path / BEGUN).get("plan"), self.allow_changed_plan)
+        elif any(one.name not in (FEATURES, STATE) for one in path.iterdir()):
+            raise InputError(
+                f"`run_dir={str(path)!r}` holds files, but no run: pass a new directory."
+            )
+        return False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[FeatureStore]:
+        """Keeps other processes out; gives the place for frozen features.
+
+        Raises:
+            InputError: another process is using the directory.
+        """
+        if self.path is None:
+            with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
+                yield FeatureStore(folder)
+            return
+        with RunLock(self.path / STATE):
+            yield FeatureStore(self.path / FEATURES)
+
+    def decisions(self) -> list[bool] | None:
+        """Which stages had their features kept when the run began; None if it begins now.
+
+        A resumed run does as it did before, since a cached stage rounds its numbers in another order.
+        """
+        if self.path is None or not (self.path / BEGUN).is_file():
+            return None
+        return list(saving.read_json(self.path / BEGUN)["cached"])
+
+    def begin(self, stages: Sequence[CachedStage]) -> None:
+        """Notes what the run is, before its first step."""
+        if self.path is not None:
+            cached = [stage.cut is not None for stage in stages]
+            content = {"plan": self.plan, "cached": cached}
+            hidden = self.path / f".{BEGUN}"
+            saving.write_json(hidden, content)
+            hidden.replace(self.path / BEGUN)
+
+    def checkpoint(self, every: Any) -> list[RunCheckpoint]:
+        """The callback that commits the run's state, if there is somewhere to keep it."""
+        if self.path is None:
+            return []
+        on_mismatch = "continue" if self.allow_changed_plan else "error"
+        return [RunCheckpoint(self.path / STATE, every, keep=2, on_mismatch=on_mismatch)]
+
+    def finish(self) -> None:
+        """Removes what only an unfinished run needs, once the trained recipe has been written."""
+        if self.path is not None:
+            (self.path / BEGUN).unlink(missing_ok=True)
+            commits.clear(self.path / STATE)
+
+    def _compare(self, old: Any, changes: bool) -> None:
+        difference = plan_difference(old or {}, self.plan)
+        if difference and not changes:
+            raise InputError(
+                f"`run_dir={str(self.path)!r}` belongs to another plan: {'; '.join(difference[:8])}. "
+                "Pass another run_dir, or the same settings."
+            )
+
+
+def fresh(path: Path) -> Path:
+    """The directory itself if nothing is there yet, or else the first of `path-2`, `path-3`, ..."""
+    number, chosen = 1, path
+    while chosen.exists():
+        number += 1
+        chosen = path.with_name(f"{path.name}-{number}")
+    return chosen

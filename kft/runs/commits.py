@@ -1,0 +1,250 @@
+"""Commits: a state on disk that is there whole, proven by hashes, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.errors import InputError, KftError
+
+STATE = "state.json"
+ARRAYS = "arrays-{:03}.safetensors"
+MANIFEST = "manifest.json"
+
+_NAME = re.compile(r"commit-(\d{8,18})")
+_ARRAYS_NAME = re.compile(r"arrays-\d{3,6}\.safetensors")
+_HIDDEN = ".writing-"
+_LARGEST_JSON = 256 * 2**20
+_SHARD = 256 * 2**20  # bytes of arrays that are in memory a second time while they are written
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Commit:
+    """A state that was read and found undamaged.
+
+    Attributes:
+        path: its directory.
+        state: what was written as JSON.
+        arrays: what was written as arrays, by name.
+    """
+
+    path: Path
+    state: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def write_commit(
+    directory: Path, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray], keep: int
+) -> Path:
+    """Adds a commit to a directory, then removes all but the newest.
+
+    The files are written into a hidden directory and synced to the disk, the manifest with their
+    hashes last; a single rename makes the commit visible. Whoever dies in between leaves the
+    earlier commits as they were.
+
+    Args:
+        directory: holds the commits; it is made if need be.
+        state: ready for JSON.
+        arrays: by name, of any NumPy dtype that safetensors has.
+        keep: how many commits stay.
+
+    Returns:
+        The new commit's directory.
+
+    Raises:
+        OSError: the disk is full or cannot be written to; nothing has changed.
+    """
+    from safetensors.numpy import save
+
+    directory.mkdir(parents=True, exist_ok=True)
+    earlier = _commits(directory)
+    number = _number(earlier[0]) + 1 if earlier else 1
+    hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=directory))
+    try:
+        manifest = {}
+        for index, shard in enumerate(_shards(arrays)):
+            name = ARRAYS.format(index)
+            manifest[name] = _write(hidden / name, save(shard))
+        manifest[STATE] = _write(hidden / STATE, _json(state))
+        _write(hidden / MANIFEST, _json(manifest))
+        _sync(hidden)
+        path = directory / f"commit-{number:08d}"
+        hidden.rename(path)
+        _sync(directory)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    for old in earlier[max(keep - 1, 0) :]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def read_newest(directory: Path) -> Commit | None:
+    """The newest undamaged commit; None where there has never been one.
+
+    Damaged commits are left out with a warning that names what is wrong with them.
+
+    Raises:
+        KftError: there are commits, and every one of them is damaged.
+    """
+    commits = _commits(directory)
+    damage = []
+    for path in commits:
+        try:
+            commit = read_commit(path)
+        except KftError as error:
+            damage.append(str(error))
+            continue
+        if damage:
+            warnings.warn(f"{'; '.join(damage)}. Going on from {path.name}.", stacklevel=2)
+        return commit
+    if damage:
+        raise KftError(
+            f"No commit in {directory} can be used: {'; '.join(damage)}. Restore one from a copy, or "
+            "start over in a new directory."
+        )
+    return None
+
+
+def read_commit(path: Path) -> Commit:
+    """Reads a commit after comparing each file with its hash.
+
+    Raises:
+        KftError: a file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        manifest = _parsed(path / MANIFEST, _read(path / MANIFEST))
+        if STATE not in manifest:
+            raise KftError(f"{path / MANIFEST} is damaged")
+        for name, entry in manifest.items():
+            _check(path, name, entry)
+        state = _parsed(path / STATE, _read(path / STATE))
+        arrays: dict[str, np.ndarray] = {}
+        for name in manifest.keys() - {STATE}:
+            arrays |= load_file(path / name)
+        return Commit(path, state, arrays)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise KftError(f"{path} cannot be read: {error}") from error
+
+
+def clear(directory: Path) -> None:
+    """Removes a directory of commits, hidden leftovers included.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    if not directory.is_dir():
+        return
+    for path in directory.iterdir():
+        if not (_NAME.fullmatch(path.name) or path.name.startswith((_HIDDEN, "lock", "owner"))):
+            raise InputError(
+                f"`{directory}` holds {path.name}, which is no commit: remove it first."
+            )
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes what killed writers left; only the holder of the directory's lock may call it."""
+    if directory.is_dir():
+        for path in directory.glob(f"{_HIDDEN}*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _commits(directory: Path) -> list[Path]:
+    """The commits, newest first."""
+    if not directory.is_dir():
+        return []
+    found = [path for path in directory.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=_number, reverse=True)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.partition("-")[2])
+
+
+def _shards(arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    shard: dict[str, np.ndarray] = {}
+    size = 0
+    for name, array in arrays.items():
+        if shard and size + array.nbytes > _SHARD:
+            yield shard
+            shard, size = {}, 0
+        shard[name] = np.asarray(array, order="C")
+        size += array.nbytes
+    yield shard
+
+
+def _write(path: Path, content: bytes) -> dict[str, Any]:
+    """Writes a file through to the disk; returns its entry in the manifest."""
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _check(directory: Path, name: str, entry: Any) -> None:
+    """Compares a file with its entry in the manifest."""
+    if name != STATE and not _ARRAYS_NAME.fullmatch(name):
+        raise KftError(f"{directory / MANIFEST} names {name!r}, which is no file of a commit")
+    path = directory / name
+    if path.is_symlink() or not path.is_file():
+        raise KftError(f"{path} is missing")
+    size = path.stat().st_size
+    if size != entry["bytes"]:
+        raise KftError(f"{path} has {size} bytes, but {entry['bytes']} were written")
+    with open(path, "rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+            raise KftError(f"{path} is not what was written: its SHA-256 differs")
+
+
+def _read(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise KftError(f"{path} is missing")
+    if path.stat().st_size > _LARGEST_JSON:
+        raise KftError(f"{path} has {path.stat().st_size} bytes, more than kft ever writes")
+    return path.read_bytes()
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise KftError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise KftError(f"{path} is damaged: it holds no JSON object")
+    return found
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _sync(directory: Path) -> None:
+    """Has the names in a directory on the disk before going on."""
+    if os.name == "nt":
+        return  # Windows opens no directories, and its renames are journalled
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,37 @@
+"""Where two plans differ, said in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def plan_difference(old: Any, new: Any, name: str = "") -> list[str]:
+    """Where two plans differ, as `name: old there, new here`.
+
+    Args:
+        old: the plan that was written, as JSON gives it back.
+        new: the plan at hand.
+        name: where in the plan these two lie.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in dict.fromkeys((*old, *new)):
+            inner = f"{name}.{key}" if name else str(key)
+            found += plan_difference(old.get(key), new.get(key), inner)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        found = []
+        for index, (a, b) in enumerate(zip(old, new, strict=True)):
+            found += plan_difference(a, b, f"{name}[{index}]")
+        return found
+    if old == new:
+        return []
+    if isinstance(old, list) and isinstance(new, list):
+        return [f"{name}: {len(old)} entries there, {len(new)} here"]
+    return [f"{name}: {_short(old)} there, {_short(new)} here"]
+
+
+def _short(value: Any) -> str:
+    said = json.dumps(value)
+    return said if len(said) <= 60 else said[:57] + "..."

@@ -1,0 +1,66 @@
+"""Steps that a resumed epoch reads and does not take."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import keras
+
+
+def skip_steps(trainer: keras.Model) -> None:
+    """Has the training step of `trainer` drop its batch, until `take_steps`.
+
+    The training functions of the backends differ in what they are given: an iterator, the model's
+    state and an iterator, or a batch. On TensorFlow the first batch builds the metrics, which the
+    other backends have done by then.
+    """
+    at_once = trainer.steps_per_execution
+
+    def drop(iterator: Any) -> Any:
+        batch = next(iterator)
+        with contextlib.suppress(StopIteration):
+            for _ in range(at_once - 1):
+                next(iterator)
+        return batch
+
+    backend = keras.backend.backend()
+    logs: dict[str, float] = {}
+    if backend == "tensorflow":
+
+        def drop_on_tensorflow(iterator: Any) -> dict[str, float]:
+            batch = drop(iterator)
+            if not logs:
+                _build_metrics(trainer, batch)
+                logs.update(_zeros(trainer))
+            return logs
+
+        trainer.train_function = drop_on_tensorflow
+        return
+    logs.update(_zeros(trainer))
+    if backend == "jax":
+
+        def drop_on_jax(state: Any, iterator: Any) -> tuple[dict[str, float], Any]:
+            drop(iterator)
+            return logs, state
+
+        trainer.train_function = drop_on_jax
+    else:
+        trainer.train_function = lambda batch: logs
+
+
+def take_steps(trainer: keras.Model) -> None:
+    """Ends `skip_steps`."""
+    trainer.make_train_function(force=True)
+
+
+def _zeros(trainer: keras.Model) -> dict[str, float]:
+    return dict.fromkeys(trainer.get_metrics_result(), 0.0)
+
+
+def _build_metrics(trainer: keras.Model, batch: Any) -> None:
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+    scores = trainer(x, training=False)
+    trainer.compute_loss(x, y, scores, weights, training=False)
+    trainer.compute_metrics(x, y, scores, weights)
+    trainer.reset_metrics()

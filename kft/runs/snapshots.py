@@ -1,0 +1,83 @@
+"""The variables of a training in progress, by name, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kft.errors import KftError
+
+_SECTIONS = ("model", "optimizer", "metrics")
+
+
+def variables_of(model: keras.Model, trainer: keras.Model) -> dict[str, list[keras.Variable]]:
+    """All variables that a training step reads or changes, each in one section.
+
+    Args:
+        model: the whole model: its weights, its seed generators, its optimizer.
+        trainer: what `fit` was called on, whose metrics count: the model, or a part of it.
+    """
+    metrics = list(trainer.metrics_variables)
+    optimizer = list(model.optimizer.variables)
+    others = {id(variable) for variable in (*metrics, *model.metrics_variables, *optimizer)}
+    own = [variable for variable in model.variables if id(variable) not in others]
+    return dict(zip(_SECTIONS, (own, optimizer, metrics), strict=True))
+
+
+def snapshot(model: keras.Model, trainer: keras.Model) -> dict[str, np.ndarray]:
+    """The values of all variables, named by section, position and path."""
+    return {
+        f"{section}/{index:05d}/{variable.path}": np.array(ops.convert_to_numpy(variable))
+        for section, variables in variables_of(model, trainer).items()
+        for index, variable in enumerate(variables)
+    }
+
+
+def restore(
+    model: keras.Model,
+    trainer: keras.Model,
+    arrays: Mapping[str, np.ndarray],
+    sections: Sequence[str],
+) -> None:
+    """Assigns the values of a snapshot, once all of them are seen to fit.
+
+    Position decides which value belongs to which variable, since Keras numbers names by what else a
+    process has made.
+
+    Args:
+        model: as for `variables_of`.
+        trainer: as for `variables_of`.
+        arrays: what `snapshot` gave.
+        sections: those to restore.
+
+    Raises:
+        KftError: a value is missing, or has another shape or dtype than its variable.
+    """
+    pairs: list[tuple[keras.Variable, np.ndarray]] = []
+    for section, variables in variables_of(model, trainer).items():
+        if section not in sections:
+            continue
+        saved = {int(k.split("/")[1]): v for k, v in arrays.items() if k.startswith(f"{section}/")}
+        if len(saved) != len(variables):
+            raise KftError(
+                f"The saved state has {len(saved)} variables of the {section}, but there are "
+                f"{len(variables)} now: the model, its optimizer or its metrics have changed."
+            )
+        for index, variable in enumerate(variables):
+            _check(variable, saved[index], section)
+            pairs.append((variable, saved[index]))
+    for variable, value in pairs:
+        variable.assign(value)
+
+
+def _check(variable: keras.Variable, value: Any, section: str) -> None:
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    if tuple(variable.shape) != value.shape or dtype != str(value.dtype):
+        raise KftError(
+            f"{variable.path} of the {section} has the shape {tuple(variable.shape)} and dtype {dtype}, "
+            f"but {value.shape} and {value.dtype} were saved: the model has changed."
+        )

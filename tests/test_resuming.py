@@ -1,0 +1,203 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from kft.errors import InputError, NonFiniteLossError
+from kft.stages import Stage
+from recipes import BertRecipe
+from tests.recipes.tiny_bert import save_preset
+from tests.small_images import TinyRecipe, bright_sides
+
+STAGES = [Stage(0, 2, 1e-2), Stage("all", 2, 1e-3, warmup=0.3, layer_decay=0.5)]
+STEPS = 4
+
+
+class Crash(keras.callbacks.Callback):
+    """Ends the run before its step `at`, counted from where it began."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at, self.count = at, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.count += 1
+        if self.count == self.at:
+            raise RuntimeError("crashed")
+
+
+def outcome(recipe, run):
+    values = [np.array(keras.ops.convert_to_numpy(weight)) for weight in recipe.model.weights]
+    return run.history, values
+
+
+def assert_equal(one, other):
+    assert one[0] == other[0]
+    for a, b in zip(one[1], other[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def crash_and_resume(make, data, tmp_path, crashes, **settings):
+    """Fits once in one go and once with crashes on the way; both must end alike."""
+
+    def fit(run_dir, callbacks=()):
+        recipe = make()
+        keras.utils.set_random_seed(5)
+        run = recipe.fit(
+            *data, stages=STAGES, run_dir=tmp_path / run_dir, checkpoint_every=1, batch_size=8,
+            callbacks=callbacks, verbose=0, **settings,
+        )  # fmt: skip
+        return outcome(recipe, run)
+
+    whole = fit("whole")
+    for at in crashes:
+        with pytest.raises(RuntimeError, match="crashed"):
+            fit("crashed", [Crash(at)])
+    assert_equal(fit("crashed"), whole)
+    kept = {path.name for path in (tmp_path / "crashed").iterdir()}
+    assert "recipe.json" in kept
+    assert not kept & {"state", "begun.json"}
+    return tmp_path / "crashed"
+
+
+@pytest.mark.parametrize(("cache", "augment"), [(True, None), (False, "light")])
+def test_a_crashed_fit_of_images_goes_on_to_the_same_end(tmp_path, cache, augment):
+    data = bright_sides(32), bright_sides(16, seed=1)
+    run_dir = crash_and_resume(
+        lambda: TinyRecipe(num_classes=2, dropout=0.3),
+        data,
+        tmp_path,
+        crashes=(STEPS + 2, STEPS + 3),  # in the first stage, and in the second
+        cache=cache,
+        augment=augment,
+        early_stopping=keras.callbacks.EarlyStopping(
+            "val_loss", patience=1, restore_best_weights=True
+        ),
+    )
+    assert (run_dir / "features").is_dir() is (cache is True)
+
+
+def test_a_crashed_fit_of_texts_goes_on_to_the_same_end(tmp_path):
+    texts = np.array(
+        [f"the {word} film" + " very" * (i % 9) for i in range(16) for word in ("good", "bad")]
+    )
+    labels = np.array(["pos", "neg"] * 16)
+    preset = save_preset(tmp_path / "preset")
+    crash_and_resume(
+        lambda: BertRecipe(str(preset), num_classes=2, backbone_dropout=0.0),
+        ((texts, labels), (texts[:8], labels[:8])),
+        tmp_path,
+        crashes=(2 * STEPS + 2,),
+        cache=True,
+    )
+
+
+@pytest.mark.once
+def test_an_unfinished_run_of_another_plan_is_refused_unless_asked(tmp_path):
+    def fit(stages, callbacks=(), **settings):
+        recipe = TinyRecipe(num_classes=2)
+        return recipe.fit(
+            bright_sides(32), bright_sides(16, seed=1), stages=stages, run_dir=tmp_path / "run",
+            batch_size=8, checkpoint_every=1, callbacks=callbacks, verbose=0, **settings,
+        )  # fmt: skip
+
+    with pytest.raises(RuntimeError, match="crashed"):
+        fit(STAGES, [Crash(3)])
+    longer = [STAGES[0], Stage("all", 3, 1e-4)]
+    with pytest.raises(InputError, match=r"another plan: stages\[1\]\.epochs: 2 there, 3 here"):
+        fit(longer)
+    run = fit(longer, allow_changed_plan=True)
+    assert run.history["stage"] == [1, 1, 2, 2, 2]
+
+
+@pytest.mark.once
+def test_a_nan_is_retried_at_half_the_rate(tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        """Makes the weights NaN after the second epoch, once."""
+
+        done = False
+
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1 and not Spoil.done:
+                Spoil.done = True
+                for weight in self.model.trainable_variables:
+                    weight.assign(weight * float("nan"))
+
+    def fit(**settings):
+        Spoil.done = False
+        return TinyRecipe(num_classes=2).fit(
+            bright_sides(32), bright_sides(16, seed=1), stages=[Stage(0, 4, 1e-2)], batch_size=8,
+            checkpoint_every="epoch", callbacks=[Spoil()], verbose=0, **settings,
+        )  # fmt: skip
+
+    with pytest.raises(NonFiniteLossError):
+        fit(run_dir=tmp_path / "none")
+    with pytest.warns(UserWarning, match="Retry 1 of 2, at half the learning rate"):
+        run = fit(run_dir=tmp_path / "retried", retries=2)
+    assert run.history["learning_rate"] == pytest.approx([1e-2, 5e-3, 5e-3, 5e-3])
+    assert np.isfinite(run.history["loss"]).all()
+    with pytest.raises(InputError, match=r"retries=1.*run_dir"):
+        fit(retries=1)
+
+
+SCRIPT = """
+import os, signal, sys, keras
+sys.path.insert(0, os.getcwd())
+from kft.stages import Stage
+from tests.small_images import TinyRecipe, bright_sides
+
+class Kill(keras.callbacks.Callback):
+    left = int(sys.argv[2])
+    def on_train_batch_begin(self, batch, logs=None):
+        Kill.left -= 1
+        if Kill.left == 0:
+            os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+
+recipe = TinyRecipe(num_classes=2, dropout=0.3)
+run = recipe.fit(bright_sides(32), bright_sides(16, seed=1), run_dir=sys.argv[1], verbose=0,
+    stages=[Stage(0, 2, 1e-2), Stage("all", 2, 1e-3)], batch_size=8, checkpoint_every=1,
+    callbacks=[Kill()])
+"""
+
+
+def test_killed_processes_leave_a_run_that_goes_on_to_the_same_end(tmp_path):
+    def run(name, at, by="SIGKILL"):
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path / name), str(at), by]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ)
+
+    assert run("whole", 0).returncode == 0
+    assert run("killed", STEPS + 1).returncode == -signal.SIGKILL
+    assert run("killed", STEPS + 2, "SIGTERM").returncode == 75
+    last = run("killed", 0)
+    assert last.returncode == 0, last.stderr
+    recipes = [
+        json.loads((tmp_path / name / "recipe.json").read_text()) for name in ("whole", "killed")
+    ]
+    assert recipes[0]["weights_sha256"] == recipes[1]["weights_sha256"]
+    histories = [(tmp_path / name / "history.json").read_text() for name in ("whole", "killed")]
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.once
+def test_a_run_directory_in_use_is_refused(tmp_path):
+    waits = SCRIPT.replace("os.kill(os.getpid(), getattr(signal, sys.argv[3]))", "input()")
+    command = [sys.executable, "-c", waits, str(tmp_path / "run"), "2", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as first:
+        while not list((tmp_path / "run" / "state").glob("commit-*")):
+            assert first.poll() is None
+            time.sleep(0.1)
+        recipe = TinyRecipe(num_classes=2, dropout=0.3)
+        with pytest.raises(InputError, match=f"in use by process {first.pid} "):
+            recipe.fit(
+                bright_sides(32), bright_sides(16, seed=1), run_dir=tmp_path / "run", verbose=0,
+                stages=[Stage(0, 2, 1e-2), Stage("all", 2, 1e-3)], batch_size=8,
+            )  # fmt: skip
+        first.kill()
