@@ -65,11 +65,6 @@ def publish(outcome: dict[str, Any], out: str | None) -> None:
         path.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
 
 
-def seconds(by_stage: dict[str, float]) -> str:
-    """Seconds by stage in a table's cell."""
-    return ", ".join(f"{name} {spent:.0f}" for name, spent in by_stage.items())
-
-
 def _measured_on(environment: dict[str, Any]) -> str:
     versions = [
         f"{name} {version}" for name, version in environment.items() if name not in ("cores",)

@@ -50,7 +50,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> None:
     import keras
-    from figures import publish, result, seconds
+    from figures import publish, result
 
     from kft.data.read import read
     from kft.data.split import split
@@ -75,14 +75,11 @@ def measure(options: argparse.Namespace) -> None:
     rows = []
     for way in WAYS:
         accuracies = [one["test_accuracy"] for one in runs[way]]
-        usual = sorted(runs[way], key=lambda one: one["total_seconds"])[len(runs[way]) // 2]
         rows.append(
             (
                 way,
                 f"{statistics.median(accuracies):.3f}",
                 ", ".join(f"{accuracy:.3f}" for accuracy in accuracies),
-                f"{usual['total_seconds']:.0f}",
-                seconds({"before": usual["seconds_before"], **usual["seconds"]}),
             )
         )
     gains = [
@@ -108,7 +105,7 @@ def measure(options: argparse.Namespace) -> None:
         result(
             "flowers",
             command=f"KERAS_BACKEND={backend} {command}",
-            columns=("", "test accuracy, median", "each seed", "seconds", "of which"),
+            columns=("", "test accuracy, median", "each seed"),
             rows=rows,
             notes=notes,
             details={"stages": [stage.to_dict() for stage in stages], "runs": runs},

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 RECIPE = "recipe.json"
 WEIGHTS = "weights.safetensors"
+_FIELDS = ("class", "arguments", "classes", "state", "weights_sha256")
 
 
 def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
@@ -75,16 +77,30 @@ def load(directory: str | os.PathLike) -> Recipe:
 
     directory = Path(directory)
     content = read_json(directory / RECIPE)
+    if not isinstance(content, dict):
+        raise InputError(f"`{directory / RECIPE}` holds no JSON object: restore it from a copy.")
     if content.get("format") != FORMAT:
         raise InputError(
             f"`{directory / RECIPE}` has format {content.get('format')!r}, but this version of "
             f"kft reads format {FORMAT}: load it with kft {content.get('versions', {}).get('kft')}."
         )
+    missing = [name for name in _FIELDS if name not in content]
+    if missing or not isinstance(content["class"], str) or ":" not in content["class"]:
+        raise InputError(
+            f"`{directory / RECIPE}` is damaged (it lacks {', '.join(missing) or 'a class'}): restore "
+            "it from a copy."
+        )
     recipe_class = _find_class(content["class"], directory)
     if not (isinstance(recipe_class, type) and issubclass(recipe_class, Recipe)):
         raise InputError(f"`{content['class']}` in {directory / RECIPE} is no kft.Recipe.")
-    recipe = recipe_class.rebuild(content["arguments"], directory)
-    restore(recipe, directory)
+    try:
+        recipe = recipe_class.rebuild(content["arguments"], directory)
+        restore(recipe, directory)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"`{directory / RECIPE}` does not describe a {content['class']} ({error}): restore it from "
+            "a copy."
+        ) from error
     return recipe
 
 
@@ -194,7 +210,7 @@ def read_json(path: Path) -> Any:
             f"`{path.parent}` is no finished run: it has no {path.name}. Pass the directory that "
             "`fit(run_dir=...)` or `save` wrote."
         ) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"`{path}` cannot be read ({error}): restore it from a copy.") from error
 
 
@@ -215,6 +231,11 @@ def sync(path: Path) -> None:
 
 def _find_class(path, directory):
     module, _, name = path.partition(":")
+    if _lies_in(module, directory):
+        raise InputError(
+            f"the class `{path}` of {directory} would be imported from that directory itself, and a "
+            "run is data, not code: move the module to where your own code lies."
+        )
     try:
         found: Any = import_module(module)
         for part in name.split("."):
@@ -229,6 +250,17 @@ def _find_class(path, directory):
             f"the class `{path}` of {directory} cannot be imported ({error}): {where}."
         ) from error
     return found
+
+
+def _lies_in(module, directory):
+    """Whether importing a module would run code that came with the directory."""
+    try:
+        spec = find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        return False
+    places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
+    own = directory.resolve()
+    return any(place and Path(place).resolve().is_relative_to(own) for place in places)
 
 
 def _named_weights(model):
