@@ -14,15 +14,6 @@ APPLICATIONS = {
     for name, build in vars(keras.applications).items()
     if inspect.isfunction(build) and name[0].isupper()
 }
-# These build one architecture at sizes that differ in repetition alone: a few of each kind keep the tests short.
-HEAVY = {
-    "EfficientNetB6",
-    "EfficientNetB7",
-    "EfficientNetV2L",
-    "NASNetLarge",
-    "ConvNeXtXLarge",
-    "ConvNeXtLarge",
-}
 
 
 def names(model):
@@ -34,9 +25,11 @@ def with_head(base):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("name", sorted(set(APPLICATIONS) - HEAVY))
+@pytest.mark.parametrize("name", sorted(APPLICATIONS))
 def test_every_application_has_blocks_that_cover_its_backbone(name):
-    base = APPLICATIONS[name](weights=None, include_top=False, pooling="avg")
+    # Without a size, Keras 3.15.1 builds NASNetLarge into a graph that runs at none.
+    size = {"input_shape": (331, 331, 3)} if name == "NASNetLarge" else {}
+    base = APPLICATIONS[name](weights=None, include_top=False, pooling="avg", **size)
     anatomy = find_anatomy(with_head(base))
     assert 4 <= len(anatomy.blocks) <= 6
     assert "new" in [layer.name for layer in anatomy.head.layers]

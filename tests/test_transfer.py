@@ -81,6 +81,10 @@ def accuracy(task, weights, stages, batch_norm, seed):
 
 
 def test_stages_from_a_source_task_beat_training_from_scratch_with_few_examples(task, pretrained):
-    scratch = accuracy(task, None, FROM_SCRATCH, "train", seed=1)
-    stages = accuracy(task, pretrained, STAGES, "frozen", seed=1)
-    assert stages > scratch + 0.1, (stages, scratch)
+    gains = []
+    for seed in (1, 2):
+        scratch = accuracy(task, None, FROM_SCRATCH, "train", seed)
+        stages = accuracy(task, pretrained, STAGES, "frozen", seed)
+        gains.append(stages - scratch)
+    assert min(gains) > 0, gains
+    assert sum(gains) / len(gains) > 0.07, gains
