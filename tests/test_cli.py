@@ -12,6 +12,7 @@ from PIL import Image
 
 import kft
 from kft.cli import main
+from kft.stages import read_stages
 
 RECIPE = "tests.tiny_recipe:TinyRecipe"
 
@@ -73,7 +74,9 @@ def test_help_comes_in_under_a_second():
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("command", ["fit", "evaluate", "predict", "export", "plan", "demo"])
+@pytest.mark.parametrize(
+    "command", ["fit", "evaluate", "predict", "export", "plan", "find-lr", "demo"]
+)
 def test_every_option_says_what_it_does(cli, command):
     code, _, _ = cli(command, "--help")
     assert code == 0
@@ -163,6 +166,18 @@ def test_plan_prints_the_stages_without_weights_or_data(cli):
     code, out, err = cli("plan", RECIPE, "--num-classes", "3")
     assert code == 0, err
     assert "all" in out
+
+
+def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_path):
+    files = ("--write-stages", tmp_path / "stages.yaml", "--plot", tmp_path / "rates.png")
+    quick = ("--steps", "10", "--batch-size", "8", "--lowest", "1e-4")
+    code, out, err = cli("find-lr", RECIPE, "--data", photos, *quick, *files)
+    assert code == 0, err
+    assert "valley" in out
+    assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+    code, out, err = cli("find-lr", RECIPE, "--data", photos, *quick, "--json")
+    found = [one["stage"]["unfreeze"] for one in json.loads(out)["stages"]]
+    assert [stage.unfreeze for stage in read_stages(tmp_path / "stages.yaml")] == found
 
 
 @pytest.mark.once

@@ -32,7 +32,7 @@ LAYERS = (
     ("distribution", "optimizers", "plans", "stages"),
     ("callbacks", "costs", "cuts", "features", "regrouping", "runs", "staged_fit", "tables"),
     ("family", "fitting", "image_recipe", "recipe", "run_directory", "saving", "text_recipe"),
-    ("export", "tuning"),
+    ("export", "range_test", "tuning"),
     ("cli", "demo"),
 )
 LAYER = {part: index for index, parts in enumerate(LAYERS) for part in parts}

@@ -1,0 +1,137 @@
+"""The learning-rate range test: which rates a stage can take, tried before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kft import graph
+from kft.errors import InputError
+from kft.plans import BatchNorm
+from kft.range_test.batches import model_batches, recipe_batches
+from kft.range_test.kept import kept
+from kft.range_test.result import LearningRates
+from kft.range_test.sweep import Sweep
+from kft.range_test.trainer import like_model, like_recipe, planned_stages
+from kft.stages import Stage
+
+if TYPE_CHECKING:
+    from kft.recipe import Recipe
+
+__all__ = ["LearningRates", "find_learning_rate"]
+
+
+def find_learning_rate(
+    recipe_or_model: Recipe | keras.Model,
+    data: Any,
+    stages: Sequence[Stage] | None = None,
+    *,
+    lowest: float = 1e-7,
+    highest: float = 10.0,
+    steps: int = 100,
+    settle: int | None = None,
+    batch_size: int = 32,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    batch_norm: BatchNorm = "frozen",
+    balance: str | None = None,
+    augment: Any = None,
+    smoothing: float = 0.9,
+    divergence: float = 4.0,
+    seed: int = 0,
+) -> LearningRates:
+    """Try rising learning rates on each stage, and suggest one.
+
+    The range test of Smith 2017 (https://arxiv.org/abs/1506.01186): the rate rises exponentially,
+    a step a rate, until the loss diverges. All groups of a stage rise together, in the ratio that
+    its `layer_decay` gives them. A stage is tried from where those before it would have led: each
+    test is followed by `settle` steps at the rate found.
+
+    Afterwards everything is as before, to the last bit: weights, BatchNorm statistics, seed
+    generators, `trainable` flags, the optimizer and what was compiled, Python's and NumPy's random
+    numbers, and what a recipe knows of its data.
+
+    Args:
+        recipe_or_model: A recipe, fitted or not, or a compiled functional model.
+        data: For a recipe as `train` of `fit`; for a model `(x, y)` or `(x, y, sample_weight)`
+            arrays, a batched `tf.data.Dataset` or a `PyDataset`.
+        stages: `kft.Stage`s; their rates and epochs do not matter. Defaults to the recipe's
+            `default_stages()`; for a model to a single test of what trains now.
+        lowest: The first rate of the head. Defaults to 1e-7.
+        highest: The last rate. Defaults to 10.
+        steps: Rates tried a stage, a batch each, at least 10. Defaults to 100.
+        settle: Steps at the rate found before the next stage is tried; 0 tries every stage from
+            the weights as they are. Defaults to `steps`.
+        batch_size: Examples a step, of data that are not batched yet. Defaults to 32.
+        optimizer: The pattern of the optimizer. Defaults to what a model is compiled with, and for
+            a recipe to what `fit` takes.
+        batch_norm: As in `kft.callbacks.StagedUnfreezing`.
+        balance: For a recipe as in `fit`.
+        augment: For a recipe as in `fit`.
+        smoothing: What each step keeps of the running average of the loss, from 0 to below 1.
+            Defaults to 0.9.
+        divergence: A test ends when the loss has risen from its lowest value by more than this
+            number less one, times that value or times what it had fallen, whichever is more.
+            Defaults to 4.
+        seed: Seed of the order of the examples, and of augmentation. Defaults to 0.
+
+    Returns:
+        A test for each stage: prints as a table, draws by `plot()`, and `stages()` gives the stages
+        with the rates found.
+
+    Raises:
+        InputError: If an argument or the data are wrong, or the model is not compiled, is
+            subclassed, or trains by a `train_step` of its own.
+        KftError: If the loss is no finite number at the lowest rate.
+
+    Example:
+
+    ```python
+    found = kft.find_learning_rate(recipe, "photos")
+    print(found)
+    run = recipe.fit("photos", stages=found.stages())
+    ```
+    """
+    if not 0 < lowest < highest:
+        raise InputError(f"`lowest={lowest!r}`, `highest={highest!r}`: pass 0 < lowest < highest.")
+    if not isinstance(steps, int) or steps < 10:
+        raise InputError(f"`steps={steps!r}`: pass a whole number of at least 10.")
+    if settle is not None and (not isinstance(settle, int) or settle < 0):
+        raise InputError(f"`settle={settle!r}`: pass a whole number of steps, 0 or more, or None.")
+    if not 0 <= smoothing < 1:
+        raise InputError(f"`smoothing={smoothing!r}`: pass a fraction from 0 to below 1.")
+    if not divergence > 1:
+        raise InputError(f"`divergence={divergence!r}`: pass a number above 1.")
+    sweep = Sweep(lowest, highest, steps, smoothing, divergence)
+    settle = steps if settle is None else settle
+    if isinstance(recipe_or_model, keras.Model):
+        model = _checked(recipe_or_model)
+        if balance is not None or augment is not None:
+            raise InputError("`balance` and `augment` are for recipes: pass data that have both.")
+        with kept(model):
+            batches = model_batches(data, batch_size, seed)
+            trainer = like_model(model, optimizer)
+            planned = planned_stages(model, stages, batch_norm)
+            return LearningRates(model.name, sweep.run(trainer, planned, batches, settle))
+    recipe = recipe_or_model
+    model = _checked(recipe.model)
+    with kept(model, recipe):
+        batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
+        trainer = like_recipe(recipe, optimizer)
+        planned = planned_stages(model, stages or recipe.default_stages(), batch_norm)
+        return LearningRates(type(recipe).__name__, sweep.run(trainer, planned, batches, settle))
+
+
+def _checked(model: keras.Model) -> keras.Model:
+    if not graph.is_functional(model):
+        raise InputError(
+            f"Model {model.name!r} is subclassed or not built: pass a functional or a built "
+            "Sequential model, or a recipe."
+        )
+    if type(model).train_step is not keras.Model.train_step:
+        raise InputError(
+            f"{type(model).__name__} has a `train_step` of its own, which a range test would not "
+            "follow: pass a model that trains as keras.Model does."
+        )
+    return model

@@ -1,0 +1,274 @@
+"""The range test suggests rates, and leaves no trace."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+
+import kft
+from kft.errors import InputError, KftError
+from kft.range_test.kept import values
+from tests.models import images
+from tests.recipes import tiny_bert
+from tests.small_images import TinyRecipe, bright_sides
+
+QUICK = {"steps": 30, "batch_size": 16, "lowest": 1e-5}
+STAGES = [
+    kft.Stage(unfreeze=0, epochs=1, learning_rate=1e-3),
+    kft.Stage(unfreeze="all", epochs=1, learning_rate=1e-3, layer_decay=0.5),
+]
+
+
+def noisy_model():
+    """All kinds of state: BatchNorm, dropout, a frozen layer, a seed generator."""
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, name="c1")(inputs)
+    x = keras.layers.BatchNormalization(name="b1")(x)
+    x = keras.layers.Conv2D(4, 3, strides=2, name="c2")(keras.layers.ReLU()(x))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dropout(0.3, seed=5)(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="head")(x))
+    model.get_layer("c1").trainable = False
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def state(model):
+    """Everything that could have changed, but for the weights' own arrays."""
+    layers = [model, *model.layers]
+    return {
+        "flags": [(layer.name, layer.trainable) for layer in layers],
+        "trained": [variable.path for variable in model.trainable_variables],
+        "compiled": model.compiled,
+        "stop_training": getattr(model, "stop_training", None),
+        "random": random.getstate(),
+        "numpy": [
+            part.tolist() if hasattr(part, "tolist") else part for part in np.random.get_state()
+        ],
+    }
+
+
+def arrays(variables):
+    return [np.array(keras.ops.convert_to_numpy(one)) for one in variables]
+
+
+def assert_same(before, after):
+    assert len(before) == len(after)
+    for one, other in zip(before, after, strict=True):
+        assert one.dtype == other.dtype
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A compiled model in the middle of its training, and what a range test of it found."""
+    model, twin = noisy_model(), noisy_model()
+    x, y = images()
+    for one in (model, twin):
+        one.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0)
+    model.stop_training = True
+    optimizer, function = model.optimizer, model.train_function
+    before = (
+        state(model),
+        values(model),
+        arrays(optimizer.variables),
+        arrays(model.metrics_variables),
+    )
+    found = kft.find_learning_rate(model, (x, y), STAGES, **QUICK)
+    after = (
+        state(model),
+        values(model),
+        arrays(optimizer.variables),
+        arrays(model.metrics_variables),
+    )
+    return model, twin, (optimizer, function), before, after, found
+
+
+def test_a_compiled_model_is_left_to_the_last_bit(fitted):
+    model, _, (optimizer, function), before, after, _ = fitted
+    assert before[0] == after[0]
+    for one, other in zip(before[1:], after[1:], strict=True):
+        assert_same(one, other)
+    assert model.optimizer is optimizer
+    assert model.train_function is function
+
+
+def test_a_compiled_model_goes_on_as_if_nothing_had_been(fitted):
+    model, twin, *_ = fitted
+    x, y = images(seed=1)
+    for one in (model, twin):
+        one.stop_training = False
+        one.fit(x, y, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    assert_same(values(twin), values(model))
+    assert_same(arrays(twin.optimizer.variables), arrays(model.optimizer.variables))
+
+
+def test_each_stage_has_its_test_with_its_groups(fitted):
+    found = fitted[-1]
+    head, every = found.tests
+    assert [name for name, _ in head.groups] == ["head"]
+    assert [factor for _, factor in every.groups] == [0.5**n for n in range(len(every.groups))]
+    assert head.rates[0] == pytest.approx(1e-5)
+    assert np.all(np.diff(np.log(head.rates)) > 0)
+    assert "top" not in str(found)
+    assert "head" in str(found)
+    assert found._repr_html_().count("<tr>") == 3
+    assert len(found.plot().axes) == 2
+    assert [len(one["losses"]) for one in found.to_dict()["stages"]] == [
+        len(test.losses) for test in found.tests
+    ]
+
+
+def test_a_recipe_that_was_never_fitted_is_left_and_fits_as_if_nothing_had_been():
+    data = bright_sides()
+    recipe, twin = TinyRecipe(num_classes=2), TinyRecipe(num_classes=2)
+    before = (state(recipe.model), values(recipe.model))
+    found = kft.find_learning_rate(recipe, data, STAGES, **QUICK)
+    assert state(recipe.model) == before[0]
+    assert_same(before[1], values(recipe.model))
+    assert not recipe.model.compiled
+    assert not recipe.is_fitted
+    assert recipe.classes is None
+
+    chosen = found.stages()
+    assert [stage.unfreeze for stage in chosen] == [0, "all"]
+    _ = twin.model
+    for one in (recipe, twin):
+        one.fit(data, stages=chosen, batch_size=16, cache=False, verbose=0)
+    assert_same(values(twin.model), values(recipe.model))
+
+
+def straight_line():
+    """A regression whose gradient descent diverges above a rate that is known."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 4)).astype("float32")
+    y = x @ np.array([[1.0], [-2.0], [0.5], [1.0]], "float32") + 3
+    highest = 2 / np.linalg.eigvalsh(2 * np.cov(x.T) + 2e-2 * np.eye(4)).max()
+    inputs = keras.Input((4,))
+    outputs = keras.layers.Dense(1, kernel_initializer="zeros")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.SGD(), "mse")
+    return model, (x, y), highest
+
+
+def test_the_test_ends_where_the_loss_diverges_and_the_rate_found_trains():
+    model, (x, y), limit = straight_line()
+    found = kft.find_learning_rate(model, (x, y), steps=60, batch_size=64, lowest=1e-5, highest=1e3)
+    (test,) = found.tests
+    assert test.diverged
+    assert limit < test.rates[-1] < 30 * limit
+    assert 0.001 * limit < test.valley < limit
+    assert test.minimum == pytest.approx(test.rates[test.smoothed.argmin()] / 10)
+    losses = []
+    for rate in (test.valley / 100, test.valley):
+        model, data, _ = straight_line()
+        model.optimizer.learning_rate = rate
+        losses.append(model.fit(*data, batch_size=64, epochs=100, verbose=0).history["loss"][-1])
+    assert losses[1] < 0.3 * losses[0]
+
+
+def two_layers():
+    keras.utils.set_random_seed(4)
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(8, activation="tanh", name="hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="head")(x))
+    model.compile(keras.optimizers.SGD(), "mse")
+    return model
+
+
+def test_the_tests_of_later_stages_begin_where_the_earlier_ones_led():
+    stages = [kft.Stage(["head"], 1, 1e-3), kft.Stage("all", 1, 1e-3)]
+    settled, not_settled = (
+        kft.find_learning_rate(
+            two_layers(), straight_line()[1], stages, settle=settle, steps=40, batch_size=64
+        )
+        for settle in (40, 0)
+    )
+    np.testing.assert_array_equal(settled.tests[0].losses, not_settled.tests[0].losses)
+    assert not_settled.tests[1].losses[0] == settled.tests[0].losses[0]
+    assert settled.tests[1].losses[0] < 0.95 * not_settled.tests[1].losses[0]
+
+
+def test_a_text_recipe_is_left_without_a_length_or_classes(tmp_path):
+    from recipes import BertRecipe
+
+    recipe = BertRecipe(tiny_bert.save_preset(tmp_path / "preset"), num_classes=2)
+    before = values(recipe.model)
+    x = ["the film was good", "the plot was bad"] * 16
+    found = kft.find_learning_rate(
+        recipe, (x, ["pos", "neg"] * 16), STAGES[:1], steps=12, batch_size=8, lowest=1e-3
+    )
+    assert recipe.length == 32
+    assert recipe.classes is None
+    assert_same(before, values(recipe.model))
+    assert len(found.tests) == 1
+
+
+def test_without_stages_what_trains_now_is_tested():
+    import tensorflow as tf
+
+    model = noisy_model()
+    x, y = images()
+    weighted = kft.find_learning_rate(model, (x, y, np.ones(len(y))), **QUICK)
+    stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+    streamed = kft.find_learning_rate(model, stream, **QUICK)
+    for found in (weighted, streamed):
+        assert [name for name, _ in found.tests[0].groups] == ["all that trains"]
+        assert found.stages()[0].unfreeze == "all"
+    assert not model.get_layer("c1").trainable
+
+
+def test_a_model_without_a_compile_or_a_graph_is_refused():
+    x, y = images()
+    bare = keras.Model(*(lambda one: (one.input, one.output))(noisy_model()))
+    with pytest.raises(InputError, match=r"call model.compile"):
+        kft.find_learning_rate(bare, (x, y), **QUICK)
+
+    class Own(keras.Model):
+        pass
+
+    with pytest.raises(InputError, match="subclassed or not built"):
+        kft.find_learning_rate(Own(), (x, y))
+
+    class Steps(keras.Model):
+        def train_step(self, *args):
+            return {}
+
+    own = noisy_model()
+    own = Steps(own.input, own.output)
+    own.compile("adam", "mse")
+    with pytest.raises(InputError, match="`train_step` of its own"):
+        kft.find_learning_rate(own, (x, y))
+
+
+MISTAKES = {
+    "rates": ({"lowest": 1.0, "highest": 0.1}, "0 < lowest < highest"),
+    "steps": ({"steps": 3}, "at least 10"),
+    "settle": ({"settle": -1}, "`settle=-1`"),
+    "smoothing": ({"smoothing": 1.0}, "`smoothing=1.0`"),
+    "divergence": ({"divergence": 1.0}, "above 1"),
+    "augment": ({"augment": "light"}, "are for recipes"),
+}
+
+
+@pytest.mark.parametrize(("given", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_an_argument_out_of_its_range_is_named(given, expected):
+    with pytest.raises(InputError, match=expected):
+        kft.find_learning_rate(noisy_model(), images(), **given)
+
+
+def test_data_with_nan_are_named_and_the_model_is_put_back():
+    model = noisy_model()
+    before = values(model)
+    x, y = images()
+    with pytest.raises(KftError, match="look for NaN"):
+        kft.find_learning_rate(model, (x * np.nan, y), **QUICK)
+    assert_same(before, values(model))
+    with pytest.raises(InputError, match=r"parts of \[47, 48\] examples"):
+        kft.find_learning_rate(model, (x, y[1:]), **QUICK)
+    with pytest.raises(InputError, match="`data` is ndarray"):
+        kft.find_learning_rate(model, x, **QUICK)
+    with pytest.raises(InputError, match="pass 'valley'"):
+        kft.range_test.result.LearningRates("x", ()).stages("deepest")
