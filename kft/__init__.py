@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kft import callbacks as callbacks
+    from kft import explain as explain
     from kft.blocks import find_blocks as find_blocks
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
@@ -30,6 +31,7 @@ _HOMES = {
     "Stage": "kft.stages",
     "TextRecipe": "kft.text_recipe",
     "callbacks": "kft.callbacks",
+    "explain": "kft.explain",
     "find_blocks": "kft.blocks",
     "find_learning_rate": "kft.range_test",
     "load": "kft.saving",
@@ -44,6 +46,7 @@ __all__ = [
     "Stage",
     "TextRecipe",
     "callbacks",
+    "explain",
     "find_blocks",
     "find_learning_rate",
     "load",

@@ -19,7 +19,6 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.errors import InputError
-from kft.evaluation import Evaluation
 from kft.family import Family
 from kft.fitting import Run
 from kft.optimizers import norms_and_biases
@@ -274,19 +273,30 @@ class Recipe(Family):
         return run
 
     def evaluate(
-        self, data: Any, *, batch_size: int = 32, on_bad_example: str = "error"
-    ) -> Evaluation:
+        self,
+        data: Any,
+        *,
+        batch_size: int = 32,
+        on_bad_example: str = "error",
+        perturb: str | Sequence[str] | None = None,
+    ) -> Any:
         """Compare the recipe's answers with labelled data.
 
         Args:
             data: As `train` of `fit`; its labels must be among those of the training.
             batch_size: Examples a step.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
+            perturb: `"standard"`, or names of corruptions, to evaluate on worse data too, see
+                `kft.robustness.evaluate_perturbed`.
 
         Returns:
-            The figures; they print as a table.
+            The figures, an `Evaluation`, or with `perturb` a `Robustness`; they print as a table.
         """
         read = self.read(data, classes=self.classes, on_bad_example=on_bad_example)
+        if perturb is not None:
+            from kft.robustness import evaluate_perturbed
+
+            return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
         self.name_classes(read.classes, read.source)
         return fitting.evaluate(self, read, batch_size)
 

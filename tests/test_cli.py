@@ -150,6 +150,14 @@ def test_evaluate_prints_a_table_or_json(cli, run, photos):
     assert figures["accuracy"] == pytest.approx(kft.load(run).evaluate(photos).accuracy)
 
 
+def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
+    perturb = ("--perturb", "jpeg,fgsm", "--plot", tmp_path / "outcome.svg", "--json")
+    code, out, err = cli("evaluate", run, "--data", photos, *perturb)
+    assert code == 0, err
+    assert list(json.loads(out)["perturbed"]) == ["jpeg", "fgsm"]
+    assert "<svg" in (tmp_path / "outcome.svg").read_text()
+
+
 def test_predict_prints_a_table_or_json(cli, run, photos):
     files = [photos / "blue" / "0.png", photos / "red" / "0.png"]
     code, table, _ = cli("predict", run, *files)

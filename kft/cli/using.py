@@ -12,6 +12,7 @@ import typer
 
 from kft.cli import build
 from kft.cli import options as o
+from kft.cli.finding import save_figure
 from kft.errors import InputError
 
 
@@ -48,6 +49,17 @@ def evaluate(
     max_pixels: o.MaxPixels = None,
     split: o.Split = None,
     on_bad_example: o.OnBad = o.OnBadExample.error,
+    perturb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME...]",
+            help="Evaluate on worse data too: standard, or names such as jpeg,fgsm or typos.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the outcome to a file, such as outcome.png."),
+    ] = None,
     json: o.Json = False,
 ) -> None:
     """Compare a run's answers with labelled data.
@@ -68,7 +80,10 @@ def evaluate(
         split=split,
         on_bad_example=on_bad_example.value,
     )
-    result = recipe.evaluate(examples, batch_size=batch_size)
+    names = perturb.split(",") if perturb and perturb != "standard" else perturb
+    result = recipe.evaluate(examples, batch_size=batch_size, perturb=names)
+    if plot is not None:
+        save_figure(result.plot(), plot)
     typer.echo(_as_json(result.to_dict()) if json else str(result))
 
 

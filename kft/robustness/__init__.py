@@ -1,0 +1,112 @@
+"""How much of a recipe's accuracy is left when its inputs get worse."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft import fitting
+from kft.data.examples import Examples
+from kft.errors import InputError
+from kft.robustness.attack import Attack
+from kft.robustness.images import CORRUPTIONS, corrupt
+from kft.robustness.result import Robustness
+from kft.robustness.texts import DISTORTIONS, distort
+
+if TYPE_CHECKING:
+    from kft.recipe import Recipe
+
+__all__ = ["Robustness", "evaluate_perturbed"]
+
+SEVERITIES = (1, 2, 3, 4, 5)
+FGSM = "fgsm"
+
+
+def evaluate_perturbed(
+    recipe: Recipe,
+    data: Any,
+    perturb: str | Sequence[str] = "standard",
+    *,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> Robustness:
+    """Evaluate a recipe on labelled data, and on the same data made worse in five severities.
+
+    Images are corrupted after they were resized to the model's size, with the kinds and strengths
+    of ImageNet-C (Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261), and by the
+    fast gradient sign method (Goodfellow 2015, https://arxiv.org/abs/1412.6572). Texts get typos,
+    capitals and gaps. What an example becomes hangs on `seed` and its place in the data alone.
+
+    Args:
+        recipe: A recipe for images or texts.
+        data: Labelled data, as for `Recipe.evaluate`; no stream.
+        perturb: `"standard"` for all that suit the inputs, or names of some of them.
+        batch_size: Examples a step.
+        seed: Seed of what is random.
+
+    Returns:
+        The figures of each kind and severity: they print as a table and draw as lines.
+
+    Raises:
+        InputError: If a name is unknown, or the data are a stream.
+    """
+    known = {"image": (*CORRUPTIONS, FGSM), "text": tuple(DISTORTIONS)}.get(recipe.modality, ())
+    names = (
+        list(known) if perturb == "standard" else [perturb] if isinstance(perturb, str) else perturb
+    )
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"`perturb={perturb!r}`: {', '.join(map(repr, unknown)) or 'nothing'} does not fit "
+            f"{type(recipe).__name__}: pass 'standard', or some of {', '.join(map(repr, known))}."
+        )
+    examples = recipe.read(data, classes=recipe.classes)
+    if not isinstance(examples, Examples):
+        raise InputError(f"a {examples.source} cannot be perturbed: pass files, a table or arrays.")
+    recipe.name_classes(examples.classes, examples.source)
+    clean = fitting.evaluate(recipe, examples, batch_size)
+    if recipe.modality == "text":
+        worse = {
+            name: tuple(
+                fitting.evaluate(recipe, _distorted(examples, name, severity, seed), batch_size)
+                for severity in SEVERITIES
+            )
+            for name in names
+        }
+        return Robustness(clean, worse)
+    scores: dict[tuple[str, int], list[np.ndarray]] = {
+        (name, severity): [] for name in names for severity in SEVERITIES
+    }
+    attack = Attack(recipe) if FGSM in names else None
+    for start in range(0, len(examples), batch_size):
+        part = slice(start, start + batch_size)
+        images = recipe.load(examples.inputs[part])
+        attacked = None if attack is None else attack(images, examples.targets[part])
+        for name, severity in scores:
+            if name == FGSM and attacked is not None:
+                changed = attacked(severity)
+            else:
+                changed = corrupt(images, name, severity, [seed, start])
+            scores[name, severity].append(recipe.model.predict_on_batch(changed))
+    return Robustness(
+        clean,
+        {
+            name: tuple(
+                recipe.score(examples.targets, np.concatenate(scores[name, severity]))
+                for severity in SEVERITIES
+            )
+            for name in names
+        },
+    )
+
+
+def _distorted(examples: Examples, name: str, severity: int, seed: int) -> Examples:
+    texts = np.empty(len(examples), dtype=object)
+    texts[:] = [
+        distort(str(text), name, severity, [seed, index])
+        for index, text in enumerate(examples.inputs)
+    ]
+    return dataclasses.replace(examples, inputs=texts)

@@ -1,0 +1,108 @@
+"""The figures of an evaluation on worse and worse data."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from kft.evaluation import Evaluation
+from kft.evaluation.show import LABELS, number
+from kft.plots.robustness import against_severity
+from kft.plots.style import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Robustness:
+    """What is left at each severity; prints as a table, draws by `plot()`.
+
+    Attributes:
+        clean: The evaluation of the data as they are.
+        perturbed: For each kind of perturbation the evaluations at severities 1 to 5.
+    """
+
+    clean: Evaluation
+    perturbed: Mapping[str, tuple[Evaluation, ...]]
+
+    @property
+    def figure(self) -> str:
+        """Name of the figure that is compared: the first of the task's, such as `"accuracy"`."""
+        return next(iter(self.clean.figures))
+
+    @property
+    def values(self) -> dict[str, tuple[float, ...]]:
+        """The figure of each kind at severities 1 to 5."""
+        return {
+            name: tuple(float(one.figures[self.figure] or 0.0) for one in found)
+            for name, found in self.perturbed.items()
+        }
+
+    @property
+    def mean(self) -> float:
+        """The mean of the figure over all kinds and severities."""
+        return float(np.mean(list(self.values.values())))
+
+    def plot(self) -> Figure:
+        """The figure against the severity, a line a kind; severity 0 is the data as they are."""
+        clean = float(self.clean.figures[self.figure] or 0.0)
+        return against_severity(clean, self.values, LABELS[self.figure][0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain dicts, lists, strings and numbers."""
+        return {
+            "figure": self.figure,
+            "mean": self.mean,
+            "clean": self.clean.to_dict(),
+            "perturbed": {name: list(found) for name, found in self.values.items()},
+        }
+
+    def __repr__(self) -> str:
+        clean = self.clean.figures[self.figure]
+        return f"<Robustness: {self.figure} {clean:.4g} clean, {self.mean:.4g} perturbed>"
+
+    def __str__(self) -> str:
+        table = Table(title=self._caption, title_justify="left")
+        for index, column in enumerate(self._head):
+            table.add_column(column, justify="right" if index else "left")
+        for row in self._rows():
+            table.add_row(*row)
+        console = Console(width=100, color_system=None, force_terminal=False)
+        with console.capture() as capture:
+            console.print(table)
+        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self._head)
+        body = "".join(
+            f'<tr><th scope="row">{html.escape(first)}</th>'
+            f"{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>"
+            for first, *rest in self._rows()
+        )
+        return (
+            f"<table><caption>{html.escape(self._caption)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    @property
+    def _caption(self) -> str:
+        label, clean = LABELS[self.figure][0], self.clean.figures[self.figure]
+        return f"{label} by severity, {len(self.clean):,} examples; {number(clean, self._fraction)} clean"
+
+    @property
+    def _fraction(self) -> bool:
+        return self.clean.task != "regression"
+
+    _head = ("perturbation", "1", "2", "3", "4", "5", "mean")
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        rows = dict(self.values)
+        if len(rows) > 1:
+            rows["all"] = tuple(np.mean(list(rows.values()), axis=0))
+        for name, values in rows.items():
+            cells = [number(value, self._fraction) for value in (*values, float(np.mean(values)))]
+            yield name.replace("_", " "), *cells
