@@ -87,3 +87,16 @@ def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
     assert (tmp_path / "demo" / "serving" / "1" / "saved_model.pb").is_file()
     answers = re.findall(r"a picture of (\d): (\d) \(\d+%\)", console.export_text())
     assert len(answers) == 5
+
+
+@pytest.mark.once
+def test_the_reviews_are_the_same_each_time_and_say_what_their_label_says(tmp_path):
+    from kft.demo.reviews import WORDS, reviews
+
+    texts, labels = reviews(40)
+    assert (texts, labels) == reviews(40)
+    assert texts != reviews(40, seed=1)[0]
+    for text, label in zip(texts, labels, strict=True):
+        said = set(text.split())
+        assert said & set(WORDS[label])
+        assert not said & set(WORDS["bad" if label == "good" else "good"])

@@ -74,10 +74,11 @@ def suggest(rates: np.ndarray, smoothed: np.ndarray) -> Suggestions:
     if low == 0 or fall < LEAST_FALL * abs(smoothed[0]):
         return Suggestions(None, None, None)
     done = (top - smoothed[: low + 1]) / fall
-    begin, end = (int(np.flatnonzero(done <= part)[-1]) for part in (0.1, 0.9))
-    slopes = np.where(done < 0.1, 0.0, np.gradient(smoothed[: low + 1]))  # before it, noise
+    end = int(np.flatnonzero(done >= 0.9)[0])  # a second valley further up is none to aim at
+    begin = int(np.flatnonzero(done[:end] <= 0.1)[-1])
+    slopes = np.gradient(smoothed[: low + 1])[begin : end + 1]
     return Suggestions(
         valley=float(np.sqrt(rates[begin] * rates[end])),
-        steepest=float(rates[slopes.argmin()]),
+        steepest=float(rates[begin + slopes.argmin()]),
         minimum=float(rates[low] / 10),
     )

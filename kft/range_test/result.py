@@ -128,6 +128,9 @@ class LearningRates:
             ],
         }
 
+    def __repr__(self) -> str:
+        return f"<LearningRates for {self.title}: {', '.join(t.stage.label for t in self.tests)}>"
+
     def __rich__(self) -> Table:
         table = Table(title=self._caption, title_justify="left")
         for column in _COLUMNS:

@@ -30,6 +30,16 @@ def test_the_steepest_place_is_found_on_a_bent_way_down():
     assert 2e-3 < suggest(RATES, losses).steepest < 1.1e-2
 
 
+def test_a_second_valley_at_larger_rates_is_not_aimed_at():
+    once = np.minimum(valley(1e-5, 1e-3), 0.6)
+    twice = np.where(RATES < 1e-3, valley(1e-5, 1e-3), once)
+    twice = np.where(RATES > 0.3, 0.15, twice)
+    found = suggest(RATES, twice)
+    assert 1e-5 < found.valley < 1e-3
+    assert 1e-5 < found.steepest < 1e-3
+    assert found.minimum > 0.03
+
+
 @pytest.mark.parametrize("losses", [np.ones(81), np.linspace(1, 2, 81)], ids=["flat", "rising"])
 def test_a_loss_that_never_falls_suggests_nothing(losses):
     found = suggest(RATES, losses)

@@ -1,0 +1,67 @@
+"""Texts of the notebooks, and a BERT small enough to train while one looks on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+SUBJECTS = ("film", "plot", "acting", "music", "ending", "dialogue")
+WORDS = {
+    "good": ("great", "moving", "funny", "clever", "warm", "gripping"),
+    "bad": ("dull", "awful", "clumsy", "tired", "noisy", "hollow"),
+}
+FILLERS = ("and", "but", "the", "was", "were", "a", "i", "found", "it", "rather", "quite", "very")
+
+
+def reviews(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Made-up sentences about films, and whether they are `good` or `bad`.
+
+    Args:
+        count: How many; half of them are good.
+        seed: Another seed makes other sentences.
+    """
+    random = np.random.default_rng(seed)
+    labels = ["good", "bad"] * (count // 2)
+    texts = []
+    for label in labels:
+        subject, other = random.choice(SUBJECTS, 2, replace=False)
+        word, another = random.choice(WORDS[label], 2, replace=False)
+        how = random.choice(("rather", "quite", "very"))
+        texts.append(f"the {subject} was {how} {word} and i found the {other} {another}")
+    return texts, labels
+
+
+def save_small_bert(folder: str | os.PathLike) -> Path:
+    """Save a BERT of two layers with random weights, as KerasHub saves a preset.
+
+    It stands in for a pretrained one where there is no network.
+
+    Args:
+        folder: A folder that does not exist yet.
+
+    Returns:
+        The folder.
+    """
+    import keras
+    import keras_hub
+
+    words = [*FILLERS, *SUBJECTS, *WORDS["good"], *WORDS["bad"]]
+    letters = [chr(ord("a") + place) for place in range(26)]
+    pieces = [f"##{letter}" for letter in letters]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *pieces]
+    vocabulary += [word for word in words if word not in vocabulary]
+    keras.utils.set_random_seed(0)
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=32,
+        intermediate_dim=64,
+        max_sequence_length=32,
+    )
+    folder = Path(folder)
+    backbone.save_to_preset(str(folder))
+    keras_hub.models.BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
+    return folder
