@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kft.recipe import Recipe
 
 HISTORY = "history.json"
+JOURNAL = "journal.json"
 REPORT = "report.html"
 RAW_EXAMPLES = "examples.json"
 
@@ -46,6 +47,7 @@ class Run:
         evaluation: The trained recipe on the validation data.
         validation: The validation data.
         stages_table: The plan as an HTML table.
+        journal: What `kft.journal.Journal` noted: time by stage, movement by block.
     """
 
     recipe: Recipe
@@ -54,6 +56,7 @@ class Run:
     evaluation: Evaluation | None = None
     validation: Examples | Stream | None = None
     stages_table: str = ""
+    journal: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         epochs = len(self.history.get("loss", ()))
@@ -86,6 +89,7 @@ class Run:
             stages_table_html=self.stages_table,
             evaluation=self.evaluation,
             examples=self.validation if isinstance(self.validation, Examples) else None,
+            journal=self.journal,
             facts={"recipe": saving.class_path(recipe), **recipe.arguments(), **saving.versions()},
         )
 
@@ -226,6 +230,7 @@ def keep(run: Run, plan: Mapping[str, Any]) -> None:
     with saving.being_written(run.run_dir) as hidden:
         saving.write(run.recipe, hidden, plan=plan)
         saving.write_json(hidden / HISTORY, run.history)
+        saving.write_json(hidden / JOURNAL, run.journal)
         run.report(hidden / REPORT)
 
 
@@ -234,7 +239,13 @@ def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
     saving.restore(recipe, run_dir)
     if verbose != 0:
         print(f"{run_dir} is finished: loaded, not trained again.")
-    return Run(recipe, saving.read_json(run_dir / HISTORY), run_dir)
+    history = saving.read_json(run_dir / HISTORY)
+    return Run(recipe, history, run_dir, journal=read_journal(run_dir))
+
+
+def read_journal(run_dir: Path) -> Mapping[str, Any] | None:
+    """What a run noted of itself; None for one of an older version."""
+    return saving.read_json(run_dir / JOURNAL) if (run_dir / JOURNAL).is_file() else None
 
 
 def raw_examples(examples: Examples, count: int = 4) -> list[str | bytes]:

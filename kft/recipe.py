@@ -21,6 +21,7 @@ from kft.data.streams import Stream
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
+from kft.journal import Journal
 from kft.optimizers import norms_and_biases
 from kft.plans import BatchNorm
 from kft.plans import plan as plan_stages
@@ -240,6 +241,7 @@ class Recipe(Family):
             if verbose != 0:
                 print(table)
             checkpoint = directory.checkpoint(checkpoint_every)
+            journal = Journal(model)
             history = fitting.with_retries(
                 lambda: fit_in_stages(
                     model,
@@ -250,7 +252,7 @@ class Recipe(Family):
                     store=store,
                     compile_like=compile_like,
                     identity=self.input_identity(),
-                    callbacks=[fitting.FiniteLoss(), *callbacks, *checkpoint],
+                    callbacks=[fitting.FiniteLoss(), journal, *callbacks, *checkpoint],
                     steps_per_epoch=steps_per_epoch,
                     verbose=verbose,
                 ),
@@ -266,6 +268,7 @@ class Recipe(Family):
                 evaluation=fitting.evaluate(self, validation, batch_size),
                 validation=validation,
                 stages_table=table._repr_html_(),
+                journal=journal.content(),
             )
             if directory.path is not None:
                 fitting.keep(run, plan)

@@ -75,7 +75,7 @@ def test_help_comes_in_under_a_second():
 
 @pytest.mark.once
 @pytest.mark.parametrize(
-    "command", ["fit", "evaluate", "predict", "export", "plan", "find-lr", "demo"]
+    "command", ["fit", "evaluate", "predict", "export", "plan", "find-lr", "report", "demo"]
 )
 def test_every_option_says_what_it_does(cli, command):
     code, _, _ = cli(command, "--help")
@@ -156,6 +156,18 @@ def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
     assert code == 0, err
     assert list(json.loads(out)["perturbed"]) == ["jpeg", "fgsm"]
     assert "<svg" in (tmp_path / "outcome.svg").read_text()
+
+
+def test_report_shows_the_page_or_writes_it_about_other_data(cli, run, photos, tmp_path):
+    code, out, err = cli("report", run)
+    assert (code, out.strip()) == (0, str(run / "report.html")), err
+    before = (run / "report.html").read_text()
+    page = tmp_path / "other.html"
+    code, out, err = cli("report", run, "--data", photos, "--output", page)
+    assert (code, out.strip()) == (0, str(page)), err
+    for words in ("How far the weights moved", "Time by stage", "Stage plan", "20 examples"):
+        assert words in page.read_text()
+    assert (run / "report.html").read_text() == before
 
 
 def test_predict_prints_a_table_or_json(cli, run, photos):

@@ -47,6 +47,7 @@ def test_fitting_in_stages_learns_and_is_one_history(tmp_path):
     assert files - {"features"} == {
         "examples.json",
         "history.json",
+        "journal.json",
         "recipe.json",
         "report.html",
         "weights.safetensors",

@@ -1,4 +1,4 @@
-"""The command line: `kft fit | evaluate | predict | export | plan | find-lr | demo`, thin over the functions.
+"""The command line: `kft fit`, `kft evaluate` and the others, thin over the functions.
 
 Nothing here imports Keras or a backend before a command needs it, so that `kft --help` is quick.
 """
@@ -14,6 +14,7 @@ import typer
 import kft
 from kft.cli.demonstration import demo
 from kft.cli.finding import find_lr
+from kft.cli.reporting import report
 from kft.cli.training import fit, plan
 from kft.cli.using import evaluate, export, predict
 from kft.errors import KftError
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, predict, export, plan, find_lr, demo):
+for command in (fit, evaluate, predict, export, plan, find_lr, report, demo):
     app.command()(command)
 
 _BACKENDS = {"jax": "kft[jax]", "tensorflow": "tensorflow", "torch": "kft[torch]"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 
 from kft.plans import kept_flags
+from kft.runs.randomness import random_state, restore_random_state
 
 if TYPE_CHECKING:
     from kft.recipe import Recipe
@@ -39,15 +39,14 @@ def kept(model: keras.Model, recipe: Recipe | None = None) -> Iterator[None]:
         recipe: Its recipe, which learns from data.
     """
     saved = values(model)
-    generators = (random.getstate(), np.random.get_state())
+    generators = random_state()
     learnt = None if recipe is None else (recipe.classes, recipe.state())
     try:
         with kept_flags(model):
             yield
     finally:
         put_back(model, saved)
-        random.setstate(generators[0])
-        np.random.set_state(generators[1])
+        restore_random_state(generators)
         if recipe is not None and learnt is not None:
             recipe.classes = learnt[0]
             recipe.restore(learnt[1])

@@ -33,6 +33,7 @@ def write_report(
     evaluation: Evaluation | None = None,
     examples: Examples | None = None,
     facts: Mapping[str, Any] | None = None,
+    journal: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a run; it needs no network and no scripts.
 
@@ -50,6 +51,8 @@ def write_report(
         evaluation: What `recipe.evaluate` returned; None leaves its sections out.
         examples: The examples of that evaluation in the same order, to show the mistakes.
         facts: Versions, seed and the like, shown as a table; values may be dicts and lists.
+        journal: `seconds` and `epochs` by stage and `moved` by block, as `kft.journal.Journal`
+            notes them; None leaves their sections out.
 
     Returns:
         The path of the page.
@@ -68,7 +71,7 @@ def write_report(
             f"{len(examples)} examples for an evaluation of {len(evaluation)}: expected the ones "
             "that were evaluated, in the same order; leave examples out to write the page without"
         )
-    source = Source(history, stages_table_html, evaluation, examples, facts or {})
+    source = Source(history, stages_table_html, evaluation, examples, facts or {}, journal)
     sections = [section for make in SECTIONS if (section := make(source)) is not None]
     return write_page(target, title, sections)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kft.report.journal import movement, spent
 from kft.report.markup import Section, name, table, text
 from kft.report.mistakes import mistakes
 from kft.report.quality import classes, confusion, curves, summary
@@ -41,6 +42,8 @@ SECTIONS: tuple[Callable[[Source], Section | None], ...] = (
     summary,
     plan,
     training,
+    movement,
+    spent,
     classes,
     confusion,
     curves,

@@ -20,3 +20,4 @@ class Source:
     evaluation: Evaluation | None
     examples: Examples | None
     facts: Mapping[str, Any]
+    journal: Mapping[str, Any] | None = None

@@ -1,0 +1,67 @@
+"""`kft report`: the page of a finished run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kft.cli import build
+from kft.cli import options as o
+
+
+def report(
+    run: o.RunDir,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled data to write the page about, of the kinds that `kft fit` takes. "
+            "Default: the page as it was written when the run ended.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page to write. Default: RUN/report.html."),
+    ] = None,
+    batch_size: o.BatchSize = 32,
+    text_column: o.TextColumn = "text",
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = None,
+    encoding: o.Encoding = "utf-8",
+    max_pixels: o.MaxPixels = None,
+    split: o.Split = None,
+    on_bad_example: o.OnBad = o.OnBadExample.error,
+) -> None:
+    """Write one page about a run: plan, curves, figures, mistakes, time, how far blocks moved.
+
+    kft report runs/photos --data photos-test/ --output test.html
+    """
+    from kft import fitting
+    from kft.reopening import reopen
+
+    written = run / fitting.REPORT
+    if data is None and output is None and written.is_file():
+        typer.echo(str(written))
+        return
+    opened = reopen(run)
+    if data is not None:
+        recipe = opened.recipe
+        examples = build.read_data(
+            data,
+            type(recipe),
+            task=recipe.task,
+            classes=recipe.classes,
+            text_column=text_column,
+            path_column=path_column,
+            label_column=label_column,
+            encoding=encoding,
+            max_pixels=max_pixels,
+            split=split,
+            on_bad_example=on_bad_example.value,
+        )
+        evaluation = recipe.evaluate(examples, batch_size=batch_size)
+        opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
+    typer.echo(str(opened.report(output or written)))

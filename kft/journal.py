@@ -1,0 +1,89 @@
+"""What a run notes as it goes: how long its stages took, and how far its blocks moved."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.blocks import find_anatomy
+from kft.graph import is_functional
+
+# BatchNorm's statistics follow the data, not the gradient.
+_STATISTICS = ("moving_mean", "moving_variance")
+
+
+class Journal(keras.callbacks.Callback):
+    """Times the stages of a fit, and remembers the weights that it began with.
+
+    It holds a copy of the model's weights. A run that goes on after it was killed keeps the times,
+    by `RunCheckpoint`; the weights that it began with are those that the recipe is built with.
+
+    Args:
+        model: The model, with the weights to measure from: the pretrained ones.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self._blocks = _weights_by_block(model)
+        self._start = {
+            name: [np.array(keras.ops.convert_to_numpy(one)) for one in weights]
+            for name, weights in self._blocks.items()
+        }
+        self.seconds: dict[str, float] = {}
+        self.epochs: dict[str, int] = {}
+        self._made = time.perf_counter()
+        self._begun: float | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the time."""
+        now = time.perf_counter()
+        if self._begun is None:  # frozen features are computed before the first epoch
+            self.seconds["before"] = self.seconds.get("before", 0.0) + now - self._made
+        self._begun = now
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Add the epoch to its stage."""
+        stage = str((logs or {}).get("stage", 1))
+        taken = time.perf_counter() - (self._begun or self._made)
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + taken
+        self.epochs[stage] = self.epochs.get(stage, 0) + 1
+
+    def get_state(self) -> dict[str, Any]:
+        """What a resumed run goes on with."""
+        return {"seconds": dict(self.seconds), "epochs": dict(self.epochs)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over what `get_state` gave."""
+        self.seconds = {name: float(value) for name, value in state["seconds"].items()}
+        self.epochs = {name: int(value) for name, value in state["epochs"].items()}
+
+    def content(self) -> dict[str, dict[str, float]]:
+        """The journal as plain numbers.
+
+        Returns:
+            `seconds` and `epochs` by stage, counted from 1, `before` being what came before the
+            first; `moved` by block, the head first: the length of the way from the first weights to
+            these as a part of the length of the first.
+        """
+        moved = {}
+        for name, weights in self._blocks.items():
+            now = [np.asarray(keras.ops.convert_to_numpy(one), "float64") for one in weights]
+            start = [one.astype("float64") for one in self._start[name]]
+            way = sum(float(((a - b) ** 2).sum()) for a, b in zip(now, start, strict=True))
+            length = sum(float((one**2).sum()) for one in start)
+            moved[name] = float(np.sqrt(way / length)) if length else 0.0
+        return {"seconds": self.seconds, "epochs": dict(self.epochs), "moved": moved}
+
+
+def _weights_by_block(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    if not is_functional(model):
+        return {}
+    anatomy = find_anatomy(model)
+    found = {}
+    for block in (anatomy.head, *anatomy.blocks):
+        weights = {id(w): w for layer in block.layers for w in layer.weights}
+        found[block.name] = [w for w in weights.values() if w.name not in _STATISTICS]
+    return found

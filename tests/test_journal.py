@@ -1,0 +1,82 @@
+"""A run notes how far each block moved and how long each stage took."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import kft
+from kft.journal import Journal
+from kft.reopening import reopen
+from tests.models import convnet
+from tests.small_images import TinyRecipe, bright_sides
+
+STAGES = [kft.Stage(0, epochs=2, learning_rate=1e-2), kft.Stage(1, epochs=1, learning_rate=1e-2)]
+
+
+def test_movement_is_the_way_as_a_part_of_the_length():
+    model = convnet()
+    journal = Journal(model)
+    kernel = model.get_layer("head").kernel
+    bias = model.get_layer("head").bias
+    values = keras.ops.convert_to_numpy(kernel)
+    kernel.assign(values * 1.5)
+    model.get_layer("b1").moving_mean.assign(np.full(4, 100.0))
+    length = float(np.sqrt((values**2).sum() + (keras.ops.convert_to_numpy(bias) ** 2).sum()))
+    moved = journal.content()["moved"]
+    assert moved["head"] == pytest.approx(0.5 * np.linalg.norm(values) / length)
+    assert [part for name, part in moved.items() if name != "head"] == [0.0] * (len(moved) - 1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    recipe = TinyRecipe(num_classes=2)
+    directory = tmp_path_factory.mktemp("journal") / "run"
+    return recipe.fit(bright_sides(), stages=STAGES, batch_size=16, run_dir=directory, verbose=0)
+
+
+def test_a_run_knows_what_moved_and_what_each_stage_took(run):
+    moved, seconds = run.journal["moved"], run.journal["seconds"]
+    assert list(moved) == ["head", "block3", "block2", "block1"]
+    assert moved["head"] > 0
+    assert moved["block3"] > 0
+    assert moved["block2"] == moved["block1"] == 0
+    assert list(seconds) == ["before", "1", "2"]
+    assert min(seconds.values()) > 0
+    assert run.journal["epochs"] == {"1": 2, "2": 1}
+
+
+def test_the_page_says_so_and_a_reopened_run_writes_it_again(run, tmp_path):
+    kept = json.loads((run.run_dir / "journal.json").read_text())
+    assert kept == run.journal
+    page = (run.run_dir / "report.html").read_text()
+    assert f"{run.journal['moved']['block3']:.2%}" in page
+    assert "before the first epoch" in page
+    opened = reopen(run.run_dir)
+    assert opened.journal == run.journal
+    assert opened.history == run.history
+    again = opened.report(tmp_path / "again.html").read_text()
+    assert f"{run.journal['moved']['block3']:.2%}" in again
+    assert "Stage plan" in again
+
+
+def test_a_resumed_run_goes_on_with_the_times():
+    first, second = Journal(convnet()), Journal(convnet())
+    first.on_epoch_begin(0)
+    first.on_epoch_end(0, {"stage": 1})
+    second.set_state(first.get_state())
+    second.on_epoch_begin(1)
+    second.on_epoch_end(1, {"stage": 1})
+    content = second.content()
+    assert content["epochs"] == {"1": 2}
+    assert content["seconds"]["1"] > first.seconds["1"]
+    assert content["seconds"]["before"] > first.seconds["before"]
+
+
+def test_a_saved_recipe_is_no_run(tmp_path):
+    recipe = TinyRecipe(num_classes=2)
+    recipe.name_classes(["a", "b"], "test")
+    recipe.save(tmp_path / "saved")
+    with pytest.raises(kft.InputError, match="but no run"):
+        reopen(tmp_path / "saved")
