@@ -211,7 +211,13 @@ def test_without_stages_what_trains_now_is_tested():
 
     model = noisy_model()
     x, y = images()
+    keras.utils.set_random_seed(9)
     weighted = kft.find_learning_rate(model, (x, y, np.ones(len(y))), **QUICK)
+    drawn = keras.random.uniform((3,))
+    keras.utils.set_random_seed(9)
+    np.testing.assert_array_equal(
+        *map(keras.ops.convert_to_numpy, (drawn, keras.random.uniform((3,))))
+    )
     stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
     streamed = kft.find_learning_rate(model, stream, **QUICK)
     for found in (weighted, streamed):
