@@ -8,7 +8,6 @@ import pytest
 
 import kft
 from kft.errors import InputError, KftError
-from kft.range_test.kept import values
 from tests.models import images
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe, bright_sides
@@ -52,6 +51,10 @@ def state(model):
 
 def arrays(variables):
     return [np.array(keras.ops.convert_to_numpy(one)) for one in variables]
+
+
+def values(model):
+    return arrays(model.variables)
 
 
 def assert_same(before, after):
