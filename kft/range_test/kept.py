@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def values(model: keras.Model) -> list[np.ndarray]:
     """Copies of all that layers keep: weights, BatchNorm statistics, states of seed generators.
 
-    Copies, because JAX reuses the memory of what a training step replaces.
+    Copies: an array may share its memory with the variable that it came from.
     """
     return [np.array(keras.ops.convert_to_numpy(one), copy=True) for one in model.variables]
 
