@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
     from kft.image_recipe import ImageRecipe as ImageRecipe
+    from kft.plain_fit import fit_in_stages as fit_in_stages
     from kft.recipe import Recipe as Recipe
     from kft.saving import load as load
     from kft.stages import Stage as Stage
@@ -30,6 +31,7 @@ _HOMES = {
     "TextRecipe": "kft.text_recipe",
     "callbacks": "kft.callbacks",
     "find_blocks": "kft.blocks",
+    "fit_in_stages": "kft.plain_fit",
     "load": "kft.saving",
     "plan_table": "kft.tables",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "TextRecipe",
     "callbacks",
     "find_blocks",
+    "fit_in_stages",
     "load",
     "plan_table",
 ]

@@ -27,7 +27,7 @@ from kft.plans import BatchNorm
 from kft.plans import plan as plan_stages
 from kft.predictions import Predictions
 from kft.run_directory import RunDirectory
-from kft.staged_fit import decide, fit_in_stages
+from kft.staged_fit import decide, run_stages
 from kft.stages import Stage, checked_stages
 from kft.tables import plan_table
 
@@ -242,7 +242,7 @@ class Recipe(Family):
                 print(table)
             checkpoint = directory.checkpoint(checkpoint_every)
             history = fitting.with_retries(
-                lambda: fit_in_stages(
+                lambda: run_stages(
                     model,
                     batches,
                     held_out,
