@@ -109,13 +109,13 @@ def export(
         _refuse_settings(context, mode)
         (base,) = _named(paths, 1, f"{mode} takes DIR, a directory of versions")
     else:
-        run, base = _named(paths, 2, "an export takes RUN and DIR")
+        source, base = _named(paths, 2, "an export takes RUN and DIR")
     if check:
         _check(base)
         return
     if mode is None:
         _export(
-            run,
+            source,
             base,
             format=format.value,
             weights=weights.value,
