@@ -2,21 +2,19 @@
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
-from processes import HERE
 
 from kft.errors import InputError
 from kft.export import versions
 
 pytestmark = pytest.mark.once
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "export_kills.py"
 
 
 def publish(base: Path, content: str = "x") -> Path:
@@ -126,33 +124,13 @@ def test_the_manifest_names_what_changed(tmp_path, damage, reason):
 
 
 def test_a_poller_beside_exporters_killed_at_random_sees_only_versions_that_serve(made, tmp_path):
-    """200 exporters, each killed at random within the time that one takes, write real exports; a
-    poller follows the server's rule as fast as it can and runs the whole check on what it sees."""
-    base, stop = tmp_path / "base", tmp_path / "stop"
-    base.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    poller = subprocess.Popen(
-        [sys.executable, str(HERE / "polling.py"), str(base), str(stop)],
-        env=environment, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    command = [sys.executable, str(HERE / "exporting.py"), str(made("image")), str(base)]
-    chance, killed, longest = random.Random(0), 0, 0.1
-    while killed < 200:
-        exporter = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
-        exporter.stdout.readline()  # it begins
-        begun = time.monotonic()
-        try:
-            exporter.wait(timeout=chance.uniform(0, 1.3 * longest))
-            longest = time.monotonic() - begun
-        except subprocess.TimeoutExpired:
-            exporter.send_signal(signal.SIGKILL)
-            killed += exporter.wait() == -signal.SIGKILL
-        exporter.stdout.close()
-    stop.touch()
-    seen = json.loads(poller.communicate(timeout=300)[0].splitlines()[-1])
-    assert {name: reasons for name, reasons in seen["reasons"].items() if reasons} == {}
-    assert sorted(seen["reasons"]) == sorted(map(str, versions.find_versions(base)))
-    assert len(seen["reasons"]) >= 10, "too few exporters lived long enough to say anything"
-    assert seen["polls"] > 1000
-    versions.sweep(base)
-    assert [name for name in os.listdir(base) if versions.version_number(name) is None] == []
+    """The short form of benchmarks/export_kills.py, which kills 200."""
+    command = [sys.executable, str(BENCHMARK), "--kills", "60", "--version", str(made("image"))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["failing"] == {}
+    assert found["left"] == found["missed"] == []
+    assert found["killed"] == 60
+    assert found["checked"] >= 5, "too few exporters lived long enough to say anything"
+    assert found["polls"] > 500
