@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from processes import HERE
 
 from kft.errors import InputError
 from kft.export import versions
@@ -67,6 +68,47 @@ def test_exporters_at_once_get_different_versions(tmp_path):
         thread.join()
     assert sorted(int(path.name) for path in published) == list(range(1, 17))
     assert {(path / "saved_model.pb").read_text() for path in published} == set(map(str, range(16)))
+
+
+def test_processes_that_export_at_once_get_different_versions(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "saved_model.pb").write_text("x")
+    code = (
+        "import sys; sys.stdin.readline(); from exporting import main\n"
+        "for _ in range(5): main(*sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "made"), str(tmp_path / "base")]
+    path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
+    exporters = [
+        subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for exporter in exporters:
+        exporter.stdin.close()  # now, all of them
+    assert [exporter.wait() for exporter in exporters] == [0] * 4
+    found = versions.find_versions(tmp_path / "base")
+    assert list(found) == list(range(1, 21))
+    assert all(versions.compare_manifest(version) == [] for version in found.values())
+
+
+def test_a_version_is_on_the_disk_before_it_is_visible(tmp_path, monkeypatch):
+    """Whoever loses power after the rename has the files that were renamed."""
+    synced, renamed = [], []  # inodes
+
+    def fsync(descriptor, real=os.fsync):
+        real(descriptor)
+        synced.append(os.fstat(descriptor).st_ino)
+
+    def rename(source, target, real=os.rename):
+        renamed.extend(path.stat().st_ino for path in [source, *source.rglob("*")])
+        assert set(renamed) <= set(synced)
+        real(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    publish(tmp_path)
+    assert len(renamed) == 4  # the directory, the model, assets.extra and the manifest
+    assert synced[-1] == tmp_path.stat().st_ino
 
 
 def test_sweeping_leaves_what_a_living_exporter_builds(tmp_path):
