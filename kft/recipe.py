@@ -94,6 +94,7 @@ class Recipe(Family):
         augment: Any = None,
         jit_compile: bool | str = "auto",
         steps_per_epoch: int | None = None,
+        keep_examples: bool = True,
         cache: bool | str = "auto",
         distribution: str = "auto",
         checkpoint_every: Any = "1min",
@@ -129,6 +130,8 @@ class Recipe(Family):
             augment: Random changes of the training inputs, see `augmentation`.
             jit_compile: As in `keras.Model.compile`.
             steps_per_epoch: Steps an epoch, for a stream that never ends.
+            keep_examples: Whether four of the training inputs stay with the recipe, in the run
+                directory too, for the warmup and the check of an export.
             cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
                 result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
                 says what was decided.
@@ -197,7 +200,7 @@ class Recipe(Family):
         model = self.model
         if isinstance(train, Examples):
             self.learn(train)
-            self.raw_examples = fitting.raw_examples(train)
+            self.raw_examples = fitting.raw_examples(train) if keep_examples else []
         if decayed:
             optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
 
@@ -268,6 +271,7 @@ class Recipe(Family):
                 validation=validation,
                 stages_table=table._repr_html_(),
             )
+            self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:
                 fitting.keep(run, plan)
                 directory.finish()
@@ -360,7 +364,8 @@ class Recipe(Family):
         from kft.export.launch import export_run
 
         with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
-            saved = saving.save(self, Path(folder) / "run")
+            saved = saving.save(self, Path(folder) / "run", plan=self.origin.get("plan"))
+            saving.write_json(saved / fitting.HISTORY, self.origin.get("history", {}))
             return export_run(
                 saved,
                 base_dir,
@@ -381,9 +386,13 @@ class Recipe(Family):
             path.write_text(encode_examples(self.raw_examples), encoding="utf-8")
 
     def restore_files(self, directory: Path) -> None:
-        """Take over the raw inputs that were kept."""
+        """Take over the raw inputs that were kept, and where the weights come from."""
         from kft.export.launch import decode_examples
 
         path = directory / fitting.RAW_EXAMPLES
         if path.is_file():
             self.raw_examples = list(decode_examples(path.read_text(encoding="utf-8")))
+        plan = saving.read_json(directory / saving.RECIPE).get("plan")
+        history = directory / fitting.HISTORY
+        logged = saving.read_json(history) if history.is_file() else {}
+        self.origin = {"plan": plan, "history": logged}
