@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
     from kft.image_recipe import ImageRecipe as ImageRecipe
+    from kft.plain_fit import fit_in_stages as fit_in_stages
     from kft.range_test import find_learning_rate as find_learning_rate
     from kft.recipe import Recipe as Recipe
     from kft.saving import load as load
@@ -34,6 +35,7 @@ _HOMES = {
     "explain": "kft.explain",
     "find_blocks": "kft.blocks",
     "find_learning_rate": "kft.range_test",
+    "fit_in_stages": "kft.plain_fit",
     "load": "kft.saving",
     "plan_table": "kft.tables",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "explain",
     "find_blocks",
     "find_learning_rate",
+    "fit_in_stages",
     "load",
     "plan_table",
 ]

@@ -68,6 +68,7 @@ class Family:
             self.name_classes(tuple(self.classes), "`classes`")
         self.is_fitted = False
         self.raw_examples: list[str | bytes] = []
+        self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None
 
     # What the model is made of.

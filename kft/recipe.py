@@ -27,7 +27,7 @@ from kft.plans import BatchNorm
 from kft.plans import plan as plan_stages
 from kft.predictions import Predictions
 from kft.run_directory import RunDirectory
-from kft.staged_fit import decide, fit_in_stages
+from kft.staged_fit import decide, run_stages
 from kft.stages import Stage, checked_stages
 from kft.tables import plan_table
 
@@ -94,6 +94,7 @@ class Recipe(Family):
         augment: Any = None,
         jit_compile: bool | str = "auto",
         steps_per_epoch: int | None = None,
+        keep_examples: bool = True,
         cache: bool | str = "auto",
         distribution: str = "auto",
         checkpoint_every: Any = "1min",
@@ -129,6 +130,8 @@ class Recipe(Family):
             augment: Random changes of the training inputs, see `augmentation`.
             jit_compile: As in `keras.Model.compile`.
             steps_per_epoch: Steps an epoch, for a stream that never ends.
+            keep_examples: Whether four of the training inputs stay with the recipe, in the run
+                directory too, for the warmup and the check of an export.
             cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
                 result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
                 says what was decided.
@@ -197,7 +200,7 @@ class Recipe(Family):
         model = self.model
         if isinstance(train, Examples):
             self.learn(train)
-            self.raw_examples = fitting.raw_examples(train)
+            self.raw_examples = fitting.raw_examples(train) if keep_examples else []
         if decayed:
             optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
 
@@ -243,7 +246,7 @@ class Recipe(Family):
             checkpoint = directory.checkpoint(checkpoint_every)
             journal = Journal(model)
             history = fitting.with_retries(
-                lambda: fit_in_stages(
+                lambda: run_stages(
                     model,
                     batches,
                     held_out,
@@ -270,6 +273,7 @@ class Recipe(Family):
                 stages_table=table._repr_html_(),
                 journal=journal.content(),
             )
+            self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:
                 fitting.keep(run, plan)
                 directory.finish()
@@ -373,7 +377,8 @@ class Recipe(Family):
         from kft.export.launch import export_run
 
         with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
-            saved = saving.save(self, Path(folder) / "run")
+            saved = saving.save(self, Path(folder) / "run", plan=self.origin.get("plan"))
+            saving.write_json(saved / fitting.HISTORY, self.origin.get("history", {}))
             return export_run(
                 saved,
                 base_dir,
@@ -394,9 +399,13 @@ class Recipe(Family):
             path.write_text(encode_examples(self.raw_examples), encoding="utf-8")
 
     def restore_files(self, directory: Path) -> None:
-        """Take over the raw inputs that were kept."""
+        """Take over the raw inputs that were kept, and where the weights come from."""
         from kft.export.launch import decode_examples
 
         path = directory / fitting.RAW_EXAMPLES
         if path.is_file():
             self.raw_examples = list(decode_examples(path.read_text(encoding="utf-8")))
+        plan = saving.read_json(directory / saving.RECIPE).get("plan")
+        history = directory / fitting.HISTORY
+        logged = saving.read_json(history) if history.is_file() else {}
+        self.origin = {"plan": plan, "history": logged}

@@ -94,7 +94,7 @@ def _decide(
     return CachedStage(cut, f"on: {cost}")
 
 
-def fit_in_stages(
+def run_stages(
     model: keras.Model,
     train: Any,
     validation: Any,

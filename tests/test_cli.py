@@ -12,6 +12,7 @@ from PIL import Image
 
 import kft
 from kft.cli import main
+from kft.export import versions, warmup
 from kft.stages import read_stages
 
 RECIPE = "tests.tiny_recipe:TinyRecipe"
@@ -201,11 +202,23 @@ def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_pat
 
 
 @pytest.mark.once
-def test_export_makes_a_version_that_serves(cli, run, tmp_path):
-    code, out, err = cli("export", run, tmp_path / "serving")
+def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, photos, tmp_path):
+    serving, files = tmp_path / "serving", [photos / "red" / f"{i}.png" for i in (1, 2, 3)]
+    (serving / "1" / "assets.extra").mkdir(parents=True)
+    (serving / "1" / versions.MANIFEST).write_text("{}")
+    examples = [word for file in files for word in ("--examples", file)]
+    code, out, err = cli(
+        "export", run, serving, *examples, "--batch-size", "3", "--prune", "1", "--clients"
+    )
     assert code == 0, err
-    assert out.strip() == str(tmp_path / "serving" / "1")
-    assert (tmp_path / "serving" / "1" / "saved_model.pb").is_file()
+    assert out == f"{serving / '2'}\n"
+    assert sorted(path.name for path in serving.iterdir()) == ["2", "clients"]
+    assert (serving / "2" / "saved_model.pb").is_file()
+    for said in ("docker run", "model_config_list", "urllib.request", "PredictRequest()"):
+        assert said in err
+    signature, asked, _ = warmup.read_log(next(warmup.read(serving / "2")))
+    assert signature == "serving_default"
+    assert list(asked) == [file.read_bytes() for file in files]
 
 
 FIT = ("fit", RECIPE, "--data", "photos/", "--run-dir", "run")

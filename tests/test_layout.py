@@ -36,6 +36,7 @@ LAYERS = (
         "cuts",
         "features",
         "journal",
+        "plain_fit",
         "regrouping",
         "runs",
         "staged_fit",

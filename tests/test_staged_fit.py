@@ -14,7 +14,7 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.features import FeatureStore
 from kft.plans import plan
-from kft.staged_fit import decide, fit_in_stages
+from kft.staged_fit import decide, run_stages
 from tests.models import convnet, images, moved, values
 
 STAGES = [
@@ -45,7 +45,7 @@ def fit(tmp_path, cache, model=None, callbacks=(), stages=STAGES, rule=None, opt
     train = Batches(data, np.asarray, batch_size=8, seed=3, shuffle=True)
     validation = Batches(data.take(np.arange(20)), np.asarray, batch_size=8)
     decided = decide(model, plan(model, stages), store, examples=68, augments=False, cache=cache)
-    history = fit_in_stages(
+    history = run_stages(
         model, train, validation, unfreezing=StagedUnfreezing(stages, rule, verbose=0),
         stages=decided, store=store, compile_like=compile_model, identity="pixels",
         callbacks=callbacks, verbose=0,
@@ -315,3 +315,43 @@ def test_several_cut_tensors_and_skip_connections_agree(tmp_path):
         fit(tmp_path, False, model=model(), stages=stages),
         fit(tmp_path, True, model=model(), stages=stages),
     )
+
+
+def test_a_later_stage_sees_what_an_earlier_one_trained_below_it(tmp_path):
+    stages = [kft.Stage("all", 1, 1e-2), kft.Stage(0, 2, 1e-2)]
+    cached = fit(tmp_path, True, stages=stages)
+    assert_same(fit(tmp_path, False, stages=stages), cached)
+    model = convnet()
+    reasons = decide(
+        model, plan(model, stages), FeatureStore(tmp_path), examples=9, augments=False, cache=True
+    )
+    assert [one.cut is None for one in reasons] == [True, True]
+
+
+def test_a_model_of_ones_own_is_fitted_with_frozen_work_done_once(tmp_path, uncached, monkeypatch):
+    ran = []
+    original = keras.Model.predict_on_batch
+    monkeypatch.setattr(
+        keras.Model, "predict_on_batch", lambda self, x: ran.append(len(x)) or original(self, x)
+    )
+    model = convnet()
+    compile_model(model)
+    x, y = images(48)
+    history = kft.fit_in_stages(
+        model, x, y, stages=STAGES, validation_data=(x[:20], y[:20]), batch_size=8, seed=3,
+        cache=True, cache_dir=tmp_path, verbose=0,
+    )  # fmt: skip
+    assert_same((model, history.history), uncached)
+    assert sum(ran) == 48 + 20
+
+
+def test_arguments_of_a_fit_of_ones_own_are_checked():
+    x, y = images(8)
+    with pytest.raises(kft.InputError, match="not compiled"):
+        kft.fit_in_stages(convnet(), x, y, stages=STAGES)
+    model = convnet()
+    compile_model(model)
+    with pytest.raises(kft.InputError, match="8 inputs and 7 targets"):
+        kft.fit_in_stages(model, x, y[1:], stages=STAGES)
+    with pytest.raises(kft.InputError, match="`cache='yes'`"):
+        kft.fit_in_stages(model, x, y, stages=STAGES, cache="yes")

@@ -13,10 +13,11 @@ import typer
 
 import kft
 from kft.cli.demonstration import demo
+from kft.cli.exporting import export
 from kft.cli.finding import find_lr
 from kft.cli.reporting import report
 from kft.cli.training import fit, plan
-from kft.cli.using import evaluate, export, predict
+from kft.cli.using import evaluate, predict
 from kft.errors import KftError
 
 __all__ = ["app", "main"]

@@ -147,6 +147,14 @@ def fit(
             min=1, help="Steps an epoch, for data that never end.", rich_help_panel=_TRAINING
         ),
     ] = None,
+    keep_examples: Annotated[
+        bool,
+        typer.Option(
+            help="Keep four of the training inputs in the run directory, for the warmup and the "
+            "check of an export.",
+            rich_help_panel="Data",
+        ),
+    ] = True,
     cache: Annotated[
         Switch,
         typer.Option(
@@ -262,6 +270,7 @@ def fit(
         augment=augment,
         jit_compile="auto" if jit_compile is None else jit_compile,
         steps_per_epoch=steps_per_epoch,
+        keep_examples=keep_examples,
         cache=cache.value,
         distribution=distribution.value,
         checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,

@@ -1,10 +1,9 @@
-"""`kft evaluate`, `kft predict` and `kft export`: what one does with a finished run."""
+"""`kft evaluate` and `kft predict`: what one asks of a finished run."""
 
 from __future__ import annotations
 
 import json as json_module
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,23 +13,6 @@ from kft.cli import build
 from kft.cli import options as o
 from kft.cli.finding import save_figure
 from kft.errors import InputError
-
-
-class Format(StrEnum):
-    """What an export is for."""
-
-    saved_model = "saved_model"
-    onnx = "onnx"
-    litert = "litert"
-    openvino = "openvino"
-
-
-class Stored(StrEnum):
-    """How an export stores weights."""
-
-    float32 = "float32"
-    float16 = "float16"
-    int8 = "int8"
 
 
 def evaluate(
@@ -124,50 +106,6 @@ def predict(
             raise InputError(f"{missing[0]}: no such file.")
     answers = recipe.predict(raw, batch_size=batch_size)
     typer.echo(_as_json(answers.to_dict()) if json else str(answers))
-
-
-def export(
-    run: o.RunDir,
-    destination: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DEST",
-            help="Directory of the versions, a server's base path; the next number appears in it.",
-        ),
-    ],
-    format: Annotated[Format, typer.Option(help="What the export is for.")] = Format.saved_model,
-    weights: Annotated[Stored, typer.Option(help="How weights are stored.")] = Stored.float32,
-    batch_size: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=1, help="Batch size of a warmup request. Repeatable. Default: 1, 2 and 8."
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Labelled data that show what smaller weights cost."),
-    ] = None,
-    clients: Annotated[
-        bool,
-        typer.Option("--clients", help="Write a server configuration and example clients too."),
-    ] = False,
-) -> None:
-    """Write the next version for TensorFlow Serving, proven before it becomes visible.
-
-    kft export runs/photos serving/photos
-    """
-    from kft.export.launch import BATCH_SIZES, export_run
-
-    version = export_run(
-        run,
-        destination,
-        format=format.value,
-        weights=weights.value,
-        batch_sizes=batch_size or BATCH_SIZES,
-        data=data,
-        clients=clients,
-    )
-    typer.echo(str(version))
 
 
 def _load(run: Path) -> Any:

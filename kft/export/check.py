@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from kft.export import capi, graphs, protos, versions, warmup
-from kft.export.promises import DTYPES, METADATA, METHODS, Signature, promised
+from kft.export import capi, graphs, protos, runtimes, versions, warmup
+from kft.export.promises import DTYPES, METADATA, METHODS, TOLERANCE, Signature, promised
 
-TOLERANCE = 1e-5
 _MANY = 3  # times all examples: a batch larger than any that was written
 
 
@@ -28,6 +27,7 @@ def check(directory: str | os.PathLike) -> list[str]:
     reachable from a signature compiles, calls Python, changes a variable or touches files; its
     signatures are those promised; asked in batches of 1, 2 and many it answers what
     `recipe.predict` answered, within 1e-5 and with the same labels; every warmup record replays.
+    A version of another format answers its golden inputs so in that format's own runtime.
 
     Disables XLA for the whole process: meant for a process of its own.
 
@@ -40,6 +40,9 @@ def check(directory: str | os.PathLike) -> list[str]:
     reasons = versions.compare_manifest(directory)
     if reasons and (directory / versions.MANIFEST).is_file():
         return reasons  # damaged: loading it could only add to the confusion
+    kind = runtimes.kind_of(directory)
+    if kind is not None:
+        return [*reasons, *runtimes.replay(directory, kind)]
     promises, reason = _read_promises(directory)
     reasons += [reason] if reason else []
     try:

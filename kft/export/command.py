@@ -55,7 +55,9 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
         facts = {**servable.facts, "float32_figures": before, f"{options.weights}_figures": after}
         servable = dataclasses.replace(servable, facts=facts)
     if options.format != "saved_model":
-        path = formats.write(servable, options.base_dir, format=options.format)
+        path = formats.write(
+            servable, options.base_dir, format=options.format, weights=options.weights
+        )
         return {"version": str(path), "instructions": f"{path}: equal to the prediction."}
     version = saved_model.write(
         servable,

@@ -61,6 +61,7 @@ def export_run(
         raise InputError(f"format={format!r}; expected one of {', '.join(map(repr, FORMATS))}.")
     if weights not in WEIGHTS:
         raise InputError(f"weights={weights!r}; expected one of {', '.join(map(repr, WEIGHTS))}.")
+    refuse_half(format, weights)
     if not batch_sizes or not all(isinstance(size, int) and size >= 1 for size in batch_sizes):
         raise InputError(f"batch_sizes={tuple(batch_sizes)}; pass whole numbers from 1.")
     arguments = [os.fspath(run_dir), os.fspath(base_dir), "--json", "--format", format]
@@ -81,6 +82,15 @@ def export_run(
         kinds = {"InputError": InputError, "ExportError": ExportError}
         raise kinds.get(outcome.get("kind", ""), ExportError)(outcome["error"])
     return Path(outcome["version"])
+
+
+def refuse_half(format: str, weights: str) -> None:
+    """Raise `InputError` for float16 weights where the format would store them in 32 bits."""
+    if weights == "float16" and format != "saved_model":
+        raise InputError(
+            f"weights='float16' with format={format!r}, which would store them in 32 bits all the "
+            "same: pass 'float32' and use the format's own tools, or format='saved_model'."
+        )
 
 
 def check_version(directory: str | os.PathLike) -> list[str]:

@@ -6,6 +6,7 @@ The writer makes them, the check holds a version to them; neither can drift from
 from dataclasses import dataclass
 
 METADATA = "assets.extra/kft.json"
+TOLERANCE = 1e-5  # between an export's numbers and the prediction's
 LABEL_SEPARATOR = "|"  # between the labels of a multi-label answer, as in the data files
 DTYPES = {"string": 7, "float32": 1}  # as TensorFlow's DataType numbers them
 METHODS = "tensorflow/serving/"

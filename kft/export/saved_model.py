@@ -4,25 +4,19 @@
 a process that runs Keras on TensorFlow.
 """
 
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kft.errors import InputError
-from kft.export import versions, warmup
+from kft.export import description, versions, warmup
 from kft.export.launch import BATCH_SIZES, WEIGHTS, ExportError, check_version
-from kft.export.promises import METADATA, METHODS, promised
+from kft.export.promises import METHODS, promised
 from kft.export.servable import Servable
-
-_PACKAGES = ("kft", "keras", "keras-hub", "tensorflow", "tensorflow-text", "numpy")
 
 
 def write(
@@ -63,9 +57,13 @@ def write(
     with versions.building(base_dir) as hidden:
         _write_graph(servable, hidden, weights)
         warmup.write(hidden, _requests(servable, sorted(set(batch_sizes))))
-        (hidden / METADATA).write_text(
-            json.dumps(_metadata(servable, weights), indent=1, ensure_ascii=False) + "\n",
-            encoding="utf-8",
+        description.write(
+            hidden,
+            servable,
+            weights=weights,
+            threshold=servable.threshold if servable.task == "multi_label" else None,
+            example_feature=servable.feature_name,
+            signatures=sorted(_promises(servable)),
         )
         versions.write_manifest(hidden)
         reasons = check_version(hidden)
@@ -136,37 +134,6 @@ def _requests(servable: Servable, batch_sizes: Sequence[int]) -> list[Any]:
             pixels = np.asarray(decoded)[chosen]
             logs.append(warmup.predict_log("tensors", pixels, answer))
     return logs
-
-
-def _metadata(servable: Servable, weights: str) -> dict[str, Any]:
-    installed = {}
-    for name in _PACKAGES:
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "format": 1,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": servable.task,
-        "modality": servable.modality,
-        "classes": servable.classes,
-        "targets": servable.targets,
-        "threshold": servable.threshold if servable.task == "multi_label" else None,
-        "example_feature": servable.feature_name,
-        "signatures": sorted(_promises(servable)),
-        "weights": weights,
-        "weights_sha256": _hash_weights(servable.model),
-        "packages": installed,
-        **servable.facts,
-    }
-
-
-def _hash_weights(model: Any) -> str:
-    digest = hashlib.sha256()
-    for variable in model.variables:
-        digest.update(np.ascontiguousarray(variable).tobytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -28,14 +28,17 @@ def functions(servable: Servable, call: Call = call_plainly) -> Functions:
         servable: The model and the way to its inputs.
         call: How to apply a model; another way where the variables are stored otherwise.
     """
-    model, decode = servable.model, servable.decode
-    embedder = keras.Model(model.inputs, servable.embedding)
-    if isinstance(model.input, dict):
-        embedder = keras.Model(model.input, servable.embedding)
+    model = servable.model
+    whole = keras.Model(model.input, [model.output, servable.embedding])
+    raw = tf.TensorSpec([None], tf.string, name="inputs")
 
-    @tf.function(autograph=False)  # traced and stored once, whichever signature asks
-    def scores(inputs: Any) -> tf.Tensor:
-        return tf.cast(call(model, inputs), tf.float32)
+    # Each is traced and stored once, whichever signatures ask; what one does not need is not run.
+    decode = tf.function(servable.decode, input_signature=[raw], autograph=False)
+
+    @tf.function(autograph=False)
+    def apply(inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        scores, features = call(whole, inputs)
+        return tf.cast(scores, tf.float32), tf.cast(features, tf.float32)
 
     def parse(serialized: tf.Tensor) -> Any:
         name = servable.feature_name
@@ -43,22 +46,21 @@ def functions(servable: Servable, call: Call = call_plainly) -> Functions:
         return decode(tf.io.parse_example(serialized, {name: feature})[name])
 
     def predict(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(servable, scores(decode(inputs)))
+        return answer(servable, apply(decode(inputs))[0])
 
     def embed(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": tf.cast(call(embedder, decode(inputs)), tf.float32)}
+        return {"features": apply(decode(inputs))[1]}
 
     def tensors(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(servable, scores(inputs))
+        return answer(servable, apply(inputs)[0])
 
     def classify(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        answered = answer(servable, scores(parse(inputs)))
+        answered = answer(servable, apply(parse(inputs))[0])
         return {"classes": answered["classes"], "scores": answered["scores"]}
 
     def regress(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"outputs": scores(parse(inputs))[:, 0]}
+        return {"outputs": apply(parse(inputs))[0][:, 0]}
 
-    raw = tf.TensorSpec([None], tf.string, name="inputs")
     made: Functions = {"serving_default": (predict, raw), "embed": (embed, raw)}
     if servable.modality == "image":
         shape = [None, *model.inputs[0].shape[1:]]

@@ -48,6 +48,26 @@ def find_versions(base_dir: str | os.PathLike) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def find_version(directory: str | os.PathLike) -> Path:
+    """Return the version that a person means: the directory itself, or the newest one in it.
+
+    Args:
+        directory: A version directory, or the directory of the versions.
+
+    Raises:
+        InputError: If it is no directory, or holds neither a version nor the files of one.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"{str(directory)!r} is no directory; pass one that was exported into.")
+    if any((directory / name).exists() for name in ("saved_model.pb", "variables", MANIFEST)):
+        return directory
+    found = find_versions(directory)
+    if not found and version_number(directory.resolve().name) is None:
+        raise InputError(f"{str(directory)!r} holds no version; pass one, or what holds them.")
+    return found[max(found)] if found else directory
+
+
 @contextlib.contextmanager
 def building(base_dir: str | os.PathLike) -> Iterator[Path]:
     """Give a directory inside `base_dir` that no server takes for a version.

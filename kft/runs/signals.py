@@ -55,7 +55,7 @@ class StopSignals:
 def _is_fitting(frame: FrameType | None) -> bool:
     """Whether a `fit` is still running: one that has failed lets nobody take the handlers off."""
     while frame is not None:
-        if frame.f_code.co_name in ("fit", "fit_in_stages"):
+        if frame.f_code.co_name in ("fit", "run_stages"):
             return True
         frame = frame.f_back
     return False

@@ -90,6 +90,29 @@ def test_damage_is_found_without_the_manifest_too(copy, damage):
     assert reason in " ".join(reasons)
 
 
+def without_vocabulary(version: Path) -> None:
+    """The tokenizer's words are a constant of the graph: no file of theirs can be left behind."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    (vocabulary,) = (
+        node.attr["value"].tensor
+        for node in saved.meta_graphs[0].graph_def.node
+        if node.op == "Const" and b"film" in node.attr["value"].tensor.tensor_content
+    )
+    vocabulary.tensor_content = bytes(len(vocabulary.tensor_content))
+    (version / "saved_model.pb").write_bytes(saved.SerializeToString())
+    versions.write_manifest(version)
+
+
+def test_a_missing_vocabulary_fails_with_a_reason(copy):
+    version = copy("text")
+    without_vocabulary(version)
+    assert "at 'serving_default': scores differs from the prediction" in " ".join(
+        check_version(version)
+    )
+
+
 def change_log(version: Path, change) -> None:
     logs = list(warmup.read(version))
     change(logs)

@@ -17,6 +17,7 @@ from kft.errors import InputError
 from kft.export import check_version, export_run
 from kft.stages import Stage
 from recipes import BertRecipe, MobileNetRecipe
+from tests.small_images import TinyRecipe, bright_sides
 
 STAGES = [Stage(unfreeze=0, epochs=1, learning_rate=1e-2)]
 
@@ -165,24 +166,30 @@ def test_an_export_of_this_backend_passes_its_check_and_knows_its_run(images):
     assert facts["classes"] == list(recipe.classes)
     assert facts["examples"] == "real"
     assert facts["run"]["class"] == "recipes.mobilenet:MobileNetRecipe"
+    assert len(facts["run"]["plan"]["train"]["sha256"]) == 64
+    assert facts["run"]["plan"]["stages"][0]["learning_rate"] == 1e-2
+    assert facts["run"]["last_epoch"]["val_accuracy"] == recipe.origin["history"]["val_accuracy"][0]
 
 
 @pytest.mark.once
-def test_smaller_weights_show_what_they_cost(images, tmp_path):
-    recipe, _ = images
-    data = tmp_path / "data"
-    for label, name in enumerate(recipe.classes):
-        (data / name).mkdir(parents=True)
-        for seed in range(2):
-            pixels = np.random.default_rng(10 * label + seed).integers(
-                0, 256, (40, 30, 3), dtype=np.uint8
-            )
-            Image.fromarray(pixels).save(data / name / f"{seed}.png")
-    version = recipe.export(tmp_path / "serving", weights="int8", data=data)
+def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(tmp_path):
+    """Exported as `kft export` does, from a run that was told to keep nothing."""
+    x, y = bright_sides(16)
+    recipe, run = TinyRecipe(num_classes=2, classes=("left", "right")), tmp_path / "run"
+    recipe.fit((x, y), (x, y), stages=STAGES, run_dir=run, keep_examples=False, verbose=0)
+    assert recipe.raw_examples == []
+    assert not (run / "examples.json").exists()
+    for name, image in zip(np.take(recipe.classes, y[:4]), x[:4], strict=True):
+        (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
+        file = tmp_path / "data" / name / f"{image.sum()}.png"
+        Image.fromarray(image.astype(np.uint8)).save(file)
+    version = export_run(run, tmp_path / "serving", weights="int8", data=tmp_path / "data")
     facts = json.loads((version / "assets.extra" / "kft.json").read_text())
     assert facts["weights"] == "int8"
     for figures in ("float32_figures", "int8_figures"):
         assert 0 <= facts[figures]["accuracy"] <= 1
+    assert facts["examples"] == "made up: the run kept none"
+    assert len(facts["run"]["plan"]["train"]["sha256"]) == 64
 
 
 @pytest.mark.once

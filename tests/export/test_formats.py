@@ -2,13 +2,15 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from processes import run
 
 from kft.errors import InputError
-from kft.export import formats, versions
+from kft.export import check_version, formats, runtimes, versions
 
 pytestmark = pytest.mark.once
 
@@ -25,7 +27,9 @@ from kft.errors import KftError
 from kft.export import formats
 for name, format, base in json.loads(sys.argv[1]):
     try:
-        outcome = str(formats.write(getattr(builds, name)(), base, format=format))
+        weights = "int8" if name == "int8" else "float32"
+        made = getattr(builds, name)()
+        outcome = str(formats.write(made, base, format=format, weights=weights))
     except KftError as error:
         outcome = f"refused: {error}"
     print(json.dumps(outcome), flush=True)
@@ -40,7 +44,7 @@ def outcomes(tmp_path_factory) -> dict:
     (serving / "saved_model.pb").touch()
     orders = [
         (name, format, str(folder / name / format))
-        for name in ("image", "text", "other_preprocessing")
+        for name in ("image", "text", "int8", "other_preprocessing")
         for format in INSTALLED
     ]
     orders.append(("image", "litert", str(serving.parent)))
@@ -57,11 +61,72 @@ def outcomes(tmp_path_factory) -> dict:
 def test_the_formats_runtime_answers_what_predict_does(outcomes, name, format):
     version = Path(outcomes[name, format])
     assert version.name == "1"
-    assert versions.compare_manifest(version) == []
+    assert check_version(version) == []
     facts = json.loads((version / "assets.extra" / "kft.json").read_text())
-    assert facts["largest_difference"] <= 1e-5
     assert facts["kind"] == format
+    assert len(facts["weights_sha256"]) == 64
     assert (version / FILES[format]).is_file()
+
+
+@pytest.mark.parametrize("format", INSTALLED)
+def test_int8_weights_either_answer_alike_or_are_refused_with_a_reason(outcomes, format):
+    said = {
+        "onnx": f"{format}/1",
+        "litert": "Keras' exporter to litert cannot convert this model",
+        "openvino": "differs from the prediction by 0.0",  # OpenVINO rounds activations otherwise
+    }
+    assert said[format] in outcomes["int8", format]
+
+
+def change_scores(version):
+    with np.load(version / runtimes.GOLDEN) as golden:
+        arrays = dict(golden)
+    arrays["scores"][0, 0] += 2e-5
+    np.savez(version / runtimes.GOLDEN, **arrays)
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("format", INSTALLED)
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (change_scores, "a batch of 1 differs from the prediction by 2e-05"),
+        (lambda version: (version / runtimes.GOLDEN).unlink(), "kft_golden.npz cannot be read"),
+        (lambda version: halve(version / runtimes.GOLDEN), "kft_golden.npz cannot be read"),
+        (lambda version: halve(next(version.glob("model.*"))), ""),
+    ],
+)
+def test_a_damaged_version_is_found_without_the_manifest_too(
+    outcomes, tmp_path, format, damage, reason
+):
+    version = Path(shutil.copytree(outcomes["image", format], tmp_path / "1"))
+    damage(version)
+    versions.write_manifest(version)
+    reasons = check_version(version)
+    assert reasons
+    assert reason in " ".join(reasons)
+
+
+def test_tensorflows_copy_of_litert_does_where_there_is_no_other(outcomes):
+    code = (
+        "import sys; sys.modules['ai_edge_litert'] = None\n"
+        "from kft.export import protos, runtimes; protos.without_tensorflow()\n"
+        "print(runtimes.replay(sys.argv[1], 'litert'), 'keras' in sys.modules)"
+    )
+    assert run("-c", code, outcomes["image", "litert"]).stdout.strip() == "[] False"
+
+
+def test_openvino_tells_nobody(tmp_path):
+    if "openvino" not in INSTALLED:
+        pytest.skip("openvino is not installed")
+    code = (
+        "from kft.export import runtimes; runtimes.without_telemetry(); "
+        "from openvino.tools import ovc; print(type(ovc.telemetry).__module__)"
+    )
+    assert run("-c", code).stdout.strip() == "openvino.tools.ovc.telemetry_stub"
 
 
 @pytest.mark.parametrize("format", INSTALLED)

@@ -59,12 +59,23 @@ def serving(kind: str, name: str, base_dir: Path) -> Iterator[Ports]:
             ports = Ports(*map(int, process.stdout.readline().split()))
         with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
             grpc.channel_ready_future(channel).result(timeout=60)
+        wait_for(ports.rest)  # TensorFlow Serving opens it after the other
         yield ports
         assert process.poll() is None, "the server died"
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def wait_for(port: int, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def free_port() -> int:

@@ -2,12 +2,9 @@
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,8 @@ from kft.errors import InputError
 from kft.export import versions
 
 pytestmark = pytest.mark.once
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "export_kills.py"
 
 
 def publish(base: Path, content: str = "x") -> Path:
@@ -69,6 +68,47 @@ def test_exporters_at_once_get_different_versions(tmp_path):
         thread.join()
     assert sorted(int(path.name) for path in published) == list(range(1, 17))
     assert {(path / "saved_model.pb").read_text() for path in published} == set(map(str, range(16)))
+
+
+def test_processes_that_export_at_once_get_different_versions(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "saved_model.pb").write_text("x")
+    code = (
+        "import sys; sys.stdin.readline(); from exporting import main\n"
+        "for _ in range(5): main(*sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "made"), str(tmp_path / "base")]
+    path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
+    exporters = [
+        subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for exporter in exporters:
+        exporter.stdin.close()  # now, all of them
+    assert [exporter.wait() for exporter in exporters] == [0] * 4
+    found = versions.find_versions(tmp_path / "base")
+    assert list(found) == list(range(1, 21))
+    assert all(versions.compare_manifest(version) == [] for version in found.values())
+
+
+def test_a_version_is_on_the_disk_before_it_is_visible(tmp_path, monkeypatch):
+    """Whoever loses power after the rename has the files that were renamed."""
+    synced, renamed = [], []  # inodes
+
+    def fsync(descriptor, real=os.fsync):
+        real(descriptor)
+        synced.append(os.fstat(descriptor).st_ino)
+
+    def rename(source, target, real=os.rename):
+        renamed.extend(path.stat().st_ino for path in [source, *source.rglob("*")])
+        assert set(renamed) <= set(synced)
+        real(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    publish(tmp_path)
+    assert len(renamed) == 4  # the directory, the model, assets.extra and the manifest
+    assert synced[-1] == tmp_path.stat().st_ino
 
 
 def test_sweeping_leaves_what_a_living_exporter_builds(tmp_path):
@@ -126,33 +166,13 @@ def test_the_manifest_names_what_changed(tmp_path, damage, reason):
 
 
 def test_a_poller_beside_exporters_killed_at_random_sees_only_versions_that_serve(made, tmp_path):
-    """200 exporters, each killed at random within the time that one takes, write real exports; a
-    poller follows the server's rule as fast as it can and runs the whole check on what it sees."""
-    base, stop = tmp_path / "base", tmp_path / "stop"
-    base.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    poller = subprocess.Popen(
-        [sys.executable, str(HERE / "polling.py"), str(base), str(stop)],
-        env=environment, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    command = [sys.executable, str(HERE / "exporting.py"), str(made("image")), str(base)]
-    chance, killed, longest = random.Random(0), 0, 0.1
-    while killed < 200:
-        exporter = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
-        exporter.stdout.readline()  # it begins
-        begun = time.monotonic()
-        try:
-            exporter.wait(timeout=chance.uniform(0, 1.3 * longest))
-            longest = time.monotonic() - begun
-        except subprocess.TimeoutExpired:
-            exporter.send_signal(signal.SIGKILL)
-            killed += exporter.wait() == -signal.SIGKILL
-        exporter.stdout.close()
-    stop.touch()
-    seen = json.loads(poller.communicate(timeout=300)[0].splitlines()[-1])
-    assert {name: reasons for name, reasons in seen["reasons"].items() if reasons} == {}
-    assert sorted(seen["reasons"]) == sorted(map(str, versions.find_versions(base)))
-    assert len(seen["reasons"]) >= 10, "too few exporters lived long enough to say anything"
-    assert seen["polls"] > 1000
-    versions.sweep(base)
-    assert [name for name in os.listdir(base) if versions.version_number(name) is None] == []
+    """The short form of benchmarks/export_kills.py, which kills 200."""
+    command = [sys.executable, str(BENCHMARK), "--kills", "60", "--version", str(made("image"))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["failing"] == {}
+    assert found["left"] == found["missed"] == []
+    assert found["killed"] == 60
+    assert found["checked"] >= 5, "too few exporters lived long enough to say anything"
+    assert found["polls"] > 500

@@ -1,0 +1,159 @@
+"""ONNX Runtime, LiteRT and OpenVINO: what proves a version of their formats.
+
+Beside the model lie inputs made from real examples and the scores that `recipe.predict` gave to
+them. As with TensorFlow Serving's versions, nothing here brings Keras or the `tensorflow` package.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.export.promises import METADATA, TOLERANCE
+
+FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
+GOLDEN = "assets.extra/kft_golden.npz"
+_NEEDED = {"onnx": ("onnxruntime",), "litert": (), "openvino": ("openvino",)}
+_SCORES = "scores"
+_INPUT = "input "  # before an input's name: one may be called `scores`
+
+Runner = Callable[[dict[str, np.ndarray]], np.ndarray]  # named inputs to scores
+
+
+def missing(names: tuple[str, ...]) -> str | None:
+    """Say what to install where one of the packages named is missing, None where none is."""
+    absent = [name for name in names if importlib.util.find_spec(name) is None]
+    return f"needs {' and '.join(absent)}: pip install {' '.join(absent)}" if absent else None
+
+
+def without_telemetry() -> None:
+    """Keep OpenVINO from reporting to its makers, and from writing into the home directory."""
+    if "openvino" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed
+
+
+def kind_of(directory: str | os.PathLike) -> str | None:
+    """Return the format of a version, one of `FILES`; None for any other directory."""
+    try:
+        kind = json.loads((Path(directory) / METADATA).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return kind if kind in FILES else None
+
+
+def write_golden(
+    directory: str | os.PathLike, inputs: Mapping[str, np.ndarray], scores: np.ndarray
+) -> Path:
+    """Write what `replay` compares with.
+
+    Args:
+        directory: The version directory.
+        inputs: The model's inputs by name; the first axis of each is the batch.
+        scores: What `predict` gave, [n, k].
+    """
+    path = Path(directory) / GOLDEN
+    path.parent.mkdir(exist_ok=True)
+    arrays = {_INPUT + name: value for name, value in inputs.items()}
+    np.savez_compressed(path, allow_pickle=False, **{_SCORES: scores}, **arrays)
+    return path
+
+
+def replay(directory: str | os.PathLike, kind: str) -> list[str]:
+    """Return how a version's answers differ from the prediction, a sentence for each batch size.
+
+    Asked in batches of 1, 2 and all golden inputs; 1e-5 is allowed, or that share of the largest
+    score where it is above 1.
+
+    Args:
+        directory: The version directory.
+        kind: Its format.
+    """
+    lacking = missing(_NEEDED[kind])
+    if lacking is not None:
+        return [f"{kind} cannot be proven here, it {lacking}"]
+    try:
+        with np.load(Path(directory) / GOLDEN, allow_pickle=False) as golden:
+            arrays = dict(golden)
+        expected = arrays.pop(_SCORES)
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
+        return [f"{GOLDEN} cannot be read: {error}"]
+    inputs = {name.removeprefix(_INPUT): value for name, value in arrays.items()}
+    scale = max(1.0, float(np.abs(expected).max()))
+    reasons = []
+    try:
+        run = _RUNNERS[kind](Path(directory) / FILES[kind])
+        for size in sorted({1, min(2, len(expected)), len(expected)}):
+            scores = run({name: value[:size] for name, value in inputs.items()})
+            if scores.shape != expected[:size].shape:
+                reasons.append(f"a batch of {size} gets scores of the shape {list(scores.shape)}")
+                continue
+            difference = float(np.abs(scores - expected[:size]).max())
+            if not difference <= TOLERANCE * scale:
+                reasons.append(
+                    f"a batch of {size} differs from the prediction by {difference:.2g} "
+                    f"({TOLERANCE * scale:g} is allowed)"
+                )
+    except Exception as error:
+        # Each runtime raises errors of its own, which share no class.
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        return [*reasons, f"{FILES[kind]} cannot be run: {said[0][:300]}"]
+    return reasons
+
+
+def _onnx(path: Path) -> Runner:
+    runtime = importlib.import_module("onnxruntime")
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    types = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
+    wanted = {one.name: types[one.type] for one in session.get_inputs()}
+
+    def run(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        fed = _matched(inputs, wanted)
+        return np.asarray(session.run(None, fed)[0])
+
+    return run
+
+
+def _litert(path: Path) -> Runner:
+    try:
+        module = importlib.import_module("ai_edge_litert.interpreter")
+    except ImportError:  # TensorFlow's copy of it, by the name that needs no whole TensorFlow
+        module = importlib.import_module("tensorflow.lite.python.interpreter")
+    interpreter = module.Interpreter(str(path))
+    runner = interpreter.get_signature_runner()
+    wanted = {name: one["dtype"] for name, one in runner.get_input_details().items()}
+
+    def run(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        return np.array(next(iter(runner(**_matched(inputs, wanted)).values())))
+
+    return run
+
+
+def _openvino(path: Path) -> Runner:
+    without_telemetry()
+    runtime = importlib.import_module("openvino")
+    # Its own default may compute in 16 bits where the processor has them.
+    compiled = runtime.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    wanted = {one.any_name: one.element_type.to_dtype() for one in compiled.inputs}
+
+    def run(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        return np.array(compiled(_matched(inputs, wanted))[compiled.outputs[0]])
+
+    return run
+
+
+def _matched(inputs: dict[str, np.ndarray], wanted: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Name and type the inputs as a runtime wants them; a lone input may be called anything."""
+    if len(inputs) == len(wanted) == 1:
+        (value,), (name,) = inputs.values(), wanted
+        return {name: value.astype(wanted[name])}
+    return {name: inputs[name].astype(dtype) for name, dtype in wanted.items()}
+
+
+_RUNNERS = {"onnx": _onnx, "litert": _litert, "openvino": _openvino}
