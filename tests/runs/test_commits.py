@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 
+import keras
 import ml_dtypes
 import numpy as np
 import pytest
@@ -276,3 +277,16 @@ def test_trees_of_arrays_come_back():
     assert back["best"][1] is None
     with pytest.raises(KftError, match="callbacks/deep/x"):
         unpack(packed, {"callbacks/best/0": np.arange(3)})
+
+
+def test_control_keras_loads_the_same_flips_without_a_word(tmp_path):
+    """What commits are hashed for: a flipped bit in a `.weights.h5` becomes another weight."""
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, use_bias=False)])
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    kernel = keras.ops.convert_to_numpy(model.weights[0]).copy()
+    content = bytearray(path.read_bytes())
+    content[content.index(kernel.tobytes()) + 2] ^= 4
+    path.write_bytes(content)
+    model.load_weights(path)
+    assert not np.array_equal(keras.ops.convert_to_numpy(model.weights[0]), kernel)
