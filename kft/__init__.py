@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kft import callbacks as callbacks
+    from kft import tuning as tuning
     from kft.blocks import find_blocks as find_blocks
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
@@ -34,6 +35,7 @@ _HOMES = {
     "fit_in_stages": "kft.plain_fit",
     "load": "kft.saving",
     "plan_table": "kft.tables",
+    "tuning": "kft.tuning",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "fit_in_stages",
     "load",
     "plan_table",
+    "tuning",
 ]
 
 

@@ -182,9 +182,12 @@ class Family:
     def input_identity(self) -> str:
         """What decides the outcome of `load`, besides what it gets: the key of kept features.
 
-        By default all arguments; a family that says less shares features between more recipes.
+        By default all arguments but those of head and training; a family that says less shares
+        features between more recipes.
         """
-        described = {**self.arguments(), **self.state()}
+        above = ("hidden", "dropout", "weight_decay", "label_smoothing")
+        arguments = {name: v for name, v in self.arguments().items() if name not in above}
+        described = {**arguments, **self.state()}
         name = f"{type(self).__module__}:{type(self).__qualname__}"
         return f"{name} {json.dumps(described, sort_keys=True, default=repr)}"
 

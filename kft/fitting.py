@@ -226,7 +226,8 @@ def keep(run: Run, plan: Mapping[str, Any]) -> None:
     with saving.being_written(run.run_dir) as hidden:
         saving.write(run.recipe, hidden, plan=plan)
         saving.write_json(hidden / HISTORY, run.history)
-        run.report(hidden / REPORT)
+        if run.evaluation is not None:
+            run.report(hidden / REPORT)
 
 
 def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:

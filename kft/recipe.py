@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -30,6 +30,9 @@ from kft.run_directory import RunDirectory
 from kft.staged_fit import decide, run_stages
 from kft.stages import Stage, checked_stages
 from kft.tables import plan_table
+
+if TYPE_CHECKING:
+    from kft.tuning import Search
 
 
 @dataclass(kw_only=True, eq=False)
@@ -96,12 +99,14 @@ class Recipe(Family):
         steps_per_epoch: int | None = None,
         keep_examples: bool = True,
         cache: bool | str = "auto",
+        cache_dir: str | os.PathLike | None = None,
         distribution: str = "auto",
         checkpoint_every: Any = "1min",
         allow_changed_plan: bool = False,
         retries: int = 0,
         seed: int = 0,
         on_bad_example: str = "error",
+        report: bool = True,
         verbose: int | str = "auto",
     ) -> Run:
         """Fine-tune in stages.
@@ -135,6 +140,7 @@ class Recipe(Family):
             cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
                 result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
                 says what was decided.
+            cache_dir: Where that lies; several runs may share it. Defaults to the run directory.
             distribution: `"auto"` or `"off"`: whether several devices may be used.
             checkpoint_every: How often the state is committed to `run_dir`: `"epoch"`, a number of
                 steps, or a time. Defaults to `"1min"`.
@@ -144,6 +150,8 @@ class Recipe(Family):
                 was NaN or infinite; needs `run_dir`. Defaults to 0.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
+            report: Whether the outcome is evaluated on the validation data, for the run's
+                `evaluation` and its page. A trial of a search needs its history alone.
             verbose: As in `keras.Model.fit`; 0 prints no plan either.
 
         Returns:
@@ -225,7 +233,7 @@ class Recipe(Family):
                 augment=augmentation,
             )
         held_out = fitting.batches_of(self, validation, batch_size)
-        with directory.held() as store:
+        with directory.held(cache_dir) as store:
             before = directory.decisions()
             keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
             sizes = (len(data) for data in (train, validation) if isinstance(data, Examples))
@@ -267,7 +275,7 @@ class Recipe(Family):
                 recipe=self,
                 history=fitting.plain_history(history.history),
                 run_dir=directory.path,
-                evaluation=fitting.evaluate(self, validation, batch_size),
+                evaluation=fitting.evaluate(self, validation, batch_size) if report else None,
                 validation=validation,
                 stages_table=table._repr_html_(),
             )
@@ -315,6 +323,93 @@ class Recipe(Family):
             for index, one in enumerate(raw)
         ]
         return self.predictions(names, np.concatenate(scores))
+
+    def tune(
+        self,
+        train: Any,
+        validation_data: Any = None,
+        *,
+        run_dir: str | os.PathLike,
+        max_trials: int = 20,
+        max_seconds: float | None = None,
+        algorithm: str = "random",
+        space: Any = None,
+        objective: Any = "val_accuracy",
+        stages: Sequence[Stage] | None = None,
+        batch_size: int = 32,
+        validation_split: float = 0.2,
+        early_stopping: Any = "auto",
+        batch_norm: BatchNorm = "frozen",
+        balance: str | None = None,
+        jit_compile: bool | str = "auto",
+        cache: bool | str = True,
+        seed: int = 0,
+        on_bad_example: str = "error",
+        verbose: int | str = "auto",
+    ) -> Search:
+        """Search for stages, rates and other settings; each trial is one staged fit.
+
+        A trial's score is the objective's best epoch over all its stages, and the model that it
+        keeps is the one of that epoch. All trials share the frozen features, so that what lies
+        below the shallowest block that trains runs once for each depth. A failed trial is recorded
+        with its reason; a search that was killed goes on with the same trials when it is called in
+        the same way.
+
+        Args:
+            train: As in `fit`.
+            validation_data: As in `fit`.
+            run_dir: Directory of the search: trials, features, a report, the best stages.
+            max_trials: Most trials. Defaults to 20.
+            max_seconds: After so many seconds in trials no other one begins. Defaults to no limit.
+            algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
+            space: What is searched, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
+                `lambda hp: hp.Float("head_lr", 1e-4, 1e-2, sampling="log")`. Defaults to
+                `kft.tuning.default_space`.
+            objective: Name of a validation metric, or a `keras_tuner.Objective`.
+            stages: The stages that a trial's values change. Defaults to `default_stages()`.
+            batch_size: As in `fit`.
+            validation_split: As in `fit`; the same part for all trials.
+            early_stopping: As in `fit`; by default 3 epochs without a better objective.
+            batch_norm: As in `fit`.
+            balance: As in `fit`.
+            jit_compile: As in `fit`.
+            cache: Whether frozen features are kept, as in `fit`. Defaults to True, since what does
+                not pay in a single fit does in many.
+            seed: Seed of the search, and of each fit.
+            on_bad_example: As in `fit`.
+            verbose: 0 prints nothing, everything else a line a trial.
+
+        Returns:
+            The `kft.tuning.Search`.
+
+        Raises:
+            InputError: If an argument or the data are wrong, or `run_dir` belongs to another search.
+            KftError: If every trial fails.
+        """
+        from kft.tuning.search import search
+
+        return search(
+            self,
+            train,
+            validation_data,
+            run_dir=run_dir,
+            max_trials=max_trials,
+            max_seconds=max_seconds,
+            algorithm=algorithm,
+            space=space,
+            objective=objective,
+            stages=stages,
+            early_stopping=early_stopping,
+            validation_split=validation_split,
+            seed=seed,
+            on_bad_example=on_bad_example,
+            verbose=verbose,
+            batch_size=batch_size,
+            batch_norm=batch_norm,
+            balance=balance,
+            jit_compile=jit_compile,
+            cache=cache,
+        )
 
     def save(self, directory: str | os.PathLike) -> Path:
         """Write the recipe to a directory that `kft.load` reads on any backend.
