@@ -77,7 +77,9 @@ def test_imports_point_one_way(path):
         assert points_down, f"{part} must not import {target}"
 
 
-@pytest.mark.parametrize("package", ["kft", "kft.callbacks", "kft.cli", "kft.export", "recipes"])
+@pytest.mark.parametrize(
+    "package", ["kft", "kft.callbacks", "kft.cli", "kft.export", "kft.tuning", "recipes"]
+)
 def test_public_names_are_listed_sorted_and_there(package):
     module = importlib.import_module(package)
     assert list(module.__all__) == sorted(module.__all__)

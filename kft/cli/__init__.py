@@ -1,4 +1,4 @@
-"""The command line: `kft fit | evaluate | predict | export | plan | demo`, thin over the functions.
+"""The command line: `kft fit | tune | select | evaluate | predict | export | plan | demo`.
 
 Nothing here imports Keras or a backend before a command needs it, so that `kft --help` is quick.
 """
@@ -15,6 +15,7 @@ import kft
 from kft.cli.demonstration import demo
 from kft.cli.exporting import export
 from kft.cli.training import fit, plan
+from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
 from kft.errors import KftError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, predict, export, plan, demo):
+for command in (fit, tune, select, evaluate, predict, export, plan, demo):
     app.command()(command)
 
 _BACKENDS = {"jax": "kft[jax]", "tensorflow": "tensorflow", "torch": "kft[torch]"}

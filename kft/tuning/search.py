@@ -21,7 +21,7 @@ from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.oracles import hyperband_units, make_oracle
 from kft.tuning.result import STAGES, Search
 from kft.tuning.space import declare, default_space
-from kft.tuning.tuner import Enough, StagedTuner, all_failed
+from kft.tuning.tuner import OutOfTimeError, StagedTuner, all_failed
 
 SEARCH = "search.json"
 
@@ -103,7 +103,7 @@ def search(
             # Of a Gaussian process over a handful of trials there is nothing else to be expected.
             warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
             tuner.search(train, validation)
-    except Enough:
+    except OutOfTimeError:
         stopped = f"the {max_seconds:g} s were over"
     if tuner.best is None:
         raise all_failed(tuner.trials)

@@ -94,7 +94,8 @@ def declare(hp: Any, space: Any, recipe: Recipe) -> Sequence[Stage] | None:
         InputError: `space` is something else, or its function returned something else.
     """
     if space is None:
-        return default_space(hp, recipe)
+        default_space(hp, recipe)
+        return None
     if hasattr(space, "space") and hasattr(space, "values"):
         hp.merge(space, overwrite=False)
         return None

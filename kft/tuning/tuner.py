@@ -24,7 +24,7 @@ TRIALS = "trials"
 FEATURES = "features"
 
 
-class Enough(Exception):
+class OutOfTimeError(Exception):
     """The search has had its time."""
 
 
@@ -80,14 +80,14 @@ class StagedTuner(BaseTuner):
             validation_data: as in `Recipe.fit`.
 
         Raises:
-            Enough: another trial would be out of time.
+            OutOfTimeError: another trial would be out of time.
             KftError: the first trials have all failed.
         """
         while True:
             if len(self.trials) >= FAILURES and self.best is None:
                 raise all_failed(self.trials)
             if self.max_seconds is not None and self.seconds >= self.max_seconds:
-                raise Enough
+                raise OutOfTimeError
             trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == TrialStatus.STOPPED:
                 return
