@@ -114,9 +114,19 @@ class Family:
         if self._model is None:
             keras.utils.set_random_seed(self.seed)
             inputs = self.inputs()
-            scores = self.head(self.backbone(inputs), inputs)
-            self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
+            self.build_head(inputs, self.backbone(inputs))
+        assert self._model is not None
         return self._model
+
+    def build_head(self, inputs: Any, features: Any) -> None:
+        """Make the model by putting a new head on a backbone that has been built.
+
+        Args:
+            inputs: What `inputs()` returned.
+            features: What `backbone(inputs)` returned.
+        """
+        scores = self.head(features, inputs)
+        self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
 
     def new_head(self, pooling: str | None) -> Head:
         """The head that the arguments describe, for features that `pooling` fits."""

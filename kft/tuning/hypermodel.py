@@ -14,6 +14,7 @@ from kft.fitting import Run
 from kft.recipe import Recipe
 from kft.stages import Stage, checked_stages
 from kft.tuning.objectives import objective_of
+from kft.tuning.sharing import SharedBackbone
 from kft.tuning.space import TrialPlan, declare, plan_trial, within
 
 
@@ -37,6 +38,9 @@ class StagedHyperModel(keras_tuner.HyperModel):
             recipe's own.
         objective: name of a validation metric, or a `keras_tuner.Objective`: what ends a stage, as
             well as what is searched for. Defaults to `"val_accuracy"`.
+        share_backbone: whether trials that differ in head, stages and training alone put their
+            heads on one backbone, whose pretrained weights `build` restores. It is quicker, and a
+            model is then good only until the next one is built. Defaults to False.
 
     Raises:
         InputError: the recipe has been fitted, or the objective is none of its metrics.
@@ -57,6 +61,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
         *,
         stages: Sequence[Stage] | None = None,
         objective: Any = "val_accuracy",
+        share_backbone: bool = False,
     ) -> None:
         super().__init__(name=type(recipe).__name__)
         if recipe.is_fitted:
@@ -67,7 +72,9 @@ class StagedHyperModel(keras_tuner.HyperModel):
         self.recipe, self.space = recipe, space
         self.stages = checked_stages(recipe.default_stages() if stages is None else list(stages))
         self.objective = objective_of(objective, recipe)
+        self.share_backbone = share_backbone
         self.latest: Recipe | None = None
+        self._backbone: SharedBackbone | None = None
 
     def plan(self, hp: Any) -> TrialPlan:
         """What a trial with these values trains.
@@ -84,7 +91,12 @@ class StagedHyperModel(keras_tuner.HyperModel):
         Args:
             hp: a `keras_tuner.HyperParameters`.
         """
-        self.latest = dataclasses.replace(self.recipe, **self.plan(hp).arguments)
+        arguments = self.plan(hp).arguments
+        if self.share_backbone and SharedBackbone.suits(self.recipe, arguments):
+            self._backbone = self._backbone or SharedBackbone(self.recipe)
+            self.latest = self._backbone.build(arguments, self.recipe.classes)
+        else:
+            self.latest = dataclasses.replace(self.recipe, **arguments)
         return self.latest.model
 
     def fit(

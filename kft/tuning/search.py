@@ -53,7 +53,9 @@ def search(
     if early_stopping != "auto":
         early_stopping = fitting.early_stopping_of(early_stopping)
     run_dir = Path(run_dir)
-    hypermodel = StagedHyperModel(recipe, space, stages=stages, objective=objective)
+    hypermodel = StagedHyperModel(
+        recipe, space, stages=stages, objective=objective, share_backbone=True
+    )
     hyperparameters = keras_tuner.HyperParameters()
     if space is None and algorithm == "grid":
         default_space(hyperparameters, recipe, coarse=True)
