@@ -333,6 +333,7 @@ class Recipe(Family):
         max_trials: int = 20,
         max_seconds: float | None = None,
         algorithm: str = "random",
+        prune: str | None = None,
         space: Any = None,
         objective: Any = "val_accuracy",
         stages: Sequence[Stage] | None = None,
@@ -362,6 +363,8 @@ class Recipe(Family):
             max_trials: Most trials. Defaults to 20.
             max_seconds: After so many seconds in trials no other one begins. Defaults to no limit.
             algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
+            prune: `"median"` ends a trial that is worse than the median of those before it; None
+                lets all run. Defaults to None.
             space: What is searched, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
                 `lambda hp: hp.Float("head_lr", 1e-4, 1e-2, sampling="log")`. Defaults to
                 `kft.tuning.default_space`.
@@ -396,6 +399,7 @@ class Recipe(Family):
             max_trials=max_trials,
             max_seconds=max_seconds,
             algorithm=algorithm,
+            prune=prune,
             space=space,
             objective=objective,
             stages=stages,

@@ -28,6 +28,12 @@ class Algorithm(StrEnum):
     grid = "grid"
 
 
+class Prune(StrEnum):
+    """Which trials end early."""
+
+    median = "median"
+
+
 Data = Annotated[
     str,
     typer.Option(
@@ -73,6 +79,13 @@ def tune(
     algorithm: Annotated[
         Algorithm, typer.Option(help="How the next trial is chosen.", rich_help_panel=_SEARCH)
     ] = Algorithm.random,
+    prune: Annotated[
+        Prune | None,
+        typer.Option(
+            help="End trials early that are worse than the median of those before.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
     space: Annotated[
         str | None,
         typer.Option(
@@ -163,6 +176,7 @@ def tune(
         max_trials=trials,
         max_seconds=None if minutes is None else 60 * minutes,
         algorithm=algorithm.value,
+        prune=None if prune is None else prune.value,
         space=_find_function(space),
         objective=objective,
         stages=_read_stages(stages),

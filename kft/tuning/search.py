@@ -34,6 +34,7 @@ def search(
     run_dir: str | os.PathLike,
     max_trials: int,
     max_seconds: float | None,
+    prune: str | None,
     algorithm: str,
     space: Any,
     objective: Any,
@@ -50,6 +51,8 @@ def search(
         raise InputError(f"`max_trials={max_trials!r}`: pass a number of trials, 1 or more.")
     if max_seconds is not None and not max_seconds > 0:
         raise InputError(f"`max_seconds={max_seconds!r}`: pass a number above 0, or None.")
+    if prune not in (None, "median"):
+        raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
     if early_stopping != "auto":
         early_stopping = fitting.early_stopping_of(early_stopping)
     run_dir = Path(run_dir)
@@ -81,6 +84,7 @@ def search(
             "train": _identity(train),
             "validation": _identity(validation),
             "algorithm": algorithm,
+            "prune": prune,
             "units": units,
             "objective": [hypermodel.objective.name, hypermodel.objective.direction],
             "space": hyperparameters.get_config()["space"],
@@ -96,6 +100,7 @@ def search(
         run_dir,
         settings={**settings, "early_stopping": early_stopping, "seed": seed},
         units=units,
+        prune=prune == "median",
         max_seconds=max_seconds,
         say=print if verbose else lambda line: None,
     )

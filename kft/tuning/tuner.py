@@ -16,6 +16,7 @@ from keras_tuner.engine.trial import TrialStatus
 from kft.errors import KftError
 from kft.tuning.best_epoch import BestEpoch
 from kft.tuning.hypermodel import StagedHyperModel
+from kft.tuning.pruning import MedianStopping, scores_by_epoch
 from kft.tuning.space import TrialPlan, within
 from kft.tuning.trials import RUN, Trial, read_trial, score_of, trial_folder, write_trial
 
@@ -41,6 +42,7 @@ class StagedTuner(BaseTuner):
         run_dir: the directory of the search.
         settings: arguments of `Recipe.fit` that all trials share.
         units: into how many parts Hyperband divides a full fit; 1 for other oracles.
+        prune: whether a trial that is worse than the median of those before it ends early.
         max_seconds: after so many seconds in trials no other one begins; None for no limit.
         say: called with a line for people after each trial.
     """
@@ -53,13 +55,14 @@ class StagedTuner(BaseTuner):
         *,
         settings: Mapping[str, Any],
         units: int,
+        prune: bool,
         max_seconds: float | None,
         say: Callable[[str], None],
     ) -> None:
         super().__init__(oracle, directory=str(run_dir), project_name="oracle", overwrite=True)
         self.hypermodel = hypermodel  # set here: KerasTuner would build models to learn the space
         self.run_dir, self.settings, self.units = run_dir, settings, units
-        self.max_seconds, self.say = max_seconds, say
+        self.prune, self.max_seconds, self.say = prune, max_seconds, say
         self.trials: list[Trial] = []
 
     @property
@@ -153,6 +156,9 @@ class StagedTuner(BaseTuner):
     ) -> tuple[dict[str, Any], str | None]:
         """What came out, or why nothing did."""
         objective = self.hypermodel.objective
+        callbacks: list[Any] = [BestEpoch(objective)]
+        if self.prune:
+            callbacks.append(MedianStopping(objective, scores_by_epoch(self.trials, objective)))
         try:
             self.hypermodel.build(hp)
             run, _ = self.hypermodel.run(
@@ -162,7 +168,7 @@ class StagedTuner(BaseTuner):
                 epochs,
                 run_dir=run_dir,
                 cache_dir=self.run_dir / FEATURES,
-                callbacks=[BestEpoch(objective)],
+                callbacks=callbacks,
                 report=False,
                 verbose=0,
                 **self.settings,

@@ -1,7 +1,9 @@
 """`kft tune` and `kft select`, used as a person would."""
 
 import json
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +15,10 @@ from kft.cli import main
 pytestmark = pytest.mark.once
 
 RECIPE = "tests.tiny_recipe:TinyRecipe"
+
+
+def head_rates(hp):
+    hp.Float("head_lr", 1e-3, 1e-1, sampling="log")
 
 
 @pytest.fixture
@@ -63,6 +69,31 @@ def test_a_search_ends_with_a_plan_that_fit_takes(cli, photos, tmp_path, monkeyp
     code, _, err = cli("fit", RECIPE, "--data", photos, "--run-dir", "run", "-q", *plan)
     assert code == 0, err
     assert kft.load("run").dropout == float(plan[plan.index("--dropout") + 1])
+
+
+def test_a_search_killed_by_the_system_goes_on(cli, photos, tmp_path):
+    stages = tmp_path / "stages.yaml"
+    stages.write_text("- {unfreeze: 0, epochs: 2, learning_rate: 0.01}\n")
+    command = (
+        "tune", RECIPE, "--data", photos, "--run-dir", tmp_path / "search", "--trials", 3,
+        "--stages", stages, "--batch-size", 4, "--space", "tests.tuning.test_cli:head_rates", "-q",
+    )  # fmt: skip
+    code = "import sys; from kft.cli import main; main()"
+    arguments = [sys.executable, "-c", code, *map(str, command)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        ended = tmp_path / "search" / "trials"
+        while not list(ended.glob("001-*/trial.json")):
+            assert running.poll() is None, running.communicate()[0].decode()
+            time.sleep(0.02)
+        running.kill()
+    before = {path: path.stat().st_mtime_ns for path in ended.glob("*/trial.json")}
+    code, out, err = cli(*command)
+    assert code == 0, err
+    assert "3 trials of TinyRecipe" in out
+    assert sorted(path.parent.name[:3] for path in ended.glob("*/trial.json")) == [
+        "001", "002", "003",
+    ]  # fmt: skip
+    assert all(path.stat().st_mtime_ns == at for path, at in before.items())
 
 
 @pytest.mark.parametrize(
