@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, Figure, dress, figure, legend, short
 from kft.tuning.importance import coordinates, importance
 from kft.tuning.result import Search, searched, shown
-
-MAX_TICKS = 6
 
 
 def progress(search: Search) -> Figure:
@@ -32,6 +31,7 @@ def progress(search: Search) -> Figure:
         label="best",
     )
     dress(axes, x="trial", y=search.objective.name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend(axes, ["trial", "best so far"])
     return drawn
 
@@ -125,7 +125,7 @@ def heat_map(search: Search, rate: str, depth: str = "unfreeze", bins: int = 5) 
     dress(axes, x=rate, y="blocks unfrozen", grid="")
     axes.set_xlim(0, len(edges) - 1)
     axes.set_xticks(range(len(edges)))
-    axes.set_xticklabels([f"{edge:.1g}" for edge in edges])
+    axes.set_xticklabels([f"{edge:.2g}" for edge in edges])
     axes.set_yticks(range(len(depths)))
     axes.set_yticklabels([str(value) for value in depths])
     return drawn
