@@ -16,6 +16,7 @@ from kft import fitting, saving
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.recipe import Recipe
+from kft.runs.differences import plan_difference
 from kft.stages import Stage, write_stages
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.oracles import hyperband_units, make_oracle
@@ -146,7 +147,7 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
         saving.write_json(hidden, plan)
         hidden.replace(path)
         return
-    difference = fitting.plan_difference(saving.read_json(path), plan)
+    difference = plan_difference(saving.read_json(path), plan)
     if difference:
         raise InputError(
             f"`run_dir={str(run_dir)!r}` belongs to another search: {'; '.join(difference)}. Pass "
