@@ -344,6 +344,7 @@ class Recipe(Family):
         balance: str | None = None,
         jit_compile: bool | str = "auto",
         cache: bool | str = True,
+        checkpoint_every: Any = "1min",
         seed: int = 0,
         on_bad_example: str = "error",
         verbose: int | str = "auto",
@@ -378,6 +379,8 @@ class Recipe(Family):
             jit_compile: As in `fit`.
             cache: Whether frozen features are kept, as in `fit`. Defaults to True, since what does
                 not pay in a single fit does in many.
+            checkpoint_every: As in `fit`: how often the trial that runs commits its state, from
+                which it goes on after a kill.
             seed: Seed of the search, and of each fit.
             on_bad_example: As in `fit`.
             verbose: 0 prints nothing, everything else a line a trial.
@@ -413,6 +416,7 @@ class Recipe(Family):
             balance=balance,
             jit_compile=jit_compile,
             cache=cache,
+            checkpoint_every=checkpoint_every,
         )
 
     def save(self, directory: str | os.PathLike) -> Path:

@@ -13,6 +13,7 @@ import keras
 import keras_tuner
 
 from kft import fitting, saving
+from kft.callbacks.run_checkpoint import read_interval
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.recipe import Recipe
@@ -43,6 +44,7 @@ def search(
     early_stopping: Any,
     validation_split: float,
     seed: int,
+    checkpoint_every: Any,
     on_bad_example: str,
     verbose: int | str,
     **settings: Any,
@@ -54,6 +56,7 @@ def search(
         raise InputError(f"`max_seconds={max_seconds!r}`: pass a number above 0, or None.")
     if prune not in (None, "median"):
         raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
+    read_interval(checkpoint_every)
     if early_stopping != "auto":
         early_stopping = fitting.early_stopping_of(early_stopping)
     run_dir = Path(run_dir)
@@ -99,7 +102,12 @@ def search(
         oracle,
         hypermodel,
         run_dir,
-        settings={**settings, "early_stopping": early_stopping, "seed": seed},
+        settings={
+            **settings,
+            "early_stopping": early_stopping,
+            "seed": seed,
+            "checkpoint_every": checkpoint_every,
+        },
         units=units,
         prune=prune == "median",
         max_seconds=max_seconds,

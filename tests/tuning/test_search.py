@@ -7,6 +7,7 @@ import keras_tuner
 import pytest
 
 import kft
+from kft.tuning.best_epoch import BestEpoch
 from tests.small_images import TinyRecipe, bright_sides
 
 STAGES = [kft.Stage(0, 2, 1e-2), kft.Stage(1, 2, 1e-3)]
@@ -148,6 +149,28 @@ def test_a_killed_search_goes_on_with_the_same_trials(tmp_path, monkeypatch):
     assert len(set(fits)) == 3
     assert [t.values for t in again.trials] == [t.values for t in search.trials]
     assert [t.score for t in again.trials] == pytest.approx([t.score for t in search.trials])
+
+
+def test_the_trial_that_ran_goes_on_in_mid_training(tmp_path, monkeypatch):
+    whole = {**HEAD, "stages": [kft.Stage(0, 4, 1e-2)], "max_trials": 1, "early_stopping": None}
+    reference = tune(tmp_path / "reference", **whole).trials[0]
+    seen, original = [], BestEpoch.on_test_end
+
+    def dying(self, logs=None):
+        seen.append(logs)
+        original(self, logs)
+        if len(seen) == 3:
+            raise Killed
+
+    monkeypatch.setattr(BestEpoch, "on_test_end", dying)
+    with pytest.raises(Killed):
+        tune(tmp_path / "search", checkpoint_every="epoch", **whole)
+    again = tune(tmp_path / "search", checkpoint_every="epoch", **whole).trials[0]
+    assert len(seen) == 5, "of four epochs the third alone was trained twice"
+    assert again.epochs == 4
+    assert again.score == pytest.approx(reference.score)
+    assert again.best_epoch == reference.best_epoch
+    assert kft.load(again.run_dir).evaluate(bright_sides(16, seed=1)).accuracy == again.score
 
 
 def test_a_failing_trial_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
