@@ -5,7 +5,8 @@ import keras_tuner
 import pytest
 
 import kft
-from kft.tuning import StagedHyperModel
+from kft.tuning import StagedHyperModel, default_space
+from kft.tuning.oracles import hyperband_units
 from kft.tuning.space import depths_of, within
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -88,6 +89,24 @@ def test_the_default_space_is_conditional_on_depth():
     assert [stage.unfreeze for stage in StagedHyperModel(recipe).plan(deep).stages] == [0, 3]
     names = "head_lr unfreeze backbone_lr layer_decay warmup augment dropout weight_decay"
     assert {*names.split(), "label_smoothing"} == deep.values.keys()
+
+
+def test_a_grid_without_a_space_has_few_points():
+    recipe = TinyRecipe(num_classes=2)
+    coarse = keras_tuner.HyperParameters()
+    default_space(coarse, recipe, coarse=True)
+    sizes = {hp.name: len(hp.values) for hp in coarse.space}
+    assert sizes == {"head_lr": 3, "unfreeze": 4, "backbone_lr": 2}
+    deep = keras_tuner.HyperParameters()
+    deep.values.update({"head_lr": 1e-3, "unfreeze": 2, "backbone_lr": 1e-3})
+    stages = StagedHyperModel(recipe, coarse).plan(deep).stages
+    assert [(stage.unfreeze, stage.learning_rate) for stage in stages] == [(0, 1e-3), (2, 1e-3)]
+
+
+def test_hyperband_sizes_its_first_bracket_to_fit_the_trials():
+    assert [hyperband_units(trials) for trials in (1, 3, 4, 12, 13, 39, 40)] == [
+        1, 1, 3, 3, 9, 9, 27,
+    ]  # fmt: skip
 
 
 def test_hyperband_shortens_all_stages_in_proportion():
