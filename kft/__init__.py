@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kft import callbacks as callbacks
+    from kft import distribution as distribution
     from kft import explain as explain
+    from kft import tuning as tuning
     from kft.blocks import find_blocks as find_blocks
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
@@ -32,12 +34,14 @@ _HOMES = {
     "Stage": "kft.stages",
     "TextRecipe": "kft.text_recipe",
     "callbacks": "kft.callbacks",
+    "distribution": "kft.distribution",
     "explain": "kft.explain",
     "find_blocks": "kft.blocks",
     "find_learning_rate": "kft.range_test",
     "fit_in_stages": "kft.plain_fit",
     "load": "kft.saving",
     "plan_table": "kft.tables",
+    "tuning": "kft.tuning",
 }
 
 __all__ = [
@@ -48,12 +52,14 @@ __all__ = [
     "Stage",
     "TextRecipe",
     "callbacks",
+    "distribution",
     "explain",
     "find_blocks",
     "find_learning_rate",
     "fit_in_stages",
     "load",
     "plan_table",
+    "tuning",
 ]
 
 

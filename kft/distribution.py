@@ -64,3 +64,15 @@ def scope(kind: str = "data_parallel") -> Iterator[int]:
             f"`kind={kind!r}`: Keras has no strategy for {backend}, and replicas without one would "
             "drift apart. Use KERAS_BACKEND=jax or tensorflow, or kind='none'."
         )
+
+
+def device_count() -> int:
+    """How many devices a model that is built here would be copied to."""
+    if keras.backend.backend() == "jax":
+        present = keras.distribution.distribution()
+        return 1 if present is None else int(present.device_mesh.devices.size)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    return 1

@@ -114,9 +114,19 @@ class Family:
         if self._model is None:
             keras.utils.set_random_seed(self.seed)
             inputs = self.inputs()
-            scores = self.head(self.backbone(inputs), inputs)
-            self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
+            self.build_head(inputs, self.backbone(inputs))
+        assert self._model is not None
         return self._model
+
+    def build_head(self, inputs: Any, features: Any) -> None:
+        """Make the model by putting a new head on a backbone that has been built.
+
+        Args:
+            inputs: What `inputs()` returned.
+            features: What `backbone(inputs)` returned.
+        """
+        scores = self.head(features, inputs)
+        self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
 
     def new_head(self, pooling: str | None) -> Head:
         """The head that the arguments describe, for features that `pooling` fits."""
@@ -182,9 +192,12 @@ class Family:
     def input_identity(self) -> str:
         """What decides the outcome of `load`, besides what it gets: the key of kept features.
 
-        By default all arguments; a family that says less shares features between more recipes.
+        By default all arguments but those of head and training; a family that says less shares
+        features between more recipes.
         """
-        described = {**self.arguments(), **self.state()}
+        above = ("hidden", "dropout", "weight_decay", "label_smoothing")
+        arguments = {name: v for name, v in self.arguments().items() if name not in above}
+        described = {**arguments, **self.state()}
         name = f"{type(self).__module__}:{type(self).__qualname__}"
         return f"{name} {json.dumps(described, sort_keys=True, default=repr)}"
 

@@ -231,7 +231,8 @@ def keep(run: Run, plan: Mapping[str, Any]) -> None:
         saving.write(run.recipe, hidden, plan=plan)
         saving.write_json(hidden / HISTORY, run.history)
         saving.write_json(hidden / JOURNAL, run.journal)
-        run.report(hidden / REPORT)
+        if run.evaluation is not None:
+            run.report(hidden / REPORT)
 
 
 def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,6 +18,7 @@ from kft.callbacks.run_checkpoint import read_interval
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
+from kft.distribution import device_count
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
@@ -30,6 +31,9 @@ from kft.run_directory import RunDirectory
 from kft.staged_fit import decide, run_stages
 from kft.stages import Stage, checked_stages
 from kft.tables import plan_table
+
+if TYPE_CHECKING:
+    from kft.tuning import Search
 
 
 @dataclass(kw_only=True, eq=False)
@@ -96,12 +100,13 @@ class Recipe(Family):
         steps_per_epoch: int | None = None,
         keep_examples: bool = True,
         cache: bool | str = "auto",
-        distribution: str = "auto",
+        cache_dir: str | os.PathLike | None = None,
         checkpoint_every: Any = "1min",
         allow_changed_plan: bool = False,
         retries: int = 0,
         seed: int = 0,
         on_bad_example: str = "error",
+        report: bool = True,
         verbose: int | str = "auto",
     ) -> Run:
         """Fine-tune in stages.
@@ -135,7 +140,7 @@ class Recipe(Family):
             cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
                 result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
                 says what was decided.
-            distribution: `"auto"` or `"off"`: whether several devices may be used.
+            cache_dir: Where that lies; several runs may share it. Defaults to the run directory.
             checkpoint_every: How often the state is committed to `run_dir`: `"epoch"`, a number of
                 steps, or a time. Defaults to `"1min"`.
             allow_changed_plan: Whether an unfinished run in `run_dir` goes on though its plan is
@@ -144,6 +149,8 @@ class Recipe(Family):
                 was NaN or infinite; needs `run_dir`. Defaults to 0.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
+            report: Whether the outcome is evaluated on the validation data, for the run's
+                `evaluation` and its page. A trial of a search needs its history alone.
             verbose: As in `keras.Model.fit`; 0 prints no plan either.
 
         Returns:
@@ -158,8 +165,11 @@ class Recipe(Family):
         cache = False if cache == "off" else cache  # the command line's word for it
         if cache not in ("auto", True, False):
             raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
-        if distribution not in ("auto", "off"):
-            raise InputError(f"`distribution={distribution!r}` is unknown: pass 'auto' or 'off'.")
+        if device_count() > 1:
+            raise InputError(
+                f"`fit` was called in a scope of {device_count()} devices, but recipes train on one so "
+                "far: leave the scope, or use kft.callbacks.StagedUnfreezing in a model.fit of your own."
+            )
         if retries and run_dir is None:
             raise InputError(f"`retries={retries}` go on from a commit: pass run_dir too.")
         read_interval(checkpoint_every)
@@ -225,7 +235,7 @@ class Recipe(Family):
                 augment=augmentation,
             )
         held_out = fitting.batches_of(self, validation, batch_size)
-        with directory.held() as store:
+        with directory.held(cache_dir) as store:
             before = directory.decisions()
             keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
             sizes = (len(data) for data in (train, validation) if isinstance(data, Examples))
@@ -268,7 +278,7 @@ class Recipe(Family):
                 recipe=self,
                 history=fitting.plain_history(history.history),
                 run_dir=directory.path,
-                evaluation=fitting.evaluate(self, validation, batch_size),
+                evaluation=fitting.evaluate(self, validation, batch_size) if report else None,
                 validation=validation,
                 stages_table=table._repr_html_(),
                 journal=journal.content(),
@@ -328,6 +338,101 @@ class Recipe(Family):
             for index, one in enumerate(raw)
         ]
         return self.predictions(names, np.concatenate(scores))
+
+    def tune(
+        self,
+        train: Any,
+        validation_data: Any = None,
+        *,
+        run_dir: str | os.PathLike,
+        max_trials: int = 20,
+        max_seconds: float | None = None,
+        algorithm: str = "random",
+        prune: str | None = None,
+        space: Any = None,
+        objective: Any = "val_accuracy",
+        stages: Sequence[Stage] | None = None,
+        batch_size: int = 32,
+        validation_split: float = 0.2,
+        early_stopping: Any = "auto",
+        batch_norm: BatchNorm = "frozen",
+        balance: str | None = None,
+        jit_compile: bool | str = "auto",
+        cache: bool | str = True,
+        checkpoint_every: Any = "1min",
+        seed: int = 0,
+        on_bad_example: str = "error",
+        verbose: int | str = "auto",
+    ) -> Search:
+        """Search for stages, rates and other settings; each trial is one staged fit.
+
+        A trial's score is the objective's best epoch over all its stages, and the model that it
+        keeps is the one of that epoch. All trials share the frozen features, so that what lies
+        below the shallowest block that trains runs once for each depth. A failed trial is recorded
+        with its reason; a search that was killed goes on with the same trials when it is called in
+        the same way.
+
+        Args:
+            train: As in `fit`.
+            validation_data: As in `fit`.
+            run_dir: Directory of the search: trials, features, a report, the best stages.
+            max_trials: Most trials. Defaults to 20.
+            max_seconds: After so many seconds in trials no other one begins. Defaults to no limit.
+            algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
+            prune: `"median"` ends a trial that is worse than the median of those before it; None
+                lets all run. Defaults to None.
+            space: What is searched, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
+                `lambda hp: hp.Float("head_lr", 1e-4, 1e-2, sampling="log")`. Defaults to
+                `kft.tuning.default_space`.
+            objective: Name of a validation metric, or a `keras_tuner.Objective`.
+            stages: The stages that a trial's values change. Defaults to `default_stages()`.
+            batch_size: As in `fit`.
+            validation_split: As in `fit`; the same part for all trials.
+            early_stopping: As in `fit`; by default 3 epochs without a better objective.
+            batch_norm: As in `fit`.
+            balance: As in `fit`.
+            jit_compile: As in `fit`.
+            cache: Whether frozen features are kept, as in `fit`. Defaults to True, since what does
+                not pay in a single fit does in many.
+            checkpoint_every: As in `fit`: how often the trial that runs commits its state, from
+                which it goes on after a kill.
+            seed: Seed of the search, and of each fit.
+            on_bad_example: As in `fit`.
+            verbose: 0 prints nothing, everything else a line a trial.
+
+        Returns:
+            The `kft.tuning.Search`.
+
+        Raises:
+            InputError: If an argument or the data are wrong, or `run_dir` belongs to another search.
+            KftError: If every trial fails.
+        """
+        from kft.tuning.search import search
+
+        return search(
+            self,
+            train,
+            validation_data,
+            run_dir=run_dir,
+            max_trials=max_trials,
+            max_seconds=max_seconds,
+            algorithm=algorithm,
+            prune=prune,
+            space=space,
+            objective=objective,
+            stages=stages,
+            early_stopping=early_stopping,
+            validation_split=validation_split,
+            seed=seed,
+            on_bad_example=on_bad_example,
+            verbose=verbose,
+            batch_size=batch_size,
+            batch_norm=batch_norm,
+            balance=balance,
+            jit_compile=jit_compile,
+            cache=cache,
+            checkpoint_every=checkpoint_every,
+        )
 
     def save(self, directory: str | os.PathLike) -> Path:
         """Write the recipe to a directory that `kft.load` reads on any backend.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -63,18 +64,21 @@ class RunDirectory:
         return False
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[FeatureStore]:
+    def held(self, features: str | os.PathLike[str] | None = None) -> Iterator[FeatureStore]:
         """Keeps other processes out; gives the place for frozen features.
+
+        Args:
+            features: a place that several runs share. By default one in the directory.
 
         Raises:
             InputError: another process is using the directory.
         """
         if self.path is None:
             with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-                yield FeatureStore(folder)
+                yield FeatureStore(features or folder)
             return
         with RunLock(self.path / STATE):
-            yield FeatureStore(self.path / FEATURES)
+            yield FeatureStore(features or self.path / FEATURES)
 
     def decisions(self) -> list[bool] | None:
         """Which stages had their features kept when the run began; None if it begins now.

@@ -12,7 +12,15 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-RUN = ("stages.md", "callbacks.md", "data.md", "own_recipe.md", "learning_rates.md", "insight.md")
+RUN = (
+    "stages.md",
+    "callbacks.md",
+    "data.md",
+    "own_recipe.md",
+    "learning_rates.md",
+    "insight.md",
+    "tuning.md",
+)
 
 
 def test_the_python_of_each_page_runs(tmp_path):

@@ -88,7 +88,8 @@ def test_imports_point_one_way(path):
 
 
 @pytest.mark.parametrize(
-    "package", ["kft", "kft.callbacks", "kft.cli", "kft.explain", "kft.export", "recipes"]
+    "package",
+    ["kft", "kft.callbacks", "kft.cli", "kft.explain", "kft.export", "kft.tuning", "recipes"],
 )
 def test_public_names_are_listed_sorted_and_there(package):
     module = importlib.import_module(package)

@@ -236,7 +236,6 @@ def test_images_that_were_scaled_already_are_refused():
         ({"early_stopping": 3}, "early_stopping=3"),
         ({"augment": "sepia"}, "augment='sepia'"),
         ({"cache": "always"}, "cache='always'"),
-        ({"distribution": "ddp"}, "distribution='ddp'"),
         ({"stages": []}, "stages="),
         ({"balance": "magic"}, "balance='magic'"),
     ],

@@ -17,6 +17,7 @@ from kft.cli.exporting import export
 from kft.cli.finding import find_lr
 from kft.cli.reporting import report
 from kft.cli.training import fit, plan
+from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
 from kft.errors import KftError
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, predict, export, plan, find_lr, report, demo):
+for command in (fit, tune, select, evaluate, predict, export, plan, find_lr, report, demo):
     app.command()(command)
 
 _BACKENDS = {"jax": "kft[jax]", "tensorflow": "tensorflow", "torch": "kft[torch]"}

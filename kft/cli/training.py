@@ -161,10 +161,6 @@ def fit(
             help="Whether what stays frozen may be computed once.", rich_help_panel=_TRAINING
         ),
     ] = Switch.auto,
-    distribution: Annotated[
-        Switch,
-        typer.Option(help="Whether several devices may be used.", rich_help_panel=_TRAINING),
-    ] = Switch.auto,
     checkpoint_every: Annotated[
         str,
         typer.Option(
@@ -272,7 +268,6 @@ def fit(
         steps_per_epoch=steps_per_epoch,
         keep_examples=keep_examples,
         cache=cache.value,
-        distribution=distribution.value,
         checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,
         allow_changed_plan=allow_changed_plan,
         retries=retries,

@@ -1,0 +1,262 @@
+"""`kft tune` and `kft select`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kft.cli import build
+from kft.cli import options as o
+from kft.cli.training import BatchNorm, Stages, _read_stages
+from kft.errors import InputError
+
+_SEARCH = "Search"
+
+
+class Algorithm(StrEnum):
+    """How the next trial is chosen."""
+
+    random = "random"
+    bayesian = "bayesian"
+    hyperband = "hyperband"
+    grid = "grid"
+
+
+class Prune(StrEnum):
+    """Which trials end early."""
+
+    median = "median"
+
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Training data: a folder with a folder per class, a CSV, TSV or Parquet file, a TFDS "
+        "name or prepared TFDS directory.",
+        rich_help_panel="Data",
+    ),
+]
+
+
+def tune(
+    recipe: o.Recipe,
+    data: Data,
+    run_dir: Annotated[
+        Path,
+        typer.Option(
+            help="Directory of the search: trials, features, a report, the best stages. The same "
+            "command again goes on with a search that was interrupted."
+        ),
+    ],
+    validation_data: Annotated[
+        str | None,
+        typer.Option(
+            help="Validation data of the same kinds. Default: a part of --data.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    validation_split: Annotated[
+        float,
+        typer.Option(
+            help="The part of --data that validates when there are no other data for it.",
+            rich_help_panel="Data",
+        ),
+    ] = 0.2,
+    trials: Annotated[int, typer.Option(min=1, help="Most trials.", rich_help_panel=_SEARCH)] = 20,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="After so many minutes in trials no other one begins. Default: no limit.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    algorithm: Annotated[
+        Algorithm, typer.Option(help="How the next trial is chosen.", rich_help_panel=_SEARCH)
+    ] = Algorithm.random,
+    prune: Annotated[
+        Prune | None,
+        typer.Option(
+            help="End trials early that are worse than the median of those before.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="A function of KerasTuner's `hp` that declares what is searched. Default: rates, "
+            "depth, layer decay, warmup, dropout, weight decay, label smoothing, augmentation.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="The validation metric to search for.", rich_help_panel=_SEARCH)
+    ] = "val_accuracy",
+    model: o.Model = None,
+    weights: o.Weights = None,
+    image_size: o.ImageSize = None,
+    task: o.TaskOption = o.Task.single_label,
+    pooling: o.Pooling = None,
+    hidden: o.Hidden = None,
+    dropout: o.Dropout = None,
+    weight_decay: o.WeightDecay = None,
+    label_smoothing: o.LabelSmoothing = None,
+    settings: o.Settings = None,
+    dtype_policy: o.DtypePolicy = None,
+    stages: Stages = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Examples a step.", rich_help_panel="Training")
+    ] = 32,
+    batch_norm: Annotated[
+        BatchNorm,
+        typer.Option(
+            help="Keep the backbone's BatchNorm statistics, or train them with their block.",
+            rich_help_panel="Training",
+        ),
+    ] = BatchNorm.frozen,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the search and of each fit.", rich_help_panel="Training")
+    ] = 0,
+    text_column: o.TextColumn = "text",
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = None,
+    encoding: o.Encoding = "utf-8",
+    max_pixels: o.MaxPixels = None,
+    split: o.Split = None,
+    on_bad_example: o.OnBad = o.OnBadExample.error,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
+) -> None:
+    """Search for a recipe's stages, rates and other settings; all trials share frozen features.
+
+    kft tune ResNetRecipe --data photos/ --run-dir runs/search --trials 20
+    """
+    recipe_class = build.find_recipe(recipe)
+    given = {
+        "model": model,
+        "weights": weights,
+        "image_size": image_size,
+        "pooling": pooling,
+        "hidden": hidden,
+        "dropout": dropout,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "seed": seed,
+        "task": task.value,
+    }
+    arguments = build.recipe_arguments(recipe_class, given, settings or ())
+    build.use_dtype_policy(dtype_policy)
+    reading: dict[str, Any] = {
+        "task": task.value,
+        "text_column": text_column,
+        "path_column": path_column,
+        "label_column": label_column,
+        "encoding": encoding,
+        "max_pixels": max_pixels,
+        "on_bad_example": on_bad_example.value,
+    }
+    train = build.read_data(
+        data, recipe_class, split=split, classes=arguments.get("classes"), **reading
+    )
+    arguments.setdefault("num_classes", build.count_outputs(train, task.value))
+    validation = None
+    if validation_data is not None:
+        validation = build.read_data(
+            validation_data, recipe_class, classes=train.classes, **reading
+        )
+    search = recipe_class(**arguments).tune(
+        train,
+        validation,
+        run_dir=run_dir,
+        max_trials=trials,
+        max_seconds=None if minutes is None else 60 * minutes,
+        algorithm=algorithm.value,
+        prune=None if prune is None else prune.value,
+        space=_find_function(space),
+        objective=objective,
+        stages=_read_stages(stages),
+        batch_size=batch_size,
+        validation_split=validation_split,
+        batch_norm=batch_norm.value,
+        seed=seed,
+        verbose=0 if quiet else 1,
+    )
+    typer.echo(str(search))
+    typer.echo(f"Report: {search.run_dir / 'report.html'}")
+
+
+def select(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE...",
+            help="Recipes to rank, each with arguments if need be: "
+            "MobileNetRecipe,name=MobileNetV2,alpha=0.35,weights=FILE.",
+        ),
+    ],
+    data: Data,
+    image_size: o.ImageSize = None,
+    text_column: o.TextColumn = "text",
+    path_column: o.PathColumn = "path",
+    label_column: o.LabelColumn = None,
+    encoding: o.Encoding = "utf-8",
+    max_pixels: o.MaxPixels = None,
+    split: o.Split = None,
+    on_bad_example: o.OnBad = o.OnBadExample.error,
+    json_output: o.Json = False,
+) -> None:
+    """Rank pretrained backbones for the data before any is trained, in one pass each.
+
+    kft select --data photos/ ResNetRecipe VGG16Recipe MobileNetRecipe,alpha=0.5
+    """
+    import json
+
+    from kft.tuning.selection import rank
+
+    candidates: dict[str, Any] = {}
+    examples = None
+    for spelled in recipes:
+        name, *extra = re.split(r",(?=\w+=)", spelled)  # a value may hold commas itself
+        recipe_class = build.find_recipe(name)
+        size = image_size if recipe_class.modality == "image" else None
+        arguments = build.recipe_arguments(recipe_class, {"image_size": size}, extra)
+        if examples is None:
+            examples = build.read_data(
+                data,
+                recipe_class,
+                task="single_label",
+                text_column=text_column,
+                path_column=path_column,
+                label_column=label_column,
+                encoding=encoding,
+                max_pixels=max_pixels,
+                split=split,
+                on_bad_example=on_bad_example.value,
+            )
+        arguments.setdefault("num_classes", build.count_outputs(examples, "single_label"))
+        candidates[spelled] = recipe_class(**arguments)
+    ranking = rank(candidates, examples, say=lambda line: typer.echo(line, err=True))
+    typer.echo(json.dumps(ranking.to_dict()) if json_output else str(ranking))
+
+
+def _find_function(spelled: str | None) -> Any:
+    if spelled is None:
+        return None
+    module, colon, name = spelled.partition(":")
+    try:
+        found = getattr(import_module(module), name, None) if colon else None
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        found = None
+    if not callable(found):
+        raise InputError(
+            f"--space {spelled!r} is no function: write MODULE:FUNCTION, with the directory of "
+            f"MODULE.py on PYTHONPATH or as the working directory ({sys.path[0] or '.'})."
+        )
+    return found

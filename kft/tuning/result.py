@@ -1,0 +1,170 @@
+"""What a search gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kft import saving
+from kft.recipe import Recipe
+from kft.stages import Stage
+from kft.tuning.trials import Trial
+from kft.tuning.tuner import best_of
+
+STAGES = "best_stages.yaml"
+REPORT = "report.html"
+_COLUMNS = ("trial", "score", "stage", "epochs", "seconds", "values")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Search:
+    """A finished search; it prints as a table, and shows as one in a notebook.
+
+    Attributes:
+        recipe: the recipe that was searched for, untrained.
+        objective: the `keras_tuner.Objective`.
+        trials: all trials in the order in which they began, failed ones among them.
+        run_dir: where the search lies.
+        stopped: why it ended before its last trial; None if it did not.
+    """
+
+    recipe: Recipe
+    objective: Any
+    trials: Sequence[Trial]
+    run_dir: Path
+    stopped: str | None = None
+
+    @property
+    def best_trial(self) -> Trial:
+        """The trial with the best score, the earliest of equals."""
+        best = best_of(tuple(self.trials), self.objective)
+        assert best is not None, "a search in which every trial fails raises"
+        return best
+
+    @property
+    def best_score(self) -> float:
+        """The objective in the best epoch of the best trial."""
+        assert self.best_trial.score is not None
+        return self.best_trial.score
+
+    @property
+    def best_stages(self) -> list[Stage]:
+        """The stages of the best trial, for `fit(stages=...)`."""
+        return list(self.best_trial.stages)
+
+    @property
+    def best_recipe(self) -> Recipe:
+        """The recipe of the best trial with the weights of its best epoch, loaded anew."""
+        trial = self.best_trial
+        assert trial.run_dir is not None
+        recipe = self.new_recipe(trial)
+        saving.restore(recipe, trial.run_dir)
+        return recipe
+
+    def new_recipe(self, trial: Trial | None = None) -> Recipe:
+        """An untrained recipe with the arguments of a trial, to fit its stages on other data.
+
+        Args:
+            trial: one of `trials`. Defaults to the best.
+        """
+        arguments = (trial or self.best_trial).arguments
+        return dataclasses.replace(self.recipe, **arguments)
+
+    def report(self, path: str | os.PathLike | None = None) -> Path:
+        """Write a page about the search: trials, parallel coordinates, importance, rate by depth.
+
+        Args:
+            path: the HTML file to write. Defaults to `report.html` in the run directory.
+
+        Returns:
+            The path of the page.
+        """
+        from kft.tuning.study import write_study
+
+        return write_study(self, self.run_dir / REPORT if path is None else Path(path))
+
+    @property
+    def command(self) -> str:
+        """Options of `kft fit` that train the best plan."""
+        best = self.best_trial
+        words = [f"--stages {self.run_dir / STAGES}"]
+        known = ("dropout", "weight_decay", "label_smoothing")
+        for name, value in best.arguments.items():
+            option = f"--{name.replace('_', '-')} " if name in known else f"--set {name}="
+            words.append(f"{option}{value}")
+        if best.augment is not None:
+            words.append(f"--augment {best.augment}")
+        return " ".join(words)
+
+    @property
+    def title(self) -> str:
+        """The search in a line."""
+        failed = sum(trial.failed for trial in self.trials)
+        said = f"{len(self.trials)} trials of {type(self.recipe).__name__} by {self.objective.name}"
+        said += f", {failed} failed" if failed else ""
+        return said + (f"; ended as {self.stopped}" if self.stopped else "")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The trials as texts, the best first and the failed ones last."""
+        sign = -1 if self.objective.direction == "max" else 1
+        ranked = sorted(
+            self.trials, key=lambda t: (t.failed, 0.0 if t.score is None else sign * t.score)
+        )
+        return [_row(trial) for trial in ranked]
+
+    def __rich__(self) -> Table:
+        table = Table(title=self.title, title_justify="left", caption_justify="left")
+        for column in _COLUMNS:
+            numeric = column not in ("stage", "values")
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        for row in self.rows():
+            table.add_row(*row)
+        table.caption = f"Best plan: kft fit {self.command}"
+        return table
+
+    def __str__(self) -> str:
+        console = Console(width=140, color_system=None, force_terminal=False)
+        with console.capture() as capture:
+            console.print(self)
+        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+
+    def __repr__(self) -> str:
+        return f"<Search: {self.title}, best {self.best_score:.4f}>"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in _COLUMNS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.rows()
+        )
+        return (
+            f"<table><caption>{html.escape(self.title)}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>"
+        )
+
+
+def shown(value: Any) -> str:
+    """A hyperparameter's value for people."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def searched(trial: Trial) -> dict[str, Any]:
+    """A trial's values without KerasTuner's bookkeeping."""
+    return {name: v for name, v in trial.values.items() if not name.startswith("tuner/")}
+
+
+def _row(trial: Trial) -> tuple[str, ...]:
+    values = ", ".join(f"{name} {shown(value)}" for name, value in searched(trial).items())
+    stage = "-"
+    if trial.best_stage is not None:
+        stage = f"{trial.stages[trial.best_stage - 1].label}, epoch {trial.best_epoch}"
+    score = "failed" if trial.score is None else f"{trial.score:.4f}"
+    said = values if trial.reason is None else f"{values}: {trial.reason}"
+    return (str(trial.number), score, stage, str(trial.epochs), f"{trial.seconds:.1f}", said)

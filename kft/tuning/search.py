@@ -1,0 +1,176 @@
+"""A search from beginning to end; `Recipe.tune` calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+
+from kft import fitting, saving
+from kft.callbacks.run_checkpoint import read_interval
+from kft.data.examples import Examples
+from kft.errors import InputError
+from kft.recipe import Recipe
+from kft.runs.differences import plan_difference
+from kft.stages import Stage, write_stages
+from kft.tuning.hypermodel import StagedHyperModel
+from kft.tuning.oracles import hyperband_units, make_oracle
+from kft.tuning.result import STAGES, Search
+from kft.tuning.space import declare, default_space
+from kft.tuning.tuner import OutOfTimeError, StagedTuner, all_failed
+
+SEARCH = "search.json"
+
+
+def search(
+    recipe: Recipe,
+    train: Any,
+    validation_data: Any,
+    *,
+    run_dir: str | os.PathLike,
+    max_trials: int,
+    max_seconds: float | None,
+    prune: str | None,
+    algorithm: str,
+    space: Any,
+    objective: Any,
+    stages: Sequence[Stage] | None,
+    early_stopping: Any,
+    validation_split: float,
+    seed: int,
+    checkpoint_every: Any,
+    on_bad_example: str,
+    verbose: int | str,
+    **settings: Any,
+) -> Search:
+    """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
+    if not isinstance(max_trials, int) or isinstance(max_trials, bool) or max_trials < 1:
+        raise InputError(f"`max_trials={max_trials!r}`: pass a number of trials, 1 or more.")
+    if max_seconds is not None and not max_seconds > 0:
+        raise InputError(f"`max_seconds={max_seconds!r}`: pass a number above 0, or None.")
+    if prune not in (None, "median"):
+        raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
+    read_interval(checkpoint_every)
+    if early_stopping != "auto":
+        early_stopping = fitting.early_stopping_of(early_stopping)
+    run_dir = Path(run_dir)
+    hypermodel = StagedHyperModel(
+        recipe, space, stages=stages, objective=objective, share_backbone=True
+    )
+    hyperparameters = keras_tuner.HyperParameters()
+    if space is None and algorithm == "grid":
+        default_space(hyperparameters, recipe, coarse=True)
+        hypermodel.space = hyperparameters.copy()
+    else:
+        declare(hyperparameters, space, recipe)
+    oracle = make_oracle(
+        algorithm,
+        objective=hypermodel.objective,
+        max_trials=max_trials,
+        hyperparameters=hyperparameters,
+        seed=seed,
+    )
+    train, validation = fitting.read_both(
+        recipe, train, validation_data, validation_split, seed, on_bad_example
+    )
+    units = hyperband_units(max_trials) if algorithm == "hyperband" else 1
+    _claim(
+        run_dir,
+        {
+            "recipe": saving.class_path(recipe),
+            "arguments": recipe.arguments(),
+            "train": _identity(train),
+            "validation": _identity(validation),
+            "algorithm": algorithm,
+            "prune": prune,
+            "units": units,
+            "objective": [hypermodel.objective.name, hypermodel.objective.direction],
+            "space": hyperparameters.get_config()["space"],
+            "stages": [stage.to_dict() for stage in hypermodel.stages],
+            "early_stopping": _rule(early_stopping),
+            "seed": seed,
+            **settings,
+        },
+    )
+    tuner = StagedTuner(
+        oracle,
+        hypermodel,
+        run_dir,
+        settings={
+            **settings,
+            "early_stopping": early_stopping,
+            "seed": seed,
+            "checkpoint_every": checkpoint_every,
+        },
+        units=units,
+        prune=prune == "median",
+        max_seconds=max_seconds,
+        say=print if verbose else lambda line: None,
+    )
+    stopped = None
+    try:
+        with warnings.catch_warnings():
+            # Of a Gaussian process over a handful of trials there is nothing else to be expected.
+            warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
+            tuner.search(train, validation)
+    except OutOfTimeError:
+        stopped = f"the {max_seconds:g} s were over"
+    if tuner.best is None:
+        raise all_failed(tuner.trials)
+    if stopped is None and len(oracle.trials) < max_trials:
+        stopped = "the space has no other trial"
+    outcome = Search(
+        recipe=recipe,
+        objective=hypermodel.objective,
+        trials=tuple(tuner.trials),
+        run_dir=run_dir,
+        stopped=stopped,
+    )
+    write_stages(run_dir / STAGES, outcome.best_stages)
+    outcome.report()
+    return outcome
+
+
+def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
+    """Makes the directory this search's own, or finds that it is.
+
+    Raises:
+        InputError: it belongs to another search, or holds something else.
+    """
+    path = run_dir / SEARCH
+    plan = json.loads(json.dumps(plan, default=repr))
+    if not path.is_file():
+        if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+            raise InputError(
+                f"`run_dir={str(run_dir)!r}` holds files, but no search: pass a new directory."
+            )
+        run_dir.mkdir(parents=True, exist_ok=True)
+        hidden = run_dir.with_name(f".{run_dir.name}.{SEARCH}")
+        saving.write_json(hidden, plan)
+        hidden.replace(path)
+        return
+    difference = plan_difference(saving.read_json(path), plan)
+    if difference:
+        raise InputError(
+            f"`run_dir={str(run_dir)!r}` belongs to another search: {'; '.join(difference)}. Pass "
+            "another run_dir, or the same settings; max_trials and max_seconds may change."
+        )
+
+
+def _identity(data: Any) -> dict[str, Any]:
+    if isinstance(data, Examples):
+        return {"examples": len(data), "sha256": data.fingerprint()}
+    return {"stream": data.source}
+
+
+def _rule(early_stopping: Any) -> Any:
+    if not isinstance(early_stopping, keras.callbacks.EarlyStopping):
+        return early_stopping
+    names = ("monitor", "patience", "min_delta", "baseline", "start_from_epoch")
+    return {name: getattr(early_stopping, name) for name in names}

@@ -1,0 +1,68 @@
+"""One pretrained backbone for all trials: a trial brings a head of its own."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kft.family import Family
+from kft.recipe import Recipe
+
+# Arguments that the backbone does not know of.
+HEAD_ARGUMENTS = frozenset(("hidden", "dropout", "weight_decay", "label_smoothing"))
+
+
+class SharedBackbone:
+    """Builds recipes that differ in their heads on one backbone, each as if it were built alone.
+
+    To build a backbone and to read its weights takes longer than many a trial on frozen features.
+
+    Args:
+        recipe: the recipe; it is left alone, a copy is built.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = dataclasses.replace(recipe)
+        keras.utils.set_random_seed(recipe.seed)
+        self._inputs = self._recipe.inputs()
+        self._features = self._recipe.backbone(self._inputs)
+        # Initializers draw from Python's generator, the head's after those of the backbone.
+        self._random = random.getstate(), np.random.get_state()
+        self._backbone = keras.Model(self._inputs, self._features)
+        self._values = [np.array(ops.convert_to_numpy(v)) for v in self._backbone.variables]
+
+    @staticmethod
+    def suits(recipe: Recipe, arguments: Mapping[str, Any]) -> bool:
+        """Whether a recipe with these arguments differs in its head only."""
+        builds_itself = type(recipe).model is not Family.model
+        return HEAD_ARGUMENTS.issuperset(arguments) and not builds_itself
+
+    def build(self, arguments: Mapping[str, Any], classes: Any) -> Recipe:
+        """A recipe with these arguments and the pretrained weights.
+
+        The one that was built before must not be used any longer: they share the backbone.
+
+        Args:
+            arguments: arguments of the head and of training.
+            classes: the names of the classes, or None.
+        """
+        checked = dataclasses.replace(self._recipe, **arguments, classes=classes)
+        recipe = copy.copy(self._recipe)  # with what is loaded: encoder and tokenizer
+        for name in (*arguments, "classes"):
+            setattr(recipe, name, getattr(checked, name))
+        for layer in self._backbone.layers:
+            layer.trainable = True
+        for variable, value in zip(self._backbone.variables, self._values, strict=True):
+            variable.assign(value)
+        keras.utils.set_random_seed(recipe.seed)
+        random.setstate(self._random[0])
+        np.random.set_state(self._random[1])
+        recipe.build_head(self._inputs, self._features)
+        return recipe

@@ -1,0 +1,107 @@
+"""What is known of a trial, and its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kft import saving
+from kft.stages import Stage
+
+TRIAL = "trial.json"
+RUN = "run"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One trial of a search.
+
+    Attributes:
+        number: counted from 1, in the order in which trials began.
+        values: its hyperparameters by name.
+        stages: what was trained.
+        arguments: the recipe's arguments where they differ from those searched for.
+        augment: the augmentation preset, None for none.
+        score: the objective in the best epoch of all stages; None for a failed trial.
+        best_epoch: that epoch, counted from 1 over all stages.
+        best_stage: the stage it lay in, counted from 1.
+        epochs: how many epochs it took.
+        seconds: how long it took.
+        reason: why it failed; None for a finished trial.
+        run_dir: the run with the weights of the best epoch, for `kft.load`.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    stages: tuple[Stage, ...]
+    arguments: Mapping[str, Any]
+    augment: str | None
+    score: float | None = None
+    best_epoch: int | None = None
+    best_stage: int | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    reason: str | None = None
+    run_dir: Path | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without a score."""
+        return self.score is None
+
+
+def values_digest(values: Mapping[str, Any]) -> str:
+    """A name for a trial's values, by which a search that goes on finds what it has done.
+
+    Hyperband's bookkeeping is left out, the length of the trial is not.
+    """
+    kept = {
+        name: value
+        for name, value in values.items()
+        if not name.startswith("tuner/") or name == "tuner/epochs"
+    }
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def trial_folder(trials_dir: Path, number: int, values: Mapping[str, Any]) -> Path:
+    """The folder of the trial with these values: the one that is there, or one for this number."""
+    digest = values_digest(values)
+    found = sorted(trials_dir.glob(f"*-{digest}"))
+    return found[0] if found else trials_dir / f"{number:03d}-{digest}"
+
+
+def write_trial(folder: Path, trial: Trial) -> None:
+    """Write a trial's file, all of it or nothing."""
+    content = dataclasses.asdict(trial)
+    content["stages"] = [stage.to_dict() for stage in trial.stages]
+    content["run_dir"] = None if trial.run_dir is None else trial.run_dir.name
+    folder.mkdir(parents=True, exist_ok=True)
+    hidden = folder / f".{TRIAL}.{os.getpid()}"
+    saving.write_json(hidden, content)
+    hidden.replace(folder / TRIAL)
+
+
+def read_trial(folder: Path) -> Trial | None:
+    """The trial that was written to a folder, None if it has not ended."""
+    if not (folder / TRIAL).is_file():
+        return None
+    content = saving.read_json(folder / TRIAL)
+    content["stages"] = tuple(Stage(**stage) for stage in content["stages"])
+    if content["run_dir"] is not None:
+        content["run_dir"] = folder / content["run_dir"]
+    return Trial(**content)
+
+
+def score_of(history: Mapping[str, Sequence[Any]], objective: Any) -> tuple[float, int, int]:
+    """The best value of an objective, its epoch and stage, both counted from 1."""
+    best = 0
+    scores = [float(value) for value in history[objective.name]]
+    for epoch, score in enumerate(scores):
+        if objective.better_than(score, scores[best]):
+            best = epoch
+    return scores[best], best + 1, int(history["stage"][best])

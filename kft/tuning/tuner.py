@@ -1,0 +1,244 @@
+"""KerasTuner's search loop over trials that are staged fits, each done once."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.engine.trial import TrialStatus
+
+from kft.errors import KftError
+from kft.tuning.best_epoch import BestEpoch
+from kft.tuning.hypermodel import StagedHyperModel
+from kft.tuning.pruning import MedianStopping, scores_by_epoch
+from kft.tuning.space import TrialPlan, within
+from kft.tuning.trials import RUN, Trial, read_trial, score_of, trial_folder, write_trial
+
+FAILURES = 3
+TRIALS = "trials"
+FEATURES = "features"
+
+
+class OutOfTimeError(Exception):
+    """The search has had its time."""
+
+
+class StagedTuner(BaseTuner):
+    """Runs the trials that an oracle asks for, and remembers those that ended.
+
+    Nothing of KerasTuner's own state is needed to go on after a crash: an oracle asks for the same
+    trials again when it begins with the same seed and gets the same scores, and a trial that has
+    ended is read from its folder. The one that was running is fitted again in its run directory.
+
+    Args:
+        oracle: a KerasTuner oracle.
+        hypermodel: what a trial fits.
+        run_dir: the directory of the search.
+        settings: arguments of `Recipe.fit` that all trials share.
+        units: into how many parts Hyperband divides a full fit; 1 for other oracles.
+        prune: whether a trial that is worse than the median of those before it ends early.
+        max_seconds: after so many seconds in trials no other one begins; None for no limit.
+        say: called with a line for people after each trial.
+    """
+
+    def __init__(
+        self,
+        oracle: Any,
+        hypermodel: StagedHyperModel,
+        run_dir: Path,
+        *,
+        settings: Mapping[str, Any],
+        units: int,
+        prune: bool,
+        max_seconds: float | None,
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__(oracle, directory=str(run_dir), project_name="oracle", overwrite=True)
+        self.hypermodel = hypermodel  # set here: KerasTuner would build models to learn the space
+        self.run_dir, self.settings, self.units = run_dir, settings, units
+        self.prune, self.max_seconds, self.say = prune, max_seconds, say
+        self.trials: list[Trial] = []
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the trials took, in this process and in those before it."""
+        return sum(trial.seconds for trial in self.trials)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial so far."""
+        return best_of(self.trials, self.hypermodel.objective)
+
+    def search(self, train: Any, validation_data: Any) -> None:
+        """Run trials until the oracle has no other one.
+
+        Args:
+            train: as in `Recipe.fit`.
+            validation_data: as in `Recipe.fit`.
+
+        Raises:
+            OutOfTimeError: another trial would be out of time.
+            KftError: the first trials have all failed.
+        """
+        while True:
+            if len(self.trials) >= FAILURES and self.best is None:
+                raise all_failed(self.trials)
+            if self.max_seconds is not None and self.seconds >= self.max_seconds:
+                raise OutOfTimeError
+            trial = self.oracle.create_trial(self.tuner_id)
+            if trial.status == TrialStatus.STOPPED:
+                return
+            if trial.status == TrialStatus.IDLE:
+                continue
+            ended = self.run_trial(trial, train, validation_data)
+            if ended.score is None:
+                trial.status, trial.message = TrialStatus.FAILED, ended.reason
+            else:
+                scores = {self.hypermodel.objective.name: ended.score}
+                self.oracle.update_trial(trial.trial_id, scores)
+                trial.status = TrialStatus.COMPLETED
+            self.oracle.end_trial(trial)
+            if all(known.number != ended.number for known in self.trials):
+                self.trials.append(ended)
+                self.say(self._progress(ended))
+
+    def run_trial(self, trial: Any, train: Any, validation_data: Any) -> Trial:
+        """Fit a trial, or read what came out when one with the same values was fitted before.
+
+        Args:
+            trial: KerasTuner's trial.
+            train: as in `Recipe.fit`.
+            validation_data: as in `Recipe.fit`.
+        """
+        hp = trial.hyperparameters
+        planned, reason = None, None
+        try:
+            planned = self._planned(hp)
+        except KftError as error:
+            reason = str(error)
+        number = len(self.trials) + 1
+        folder = trial_folder(self.run_dir / TRIALS, number, hp.values)
+        ended = read_trial(folder)
+        if ended is not None:
+            return ended
+        started = time.perf_counter()
+        result: dict[str, Any] = {}
+        if planned is not None:
+            epochs = None if self.units == 1 else planned.epochs
+            result, reason = self._fit(hp, epochs, folder / RUN, train, validation_data)
+        ended = Trial(
+            number=number,
+            values=dict(hp.values),
+            **_described(planned),
+            seconds=time.perf_counter() - started,
+            reason=reason,
+            **result,
+        )
+        write_trial(folder, ended)
+        return ended
+
+    def _planned(self, hp: Any) -> TrialPlan:
+        """What the trial trains, shortened to the part of a full fit that Hyperband gives it."""
+        whole = self.hypermodel.plan(hp)
+        if self.units == 1:
+            return whole
+        epochs = math.ceil(whole.epochs * hp.values["tuner/epochs"] / self.units)
+        return dataclasses.replace(whole, stages=within(whole.stages, epochs))
+
+    def _fit(
+        self, hp: Any, epochs: int | None, run_dir: Path, train: Any, validation_data: Any
+    ) -> tuple[dict[str, Any], str | None]:
+        """What came out, or why nothing did."""
+        objective = self.hypermodel.objective
+        callbacks: list[Any] = [BestEpoch(objective)]
+        if self.prune:
+            callbacks.append(MedianStopping(objective, scores_by_epoch(self.trials, objective)))
+        try:
+            self.hypermodel.build(hp)
+            run, _ = self.hypermodel.run(
+                hp,
+                train,
+                validation_data,
+                epochs,
+                run_dir=run_dir,
+                cache_dir=self.run_dir / FEATURES,
+                callbacks=callbacks,
+                report=False,
+                verbose=0,
+                **self.settings,
+            )
+            score, epoch, stage = score_of(run.history, objective)
+        except Exception as error:  # whatever it is, the other trials are worth having
+            return {}, _reason(error)
+        finally:
+            self.hypermodel.latest = None
+            gc.collect()
+        return {
+            "score": score,
+            "best_epoch": epoch,
+            "best_stage": stage,
+            "epochs": len(run.history["loss"]),
+            "run_dir": run_dir,
+        }, None
+
+    def _progress(self, ended: Trial) -> str:
+        most = self.oracle.max_trials
+        name = self.hypermodel.objective.name
+        what = f"failed: {ended.reason}" if ended.failed else f"{name} {ended.score:.4f}"
+        done = len(self.oracle.trials)
+        line = f"Trial {done} of {most}: {what}, {ended.seconds:.0f} s"
+        best = self.best
+        if best is not None:
+            line += f"; best {best.score:.4f} (trial {best.number})"
+        left = self.seconds / len(self.trials) * (most - done)
+        if self.max_seconds is not None:
+            left = min(left, max(0.0, self.max_seconds - self.seconds))
+        return f"{line}; about {_duration(left)} left"
+
+
+def best_of(trials: list[Trial] | tuple[Trial, ...], objective: Any) -> Trial | None:
+    """The trial with the best score, the earliest of equals; None if all failed."""
+    best: Trial | None = None
+    for trial in trials:
+        if trial.score is not None and (
+            best is None or objective.better_than(trial.score, best.score)
+        ):
+            best = trial
+    return best
+
+
+def all_failed(trials: list[Trial]) -> KftError:
+    """The error of a search without a result."""
+    reasons = dict.fromkeys(str(trial.reason) for trial in trials)
+    return KftError(
+        f"every trial failed ({len(trials)}), so the search ends here: {'; '.join(reasons)} "
+        "Mend that and pass a new run_dir."
+    )
+
+
+def _described(planned: TrialPlan | None) -> dict[str, Any]:
+    if planned is None:
+        return {"stages": (), "arguments": {}, "augment": None}
+    return {
+        "stages": planned.stages,
+        "arguments": dict(planned.arguments),
+        "augment": planned.augment,
+    }
+
+
+def _reason(error: Exception) -> str:
+    """One line for people; libraries put a whole report into their errors."""
+    said = next(iter(str(error).strip().splitlines()), "")[:300]
+    return said if isinstance(error, KftError) else f"{type(error).__name__}: {said}."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,122 @@
+"""`kft tune` and `kft select`, used as a person would."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kft
+from kft.cli import main
+
+pytestmark = pytest.mark.once
+
+RECIPE = "tests.tiny_recipe:TinyRecipe"
+
+
+def head_rates(hp):
+    hp.Float("head_lr", 1e-3, 1e-1, sampling="log")
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Calls the command line in this process; gives back exit code, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Two classes that differ in their colour, 10 images each."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, channel in (("blue", 2), ("red", 0)):
+        (folder / name).mkdir()
+        for index in range(10):
+            pixels = random.integers(0, 60, (16, 16, 3), dtype="uint8")
+            pixels[..., channel] += 150
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+def test_a_search_ends_with_a_plan_that_fit_takes(cli, photos, tmp_path, monkeypatch):
+    (tmp_path / "spaces.py").write_text(
+        "def rates(hp):\n    hp.Float('head_lr', 1e-3, 1e-1, sampling='log')\n"
+        "    hp.Choice('dropout', [0.0, 0.1])\n"
+    )
+    (tmp_path / "stages.yaml").write_text("- {unfreeze: 0, epochs: 1, learning_rate: 0.01}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, out, err = cli(
+        "tune", RECIPE, "--data", photos, "--run-dir", "search", "--trials", 2, "--batch-size", 4,
+        "--space", "spaces:rates", "--stages", "stages.yaml",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "Trial 2 of 2: val_accuracy" in out
+    assert "2 trials of TinyRecipe by val_accuracy" in out
+    assert "Report: search/report.html" in out
+    plan = out.partition("Best plan: kft fit ")[2].partition("Report:")[0].split()
+    code, _, err = cli("fit", RECIPE, "--data", photos, "--run-dir", "run", "-q", *plan)
+    assert code == 0, err
+    assert kft.load("run").dropout == float(plan[plan.index("--dropout") + 1])
+
+
+def test_a_search_killed_by_the_system_goes_on(cli, photos, tmp_path):
+    stages = tmp_path / "stages.yaml"
+    stages.write_text("- {unfreeze: 0, epochs: 2, learning_rate: 0.01}\n")
+    command = (
+        "tune", RECIPE, "--data", photos, "--run-dir", tmp_path / "search", "--trials", 3,
+        "--stages", stages, "--batch-size", 4, "--space", "tests.tuning.test_cli:head_rates", "-q",
+    )  # fmt: skip
+    code = "import sys; from kft.cli import main; main()"
+    arguments = [sys.executable, "-c", code, *map(str, command)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        ended = tmp_path / "search" / "trials"
+        while not list(ended.glob("001-*/trial.json")):
+            assert running.poll() is None, running.communicate()[0].decode()
+            time.sleep(0.02)
+        running.kill()
+    before = {path: path.stat().st_mtime_ns for path in ended.glob("*/trial.json")}
+    code, out, err = cli(*command)
+    assert code == 0, err
+    assert "3 trials of TinyRecipe" in out
+    assert sorted(path.parent.name[:3] for path in ended.glob("*/trial.json")) == [
+        "001", "002", "003",
+    ]  # fmt: skip
+    assert all(path.stat().st_mtime_ns == at for path, at in before.items())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--space", "nothing:here"), "--space 'nothing:here' is no function"),
+        (("--objective", "val_f1"), "`objective='val_f1'`"),
+    ],
+)
+def test_a_mistake_is_one_line(cli, photos, tmp_path, options, expected):
+    code, _, err = cli("tune", RECIPE, "--data", photos, "--run-dir", tmp_path / "new", *options)
+    assert code == 2
+    assert expected in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_select_ranks_recipes_with_their_arguments(cli, photos):
+    spelled = f"{RECIPE},image_size=[8, 8]"
+    code, out, err = cli("select", RECIPE, spelled, "--data", photos, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert {one["name"] for one in found["ranking"]} == {RECIPE, spelled}
+    assert found["examples"] == 20
+    scores = [one["score"] for one in found["ranking"]]
+    assert scores == sorted(scores, reverse=True)
