@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import kft
 from kft.errors import InputError, KftError
 from kft.stages import read_stages
-from recipes import MobileNetRecipe
+from recipes import BertRecipe, MobileNetRecipe
+from tests.recipes.tiny_bert import save_preset
 from tests.small_images import TinyRecipe
 
 pytestmark = pytest.mark.once
@@ -152,6 +153,50 @@ def test_a_weights_file_reaches_no_other_file_and_fills_no_memory(tmp_path, edit
     )
     with pytest.raises(InputError, match=r"evil\.weights\.h5"):
         _ = recipe.model
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    return save_preset(tmp_path_factory.mktemp("preset") / "bert")
+
+
+def use(preset):
+    recipe = BertRecipe(str(preset), num_classes=2)
+    _ = recipe.model
+    recipe.load(["good film"])
+
+
+@pytest.mark.parametrize(
+    ("file", "module", "name"),
+    [
+        ("config.json", "os", "mkdir"),
+        ("config.json", "keras.layers", "Lambda"),
+        ("config.json", "keras.layers", "TFSMLayer"),
+        ("tokenizer.json", "os", "mkdir"),
+        ("tokenizer.json", "keras.layers", "StringLookup"),
+    ],
+)
+def test_a_preset_makes_nothing_but_its_backbone_and_tokenizer(
+    preset, tmp_path, file, module, name
+):
+    evil = shutil.copytree(preset, tmp_path / "evil")
+    content = json.loads((evil / file).read_text())
+    target = str(tmp_path / "exploded")
+    config = {"path": target, "filepath": target, "vocabulary": "/etc/passwd"}
+    content.update(module=module, class_name=name, registered_name=None, config=config)
+    (evil / file).write_text(json.dumps(content))
+    with pytest.raises(InputError, match="cannot be loaded by BertRecipe"):
+        use(evil)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_tokenizer_reads_no_vocabulary_from_elsewhere(preset, tmp_path):
+    evil = shutil.copytree(preset, tmp_path / "evil")
+    content = json.loads((evil / "tokenizer.json").read_text())
+    content["config"]["vocabulary"] = "/etc/passwd"
+    (evil / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="cannot be loaded by BertRecipe"):
+        use(evil)
 
 
 def test_a_whole_model_is_no_weights_file(tmp_path):

@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kft.errors import InputError, KftError
+from kft.run_directory import fresh
 from kft.runs.commits import clear, read_commit, read_newest, remove_leftovers, write_commit
 from kft.runs.locks import RunLock
 from kft.runs.packing import pack, unpack
+from kft.runs.signals import StopSignals
 
 pytestmark = pytest.mark.once
 
@@ -290,3 +293,47 @@ def test_control_keras_loads_the_same_flips_without_a_word(tmp_path):
     path.write_bytes(content)
     model.load_weights(path)
     assert not np.array_equal(keras.ops.convert_to_numpy(model.weights[0]), kernel)
+
+
+TWICE = """
+import os, signal, sys
+from kft.runs.signals import StopSignals
+
+def fit():
+    number = getattr(signal, sys.argv[1])
+    os.kill(os.getpid(), number)
+    print("still here", flush=True)
+    os.kill(os.getpid(), number)
+    print("never")
+
+StopSignals().install()
+fit()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_the_second_signal_ends_the_process_at_once(name):
+    done = subprocess.run([sys.executable, "-c", TWICE, name], capture_output=True, text=True)
+    assert done.stdout == "still here\n"
+    assert f"{name}: the run stops after this step" in done.stderr
+    assert done.returncode == -getattr(signal, name)
+
+
+def test_after_a_fit_that_failed_a_signal_does_what_it_did_before():
+    handled = []
+    before = signal.signal(signal.SIGTERM, lambda *_: handled.append("before"))
+    try:
+        signals = StopSignals()
+        signals.install()
+        os.kill(os.getpid(), signal.SIGTERM)  # no fit is running here
+        assert handled == ["before"]
+        assert signals.received is None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_starting_over_takes_a_new_directory(tmp_path):
+    assert fresh(tmp_path / "run") == tmp_path / "run"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run-2").mkdir()
+    assert fresh(tmp_path / "run") == tmp_path / "run-3"
