@@ -141,6 +141,8 @@ class RunCheckpoint(keras.callbacks.Callback):
                 self._compare(self._resuming)
                 begin_at(self.model, self.position[0] if self.position else None)
                 self._enter_stages(self._resuming, self._fellows[: self._fellows.index(self)])
+                if self.params.get("verbose"):
+                    print(self._greeting(self._resuming))
         except BaseException:
             self._lock.release()
             raise
@@ -280,6 +282,12 @@ class RunCheckpoint(keras.callbacks.Callback):
         )
         print(message, file=sys.stderr, flush=True)
         raise Interrupted(message)
+
+    def _greeting(self, commit: commits.Commit) -> str:
+        position = commit.state["position"]
+        if position["stopped"]:
+            return f"{commit.path} is the end of a run: nothing is left to train."
+        return f"Going on from {commit.path}: epoch {position['epoch'] + 1}, step {position['step'] + 1}."
 
     def _describe(self) -> dict[str, Any]:
         """What has to be equal for a commit to be gone on from."""

@@ -94,7 +94,16 @@ def plain():
     ]
 
 
-def fit(directory=None, callbacks=staged, at=None, action=crash, last=True, model=None, **settings):
+def fit(
+    directory=None,
+    callbacks=staged,
+    at=None,
+    action=crash,
+    last=True,
+    model=None,
+    verbose=0,
+    **settings,
+):
     """Returns history, weights, optimizer state and the ledger; None if the run crashed."""
     model = model or build()
     own = callbacks()
@@ -108,7 +117,7 @@ def fit(directory=None, callbacks=staged, at=None, action=crash, last=True, mode
     try:
         history = model.fit(
             x, y, validation_data=(x[:16], y[:16]), batch_size=BATCH, shuffle=False, epochs=EPOCHS,
-            callbacks=own, verbose=0,
+            callbacks=own, verbose=verbose,
         )  # fmt: skip
     except RuntimeError:
         checkpoint.close()
@@ -157,11 +166,12 @@ def test_crashing_again_and_again_trains_on_each_example_once_an_epoch(tmp_path,
     assert_equal(ended, (history, state))
 
 
-def test_every_epoch_is_the_default_and_goes_on_from_its_beginning(tmp_path, whole):
+def test_every_epoch_is_the_default_and_goes_on_from_its_beginning(tmp_path, whole, capsys):
     assert fit(tmp_path, plain, at=2 * STEPS + 4, every="epoch") is None
     position = read_newest(tmp_path).state["position"]
     assert position == {"epoch": 2, "step": 0, "stopped": False}
-    assert_equal(fit(tmp_path, plain, every="epoch"), whole[plain])
+    assert_equal(fit(tmp_path, plain, every="epoch", verbose=2), whole[plain])
+    assert "commit-00000003: epoch 3, step 1." in capsys.readouterr().out
 
 
 def test_sigterm_finishes_the_step_commits_and_says_resumable(tmp_path, whole, capsys):
