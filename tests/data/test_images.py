@@ -72,6 +72,13 @@ def test_sixteen_bits_become_eight(picture, encode):
     np.testing.assert_array_equal(pixels, np.repeat(gray[..., None], 3, -1))
 
 
+def test_sixteen_bits_a_channel_become_eight():
+    """Pillow writes no 16-bit colour, so TensorFlow does."""
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype("uint16")
+    encoded = tf.io.encode_png(pixels * 257).numpy()
+    np.testing.assert_array_equal(images.decode(tf.constant(encoded)), pixels)
+
+
 def test_the_first_frame_of_an_animated_gif_is_taken(picture, encode):
     frames = [picture.rotate(90 * turn).convert("P") for turn in range(3)]
     encoded = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
