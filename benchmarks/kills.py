@@ -71,7 +71,8 @@ def main() -> None:
     publish(
         result(
             "kills",
-            command=f"KERAS_BACKEND={backend} python benchmarks/kills.py --kills {options.kills}",
+            command=f"KERAS_BACKEND={backend} python benchmarks/kills.py --kills {options.kills} "
+            f"--seed {options.seed}",
             columns=(
                 "backend",
                 "kills",
