@@ -72,6 +72,7 @@ def measure(options: argparse.Namespace) -> None:
     command = f"python benchmarks/tuning.py --data {Path(options.data).name} --weights "
     command += f"{Path(options.weights).name} --trials {options.trials} --epochs {options.epochs}"
     command += f" --limit {options.limit}" if options.limit else ""
+    command += f' --space "{options.space}"' if options.space else ""
     backend = keras.backend.backend()
     publish(
         result(
