@@ -111,13 +111,6 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
     return Cut(prefix, suffix, layers, operations), random
 
 
-def changing(model: keras.Model) -> set[int]:
-    """Ids of the variables that training the model as it is now changes."""
-    layers = (layer for layer in graph.leaf_layers(model) if layer.trainable)
-    weights = [weight for layer in layers for weight in layer.weights]
-    return {id(variable) for variable in (*weights, *model.trainable_variables)}
-
-
 def _trains(operation: keras.Operation) -> bool:
     return isinstance(operation, keras.Layer) and bool(operation.trainable_variables)
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from kft import saving
 from kft.callbacks import RunCheckpoint
+from kft.callbacks.stage_early_stopping import describe_rule
 from kft.data.examples import Examples
 from kft.data.split import split
 from kft.data.streams import Stream
@@ -288,11 +289,6 @@ def make_plan(
         optimizer: The optimizer.
         settings: The other arguments of `fit` that matter.
     """
-    rule = None
-    if early_stopping is not None:
-        names = ("monitor", "patience", "min_delta", "baseline", "start_from_epoch")
-        rule = {name: getattr(early_stopping, name) for name in names}
-        rule["restore_best_weights"] = early_stopping.restore_best_weights
     optimizer_config = keras.saving.serialize_keras_object(optimizer)
     optimizer_config["config"].pop("name", None)  # numbered by what else the process has made
     plan = {
@@ -301,7 +297,7 @@ def make_plan(
         "train": _identity(train),
         "validation": _identity(validation),
         "stages": [stage.to_dict() for stage in stages],
-        "early_stopping": rule,
+        "early_stopping": describe_rule(early_stopping),
         "optimizer": optimizer_config,
         **settings,
     }

@@ -210,6 +210,13 @@ def leaf_layers(model: keras.Model) -> list[keras.Layer]:
     return list(leaves)
 
 
+def changing(model: keras.Model) -> list[keras.Variable]:
+    """The weights that training the model as it is now may change, BatchNorm's statistics too."""
+    layers = (layer for layer in leaf_layers(model) if layer.trainable)
+    weights = [weight for layer in layers for weight in layer.weights]
+    return list({id(one): one for one in (*weights, *model.trainable_variables)}.values())
+
+
 def positions(call: Call) -> tuple[int | None, ...]:
     """Sizes of the position axes of the call's first output: (height, width), (tokens,) or ()."""
     channels_first = len(call.shape) > 3 and keras.config.image_data_format() == "channels_first"

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft import graph
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.costs import estimate
-from kft.cuts import Cut, changing, find_cut
+from kft.cuts import Cut, find_cut
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
 from kft.features import Features, FeatureStore
@@ -70,7 +71,7 @@ def decide(
                 if augments
                 else _decide(model, stage, moved, store, examples, cache, length)
             )
-            moved |= changing(model)
+            moved |= {id(variable) for variable in graph.changing(model)}
     return chosen
 
 

@@ -71,7 +71,13 @@ class StageEarlyStopping:
 
 def _changing(model: keras.Model) -> list[keras.Variable]:
     """All that a training step of this stage may change, seeds aside."""
-    layers = (layer for layer in graph.leaf_layers(model) if layer.trainable)
-    weights = [weight for layer in layers for weight in layer.weights]
-    variables = [*weights, *model.trainable_variables, *model.optimizer.variables]
-    return list({id(variable): variable for variable in variables}.values())
+    return [*graph.changing(model), *model.optimizer.variables]
+
+
+def describe_rule(rule: keras.callbacks.EarlyStopping | None) -> dict[str, Any] | None:
+    """What decides when a stage ends, ready for JSON."""
+    if rule is None:
+        return None
+    names = ("monitor", "patience", "min_delta", "baseline", "start_from_epoch")
+    settings = {name: getattr(rule, name) for name in names}
+    return {**settings, "restore_best_weights": rule.restore_best_weights}

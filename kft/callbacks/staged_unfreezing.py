@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kft.callbacks.stage_early_stopping import StageEarlyStopping
+from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.errors import InputError
 from kft.plans import BatchNorm, PlannedStage, plan
 from kft.regrouping import regroup, template, unscaled
@@ -125,13 +125,9 @@ class StagedUnfreezing(keras.callbacks.Callback):
 
     def describe(self) -> dict[str, Any]:
         """What decides the stages, ready for JSON."""
-        rule = self.early_stopping
-        names = ("monitor", "patience", "min_delta", "baseline", "start_from_epoch")
         return {
             "stages": [stage.to_dict() for stage in self.stages],
-            "early_stopping": None
-            if rule is None
-            else {**{n: getattr(rule, n) for n in names}, "restores": rule.restore_best_weights},
+            "early_stopping": describe_rule(self.early_stopping),
             "batch_norm": self.batch_norm,
         }
 
