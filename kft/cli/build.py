@@ -161,6 +161,42 @@ def count_outputs(data: Examples | Stream, task: str) -> int:
     raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
 
 
+def recipe_and_data(
+    recipe_class: type[Recipe],
+    arguments: Mapping[str, Any],
+    data: str,
+    validation_data: str | None,
+    *,
+    split: str | None,
+    task: str,
+    **reading: Any,
+) -> tuple[Recipe, Examples | Stream, Examples | Stream | None]:
+    """Read the data, and make the recipe that suits them.
+
+    Args:
+        recipe_class: The recipe's class.
+        arguments: Its arguments; the data say `num_classes` if they do not.
+        data: The training data.
+        validation_data: The validation data, None for none.
+        split: The split of a TFDS data set to train on.
+        task: The recipe's task.
+        **reading: As `read_data` takes them.
+
+    Returns:
+        The recipe, the training data and the validation data.
+    """
+    classes = arguments.get("classes")
+    train = read_data(data, recipe_class, task=task, split=split, classes=classes, **reading)
+    if "num_classes" not in arguments:
+        arguments = {**arguments, "num_classes": count_outputs(train, task)}
+    validation = None
+    if validation_data is not None:
+        validation = read_data(
+            validation_data, recipe_class, task=task, classes=train.classes, **reading
+        )
+    return recipe_class(**arguments), train, validation
+
+
 def use_dtype_policy(name: str | None) -> None:
     """Set Keras' dtype policy for the models that are built from now on."""
     if name is None:

@@ -101,25 +101,25 @@ def find_lr(
     )
     chosen = None if stages is None else read_stages(stages)
     build.use_dtype_policy(dtype_policy)
-    train = build.read_data(
-        data,
+    prepared, train, _ = build.recipe_and_data(
         recipe_class,
+        arguments,
+        data,
+        None,
+        split=split,
         task=task.value,
-        classes=arguments.get("classes"),
         text_column=text_column,
         path_column=path_column,
         label_column=label_column,
         encoding=encoding,
         max_pixels=max_pixels,
-        split=split,
         on_bad_example=on_bad_example.value,
     )
-    arguments.setdefault("num_classes", build.count_outputs(train, task.value))
 
     from kft.range_test import find_learning_rate
 
     found = find_learning_rate(
-        recipe_class(**arguments),
+        prepared,
         train,
         chosen,
         lowest=lowest,

@@ -233,26 +233,21 @@ def fit(
         from kft.run_directory import fresh as fresh_directory
 
         run_dir = fresh_directory(run_dir)
-    reading: dict[str, Any] = {
-        "task": task.value,
-        "text_column": text_column,
-        "path_column": path_column,
-        "label_column": label_column,
-        "encoding": encoding,
-        "max_pixels": max_pixels,
-        "on_bad_example": on_bad_example.value,
-    }
-    train = build.read_data(
-        data, recipe_class, split=split, classes=arguments.get("classes"), **reading
+    prepared, train, validation = build.recipe_and_data(
+        recipe_class,
+        arguments,
+        data,
+        validation_data,
+        split=split,
+        task=task.value,
+        text_column=text_column,
+        path_column=path_column,
+        label_column=label_column,
+        encoding=encoding,
+        max_pixels=max_pixels,
+        on_bad_example=on_bad_example.value,
     )
-    arguments.setdefault("num_classes", build.count_outputs(train, task.value))
-    validation = None
-    if validation_data is not None:
-        validation = build.read_data(
-            validation_data, recipe_class, classes=train.classes, **reading
-        )
-    fitted = recipe_class(**arguments)
-    run = fitted.fit(
+    run = prepared.fit(
         train,
         validation,
         stages=_read_stages(stages),

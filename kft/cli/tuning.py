@@ -151,25 +151,21 @@ def tune(
     }
     arguments = build.recipe_arguments(recipe_class, given, settings or ())
     build.use_dtype_policy(dtype_policy)
-    reading: dict[str, Any] = {
-        "task": task.value,
-        "text_column": text_column,
-        "path_column": path_column,
-        "label_column": label_column,
-        "encoding": encoding,
-        "max_pixels": max_pixels,
-        "on_bad_example": on_bad_example.value,
-    }
-    train = build.read_data(
-        data, recipe_class, split=split, classes=arguments.get("classes"), **reading
+    prepared, train, validation = build.recipe_and_data(
+        recipe_class,
+        arguments,
+        data,
+        validation_data,
+        split=split,
+        task=task.value,
+        text_column=text_column,
+        path_column=path_column,
+        label_column=label_column,
+        encoding=encoding,
+        max_pixels=max_pixels,
+        on_bad_example=on_bad_example.value,
     )
-    arguments.setdefault("num_classes", build.count_outputs(train, task.value))
-    validation = None
-    if validation_data is not None:
-        validation = build.read_data(
-            validation_data, recipe_class, classes=train.classes, **reading
-        )
-    search = recipe_class(**arguments).tune(
+    search = prepared.tune(
         train,
         validation,
         run_dir=run_dir,
