@@ -18,7 +18,7 @@ from kft.callbacks.run_checkpoint import read_interval
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
-from kft.distribution import device_count
+from kft.distribution.devices import device_count
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
