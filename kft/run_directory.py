@@ -64,21 +64,25 @@ class RunDirectory:
         return False
 
     @contextlib.contextmanager
-    def held(self, features: str | os.PathLike[str] | None = None) -> Iterator[FeatureStore]:
+    def held(
+        self, features: str | os.PathLike[str] | None = None, dtype: str = "float32"
+    ) -> Iterator[FeatureStore]:
         """Keeps other processes out; gives the place for frozen features.
 
         Args:
             features: a place that several runs share. By default one in the directory.
+            dtype: what features are kept as.
 
         Raises:
-            InputError: another process is using the directory.
+            InputError: another process is using the directory, or the dtype is unknown.
         """
         if self.path is None:
             with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-                yield FeatureStore(features or folder)
+                yield FeatureStore(features or folder, dtype=dtype)
             return
+        store = FeatureStore(features or self.path / FEATURES, dtype=dtype)
         with RunLock(self.path / STATE):
-            yield FeatureStore(features or self.path / FEATURES)
+            yield store
 
     def decisions(self) -> list[bool] | None:
         """Which stages had their features kept when the run began; None if it begins now.
