@@ -23,6 +23,7 @@ from kft.cuts import Cut
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.errors import InputError
+from kft.forward import Forward
 
 _MANIFEST = "features.json"
 _DTYPES = {
@@ -90,6 +91,7 @@ class FeatureStore:
         if limit < 0:
             raise InputError(f"`limit={limit!r}`: pass a number of bytes, 0 or more.")
         self.directory, self.limit, self.dtype = Path(directory), limit, dtype
+        self._compiled: tuple[tuple[Cut, ...], Forward] | None = None
 
     def fetch(
         self, cuts: Sequence[Cut], batches: Batches, identity: str, views: int = 1
@@ -163,12 +165,12 @@ class FeatureStore:
             for folder, cut in cuts.items()
             for place in range(len(cut.prefix.outputs))
         ]
-        prefix = keras.Model(next(iter(cuts.values())).prefix.input, tensors)
+        forward = self._forward(tuple(cuts.values()), tensors)
         files: list[Any] = []
         count, done = len(batches.examples) * views, 0
         for place in range(views * len(batches)):
             batches.epoch, index = divmod(place, len(batches))
-            outputs = keras.tree.flatten(prefix.predict_on_batch(batches[index][0]))
+            outputs = keras.tree.flatten(forward(batches[index][0]))
             if not files:
                 for path, output in zip(paths, outputs, strict=True):
                     dtype = self._stored(output.dtype)
@@ -180,6 +182,12 @@ class FeatureStore:
         for file in files:
             file.flush()
         return {path: file.dtype.name for path, file in zip(paths, files, strict=True)}
+
+    def _forward(self, cuts: tuple[Cut, ...], tensors: list) -> Forward:
+        """Validation data run through what was compiled for the training data."""
+        if self._compiled is None or self._compiled[0] != cuts:
+            self._compiled = cuts, Forward(keras.Model(cuts[0].prefix.input, tensors))
+        return self._compiled[1]
 
     def _stored(self, dtype: np.dtype) -> np.dtype:
         floating = np.issubdtype(dtype, np.floating)

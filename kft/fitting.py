@@ -23,6 +23,7 @@ from kft.data.examples import Examples
 from kft.data.split import split
 from kft.data.streams import Stream
 from kft.errors import InputError, NonFiniteLossError
+from kft.forward import Forward
 from kft.report import write_report
 from kft.stages import Stage
 
@@ -240,11 +241,11 @@ def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evalua
     if isinstance(batches, keras.utils.PyDataset):
         dataset = batches
         batches = (dataset[index] for index in range(dataset.num_batches))
-    targets, scores = [], []
+    forward, targets, scores = Forward(recipe.model), [], []
     for x, y, *_ in batches:
         x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
         targets.append(_as_array(y))
-        scores.append(recipe.model.predict_on_batch(x))
+        scores.append(forward(x))
     joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *scores)
     return recipe.score(np.concatenate(targets), joined)
 

@@ -22,6 +22,7 @@ from kft.distribution.devices import device_count
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
+from kft.forward import Forward
 from kft.journal import Journal
 from kft.optimizers import norms_and_biases
 from kft.plans import BatchNorm
@@ -346,7 +347,8 @@ class Recipe(Family):
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
-        scores = [self.model.predict_on_batch(self.load(chunk)) for chunk in chunks]
+        forward = Forward(self.model)
+        scores = [forward(self.load(chunk)) for chunk in chunks]
         names = [
             str(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
             for index, one in enumerate(raw)

@@ -86,6 +86,7 @@ def test_an_uncached_run_equals_one_model_fit(uncached):
     assert_same((model, history), uncached)
 
 
+# 48 examples and 20 in batches of 8, of which the last is filled up.
 def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, monkeypatch):
     ran = []
     original = keras.Model.predict_on_batch
@@ -98,9 +99,9 @@ def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, m
     cached = fit(tmp_path, True)
     assert_same(uncached, cached)
     assert cached[1]["stage"] == [1, 1, 1, 2, 2, 3]
-    assert sum(ran) == 48 + 20, "one pass over train and validation fills the caches of all stages"
+    assert sum(ran) == 48 + 24, "one pass over train and validation fills the caches of all stages"
     fit(tmp_path, True, stages=STAGES[:1])
-    assert sum(ran) == 48 + 20, "a second run finds them"
+    assert sum(ran) == 48 + 24, "a second run finds them"
 
 
 def test_early_stopping_with_best_weights_agrees(tmp_path):
@@ -382,7 +383,7 @@ def test_a_model_of_ones_own_is_fitted_with_frozen_work_done_once(tmp_path, unca
         cache=True, cache_dir=tmp_path, verbose=0,
     )  # fmt: skip
     assert_same((model, history.history), uncached)
-    assert sum(ran) == 48 + 20
+    assert sum(ran) == 48 + 24
 
 
 def test_arguments_of_a_fit_of_ones_own_are_checked():
