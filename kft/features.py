@@ -100,7 +100,8 @@ class FeatureStore:
 
         Args:
             cuts: cuts of one model; those that are not on disk yet are computed together.
-            batches: the examples, not shuffled, as the model takes them.
+            batches: the examples as the model takes them, not shuffled; no batch has longer
+                sequences than the first.
             identity: what decides the model's inputs besides the examples: the preprocessing.
             views: how many epochs of the batches are kept, each with another augmentation.
 
@@ -167,18 +168,20 @@ class FeatureStore:
         ]
         forward = self._forward(tuple(cuts.values()), tensors)
         files: list[Any] = []
-        count, done = len(batches.examples) * views, 0
+        count, size = len(batches.examples), batches.batch_size
         for place in range(views * len(batches)):
-            batches.epoch, index = divmod(place, len(batches))
+            view, index = divmod(place, len(batches))
+            batches.epoch = view
+            rows = batches.order(view)[index * size : (index + 1) * size] + view * count
             outputs = keras.tree.flatten(forward(batches[index][0]))
             if not files:
                 for path, output in zip(paths, outputs, strict=True):
                     dtype = self._stored(output.dtype)
-                    _reserve(path, (count, *output.shape[1:]), _on_disk(dtype))
+                    _reserve(path, (views * count, *output.shape[1:]), _on_disk(dtype))
                     files.append(np.load(path, mmap_mode="r+").view(dtype))
             for file, output in zip(files, outputs, strict=True):
-                file[done : done + len(output)] = output
-            done += len(outputs[0])
+                shorter = output.shape[1:] != file.shape[1:]  # the longest texts came first
+                file[(rows, slice(output.shape[1])) if shorter else rows] = output
         for file in files:
             file.flush()
         return {path: file.dtype.name for path, file in zip(paths, files, strict=True)}

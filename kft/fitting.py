@@ -19,6 +19,7 @@ import numpy as np
 from kft import saving
 from kft.callbacks import RunCheckpoint
 from kft.callbacks.stage_early_stopping import describe_rule
+from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.split import split
 from kft.data.streams import Stream
@@ -237,17 +238,20 @@ def batches_of(
 
 def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evaluation:
     """Compare a recipe's answers with labelled data, in one pass over them."""
-    batches = batches_of(recipe, data, batch_size)
-    if isinstance(batches, keras.utils.PyDataset):
-        dataset = batches
+    dataset = batches = batches_of(recipe, data, batch_size)
+    if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
     forward, targets, scores = Forward(recipe.model), [], []
     for x, y, *_ in batches:
         x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
         targets.append(_as_array(y))
         scores.append(forward(x))
-    joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *scores)
-    return recipe.score(np.concatenate(targets), joined)
+    both = zip(targets, scores, strict=True)
+    joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *both)
+    if isinstance(dataset, Batches):  # which may have an order of its own
+        places = np.argsort(dataset.order(dataset.epoch))
+        joined = keras.tree.map_structure(lambda rows: rows[places], joined)
+    return recipe.score(*joined)
 
 
 def keep(run: Run, plan: Mapping[str, Any]) -> None:

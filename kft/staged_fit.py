@@ -294,13 +294,16 @@ def _features(
     cuts = [stage.cut for stage in stages if stage.cut is not None]
     if not cuts:
         return [None] * len(stages)
-    # Texts are kept at their full length: the rows of an array are equally long.
     settings: dict[str, Any] = {"batch_size": batches.batch_size}
     if views:
         settings["seed"] = batches.seed
         identity += f", {views} views by {batches.augment.describe()} from {settings}"
         settings["augment"] = batches.augment
-    plain = Batches(batches.examples, batches.load, **settings)
+    if isinstance(batches, BucketedBatches):
+        settings |= {"lengths": batches.lengths, "buckets": batches.buckets}
+        plain: Batches = BucketedBatches(batches.examples, batches.load, **settings)
+    else:
+        plain = Batches(batches.examples, batches.load, **settings)
     found = iter(store.fetch(cuts, plain, identity, views or 1))
     return [None if stage.cut is None else next(found) for stage in stages]
 
@@ -315,10 +318,10 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "shuffle": batches.shuffle,
         "balance": batches.balance,
         "class_count": batches.class_count,
-        "augment": NextView(len(batches.examples), views) if views else None,
     }
     if not isinstance(batches, BucketedBatches):
-        return Batches(examples, features.load, **settings)
+        view = NextView(len(rows), views) if views else None
+        return Batches(examples, features.load, augment=view, **settings)
     buckets, lengths = batches.buckets, batches.lengths
     return BucketedBatches(examples, features.load, lengths=lengths, buckets=buckets, **settings)
 

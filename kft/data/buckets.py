@@ -81,7 +81,7 @@ class BucketedBatches(Batches):
         """The indices of the examples of `epoch`, in order."""
         order = super().order(epoch)
         if not self.shuffle:
-            return order
+            return order[np.argsort(-self.lengths[order], kind="stable")]
         size = self.batch_size
         batches = []
         for start in range(0, len(order), _WINDOW * size):

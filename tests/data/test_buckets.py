@@ -66,8 +66,10 @@ def test_the_order_of_the_batches_says_nothing_of_their_length():
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.25
 
 
-def test_without_shuffling_the_texts_keep_their_order():
-    assert np.array_equal(batches(shuffle=False).order(5), np.arange(len(LENGTHS)))
+def test_without_shuffling_the_longest_texts_come_first():
+    order = batches(shuffle=False).order(5)
+    assert sorted(order) == list(range(len(LENGTHS)))
+    assert (np.diff(LENGTHS[order]) <= 0).all()
 
 
 def test_a_length_for_each_text_is_needed():

@@ -103,6 +103,36 @@ def test_the_whole_path_from_fit_to_load(preset, tmp_path):
     )
 
 
+def test_texts_of_any_length_have_features_of_their_own(preset, monkeypatch):
+    x, y = reviews(40)
+    x = [f"{text} {'very ' * (3 * index % 25)}good" for index, text in enumerate(x)]
+    stages = [Stage(0, 2, 1e-2), Stage(1, 2, 1e-2)]
+    lengths, histories = [], {}
+    load = BertRecipe.load
+
+    def watched(self, texts, length=None):
+        lengths.append(length)
+        return load(self, texts, length)
+
+    monkeypatch.setattr(BertRecipe, "load", watched)
+    for cache in (False, True):
+        recipe = BertRecipe(preset, num_classes=2, backbone_dropout=0.0, dropout=0.0)
+        lengths.clear()
+        run = recipe.fit(
+            (x[:30], y[:30]), (x[30:], y[30:]), stages=stages, cache=cache, early_stopping=None,
+            batch_size=8, verbose=0,
+        )  # fmt: skip
+        histories[cache] = run.history
+    for name in ("loss", "val_loss"):
+        assert histories[True][name] == pytest.approx(histories[False][name], rel=1e-5)
+    assert len(set(lengths) - {None}) > 2, "the frozen part ran at the lengths that texts need"
+    evaluation = recipe.evaluate((x[30:], y[30:]))
+    np.testing.assert_array_equal(evaluation.targets, y[30:])
+    np.testing.assert_allclose(
+        evaluation.scores, recipe.predict(x[30:]).scores, rtol=1e-5, atol=1e-6
+    )
+
+
 def test_a_run_needs_its_preset_no_more(preset, tmp_path):
     copy = shutil.copytree(preset, tmp_path / "preset")
     recipe = BertRecipe(copy, num_classes=2)
