@@ -268,7 +268,7 @@ class Recipe(Family):
             if verbose != 0:
                 print(table)
             checkpoint = directory.checkpoint(checkpoint_every)
-            journal = Journal(model)
+            journal = Journal(model, unfreezing, store)
             history = fitting.with_retries(
                 lambda: run_stages(
                     model,
@@ -296,7 +296,7 @@ class Recipe(Family):
                 evaluation=fitting.evaluate(self, validation, batch_size) if report else None,
                 validation=validation,
                 stages_table=table._repr_html_(),
-                journal=journal.content(),
+                journal=fitting.noted(journal, decided, train, validation, report),
             )
             self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:
