@@ -59,7 +59,10 @@ def test_each_block_has_the_rate_that_its_last_step_took(run):
     assert rates["head"] == run.history["learning_rate"]
     assert rates["block3"] == [None, None, pytest.approx(2e-3)]
     page = (run.run_dir / "report.html").read_text()
-    assert "At the end: head: 0.004; block3: 0.002." in page
+    assert re.findall(r'<bdi>(\w+)</bdi> <span class="end">([^<]*)<', page)[:2] == [
+        ("head", "0.004"),
+        ("block3", "0.002"),
+    ]
 
 
 def test_memory_is_the_most_so_far_and_a_cpu_has_no_device_memory(run):
@@ -113,13 +116,13 @@ def test_the_page_says_so_and_a_reopened_run_writes_it_again(run, tmp_path):
     kept = json.loads((run.run_dir / "journal.json").read_text())
     assert kept == run.journal
     page = (run.run_dir / "report.html").read_text()
-    assert f"{run.journal['moved']['block3']:.2%}" in page
+    assert f"{100 * run.journal['moved']['block3']:.3g}%" in page
     assert "before the first epoch" in page
     opened = reopen(run.run_dir)
     assert opened.journal == run.journal
     assert opened.history == run.history
     again = opened.report(tmp_path / "again.html").read_text()
-    assert f"{run.journal['moved']['block3']:.2%}" in again
+    assert f"{100 * run.journal['moved']['block3']:.3g}%" in again
     assert "Stage plan" in again
 
 

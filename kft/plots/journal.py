@@ -53,7 +53,7 @@ def balance(parts: Mapping[str, Mapping[str, int]]) -> Figure:
         parts: For each part of the data, how many examples each class has.
     """
     names = list(next(iter(parts.values())))
-    drawn = figure((5.0, 0.9 + 0.28 * len(names) * max(len(parts), 1)))
+    drawn = figure((5.0, 0.9 + 0.2 * len(names) * max(len(parts), 1)))
     axes = drawn.add_subplot()
     places, width = np.arange(len(names)), 0.8 / len(parts)
     for place, counts in enumerate(parts.values()):

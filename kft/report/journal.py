@@ -18,9 +18,10 @@ def movement(source: Source) -> Section | None:
         f"first. Furthest: {furthest}, {moved[furthest]:.1%}."
     )
     drawn = chart("movement-chart", draw(moved), title="Movement by block", description=described)
-    rows = [(name(block), f"{part:.2%}") for block, part in moved.items()]
+    rows = [(name(block), f"{100 * part:.3g}%") for block, part in moved.items()]
     body = table("Movement by block", ("block", "moved by"), rows)
-    return Section("movement", "How far the weights moved", Html(drawn + body))
+    beside = Html(f'<div class="beside">{drawn}{body}</div>')
+    return Section("movement", "How far the weights moved", beside)
 
 
 def spent(source: Source) -> Section | None:

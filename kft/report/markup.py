@@ -105,7 +105,7 @@ def keys(names: Sequence[tuple[str, str]]) -> Html:
         items.append(
             f'<li><svg viewBox="0 0 24 6" aria-hidden="true"><path d="M0 3H24" fill="none" '
             f'stroke="var(--series-{color})" stroke-width="2.5" stroke-dasharray="{dash}"/></svg>'
-            f"{name(label)} {figure}</li>"
+            f'{name(label)} <span class="end">{figure}</span></li>'
         )
     return Html(f'<ul class="keys">{"".join(items)}</ul>')
 

@@ -33,9 +33,9 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         if isinstance(shown, Mapping):
             rows += _flat(shown, f"{before}{key}: ")
         elif isinstance(shown, (list, tuple, set, frozenset)):
-            rows.append((f"{before}{key}", ", ".join(map(str, shown))))
+            rows.append((f"{before}{key}", ", ".join(map(str, shown)) or "none"))
         else:
-            rows.append((f"{before}{key}", str(shown)))
+            rows.append((f"{before}{key}", "none" if shown is None else str(shown)))
     return rows
 
 

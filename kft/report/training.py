@@ -69,7 +69,7 @@ def _rates_by_block(
     last = [(name, f"{rates[-1]:.3g}" if rates[-1] else "frozen") for name, rates in shown.items()]
     description = (
         "Of each block, in the last step of the epoch, on a logarithmic axis; a line begins where "
-        f"its block was unfrozen. At the end: {'; '.join(': '.join(one) for one in last)}."
+        "its block was unfrozen. With the rate at the end:"
     )
     drawn = journal_plots.rates_by_block(history, shown)
     return chart("rates", drawn, title="Learning rate", description=description, more=keys(last))
