@@ -158,7 +158,8 @@ class Recipe(Family):
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
             report: Whether the outcome is evaluated on the validation data, for the run's
                 `evaluation` and its page. A trial of a search needs its history alone.
-            verbose: As in `keras.Model.fit`; 0 prints no plan either.
+            verbose: As in `keras.Model.fit`; 0 prints no plan either. `"auto"` shows bars at a terminal
+                or in a notebook, and elsewhere a line an epoch.
 
         Returns:
             The `Run`.

@@ -102,7 +102,7 @@ def main(path, pictures, scheme, whole=False):
         found = ask(page, LOOK)
         if whole:
             view.resize(width, min(int(found["height"]), 16_000))
-        wait(500 if whole else 100)  # the first frame comes after the page is loaded
+        wait(1500 if whole else 100)  # the first frame comes after the page is loaded
         view.grab().save(str(Path(pictures) / f"{device}-{scheme}.png"))
         view.setFocus()
         found["tabs"] = walk(view) if device == "desktop" else []

@@ -29,6 +29,7 @@ LAYERS = (
         "predictions",
         "pretrained",
         "report",
+        "terminal",
     ),
     ("distribution", "optimizers", "plans", "stages"),
     (

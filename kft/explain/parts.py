@@ -78,11 +78,5 @@ def embeddings(model: keras.Model) -> tuple[keras.Model, keras.Model, list[str]]
     return below, above, names
 
 
-def features(model: keras.Model) -> keras.Model:
-    """The model up to what its last layer with weights gets: the space in which classes lie apart."""
-    last = [call for call in graph.outer_calls(model) if call.has_weights][-1]
-    return keras.Model(model.input, last.inputs[0])
-
-
 def _made(model: keras.Model) -> dict[int, graph.Call]:
     return {id(tensor): call for call in graph.outer_calls(model) for tensor in call.outputs}

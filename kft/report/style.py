@@ -66,9 +66,10 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .words, #plan ~ .scroll th, #plan ~ .scroll td { text-align: left; }
 tbody th { font-weight: 400; min-width: min(12rem, 40vw); max-width: 20rem;
   overflow-wrap: anywhere; }
-td:first-child { white-space: nowrap; }
+td { white-space: nowrap; }
+td.words, #plan ~ .scroll td { white-space: normal; }
 #plan ~ .scroll tbody th { min-width: 0; }
-.confusion tbody th { min-width: 6rem; }
+.confusion tbody th { min-width: 7rem; }
 .confusion td { text-align: center; min-width: 3.25rem; border: 1px solid var(--ground); }
 .confusion thead th { text-align: center; max-width: 9rem; white-space: normal; }
 .confusion thead th:first-child { text-align: left; }
