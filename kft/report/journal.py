@@ -58,10 +58,10 @@ def cache(source: Source) -> Section | None:
     needed, computed = saved["needed"], saved["computed"]
     times = f", {needed / computed:.3g} times as many" if computed else ""
     found = "" if computed else " All were found on disk, from an earlier run."
+    spared = f" Spared: about {saved['saved'] / 1e12:.3g} T multiplications and additions."
     note = (
         f"Frozen layers ran over {computed:,} examples; without the cache their outputs would have "
-        f"been needed for {needed:,}{times}.{found} Spared: about {saved['saved'] / 1e12:.3g} T "
-        "multiplications and additions."
+        f"been needed for {needed:,}{times}.{found}{spared if saved['saved'] > 0 else ''}"
     )
     rows = [(f"stage {stage}", f"{count:,}") for stage, count in saved["stages"].items()]
     head = ("stage on kept features", "examples that its epochs needed")
