@@ -87,8 +87,9 @@ class TextAttack:
         slopes = _slopes(self._recipe, scores, targets, self._is_open)
         tokens = np.asarray(inputs["padding_mask"], "float32")[..., None]
         direction = np.sign(self._gradient([embedded, *others], slopes)) * tokens
-        whole = max(float(tokens.sum()) * embedded.shape[-1], 1.0)
-        unit = float(np.sqrt((embedded**2 * tokens).sum() / whole))
+        # Of each text by itself, so that what it becomes does not hang on its batch.
+        numbers = np.maximum(tokens.sum(axis=(1, 2), keepdims=True) * embedded.shape[-1], 1.0)
+        unit = np.sqrt((embedded**2 * tokens).sum(axis=(1, 2), keepdims=True) / numbers)
         return lambda severity: np.asarray(
             self._above.predict_on_batch(
                 [embedded + TEXT_STRENGTHS[severity - 1] * unit * direction, *others]

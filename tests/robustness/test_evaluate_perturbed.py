@@ -72,14 +72,15 @@ def test_fgsm_raises_the_loss_where_random_signs_do_not(fitted):
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
+    """A tiny BERT, two kinds of texts, and what is left of it on worse ones."""
     folder = tmp_path_factory.mktemp("bert")
     recipe = BertRecipe(tiny_bert.save_preset(folder / "preset"), num_classes=2, sequence_length=8)
-    return recipe, (["the film was good", "the plot was bad"] * 6, np.arange(12) % 2)
+    data = (["the film was good", "the plot was bad"] * 6, np.arange(12) % 2)
+    return recipe, data, recipe.evaluate(data, perturb="standard")
 
 
 def test_texts_get_typos_capitals_gaps_and_other_embeddings(texts):
-    recipe, data = texts
-    found = recipe.evaluate(data, perturb="standard")
+    *_, found = texts
     assert list(found.perturbed) == ["typos", "casing", "missing_words", "fgsm"]
     casing = [one.scores for one in found.perturbed["casing"]]
     np.testing.assert_allclose(casing[4], found.clean.scores, rtol=1e-4)  # it is an uncased model
@@ -87,15 +88,19 @@ def test_texts_get_typos_capitals_gaps_and_other_embeddings(texts):
 
 
 def test_fgsm_on_embeddings_raises_the_loss_with_the_severity(texts):
-    recipe, (x, y) = texts
-    found = recipe.evaluate((x, y), perturb="fgsm", batch_size=5)
+    _, (_, y), found = texts
     evaluations = (found.clean, *found.perturbed["fgsm"])
     losses = [-np.log(one.scores[np.arange(12), y]).mean() for one in evaluations]
     assert losses == sorted(losses)
     assert losses[-1] > 1.2 * losses[0]
-    whole = recipe.evaluate((x, y), perturb="fgsm", batch_size=12)
-    for one, other in zip(found.perturbed["fgsm"], whole.perturbed["fgsm"], strict=True):
-        np.testing.assert_allclose(one.scores, other.scores, rtol=0.1)
+
+
+@pytest.mark.once
+def test_fgsm_on_embeddings_does_not_hang_on_the_batch_size(texts):
+    recipe, data, found = texts
+    again = recipe.evaluate(data, perturb="fgsm", batch_size=5)
+    for one, other in zip(found.perturbed["fgsm"], again.perturbed["fgsm"], strict=True):
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-3)
 
 
 def test_mistakes_are_named(fitted):
