@@ -79,6 +79,9 @@ class FeatureStore:
         dtype: `"float32"` keeps features as they are, `"float16"` and `"bfloat16"` in half the
             space, rounded: to 11 significant bits below 65,504, or to 8 bits in float32's range.
 
+    Attributes:
+        passes: how many examples went through a prefix so far, rather than being found on disk.
+
     Raises:
         InputError: an argument is out of its range.
     """
@@ -92,6 +95,7 @@ class FeatureStore:
             raise InputError(f"`limit={limit!r}`: pass a number of bytes, 0 or more.")
         self.directory, self.limit, self.dtype = Path(directory), limit, dtype
         self._compiled: tuple[tuple[Cut, ...], Forward] | None = None
+        self.passes = 0
 
     def fetch(
         self, cuts: Sequence[Cut], batches: Batches, identity: str, views: int = 1
@@ -182,6 +186,7 @@ class FeatureStore:
             for file, output in zip(files, outputs, strict=True):
                 shorter = output.shape[1:] != file.shape[1:]  # the longest texts came first
                 file[(rows, slice(output.shape[1])) if shorter else rows] = output
+        self.passes += views * count
         for file in files:
             file.flush()
         return {path: file.dtype.name for path, file in zip(paths, files, strict=True)}

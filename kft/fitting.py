@@ -21,11 +21,15 @@ from kft.callbacks import RunCheckpoint
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.overlap import overlap
 from kft.data.split import split
 from kft.data.streams import Stream
 from kft.errors import InputError, NonFiniteLossError
 from kft.forward import Forward
+from kft.journal import Journal
 from kft.report import write_report
+from kft.savings import savings
+from kft.staged_fit import CachedStage
 from kft.stages import Stage
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ HISTORY = "history.json"
 JOURNAL = "journal.json"
 REPORT = "report.html"
 RAW_EXAMPLES = "examples.json"
+
+_FIT_FACTS = ("seed", "batch_size", "batch_norm", "balance", "augment", "train", "validation")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,7 +56,8 @@ class Run:
         evaluation: The trained recipe on the validation data.
         validation: The validation data.
         stages_table: The plan as an HTML table.
-        journal: What `kft.journal.Journal` noted: time by stage, movement by block.
+        journal: What was noted: time, memory and rates by stage, movement by block, what the cache
+            saved and what the data hold.
     """
 
     recipe: Recipe
@@ -66,25 +73,33 @@ class Run:
         where = f" in {self.run_dir}" if self.run_dir else ""
         return f"<Run of {type(self.recipe).__name__}: {epochs} epochs{where}>"
 
-    def report(self, path: str | os.PathLike | None = None) -> Path:
-        """Write a page about the run: curves, stages, evaluation, mistakes.
+    def report(self, path: str | os.PathLike | None = None, *, source: Any = None) -> Path:
+        """Write a page about the run: curves, stages, evaluation, mistakes, data, time.
 
         Args:
             path: The HTML file to write. Defaults to `report.html` in the run directory.
+            source: Labelled data of another task, such as the one that the weights come from, to show
+                what of it was forgotten, as `kft.forgetting.forgetting` measures it. Defaults to
+                none.
 
         Returns:
             The path of the page.
 
         Raises:
-            InputError: If there is neither a run directory nor a path.
+            InputError: If there is neither a run directory nor a path, or `source` is wrong.
         """
         if path is None:
             if self.run_dir is None:
                 raise InputError("the run has no run_dir: pass the path of an HTML file to write.")
             path = self.run_dir / REPORT
-            if self.evaluation is None and path.is_file():
+            if self.evaluation is None and source is None and path.is_file():
                 return path  # a finished run that was loaded: written when it was trained
-        recipe = self.recipe
+        recipe, journal = self.recipe, self.journal
+        if source is not None:
+            from kft.forgetting import forgetting
+
+            journal = {**(journal or {}), "forgetting": forgetting(recipe, source).to_dict()}
+        plan = recipe.origin.get("plan") or {}
         return write_report(
             path,
             title=self.run_dir.name if self.run_dir else type(recipe).__name__,
@@ -92,8 +107,13 @@ class Run:
             stages_table_html=self.stages_table,
             evaluation=self.evaluation,
             examples=self.validation if isinstance(self.validation, Examples) else None,
-            journal=self.journal,
-            facts={"recipe": saving.class_path(recipe), **recipe.arguments(), **saving.versions()},
+            journal=journal,
+            facts={
+                "recipe": saving.class_path(recipe),
+                **recipe.arguments(),
+                "fit": {name: plan[name] for name in _FIT_FACTS if name in plan},
+                **saving.versions(),
+            },
         )
 
 
@@ -252,6 +272,31 @@ def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evalua
         places = np.argsort(dataset.order(dataset.epoch))
         joined = keras.tree.map_structure(lambda rows: rows[places], joined)
     return recipe.score(*joined)
+
+
+def noted(
+    journal: Journal,
+    stages: Sequence[CachedStage],
+    train: Examples | Stream,
+    validation: Examples | Stream,
+    report: bool,
+) -> dict[str, Any]:
+    """All that a page tells of a run beside its history and its evaluation, as JSON values.
+
+    Args:
+        journal: What was noted while it ran.
+        stages: What was decided for each stage.
+        train: The training data.
+        validation: The validation data.
+        report: Whether there will be a page: looking for examples that look alike takes a while.
+    """
+    content: dict[str, Any] = dict(journal.content())
+    if isinstance(train, Examples) and isinstance(validation, Examples):
+        count = len(train) + len(validation)
+        content["cache"] = savings(stages, journal.epochs, count, journal.passes)
+        if report:
+            content["data"] = overlap({"training": train, "validation": validation})
+    return content
 
 
 def keep(run: Run, plan: Mapping[str, Any]) -> None:

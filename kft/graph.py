@@ -54,6 +54,12 @@ def is_functional(model: object) -> bool:
     return isinstance(model, keras.Model) and bool(getattr(model, "outputs", None))
 
 
+def features(model: keras.Model) -> keras.Model:
+    """The model up to what its last layer with weights gets: the space in which classes lie apart."""
+    last = [call for call in outer_calls(model) if call.has_weights][-1]
+    return keras.Model(model.input, last.inputs[0])
+
+
 def calls(model: keras.Model) -> list[Call]:
     """All calls between the inputs and the outputs of `model`, inputs first.
 

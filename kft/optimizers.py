@@ -142,12 +142,16 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     @property
     def last_learning_rate(self) -> float:
         """The first group's rate in the step that was taken last."""
-        optimizer = self.group_optimizers[0]
-        schedule = _schedule_of(optimizer)
-        if schedule is None:
-            return float(ops.convert_to_numpy(optimizer.learning_rate))
-        taken = int(ops.convert_to_numpy(optimizer.variables[0]))
-        return float(ops.convert_to_numpy(schedule(max(taken - 1, 0))))
+        return _last_rate(self.group_optimizers[0])
+
+    def last_rates(self) -> dict[int, float]:
+        """The rate of each variable in the step that was taken last, by the variable's `id`."""
+        return {
+            id(variable): rate
+            for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True)
+            for rate in [_last_rate(optimizer)]
+            for variable in group
+        }
 
     @property
     def schedules(self) -> list[dict[str, Any] | None]:
@@ -251,6 +255,14 @@ def _schedule_of(optimizer: keras.optimizers.Optimizer) -> WarmupSchedule | None
     """The optimizer's schedule, if it is kft's. Keras (3.15.1) shows only the schedule's value."""
     schedule = optimizer._learning_rate
     return schedule if isinstance(schedule, WarmupSchedule) else None
+
+
+def _last_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    schedule = _schedule_of(optimizer)
+    if schedule is None:
+        return float(ops.convert_to_numpy(optimizer.learning_rate))
+    taken = int(ops.convert_to_numpy(optimizer.variables[0]))
+    return float(ops.convert_to_numpy(schedule(max(taken - 1, 0))))
 
 
 def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:

@@ -158,7 +158,8 @@ class Recipe(Family):
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
             report: Whether the outcome is evaluated on the validation data, for the run's
                 `evaluation` and its page. A trial of a search needs its history alone.
-            verbose: As in `keras.Model.fit`; 0 prints no plan either.
+            verbose: As in `keras.Model.fit`; 0 prints no plan either. `"auto"` shows bars at a terminal
+                or in a notebook, and elsewhere a line an epoch.
 
         Returns:
             The `Run`.
@@ -268,7 +269,7 @@ class Recipe(Family):
             if verbose != 0:
                 print(table)
             checkpoint = directory.checkpoint(checkpoint_every)
-            journal = Journal(model)
+            journal = Journal(model, unfreezing, store)
             history = fitting.with_retries(
                 lambda: run_stages(
                     model,
@@ -296,7 +297,7 @@ class Recipe(Family):
                 evaluation=fitting.evaluate(self, validation, batch_size) if report else None,
                 validation=validation,
                 stages_table=table._repr_html_(),
-                journal=journal.content(),
+                journal=fitting.noted(journal, decided, train, validation, report),
             )
             self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:

@@ -19,6 +19,7 @@ from kft.data.buckets import BucketedBatches
 from kft.features import Features, FeatureStore
 from kft.plans import PlannedStage, kept_flags
 from kft.regrouping import reorder, unscaled
+from kft.terminal import shows_progress
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,12 +129,14 @@ def run_stages(
         views: how many augmented views of each training example are kept; 0 for unchanged examples.
         callbacks: Keras callbacks.
         steps_per_epoch: as in `keras.Model.fit`; needs stages without a cut.
-        verbose: as in `keras.Model.fit`.
+        verbose: as in `keras.Model.fit`; `"auto"` is a bar for a person at a terminal or a notebook,
+            and elsewhere a line an epoch.
 
     Returns:
         One history over all stages.
     """
-    verbose = 1 if verbose == "auto" else verbose
+    if verbose == "auto":
+        verbose = 1 if shows_progress() else 2
     run = _OneRun(
         [unfreezing, *callbacks],
         add_history=True,

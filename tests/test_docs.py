@@ -20,6 +20,8 @@ RUN = (
     "learning_rates.md",
     "insight.md",
     "tuning.md",
+    "blocks.md",
+    "cache.md",
 )
 
 

@@ -1,6 +1,7 @@
 """A run notes how far each block moved and how long each stage took."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -12,7 +13,10 @@ from kft.reopening import reopen
 from tests.models import convnet
 from tests.small_images import TinyRecipe, bright_sides
 
-STAGES = [kft.Stage(0, epochs=2, learning_rate=1e-2), kft.Stage(1, epochs=1, learning_rate=1e-2)]
+STAGES = [
+    kft.Stage(0, epochs=2, learning_rate=1e-2, warmup=3),
+    kft.Stage(1, epochs=1, learning_rate=4e-3, layer_decay=0.5),
+]
 
 
 def test_movement_is_the_way_as_a_part_of_the_length():
@@ -33,7 +37,8 @@ def test_movement_is_the_way_as_a_part_of_the_length():
 def run(tmp_path_factory):
     recipe = TinyRecipe(num_classes=2)
     directory = tmp_path_factory.mktemp("journal") / "run"
-    return recipe.fit(bright_sides(), stages=STAGES, batch_size=16, run_dir=directory, verbose=0)
+    settings = {"stages": STAGES, "batch_size": 16, "cache": True, "verbose": 0}
+    return recipe.fit(bright_sides(), run_dir=directory, **settings)
 
 
 def test_a_run_knows_what_moved_and_what_each_stage_took(run):
@@ -47,17 +52,77 @@ def test_a_run_knows_what_moved_and_what_each_stage_took(run):
     assert run.journal["epochs"] == {"1": 2, "2": 1}
 
 
+def test_each_block_has_the_rate_that_its_last_step_took(run):
+    rates = run.journal["rates"]
+    assert list(rates) == ["head", "block3"]
+    assert rates["head"] == pytest.approx([1e-2, 1e-2, 4e-3])
+    assert rates["head"] == run.history["learning_rate"]
+    assert rates["block3"] == [None, None, pytest.approx(2e-3)]
+    page = (run.run_dir / "report.html").read_text()
+    assert re.findall(r'<bdi>(\w+)</bdi> <span class="end">([^<]*)<', page)[:2] == [
+        ("head", "0.004"),
+        ("block3", "0.002"),
+    ]
+
+
+def test_memory_is_the_most_so_far_and_a_cpu_has_no_device_memory(run):
+    memory = run.journal["memory"]
+    assert list(memory) == ["1", "2"]
+    assert 50e6 < memory["1"]["host"] <= memory["2"]["host"]
+    assert [stage["device"] for stage in memory.values()] == [None, None]
+    page = (run.run_dir / "report.html").read_text()
+    assert "memory so far" in page
+    assert "device memory so far" not in page
+
+
+def test_the_cache_saved_what_the_epochs_would_have_needed_again(run):
+    saved = run.journal["cache"]
+    assert saved["stages"] == {"1": 2 * 48, "2": 48}
+    assert (saved["needed"], saved["computed"]) == (144, 48)
+    assert saved["saved"] > 0
+    assert "ran over 48 examples" in (run.run_dir / "report.html").read_text()
+
+
+def test_without_a_cache_nothing_is_said_to_be_saved(tmp_path):
+    settings = {"stages": STAGES[:1], "cache": False, "report": False, "verbose": 0}
+    run = TinyRecipe(num_classes=2).fit(bright_sides(), **settings)
+    assert run.journal["cache"]["needed"] == run.journal["cache"]["computed"] == 0
+    assert "data" not in run.journal
+    assert "What the cache saved" not in run.report(tmp_path / "page.html").read_text()
+
+
+def test_the_page_has_the_figures_of_evaluate_and_the_seeds(run):
+    again = run.recipe.evaluate(run.validation, batch_size=16)
+    page = (run.run_dir / "report.html").read_text()
+    shown = [float(value) for value in re.findall(r'<data value="([^"]+)"', page)]
+    figures = [value for value in again.figures.values() if value is not None]
+    assert shown[: len(figures)] == figures
+    for fact in ("fit: seed", "fit: batch_size", "fit: train: sha256", "keras"):
+        assert f'<th scope="row">{fact}</th>' in page
+
+
+def test_the_page_shows_the_balance_of_both_parts(run):
+    parts = run.journal["data"]["parts"]
+    assert {name: part["examples"] for name, part in parts.items()} == {
+        "training": 38,
+        "validation": 10,
+    }
+    page = (run.run_dir / "report.html").read_text()
+    assert "Examples by class" in page
+    assert "Share of each class in training and validation" in page
+
+
 def test_the_page_says_so_and_a_reopened_run_writes_it_again(run, tmp_path):
     kept = json.loads((run.run_dir / "journal.json").read_text())
     assert kept == run.journal
     page = (run.run_dir / "report.html").read_text()
-    assert f"{run.journal['moved']['block3']:.2%}" in page
+    assert f"{100 * run.journal['moved']['block3']:.3g}%" in page
     assert "before the first epoch" in page
     opened = reopen(run.run_dir)
     assert opened.journal == run.journal
     assert opened.history == run.history
     again = opened.report(tmp_path / "again.html").read_text()
-    assert f"{run.journal['moved']['block3']:.2%}" in again
+    assert f"{100 * run.journal['moved']['block3']:.3g}%" in again
     assert "Stage plan" in again
 
 
@@ -70,6 +135,8 @@ def test_a_resumed_run_goes_on_with_the_times():
     second.on_epoch_end(1, {"stage": 1})
     content = second.content()
     assert content["epochs"] == {"1": 2}
+    assert list(content["memory"]) == ["1"]
+    assert second.rates == [{}, {}]
     assert content["seconds"]["1"] > first.seconds["1"]
     assert content["seconds"]["before"] > first.seconds["before"]
 

@@ -29,6 +29,7 @@ LAYERS = (
         "predictions",
         "pretrained",
         "report",
+        "terminal",
     ),
     ("distribution", "optimizers", "plans", "stages"),
     (
@@ -37,9 +38,11 @@ LAYERS = (
         "cuts",
         "features",
         "journal",
+        "memory",
         "plain_fit",
         "regrouping",
         "runs",
+        "savings",
         "staged_fit",
         "tables",
     ),
@@ -53,12 +56,17 @@ LAYERS = (
         "saving",
         "text_recipe",
     ),
-    ("explain", "export", "range_test", "robustness", "tuning"),
+    ("explain", "export", "forgetting", "range_test", "robustness", "tuning"),
     ("cli", "demo"),
 )
 LAYER = {part: index for index, parts in enumerate(LAYERS) for part in parts}
 # A recipe's methods hand the recipe on to these; they import it, so it imports them inside the method.
-HANDED_ON = {("recipe", "export"), ("recipe", "robustness"), ("recipe", "tuning")}
+HANDED_ON = {
+    ("fitting", "forgetting"),
+    ("recipe", "export"),
+    ("recipe", "robustness"),
+    ("recipe", "tuning"),
+}
 
 
 def imported_modules(path: Path) -> set[str]:

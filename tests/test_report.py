@@ -4,7 +4,6 @@ import base64
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -436,31 +435,3 @@ def test_the_area_under_the_drawn_curve_is_the_auc_of_the_evaluation():
     lines = plots.roc(found).axes[0].get_lines()[1:]
     areas = [np.trapezoid(line.get_ydata(), line.get_xdata()) for line in lines]
     assert areas == pytest.approx([one.roc_auc for one in found.per_class])
-
-
-BROWSERS = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-BROWSER = next((path for path in BROWSERS if path), None)
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here; the tests above need none")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_the_page_in_both_schemes(tmp_path, scheme):
-    written(tmp_path, evaluation=EVALUATIONS["single_label"])
-    picture = tmp_path / "page.png"
-    subprocess.run(
-        [
-            str(BROWSER),
-            *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"),
-            f"--blink-settings=preferredColorScheme={1 if scheme == 'light' else 0}",
-            *("--window-size=390,1200", f"--screenshot={picture}"),
-            (tmp_path / "report.html").as_uri(),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    pixels = np.asarray(Image.open(picture).convert("L"))
-    background = 255 if scheme == "light" else 23
-    assert abs(int(np.median(pixels)) - background) <= 3
-    assert pixels.std() > 10

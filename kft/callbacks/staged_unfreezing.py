@@ -40,6 +40,10 @@ class StagedUnfreezing(keras.callbacks.Callback):
             trains them with their block. Defaults to `"frozen"`.
         verbose: 1 prints a line at each stage, 0 nothing. Defaults to 1.
 
+    Attributes:
+        group_rates: learning rate of each group, by the names of the blocks, in the last step of the
+            epoch that ended last.
+
     Raises:
         InputError: at construction for bad stages; when `fit` begins, before a step is taken, for
             stages that do not fit the model.
@@ -87,6 +91,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._rule: Any = None
         self._steps_seen: int | None = None
         self._began = (-1, 0)  # the epoch that runs, and the steps taken before it
+        self.group_rates: dict[str, float] = {}
 
     @property
     def stage_index(self) -> int | None:
@@ -173,6 +178,9 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._steps_seen = self._steps_taken() - self._began[1]
         logs["stage"] = self._index + 1
         logs["learning_rate"] = unscaled(self.model.optimizer).last_learning_rate
+        rates = unscaled(self.model.optimizer).last_rates()
+        groups = {g.name: g.variables for g in self._planned[self._index].groups if g.variables}
+        self.group_rates = {name: rates[id(first)] for name, (first, *_) in groups.items()}
         stopped = self._rule.epoch_ended(self.model, self._epochs_done, logs)
         self._epochs_done += 1
         self._stage_ended = stopped or self._epochs_done >= self.stages[self._index].epochs

@@ -22,6 +22,14 @@ def report(
             rich_help_panel="Data",
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled data of another task, such as the one that the pretrained weights come "
+            "from: the page shows what of it was forgotten. Needs --data or --output.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The page to write. Default: RUN/report.html."),
@@ -35,14 +43,19 @@ def report(
     split: o.Split = None,
     on_bad_example: o.OnBad = o.OnBadExample.error,
 ) -> None:
-    """Write one page about a run: plan, curves, figures, mistakes, time, how far blocks moved.
+    """Write one page about a run: plan, curves, figures, mistakes, data, time, what was forgotten.
 
     kft report runs/photos --data photos-test/ --output test.html
     """
     from kft import fitting
+    from kft.errors import InputError
     from kft.reopening import reopen
 
     written = run / fitting.REPORT
+    if source is not None and data is None and output is None:
+        raise InputError(
+            f"--source alone would write {written} without its figures: pass --data too, or --output."
+        )
     if data is None and output is None and written.is_file():
         typer.echo(str(written))
         return
@@ -64,4 +77,4 @@ def report(
         )
         evaluation = recipe.evaluate(examples, batch_size=batch_size)
         opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
-    typer.echo(str(opened.report(output or written)))
+    typer.echo(str(opened.report(output or written, source=source)))

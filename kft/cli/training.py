@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -376,7 +374,5 @@ def _optimizer(name: str | None, clipnorm: float | None) -> Any:
 
 
 def _verbosity(quiet: bool) -> int | str:
-    """Return Keras' `verbose`: its bar only for a person at a terminal that may show colours."""
-    if quiet:
-        return 0
-    return "auto" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else 2
+    """Return Keras' `verbose`: `fit` itself knows who is looking."""
+    return 0 if quiet else "auto"

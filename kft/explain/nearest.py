@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kft import graph
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.explain import parts
 from kft.explain.images import loaded
 from kft.plots.explain import neighbour_images
 from kft.plots.style import Figure
@@ -124,7 +124,7 @@ def nearest(
         raise InputError(
             f"a {examples.source} has no examples to go back to: pass files or arrays."
         )
-    model = parts.features(recipe.model)
+    model = graph.features(recipe.model)
     inputs = loaded(recipe, raw)
     known = np.concatenate([_directions(model, x) for x in _each(recipe, examples, batch_size)])
     cosines = _directions(model, inputs) @ known.T

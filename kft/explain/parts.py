@@ -52,11 +52,15 @@ def feature_maps(model: keras.Model, layer: str | None) -> tuple[keras.Model, ke
     return keras.Model(model.input, tensor), above
 
 
-def embeddings(model: keras.Model) -> tuple[keras.Model, keras.Model, list[str]]:
+def embeddings(model: keras.Model, to: Any = None) -> tuple[keras.Model, keras.Model, list[str]]:
     """The embedding of the tokens, and the model from there on.
 
+    Args:
+        model: A model of texts.
+        to: A tensor of the model's, such as `logits` finds. Defaults to its output, the scores.
+
     Returns:
-        From token ids to their embeddings; from those and the other inputs to the scores; the names
+        From token ids to their embeddings; from those and the other inputs to the tensor; the names
         of the other inputs in their order.
 
     Raises:
@@ -74,14 +78,9 @@ def embeddings(model: keras.Model) -> tuple[keras.Model, keras.Model, list[str]]
     (embedded,) = users[-1].outputs
     names = [name for name in inputs if name != "token_ids"]
     below = keras.Model(tokens, embedded)
-    above = keras.Model([embedded, *(inputs[name] for name in names)], model.outputs[0])
+    to = model.outputs[0] if to is None else to
+    above = keras.Model([embedded, *(inputs[name] for name in names)], to)
     return below, above, names
-
-
-def features(model: keras.Model) -> keras.Model:
-    """The model up to what its last layer with weights gets: the space in which classes lie apart."""
-    last = [call for call in graph.outer_calls(model) if call.has_weights][-1]
-    return keras.Model(model.input, last.inputs[0])
 
 
 def _made(model: keras.Model) -> dict[int, graph.Call]:

@@ -80,7 +80,7 @@ def curves(history: Mapping[str, Sequence[Any]]) -> Figure:
         if i < len(names):
             _draw_metric(axes, history, name)
         else:
-            _draw_rates(axes, history)
+            draw_rates(axes, history)
     return drawn
 
 
@@ -94,7 +94,7 @@ def metric(history: Mapping[str, Sequence[Any]], name: str) -> Figure:
 def learning_rates(history: Mapping[str, Sequence[Any]]) -> Figure:
     """The learning rates by epoch on a logarithmic axis."""
     drawn = figure()
-    _draw_rates(drawn.add_subplot(), history)
+    draw_rates(drawn.add_subplot(), history)
     return drawn
 
 
@@ -108,7 +108,10 @@ def _draw_metric(axes: Axes, history: Mapping[str, Sequence[Any]], name: str) ->
     legend(axes, names)
 
 
-def _draw_rates(axes: Axes, history: Mapping[str, Sequence[Any]]) -> None:
+def draw_rates(
+    axes: Axes, history: Mapping[str, Sequence[Any]], *, with_legend: bool = True
+) -> None:
+    """Draw the learning rates of a history into axes."""
     names = rate_names(history)
     positive = False
     for i, name in enumerate(names):
@@ -119,6 +122,8 @@ def _draw_rates(axes: Axes, history: Mapping[str, Sequence[Any]]) -> None:
     if positive:
         axes.set_yscale("log")
     _epochs(axes, history, "learning rate")
+    if not with_legend:
+        return
     groups = [name.removeprefix("learning_rate").strip("_/ ") for name in names]
     legend(axes, [group or "learning rate" for group in groups])
 

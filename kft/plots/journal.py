@@ -1,12 +1,14 @@
-"""How far each block has moved, as bars."""
+"""What a run noted of itself: how far blocks moved, their rates, and the balance of the data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
+from kft.plots import history as history_plots
 from kft.plots.style import SERIES, Figure, dress, figure, short
 
 
@@ -24,4 +26,41 @@ def movement(moved: Mapping[str, float]) -> Figure:
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     dress(axes, x="moved by", y="", grid="x")
+    return drawn
+
+
+def rates_by_block(
+    history: Mapping[str, Sequence[Any]], rates: Mapping[str, Sequence[float | None]]
+) -> Figure:
+    """The learning rate of each block by epoch on a logarithmic axis, with the stages.
+
+    Args:
+        history: As for `kft.plots.curves`; its `stage` is drawn.
+        rates: Name of each block, or of blocks that share a rate, and its rate in each epoch; None
+            while it was frozen.
+    """
+    by_block = {f"learning_rate_{name}": values for name, values in rates.items()}
+    drawn = figure()
+    stages = {"stage": history.get("stage", ())}
+    history_plots.draw_rates(drawn.add_subplot(), {**stages, **by_block}, with_legend=False)
+    return drawn
+
+
+def balance(parts: Mapping[str, Mapping[str, int]]) -> Figure:
+    """The share of each class in each part of the data, as bars beside each other.
+
+    Args:
+        parts: For each part of the data, how many examples each class has.
+    """
+    names = list(next(iter(parts.values())))
+    drawn = figure((5.0, 0.9 + 0.2 * len(names) * max(len(parts), 1)))
+    axes = drawn.add_subplot()
+    places, width = np.arange(len(names)), 0.8 / len(parts)
+    for place, counts in enumerate(parts.values()):
+        shares = np.array(list(counts.values())) / max(sum(counts.values()), 1)
+        axes.barh(places + (place + 0.5) * width - 0.4, shares, width, color=SERIES[place])
+    axes.set_yticks(places, [short(name) for name in names], parse_math=False)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    dress(axes, x="share of the part", y="", grid="x")
     return drawn

@@ -45,6 +45,8 @@ class Trainers:
         planned.enter(self.model)
         with strategy_scope(self.model):
             trainer = _on_the_layers_of(self.model)
+            # Compiling scales the loss by the policy of the model, which may not be today's default.
+            trainer.dtype_policy = self.model.dtype_policy
             placeholder = keras.optimizers.SGD(name="range_test")
             trainer.compile(self.optimizer or placeholder, **self.settings)
         pattern = template(self.model if self.optimizer is None else trainer)

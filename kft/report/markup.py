@@ -47,6 +47,13 @@ def value(number_or_none: float | None, *, fraction: bool = True) -> Html:
     return Html(f'<data value="{float(number_or_none)!r}">{shown}</data>')
 
 
+def size(count: float | None) -> str:
+    """Bytes for people; nothing for None."""
+    if count is None:
+        return ""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def table(
     caption: str, head: Sequence[object], rows: Iterable[Sequence[object]], *, words: int = 1
 ) -> Html:
@@ -98,7 +105,7 @@ def keys(names: Sequence[tuple[str, str]]) -> Html:
         items.append(
             f'<li><svg viewBox="0 0 24 6" aria-hidden="true"><path d="M0 3H24" fill="none" '
             f'stroke="var(--series-{color})" stroke-width="2.5" stroke-dasharray="{dash}"/></svg>'
-            f"{name(label)} {figure}</li>"
+            f'{name(label)} <span class="end">{figure}</span></li>'
         )
     return Html(f'<ul class="keys">{"".join(items)}</ul>')
 

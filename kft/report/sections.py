@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kft.report.journal import movement, spent
+from kft.report.data import data
+from kft.report.journal import cache, forgetting, movement, spent
 from kft.report.markup import Section, name, table, text
 from kft.report.mistakes import mistakes
 from kft.report.quality import classes, confusion, curves, summary
@@ -32,9 +33,9 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         if isinstance(shown, Mapping):
             rows += _flat(shown, f"{before}{key}: ")
         elif isinstance(shown, (list, tuple, set, frozenset)):
-            rows.append((f"{before}{key}", ", ".join(map(str, shown))))
+            rows.append((f"{before}{key}", ", ".join(map(str, shown)) or "none"))
         else:
-            rows.append((f"{before}{key}", str(shown)))
+            rows.append((f"{before}{key}", "none" if shown is None else str(shown)))
     return rows
 
 
@@ -42,11 +43,14 @@ SECTIONS: tuple[Callable[[Source], Section | None], ...] = (
     summary,
     plan,
     training,
-    movement,
-    spent,
     classes,
     confusion,
     curves,
     mistakes,
+    movement,
+    forgetting,
+    data,
+    spent,
+    cache,
     facts,
 )

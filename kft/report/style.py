@@ -66,8 +66,10 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .words, #plan ~ .scroll th, #plan ~ .scroll td { text-align: left; }
 tbody th { font-weight: 400; min-width: min(12rem, 40vw); max-width: 20rem;
   overflow-wrap: anywhere; }
-td:first-child { white-space: nowrap; }
-.confusion tbody th { min-width: 6rem; }
+td { white-space: nowrap; }
+td.words, #plan ~ .scroll td { white-space: normal; }
+#plan ~ .scroll tbody th { min-width: 0; }
+.confusion tbody th { min-width: 7rem; }
 .confusion td { text-align: center; min-width: 3.25rem; border: 1px solid var(--ground); }
 .confusion thead th { text-align: center; max-width: 9rem; white-space: normal; }
 .confusion thead th:first-child { text-align: left; }
@@ -82,10 +84,12 @@ figure { margin: 0; }
 .chart h3 { font-size: 1rem; margin: 0 0 .25rem; }
 .chart figure > svg { display: block; width: 100%; height: auto; max-width: 32rem; }
 .chart figcaption { font-size: .875rem; color: var(--muted); margin-top: .35rem; }
-.beside { display: flex; flex-wrap: wrap; gap: 0 3.5rem; }
+.beside { display: flex; flex-wrap: wrap; gap: 0 3.5rem; align-items: flex-start; }
+.beside > .chart { flex: 0 1 28rem; }
 .chart svg text { font-family: inherit !important; }
 .keys { list-style: none; margin: .25rem 0 0; padding: 0; display: flex; flex-wrap: wrap;
   gap: .15rem 1.1rem; font-size: .875rem; }
+.keys .end { white-space: nowrap; }
 .keys svg { width: 1.5rem; height: .4rem; margin-right: .4rem; vertical-align: middle; }
 details { margin-top: 1rem; }
 summary { cursor: pointer; color: var(--link); margin-bottom: .5rem; }

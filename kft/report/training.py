@@ -9,7 +9,8 @@ import numpy as np
 
 from kft import plots
 from kft.plots import history as history_plots
-from kft.report.markup import Html, Section, chart, plain_table, scrolling, table, text
+from kft.plots import journal as journal_plots
+from kft.report.markup import Html, Section, chart, keys, plain_table, scrolling, table, text
 from kft.report.source import Source
 
 
@@ -34,7 +35,10 @@ def training(source: Source) -> Section | None:
         title = title[:1].upper() + title[1:]
         drawn = plots.metric(history, metric)
         charts.append(chart(f"metric{i}", drawn, title=title, description=_course(history, metric)))
-    if history_plots.rate_names(history):
+    by_block = (source.journal or {}).get("rates")
+    if by_block:
+        charts.append(_rates_by_block(history, by_block))
+    elif history_plots.rate_names(history):
         drawn = plots.learning_rates(history)
         description = "By epoch, on a logarithmic axis, where a rate of 0 has no place."
         charts.append(chart("rates", drawn, title="Learning rate", description=description))
@@ -50,6 +54,25 @@ def training(source: Source) -> Section | None:
     )
     body = f'{_diverged(history)}{note}<div class="charts">{"".join(charts)}</div>'
     return Section("training", "Training", Html(body + _epochs(history, epochs)))
+
+
+def _rates_by_block(
+    history: Mapping[str, Sequence[Any]], by_block: Mapping[str, Sequence[float | None]]
+) -> Html:
+    alike: dict[tuple, list[str]] = {}
+    for block, rates in by_block.items():
+        alike.setdefault(tuple(rates), []).append(block)
+    shown = {
+        ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]}": rates
+        for rates, names in alike.items()
+    }
+    last = [(name, f"{rates[-1]:.3g}" if rates[-1] else "frozen") for name, rates in shown.items()]
+    description = (
+        "Of each block, in the last step of the epoch, on a logarithmic axis; a line begins where "
+        "its block was unfrozen. With the rate at the end:"
+    )
+    drawn = journal_plots.rates_by_block(history, shown)
+    return chart("rates", drawn, title="Learning rate", description=description, more=keys(last))
 
 
 def _course(history: Mapping[str, Sequence[Any]], metric: str) -> str:

@@ -11,12 +11,13 @@ import numpy as np
 from kft import fitting
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.robustness.attack import Attack
+from kft.robustness.attack import Attack, TextAttack
 from kft.robustness.images import CORRUPTIONS, corrupt
 from kft.robustness.result import Robustness
 from kft.robustness.texts import DISTORTIONS, distort
 
 if TYPE_CHECKING:
+    from kft.evaluation import Evaluation
     from kft.recipe import Recipe
 
 __all__ = ["Robustness", "evaluate_perturbed"]
@@ -38,7 +39,8 @@ def evaluate_perturbed(
     Images are corrupted after they were resized to the model's size, with the kinds and strengths
     of ImageNet-C (Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261), and by the
     fast gradient sign method (Goodfellow 2015, https://arxiv.org/abs/1412.6572). Texts get typos,
-    capitals and gaps. What an example becomes hangs on `seed` and its place in the data alone.
+    capitals and gaps, and the method moves their embeddings. What an example becomes hangs on `seed`
+    and its place in the data alone.
 
     Args:
         recipe: A recipe for images or texts.
@@ -53,7 +55,7 @@ def evaluate_perturbed(
     Raises:
         InputError: If a name is unknown, or the data are a stream.
     """
-    known = {"image": (*CORRUPTIONS, FGSM), "text": tuple(DISTORTIONS)}.get(recipe.modality, ())
+    known = {"image": (*CORRUPTIONS, FGSM), "text": (*DISTORTIONS, FGSM)}.get(recipe.modality, ())
     names = (
         list(known) if perturb == "standard" else [perturb] if isinstance(perturb, str) else perturb
     )
@@ -70,7 +72,9 @@ def evaluate_perturbed(
     clean = fitting.evaluate(recipe, examples, batch_size)
     if recipe.modality == "text":
         worse = {
-            name: tuple(
+            name: _attacked(recipe, examples, batch_size)
+            if name == FGSM
+            else tuple(
                 fitting.evaluate(recipe, _distorted(examples, name, severity, seed), batch_size)
                 for severity in SEVERITIES
             )
@@ -101,6 +105,17 @@ def evaluate_perturbed(
             for name in names
         },
     )
+
+
+def _attacked(recipe: Recipe, texts: Examples, batch_size: int) -> tuple[Evaluation, ...]:
+    attack = TextAttack(recipe)
+    scores: list[list[np.ndarray]] = [[] for _ in SEVERITIES]
+    for start in range(0, len(texts), batch_size):
+        part = slice(start, start + batch_size)
+        worse = attack(recipe.load(texts.inputs[part]), texts.targets[part])
+        for found, severity in zip(scores, SEVERITIES, strict=True):
+            found.append(worse(severity))
+    return tuple(recipe.score(texts.targets, np.concatenate(found)) for found in scores)
 
 
 def _distorted(examples: Examples, name: str, severity: int, seed: int) -> Examples:

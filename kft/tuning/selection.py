@@ -145,6 +145,19 @@ def pooled_features(
         batch_size: examples a step.
     """
     recipe.learn(examples)
+    return head_inputs(recipe, examples, batch_size)
+
+
+def head_inputs(
+    recipe: Recipe, examples: Examples, batch_size: int = 32
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the head of a recipe as it is gets, `[examples, features]`, and the labels with it.
+
+    Args:
+        recipe: the recipe, which learns nothing of the examples.
+        examples: what `Recipe.read` returned.
+        batch_size: examples a step.
+    """
     model = recipe.model
     head = set(find_anatomy(model).head.layers)
     first = next(layer for layer in model.layers if layer in head)

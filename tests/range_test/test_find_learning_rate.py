@@ -143,6 +143,33 @@ def test_a_recipe_that_was_never_fitted_is_left_and_fits_as_if_nothing_had_been(
     assert_same(values(twin.model), values(recipe.model))
 
 
+@pytest.fixture
+def mixed_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield before
+    keras.config.set_dtype_policy(before)
+
+
+def test_mixed_precision_is_tried_with_its_loss_scale_and_left_with_it(mixed_precision):
+    model = noisy_model()
+    x, y = images()
+    model.fit(x, y, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    before = (values(model), arrays(model.optimizer.variables))
+    found = kft.find_learning_rate(model, (x, y), STAGES, **QUICK)
+    assert_same(before[0], values(model))
+    assert_same(before[1], arrays(model.optimizer.variables))
+    for test in found.tests:
+        # The loss that is shown is the loss, not what was multiplied so that gradients survive.
+        assert 0 < test.losses[0] < 5
+        assert np.isfinite(test.losses[:10]).all()
+    keras.config.set_dtype_policy(mixed_precision)  # the model keeps its own; so does its test
+    again = kft.find_learning_rate(model, (x, y), STAGES, **QUICK)
+    for one, other in zip(found.tests, again.tests, strict=True):
+        np.testing.assert_array_equal(one.losses, other.losses)
+
+
 def straight_line():
     """A regression whose gradient descent diverges above a rate that is known."""
     rng = np.random.default_rng(0)

@@ -70,16 +70,37 @@ def test_fgsm_raises_the_loss_where_random_signs_do_not(fitted):
     assert loss(worse) - loss(x) > 3 * by_chance
 
 
-def test_texts_get_typos_capitals_and_gaps(tmp_path):
-    recipe = BertRecipe(
-        tiny_bert.save_preset(tmp_path / "preset"), num_classes=2, sequence_length=8
-    )
-    x = ["the film was good", "the plot was bad"] * 6
-    found = recipe.evaluate((x, np.arange(12) % 2), perturb="standard")
-    assert list(found.perturbed) == ["typos", "casing", "missing_words"]
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A tiny BERT, two kinds of texts, and what is left of it on worse ones."""
+    folder = tmp_path_factory.mktemp("bert")
+    recipe = BertRecipe(tiny_bert.save_preset(folder / "preset"), num_classes=2, sequence_length=8)
+    data = (["the film was good", "the plot was bad"] * 6, np.arange(12) % 2)
+    return recipe, data, recipe.evaluate(data, perturb="standard")
+
+
+def test_texts_get_typos_capitals_gaps_and_other_embeddings(texts):
+    *_, found = texts
+    assert list(found.perturbed) == ["typos", "casing", "missing_words", "fgsm"]
     casing = [one.scores for one in found.perturbed["casing"]]
     np.testing.assert_allclose(casing[4], found.clean.scores, rtol=1e-4)  # it is an uncased model
     assert not np.allclose(found.perturbed["typos"][4].scores, found.clean.scores)
+
+
+def test_fgsm_on_embeddings_raises_the_loss_with_the_severity(texts):
+    _, (_, y), found = texts
+    evaluations = (found.clean, *found.perturbed["fgsm"])
+    losses = [-np.log(one.scores[np.arange(12), y]).mean() for one in evaluations]
+    assert losses == sorted(losses)
+    assert losses[-1] > 1.2 * losses[0]
+
+
+@pytest.mark.once
+def test_fgsm_on_embeddings_does_not_hang_on_the_batch_size(texts):
+    recipe, data, found = texts
+    again = recipe.evaluate(data, perturb="fgsm", batch_size=5)
+    for one, other in zip(found.perturbed["fgsm"], again.perturbed["fgsm"], strict=True):
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-3)
 
 
 def test_mistakes_are_named(fitted):

@@ -1,0 +1,80 @@
+"""Curves that grow while a fit runs, in a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kft import plots
+from kft.errors import InputError
+from kft.terminal import in_notebook
+
+
+class LiveCurves(keras.callbacks.Callback):
+    """Draws losses, metrics and learning rate after each epoch, with the stages marked, in place.
+
+    In a notebook the picture is replaced by the next; anywhere else nothing is drawn, so that the
+    same code runs as a script. Put it behind `StagedUnfreezing`.
+
+    Args:
+        every: Epochs between two pictures; the last epoch is always drawn. Defaults to 1.
+
+    Raises:
+        InputError: If `every` is no whole number of at least 1.
+
+    Example:
+
+    ```python
+    curves = kft.callbacks.LiveCurves()
+    model.fit(x, y, epochs=8, verbose=0, callbacks=[kft.callbacks.StagedUnfreezing(stages), curves])
+    ```
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise InputError(f"`every={every!r}`: pass a whole number of epochs, 1 or more.")
+        self.every = every
+        self.history: dict[str, list[float]] = {}
+        self._place: Any = None
+        self._drawn = 0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Begins a new picture."""
+        self.history, self._place, self._drawn = {}, None, 0
+
+    def get_state(self) -> dict[str, Any]:
+        """The curves so far."""
+        return {"history": {name: list(values) for name, values in self.history.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on with these curves."""
+        self.history = {name: list(values) for name, values in state["history"].items()}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds the epoch, and draws."""
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        if self._epochs() - self._drawn >= self.every:
+            self._draw()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Draws what has not been drawn yet."""
+        if self._epochs() > self._drawn:
+            self._draw()
+
+    def _epochs(self) -> int:
+        return max(map(len, self.history.values()), default=0)
+
+    def _draw(self) -> None:
+        self._drawn = self._epochs()
+        if not in_notebook():
+            return
+        from IPython.display import display
+
+        figure = plots.curves(self.history)
+        if self._place is None:
+            self._place = display(figure, display_id=True)
+        else:
+            self._place.update(figure)

@@ -1,0 +1,97 @@
+"""MLflow: metrics by epoch, the stages as parameters, the plan as an artifact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from kft.callbacks.telling import epoch_values, optional_module, plan_of, unfreezing_beside
+
+
+class MLflowLogger(keras.callbacks.Callback):
+    """Logs a fit in stages to MLflow: metrics, stage and rates by epoch, the plan, the stages.
+
+    Needs `pip install mlflow-skinny`, or `mlflow`. A fit that goes on after a kill, by
+    `RunCheckpoint`, goes on in the same MLflow run. Put it behind `StagedUnfreezing`.
+
+    Args:
+        experiment: Name of the experiment, made if it does not exist. Defaults to `"kft"`.
+        run_name: Name of the run. Defaults to one that MLflow makes up.
+        tracking_uri: Where to. Defaults to what MLflow's settings say.
+        params: More parameters to log.
+
+    Attributes:
+        run_id: MLflow's id of the run; None before the first epoch.
+
+    Raises:
+        InputError: If MLflow is not installed.
+
+    Example:
+
+    ```python
+    logger = kft.callbacks.MLflowLogger("flowers", params={"backbone": "ResNet50"})
+    model.fit(x, y, epochs=8, callbacks=[kft.callbacks.StagedUnfreezing(stages), logger])
+    ```
+    """
+
+    def __init__(
+        self,
+        experiment: str = "kft",
+        run_name: str | None = None,
+        tracking_uri: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        optional_module("mlflow", "mlflow-skinny")
+        self.experiment, self.run_name, self.tracking_uri = experiment, run_name, tracking_uri
+        self.extra_params = dict(params or {})
+        self.run_id: str | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forgets the run of an earlier fit."""
+        self.run_id = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Which run it is."""
+        return {"run_id": self.run_id}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on with that run."""
+        self.run_id = state["run_id"]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Logs the numbers of the epoch; the first epoch opens the run."""
+        unfreezing = unfreezing_beside(self)
+        client = self._client()
+        if self.run_id is None:
+            self.run_id = self._open(client, unfreezing)
+        for name, value in epoch_values(logs, unfreezing).items():
+            client.log_metric(self.run_id, name, value, step=epoch)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Ends the run."""
+        if self.run_id is not None:
+            self._client().set_terminated(self.run_id)
+
+    def _open(self, client: Any, unfreezing: Any) -> str:
+        known = client.get_experiment_by_name(self.experiment)
+        number = client.create_experiment(self.experiment) if known is None else known.experiment_id
+        run = client.create_run(number, run_name=self.run_name)
+        stages = [] if unfreezing is None else unfreezing.describe()["stages"]
+        given = {
+            "model": self.model.name,
+            "epochs": self.params.get("epochs"),
+            **{f"stage {i}": json.dumps(stage) for i, stage in enumerate(stages, start=1)},
+            **self.extra_params,
+        }
+        for name, value in given.items():
+            client.log_param(run.info.run_id, name, value)
+        client.log_text(run.info.run_id, plan_of(self.model, unfreezing), "plan.txt")
+        return str(run.info.run_id)
+
+    def _client(self) -> Any:
+        tracking = optional_module("mlflow.tracking", "mlflow-skinny")
+        return tracking.MlflowClient(tracking_uri=self.tracking_uri)

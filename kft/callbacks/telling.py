@@ -1,0 +1,61 @@
+"""What callbacks that log to somewhere else have in common: values, plan, optional packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import keras
+
+from kft.callbacks.fellows import fellow_callbacks
+from kft.callbacks.staged_unfreezing import StagedUnfreezing
+from kft.errors import InputError
+
+
+def optional_module(name: str, install: str) -> Any:
+    """A module of a package that kft does not need otherwise.
+
+    Args:
+        name: The module.
+        install: What `pip install` takes to bring it.
+
+    Raises:
+        InputError: If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
+            raise  # it is there, and something that it needs is not
+        raise InputError(f"`{name}` is not installed: pip install {install}") from error
+
+
+def unfreezing_beside(callback: keras.callbacks.Callback) -> StagedUnfreezing | None:
+    """The `StagedUnfreezing` of the fit that is calling `callback` now, if there is one."""
+    fellows = fellow_callbacks(callback)
+    return next((one for one in fellows if isinstance(one, StagedUnfreezing)), None)
+
+
+def epoch_values(
+    logs: Mapping[str, Any] | None, unfreezing: StagedUnfreezing | None
+) -> dict[str, float]:
+    """The numbers of an epoch: its logs, and with stages the rate of each group.
+
+    Returns:
+        Numbers by name; the groups' are `rates/NAME`, since a store that keeps a file a name has one
+        of `learning_rate` already.
+    """
+    values = {name: float(value) for name, value in (logs or {}).items()}
+    if unfreezing is not None:
+        values |= {f"rates/{n}": rate for n, rate in unfreezing.group_rates.items()}
+    return values
+
+
+def plan_of(model: keras.Model, unfreezing: StagedUnfreezing | None) -> str:
+    """The plan of a fit as a table; without stages what the model is."""
+    if unfreezing is None:
+        return f"{model.name}: {model.count_params():,} parameters, no stages"
+    from kft.tables import plan_table  # it knows recipes' plans, and is slow to import
+
+    return str(plan_table(model, unfreezing.stages, unfreezing.batch_norm))

@@ -1,0 +1,151 @@
+"""Marks by which examples that look alike are found without comparing all pairs."""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kft.data.examples import Examples
+
+SIDE = 16  # pixels of the small pictures that are compared
+MOST_BITS = 12  # of 128 that may differ between pictures that look alike
+MOST_GRAY = 8.0  # of 255 that the small pictures may differ by in the mean
+SHINGLE = 4  # characters
+LIKENESS = 0.8  # the least share of shingles that texts have in common
+MOST_CHARACTERS = 4000
+WINDOW = 32  # neighbours that are looked at in each order
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is known of the looks of examples.
+
+    Attributes:
+        bands: `[n, bands]` of integers; examples that look alike share at least one of a row.
+        contents: What is compared of two examples that share a band.
+    """
+
+    bands: np.ndarray
+    contents: Sequence[Any]
+
+
+def marks(examples: Examples) -> Marks | None:
+    """The marks of images and of texts; None for other arrays, which have no looks.
+
+    Images get a difference hash of 128 bits, from whether the gray rises from each of 8 x 8 places
+    to its right and downwards neighbour. Texts get a MinHash (Broder 1997) of their runs of four
+    characters, case, accents and punctuation left out.
+    """
+    if examples.kind == "texts":
+        shingled = [_shingles(str(text)) for text in examples.inputs]
+        return Marks(_min_hashes(shingled), shingled)
+    if examples.kind == "arrays" and not _are_images(examples.inputs):
+        return None
+    # What is odd about a file was said when it was read. Filters belong to the process, not a thread.
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")
+        pictures = list(pool.map(_small, examples.inputs))
+    return Marks(_difference_hashes(pictures), pictures)
+
+
+def alike_pairs(both: Sequence[Marks]) -> list[tuple[int, int]]:
+    """The pairs of examples that look alike, numbered through all the marks.
+
+    Args:
+        both: Marks of the same kind.
+
+    Returns:
+        Pairs in ascending order. Each band sorts the examples once, and each is compared with the
+        next 32 of the same band, so that the work grows with `n log n`.
+    """
+    bands = np.concatenate([one.bands for one in both])
+    contents = [content for one in both for content in one.contents]
+    found: set[tuple[int, int]] = set()
+    for column in bands.T:
+        order = np.lexsort((*bands.T, column))
+        for shift in range(1, min(WINDOW, len(order) - 1) + 1):
+            same = np.flatnonzero(column[order[shift:]] == column[order[:-shift]])
+            if not len(same):
+                break
+            for i, j in zip(order[same], order[same + shift], strict=True):
+                found.add((int(min(i, j)), int(max(i, j))))
+    return sorted(pair for pair in found if _alike(contents[pair[0]], contents[pair[1]]))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, frozenset):
+        return bool(one or other) and len(one & other) >= LIKENESS * len(one | other)
+    if one is None or other is None:
+        return False
+    differing = int(np.bitwise_count(_bits(one) ^ _bits(other)).sum())
+    return differing <= MOST_BITS and float(np.abs(one - other).mean()) <= MOST_GRAY
+
+
+def _are_images(inputs: np.ndarray) -> bool:
+    shape = inputs.shape[1:]
+    return len(shape) in (2, 3) and min(shape[:2]) >= 8 and shape[2:] in ((), (1,), (3,))
+
+
+def _small(raw: Any) -> np.ndarray | None:
+    """The picture in gray, of 16 x 16 pixels; None if it cannot be read."""
+    try:
+        if isinstance(raw, np.ndarray):
+            pixels = raw if raw.ndim == 2 else raw.mean(axis=2)
+            image = Image.fromarray(np.asarray(pixels, "float32"))
+        else:
+            image = Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else str(raw))
+            image.draft("L", (SIDE * 4, SIDE * 4))
+            image = image.convert("L")
+        small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+        gray = np.asarray(small, "float32")
+        if isinstance(raw, np.ndarray) and raw.dtype != np.uint8 and raw.size:
+            gray = gray * np.float32(255.0 / max(float(raw.max()), 1e-12))
+        return gray
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _bits(picture: np.ndarray) -> np.ndarray:
+    """Sixteen bytes: where the gray rises by more than noise does."""
+    coarse = np.asarray(Image.fromarray(picture).resize((9, 9), Image.Resampling.BOX))
+    right = coarse[:8, 1:] > coarse[:8, :8] + 2
+    down = coarse[1:, :8] > coarse[:8, :8] + 2
+    return np.packbits(np.concatenate([right.ravel(), down.ravel()]))
+
+
+def _difference_hashes(pictures: Sequence[np.ndarray | None]) -> np.ndarray:
+    empty = np.zeros(16, "uint8")
+    rows = [empty if picture is None else _bits(picture) for picture in pictures]
+    # Eight bands: of two hashes that differ in up to seven bits one is equal, of others often.
+    return np.stack(rows).view("uint16").astype("int64")
+
+
+def _shingles(text: str) -> frozenset[int]:
+    plain = unicodedata.normalize("NFKD", text[:MOST_CHARACTERS]).casefold()
+    plain = "".join(one for one in plain if not unicodedata.combining(one))
+    words = " ".join(re.findall(r"\w+", plain))
+    codes = np.frombuffer(f" {words} ".encode("utf-8", "replace"), "uint8")
+    codes = np.pad(codes, (0, max(0, SHINGLE - len(codes)))).astype("uint64")
+    runs = np.lib.stride_tricks.sliding_window_view(codes, SHINGLE)
+    return frozenset((runs << np.arange(0, 8 * SHINGLE, 8, dtype="uint64")).sum(axis=1).tolist())
+
+
+def _min_hashes(shingled: Sequence[frozenset[int]], bands: int = 8, rows: int = 4) -> np.ndarray:
+    random = np.random.default_rng(0)
+    factors = random.integers(1, 2**63, bands * rows, dtype="uint64") | np.uint64(1)
+    mixed = np.empty((len(shingled), bands * rows), "uint64")
+    for row, shingles in enumerate(shingled):
+        values = np.fromiter(shingles, "uint64", len(shingles))
+        mixed[row] = ((values[:, None] * factors) >> np.uint64(16)).min(axis=0)
+    joined = mixed.reshape(len(shingled), bands, rows)
+    powers = np.array([1, 31, 961, 29791], "uint64")
+    return (joined * powers).sum(axis=2).view("int64")

@@ -1,0 +1,103 @@
+"""What the parts of the data have in common: balance, exact copies, and examples that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.data.likeness import alike_pairs, marks
+
+MOST_LOOKED_AT = {"texts": 20_000, "arrays": 20_000}  # of each part, for examples that look alike
+MOST_IMAGES = 5_000  # whose files have to be decoded
+MOST_LISTED = 10
+
+
+def overlap(parts: Mapping[str, Examples]) -> dict[str, Any]:
+    """Compare the parts of the data.
+
+    Args:
+        parts: Examples of the same kind by name, such as `train` and `validation`.
+
+    Returns:
+        JSON values. `parts`: for each its `examples`, `counts` by class (for regression `values`,
+        from least to most) and how many are `copies` of an earlier example of the same part.
+        `across`: how many examples of later parts have the very content of one of an earlier part.
+        `conflicts`: contents that come with several labels. `alike`: None where examples have no
+        looks, else how many were `looked_at` in each part, the pairs that look alike `within` each
+        part and `across` parts, and the first of these as `pairs` of names and labels.
+    """
+    labels: dict[bytes, set[bytes]] = {}
+    seen: set[bytes] = set()
+    found: dict[str, Any] = {"parts": {}, "across": 0}
+    for name, examples in parts.items():
+        own = [bytes(digest) for digest in examples.digests]
+        for digest, target in zip(own, examples.targets, strict=True):
+            labels.setdefault(digest, set()).add(np.asarray(target).tobytes())
+        found["parts"][name] = {
+            "examples": len(own),
+            "counts": examples.counts() or None,
+            "values": None if examples.classes is not None else _values(examples.targets),
+            "copies": len(own) - len(set(own)),
+        }
+        found["across"] += sum(digest in seen for digest in own)
+        seen |= set(own)
+    found["conflicts"] = sum(len(given) > 1 for given in labels.values())
+    found["alike"] = _alike(parts)
+    return found
+
+
+def _values(targets: np.ndarray) -> dict[str, float]:
+    return {
+        "least": float(np.min(targets)),
+        "mean": float(np.mean(targets)),
+        "most": float(np.max(targets)),
+    }
+
+
+def _alike(parts: Mapping[str, Examples]) -> dict[str, Any] | None:
+    chosen, marked = {}, []
+    for name, examples in parts.items():
+        # Each content once: of a hundred copies, each would only find the others.
+        _, first = np.unique(np.array([bytes(d) for d in examples.digests]), return_index=True)
+        most = MOST_LOOKED_AT.get(examples.kind, MOST_IMAGES)
+        chosen[name] = np.sort(first)[:most]
+        made = marks(examples.take(chosen[name]))
+        if made is None:
+            return None
+        marked.append(made)
+    places = [(name, int(index)) for name, rows in chosen.items() for index in rows]
+    within = dict.fromkeys(parts, 0)
+    pairs = []
+    for one, other in (tuple(places[i] for i in pair) for pair in alike_pairs(marked)):
+        if one[0] == other[0]:
+            within[one[0]] += 1
+        elif parts[one[0]].digests[one[1]] != parts[other[0]].digests[other[1]]:
+            pairs.append((one, other))
+    return {
+        "looked_at": {name: len(rows) for name, rows in chosen.items()},
+        "within": within,
+        "across": len(pairs),
+        "pairs": [
+            [_described(parts, *one), _described(parts, *other)]
+            for one, other in pairs[:MOST_LISTED]
+        ],
+    }
+
+
+def _described(parts: Mapping[str, Examples], part: str, index: int) -> dict[str, str]:
+    examples = parts[part]
+    name = f"example {index}"
+    if examples.kind == "image_files":
+        name = "/".join(PurePath(str(examples.inputs[index])).parts[-2:])
+    target = examples.targets[index]
+    if examples.classes is None:
+        label = " ".join(f"{value:.4g}" for value in np.atleast_1d(target))
+    elif np.ndim(target):
+        label = " | ".join(n for n, on in zip(examples.classes, target, strict=True) if on)
+    else:
+        label = examples.classes[int(target)]
+    return {"part": part, "name": name, "label": label}

@@ -1,0 +1,106 @@
+"""The section about the data: their balance, copies, and examples that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kft.plots.journal import balance
+from kft.report.markup import Html, Section, chart, keys, name, table, text
+from kft.report.source import Source
+
+MOST_DRAWN = 30  # classes
+
+
+def data(source: Source) -> Section | None:
+    """What the parts of the data hold, and what they have in common."""
+    found = (source.journal or {}).get("data")
+    if not found:
+        return None
+    body = f"{_leaks(found)}{_balance(found['parts'])}{_repeated(found)}{_alike(found['alike'])}"
+    return Section("data", "Data", Html(body))
+
+
+def _leaks(found: Mapping[str, Any]) -> str:
+    alike = (found["alike"] or {}).get("across", 0)
+    said = []
+    if found["across"]:
+        said.append(
+            f"{_count(found['across'], 'example')} of a later part "
+            f"{'is' if found['across'] == 1 else 'are'} in an earlier part too"
+        )
+    if alike:
+        said.append(f"{_count(alike, 'pair')} across the parts look alike")
+    if found["conflicts"]:
+        said.append(f"{_count(found['conflicts'], 'content')} with several labels")
+    if not said:
+        return ""
+    return f'<p class="notice">{"; ".join(said)}. What validates should be new to the model.</p>'
+
+
+def _balance(parts: Mapping[str, Any]) -> str:
+    if any(part["counts"] is None for part in parts.values()):
+        rows = [
+            (name(part), f"{one['examples']:,}", *(f"{v:.4g}" for v in one["values"].values()))
+            for part, one in parts.items()
+            if one["values"]
+        ]
+        return table("Targets", ("part", "examples", "least", "mean", "most"), rows)
+    counts = {part: one["counts"] for part, one in parts.items()}
+    classes = list(next(iter(counts.values())))
+    totals = {part: max(sum(each.values()), 1) for part, each in counts.items()}
+    rows = [
+        (name(label), *(_share(counts[part].get(label, 0), totals[part]) for part in parts))
+        for label in classes
+    ]
+    rows.append(("all", *(f"{one['examples']:,}" for one in parts.values())))
+    body = table("Examples by class", ("class", *parts), rows)
+    if len(classes) > MOST_DRAWN:
+        return body
+    first = next(iter(counts.values()))
+    most, least = max(first, key=lambda c: first[c]), min(first, key=lambda c: first[c])
+    described = (
+        f"Share of each class in {' and '.join(parts)}. Of {next(iter(parts))}, the most are "
+        f"{most}, {_share(first[most], totals[next(iter(parts))])}, the fewest {least}, "
+        f"{_share(first[least], totals[next(iter(parts))])}."
+    )
+    legend = keys([(part, f"{one['examples']:,}") for part, one in parts.items()])
+    drawn = chart("balance", balance(counts), title="Balance", description=described, more=legend)
+    return f'<div class="beside">{drawn}{body}</div>'
+
+
+def _repeated(found: Mapping[str, Any]) -> str:
+    alike = found["alike"]
+    rows: list[tuple[str, ...]] = []
+    for part, one in found["parts"].items():
+        near = (
+            (f"{alike['within'][part]:,}", f"{alike['looked_at'][part]:,}") if alike else ("", "")
+        )
+        rows.append((name(part), f"{one['copies']:,}", *near))
+    across = f"{alike['across']:,}" if alike else ""
+    rows.append(("across parts", f"{found['across']:,}", across, ""))
+    head = ("part", "exact copies", "pairs that look alike", "contents compared")
+    return table("Repeated examples", head, rows)
+
+
+def _alike(alike: Mapping[str, Any] | None) -> str:
+    if alike is None:
+        note = "Which examples look alike was not asked: these inputs are neither images nor texts."
+        return f"<p>{note}</p>"
+    if not alike["pairs"]:
+        return ""
+    rows = [
+        tuple(name(f"{one['part']}: {one['name']} ({one['label']})") for one in pair)
+        for pair in alike["pairs"]
+    ]
+    listed = "" if len(rows) == alike["across"] else f", the first {len(rows)} of {alike['across']}"
+    caption = f"Pairs across the parts that look alike{listed}"
+    return table(text(caption), ("one", "the other"), rows, words=2)
+
+
+def _share(count: int, whole: int) -> str:
+    return f"{count:,} ({count / whole:.1%})"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")

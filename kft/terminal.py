@@ -1,0 +1,25 @@
+"""Who is looking: a person at a terminal, a notebook, or a log file."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def in_notebook() -> bool:
+    """Whether this Python is the kernel of a notebook."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")
+
+
+def shows_progress() -> bool:
+    """Whether bars that redraw themselves suit whoever reads: no log file, and no NO_COLOR.
+
+    NO_COLOR (https://no-color.org) asks for text without escape sequences, which bars are made of.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return in_notebook() or sys.stdout.isatty()

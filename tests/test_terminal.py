@@ -1,0 +1,45 @@
+"""Bars are for people: a log gets a line an epoch, and a shell completes what one types."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import kft
+from kft.terminal import shows_progress
+
+pytestmark = pytest.mark.once
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "expected"), [(True, "", True), (False, "", False), (True, "1", False)]
+)
+def test_bars_are_for_terminals_that_may_redraw(terminal, no_color, expected, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    assert shows_progress() is expected
+
+
+def test_a_log_gets_a_line_an_epoch(capsys):
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(4, name="body")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="head")(hidden))
+    model.compile("adam", "mse")
+    x = np.zeros((64, 4), "float32")
+    stages = [kft.Stage(0, epochs=3, learning_rate=1e-3)]
+    kft.fit_in_stages(model, x, x[:, :1], stages=stages, batch_size=4, cache=False)
+    printed = capsys.readouterr().out
+    assert printed.count("16/16 - ") == 3
+    assert not {"\b", "\r", "\x1b"} & set(printed)
+
+
+def test_a_shell_completes_commands():
+    asked = {"_KFT_COMPLETE": "complete_bash", "COMP_WORDS": "kft fi", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['kft']; from kft.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | asked, text=True, capture_output=True
+    )
+    assert done.stdout.split() == ["fit", "find-lr"]
