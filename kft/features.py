@@ -129,7 +129,7 @@ class FeatureStore:
         return found
 
     def _key(self, cut: Cut, examples: Examples, identity: str) -> str:
-        parts = [cut.digest(), examples.fingerprint(), identity, self.dtype, _versions()]
+        parts = [cut.digest, examples.fingerprint(), identity, self.dtype, _versions()]
         parts.append(keras.backend.backend())
         parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

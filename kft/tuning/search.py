@@ -121,6 +121,8 @@ def search(
             tuner.search(train, validation)
     except OutOfTimeError:
         stopped = f"the {max_seconds:g} s were over"
+    finally:
+        tuner.garbage.close()
     if tuner.best is None:
         raise all_failed(tuner.trials)
     if stopped is None and len(oracle.trials) < max_trials:

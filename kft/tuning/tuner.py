@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import KftError
 from kft.tuning.best_epoch import BestEpoch
+from kft.tuning.garbage import Collector
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.pruning import MedianStopping, scores_by_epoch
 from kft.tuning.space import TrialPlan, within
@@ -64,6 +64,7 @@ class StagedTuner(BaseTuner):
         self.run_dir, self.settings, self.units = run_dir, settings, units
         self.prune, self.max_seconds, self.say = prune, max_seconds, say
         self.trials: list[Trial] = []
+        self.garbage = Collector()
 
     @property
     def seconds(self) -> float:
@@ -178,7 +179,7 @@ class StagedTuner(BaseTuner):
             return {}, _reason(error)
         finally:
             self.hypermodel.latest = None
-            gc.collect()
+            self.garbage.collect()
         return {
             "score": score,
             "best_epoch": epoch,
