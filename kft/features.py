@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import ml_dtypes
 import numpy as np
+from filelock import FileLock
 
 from kft.cuts import Cut
 from kft.data.batches import Batches
@@ -26,6 +27,7 @@ from kft.errors import InputError
 from kft.forward import Forward
 
 _MANIFEST = "features.json"
+_LOCK = ".lock"
 _DTYPES = {
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.float16),
@@ -114,7 +116,12 @@ class FeatureStore:
             os.utime(folder)
         try:
             if missing:
-                self._write(missing, batches, views)
+                self.directory.mkdir(parents=True, exist_ok=True)
+                with FileLock(self.directory / _LOCK):  # another process may be at them
+                    known = {folder: _read(folder) for folder in missing}
+                    missing = {f: cut for f, cut in missing.items() if known[f] is None}
+                    if missing:
+                        self._write(missing, batches, views)
         except OSError as error:
             warnings.warn(
                 f"The frozen features could not be kept in {self.directory} ({error}): the stage "
@@ -135,7 +142,6 @@ class FeatureStore:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
     def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         hidden = {
             folder: Path(tempfile.mkdtemp(prefix=".writing-", dir=self.directory))
             for folder in missing

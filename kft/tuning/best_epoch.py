@@ -54,7 +54,7 @@ class BestEpoch(keras.callbacks.Callback):
             self._stale |= {id(variable) for variable in graph.changing(model)}
         if self._score is None or self.objective.better_than(float(score), self._score):
             self._score = float(score)
-            kept = self._weights or [None] * len(model.weights)
+            kept: list[Any] = list(self._weights or ()) or [None] * len(model.weights)
             self._weights = [
                 np.array(ops.convert_to_numpy(v)) if self._is_stale(v) or old is None else old
                 for v, old in zip(model.weights, kept, strict=True)

@@ -97,6 +97,12 @@ def read_trial(folder: Path) -> Trial | None:
     return Trial(**content)
 
 
+def read_trials(trials_dir: Path) -> list[Trial]:
+    """All trials that have ended, by their numbers."""
+    found = [read_trial(path.parent) for path in trials_dir.glob(f"*/{TRIAL}")]
+    return sorted((trial for trial in found if trial is not None), key=lambda trial: trial.number)
+
+
 def score_of(history: Mapping[str, Sequence[Any]], objective: Any) -> tuple[float, int, int]:
     """The best value of an objective, its epoch and stage, both counted from 1."""
     best = 0
