@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kft import saving
+from kft.errors import InputError
+from kft.runs.locks import RunLock
 from kft.stages import Stage
 
+PAUSE = 0.3  # seconds between two looks at a trial that another process has
 TRIAL = "trial.json"
 RUN = "run"
 
@@ -95,6 +100,33 @@ def read_trial(folder: Path) -> Trial | None:
     if content["run_dir"] is not None:
         content["run_dir"] = folder / content["run_dir"]
     return Trial(**content)
+
+
+@contextlib.contextmanager
+def alone_at(folder: Path) -> Iterator[Trial | None]:
+    """Keep other processes from a trial; one that still has it, slow to die, is waited for.
+
+    Args:
+        folder: the trial's folder.
+
+    Returns:
+        A context with the trial if it has ended, None if it is to be run.
+    """
+    lock = RunLock(folder)
+    while True:
+        ended = read_trial(folder)
+        if ended is not None:
+            yield ended
+            return
+        try:
+            lock.acquire()
+            break
+        except InputError:
+            time.sleep(PAUSE)
+    try:
+        yield read_trial(folder)
+    finally:
+        lock.release()
 
 
 def read_trials(trials_dir: Path) -> list[Trial]:

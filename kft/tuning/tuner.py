@@ -19,7 +19,7 @@ from kft.tuning.garbage import Collector
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.pruning import MedianStopping, scores_by_epoch
 from kft.tuning.space import TrialPlan, within
-from kft.tuning.trials import RUN, Trial, read_trial, score_of, trial_folder, write_trial
+from kft.tuning.trials import RUN, Trial, alone_at, score_of, trial_folder, write_trial
 
 FAILURES = 3
 TRIALS = "trials"
@@ -134,17 +134,17 @@ class StagedTuner(BaseTuner):
             train: as in `Recipe.fit`.
             validation_data: as in `Recipe.fit`.
         """
-        hp = trial.hyperparameters
+        number, values = self.number_of(trial), trial.hyperparameters.values
+        folder = trial_folder(self.run_dir / TRIALS, number, values)
+        with alone_at(folder) as ended:
+            return ended or self._run(number, trial.hyperparameters, folder, train, validation_data)
+
+    def _run(self, number: int, hp: Any, folder: Path, train: Any, validation_data: Any) -> Trial:
         planned, reason = None, None
         try:
             planned = self._planned(hp)
         except KftError as error:
             reason = str(error)
-        number = self.number_of(trial)
-        folder = trial_folder(self.run_dir / TRIALS, number, hp.values)
-        ended = read_trial(folder)
-        if ended is not None:
-            return ended
         started = time.perf_counter()
         result: dict[str, Any] = {}
         if planned is not None:

@@ -15,11 +15,10 @@ from typing import Any, ClassVar
 
 from keras_tuner.engine.trial import TrialStatus
 
-from kft.errors import RESUMABLE, InputError, KftError
-from kft.runs.locks import RunLock
+from kft.errors import RESUMABLE, KftError
 from kft.tuning.fleet import LAUNCHED, STOPPING
 from kft.tuning.roles import Role
-from kft.tuning.trials import Trial, read_trial, read_trials, trial_folder
+from kft.tuning.trials import read_trials
 from kft.tuning.tuner import TRIALS, StagedTuner
 from kft.tuning.wire import answers, client
 
@@ -71,28 +70,6 @@ class Worker(StagedTuner):
             self._ask(operator.methodcaller("end_trial", trial))
             what = f"failed: {ended.reason}" if ended.failed else f"{ended.score:.4f}"
             self.say(f"{self.tuner_id}: trial {ended.number}, {what}, {ended.seconds:.0f} s")
-
-    def run_trial(self, trial: Any, train: Any, validation_data: Any) -> Trial:
-        """As the tuner does, with no other worker at the same trial.
-
-        A worker that was slow to die may still have it: then its end is waited for.
-        """
-        folder = trial_folder(
-            self.run_dir / TRIALS, self.number_of(trial), trial.hyperparameters.values
-        )
-        lock = RunLock(folder)
-        while True:
-            ended = read_trial(folder)
-            if ended is not None:
-                return ended
-            with contextlib.suppress(InputError):
-                lock.acquire()
-                break
-            time.sleep(PAUSE)
-        try:
-            return super().run_trial(trial, train, validation_data)
-        finally:
-            lock.release()
 
     def number_of(self, trial: Any) -> int:
         """Trials are counted by the chief."""
