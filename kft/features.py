@@ -116,12 +116,7 @@ class FeatureStore:
             os.utime(folder)
         try:
             if missing:
-                self.directory.mkdir(parents=True, exist_ok=True)
-                with FileLock(self.directory / _LOCK):  # another process may be at them
-                    known = {folder: _read(folder) for folder in missing}
-                    missing = {f: cut for f, cut in missing.items() if known[f] is None}
-                    if missing:
-                        self._write(missing, batches, views)
+                missing = self._write_alone(missing, batches, views)
         except OSError as error:
             warnings.warn(
                 f"The frozen features could not be kept in {self.directory} ({error}): the stage "
@@ -140,6 +135,22 @@ class FeatureStore:
         parts.append(keras.backend.backend())
         parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+    def _write_alone(
+        self, missing: dict[Path, Cut], batches: Batches, views: int
+    ) -> dict[Path, Cut]:
+        """Writes what no other process has written while it was waited for; returns that."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = self.directory / _LOCK
+        with FileLock(lock):
+            missing = {folder: cut for folder, cut in missing.items() if _read(folder) is None}
+            try:
+                if missing:
+                    self._write(missing, batches, views)
+            finally:
+                # Whoever waits may then come in beside a third: work done twice, and no harm.
+                lock.unlink(missing_ok=True)
+        return missing
 
     def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
         hidden = {
