@@ -88,9 +88,11 @@ def alone(run: Path, rng: random.Random, length: float, kills: dict, most: int) 
     """A search in one process, killed and started again until it has ended."""
     while True:
         process = start(run)
-        if sum(kills.values()) >= most or not die(process, rng.uniform(0, 1.2 * length)):
-            assert wait(process) == 0
+        enough = sum(kills.values()) >= most
+        code = wait(process) if enough else die(process, rng.uniform(0, 1.2 * length))
+        if code == 0:
             return
+        assert code == -signal.SIGKILL, code
         kills["alone"] += 1
 
 
@@ -200,15 +202,16 @@ def outcome(run: Path) -> dict:
     }
 
 
-def die(process: int, after: float) -> bool:
-    """Kill a process after some seconds; False if it has ended before."""
+def die(process: int, after: float) -> int:
+    """Kill a process after some seconds, unless it ends before; its exit code."""
     until = time.monotonic() + after
     while time.monotonic() < until:
-        if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return False
+        code = ended(process)
+        if code is not None:
+            return code
         time.sleep(0.005)
     os.kill(process, signal.SIGKILL)
-    return wait(process) == -signal.SIGKILL
+    return wait(process)
 
 
 def ended(process: int) -> int | None:
