@@ -182,7 +182,7 @@ def train_both(options: argparse.Namespace, name: str, parts: tuple) -> tuple[fl
 
     train, validation, test = parts
     recipe = candidates(options, len(train.classes))[name]
-    rate = 1e-3 if options.task == "flowers" else 1e-4
+    rate = 3e-4 if options.task == "flowers" else 1e-4
     with tempfile.TemporaryDirectory() as folder:
         search = recipe.tune(
             train,

@@ -80,14 +80,18 @@ class Chief:
             KftError: there are no workers any more.
         """
         for trial in list(self.oracle.trials.values()):
-            self._settle(trial)
+            known = read_trial(self._folder(trial))
+            if known is not None and trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
+                self._hear(known)
+            else:
+                self._settle(trial)
         server, port = serve(self, role)
         try:
             if fleet is not None:
                 fleet.start(port)
             while not self._finished():
                 time.sleep(0.1)
-                self._look_after(fleet)
+                self.look_after(fleet)
             until = time.monotonic() + GRACE
             while time.monotonic() < until and not self._all_told(fleet):
                 time.sleep(0.1)
@@ -95,6 +99,27 @@ class Chief:
             if fleet is not None:
                 fleet.stop()
             server.stop(None).wait(GRACE)
+
+    def look_after(self, fleet: Fleet | None) -> None:
+        """Takes trials back from workers that are dead, and gives up when there are none left.
+
+        Args:
+            fleet: the workers that this process started; None if others did.
+
+        Raises:
+            KftError: there are no workers any more.
+        """
+        now = time.monotonic()
+        with self._lock:
+            gone = set() if fleet is None else fleet.look_after(self._told)
+            for name, trial in list(self.oracle.ongoing_trials.items()):
+                if name in gone or now - self._seen.get(name, 0.0) > self.patience:
+                    self._take_back(name, trial)
+            if fleet is None and now - self._last_word > self.absent:
+                raise KftError(
+                    f"no worker has asked for a trial in {self.absent:g} s, so the chief ends: "
+                    f"{len(self.oracle.trials)} trials have begun; the same command goes on."
+                )
 
     # What KerasTuner's protocol asks of an oracle.
 
@@ -157,23 +182,12 @@ class Chief:
             self._forget(trial.trial_id)
             end(self.oracle, trial.trial_id, known.score)
             self._note(end=trial.trial_id, score=known.score)
-            self.stopped = self.stopped or self.ended(known)
-        elif trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
-            self.stopped = self.stopped or self.ended(known)
+            self._hear(known)
         return True
 
-    def _look_after(self, fleet: Fleet | None) -> None:
-        now = time.monotonic()
-        with self._lock:
-            gone = set() if fleet is None else fleet.look_after(self._told)
-            for name, trial in list(self.oracle.ongoing_trials.items()):
-                if name in gone or now - self._seen.get(name, 0.0) > self.patience:
-                    self._take_back(name, trial)
-            if fleet is None and now - self._last_word > self.absent:
-                raise KftError(
-                    f"no worker has asked for a trial in {self.absent:g} s, so the chief ends: "
-                    f"{len(self.oracle.trials)} trials have begun; the same command goes on."
-                )
+    def _hear(self, known: Trial) -> None:
+        reason = self.ended(known)
+        self.stopped = self.stopped or reason
 
     def _take_back(self, name: str, trial: Any) -> None:
         if self._settle(trial):

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import keras_tuner
 import pytest
+from keras_tuner.engine.trial import TrialStatus
 
 import kft
 from kft.tuning.bounds import Bounds
+from kft.tuning.chief import Chief
 from kft.tuning.fleet import Fleet
 from kft.tuning.minutes import Minutes, end, give_back, values_of
 from kft.tuning.oracles import make_oracle
 from kft.tuning.roles import find_role
+from kft.tuning.trials import Trial, trial_folder, write_trial
+from kft.tuning.worker import Worker, wait_for_chief
 
 once = pytest.mark.once
 
@@ -118,6 +122,80 @@ def test_a_new_oracle_goes_on_where_the_minutes_end(tmp_path, algorithm):
     minutes.path.write_text(minutes.path.read_text().replace('"head_lr": 0', '"head_lr": 9'))
     with pytest.raises(kft.KftError, match="go on with the version"):
         Minutes(minutes.path).replay(prepared(make(algorithm), tmp_path / "third"))
+
+
+@pytest.fixture
+def chief(tmp_path):
+    """A chief that nobody can reach, of a search of two trials; it lists what it heard of ended."""
+    oracle = prepared(make("random"), tmp_path / "oracle")
+    oracle.max_trials = 2
+    heard = []
+    made = Chief(oracle, tmp_path, tmp_path / "trials", heard.append)
+    made.heard = heard
+    return made
+
+
+def report(chief, worker, trial, score=0.5):
+    """What a worker does when its trial has ended."""
+    number, values = int(trial.trial_id) + 1, trial.hyperparameters.values
+    ended = Trial(number, dict(values), (), {}, None, score=score, epochs=3)
+    write_trial(trial_folder(chief.trials_dir, number, values), ended)
+    chief.end_trial(trial)
+
+
+@once
+def test_a_silent_workers_trial_goes_to_another(chief):
+    trial = chief.create_trial("a")
+    assert chief.create_trial("a").trial_id == trial.trial_id, "that is how a worker shows life"
+    chief.look_after(None)
+    assert chief.create_trial("b").trial_id != trial.trial_id
+    chief.patience = -1.0
+    chief.look_after(None)
+    chief.patience = 60.0
+    assert {chief.create_trial(name).trial_id for name in ("c", "d")} == {"0", "1"}
+    report(chief, "a", trial)  # it was only slow
+    report(chief, "c", trial)
+    assert [ended.number for ended in chief.heard] == [1]
+
+
+@once
+def test_a_trial_that_kills_its_workers_fails(chief):
+    for name in "abc":
+        trial = chief.create_trial(name)
+        assert trial.trial_id == "0"
+        chief.patience = -1.0
+        chief.look_after(None)
+        chief.patience = 60.0
+    (failed,) = chief.heard
+    assert failed.reason.startswith("3 workers ended without a word")
+    assert chief.create_trial("d").trial_id == "1"
+
+
+@once
+def test_nobody_is_sent_home_while_a_trial_may_come_back(chief):
+    trials = [chief.create_trial(name) for name in "ab"]
+    assert chief.create_trial("c").status == TrialStatus.IDLE
+    for name, trial in zip("ab", trials, strict=True):
+        report(chief, name, trial)
+    assert chief.create_trial("c").status == TrialStatus.STOPPED
+
+
+@once
+def test_a_bound_ends_the_search_of_a_chief(chief):
+    chief.ended = lambda trial: "the 3 epochs were trained"
+    report(chief, "a", chief.create_trial("a"))
+    assert chief.create_trial("a").status == TrialStatus.STOPPED
+    assert chief.stopped == "the 3 epochs were trained"
+
+
+@once
+def test_nobody_waits_for_ever(chief, tmp_path, monkeypatch):
+    chief.absent = -1.0
+    with pytest.raises(kft.KftError, match="no worker has asked"):
+        chief.look_after(None)
+    monkeypatch.setattr(Worker, "patience", 0.1)
+    with pytest.raises(kft.KftError, match="no chief answers"):
+        wait_for_chief(find_role(None, given("worker-1", port="1")), tmp_path / "search.json")
 
 
 @once
