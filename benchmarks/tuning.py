@@ -90,10 +90,12 @@ def measure(options: argparse.Namespace) -> None:
     ]  # fmt: skip
     each = ", ".join(f"{one['seconds']:.0f} s" for one in ours)
     what = "photographs of 128 px" if options.task == "flowers" else "questions"
+    deep = f", and {options.epochs} of head and unfrozen blocks where the depth is above 0 (up to "
+    deep += f"{options.deepest})"
     notes = [
-        f"{options.task}: {len(parts[0])} {what} to train, {len(parts[1])} to validate, "
-        f"{options.epochs} epochs of the head, and {options.epochs} of head and unfrozen blocks "
-        f"where the depth is above 0 (up to {options.deepest}); no early stopping. kft: the median "
+        f"{options.task}, {options.space}: {len(parts[0])} {what} to train, {len(parts[1])} to "
+        f"validate, {options.epochs} epochs of the head"
+        f"{deep if options.space != 'head rate' else ''}; no early stopping. kft: the median "
         f"of {options.repeats} searches ({each}).",
         "`frozen passes` counts how often frozen layers ran over an example. KerasTuner's trials "
         "that were not timed are counted at the median of those of the same depth that were; its "
@@ -223,8 +225,7 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
             begun[depth] += 1
             if options.plain_each and begun[depth] > options.plain_each:
                 return {"val_accuracy": -1.0}  # not timed, and never the best
-            if len(clock) in turns:
-                take_turn()
+            take_turns(len(clock))
             began = time.perf_counter()
             found = super().run_trial(trial, *args, **settings)
             clock[trial.trial_id] = time.perf_counter() - began
@@ -234,7 +235,15 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
 
     depths = options.deepest + 1 if options.space == "head rate x depth" else 1
     expected = min(options.trials, depths * (options.plain_each or options.trials))
-    turns = {turn * expected // options.repeats for turn in range(options.repeats)}
+    taken = 0
+
+    def take_turns(timed: int) -> None:
+        """As many searches with kft as are due after so many plain trials."""
+        nonlocal taken
+        while taken < options.repeats and taken * expected <= timed * options.repeats:
+            taken += 1
+            take_turn()
+
     with tempfile.TemporaryDirectory() as folder:
         tuner = Tuner(
             Plain(),
@@ -246,6 +255,7 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
         )
         tuner.oracle.verbose = 0
         tuner.search(data, validation_data=held_out, verbose=0)
+        take_turns(expected)
         asked = [tuner.oracle.trials[name] for name in sorted(tuner.oracle.trials)]
     trials, seconds = [], reading
     for trial in asked:
