@@ -315,8 +315,9 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "shuffle": batches.shuffle,
         "balance": batches.balance,
         "class_count": batches.class_count,
-        "augment": NextView(len(batches.examples), views) if views else None,
     }
+    if views:
+        settings["augment"] = NextView(len(batches.examples), views)
     if not isinstance(batches, BucketedBatches):
         return Batches(examples, features.load, **settings)
     buckets, lengths = batches.buckets, batches.lengths
