@@ -20,6 +20,7 @@ from kft.tuning.wire import serve
 
 MINUTES = "chief.jsonl"
 GRACE = 5.0  # seconds in which workers may still hear that the search is over
+ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 DEATHS = 3  # workers that a trial may cost before it counts as failed
 
 
@@ -56,12 +57,13 @@ class Chief:
         self.stopped: str | None = None
         self.minutes = Minutes(run_dir / MINUTES)
         self._lost = self.minutes.replay(oracle)
+        self._resumed = bool(oracle.trials)
         self._began = time.monotonic() - self.minutes.seconds
         self._seen = dict.fromkeys(oracle.ongoing_trials, time.monotonic())
         self._given = {name: trial.trial_id for name, trial in oracle.ongoing_trials.items()}
         self._last_word = time.monotonic()
         self._told: set[str] = set()
-        self._exhausted = False
+        self._exhausted = self.minutes.over >= oracle.max_trials
         self._lock = threading.RLock()
 
     @property
@@ -81,7 +83,7 @@ class Chief:
         """
         for trial in list(self.oracle.trials.values()):
             known = read_trial(self._folder(trial))
-            if known is not None and trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
+            if known is not None and trial.status in ENDED:
                 self._hear(known)
             else:
                 self._settle(trial)
@@ -132,8 +134,9 @@ class Chief:
                 return self._nothing(tuner_id)
             trial = self.oracle.create_trial(tuner_id)
             if trial.status == TrialStatus.STOPPED:
-                if not ongoing:
+                if not ongoing and not self._exhausted:
                     self._exhausted = True
+                    self._note(over=self.oracle.max_trials)
                 return self._nothing(tuner_id)
             if trial.status == TrialStatus.RUNNING and self._given.get(tuner_id) != trial.trial_id:
                 self._given[tuner_id] = trial.trial_id
@@ -215,10 +218,16 @@ class Chief:
 
     def _finished(self) -> bool:
         with self._lock:
-            over = self._exhausted or self.stopped is not None
-            return over and not self.oracle.ongoing_trials
+            if self.oracle.ongoing_trials:
+                return False
+            # A chief that was started again finds no worker to tell that nothing is left to do.
+            ended = [trial for trial in self.oracle.trials.values() if trial.status in ENDED]
+            all_ended = len(ended) == len(self.oracle.trials) >= self.oracle.max_trials
+            return self._exhausted or self.stopped is not None or all_ended
 
     def _all_told(self, fleet: Fleet | None) -> bool:
         with self._lock:
-            waiting = set(self._seen) - self._told
-            return not waiting if fleet is None else fleet.all_ended()
+            if fleet is not None:
+                return fleet.all_ended()
+            # Workers of the chief before this one may still be looking for it.
+            return not self._resumed and not set(self._seen) - self._told

@@ -16,7 +16,7 @@ from kft.errors import KftError
 
 
 class Minutes:
-    """A file with a line for each trial that was handed out, ended or taken back.
+    """A file with a line for each trial that was handed out, ended or taken back, and for the end.
 
     An oracle proposes the same trials when it is asked and told the same in the same order, so a
     new oracle that is taken through the file stands where the old one stood. A line is on the disk
@@ -29,6 +29,7 @@ class Minutes:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.seconds = 0.0  # by the last line
+        self.over = 0  # of how many trials at most the space had no other one
 
     def write(self, seconds: float, **line: Any) -> None:
         """Add a line.
@@ -82,6 +83,8 @@ class Minutes:
                     )
             elif "end" in line:
                 end(oracle, line["end"], line["score"])
+            elif "over" in line:
+                self.over = line["over"]
             else:
                 lost[line["back"]] = lost.get(line["back"], 0) + 1
                 give_back(oracle, line["back"])

@@ -15,7 +15,7 @@ from kft.tuning.chief import Chief
 from kft.tuning.fleet import Fleet
 from kft.tuning.minutes import Minutes, end, give_back, values_of
 from kft.tuning.oracles import make_oracle
-from kft.tuning.roles import find_role
+from kft.tuning.roles import Role, find_role
 from kft.tuning.trials import Trial, trial_folder, write_trial
 from kft.tuning.worker import Worker, wait_for_chief
 
@@ -178,6 +178,26 @@ def test_nobody_is_sent_home_while_a_trial_may_come_back(chief):
     for name, trial in zip("ab", trials, strict=True):
         report(chief, name, trial)
     assert chief.create_trial("c").status == TrialStatus.STOPPED
+
+
+@once
+@pytest.mark.parametrize("way", ["all trials", "no other trial"])
+def test_a_chief_started_again_for_nothing_ends(chief, tmp_path, way, monkeypatch):
+    """Its workers have been told that the search is over, and nobody is left to ask."""
+    if way == "no other trial":
+        chief.oracle.max_trials = 9
+        chief.oracle.populate_space = lambda trial_id: {"status": TrialStatus.STOPPED}
+    else:
+        for name in "ab":
+            report(chief, name, chief.create_trial(name))
+    assert chief.create_trial("a").status == TrialStatus.STOPPED
+    monkeypatch.setattr("kft.tuning.chief.GRACE", 0.0)
+    heard = []
+    oracle = prepared(make("random"), tmp_path / "again")
+    oracle.max_trials = chief.oracle.max_trials
+    again = Chief(oracle, tmp_path, chief.trials_dir, heard.append)
+    again.run(Role("chief", "127.0.0.1", 0))
+    assert [ended.number for ended in heard] == [ended.number for ended in chief.heard]
 
 
 @once
