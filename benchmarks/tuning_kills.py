@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the model comes from the tests
 
-TRIALS = 4
+TRIALS = 3
 HANGS = 240  # seconds after which a search counts as hanging
 
 
@@ -176,7 +176,7 @@ def search(run: Path) -> None:
             max_trials=TRIALS,
             space=space,
             objective="val_loss",
-            stages=[kft.Stage(0, 6, 1e-2), kft.Stage(1, 6, 1e-3)],
+            stages=[kft.Stage(0, 3, 1e-2), kft.Stage(1, 3, 1e-3)],
             early_stopping=None,
             batch_size=8,
             checkpoint_every=4,
@@ -193,7 +193,8 @@ def outcome(run: Path) -> dict:
     trials = read_trials(run / "trials")
     found = [[json.dumps(dict(trial.values)), trial.score] for trial in trials]
     folders = len(list((run / "trials").glob("*-*")))
-    best = min(trials, key=lambda trial: trial.score) if trials else None
+    scored = [trial for trial in trials if trial.score is not None]
+    best = min(scored, key=lambda trial: trial.score) if scored else None
     return {
         "trials": found,
         "folders": folders,

@@ -15,12 +15,13 @@ from kft.errors import KftError
 from kft.tuning.fleet import Fleet
 from kft.tuning.minutes import Minutes, end, give_back, values_of
 from kft.tuning.roles import Role
-from kft.tuning.trials import Trial, read_trial, trial_folder, write_trial
+from kft.tuning.trials import Trial, is_held, read_trial, trial_folder, write_trial
 from kft.tuning.wire import serve
 
 MINUTES = "chief.jsonl"
 GRACE = 5.0  # seconds in which workers may still hear that the search is over
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+STUCK = 5  # times its patience that a chief waits for a silent process that still has its trial
 DEATHS = 3  # workers that a trial may cost before it counts as failed
 
 
@@ -115,7 +116,9 @@ class Chief:
         with self._lock:
             gone = set() if fleet is None else fleet.look_after(self._told)
             for name, trial in list(self.oracle.ongoing_trials.items()):
-                if name in gone or now - self._seen.get(name, 0.0) > self.patience:
+                silent = now - self._seen.get(name, 0.0)
+                dead = silent > self.patience and not is_held(self._folder(trial))
+                if name in gone or dead or silent > STUCK * self.patience:
                     self._take_back(name, trial)
             if fleet is None and now - self._last_word > self.absent:
                 raise KftError(

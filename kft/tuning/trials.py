@@ -129,6 +129,17 @@ def alone_at(folder: Path) -> Iterator[Trial | None]:
         lock.release()
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process that lives has a trial, as far as locks can tell."""
+    if not folder.is_dir():
+        return False
+    try:
+        with RunLock(folder):
+            return False
+    except InputError:
+        return True
+
+
 def read_trials(trials_dir: Path) -> list[Trial]:
     """All trials that have ended, by their numbers."""
     found = [read_trial(path.parent) for path in trials_dir.glob(f"*/{TRIAL}")]

@@ -41,7 +41,7 @@ def test_the_trials_outlive_a_worker_and_a_chief(tmp_path):
     assert told["ended_when_killed"] == 0, "the worker had not ended its trial"
     alone, crew = told["outcomes"]
     assert crew == alone
-    assert alone["folders"] == len(alone["trials"]) == 4
+    assert alone["folders"] == len(alone["trials"]) == 3
     assert told["passes"][0] == told["passes"][1] > 0, "workers share the frozen features"
     assert [line["back"] for line in told["lines"] if "back" in line] == ["0"]
     workers = {line["worker"] for line in told["lines"] if line.get("begin") == "0"}
