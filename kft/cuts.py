@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -53,6 +54,7 @@ class Cut:
             total += math.prod(size for size in sizes if size is not None)
         return total
 
+    @functools.cached_property
     def digest(self) -> str:
         """Hash of all that decides the prefix's outputs: its graph, settings and weights."""
         found = hashlib.sha256()

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import ml_dtypes
 import numpy as np
+from filelock import FileLock
 
 from kft.cuts import Cut
 from kft.data.batches import Batches
@@ -26,6 +27,7 @@ from kft.errors import InputError
 from kft.forward import Forward
 
 _MANIFEST = "features.json"
+_LOCK = ".lock"
 _DTYPES = {
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.float16),
@@ -119,7 +121,7 @@ class FeatureStore:
             os.utime(folder)
         try:
             if missing:
-                self._write(missing, batches, views)
+                missing = self._write_alone(missing, batches, views)
         except OSError as error:
             warnings.warn(
                 f"The frozen features could not be kept in {self.directory} ({error}): the stage "
@@ -134,13 +136,28 @@ class FeatureStore:
         return found
 
     def _key(self, cut: Cut, examples: Examples, identity: str) -> str:
-        parts = [cut.digest(), examples.fingerprint(), identity, self.dtype, _versions()]
+        parts = [cut.digest, examples.fingerprint(), identity, self.dtype, _versions()]
         parts.append(keras.backend.backend())
         parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
-    def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
+    def _write_alone(
+        self, missing: dict[Path, Cut], batches: Batches, views: int
+    ) -> dict[Path, Cut]:
+        """Writes what no other process has written while it was waited for; returns that."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        lock = self.directory / _LOCK
+        with FileLock(lock):
+            missing = {folder: cut for folder, cut in missing.items() if _read(folder) is None}
+            try:
+                if missing:
+                    self._write(missing, batches, views)
+            finally:
+                # Whoever waits may then come in beside a third: work done twice, and no harm.
+                lock.unlink(missing_ok=True)
+        return missing
+
+    def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
         hidden = {
             folder: Path(tempfile.mkdtemp(prefix=".writing-", dir=self.directory))
             for folder in missing

@@ -364,6 +364,7 @@ class Recipe(Family):
         run_dir: str | os.PathLike,
         max_trials: int = 20,
         max_seconds: float | None = None,
+        max_epochs: int | None = None,
         algorithm: str = "random",
         prune: str | None = None,
         space: Any = None,
@@ -377,6 +378,8 @@ class Recipe(Family):
         jit_compile: bool | str = "auto",
         cache: bool | str = True,
         checkpoint_every: Any = "1min",
+        workers: int | None = None,
+        host: str | None = None,
         seed: int = 0,
         on_bad_example: str = "error",
         verbose: int | str = "auto",
@@ -395,6 +398,8 @@ class Recipe(Family):
             run_dir: Directory of the search: trials, features, a report, the best stages.
             max_trials: Most trials. Defaults to 20.
             max_seconds: After so many seconds in trials no other one begins. Defaults to no limit.
+            max_epochs: After so many epochs in all trials together no other one begins. Defaults to
+                no limit.
             algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
             prune: `"median"` ends a trial that is worse than the median of those before it; None
                 lets all run. Defaults to None.
@@ -413,6 +418,11 @@ class Recipe(Family):
                 not pay in a single fit does in many.
             checkpoint_every: As in `fit`: how often the trial that runs commits its state, from
                 which it goes on after a kill.
+            workers: How many processes run trials side by side; each runs the command of this one
+                again. By default this process runs them, or has the part that KerasTuner's
+                environment variables give it.
+            host: The address at which workers on other machines reach this process, for trusted
+                networks only. Defaults to this machine alone.
             seed: Seed of the search, and of each fit.
             on_bad_example: As in `fit`.
             verbose: 0 prints nothing, everything else a line a trial.
@@ -433,6 +443,9 @@ class Recipe(Family):
             run_dir=run_dir,
             max_trials=max_trials,
             max_seconds=max_seconds,
+            max_epochs=max_epochs,
+            workers=workers,
+            host=host,
             algorithm=algorithm,
             prune=prune,
             space=space,

@@ -151,8 +151,8 @@ def run_stages(
     data: list[Features | None] = [None] * len(stages)
     held_out: list[Features | None] = [None] * len(stages)
     if any(stage.cut is not None for stage in stages):
-        _build_metrics(model, train)
         data = _features(stages, store, train, identity, views)
+        _build_metrics(model, train, next((kept for kept in data if kept is not None), None))
         if validation is not None:
             held_out = _features(stages, store, validation, identity)
     model.stop_training = False
@@ -322,6 +322,8 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "balance": batches.balance,
         "class_count": batches.class_count,
     }
+    if views:
+        settings["augment"] = NextView(len(batches.examples), views)
     if not isinstance(batches, BucketedBatches):
         view = NextView(len(rows), views) if views else None
         return Batches(examples, features.load, augment=view, **settings)
@@ -329,9 +331,11 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
     return BucketedBatches(examples, features.load, lengths=lengths, buckets=buckets, **settings)
 
 
-def _build_metrics(model: keras.Model, batches: Batches) -> None:
+def _build_metrics(model: keras.Model, batches: Batches, kept: Features | None) -> None:
     """Lets callbacks find the metrics by name, though the model itself may never train."""
-    x, y, *_ = batches[0]
+    if kept is None:
+        return  # it trains
+    x, y, *_ = _cached(batches, kept)[0]  # read sooner than the inputs; metrics look at neither
     scores = np.zeros((len(y), *model.output_shape[1:]), "float32")
     model.compute_metrics(x, y, scores)
     model.reset_metrics()

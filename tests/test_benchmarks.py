@@ -35,7 +35,19 @@ def write(tmp_path, readme, *outcomes):
     return done, (tmp_path / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["flowers", "text", "tuning", "kills", "commits", "fuzz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "flowers",
+        "text",
+        "tuning",
+        "ranking",
+        "tuning_kills",
+        "kills",
+        "commits",
+        "fuzz",
+    ],
+)
 def test_readme_has_a_place_for_each_benchmark(tmp_path, name):
     done, text = write(tmp_path, (ROOT / "README.md").read_text(), outcome(name, "torch", "7 s"))
     assert done.returncode == 0, done.stderr

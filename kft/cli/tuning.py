@@ -76,6 +76,29 @@ def tune(
             rich_help_panel=_SEARCH,
         ),
     ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="After so many epochs in all trials together no other one begins. Default: no "
+            "limit.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Run trials in so many processes side by side. Default: in this one.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Listen at this address for workers on other machines; for trusted networks only. "
+            "Default: this machine alone.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
     algorithm: Annotated[
         Algorithm, typer.Option(help="How the next trial is chosen.", rich_help_panel=_SEARCH)
     ] = Algorithm.random,
@@ -120,6 +143,14 @@ def tune(
             rich_help_panel="Training",
         ),
     ] = BatchNorm.frozen,
+    refit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Then train the best plan anew on training and validation data together, into "
+            "this directory.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the search and of each fit.", rich_help_panel="Training")
     ] = 0,
@@ -136,6 +167,8 @@ def tune(
 
     kft tune ResNetRecipe --data photos/ --run-dir runs/search --trials 20
     """
+    from kft.tuning.roles import find_role
+
     recipe_class = build.find_recipe(recipe)
     given = {
         "model": model,
@@ -171,6 +204,9 @@ def tune(
         run_dir=run_dir,
         max_trials=trials,
         max_seconds=None if minutes is None else 60 * minutes,
+        max_epochs=epochs,
+        workers=workers,
+        host=host,
         algorithm=algorithm.value,
         prune=None if prune is None else prune.value,
         space=_find_function(space),
@@ -184,6 +220,10 @@ def tune(
     )
     typer.echo(str(search))
     typer.echo(f"Report: {search.run_dir / 'report.html'}")
+    role = find_role(host)
+    if refit is not None and (role is None or role.is_chief):
+        search.refit(run_dir=refit, verbose=0)
+        typer.echo(f"Refitted on all data: {refit}")
 
 
 def select(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from kft import saving
+from kft.errors import InputError
+from kft.fitting import Run
 from kft.recipe import Recipe
 from kft.stages import Stage
+from kft.tuning.objectives import stage_rule
+from kft.tuning.refit import stages_to_the_best, together
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import best_of
 
@@ -33,6 +37,8 @@ class Search:
         trials: all trials in the order in which they began, failed ones among them.
         run_dir: where the search lies.
         stopped: why it ended before its last trial; None if it did not.
+        data: the training and the validation data.
+        settings: the arguments of `Recipe.fit` that all trials shared.
     """
 
     recipe: Recipe
@@ -40,6 +46,8 @@ class Search:
     trials: Sequence[Trial]
     run_dir: Path
     stopped: str | None = None
+    data: tuple[Any, Any] = (None, None)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def best_trial(self) -> Trial:
@@ -76,6 +84,80 @@ class Search:
         """
         arguments = (trial or self.best_trial).arguments
         return dataclasses.replace(self.recipe, **arguments)
+
+    def refit(
+        self,
+        *,
+        run_dir: str | os.PathLike | None = None,
+        trial: Trial | None = None,
+        verbose: int | str = "auto",
+    ) -> Run:
+        """Train a trial's plan anew on training and validation data together.
+
+        Each stage takes the epochs that led to the trial's best weights; nothing is left over to
+        stop by, so the `val_` figures in the history are of examples that it trains on, and there
+        is no evaluation. Evaluate it on data that the search has not seen.
+
+        Args:
+            run_dir: as in `Recipe.fit`.
+            trial: one of `trials`. Defaults to the best.
+            verbose: as in `Recipe.fit`.
+
+        Returns:
+            The `Run`; its recipe is the trained one.
+
+        Raises:
+            InputError: the trial has failed, or the data are streams.
+        """
+        trial = self._finished(trial)
+        train, validation = self.data
+        everything = together(train, validation)
+        rule = self.settings.get("early_stopping", "auto")
+        return self.new_recipe(trial).fit(
+            everything,
+            validation,
+            stages=stages_to_the_best(trial, self.objective, rule),
+            augment=trial.augment,
+            run_dir=run_dir,
+            report=False,
+            verbose=verbose,
+            **{**self.settings, "early_stopping": None},
+        )
+
+    def train_further(
+        self,
+        stages: Sequence[Stage] | None = None,
+        *,
+        run_dir: str | os.PathLike | None = None,
+        verbose: int | str = "auto",
+    ) -> Run:
+        """Train the best trial's model further on the data of the search.
+
+        Args:
+            stages: what to train. Defaults to the last stage of the best trial once more.
+            run_dir: as in `Recipe.fit`.
+            verbose: as in `Recipe.fit`.
+
+        Returns:
+            The `Run`; its recipe is the trained one.
+        """
+        rule = self.settings.get("early_stopping", "auto")
+        if rule == "auto":
+            rule = stage_rule(self.objective)
+        return self.best_recipe.fit(
+            *self.data,
+            stages=self.best_stages[-1:] if stages is None else stages,
+            augment=self.best_trial.augment,
+            run_dir=run_dir,
+            verbose=verbose,
+            **{**self.settings, "early_stopping": rule},
+        )
+
+    def _finished(self, trial: Trial | None) -> Trial:
+        chosen = trial or self.best_trial
+        if chosen.failed:
+            raise InputError(f"trial {chosen.number} failed: {chosen.reason} Pass another one.")
+        return chosen
 
     def report(self, path: str | os.PathLike | None = None) -> Path:
         """Write a page about the search: trials, parallel coordinates, importance, rate by depth.

@@ -19,11 +19,13 @@ from kft.errors import InputError
 from kft.recipe import Recipe
 from kft.runs.differences import plan_difference
 from kft.stages import Stage, write_stages
+from kft.tuning.bounds import Bounds
+from kft.tuning.crew import Crew
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.oracles import hyperband_units, make_oracle
 from kft.tuning.result import STAGES, Search
 from kft.tuning.space import declare, default_space
-from kft.tuning.tuner import OutOfTimeError, StagedTuner, all_failed
+from kft.tuning.tuner import all_failed
 
 SEARCH = "search.json"
 
@@ -36,6 +38,9 @@ def search(
     run_dir: str | os.PathLike,
     max_trials: int,
     max_seconds: float | None,
+    max_epochs: int | None,
+    workers: int | None,
+    host: str | None,
     prune: str | None,
     algorithm: str,
     space: Any,
@@ -50,16 +55,14 @@ def search(
     **settings: Any,
 ) -> Search:
     """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
-    if not isinstance(max_trials, int) or isinstance(max_trials, bool) or max_trials < 1:
-        raise InputError(f"`max_trials={max_trials!r}`: pass a number of trials, 1 or more.")
-    if max_seconds is not None and not max_seconds > 0:
-        raise InputError(f"`max_seconds={max_seconds!r}`: pass a number above 0, or None.")
+    bounds = Bounds(max_trials, max_seconds, max_epochs)
     if prune not in (None, "median"):
         raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
     read_interval(checkpoint_every)
     if early_stopping != "auto":
         early_stopping = fitting.early_stopping_of(early_stopping)
     run_dir = Path(run_dir)
+    crew = Crew.of(workers, host, run_dir)
     hypermodel = StagedHyperModel(
         recipe, space, stages=stages, objective=objective, share_backbone=True
     )
@@ -80,6 +83,7 @@ def search(
         recipe, train, validation_data, validation_split, seed, on_bad_example
     )
     units = hyperband_units(max_trials) if algorithm == "hyperband" else 1
+    crew.wait_for_chief(run_dir / SEARCH)
     _claim(
         run_dir,
         {
@@ -98,42 +102,40 @@ def search(
             **settings,
         },
     )
-    tuner = StagedTuner(
+    shared = {**settings, "early_stopping": early_stopping, "seed": seed}
+    tuner = crew.tuner(
         oracle,
         hypermodel,
         run_dir,
-        settings={
-            **settings,
-            "early_stopping": early_stopping,
-            "seed": seed,
-            "checkpoint_every": checkpoint_every,
-        },
+        settings={**shared, "checkpoint_every": checkpoint_every},
         units=units,
         prune=prune == "median",
-        max_seconds=max_seconds,
+        bounds=bounds,
         say=print if verbose else lambda line: None,
     )
-    stopped = None
     try:
-        with warnings.catch_warnings():
+        with crew.alone_in(run_dir), warnings.catch_warnings():
             # Of a Gaussian process over a handful of trials there is nothing else to be expected.
             warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
-            tuner.search(train, validation)
-    except OutOfTimeError:
-        stopped = f"the {max_seconds:g} s were over"
+            stopped = crew.search(tuner, train, validation)
+    finally:
+        tuner.garbage.close()
     if tuner.best is None:
         raise all_failed(tuner.trials)
-    if stopped is None and len(oracle.trials) < max_trials:
+    if crew.concludes and stopped is None and len(oracle.trials) < max_trials:
         stopped = "the space has no other trial"
     outcome = Search(
         recipe=recipe,
         objective=hypermodel.objective,
-        trials=tuple(tuner.trials),
+        trials=tuple(sorted(tuner.trials, key=lambda trial: trial.number)),
         run_dir=run_dir,
         stopped=stopped,
+        data=(train, validation),
+        settings=shared,
     )
-    write_stages(run_dir / STAGES, outcome.best_stages)
-    outcome.report()
+    if crew.concludes:
+        write_stages(run_dir / STAGES, outcome.best_stages)
+        outcome.report()
     return outcome
 
 
@@ -159,7 +161,7 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
     if difference:
         raise InputError(
             f"`run_dir={str(run_dir)!r}` belongs to another search: {'; '.join(difference)}. Pass "
-            "another run_dir, or the same settings; max_trials and max_seconds may change."
+            "another run_dir, or the same settings; max_trials and the other bounds may change."
         )
 
 

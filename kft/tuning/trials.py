@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kft import saving
+from kft.errors import InputError
+from kft.runs.locks import RunLock
 from kft.stages import Stage
 
+PAUSE = 0.3  # seconds between two looks at a trial that another process has
 TRIAL = "trial.json"
 RUN = "run"
 
@@ -95,6 +100,50 @@ def read_trial(folder: Path) -> Trial | None:
     if content["run_dir"] is not None:
         content["run_dir"] = folder / content["run_dir"]
     return Trial(**content)
+
+
+@contextlib.contextmanager
+def alone_at(folder: Path) -> Iterator[Trial | None]:
+    """Keep other processes from a trial; one that still has it, slow to die, is waited for.
+
+    Args:
+        folder: the trial's folder.
+
+    Returns:
+        A context with the trial if it has ended, None if it is to be run.
+    """
+    lock = RunLock(folder)
+    while True:
+        ended = read_trial(folder)
+        if ended is not None:
+            yield ended
+            return
+        try:
+            lock.acquire()
+            break
+        except InputError:
+            time.sleep(PAUSE)
+    try:
+        yield read_trial(folder)
+    finally:
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process that lives has a trial, as far as locks can tell."""
+    if not folder.is_dir():
+        return False
+    try:
+        with RunLock(folder):
+            return False
+    except InputError:
+        return True
+
+
+def read_trials(trials_dir: Path) -> list[Trial]:
+    """All trials that have ended, by their numbers."""
+    found = [read_trial(path.parent) for path in trials_dir.glob(f"*/{TRIAL}")]
+    return sorted((trial for trial in found if trial is not None), key=lambda trial: trial.number)
 
 
 def score_of(history: Mapping[str, Sequence[Any]], objective: Any) -> tuple[float, int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,18 +14,16 @@ from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import KftError
 from kft.tuning.best_epoch import BestEpoch
+from kft.tuning.bounds import Bounds
+from kft.tuning.garbage import Collector
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.pruning import MedianStopping, scores_by_epoch
 from kft.tuning.space import TrialPlan, within
-from kft.tuning.trials import RUN, Trial, read_trial, score_of, trial_folder, write_trial
+from kft.tuning.trials import RUN, Trial, alone_at, score_of, trial_folder, write_trial
 
 FAILURES = 3
 TRIALS = "trials"
 FEATURES = "features"
-
-
-class OutOfTimeError(Exception):
-    """The search has had its time."""
 
 
 class StagedTuner(BaseTuner):
@@ -43,8 +40,9 @@ class StagedTuner(BaseTuner):
         settings: arguments of `Recipe.fit` that all trials share.
         units: into how many parts Hyperband divides a full fit; 1 for other oracles.
         prune: whether a trial that is worse than the median of those before it ends early.
-        max_seconds: after so many seconds in trials no other one begins; None for no limit.
+        bounds: what the search may cost.
         say: called with a line for people after each trial.
+        overwrite: whether KerasTuner's own files of an earlier search are removed.
     """
 
     def __init__(
@@ -56,14 +54,16 @@ class StagedTuner(BaseTuner):
         settings: Mapping[str, Any],
         units: int,
         prune: bool,
-        max_seconds: float | None,
+        bounds: Bounds,
         say: Callable[[str], None],
+        overwrite: bool = True,
     ) -> None:
-        super().__init__(oracle, directory=str(run_dir), project_name="oracle", overwrite=True)
+        super().__init__(oracle, directory=str(run_dir), project_name="oracle", overwrite=overwrite)
         self.hypermodel = hypermodel  # set here: KerasTuner would build models to learn the space
         self.run_dir, self.settings, self.units = run_dir, settings, units
-        self.prune, self.max_seconds, self.say = prune, max_seconds, say
+        self.prune, self.bounds, self.say = prune, bounds, say
         self.trials: list[Trial] = []
+        self.garbage = Collector()
 
     @property
     def seconds(self) -> float:
@@ -75,25 +75,34 @@ class StagedTuner(BaseTuner):
         """The best trial so far."""
         return best_of(self.trials, self.hypermodel.objective)
 
-    def search(self, train: Any, validation_data: Any) -> None:
+    def over(self, seconds: float | None = None) -> str | None:
+        """Why no other trial may begin, for people; None if one may.
+
+        Args:
+            seconds: what the search has taken. Defaults to the seconds in its trials.
+        """
+        if len(self.trials) >= FAILURES and self.best is None:
+            return "the first trials have all failed"
+        epochs = sum(trial.epochs for trial in self.trials)
+        return self.bounds.reached(self.seconds if seconds is None else seconds, epochs)
+
+    def search(self, train: Any, validation_data: Any) -> str | None:
         """Run trials until the oracle has no other one.
 
         Args:
             train: as in `Recipe.fit`.
             validation_data: as in `Recipe.fit`.
 
-        Raises:
-            OutOfTimeError: another trial would be out of time.
-            KftError: the first trials have all failed.
+        Returns:
+            Why the search ended before that, None if it did not.
         """
         while True:
-            if len(self.trials) >= FAILURES and self.best is None:
-                raise all_failed(self.trials)
-            if self.max_seconds is not None and self.seconds >= self.max_seconds:
-                raise OutOfTimeError
+            reason = self.over()
+            if reason is not None:
+                return reason
             trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == TrialStatus.STOPPED:
-                return
+                return None
             if trial.status == TrialStatus.IDLE:
                 continue
             ended = self.run_trial(trial, train, validation_data)
@@ -104,9 +113,18 @@ class StagedTuner(BaseTuner):
                 self.oracle.update_trial(trial.trial_id, scores)
                 trial.status = TrialStatus.COMPLETED
             self.oracle.end_trial(trial)
-            if all(known.number != ended.number for known in self.trials):
-                self.trials.append(ended)
-                self.say(self._progress(ended))
+            self.note(ended)
+
+    def note(self, ended: Trial, seconds: float | None = None) -> None:
+        """Remember a trial that ended, and say so; one that is known already is no news.
+
+        Args:
+            ended: the trial.
+            seconds: what the search has taken. Defaults to the seconds in its trials.
+        """
+        if all(known.number != ended.number for known in self.trials):
+            self.trials.append(ended)
+            self.say(self._progress(ended, self.seconds if seconds is None else seconds))
 
     def run_trial(self, trial: Any, train: Any, validation_data: Any) -> Trial:
         """Fit a trial, or read what came out when one with the same values was fitted before.
@@ -116,17 +134,17 @@ class StagedTuner(BaseTuner):
             train: as in `Recipe.fit`.
             validation_data: as in `Recipe.fit`.
         """
-        hp = trial.hyperparameters
+        number, values = self.number_of(trial), trial.hyperparameters.values
+        folder = trial_folder(self.run_dir / TRIALS, number, values)
+        with alone_at(folder) as ended:
+            return ended or self._run(number, trial.hyperparameters, folder, train, validation_data)
+
+    def _run(self, number: int, hp: Any, folder: Path, train: Any, validation_data: Any) -> Trial:
         planned, reason = None, None
         try:
             planned = self._planned(hp)
         except KftError as error:
             reason = str(error)
-        number = len(self.trials) + 1
-        folder = trial_folder(self.run_dir / TRIALS, number, hp.values)
-        ended = read_trial(folder)
-        if ended is not None:
-            return ended
         started = time.perf_counter()
         result: dict[str, Any] = {}
         if planned is not None:
@@ -142,6 +160,10 @@ class StagedTuner(BaseTuner):
         )
         write_trial(folder, ended)
         return ended
+
+    def number_of(self, trial: Any) -> int:
+        """The number of a trial that begins."""
+        return len(self.trials) + 1
 
     def _planned(self, hp: Any) -> TrialPlan:
         """What the trial trains, shortened to the part of a full fit that Hyperband gives it."""
@@ -178,7 +200,7 @@ class StagedTuner(BaseTuner):
             return {}, _reason(error)
         finally:
             self.hypermodel.latest = None
-            gc.collect()
+            self.garbage.collect()
         return {
             "score": score,
             "best_epoch": epoch,
@@ -187,18 +209,17 @@ class StagedTuner(BaseTuner):
             "run_dir": run_dir,
         }, None
 
-    def _progress(self, ended: Trial) -> str:
-        most = self.oracle.max_trials
+    def _progress(self, ended: Trial, seconds: float) -> str:
+        most, done = self.bounds.trials, len(self.trials)
         name = self.hypermodel.objective.name
         what = f"failed: {ended.reason}" if ended.failed else f"{name} {ended.score:.4f}"
-        done = len(self.oracle.trials)
         line = f"Trial {done} of {most}: {what}, {ended.seconds:.0f} s"
         best = self.best
         if best is not None:
             line += f"; best {best.score:.4f} (trial {best.number})"
-        left = self.seconds / len(self.trials) * (most - done)
-        if self.max_seconds is not None:
-            left = min(left, max(0.0, self.max_seconds - self.seconds))
+        left = seconds / done * (most - done)
+        if self.bounds.seconds is not None:
+            left = min(left, max(0.0, self.bounds.seconds - seconds))
         return f"{line}; about {_duration(left)} left"
 
 

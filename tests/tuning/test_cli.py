@@ -21,6 +21,11 @@ def head_rates(hp):
     hp.Float("head_lr", 1e-3, 1e-1, sampling="log")
 
 
+def head_and_dropout(hp):
+    head_rates(hp)
+    hp.Choice("dropout", [0.0, 0.1])
+
+
 @pytest.fixture
 def cli(monkeypatch, capsys):
     """Calls the command line in this process; gives back exit code, output and errors."""
@@ -49,37 +54,18 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_a_search_ends_with_a_plan_that_fit_takes(cli, photos, tmp_path, monkeypatch):
-    (tmp_path / "spaces.py").write_text(
-        "def rates(hp):\n    hp.Float('head_lr', 1e-3, 1e-1, sampling='log')\n"
-        "    hp.Choice('dropout', [0.0, 0.1])\n"
-    )
-    (tmp_path / "stages.yaml").write_text("- {unfreeze: 0, epochs: 1, learning_rate: 0.01}\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    code, out, err = cli(
-        "tune", RECIPE, "--data", photos, "--run-dir", "search", "--trials", 2, "--batch-size", 4,
-        "--space", "spaces:rates", "--stages", "stages.yaml",
-    )  # fmt: skip
-    assert code == 0, err
-    assert "Trial 2 of 2: val_accuracy" in out
-    assert "2 trials of TinyRecipe by val_accuracy" in out
-    assert "Report: search/report.html" in out
-    plan = out.partition("Best plan: kft fit ")[2].partition("Report:")[0].split()
-    code, _, err = cli("fit", RECIPE, "--data", photos, "--run-dir", "run", "-q", *plan)
-    assert code == 0, err
-    assert kft.load("run").dropout == float(plan[plan.index("--dropout") + 1])
-
-
-def test_a_search_killed_by_the_system_goes_on(cli, photos, tmp_path):
+def test_a_search_of_several_processes_killed_by_the_system_goes_on(
+    cli, photos, tmp_path, monkeypatch
+):
+    """Its worker ends by itself; the same command finds its trials, and ends with a plan."""
     stages = tmp_path / "stages.yaml"
     stages.write_text("- {unfreeze: 0, epochs: 2, learning_rate: 0.01}\n")
-    command = (
-        "tune", RECIPE, "--data", photos, "--run-dir", tmp_path / "search", "--trials", 3,
-        "--stages", stages, "--batch-size", 4, "--space", "tests.tuning.test_cli:head_rates", "-q",
-    )  # fmt: skip
+    command = [
+        "tune", RECIPE, "--data", photos, "--run-dir", tmp_path / "search", "--trials", "3",
+        "--stages", stages, "--batch-size", "4", "--space", "tests.tuning.test_cli:head_and_dropout",
+    ]  # fmt: skip
     code = "import sys; from kft.cli import main; main()"
-    arguments = [sys.executable, "-c", code, *map(str, command)]
+    arguments = [sys.executable, "-c", code, *map(str, command), "--workers", "1"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
         ended = tmp_path / "search" / "trials"
         while not list(ended.glob("001-*/trial.json")):
@@ -87,13 +73,23 @@ def test_a_search_killed_by_the_system_goes_on(cli, photos, tmp_path):
             time.sleep(0.02)
         running.kill()
     before = {path: path.stat().st_mtime_ns for path in ended.glob("*/trial.json")}
-    code, out, err = cli(*command)
+    monkeypatch.chdir(tmp_path)
+    command[command.index("--run-dir") + 1] = "search"  # a short name, for the plan to fit a line
+    code, out, err = cli(*command, "--refit", "refitted")
     assert code == 0, err
-    assert "3 trials of TinyRecipe" in out
+    assert "Trial 3 of 3: val_accuracy" in out
+    assert "3 trials of TinyRecipe by val_accuracy" in out
+    assert "failed" not in out
     assert sorted(path.parent.name[:3] for path in ended.glob("*/trial.json")) == [
         "001", "002", "003",
     ]  # fmt: skip
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
+    plan = out.partition("Best plan: kft fit ")[2].partition("Report:")[0].split()
+    dropout = float(plan[plan.index("--dropout") + 1])
+    assert kft.load("refitted").dropout == dropout
+    code, _, err = cli("fit", RECIPE, "--data", photos, "--run-dir", "run", "-q", *plan)
+    assert code == 0, err
+    assert kft.load("run").dropout == dropout
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A search: its trials, its scores, its frozen features, and how it goes on."""
 
+import dataclasses
 import json
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 
 import kft
 from kft.tuning.best_epoch import BestEpoch
+from kft.tuning.refit import stages_to_the_best
 from tests.small_images import TinyRecipe, bright_sides
 
 STAGES = [kft.Stage(0, 2, 1e-2), kft.Stage(1, 2, 1e-3)]
@@ -209,3 +211,54 @@ def test_the_time_bound_counts_the_trials_before(tmp_path):
     assert first.stopped == "the 0.001 s were over"
     assert len(tune(tmp_path / "search", max_seconds=1e-3, **HEAD).trials) == 1
     assert len(tune(tmp_path / "search", max_trials=2, **HEAD).trials) == 2
+
+
+def test_the_bound_by_epochs_lets_the_trial_that_runs_end(tmp_path):
+    search = tune(tmp_path / "search", max_epochs=3, early_stopping=None, **HEAD)
+    assert [trial.epochs for trial in search.trials] == [2, 2]
+    assert search.stopped == "the 3 epochs were trained"
+
+
+def test_the_best_plan_is_refitted_on_all_data(found, monkeypatch):
+    search, _ = found
+    fits, original = [], kft.Recipe.fit
+
+    def seen(self, train, validation_data=None, **settings):
+        fits.append((len(train), settings["stages"]))
+        return original(self, train, validation_data, **settings)
+
+    monkeypatch.setattr(kft.Recipe, "fit", seen)
+    best = search.best_trial
+    run = search.refit(verbose=0)
+    (examples, stages), *_ = fits
+    assert examples == 24 + 16
+    assert [stage.learning_rate for stage in stages] == [
+        stage.learning_rate for stage in best.stages[: best.best_stage]
+    ]
+    assert sum(stage.epochs for stage in stages) == best.best_epoch == len(run.history["loss"])
+    further = search.train_further([kft.Stage(0, 1, 1e-3)], verbose=0)
+    assert len(further.history["loss"]) == 1
+    assert fits[-1][0] == 24
+    begun = keras.losses.SparseCategoricalCrossentropy()(
+        bright_sides(24)[1], search.best_recipe.model.predict(bright_sides(24)[0], verbose=0)
+    )
+    assert further.history["loss"][0] == pytest.approx(float(begun), abs=0.2)
+
+
+def test_epochs_that_early_stopping_took_back_are_not_refitted(found):
+    search, _ = found
+    trial = next(trial for trial in search.trials if len(trial.stages) > 1)
+    written = trial.run_dir / "history.json"
+    before = written.read_text()
+    history = {"stage": [1, 1, 2, 2], "val_loss": [0.9, 0.4, 0.7, 0.95]}
+    written.write_text(json.dumps(history))
+    later = dataclasses.replace(trial, best_epoch=4, best_stage=2)
+
+    def epochs(rule):
+        return [stage.epochs for stage in stages_to_the_best(later, search.objective, rule)]
+
+    assert epochs(None) == [2, 2]
+    assert epochs("auto") == [1, 2], "the objective here is the highest loss"
+    rule = keras.callbacks.EarlyStopping("val_loss", mode="min", restore_best_weights=True)
+    assert epochs(rule) == [2, 2]
+    written.write_text(before)

@@ -1,0 +1,238 @@
+"""Kill a search, its chief and its workers again and again, and see that it ends as if nobody had.
+
+    KERAS_BACKEND=torch python benchmarks/tuning_kills.py [--kills 20] [--out FILE.json]
+
+A small convolutional network is searched for rate and depth by a random search, half of the times in
+one process, half by a chief and two workers that were started by hand. Each search loses processes
+by SIGKILL at random moments. One that was killed is started again, or, if it was a worker, left dead
+half of the times, so that the other one gets its trial. At the end the trials must be those of a
+search that nobody killed: the same values, none twice, the same scores, the same best.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the model comes from the tests
+
+TRIALS = 3
+HANGS = 240  # seconds after which a search counts as hanging
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", help="a JSON file for the result")
+    options = parser.parse_args()
+
+    import keras
+    import keras_tuner  # noqa: F401 - before the forks, so that children begin at once
+    from figures import publish, result
+
+    import kft.tuning.search  # noqa: F401
+
+    backend, rng, started = keras.backend.backend(), random.Random(options.seed), time.monotonic()
+    kills = dict.fromkeys(("alone", "chief", "worker"), 0)
+    searches = equal = hangs = 0
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        began = time.monotonic()
+        assert wait(start(root / "whole")) == 0
+        length = time.monotonic() - began
+        whole = outcome(root / "whole")
+        while sum(kills.values()) < options.kills:
+            run = root / f"run-{searches}"
+            way = alone if searches % 2 == 0 else by_a_crew
+            try:
+                way(run, rng, length, kills, options.kills)
+            except TimeoutError:
+                hangs += 1
+            found = outcome(run)
+            equal += found == whole
+            if found != whole:
+                print(f"{run.name}: {found}, expected {whole}", file=sys.stderr)
+            searches += 1
+    total = sum(kills.values())
+    publish(
+        result(
+            "tuning_kills",
+            command=f"KERAS_BACKEND={backend} python benchmarks/tuning_kills.py "
+            f"--kills {options.kills} --seed {options.seed}",
+            columns=(
+                "backend", "kills", "of the only process", "of the chief", "of a worker",
+                "searches ended", "with the same trials, scores and best", "hangs",
+            ),
+            rows=[
+                (backend, f"{total}", *(f"{number}" for number in kills.values()),
+                 f"{searches}", f"{equal}", f"{hangs}")
+            ],
+            notes=[],
+            details={"kills": kills, "seconds": time.monotonic() - started, "trials": whole},
+            backend=backend,
+        ),
+        options.out,
+    )  # fmt: skip
+    sys.exit(searches != equal or hangs > 0)
+
+
+def alone(run: Path, rng: random.Random, length: float, kills: dict, most: int) -> None:
+    """A search in one process, killed and started again until it has ended."""
+    while True:
+        process = start(run)
+        enough = sum(kills.values()) >= most
+        code = wait(process) if enough else die(process, rng.uniform(0, 1.2 * length))
+        if code == 0:
+            return
+        assert code == -signal.SIGKILL, code
+        kills["alone"] += 1
+
+
+def by_a_crew(run: Path, rng: random.Random, length: float, kills: dict, most: int) -> None:
+    """A search of a chief and two workers, one of which at a time is killed."""
+    port = free_port()
+    names = ["chief", "worker-1", "worker-2"]
+    running = {name: start(run, name, port) for name in names}
+    until = time.monotonic() + HANGS
+    try:
+        next_kill = time.monotonic() + rng.uniform(0, length)
+        while "chief" in running:
+            if time.monotonic() > until:
+                raise TimeoutError
+            for name, process in list(running.items()):
+                code = ended(process)
+                if code is None:
+                    continue
+                del running[name]
+                # A worker may lose its chief for good only if the search was over without it.
+                assert code == 0 or name != "chief", code
+            alive = [name for name in running if name == "chief" or len(running) == 3]
+            if time.monotonic() > next_kill and "chief" in running and sum(kills.values()) < most:
+                name = rng.choice(alive)
+                os.kill(running[name], signal.SIGKILL)
+                wait(running.pop(name))
+                kills["chief" if name == "chief" else "worker"] += 1
+                if name == "chief" or rng.random() < 0.5:
+                    running[name] = start(run, name, port)
+                next_kill = time.monotonic() + rng.uniform(0, length)
+            time.sleep(0.01)
+    finally:
+        for process in running.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            wait(process)
+
+
+def start(run: Path, name: str | None = None, port: int = 0) -> int:
+    """Begin a search, or take part in one, in a forked process; its id."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        log = run.with_name(f"{run.name}.{name or 'alone'}.log").open("ab")
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        if name is not None:
+            os.environ["KERASTUNER_TUNER_ID"] = name
+            os.environ["KERASTUNER_ORACLE_IP"] = "127.0.0.1"
+            os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
+        search(run)
+        code = 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def search(run: Path) -> None:
+    """The search, the same for everybody who takes part."""
+    import traceback
+
+    import kft
+    from kft.tuning.chief import Chief
+    from kft.tuning.worker import Worker
+    from tests.small_images import TinyRecipe, bright_sides
+
+    Chief.patience, Worker.beat, Worker.patience = 4.0, 0.5, 60.0
+
+    def space(hp):
+        hp.Float("head_lr", 1e-3, 1e-1, sampling="log")
+        hp.Choice("unfreeze", [0, 1])
+
+    try:
+        TinyRecipe(num_classes=2, dropout=0.3).tune(
+            bright_sides(48),
+            bright_sides(16, seed=1),
+            run_dir=run,
+            max_trials=TRIALS,
+            space=space,
+            objective="val_loss",
+            stages=[kft.Stage(0, 3, 1e-2), kft.Stage(1, 3, 1e-3)],
+            early_stopping=None,
+            batch_size=8,
+            checkpoint_every=4,
+        )
+    except BaseException:
+        traceback.print_exc()
+        raise
+
+
+def outcome(run: Path) -> dict:
+    """What must be equal: values and scores of all trials, and which is best."""
+    from kft.tuning.trials import read_trials
+
+    trials = read_trials(run / "trials")
+    found = [[json.dumps(dict(trial.values)), trial.score] for trial in trials]
+    folders = len(list((run / "trials").glob("*-*")))
+    scored = [trial for trial in trials if trial.score is not None]
+    best = min(scored, key=lambda trial: trial.score) if scored else None
+    return {
+        "trials": found,
+        "folders": folders,
+        "best": None if best is None else [best.number, best.score],
+        "concluded": (run / "best_stages.yaml").is_file(),
+    }
+
+
+def die(process: int, after: float) -> int:
+    """Kill a process after some seconds, unless it ends before; its exit code."""
+    until = time.monotonic() + after
+    while time.monotonic() < until:
+        code = ended(process)
+        if code is not None:
+            return code
+        time.sleep(0.005)
+    os.kill(process, signal.SIGKILL)
+    return wait(process)
+
+
+def ended(process: int) -> int | None:
+    """A process' exit code, None while it runs."""
+    pid, status = os.waitpid(process, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if pid else None
+
+
+def wait(process: int) -> int:
+    """The exit code of a process, once it has ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def free_port() -> int:
+    """A port that nobody uses."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()

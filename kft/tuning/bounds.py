@@ -1,0 +1,47 @@
+"""How much a search may cost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kft.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """After which of these no other trial begins; the one that runs is finished.
+
+    Args:
+        trials: most trials.
+        seconds: seconds in trials, with several workers seconds of the chief; None for no bound.
+        epochs: epochs trained in all trials together; None for no bound.
+
+    Raises:
+        InputError: one of them is out of its range.
+    """
+
+    trials: int
+    seconds: float | None = None
+    epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("max_trials", self.trials), ("max_epochs", self.epochs)):
+            if value is None and name != "max_trials":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"`{name}={value!r}`: pass a number of {name[4:]}, 1 or more.")
+        if self.seconds is not None and not self.seconds > 0:
+            raise InputError(f"`max_seconds={self.seconds!r}`: pass a number above 0, or None.")
+
+    def reached(self, seconds: float, epochs: int) -> str | None:
+        """Which bound was reached, for people; None if none was.
+
+        Args:
+            seconds: seconds so far.
+            epochs: epochs so far.
+        """
+        if self.seconds is not None and seconds >= self.seconds:
+            return f"the {self.seconds:g} s were over"
+        if self.epochs is not None and epochs >= self.epochs:
+            return f"the {self.epochs} epochs were trained"
+        return None

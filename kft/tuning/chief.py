@@ -1,0 +1,236 @@
+"""The process that hands out the trials of a search, and outlives its workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from keras_tuner.engine.trial import Trial as Asked
+from keras_tuner.engine.trial import TrialStatus
+
+from kft.errors import KftError
+from kft.tuning.fleet import Fleet
+from kft.tuning.minutes import Minutes, end, give_back, values_of
+from kft.tuning.roles import Role
+from kft.tuning.trials import Trial, is_held, read_trial, trial_folder, write_trial
+from kft.tuning.wire import serve
+
+MINUTES = "chief.jsonl"
+GRACE = 5.0  # seconds in which workers may still hear that the search is over
+ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+STUCK = 5  # times its patience that a chief waits for a silent process that still has its trial
+DEATHS = 3  # workers that a trial may cost before it counts as failed
+
+
+class Chief:
+    """Answers workers in the place of an oracle, and takes trials back from those that died.
+
+    A worker asks for its trial again while it runs it, which KerasTuner answers with the same
+    trial: that is how the chief knows it is alive. Everything is noted in a file, from which the
+    next chief goes on if this one is killed.
+
+    Args:
+        oracle: the `keras_tuner.Oracle`.
+        run_dir: the directory of the search, which workers share.
+        trials_dir: where workers keep what became of trials.
+        ended: called with each `Trial` that ended; returns why no other one may begin, or None.
+
+    Attributes:
+        patience: seconds without a word after which a worker counts as dead.
+        absent: seconds without any worker after which the search is given up.
+    """
+
+    patience: ClassVar[float] = 60.0
+    absent: ClassVar[float] = 600.0
+
+    def __init__(
+        self,
+        oracle: Any,
+        run_dir: Path,
+        trials_dir: Path,
+        ended: Callable[[Trial], str | None],
+    ) -> None:
+        oracle.max_retries_per_trial = 10**6  # who counts them is this class
+        self.oracle, self.trials_dir, self.ended = oracle, trials_dir, ended
+        self.stopped: str | None = None
+        self.minutes = Minutes(run_dir / MINUTES)
+        self._lost = self.minutes.replay(oracle)
+        self._resumed = bool(oracle.trials)
+        self._began = time.monotonic() - self.minutes.seconds
+        self._seen = dict.fromkeys(oracle.ongoing_trials, time.monotonic())
+        self._given = {name: trial.trial_id for name, trial in oracle.ongoing_trials.items()}
+        self._last_word = time.monotonic()
+        self._told: set[str] = set()
+        self._exhausted = self.minutes.over >= oracle.max_trials
+        self._lock = threading.RLock()
+
+    @property
+    def seconds(self) -> float:
+        """For how long the search has run, with all chiefs before this one."""
+        return time.monotonic() - self._began
+
+    def run(self, role: Role, fleet: Fleet | None = None) -> None:
+        """Serve until all trials have ended.
+
+        Args:
+            role: where to listen.
+            fleet: starts workers of the chief's own; None for a chief that waits for others'.
+
+        Raises:
+            KftError: there are no workers any more.
+        """
+        for trial in list(self.oracle.trials.values()):
+            known = read_trial(self._folder(trial))
+            if known is not None and trial.status in ENDED:
+                self._hear(known)
+            else:
+                self._settle(trial)
+        server, port = serve(self, role)
+        try:
+            if fleet is not None:
+                fleet.start(port)
+            while not self._finished():
+                time.sleep(0.1)
+                self.look_after(fleet)
+            until = time.monotonic() + GRACE
+            while time.monotonic() < until and not self._all_told(fleet):
+                time.sleep(0.1)
+        finally:
+            if fleet is not None:
+                fleet.stop()
+            server.stop(None).wait(GRACE)
+
+    def look_after(self, fleet: Fleet | None) -> None:
+        """Takes trials back from workers that are dead, and gives up when there are none left.
+
+        Args:
+            fleet: the workers that this process started; None if others did.
+
+        Raises:
+            KftError: there are no workers any more.
+        """
+        now = time.monotonic()
+        with self._lock:
+            gone = set() if fleet is None else fleet.look_after(self._told)
+            for name, trial in list(self.oracle.ongoing_trials.items()):
+                silent = now - self._seen.get(name, 0.0)
+                dead = silent > self.patience and not is_held(self._folder(trial))
+                if name in gone or dead or silent > STUCK * self.patience:
+                    self._take_back(name, trial)
+            if fleet is None and now - self._last_word > self.absent:
+                raise KftError(
+                    f"no worker has asked for a trial in {self.absent:g} s, so the chief ends: "
+                    f"{len(self.oracle.trials)} trials have begun; the same command goes on."
+                )
+
+    # What KerasTuner's protocol asks of an oracle.
+
+    def create_trial(self, tuner_id: str) -> Any:
+        """A trial for a worker: the one it has, one that was taken back, or a new one."""
+        with self._lock:
+            self._seen[tuner_id] = self._last_word = time.monotonic()
+            ongoing = self.oracle.ongoing_trials
+            if tuner_id not in ongoing and (self.stopped or self._exhausted):
+                return self._nothing(tuner_id)
+            trial = self.oracle.create_trial(tuner_id)
+            if trial.status == TrialStatus.STOPPED:
+                if not ongoing and not self._exhausted:
+                    self._exhausted = True
+                    self._note(over=self.oracle.max_trials)
+                return self._nothing(tuner_id)
+            if trial.status == TrialStatus.RUNNING and self._given.get(tuner_id) != trial.trial_id:
+                self._given[tuner_id] = trial.trial_id
+                self._note(begin=trial.trial_id, worker=tuner_id, values=values_of(trial))
+            return trial
+
+    def update_trial(self, trial_id: str, metrics: Any, step: int = 0) -> Any:
+        """Nothing: the score is read from the trial's file, where it is not rounded."""
+        return self.oracle.trials[trial_id]
+
+    def end_trial(self, trial: Any) -> None:
+        """Notes what became of a trial, unless somebody else's report of it came first."""
+        with self._lock:
+            self._last_word = time.monotonic()
+            self._settle(self.oracle.trials[trial.trial_id])
+
+    def get_space(self) -> Any:
+        """The hyperparameters searched."""
+        return self.oracle.get_space()
+
+    def update_space(self, hyperparameters: Any) -> None:
+        """Nothing: the space is the one that the search began with."""
+
+    def get_trial(self, trial_id: str) -> Any:
+        """A trial by its id."""
+        return self.oracle.get_trial(trial_id)
+
+    def get_best_trials(self, num_trials: int = 1) -> Any:
+        """The best trials so far."""
+        return self.oracle.get_best_trials(num_trials)
+
+    def _nothing(self, tuner_id: str) -> Any:
+        """No trial: for good, or for now if one that runs may still be taken back."""
+        over = not self.oracle.ongoing_trials
+        if over:
+            self._told.add(tuner_id)
+        status = TrialStatus.STOPPED if over else TrialStatus.IDLE
+        return Asked(self.oracle.get_space(), trial_id="none", status=status)
+
+    def _settle(self, trial: Any) -> bool:
+        """Tells the oracle about a trial whose file is there; whether it is."""
+        known = read_trial(self._folder(trial))
+        if known is None:
+            return False
+        if any(one is trial for one in self.oracle.ongoing_trials.values()):
+            self._forget(trial.trial_id)
+            end(self.oracle, trial.trial_id, known.score)
+            self._note(end=trial.trial_id, score=known.score)
+            self._hear(known)
+        return True
+
+    def _hear(self, known: Trial) -> None:
+        reason = self.ended(known)
+        self.stopped = self.stopped or reason
+
+    def _take_back(self, name: str, trial: Any) -> None:
+        if self._settle(trial):
+            return
+        deaths = self._lost[trial.trial_id] = self._lost.get(trial.trial_id, 0) + 1
+        self._forget(trial.trial_id)
+        if deaths < DEATHS:
+            give_back(self.oracle, trial.trial_id)
+            self._note(back=trial.trial_id)
+            return
+        number, values = int(trial.trial_id) + 1, trial.hyperparameters.values
+        reason = f"{deaths} workers ended without a word while they ran it."
+        failed = Trial(number, dict(values), (), {}, None, reason=reason)
+        write_trial(self._folder(trial), failed)
+        self._settle(trial)
+
+    def _forget(self, trial_id: str) -> None:
+        self._given = {name: one for name, one in self._given.items() if one != trial_id}
+
+    def _folder(self, trial: Any) -> Path:
+        return trial_folder(self.trials_dir, int(trial.trial_id) + 1, trial.hyperparameters.values)
+
+    def _note(self, **line: Any) -> None:
+        self.minutes.write(self.seconds, **line)
+
+    def _finished(self) -> bool:
+        with self._lock:
+            if self.oracle.ongoing_trials:
+                return False
+            # A chief that was started again finds no worker to tell that nothing is left to do.
+            ended = [trial for trial in self.oracle.trials.values() if trial.status in ENDED]
+            all_ended = len(ended) == len(self.oracle.trials) >= self.oracle.max_trials
+            return self._exhausted or self.stopped is not None or all_ended
+
+    def _all_told(self, fleet: Fleet | None) -> bool:
+        with self._lock:
+            if fleet is not None:
+                return fleet.all_ended()
+            # Workers of the chief before this one may still be looking for it.
+            return not self._resumed and not set(self._seen) - self._told

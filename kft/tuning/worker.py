@@ -1,0 +1,154 @@
+"""A process that runs trials for a chief elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from keras_tuner.engine.trial import TrialStatus
+
+from kft.errors import RESUMABLE, KftError
+from kft.tuning.fleet import LAUNCHED, STOPPING
+from kft.tuning.roles import Role
+from kft.tuning.trials import read_trials
+from kft.tuning.tuner import TRIALS, StagedTuner
+from kft.tuning.wire import answers, client
+
+PAUSE = 0.3  # seconds between two questions
+
+
+class Worker(StagedTuner):
+    """Runs the trials that a chief hands out; ends when there are none or no chief any more.
+
+    Args:
+        role: this process' name, and where the chief listens.
+        patience: seconds to wait for a chief that does not answer.
+        *args: as for `StagedTuner`.
+        **settings: as for `StagedTuner`.
+
+    Attributes:
+        beat: seconds between signs of life.
+        patience: seconds without a chief after which the worker ends.
+    """
+
+    beat: ClassVar[float] = 5.0
+    patience: ClassVar[float] = 60.0
+
+    def __init__(self, role: Role, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, overwrite=False, **settings)
+        self.role = role
+        self.local = args[0]
+        self.tuner_id = role.name
+        if os.environ.get(LAUNCHED):
+            end_with_parent()
+
+    def search(self, train: Any, validation_data: Any) -> str | None:
+        """Run trials until the chief has no other one.
+
+        Raises:
+            KftError: the chief has gone.
+        """
+        while True:
+            trial = self._ask(self._next)
+            self.trials = read_trials(self.run_dir / TRIALS)
+            if trial.status == TrialStatus.STOPPED:
+                return None
+            if trial.status == TrialStatus.IDLE:
+                time.sleep(PAUSE)
+                continue
+            with self._signs_of_life():
+                ended = self.run_trial(trial, train, validation_data)
+            trial.status = TrialStatus.FAILED if ended.failed else TrialStatus.COMPLETED
+            self._ask(operator.methodcaller("end_trial", trial))
+            what = f"failed: {ended.reason}" if ended.failed else f"{ended.score:.4f}"
+            self.say(f"{self.tuner_id}: trial {ended.number}, {what}, {ended.seconds:.0f} s")
+
+    def number_of(self, trial: Any) -> int:
+        """Trials are counted by the chief."""
+        return int(trial.trial_id) + 1
+
+    def _next(self, oracle: Any) -> Any:
+        return oracle.create_trial(self.tuner_id)
+
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """Asks the chief; waits for the next chief if this one was killed."""
+        answered: list[Any] = []
+        heard_last = time.monotonic()
+        while True:
+            if answers(self.role):
+                heard_last = time.monotonic()
+                asking = threading.Thread(target=self._put, args=(question, answered), daemon=True)
+                asking.start()
+                while asking.is_alive() and answers(self.role):
+                    asking.join(1.0)
+                if answered:
+                    return answered[0]
+            if time.monotonic() - heard_last > self.patience:
+                raise KftError(
+                    f"no chief has answered at {self.role.host}:{self.role.port} for "
+                    f"{self.patience:g} s, so {self.role.name} ends. What it has done is kept: start "
+                    "the chief and then the workers again, with the same commands."
+                )
+            time.sleep(PAUSE)
+
+    def _put(self, question: Callable[[Any], Any], answered: list[Any]) -> None:
+        with contextlib.suppress(Exception):  # a chief that dies while it is asked
+            # A connection of its own: gRPC waits ever longer before it tries an old one again.
+            answered.append(question(client(self.local, self.role)))
+
+    @contextlib.contextmanager
+    def _signs_of_life(self) -> Iterator[None]:
+        """Asks for the trial again and again while it runs; the chief answers with the same."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(self.beat):
+                if answers(self.role):
+                    self._put(self._next, [])
+
+        thread = threading.Thread(target=beat, daemon=True, name="kft-signs-of-life")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(2.0)
+
+
+def end_with_parent() -> None:
+    """Ends this process, its state committed, when the one that started it has gone."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while os.read(sys.stdin.fileno(), 1024):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOPPING)
+        os._exit(RESUMABLE)
+
+    threading.Thread(target=wait, daemon=True, name="kft-parent").start()
+
+
+def wait_for_chief(role: Role, claimed: Path) -> None:
+    """Waits until a chief listens and the directory of the search is its own.
+
+    Raises:
+        KftError: there is none in time.
+    """
+    until = time.monotonic() + Worker.patience
+    while not (claimed.is_file() and answers(role)):
+        if time.monotonic() > until:
+            raise KftError(
+                f"no chief answers at {role.host}:{role.port}, or its run_dir is not "
+                f"{claimed.parent}: start the chief with the same command and "
+                "KERASTUNER_TUNER_ID=chief, on the same run_dir."
+            )
+        time.sleep(PAUSE)
