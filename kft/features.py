@@ -21,6 +21,7 @@ import numpy as np
 from kft.cuts import Cut
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.distribution.devices import predict_on_batch
 from kft.errors import InputError
 
 _MANIFEST = "features.json"
@@ -147,7 +148,7 @@ class FeatureStore:
         files: list[Any] = []
         count, done = len(batches.examples), 0
         for index in range(len(batches)):
-            outputs = keras.tree.flatten(prefix.predict_on_batch(batches[index][0]))
+            outputs = keras.tree.flatten(predict_on_batch(prefix, batches[index][0]))
             if not files:
                 for path, output in zip(paths, outputs, strict=True):
                     _reserve(path, (count, *output.shape[1:]), self._stored(output.dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from kft.callbacks.run_checkpoint import read_interval
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
-from kft.distribution.devices import device_count
+from kft.distribution.spreading import spread
+from kft.distribution.strategies import resolve
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
@@ -104,6 +106,7 @@ class Recipe(Family):
         checkpoint_every: Any = "1min",
         allow_changed_plan: bool = False,
         retries: int = 0,
+        distribution: Any = "auto",
         seed: int = 0,
         on_bad_example: str = "error",
         report: bool = True,
@@ -147,6 +150,10 @@ class Recipe(Family):
                 another. Defaults to False, which makes it an error.
             retries: How often to go on from the last commit at half the learning rate after the loss
                 was NaN or infinite; needs `run_dir`. Defaults to 0.
+            distribution: `"none"` for one device, `"data_parallel"` for all of them, a
+                `kft.distribution.DataParallel` or `ModelParallel`, or `"auto"`: data parallel where
+                there are several accelerators or a group of processes. The result does not depend
+                on it, and a run that goes on may have another one.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
             report: Whether the outcome is evaluated on the validation data, for the run's
@@ -165,11 +172,7 @@ class Recipe(Family):
         cache = False if cache == "off" else cache  # the command line's word for it
         if cache not in ("auto", True, False):
             raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
-        if device_count() > 1:
-            raise InputError(
-                f"`fit` was called in a scope of {device_count()} devices, but recipes train on one so "
-                "far: leave the scope, or use kft.callbacks.StagedUnfreezing in a model.fit of your own."
-            )
+        strategy = resolve(distribution)
         if retries and run_dir is None:
             raise InputError(f"`retries={retries}` go on from a commit: pass run_dir too.")
         read_interval(checkpoint_every)
@@ -219,7 +222,6 @@ class Recipe(Family):
                 optimizer, loss=self.loss(), metrics=self.metrics(), jit_compile=jit_compile
             )
 
-        compile_like(model)
         unfreezing = StagedUnfreezing(
             stages, early_stopping, batch_norm=batch_norm, verbose=int(verbose != 0)
         )
@@ -235,7 +237,9 @@ class Recipe(Family):
                 augment=augmentation,
             )
         held_out = fitting.batches_of(self, validation, batch_size)
-        with directory.held(cache_dir) as store:
+        with directory.held(cache_dir) as store, contextlib.ExitStack() as devices:
+            model, optimizer = devices.enter_context(spread(model, optimizer, strategy))
+            compile_like(model)
             before = directory.decisions()
             keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
             sizes = (len(data) for data in (train, validation) if isinstance(data, Examples))
@@ -273,6 +277,7 @@ class Recipe(Family):
                 retries,
                 before_retry=lambda: compile_like(model),
             )
+            devices.close()  # the trained weights are back on one device
             self.is_fitted = True
             run = Run(
                 recipe=self,

@@ -245,6 +245,8 @@ class _OneRun(keras.callbacks.CallbackList):
         if [id(v) for v in order] != [id(v) for v in whole.trainable_variables]:
             reorder(whole, order)
         unscaled(whole.optimizer).finalizes = False
+        # Made before `fit` knows the metrics, they would not say on which devices those lie.
+        trainer.train_function = trainer.test_function = None
         if self.checkpoint is not None:
             self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
         synced = trainer is not whole and hasattr(whole, "jax_state_sync")

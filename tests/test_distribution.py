@@ -79,9 +79,9 @@ def test_stages_on_several_devices_end_where_they_end_on_one(tmp_path, backend):
         np.testing.assert_allclose(several[name], one[name], atol=1e-5, err_msg=name)
 
 
-def test_a_bad_kind_is_named():
+def test_a_bad_word_is_named():
     with (
-        pytest.raises(InputError, match=r"`kind='mirrored'`.*'data_parallel', 'none'"),
+        pytest.raises(InputError, match=r"`distribution='mirrored'`.*'none', 'data_parallel'"),
         kft.distribution.scope("mirrored"),
     ):
         pass
@@ -99,6 +99,6 @@ def test_pytorch_is_refused_with_the_reason(monkeypatch):
 def test_a_recipe_in_a_scope_of_several_devices_is_refused(monkeypatch):
     from tests.small_images import TinyRecipe, bright_sides
 
-    monkeypatch.setattr("kft.recipe.device_count", lambda: 4)
+    monkeypatch.setattr("kft.distribution.spreading.device_count", lambda: 4)
     with pytest.raises(InputError, match="scope of 4 devices"):
         TinyRecipe(num_classes=2).fit(bright_sides(16), verbose=0)

@@ -2,5 +2,8 @@
 
 from kft.distribution.devices import device_count as device_count
 from kft.distribution.devices import scope as scope
+from kft.distribution.strategies import DataParallel as DataParallel
+from kft.distribution.strategies import ModelParallel as ModelParallel
+from kft.distribution.strategies import resolve as resolve
 
-__all__ = ["device_count", "scope"]
+__all__ = ["DataParallel", "ModelParallel", "device_count", "resolve", "scope"]
