@@ -19,6 +19,8 @@ from kft.callbacks.run_checkpoint import read_interval
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
+from kft.distribution import processes
+from kft.distribution.replicas import in_all_processes
 from kft.distribution.spreading import spread
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
@@ -83,6 +85,7 @@ class Recipe(Family):
     ```
     """
 
+    @in_all_processes
     def fit(
         self,
         train: Any,
@@ -290,7 +293,7 @@ class Recipe(Family):
             )
             self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:
-                fitting.keep(run, plan)
+                processes.decided(lambda: fitting.keep(run, plan))
                 directory.finish()
         return run
 

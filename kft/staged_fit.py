@@ -15,6 +15,8 @@ from kft.costs import estimate
 from kft.cuts import Cut, find_cut
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
+from kft.distribution import processes
+from kft.distribution.replicas import accompanied
 from kft.features import Features, FeatureStore
 from kft.plans import PlannedStage, kept_flags
 from kft.regrouping import reorder, unscaled
@@ -57,6 +59,8 @@ def decide(
         length: tokens of a text, where the model does not say it.
         before: what was decided when this run began, if it goes on: it decides again in the same way.
     """
+    if processes.rank() > 0:  # the room on the disk, for one, is seen by the first process alone
+        before = processes.from_first(before)
     chosen: list[CachedStage] = []
     moved: set[int] = set()  # variables that an earlier stage trains
     with kept_flags(model):
@@ -72,6 +76,8 @@ def decide(
                 else _decide(model, stage, moved, store, examples, cache, length)
             )
             moved |= {id(variable) for variable in graph.changing(model)}
+    if processes.rank() == 0:
+        processes.from_first([stage.cut is not None for stage in chosen])
     return chosen
 
 
@@ -132,7 +138,7 @@ def run_stages(
     """
     verbose = 1 if verbose == "auto" else verbose
     run = _OneRun(
-        [unfreezing, *callbacks],
+        accompanied([unfreezing, *callbacks], model),
         add_history=True,
         add_progbar=verbose != 0,
         model=model,
@@ -291,8 +297,10 @@ def _features(
         return [None] * len(stages)
     # Texts are kept at their full length: the rows of an array are equally long.
     plain = Batches(batches.examples, batches.load, batch_size=batches.batch_size)
-    found = iter(store.fetch(cuts, plain, identity))
-    return [None if stage.cut is None else next(found) for stage in stages]
+    found = processes.in_turn(lambda: store.fetch(cuts, plain, identity))
+    lacking = processes.any_of(*(one is None for one in found))
+    kept = (None if lacks else one for one, lacks in zip(found, lacking, strict=True))
+    return [None if stage.cut is None else next(kept) for stage in stages]
 
 
 def _cached(batches: Batches, features: Features) -> Batches:

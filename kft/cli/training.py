@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kft.cli import build
+from kft.cli import build, together
 from kft.cli import options as o
+from kft.launch import speaks
 
 _TRAINING = "Training"
 
@@ -183,6 +184,15 @@ def fit(
             help="Go on with the unfinished run in --run-dir though its plan is another.",
         ),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="With KERAS_BACKEND=torch: processes on this machine, each with its part of every "
+            "batch; one for each GPU.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 1,
     retries: Annotated[
         int,
         typer.Option(
@@ -211,6 +221,8 @@ def fit(
 
     kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
     """
+    if processes > 1:
+        together.start(processes)
     recipe_class = build.find_recipe(recipe)
     arguments = build.recipe_arguments(
         recipe_class,
@@ -269,6 +281,8 @@ def fit(
         seed=seed,
         verbose=_verbosity(quiet),
     )
+    if not speaks():
+        return
     if run.evaluation is not None:
         typer.echo(f"On the validation data:\n{run.evaluation}")
     typer.echo(f"Report: {run.report()}")

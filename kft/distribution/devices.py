@@ -59,6 +59,11 @@ def entered(strategy: Strategy | None) -> Iterator[int]:
 
         with entered_on_tensorflow(strategy) as count:
             yield count
+    elif backend == "torch" and isinstance(strategy, DataParallel):
+        from kft.distribution.replicas import entered_on_torch
+
+        with entered_on_torch(strategy) as count:
+            yield count
     else:
         raise InputError(
             f"`distribution={strategy}`: Keras has no strategy for {backend}, and replicas without "
