@@ -20,6 +20,7 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.distribution import processes
+from kft.distribution.agreement import agreements
 from kft.distribution.replicas import in_all_processes
 from kft.distribution.spreading import spread
 from kft.distribution.strategies import resolve
@@ -272,7 +273,10 @@ class Recipe(Family):
                     store=store,
                     compile_like=compile_like,
                     identity=self.input_identity(),
-                    callbacks=[fitting.FiniteLoss(), journal, *callbacks, *checkpoint],
+                    callbacks=[
+                        *(fitting.FiniteLoss(), journal, *callbacks, *checkpoint),
+                        *agreements(strategy),
+                    ],
                     steps_per_epoch=steps_per_epoch,
                     verbose=verbose,
                 ),

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
@@ -83,15 +82,6 @@ def test_a_bad_word_is_named():
     with (
         pytest.raises(InputError, match=r"`distribution='mirrored'`.*'none', 'data_parallel'"),
         kft.distribution.scope("mirrored"),
-    ):
-        pass
-
-
-def test_pytorch_is_refused_with_the_reason(monkeypatch):
-    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    with (
-        pytest.raises(InputError, match="would drift apart"),
-        kft.distribution.scope("data_parallel"),
     ):
         pass
 

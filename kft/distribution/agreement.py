@@ -70,6 +70,15 @@ class Agreement(keras.callbacks.Callback):
         check_agreement(self.model, "at the end")
 
 
+def agreements(strategy: Any) -> list[Agreement]:
+    """The callback for a fit with a strategy, if there are copies to compare.
+
+    Args:
+        strategy: what `kft.distribution.resolve` returned.
+    """
+    return [] if strategy is None else [Agreement(getattr(strategy, "verify_every", None))]
+
+
 def check_agreement(model: keras.Model, when: str) -> None:
     """Compares the copies of what trains in a model, on all devices and in all processes.
 

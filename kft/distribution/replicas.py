@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -46,6 +47,8 @@ def entered_on_torch(strategy: DataParallel) -> Iterator[int]:
     """
     global _place
     with processes.joined() as count:
+        if count == 1:
+            _warn_of_idle_gpus()
         if count == 1 or _place is not None:
             yield count
             return
@@ -57,6 +60,17 @@ def entered_on_torch(strategy: DataParallel) -> Iterator[int]:
         finally:
             _place = None
             del keras.Model.fit, keras.Model.evaluate  # those of Keras' trainer show again
+
+
+def _warn_of_idle_gpus() -> None:
+    import torch
+
+    if torch.cuda.device_count() > 1:
+        warnings.warn(
+            f"1 of {torch.cuda.device_count()} GPUs is used: PyTorch takes a process for each. Start "
+            f"them with `kft fit --processes {torch.cuda.device_count()}`, or with torchrun.",
+            stacklevel=3,
+        )
 
 
 def accompanied(
