@@ -138,11 +138,10 @@ def _signals_passed_on(running: list[subprocess.Popen[bytes]]) -> Iterator[None]
 
     def pass_on(number: int, frame: object) -> None:
         for one in running:
-            if one.poll() is None:
-                one.send_signal(signal.SIGTERM)
+            if number == signal.SIGTERM and one.poll() is None:
+                one.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM,)}
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
