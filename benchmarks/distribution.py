@@ -24,7 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each")
     parser.add_argument("--examples", type=int, default=256, help="examples an epoch")
-    parser.add_argument("--batch-size", type=int, default=32, help="examples a step, of all processes")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, help="examples a step, of all processes"
+    )
     parser.add_argument("--image-size", type=int, default=96, help="height and width")
     parser.add_argument("--out", help="a JSON file for the result")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -126,7 +128,11 @@ def measure(options: argparse.Namespace) -> None:
         with kft.distribution.scope("data_parallel"):
             keras.utils.set_random_seed(0)
             backbone = keras.applications.MobileNetV2(
-                input_shape=(side, side, 3), alpha=0.35, include_top=False, pooling="avg", weights=None
+                input_shape=(side, side, 3),
+                alpha=0.35,
+                include_top=False,
+                pooling="avg",
+                weights=None,
             )
             outputs = keras.layers.Dense(10, activation="softmax")(backbone.output)
             model = keras.Model(backbone.input, outputs)

@@ -16,7 +16,7 @@ from kft.cuts import Cut, find_cut
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
 from kft.distribution import processes
-from kft.distribution.replicas import accompanied
+from kft.distribution.replicas import accompanied, fed
 from kft.features import Features, FeatureStore
 from kft.plans import PlannedStage, kept_flags
 from kft.regrouping import reorder, unscaled
@@ -245,6 +245,7 @@ class _OneRun(keras.callbacks.CallbackList):
         verbose: Any,
     ) -> int:
         """Trains a stage, or as many as train on the same; returns the next epoch."""
+        batches, validation = fed(batches, validation)
         whole, self._trainer, self._batches = self._whole, trainer, batches
         self.next_epoch = epoch
         order = trainer.trainable_variables

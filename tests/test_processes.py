@@ -124,6 +124,12 @@ def test_one_process_writes_the_run(ran):
     assert kept[0] == kept[1] > 0
 
 
+def test_a_process_reads_its_part_of_the_batches(ran):
+    alone = read(ran, "recipe-1-loaded-0")
+    for place in (1, 2, 3):  # the first also computes the features
+        assert read(ran, f"recipe-4-loaded-{place}") < alone / 2
+
+
 def test_a_wrapper_that_went_stale_when_a_stage_opened_layers_is_caught(ran, outcome):
     assert outcome["wrapper"]["codes"] == [2, 2]
     for place in range(2):

@@ -1,5 +1,6 @@
 """`Batches`: examples to batches, in an order that is a pure function of (seed, epoch)."""
 
+import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -90,6 +91,7 @@ class Batches(keras.utils.PyDataset):
         self._began = self._complete = False
         self._skipped = (-1, 0)
         self._stand_in: tuple[Any, ...] | None = None
+        self._part: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return -(-self._count // self.batch_size)
@@ -140,6 +142,23 @@ class Batches(keras.utils.PyDataset):
         finally:
             self._ahead.pop((epoch, index), None)
 
+    def part(self, place: int, count: int) -> "Batches":
+        """The same batches, of each of which one of several processes reads its part alone.
+
+        Args:
+            place: Which of the processes this is, from 0.
+            count: How many there are.
+        """
+        other = copy.copy(self)
+        other._part = (place, count)
+        other._ahead, other._lock, other._pool = {}, threading.Lock(), None
+        return other
+
+    def is_whole(self, index: int) -> bool:
+        """Whether batch `index` is not cut, because there are more processes than examples in it."""
+        examples = min(self.batch_size, self._count - index * self.batch_size)
+        return self._part is None or examples < self._part[1]
+
     def for_fit(self) -> Any:
         """What `fit` should be given for these batches."""
         return self
@@ -164,6 +183,8 @@ class Batches(keras.utils.PyDataset):
 
     def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
         chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        if self._part is not None and not self.is_whole(index):
+            chosen = part_of(chosen, *self._part)
         x: Any = self.examples.inputs[chosen]
         y = self.examples.targets[chosen]
         weights = None if self._weights is None else self._weights[chosen]
@@ -186,6 +207,19 @@ class Batches(keras.utils.PyDataset):
             chosen: Their indices among the examples.
         """
         return self.load(inputs)
+
+
+def part_of(rows: Any, place: int, count: int) -> Any:
+    """One of `count` parts of a batch, of as equal sizes as it goes; all together are the batch.
+
+    Args:
+        rows: What can be sliced by examples.
+        place: Which part, from 0.
+        count: How many parts.
+    """
+    each, left = divmod(len(rows), count)
+    first = place * each + min(place, left)
+    return rows[first : first + each + (place < left)]
 
 
 class FollowEpochs(keras.callbacks.Callback):

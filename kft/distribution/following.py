@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kft.data.batches import Batches
 from kft.distribution import processes
 from kft.distribution.refusals import refuse_batch_norm
 from kft.errors import KftError
@@ -25,12 +26,18 @@ class Place:
         epoch: the epoch that runs, from 0.
         batch: the step of the epoch that runs, from 0.
         data: what the step was given.
+        test_batch: the batch that is evaluated, from 0.
+        train: batches that give each process its part; None for data that are the same for all.
+        test: the same for evaluation.
     """
 
     verify_every: int | None
     epoch: int = 0
     batch: int = 0
     data: Any = None
+    test_batch: int = 0
+    train: Batches | None = None
+    test: Batches | None = None
 
 
 class Lead(keras.callbacks.Callback):
@@ -66,12 +73,18 @@ class Follow(keras.callbacks.Callback):
         """Notes the step."""
         self.place.batch = batch
 
+    def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the batch."""
+        self.place.test_batch = batch
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Compares what the processes took for the same batch, as often as their weights."""
         every = self.place.verify_every
         if batch and (every is None or (batch + 1) % every):
             return
-        digests = processes.gathered(_digest(self.place.data))
+        place = self.place
+        taken = place.data if place.train is None else place.train.order(place.epoch)
+        digests = processes.gathered(_digest(taken))
         if len(set(digests)) > 1:
             raise KftError(
                 f"The processes were given different batches in step {batch + 1} of epoch "

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import keras
 
+from kft.data.batches import Batches
 from kft.distribution import processes
 from kft.distribution.agreement import Agreement
 from kft.distribution.following import Follow, Lead, Place
@@ -60,6 +61,28 @@ def entered_on_torch(strategy: DataParallel) -> Iterator[int]:
         finally:
             _place = None
             del keras.Model.fit, keras.Model.evaluate  # those of Keras' trainer show again
+
+
+def fed(train: Any, validation: Any) -> tuple[Any, Any]:
+    """The data for a fit: of `Batches` each process reads its part alone.
+
+    Augmentation sees whole batches, since what it does hangs on the place in a batch; so each process
+    makes all of those that are augmented, and all of what is not kft's.
+
+    Args:
+        train: what the fit trains on.
+        validation: what it validates on.
+    """
+    if _place is None:
+        return train, validation
+
+    def part(data: Any) -> Batches | None:
+        if not isinstance(data, Batches) or data.augment is not None:
+            return None
+        return data.part(processes.rank(), processes.count())
+
+    _place.train, _place.test = part(train), part(validation)
+    return _place.train or train, _place.test or validation
 
 
 def _warn_of_idle_gpus() -> None:
@@ -138,7 +161,10 @@ def _sharing(original: Callable[..., Any]) -> Callable[..., Any]:
             bound.arguments["callbacks"] = accompanied(keras.tree.flatten(callbacks or []), model)
         if processes.rank() > 0:
             bound.arguments["verbose"] = 0
-        with shared_steps(model, _place):
-            return original(*bound.args, **bound.kwargs)
+        try:
+            with shared_steps(model, _place):
+                return original(*bound.args, **bound.kwargs)
+        finally:
+            _place.train = _place.test = None
 
     return shared

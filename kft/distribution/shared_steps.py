@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kft.data.batches import Batches, part_of
 from kft.distribution import processes
 from kft.distribution.gradients import SharedGradients
 
@@ -35,7 +36,7 @@ def shared_steps(model: keras.Model, place: Any) -> Iterator[None]:
     def train(data: Any) -> Any:
         begin()
         place.data = data
-        part, share = own_part(data)
+        part, share = own_part(data, place.train, place.batch)
         with (
             shared_metrics(model),
             own_random_numbers(model, place),
@@ -49,7 +50,7 @@ def shared_steps(model: keras.Model, place: Any) -> Iterator[None]:
 
     def test(data: Any) -> Any:
         begin()
-        part, share = own_part(data)
+        part, share = own_part(data, place.test, place.test_batch)
         with shared_metrics(model):
             if share:
                 test_step(part)
@@ -62,20 +63,23 @@ def shared_steps(model: keras.Model, place: Any) -> Iterator[None]:
         del model.train_step, model.test_step  # those of the class show again
 
 
-def own_part(data: Any) -> tuple[Any, int]:
+def own_part(data: Any, batches: Batches | None, index: int) -> tuple[Any, int]:
     """This process' part of a batch, and how many examples it has: all parts together are the batch.
 
     Args:
-        data: what a step is given, the same in all processes.
+        data: what a step is given.
+        batches: where it comes from, if they give each process its part; None if they give the same
+            to all.
+        index: which batch it is.
     """
-    examples = len(next(one for one in keras.tree.flatten(data) if one is not None))
-    each, left = divmod(examples, processes.count())
-    place = processes.rank()
-    first = place * each + min(place, left)
-    end = first + each + (place < left)
-    return keras.tree.map_structure(
-        lambda one: None if one is None else one[first:end], data
-    ), end - first
+
+    def cut(one: Any) -> Any:
+        if one is None or (batches is not None and not batches.is_whole(index)):
+            return one
+        return part_of(one, processes.rank(), processes.count())
+
+    part = keras.tree.map_structure(cut, data)
+    return part, len(next(one for one in keras.tree.flatten(part) if one is not None))
 
 
 def begin_alike(model: keras.Model) -> None:
