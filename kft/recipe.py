@@ -21,6 +21,7 @@ from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.distribution import processes
 from kft.distribution.agreement import agreements
+from kft.distribution.feeding import replica_loss
 from kft.distribution.replicas import in_all_processes
 from kft.distribution.spreading import spread
 from kft.distribution.strategies import resolve
@@ -31,6 +32,7 @@ from kft.journal import Journal
 from kft.optimizers import norms_and_biases
 from kft.plans import BatchNorm
 from kft.plans import plan as plan_stages
+from kft.precision import policy_of
 from kft.predictions import Predictions
 from kft.run_directory import RunDirectory
 from kft.staged_fit import decide, run_stages
@@ -67,6 +69,10 @@ class Recipe(Family):
         weight_decay: Decoupled weight decay of the default optimizer; norms and biases are
             excluded. Defaults to 0.01.
         label_smoothing: Fraction of each target spread over all classes. Defaults to 0.
+        precision: What the model computes with: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"`,
+            whose loss is scaled, or `"auto"`, the fastest that the accelerator is made for. The
+            weights are float32 in any case, and a saved recipe does not keep it. Defaults to Keras'
+            dtype policy, which is float32 unless it was set.
         seed: Seed of everything random in the model. Defaults to 0.
 
     Raises:
@@ -205,6 +211,7 @@ class Recipe(Family):
                 "balance": balance,
                 "augment": augment,
                 "steps_per_epoch": steps_per_epoch,
+                "precision": policy_of(self.precision) or keras.config.dtype_policy().name,
                 "seed": seed,
             },
         )
@@ -223,7 +230,10 @@ class Recipe(Family):
 
         def compile_like(part: keras.Model) -> None:
             part.compile(
-                optimizer, loss=self.loss(), metrics=self.metrics(), jit_compile=jit_compile
+                optimizer,
+                loss=replica_loss(self.loss()),
+                metrics=self.metrics(),
+                jit_compile=jit_compile,
             )
 
         unfreezing = StagedUnfreezing(
@@ -258,7 +268,8 @@ class Recipe(Family):
                 before=before,
             )
             directory.begin(decided)
-            table = plan_table(model, stages, batch_norm, cache=[one.reason for one in decided])
+            reasons = [one.reason for one in decided]
+            table = plan_table(model, stages, batch_norm, cache=reasons, distribution=strategy)
             if verbose != 0:
                 print(table)
             checkpoint = directory.checkpoint(checkpoint_every)

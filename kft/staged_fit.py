@@ -16,6 +16,7 @@ from kft.cuts import Cut, find_cut
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
 from kft.distribution import processes
+from kft.distribution.feeding import check_shares, for_fit
 from kft.distribution.replicas import accompanied, fed
 from kft.features import Features, FeatureStore
 from kft.plans import PlannedStage, kept_flags
@@ -137,6 +138,7 @@ def run_stages(
         One history over all stages.
     """
     verbose = 1 if verbose == "auto" else verbose
+    check_shares(train, validation)
     run = _OneRun(
         accompanied([unfreezing, *callbacks], model),
         add_history=True,
@@ -264,8 +266,8 @@ class _OneRun(keras.callbacks.CallbackList):
             whole.jax_state_sync = trainer.jax_state_sync
         try:
             trainer.fit(
-                _for_fit(batches),
-                validation_data=_for_fit(validation),
+                for_fit(batches),
+                validation_data=for_fit(validation),
                 initial_epoch=epoch,
                 epochs=self.params["epochs"],
                 steps_per_epoch=steps,
@@ -277,10 +279,6 @@ class _OneRun(keras.callbacks.CallbackList):
             if synced:
                 del whole.jax_state_sync
         return self.next_epoch
-
-
-def _for_fit(data: Any) -> Any:
-    return data.for_fit() if isinstance(data, Batches) else data
 
 
 def _steps(data: Any) -> int | None:

@@ -237,7 +237,6 @@ MISTAKES = {
     "no such stages": (("plan", RECIPE, "--stages", "none.yaml"), "Cannot read the stages file"),
     "no such run": (("evaluate", "nowhere", "--data", "photos"), "is no finished run"),
     "nothing to predict": (("predict", "nowhere"), "nothing to predict"),
-    "unknown dtype": ((*FIT, "--dtype-policy", "float7"), "none of Keras'"),
 }
 
 

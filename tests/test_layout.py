@@ -26,6 +26,7 @@ LAYERS = (
         "heads",
         "launch",
         "plots",
+        "precision",
         "predictions",
         "pretrained",
         "report",

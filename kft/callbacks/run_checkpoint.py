@@ -193,8 +193,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     def _rejoin(self, commit: commits.Commit) -> None:
         """Takes steps again, where the commit was made."""
         if commit.state["position"]["step"]:
-            take_steps(self.trainer)
             self._sync()
+            take_steps(self.trainer)
             restore(self.model, self.trainer, commit.arrays, ("metrics",))
         # Callbacks have seen the skipped steps again, and beginning an epoch draws random numbers.
         self._restore_callbacks(commit)

@@ -39,6 +39,15 @@ class Switch(StrEnum):
     off = "off"
 
 
+class Distribution(StrEnum):
+    """How a fit is spread over devices."""
+
+    auto = "auto"
+    none = "none"
+    data_parallel = "data_parallel"
+    model_parallel = "model_parallel"
+
+
 Stages = Annotated[
     Path | None,
     typer.Option(
@@ -90,7 +99,7 @@ def fit(
     weight_decay: o.WeightDecay = None,
     label_smoothing: o.LabelSmoothing = None,
     settings: o.Settings = None,
-    dtype_policy: o.DtypePolicy = None,
+    precision: o.PrecisionOption = None,
     stages: Stages = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Examples a step.", rich_help_panel=_TRAINING)
@@ -201,6 +210,14 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = 0,
+    distribution: Annotated[
+        Distribution,
+        typer.Option(
+            help="One device, a copy on each, or the weights cut in parts; auto: a copy on each "
+            "where there are several accelerators.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = Distribution.auto,
     seed: Annotated[
         int,
         typer.Option(
@@ -236,11 +253,11 @@ def fit(
             "weight_decay": weight_decay,
             "label_smoothing": label_smoothing,
             "seed": seed,
+            "precision": precision,
             "task": task.value,
         },
         settings or (),
     )
-    build.use_dtype_policy(dtype_policy)
     if fresh:
         from kft.run_directory import fresh as fresh_directory
 
@@ -278,6 +295,7 @@ def fit(
         checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,
         allow_changed_plan=allow_changed_plan,
         retries=retries,
+        distribution=_distribution(distribution),
         seed=seed,
         verbose=_verbosity(quiet),
     )
@@ -327,6 +345,14 @@ def plan(
 
     chosen = _read_stages(stages) or planned.default_stages()
     typer.echo(str(plan_table(planned.model, chosen, batch_norm=batch_norm.value)))
+
+
+def _distribution(chosen: Distribution) -> Any:
+    if chosen is Distribution.model_parallel:
+        from kft.distribution import ModelParallel
+
+        return ModelParallel()
+    return chosen.value
 
 
 def _read_stages(path: Path | None) -> Any:

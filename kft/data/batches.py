@@ -90,10 +90,13 @@ class Batches(keras.utils.PyDataset):
         self._lock = threading.Lock()
         self._began = self._complete = False
         self._skipped = (-1, 0)
+        self._merges_last = False
         self._stand_in: tuple[Any, ...] | None = None
         self._part: tuple[int, int] | None = None
 
     def __len__(self) -> int:
+        if self._merges_last:
+            return max(self._count // self.batch_size, 1)
         return -(-self._count // self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
@@ -159,6 +162,23 @@ class Batches(keras.utils.PyDataset):
         examples = min(self.batch_size, self._count - index * self.batch_size)
         return self._part is None or examples < self._part[1]
 
+    @property
+    def example_count(self) -> int:
+        """Examples of an epoch, after resampling."""
+        return self._count
+
+    def resized(self, batch_size: int, *, merge_last: bool = False) -> "Batches":
+        """The same examples in batches of another size.
+
+        Args:
+            batch_size: Examples a batch.
+            merge_last: Whether the examples of a smaller last batch go to the one before it.
+        """
+        other = copy.copy(self)
+        other.batch_size, other._merges_last = batch_size, merge_last
+        other._ahead, other._lock, other._pool = {}, threading.Lock(), None
+        return other
+
     def for_fit(self) -> Any:
         """What `fit` should be given for these batches."""
         return self
@@ -182,7 +202,8 @@ class Batches(keras.utils.PyDataset):
         return future
 
     def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
-        chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        end = None if index == len(self) - 1 else (index + 1) * self.batch_size
+        chosen = self.order(epoch)[index * self.batch_size : end]
         if self._part is not None and not self.is_whole(index):
             chosen = part_of(chosen, *self._part)
         x: Any = self.examples.inputs[chosen]

@@ -44,15 +44,20 @@ def scope(distribution: Any = "data_parallel") -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def entered(strategy: Strategy | None) -> Iterator[int]:
-    """Does what `scope` does, for what `resolve` returned."""
+def entered(strategy: Strategy | None, model: Any = None) -> Iterator[int]:
+    """Does what `scope` does, for what `resolve` returned.
+
+    Args:
+        strategy: The strategy, None for one device.
+        model: The model that is about to be copied; only `ModelParallel` looks at it.
+    """
     backend = keras.backend.backend()
     if strategy is None:
         yield 1
     elif backend == "jax":
         from kft.distribution.on_jax import entered_on_jax
 
-        with entered_on_jax(strategy) as count:
+        with entered_on_jax(strategy, model) as count:
             yield count
     elif backend == "tensorflow" and isinstance(strategy, DataParallel):
         from kft.distribution.on_tensorflow import entered_on_tensorflow

@@ -10,32 +10,67 @@ import keras
 import numpy as np
 
 from kft.distribution.devices import first_devices
+from kft.distribution.layouts import Layout, layout_for
 from kft.distribution.strategies import ModelParallel, Strategy
 from kft.errors import InputError
 
 
 @contextlib.contextmanager
-def entered_on_jax(strategy: Strategy) -> Iterator[int]:
+def entered_on_jax(strategy: Strategy, model: keras.Model | None = None) -> Iterator[int]:
     """Has variables that are made inside it, and the steps, spread over the devices.
 
     Args:
         strategy: what `resolve` returned.
+        model: the model that is about to be copied, whose weights a `ModelParallel` cuts.
 
     Yields:
         The number of devices, those of all processes together.
+
+    Raises:
+        InputError: there are fewer devices, or a `ModelParallel` does not fit the model.
     """
+    names = keras.distribution.list_devices()
     if isinstance(strategy, ModelParallel):
-        raise InputError("`ModelParallel` needs a recipe")
-    names = first_devices(keras.distribution.list_devices(), strategy.devices)
+        made = _model_parallel(strategy, names, model)
+    else:
+        made = keras.distribution.DataParallel(
+            devices=first_devices(names, strategy.devices), auto_shard_dataset=False
+        )
     before = keras.distribution.distribution()
-    keras.distribution.set_distribution(
-        keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-    )
+    keras.distribution.set_distribution(made)
     try:
         with uneven_batches():
-            yield len(names)
+            yield int(made.device_mesh.devices.size)
     finally:
         keras.distribution.set_distribution(before)
+
+
+def layout_of(strategy: ModelParallel, model: keras.Model) -> Layout:
+    """What the strategy cuts of a model on the devices of this machine, or on as many as it says."""
+    parts = strategy.devices or len(keras.distribution.list_devices())
+    return layout_for(model, parts, strategy.layout)
+
+
+def _model_parallel(strategy: ModelParallel, names: list[str], model: keras.Model | None) -> Any:
+    parts = len(first_devices(names, strategy.devices))
+    if len(names) % parts:
+        raise InputError(
+            f"`devices={parts}` hold one copy of the model, and {len(names)} devices cannot hold "
+            "several: pass a number that divides them."
+        )
+    mesh = keras.distribution.DeviceMesh((len(names) // parts, parts), ["batch", "model"], names)
+    layouts = keras.distribution.LayoutMap(mesh)
+    if model is not None:
+        for path, axes in layout_of(strategy, model).axes.items():
+            layouts[path] = axes
+    elif strategy.layout:
+        for pattern, axes in strategy.layout.items():
+            layouts[f".*{pattern}.*"] = tuple(axes)
+    else:
+        raise InputError("`ModelParallel()` knows no model here: pass `layout`, or use recipe.fit.")
+    return keras.distribution.ModelParallel(
+        layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False
+    )
 
 
 @contextlib.contextmanager

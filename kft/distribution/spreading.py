@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import keras
 
 from kft.distribution.devices import device_count, entered
+from kft.distribution.on_tensorflow import refuse_optimizer, synchronise_norms
 from kft.distribution.strategies import Strategy
 from kft.errors import InputError, KftError
 from kft.graph import sublayers
 from kft.optimizers import decays
+from kft.precision import using
 
 
 @contextlib.contextmanager
@@ -43,8 +45,10 @@ def spread(
     if strategy is None:
         yield model, optimizer
         return
-    with entered(strategy):
+    with entered(strategy, model):
+        refuse_optimizer(optimizer)
         copy = _copied(model)
+        synchronise_norms(copy)
         moved = dict(zip(map(id, model.variables), copy.variables, strict=True))
         undecayed = [moved[id(one)] for one in model.variables if not decays(optimizer, one)]
         settings = optimizer.get_config()
@@ -60,7 +64,8 @@ def spread(
 
 def _copied(model: keras.Model) -> keras.Model:
     try:
-        copy = keras.models.clone_model(model)
+        with using(model.dtype_policy):  # by which `compile` decides whether to scale the loss
+            copy = keras.models.clone_model(model)
     except Exception as error:
         raise InputError(
             f"{model.name} cannot be copied to several devices: {error}. A layer of your own needs a "

@@ -54,8 +54,10 @@ class ModelParallel:
         devices: How many devices hold the parts of one copy. By default all devices of all
             processes; with fewer, the rest hold further copies, each with its part of the batch.
         layout: Regular expressions of variable paths, each with a name for every axis: `"model"`
-            where the axis is cut, None where it is not. By default `kft.distribution.layout_for`
-            makes one for the model.
+            where the axis is cut, None where it is not. By default a BERT's attention,
+            feed-forward and token embeddings are cut, and of other models kernels of 65,536 weights
+            or more, along their outputs; `kft.plan_table(model, stages, distribution=...)` shows
+            them.
 
     Raises:
         InputError: A number is below 1, or an axis has an unknown name.
@@ -67,7 +69,7 @@ class ModelParallel:
     def __post_init__(self) -> None:
         _check_counts(self, "devices")
         for pattern, axes in (self.layout or {}).items():
-            if not isinstance(axes, (tuple, list)) or set(axes) - {None, "model", "batch"}:
+            if not isinstance(axes, (tuple, list)) or set(axes) - {None, "model"}:
                 raise InputError(
                     f"`layout[{pattern!r}]={axes!r}`: pass a tuple of 'model' and None, one for each "
                     "axis of the weight, such as (None, 'model')."
