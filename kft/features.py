@@ -16,15 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from kft.cuts import Cut
 from kft.data.batches import Batches
 from kft.data.examples import Examples
-from kft.distribution.devices import predict_on_batch
 from kft.errors import InputError
+from kft.forward import Forward
 
 _MANIFEST = "features.json"
+_DTYPES = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
 _PACKAGES = ("kft", "keras", "keras-hub", "tensorflow", "jax", "torch")
 
 
@@ -33,7 +39,8 @@ class Features:
     """The outputs of a prefix for every example, in the order of the examples.
 
     Attributes:
-        arrays: one array `[n, ...]` for each cut tensor, read from disk as needed.
+        arrays: one array `[n, ...]` for each cut tensor, read from disk as needed; with several
+            views of each example `[views * n, ...]`, one view after the other.
         computed: whether the prefix ran, rather than an earlier run's outputs being used.
         varies: for each array whether its sequences may be cut to a shorter length.
     """
@@ -52,10 +59,15 @@ class Features:
             length: tokens to cut sequences to. By default they are as long as they are kept.
         """
         rows = tuple(
-            np.asarray(array[indices])[:, :length] if varies else np.asarray(array[indices])
+            _numbers(array[indices][:, :length] if varies else array[indices])
             for array, varies in zip(self.arrays, self.varies, strict=True)
         )
         return rows[0] if len(rows) == 1 else rows
+
+
+def _numbers(rows: np.ndarray) -> np.ndarray:
+    """Rows in a type that every backend takes from NumPy."""
+    return np.asarray(rows, np.float32 if rows.dtype == ml_dtypes.bfloat16 else None)
 
 
 class FeatureStore:
@@ -64,7 +76,8 @@ class FeatureStore:
     Args:
         directory: where the features lie; it is made when they are first written.
         limit: most bytes to keep; the longest unused go first. Defaults to 50 GB.
-        dtype: `"float32"` keeps features as they are, `"float16"` in half the space, rounded.
+        dtype: `"float32"` keeps features as they are, `"float16"` and `"bfloat16"` in half the
+            space, rounded: to 11 significant bits below 65,504, or to 8 bits in float32's range.
 
     Raises:
         InputError: an argument is out of its range.
@@ -73,19 +86,23 @@ class FeatureStore:
     def __init__(
         self, directory: str | os.PathLike[str], *, limit: int = 50 * 10**9, dtype: str = "float32"
     ) -> None:
-        if dtype not in ("float32", "float16"):
-            raise InputError(f"`dtype={dtype!r}`: pass 'float32' or 'float16'.")
+        if dtype not in _DTYPES:
+            raise InputError(f"`dtype={dtype!r}`: pass one of {', '.join(map(repr, _DTYPES))}.")
         if limit < 0:
             raise InputError(f"`limit={limit!r}`: pass a number of bytes, 0 or more.")
         self.directory, self.limit, self.dtype = Path(directory), limit, dtype
+        self._compiled: tuple[tuple[Cut, ...], Forward] | None = None
 
-    def fetch(self, cuts: Sequence[Cut], batches: Batches, identity: str) -> list[Features | None]:
+    def fetch(
+        self, cuts: Sequence[Cut], batches: Batches, identity: str, views: int = 1
+    ) -> list[Features | None]:
         """The features of all examples at each cut, from disk or computed now in a single pass.
 
         Args:
             cuts: cuts of one model; those that are not on disk yet are computed together.
             batches: the examples, not shuffled, as the model takes them.
             identity: what decides the model's inputs besides the examples: the preprocessing.
+            views: how many epochs of the batches are kept, each with another augmentation.
 
         Returns:
             Features for each cut; None, with a warning, for all that could not be written.
@@ -97,7 +114,7 @@ class FeatureStore:
             os.utime(folder)
         try:
             if missing:
-                self._write(missing, batches)
+                self._write(missing, batches, views)
         except OSError as error:
             warnings.warn(
                 f"The frozen features could not be kept in {self.directory} ({error}): the stage "
@@ -117,16 +134,20 @@ class FeatureStore:
         parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
-    def _write(self, missing: dict[Path, Cut], batches: Batches) -> None:
+    def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         hidden = {
             folder: Path(tempfile.mkdtemp(prefix=".writing-", dir=self.directory))
             for folder in missing
         }
         try:
-            self._run({hidden[folder]: cut for folder, cut in missing.items()}, batches)
+            kept = {hidden[folder]: cut for folder, cut in missing.items()}
+            dtypes = self._run(kept, batches, views)
             for folder, unfinished in hidden.items():
-                manifest = {path.name: path.stat().st_size for path in unfinished.iterdir()}
+                manifest = {
+                    path.name: {"bytes": path.stat().st_size, "dtype": dtypes[path]}
+                    for path in unfinished.iterdir()
+                }
                 with open(unfinished / _MANIFEST, "w", encoding="utf-8") as file:
                     json.dump(manifest, file)
                     file.flush()
@@ -136,7 +157,7 @@ class FeatureStore:
             for unfinished in hidden.values():
                 shutil.rmtree(unfinished, ignore_errors=True)
 
-    def _run(self, cuts: dict[Path, Cut], batches: Batches) -> None:
+    def _run(self, cuts: dict[Path, Cut], batches: Batches, views: int) -> dict[Path, str]:
         """Runs the prefixes once over the examples; only a batch is in memory at a time."""
         tensors = [tensor for cut in cuts.values() for tensor in cut.prefix.outputs]
         paths = [
@@ -144,24 +165,33 @@ class FeatureStore:
             for folder, cut in cuts.items()
             for place in range(len(cut.prefix.outputs))
         ]
-        prefix = keras.Model(next(iter(cuts.values())).prefix.input, tensors)
+        forward = self._forward(tuple(cuts.values()), tensors)
         files: list[Any] = []
-        count, done = len(batches.examples), 0
-        for index in range(len(batches)):
-            outputs = keras.tree.flatten(predict_on_batch(prefix, batches[index][0]))
+        count, done = len(batches.examples) * views, 0
+        for place in range(views * len(batches)):
+            batches.epoch, index = divmod(place, len(batches))
+            outputs = keras.tree.flatten(forward(batches[index][0]))
             if not files:
                 for path, output in zip(paths, outputs, strict=True):
-                    _reserve(path, (count, *output.shape[1:]), self._stored(output.dtype))
-                    files.append(np.load(path, mmap_mode="r+"))
+                    dtype = self._stored(output.dtype)
+                    _reserve(path, (count, *output.shape[1:]), _on_disk(dtype))
+                    files.append(np.load(path, mmap_mode="r+").view(dtype))
             for file, output in zip(files, outputs, strict=True):
                 file[done : done + len(output)] = output
             done += len(outputs[0])
         for file in files:
             file.flush()
+        return {path: file.dtype.name for path, file in zip(paths, files, strict=True)}
+
+    def _forward(self, cuts: tuple[Cut, ...], tensors: list) -> Forward:
+        """Validation data run through what was compiled for the training data."""
+        if self._compiled is None or self._compiled[0] != cuts:
+            self._compiled = cuts, Forward(keras.Model(cuts[0].prefix.input, tensors))
+        return self._compiled[1]
 
     def _stored(self, dtype: np.dtype) -> np.dtype:
         floating = np.issubdtype(dtype, np.floating)
-        return np.dtype(self.dtype) if floating and dtype.itemsize > 2 else np.dtype(dtype)
+        return _DTYPES[self.dtype] if floating and dtype.itemsize > 2 else np.dtype(dtype)
 
     def _evict(self, keep: list[Path]) -> None:
         """Removes the features that have gone unused for longest, down to the limit."""
@@ -175,6 +205,11 @@ class FeatureStore:
             total += _size(folder)
             if total > self.limit:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_disk(dtype: np.dtype) -> np.dtype:
+    """NumPy's files know no bfloat16: its bits are kept as integers."""
+    return np.dtype(np.uint16) if dtype == ml_dtypes.bfloat16 else dtype
 
 
 def _reserve(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -211,10 +246,13 @@ def _read(folder: Path) -> tuple[np.ndarray, ...] | None:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         names = sorted(manifest, key=lambda name: int(name.partition(".")[0]))
-        if any(os.path.getsize(folder / name) != manifest[name] for name in names):
+        if any(os.path.getsize(folder / name) != manifest[name]["bytes"] for name in names):
             return None
-        return tuple(np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names)
-    except (OSError, ValueError):
+        return tuple(
+            np.load(folder / name, mmap_mode="r", allow_pickle=False).view(manifest[name]["dtype"])
+            for name in names
+        )
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -23,6 +23,7 @@ from kft.data.examples import Examples
 from kft.data.split import split
 from kft.data.streams import Stream
 from kft.errors import InputError, NonFiniteLossError
+from kft.forward import Forward
 from kft.report import write_report
 from kft.stages import Stage
 
@@ -163,6 +164,30 @@ def early_stopping_of(chosen: Any) -> keras.callbacks.EarlyStopping | None:
     )
 
 
+def check_views(views: Any, augmentation: Any) -> None:
+    """Check that views of the examples can be made once and kept.
+
+    Args:
+        views: How many of each example, 0 for none.
+        augmentation: What makes them.
+
+    Raises:
+        InputError: If the number is wrong, or the views would not be those of the augmentation.
+    """
+    if isinstance(views, bool) or not isinstance(views, int) or views < 0:
+        raise InputError(f"`cached_views={views!r}`: pass a number of views, 0 for none.")
+    if views and not hasattr(augmentation, "describe"):
+        raise InputError(
+            f"`cached_views={views}` needs an augmentation by name or by layers, by which views on "
+            f"disk are known again, not {augmentation!r}: pass for example augment='light'."
+        )
+    if views and augmentation.soft_targets:
+        raise InputError(
+            f"`cached_views={views}`: MixUp and CutMix mix targets, which kept views do not hold: "
+            "pass augment='light' or 'standard', or layers without them."
+        )
+
+
 def read_both(
     recipe: Recipe, train: Any, validation_data: Any, fraction: float, seed: int, on_bad: str
 ) -> tuple[Examples | Stream, Examples | Stream]:
@@ -216,11 +241,11 @@ def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evalua
     if isinstance(batches, keras.utils.PyDataset):
         dataset = batches
         batches = (dataset[index] for index in range(dataset.num_batches))
-    targets, scores = [], []
+    forward, targets, scores = Forward(recipe.model), [], []
     for x, y, *_ in batches:
         x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
         targets.append(_as_array(y))
-        scores.append(recipe.model.predict_on_batch(x))
+        scores.append(forward(x))
     joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *scores)
     return recipe.score(np.concatenate(targets), joined)
 

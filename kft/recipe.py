@@ -28,6 +28,7 @@ from kft.distribution.strategies import resolve
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
+from kft.forward import Forward
 from kft.journal import Journal
 from kft.optimizers import norms_and_biases
 from kft.plans import BatchNorm
@@ -113,6 +114,8 @@ class Recipe(Family):
         keep_examples: bool = True,
         cache: bool | str = "auto",
         cache_dir: str | os.PathLike | None = None,
+        cache_dtype: str = "float32",
+        cached_views: int = 0,
         checkpoint_every: Any = "1min",
         allow_changed_plan: bool = False,
         retries: int = 0,
@@ -154,6 +157,10 @@ class Recipe(Family):
                 result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
                 says what was decided.
             cache_dir: Where that lies; several runs may share it. Defaults to the run directory.
+            cache_dtype: `"float32"`, or `"float16"` or `"bfloat16"` for half the space, rounded.
+            cached_views: With `augment`, how many augmented views of each training example are made
+                once and kept, of which each epoch takes the next; 0 augments anew in every epoch,
+                which leaves nothing to keep. Defaults to 0.
             checkpoint_every: How often the state is committed to `run_dir`: `"epoch"`, a number of
                 steps, or a time. Defaults to `"1min"`.
             allow_changed_plan: Whether an unfinished run in `run_dir` goes on though its plan is
@@ -189,6 +196,7 @@ class Recipe(Family):
         stages = checked_stages(self.default_stages() if stages is None else list(stages))
         early_stopping = fitting.early_stopping_of(early_stopping)
         augmentation = self.augmentation(augment)
+        fitting.check_views(cached_views, augmentation)
         train, validation = fitting.read_both(
             self, train, validation_data, validation_split, seed, on_bad_example
         )
@@ -210,6 +218,8 @@ class Recipe(Family):
                 "batch_norm": batch_norm,
                 "balance": balance,
                 "augment": augment,
+                "cached_views": cached_views,
+                "cache_dtype": cache_dtype,
                 "steps_per_epoch": steps_per_epoch,
                 "precision": policy_of(self.precision) or keras.config.dtype_policy().name,
                 "seed": seed,
@@ -251,18 +261,22 @@ class Recipe(Family):
                 augment=augmentation,
             )
         held_out = fitting.batches_of(self, validation, batch_size)
-        with directory.held(cache_dir) as store, contextlib.ExitStack() as devices:
+        with directory.held(cache_dir, cache_dtype) as store, contextlib.ExitStack() as devices:
             model, optimizer = devices.enter_context(spread(model, optimizer, strategy))
             compile_like(model)
             before = directory.decisions()
             keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
-            sizes = (len(data) for data in (train, validation) if isinstance(data, Examples))
+            sizes = (
+                len(data) * (cached_views or 1) if data is train else len(data)
+                for data in (train, validation)
+                if isinstance(data, Examples)
+            )
             decided = decide(
                 model,
                 plan_stages(model, stages, batch_norm),
                 store,
                 examples=sum(sizes),
-                augments=augmentation is not None,
+                augments=augmentation is not None and not cached_views,
                 cache=cache if keeps and steps_per_epoch is None else False,
                 length=getattr(self, "length", None),
                 before=before,
@@ -284,6 +298,7 @@ class Recipe(Family):
                     store=store,
                     compile_like=compile_like,
                     identity=self.input_identity(),
+                    views=cached_views,
                     callbacks=[
                         *(fitting.FiniteLoss(), journal, *callbacks, *checkpoint),
                         *agreements(strategy),
@@ -355,7 +370,8 @@ class Recipe(Family):
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
-        scores = [self.model.predict_on_batch(self.load(chunk)) for chunk in chunks]
+        forward = Forward(self.model)
+        scores = [forward(self.load(chunk)) for chunk in chunks]
         names = [
             str(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
             for index, one in enumerate(raw)

@@ -69,23 +69,28 @@ class RunDirectory:
         return False
 
     @contextlib.contextmanager
-    def held(self, features: str | os.PathLike[str] | None = None) -> Iterator[FeatureStore]:
+    def held(
+        self, features: str | os.PathLike[str] | None = None, dtype: str = "float32"
+    ) -> Iterator[FeatureStore]:
         """Keeps other processes out; gives the place for frozen features.
 
         Args:
             features: a place that several runs share. By default one in the directory.
+            dtype: what features are kept as.
 
         Raises:
-            InputError: another process is using the directory.
+            InputError: another process is using the directory, or the dtype is unknown.
         """
         if self.path is None:
             with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-                yield FeatureStore(features or processes.from_first(folder))
+                shared = features or processes.from_first(folder)
+                yield FeatureStore(shared, dtype=dtype)
             return
+        store = FeatureStore(features or self.path / FEATURES, dtype=dtype)
         lock = RunLock(self.path / STATE)
         processes.decided(lock.acquire)
         try:
-            yield FeatureStore(features or self.path / FEATURES)
+            yield store
         finally:
             lock.release()
 

@@ -13,6 +13,7 @@ from kft import graph
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.costs import estimate
 from kft.cuts import Cut, find_cut
+from kft.data.augment import NextView
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
 from kft.distribution import processes
@@ -53,7 +54,7 @@ def decide(
         model: the model; its flags are put back.
         planned: the stages.
         store: where features would be kept.
-        examples: number of examples, validation included.
+        examples: number of examples whose features would be kept, validation and views included.
         augments: whether the training inputs change from epoch to epoch.
         cache: True wherever it changes nothing, `"auto"` where it also pays and the disk has room,
             False nowhere.
@@ -112,6 +113,7 @@ def run_stages(
     store: FeatureStore,
     compile_like: Callable[[keras.Model], None],
     identity: str,
+    views: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     steps_per_epoch: int | None = None,
     verbose: int | str = "auto",
@@ -130,6 +132,7 @@ def run_stages(
         store: where features are kept.
         compile_like: compiles a suffix with the model's loss and metrics; its optimizer is replaced.
         identity: what decides the model's inputs besides the examples: the preprocessing.
+        views: how many augmented views of each training example are kept; 0 for unchanged examples.
         callbacks: Keras callbacks.
         steps_per_epoch: as in `keras.Model.fit`; needs stages without a cut.
         verbose: as in `keras.Model.fit`.
@@ -154,7 +157,7 @@ def run_stages(
     held_out: list[Features | None] = [None] * len(stages)
     if any(stage.cut is not None for stage in stages):
         _build_metrics(model, train)
-        data = _features(stages, store, train, identity)
+        data = _features(stages, store, train, identity, views)
         if validation is not None:
             held_out = _features(stages, store, validation, identity)
     model.stop_training = False
@@ -166,7 +169,7 @@ def run_stages(
             trainer, batches, val = model, train, validation
             cut, kept, kept_val = stages[index].cut, data[index], held_out[index]
             if cut is not None and kept is not None and (val is None or kept_val is not None):
-                trainer, batches = cut.suffix, _cached(train, kept)
+                trainer, batches = cut.suffix, _cached(train, kept, views)
                 val = None if val is None or kept_val is None else _cached(val, kept_val)
                 compile_like(trainer)
             epoch = run.train(trainer, batches, val, epoch, steps_per_epoch, verbose)
@@ -289,20 +292,29 @@ def _steps(data: Any) -> int | None:
 
 
 def _features(
-    stages: Sequence[CachedStage], store: FeatureStore, batches: Batches, identity: str
+    stages: Sequence[CachedStage],
+    store: FeatureStore,
+    batches: Batches,
+    identity: str,
+    views: int = 0,
 ) -> list[Features | None]:
     cuts = [stage.cut for stage in stages if stage.cut is not None]
     if not cuts:
         return [None] * len(stages)
     # Texts are kept at their full length: the rows of an array are equally long.
-    plain = Batches(batches.examples, batches.load, batch_size=batches.batch_size)
-    found = processes.in_turn(lambda: store.fetch(cuts, plain, identity))
+    settings: dict[str, Any] = {"batch_size": batches.batch_size}
+    if views:
+        settings["seed"] = batches.seed
+        identity += f", {views} views by {batches.augment.describe()} from {settings}"
+        settings["augment"] = batches.augment
+    plain = Batches(batches.examples, batches.load, **settings)
+    found = processes.in_turn(lambda: store.fetch(cuts, plain, identity, views or 1))
     lacking = processes.any_of(*(one is None for one in found))
     kept = (None if lacks else one for one, lacks in zip(found, lacking, strict=True))
     return [None if stage.cut is None else next(kept) for stage in stages]
 
 
-def _cached(batches: Batches, features: Features) -> Batches:
+def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
     """The same batches, of features in place of inputs."""
     rows = np.arange(len(batches.examples))
     examples = dataclasses.replace(batches.examples, kind="arrays", inputs=rows)
@@ -312,6 +324,7 @@ def _cached(batches: Batches, features: Features) -> Batches:
         "shuffle": batches.shuffle,
         "balance": batches.balance,
         "class_count": batches.class_count,
+        "augment": NextView(len(batches.examples), views) if views else None,
     }
     if not isinstance(batches, BucketedBatches):
         return Batches(examples, features.load, **settings)

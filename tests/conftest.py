@@ -14,8 +14,15 @@ settings.register_profile("kft", deadline=None, derandomize=True, max_examples=3
 settings.load_profile("kft")
 
 BACKEND = keras.backend.backend()
-# Where each backend's process leaves what it ran.
+# Of run_all.py: which process this is, and where it leaves what it ran.
+JOB = os.environ.get("KFT_TEST_JOB", BACKEND)
 SUMMARIES = os.environ.get("KFT_TEST_SUMMARIES")
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    # Rewriting the graphs of such small models takes a fifth of the time, and saves none.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 _connect = socket.socket.connect
 _resolve = socket.getaddrinfo
@@ -53,13 +60,13 @@ def seeded() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves tests marked `once` to the TensorFlow process, which every user can run."""
-    if BACKEND == "tensorflow":
+    """Leaves tests marked `once` to TensorFlow, which every user can run, or a process of their own."""
+    if BACKEND == "tensorflow" and "KFT_TEST_JOB" not in os.environ:
         return
-    once = [item for item in items if item.get_closest_marker("once")]
-    if once:
-        config.hook.pytest_deselected(items=once)
-        items[:] = [item for item in items if item not in once]
+    others = [item for item in items if bool(item.get_closest_marker("once")) != (JOB == "once")]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 class _Summary:
@@ -87,7 +94,7 @@ class _Summary:
     def pytest_sessionfinish(self) -> None:
         counts = {"passed": self.passed, "failed": self.failed, "skipped": self.skipped}
         summary = {"backend": BACKEND, **counts, "shared": self.shared}
-        Path(SUMMARIES, f"{BACKEND}.json").write_text(json.dumps(summary))
+        Path(SUMMARIES, f"{JOB}.json").write_text(json.dumps(summary))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ LAYERS = (
         "blocks",
         "data",
         "evaluation",
+        "forward",
         "graph",
         "heads",
         "launch",

@@ -183,6 +183,18 @@ def test_augmentation_sees_each_epoch_another_seed_and_may_return_soft_targets()
     assert len(set(seeds)) == 4  # 2 epochs of 2 batches
 
 
+def test_kept_views_of_the_augmentation_take_turns():
+    turned = {"augment": [keras.layers.RandomFlip("horizontal")], "cached_views": 2, "cache": True}
+    recipe = TinyRecipe(num_classes=2, dropout=0.0, weight_decay=0.0)
+    run = fit(recipe, bright_sides(20), [Stage(0, 5, 1e-12)], **turned)
+    loss = run.history["loss"]
+    assert loss[:2] == pytest.approx(loss[2:4], rel=1e-5)
+    assert loss[0] == pytest.approx(loss[4], rel=1e-5)
+    assert loss[0] != pytest.approx(loss[1], rel=1e-4)
+    assert len(set(run.history["val_loss"])) == 1
+    assert "on: " in run.stages_table
+
+
 def test_without_validation_data_a_part_of_the_training_data_is_held_back():
     run = fit(TinyRecipe(num_classes=2), bright_sides(40), validation_split=0.25)
     assert len(run.evaluation) == 10
@@ -234,6 +246,11 @@ def test_images_that_were_scaled_already_are_refused():
     ("settings", "named"),
     [
         ({"early_stopping": 3}, "early_stopping=3"),
+        ({"cached_views": -1}, "cached_views=-1"),
+        ({"cached_views": 2}, "cached_views=2` needs an augmentation by name or by layers"),
+        ({"cached_views": 2, "augment": lambda x, y, seed: (x, y)}, "augment='light'"),
+        ({"cached_views": 2, "augment": "strong"}, "MixUp and CutMix"),
+        ({"cache_dtype": "int8"}, "dtype='int8'"),
         ({"augment": "sepia"}, "augment='sepia'"),
         ({"cache": "always"}, "cache='always'"),
         ({"stages": []}, "stages="),

@@ -119,31 +119,34 @@ def test_an_unfinished_run_of_another_plan_is_refused_unless_asked(tmp_path):
 @pytest.mark.once
 def test_a_nan_is_retried_at_half_the_rate(tmp_path):
     class Spoil(keras.callbacks.Callback):
-        """Makes the weights NaN after the second epoch, once."""
+        """Makes the weights NaN after the second epoch, the first few times."""
 
-        done = False
+        left = 0
 
         def on_epoch_end(self, epoch, logs=None):
-            if epoch == 1 and not Spoil.done:
-                Spoil.done = True
+            if epoch == 1 and Spoil.left:
+                Spoil.left -= 1
                 for weight in self.model.trainable_variables:
                     weight.assign(weight * float("nan"))
 
-    def fit(**settings):
-        Spoil.done = False
+    def fit(times, **settings):
+        Spoil.left = times
         return TinyRecipe(num_classes=2).fit(
             bright_sides(32), bright_sides(16, seed=1), stages=[Stage(0, 4, 1e-2)], batch_size=8,
             checkpoint_every="epoch", callbacks=[Spoil()], verbose=0, **settings,
         )  # fmt: skip
 
     with pytest.raises(NonFiniteLossError):
-        fit(run_dir=tmp_path / "none")
+        fit(1, run_dir=tmp_path / "none")
     with pytest.warns(UserWarning, match="Retry 1 of 2, at half the learning rate"):
-        run = fit(run_dir=tmp_path / "retried", retries=2)
+        run = fit(1, run_dir=tmp_path / "once", retries=2)
     assert run.history["learning_rate"] == pytest.approx([1e-2, 5e-3, 5e-3, 5e-3])
     assert np.isfinite(run.history["loss"]).all()
+    with pytest.warns(UserWarning, match=r"Retry \d of 2, at half"):
+        run = fit(2, run_dir=tmp_path / "twice", retries=2)
+    assert run.history["learning_rate"] == pytest.approx([1e-2, 2.5e-3, 2.5e-3, 2.5e-3])
     with pytest.raises(InputError, match=r"retries=1.*run_dir"):
-        fit(retries=1)
+        fit(1, retries=1)
 
 
 SCRIPT = """

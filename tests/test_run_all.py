@@ -4,19 +4,20 @@ import json
 
 import pytest
 
-from tests.run_all import BACKENDS, compare
+from tests.run_all import JOBS, compare
 
 pytestmark = pytest.mark.once
 
 SAME = {"torch": ["a", "b"], "jax": ["a", "b"], "tensorflow": ["a", "b"]}
 
 
-def problems_of(folder, **passed):
+def problems_of(folder, once=3, **passed):
     for name, tests in (SAME | passed).items():
         if tests is not None:
             summary = {"passed": len(tests), "shared": tests}
             (folder / f"{name}.json").write_text(json.dumps(summary))
-    return compare(list(BACKENDS), folder)
+    (folder / "once.json").write_text(json.dumps({"passed": once, "shared": []}))
+    return compare(list(JOBS), folder)
 
 
 def test_backends_that_ran_the_same_are_fine(tmp_path):
@@ -34,3 +35,7 @@ def test_backends_that_ran_the_same_are_fine(tmp_path):
 )
 def test_a_backend_that_ran_less_fails_the_command(tmp_path, jax, expected):
     assert problems_of(tmp_path, jax=jax) == expected
+
+
+def test_tests_that_need_no_backend_have_to_run_somewhere(tmp_path):
+    assert problems_of(tmp_path, once=0) == ["once: no test passed"]

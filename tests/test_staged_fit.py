@@ -10,6 +10,7 @@ import kft
 from kft import features as features_module
 from kft.callbacks import StagedUnfreezing
 from kft.cuts import find_cut
+from kft.data.augment import ImageAugmentation, NextView
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.features import FeatureStore
@@ -85,6 +86,7 @@ def test_an_uncached_run_equals_one_model_fit(uncached):
     assert_same((model, history), uncached)
 
 
+# 48 examples and 20 in batches of 8, of which the last is filled up.
 def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, monkeypatch):
     ran = []
     original = keras.Model.predict_on_batch
@@ -97,9 +99,9 @@ def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, m
     cached = fit(tmp_path, True)
     assert_same(uncached, cached)
     assert cached[1]["stage"] == [1, 1, 1, 2, 2, 3]
-    assert sum(ran) == 48 + 20, "one pass over train and validation fills the caches of all stages"
+    assert sum(ran) == 48 + 24, "one pass over train and validation fills the caches of all stages"
     fit(tmp_path, True, stages=STAGES[:1])
-    assert sum(ran) == 48 + 20, "a second run finds them"
+    assert sum(ran) == 48 + 24, "a second run finds them"
 
 
 def test_early_stopping_with_best_weights_agrees(tmp_path):
@@ -250,15 +252,54 @@ def test_the_longest_unused_features_go_first(tmp_path):
 
 
 def test_half_precision_takes_half_the_space(tmp_path):
-    sizes, model = [], convnet()
+    sizes, kept, model = {}, {}, convnet()
     plan(model, [STAGES[0]])[0].enter(model)
-    for dtype in ("float32", "float16"):
-        store = FeatureStore(tmp_path / dtype, dtype=dtype)
+    for dtype in ("float32", "float16", "bfloat16"):
         batches = Batches(examples(), np.asarray, batch_size=8)
-        kept = store.fetch([find_cut(model)[0]], batches, "pixels")[0].arrays[0]
-        sizes.append(sum(f.stat().st_size for f in (tmp_path / dtype).rglob("*.npy")))
-        assert kept.dtype == dtype
-    assert sizes[1] < 0.6 * sizes[0]
+        for _ in range(2):  # computed, then read
+            store = FeatureStore(tmp_path / dtype, dtype=dtype)
+            found = store.fetch([find_cut(model)[0]], batches, "pixels")[0]
+            assert found.arrays[0].dtype.name == dtype
+        assert not found.computed
+        kept[dtype] = found.load(np.arange(48))
+        sizes[dtype] = sum(f.stat().st_size for f in (tmp_path / dtype).rglob("*.npy"))
+    for dtype, rounding in (("float16", 2**-11), ("bfloat16", 2**-8)):
+        assert sizes[dtype] < 0.6 * sizes["float32"]
+        np.testing.assert_allclose(kept[dtype], kept["float32"], rtol=rounding, atol=1e-6)
+        assert (kept[dtype] != kept["float32"]).any()
+
+
+def test_views_are_what_the_augmentation_makes_of_the_examples(tmp_path):
+    model, store = convnet(), FeatureStore(tmp_path)
+    plan(model, [STAGES[0]])[0].enter(model)
+    cut = find_cut(model)[0]
+    flip = ImageAugmentation([layers.RandomFlip("horizontal", data_format="channels_last")])
+    batches = Batches(examples(20), np.asarray, batch_size=8, seed=5, augment=flip)
+    kept = store.fetch([cut], batches, "pixels", views=3)[0]
+    assert len(kept.arrays[0]) == 60
+    x, y = images(20)
+    for view, epoch in ((0, 3), (1, 4), (2, 2)):
+        rows, _ = NextView(20, 3)(np.array([9, 12]), y, seed=(0, epoch - 9, 0))
+        assert rows.tolist() == [9 + 20 * (epoch % 3), 12 + 20 * (epoch % 3)]
+        flipped, _ = flip(x[8:16], y[8:16], seed=(5, view, 1))
+        expected = keras.tree.flatten(cut.prefix.predict_on_batch(flipped))[0][[1, 4]]
+        np.testing.assert_allclose(kept.load(rows), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_model_in_mixed_precision_has_its_features_kept(tmp_path, dtype):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(f"mixed_{dtype}")
+    try:
+        model = convnet()
+    finally:
+        keras.config.set_dtype_policy(before)
+    _, history = fit(tmp_path, True, model, stages=STAGES[:2])
+    assert history["loss"][-1] < history["loss"][0]
+    (kept,) = {
+        features_module._read(path)[0].dtype.name for path in (tmp_path / "features").iterdir()
+    }
+    assert kept == dtype
 
 
 def reason(model, stage, **options):
@@ -342,7 +383,7 @@ def test_a_model_of_ones_own_is_fitted_with_frozen_work_done_once(tmp_path, unca
         cache=True, cache_dir=tmp_path, verbose=0,
     )  # fmt: skip
     assert_same((model, history.history), uncached)
-    assert sum(ran) == 48 + 20
+    assert sum(ran) == 48 + 24
 
 
 def test_arguments_of_a_fit_of_ones_own_are_checked():

@@ -126,8 +126,14 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._trainer, self._batches = trainer, batches
 
     def slow_down(self, factor: float) -> None:
-        """Multiplies the learning rates of all that comes after the commit gone on from."""
-        self._rate_factor = factor
+        """Multiplies the learning rates of all that comes after the commit gone on from.
+
+        Calls add up until a commit holds the new rates.
+
+        Args:
+            factor: what the rates are multiplied by, such as 0.5.
+        """
+        self._rate_factor *= factor
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Looks for a commit to go on from."""
@@ -164,7 +170,6 @@ class RunCheckpoint(keras.callbacks.Callback):
         restore(self.model, self.trainer, commit.arrays, ("model", "optimizer"))
         if self._rate_factor != 1:
             unscaled(self.model.optimizer).scale_rates(self._rate_factor)
-            self._rate_factor = 1.0
         self._restore_callbacks(commit)
         self._committed, self._steps_since = (epoch, time.monotonic()), 0
         self._rejoining = commit
@@ -260,6 +265,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         }
         try:
             commits.write_commit(self.directory, state, arrays, self.keep)
+            self._rate_factor = 1.0
         except OSError as error:
             warnings.warn(
                 f"The state could not be committed to {self.directory} ({error}); the commits before "

@@ -48,6 +48,14 @@ class Distribution(StrEnum):
     model_parallel = "model_parallel"
 
 
+class CacheDtype(StrEnum):
+    """What frozen features are kept as."""
+
+    float32 = "float32"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+
+
 Stages = Annotated[
     Path | None,
     typer.Option(
@@ -171,6 +179,22 @@ def fit(
             help="Whether what stays frozen may be computed once.", rich_help_panel=_TRAINING
         ),
     ] = Switch.auto,
+    cache_dtype: Annotated[
+        CacheDtype,
+        typer.Option(
+            help="What it is kept as; 16 bits take half the disk, rounded.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = CacheDtype.float32,
+    cached_views: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="With --augment: make so many views of each example once and keep them. Default: "
+            "augment anew in every epoch, with no cache.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0,
     checkpoint_every: Annotated[
         str,
         typer.Option(
@@ -292,6 +316,8 @@ def fit(
         steps_per_epoch=steps_per_epoch,
         keep_examples=keep_examples,
         cache=cache.value,
+        cache_dtype=cache_dtype.value,
+        cached_views=cached_views,
         checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,
         allow_changed_plan=allow_changed_plan,
         retries=retries,

@@ -1,5 +1,6 @@
 """Augmentation by Keras' and KerasHub's layers, random only through (seed, epoch, batch)."""
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +9,13 @@ import numpy as np
 
 from kft.errors import InputError
 
-__all__ = ["IMAGE_PRESETS", "ImageAugmentation", "TextAugmentation", "image_augmentation"]
+__all__ = [
+    "IMAGE_PRESETS",
+    "ImageAugmentation",
+    "NextView",
+    "TextAugmentation",
+    "image_augmentation",
+]
 
 IMAGE_PRESETS = ("none", "light", "standard", "strong")
 
@@ -113,6 +120,11 @@ class ImageAugmentation:
         names = [" or ".join(type(layer).__name__ for layer in step) for step in self.steps]
         return f"<ImageAugmentation: {', '.join(names)}>"
 
+    def describe(self) -> str:
+        """All that decides what it does besides the seed."""
+        described = [[_settings(layer) for layer in step] for step in self.steps]
+        return json.dumps(described, sort_keys=True, default=repr)
+
     def __call__(
         self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -180,6 +192,11 @@ class ImageAugmentation:
         return function(images, rows)
 
 
+def _settings(layer: Any) -> list[Any]:
+    config = {name: value for name, value in layer.get_config().items() if name != "name"}
+    return [type(layer).__name__, config]
+
+
 def _mixes(layer: Any) -> bool:
     import keras
 
@@ -227,11 +244,16 @@ class TextAugmentation:
                 raise InputError(f"{name}={rate!r}, but a probability from 0 to 1 is expected")
         from keras_hub import layers
 
+        self.deletion, self.swap = deletion, swap
         self.layers: list[Any] = []
         if swap:
             self.layers.append(layers.RandomSwap(swap, seed=0, dtype="string"))
         if deletion:
             self.layers.append(layers.RandomDeletion(deletion, seed=0, dtype="string"))
+
+    def describe(self) -> str:
+        """All that decides what it does besides the seed."""
+        return f"words: deletion {self.deletion}, swap {self.swap}"
 
     def __call__(
         self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
@@ -248,3 +270,32 @@ class TextAugmentation:
         for index, kept in zip(rows, some, strict=True):
             texts[index] = " ".join(kept) if len(kept) else words[index][0]
         return texts, y
+
+
+class NextView:
+    """Goes from row numbers of examples to those of their kept views, another one each epoch.
+
+    In as many epochs as there are views each example is seen once in each of them.
+
+    Args:
+        count: Number of examples.
+        views: Number of views, which lie one after the other.
+
+    Example:
+
+    ```python
+    rows, y = NextView(count=100, views=2)(np.array([0, 1]), y, seed=(0, epoch, 0))
+    ```
+    """
+
+    before_load = True
+    soft_targets = False
+
+    def __init__(self, count: int, views: int) -> None:
+        self.count, self.views = count, views
+
+    def __call__(
+        self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows `[n]` among the examples to rows among their views; `seed[1]` is the epoch."""
+        return x + self.count * ((x + seed[1]) % self.views), y

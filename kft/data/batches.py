@@ -79,7 +79,8 @@ class Batches(keras.utils.PyDataset):
             raise InputError(f"seed={seed!r}, but 0 or more is expected")
         self.examples, self.load, self.batch_size = examples, load, batch_size
         self.seed, self.shuffle, self.balance = seed, shuffle, balance
-        self.augment, self.class_count = augment, class_count
+        self.augment: Any = augment
+        self.class_count = class_count
         self.epoch = 0
         self._weights = class_weights(examples) if balance == "weights" else None
         self._count = len(balanced_order(examples, balance, np.random.default_rng(0)))

@@ -15,6 +15,7 @@ from rich.table import Table
 from kft.blocks import find_anatomy
 from kft.data.examples import Examples
 from kft.errors import InputError
+from kft.forward import Forward
 from kft.recipe import Recipe
 from kft.tuning.logme import Evidence, targets_of
 
@@ -147,12 +148,12 @@ def pooled_features(
     model = recipe.model
     head = set(find_anatomy(model).head.layers)
     first = next(layer for layer in model.layers if layer in head)
-    extractor = keras.Model(model.input, first.input)
+    extractor = Forward(keras.Model(model.input, first.input))
     batches = recipe.batches(examples, batch_size=batch_size)
     features, labels = [], []
     for index in range(len(batches)):
         x, y, *_ = batches[index]
-        rows = keras.ops.convert_to_numpy(extractor.predict_on_batch(x))
+        rows = extractor(x)
         features.append(rows.reshape(len(rows), -1))
         labels.append(y)
     return np.concatenate(features), np.concatenate(labels)

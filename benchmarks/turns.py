@@ -1,0 +1,71 @@
+"""Several ways to do one job, each in a process of its own, in turns."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Outcomes = dict[str, list[dict[str, Any]]]
+
+
+def in_turns(
+    ways: Mapping[str, Mapping[str, str]], rounds: int, arguments: Sequence[str] = ()
+) -> Outcomes:
+    """Runs this very script once for each way and round, with `--way` and `--seed` added.
+
+    Args:
+        ways: Names, and what each adds to the environment.
+        rounds: How often; each round has a seed of its own, and every other one the reverse order.
+        arguments: Arguments in place of those of this process. Defaults to them.
+
+    Returns:
+        For each way what its processes printed last, as JSON, round by round.
+    """
+    found: Outcomes = {way: [] for way in ways}
+    for index in range(rounds):
+        for way in list(ways)[:: -1 if index % 2 else 1]:
+            command = [sys.executable, sys.argv[0], *(arguments or sys.argv[1:])]
+            command += ["--way", way, "--seed", str(index)]
+            done = subprocess.run(
+                command, env=os.environ | dict(ways[way]), text=True, stdout=subprocess.PIPE
+            )
+            if done.returncode:
+                sys.exit(f"{way} ended with exit code {done.returncode}:\n{done.stdout}")
+            found[way].append(json.loads(done.stdout.splitlines()[-1]))
+            print(f"round {index + 1}, {way}: {found[way][-1]}", flush=True)
+    return found
+
+
+def table(outcomes: Outcomes, peer: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows: seconds of each way, accuracies, and how many times faster than the peer.
+
+    Args:
+        outcomes: What `in_turns` returned; each has `seconds` and perhaps `accuracy`.
+        peer: The way that the others are held against, round by round.
+    """
+    rows = []
+    for way, runs in outcomes.items():
+        ratios = [
+            other["seconds"] / one["seconds"]
+            for other, one in zip(outcomes[peer], runs, strict=True)
+        ]
+        rows.append(
+            (
+                way,
+                spread([one["seconds"] for one in runs], ".0f"),
+                spread([one["accuracy"] for one in runs], ".3f") if "accuracy" in runs[0] else "",
+                "" if way == peer else spread(ratios, ".1f"),
+            )
+        )
+    return ("", "seconds", "accuracy", "times faster"), rows
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """A median, with the least and the most where there are several."""
+    middle = format(statistics.median(values), form)
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({format(min(values), form)} to {format(max(values), form)})"
