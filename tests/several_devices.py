@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-OUT, DEVICES = Path(sys.argv[1]), int(sys.argv[2])
+OUT, DEVICES, PLACE = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 BACKEND = os.environ["KERAS_BACKEND"]
 if BACKEND == "jax":
     flag = f"--xla_force_host_platform_device_count={DEVICES}"
@@ -30,6 +30,9 @@ import kft  # noqa: E402
 from kft.callbacks import StagedUnfreezing  # noqa: E402
 from kft.distribution import DataParallel  # noqa: E402
 from kft.image_recipe import ImageRecipe, unit_pixels  # noqa: E402
+
+if len(PLACE) == 2:
+    kft.distribution.initialize(PLACE[0], processes=2, index=int(PLACE[1]))
 
 
 def dense(*, include_top, weights, input_tensor):
@@ -138,6 +141,9 @@ def plain(distribution):
 
 
 def outcomes(directory):
+    if PLACE:  # one of two processes, each of which has a directory, or alone
+        yield "auto", fit("auto", batch_norm="train", run_dir=str(OUT.with_name("run")))
+        return
     yield "one", fit("none", batch_norm="train")
     yield "four, then two", crashed_and_gone_on(DataParallel(4), DataParallel(2), directory)
     yield "one, tiny last batch", fit("none", count=18)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -63,6 +65,27 @@ def test_a_last_batch_smaller_than_the_devices_trains_as_on_one(outcomes):
 def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
     assert outcomes["four, plain"]["devices"] == 4
     assert_equal(outcomes["four, plain"], outcomes["one, plain"])
+
+
+def test_two_processes_with_jax_train_as_one(tmp_path):
+    """Over loopback; the first one alone writes, and both of them end with the same weights."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    folders = [tmp_path / name for name in ("first", "second", "alone")]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor() as pool:
+        places = [("1", address, "0"), ("1", address, "1"), ("1", "alone")]
+        jobs = [
+            pool.submit(outcomes_of, "several_devices", "jax", folder, *place)
+            for folder, place in zip(folders, places, strict=True)
+        ]
+        first, second, alone = (job.result()["auto"] for job in jobs)
+    assert_equal(first, alone)
+    assert_equal(second, alone)
+    assert (folders[0] / "run" / "recipe.json").is_file()
+    assert not (folders[1] / "run").exists()
 
 
 def test_a_bert_in_parts_trains_as_a_whole_one(tmp_path):

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
+import kft
+from kft.cli import together
 from kft.launch import launch
 
 pytestmark = pytest.mark.once
@@ -182,27 +185,21 @@ def test_the_launcher_ends_with_the_first_that_failed(capfd, work, code, says):
     assert says in captured.err
 
 
-def test_the_command_trains_in_several_processes(tmp_path):
-    keras = pytest.importorskip("keras")
-    random = np.random.default_rng(0)
-    for name in ("dark", "light"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        for number in range(4):
-            image = random.uniform(0, 90, (16, 16, 3)) + 120 * (name == "light")
-            keras.utils.save_img(tmp_path / "data" / name / f"{number}.png", image, scale=False)
-    run = tmp_path / "run"
-    command = [sys.executable, "-c", "from kft.cli import main; main()", "fit"]
-    command += ["tests.tiny_recipe:TinyRecipe", "--data", str(tmp_path / "data"), "--run-dir"]
-    command += [str(run), "--image-size", "16", "--batch-size", "3", "--processes", "2"]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | {"KERAS_BACKEND": "torch"},
-        text=True,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("On the validation data") == 1
-    assert (run / "recipe.json").is_file()
-    assert (run / "report.html").is_file()
-    assert not (run / "begun.json").exists()
+def test_the_command_trains_in_several_processes(ran, outcome):
+    assert outcome["command"]["codes"] == [0, 0], said(ran, "command", 0)
+    assert (ran / "command-out-0.txt").read_text().count("On the validation data") == 1
+    assert (ran / "command-out-1.txt").read_text() == ""
+    assert {"recipe.json", "report.html"} <= {path.name for path in (ran / "command").iterdir()}
+    assert not (ran / "command" / "begun.json").exists()
+
+
+def test_the_command_starts_itself_in_several_processes(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["kft", "--version"])
+    with pytest.raises(typer.Exit) as ended:
+        together.start(3)
+    assert ended.value.exit_code == 0
+    assert capfd.readouterr().out == f"{kft.__version__}\n"
+    monkeypatch.setattr(sys, "argv", ["kft", "nothing"])
+    with pytest.raises(typer.Exit) as ended:
+        together.start(2)
+    assert ended.value.exit_code == 2

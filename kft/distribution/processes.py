@@ -1,4 +1,4 @@
-"""The processes of one run on PyTorch: joining them, and what they tell each other."""
+"""The processes of one run: joining those of PyTorch, and what all of them tell each other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from kft.distribution import hosts
 from kft.errors import InputError, KftError
 from kft.launch import STORE, started
 
@@ -40,12 +41,12 @@ _group: _Group | None = None  # the same while a block of `joined` runs
 
 def rank() -> int:
     """Which of the joined processes this is, from 0; 0 for a process on its own."""
-    return 0 if _group is None else _group.rank
+    return hosts.rank() if _group is None else _group.rank
 
 
 def count() -> int:
     """How many processes have joined; 1 for a process on its own."""
-    return 1 if _group is None else _group.count
+    return hosts.count() if _group is None else _group.count
 
 
 def bytes_sent() -> int:
@@ -144,11 +145,11 @@ def add_up(tensors: Sequence[Any]) -> list[Any]:
 
     They travel as one: floating numbers at least in float32, whole numbers in float64.
     """
+    if _group is None or not tensors:
+        return list(tensors)
     import torch
     from torch import distributed
 
-    if _group is None or not tensors:
-        return list(tensors)
     whole = all(one.dtype in (torch.float32, torch.float16, torch.bfloat16) for one in tensors)
     flat = torch.cat(
         [one.detach().reshape(-1).to(torch.float32 if whole else torch.float64) for one in tensors]
@@ -171,7 +172,7 @@ def count_bytes(sent: int) -> None:
 def any_of(*flags: bool) -> tuple[bool, ...]:
     """For each flag whether any process has it set; the same answer in all of them."""
     if _group is None or not flags:
-        return flags
+        return hosts.any_of(flags)
     import torch
     from torch import distributed
 
@@ -183,10 +184,10 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
 
 def gathered(value: Any) -> list[Any]:
     """What each process passed, in the order of their ranks."""
-    from torch import distributed
-
     if _group is None:
         return [value]
+    from torch import distributed
+
     found: list[Any] = [None] * _group.count
     with _answering():
         distributed.all_gather_object(found, value, group=_group.control)
@@ -195,10 +196,10 @@ def gathered(value: Any) -> list[Any]:
 
 def from_first(value: Any) -> Any:
     """What process 0 passed."""
+    if _group is None:
+        return hosts.from_first(value)
     from torch import distributed
 
-    if _group is None:
-        return value
     box = [value if _group.rank == 0 else None]
     with _answering():
         distributed.broadcast_object_list(box, src=0, group=_group.control)
@@ -207,10 +208,10 @@ def from_first(value: Any) -> Any:
 
 def broadcast(tensors: Sequence[Any]) -> None:
     """Gives the tensors the values that they have in process 0."""
-    from torch import distributed
-
     if _group is None:
         return
+    from torch import distributed
+
     with _answering():
         for tensor in tensors:
             there = tensor.detach().to(_group.device).contiguous()
@@ -223,22 +224,25 @@ def decided(function: Callable[[], _T]) -> _T:
 
     The others wait as long as it takes: only a process that has ended is given up.
     """
-    if _group is None:
+    if count() == 1:
         return function()
-    _group.turns += 1
-    key = f"kft/turn/{_group.turns}"
+    key = ""
+    if _group is not None:
+        _group.turns += 1
+        key = f"kft/turn/{_group.turns}"
     outcome: tuple[Any, BaseException | None] = (None, None)
-    if _group.rank == 0:
+    if rank() == 0:
         try:
             outcome = (function(), None)
         except BaseException as error:
             outcome = (None, error)
+    if _group is not None and _group.rank > 0:
+        _wait_for(key)
+    elif _group is not None:
         with _answering():
             _group.store.set(key, b"done")
-    else:
-        _wait_for(key)
-    packed = from_first(_packed(outcome) if _group.rank == 0 else b"")
-    if _group.rank > 0:
+    packed = from_first(_packed(outcome) if rank() == 0 else b"")
+    if rank() > 0:
         outcome = pickle.loads(packed)  # from a process of this very run
     if outcome[1] is not None:
         raise outcome[1]

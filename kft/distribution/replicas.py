@@ -130,6 +130,8 @@ def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
                     "uses all devices of a machine in one process: leave it out, or set "
                     "KERAS_BACKEND=torch."
                 )
+            if processes.rank() > 0:
+                kwargs["verbose"] = 0
             return fit(*args, **kwargs)
         strategy = resolve(kwargs.get("distribution", "auto"))
         if not isinstance(strategy, DataParallel):

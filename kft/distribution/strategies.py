@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from kft.distribution import hosts
 from kft.errors import InputError
 
 WORDS = ("auto", "none", "data_parallel")
@@ -112,6 +113,11 @@ def resolve(distribution: Any) -> Strategy | None:
         raise InputError(
             f"`distribution={chosen}`: Keras has model parallel training on JAX alone, and the "
             f"backend is {backend}. Use KERAS_BACKEND=jax, or 'data_parallel'."
+        )
+    if isinstance(chosen, ModelParallel) and hosts.count() > 1:
+        raise InputError(
+            "`ModelParallel` over several processes is not there yet, since no single one of them "
+            "could commit the state: use one process with several devices, or 'data_parallel'."
         )
     if isinstance(chosen, DataParallel) and chosen.tpu is not None and backend != "tensorflow":
         raise InputError(
