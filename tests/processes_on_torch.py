@@ -3,7 +3,6 @@
 Every process is forked from one that has imported everything, so that starting it costs nothing.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -295,28 +294,6 @@ def refused(name):
         (FOLDER / f"{name}.json").write_text(json.dumps(said))
 
 
-def command(name):
-    """`kft fit --processes 2`, as each of the processes that it starts carries it out."""
-    from kft.cli import app
-
-    data, run = str(FOLDER / "data"), str(FOLDER / "command")
-    arguments = ["fit", "tests.tiny_recipe:TinyRecipe", "--data", data, "--run-dir", run]
-    arguments += ["--image-size", "16", "--batch-size", "3", "--processes", "2", "--quiet"]
-    with (
-        (FOLDER / f"{name}-out-{os.environ['RANK']}.txt").open("w") as file,
-        contextlib.redirect_stdout(file),
-    ):
-        app(arguments, standalone_mode=False)
-
-
-def write_photographs():
-    x, y = bright_sides(8)
-    for number, (image, label) in enumerate(zip(x, y, strict=True)):
-        path = FOLDER / "data" / f"class {label}" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        keras.utils.save_img(path, image, scale=False)
-
-
 def _ends():
     inputs = keras.Input((16, 16, 3))
     return inputs, layers.Dense(1)(layers.Flatten()(inputs))
@@ -340,8 +317,6 @@ def main():
     found["recipe-4"] = together("recipe-4", 4, recipe, "four")
     found["wrapper"] = together("wrapper", 2, drifting, "wrapper", url=sys.argv[2])
     found["order"] = together("order", 2, drifting, "order")
-    write_photographs()
-    found["command"] = together("command", 2, command)
     found["refused"] = together("refused", 2, refused)
     (FOLDER / "outcome.json").write_text(json.dumps(found))
 

@@ -185,14 +185,6 @@ def test_the_launcher_ends_with_the_first_that_failed(capfd, work, code, says):
     assert says in captured.err
 
 
-def test_the_command_trains_in_several_processes(ran, outcome):
-    assert outcome["command"]["codes"] == [0, 0], said(ran, "command", 0)
-    assert (ran / "command-out-0.txt").read_text().count("On the validation data") == 1
-    assert (ran / "command-out-1.txt").read_text() == ""
-    assert {"recipe.json", "report.html"} <= {path.name for path in (ran / "command").iterdir()}
-    assert not (ran / "command" / "begun.json").exists()
-
-
 def test_the_command_starts_itself_in_several_processes(monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["kft", "--version"])
     with pytest.raises(typer.Exit) as ended:
