@@ -112,6 +112,24 @@ def crashed_and_gone_on(first, then, directory):
     raise AssertionError("the fit did not crash")
 
 
+def tuned(distribution, directory):
+    """A search of one trial, whose backbone all trials would share."""
+    recipe = DenseRecipe(num_classes=2, dropout=0.0)
+    found = recipe.tune(
+        images(16),
+        images(8, seed=1),
+        run_dir=directory,
+        max_trials=1,
+        space=lambda hp: hp.Fixed("head_lr", 1e-2),
+        stages=[kft.Stage(0, 2, 1e-2)],
+        objective="val_loss",
+        batch_size=8,
+        distribution=distribution,
+        verbose=0,
+    )
+    return {"score": found.best_score}
+
+
 def small_model(optimizer):
     keras.utils.set_random_seed(1)
     inputs = keras.Input((8,))
@@ -159,6 +177,20 @@ def built_too_early():
     return "trained"
 
 
+def fitted_in_stages():
+    """On TensorFlow an error: the loss of a model of one's own knows nothing of replicas."""
+    with kft.distribution.scope("data_parallel"):
+        model = small_model(keras.optimizers.AdamW())
+        x = np.zeros((9, 8), "float32")
+        try:
+            kft.fit_in_stages(
+                model, x, x[:, 0], stages=[kft.Stage(0, 1, 1e-3)], batch_size=8, verbose=0
+            )
+        except kft.InputError as error:
+            return str(error)
+    return "trained"
+
+
 def outcomes(directory):
     if PLACE:  # one of two processes, each of which has a directory, or alone
         yield "auto", fit("auto", batch_norm="train", run_dir=str(OUT.with_name("run")))
@@ -169,6 +201,9 @@ def outcomes(directory):
     yield "four, tiny last batch", fit(DataParallel(4), count=18, cache=True)
     yield "one, plain", plain("none")
     yield "four, plain", plain("data_parallel")
+    yield "one, tuned", tuned("none", f"{directory}-one")
+    yield "two, tuned", tuned(DataParallel(2), f"{directory}-two")
+    yield "in stages", fitted_in_stages()
     yield "built too early", built_too_early()
 
 

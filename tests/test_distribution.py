@@ -77,8 +77,18 @@ def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
     assert_equal(outcomes["four, plain"], outcomes["one, plain"])
 
 
+def test_a_trial_on_two_devices_scores_as_on_one(outcomes):
+    scores = [outcomes[name]["score"] for name in ("two, tuned", "one, tuned")]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
 def test_a_model_built_before_the_scope_is_refused(outcomes):
     assert "is on one device, but the scope has 4" in outcomes["built too early"]
+
+
+def test_fit_in_stages_trains_on_jax_and_is_refused_on_tensorflow(on_jax, on_tensorflow):
+    assert on_jax["in stages"] == "trained"
+    assert "would weigh an uneven batch wrongly" in on_tensorflow["in stages"]
 
 
 def test_two_processes_with_jax_train_as_one(on_jax, tmp_path):
