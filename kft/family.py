@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import keras
 import numpy as np
 
+from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.image_files import MAX_PIXELS
@@ -67,6 +68,7 @@ class Family:
                 f"`weight_decay={self.weight_decay!r}` is no rate: pass 0 or more, such as 0.01."
             )
         policy_of(self.precision)
+        keep_off_accelerators()
         if self.classes is not None:
             self.name_classes(tuple(self.classes), "`classes`")
         self.is_fitted = False

@@ -399,6 +399,7 @@ class Recipe(Family):
         jit_compile: bool | str = "auto",
         cache: bool | str = True,
         checkpoint_every: Any = "1min",
+        distribution: Any = "auto",
         seed: int = 0,
         on_bad_example: str = "error",
         verbose: int | str = "auto",
@@ -435,6 +436,7 @@ class Recipe(Family):
                 not pay in a single fit does in many.
             checkpoint_every: As in `fit`: how often the trial that runs commits its state, from
                 which it goes on after a kill.
+            distribution: As in `fit`, for each trial; the search may go on with another one.
             seed: Seed of the search, and of each fit.
             on_bad_example: As in `fit`.
             verbose: 0 prints nothing, everything else a line a trial.
@@ -471,6 +473,7 @@ class Recipe(Family):
             jit_compile=jit_compile,
             cache=cache,
             checkpoint_every=checkpoint_every,
+            distribution=distribution,
         )
 
     def save(self, directory: str | os.PathLike) -> Path:

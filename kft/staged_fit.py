@@ -141,7 +141,7 @@ def run_stages(
         One history over all stages.
     """
     verbose = 1 if verbose == "auto" else verbose
-    check_shares(train, validation)
+    check_shares(model, train, validation)
     run = _OneRun(
         accompanied([unfreezing, *callbacks], model),
         add_history=True,

@@ -112,32 +112,83 @@ def crashed_and_gone_on(first, then, directory):
     raise AssertionError("the fit did not crash")
 
 
+def tuned(distribution, directory):
+    """A search of one trial, whose backbone all trials would share."""
+    recipe = DenseRecipe(num_classes=2, dropout=0.0)
+    found = recipe.tune(
+        images(16),
+        images(8, seed=1),
+        run_dir=directory,
+        max_trials=1,
+        space=lambda hp: hp.Fixed("head_lr", 1e-2),
+        stages=[kft.Stage(0, 2, 1e-2)],
+        objective="val_loss",
+        batch_size=8,
+        distribution=distribution,
+        verbose=0,
+    )
+    return {"score": found.best_score}
+
+
+def small_model(optimizer):
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(16, activation="relu", name="block0")(inputs)
+    outputs = keras.layers.Dense(2, activation="softmax", name="head")(hidden)
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def plain_fit(model):
+    x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+    y = (x.sum(1) > 0).astype("int32")
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
+    stages = [kft.Stage(0, 1, 1e-2), kft.Stage("all", 2, 1e-3, warmup=0.2, layer_decay=0.8)]
+    return model.fit(
+        x,
+        y,
+        validation_data=(x[:16], y[:16]),
+        batch_size=16,
+        shuffle=False,
+        epochs=3,
+        verbose=0,
+        callbacks=[StagedUnfreezing(stages, stop, verbose=0)],
+    ).history
+
+
 def plain(distribution):
-    """A model.fit of one's own, in a scope."""
+    """A model.fit of one's own in a scope, with an optimizer that was made outside of it."""
+    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=0.1)
     with kft.distribution.scope(distribution) as count:
-        keras.utils.set_random_seed(1)
-        inputs = keras.Input((8,))
-        hidden = keras.layers.Dense(16, activation="relu", name="block0")(inputs)
-        outputs = keras.layers.Dense(2, activation="softmax", name="head")(hidden)
-        model = keras.Model(inputs, outputs)
-        optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=1.0)
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-        x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
-        y = (x.sum(1) > 0).astype("int32")
-        stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
-        stages = [kft.Stage(0, 1, 1e-2), kft.Stage("all", 2, 1e-3, warmup=0.2, layer_decay=0.8)]
-        history = model.fit(
-            x,
-            y,
-            validation_data=(x[:16], y[:16]),
-            batch_size=16,
-            shuffle=False,
-            epochs=3,
-            verbose=0,
-            callbacks=[StagedUnfreezing(stages, stop, verbose=0)],
-        ).history
+        model = small_model(optimizer)
+        history = plain_fit(model)
         weights = [weight.tolist() for weight in model.get_weights()]
         return {"devices": count, "weights": weights, "history": history}
+
+
+def built_too_early():
+    model = small_model("adam")
+    try:
+        with kft.distribution.scope("data_parallel"):
+            plain_fit(model)
+    except kft.InputError as error:
+        return str(error)
+    return "trained"
+
+
+def fitted_in_stages():
+    """On TensorFlow an error: the loss of a model of one's own knows nothing of replicas."""
+    with kft.distribution.scope("data_parallel"):
+        model = small_model(keras.optimizers.AdamW())
+        x = np.zeros((9, 8), "float32")
+        try:
+            kft.fit_in_stages(
+                model, x, x[:, 0], stages=[kft.Stage(0, 1, 1e-3)], batch_size=8, verbose=0
+            )
+        except kft.InputError as error:
+            return str(error)
+    return "trained"
 
 
 def outcomes(directory):
@@ -150,6 +201,10 @@ def outcomes(directory):
     yield "four, tiny last batch", fit(DataParallel(4), count=18, cache=True)
     yield "one, plain", plain("none")
     yield "four, plain", plain("data_parallel")
+    yield "one, tuned", tuned("none", f"{directory}-one")
+    yield "two, tuned", tuned(DataParallel(2), f"{directory}-two")
+    yield "in stages", fitted_in_stages()
+    yield "built too early", built_too_early()
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -295,3 +296,24 @@ def test_an_absent_backend_is_one_clear_line():
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("kft: Keras' backend needs `jax`")
+
+
+def test_precision_and_distribution_are_passed_on(cli, photos, tmp_path):
+    fit = (
+        "fit",
+        RECIPE,
+        "--data",
+        photos,
+        "--run-dir",
+        tmp_path / "run",
+        "-q",
+        "--batch-size",
+        "8",
+    )
+    if keras.backend.backend() != "jax":
+        code, _, err = cli(*fit, "--distribution", "model_parallel")
+        assert (code, "on JAX alone" in err) == (2, True)
+    code, _, err = cli(*fit, "--distribution", "none", "--precision", "mixed_bfloat16")
+    assert code == 0, err
+    plan = json.loads((tmp_path / "run" / "recipe.json").read_text())["plan"]
+    assert plan["precision"] == "mixed_bfloat16"

@@ -30,11 +30,20 @@ def outcomes_of(script, backend, folder, *arguments):
     return json.loads(out.read_text())
 
 
-@pytest.fixture(scope="module", params=["jax", "tensorflow"])
-def outcomes(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def on_jax(tmp_path_factory):
+    return outcomes_of("several_devices", "jax", tmp_path_factory.mktemp("jax"), "4")
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(tmp_path_factory):
+    return outcomes_of("several_devices", "tensorflow", tmp_path_factory.mktemp("tensorflow"), "4")
+
+
+@pytest.fixture(params=["on_jax", "on_tensorflow"])
+def outcomes(request):
     """What came out of the same fits on one device and on several virtual ones."""
-    folder = tmp_path_factory.mktemp(request.param)
-    return outcomes_of("several_devices", request.param, folder, "4")
+    return request.getfixturevalue(request.param)
 
 
 def assert_equal(several, one, *, but=()):
@@ -63,27 +72,41 @@ def test_a_last_batch_smaller_than_the_devices_trains_as_on_one(outcomes):
 
 
 def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
+    """Also with an optimizer from outside of the scope, and gradients that are clipped."""
     assert outcomes["four, plain"]["devices"] == 4
     assert_equal(outcomes["four, plain"], outcomes["one, plain"])
 
 
-def test_two_processes_with_jax_train_as_one(tmp_path):
+def test_a_trial_on_two_devices_scores_as_on_one(outcomes):
+    scores = [outcomes[name]["score"] for name in ("two, tuned", "one, tuned")]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+def test_a_model_built_before_the_scope_is_refused(outcomes):
+    assert "is on one device, but the scope has 4" in outcomes["built too early"]
+
+
+def test_fit_in_stages_trains_on_jax_and_is_refused_on_tensorflow(on_jax, on_tensorflow):
+    assert on_jax["in stages"] == "trained"
+    assert "would weigh an uneven batch wrongly" in on_tensorflow["in stages"]
+
+
+def test_two_processes_with_jax_train_as_one(on_jax, tmp_path):
     """Over loopback; the first one alone writes, and both of them end with the same weights."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    folders = [tmp_path / name for name in ("first", "second", "alone")]
+    folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()
     with ThreadPoolExecutor() as pool:
-        places = [("1", address, "0"), ("1", address, "1"), ("1", "alone")]
         jobs = [
-            pool.submit(outcomes_of, "several_devices", "jax", folder, *place)
-            for folder, place in zip(folders, places, strict=True)
+            pool.submit(outcomes_of, "several_devices", "jax", folder, "1", address, str(index))
+            for index, folder in enumerate(folders)
         ]
-        first, second, alone = (job.result()["auto"] for job in jobs)
-    assert_equal(first, alone)
-    assert_equal(second, alone)
+        first, second = (job.result()["auto"] for job in jobs)
+    assert_equal(first, on_jax["one"])
+    assert_equal(second, on_jax["one"])
     assert (folders[0] / "run" / "recipe.json").is_file()
     assert not (folders[1] / "run").exists()
 

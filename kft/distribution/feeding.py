@@ -26,16 +26,24 @@ def replica_loss(loss: Any) -> Any:
     )
 
 
-def check_shares(train: Any, validation: Any) -> None:
+def check_shares(model: keras.Model, train: Any, validation: Any) -> None:
     """Finds out before any work whether batches can be shared among TensorFlow's replicas.
 
     Raises:
-        InputError: the first batch does not divide by their number, which Keras needs.
+        InputError: the first batch does not divide by their number, which Keras needs, or the model
+            was compiled without `replica_loss`.
     """
-    if replica_count() > 1:
-        for data in (train, validation):
-            if isinstance(data, Batches):
-                _even_start(data)
+    if replica_count() == 1:
+        return
+    if not all(isinstance(one, ReplicaLoss) for one in keras.tree.flatten(model.loss)):
+        raise InputError(
+            f"{model.name} was compiled for one device, and TensorFlow's replicas would weigh an "
+            "uneven batch wrongly: use a recipe's fit with distribution='data_parallel', or "
+            "KERAS_BACKEND=jax."
+        )
+    for data in (train, validation):
+        if isinstance(data, Batches):
+            _even_start(data)
 
 
 def for_fit(data: Any) -> Any:
