@@ -290,6 +290,7 @@ def refused(name):
         attempt("backup", lambda: model.fit(*plain_data()[:2], verbose=0, callbacks=[backup]))
     tiny = TinyRecipe(num_classes=2)
     attempt("norm", lambda: tiny.fit((x, y), (x, y), batch_norm="train", verbose=0))
+    attempt("search", lambda: tiny.tune((x, y), (x, y), run_dir=FOLDER / "search"))
     if os.environ["RANK"] == "1":
         (FOLDER / f"{name}.json").write_text(json.dumps(said))
 

@@ -152,6 +152,7 @@ def test_processes_with_other_data_are_caught(ran, outcome):
         ("loss", "`reduction='sum'` of sparse_categorical_crossentropy"),
         ("jit", "`jit_compile=True`"),
         ("backup", "pass kft.callbacks.RunCheckpoint"),
+        ("search", "`tune` was called in 2 processes"),
         ("norm", "block1_bn is a BatchNormalization that trains"),
     ],
 )

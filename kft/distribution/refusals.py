@@ -9,6 +9,7 @@ import keras
 from kft import graph
 from kft.distribution import processes
 from kft.errors import InputError
+from kft.launch import started
 
 # Their files are those of the first process.
 _WRITERS = (
@@ -66,6 +67,19 @@ def refuse_batch_norm(model: keras.Model, whether_it_trains: bool | None = None)
                 "PyTorch. Keep it frozen (batch_norm='frozen'), use LayerNormalization or "
                 "GroupNormalization, or train on JAX or TensorFlow."
             )
+
+
+def refuse_search() -> None:
+    """Refuses a search by several processes on PyTorch.
+
+    Raises:
+        InputError: this process was started as one of several.
+    """
+    if keras.backend.backend() == "torch" and started() > 1:
+        raise InputError(
+            f"`tune` was called in {started()} processes, each of which would run the whole search: "
+            "start it in one process, and fit with the best stages in several."
+        )
 
 
 def chosen_callbacks(

@@ -15,6 +15,7 @@ import keras_tuner
 from kft import fitting, saving
 from kft.callbacks.run_checkpoint import read_interval
 from kft.data.examples import Examples
+from kft.distribution.refusals import refuse_search
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
 from kft.recipe import Recipe
@@ -60,6 +61,7 @@ def search(
         raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
     read_interval(checkpoint_every)
     resolve(distribution)
+    refuse_search()
     if early_stopping != "auto":
         early_stopping = fitting.early_stopping_of(early_stopping)
     run_dir = Path(run_dir)
