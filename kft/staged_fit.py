@@ -324,10 +324,10 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "shuffle": batches.shuffle,
         "balance": batches.balance,
         "class_count": batches.class_count,
-        "augment": NextView(len(batches.examples), views) if views else None,
     }
     if not isinstance(batches, BucketedBatches):
-        return Batches(examples, features.load, **settings)
+        view = NextView(len(rows), views) if views else None
+        return Batches(examples, features.load, augment=view, **settings)
     buckets, lengths = batches.buckets, batches.lengths
     return BucketedBatches(examples, features.load, lengths=lengths, buckets=buckets, **settings)
 
