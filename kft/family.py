@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import keras
 import numpy as np
 
+from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.image_files import MAX_PIXELS
@@ -22,6 +23,7 @@ from kft.data.read import read
 from kft.errors import InputError
 from kft.evaluation import Evaluation, evaluate
 from kft.heads import Head
+from kft.precision import built_with, policy_of
 from kft.predictions import Predictions
 from kft.stages import Stage
 
@@ -53,6 +55,7 @@ class Family:
     dropout: float = 0.2
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
+    precision: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +67,8 @@ class Family:
             raise InputError(
                 f"`weight_decay={self.weight_decay!r}` is no rate: pass 0 or more, such as 0.01."
             )
+        policy_of(self.precision)
+        keep_off_accelerators()
         if self.classes is not None:
             self.name_classes(tuple(self.classes), "`classes`")
         self.is_fitted = False
@@ -113,8 +118,10 @@ class Family:
         """
         if self._model is None:
             keras.utils.set_random_seed(self.seed)
-            inputs = self.inputs()
-            self.build_head(inputs, self.backbone(inputs))
+            with built_with(self.precision):
+                inputs = self.inputs()
+                features = self.backbone(inputs)
+            self.build_head(inputs, features)
         assert self._model is not None
         return self._model
 
@@ -125,8 +132,9 @@ class Family:
             inputs: What `inputs()` returned.
             features: What `backbone(inputs)` returned.
         """
-        scores = self.head(features, inputs)
-        self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
+        with built_with(self.precision):
+            scores = self.head(features, inputs)
+            self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
 
     def new_head(self, pooling: str | None) -> Head:
         """The head that the arguments describe, for features that `pooling` fits."""
@@ -278,11 +286,14 @@ class Family:
     # How a recipe is saved and built again.
 
     def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON values."""
+        """The constructor's arguments, as JSON values.
+
+        Without the precision: a recipe that is loaded elsewhere computes with what suits that place.
+        """
         return {
             each.name: _plain(getattr(self, each.name))
             for each in dataclasses.fields(self)
-            if each.init and each.name != "classes"
+            if each.init and each.name not in ("classes", "precision")
         }
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kft.distribution.on_tensorflow import summed_over_replicas
 from kft.errors import InputError
 
 
@@ -194,7 +195,10 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         if self.loss_scale_factor is not None:
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
         if self.shared_clipnorm is not None:
+            gradients, replicas = summed_over_replicas(gradients)
             gradients = _clipped_together(gradients, self.shared_clipnorm)
+            if replicas > 1:  # each of which hands its share on to be summed
+                gradients = [gradient / replicas for gradient in gradients]
         parts: list[tuple[list, list]] = [([], []) for _ in self.group_optimizers]
         for gradient, (_, variable) in zip(gradients, pairs, strict=True):
             part = parts[self._members.group_of[id(variable)]]

@@ -13,6 +13,7 @@ import numpy as np
 from kft.callbacks import StagedUnfreezing
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.distribution import processes
 from kft.errors import InputError
 from kft.features import FeatureStore
 from kft.plans import BatchNorm, plan
@@ -83,7 +84,7 @@ def fit_in_stages(
     settings = model.get_compile_config()
     planned = plan(model, stages, batch_norm)
     with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-        store = FeatureStore(folder if cache_dir is None else cache_dir)
+        store = FeatureStore(processes.from_first(folder) if cache_dir is None else cache_dir)
         decided = decide(
             model,
             planned,

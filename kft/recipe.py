@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +19,12 @@ from kft.callbacks.run_checkpoint import read_interval
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
-from kft.distribution.devices import device_count
+from kft.distribution import hosts, processes
+from kft.distribution.agreement import agreements
+from kft.distribution.feeding import replica_loss
+from kft.distribution.replicas import in_all_processes
+from kft.distribution.spreading import spread
+from kft.distribution.strategies import resolve
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
@@ -27,6 +33,7 @@ from kft.journal import Journal
 from kft.optimizers import norms_and_biases
 from kft.plans import BatchNorm
 from kft.plans import plan as plan_stages
+from kft.precision import policy_of
 from kft.predictions import Predictions
 from kft.run_directory import RunDirectory
 from kft.staged_fit import decide, run_stages
@@ -63,6 +70,10 @@ class Recipe(Family):
         weight_decay: Decoupled weight decay of the default optimizer; norms and biases are
             excluded. Defaults to 0.01.
         label_smoothing: Fraction of each target spread over all classes. Defaults to 0.
+        precision: What the model computes with: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"`,
+            whose loss is scaled, or `"auto"`, the fastest that the accelerator is made for. The
+            weights are float32 in any case, and a saved recipe does not keep it. Defaults to Keras'
+            dtype policy, which is float32 unless it was set.
         seed: Seed of everything random in the model. Defaults to 0.
 
     Raises:
@@ -82,6 +93,7 @@ class Recipe(Family):
     ```
     """
 
+    @in_all_processes
     def fit(
         self,
         train: Any,
@@ -107,6 +119,7 @@ class Recipe(Family):
         checkpoint_every: Any = "1min",
         allow_changed_plan: bool = False,
         retries: int = 0,
+        distribution: Any = "auto",
         seed: int = 0,
         on_bad_example: str = "error",
         report: bool = True,
@@ -154,6 +167,10 @@ class Recipe(Family):
                 another. Defaults to False, which makes it an error.
             retries: How often to go on from the last commit at half the learning rate after the loss
                 was NaN or infinite; needs `run_dir`. Defaults to 0.
+            distribution: `"none"` for one device, `"data_parallel"` for all of them, a
+                `kft.distribution.DataParallel` or `ModelParallel`, or `"auto"`: data parallel where
+                there are several accelerators or a group of processes. The result does not depend
+                on it, and a run that goes on may have another one.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
             report: Whether the outcome is evaluated on the validation data, for the run's
@@ -173,11 +190,7 @@ class Recipe(Family):
         cache = False if cache == "off" else cache  # the command line's word for it
         if cache not in ("auto", True, False):
             raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
-        if device_count() > 1:
-            raise InputError(
-                f"`fit` was called in a scope of {device_count()} devices, but recipes train on one so "
-                "far: leave the scope, or use kft.callbacks.StagedUnfreezing in a model.fit of your own."
-            )
+        strategy = resolve(distribution)
         if retries and run_dir is None:
             raise InputError(f"`retries={retries}` go on from a commit: pass run_dir too.")
         read_interval(checkpoint_every)
@@ -209,6 +222,7 @@ class Recipe(Family):
                 "cached_views": cached_views,
                 "cache_dtype": cache_dtype,
                 "steps_per_epoch": steps_per_epoch,
+                "precision": policy_of(self.precision) or keras.config.dtype_policy().name,
                 "seed": seed,
             },
         )
@@ -227,10 +241,12 @@ class Recipe(Family):
 
         def compile_like(part: keras.Model) -> None:
             part.compile(
-                optimizer, loss=self.loss(), metrics=self.metrics(), jit_compile=jit_compile
+                optimizer,
+                loss=replica_loss(self.loss()),
+                metrics=self.metrics(),
+                jit_compile=jit_compile,
             )
 
-        compile_like(model)
         unfreezing = StagedUnfreezing(
             stages, early_stopping, batch_norm=batch_norm, verbose=int(verbose != 0)
         )
@@ -246,7 +262,9 @@ class Recipe(Family):
                 augment=augmentation,
             )
         held_out = fitting.batches_of(self, validation, batch_size)
-        with directory.held(cache_dir, cache_dtype) as store:
+        with directory.held(cache_dir, cache_dtype) as store, contextlib.ExitStack() as devices:
+            model, optimizer = devices.enter_context(spread(model, optimizer, strategy))
+            compile_like(model)
             before = directory.decisions()
             keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
             sizes = (
@@ -260,12 +278,13 @@ class Recipe(Family):
                 store,
                 examples=sum(sizes),
                 augments=augmentation is not None and not cached_views,
-                cache=cache if keeps and steps_per_epoch is None else False,
+                cache=cache if keeps and steps_per_epoch is None and hosts.count() == 1 else False,
                 length=getattr(self, "length", None),
                 before=before,
             )
             directory.begin(decided)
-            table = plan_table(model, stages, batch_norm, cache=[one.reason for one in decided])
+            reasons = [one.reason for one in decided]
+            table = plan_table(model, stages, batch_norm, cache=reasons, distribution=strategy)
             if verbose != 0:
                 print(table)
             checkpoint = directory.checkpoint(checkpoint_every)
@@ -281,7 +300,10 @@ class Recipe(Family):
                     compile_like=compile_like,
                     identity=self.input_identity(),
                     views=cached_views,
-                    callbacks=[fitting.FiniteLoss(), journal, *callbacks, *checkpoint],
+                    callbacks=[
+                        *(fitting.FiniteLoss(), journal, *callbacks, *checkpoint),
+                        *agreements(strategy),
+                    ],
                     steps_per_epoch=steps_per_epoch,
                     verbose=verbose,
                 ),
@@ -289,6 +311,7 @@ class Recipe(Family):
                 retries,
                 before_retry=lambda: compile_like(model),
             )
+            devices.close()  # the trained weights are back on one device
             self.is_fitted = True
             run = Run(
                 recipe=self,
@@ -301,7 +324,7 @@ class Recipe(Family):
             )
             self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:
-                fitting.keep(run, plan)
+                processes.decided(lambda: fitting.keep(run, plan))
                 directory.finish()
         return run
 
@@ -380,6 +403,7 @@ class Recipe(Family):
         checkpoint_every: Any = "1min",
         workers: int | None = None,
         host: str | None = None,
+        distribution: Any = "auto",
         seed: int = 0,
         on_bad_example: str = "error",
         verbose: int | str = "auto",
@@ -423,6 +447,7 @@ class Recipe(Family):
                 environment variables give it.
             host: The address at which workers on other machines reach this process, for trusted
                 networks only. Defaults to this machine alone.
+            distribution: As in `fit`, for each trial; the search may go on with another one.
             seed: Seed of the search, and of each fit.
             on_bad_example: As in `fit`.
             verbose: 0 prints nothing, everything else a line a trial.
@@ -462,6 +487,7 @@ class Recipe(Family):
             jit_compile=jit_compile,
             cache=cache,
             checkpoint_every=checkpoint_every,
+            distribution=distribution,
         )
 
     def save(self, directory: str | os.PathLike) -> Path:

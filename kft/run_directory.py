@@ -12,6 +12,7 @@ from typing import Any
 
 from kft import saving
 from kft.callbacks import RunCheckpoint
+from kft.distribution import processes
 from kft.errors import InputError
 from kft.features import FeatureStore
 from kft.runs import commits
@@ -29,7 +30,8 @@ class RunDirectory:
     """What `Recipe.fit` keeps on disk; without a path, features for as long as it takes.
 
     While a run is unfinished its directory holds `begun.json` with the plan, `state` with commits,
-    and `features`. When it is finished the first two give way to the trained recipe.
+    and `features`. When it is finished the first two give way to the trained recipe. Of several
+    processes the first one alone reads and writes; the others learn from it.
 
     Args:
         path: the directory, or None.
@@ -47,6 +49,9 @@ class RunDirectory:
         Raises:
             InputError: it holds another run, or files that are no run.
         """
+        return processes.decided(self._is_finished)
+
+    def _is_finished(self) -> bool:
         path = self.path
         if path is None or not path.exists():
             return False
@@ -78,24 +83,32 @@ class RunDirectory:
         """
         if self.path is None:
             with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-                yield FeatureStore(features or folder, dtype=dtype)
+                shared = features or processes.from_first(folder)
+                yield FeatureStore(shared, dtype=dtype)
             return
         store = FeatureStore(features or self.path / FEATURES, dtype=dtype)
-        with RunLock(self.path / STATE):
+        lock = RunLock(self.path / STATE)
+        processes.decided(lock.acquire)
+        try:
             yield store
+        finally:
+            lock.release()
 
     def decisions(self) -> list[bool] | None:
         """Which stages had their features kept when the run began; None if it begins now.
 
         A resumed run does as it did before, since a cached stage rounds its numbers in another order.
         """
+        return processes.decided(self._decisions)
+
+    def _decisions(self) -> list[bool] | None:
         if self.path is None or not (self.path / BEGUN).is_file():
             return None
         return list(saving.read_json(self.path / BEGUN)["cached"])
 
     def begin(self, stages: Sequence[CachedStage]) -> None:
         """Notes what the run is, before its first step."""
-        if self.path is not None:
+        if self.path is not None and processes.rank() == 0:
             cached = [stage.cut is not None for stage in stages]
             content = {"plan": self.plan, "cached": cached}
             hidden = self.path / f".{BEGUN}"
@@ -111,7 +124,7 @@ class RunDirectory:
 
     def finish(self) -> None:
         """Removes what only an unfinished run needs, once the trained recipe has been written."""
-        if self.path is not None:
+        if self.path is not None and processes.rank() == 0:
             (self.path / BEGUN).unlink(missing_ok=True)
             commits.clear(self.path / STATE)
 

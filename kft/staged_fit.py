@@ -16,6 +16,9 @@ from kft.cuts import Cut, find_cut
 from kft.data.augment import NextView
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
+from kft.distribution import processes
+from kft.distribution.feeding import check_shares, for_fit
+from kft.distribution.replicas import accompanied, fed
 from kft.features import Features, FeatureStore
 from kft.plans import PlannedStage, kept_flags
 from kft.regrouping import reorder, unscaled
@@ -59,6 +62,8 @@ def decide(
         length: tokens of a text, where the model does not say it.
         before: what was decided when this run began, if it goes on: it decides again in the same way.
     """
+    if processes.rank() > 0:  # the room on the disk, for one, is seen by the first process alone
+        before = processes.from_first(before)
     chosen: list[CachedStage] = []
     moved: set[int] = set()  # variables that an earlier stage trains
     with kept_flags(model):
@@ -74,6 +79,8 @@ def decide(
                 else _decide(model, stage, moved, store, examples, cache, length)
             )
             moved |= {id(variable) for variable in graph.changing(model)}
+    if processes.rank() == 0:
+        processes.from_first([stage.cut is not None for stage in chosen])
     return chosen
 
 
@@ -137,8 +144,9 @@ def run_stages(
     """
     if verbose == "auto":
         verbose = 1 if shows_progress() else 2
+    check_shares(model, train, validation)
     run = _OneRun(
-        [unfreezing, *callbacks],
+        accompanied([unfreezing, *callbacks], model),
         add_history=True,
         add_progbar=verbose != 0,
         model=model,
@@ -245,12 +253,15 @@ class _OneRun(keras.callbacks.CallbackList):
         verbose: Any,
     ) -> int:
         """Trains a stage, or as many as train on the same; returns the next epoch."""
+        batches, validation = fed(batches, validation)
         whole, self._trainer, self._batches = self._whole, trainer, batches
         self.next_epoch = epoch
         order = trainer.trainable_variables
         if [id(v) for v in order] != [id(v) for v in whole.trainable_variables]:
             reorder(whole, order)
         unscaled(whole.optimizer).finalizes = False
+        # Made before `fit` knows the metrics, they would not say on which devices those lie.
+        trainer.train_function = trainer.test_function = None
         if self.checkpoint is not None:
             self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
         synced = trainer is not whole and hasattr(whole, "jax_state_sync")
@@ -261,8 +272,8 @@ class _OneRun(keras.callbacks.CallbackList):
             whole.jax_state_sync = trainer.jax_state_sync
         try:
             trainer.fit(
-                _for_fit(batches),
-                validation_data=_for_fit(validation),
+                for_fit(batches),
+                validation_data=for_fit(validation),
                 initial_epoch=epoch,
                 epochs=self.params["epochs"],
                 steps_per_epoch=steps,
@@ -274,10 +285,6 @@ class _OneRun(keras.callbacks.CallbackList):
             if synced:
                 del whole.jax_state_sync
         return self.next_epoch
-
-
-def _for_fit(data: Any) -> Any:
-    return data.for_fit() if isinstance(data, Batches) else data
 
 
 def _steps(data: Any) -> int | None:
@@ -307,8 +314,10 @@ def _features(
         plain: Batches = BucketedBatches(batches.examples, batches.load, **settings)
     else:
         plain = Batches(batches.examples, batches.load, **settings)
-    found = iter(store.fetch(cuts, plain, identity, views or 1))
-    return [None if stage.cut is None else next(found) for stage in stages]
+    found = processes.in_turn(lambda: store.fetch(cuts, plain, identity, views or 1))
+    lacking = processes.any_of(*(one is None for one in found))
+    kept = (None if lacks else one for one, lacks in zip(found, lacking, strict=True))
+    return [None if stage.cut is None else next(kept) for stage in stages]
 
 
 def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:

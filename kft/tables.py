@@ -6,12 +6,15 @@ import dataclasses
 import html
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from rich.console import Console
 from rich.table import Table
 
 from kft import graph
+from kft.distribution.on_jax import layout_of
+from kft.distribution.strategies import ModelParallel
 from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
 from kft.stages import Stage
 
@@ -80,6 +83,7 @@ def plan_table(
     batch_norm: BatchNorm = "frozen",
     *,
     cache: Sequence[str] | None = None,
+    distribution: Any = None,
 ) -> PlanTable:
     """Shows stage by stage what will train: blocks, parameters, peak rates, BatchNorm mode.
 
@@ -88,6 +92,7 @@ def plan_table(
         stages: list of `kft.Stage`.
         batch_norm: as in `StagedUnfreezing`. Defaults to `"frozen"`.
         cache: for each stage, what was decided about keeping its frozen features; shown below.
+        distribution: a `kft.distribution.ModelParallel`, whose cut weights are listed below.
 
     Returns:
         An object that prints as a table and shows as one in a notebook.
@@ -101,6 +106,8 @@ def plan_table(
             planned.enter(model)
             rows.append(_row(index, planned, model))
     notes = [f"Frozen features of stage {i}: {said}" for i, said in enumerate(cache or (), start=1)]
+    if isinstance(distribution, ModelParallel):
+        notes += layout_of(distribution, model).lines()
     return PlanTable(model.name, tuple(rows), tuple(notes))
 
 

@@ -19,6 +19,7 @@ from kft.data.buckets import BucketedBatches, choose_buckets
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family import ServingInputs
+from kft.precision import built_with
 from kft.recipe import Recipe
 
 POOLINGS = ("cls", "mean", "pooler")
@@ -90,11 +91,12 @@ class TextRecipe(Recipe):
     def encoder(self) -> Any:
         """The KerasHub backbone, loaded when first asked for."""
         if self._encoder is None:
-            self._encoder = self._from_preset(
-                self.backbone_class,
-                load_weights=self.weights is not None,
-                dropout=self.backbone_dropout,
-            )
+            with built_with(self.precision):
+                self._encoder = self._from_preset(
+                    self.backbone_class,
+                    load_weights=self.weights is not None,
+                    dropout=self.backbone_dropout,
+                )
             if self.sequence_length and self.sequence_length > self.longest:
                 raise InputError(
                     f"`sequence_length={self.sequence_length}`, but {self.preset!r} takes at most "

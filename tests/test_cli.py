@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -237,7 +238,6 @@ MISTAKES = {
     "no such stages": (("plan", RECIPE, "--stages", "none.yaml"), "Cannot read the stages file"),
     "no such run": (("evaluate", "nowhere", "--data", "photos"), "is no finished run"),
     "nothing to predict": (("predict", "nowhere"), "nothing to predict"),
-    "unknown dtype": ((*FIT, "--dtype-policy", "float7"), "none of Keras'"),
 }
 
 
@@ -296,3 +296,24 @@ def test_an_absent_backend_is_one_clear_line():
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("kft: Keras' backend needs `jax`")
+
+
+def test_precision_and_distribution_are_passed_on(cli, photos, tmp_path):
+    fit = (
+        "fit",
+        RECIPE,
+        "--data",
+        photos,
+        "--run-dir",
+        tmp_path / "run",
+        "-q",
+        "--batch-size",
+        "8",
+    )
+    if keras.backend.backend() != "jax":
+        code, _, err = cli(*fit, "--distribution", "model_parallel")
+        assert (code, "on JAX alone" in err) == (2, True)
+    code, _, err = cli(*fit, "--distribution", "none", "--precision", "mixed_bfloat16")
+    assert code == 0, err
+    plan = json.loads((tmp_path / "run" / "recipe.json").read_text())["plan"]
+    assert plan["precision"] == "mixed_bfloat16"

@@ -1,97 +1,194 @@
 """Replicas agree: stages on several virtual devices end where they end on one."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import kft
+from kft.distribution import DataParallel, ModelParallel
 from kft.errors import InputError
 
 pytestmark = pytest.mark.once
 
-SCRIPT = """
-import os, sys
-devices, backend, out = int(sys.argv[1]), os.environ["KERAS_BACKEND"], sys.argv[2]
-if backend == "jax":
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-else:
-    import tensorflow as tf
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    logical = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-    tf.config.set_logical_device_configuration(cpu, logical)
-import keras
-import numpy as np
-import kft
-from kft.callbacks import RunCheckpoint, StagedUnfreezing
 
-class Crash(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 3 and sys.argv[4] == "crash":
-            os._exit(7)
+def outcomes_of(script, backend, folder, *arguments):
+    """What a script of this directory writes as JSON, in a process on the backend."""
+    out = folder / "outcomes.json"
+    command = [sys.executable, "-m", f"tests.{script}", str(out), *arguments]
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, env=environment, cwd=root, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return json.loads(out.read_text())
 
-rng = np.random.default_rng(0)
-x = rng.normal(size=(64, 8)).astype("float32")
-y = (x.sum(1) > 0).astype("int32")
-stages = [
-    kft.Stage(0, 2, 1e-2),
-    kft.Stage(1, 1, 1e-3, warmup=0.2),
-    kft.Stage("all", 2, 1e-3, decay="cosine", layer_decay=0.8),
-]
-with kft.distribution.scope("data_parallel" if devices > 1 else "none") as count:
-    assert count == devices
-    keras.utils.set_random_seed(1)
+
+@pytest.fixture(scope="module")
+def on_jax(tmp_path_factory):
+    return outcomes_of("several_devices", "jax", tmp_path_factory.mktemp("jax"), "4")
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(tmp_path_factory):
+    return outcomes_of("several_devices", "tensorflow", tmp_path_factory.mktemp("tensorflow"), "4")
+
+
+@pytest.fixture(params=["on_jax", "on_tensorflow"])
+def outcomes(request):
+    """What came out of the same fits on one device and on several virtual ones."""
+    return request.getfixturevalue(request.param)
+
+
+def assert_equal(several, one, *, but=()):
+    """Weights, history and answers are equal within 1e-5."""
+    for ours, theirs in zip(several["weights"], one["weights"], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert several["history"].keys() == one["history"].keys()
+    for name in several["history"].keys() - set(but):
+        np.testing.assert_allclose(several["history"][name], one["history"][name], atol=1e-5)
+
+
+def test_a_run_of_four_devices_goes_on_with_two_and_ends_as_on_one(outcomes):
+    """With an uneven last batch, trained BatchNorm, and a crash in the middle of an epoch."""
+    several, one = outcomes["four, then two"], outcomes["one"]
+    assert_equal(several, one)
+    np.testing.assert_allclose(several["predicted"], one["predicted"], atol=1e-5)
+    assert several["evaluated"] == one["evaluated"]
+    assert several["trainable"] == one["trainable"]
+
+
+def test_a_last_batch_smaller_than_the_devices_trains_as_on_one(outcomes):
+    several, one = outcomes["four, tiny last batch"], outcomes["one, tiny last batch"]
+    filled = ("loss", "accuracy") if several["backend"] == "tensorflow" else ()
+    assert_equal(several, one, but=filled)
+    assert several["evaluated"] == one["evaluated"]
+
+
+def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
+    """Also with an optimizer from outside of the scope, and gradients that are clipped."""
+    assert outcomes["four, plain"]["devices"] == 4
+    assert_equal(outcomes["four, plain"], outcomes["one, plain"])
+
+
+def test_a_trial_on_two_devices_scores_as_on_one(outcomes):
+    scores = [outcomes[name]["score"] for name in ("two, tuned", "one, tuned")]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+def test_a_model_built_before_the_scope_is_refused(outcomes):
+    assert "is on one device, but the scope has 4" in outcomes["built too early"]
+
+
+def test_fit_in_stages_trains_on_jax_and_is_refused_on_tensorflow(on_jax, on_tensorflow):
+    assert on_jax["in stages"] == "trained"
+    assert "would weigh an uneven batch wrongly" in on_tensorflow["in stages"]
+
+
+def test_two_processes_with_jax_train_as_one(on_jax, tmp_path):
+    """Over loopback; the first one alone writes, and both of them end with the same weights."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor() as pool:
+        jobs = [
+            pool.submit(outcomes_of, "several_devices", "jax", folder, "1", address, str(index))
+            for index, folder in enumerate(folders)
+        ]
+        first, second = (job.result()["auto"] for job in jobs)
+    assert_equal(first, on_jax["one"])
+    assert_equal(second, on_jax["one"])
+    assert (folders[0] / "run" / "recipe.json").is_file()
+    assert not (folders[1] / "run").exists()
+
+
+def test_a_bert_in_parts_trains_as_a_whole_one(tmp_path):
+    found = outcomes_of("model_parallel", "jax", tmp_path)
+    kernel = "feedforward_intermediate_dense/kernel"
+    for name, parts in (("two", 2), ("four", 4)):
+        assert_equal(found[name], found["one"])
+        cut = {path for path, shape in found[name]["shards"].items() if shape == [8, 16 // parts]}
+        assert len(cut) == 3, "the kernel and both of its slots"
+        assert (
+            f"Cut in {parts}: transformer_layer_*/{kernel} (8 x 16/{parts})" in found[name]["plan"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    {
+        "nothing matches": ({"convolution": (None, "model")}, "'convolution' matches no variable"),
+        "odd": ({"head/kernel": (None, "model")}, "does not fit head/kernel of shape"),
+        "axes": ({"head/kernel": ("model",)}, "name each axis"),
+    }.values(),
+)
+def test_a_layout_that_does_not_fit_is_named(layout, message):
     inputs = keras.Input((8,))
-    hidden = inputs
-    for number in range(2):
-        hidden = keras.layers.Dense(16, activation="relu", name=f"block{number}")(hidden)
-    outputs = keras.layers.Dense(2, activation="softmax", name="head")(hidden)
-    model = keras.Model(inputs, outputs)
-    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=1.0)
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
-    history = model.fit(
-        x, y, validation_data=(x[:16], y[:16]), batch_size=16, shuffle=False, epochs=5, verbose=0,
-        callbacks=[StagedUnfreezing(stages, stop, verbose=0), RunCheckpoint(sys.argv[3]), Crash()],
-    ).history
-    np.savez(out, *model.get_weights(), loss=history["loss"], stage=history["stage"])
-"""
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head")(inputs))
+    with pytest.raises(InputError, match=message):
+        kft.plan_table(model, [kft.Stage("all", 1, 1e-3)], distribution=ModelParallel(2, layout))
 
 
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
-def test_stages_on_several_devices_end_where_they_end_on_one(tmp_path, backend):
-    def run(devices, name, crash="no"):
-        out, state = tmp_path / f"{name}.npz", tmp_path / f"state-{name}"
-        command = [sys.executable, "-c", SCRIPT, str(devices), str(out), str(state), crash]
-        environment = os.environ | {"KERAS_BACKEND": backend}
-        done = subprocess.run(command, env=environment, text=True, capture_output=True)
-        assert done.returncode == (7 if crash == "crash" else 0), done.stderr
-        return None if crash == "crash" else np.load(out)
-
-    one = run(1, "one")
-    run(4, "several", "crash")
-    several = run(4, "several")  # goes on from the commit
-    assert list(several["stage"]) == list(one["stage"])
-    for name in one.files:
-        np.testing.assert_allclose(several[name], one[name], atol=1e-5, err_msg=name)
+def test_large_kernels_of_any_model_are_cut():
+    inputs = keras.Input((256,))
+    hidden = keras.layers.Dense(256, name="head_hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, name="head")(hidden))
+    table = kft.plan_table(model, [kft.Stage("all", 1, 1e-3)], distribution=ModelParallel(4))
+    assert table.notes == (
+        "Cut in 4: head_hidden/kernel (256 x 256/4)",
+        "Each device holds 0.0654 of 0.253 MiB of weights.",
+    )
 
 
-def test_a_bad_kind_is_named():
+@pytest.mark.parametrize("value", [0, 1.5, True])
+def test_a_bad_number_of_devices_is_named(value):
+    with pytest.raises(InputError, match=r"`devices=.*whole number of 1 or more"):
+        DataParallel(devices=value)
+
+
+def test_more_devices_than_there_are_is_an_error():
+    with pytest.raises(InputError, match="`devices=64`, but there are"):  # noqa: SIM117
+        with kft.distribution.scope(DataParallel(64)):
+            pass
+
+
+@pytest.mark.parametrize("name", ["MultiWorkerMirroredStrategy", "ParameterServerStrategyV2"])
+def test_strategies_for_several_hosts_are_refused_with_the_issue(name):
+    strategy = type(name, (), {"__module__": "tensorflow.python.distribute"})()
+    with pytest.raises(InputError, match=rf"{name}: .*issues/20585.*KERAS_BACKEND=jax"):
+        kft.distribution.resolve(strategy)
+
+
+def test_a_cluster_in_tf_config_is_refused(monkeypatch):
+    cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    with pytest.raises(InputError, match=r"TF_CONFIG: .*issues/20585"):
+        kft.distribution.resolve("data_parallel")
+    assert kft.distribution.resolve("none") is None
+
+
+def test_auto_leaves_virtual_cpu_devices_alone():
+    assert kft.distribution.resolve("auto") is None
+
+
+def test_model_parallel_is_refused_where_keras_has_none():
+    with pytest.raises(InputError, match="on JAX alone, and the backend is tensorflow"):
+        kft.distribution.resolve(ModelParallel(2))
+
+
+def test_a_bad_word_is_named():
     with (
-        pytest.raises(InputError, match=r"`kind='mirrored'`.*'data_parallel', 'none'"),
+        pytest.raises(InputError, match=r"`distribution='mirrored'`.*'none', 'data_parallel'"),
         kft.distribution.scope("mirrored"),
-    ):
-        pass
-
-
-def test_pytorch_is_refused_with_the_reason(monkeypatch):
-    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    with (
-        pytest.raises(InputError, match="would drift apart"),
-        kft.distribution.scope("data_parallel"),
     ):
         pass
 
@@ -99,6 +196,6 @@ def test_pytorch_is_refused_with_the_reason(monkeypatch):
 def test_a_recipe_in_a_scope_of_several_devices_is_refused(monkeypatch):
     from tests.small_images import TinyRecipe, bright_sides
 
-    monkeypatch.setattr("kft.recipe.device_count", lambda: 4)
+    monkeypatch.setattr("kft.distribution.spreading.device_count", lambda: 4)
     with pytest.raises(InputError, match="scope of 4 devices"):
         TinyRecipe(num_classes=2).fit(bright_sides(16), verbose=0)

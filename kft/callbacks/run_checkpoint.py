@@ -18,6 +18,7 @@ import numpy as np
 
 from kft.callbacks.fellows import fellow_callbacks, give_state, names_of, state_of
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
+from kft.distribution import processes
 from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
 from kft.regrouping import describe_optimizer, unscaled
 from kft.runs import commits
@@ -138,11 +139,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Looks for a commit to go on from."""
         self._reset()
         self._fellows = fellow_callbacks(self)
-        self._lock.acquire()
         try:
-            commits.remove_leftovers(self.directory)
             self._identity = json.loads(json.dumps(self._describe(), default=str))
-            self._resuming = commits.read_newest(self.directory)
+            self._resuming = processes.decided(self._read_newest)
             if self._resuming is not None:
                 self._compare(self._resuming)
                 begin_at(self.model, self.position[0] if self.position else None)
@@ -153,6 +152,11 @@ class RunCheckpoint(keras.callbacks.Callback):
             self._lock.release()
             raise
         self._signals.install()
+
+    def _read_newest(self) -> commits.Commit | None:
+        self._lock.acquire()
+        commits.remove_leftovers(self.directory)
+        return commits.read_newest(self.directory)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Puts back the state, if this is the epoch that the run goes on in."""
@@ -181,17 +185,21 @@ class RunCheckpoint(keras.callbacks.Callback):
                 return
             self._rejoin(self._rejoining)
             self._rejoining = None
-        if self._signals.received is not None or self._is_due():
+        # Of several processes each may get the signal, and the first one knows what is due.
+        due, stop = processes.any_of(
+            processes.rank() == 0 and self._is_due(), self._signals.received is not None
+        )
+        if due or stop:
             self._commit(batch)
-        if self._signals.received is not None:
+        if stop:
             self._stop()
         self._steps_since += self.trainer.steps_per_execution
 
     def _rejoin(self, commit: commits.Commit) -> None:
         """Takes steps again, where the commit was made."""
         if commit.state["position"]["step"]:
-            take_steps(self.trainer)
             self._sync()
+            take_steps(self.trainer)
             restore(self.model, self.trainer, commit.arrays, ("metrics",))
         # Callbacks have seen the skipped steps again, and beginning an epoch draws random numbers.
         self._restore_callbacks(commit)
@@ -235,6 +243,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         return self._epoch != epoch
 
     def _commit(self, step: int, *, ended: bool = False) -> None:
+        processes.decided(lambda: self._write_commit(step, ended))
+        self._committed, self._steps_since = (self._epoch, time.monotonic()), 0
+
+    def _write_commit(self, step: int, ended: bool) -> None:
         self._sync()
         arrays = snapshot(self.model, self.trainer)
         self._check_finite(arrays, step)
@@ -260,7 +272,6 @@ class RunCheckpoint(keras.callbacks.Callback):
                 "it stay. Make room there: until a commit succeeds, a crash loses what came after.",
                 stacklevel=2,
             )
-        self._committed, self._steps_since = (self._epoch, time.monotonic()), 0
 
     def _sync(self) -> None:
         """On JAX, gives the variables the values of the step that was taken last."""
@@ -280,7 +291,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             )
 
     def _stop(self) -> None:
-        name = self._signals.received.name if self._signals.received else ""
+        name = self._signals.received.name if self._signals.received else "Another process"
         directory = self.directory
         self.close()
         message = (

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
+from kft.distribution.placement import check_placement
 from kft.errors import InputError
 from kft.plans import BatchNorm, PlannedStage, plan
 from kft.regrouping import regroup, template, unscaled
@@ -101,6 +102,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Checks the stages against the model, before a step is taken."""
         self._reset()
+        check_placement(self.model)
         self._template = template(self.model)
         self._planned = plan(self.model, self.stages, self.batch_norm)
         total, epochs = sum(stage.epochs for stage in self.stages), self.params.get("epochs")

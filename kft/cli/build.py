@@ -197,21 +197,6 @@ def recipe_and_data(
     return recipe_class(**arguments), train, validation
 
 
-def use_dtype_policy(name: str | None) -> None:
-    """Set Keras' dtype policy for the models that are built from now on."""
-    if name is None:
-        return
-    import keras
-
-    try:
-        keras.config.set_dtype_policy(name)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"--dtype-policy {name!r} is none of Keras': pass float32, mixed_float16 or "
-            "mixed_bfloat16."
-        ) from error
-
-
 def _parse_size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.strip().isdigit() for side in sides):

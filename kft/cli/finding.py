@@ -67,7 +67,7 @@ def find_lr(
     hidden: o.Hidden = None,
     dropout: o.Dropout = None,
     settings: o.Settings = None,
-    dtype_policy: o.DtypePolicy = None,
+    precision: o.PrecisionOption = None,
     text_column: o.TextColumn = "text",
     path_column: o.PathColumn = "path",
     label_column: o.LabelColumn = None,
@@ -95,12 +95,12 @@ def find_lr(
             "hidden": hidden,
             "dropout": dropout,
             "seed": seed,
+            "precision": precision,
             "task": task.value,
         },
         settings or (),
     )
     chosen = None if stages is None else read_stages(stages)
-    build.use_dtype_policy(dtype_policy)
     prepared, train, _ = build.recipe_and_data(
         recipe_class,
         arguments,

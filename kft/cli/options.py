@@ -15,6 +15,15 @@ class Task(StrEnum):
     regression = "regression"
 
 
+class Precision(StrEnum):
+    """What a model computes with."""
+
+    float32 = "float32"
+    mixed_bfloat16 = "mixed_bfloat16"
+    mixed_float16 = "mixed_float16"
+    auto = "auto"
+
+
 class OnBadExample(StrEnum):
     """What to do with a file that cannot be used."""
 
@@ -100,11 +109,12 @@ Settings = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
-DtypePolicy = Annotated[
-    str | None,
+PrecisionOption = Annotated[
+    Precision | None,
     typer.Option(
-        metavar="NAME",
-        help="Keras' dtype policy, such as mixed_float16 or mixed_bfloat16.",
+        "--precision",
+        help="What the model computes with; auto: the fastest that the accelerator is made for. "
+        "Default: float32.",
         rich_help_panel=_MODEL,
     ),
 ]

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kft.cli import build
+from kft.cli import build, together
 from kft.cli import options as o
+from kft.launch import speaks
 
 _TRAINING = "Training"
 
@@ -34,6 +35,15 @@ class Switch(StrEnum):
 
     auto = "auto"
     off = "off"
+
+
+class Distribution(StrEnum):
+    """How a fit is spread over devices."""
+
+    auto = "auto"
+    none = "none"
+    data_parallel = "data_parallel"
+    model_parallel = "model_parallel"
 
 
 class CacheDtype(StrEnum):
@@ -95,7 +105,7 @@ def fit(
     weight_decay: o.WeightDecay = None,
     label_smoothing: o.LabelSmoothing = None,
     settings: o.Settings = None,
-    dtype_policy: o.DtypePolicy = None,
+    precision: o.PrecisionOption = None,
     stages: Stages = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Examples a step.", rich_help_panel=_TRAINING)
@@ -205,6 +215,15 @@ def fit(
             help="Go on with the unfinished run in --run-dir though its plan is another.",
         ),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="With KERAS_BACKEND=torch: processes on this machine, each with its part of every "
+            "batch; one for each GPU.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 1,
     retries: Annotated[
         int,
         typer.Option(
@@ -213,6 +232,14 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = 0,
+    distribution: Annotated[
+        Distribution,
+        typer.Option(
+            help="One device, a copy on each, or the weights cut in parts; auto: a copy on each "
+            "where there are several accelerators.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = Distribution.auto,
     seed: Annotated[
         int,
         typer.Option(
@@ -233,6 +260,8 @@ def fit(
 
     kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
     """
+    if processes > 1:
+        together.start(processes)
     recipe_class = build.find_recipe(recipe)
     arguments = build.recipe_arguments(
         recipe_class,
@@ -246,11 +275,11 @@ def fit(
             "weight_decay": weight_decay,
             "label_smoothing": label_smoothing,
             "seed": seed,
+            "precision": precision,
             "task": task.value,
         },
         settings or (),
     )
-    build.use_dtype_policy(dtype_policy)
     if fresh:
         from kft.run_directory import fresh as fresh_directory
 
@@ -290,9 +319,12 @@ def fit(
         checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,
         allow_changed_plan=allow_changed_plan,
         retries=retries,
+        distribution=_distribution(distribution),
         seed=seed,
         verbose=_verbosity(quiet),
     )
+    if not speaks():
+        return
     if run.evaluation is not None:
         typer.echo(f"On the validation data:\n{run.evaluation}")
     typer.echo(f"Report: {run.report()}")
@@ -337,6 +369,14 @@ def plan(
 
     chosen = _read_stages(stages) or planned.default_stages()
     typer.echo(str(plan_table(planned.model, chosen, batch_norm=batch_norm.value)))
+
+
+def _distribution(chosen: Distribution) -> Any:
+    if chosen is Distribution.model_parallel:
+        from kft.distribution import ModelParallel
+
+        return ModelParallel()
+    return chosen.value
 
 
 def _read_stages(path: Path | None) -> Any:

@@ -131,7 +131,7 @@ def tune(
     weight_decay: o.WeightDecay = None,
     label_smoothing: o.LabelSmoothing = None,
     settings: o.Settings = None,
-    dtype_policy: o.DtypePolicy = None,
+    precision: o.PrecisionOption = None,
     stages: Stages = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Examples a step.", rich_help_panel="Training")
@@ -180,10 +180,10 @@ def tune(
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
         "seed": seed,
+        "precision": precision,
         "task": task.value,
     }
     arguments = build.recipe_arguments(recipe_class, given, settings or ())
-    build.use_dtype_policy(dtype_policy)
     prepared, train, validation = build.recipe_and_data(
         recipe_class,
         arguments,

@@ -1,5 +1,6 @@
 """`Batches`: examples to batches, in an order that is a pure function of (seed, epoch)."""
 
+import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -90,9 +91,13 @@ class Batches(keras.utils.PyDataset):
         self._lock = threading.Lock()
         self._began = self._complete = False
         self._skipped = (-1, 0)
+        self._merges_last = False
         self._stand_in: tuple[Any, ...] | None = None
+        self._part: tuple[int, int] | None = None
 
     def __len__(self) -> int:
+        if self._merges_last:
+            return max(self._count // self.batch_size, 1)
         return -(-self._count // self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
@@ -141,6 +146,40 @@ class Batches(keras.utils.PyDataset):
         finally:
             self._ahead.pop((epoch, index), None)
 
+    def part(self, place: int, count: int) -> "Batches":
+        """The same batches, of each of which one of several processes reads its part alone.
+
+        Args:
+            place: Which of the processes this is, from 0.
+            count: How many there are.
+        """
+        other = copy.copy(self)
+        other._part = (place, count)
+        other._ahead, other._lock, other._pool = {}, threading.Lock(), None
+        return other
+
+    def is_whole(self, index: int) -> bool:
+        """Whether batch `index` is not cut, because there are more processes than examples in it."""
+        examples = min(self.batch_size, self._count - index * self.batch_size)
+        return self._part is None or examples < self._part[1]
+
+    @property
+    def example_count(self) -> int:
+        """Examples of an epoch, after resampling."""
+        return self._count
+
+    def resized(self, batch_size: int, *, merge_last: bool = False) -> "Batches":
+        """The same examples in batches of another size.
+
+        Args:
+            batch_size: Examples a batch.
+            merge_last: Whether the examples of a smaller last batch go to the one before it.
+        """
+        other = copy.copy(self)
+        other.batch_size, other._merges_last = batch_size, merge_last
+        other._ahead, other._lock, other._pool = {}, threading.Lock(), None
+        return other
+
     def for_fit(self) -> Any:
         """What `fit` should be given for these batches."""
         return self
@@ -164,7 +203,10 @@ class Batches(keras.utils.PyDataset):
         return future
 
     def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
-        chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        end = None if index == len(self) - 1 else (index + 1) * self.batch_size
+        chosen = self.order(epoch)[index * self.batch_size : end]
+        if self._part is not None and not self.is_whole(index):
+            chosen = part_of(chosen, *self._part)
         x: Any = self.examples.inputs[chosen]
         y = self.examples.targets[chosen]
         weights = None if self._weights is None else self._weights[chosen]
@@ -187,6 +229,19 @@ class Batches(keras.utils.PyDataset):
             chosen: Their indices among the examples.
         """
         return self.load(inputs)
+
+
+def part_of(rows: Any, place: int, count: int) -> Any:
+    """One of `count` parts of a batch, of as equal sizes as it goes; all together are the batch.
+
+    Args:
+        rows: What can be sliced by examples.
+        place: Which part, from 0.
+        count: How many parts.
+    """
+    each, left = divmod(len(rows), count)
+    first = place * each + min(place, left)
+    return rows[first : first + each + (place < left)]
 
 
 class FollowEpochs(keras.callbacks.Callback):

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
+from kft.distribution.strategies import DataParallel, Strategy, resolve
 from kft.errors import InputError
-
-_KINDS = ("data_parallel", "none")
 
 
 @contextlib.contextmanager
-def scope(kind: str = "data_parallel") -> Iterator[int]:
+def scope(distribution: Any = "data_parallel") -> Iterator[int]:
     """Builds, compiles and fits inside it use all devices of the process, each with a copy.
 
     Each device takes an equal part of each batch; gradients are put together before the step, so
-    that the same batch gives the same training whatever the number of devices. On JAX it is
-    `keras.distribution.DataParallel`, whose batches must divide by the number of devices, the last
-    one too; on TensorFlow `tf.distribute.MirroredStrategy`. Accelerators are used if there are any,
-    and else the CPU's virtual devices.
+    that the same batch gives the same training whatever the number of devices. Accelerators are used
+    if there are any, and else the CPU's virtual devices. On TensorFlow batches must divide by the
+    number of devices, the last one too: `recipe.fit` weighs an uneven one as it should be.
 
     Args:
-        kind: `"data_parallel"`, or `"none"` for one device.
+        distribution: `"data_parallel"`, `"none"` for one device, or what else `resolve` takes.
 
     Yields:
         The number of devices.
 
     Raises:
-        InputError: `kind` is unknown, or the backend is PyTorch, for which Keras has no strategy.
+        InputError: `distribution` is unknown, or cannot work on this backend.
 
     Example:
 
@@ -40,34 +39,45 @@ def scope(kind: str = "data_parallel") -> Iterator[int]:
         model.fit(x, y, epochs=8, callbacks=[kft.callbacks.StagedUnfreezing(stages)])
     ```
     """
-    if kind not in _KINDS:
-        raise InputError(f"`kind={kind!r}`: pass one of {', '.join(map(repr, _KINDS))}.")
+    with entered(resolve(distribution)) as count:
+        yield count
+
+
+@contextlib.contextmanager
+def entered(strategy: Strategy | None, model: Any = None) -> Iterator[int]:
+    """Does what `scope` does, for what `resolve` returned.
+
+    Args:
+        strategy: The strategy, None for one device.
+        model: The model that is about to be copied; only `ModelParallel` looks at it.
+    """
     backend = keras.backend.backend()
-    if kind == "none":
+    if strategy is None:
         yield 1
     elif backend == "jax":
-        before = keras.distribution.distribution()
-        devices = keras.distribution.list_devices()
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
-        try:
-            yield len(devices)
-        finally:
-            keras.distribution.set_distribution(before)
-    elif backend == "tensorflow":
-        import tensorflow as tf
+        from kft.distribution.on_jax import entered_on_jax
 
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        with tf.distribute.MirroredStrategy([device.name for device in devices]).scope():
-            yield len(devices)
+        with entered_on_jax(strategy, model) as count:
+            yield count
+    elif backend == "tensorflow" and isinstance(strategy, DataParallel):
+        from kft.distribution.on_tensorflow import entered_on_tensorflow
+
+        with entered_on_tensorflow(strategy) as count:
+            yield count
+    elif backend == "torch" and isinstance(strategy, DataParallel):
+        from kft.distribution.replicas import entered_on_torch
+
+        with entered_on_torch(strategy) as count:
+            yield count
     else:
         raise InputError(
-            f"`kind={kind!r}`: Keras has no strategy for {backend}, and replicas without one would "
-            "drift apart. Use KERAS_BACKEND=jax or tensorflow, or kind='none'."
+            f"`distribution={strategy}`: Keras has no strategy for {backend}, and replicas without "
+            "one would drift apart. Use KERAS_BACKEND=jax or tensorflow, or distribution='none'."
         )
 
 
 def device_count() -> int:
-    """How many devices a model that is built here would be copied to."""
+    """How many devices a model that is built here would be spread over."""
     if keras.backend.backend() == "jax":
         present = keras.distribution.distribution()
         return 1 if present is None else int(present.device_mesh.devices.size)
@@ -76,3 +86,33 @@ def device_count() -> int:
 
         return tf.distribute.get_strategy().num_replicas_in_sync
     return 1
+
+
+def predict_on_batch(model: keras.Model, x: Any) -> Any:
+    """What `model.predict_on_batch(x)` says, once for each example.
+
+    Under a `tf.distribute` strategy each replica answers the whole batch, and Keras (3.15.1) gives
+    back the answers of all of them, one replica's behind the other's.
+    """
+    outputs = model.predict_on_batch(x)
+    if (
+        keras.backend.backend() == "tensorflow"
+        and model.distribute_strategy.num_replicas_in_sync > 1
+    ):
+        count = len(keras.tree.flatten(x)[0])
+        outputs = keras.tree.map_structure(lambda output: output[:count], outputs)
+    return outputs
+
+
+def first_devices(names: list[Any], wanted: int | None) -> list[Any]:
+    """As many devices as are wanted.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if wanted is not None and wanted > len(names):
+        raise InputError(
+            f"`devices={wanted}`, but there are {len(names)}: {', '.join(map(str, names))}. On a CPU "
+            "virtual devices must be asked for before the backend starts, see docs/distribution.md."
+        )
+    return names[:wanted]

@@ -31,7 +31,8 @@ def skip_steps(trainer: keras.Model) -> None:
         def drop_on_tensorflow(iterator: Any) -> dict[str, float]:
             batch = drop(iterator)
             if not logs:
-                _build_metrics(trainer, batch)
+                if trainer.distribute_strategy.num_replicas_in_sync == 1:
+                    _build_metrics(trainer, batch)
                 logs.update(_zeros(trainer))
             return logs
 

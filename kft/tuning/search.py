@@ -15,6 +15,8 @@ import keras_tuner
 from kft import fitting, saving
 from kft.callbacks.run_checkpoint import read_interval
 from kft.data.examples import Examples
+from kft.distribution.refusals import refuse_search
+from kft.distribution.strategies import resolve
 from kft.errors import InputError
 from kft.recipe import Recipe
 from kft.runs.differences import plan_difference
@@ -50,6 +52,7 @@ def search(
     validation_split: float,
     seed: int,
     checkpoint_every: Any,
+    distribution: Any,
     on_bad_example: str,
     verbose: int | str,
     **settings: Any,
@@ -59,6 +62,8 @@ def search(
     if prune not in (None, "median"):
         raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
     read_interval(checkpoint_every)
+    resolve(distribution)
+    refuse_search()
     if early_stopping != "auto":
         early_stopping = fitting.early_stopping_of(early_stopping)
     run_dir = Path(run_dir)
@@ -107,7 +112,7 @@ def search(
         oracle,
         hypermodel,
         run_dir,
-        settings={**shared, "checkpoint_every": checkpoint_every},
+        settings={**shared, "checkpoint_every": checkpoint_every, "distribution": distribution},
         units=units,
         prune=prune == "median",
         bounds=bounds,

@@ -1,0 +1,173 @@
+"""Whether the copies of a model still agree, bit by bit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kft.distribution import processes
+from kft.errors import InputError, KftError
+
+
+class Agreement(keras.callbacks.Callback):
+    """Ends a fit whose copies of the model have drifted apart, naming the first weight that differs.
+
+    It compares hashes of all that trains: as each stage begins and as the run ends, and every so
+    many steps in between. Copies that were given the same gradients are equal to the last bit, on
+    all backends, so a difference of any size is an error: a gradient that was not put together with
+    the others', another order of the examples, a broken machine.
+
+    Args:
+        every: steps between two comparisons. Defaults to None: at the stages and at the end only.
+
+    Raises:
+        InputError: `every` is below 1.
+        KftError: the copies differ.
+
+    Example:
+
+    ```python
+    with kft.distribution.scope("data_parallel"):
+        model = build()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(x, y, callbacks=[unfreezing, Agreement(every=100)])
+    ```
+    """
+
+    def __init__(self, every: int | None = None) -> None:
+        super().__init__()
+        if every is not None and (isinstance(every, bool) or every < 1):
+            raise InputError(f"`every={every!r}`: pass a number of steps from 1, or None.")
+        self.every = every
+        self._steps = self._epoch = 0
+        self._begins = False
+        self._trained: tuple[int, ...] = ()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Begins to count."""
+        self._steps, self._trained = 0, ()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Compares, if it is time to, or if this was the first step of a stage."""
+        self._steps += 1
+        if self._begins or (self.every is not None and self._steps % self.every == 0):
+            self._begins = False
+            check_agreement(self.model, f"after step {batch + 1} of epoch {self._epoch + 1}")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes whether a stage begins."""
+        trained = tuple(map(id, self.model.trainable_variables))
+        self._epoch, self._begins = epoch, trained != self._trained
+        self._trained = trained
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Compares for the last time."""
+        check_agreement(self.model, "at the end")
+
+
+def agreements(strategy: Any) -> list[Agreement]:
+    """The callback for a fit with a strategy, if there are copies to compare.
+
+    Args:
+        strategy: what `kft.distribution.resolve` returned.
+    """
+    return [] if strategy is None else [Agreement(getattr(strategy, "verify_every", None))]
+
+
+def check_agreement(model: keras.Model, when: str) -> None:
+    """Compares the copies of what trains in a model, on all devices and in all processes.
+
+    Args:
+        model: the model.
+        when: for the message, such as `"after step 7"`.
+
+    Raises:
+        KftError: they differ; it names the first variable that does.
+    """
+    variables = model.trainable_variables
+    here = [[_digest(copy) for copy in copies(variable, model)] for variable in variables]
+    for variable, digests in zip(variables, here, strict=True):
+        for index, digest in enumerate(digests):
+            if digest != digests[0]:
+                _disagree(variable.path, when, "device 0", f"device {index}")
+    names = [variable.path for variable in variables]
+    own = [digests[0] for digests in here]
+    briefly = _all_processes(
+        hashlib.blake2b(repr((names, own)).encode(), digest_size=8).hexdigest()
+    )
+    if len(set(briefly)) == 1:
+        return
+    everywhere = _all_processes(list(zip(names, own, strict=True)))
+    for place, theirs in enumerate(everywhere):
+        if theirs == everywhere[0]:
+            continue
+        for (name, digest), (other, other_digest) in zip(everywhere[0], theirs, strict=False):
+            if name != other:
+                _disagree(f"{name} and {other}", when, "process 0", f"process {place}")
+            if digest != other_digest:
+                _disagree(name, when, "process 0", f"process {place}")
+        raise KftError(
+            f"The copies of the model have drifted apart {when}: process 0 trains "
+            f"{len(everywhere[0])} variables, process {place} {len(theirs)}."
+        )
+
+
+def copies(variable: keras.Variable, model: keras.Model) -> list[np.ndarray]:
+    """The values that the devices of this process hold, where they should be equal.
+
+    Args:
+        variable: a variable.
+        model: the model that it belongs to.
+    """
+    if keras.backend.backend() == "jax":
+        shards = getattr(variable.value, "addressable_shards", [])
+        # Shards of another index are other parts of the variable, not copies.
+        groups: dict[str, list[Any]] = {}
+        for shard in shards:
+            groups.setdefault(str(shard.index), []).append(shard.data)
+        columns = zip(*groups.values(), strict=False)
+        return [np.concatenate([np.ravel(part) for part in column]) for column in columns]
+    if keras.backend.backend() == "tensorflow":
+        strategy = model.distribute_strategy
+        return [one.numpy() for one in strategy.experimental_local_results(variable.value)]
+    return [ops.convert_to_numpy(variable)]
+
+
+def _digest(value: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=8).hexdigest()
+
+
+def _all_processes(value: Any) -> Sequence[Any]:
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [value] if jax.process_count() == 1 else _gathered_on_jax(value)
+    return processes.gathered(value)
+
+
+def _gathered_on_jax(value: Any) -> list[Any]:
+    """What each of several processes on JAX passed, by way of arrays of bytes."""
+    import json
+
+    from jax.experimental import multihost_utils
+
+    text = json.dumps(value).encode()
+    lengths = np.ravel(multihost_utils.process_allgather(np.asarray([len(text)])))
+    padded = np.frombuffer(text.ljust(int(lengths.max())), np.uint8)
+    rows = np.reshape(multihost_utils.process_allgather(padded), (len(lengths), -1))
+    found = [json.loads(row.tobytes()) for row in rows]
+    return [[tuple(one) for one in each] if isinstance(each, list) else each for each in found]
+
+
+def _disagree(what: str, when: str, one: str, other: str) -> None:
+    raise KftError(
+        f"The copies of the model have drifted apart {when}: {what} is the first weight that differs "
+        f"between {one} and {other}. Nothing after the newest commit should be kept. Look for steps "
+        "that pass by `optimizer.apply`, data whose order is not the same in all processes, and "
+        "layers that draw from a generator of their own."
+    )

@@ -1,0 +1,136 @@
+"""Batches and losses for several replicas, so that they train as one device would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.data.batches import Batches
+from kft.distribution.on_tensorflow import ReplicaLoss, replica_count
+from kft.errors import InputError
+
+
+def replica_loss(loss: Any) -> Any:
+    """The loss to compile with: on TensorFlow's replicas each loss as a `ReplicaLoss`.
+
+    Args:
+        loss: what `keras.Model.compile` takes.
+    """
+    if replica_count() == 1 or loss is None:
+        return loss
+    return keras.tree.map_structure(
+        lambda one: None if one is None else ReplicaLoss(_as_object(one)), loss
+    )
+
+
+def check_shares(model: keras.Model, train: Any, validation: Any) -> None:
+    """Finds out before any work whether batches can be shared among TensorFlow's replicas.
+
+    Raises:
+        InputError: the first batch does not divide by their number, which Keras needs, or the model
+            was compiled without `replica_loss`.
+    """
+    if replica_count() == 1:
+        return
+    if not all(isinstance(one, ReplicaLoss) for one in keras.tree.flatten(model.loss)):
+        raise InputError(
+            f"{model.name} was compiled for one device, and TensorFlow's replicas would weigh an "
+            "uneven batch wrongly: use a recipe's fit with distribution='data_parallel', or "
+            "KERAS_BACKEND=jax."
+        )
+    for data in (train, validation):
+        if isinstance(data, Batches):
+            _even_start(data)
+
+
+def for_fit(data: Any) -> Any:
+    """What `keras.Model.fit` should be given for batches on the devices in scope.
+
+    Args:
+        data: `Batches`, or anything else that `fit` takes, which is passed on.
+    """
+    if not isinstance(data, Batches):
+        return data
+    return data.for_fit() if replica_count() == 1 else _shared(_even_start(data))
+
+
+def _even_start(batches: Batches) -> Batches:
+    """The batches, of another size if they are not trained on, whose first divides by the replicas.
+
+    A last batch that is smaller than their number is filled up while training: what fills it counts
+    nothing in the gradient, but it does in the metrics, so validation goes without.
+    """
+    replicas, size, count = replica_count(), batches.batch_size, batches.example_count
+    if batches.shuffle:
+        if min(size, count) % replicas:
+            smaller = min(size, count) // replicas * replicas
+            raise InputError(
+                f"`batch_size={size}` of {count} examples cannot be shared by {replicas} replicas, "
+                f"since Keras (3.15.1) needs a first batch that divides by {replicas} on TensorFlow: "
+                f"pass batch_size={smaller or replicas}, or use fewer devices."
+            )
+        return batches
+    even = max(size // replicas, 1) * replicas
+    even = min(even, count if count % replicas == 0 else count // 2 // replicas * replicas)
+    if even:
+        return batches.resized(even, merge_last=0 < count % even < replicas)
+    raise InputError(
+        f"{count} validation examples cannot be shared by {replicas} replicas: bring {2 * replicas} or "
+        "more, or use fewer devices."
+    )
+
+
+def _shared(batches: Batches) -> Any:
+    """A distributed dataset that gives each replica its part of each batch."""
+    import tensorflow as tf
+
+    replicas = replica_count()
+    fills = 0 < batches.example_count % batches.batch_size < replicas
+    known = batches.for_fit()
+    spec = known.element_spec if hasattr(known, "element_spec") else _signature(batches[0])
+    if fills and len(spec) == 2:
+        spec = (*spec, tf.TensorSpec((None,), tf.float32))
+
+    def parts() -> Iterator[Any]:
+        for index in range(len(batches)):
+            batch: tuple[Any, ...] = batches[index]
+            rows = len(keras.tree.flatten(batch)[0])
+            if fills and len(batch) == 2:
+                batch = (*batch, np.ones(rows, "float32"))
+            chosen = np.arange(max(rows, replicas)) % rows
+            if rows < replicas:
+                batch = (*batch[:2], np.append(batch[2], np.full(replicas - rows, -1, "float32")))
+            for part in np.array_split(np.arange(len(chosen)), replicas):
+                yield (
+                    *keras.tree.map_structure(lambda one, at=chosen[part]: one[at], batch[:2]),
+                    *(weights[part] for weights in batch[2:]),
+                )
+
+    def dataset(context: Any) -> Any:
+        return tf.data.Dataset.from_generator(parts, output_signature=spec).prefetch(2 * replicas)
+
+    made = tf.distribute.get_strategy().distribute_datasets_from_function(dataset)
+    # It does not know its steps, and Keras would take one more that fails halfway through.
+    made.__class__ = type("Shared", (type(made),), {"cardinality": len(batches)})
+    return made
+
+
+def _signature(batch: tuple[Any, ...]) -> tuple[Any, ...]:
+    import tensorflow as tf
+
+    return keras.tree.map_structure(
+        lambda one: tf.TensorSpec((None, *np.shape(one)[1:]), np.asarray(one).dtype), batch
+    )
+
+
+def _as_object(loss: Any) -> keras.losses.Loss:
+    found = loss if isinstance(loss, keras.losses.Loss) else keras.losses.get(loss)
+    if getattr(found, "reduction", None) not in ("sum_over_batch_size", "mean"):
+        raise InputError(
+            f"`loss={loss!r}`: several devices on TensorFlow need a keras.losses.Loss that is a mean "
+            "over the examples. Pass one with reduction='sum_over_batch_size'."
+        )
+    return found

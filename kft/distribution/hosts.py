@@ -1,0 +1,95 @@
+"""Several processes and hosts with JAX: joining them, and what they tell each other."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.errors import InputError
+
+
+def initialize(
+    address: str | None = None, processes: int | None = None, index: int | None = None
+) -> None:
+    """Makes this process one of several that train together with JAX, on one host or on many.
+
+    Call it before anything else, in each process with the same address. All devices of all processes
+    are then those of `distribution="data_parallel"`. Each process reads all data and passes the
+    rows of its own devices on; the first one alone writes, to a directory that all of them see.
+
+    Args:
+        address: `host:port` of the first process. By default JAX asks the cluster (Slurm, Cloud TPU,
+            Open MPI, Kubernetes).
+        processes: How many there are; by default as above.
+        index: Which one this is, from 0; by default as above.
+
+    Raises:
+        InputError: The backend is not JAX, or only a part of the arguments is given.
+
+    Example:
+
+    ```python
+    kft.distribution.initialize("10.0.0.1:8476", processes=2, index=0)  # index=1 on the other host
+    recipe = ResNetRecipe("ResNet50", num_classes=5)
+    recipe.fit("photos", run_dir="/shared/runs/photos")
+    ```
+    """
+    backend = keras.backend.backend()
+    if backend != "jax":
+        ways = {"torch": "start it with torchrun, or with `kft fit --processes N`"}
+        way = ways.get(
+            backend,
+            "Keras 3's fit does not work with TensorFlow's strategies for several hosts "
+            "(https://github.com/keras-team/keras/issues/20585); use KERAS_BACKEND=jax or torch",
+        )
+        raise InputError(f"`initialize` is for JAX, and the backend is {backend}: {way}.")
+    given = [one is not None for one in (address, processes, index)]
+    if any(given) and not all(given):
+        raise InputError(
+            f"`initialize({address!r}, {processes!r}, {index!r})`: pass address, processes and index, "
+            "or none of them where JAX can ask the cluster."
+        )
+    keras.distribution.initialize(address, processes, index)
+
+
+def count() -> int:
+    """How many processes JAX has joined; 1 for a process on its own, and on other backends."""
+    if keras.backend.backend() != "jax":
+        return 1
+    import jax
+
+    return jax.process_count() if jax.distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    if count() == 1:
+        return 0
+    import jax
+
+    return jax.process_index()
+
+
+def any_of(flags: tuple[bool, ...]) -> tuple[bool, ...]:
+    """For each flag whether any process has it set."""
+    if count() == 1 or not flags:
+        return flags
+    from jax.experimental import multihost_utils
+
+    found = multihost_utils.process_allgather(np.asarray(flags, np.int32))
+    return tuple(bool(one) for one in np.asarray(found).max(axis=0))
+
+
+def from_first(value: Any) -> Any:
+    """What process 0 passed."""
+    if count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    packed = np.frombuffer(pickle.dumps(value) if rank() == 0 else b"", np.uint8)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(packed))))
+    box = packed if rank() == 0 else np.zeros(size, np.uint8)
+    return pickle.loads(np.asarray(multihost_utils.broadcast_one_to_all(box)).tobytes())

@@ -1,0 +1,102 @@
+"""Data and model parallel training on JAX, by `keras.distribution`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.distribution.devices import first_devices
+from kft.distribution.layouts import Layout, layout_for
+from kft.distribution.strategies import ModelParallel, Strategy
+from kft.errors import InputError
+
+
+@contextlib.contextmanager
+def entered_on_jax(strategy: Strategy, model: keras.Model | None = None) -> Iterator[int]:
+    """Has variables that are made inside it, and the steps, spread over the devices.
+
+    Args:
+        strategy: what `resolve` returned.
+        model: the model that is about to be copied, whose weights a `ModelParallel` cuts.
+
+    Yields:
+        The number of devices, those of all processes together.
+
+    Raises:
+        InputError: there are fewer devices, or a `ModelParallel` does not fit the model.
+    """
+    names = keras.distribution.list_devices()
+    if isinstance(strategy, ModelParallel):
+        made = _model_parallel(strategy, names, model)
+    else:
+        made = keras.distribution.DataParallel(
+            devices=first_devices(names, strategy.devices), auto_shard_dataset=False
+        )
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(made)
+    try:
+        with uneven_batches():
+            yield int(made.device_mesh.devices.size)
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def layout_of(strategy: ModelParallel, model: keras.Model) -> Layout:
+    """What the strategy cuts of a model on the devices of this machine, or on as many as it says."""
+    parts = strategy.devices or len(keras.distribution.list_devices())
+    return layout_for(model, parts, strategy.layout)
+
+
+def _model_parallel(strategy: ModelParallel, names: list[str], model: keras.Model | None) -> Any:
+    parts = len(first_devices(names, strategy.devices))
+    if len(names) % parts:
+        raise InputError(
+            f"`devices={parts}` hold one copy of the model, and {len(names)} devices cannot hold "
+            "several: pass a number that divides them."
+        )
+    mesh = keras.distribution.DeviceMesh((len(names) // parts, parts), ["batch", "model"], names)
+    layouts = keras.distribution.LayoutMap(mesh)
+    if model is not None:
+        for path, axes in layout_of(strategy, model).axes.items():
+            layouts[path] = axes
+    elif strategy.layout:
+        for pattern, axes in strategy.layout.items():
+            layouts[f".*{pattern}.*"] = tuple(axes)
+    else:
+        raise InputError("`ModelParallel()` knows no model here: pass `layout`, or use recipe.fit.")
+    return keras.distribution.ModelParallel(
+        layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False
+    )
+
+
+@contextlib.contextmanager
+def uneven_batches() -> Iterator[None]:
+    """Lets batches through whose examples do not divide by the number of devices.
+
+    Keras (3.15.1) gives every batch of an epoch the layout of the first. A batch that does not fit it
+    is given whole to each device, which changes where the sums are done and not what they are. In
+    every process it is the whole batch that comes in, and each process passes on its part.
+    """
+    from keras.src.backend.jax import distribution_lib
+
+    before = distribution_lib.distribute_data_input
+    distribution_lib.distribute_data_input = _distributed
+    try:
+        yield
+    finally:
+        distribution_lib.distribute_data_input = before
+
+
+def _distributed(batch: Any, layout: Any, batch_dim_name: str) -> Any:
+    import jax
+
+    sharding = getattr(layout, "backend_layout", layout)
+    rows = np.shape(batch)[0]
+    if rows % sharding.mesh.shape[batch_dim_name]:
+        sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
+    batch = np.asarray(batch)
+    return jax.make_array_from_callback(batch.shape, sharding, lambda index: batch[index])

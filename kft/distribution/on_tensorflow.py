@@ -1,0 +1,126 @@
+"""Data parallel training on TensorFlow, by `tf.distribute`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kft.distribution.devices import first_devices
+from kft.distribution.strategies import DataParallel
+from kft.errors import InputError
+from kft.graph import sublayers
+
+
+@contextlib.contextmanager
+def entered_on_tensorflow(strategy: DataParallel) -> Iterator[int]:
+    """Has variables that are made inside it copied to each device.
+
+    Args:
+        strategy: what `resolve` returned.
+
+    Yields:
+        The number of replicas.
+    """
+    made = _strategy(strategy)
+    with made.scope():
+        yield made.num_replicas_in_sync
+
+
+def replica_count() -> int:
+    """How many replicas a step that is made here runs on; 1 on other backends."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def summed_over_replicas(gradients: list[Any]) -> tuple[list[Any], int]:
+    """The gradients of the whole batch, and how many replicas it is spread over.
+
+    Keras (3.15.1) clips on TensorFlow before it sums, each replica's gradients by themselves.
+    """
+    replicas = replica_count()
+    if replicas == 1:
+        return gradients, 1
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients), replicas
+
+
+def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
+    """Refuses what each replica would do to its gradients by itself, before they are summed.
+
+    Raises:
+        InputError: the optimizer clips each variable, or accumulates gradients.
+    """
+    for name in ("clipnorm", "clipvalue", "gradient_accumulation_steps"):
+        if replica_count() > 1 and getattr(optimizer, name, None):
+            raise InputError(
+                f"`{name}={getattr(optimizer, name)}`: with several devices on TensorFlow Keras "
+                "(3.15.1) does that on each of them before the gradients are summed, which is "
+                "something else. Use global_clipnorm, KERAS_BACKEND=jax, or distribution='none'."
+            )
+
+
+def synchronise_norms(model: keras.Model) -> None:
+    """Has each BatchNorm layer that trains take its statistics over the batch, not over its part."""
+    if replica_count() > 1:
+        for layer in sublayers(model):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+
+
+class ReplicaLoss(keras.losses.Loss):
+    """A loss whose gradient is that of the mean over the batch, however it is cut in parts.
+
+    Keras (3.15.1) takes the mean of the replicas' means, in which an example of a smaller part counts
+    more. The value stays the mean over the part, which is what the metric `loss` expects.
+
+    Args:
+        inner: the loss on one device, a mean over examples.
+    """
+
+    def __init__(self, inner: keras.losses.Loss) -> None:
+        super().__init__(name=inner.name)
+        self.inner = inner
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The mean over this replica's examples; a weight below 0 marks one that fills a gap."""
+        import tensorflow as tf
+
+        replica = tf.distribute.get_replica_context()
+        if replica is None:
+            return self.inner(y_true, y_pred, sample_weight)
+        count = present = tf.cast(tf.shape(keras.tree.flatten(y_pred)[0])[0], "float32")
+        if sample_weight is not None:
+            sample_weight = tf.convert_to_tensor(sample_weight)
+            present = tf.reduce_sum(tf.cast(sample_weight >= 0, "float32"))
+            sample_weight = tf.maximum(sample_weight, 0)
+        value = self.inner(y_true, y_pred, sample_weight)
+        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, present)
+        share = tf.cast(count * replica.num_replicas_in_sync / total, value.dtype)
+        return value + (share - 1) * (value - tf.stop_gradient(value))
+
+
+def _strategy(strategy: DataParallel) -> Any:
+    import tensorflow as tf
+
+    if strategy.tpu is not None:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(strategy.tpu)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    names = [device.name for device in first_devices(devices, strategy.devices)]
+    if len(names) == 1:
+        return tf.distribute.OneDeviceStrategy(names[0])
+    # The collective operations that are the default want another process for another number of
+    # devices, and mix up those of synchronised BatchNorm layers (TensorFlow 2.21).
+    gpus = "GPU" in names[0]
+    across = tf.distribute.NcclAllReduce() if gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(names, cross_device_ops=across)

@@ -1,0 +1,282 @@
+"""The processes of one run: joining those of PyTorch, and what all of them tell each other."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import datetime
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from kft.distribution import hosts
+from kft.errors import InputError, KftError
+from kft.launch import STORE, started
+
+TIMEOUT = 300.0
+
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass
+class _Group:
+    """This process' place among the others, and its way to them."""
+
+    rank: int
+    count: int
+    timeout: float
+    store: Any
+    control: Any  # a group of gloo's, so that a word between hosts never waits for a GPU
+    device: Any
+    turns: int = 0
+    sent: int = 0
+
+
+_joined: _Group | None = None  # processes find each other once, and stay connected until they end
+_group: _Group | None = None  # the same while a block of `joined` runs
+
+
+def rank() -> int:
+    """Which of the joined processes this is, from 0; 0 for a process on its own."""
+    return hosts.rank() if _group is None else _group.rank
+
+
+def count() -> int:
+    """How many processes have joined; 1 for a process on its own."""
+    return hosts.count() if _group is None else _group.count
+
+
+def bytes_sent() -> int:
+    """Bytes of gradients that this process has handed to all-reduce so far."""
+    return 0 if _group is None else _group.sent
+
+
+@contextlib.contextmanager
+def joined(timeout: float = TIMEOUT) -> Iterator[int]:
+    """Has the processes that were started together work together, until the block ends.
+
+    NCCL carries the gradients where there are GPUs, of which each process takes the one of its
+    `LOCAL_RANK`, and gloo where there are none.
+
+    Args:
+        timeout: seconds after which a process that does not answer counts as dead. Defaults to 300;
+            one that has ended is noticed at once.
+
+    Yields:
+        How many there are.
+
+    Raises:
+        InputError: torch.distributed is in use already.
+        KftError: the others cannot be found, or one of them has ended.
+    """
+    global _group, _joined
+    if _group is not None or started() == 1:
+        yield count()
+        return
+    if _joined is None:
+        _joined = _join(timeout)
+    _group = _joined
+    try:
+        yield _group.count
+        _wait_at_the_end()
+    finally:
+        _group = None
+
+
+def _join(timeout: float) -> _Group:
+    import torch
+    from torch import distributed
+
+    if distributed.is_initialized():
+        raise InputError(
+            "torch.distributed is initialised already: leave that to kft, which does it from the "
+            "environment of torchrun or of `kft fit --processes`."
+        )
+    path, wait = os.environ.get(STORE), datetime.timedelta(seconds=timeout)
+    url = "env://" if path is None else f"file://{path}"
+    place, size = int(os.environ["RANK"]), started()
+    has_gpu = torch.cuda.is_available()
+    device = torch.device("cpu")
+    if has_gpu:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    try:
+        store, place, size = next(iter(distributed.rendezvous(url, place, size, timeout=wait)))
+        distributed.init_process_group(
+            "nccl" if has_gpu else "gloo", store=store, rank=place, world_size=size, timeout=wait
+        )
+        control = distributed.new_group(backend="gloo", timeout=wait) if has_gpu else None
+    except RuntimeError as error:
+        raise KftError(
+            f"Process {place} of {size} did not find the others within {timeout:.0f} s: {error}"
+        ) from error
+    atexit.register(distributed.destroy_process_group)
+    return _Group(place, size, timeout, store, control, device)
+
+
+def _wait_at_the_end() -> None:
+    """Keeps the process at which the others meet from leaving before they do."""
+    from torch import distributed
+
+    if _group is not None:
+        with _answering():
+            distributed.barrier(group=_group.control)
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """Turns what torch.distributed says of a dead process into a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        seconds = TIMEOUT if _group is None else _group.timeout
+        raise KftError(
+            f"Process {rank()} of {count()} has lost the others: one of them has ended, or has not "
+            f"answered for {seconds:.0f} s. Look at what it said last; the same command with the same "
+            f"run_dir goes on from the newest commit. ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def add_up(tensors: Sequence[Any]) -> list[Any]:
+    """The sums of each tensor over all processes, in the tensors' own dtypes.
+
+    They travel as one: floating numbers at least in float32, whole numbers in float64.
+    """
+    if _group is None or not tensors:
+        return list(tensors)
+    import torch
+    from torch import distributed
+
+    whole = all(one.dtype in (torch.float32, torch.float16, torch.bfloat16) for one in tensors)
+    flat = torch.cat(
+        [one.detach().reshape(-1).to(torch.float32 if whole else torch.float64) for one in tensors]
+    ).to(_group.device)
+    with _answering():
+        distributed.all_reduce(flat)
+    parts = flat.split([one.numel() for one in tensors])
+    return [
+        part.reshape(one.shape).to(device=one.device, dtype=one.dtype)
+        for part, one in zip(parts, tensors, strict=True)
+    ]
+
+
+def count_bytes(sent: int) -> None:
+    """Notes that so many bytes of gradients were handed over."""
+    if _group is not None:
+        _group.sent += sent
+
+
+def any_of(*flags: bool) -> tuple[bool, ...]:
+    """For each flag whether any process has it set; the same answer in all of them."""
+    if _group is None or not flags:
+        return hosts.any_of(flags)
+    import torch
+    from torch import distributed
+
+    tensor = torch.tensor([int(flag) for flag in flags], dtype=torch.int32)
+    with _answering():
+        distributed.all_reduce(tensor, distributed.ReduceOp.MAX, group=_group.control)
+    return tuple(bool(flag) for flag in tensor.tolist())
+
+
+def gathered(value: Any) -> list[Any]:
+    """What each process passed, in the order of their ranks."""
+    if _group is None:
+        return [value]
+    from torch import distributed
+
+    found: list[Any] = [None] * _group.count
+    with _answering():
+        distributed.all_gather_object(found, value, group=_group.control)
+    return found
+
+
+def from_first(value: Any) -> Any:
+    """What process 0 passed."""
+    if _group is None:
+        return hosts.from_first(value)
+    from torch import distributed
+
+    box = [value if _group.rank == 0 else None]
+    with _answering():
+        distributed.broadcast_object_list(box, src=0, group=_group.control)
+    return box[0]
+
+
+def broadcast(tensors: Sequence[Any]) -> None:
+    """Gives the tensors the values that they have in process 0."""
+    if _group is None:
+        return
+    from torch import distributed
+
+    with _answering():
+        for tensor in tensors:
+            there = tensor.detach().to(_group.device).contiguous()
+            distributed.broadcast(there, src=0)
+            tensor.detach().copy_(there)
+
+
+def decided(function: Callable[[], _T]) -> _T:
+    """What `function` returns in process 0, which alone calls it, or raises there; in all processes.
+
+    The others wait as long as it takes: only a process that has ended is given up.
+    """
+    if count() == 1:
+        return function()
+    key = ""
+    if _group is not None:
+        _group.turns += 1
+        key = f"kft/turn/{_group.turns}"
+    outcome: tuple[Any, BaseException | None] = (None, None)
+    if rank() == 0:
+        try:
+            outcome = (function(), None)
+        except BaseException as error:
+            outcome = (None, error)
+    if _group is not None and _group.rank > 0:
+        _wait_for(key)
+    elif _group is not None:
+        with _answering():
+            _group.store.set(key, b"done")
+    packed = from_first(_packed(outcome) if rank() == 0 else b"")
+    if rank() > 0:
+        outcome = pickle.loads(packed)  # from a process of this very run
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def in_turn(function: Callable[[], _T]) -> _T:
+    """What `function` returns, called in process 0 first, and in the others when it is done there.
+
+    What the first one leaves on a disk that all of them see, the others need not do again.
+    """
+    own: list[_T] = []
+    decided(lambda: own.append(function()))
+    return own[0] if own else function()
+
+
+def _wait_for(key: str) -> None:
+    assert _group is not None
+    pause = 0.001
+    while True:
+        with _answering():
+            if _group.store.check([key]):
+                return
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+
+
+def _packed(outcome: tuple[Any, BaseException | None]) -> bytes:
+    error = outcome[1]
+    try:
+        packed = pickle.dumps(outcome)
+        pickle.loads(packed)
+    except Exception:
+        if error is None:
+            raise
+        packed = pickle.dumps((None, KftError(f"{type(error).__name__} in process 0: {error}")))
+    return packed

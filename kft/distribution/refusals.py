@@ -1,0 +1,111 @@
+"""What cannot be trained by several processes on PyTorch, said before it goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from kft import graph
+from kft.distribution import processes
+from kft.errors import InputError
+from kft.launch import started
+
+# Their files are those of the first process.
+_WRITERS = (
+    keras.callbacks.CSVLogger,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.TensorBoard,
+)
+_MEANS = ("sum_over_batch_size", "mean")
+
+
+def refuse_model(model: keras.Model) -> None:
+    """Refuses a model whose training step several processes cannot share.
+
+    Raises:
+        InputError: it has a step of its own, a loss that is no mean over examples, or is compiled.
+    """
+    for name in ("train_step", "test_step"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            raise InputError(
+                f"{type(model).__name__} has a `{name}` of its own, and several processes share that "
+                "of Keras alone: put what it does into the loss, or train on one process."
+            )
+    if model.jit_compile:
+        raise InputError(
+            "`jit_compile=True`: torch.compile cannot see what passes between processes; compile the "
+            "model with jit_compile=False, or 'auto'."
+        )
+    for loss in keras.tree.flatten(model.loss):
+        reduction = getattr(loss, "reduction", "mean")
+        if reduction not in _MEANS:
+            raise InputError(
+                f"`reduction={reduction!r}` of {loss.name}: several processes need a loss that is a "
+                "mean over the examples of a batch. Pass 'sum_over_batch_size' and a larger learning "
+                "rate instead."
+            )
+
+
+def refuse_batch_norm(model: keras.Model, whether_it_trains: bool | None = None) -> None:
+    """Refuses BatchNorm layers in training mode.
+
+    Args:
+        model: the model.
+        whether_it_trains: True for layers that a later stage will train. By default the layers say.
+
+    Raises:
+        InputError: there is one; each process would see the statistics of its part of a batch alone.
+    """
+    for layer in graph.sublayers(model):
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        if layer.trainable if whether_it_trains is None else whether_it_trains:
+            raise InputError(
+                f"{layer.name} is a BatchNormalization that trains: each process would normalise its "
+                "part of a batch by that part alone, and Keras (3.15.1) cannot synchronize it on "
+                "PyTorch. Keep it frozen (batch_norm='frozen'), use LayerNormalization or "
+                "GroupNormalization, or train on JAX or TensorFlow."
+            )
+
+
+def refuse_search() -> None:
+    """Refuses a search by several processes on PyTorch.
+
+    Raises:
+        InputError: this process was started as one of several.
+    """
+    if keras.backend.backend() == "torch" and started() > 1:
+        raise InputError(
+            f"`tune` was called in {started()} processes, each of which would run the whole search: "
+            "start it in one process, and fit with the best stages in several."
+        )
+
+
+def chosen_callbacks(
+    callbacks: Sequence[keras.callbacks.Callback], model: keras.Model
+) -> list[keras.callbacks.Callback]:
+    """The callbacks that this process should run.
+
+    Args:
+        callbacks: those of the fit.
+        model: what is fitted.
+
+    Raises:
+        InputError: one of them cannot work in several processes.
+    """
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise InputError(
+                "`BackupAndRestore` would restore each process by itself: pass "
+                "kft.callbacks.RunCheckpoint, which restores all of them from one commit."
+            )
+        if getattr(callback, "batch_norm", None) == "train":
+            refuse_batch_norm(model, whether_it_trains=True)
+    if processes.rank() == 0:
+        return list(callbacks)
+    kept = [one for one in callbacks if not isinstance(one, _WRITERS)]
+    for callback in kept:
+        if getattr(callback, "verbose", 0):
+            callback.verbose = 0
+    return kept

@@ -1,0 +1,172 @@
+"""Data parallel training on PyTorch: several processes, each with a part of every batch.
+
+Keras (3.15.1) has no strategy for PyTorch. Its training step hands the optimizer exactly the
+gradients of what trains at that moment, so they are put together there, from stage to stage, and no
+wrapper around the model can go stale. Two more things are shared: the sums inside the metrics, after
+each step, and whatever is decided between steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import keras
+
+from kft.data.batches import Batches
+from kft.distribution import processes
+from kft.distribution.agreement import Agreement
+from kft.distribution.following import Follow, Lead, Place
+from kft.distribution.refusals import chosen_callbacks, refuse_model
+from kft.distribution.shared_steps import shared_steps
+from kft.distribution.strategies import DataParallel, resolve
+from kft.errors import InputError
+from kft.launch import launched
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_place: Place | None = None
+
+
+@contextlib.contextmanager
+def entered_on_torch(strategy: DataParallel) -> Iterator[int]:
+    """Has every `fit` and `evaluate` inside it share its batches with the other processes.
+
+    Args:
+        strategy: what `resolve` returned.
+
+    Yields:
+        The number of processes.
+
+    Raises:
+        InputError: When a fit begins that cannot be shared.
+        KftError: A process has ended, or the processes' weights differ.
+    """
+    global _place
+    with processes.joined() as count:
+        if count == 1:
+            _warn_of_idle_gpus()
+        if count == 1 or _place is not None:
+            yield count
+            return
+        _place = Place(strategy.verify_every)
+        keras.Model.fit = _sharing(keras.Model.fit)
+        keras.Model.evaluate = _sharing(keras.Model.evaluate)
+        try:
+            yield count
+        finally:
+            _place = None
+            del keras.Model.fit, keras.Model.evaluate  # those of Keras' trainer show again
+
+
+def fed(train: Any, validation: Any) -> tuple[Any, Any]:
+    """The data for a fit: of `Batches` each process reads its part alone.
+
+    Augmentation sees whole batches, since what it does hangs on the place in a batch; so each process
+    makes all of those that are augmented, and all of what is not kft's.
+
+    Args:
+        train: what the fit trains on.
+        validation: what it validates on.
+    """
+    if _place is None:
+        return train, validation
+
+    def part(data: Any) -> Batches | None:
+        if not isinstance(data, Batches) or data.augment is not None:
+            return None
+        return data.part(processes.rank(), processes.count())
+
+    _place.train, _place.test = part(train), part(validation)
+    return _place.train or train, _place.test or validation
+
+
+def _warn_of_idle_gpus() -> None:
+    import torch
+
+    if torch.cuda.device_count() > 1:
+        warnings.warn(
+            f"1 of {torch.cuda.device_count()} GPUs is used: PyTorch takes a process for each. Start "
+            f"them with `kft fit --processes {torch.cuda.device_count()}`, or with torchrun.",
+            stacklevel=3,
+        )
+
+
+def accompanied(
+    callbacks: Sequence[keras.callbacks.Callback], model: keras.Model
+) -> list[keras.callbacks.Callback]:
+    """The callbacks of a fit, with those that keep several processes together around them.
+
+    Args:
+        callbacks: those of the person; the ones that write files stay with the first process.
+        model: what is fitted.
+
+    Raises:
+        InputError: the callbacks or the model cannot be shared.
+    """
+    if _place is None:
+        return list(callbacks)
+    kept = chosen_callbacks(callbacks, model)
+    return [Lead(), *kept, Agreement(_place.verify_every), Follow(_place)]
+
+
+def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A recipe's `fit` that the processes which were started together do together.
+
+    Args:
+        fit: has `distribution` and `verbose` among its arguments by name.
+    """
+
+    @functools.wraps(fit)
+    def fit_together(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if keras.backend.backend() != "torch":
+            if launched():
+                raise InputError(
+                    f"--processes is for PyTorch, and the backend is {keras.backend.backend()}, which "
+                    "uses all devices of a machine in one process: leave it out, or set "
+                    "KERAS_BACKEND=torch."
+                )
+            if processes.rank() > 0:
+                kwargs["verbose"] = 0
+            return fit(*args, **kwargs)
+        strategy = resolve(kwargs.get("distribution", "auto"))
+        if not isinstance(strategy, DataParallel):
+            return fit(*args, **kwargs)
+        with entered_on_torch(strategy):
+            kwargs["distribution"] = "none"  # within a process there is one device
+            if processes.rank() > 0:
+                kwargs["verbose"] = 0
+            return fit(*args, **kwargs)
+
+    return fit_together
+
+
+def _sharing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`fit` or `evaluate` with each batch shared."""
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def shared(model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        assert _place is not None
+        if "train_step" in vars(model):  # `evaluate` within `fit`
+            return original(model, *args, **kwargs)
+        bound = signature.bind(model, *args, **kwargs)
+        callbacks = bound.arguments.get("callbacks")
+        refuse_model(model)
+        if "epochs" in signature.parameters and not isinstance(
+            callbacks, keras.callbacks.CallbackList
+        ):
+            bound.arguments["callbacks"] = accompanied(keras.tree.flatten(callbacks or []), model)
+        if processes.rank() > 0:
+            bound.arguments["verbose"] = 0
+        try:
+            with shared_steps(model, _place):
+                return original(*bound.args, **bound.kwargs)
+        finally:
+            _place.train = _place.test = None
+
+    return shared

@@ -1,0 +1,176 @@
+"""How a fit is spread over devices: the two ways, and what a word for one of them means here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from kft.distribution import hosts
+from kft.errors import InputError
+
+WORDS = ("auto", "none", "data_parallel")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataParallel:
+    """A copy of the model on each device; each takes an equal part of each batch.
+
+    The gradients are put together before the step, so that the same batch gives the same training
+    whatever the number of devices. On JAX it is `keras.distribution.DataParallel`, on TensorFlow
+    `tf.distribute.MirroredStrategy` or `TPUStrategy`, on PyTorch `torch.distributed`, one process a
+    device.
+
+    Args:
+        devices: How many devices of the process to use. By default all accelerators, or else all
+            virtual devices of the CPU.
+        tpu: On TensorFlow the TPU to use, as for `tf.distribute.cluster_resolver.TPUClusterResolver`:
+            `"local"` on a TPU VM. Defaults to none.
+        verify_every: Steps after which several processes compare their weights. By default at the
+            beginning of each stage only.
+
+    Raises:
+        InputError: A number is below 1.
+    """
+
+    devices: int | None = None
+    tpu: str | None = None
+    verify_every: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_counts(self, "devices", "verify_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelParallel:
+    """Large weights cut in parts, a part on each device, for models that one device cannot hold.
+
+    JAX alone has it, as `keras.distribution.ModelParallel`.
+
+    Args:
+        devices: How many devices hold the parts of one copy. By default all devices of all
+            processes; with fewer, the rest hold further copies, each with its part of the batch.
+        layout: Regular expressions of variable paths, each with a name for every axis: `"model"`
+            where the axis is cut, None where it is not. By default a BERT's attention,
+            feed-forward and token embeddings are cut, and of other models kernels of 65,536 weights
+            or more, along their outputs; `kft.plan_table(model, stages, distribution=...)` shows
+            them.
+
+    Raises:
+        InputError: A number is below 1, or an axis has an unknown name.
+    """
+
+    devices: int | None = None
+    layout: Mapping[str, tuple[str | None, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        _check_counts(self, "devices")
+        for pattern, axes in (self.layout or {}).items():
+            if not isinstance(axes, (tuple, list)) or set(axes) - {None, "model"}:
+                raise InputError(
+                    f"`layout[{pattern!r}]={axes!r}`: pass a tuple of 'model' and None, one for each "
+                    "axis of the weight, such as (None, 'model')."
+                )
+
+
+Strategy = DataParallel | ModelParallel
+
+
+def resolve(distribution: Any) -> Strategy | None:
+    """What a `distribution` argument means on this backend and this machine.
+
+    Args:
+        distribution: `"auto"`, `"none"`, `"data_parallel"`, a `DataParallel` or a `ModelParallel`.
+
+    Returns:
+        The strategy, None for a single device. `"auto"` becomes data parallel where this process
+        sees several accelerators or is one of a group, and never on the CPU's virtual devices.
+
+    Raises:
+        InputError: It is none of these, or cannot work here; the message says why and what can.
+    """
+    backend = keras.backend.backend()
+    if isinstance(distribution, str) and distribution in WORDS:
+        chosen: Strategy | None = DataParallel()
+        if distribution == "none" or (distribution == "auto" and not _sees_several()):
+            chosen = None
+    elif isinstance(distribution, (DataParallel, ModelParallel)):
+        chosen = distribution
+    elif type(distribution).__module__.startswith("tensorflow."):
+        _refuse_tensorflow_strategy(type(distribution).__name__)
+    else:
+        raise InputError(
+            f"`distribution={distribution!r}`: pass {', '.join(map(repr, WORDS))}, or a "
+            "kft.distribution.DataParallel(...) or ModelParallel(...)."
+        )
+    if chosen is None:
+        return None
+    if isinstance(chosen, ModelParallel) and backend != "jax":
+        raise InputError(
+            f"`distribution={chosen}`: Keras has model parallel training on JAX alone, and the "
+            f"backend is {backend}. Use KERAS_BACKEND=jax, or 'data_parallel'."
+        )
+    if isinstance(chosen, ModelParallel) and hosts.count() > 1:
+        raise InputError(
+            "`ModelParallel` over several processes is not there yet, since no single one of them "
+            "could commit the state: use one process with several devices, or 'data_parallel'."
+        )
+    if isinstance(chosen, DataParallel) and chosen.tpu is not None and backend != "tensorflow":
+        raise InputError(
+            f"`tpu={chosen.tpu!r}` is for TensorFlow, and the backend is {backend}: leave it out."
+        )
+    if backend == "tensorflow":
+        _refuse_several_hosts()
+    return chosen
+
+
+def _sees_several() -> bool:
+    """Whether data parallel training is what this process was started for."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.process_count() > 1 or (
+            jax.default_backend() != "cpu" and len(jax.devices()) > 1
+        )
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return len(tf.config.list_logical_devices("GPU")) > 1
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1  # set by torchrun
+
+
+def _refuse_several_hosts() -> None:
+    """Refuses a `TF_CONFIG` that makes this process one of several."""
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
+    except (ValueError, AttributeError):
+        return
+    if sum(len(tasks) for tasks in cluster.values()) > 1:
+        _refuse_tensorflow_strategy("TF_CONFIG")
+
+
+def _refuse_tensorflow_strategy(name: str) -> None:
+    if "MultiWorker" in name or "ParameterServer" in name or name == "TF_CONFIG":
+        raise InputError(
+            f"{name}: Keras 3's fit does not work with TensorFlow's strategies for several hosts, "
+            "MultiWorkerMirroredStrategy and parameter servers "
+            "(https://github.com/keras-team/keras/issues/20585). Use KERAS_BACKEND=jax with "
+            "kft.distribution.initialize, or KERAS_BACKEND=torch under torchrun."
+        )
+    raise InputError(
+        f"`distribution` is a {name}: pass 'data_parallel', which makes a MirroredStrategy, or "
+        "kft.distribution.DataParallel(tpu='local') for a TPUStrategy."
+    )
+
+
+def _check_counts(one: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(one, name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 1):
+            raise InputError(f"`{name}={value!r}`: pass a whole number of 1 or more, or None.")

@@ -1,0 +1,82 @@
+"""Which numbers a model computes with, by Keras' dtype policies."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kft.errors import InputError
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+
+
+def policy_of(precision: str | None) -> str | None:
+    """The name of the dtype policy that a `precision` argument means on this machine.
+
+    Args:
+        precision: one of `PRECISIONS`; None leaves what `keras.config.set_dtype_policy` set. `"auto"`
+            is `mixed_bfloat16` on TPUs and on GPUs that have it (NVIDIA's from Ampere on),
+            `mixed_float16`, whose loss Keras scales, on NVIDIA's Volta and Turing, else `float32`.
+
+    Raises:
+        InputError: `precision` is unknown.
+    """
+    if precision is not None and precision not in PRECISIONS:
+        known = ", ".join(map(repr, PRECISIONS))
+        raise InputError(f"`precision={precision!r}` is unknown: pass {known}.")
+    return _best() if precision == "auto" else precision
+
+
+@contextlib.contextmanager
+def built_with(precision: str | None) -> Iterator[None]:
+    """Builds layers inside it with the policy of `precision`; what is outside keeps its own."""
+    policy = policy_of(precision)
+    with contextlib.nullcontext() if policy is None else using(policy):
+        yield
+
+
+@contextlib.contextmanager
+def using(policy: Any) -> Iterator[None]:
+    """Builds layers inside it with a dtype policy, or the policy of that name."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _best() -> str:
+    kind, generation = _accelerator()
+    if kind == "tpu" or (kind == "gpu" and generation >= 8):
+        return "mixed_bfloat16"
+    return "mixed_float16" if kind == "gpu" and generation == 7 else "float32"
+
+
+def _accelerator() -> tuple[str, int]:
+    """What the backend computes on, and of an NVIDIA GPU the major compute capability, else 0."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        capability = str(getattr(device, "compute_capability", "0"))
+        return device.platform, int(capability.partition(".")[0])
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_logical_devices("TPU"):
+            return "tpu", 0
+        found = tf.config.list_physical_devices("GPU")
+        if not found:
+            return "cpu", 0
+        details = tf.config.experimental.get_device_details(found[0])
+        return "gpu", int(details.get("compute_capability", (0, 0))[0])
+    import torch
+
+    if torch.cuda.is_available():
+        return "gpu", torch.cuda.get_device_capability()[0]
+    return "cpu", 0
