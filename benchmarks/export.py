@@ -1,6 +1,6 @@
 """Latency and throughput of an export, beside Keras' own ways to answer the same requests.
 
-    KERAS_BACKEND=tensorflow python benchmarks/export.py [--weights FILE] [--seconds 3]
+    KERAS_BACKEND=tensorflow python benchmarks/export.py [--weights FILE] [--seconds 3] [--out FILE]
 
 One model, one run, one machine: the export through TensorFlow's C API (the server's way in, XLA
 off) from encoded images and from pixels, and a plain `model.export` of the same model through the
@@ -91,7 +91,9 @@ def size_of(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def main(weights: str | None, seconds: float) -> None:
+def main(weights: str | None, seconds: float, out: str | None) -> None:
+    from figures import publish, result
+
     from recipes import MobileNetRecipe
 
     recipe = MobileNetRecipe(
@@ -102,18 +104,14 @@ def main(weights: str | None, seconds: float) -> None:
     pixels = recipe.load(raw)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        saved = {}
+        saved, notes = {}, []
         for name in ("float32", "float16", "int8"):
             begun = time.perf_counter()
             saved[name] = recipe.export(base / name, examples=raw[:4], weights=name)
-            print(
-                f"export {name}: {time.perf_counter() - begun:.1f} s, {size_of(saved[name]):.1f} MB"
-            )
+            notes.append(made(f"kft export with {name} weights and its check", begun, saved[name]))
         begun = time.perf_counter()
         recipe.model.export(str(base / "plain"), verbose=False)
-        print(
-            f"model.export: {time.perf_counter() - begun:.1f} s, {size_of(base / 'plain'):.1f} MB"
-        )
+        notes.append(made("model.export", begun, base / "plain"))
         np.save(base / "pixels.npy", pixels)
         for index, one in enumerate(raw):
             (base / f"{index:03d}.jpg").write_bytes(one)
@@ -128,13 +126,40 @@ def main(weights: str | None, seconds: float) -> None:
             "keras.Model.predict, pixels": lambda n=n: recipe.model.predict(pixels[:n], verbose=0),
         }
         figures[n] |= measure(in_python, seconds)
-    print(f"\n{'':34}" + "".join(f"{f'batch {n}: ms (p95), requests/s':>34}" for n in BATCHES))
-    for way in figures[1]:
-        cells = [
-            f"{one['median_ms']:8.1f} ({one['p95_ms']:.1f}) {one['requests_per_second']:8.1f}"
-            for one in (figures[n][way] for n in BATCHES)
-        ]
-        print(f"{way:34}" + "".join(f"{cell:>34}" for cell in cells))
+    rows = [
+        (
+            way,
+            *(
+                cell
+                for one in (figures[n][way] for n in BATCHES)
+                for cell in (
+                    f"{one['median_ms']:.1f} ({one['p95_ms']:.1f})",
+                    f"{one['requests_per_second']:.1f}",
+                )
+            ),
+        )
+        for way in figures[1]
+    ]
+    columns = [f"batch {n}: {what}" for n in BATCHES for what in ("ms (p95)", "requests/s")]
+    command = "KERAS_BACKEND=tensorflow python benchmarks/export.py"
+    command += f" --weights {Path(weights).name}" if weights else ""
+    publish(
+        result(
+            "export",
+            command=command,
+            columns=("way", *columns),
+            rows=rows,
+            notes=["MobileNetV2 0.35 at 224 px. " + " ".join(notes)],
+            details=figures,
+            backend="tensorflow",
+        ),
+        out,
+    )
+
+
+def made(what: str, begun: float, folder: Path) -> str:
+    """How long an export took, and how large it is."""
+    return f"{what}: {time.perf_counter() - begun:.1f} s, {size_of(folder):.1f} MB."
 
 
 if __name__ == "__main__":
@@ -142,6 +167,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--weights", help="a weights file of MobileNetV2 0.35 without classifier")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each figure")
+    parser.add_argument("--out", help="a JSON file for the result")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -149,4 +175,4 @@ if __name__ == "__main__":
     else:
         if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
             sys.exit("model.export is written on TensorFlow: run with KERAS_BACKEND=tensorflow")
-        main(options.weights, options.seconds)
+        main(options.weights, options.seconds, options.out)

@@ -176,7 +176,6 @@ def scheduler(model: Any, stages: list, folder: Path) -> Any:
         phase = {"params": names or ["head.*"], "max_transition_epoch": last + 1}
         schedule[index] = phase if index == 0 else {**phase, "lr": rate}
         opened = int(unfreeze)
-    schedule[len(stages) - 1].pop("max_transition_epoch")
     path = folder / "schedule.yaml"
     path.write_text(yaml.safe_dump(schedule))
     return FinetuningScheduler(ft_schedule=str(path), epoch_transitions_only=True)

@@ -102,7 +102,9 @@ def parts(folder: Path, limit: int | None, seed: int) -> list[Any]:
     else:
         cut = len(train) // 10
         validation, train = train[:cut], train[cut:]
-    return [train[:limit] if limit else train, validation, read("test.tsv")]
+    if limit:
+        train, validation = train[:limit], validation[: limit // 5]
+    return [train, validation, read("test.tsv")]
 
 
 def with_kft(

@@ -1,4 +1,4 @@
-"""The tables of benchmarks find their places in README."""
+"""The tables of benchmarks find their places on the pages."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parent.parent
-SCRIPT = ROOT / "benchmarks" / "write_readme.py"
+SCRIPT = ROOT / "benchmarks" / "write_figures.py"
 
 
 def outcome(name, backend, cell):
@@ -30,28 +30,25 @@ def write(tmp_path, readme, *outcomes):
     for index, one in enumerate(outcomes):
         (tmp_path / f"{index}.json").write_text(json.dumps(one))
     files = sorted(map(str, tmp_path.glob("*.json")))
-    command = [sys.executable, str(SCRIPT), *files, "--readme", str(tmp_path / "README.md")]
+    command = [sys.executable, str(SCRIPT), *files, "--page", str(tmp_path / "README.md")]
     done = subprocess.run(command, text=True, capture_output=True)
     return done, (tmp_path / "README.md").read_text()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "flowers",
-        "text",
-        "tuning",
-        "ranking",
-        "tuning_kills",
-        "kills",
-        "commits",
-        "fuzz",
-    ],
+NAMES = (
+    *("flowers", "text", "speed_images", "speed_text", "speed_lightning", "speed_callbacks"),
+    *("speed_growth", "speed_floor", "tuning", "ranking", "tuning_kills", "kills", "commits"),
+    *("fuzz", "distribution", "export"),
 )
-def test_readme_has_a_place_for_each_benchmark(tmp_path, name):
-    done, text = write(tmp_path, (ROOT / "README.md").read_text(), outcome(name, "torch", "7 s"))
-    assert done.returncode == 0, done.stderr
-    assert "| flowers | 7 s |" in text
+
+
+def test_a_page_has_a_place_for_each_benchmark(tmp_path):
+    pages = [(ROOT / page).read_text() for page in ("README.md", "docs/measured.md")]
+    for name in NAMES:
+        (page,) = [text for text in pages if f"<!-- figures:{name} -->\n" in text]
+        done, text = write(tmp_path, page, outcome(name, "torch", "7 s"))
+        assert done.returncode == 0, done.stderr
+        assert "| flowers | 7 s |" in text
 
 
 def test_results_of_a_name_share_a_table_and_replace_the_one_before(tmp_path):
