@@ -9,7 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.overlap import overlap
 from kft.data.split import split
-from kft.data.streams import Stream
+from kft.data.streams import Stream, with_known_length
 from kft.errors import InputError, NonFiniteLossError
 from kft.forward import Forward
 from kft.journal import Journal
@@ -254,6 +254,13 @@ def batches_of(
             "take(n)."
         )
     return recipe.from_stream(data.dataset)
+
+
+def counted(stream: Stream, steps: int | None) -> Stream:
+    """A stream to train on that knows its length wherever Keras needs to know it."""
+    if steps is not None or stream.batches is not None or keras.backend.backend() != "tensorflow":
+        return stream
+    return replace(stream, dataset=with_known_length(stream.dataset))
 
 
 def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evaluation:

@@ -251,7 +251,8 @@ class Recipe(Family):
             stages, early_stopping, batch_norm=batch_norm, verbose=int(verbose != 0)
         )
         if isinstance(train, Stream):
-            batches = fitting.batches_of(self, train, batch_size, steps_per_epoch)
+            counted = fitting.counted(train, steps_per_epoch)
+            batches = fitting.batches_of(self, counted, batch_size, steps_per_epoch)
         else:
             batches = self.batches(
                 train,

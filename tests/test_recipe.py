@@ -236,6 +236,22 @@ def test_a_stream_that_cannot_be_split_or_never_ends_is_refused():
     assert len(run.history["loss"]) == 2
 
 
+def test_a_stream_of_unknown_length_trains_as_one_of_known_length():
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices(bright_sides(20)).batch(8)
+    unknown = data.filter(lambda *_: True)
+    assert int(unknown.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+    ended = []
+    for source in (data, unknown):
+        recipe = TinyRecipe(num_classes=2, dropout=0.0)
+        recipe.fit(source, data, stages=[Stage(0, 3, 1e-2, warmup=0.5)], verbose=0)
+        ended.append(weights(recipe))
+        assert int(recipe.model.optimizer.iterations) == 9
+    for one, other in zip(*ended, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
 def test_images_that_were_scaled_already_are_refused():
     x, y = bright_sides(20)
     with pytest.raises(InputError, match="0 to 255 are expected"):

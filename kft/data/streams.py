@@ -8,7 +8,7 @@ from typing import Any
 from kft.data.labels import TASKS
 from kft.errors import InputError
 
-__all__ = ["Stream", "is_stream", "read_stream"]
+__all__ = ["Stream", "is_stream", "read_stream", "with_known_length"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,24 @@ def read_stream(
     if size == 0:
         raise InputError("the tf.data.Dataset is empty, but at least one example is expected")
     return Stream(source, known, size if size > 0 else None, size == -1, "tf.data.Dataset")
+
+
+def with_known_length(dataset: Any) -> Any:
+    """A `tf.data.Dataset` that says how many elements it has, which takes a pass over it to learn.
+
+    On TensorFlow Keras 3.15 learns that a dataset of unknown length is over within a training step,
+    of which what needs no data is done nevertheless: the optimizer counts one step too many in each
+    epoch, and its schedules, weight decay and bias correction with it.
+
+    Args:
+        dataset: The dataset; one that knows its length, or is none of `tf.data`, stays as it is.
+    """
+    if not _is_tf_dataset(dataset) or int(dataset.cardinality()) != -2:
+        return dataset
+    import tensorflow as tf
+
+    count = dataset.reduce(tf.constant(0, tf.int64), lambda count, *_: count + 1)
+    return dataset.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _is_batched(spec: tuple[Any, ...], task: str) -> bool:
