@@ -257,8 +257,8 @@ def batches_of(
 
 
 def counted(stream: Stream, steps: int | None) -> Stream:
-    """A stream to train on that knows its length wherever Keras needs to know it."""
-    if steps is not None or stream.batches is not None or keras.backend.backend() != "tensorflow":
+    """A stream to train on that knows how many batches an epoch has."""
+    if steps is not None or stream.batches is not None:
         return stream
     return replace(stream, dataset=with_known_length(stream.dataset))
 

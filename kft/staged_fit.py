@@ -331,8 +331,6 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "balance": batches.balance,
         "class_count": batches.class_count,
     }
-    if views:
-        settings["augment"] = NextView(len(batches.examples), views)
     if not isinstance(batches, BucketedBatches):
         view = NextView(len(rows), views) if views else None
         return Batches(examples, features.load, augment=view, **settings)
