@@ -157,14 +157,24 @@ def plain_fit(model):
     ).history
 
 
-def plain(distribution):
-    """A model.fit of one's own in a scope, with an optimizer that was made outside of it."""
-    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=0.1)
+def clipping():
+    return keras.optimizers.AdamW(1e-2, global_clipnorm=0.1)
+
+
+def plain(distribution, optimizer=None):
+    """A model.fit of one's own in a scope."""
     with kft.distribution.scope(distribution) as count:
-        model = small_model(optimizer)
+        model = small_model(optimizer or clipping())
         history = plain_fit(model)
         weights = [weight.tolist() for weight in model.get_weights()]
         return {"devices": count, "weights": weights, "history": history}
+
+
+def optimizer_from_outside():
+    try:
+        return plain("data_parallel", clipping())
+    except RuntimeError as error:
+        return str(error)
 
 
 def built_too_early():
@@ -201,6 +211,7 @@ def outcomes(directory):
     yield "four, tiny last batch", fit(DataParallel(4), count=18, cache=True)
     yield "one, plain", plain("none")
     yield "four, plain", plain("data_parallel")
+    yield "optimizer from outside", optimizer_from_outside()
     yield "one, tuned", tuned("none", f"{directory}-one")
     yield "two, tuned", tuned(DataParallel(2), f"{directory}-two")
     yield "in stages", fitted_in_stages()
