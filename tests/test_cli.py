@@ -167,7 +167,7 @@ def test_report_shows_the_page_or_writes_it_about_other_data(cli, run, photos, t
     page = tmp_path / "other.html"
     code, out, err = cli("report", run, "--data", photos, "--output", page)
     assert (code, out.strip()) == (0, str(page)), err
-    for words in ("How far the weights moved", "Time by stage", "Stage plan", "20 examples"):
+    for words in ("How far the weights moved", "Time and memory", "Stage plan", "20 examples"):
         assert words in page.read_text()
     assert (run / "report.html").read_text() == before
 
