@@ -88,22 +88,6 @@ def device_count() -> int:
     return 1
 
 
-def predict_on_batch(model: keras.Model, x: Any) -> Any:
-    """What `model.predict_on_batch(x)` says, once for each example.
-
-    Under a `tf.distribute` strategy each replica answers the whole batch, and Keras (3.15.1) gives
-    back the answers of all of them, one replica's behind the other's.
-    """
-    outputs = model.predict_on_batch(x)
-    if (
-        keras.backend.backend() == "tensorflow"
-        and model.distribute_strategy.num_replicas_in_sync > 1
-    ):
-        count = len(keras.tree.flatten(x)[0])
-        outputs = keras.tree.map_structure(lambda output: output[:count], outputs)
-    return outputs
-
-
 def first_devices(names: list[Any], wanted: int | None) -> list[Any]:
     """As many devices as are wanted.
 
