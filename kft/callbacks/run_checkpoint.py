@@ -243,10 +243,12 @@ class RunCheckpoint(keras.callbacks.Callback):
         return self._epoch != epoch
 
     def _commit(self, step: int, *, ended: bool = False) -> None:
-        processes.decided(lambda: self._write_commit(step, ended))
+        if processes.decided(lambda: self._write_commit(step, ended)):
+            self._rate_factor = 1.0  # the commit holds it, and every process goes on from there
         self._committed, self._steps_since = (self._epoch, time.monotonic()), 0
 
-    def _write_commit(self, step: int, ended: bool) -> None:
+    def _write_commit(self, step: int, ended: bool) -> bool:
+        """Whether it could be written; what cannot be kept is no reason to stop training."""
         self._sync()
         arrays = snapshot(self.model, self.trainer)
         self._check_finite(arrays, step)
@@ -265,13 +267,14 @@ class RunCheckpoint(keras.callbacks.Callback):
         }
         try:
             commits.write_commit(self.directory, state, arrays, self.keep)
-            self._rate_factor = 1.0
         except OSError as error:
             warnings.warn(
                 f"The state could not be committed to {self.directory} ({error}); the commits before "
                 "it stay. Make room there: until a commit succeeds, a crash loses what came after.",
                 stacklevel=2,
             )
+            return False
+        return True
 
     def _sync(self) -> None:
         """On JAX, gives the variables the values of the step that was taken last."""
