@@ -227,6 +227,36 @@ def recipe(name, run_dir, *ending):
         (FOLDER / f"{name}.json").write_text(json.dumps(run.history))
 
 
+class Spoil(keras.callbacks.Callback):
+    """Makes the weights NaN after the second epoch, and after the third, once each."""
+
+    left: ClassVar[list] = [1, 2]
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.left[:1] == [epoch]:
+            self.left.pop(0)
+            for weight in self.model.trainable_variables:
+                weight.assign(weight * float("nan"))
+
+
+def slowed(name):
+    """A recipe that goes on twice, each time at half the rate and from another commit."""
+    run = TinyRecipe(num_classes=2).fit(
+        bright_sides(16),
+        bright_sides(8, seed=1),
+        stages=[kft.Stage(0, 4, 1e-2)],
+        run_dir=FOLDER / name,
+        batch_size=8,
+        cache=True,
+        checkpoint_every="epoch",
+        retries=2,
+        callbacks=[Spoil()],
+        verbose=0,
+    )
+    path = FOLDER / f"{name}-rates-{os.environ['RANK']}.json"
+    path.write_text(json.dumps(run.history["learning_rate"]))
+
+
 class Stale(gradients.SharedGradients):
     """What a wrapper does that was built once: it knows the variables of the first stage alone."""
 
@@ -316,6 +346,7 @@ def main():
     found["killed"] = together("killed", 4, recipe, "several", 2, 3, signal.SIGKILL)
     found["recipe-2"] = together("recipe-2", 2, recipe, "several")
     found["recipe-4"] = together("recipe-4", 4, recipe, "four")
+    found["slowed"] = together("slowed", 2, slowed)
     found["wrapper"] = together("wrapper", 2, drifting, "wrapper", url=sys.argv[2])
     found["order"] = together("order", 2, drifting, "order")
     found["refused"] = together("refused", 2, refused)

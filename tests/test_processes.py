@@ -110,6 +110,13 @@ def test_a_signal_to_one_process_stops_all_with_one_commit(ran, outcome):
     assert outcome["stopped"]["codes"] == [75, 75]
 
 
+def test_processes_slow_down_alike_after_each_nan(ran, outcome):
+    assert outcome["slowed"]["codes"] == [0, 0], said(ran, "slowed", 0)
+    for place in range(2):
+        rates = read(ran, f"slowed-rates-{place}")
+        assert rates == pytest.approx([1e-2, 5e-3, 2.5e-3, 2.5e-3])
+
+
 def test_processes_that_lose_one_end_soon_and_say_so(ran, outcome):
     assert outcome["killed"]["codes"] == [2, 2, -9, 2]
     assert outcome["killed"]["seconds"] < 30
