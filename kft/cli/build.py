@@ -113,8 +113,8 @@ def recipe_arguments(
 
 def read_data(
     source: str | Path,
-    recipe_class: type[Recipe],
     *,
+    modality: str,
     task: str,
     label_column: Sequence[str] | None,
     max_pixels: int | None,
@@ -125,7 +125,7 @@ def read_data(
 
     Args:
         source: What the person passed.
-        recipe_class: The recipe that they are for.
+        modality: What the recipe takes that they are for.
         task: The task.
         label_column: Names of label columns, None for `label`.
         max_pixels: The largest image, None for the usual limit.
@@ -138,7 +138,7 @@ def read_data(
         columns["label_column"] = label_column[0] if len(label_column) == 1 else label_column
     if max_pixels is not None:
         columns["max_pixels"] = max_pixels
-    data = read(str(source), task=task, modality=recipe_class.modality, classes=classes, **columns)
+    data = read(str(source), task=task, modality=modality, classes=classes, **columns)
     skipped = getattr(data, "skipped", ())
     for one in skipped[:_LISTED]:
         typer.echo(f"skipped {one.name}: {one.reason}", err=True)
@@ -159,42 +159,6 @@ def count_outputs(data: Examples | Stream, task: str) -> int:
     if task == "regression" and targets is not None:
         return 1 if targets.ndim == 1 else targets.shape[1]
     raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
-
-
-def recipe_and_data(
-    recipe_class: type[Recipe],
-    arguments: Mapping[str, Any],
-    data: str,
-    validation_data: str | None,
-    *,
-    split: str | None,
-    task: str,
-    **reading: Any,
-) -> tuple[Recipe, Examples | Stream, Examples | Stream | None]:
-    """Read the data, and make the recipe that suits them.
-
-    Args:
-        recipe_class: The recipe's class.
-        arguments: Its arguments; the data say `num_classes` if they do not.
-        data: The training data.
-        validation_data: The validation data, None for none.
-        split: The split of a TFDS data set to train on.
-        task: The recipe's task.
-        **reading: As `read_data` takes them.
-
-    Returns:
-        The recipe, the training data and the validation data.
-    """
-    classes = arguments.get("classes")
-    train = read_data(data, recipe_class, task=task, split=split, classes=classes, **reading)
-    if "num_classes" not in arguments:
-        arguments = {**arguments, "num_classes": count_outputs(train, task)}
-    validation = None
-    if validation_data is not None:
-        validation = read_data(
-            validation_data, recipe_class, task=task, classes=train.classes, **reading
-        )
-    return recipe_class(**arguments), train, validation
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -8,23 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from kft.cli import build
 from kft.cli import options as o
-from kft.cli.training import BatchNorm, Stages
+from kft.cli.groups import grouped
 from kft.errors import InputError
 
 _TEST = "Test"
 
 
+@grouped
 def find_lr(
-    recipe: o.Recipe,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Training data, of the kinds that `kft fit` takes.", rich_help_panel="Data"
-        ),
-    ],
-    stages: Stages = None,
+    recipe: o.RecipeName,
+    data: o.TrainingData,
+    model: o.Model,
+    reading: o.Reading,
+    stages: o.Stages = None,
     write_stages: Annotated[
         Path | None,
         typer.Option(
@@ -53,68 +50,20 @@ def find_lr(
         ),
     ] = None,
     batch_size: o.BatchSize = 32,
-    batch_norm: Annotated[
-        BatchNorm, typer.Option(help="What the backbone's BatchNorm layers do.")
-    ] = BatchNorm.frozen,
+    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
     seed: Annotated[
         int, typer.Option(help="Seed of the new layers and of the order of the examples.")
     ] = 0,
-    model: o.Model = None,
-    weights: o.Weights = None,
-    image_size: o.ImageSize = None,
-    task: o.TaskOption = o.Task.single_label,
-    pooling: o.Pooling = None,
-    hidden: o.Hidden = None,
-    dropout: o.Dropout = None,
-    settings: o.Settings = None,
-    precision: o.PrecisionOption = None,
-    text_column: o.TextColumn = "text",
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = None,
-    encoding: o.Encoding = "utf-8",
-    max_pixels: o.MaxPixels = None,
-    split: o.Split = None,
-    on_bad_example: o.OnBad = o.OnBadExample.error,
     json: o.Json = False,
 ) -> None:
     """Suggest a learning rate for each stage, by a range test.
 
     kft find-lr ResNetRecipe --data photos/ --write-stages stages.yaml
     """
-    from kft.stages import read_stages
     from kft.stages import write_stages as write
 
-    recipe_class = build.find_recipe(recipe)
-    arguments = build.recipe_arguments(
-        recipe_class,
-        {
-            "model": model,
-            "weights": weights,
-            "image_size": image_size,
-            "pooling": pooling,
-            "hidden": hidden,
-            "dropout": dropout,
-            "seed": seed,
-            "precision": precision,
-            "task": task.value,
-        },
-        settings or (),
-    )
-    chosen = None if stages is None else read_stages(stages)
-    prepared, train, _ = build.recipe_and_data(
-        recipe_class,
-        arguments,
-        data,
-        None,
-        split=split,
-        task=task.value,
-        text_column=text_column,
-        path_column=path_column,
-        label_column=label_column,
-        encoding=encoding,
-        max_pixels=max_pixels,
-        on_bad_example=on_bad_example.value,
-    )
+    chosen = o.read_stages(stages)
+    prepared, train, _ = o.recipe_and_data(recipe, model, reading, data, None, seed)
 
     from kft.range_test import find_learning_rate
 

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from kft.cli import build
 from kft.cli import options as o
+from kft.cli.groups import grouped
 
 
+@grouped
 def report(
     run: o.RunDir,
+    reading: o.Reading,
     data: Annotated[
         str | None,
         typer.Option(
@@ -35,13 +37,6 @@ def report(
         typer.Option(metavar="FILE", help="The page to write. Default: RUN/report.html."),
     ] = None,
     batch_size: o.BatchSize = 32,
-    text_column: o.TextColumn = "text",
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = None,
-    encoding: o.Encoding = "utf-8",
-    max_pixels: o.MaxPixels = None,
-    split: o.Split = None,
-    on_bad_example: o.OnBad = o.OnBadExample.error,
 ) -> None:
     """Write one page about a run: plan, curves, figures, mistakes, data, time, what was forgotten.
 
@@ -62,19 +57,7 @@ def report(
     opened = reopen(run)
     if data is not None:
         recipe = opened.recipe
-        examples = build.read_data(
-            data,
-            type(recipe),
-            task=recipe.task,
-            classes=recipe.classes,
-            text_column=text_column,
-            path_column=path_column,
-            label_column=label_column,
-            encoding=encoding,
-            max_pixels=max_pixels,
-            split=split,
-            on_bad_example=on_bad_example.value,
-        )
+        examples = reading.read(data, type(recipe), recipe.task, recipe.classes)
         evaluation = recipe.evaluate(examples, batch_size=batch_size)
         opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
     typer.echo(str(opened.report(output or written, source=source)))

@@ -10,6 +10,7 @@ import typer
 
 from kft.cli import build, together
 from kft.cli import options as o
+from kft.cli.groups import grouped
 from kft.launch import speaks
 
 _TRAINING = "Training"
@@ -21,13 +22,6 @@ class Balance(StrEnum):
     weights = "weights"
     oversample = "oversample"
     undersample = "undersample"
-
-
-class BatchNorm(StrEnum):
-    """What BatchNorm layers of the backbone do."""
-
-    frozen = "frozen"
-    train = "train"
 
 
 class Switch(StrEnum):
@@ -54,26 +48,10 @@ class CacheDtype(StrEnum):
     bfloat16 = "bfloat16"
 
 
-Stages = Annotated[
-    Path | None,
-    typer.Option(
-        help="YAML file with the stages: a list of unfreeze, epochs, learning_rate and, if wanted, "
-        "warmup, decay, layer_decay, name. Default: the recipe's own.",
-        rich_help_panel=_TRAINING,
-    ),
-]
-
-
+@grouped
 def fit(
-    recipe: o.Recipe,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Training data: a folder with a folder per class, a CSV, TSV or Parquet file, a "
-            "TFDS name or prepared TFDS directory.",
-            rich_help_panel="Data",
-        ),
-    ],
+    recipe: o.RecipeName,
+    data: o.TrainingData,
     run_dir: Annotated[
         Path,
         typer.Option(
@@ -81,32 +59,10 @@ def fit(
             "command again goes on with an unfinished run, and loads a finished one."
         ),
     ],
-    validation_data: Annotated[
-        str | None,
-        typer.Option(
-            help="Validation data of the same kinds. Default: a part of --data.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
-    validation_split: Annotated[
-        float,
-        typer.Option(
-            help="The part of --data that validates when there are no other data for it.",
-            rich_help_panel="Data",
-        ),
-    ] = 0.2,
-    model: o.Model = None,
-    weights: o.Weights = None,
-    image_size: o.ImageSize = None,
-    task: o.TaskOption = o.Task.single_label,
-    pooling: o.Pooling = None,
-    hidden: o.Hidden = None,
-    dropout: o.Dropout = None,
-    weight_decay: o.WeightDecay = None,
-    label_smoothing: o.LabelSmoothing = None,
-    settings: o.Settings = None,
-    precision: o.PrecisionOption = None,
-    stages: Stages = None,
+    validation: o.Validation,
+    model: o.Model,
+    reading: o.Reading,
+    stages: o.Stages = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Examples a step.", rich_help_panel=_TRAINING)
     ] = 32,
@@ -120,13 +76,7 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = 3,
-    batch_norm: Annotated[
-        BatchNorm,
-        typer.Option(
-            help="Keep the backbone's BatchNorm statistics, or train them with their block.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = BatchNorm.frozen,
+    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
     optimizer: Annotated[
         str | None,
         typer.Option(
@@ -247,13 +197,6 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = 0,
-    text_column: o.TextColumn = "text",
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = None,
-    encoding: o.Encoding = "utf-8",
-    max_pixels: o.MaxPixels = None,
-    split: o.Split = None,
-    on_bad_example: o.OnBad = o.OnBadExample.error,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
 ) -> None:
     """Fine-tune a recipe in stages and keep the run.
@@ -262,49 +205,20 @@ def fit(
     """
     if processes > 1:
         together.start(processes)
-    recipe_class = build.find_recipe(recipe)
-    arguments = build.recipe_arguments(
-        recipe_class,
-        {
-            "model": model,
-            "weights": weights,
-            "image_size": image_size,
-            "pooling": pooling,
-            "hidden": hidden,
-            "dropout": dropout,
-            "weight_decay": weight_decay,
-            "label_smoothing": label_smoothing,
-            "seed": seed,
-            "precision": precision,
-            "task": task.value,
-        },
-        settings or (),
+    prepared, train, valid = o.recipe_and_data(
+        recipe, model, reading, data, validation.validation_data, seed
     )
     if fresh:
         from kft.run_directory import fresh as fresh_directory
 
         run_dir = fresh_directory(run_dir)
-    prepared, train, validation = build.recipe_and_data(
-        recipe_class,
-        arguments,
-        data,
-        validation_data,
-        split=split,
-        task=task.value,
-        text_column=text_column,
-        path_column=path_column,
-        label_column=label_column,
-        encoding=encoding,
-        max_pixels=max_pixels,
-        on_bad_example=on_bad_example.value,
-    )
     run = prepared.fit(
         train,
-        validation,
-        stages=_read_stages(stages),
+        valid,
+        stages=o.read_stages(stages),
         run_dir=run_dir,
         batch_size=batch_size,
-        validation_split=validation_split,
+        validation_split=validation.validation_split,
         early_stopping=_stopping(early_stopping),
         batch_norm=batch_norm.value,
         optimizer=_optimizer(optimizer, clipnorm),
@@ -330,44 +244,29 @@ def fit(
     typer.echo(f"Report: {run.report()}")
 
 
+@grouped
 def plan(
-    recipe: o.Recipe,
+    recipe: o.RecipeName,
+    model: o.Model,
     num_classes: Annotated[
         int, typer.Option(min=1, help="Number of classes, or of values for regression.")
     ] = 2,
-    stages: Stages = None,
-    model: o.Model = None,
-    weights: o.Weights = None,
-    image_size: o.ImageSize = None,
-    task: o.TaskOption = o.Task.single_label,
-    pooling: o.Pooling = None,
-    hidden: o.Hidden = None,
-    settings: o.Settings = None,
-    batch_norm: Annotated[
-        BatchNorm, typer.Option(help="What the backbone's BatchNorm layers do.")
-    ] = BatchNorm.frozen,
+    stages: o.Stages = None,
+    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
 ) -> None:
     """Print what each stage would train, without data and without pretrained weights.
 
     kft plan ResNetRecipe --model ResNet50 --stages stages.yaml
     """
     recipe_class = build.find_recipe(recipe)
-    given = {
-        "model": model,
-        "weights": weights or "none",  # a plan needs no weights, so it downloads none
-        "image_size": image_size,
-        "pooling": pooling,
-        "hidden": hidden,
-        "task": task.value,
-        "num_classes": num_classes,
-    }
-    if "weights" not in getattr(recipe_class, "__dataclass_fields__", {}):
-        del given["weights"]
-    planned = recipe_class(**build.recipe_arguments(recipe_class, given, settings or ()))
+    needed: dict[str, Any] = {"num_classes": num_classes}
+    if "weights" in getattr(recipe_class, "__dataclass_fields__", {}):
+        needed["weights"] = model.weights or "none"  # a plan needs none, so it downloads none
+    planned = recipe_class(**model.arguments(recipe_class, **needed))
 
     from kft.tables import plan_table
 
-    chosen = _read_stages(stages) or planned.default_stages()
+    chosen = o.read_stages(stages) or planned.default_stages()
     typer.echo(str(plan_table(planned.model, chosen, batch_norm=batch_norm.value)))
 
 
@@ -377,12 +276,6 @@ def _distribution(chosen: Distribution) -> Any:
 
         return ModelParallel()
     return chosen.value
-
-
-def _read_stages(path: Path | None) -> Any:
-    from kft.stages import read_stages
-
-    return None if path is None else read_stages(path)
 
 
 def _stopping(patience: int) -> Any:

@@ -13,7 +13,7 @@ import typer
 
 from kft.cli import build
 from kft.cli import options as o
-from kft.cli.training import BatchNorm, Stages, _read_stages
+from kft.cli.groups import grouped
 from kft.errors import InputError
 
 _SEARCH = "Search"
@@ -34,19 +34,10 @@ class Prune(StrEnum):
     median = "median"
 
 
-Data = Annotated[
-    str,
-    typer.Option(
-        help="Training data: a folder with a folder per class, a CSV, TSV or Parquet file, a TFDS "
-        "name or prepared TFDS directory.",
-        rich_help_panel="Data",
-    ),
-]
-
-
+@grouped
 def tune(
-    recipe: o.Recipe,
-    data: Data,
+    recipe: o.RecipeName,
+    data: o.TrainingData,
     run_dir: Annotated[
         Path,
         typer.Option(
@@ -54,20 +45,9 @@ def tune(
             "command again goes on with a search that was interrupted."
         ),
     ],
-    validation_data: Annotated[
-        str | None,
-        typer.Option(
-            help="Validation data of the same kinds. Default: a part of --data.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
-    validation_split: Annotated[
-        float,
-        typer.Option(
-            help="The part of --data that validates when there are no other data for it.",
-            rich_help_panel="Data",
-        ),
-    ] = 0.2,
+    validation: o.Validation,
+    model: o.Model,
+    reading: o.Reading,
     trials: Annotated[int, typer.Option(min=1, help="Most trials.", rich_help_panel=_SEARCH)] = 20,
     minutes: Annotated[
         float | None,
@@ -121,28 +101,11 @@ def tune(
     objective: Annotated[
         str, typer.Option(help="The validation metric to search for.", rich_help_panel=_SEARCH)
     ] = "val_accuracy",
-    model: o.Model = None,
-    weights: o.Weights = None,
-    image_size: o.ImageSize = None,
-    task: o.TaskOption = o.Task.single_label,
-    pooling: o.Pooling = None,
-    hidden: o.Hidden = None,
-    dropout: o.Dropout = None,
-    weight_decay: o.WeightDecay = None,
-    label_smoothing: o.LabelSmoothing = None,
-    settings: o.Settings = None,
-    precision: o.PrecisionOption = None,
-    stages: Stages = None,
+    stages: o.Stages = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Examples a step.", rich_help_panel="Training")
     ] = 32,
-    batch_norm: Annotated[
-        BatchNorm,
-        typer.Option(
-            help="Keep the backbone's BatchNorm statistics, or train them with their block.",
-            rich_help_panel="Training",
-        ),
-    ] = BatchNorm.frozen,
+    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
     refit: Annotated[
         Path | None,
         typer.Option(
@@ -154,13 +117,6 @@ def tune(
     seed: Annotated[
         int, typer.Option(help="Seed of the search and of each fit.", rich_help_panel="Training")
     ] = 0,
-    text_column: o.TextColumn = "text",
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = None,
-    encoding: o.Encoding = "utf-8",
-    max_pixels: o.MaxPixels = None,
-    split: o.Split = None,
-    on_bad_example: o.OnBad = o.OnBadExample.error,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
 ) -> None:
     """Search for a recipe's stages, rates and other settings; all trials share frozen features.
@@ -169,38 +125,12 @@ def tune(
     """
     from kft.tuning.roles import find_role
 
-    recipe_class = build.find_recipe(recipe)
-    given = {
-        "model": model,
-        "weights": weights,
-        "image_size": image_size,
-        "pooling": pooling,
-        "hidden": hidden,
-        "dropout": dropout,
-        "weight_decay": weight_decay,
-        "label_smoothing": label_smoothing,
-        "seed": seed,
-        "precision": precision,
-        "task": task.value,
-    }
-    arguments = build.recipe_arguments(recipe_class, given, settings or ())
-    prepared, train, validation = build.recipe_and_data(
-        recipe_class,
-        arguments,
-        data,
-        validation_data,
-        split=split,
-        task=task.value,
-        text_column=text_column,
-        path_column=path_column,
-        label_column=label_column,
-        encoding=encoding,
-        max_pixels=max_pixels,
-        on_bad_example=on_bad_example.value,
+    prepared, train, valid = o.recipe_and_data(
+        recipe, model, reading, data, validation.validation_data, seed
     )
     search = prepared.tune(
         train,
-        validation,
+        valid,
         run_dir=run_dir,
         max_trials=trials,
         max_seconds=None if minutes is None else 60 * minutes,
@@ -211,9 +141,9 @@ def tune(
         prune=None if prune is None else prune.value,
         space=_find_function(space),
         objective=objective,
-        stages=_read_stages(stages),
+        stages=o.read_stages(stages),
         batch_size=batch_size,
-        validation_split=validation_split,
+        validation_split=validation.validation_split,
         batch_norm=batch_norm.value,
         seed=seed,
         verbose=0 if quiet else 1,
@@ -226,6 +156,7 @@ def tune(
         typer.echo(f"Refitted on all data: {refit}")
 
 
+@grouped
 def select(
     recipes: Annotated[
         list[str],
@@ -235,15 +166,9 @@ def select(
             "MobileNetRecipe,name=MobileNetV2,alpha=0.35,weights=FILE.",
         ),
     ],
-    data: Data,
+    data: o.TrainingData,
+    reading: o.Reading,
     image_size: o.ImageSize = None,
-    text_column: o.TextColumn = "text",
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = None,
-    encoding: o.Encoding = "utf-8",
-    max_pixels: o.MaxPixels = None,
-    split: o.Split = None,
-    on_bad_example: o.OnBad = o.OnBadExample.error,
     json_output: o.Json = False,
 ) -> None:
     """Rank pretrained backbones for the data before any is trained, in one pass each.
@@ -262,18 +187,7 @@ def select(
         size = image_size if recipe_class.modality == "image" else None
         arguments = build.recipe_arguments(recipe_class, {"image_size": size}, extra)
         if examples is None:
-            examples = build.read_data(
-                data,
-                recipe_class,
-                task="single_label",
-                text_column=text_column,
-                path_column=path_column,
-                label_column=label_column,
-                encoding=encoding,
-                max_pixels=max_pixels,
-                split=split,
-                on_bad_example=on_bad_example.value,
-            )
+            examples = reading.read(data, recipe_class, "single_label")
         arguments.setdefault("num_classes", build.count_outputs(examples, "single_label"))
         candidates[spelled] = recipe_class(**arguments)
     ranking = rank(candidates, examples, say=lambda line: typer.echo(line, err=True))

@@ -9,28 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from kft.cli import build
 from kft.cli import options as o
 from kft.cli.finding import save_figure
+from kft.cli.groups import grouped
 from kft.errors import InputError
 
 
+@grouped
 def evaluate(
     run: o.RunDir,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Labelled data, of the kinds that `kft fit` takes.", rich_help_panel="Data"
-        ),
-    ],
+    data: o.LabelledData,
+    reading: o.Reading,
     batch_size: o.BatchSize = 32,
-    text_column: o.TextColumn = "text",
-    path_column: o.PathColumn = "path",
-    label_column: o.LabelColumn = None,
-    encoding: o.Encoding = "utf-8",
-    max_pixels: o.MaxPixels = None,
-    split: o.Split = None,
-    on_bad_example: o.OnBad = o.OnBadExample.error,
     perturb: Annotated[
         str | None,
         typer.Option(
@@ -49,19 +39,7 @@ def evaluate(
     kft evaluate runs/photos --data photos-test/
     """
     recipe = _load(run)
-    examples = build.read_data(
-        data,
-        type(recipe),
-        task=recipe.task,
-        classes=recipe.classes,
-        text_column=text_column,
-        path_column=path_column,
-        label_column=label_column,
-        encoding=encoding,
-        max_pixels=max_pixels,
-        split=split,
-        on_bad_example=on_bad_example.value,
-    )
+    examples = reading.read(data, type(recipe), recipe.task, recipe.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
     result = recipe.evaluate(examples, batch_size=batch_size, perturb=names)
     if plot is not None:

@@ -1,0 +1,59 @@
+"""Options that several commands take: the fields of a dataclass, given to the command as one."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, get_type_hints
+
+_T = TypeVar("_T")
+
+
+def grouped(command: Callable[..., _T]) -> Callable[..., _T]:
+    """Gives each field of a parameter that is a dataclass an option of its own.
+
+    Args:
+        command: A function whose parameters have types that Typer knows, or are dataclasses with
+            fields of such types. Defaults are the fields'.
+
+    Returns:
+        The function that Typer sees: it takes all of them by name, fills the dataclasses, and calls
+        the command.
+    """
+    parameters = []
+    groups: dict[str, tuple[type, list[str]]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if isinstance(group, type) and dataclasses.is_dataclass(group):
+            own = _parameters(group)
+            groups[parameter.name] = (group, [one.name for one in own])
+            parameters += own
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def called(**given: Any) -> _T:
+        for name, (group, fields) in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in fields})
+        return command(**given)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    return called
+
+
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    types = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=(
+                inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+            ),
+            annotation=types[field.name],
+        )
+        for field in dataclasses.fields(group)
+    ]
