@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from turns import in_turns, table, turns_parser
+
 PEER = "plain Keras"
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "MobileNetV2": ("MobileNetRecipe", {"name": "MobileNetV2", "alpha": 0.35}),
@@ -26,7 +28,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = turns_parser(__doc__)
     parser.add_argument("--architecture", choices=RECIPES, default="MobileNetV2")
     parser.add_argument("--data", help="a folder with a folder per class")
     parser.add_argument("--noise", type=int, help="so many random images in place of a folder")
@@ -35,11 +37,6 @@ def main() -> None:
     parser.add_argument(
         "--stage", action="append", required=True, metavar="UNFREEZE:EPOCHS:RATE", dest="stages"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions, a seed each")
-    parser.add_argument("--limit", type=int, help="use this many photographs only, for a trial")
-    parser.add_argument("--out", help="a JSON file for the result")
-    parser.add_argument("--way", help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if (options.data is None) == (options.noise is None):
         sys.exit("pass --data FOLDER or --noise COUNT.")
@@ -49,7 +46,6 @@ def main() -> None:
 
     import keras
     from figures import publish, result
-    from turns import in_turns, table
 
     outcomes = in_turns({PEER: {}, "kft": {}}, options.rounds)
     columns, rows = table(outcomes, PEER)

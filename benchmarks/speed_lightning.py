@@ -19,6 +19,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from turns import add_text_arguments, in_turns, table, turns_parser
+
 THREE = [(0, 4, 3e-3), (1, 3, 3e-4), (2, 3, 3e-4)]
 TWO = [(0, 8, 3e-3), ("all", 1, 1e-4)]
 PEERS = {"finetuning-scheduler": THREE, "BackboneFinetuning": TWO}
@@ -26,14 +28,8 @@ WAYS = {**PEERS, "kft, three stages": THREE, "kft, two stages": TWO}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", required=True, help="a folder with train.tsv and test.tsv")
-    parser.add_argument("--preset", required=True, help="MiniLM-L6 as a Hugging Face folder")
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions, a seed each")
-    parser.add_argument("--limit", type=int, help="train on this many texts only")
-    parser.add_argument("--out", help="a JSON file for the result")
-    parser.add_argument("--way", help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    parser = turns_parser(__doc__)
+    add_text_arguments(parser)
     options = parser.parse_args()
     if not Path(options.data, "train.tsv").is_file():
         sys.exit(f"{options.data} has no train.tsv: pass the folder that holds it as --data.")
@@ -42,7 +38,6 @@ def main() -> None:
         return
 
     from figures import publish, result
-    from turns import in_turns, table
 
     outcomes = in_turns({way: {"KERAS_BACKEND": "torch"} for way in WAYS}, options.rounds)
     rows: list[tuple[str, ...]] = []

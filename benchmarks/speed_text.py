@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from turns import add_text_arguments, in_turns, table, turns_parser
+
 PEER = "Trainer, torch"
 WAYS = {
     PEER: {"KERAS_BACKEND": "torch"},
@@ -28,18 +30,12 @@ WAYS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", required=True, help="a folder with train.tsv and test.tsv")
-    parser.add_argument("--preset", required=True, help="MiniLM-L6 as a Hugging Face folder")
+    parser = turns_parser(__doc__)
+    add_text_arguments(parser)
     parser.add_argument(
         "--stage", action="append", required=True, metavar="UNFREEZE:EPOCHS:RATE", dest="stages"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions, a seed each")
     parser.add_argument("--only", action="append", choices=list(WAYS)[1:], help="only these of kft")
-    parser.add_argument("--limit", type=int, help="train on this many texts only")
-    parser.add_argument("--out", help="a JSON file for the result")
-    parser.add_argument("--way", help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not Path(options.data, "train.tsv").is_file():
         sys.exit(f"{options.data} has no train.tsv: pass the folder that holds it as --data.")
@@ -48,7 +44,6 @@ def main() -> None:
         return
 
     from figures import publish, result
-    from turns import in_turns, table
 
     chosen = {way: WAYS[way] for way in WAYS if way in (PEER, *(options.only or WAYS))}
     outcomes = in_turns(chosen, options.rounds)

@@ -1,5 +1,6 @@
 """Several ways to do one job, each in a process of its own, in turns."""
 
+import argparse
 import json
 import os
 import statistics
@@ -9,6 +10,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Outcomes = dict[str, list[dict[str, Any]]]
+
+
+def turns_parser(doc: str) -> argparse.ArgumentParser:
+    """A parser of what all such scripts take: `--rounds`, `--out`, and what `in_turns` adds."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions, a seed each")
+    parser.add_argument("--limit", type=int, help="train on this many examples only, for a trial")
+    parser.add_argument("--out", help="a JSON file for the result")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def add_text_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds where the texts and the model are."""
+    parser.add_argument("--data", required=True, help="a folder with train.tsv and test.tsv")
+    parser.add_argument("--preset", required=True, help="MiniLM-L6 as a Hugging Face folder")
 
 
 def in_turns(

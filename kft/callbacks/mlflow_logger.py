@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import keras
+from kft.callbacks.telling import (
+    RunLogger,
+    epoch_values,
+    optional_module,
+    plan_of,
+    unfreezing_beside,
+)
 
-from kft.callbacks.telling import epoch_values, optional_module, plan_of, unfreezing_beside
 
-
-class MLflowLogger(keras.callbacks.Callback):
+class MLflowLogger(RunLogger):
     """Logs a fit in stages to MLflow: metrics, stage and rates by epoch, the plan, the stages.
 
     Needs `pip install mlflow-skinny`, or `mlflow`. A fit that goes on after a kill, by
@@ -48,19 +52,6 @@ class MLflowLogger(keras.callbacks.Callback):
         optional_module("mlflow", "mlflow-skinny")
         self.experiment, self.run_name, self.tracking_uri = experiment, run_name, tracking_uri
         self.extra_params = dict(params or {})
-        self.run_id: str | None = None
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forgets the run of an earlier fit."""
-        self.run_id = None
-
-    def get_state(self) -> dict[str, Any]:
-        """Which run it is."""
-        return {"run_id": self.run_id}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on with that run."""
-        self.run_id = state["run_id"]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the numbers of the epoch; the first epoch opens the run."""

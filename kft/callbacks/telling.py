@@ -31,6 +31,28 @@ def optional_module(name: str, install: str) -> Any:
         raise InputError(f"`{name}` is not installed: pip install {install}") from error
 
 
+class RunLogger(keras.callbacks.Callback):
+    """A callback for which each fit is a run at a tracking service.
+
+    Attributes:
+        run_id: The service's id of the run; None before the first epoch.
+    """
+
+    run_id: str | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forgets the run of an earlier fit."""
+        self.run_id = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Which run it is."""
+        return {"run_id": self.run_id}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on with that run."""
+        self.run_id = state["run_id"]
+
+
 def unfreezing_beside(callback: keras.callbacks.Callback) -> StagedUnfreezing | None:
     """The `StagedUnfreezing` of the fit that is calling `callback` now, if there is one."""
     fellows = fellow_callbacks(callback)

@@ -6,12 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import keras
+from kft.callbacks.telling import (
+    RunLogger,
+    epoch_values,
+    optional_module,
+    plan_of,
+    unfreezing_beside,
+)
 
-from kft.callbacks.telling import epoch_values, optional_module, plan_of, unfreezing_beside
 
-
-class WandbLogger(keras.callbacks.Callback):
+class WandbLogger(RunLogger):
     """Logs a fit in stages to Weights & Biases: metrics, stage and rates by epoch, plan, stages.
 
     Needs `pip install wandb`. A fit that goes on after a kill, by `RunCheckpoint`, goes on under the
@@ -51,20 +55,12 @@ class WandbLogger(keras.callbacks.Callback):
         optional_module("wandb", "wandb")
         self.project, self.name, self.mode = project, name, mode
         self.directory, self.config = directory, dict(config or {})
-        self.run_id: str | None = None
         self._run: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forgets the run of an earlier fit."""
-        self.run_id = self._run = None
-
-    def get_state(self) -> dict[str, Any]:
-        """Which run it is."""
-        return {"run_id": self.run_id}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on with that run."""
-        self.run_id = state["run_id"]
+        super().on_train_begin(logs)
+        self._run = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the numbers of the epoch; the first epoch opens the run."""

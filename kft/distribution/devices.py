@@ -81,11 +81,9 @@ def device_count() -> int:
     if keras.backend.backend() == "jax":
         present = keras.distribution.distribution()
         return 1 if present is None else int(present.device_mesh.devices.size)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    from kft.distribution.on_tensorflow import replica_count
 
-        return tf.distribute.get_strategy().num_replicas_in_sync
-    return 1
+    return replica_count()
 
 
 def first_devices(names: list[Any], wanted: int | None) -> list[Any]:
