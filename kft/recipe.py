@@ -187,7 +187,6 @@ class Recipe(Family):
             NonFiniteLossError: If the loss is no finite number.
             Interrupted: After SIGTERM or SIGINT, once the state is committed to `run_dir`.
         """
-        cache = False if cache == "off" else cache  # the command line's word for it
         if cache not in ("auto", True, False):
             raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
         strategy = resolve(distribution)

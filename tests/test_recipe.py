@@ -314,7 +314,7 @@ def test_the_image_of_a_prediction_table_is_named():
     assert table.to_dict()["label"] == table.labels
 
 
-@pytest.mark.parametrize("cache", ["off", False, True])
+@pytest.mark.parametrize("cache", [False, True])
 def test_caching_can_be_chosen_and_changes_no_weights(cache):
     def trained(cache):
         recipe = TinyRecipe(num_classes=2)

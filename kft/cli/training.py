@@ -227,7 +227,7 @@ def fit(
         jit_compile="auto" if jit_compile is None else jit_compile,
         steps_per_epoch=steps_per_epoch,
         keep_examples=keep_examples,
-        cache=cache.value,
+        cache="auto" if cache is Switch.auto else False,
         cache_dtype=cache_dtype.value,
         cached_views=cached_views,
         checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,
