@@ -54,6 +54,7 @@ class Run:
             `stage` and `learning_rate` among them.
         run_dir: Where the run lies, None if it was not kept.
         evaluation: The trained recipe on the validation data.
+        training: The training data.
         validation: The validation data.
         stages_table: The plan as an HTML table.
         journal: What was noted: time, memory and rates by stage, movement by block, what the cache
@@ -64,6 +65,7 @@ class Run:
     history: dict[str, list]
     run_dir: Path | None = None
     evaluation: Evaluation | None = None
+    training: Examples | Stream | None = None
     validation: Examples | Stream | None = None
     stages_table: str = ""
     journal: Mapping[str, Any] | None = None
@@ -94,11 +96,11 @@ class Run:
             path = self.run_dir / REPORT
             if self.evaluation is None and source is None and path.is_file():
                 return path  # a finished run that was loaded: written when it was trained
-        recipe, journal = self.recipe, self.journal
+        recipe, journal = self.recipe, with_overlap(self.journal or {}, self)
         if source is not None:
             from kft.forgetting import forgetting
 
-            journal = {**(journal or {}), "forgetting": forgetting(recipe, source).to_dict()}
+            journal = {**journal, "forgetting": forgetting(recipe, source).to_dict()}
         plan = recipe.origin.get("plan") or {}
         return write_report(
             path,
@@ -263,12 +265,30 @@ def counted(stream: Stream, steps: int | None) -> Stream:
     return replace(stream, dataset=with_known_length(stream.dataset))
 
 
-def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evaluation:
-    """Compare a recipe's answers with labelled data, in one pass over them."""
-    dataset = batches = batches_of(recipe, data, batch_size)
+def evaluate(
+    recipe: Recipe,
+    data: Examples | Stream,
+    batch_size: int,
+    kept: tuple[keras.Model, Batches] | None = None,
+) -> Evaluation:
+    """Compare a recipe's answers with labelled data, in one pass over them.
+
+    Args:
+        recipe: The recipe.
+        data: The data.
+        batch_size: Examples a step.
+        kept: The part of the recipe's model that has trained, and the same data as it takes them.
+    """
+    model = recipe.model
+    dataset: Any = None
+    if kept is None:
+        dataset = batches_of(recipe, data, batch_size)
+    else:
+        model, dataset = kept
+    batches = dataset
     if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
-    forward, targets, scores = Forward(recipe.model), [], []
+    forward, targets, scores = Forward(model), [], []
     for x, y, *_ in batches:
         x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
         targets.append(_as_array(y))
@@ -284,26 +304,32 @@ def evaluate(recipe: Recipe, data: Examples | Stream, batch_size: int) -> Evalua
 def noted(
     journal: Journal,
     stages: Sequence[CachedStage],
-    train: Examples | Stream,
+    training: Examples | Stream,
     validation: Examples | Stream,
-    report: bool,
 ) -> dict[str, Any]:
-    """All that a page tells of a run beside its history and its evaluation, as JSON values.
+    """What was noted while a run went on, as JSON values.
 
     Args:
-        journal: What was noted while it ran.
+        journal: What was noted.
         stages: What was decided for each stage.
-        train: The training data.
+        training: The training data.
         validation: The validation data.
-        report: Whether there will be a page: looking for examples that look alike takes a while.
     """
     content: dict[str, Any] = dict(journal.content())
-    if isinstance(train, Examples) and isinstance(validation, Examples):
-        count = len(train) + len(validation)
+    if isinstance(training, Examples) and isinstance(validation, Examples):
+        count = len(training) + len(validation)
         content["cache"] = savings(stages, journal.epochs, count, journal.passes)
-        if report:
-            content["data"] = overlap({"training": train, "validation": validation})
     return content
+
+
+def with_overlap(journal: Mapping[str, Any], run: Run) -> Mapping[str, Any]:
+    """A run's journal with what its data hold, which takes a while: only a page needs it."""
+    training, validation = run.training, run.validation
+    if "data" in journal:
+        return journal
+    if not isinstance(training, Examples) or not isinstance(validation, Examples):
+        return journal
+    return {**journal, "data": overlap({"training": training, "validation": validation})}
 
 
 def keep(run: Run, plan: Mapping[str, Any]) -> None:

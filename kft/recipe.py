@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ from kft.plans import plan as plan_stages
 from kft.precision import policy_of
 from kft.predictions import Predictions
 from kft.run_directory import RunDirectory
-from kft.staged_fit import decide, run_stages
+from kft.staged_fit import decide, kept_part, run_stages
 from kft.stages import Stage, checked_stages
 from kft.tables import plan_table
 
@@ -311,19 +311,27 @@ class Recipe(Family):
                 retries,
                 before_retry=lambda: compile_like(model),
             )
+            kept = None
+            if strategy is None and report and isinstance(held_out, Batches):
+                kept = kept_part(decided[-1], store, held_out, self.input_identity())
             devices.close()  # the trained weights are back on one device
             self.is_fitted = True
             run = Run(
                 recipe=self,
                 history=fitting.plain_history(history.history),
                 run_dir=directory.path,
-                evaluation=fitting.evaluate(self, validation, batch_size) if report else None,
+                evaluation=(
+                    fitting.evaluate(self, validation, batch_size, kept) if report else None
+                ),
+                training=train,
                 validation=validation,
                 stages_table=table._repr_html_(),
-                journal=fitting.noted(journal, decided, train, validation, report),
+                journal=fitting.noted(journal, decided, train, validation),
             )
             self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:
+                if report:
+                    run = replace(run, journal=fitting.with_overlap(run.journal or {}, run))
                 processes.decided(lambda: fitting.keep(run, plan))
                 directory.finish()
         return run

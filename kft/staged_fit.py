@@ -187,6 +187,26 @@ def run_stages(
     return model.history
 
 
+def kept_part(
+    stage: CachedStage, store: FeatureStore, batches: Batches, identity: str
+) -> tuple[keras.Model, Batches] | None:
+    """The part of a model that a stage has trained, and the batches that it takes.
+
+    Args:
+        stage: what `decide` chose for the stage, which has trained.
+        store: where features are kept.
+        batches: batches of the whole model's inputs.
+        identity: as `run_stages` was given it.
+
+    Returns:
+        None where the stage computed everything anew, or the features that were kept are rounded.
+    """
+    if stage.cut is None or store.dtype != "float32":
+        return None
+    (kept,) = _features([stage], store, batches, identity)
+    return None if kept is None else (stage.cut.suffix, _cached(batches, kept))
+
+
 class _OneRun(keras.callbacks.CallbackList):
     """Callbacks that see several fits of several models as a single fit of one model."""
 

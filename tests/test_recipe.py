@@ -325,6 +325,22 @@ def test_caching_can_be_chosen_and_changes_no_weights(cache):
         np.testing.assert_allclose(with_cache, automatic, atol=1e-6)
 
 
+def test_the_outcome_is_evaluated_on_kept_features(monkeypatch):
+    """No image is read again for it, and the figures are those of the whole model."""
+    loaded = []
+    load = TinyRecipe.load
+    monkeypatch.setattr(
+        TinyRecipe, "load", lambda self, raw: loaded.append(len(raw)) or load(self, raw)
+    )
+    recipe = TinyRecipe(num_classes=2)
+    stages = [Stage(0, 2, 1e-2), Stage(1, 1, 1e-3)]
+    run = recipe.fit(bright_sides(20), bright_sides(10, 1), stages=stages, cache=True, verbose=0)
+    assert sum(loaded) == 30
+    again = recipe.evaluate(bright_sides(10, 1))
+    assert sum(loaded) == 40
+    assert run.evaluation.figures == pytest.approx(again.figures, abs=1e-5)
+
+
 @dataclass(kw_only=True, eq=False)
 class OutlineRecipe(TinyRecipe):
     """A task of its own in one subclass: which pixels are bright, from images to images."""

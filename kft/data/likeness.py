@@ -31,11 +31,13 @@ class Marks:
 
     Attributes:
         bands: `[n, bands]` of integers; examples that look alike share at least one of a row.
-        contents: What is compared of two examples that share a band.
+        contents: What is compared of two examples that share a band: of texts their shingles, of
+            images small pictures `[n, 16, 16]`, not-a-number where one cannot be read. The bands of
+            images are all of their hash.
     """
 
     bands: np.ndarray
-    contents: Sequence[Any]
+    contents: Sequence[frozenset[int]] | np.ndarray
 
 
 def marks(examples: Examples) -> Marks | None:
@@ -53,7 +55,7 @@ def marks(examples: Examples) -> Marks | None:
     # What is odd about a file was said when it was read. Filters belong to the process, not a thread.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")
-        pictures = list(pool.map(_small, examples.inputs))
+        pictures = np.stack(list(pool.map(_small, examples.inputs)))
     return Marks(_difference_hashes(pictures), pictures)
 
 
@@ -68,26 +70,37 @@ def alike_pairs(both: Sequence[Marks]) -> list[tuple[int, int]]:
         next 32 of the same band, so that the work grows with `n log n`.
     """
     bands = np.concatenate([one.bands for one in both])
-    contents = [content for one in both for content in one.contents]
-    found: set[tuple[int, int]] = set()
+    sharing = [np.empty(0, "int64")]
     for column in bands.T:
         order = np.lexsort((*bands.T, column))
         for shift in range(1, min(WINDOW, len(order) - 1) + 1):
             same = np.flatnonzero(column[order[shift:]] == column[order[:-shift]])
             if not len(same):
                 break
-            for i, j in zip(order[same], order[same + shift], strict=True):
-                found.add((int(min(i, j)), int(max(i, j))))
-    return sorted(pair for pair in found if _alike(contents[pair[0]], contents[pair[1]]))
+            pair = np.sort([order[same], order[same + shift]], axis=0)
+            sharing.append(pair[0] * len(bands) + pair[1])
+    pairs = np.stack(np.divmod(np.unique(np.concatenate(sharing)), len(bands)), axis=1)
+    if isinstance(both[0].contents, np.ndarray):
+        pictures = np.concatenate([one.contents for one in both])
+        alike = _alike_pictures(bands, pictures, pairs)
+    else:
+        shingled = [content for one in both for content in one.contents]
+        alike = np.array([_alike_texts(shingled[i], shingled[j]) for i, j in pairs], bool)
+    return [(int(i), int(j)) for i, j in pairs[alike]]
 
 
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, frozenset):
-        return bool(one or other) and len(one & other) >= LIKENESS * len(one | other)
-    if one is None or other is None:
-        return False
-    differing = int(np.bitwise_count(_bits(one) ^ _bits(other)).sum())
-    return differing <= MOST_BITS and float(np.abs(one - other).mean()) <= MOST_GRAY
+def _alike_texts(one: frozenset[int], other: frozenset[int]) -> bool:
+    return bool(one or other) and len(one & other) >= LIKENESS * len(one | other)
+
+
+def _alike_pictures(hashes: np.ndarray, pictures: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    alike = np.zeros(len(pairs), bool)
+    for start in range(0, len(pairs), 10_000):
+        one, other = pairs[start : start + 10_000].T
+        near = np.bitwise_count(hashes[one] ^ hashes[other]).sum(axis=1) <= MOST_BITS
+        gray = np.abs(pictures[one[near]] - pictures[other[near]]).mean(axis=(1, 2))
+        alike[start + np.flatnonzero(near)] = gray <= MOST_GRAY
+    return alike
 
 
 def _are_images(inputs: np.ndarray) -> bool:
@@ -95,8 +108,8 @@ def _are_images(inputs: np.ndarray) -> bool:
     return len(shape) in (2, 3) and min(shape[:2]) >= 8 and shape[2:] in ((), (1,), (3,))
 
 
-def _small(raw: Any) -> np.ndarray | None:
-    """The picture in gray, of 16 x 16 pixels; None if it cannot be read."""
+def _small(raw: Any) -> np.ndarray:
+    """The picture in gray, of 16 x 16 pixels; not-a-number if it cannot be read."""
     try:
         if isinstance(raw, np.ndarray):
             pixels = raw if raw.ndim == 2 else raw.mean(axis=2)
@@ -111,7 +124,7 @@ def _small(raw: Any) -> np.ndarray | None:
             gray = gray * np.float32(255.0 / max(float(raw.max()), 1e-12))
         return gray
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+        return np.full((SIDE, SIDE), np.nan, "float32")
 
 
 def _bits(picture: np.ndarray) -> np.ndarray:
@@ -122,9 +135,8 @@ def _bits(picture: np.ndarray) -> np.ndarray:
     return np.packbits(np.concatenate([right.ravel(), down.ravel()]))
 
 
-def _difference_hashes(pictures: Sequence[np.ndarray | None]) -> np.ndarray:
-    empty = np.zeros(16, "uint8")
-    rows = [empty if picture is None else _bits(picture) for picture in pictures]
+def _difference_hashes(pictures: np.ndarray) -> np.ndarray:
+    rows = [_bits(picture) for picture in pictures]
     # Eight bands: of two hashes that differ in up to seven bits one is equal, of others often.
     return np.stack(rows).view("uint16").astype("int64")
 
