@@ -72,19 +72,15 @@ def assert_equal(several, one, *, but=()):
 
 
 def test_a_run_of_four_devices_goes_on_with_two_and_ends_as_on_one(outcomes):
-    """With an uneven last batch, trained BatchNorm, and a crash in the middle of an epoch."""
+    """With kept features, trained BatchNorm, a crash in the middle of an epoch, and a last batch that
+    is smaller than the devices, which TensorFlow's logged training metrics show.
+    """
     several, one = outcomes["four, then two"], outcomes["one"]
-    assert_equal(several, one)
+    filled = ("loss", "accuracy") if several["backend"] == "tensorflow" else ()
+    assert_equal(several, one, but=filled)
     np.testing.assert_allclose(several["predicted"], one["predicted"], atol=1e-5)
     assert several["evaluated"] == one["evaluated"]
     assert several["trainable"] == one["trainable"]
-
-
-def test_a_last_batch_smaller_than_the_devices_trains_as_on_one(outcomes):
-    several, one = outcomes["four, tiny last batch"], outcomes["one, tiny last batch"]
-    filled = ("loss", "accuracy") if several["backend"] == "tensorflow" else ()
-    assert_equal(several, one, but=filled)
-    assert several["evaluated"] == one["evaluated"]
 
 
 def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
