@@ -48,7 +48,9 @@ def model() -> keras.Model:
 
 def compiled() -> keras.Model:
     built = model()
-    built.compile(keras.optimizers.AdamW(1e-3), "sparse_categorical_crossentropy", ["accuracy"])
+    built.compile(
+        keras.optimizers.AdamW(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return built
 
 
@@ -105,14 +107,18 @@ def change(rounds: int) -> tuple[list[float], list[float], list[float]]:
             for layer in built.layers[:-1]:
                 layer.trainable = False
             built.compile(
-                keras.optimizers.AdamW(1e-3), "sparse_categorical_crossentropy", ["accuracy"]
+                keras.optimizers.AdamW(1e-3),
+                "sparse_categorical_crossentropy",
+                metrics=["accuracy"],
             )
             fit(built, 2)
             started = time.perf_counter()
             for layer in built.layers:
                 layer.trainable = True
             built.compile(
-                keras.optimizers.AdamW(1e-3), "sparse_categorical_crossentropy", ["accuracy"]
+                keras.optimizers.AdamW(1e-3),
+                "sparse_categorical_crossentropy",
+                metrics=["accuracy"],
             )
             before = time.perf_counter() - started
             seconds = fit(built, 3)
