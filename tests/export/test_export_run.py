@@ -61,11 +61,14 @@ def encoded(image: Image.Image, format: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def bomb() -> bytes:
-    """A PNG whose header claims 4 gigapixels."""
-    header = struct.pack(">IIBBBBB", 65_000, 65_000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", len(header)) + b"IHDR" + header
-    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+def colour_png(width: int, height: int, bits: int, **chunks: bytes) -> bytes:
+    """A PNG of what its header claims and the chunks that are given."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    made = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ({"IHDR": header} | chunks).items():
+        named = kind.encode() + data
+        made += struct.pack(">I", len(data)) + named + struct.pack(">I", zlib.crc32(named))
+    return made
 
 
 def strange_images() -> dict[str, bytes]:
@@ -77,6 +80,8 @@ def strange_images() -> dict[str, bytes]:
     turned = Image.Exif()
     turned[0x0112] = 6
     deep = Image.fromarray(generator.integers(0, 2**16, (20, 20), dtype=np.uint16))
+    rows = generator.integers(0, 256, (20, 1 + 20 * 6), dtype=np.uint8)  # two bytes a channel
+    rows[:, 0] = 0  # no filter
     jpeg = encoded(rgb, "JPEG", quality=90)
     made = {
         "jpeg": jpeg,
@@ -88,6 +93,7 @@ def strange_images() -> dict[str, bytes]:
         "palette png": encoded(rgb.convert("P"), "PNG"),
         "transparent png": encoded(rgb.convert("RGBA"), "PNG"),
         "16-bit png": encoded(deep, "PNG"),
+        "16-bit colour png": colour_png(20, 20, 16, IDAT=zlib.compress(rows.tobytes()), IEND=b""),
         "one pixel": encoded(rgb.resize((1, 1)), "PNG"),
         "bmp": encoded(rgb, "BMP"),
         "gif": encoded(rgb, "GIF"),
@@ -95,7 +101,7 @@ def strange_images() -> dict[str, bytes]:
         "webp": encoded(rgb, "WEBP"),
         "animated webp": encoded(rgb, "WEBP", save_all=True, append_images=[rgb.rotate(90)]),
         "tiff": encoded(rgb, "TIFF"),
-        "bomb": bomb(),
+        "bomb of 4 gigapixels": colour_png(65_000, 65_000, 8),
         "empty": b"",
         "text": b"no image",
         "zeros": bytes(1000),
