@@ -94,6 +94,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         raw = _made_up(recipe.modality)
         facts["examples"] = "made up: the run kept none"
     serving = recipe.serving_inputs()
+    no_scores = np.zeros((1, recipe.model.output_shape[-1]), np.float32)
 
     return Servable(
         model=recipe.model,
@@ -103,7 +104,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         task=recipe.task,
         classes=None if recipe.classes is None else tuple(recipe.classes),
         examples=tuple(raw),
-        threshold=float(recipe.predict(raw[:1]).threshold),
+        threshold=float(recipe.predictions(["any"], no_scores).threshold),
         resources=tuple(serving.resources),
         facts=facts,
     )
