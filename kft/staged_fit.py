@@ -144,7 +144,7 @@ def run_stages(
     """
     if verbose == "auto":
         verbose = 1 if shows_progress() else 2
-    check_shares(model, train, validation)
+    check_shares(model, train, validation, unfreezing.stages, unfreezing.batch_norm)
     run = _OneRun(
         accompanied([unfreezing, *callbacks], model),
         add_history=True,

@@ -79,12 +79,11 @@ def images(count, seed=0):
     return x + 60 * y[:, None, None, None].astype("float32"), y
 
 
-def fit(distribution, cache=False, **settings):
-    """The last batch of 19 has 3 examples: fewer than four devices, and uneven on two."""
+def fit(distribution, count=22, cache=False, **settings):
     recipe = DenseRecipe(num_classes=2, dropout=0.0)
     stages = [kft.Stage(0, 2, 1e-2), kft.Stage(1, 1, 1e-2, warmup=0.2), kft.Stage("all", 2, 1e-2)]
     run = recipe.fit(
-        images(19),
+        images(count),
         images(10, seed=1),
         stages=stages,
         batch_size=8,
@@ -105,7 +104,7 @@ def fit(distribution, cache=False, **settings):
 
 
 def crashed_and_gone_on(first, then, directory):
-    settings = {"run_dir": directory, "checkpoint_every": 1, "batch_norm": "train", "cache": True}
+    settings = {"run_dir": directory, "checkpoint_every": 1, "batch_norm": "train"}
     try:
         fit(first, callbacks=[Crash()], **settings)
     except ZeroDivisionError:
@@ -171,6 +170,14 @@ def plain(distribution, optimizer=None):
         return {"devices": count, "weights": weights, "history": history}
 
 
+def tiny_last_batch_with_trained_norms():
+    try:
+        fit(DataParallel(4), count=18, batch_norm="train")
+    except kft.InputError as error:
+        return str(error)
+    return "trained"
+
+
 def optimizer_from_outside():
     try:
         return plain("data_parallel", clipping())
@@ -208,6 +215,9 @@ def outcomes(directory):
         return
     yield "one", fit("none", batch_norm="train")
     yield "four, then two", crashed_and_gone_on(DataParallel(4), DataParallel(2), directory)
+    yield "one, tiny last batch", fit("none", count=18)
+    yield "four, tiny last batch", fit(DataParallel(4), count=18, cache=True)
+    yield "tiny last batch, trained norms", tiny_last_batch_with_trained_norms()
     yield "one, plain", plain("none")
     yield "four, plain", plain("data_parallel")
     yield "optimizer from outside", optimizer_from_outside()

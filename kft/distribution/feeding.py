@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,9 @@ import numpy as np
 from kft.data.batches import Batches
 from kft.distribution.on_tensorflow import ReplicaLoss, replica_count
 from kft.errors import InputError
+from kft.graph import sublayers
+from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
+from kft.stages import Stage
 
 
 def replica_loss(loss: Any) -> Any:
@@ -26,12 +30,22 @@ def replica_loss(loss: Any) -> Any:
     )
 
 
-def check_shares(model: keras.Model, train: Any, validation: Any) -> None:
+def check_shares(
+    model: keras.Model, train: Any, validation: Any, stages: Sequence[Stage], batch_norm: BatchNorm
+) -> None:
     """Finds out before any work whether batches can be shared among TensorFlow's replicas.
 
+    Args:
+        model: the model, compiled.
+        train: what it will be trained on.
+        validation: what it will be validated on.
+        stages: the stages.
+        batch_norm: what BatchNorm layers do in them.
+
     Raises:
-        InputError: the first batch does not divide by their number, which Keras needs, or the model
-            was compiled without `replica_loss`.
+        InputError: the first batch does not divide by their number, which Keras needs; the last one
+            would have to be filled up where BatchNorm layers train; or the model was compiled without
+            `replica_loss`.
     """
     if replica_count() == 1:
         return
@@ -44,6 +58,35 @@ def check_shares(model: keras.Model, train: Any, validation: Any) -> None:
     for data in (train, validation):
         if isinstance(data, Batches):
             _even_start(data)
+    if (
+        isinstance(train, Batches)
+        and _fills(train)
+        and _trains_norms(model, plan(model, stages, batch_norm))
+    ):
+        size, count, replicas = train.batch_size, train.example_count, replica_count()
+        larger = next(
+            n for n in itertools.count(size, replicas) if not 0 < count % min(n, count) < replicas
+        )
+        raise InputError(
+            f"the last of {count} examples in batches of {size} has {count % size}, fewer than the "
+            f"{replicas} replicas, and what fills it up on TensorFlow would enter the statistics of "
+            f"BatchNorm layers that train: pass batch_size={larger}, or batch_norm='frozen'."
+        )
+
+
+def _fills(batches: Batches) -> bool:
+    """Whether the last batch has to be filled up, so that each replica gets an example."""
+    return 0 < batches.example_count % batches.batch_size < replica_count()
+
+
+def _trains_norms(model: keras.Model, planned: Sequence[PlannedStage]) -> bool:
+    with kept_flags(model):
+        for stage in planned:
+            stage.enter(model)
+            norms = (x for x in sublayers(model) if isinstance(x, keras.layers.BatchNormalization))
+            if any(layer.trainable for layer in norms):
+                return True
+    return False
 
 
 def for_fit(data: Any) -> Any:
@@ -88,7 +131,7 @@ def _shared(batches: Batches) -> Any:
     import tensorflow as tf
 
     replicas = replica_count()
-    fills = 0 < batches.example_count % batches.batch_size < replicas
+    fills = _fills(batches)
     known = batches.for_fit()
     spec = known.element_spec if hasattr(known, "element_spec") else _signature(batches[0])
     if fills and len(spec) == 2:
