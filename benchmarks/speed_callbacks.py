@@ -49,10 +49,14 @@ def model() -> keras.Model:
 
 def compiled() -> keras.Model:
     built = model()
+    compile_anew(built)
+    return built
+
+
+def compile_anew(built: keras.Model) -> None:
     built.compile(
         keras.optimizers.AdamW(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    return built
 
 
 def fit(built: keras.Model, epochs: int, callbacks: list | None = None) -> list[float]:
@@ -107,20 +111,12 @@ def change(rounds: int) -> tuple[list[float], list[float], list[float]]:
             built = compiled()
             for layer in built.layers[:-1]:
                 layer.trainable = False
-            built.compile(
-                keras.optimizers.AdamW(1e-3),
-                "sparse_categorical_crossentropy",
-                metrics=["accuracy"],
-            )
+            compile_anew(built)
             fit(built, 2)
             started = time.perf_counter()
             for layer in built.layers:
                 layer.trainable = True
-            built.compile(
-                keras.optimizers.AdamW(1e-3),
-                "sparse_categorical_crossentropy",
-                metrics=["accuracy"],
-            )
+            compile_anew(built)
             before = time.perf_counter() - started
             seconds = fit(built, 3)
             return before + seconds[0] - statistics.median(seconds[1:])

@@ -96,7 +96,7 @@ class Run:
             path = self.run_dir / REPORT
             if self.evaluation is None and source is None and path.is_file():
                 return path  # a finished run that was loaded: written when it was trained
-        recipe, journal = self.recipe, with_overlap(self.journal or {}, self)
+        recipe, journal = self.recipe, with_overlap(self)
         if source is not None:
             from kft.forgetting import forgetting
 
@@ -279,13 +279,8 @@ def evaluate(
         batch_size: Examples a step.
         kept: The part of the recipe's model that has trained, and the same data as it takes them.
     """
-    model = recipe.model
-    dataset: Any = None
-    if kept is None:
-        dataset = batches_of(recipe, data, batch_size)
-    else:
-        model, dataset = kept
-    batches = dataset
+    model, dataset = kept or (recipe.model, batches_of(recipe, data, batch_size))
+    batches: Any = dataset
     if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
     forward, targets, scores = Forward(model), [], []
@@ -322,12 +317,11 @@ def noted(
     return content
 
 
-def with_overlap(journal: Mapping[str, Any], run: Run) -> Mapping[str, Any]:
+def with_overlap(run: Run) -> Mapping[str, Any]:
     """A run's journal with what its data hold, which takes a while: only a page needs it."""
-    training, validation = run.training, run.validation
-    if "data" in journal:
-        return journal
-    if not isinstance(training, Examples) or not isinstance(validation, Examples):
+    journal, training, validation = run.journal or {}, run.training, run.validation
+    known = "data" in journal
+    if known or not isinstance(training, Examples) or not isinstance(validation, Examples):
         return journal
     return {**journal, "data": overlap({"training": training, "validation": validation})}
 

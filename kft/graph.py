@@ -200,6 +200,13 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     return layer._flatten_layers(include_self=False)
 
 
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Every BatchNorm layer of a model, at any depth."""
+    return [
+        layer for layer in sublayers(model) if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:
     """The layers that freezing decides about, inputs first, each once.
 

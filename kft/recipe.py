@@ -331,7 +331,7 @@ class Recipe(Family):
             self.origin = {"plan": plan, "history": run.history}
             if directory.path is not None:
                 if report:
-                    run = replace(run, journal=fitting.with_overlap(run.journal or {}, run))
+                    run = replace(run, journal=fitting.with_overlap(run))
                 processes.decided(lambda: fitting.keep(run, plan))
                 directory.finish()
         return run

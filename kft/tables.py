@@ -138,11 +138,7 @@ def _shortened(names: list[str], limit: int = 4) -> str:
 
 
 def _batch_norm(planned: PlannedStage, model: keras.Model) -> str:
-    norms = [
-        layer
-        for layer in graph.sublayers(model)
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    norms = graph.batch_norms(model)
     if not norms:
         return "none"
     training = sum(layer.trainable for layer in norms)

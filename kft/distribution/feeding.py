@@ -12,7 +12,7 @@ import numpy as np
 from kft.data.batches import Batches
 from kft.distribution.on_tensorflow import ReplicaLoss, replica_count
 from kft.errors import InputError
-from kft.graph import sublayers
+from kft.graph import batch_norms
 from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
 from kft.stages import Stage
 
@@ -83,8 +83,7 @@ def _trains_norms(model: keras.Model, planned: Sequence[PlannedStage]) -> bool:
     with kept_flags(model):
         for stage in planned:
             stage.enter(model)
-            norms = (x for x in sublayers(model) if isinstance(x, keras.layers.BatchNormalization))
-            if any(layer.trainable for layer in norms):
+            if any(layer.trainable for layer in batch_norms(model)):
                 return True
     return False
 

@@ -11,7 +11,7 @@ import keras
 from kft.distribution.devices import first_devices
 from kft.distribution.strategies import DataParallel
 from kft.errors import InputError
-from kft.graph import sublayers
+from kft.graph import batch_norms
 
 
 @contextlib.contextmanager
@@ -70,9 +70,8 @@ def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
 def synchronise_norms(model: keras.Model) -> None:
     """Has each BatchNorm layer that trains take its statistics over the batch, not over its part."""
     if replica_count() > 1:
-        for layer in sublayers(model):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True
+        for layer in batch_norms(model):
+            layer.synchronized = True
 
 
 class ReplicaLoss(keras.losses.Loss):

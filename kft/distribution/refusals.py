@@ -57,9 +57,7 @@ def refuse_batch_norm(model: keras.Model, whether_it_trains: bool | None = None)
     Raises:
         InputError: there is one; each process would see the statistics of its part of a batch alone.
     """
-    for layer in graph.sublayers(model):
-        if not isinstance(layer, keras.layers.BatchNormalization):
-            continue
+    for layer in graph.batch_norms(model):
         if layer.trainable if whether_it_trains is None else whether_it_trains:
             raise InputError(
                 f"{layer.name} is a BatchNormalization that trains: each process would normalise its "
