@@ -2,11 +2,12 @@
 
     KERAS_BACKEND=torch python benchmarks/tuning_kills.py [--kills 20] [--out FILE.json]
 
-A small convolutional network is searched for rate and depth by a random search, half of the times in
-one process, half by a chief and two workers that were started by hand. Each search loses processes
-by SIGKILL at random moments. One that was killed is started again, or, if it was a worker, left dead
-half of the times, so that the other one gets its trial. At the end the trials must be those of a
-search that nobody killed: the same values, none twice, the same scores, the same best.
+A small convolutional network is searched for rate and depth by a random search, in one process, or by
+a chief and two workers that were started by hand; only processes, chiefs and workers are killed about
+equally often, by SIGKILL at random moments, up to four of them in a search. One that was killed is
+started again, or, if it was a worker, left dead half of the times, so that the other one gets its
+trial. At the end the trials must be those of a search that nobody killed: the same values, none twice,
+the same scores, the same stages of the best.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the model comes from the tests
 
 TRIALS = 3
+MOST = 4  # kills of one search
 HANGS = 240  # seconds after which a search counts as hanging
 
 
@@ -51,9 +53,10 @@ def main() -> None:
         whole = outcome(root / "whole")
         while sum(kills.values()) < options.kills:
             run = root / f"run-{searches}"
-            way = alone if searches % 2 == 0 else by_a_crew
+            way = alone if 2 * kills["alone"] <= kills["chief"] + kills["worker"] else by_a_crew
+            most = min(options.kills, sum(kills.values()) + MOST)
             try:
-                way(run, rng, length, kills, options.kills)
+                way(run, rng, length, kills, most)
             except TimeoutError:
                 hangs += 1
             found = outcome(run)
@@ -114,9 +117,10 @@ def by_a_crew(run: Path, rng: random.Random, length: float, kills: dict, most: i
                 del running[name]
                 # A worker may lose its chief for good only if the search was over without it.
                 assert code == 0 or name != "chief", code
-            alive = [name for name in running if name == "chief" or len(running) == 3]
-            if time.monotonic() > next_kill and "chief" in running and sum(kills.values()) < most:
-                name = rng.choice(alive)
+            due = time.monotonic() > next_kill and sum(kills.values()) < most
+            if due and "chief" in running:
+                spare = len(running) == 3 and kills["worker"] < kills["chief"]
+                name = rng.choice(names[1:]) if spare else "chief"
                 os.kill(running[name], signal.SIGKILL)
                 wait(running.pop(name))
                 kills["chief" if name == "chief" else "worker"] += 1
@@ -187,19 +191,17 @@ def search(run: Path) -> None:
 
 
 def outcome(run: Path) -> dict:
-    """What must be equal: values and scores of all trials, and which is best."""
+    """What must be equal: values and scores of all trials, and the stages of the best."""
     from kft.tuning.trials import read_trials
 
     trials = read_trials(run / "trials")
     found = [[json.dumps(dict(trial.values)), trial.score] for trial in trials]
     folders = len(list((run / "trials").glob("*-*")))
-    scored = [trial for trial in trials if trial.score is not None]
-    best = min(scored, key=lambda trial: trial.score) if scored else None
+    best = run / "best_stages.yaml"
     return {
         "trials": found,
         "folders": folders,
-        "best": None if best is None else [best.number, best.score],
-        "concluded": (run / "best_stages.yaml").is_file(),
+        "best_stages": best.read_text(encoding="utf-8") if best.is_file() else None,
     }
 
 
