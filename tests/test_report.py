@@ -435,3 +435,31 @@ def test_the_area_under_the_drawn_curve_is_the_auc_of_the_evaluation():
     lines = plots.roc(found).axes[0].get_lines()[1:]
     areas = [np.trapezoid(line.get_ydata(), line.get_xdata()) for line in lines]
     assert areas == pytest.approx([one.roc_auc for one in found.per_class])
+
+
+def data_page(tmp_path, counts, **found):
+    parts = {"training": {"examples": 5, "counts": counts, "values": None, "copies": 0}}
+    journal = {"data": {"parts": parts, "across": 0, "conflicts": 0, "alike": None, **found}}
+    return written(tmp_path, journal=journal)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"conflicts": 1}, "1 example occurs with different labels."),
+        (
+            {"across": 2},
+            "2 examples of a later part are in an earlier part too. What validates should be new to "
+            "the model.",
+        ),
+    ],
+    ids=["conflicts", "leaks"],
+)
+def test_a_notice_about_the_data_says_what_was_found_and_no_more(tmp_path, found, said):
+    page = data_page(tmp_path, {"a": 3, "b": 2}, **found)
+    assert f'<p class="notice">{said}</p>' in page
+
+
+def test_data_in_balance_have_no_class_with_the_most(tmp_path):
+    assert "each class has 2 (50.0%)" in data_page(tmp_path, {"a": 2, "b": 2})
+    assert "the most are a, 3 (60.0%), the fewest b" in data_page(tmp_path, {"a": 3, "b": 2})

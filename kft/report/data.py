@@ -23,19 +23,20 @@ def data(source: Source) -> Section | None:
 
 def _leaks(found: Mapping[str, Any]) -> str:
     alike = (found["alike"] or {}).get("across", 0)
-    said = []
+    shared, said = [], []
     if found["across"]:
-        said.append(
+        shared.append(
             f"{_count(found['across'], 'example')} of a later part "
             f"{'is' if found['across'] == 1 else 'are'} in an earlier part too"
         )
     if alike:
-        said.append(f"{_count(alike, 'pair')} across the parts look alike")
+        shared.append(f"{_count(alike, 'pair')} across the parts look alike")
+    if shared:
+        said.append(f"{'; '.join(shared)}. What validates should be new to the model.")
     if found["conflicts"]:
-        said.append(f"{_count(found['conflicts'], 'content')} with several labels")
-    if not said:
-        return ""
-    return f'<p class="notice">{"; ".join(said)}. What validates should be new to the model.</p>'
+        occur = "occurs" if found["conflicts"] == 1 else "occur"
+        said.append(f"{_count(found['conflicts'], 'example')} {occur} with different labels.")
+    return f'<p class="notice">{" ".join(said)}</p>' if said else ""
 
 
 def _balance(parts: Mapping[str, Any]) -> str:
@@ -59,11 +60,15 @@ def _balance(parts: Mapping[str, Any]) -> str:
         return body
     first = next(iter(counts.values()))
     most, least = max(first, key=lambda c: first[c]), min(first, key=lambda c: first[c])
-    described = (
-        f"Share of each class in {' and '.join(parts)}. Of {next(iter(parts))}, the most are "
-        f"{most}, {_share(first[most], totals[next(iter(parts))])}, the fewest {least}, "
-        f"{_share(first[least], totals[next(iter(parts))])}."
-    )
+    part = next(iter(parts))
+    described = f"Share of each class in {' and '.join(parts)}. Of {part}, "
+    if first[most] == first[least]:
+        described += f"each class has {_share(first[most], totals[part])}."
+    else:
+        described += (
+            f"the most are {most}, {_share(first[most], totals[part])}, the fewest {least}, "
+            f"{_share(first[least], totals[part])}."
+        )
     legend = keys([(part, f"{one['examples']:,}") for part, one in parts.items()])
     drawn = chart("balance", balance(counts), title="Balance", description=described, more=legend)
     return f'<div class="beside">{drawn}{body}</div>'
