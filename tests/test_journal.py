@@ -112,6 +112,7 @@ def test_the_page_shows_the_balance_of_both_parts(run):
     page = (run.run_dir / "report.html").read_text()
     assert "Examples by class" in page
     assert "Share of each class in training and validation" in page
+    assert f"10 examples, 2 classes, from {run.validation.source}." in page
 
 
 def test_the_page_says_so_and_a_reopened_run_writes_it_again(run, tmp_path):

@@ -34,7 +34,10 @@ def summary(source: Source) -> Section | None:
             f"<div><dt>{text(label)}</dt><dd class=figure>{value(figure, fraction=fraction)}</dd>"
             f"<dd>{text(meaning)}</dd></div>"
         )
-    body = f'<p>{text(show.title(found))}.</p><dl class="cards">{"".join(cards)}</dl>'
+    what = show.title(found)
+    if source.examples is not None:
+        what += f", from {source.examples.source}"
+    body = f'<p>{text(what)}.</p><dl class="cards">{"".join(cards)}</dl>'
     return Section("summary", "Summary", Html(body))
 
 
