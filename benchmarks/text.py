@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stages", help="a YAML file in place of the stages written here")
     parser.add_argument("--limit", type=int, help="train on this many texts only, for a trial")
+    parser.add_argument("--run-dir", help="keep the run and its report here; a new directory")
     parser.add_argument("--out", help="a JSON file for the result")
     options = parser.parse_args()
     for path in (Path(options.data, "train.tsv"), Path(options.data, "test.tsv")):
@@ -73,6 +74,7 @@ def measure(options: argparse.Namespace) -> None:
         train,
         validation,
         stages=stages,
+        run_dir=options.run_dir,
         callbacks=[clock],
         early_stopping=keras.callbacks.EarlyStopping(
             "val_accuracy", mode="max", patience=2, restore_best_weights=True
