@@ -54,7 +54,8 @@ class Evidence:
             raise InputError("`features` hold NaN or infinite values: pass finite ones.")
         self.examples, self.width = features.shape
         self._left, singular, _ = np.linalg.svd(features, full_matrices=False)
-        self._powers = singular**2
+        # The unit of the features changes nothing but how near the search below gets to its maximum.
+        self._powers = (singular / (singular.max() or 1.0)) ** 2
 
     def of(self, targets: np.ndarray) -> np.ndarray:
         """The log of the maximum evidence for each example, for each column of targets.

@@ -56,9 +56,10 @@ def test_informative_features_beat_noise_and_many_of_noise_are_no_advantage():
     assert logme(features, labels) > logme(many, labels) + 0.1
 
 
-def test_the_order_and_the_unit_of_features_do_not_matter():
+@pytest.mark.parametrize("unit", [1000.0, 1e6, 1e-17], ids=str)
+def test_the_order_and_the_unit_of_features_do_not_matter(unit):
     features, target = linear()
-    turned = features[:, ::-1] * 1000
+    turned = features[:, ::-1] * unit
     assert logme(turned, target) == pytest.approx(logme(features, target), abs=1e-6)
 
 
