@@ -6,8 +6,10 @@
 Pairs of a backbone and weights: MobileNetV2 0.35 and MobileNet 0.25 with ImageNet's weights, at two
 sizes, cut off at a block in the middle, and with random weights; or MiniLM-L6, its first layers, and
 the same with random weights. `kft.tuning.rank` looks at training examples alone. Measured is the
-accuracy on test examples of a head (the best of three rates by validation accuracy), and of the same
-head with the uppermost blocks trained after it.
+accuracy on test examples of a head (the best of three rates by validation accuracy), of the same head
+with the uppermost blocks trained after it, and of a logistic regression on the features that the head
+gets, standardised (the best of three penalties by validation accuracy): what is in the features
+linearly, however well gradient descent finds it.
 """
 
 import argparse
@@ -21,6 +23,8 @@ from typing import Any
 from recipes import BertRecipe, MobileNetRecipe
 
 HEAD_RATES = (1e-3, 3e-3, 1e-2)
+PENALTIES = (0.01, 0.1, 1.0)  # scikit-learn's C
+WAYS = {"regression": "by regression", "head": "with the head", "deeper": "with blocks trained"}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -107,7 +111,6 @@ def candidates(options: argparse.Namespace, classes: int) -> dict[str, Any]:
 def measure(options: argparse.Namespace) -> None:
     import keras
     from figures import publish, result
-    from scipy.stats import kendalltau, spearmanr
 
     from kft.data.read import read
     from kft.data.split import split
@@ -126,29 +129,28 @@ def measure(options: argparse.Namespace) -> None:
     ranked = time.perf_counter() - started
     rows, measured = [], []
     for one in ranking.candidates:
-        head, deeper = train_both(options, one.name, (train, validation, test))
-        measured.append({"name": one.name, "logme": one.score, "head": head, "deeper": deeper})
+        parts = train, validation, test
+        regression = regress(known[one.name], parts)
+        head, deeper = train_both(options, one.name, parts)
+        reached = {"regression": regression, "head": head, "deeper": deeper}
+        measured.append({"name": one.name, "logme": one.score, **reached})
         print(measured[-1], flush=True)
-        fits = "yes" if one.fits else "no"
-        cells = f"{one.score:.3f}", fits, f"{head:.3f}", f"{deeper:.3f}"
-        rows.append((options.task, one.name, *cells))
-    agreement = {
-        way: {
-            "spearman": float(spearmanr([m["logme"] for m in measured], values).statistic),
-            "kendall": float(kendalltau([m["logme"] for m in measured], values).statistic),
-        }
-        for way in ("head", "deeper")
-        for values in [[m[way] for m in measured]]
-    }
+        cells = f"{one.score:.3f}", "yes" if one.fits else "no"
+        rows.append((options.task, one.name, *cells, *(f"{each:.3f}" for each in reached.values())))
+    pretrained = [one for one in measured if "random" not in one["name"]]
+    agreement = {"all": correlations(measured), "pretrained": correlations(pretrained)}
     said = "; ".join(
-        f"{what}: Spearman {agreement[way]['spearman']:.2f}, Kendall {agreement[way]['kendall']:.2f}"
-        for way, what in (("head", "with the head"), ("deeper", "with blocks trained"))
+        f"{whose}: {', '.join(f'{rho[way]:.2f} {what}' for way, what in WAYS.items())}"
+        for whose, rho in (
+            ("all pairs", agreement["all"]["spearman"]),
+            ("without random weights", agreement["pretrained"]["spearman"]),
+        )
     )
     noise = 100 * (0.25 / len(test)) ** 0.5
     notes = [
         f"{options.task}: {len(train)} examples to rank by and to train, {len(validation)} to choose "
         f"the head's rate, {len(test)} to test (a standard error of up to {noise:.1f} points). "
-        f"Correlation of the ranks, {said}."
+        f"Spearman's correlation of the ranks, {said}."
     ]
     command = f"python benchmarks/ranking.py --task {options.task} --data "
     command += f"{Path(options.data).name} --weights {Path(options.weights).name}"
@@ -159,7 +161,9 @@ def measure(options: argparse.Namespace) -> None:
         result(
             "ranking",
             command=f"KERAS_BACKEND={backend} {command} --limit {options.limit}",
-            columns=("task", "backbone", "LogME", "fits", "head alone", "blocks trained too"),
+            columns=(
+                "task", "backbone", "LogME", "fits", "regression", "head alone", "blocks trained too",
+            ),
             rows=rows,
             notes=notes,
             details={
@@ -171,7 +175,34 @@ def measure(options: argparse.Namespace) -> None:
             backend=backend,
         ),
         options.out,
-    )
+    )  # fmt: skip
+
+
+def correlations(measured: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """How LogME's order agrees with what was measured, by Spearman and by Kendall."""
+    from scipy.stats import kendalltau, spearmanr
+
+    scores = [one["logme"] for one in measured]
+    return {
+        name: {way: float(of(scores, [one[way] for one in measured]).statistic) for way in WAYS}
+        for name, of in (("spearman", spearmanr), ("kendall", kendalltau))
+    }
+
+
+def regress(recipe: Any, parts: tuple) -> float:
+    """Test accuracy of a logistic regression on what the head gets."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from kft.tuning.selection import head_inputs
+
+    train, validation, test = (head_inputs(recipe, recipe.read(part)) for part in parts)
+    models = [
+        make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000)).fit(*train)
+        for penalty in PENALTIES
+    ]
+    return float(max(models, key=lambda model: model.score(*validation)).score(*test))
 
 
 def train_both(options: argparse.Namespace, name: str, parts: tuple) -> tuple[float, float]:
