@@ -239,8 +239,22 @@ class Spoil(keras.callbacks.Callback):
                 weight.assign(weight * float("nan"))
 
 
+class Rates(keras.callbacks.Callback):
+    """Notes this process' own rate before the first step of an epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0:
+            rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+            self.seen.append(float(rate))
+
+
 def slowed(name):
     """A recipe that goes on twice, each time at half the rate and from another commit."""
+    rates = Rates()
     run = TinyRecipe(num_classes=2).fit(
         bright_sides(16),
         bright_sides(8, seed=1),
@@ -250,11 +264,11 @@ def slowed(name):
         cache=True,
         checkpoint_every="epoch",
         retries=2,
-        callbacks=[Spoil()],
+        callbacks=[Spoil(), rates],
         verbose=0,
     )
     path = FOLDER / f"{name}-rates-{os.environ['RANK']}.json"
-    path.write_text(json.dumps(run.history["learning_rate"]))
+    path.write_text(json.dumps({"logged": run.history["learning_rate"], "own": rates.seen}))
 
 
 class Stale(gradients.SharedGradients):
