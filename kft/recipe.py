@@ -523,7 +523,8 @@ class Recipe(Family):
         """Write the next version for TensorFlow Serving, proven before it becomes visible.
 
         The work is done by a fresh process on the TensorFlow backend, whichever backend this one
-        runs on.
+        runs on. Of several processes that have trained together the first one exports, while the
+        others wait.
 
         Args:
             base_dir: The directory of the versions, the server's `base_path`.
@@ -545,19 +546,22 @@ class Recipe(Family):
         """
         from kft.export.launch import export_run
 
-        with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
-            saved = saving.save(self, Path(folder) / "run", plan=self.origin.get("plan"))
-            saving.write_json(saved / fitting.HISTORY, self.origin.get("history", {}))
-            return export_run(
-                saved,
-                base_dir,
-                format=format,
-                weights=weights,
-                batch_sizes=batch_sizes,
-                examples=examples or self.raw_examples or None,
-                data=data,
-                clients=clients,
-            )
+        def write() -> Path:
+            with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
+                saved = saving.save(self, Path(folder) / "run", plan=self.origin.get("plan"))
+                saving.write_json(saved / fitting.HISTORY, self.origin.get("history", {}))
+                return export_run(
+                    saved,
+                    base_dir,
+                    format=format,
+                    weights=weights,
+                    batch_sizes=batch_sizes,
+                    examples=examples or self.raw_examples or None,
+                    data=data,
+                    clients=clients,
+                )
+
+        return processes.by_first(os.path.abspath(base_dir), write)
 
     def save_files(self, directory: Path) -> None:
         """Keep a few raw inputs for exports."""

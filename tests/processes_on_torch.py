@@ -222,6 +222,10 @@ def recipe(name, run_dir, *ending):
         callbacks=[End(*ending)] if ending else [],
     )
     (FOLDER / f"{name}-loaded-{os.environ['RANK']}.json").write_text(json.dumps(sum(loaded)))
+    if name == "recipe-4":
+        version = fitted.export(FOLDER / "serving")
+        path = FOLDER / f"{name}-version-{os.environ['RANK']}.json"
+        path.write_text(json.dumps(str(version)))
     if os.environ["RANK"] == "0":
         np.savez(FOLDER / f"{name}.npz", *fitted.model.get_weights())
         (FOLDER / f"{name}.json").write_text(json.dumps(run.history))

@@ -1,10 +1,12 @@
 """A recipe small enough to train in a second, and data that it can learn."""
 
+import io
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import keras
 import numpy as np
+from PIL import Image
 
 from kft.image_recipe import ImageRecipe, unit_pixels
 
@@ -33,6 +35,55 @@ class TinyRecipe(ImageRecipe):
 
     def preprocess(self, inputs):
         return unit_pixels(inputs)
+
+
+def dense(*, include_top, weights, input_tensor):
+    """Blocks without convolutions, which take JAX long to compile."""
+    x = input_tensor
+    for block in (1, 2):
+        x = keras.layers.Dense(8, use_bias=False, name=f"block{block}_dense")(x)
+        x = keras.layers.BatchNormalization(momentum=0.5, name=f"block{block}_bn")(x)
+        x = keras.layers.ReLU(name=f"block{block}_relu")(x)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
+
+
+@dataclass(kw_only=True, eq=False)
+class DenseRecipe(ImageRecipe):
+    architectures: ClassVar = {"Dense": dense}
+    smallest_image: ClassVar[int] = 4
+    name: str = field(default="Dense", kw_only=False)
+    image_size: tuple[int, int] = (4, 4)
+    weights: str | None = None
+
+    def preprocess(self, inputs):
+        return unit_pixels(inputs)
+
+
+def small_images(count, seed=0):
+    """Images of 4 x 4 whose second class is brighter, as (x, y)."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % 2
+    x = rng.uniform(0, 160, (count, 4, 4, 3)).astype("float32")
+    return x + 60 * y[:, None, None, None].astype("float32"), y
+
+
+def encoded(pixels):
+    """Images as the bytes of PNG files."""
+    files = [io.BytesIO() for _ in pixels]
+    for image, file in zip(pixels, files, strict=True):
+        Image.fromarray(np.uint8(image)).save(file, "PNG")
+    return [file.getvalue() for file in files]
+
+
+def export_answers(version, inputs):
+    """The scores that an export gives, in the order of the classes."""
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+    (name,) = signature.structured_input_signature[1]
+    found = signature(**{name: tf.constant(inputs)})
+    order = np.argsort(found["classes"].numpy(), axis=1)
+    return np.take_along_axis(found["scores"].numpy(), order, axis=1)
 
 
 def bright_sides(count=48, classes=2, seed=0):

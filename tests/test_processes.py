@@ -15,6 +15,7 @@ import typer
 import kft
 from kft.cli import together
 from kft.launch import launch
+from tests.small_images import bright_sides, encoded, export_answers
 
 pytestmark = pytest.mark.once
 
@@ -134,6 +135,16 @@ def test_one_process_writes_the_run(ran):
     assert not list(ran.glob(".four*"))
     kept = [len(list((ran / name / "features").iterdir())) for name in ("one", "four")]
     assert kept[0] == kept[1] > 0
+
+
+def test_one_process_exports_and_the_others_wait_for_it(ran, outcome):
+    version = ran / "serving" / "1"
+    assert [path.name for path in version.parent.iterdir()] == ["1"]
+    for place in range(4):
+        assert read(ran, f"recipe-4-version-{place}") == str(version)
+    inputs = encoded(bright_sides(3)[0])
+    expected = kft.load(ran / "four").predict(inputs).scores
+    np.testing.assert_allclose(export_answers(version, inputs), expected, atol=1e-5)
 
 
 def test_a_process_reads_its_part_of_the_batches(ran):

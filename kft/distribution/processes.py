@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import collections
 import contextlib
 import dataclasses
 import datetime
@@ -33,6 +34,7 @@ class _Group:
     device: Any
     turns: int = 0
     sent: int = 0
+    asked: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
 
 _joined: _Group | None = None  # processes find each other once, and stay connected until they end
@@ -132,9 +134,14 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        seconds = TIMEOUT if _group is None else _group.timeout
+        group = _group or _joined
+        place, size, seconds = (
+            (rank(), count(), TIMEOUT)
+            if group is None
+            else (group.rank, group.count, group.timeout)
+        )
         raise KftError(
-            f"Process {rank()} of {count()} has lost the others: one of them has ended, or has not "
+            f"Process {place} of {size} has lost the others: one of them has ended, or has not "
             f"answered for {seconds:.0f} s. Look at what it said last; the same command with the same "
             f"run_dir goes on from the newest commit. ({str(error).splitlines()[0]})"
         ) from error
@@ -237,7 +244,7 @@ def decided(function: Callable[[], _T]) -> _T:
         except BaseException as error:
             outcome = (None, error)
     if _group is not None and _group.rank > 0:
-        _wait_for(key)
+        _wait_for(_group, key)
     elif _group is not None:
         with _answering():
             _group.store.set(key, b"done")
@@ -259,12 +266,46 @@ def in_turn(function: Callable[[], _T]) -> _T:
     return own[0] if own else function()
 
 
-def _wait_for(key: str) -> None:
-    assert _group is not None
+def by_first(name: str, function: Callable[[], _T]) -> _T:
+    """What `function` returns in process 0 of those that have trained together, or raises there.
+
+    The others wait for it. On PyTorch it does not wait for them: a script may as well call it in
+    process 0 alone.
+
+    Args:
+        name: what it is about, the same in all processes.
+        function: what to do.
+    """
+    if hosts.count() > 1:
+        return decided(function)
+    if _joined is None:
+        return function()
+    _joined.asked[name] += 1
+    key = f"kft/{name}/{_joined.asked[name]}"
+    if _joined.rank > 0:
+        _wait_for(_joined, key)
+        with _answering():
+            result, error = pickle.loads(_joined.store.get(key))
+        if error is not None:
+            raise error
+        return result
+    outcome: tuple[Any, BaseException | None] = (None, None)
+    try:
+        outcome = (function(), None)
+    except BaseException as error:
+        outcome = (None, error)
+        raise
+    finally:
+        with _answering():
+            _joined.store.set(key, _packed(outcome))
+    return outcome[0]
+
+
+def _wait_for(group: _Group, key: str) -> None:
     pause = 0.001
     while True:
         with _answering():
-            if _group.store.check([key]):
+            if group.store.check([key]):
                 return
         time.sleep(pause)
         pause = min(2 * pause, 0.1)
