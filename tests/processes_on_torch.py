@@ -19,6 +19,7 @@ from keras import layers
 import kft
 from kft.callbacks import StagedUnfreezing
 from kft.distribution import DataParallel, gradients, processes
+from kft.precision import using
 from tests.small_images import TinyRecipe, bright_sides
 
 FOLDER = Path(sys.argv[1])
@@ -168,6 +169,51 @@ def scaled(name):
         model = plain_model(optimizer=optimizer)
         fitted = model.fit(x, y, batch_size=9, shuffle=False, epochs=2, verbose=0)
         save(name, model, fitted.history)
+
+
+class LossScale(keras.callbacks.Callback):
+    """Notes the loss scale."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        scale = getattr(self.model.optimizer, "dynamic_scale", 1.0)
+        self.seen.append(float(keras.ops.convert_to_numpy(scale)))
+
+
+def mixed(name, precision):
+    """The head in float32, then a layer in half precision; in float16 the second part overflows."""
+    x, y, _ = plain_data()
+    x, y = x[:20, 1:], y[:20]
+    if precision == "mixed_float16":
+        x[5:9] = np.repeat([[3e3], [-3e3]], 2, axis=0)
+        y[5:9] = 0, 1, 0, 1
+    with kft.distribution.scope(DataParallel(verify_every=1)), using(precision):
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((8,))
+        hidden = layers.Dense(16, activation="relu", name="block0")(inputs)
+        model = keras.Model(inputs, layers.Dense(2, name="head", dtype="float32")(hidden))
+        model.compile(
+            keras.optimizers.SGD(1e-2, momentum=0.9, global_clipnorm=0.5),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        scale = LossScale()
+        fitted = model.fit(
+            x,
+            y,
+            batch_size=10,
+            shuffle=False,
+            epochs=3,
+            verbose=0,
+            callbacks=[
+                StagedUnfreezing([kft.Stage(0, 1, 1e-2), kft.Stage("all", 2, 1e-2)], verbose=0),
+                scale,
+            ],
+        )
+        save(name, model, fitted.history)
+        (FOLDER / f"{name}-scales-{processes.rank()}.json").write_text(json.dumps(scale.seen))
 
 
 def dropping(name):
@@ -355,6 +401,9 @@ def main():
     scaled("scaled-1")
     recipe("recipe-1", "one")
     found = {}
+    for precision in ("mixed_bfloat16", "mixed_float16"):
+        mixed(f"{precision}-1", precision)
+        found[f"{precision}-2"] = together(f"{precision}-2", 2, mixed, precision)
     for count in (2, 4):
         found[f"plain-{count}"] = together(f"plain-{count}", count, plain)
     found["scaled-2"] = together("scaled-2", 2, scaled)

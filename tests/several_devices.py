@@ -6,10 +6,7 @@ A process of its own, since virtual devices have to be asked for before a backen
 import json
 import os
 import sys
-import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 OUT, DEVICES, PLACE = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 BACKEND = os.environ["KERAS_BACKEND"]
@@ -28,33 +25,13 @@ import numpy as np  # noqa: E402
 
 import kft  # noqa: E402
 from kft.callbacks import StagedUnfreezing  # noqa: E402
-from kft.distribution import DataParallel  # noqa: E402
-from kft.image_recipe import ImageRecipe, unit_pixels  # noqa: E402
+from kft.distribution import Agreement, DataParallel  # noqa: E402
+from kft.distribution.agreement import copies  # noqa: E402
+from kft.precision import using  # noqa: E402
+from tests.small_images import DenseRecipe, encoded, small_images  # noqa: E402
 
 if len(PLACE) == 2:
     kft.distribution.initialize(PLACE[0], processes=2, index=int(PLACE[1]))
-
-
-def dense(*, include_top, weights, input_tensor):
-    """Blocks without convolutions, which take JAX long to compile."""
-    x = input_tensor
-    for block in (1, 2):
-        x = keras.layers.Dense(8, use_bias=False, name=f"block{block}_dense")(x)
-        x = keras.layers.BatchNormalization(momentum=0.5, name=f"block{block}_bn")(x)
-        x = keras.layers.ReLU(name=f"block{block}_relu")(x)
-    return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
-
-
-@dataclass(kw_only=True, eq=False)
-class DenseRecipe(ImageRecipe):
-    architectures: ClassVar = {"Dense": dense}
-    smallest_image: ClassVar[int] = 4
-    name: str = field(default="Dense", kw_only=False)
-    image_size: tuple[int, int] = (4, 4)
-    weights: str | None = None
-
-    def preprocess(self, inputs):
-        return unit_pixels(inputs)
 
 
 class Crash(keras.callbacks.Callback):
@@ -72,19 +49,14 @@ class Crash(keras.callbacks.Callback):
             raise ZeroDivisionError
 
 
-def images(count, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.arange(count) % 2
-    x = rng.uniform(0, 160, (count, 4, 4, 3)).astype("float32")
-    return x + 60 * y[:, None, None, None].astype("float32"), y
+STAGES = [kft.Stage(0, 2, 1e-2), kft.Stage(1, 1, 1e-2, warmup=0.2), kft.Stage("all", 2, 1e-2)]
 
 
-def fit(distribution, count=22, cache=False, **settings):
-    recipe = DenseRecipe(num_classes=2, dropout=0.0)
-    stages = [kft.Stage(0, 2, 1e-2), kft.Stage(1, 1, 1e-2, warmup=0.2), kft.Stage("all", 2, 1e-2)]
+def fit(distribution, count=22, cache=False, stages=STAGES, precision=None, **settings):
+    recipe = DenseRecipe(num_classes=2, dropout=0.0, precision=precision)
     run = recipe.fit(
-        images(count),
-        images(10, seed=1),
+        small_images(count),
+        small_images(10, seed=1),
         stages=stages,
         batch_size=8,
         cache=cache,
@@ -97,8 +69,8 @@ def fit(distribution, count=22, cache=False, **settings):
         "backend": BACKEND,
         "weights": [weight.tolist() for weight in recipe.model.get_weights()],
         "history": run.history,
-        "evaluated": run.evaluation.accuracy,
-        "predicted": recipe.predict(images(3)[0]).scores.tolist(),
+        "evaluated": run.evaluation and run.evaluation.accuracy,
+        "predicted": recipe.predict(encoded(small_images(3)[0])).scores.tolist(),
         "trainable": [variable.path for variable in recipe.model.trainable_variables],
     }
 
@@ -116,8 +88,8 @@ def tuned(distribution, directory):
     """A search of one trial, whose backbone all trials would share."""
     recipe = DenseRecipe(num_classes=2, dropout=0.0)
     found = recipe.tune(
-        images(16),
-        images(8, seed=1),
+        small_images(16),
+        small_images(8, seed=1),
         run_dir=directory,
         max_trials=1,
         space=lambda hp: hp.Fixed("head_lr", 1e-2),
@@ -134,15 +106,19 @@ def small_model(optimizer):
     keras.utils.set_random_seed(1)
     inputs = keras.Input((8,))
     hidden = keras.layers.Dense(16, activation="relu", name="block0")(inputs)
-    outputs = keras.layers.Dense(2, activation="softmax", name="head")(hidden)
-    model = keras.Model(inputs, outputs)
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model = keras.Model(inputs, keras.layers.Dense(2, name="head", dtype="float32")(hidden))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["accuracy"])
     return model
 
 
-def plain_fit(model):
+def plain_data():
     x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
-    y = (x.sum(1) > 0).astype("int32")
+    return x, (x.sum(1) > 0).astype("int32")
+
+
+def plain_fit(model):
+    x, y = plain_data()
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
     stages = [kft.Stage(0, 1, 1e-2), kft.Stage("all", 2, 1e-3, warmup=0.2, layer_decay=0.8)]
     return model.fit(
@@ -159,6 +135,47 @@ def plain_fit(model):
 
 def clipping():
     return keras.optimizers.AdamW(1e-2, global_clipnorm=0.1)
+
+
+class LossScale(keras.callbacks.Callback):
+    """Notes the loss scale of each device."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        if BACKEND == "jax":
+            self.model.jax_state_sync()
+        scales = copies(self.model.optimizer.dynamic_scale, self.model)
+        self.seen.append([float(np.ravel(one)[0]) for one in scales])
+
+
+def scaled(distribution):
+    """The head alone in float32; then a layer in float16, where one device's gradients overflow."""
+    with kft.distribution.scope(distribution), using("mixed_float16"):
+        inner = keras.optimizers.SGD(1e-2, momentum=0.9, global_clipnorm=0.5)
+        model = small_model(
+            keras.optimizers.LossScaleOptimizer(
+                inner, initial_scale=2.0**14, dynamic_growth_steps=3
+            )
+        )
+        x, y = plain_data()
+        x[12:16] = np.repeat([[3e3], [-3e3]], 2, axis=0)  # the last device's part of a batch
+        y[12:16] = 0, 1, 0, 1
+        scale = LossScale()
+        stages = StagedUnfreezing([kft.Stage(0, 2, 1e-2), kft.Stage("all", 2, 1e-2)], verbose=0)
+        fitted = model.fit(
+            x,
+            y,
+            batch_size=16,
+            shuffle=False,
+            epochs=4,
+            verbose=0,
+            callbacks=[stages, scale, Agreement(every=1)],
+        )
+        weights = [weight.tolist() for weight in model.get_weights()]
+        return {"weights": weights, "history": fitted.history, "scales": scale.seen}
 
 
 def plain(distribution, optimizer=None):
@@ -221,11 +238,15 @@ def outcomes(directory):
     yield "one, plain", plain("none")
     yield "four, plain", plain("data_parallel")
     yield "optimizer from outside", optimizer_from_outside()
-    yield "one, tuned", tuned("none", f"{directory}-one")
-    yield "two, tuned", tuned(DataParallel(2), f"{directory}-two")
+    halved = {"precision": "mixed_bfloat16", "stages": [kft.Stage("all", 2, 1e-2)], "report": False}
+    yield "one, bfloat16", fit("none", **halved)
+    yield "four, bfloat16", fit(DataParallel(4), **halved)
+    yield "one, scaled", scaled("none")
+    yield "four, scaled", scaled("data_parallel")
+    yield "one, tuned", tuned("none", OUT.with_name("one"))
+    yield "two, tuned", tuned(DataParallel(2), OUT.with_name("two"))
     yield "in stages", fitted_in_stages()
     yield "built too early", built_too_early()
 
 
-with tempfile.TemporaryDirectory() as folder:
-    OUT.write_text(json.dumps(dict(outcomes(f"{folder}/run"))))
+OUT.write_text(json.dumps(dict(outcomes(OUT.with_name("run")))))

@@ -17,7 +17,10 @@ import pytest
 
 import kft
 from kft.distribution import DataParallel, ModelParallel
+from kft.distribution.spreading import spread
 from kft.errors import InputError
+from kft.optimizers import decays
+from tests.small_images import encoded, small_images
 
 pytestmark = pytest.mark.once
 
@@ -47,13 +50,22 @@ def test_the_private_function_of_keras_is_that_of_3_15():
 
 
 @pytest.fixture(scope="module")
-def on_jax(tmp_path_factory):
-    return outcomes_of("several_devices", "jax", tmp_path_factory.mktemp("jax"), "4")
+def folder(tmp_path_factory):
+    """Where the fits on several devices leave their runs, in a folder a backend."""
+    folder = tmp_path_factory.mktemp("fits")
+    for name in ("jax", "tensorflow", "parts"):
+        (folder / name).mkdir()
+    return folder
 
 
 @pytest.fixture(scope="module")
-def on_tensorflow(tmp_path_factory):
-    return outcomes_of("several_devices", "tensorflow", tmp_path_factory.mktemp("tensorflow"), "4")
+def on_jax(folder):
+    return outcomes_of("several_devices", "jax", folder / "jax", "4")
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(folder):
+    return outcomes_of("several_devices", "tensorflow", folder / "tensorflow", "4")
 
 
 @pytest.fixture(params=["on_jax", "on_tensorflow"])
@@ -62,13 +74,14 @@ def outcomes(request):
     return request.getfixturevalue(request.param)
 
 
-def assert_equal(several, one, *, but=()):
-    """Weights, history and answers are equal within 1e-5."""
+def assert_equal(several, one, *, but=(), within=1e-5):
+    """Weights and history are equal within a tolerance."""
     for ours, theirs in zip(several["weights"], one["weights"], strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs, atol=within)
     assert several["history"].keys() == one["history"].keys()
     for name in several["history"].keys() - set(but):
-        np.testing.assert_allclose(several["history"][name], one["history"][name], atol=1e-5)
+        expected = one["history"][name]
+        np.testing.assert_allclose(several["history"][name], expected, atol=within, err_msg=name)
 
 
 def test_a_run_of_four_devices_goes_on_with_two_and_ends_as_on_one(outcomes):
@@ -94,6 +107,27 @@ def test_what_would_fill_a_last_batch_never_enters_trained_batch_norm(on_jax, on
     assert "the last of 18 examples in batches of 8 has 2, fewer than the 4 replicas" in said
     assert "pass batch_size=4, " not in said  # which leaves 2 as well
     assert "pass batch_size=12, " in said
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_a_run_of_several_devices_answers_alike_when_it_is_loaded(folder, request, backend):
+    """On another backend too; an export reads the same files."""
+    expected = request.getfixturevalue(f"on_{backend}")["four, then two"]["predicted"]
+    loaded = kft.load(folder / backend / "run")
+    found = loaded.predict(encoded(small_images(3)[0])).scores
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_mixed_precision_trains_as_on_one_device(outcomes):
+    """Within the rounding of the small type, which differs with the order of the sums."""
+    assert_equal(outcomes["four, bfloat16"], outcomes["one, bfloat16"], within=1e-3)
+
+
+def test_an_overflow_on_one_device_skips_the_step_on_all_and_lowers_the_loss_scale(outcomes):
+    several, one = outcomes["four, scaled"], outcomes["one, scaled"]
+    assert one["scales"] == [[2.0**14], [2.0**15], [2.0**14], [2.0**13]]
+    assert several["scales"] == [scale * 4 for scale in one["scales"]]
+    assert_equal(several, one, but=["loss"], within=1e-3)
 
 
 def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
@@ -234,3 +268,28 @@ def test_a_recipe_in_a_scope_of_several_devices_is_refused(monkeypatch):
     monkeypatch.setattr("kft.distribution.spreading.device_count", lambda: 4)
     with pytest.raises(InputError, match="scope of 4 devices"):
         TinyRecipe(num_classes=2).fit(bright_sides(16), verbose=0)
+
+
+def scaling(**settings):
+    return keras.optimizers.LossScaleOptimizer(keras.optimizers.AdamW(**settings))
+
+
+def test_an_optimizer_with_loss_scaling_keeps_what_does_not_decay():
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head")(inputs))
+    optimizer = scaling(weight_decay=0.1)
+    optimizer.inner_optimizer.exclude_from_weight_decay(var_list=[model.layers[-1].bias])
+    with spread(model, optimizer, DataParallel(1)) as (copy, remade):
+        kernel, bias = copy.layers[-1].weights
+        assert [decays(remade.inner_optimizer, one) for one in (kernel, bias)] == [True, False]
+
+
+def test_clipping_inside_of_loss_scaling_is_refused_on_tensorflow(monkeypatch):
+    monkeypatch.setattr("kft.distribution.on_tensorflow.replica_count", lambda: 2)
+    monkeypatch.setattr("kft.distribution.spreading.device_count", lambda: 1)
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
+    with (
+        pytest.raises(InputError, match=r"`clipnorm=1.0`: with several devices on TensorFlow"),
+        spread(model, scaling(clipnorm=1.0), DataParallel(1)),
+    ):
+        pass

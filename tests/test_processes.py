@@ -75,6 +75,19 @@ def test_several_processes_train_what_one_does(ran, outcome, one, several):
         np.testing.assert_allclose(history[name], as_expected[name], atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_two_processes_train_in_mixed_precision_what_one_does(ran, outcome, precision):
+    """Where the gradients of one overflow, both leave the step out and lower the loss scale."""
+    assert outcome[f"{precision}-2"]["codes"] == [0, 0], said(ran, f"{precision}-2", 0)
+    alone = read(ran, f"{precision}-1-scales-0")
+    assert alone == ([2.0**15, 2.0**14, 2.0**13] if precision == "mixed_float16" else [1.0] * 3)
+    for place in range(2):
+        assert read(ran, f"{precision}-2-scales-{place}") == alone
+    weights, expected = (np.load(ran / f"{precision}-{count}.npz") for count in (2, 1))
+    for name in expected.files:
+        np.testing.assert_allclose(weights[name], expected[name], atol=1e-3, err_msg=name)
+
+
 def test_all_stages_were_trained_and_weights_have_moved(ran):
     assert read(ran, "plain-1")["stage"] == [1, 1, 2, 3, 3]
     assert read(ran, "recipe-1")["stage"] == [1, 1, 2, 3, 3]

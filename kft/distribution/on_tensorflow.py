@@ -25,7 +25,7 @@ def entered_on_tensorflow(strategy: DataParallel) -> Iterator[int]:
         The number of replicas.
     """
     made = _strategy(strategy)
-    with made.scope():
+    with made.scope(), _finite_on_all():
         yield made.num_replicas_in_sync
 
 
@@ -72,6 +72,31 @@ def synchronise_norms(model: keras.Model) -> None:
     if replica_count() > 1:
         for layer in batch_norms(model):
             layer.synchronized = True
+
+
+@contextlib.contextmanager
+def _finite_on_all() -> Iterator[None]:
+    """Has loss scaling skip a step in which the gradients of any replica have overflowed.
+
+    Keras (3.15.1) asks the first replica, before the gradients are summed: what overflows on another
+    one would enter the weights of all.
+    """
+    import tensorflow as tf
+
+    kind = keras.optimizers.LossScaleOptimizer
+    on_one = kind.check_finite
+
+    def check_finite(self: Any, grads: list[Any]) -> Any:
+        finite = on_one(self, grads)
+        replica = tf.distribute.get_replica_context()
+        agreeing = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(finite, "float32"))
+        return agreeing >= replica.num_replicas_in_sync
+
+    kind.check_finite = check_finite
+    try:
+        yield
+    finally:
+        kind.check_finite = on_one
 
 
 class ReplicaLoss(keras.losses.Loss):

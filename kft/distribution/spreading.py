@@ -46,15 +46,16 @@ def spread(
         yield model, optimizer
         return
     with entered(strategy, model):
-        refuse_optimizer(optimizer)
-        copy = _copied(model)
+        refuse_optimizer(_inner(optimizer))
+        copy = copied(model)
         synchronise_norms(copy)
         moved = dict(zip(map(id, model.variables), copy.variables, strict=True))
-        undecayed = [moved[id(one)] for one in model.variables if not decays(optimizer, one)]
+        decaying = _inner(optimizer)
+        undecayed = [moved[id(one)] for one in model.variables if not decays(decaying, one)]
         settings = optimizer.get_config()
         remade = type(optimizer).from_config(settings)  # its counters belong to the devices too
         if undecayed:
-            remade.exclude_from_weight_decay(var_list=undecayed)
+            _inner(remade).exclude_from_weight_decay(var_list=undecayed)
         own = copy.variables  # without those of the metrics and of the optimizer, which come later
         yield copy, remade
         for target, source in zip(model.variables, own, strict=True):
@@ -62,7 +63,19 @@ def spread(
     _take_over_flags(model, copy)
 
 
-def _copied(model: keras.Model) -> keras.Model:
+def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """What has the settings: of a loss scaling, the optimizer inside it."""
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.inner_optimizer if scales else optimizer
+
+
+def copied(model: keras.Model) -> keras.Model:
+    """The same model with variables of its own, on the devices that are in scope.
+
+    Raises:
+        InputError: the model cannot be made again from its configuration.
+        KftError: what is made has other weights.
+    """
     try:
         with using(model.dtype_policy):  # by which `compile` decides whether to scale the loss
             copy = keras.models.clone_model(model)
