@@ -23,6 +23,8 @@ from filelock import FileLock
 from kft.cuts import Cut
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.distribution import hosts
+from kft.distribution.spreading import copied
 from kft.errors import InputError
 from kft.forward import Forward
 
@@ -151,7 +153,8 @@ class FeatureStore:
             missing = {folder: cut for folder, cut in missing.items() if _read(folder) is None}
             try:
                 if missing:
-                    self._write(missing, batches, views)
+                    with hosts.alone():  # the others wait, and could not take part
+                        self._write(missing, batches, views)
             finally:
                 # Whoever waits may then come in beside a third: work done twice, and no harm.
                 lock.unlink(missing_ok=True)
@@ -211,7 +214,8 @@ class FeatureStore:
     def _forward(self, cuts: tuple[Cut, ...], tensors: list) -> Forward:
         """Validation data run through what was compiled for the training data."""
         if self._compiled is None or self._compiled[0] != cuts:
-            self._compiled = cuts, Forward(keras.Model(cuts[0].prefix.input, tensors))
+            prefix = keras.Model(cuts[0].prefix.input, tensors)
+            self._compiled = cuts, Forward(copied(prefix) if hosts.count() > 1 else prefix)
         return self._compiled[1]
 
     def _stored(self, dtype: np.dtype) -> np.dtype:

@@ -19,7 +19,7 @@ from kft.callbacks.run_checkpoint import read_interval
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
-from kft.distribution import hosts, processes
+from kft.distribution import processes
 from kft.distribution.agreement import agreements
 from kft.distribution.feeding import replica_loss
 from kft.distribution.replicas import in_all_processes
@@ -278,7 +278,7 @@ class Recipe(Family):
                 store,
                 examples=sum(sizes),
                 augments=augmentation is not None and not cached_views,
-                cache=cache if keeps and steps_per_epoch is None and hosts.count() == 1 else False,
+                cache=cache if keeps and steps_per_epoch is None else False,
                 length=getattr(self, "length", None),
                 before=before,
             )

@@ -69,6 +69,7 @@ def fit(distribution, count=22, cache=False, stages=STAGES, precision=None, **se
         "backend": BACKEND,
         "weights": [weight.tolist() for weight in recipe.model.get_weights()],
         "history": run.history,
+        "computed": run.journal["cache"]["computed"],
         "evaluated": run.evaluation and run.evaluation.accuracy,
         "predicted": recipe.predict(encoded(small_images(3)[0])).scores.tolist(),
         "trainable": [variable.path for variable in recipe.model.trainable_variables],
@@ -228,7 +229,8 @@ def fitted_in_stages():
 
 def outcomes(directory):
     if PLACE:  # one of two processes, each of which has a directory, or alone
-        yield "auto", fit("auto", batch_norm="train", run_dir=str(OUT.with_name("run")))
+        places = {"run_dir": directory, "cache_dir": OUT.parent.with_name("features")}
+        yield "auto", fit("auto", batch_norm="train", cache=True, **places)
         return
     yield "one", fit("none", batch_norm="train")
     yield "four, then two", crashed_and_gone_on(DataParallel(4), DataParallel(2), directory)

@@ -157,7 +157,7 @@ def test_fit_in_stages_trains_on_jax_and_is_refused_on_tensorflow(on_jax, on_ten
 
 
 def test_two_processes_with_jax_train_as_one(on_jax, tmp_path):
-    """Over loopback; the first one alone writes, and both of them end with the same weights."""
+    """Over loopback; the first one alone writes, and computes frozen features for both."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -172,6 +172,7 @@ def test_two_processes_with_jax_train_as_one(on_jax, tmp_path):
         first, second = (job.result()["auto"] for job in jobs)
     assert_equal(first, on_jax["one"])
     assert_equal(second, on_jax["one"])
+    assert [first["computed"], second["computed"]] == [22 + 10, 0]
     assert (folders[0] / "run" / "recipe.json").is_file()
     assert not (folders[1] / "run").exists()
 

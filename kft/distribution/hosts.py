@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -18,7 +20,8 @@ def initialize(
 
     Call it before anything else, in each process with the same address. All devices of all processes
     are then those of `distribution="data_parallel"`. Each process reads all data and passes the
-    rows of its own devices on; the first one alone writes, to a directory that all of them see.
+    rows of its own devices on; the first one alone writes, and computes frozen features, to a
+    directory that all of them see.
 
     Args:
         address: `host:port` of the first process. By default JAX asks the cluster (Slurm, Cloud TPU,
@@ -71,6 +74,20 @@ def rank() -> int:
     import jax
 
     return jax.process_index()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Has models that are built and run inside it be this process' own, where several have joined."""
+    present = keras.distribution.distribution() if count() > 1 else None
+    if present is None:
+        yield
+        return
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(present)
 
 
 def any_of(flags: tuple[bool, ...]) -> tuple[bool, ...]:
