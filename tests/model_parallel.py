@@ -1,9 +1,8 @@
-"""Fits of a tiny BERT with its weights whole and cut in two and four; JAX, in a process of its own."""
+"""Fits of a tiny BERT and a MobileNet, whole and cut in two and four; JAX, in a process of its own."""
 
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = (
@@ -14,8 +13,9 @@ import keras
 
 import kft
 from kft.distribution import ModelParallel
-from recipes import BertRecipe
+from recipes import BertRecipe, MobileNetRecipe
 from tests.recipes.tiny_bert import SHAPE, save_preset
+from tests.small_images import bright_sides, encoded
 
 TEXTS = ["good film", "bad plot the actor was very bad", "great film !", "awful awful plot ."]
 LABELS = ["good", "bad", "good", "bad"]
@@ -33,18 +33,17 @@ class Shards(keras.callbacks.Callback):
         }
 
 
-def fit(preset, distribution):
-    recipe = BertRecipe(
-        str(preset), num_classes=2, dropout=0.0, backbone_dropout=0.0, sequence_length=8
-    )
+def fit(recipe, train, validation, distribution, unfreeze="all"):
     shards = Shards()
     run = recipe.fit(
-        (TEXTS * 3 + TEXTS[:2], LABELS * 3 + LABELS[:2]),  # the last batch does not divide by four
-        (TEXTS, LABELS),
-        stages=[kft.Stage("all", 2, 1e-2)],
+        train,
+        validation,
+        stages=[kft.Stage(unfreeze, 2, 1e-2)],
         batch_size=8,
         distribution=distribution,
+        cache=True,
         early_stopping=None,
+        report=False,
         callbacks=[shards],
         verbose=0,
     )
@@ -53,12 +52,49 @@ def fit(preset, distribution):
         "history": run.history,
         "shards": shards.shapes,
         "plan": run.stages_table,
+        "computed": run.journal["cache"]["computed"],
     }
 
 
-with tempfile.TemporaryDirectory() as folder:
+def bert(preset, distribution):
+    recipe = BertRecipe(preset, num_classes=2, dropout=0.0, backbone_dropout=0.0, sequence_length=8)
+    train = TEXTS * 3 + TEXTS[:2], LABELS * 3 + LABELS[:2]  # the last batch does not divide by four
+    return fit(recipe, train, (TEXTS, LABELS), distribution)
+
+
+def images(distribution, serving=None):
+    """The uppermost block on kept features of what is below."""
+    keras.utils.set_random_seed(1)
+    recipe = MobileNetRecipe(
+        "MobileNet",
+        num_classes=4,
+        alpha=0.25,
+        weights=None,
+        image_size=(32, 32),
+        dropout=0.0,
+    )
+    x, y = bright_sides(14, classes=4)
+    found = fit(recipe, (x, y), (x[:4], y[:4]), distribution, unfreeze=1)
+    if serving is not None:
+        recipe.export(serving)
+        found["predicted"] = recipe.predict(encoded(x[:3])).scores.tolist()
+    return found
+
+
+def outcomes(folder):
     SHAPE["num_layers"] = 1
-    preset = save_preset(Path(folder, "preset"))
-    kinds = {"one": "none", "two": ModelParallel(2), "four": ModelParallel()}
-    found = {name: fit(preset, kind) for name, kind in kinds.items()}
-    Path(sys.argv[1]).write_text(json.dumps(found))
+    preset = str(save_preset(folder / "preset"))
+    yield "bert, one", bert(preset, "none")
+    yield "bert, two", bert(preset, ModelParallel(2))
+    yield "bert, four", bert(preset, ModelParallel())
+    layout = {
+        "predictions/kernel": (None, "model"),
+        "conv_pw_13/kernel": (None, None, None, "model"),
+    }
+    yield "images, one", images("none")
+    yield "images, two", images(ModelParallel(2, layout))
+    yield "images, four", images(ModelParallel(), folder / "serving")
+
+
+OUT = Path(sys.argv[1])
+OUT.write_text(json.dumps(dict(outcomes(OUT.parent))))

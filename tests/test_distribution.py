@@ -20,7 +20,7 @@ from kft.distribution import DataParallel, ModelParallel
 from kft.distribution.spreading import spread
 from kft.errors import InputError
 from kft.optimizers import decays
-from tests.small_images import encoded, small_images
+from tests.small_images import bright_sides, encoded, export_answers, small_images
 
 pytestmark = pytest.mark.once
 
@@ -66,6 +66,11 @@ def on_jax(folder):
 @pytest.fixture(scope="module")
 def on_tensorflow(folder):
     return outcomes_of("several_devices", "tensorflow", folder / "tensorflow", "4")
+
+
+@pytest.fixture(scope="module")
+def in_parts(folder):
+    return outcomes_of("model_parallel", "jax", folder / "parts")
 
 
 @pytest.fixture(params=["on_jax", "on_tensorflow"])
@@ -177,20 +182,52 @@ def test_two_processes_with_jax_train_as_one(on_jax, tmp_path):
     assert not (folders[1] / "run").exists()
 
 
-def test_a_bert_in_parts_trains_as_a_whole_one(tmp_path):
-    found = outcomes_of("model_parallel", "jax", tmp_path)
+def test_a_bert_in_parts_trains_as_a_whole_one(in_parts):
     kernel = "feedforward_intermediate_dense/kernel"
     for name, parts in (("two", 2), ("four", 4)):
-        assert_equal(found[name], found["one"])
+        found, whole = in_parts[f"bert, {name}"], in_parts["bert, one"]
+        assert_equal(found, whole)
         cut = [
             shape
-            for path, shape in found[name]["shards"].items()
+            for path, shape in found["shards"].items()
             if re.search("feedforward_intermediate_dense.kernel", path)
         ]
         assert cut == [[8, 16 // parts]] * 3, "the kernel and both of its slots"
-        assert (
-            f"Cut in {parts}: transformer_layer_*/{kernel} (8 x 16/{parts})" in found[name]["plan"]
-        )
+        assert f"Cut in {parts}: transformer_layer_*/{kernel} (8 x 16/{parts})" in found["plan"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    {
+        "by the rules": ("four", {"conv_pw_13": "conv_pw_*/kernel (1 x 1 x 256 x 256/4)"}),
+        "by a layout": (
+            "two",
+            {
+                "conv_pw_13": "conv_pw_*/kernel (1 x 1 x 256 x 256/2)",
+                "predictions": "predictions/kernel (256 x 4/2)",
+            },
+        ),
+    }.values(),
+)
+def test_a_convolutional_network_in_parts_trains_as_a_whole_one(in_parts, name, cut):
+    """Its widest kernel, and its head where a layout says so."""
+    found, parts = in_parts[f"images, {name}"], {"two": 2, "four": 4}[name]
+    assert_equal(found, in_parts["images, one"])
+    assert found["computed"] == 14 + 4  # features of what is frozen, once
+    assert found["plan"].count(f"Cut in {parts}: ") == len(cut)
+    for layer, shape in {"conv_pw_13": [1, 1, 256, 256], "predictions": [256, 4]}.items():
+        held = [one for path, one in found["shards"].items() if re.search(f"{layer}.kernel", path)]
+        part = [*shape[:-1], shape[-1] // parts] if layer in cut else shape
+        assert held == [part] * 3, "the kernel and both of its slots"
+    for line in cut.values():
+        assert f"Cut in {parts}: {line}" in found["plan"]
+
+
+def test_an_export_of_a_model_in_parts_answers_as_its_recipe(folder, in_parts):
+    found = export_answers(
+        folder / "parts" / "serving" / "1", encoded(bright_sides(14, classes=4)[0][:3])
+    )
+    np.testing.assert_allclose(found, in_parts["images, four"]["predicted"], atol=1e-5)
 
 
 @pytest.mark.parametrize(
