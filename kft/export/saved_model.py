@@ -83,8 +83,6 @@ def _write_graph(servable: Servable, directory: Path, weights: str) -> None:
     call: signatures.Call = signatures.call_plainly
     if weights == "float16":
         call = storage.in_half(servable.model, archive)
-    else:
-        archive.track(servable.model)
     servable.decode(tf.constant(servable.examples[:1]))  # builds its layers
     for resource in servable.resources:
         archive.track(resource)
@@ -114,7 +112,8 @@ def _requests(servable: Servable, batch_sizes: Sequence[int]) -> list[Any]:
     scores = servable.predict(raw)
     decoded = servable.decode(tf.constant(raw, tf.string))
     embedder = keras.Model(servable.model.input, servable.embedding)
-    features = np.asarray(embedder.predict(decoded, verbose=0), np.float32)
+    # Eagerly: tracing takes a deep model longer than a few examples.
+    features = np.asarray(embedder(decoded, training=False), np.float32)
     logs = []
     for size in batch_sizes:
         chosen = np.arange(size) % len(raw)

@@ -32,13 +32,14 @@ def functions(servable: Servable, call: Call = call_plainly) -> Functions:
     whole = keras.Model(model.input, [model.output, servable.embedding])
     raw = tf.TensorSpec([None], tf.string, name="inputs")
 
-    # Each is traced and stored once, whichever signatures ask; what one does not need is not run.
-    decode = tf.function(servable.decode, input_signature=[raw], autograph=False)
-
-    @tf.function(autograph=False)
-    def apply(inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def score(inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         scores, features = call(whole, inputs)
         return tf.cast(scores, tf.float32), tf.cast(features, tf.float32)
+
+    # Each is traced and stored once, whichever signatures ask; what one does not need is not run.
+    # Saving traces the signatures again, which then find these as they are.
+    decode = tf.function(servable.decode, autograph=False).get_concrete_function(raw)
+    apply = tf.function(score, autograph=False).get_concrete_function(decode.structured_outputs)
 
     def parse(serialized: tf.Tensor) -> Any:
         name = servable.feature_name
