@@ -68,6 +68,7 @@ def test_the_model_is_flat_and_every_transformer_layer_a_block(preset):
     assert names[:2] == ["transformer_layer_1", "transformer_layer_0"]
 
 
+@pytest.mark.once
 def test_default_stages_fit_encoders_of_any_depth(preset):
     recipe = BertRecipe(preset, num_classes=2)
     stages = recipe.default_stages()
@@ -75,6 +76,7 @@ def test_default_stages_fit_encoders_of_any_depth(preset):
     assert "transformer_layer_1" in str(plan_table(recipe.model, stages))
 
 
+@pytest.mark.once
 def test_accents_are_stripped_where_hugging_face_strips_them(hugging_face, tmp_path):
     recipe = BertRecipe(hugging_face, num_classes=2)
     word = tiny_bert.VOCABULARY.index("cafe")
@@ -105,7 +107,7 @@ def test_the_whole_path_from_fit_to_load(preset, tmp_path):
 
 def test_texts_of_any_length_have_features_of_their_own(preset, monkeypatch):
     x, y = reviews(40)
-    x = [f"{text} {'very ' * (3 * index % 25)}good" for index, text in enumerate(x)]
+    x = [f"{text} {'very ' * (8 * (index % 3))}good" for index, text in enumerate(x)]
     stages = [Stage(0, 2, 1e-2), Stage(1, 2, 1e-2)]
     lengths, histories = [], {}
     load = BertRecipe.load
@@ -119,17 +121,17 @@ def test_texts_of_any_length_have_features_of_their_own(preset, monkeypatch):
         recipe = BertRecipe(preset, num_classes=2, backbone_dropout=0.0, dropout=0.0)
         lengths.clear()
         run = recipe.fit(
-            (x[:30], y[:30]), (x[30:], y[30:]), stages=stages, cache=cache, early_stopping=None,
+            (x[:32], y[:32]), (x[32:], y[32:]), stages=stages, cache=cache, early_stopping=None,
             batch_size=8, verbose=0,
         )  # fmt: skip
         histories[cache] = run.history
     for name in ("loss", "val_loss"):
         assert histories[True][name] == pytest.approx(histories[False][name], rel=1e-5)
     assert len(set(lengths) - {None}) > 2, "the frozen part ran at the lengths that texts need"
-    evaluation = recipe.evaluate((x[30:], y[30:]))
-    np.testing.assert_array_equal(evaluation.targets, y[30:])
+    evaluation = recipe.evaluate((x[32:], y[32:]))
+    np.testing.assert_array_equal(evaluation.targets, y[32:])
     np.testing.assert_allclose(
-        evaluation.scores, recipe.predict(x[30:]).scores, rtol=1e-5, atol=1e-6
+        evaluation.scores, recipe.predict(x[32:]).scores, rtol=1e-5, atol=1e-6
     )
 
 
@@ -145,6 +147,7 @@ def test_a_run_needs_its_preset_no_more(preset, tmp_path):
     np.testing.assert_allclose(again.predict(TEXTS).scores, expected, atol=1e-6)
 
 
+@pytest.mark.once
 def test_the_sequence_length_follows_the_texts_unless_it_is_given(preset):
     recipe = BertRecipe(preset, num_classes=2)
     recipe.learn(recipe.read(reviews(16)))
@@ -155,6 +158,7 @@ def test_the_sequence_length_follows_the_texts_unless_it_is_given(preset):
     assert given.length == 12
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("augment", ["standard", TextAugmentation(deletion=0.3)])
 def test_texts_can_be_augmented(preset, augment):
     run = fit(BertRecipe(preset, num_classes=2), reviews(16), augment=augment)
@@ -184,6 +188,7 @@ def test_a_tf_dataset_of_texts_is_tokenized_on_the_way(preset):
     assert recipe.evaluate(data).accuracy == run.evaluation.accuracy
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
@@ -200,6 +205,7 @@ def test_a_folder_that_lacks_a_file_names_it(hugging_face, tmp_path, name, needs
         BertRecipe(folder, num_classes=2).predict(TEXTS)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("preset", ["bert_tiny_en_uncased", "no_such_preset"])
 def test_a_preset_that_cannot_be_fetched_says_what_to_bring(preset, monkeypatch, tmp_path):
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
@@ -207,11 +213,13 @@ def test_a_preset_that_cannot_be_fetched_says_what_to_bring(preset, monkeypatch,
         _ = BertRecipe(preset, num_classes=2).model
 
 
+@pytest.mark.once
 def test_a_missing_folder_is_refused_without_asking_the_network(tmp_path):
     with pytest.raises(InputError, match="is no folder"):
         _ = BertRecipe(tmp_path / "nothing", num_classes=2).model
 
 
+@pytest.mark.once
 def test_a_preset_of_another_family_is_refused(tmp_path):
     import keras_hub
 
@@ -224,6 +232,7 @@ def test_a_preset_of_another_family_is_refused(tmp_path):
         _ = BertRecipe(tmp_path, num_classes=2).model
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -239,6 +248,7 @@ def test_a_bad_argument_is_named_with_its_value(preset, arguments, named):
         _ = BertRecipe(preset, num_classes=2, **arguments).model
 
 
+@pytest.mark.once
 def test_an_unknown_augmentation_is_named(preset):
     with pytest.raises(InputError, match="augment='sepia'"):
         fit(BertRecipe(preset, num_classes=2), reviews(16), augment="sepia")
