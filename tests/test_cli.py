@@ -110,6 +110,7 @@ def test_fit_leaves_a_run_that_loads(run):
     assert type(recipe).__name__ == "TinyRecipe"
 
 
+@pytest.mark.once
 def test_fit_again_takes_the_finished_run(cli, run, photos):
     before = (run / "weights.safetensors").read_bytes()
     arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "4")
@@ -118,6 +119,7 @@ def test_fit_again_takes_the_finished_run(cli, run, photos):
     assert (run / "weights.safetensors").read_bytes() == before
 
 
+@pytest.mark.once
 def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
     arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "5")
     code, _, err = cli(*arguments)
@@ -125,6 +127,7 @@ def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
     assert "batch_size" in err
 
 
+@pytest.mark.once
 def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
     stages = tmp_path / "stages.yaml"
     stages.write_text("- {unfreeze: 0, epochs: 1, learning_rate: 0.01, name: just this}\n")
@@ -152,6 +155,7 @@ def test_evaluate_prints_a_table_or_json(cli, run, photos):
     assert figures["accuracy"] == pytest.approx(kft.load(run).evaluate(photos).accuracy)
 
 
+@pytest.mark.once
 def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
     perturb = ("--perturb", "jpeg,fgsm", "--plot", tmp_path / "outcome.svg", "--json")
     code, out, err = cli("evaluate", run, "--data", photos, *perturb)
@@ -160,6 +164,7 @@ def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
     assert "<svg" in (tmp_path / "outcome.svg").read_text()
 
 
+@pytest.mark.once
 def test_report_shows_the_page_or_writes_it_about_other_data(cli, run, photos, tmp_path):
     code, out, err = cli("report", run)
     assert (code, out.strip()) == (0, str(run / "report.html")), err
@@ -184,12 +189,14 @@ def test_predict_prints_a_table_or_json(cli, run, photos):
     assert sum(answers["scores"][0].values()) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.once
 def test_plan_prints_the_stages_without_weights_or_data(cli):
     code, out, err = cli("plan", RECIPE, "--num-classes", "3")
     assert code == 0, err
     assert "all" in out
 
 
+@pytest.mark.once
 def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_path):
     files = ("--write-stages", tmp_path / "stages.yaml", "--plot", tmp_path / "rates.png")
     quick = ("--steps", "10", "--batch-size", "8", "--lowest", "1e-4")
@@ -241,6 +248,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "expected"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_clear_line_and_exit_code_2(
     cli, arguments, expected, tmp_path, monkeypatch
@@ -255,17 +263,20 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.once
 def test_a_missing_image_is_named(cli, run):
     code, _, err = cli("predict", run, "gone.jpg")
     assert (code, err) == (2, "kft: gone.jpg: no such file.\n")
 
 
+@pytest.mark.once
 def test_a_text_for_an_image_recipe_is_refused(cli, run):
     code, _, err = cli("predict", run, "--text", "hello")
     assert code == 2
     assert "answers images" in err
 
 
+@pytest.mark.once
 def test_skipped_files_are_listed(cli, photos, tmp_path):
     for name in ("blue", "red"):
         (tmp_path / "data" / name).mkdir(parents=True)

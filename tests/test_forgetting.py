@@ -58,6 +58,7 @@ def test_measuring_leaves_the_recipe_as_it_is(run):
     assert recipe.classes == ("0", "1")
 
 
+@pytest.mark.once
 def test_texts_are_measured_at_the_length_of_the_recipe(tmp_path):
     recipe = BertRecipe(tiny_bert.save_preset(tmp_path / "preset"), num_classes=2)
     texts = ["good film", "bad film", "a great plot", "the awful actor"] * 4
@@ -68,6 +69,7 @@ def test_texts_are_measured_at_the_length_of_the_recipe(tmp_path):
     assert recipe.length == length
 
 
+@pytest.mark.once
 def test_the_page_shows_before_and_after(run, tmp_path):
     page = run.report(tmp_path / "page.html", source=quarters()).read_text()
     found = forgetting(run.recipe, quarters())
@@ -82,12 +84,14 @@ def test_the_page_shows_before_and_after(run, tmp_path):
     assert "Forgetting" not in (run.run_dir / "report.html").read_text()
 
 
+@pytest.mark.once
 def test_the_command_does_not_write_a_page_without_its_figures_over_one_with_them(run, tmp_path):
     refused = CliRunner().invoke(app, ["report", str(run.run_dir), "--source", str(tmp_path)])
     assert isinstance(refused.exception, kft.InputError)
     assert "without its figures" in str(refused.exception)
 
 
+@pytest.mark.once
 def test_source_data_of_one_class_or_a_stream_are_refused(run):
     x, _ = quarters()
     with pytest.raises(kft.InputError, match="a single class"):

@@ -66,6 +66,7 @@ def test_equal_arguments_and_seed_give_equal_weights_and_another_seed_others():
     assert not same(trained(1), trained(2))
 
 
+@pytest.mark.once
 def test_a_finished_run_is_loaded_not_trained_again(tmp_path, capsys):
     first = TinyRecipe(num_classes=2)
     fit(first, bright_sides(20), run_dir=tmp_path / "run")
@@ -77,6 +78,7 @@ def test_a_finished_run_is_loaded_not_trained_again(tmp_path, capsys):
     assert run.report() == tmp_path / "run" / "report.html"
 
 
+@pytest.mark.once
 def test_a_run_directory_of_another_plan_is_refused_and_the_difference_shown(tmp_path):
     fit(TinyRecipe(num_classes=2), bright_sides(20), run_dir=tmp_path / "run")
     other = [SHORT[0], Stage("all", 1, 5e-3)]
@@ -88,6 +90,7 @@ def test_a_run_directory_of_another_plan_is_refused_and_the_difference_shown(tmp
         fit(TinyRecipe(num_classes=2), bright_sides(20, seed=1), run_dir=tmp_path / "run")
 
 
+@pytest.mark.once
 def test_a_directory_with_other_files_is_refused_before_training(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="no run"):
@@ -195,6 +198,7 @@ def test_kept_views_of_the_augmentation_take_turns():
     assert "on: " in run.stages_table
 
 
+@pytest.mark.once
 def test_without_validation_data_a_part_of_the_training_data_is_held_back():
     run = fit(TinyRecipe(num_classes=2), bright_sides(40), validation_split=0.25)
     assert len(run.evaluation) == 10
@@ -222,6 +226,7 @@ def test_a_tf_dataset_of_another_size_is_resized_on_the_way():
     assert recipe.evaluate(data).accuracy == run.evaluation.accuracy
 
 
+@pytest.mark.once
 def test_a_stream_that_cannot_be_split_or_never_ends_is_refused():
     import tensorflow as tf
 
@@ -252,12 +257,14 @@ def test_a_stream_of_unknown_length_trains_as_one_of_known_length():
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.once
 def test_images_that_were_scaled_already_are_refused():
     x, y = bright_sides(20)
     with pytest.raises(InputError, match="0 to 255 are expected"):
         fit(TinyRecipe(num_classes=2), (x / 255, y))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
@@ -278,6 +285,7 @@ def test_a_bad_setting_of_fit_is_named_before_training(settings, named):
         TinyRecipe(num_classes=2).fit(bright_sides(20), **{"verbose": 0, **settings})
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -297,11 +305,13 @@ def test_a_bad_argument_of_a_recipe_is_named_with_its_value(arguments, named):
         TinyRecipe(**arguments)
 
 
+@pytest.mark.once
 def test_data_with_another_number_of_classes_name_them():
     with pytest.raises(InputError, match=r"3 classes \(0, 1, 2\), but `num_classes=2`"):
         fit(TinyRecipe(num_classes=2), bright_sides(30, classes=3))
 
 
+@pytest.mark.once
 def test_the_image_of_a_prediction_table_is_named():
     recipe = TinyRecipe(num_classes=2, classes=["left", "right"])
     file = io.BytesIO()
@@ -392,6 +402,7 @@ def test_a_new_task_is_one_subclass(tmp_path):
     assert np.array_equal(loaded.predict(x[:2]), recipe.predict(x[:2]))
 
 
+@pytest.mark.once
 def test_every_hook_says_which_class_lacks_it():
     class Empty(Recipe):
         modality = "image"

@@ -221,6 +221,7 @@ def test_the_tests_of_later_stages_begin_where_the_earlier_ones_led():
     assert settled.tests[1].losses[0] < 0.95 * not_settled.tests[1].losses[0]
 
 
+@pytest.mark.once
 def test_a_text_recipe_is_left_without_a_length_or_classes(tmp_path):
     from recipes import BertRecipe
 
@@ -289,6 +290,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("given", "expected"), MISTAKES.values(), ids=MISTAKES)
 def test_an_argument_out_of_its_range_is_named(given, expected):
     with pytest.raises(InputError, match=expected):

@@ -40,6 +40,7 @@ def test_keras_tuners_own_tuner_keeps_the_model_that_it_scored(tmp_path):
     assert measured["accuracy"] == pytest.approx(best.score)
 
 
+@pytest.mark.once
 def test_rates_and_depth_change_the_stages():
     stages = planned({"head_lr": 0.5, "unfreeze": 2, "backbone_lr": 0.25}).stages
     assert stages == (kft.Stage(0, 2, 0.5), kft.Stage(2, 6, 0.25, warmup=0.2))
@@ -49,6 +50,7 @@ def test_rates_and_depth_change_the_stages():
     assert [stage.layer_decay for stage in kept] == [1.0, 0.5, 0.5]
 
 
+@pytest.mark.once
 def test_other_names_are_arguments_of_the_recipe():
     plan = planned({"dropout": 0.4, "weight_decay": 0.1, "augment": "light"})
     assert plan.arguments == {"dropout": 0.4, "weight_decay": 0.1}
@@ -56,6 +58,7 @@ def test_other_names_are_arguments_of_the_recipe():
     assert planned({"augment": "none"}).augment is None
 
 
+@pytest.mark.once
 def test_a_function_may_make_the_stages_itself():
     def space(hp):
         return [kft.Stage(0, hp.Int("anything", 1, 3), 1e-2)]
@@ -64,6 +67,7 @@ def test_a_function_may_make_the_stages_itself():
     assert hypermodel.plan(keras_tuner.HyperParameters()).stages == (kft.Stage(0, 1, 1e-2),)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("values", "stages", "expected"),
     [
@@ -77,6 +81,7 @@ def test_what_means_nothing_is_an_error(values, stages, expected):
         planned(values, stages)
 
 
+@pytest.mark.once
 def test_the_default_space_is_conditional_on_depth():
     recipe = TinyRecipe(num_classes=2)
     hp = keras_tuner.HyperParameters()
@@ -91,6 +96,7 @@ def test_the_default_space_is_conditional_on_depth():
     assert {*names.split(), "label_smoothing"} == deep.values.keys()
 
 
+@pytest.mark.once
 def test_a_grid_without_a_space_has_few_points():
     recipe = TinyRecipe(num_classes=2)
     coarse = keras_tuner.HyperParameters()
@@ -103,18 +109,21 @@ def test_a_grid_without_a_space_has_few_points():
     assert [(stage.unfreeze, stage.learning_rate) for stage in stages] == [(0, 1e-3), (2, 1e-3)]
 
 
+@pytest.mark.once
 def test_hyperband_sizes_its_first_bracket_to_fit_the_trials():
     assert [hyperband_units(trials) for trials in (1, 3, 4, 12, 13, 39, 40)] == [
         1, 1, 3, 3, 9, 9, 27,
     ]  # fmt: skip
 
 
+@pytest.mark.once
 def test_hyperband_shortens_all_stages_in_proportion():
     assert [stage.epochs for stage in within(BASE, 4)] == [1, 1, 2]
     assert [stage.epochs for stage in within(BASE, 1)] == [1, 1, 1]
     assert within(BASE, 8) == tuple(BASE)
 
 
+@pytest.mark.once
 def test_an_unknown_objective_lists_the_metrics():
     with pytest.raises(kft.InputError, match=r"`objective='val_f1'`.*'val_loss', 'val_accuracy'"):
         StagedHyperModel(TinyRecipe(num_classes=2), objective="val_f1")

@@ -8,6 +8,8 @@ import kft
 from kft.tuning.pruning import MedianStopping
 from tests.small_images import TinyRecipe, bright_sides
 
+pytestmark = pytest.mark.once
+
 HIGHEST = keras_tuner.Objective("val_accuracy", "max")
 
 

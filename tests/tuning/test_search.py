@@ -103,6 +103,7 @@ def test_a_finished_search_is_read_and_not_trained_again(found, monkeypatch):
     assert counter.examples == 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("algorithm", ["bayesian", "hyperband", "grid"])
 def test_the_other_algorithms_search_too(tmp_path, algorithm):
     def narrow(hp):
@@ -175,6 +176,7 @@ def test_the_trial_that_ran_goes_on_in_mid_training(tmp_path, monkeypatch):
     assert kft.load(again.run_dir).evaluate(bright_sides(16, seed=1)).accuracy == again.score
 
 
+@pytest.mark.once
 def test_a_failing_trial_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
     original, fits = kft.Recipe.fit, []
 
@@ -200,11 +202,13 @@ def test_a_failing_trial_is_recorded_and_the_search_goes_on(tmp_path, monkeypatc
     assert "expected" in diverged.trials[1].reason
 
 
+@pytest.mark.once
 def test_a_search_whose_every_trial_fails_says_why(tmp_path):
     with pytest.raises(kft.KftError, match=r"every trial failed \(1\).*`unfreeze=9`.*3 blocks"):
         tune(tmp_path / "search", space=lambda hp: hp.Choice("unfreeze", [9]))
 
 
+@pytest.mark.once
 def test_the_time_bound_counts_the_trials_before(tmp_path):
     first = tune(tmp_path / "search", max_seconds=1e-3, **HEAD)
     assert len(first.trials) == 1
@@ -213,6 +217,7 @@ def test_the_time_bound_counts_the_trials_before(tmp_path):
     assert len(tune(tmp_path / "search", max_trials=2, **HEAD).trials) == 2
 
 
+@pytest.mark.once
 def test_the_bound_by_epochs_lets_the_trial_that_runs_end(tmp_path):
     search = tune(tmp_path / "search", max_epochs=3, early_stopping=None, **HEAD)
     assert [trial.epochs for trial in search.trials] == [2, 2]
