@@ -11,6 +11,7 @@ from keras import ops
 
 from kft.distribution.on_tensorflow import summed_over_replicas
 from kft.errors import InputError
+from kft.fused_adam import FusedAdam, is_fusable
 
 
 @keras.saving.register_keras_serializable("kft")
@@ -56,6 +57,23 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             rising = self.initial + (self.peak - self.initial) * risen
             rate = ops.where(done < self.warmup_steps, rising, rate)
         return rate if self.scale is None else rate * ops.cast(self.scale, "float32")
+
+    def at(self, step: int) -> float:
+        """The rate of the step with index `step`, as `__call__` tells it, without a tensor."""
+        done = step - self.start
+        scale = 1.0 if self.scale is None else float(ops.convert_to_numpy(self.scale))
+        if done < self.warmup_steps:
+            rate = self.initial + (self.peak - self.initial) * (done + 1) / self.warmup_steps
+        elif self.decay == "constant":
+            rate = self.peak
+        else:
+            steps = max((self.total_steps or 0) - self.warmup_steps, 1)
+            progress = min((done - self.warmup_steps) / steps, 1.0)
+            left = 1.0 - progress
+            rate = self.peak * (
+                left if self.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+            )
+        return rate * scale
 
     def _after_warmup(self, done: Any) -> Any:
         if self.decay == "constant":
@@ -182,6 +200,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
             if not optimizer.built:
                 optimizer.build(group)
+        self._members.choose_steps()
         super().build(variables)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
@@ -204,11 +223,16 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             part = parts[self._members.group_of[id(variable)]]
             part[0].append(gradient)
             part[1].append(variable)
-        for optimizer, (part_gradients, part_variables) in zip(
-            self.group_optimizers, parts, strict=True
+        together = FusedAdam()
+        for optimizer, (part_gradients, part_variables), decayed in zip(
+            self.group_optimizers, parts, self._members.decayed, strict=True
         ):
-            if part_variables:
+            if part_variables and decayed is not None:
+                rate = _rate_at(optimizer, _steps_taken(optimizer))
+                together.add(optimizer, rate, part_gradients, part_variables, decayed)
+            elif part_variables:
                 optimizer.apply(part_gradients, part_variables)
+        together.step()
         self.iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
@@ -234,6 +258,7 @@ class _Members:
         self.groups = groups
         self.variables: list[keras.Variable] = []
         self.group_of: dict[int, int] = {}
+        self.decayed: list[set[int] | None] = []
 
     def bind(self, variables: list[keras.Variable]) -> None:
         """Settles the members, once the variables that train are known."""
@@ -246,6 +271,15 @@ class _Members:
                 "since the stage was entered. Let StagedUnfreezing set the `trainable` flags."
             )
         self.variables = variables
+
+    def choose_steps(self) -> None:
+        """Notes whose steps are fused, and which of the variables (by `id`) weight decay reaches."""
+        self.decayed = [
+            {id(variable) for variable in group if decays(optimizer, variable)}
+            if is_fusable(optimizer, group)
+            else None
+            for optimizer, group in zip(self.optimizers, self.groups, strict=True)
+        ]
 
 
 def _clipped_together(gradients: list, limit: float) -> list:
@@ -262,11 +296,20 @@ def _schedule_of(optimizer: keras.optimizers.Optimizer) -> WarmupSchedule | None
 
 
 def _last_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    return _rate_at(optimizer, max(_steps_taken(optimizer) - 1, 0))
+
+
+def _steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
+    """The steps, each of which counts where gradients accumulate; `iterations` counts updates."""
+    return int(ops.convert_to_numpy(optimizer.variables[0]))
+
+
+def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
+    """The optimizer's rate in the step with index `step`."""
     schedule = _schedule_of(optimizer)
     if schedule is None:
         return float(ops.convert_to_numpy(optimizer.learning_rate))
-    taken = int(ops.convert_to_numpy(optimizer.variables[0]))
-    return float(ops.convert_to_numpy(schedule(max(taken - 1, 0))))
+    return schedule.at(step)
 
 
 def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
