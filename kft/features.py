@@ -13,7 +13,6 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import ml_dtypes
@@ -27,6 +26,7 @@ from kft.distribution import hosts
 from kft.distribution.spreading import copied
 from kft.errors import InputError
 from kft.forward import Forward
+from kft.mapped import MappedArray
 
 _MANIFEST = "features.json"
 _LOCK = ".lock"
@@ -49,7 +49,7 @@ class Features:
         varies: for each array whether its sequences may be cut to a shorter length.
     """
 
-    arrays: tuple[np.ndarray, ...]
+    arrays: tuple[MappedArray, ...]
     computed: bool
     varies: tuple[bool, ...]
 
@@ -191,7 +191,7 @@ class FeatureStore:
             for place in range(len(cut.prefix.outputs))
         ]
         forward = self._forward(tuple(cuts.values()), tensors)
-        files: list[Any] = []
+        files: list[MappedArray] = []
         count, size = len(batches.examples), batches.batch_size
         for place in range(views * len(batches)):
             view, index = divmod(place, len(batches))
@@ -202,7 +202,7 @@ class FeatureStore:
                 for path, output in zip(paths, outputs, strict=True):
                     dtype = self._stored(output.dtype)
                     _reserve(path, (views * count, *output.shape[1:]), _on_disk(dtype))
-                    files.append(np.load(path, mmap_mode="r+").view(dtype))
+                    files.append(MappedArray(path, dtype, writable=True))
             for file, output in zip(files, outputs, strict=True):
                 shorter = output.shape[1:] != file.shape[1:]  # the longest texts came first
                 file[(rows, slice(output.shape[1])) if shorter else rows] = output
@@ -270,17 +270,14 @@ def _publish(unfinished: Path, folder: Path) -> None:
             raise
 
 
-def _read(folder: Path) -> tuple[np.ndarray, ...] | None:
+def _read(folder: Path) -> tuple[MappedArray, ...] | None:
     """The arrays of complete features, None if there are none."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         names = sorted(manifest, key=lambda name: int(name.partition(".")[0]))
         if any(os.path.getsize(folder / name) != manifest[name]["bytes"] for name in names):
             return None
-        return tuple(
-            np.load(folder / name, mmap_mode="r", allow_pickle=False).view(manifest[name]["dtype"])
-            for name in names
-        )
+        return tuple(MappedArray(folder / name, manifest[name]["dtype"]) for name in names)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -217,7 +217,7 @@ def test_a_half_written_cache_is_not_used(tmp_path, damage):
     plan(model, [STAGES[0]])[0].enter(model)
     cut, batches = find_cut(model)[0], Batches(examples(), np.asarray, batch_size=8)
     whole = store.fetch([cut], batches, "pixels")[0]
-    kept = np.array(whole.arrays[0])
+    kept = np.array(whole.arrays[0].values)
     assert whole.computed
     assert not store.fetch([cut], batches, "pixels")[0].computed
     (folder,) = tmp_path.iterdir()
@@ -227,7 +227,7 @@ def test_a_half_written_cache_is_not_used(tmp_path, damage):
         (folder / "features.json").write_text("{")
     again = store.fetch([cut], batches, "pixels")[0]
     assert again.computed
-    np.testing.assert_array_equal(again.arrays[0], kept)
+    np.testing.assert_array_equal(again.arrays[0].values, kept)
 
 
 def test_a_full_disk_falls_back_with_a_warning_and_the_same_result(tmp_path, uncached, monkeypatch):
