@@ -117,8 +117,10 @@ def with_lightning(
             return torch.nn.functional.cross_entropy(self(batch), batch["labels"])
 
         def validation_step(self, batch: Any, index: int) -> None:
-            right = self(batch).argmax(-1) == batch["labels"]
-            self.log("val_accuracy", right.float().mean(), batch_size=len(right))
+            scores, labels = self(batch), batch["labels"]
+            loss = torch.nn.functional.cross_entropy(scores, labels)
+            right = (scores.argmax(-1) == labels).float().mean()
+            self.log_dict({"val_accuracy": right, "val_loss": loss}, batch_size=len(labels))
 
         def configure_optimizers(self) -> Any:
             parameters = [one for one in self.parameters() if one.requires_grad]
@@ -149,7 +151,7 @@ def with_lightning(
         trainer = lightning.Trainer(
             accelerator="cpu", max_epochs=sum(stage[1] for stage in stages), callbacks=[callback],
             logger=False, enable_progress_bar=False, enable_model_summary=False,
-            enable_checkpointing=peer != "BackboneFinetuning", default_root_dir=folder,
+            enable_checkpointing=False, default_root_dir=folder,
         )  # fmt: skip
         trainer.fit(model, *loaders)
         seconds = time.perf_counter() - started
@@ -173,7 +175,7 @@ def scheduler(model: Any, stages: list, folder: Path) -> Any:
         opened = int(unfreeze)
     path = folder / "schedule.yaml"
     path.write_text(yaml.safe_dump(schedule))
-    return FinetuningScheduler(ft_schedule=str(path), epoch_transitions_only=True)
+    return FinetuningScheduler(ft_schedule=str(path), epoch_transitions_only=True, restore_best=False)
 
 
 if __name__ == "__main__":

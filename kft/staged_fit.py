@@ -100,7 +100,8 @@ def _decide(
     if cache == "auto" and not cost.fits:
         return CachedStage(None, f"off: the disk has no room ({cost})")
     if cache == "auto" and not cost.pays:
-        return CachedStage(None, f"off: would not pay ({cost})")
+        below = f"{reason}, and what lies below it" if reason else "it"
+        return CachedStage(None, f"off: {below} would not pay ({cost})")
     return CachedStage(cut, f"on: {cost}")
 
 

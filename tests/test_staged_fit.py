@@ -328,6 +328,8 @@ def test_dropout_moves_the_cut_below_itself():
     model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(x))
     found = reason(model, kft.Stage(0, 2, 0.1))
     assert [layer.name for layer in found.cut.layers] == ["conv"]
+    unpaid = reason(model, kft.Stage(0, 1, 0.1), cache="auto").reason
+    assert unpaid.startswith("off: drop draws random numbers there, and what lies below it would not")
 
 
 def test_auto_keeps_what_pays():
