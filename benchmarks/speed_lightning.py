@@ -175,7 +175,9 @@ def scheduler(model: Any, stages: list, folder: Path) -> Any:
         opened = int(unfreeze)
     path = folder / "schedule.yaml"
     path.write_text(yaml.safe_dump(schedule))
-    return FinetuningScheduler(ft_schedule=str(path), epoch_transitions_only=True, restore_best=False)
+    return FinetuningScheduler(
+        ft_schedule=str(path), epoch_transitions_only=True, restore_best=False
+    )
 
 
 if __name__ == "__main__":

@@ -86,16 +86,21 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
     calls = graph.outer_calls(model)
     made = {id(tensor): call for call in calls for tensor in call.outputs}
     steady: set[graph.Call] = set()
+    frozen: set[graph.Call] = set()  # steady, or it would be without what is random
     random_layers: list[str] = []
     for call in calls:
-        if not all(parent in steady for parent in call.parents):
-            continue
         if _trains(call.operation) or _holds(call.operation, moved):
+            continue
+        if all(parent in frozen for parent in call.parents):
+            frozen.add(call)
+        if not all(parent in steady for parent in call.parents):
             continue
         if _is_random(call.operation):
             random_layers.append(call.operation.name)
             continue
         steady.add(call)
+    if not any(getattr(call.operation, "weights", []) for call in frozen - steady):
+        random_layers = []
     wanted = {id(t): t for call in calls if call not in steady for t in call.inputs}
     wanted |= {id(tensor): tensor for tensor in model.outputs}
     tensors = [tensor for key, tensor in wanted.items() if made[key] in steady]

@@ -329,7 +329,11 @@ def test_dropout_moves_the_cut_below_itself():
     found = reason(model, kft.Stage(0, 2, 0.1))
     assert [layer.name for layer in found.cut.layers] == ["conv"]
     unpaid = reason(model, kft.Stage(0, 1, 0.1), cache="auto").reason
-    assert unpaid.startswith("off: drop draws random numbers there, and what lies below it would not")
+    assert unpaid.startswith(
+        "off: drop draws random numbers there, and what lies below it would not"
+    )
+    trained = reason(model, kft.Stage(["conv2"], 1, 0.1), cache="auto").reason
+    assert trained.startswith("off: it would not pay")  # nor would it without the dropout
 
 
 def test_auto_keeps_what_pays():
