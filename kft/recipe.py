@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kft import fitting, saving
+from kft import compilation, fitting, saving
 from kft.callbacks import StagedUnfreezing
 from kft.callbacks.run_checkpoint import read_interval
 from kft.data.batches import Batches
@@ -149,7 +149,8 @@ class Recipe(Family):
                 the recipe's weight decay.
             balance: Against imbalanced classes `"weights"`, `"oversample"` or `"undersample"`.
             augment: Random changes of the training inputs, see `augmentation`.
-            jit_compile: As in `keras.Model.compile`.
+            jit_compile: As in `keras.Model.compile`; `"auto"` also compiles for texts on TensorFlow
+                where there are steps enough to repay it.
             steps_per_epoch: Steps an epoch, for a stream that never ends.
             keep_examples: Whether four of the training inputs stay with the recipe, in the run
                 directory too, for the warmup and the check of an export.
@@ -262,9 +263,11 @@ class Recipe(Family):
                 augment=augmentation,
             )
         held_out = fitting.batches_of(self, validation, batch_size)
+        jit_compile = compilation.choose(jit_compile, batches, stages, strategy)
         with directory.held(cache_dir, cache_dtype) as store, contextlib.ExitStack() as devices:
             model, optimizer = devices.enter_context(spread(model, optimizer, strategy))
             compile_like(model)
+            compilation.pad_to_need(model, batches, held_out)
             before = directory.decisions()
             keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
             sizes = (

@@ -163,17 +163,11 @@ class TextRecipe(Recipe):
             raw: The texts, as strings or as UTF-8.
             length: Tokens to cut and pad to. Defaults to `length`.
         """
-        import tensorflow as tf
-
         length = self.length if length is None else length
-        if length not in self._packers:
-            signature = [tf.TensorSpec([None], tf.string)]
-            pack = partial(self._pack, self._with_length(length))
-            self._packers[length] = tf.function(pack, input_signature=signature, autograph=False)
-        with tf.device("CPU"):
-            texts = tf.constant([text if isinstance(text, bytes) else str(text) for text in raw])
-            packed = self._packers[length](texts)
-        return {name: tensor.numpy() for name, tensor in packed.items()}
+        packed = self._packed(raw, max(length, self.length))
+        if packed["padding_mask"][:, length:].any():  # what is cut keeps its last token
+            packed = self._packed(raw, length)
+        return {name: tokens[:, :length] for name, tokens in packed.items()}
 
     def augmentation(self, chosen: Any) -> Callable | None:
         """Turn a preset or a function into changes of the training texts.
@@ -263,6 +257,18 @@ class TextRecipe(Recipe):
         config.pop("build_config", None)
         config.pop("compile_config", None)
         (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+    def _packed(self, raw, length):
+        import tensorflow as tf
+
+        if length not in self._packers:
+            signature = [tf.TensorSpec([None], tf.string)]
+            pack = partial(self._pack, self._with_length(length))
+            self._packers[length] = tf.function(pack, input_signature=signature, autograph=False)
+        with tf.device("CPU"):
+            texts = tf.constant([text if isinstance(text, bytes) else str(text) for text in raw])
+            packed = self._packers[length](texts)
+        return {name: tensor.numpy() for name, tensor in packed.items()}
 
     def _with_length(self, length):
         known = self.preprocessor

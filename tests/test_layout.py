@@ -38,6 +38,7 @@ LAYERS = (
     ("distribution", "optimizers", "plans", "runs", "stages"),
     (
         "callbacks",
+        "compilation",
         "costs",
         "cuts",
         "features",

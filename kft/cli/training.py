@@ -105,7 +105,10 @@ def fit(
     ] = None,
     jit_compile: Annotated[
         bool | None,
-        typer.Option(help="Compile with XLA. Default: Keras decides.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="Compile with XLA. Default: where Keras does, or many texts repay it.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     steps_per_epoch: Annotated[
         int | None,

@@ -1,4 +1,4 @@
-"""Batches of texts that are no longer than their longest text needs."""
+"""Batches of texts that are little longer than their longest text needs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -77,6 +77,12 @@ class BucketedBatches(Batches):
         self.lengths = np.asarray(lengths)
         self.buckets = tuple(buckets)
 
+    def pad_to_need(self) -> None:
+        """Pads each batch to its longest text alone, for steps that are not compiled for a length."""
+        self.buckets = tuple(
+            range(min(int(self.lengths.min()), self.buckets[-1]), self.buckets[-1] + 1)
+        )
+
     def order(self, epoch: int) -> np.ndarray:
         """The indices of the examples of `epoch`, in order."""
         order = super().order(epoch)
@@ -110,7 +116,7 @@ class BucketedBatches(Batches):
         import tensorflow as tf
 
         load: Any = self.load
-        first = np.arange(1)
+        first = np.array([self.lengths.argmin()])
         short, long = (
             load(self.examples.inputs[first], length)
             for length in (self.buckets[0], self.buckets[-1])

@@ -264,3 +264,15 @@ def test_a_real_minilm_finds_similar_texts_similar():
     vectors = embed.predict_on_batch(recipe.load(sentences))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert vectors[0] @ vectors[1] > 0.5 > vectors[0] @ vectors[2]
+
+
+@pytest.mark.once
+def test_texts_are_cut_and_padded_to_any_length_as_the_preprocessor_does(preset):
+    recipe = BertRecipe(preset, num_classes=2, sequence_length=12)
+    texts = ["good", "a very bad film", "the plot of a good film was bad not good the actor was"]
+    for length in (4, 6, 12, 20):
+        for chosen in (texts[:1], texts[:2], texts):
+            loaded = recipe.load(chosen, length)
+            packed = recipe._with_length(length)(chosen)
+            for name, tokens in loaded.items():
+                np.testing.assert_array_equal(tokens, packed[name])
