@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What they show is another thing on each backend; the others would show the same again.
-EVERYWHERE = ("03_callbacks_alone.ipynb", "07_your_own_recipe.ipynb")
+EVERYWHERE = ("03_callbacks_alone.ipynb",)
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 EACH_WHERE_IT_SAYS_SOMETHING = pytest.mark.parametrize(
     "path",

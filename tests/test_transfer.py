@@ -80,6 +80,7 @@ def accuracy(task, weights, stages, batch_norm, seed):
     return recipe.evaluate(test, batch_size=100).accuracy
 
 
+@pytest.mark.once
 def test_stages_from_a_source_task_beat_training_from_scratch_with_few_examples(task, pretrained):
     gains = []
     for seed in (1, 2):

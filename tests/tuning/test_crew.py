@@ -28,6 +28,7 @@ def given(name, ip="127.0.0.1", port="8000"):
     }  # fmt: skip
 
 
+@once
 def test_the_trials_outlive_a_worker_and_a_chief(tmp_path):
     """A worker dies in mid-training and stays dead, the chief dies and is started again."""
     story = Path(__file__).with_name("crew_story.py")
