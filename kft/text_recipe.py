@@ -223,7 +223,8 @@ class TextRecipe(Recipe):
     def input_identity(self) -> str:
         """The tokenizer's vocabulary and settings, and the length."""
         tokenizer = self.preprocessor.tokenizer
-        described = [tokenizer.get_config(), list(tokenizer.get_vocabulary()), self.length]
+        config = {k: v for k, v in tokenizer.get_config().items() if k not in ("name", "trainable")}
+        described = [config, list(tokenizer.get_vocabulary()), self.length]
         return f"text {hashlib.sha256(json.dumps(described, default=repr).encode()).hexdigest()}"
 
     def from_stream(self, dataset: Any) -> Any:

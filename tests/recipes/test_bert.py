@@ -276,3 +276,14 @@ def test_texts_are_cut_and_padded_to_any_length_as_the_preprocessor_does(preset)
             packed = recipe._with_length(length)(chosen)
             for name, tokens in loaded.items():
                 np.testing.assert_array_equal(tokens, packed[name])
+
+
+@pytest.mark.once
+def test_the_same_tokenizer_is_the_same_preprocessing_whichever_recipe_loads_it(
+    preset, hugging_face
+):
+    for folder in (preset, hugging_face):
+        one, other = (BertRecipe(folder, num_classes=2, sequence_length=12) for _ in range(2))
+        assert one.input_identity() == other.input_identity()
+        longer = BertRecipe(folder, num_classes=2, sequence_length=16)
+        assert longer.input_identity() != one.input_identity()
