@@ -86,6 +86,8 @@ class FusedAdam:
 
     def step(self) -> None:
         """Updates all that was added."""
+        if not self._parts:
+            return  # on another backend, PyTorch need not be installed
         import torch
         from torch.optim.adam import adam
 

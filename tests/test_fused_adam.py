@@ -1,5 +1,7 @@
 """The steps of Adam that kft takes with a kernel of its backend, beside those that Keras takes."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -66,6 +68,18 @@ def test_only_plain_steps_of_keras_own_adam_are_fused(way):
     constrained.constraint = keras.constraints.NonNeg()
     assert not is_fusable(optimizer, [*weights, constrained])
     assert not is_fusable(optimizer, [*weights, keras.Variable(np.ones(3), dtype="float16")])
+
+
+def test_another_backend_does_not_import_pytorch(monkeypatch):
+    if BACKEND != "torch":
+        monkeypatch.setitem(sys.modules, "torch", None)
+        monkeypatch.setitem(sys.modules, "torch.optim.adam", None)
+    weights = variables()
+    optimizer = GroupedOptimizer([keras.optimizers.AdamW(0.01)], [weights])
+    optimizer.build(weights)
+    before = ops.convert_to_numpy(weights[0]).copy()
+    optimizer.apply(gradients(0), weights)
+    assert (ops.convert_to_numpy(weights[0]) != before).all()
 
 
 def test_an_optimizer_of_somebodys_own_takes_its_own_steps():
