@@ -165,7 +165,9 @@ def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
 
 
 @pytest.mark.once
-def test_report_shows_the_page_or_writes_it_about_other_data(cli, run, photos, tmp_path):
+def test_report_shows_the_page_or_writes_it_about_other_data_or_with_a_source(
+    cli, run, photos, tmp_path
+):
     code, out, err = cli("report", run)
     assert (code, out.strip()) == (0, str(run / "report.html")), err
     before = (run / "report.html").read_text()
@@ -174,6 +176,10 @@ def test_report_shows_the_page_or_writes_it_about_other_data(cli, run, photos, t
     assert (code, out.strip()) == (0, str(page)), err
     for words in ("How far the weights moved", "Time and memory", "Stage plan", "20 examples"):
         assert words in page.read_text()
+    assert "Forgetting" not in page.read_text()
+    code, out, err = cli("report", run, "--source", photos, "--output", page)
+    assert (code, out.strip()) == (0, str(page)), err
+    assert "Forgetting" in page.read_text()
     assert (run / "report.html").read_text() == before
 
 
