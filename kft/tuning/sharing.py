@@ -33,6 +33,7 @@ class SharedBackbone:
         keras.utils.set_random_seed(recipe.seed)
         self._inputs = self._recipe.inputs()
         self._features = self._recipe.backbone(self._inputs)
+        self._recipe.input_identity()  # reads the tokenizer of texts, for all trials too
         # Initializers draw from Python's generator, the head's after those of the backbone.
         self._random = random.getstate(), np.random.get_state()
         self._backbone = keras.Model(self._inputs, self._features)
