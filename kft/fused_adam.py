@@ -59,6 +59,7 @@ class FusedAdam:
     def add(
         self,
         optimizer: keras.optimizers.Adam,
+        taken: int,
         rate: float,
         gradients: Sequence[Any],
         variables: Sequence[keras.Variable],
@@ -68,12 +69,13 @@ class FusedAdam:
 
         Args:
             optimizer: one that `is_fusable`, built for the variables.
+            taken: the steps that it has taken so far.
             rate: its rate in this step.
             gradients: float32 tensors.
             variables: what they belong to.
             decayed: the `id` of each variable that weight decay applies to.
         """
-        step = int(optimizer.iterations.value.item()) + 1
+        step = taken + 1
         optimizer.iterations.value.add_(1)
         # Keras adds epsilon to the square root before the correction of its bias, PyTorch after it.
         epsilon = optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2**step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -68,11 +68,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             rate = self.peak
         else:
             steps = max((self.total_steps or 0) - self.warmup_steps, 1)
-            progress = min((done - self.warmup_steps) / steps, 1.0)
-            left = 1.0 - progress
-            rate = self.peak * (
-                left if self.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
-            )
+            rate = self.peak * self._left(min((done - self.warmup_steps) / steps, 1.0), math.cos)
         return rate * scale
 
     def _after_warmup(self, done: Any) -> Any:
@@ -80,9 +76,13 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             return ops.full_like(done, self.peak)
         steps = max((self.total_steps or 0) - self.warmup_steps, 1)
         progress = ops.clip((done - float(self.warmup_steps)) / float(steps), 0.0, 1.0)
+        return self.peak * self._left(progress, ops.cos)
+
+    def _left(self, progress: Any, cosine: Callable[[Any], Any]) -> Any:
+        """The share of the peak that is left, of a number or a tensor from 0 to 1."""
         if self.decay == "linear":
-            return self.peak * (1.0 - progress)
-        return self.peak * 0.5 * (1.0 + ops.cos(math.pi * progress))
+            return 1.0 - progress
+        return 0.5 * (1.0 + cosine(math.pi * progress))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the schedule again."""
@@ -228,8 +228,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             self.group_optimizers, parts, self._members.decayed, strict=True
         ):
             if part_variables and decayed is not None:
-                rate = _rate_at(optimizer, _steps_taken(optimizer))
-                together.add(optimizer, rate, part_gradients, part_variables, decayed)
+                taken = _steps_taken(optimizer)
+                rate = _rate_at(optimizer, taken)
+                together.add(optimizer, taken, rate, part_gradients, part_variables, decayed)
             elif part_variables:
                 optimizer.apply(part_gradients, part_variables)
         together.step()
@@ -310,6 +311,13 @@ def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
     if schedule is None:
         return float(ops.convert_to_numpy(optimizer.learning_rate))
     return schedule.at(step)
+
+
+def unscaled(optimizer: Any) -> Any:
+    """The optimizer inside mixed precision's loss scaling, or the optimizer itself."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.inner_optimizer
+    return optimizer
 
 
 def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from kft.errors import InputError
-from kft.optimizers import GroupedOptimizer, WarmupSchedule, decays
+from kft.optimizers import GroupedOptimizer, WarmupSchedule, decays, unscaled
 from kft.plans import Group
 from kft.stages import Stage
 
@@ -144,13 +144,6 @@ def describe_optimizer(model: keras.Model) -> dict[str, Any]:
     for name in ("name", "learning_rate") if grouped else ("name",):
         config.pop(name, None)
     return {"class": type(optimizer).__name__, **config}
-
-
-def unscaled(optimizer: Any) -> Any:
-    """The optimizer inside mixed precision's loss scaling, or the optimizer itself."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer.inner_optimizer
-    return optimizer
 
 
 def strategy_scope(model: keras.Model) -> contextlib.AbstractContextManager:

@@ -20,8 +20,9 @@ from kft.distribution import processes
 from kft.distribution.feeding import check_shares, for_fit
 from kft.distribution.replicas import accompanied, fed
 from kft.features import Features, FeatureStore
+from kft.optimizers import unscaled
 from kft.plans import PlannedStage, kept_flags
-from kft.regrouping import reorder, unscaled
+from kft.regrouping import reorder
 from kft.terminal import shows_progress
 
 

@@ -8,8 +8,9 @@ import keras
 from keras import ops
 
 from kft.errors import InputError
+from kft.optimizers import unscaled
 from kft.plans import Group
-from kft.regrouping import regroup, template, unscaled, warmup_steps
+from kft.regrouping import regroup, template, warmup_steps
 from kft.stages import Decay, Stage
 
 

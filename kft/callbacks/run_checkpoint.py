@@ -20,7 +20,8 @@ from kft.callbacks.fellows import fellow_callbacks, give_state, names_of, state_
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.distribution import processes
 from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
-from kft.regrouping import describe_optimizer, unscaled
+from kft.optimizers import unscaled
+from kft.regrouping import describe_optimizer
 from kft.runs import commits
 from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock

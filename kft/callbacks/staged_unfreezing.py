@@ -14,8 +14,9 @@ from keras import ops
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.distribution.placement import check_placement
 from kft.errors import InputError
+from kft.optimizers import unscaled
 from kft.plans import BatchNorm, PlannedStage, plan
-from kft.regrouping import regroup, template, unscaled
+from kft.regrouping import regroup, template
 from kft.stages import Stage, checked_stages
 
 

@@ -12,7 +12,7 @@ from kft.distribution.on_tensorflow import refuse_optimizer, synchronise_norms
 from kft.distribution.strategies import Strategy
 from kft.errors import InputError, KftError
 from kft.graph import sublayers
-from kft.optimizers import decays
+from kft.optimizers import decays, unscaled
 from kft.precision import using
 
 
@@ -46,27 +46,21 @@ def spread(
         yield model, optimizer
         return
     with entered(strategy, model):
-        refuse_optimizer(_inner(optimizer))
+        refuse_optimizer(unscaled(optimizer))
         copy = copied(model)
         synchronise_norms(copy)
         moved = dict(zip(map(id, model.variables), copy.variables, strict=True))
-        decaying = _inner(optimizer)
+        decaying = unscaled(optimizer)
         undecayed = [moved[id(one)] for one in model.variables if not decays(decaying, one)]
         settings = optimizer.get_config()
         remade = type(optimizer).from_config(settings)  # its counters belong to the devices too
         if undecayed:
-            _inner(remade).exclude_from_weight_decay(var_list=undecayed)
+            unscaled(remade).exclude_from_weight_decay(var_list=undecayed)
         own = copy.variables  # without those of the metrics and of the optimizer, which come later
         yield copy, remade
         for target, source in zip(model.variables, own, strict=True):
             target.assign(keras.ops.convert_to_numpy(source))
     _take_over_flags(model, copy)
-
-
-def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """What has the settings: of a loss scaling, the optimizer inside it."""
-    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return optimizer.inner_optimizer if scales else optimizer
 
 
 def copied(model: keras.Model) -> keras.Model:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft.errors import InputError
-from kft.optimizers import norms_and_biases
+from kft.optimizers import norms_and_biases, unscaled
 from kft.plans import BatchNorm, Group, PlannedStage, plan
-from kft.regrouping import regroup, strategy_scope, template, unscaled
+from kft.regrouping import regroup, strategy_scope, template
 from kft.stages import Stage
 
 if TYPE_CHECKING:
