@@ -25,6 +25,7 @@ from kft.data.examples import Examples
 from kft.distribution import hosts
 from kft.distribution.spreading import copied
 from kft.errors import InputError
+from kft.folding import folded
 from kft.forward import Forward
 from kft.mapped import MappedArray
 
@@ -215,7 +216,8 @@ class FeatureStore:
         """Validation data run through what was compiled for the training data."""
         if self._compiled is None or self._compiled[0] != cuts:
             prefix = keras.Model(cuts[0].prefix.input, tensors)
-            self._compiled = cuts, Forward(copied(prefix) if hosts.count() > 1 else prefix)
+            prefix = copied(prefix) if hosts.count() > 1 else prefix
+            self._compiled = cuts, Forward(folded(prefix))
         return self._compiled[1]
 
     def _stored(self, dtype: np.dtype) -> np.dtype:

@@ -22,6 +22,7 @@ LAYERS = (
         "blocks",
         "data",
         "evaluation",
+        "folding",
         "forward",
         "fused_adam",
         "graph",
