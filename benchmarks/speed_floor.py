@@ -82,6 +82,7 @@ def floor(recipe: Any, train: Any, validation: Any, stages: list) -> float:
     import keras
 
     from kft.cuts import find_cut
+    from kft.folding import folded
     from kft.plans import plan
 
     def ready(examples: Any) -> list:
@@ -96,7 +97,7 @@ def floor(recipe: Any, train: Any, validation: Any, stages: list) -> float:
         assert cut is not None
         cuts.append((stage, cut))
     tensors = [tensor for _, cut in cuts for tensor in cut.prefix.outputs]
-    prefix = keras.Model(recipe.model.input, tensors)
+    prefix = folded(keras.Model(recipe.model.input, tensors))  # as the run has it
     seconds = 0.0
     features: dict[str, list] = {}
     for part, batches in (("train", data), ("validation", held_out)):

@@ -74,6 +74,7 @@ def _can_fold(conv: keras.Operation, norm: keras.Operation) -> bool:
     return (
         conv.activation is keras.activations.linear
         and norm.axis in (axis, axis - 4)
+        and len(conv.weights) == 1 + conv.use_bias  # no LoRA, which adds to the kernel
         and all(layer.dtype_policy.name == "float32" for layer in (conv, norm))
     )
 

@@ -96,6 +96,14 @@ def test_a_convolution_that_is_an_output_stays():
     assert folded(model) is model
 
 
+def test_a_convolution_with_lora_stays():
+    inputs = keras.Input(SIZE)
+    convolution = layers.Conv2D(4, 3)
+    model = keras.Model(inputs, layers.BatchNormalization()(convolution(inputs)))
+    convolution.enable_lora(2)
+    assert folded(model) is model
+
+
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50"])
 def test_real_architectures_answer_alike(name):
     inputs = keras.Input((32, 32, 3))
