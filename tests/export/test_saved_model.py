@@ -9,7 +9,7 @@ import pytest
 from builds import MADE, TEXTS, png
 from processes import ask
 
-from kft.export import check_version
+from kft.export import check_version, graphs
 
 pytestmark = pytest.mark.once
 
@@ -17,6 +17,17 @@ pytestmark = pytest.mark.once
 @pytest.mark.parametrize("name", MADE)
 def test_an_export_passes_its_check_again(made, name):
     assert check_version(made(name)) == []
+
+
+def test_batch_norm_is_part_of_the_convolutions(made):
+    """Where weights are stored as they are computed with."""
+    inverted = {}
+    for name in ("image", "half"):
+        functions = graphs.read(made(name)).functions.values()
+        ops = {node.op for function in functions for node in function.node_def}
+        assert "Conv2D" in ops
+        inverted[name] = "Rsqrt" in ops
+    assert inverted == {"image": False, "half": True}
 
 
 def test_a_classifier_answers_labels_ordered_by_score(made):
