@@ -91,6 +91,8 @@ def measure(options: argparse.Namespace) -> None:
     command += Path(options.preset).name
     if options.limit:
         command += f" --limit {options.limit}"
+    if options.seed:
+        command += f" --seed {options.seed}"
     details: dict[str, Any] = {
         "stages": [stage.to_dict() for stage in stages],
         "seed": options.seed,
