@@ -60,11 +60,21 @@ def seeded() -> Iterator[None]:
     keras.utils.clear_session(free_memory=False)  # a full collection costs half a second
 
 
+def runs_here(item: pytest.Item) -> bool:
+    """Whether this process is the one for a test: see `once` in pyproject.toml."""
+    once = item.get_closest_marker("once")
+    if once is None:
+        return JOB != "once"
+    if not once.args:
+        return JOB == "once"
+    return JOB != "once" and once.args == (BACKEND,)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves tests marked `once` to TensorFlow, which every user can run, or a process of their own."""
+    """Leaves each test to its process of `run_all.py`; without one, TensorFlow's runs all."""
     if BACKEND == "tensorflow" and "KFT_TEST_JOB" not in os.environ:
         return
-    others = [item for item in items if bool(item.get_closest_marker("once")) != (JOB == "once")]
+    others = [item for item in items if not runs_here(item)]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]

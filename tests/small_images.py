@@ -59,6 +59,23 @@ class DenseRecipe(ImageRecipe):
         return unit_pixels(inputs)
 
 
+def wide(*, include_top, weights, input_tensor):
+    """Three blocks, whose uppermost kernel is large enough to be cut in parts."""
+    x = input_tensor
+    for block, width in enumerate((8, 256, 256), start=1):
+        size = 4 if block == 1 else 1
+        x = keras.layers.Conv2D(width, size, strides=size, name=f"block{block}_conv")(x)
+        x = keras.layers.BatchNormalization(name=f"block{block}_bn")(x)
+        x = keras.layers.ReLU(name=f"block{block}_relu")(x)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
+
+
+@dataclass(kw_only=True, eq=False)
+class WideRecipe(TinyRecipe):
+    architectures: ClassVar = {"Wide": wide}
+    name: str = field(default="Wide", kw_only=False)
+
+
 def small_images(count, seed=0):
     """Images of 4 x 4 whose second class is brighter, as (x, y)."""
     rng = np.random.default_rng(seed)

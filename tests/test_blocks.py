@@ -24,7 +24,7 @@ def with_head(base):
     return keras.Model(base.input, layers.Dense(2, name="new")(base.output))
 
 
-@pytest.mark.once
+@pytest.mark.once("tensorflow")  # Keras builds no NASNetMobile on PyTorch
 @pytest.mark.parametrize("name", sorted(APPLICATIONS))
 def test_every_application_has_blocks_that_cover_its_backbone(name):
     # Without a size, Keras 3.15.1 builds NASNetLarge into a graph that runs at none.

@@ -145,6 +145,7 @@ def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
     assert (recipe.dropout, recipe.label_smoothing, recipe.seed) == (0.5, 0.1, 3)
 
 
+@pytest.mark.once
 def test_evaluate_prints_a_table_or_json(cli, run, photos):
     code, table, _ = cli("evaluate", run, "--data", photos)
     assert code == 0
@@ -183,6 +184,7 @@ def test_report_shows_the_page_or_writes_it_about_other_data_or_with_a_source(
     assert (run / "report.html").read_text() == before
 
 
+@pytest.mark.once
 def test_predict_prints_a_table_or_json(cli, run, photos):
     files = [photos / "blue" / "0.png", photos / "red" / "0.png"]
     code, table, _ = cli("predict", run, *files)
@@ -315,6 +317,7 @@ def test_an_absent_backend_is_one_clear_line():
     assert done.stderr.splitlines()[-1].startswith("kft: Keras' backend needs `jax`")
 
 
+@pytest.mark.once
 def test_precision_and_distribution_are_passed_on(cli, photos, tmp_path):
     fit = (
         "fit",

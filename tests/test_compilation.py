@@ -66,7 +66,7 @@ def test_batches_are_no_longer_than_they_need_where_no_length_is_compiled():
             assert data[index][0].shape == (2, fits)
 
 
-@pytest.mark.once
+@pytest.mark.once("tensorflow")
 def test_a_compiled_fit_ends_where_the_other_does(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     words = np.array(tiny_bert.VOCABULARY[5:])

@@ -165,6 +165,7 @@ def test_paths_bytes_and_arrays_get_the_same_answer(tmp_path):
         recipe.predict([])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("balance", ["weights", "oversample", "undersample"])
 def test_balance_reaches_the_batches(balance):
     x, y = bright_sides(24)

@@ -61,6 +61,7 @@ def test_the_smallest_image_is_accepted_and_a_smaller_one_refused(family, name, 
 
 
 # One of each file: the deeper ones differ in nothing but depth.
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("family", "name", "smallest"),
     [

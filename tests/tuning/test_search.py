@@ -103,6 +103,7 @@ def test_a_finished_search_is_read_and_not_trained_again(found, monkeypatch):
     assert counter.examples == 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("algorithm", ["bayesian", "hyperband", "grid"])
 def test_the_other_algorithms_search_too(tmp_path, algorithm):
     def narrow(hp):
