@@ -242,6 +242,7 @@ def test_a_stream_that_cannot_be_split_or_never_ends_is_refused():
     assert len(run.history["loss"]) == 2
 
 
+@pytest.mark.once
 def test_a_stream_of_unknown_length_trains_as_one_of_known_length():
     import tensorflow as tf
 

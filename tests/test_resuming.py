@@ -65,7 +65,9 @@ def crash_and_resume(make, data, tmp_path, crashes, **settings):
     return tmp_path / "crashed"
 
 
-@pytest.mark.parametrize(("cache", "augment"), [(True, None), (False, "light")])
+@pytest.mark.parametrize(
+    ("cache", "augment"), [(True, None), pytest.param(False, "light", marks=pytest.mark.once)]
+)
 def test_a_crashed_fit_of_images_goes_on_to_the_same_end(tmp_path, cache, augment):
     data = bright_sides(32), bright_sides(16, seed=1)
     run_dir = crash_and_resume(

@@ -66,6 +66,7 @@ def test_a_callback_works_alone_twice_and_as_a_copy(name, tmp_path):
         fit(small_model(), copied)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["LiveCurves", "MLflowLogger", "WandbLogger"])
 def test_a_state_survives_being_written(name, tmp_path):
     first = MAKERS[name](getattr(kft.callbacks, name), tmp_path)

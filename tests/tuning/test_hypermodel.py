@@ -24,6 +24,7 @@ def planned(values, stages=BASE, **space):
     return hypermodel.plan(keras_tuner.HyperParameters())
 
 
+@pytest.mark.once
 def test_keras_tuners_own_tuner_keeps_the_model_that_it_scored(tmp_path):
     hypermodel = StagedHyperModel(
         TinyRecipe(num_classes=2), lambda hp: hp.Float("head_lr", 1e-3, 1e-1), stages=BASE[:1]

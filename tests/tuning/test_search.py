@@ -132,6 +132,7 @@ class Killed(BaseException):
     """Ends a process as a signal does: nothing catches it."""
 
 
+@pytest.mark.once
 def test_a_killed_search_goes_on_with_the_same_trials(tmp_path, monkeypatch):
     search = tune(tmp_path / "reference", max_trials=3, **HEAD)
     fits, original = [], kft.Recipe.fit
@@ -154,6 +155,7 @@ def test_a_killed_search_goes_on_with_the_same_trials(tmp_path, monkeypatch):
     assert [t.score for t in again.trials] == pytest.approx([t.score for t in search.trials])
 
 
+@pytest.mark.once
 def test_the_trial_that_ran_goes_on_in_mid_training(tmp_path, monkeypatch):
     whole = {**HEAD, "stages": [kft.Stage(0, 4, 1e-2)], "max_trials": 1, "early_stopping": None}
     reference = tune(tmp_path / "reference", **whole).trials[0]
