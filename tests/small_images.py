@@ -11,15 +11,20 @@ from PIL import Image
 from kft.image_recipe import ImageRecipe, unit_pixels
 
 
+def convolved(x, block, width, size, **settings):
+    """A convolution with BatchNorm and ReLU."""
+    x = keras.layers.Conv2D(width, size, **settings, name=f"{block}_conv")(x)
+    x = keras.layers.BatchNormalization(momentum=0.5, name=f"{block}_bn")(x)
+    return keras.layers.ReLU(name=f"{block}_relu")(x)
+
+
 def tiny(*, include_top, weights, input_tensor):
     """A convolutional backbone of three blocks, in the form of those in `keras.applications`."""
     assert not include_top
     assert weights is None
     x = input_tensor
     for block, width in enumerate((4, 8, 8), start=1):
-        x = keras.layers.Conv2D(width, 3, padding="same", name=f"block{block}_conv")(x)
-        x = keras.layers.BatchNormalization(momentum=0.5, name=f"block{block}_bn")(x)
-        x = keras.layers.ReLU(name=f"block{block}_relu")(x)
+        x = convolved(x, f"block{block}", width, 3, padding="same")
         x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
     return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
 
@@ -64,9 +69,7 @@ def wide(*, include_top, weights, input_tensor):
     x = input_tensor
     for block, width in enumerate((8, 256, 256), start=1):
         size = 4 if block == 1 else 1
-        x = keras.layers.Conv2D(width, size, strides=size, name=f"block{block}_conv")(x)
-        x = keras.layers.BatchNormalization(name=f"block{block}_bn")(x)
-        x = keras.layers.ReLU(name=f"block{block}_relu")(x)
+        x = convolved(x, f"block{block}", width, size, strides=size)
     return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
 
 
