@@ -70,7 +70,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.once
+@pytest.mark.once("tensorflow")  # as without the extras
 def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
     console = Console(record=True, width=200)
     made = run_demo(tmp_path / "demo", seeds=[0], console=console)

@@ -16,7 +16,7 @@ from PIL import Image
 from kft.cli import app
 from kft.stages import read_stages
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.once("tensorflow")  # as without the extras
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
