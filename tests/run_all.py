@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 BACKENDS = ("torch", "jax", "tensorflow")
 # Processes and their backends, in the order of their output; the longest, which start first, come
 # last: two at a time share two cores.
-JOBS = {"torch": "torch", "jax": "jax", "once": "torch", "tensorflow": "tensorflow"}
+JOBS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "once": "torch"}
 NO_TESTS = 5  # pytest's exit code where nothing was chosen
 
 

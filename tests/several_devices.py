@@ -35,7 +35,7 @@ if len(PLACE) == 2:
 
 
 class Crash(keras.callbacks.Callback):
-    """Ends a fit in the middle of its third epoch."""
+    """Ends a fit in the middle of its fourth epoch."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ class Crash(keras.callbacks.Callback):
             raise ZeroDivisionError
 
 
-STAGES = [kft.Stage(0, 2, 1e-2), kft.Stage(1, 1, 1e-2, warmup=0.2), kft.Stage("all", 2, 1e-2)]
+STAGES = [kft.Stage(0, 2, 1e-2), kft.Stage("all", 2, 1e-2, warmup=0.2)]
 SHORT = [kft.Stage(0, 1, 1e-2), kft.Stage("all", 1, 1e-2)]
 
 
@@ -242,9 +242,10 @@ def outcomes(directory):
     yield "one, plain", plain("none")
     yield "two, plain", plain(DataParallel(2))
     yield "optimizer from outside", optimizer_from_outside()
-    halved = {"precision": "mixed_bfloat16", "stages": SHORT[1:]}
-    yield "one, bfloat16", fit("none", **halved)
-    yield "two, bfloat16", fit(DataParallel(2), **halved)
+    if BACKEND == "jax":  # a scaled loss says as much on TensorFlow
+        halved = {"precision": "mixed_bfloat16", "stages": SHORT[1:]}
+        yield "one, bfloat16", fit("none", **halved)
+        yield "two, bfloat16", fit(DataParallel(2), **halved)
     yield "one, scaled", scaled("none")
     yield "two, scaled", scaled(DataParallel(2))
     yield "one, tuned", tuned("none", OUT.with_name("one"))

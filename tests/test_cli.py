@@ -16,6 +16,8 @@ from kft.cli import main
 from kft.export import versions, warmup
 from kft.stages import read_stages
 
+pytestmark = pytest.mark.once
+
 RECIPE = "tests.tiny_recipe:TinyRecipe"
 
 
@@ -62,7 +64,6 @@ def run(photos, tmp_path_factory):
     return directory
 
 
-@pytest.mark.once
 def test_help_comes_in_under_a_second():
     """Of the processor's time: a second on the wall is another on a busy machine."""
     code = "import sys; sys.argv = ['kft', '--help']; from kft.cli import main; main()"
@@ -75,7 +76,6 @@ def test_help_comes_in_under_a_second():
     assert min(seconds) < 1, f"kft --help took {min(seconds):.2f} s"
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "command", ["fit", "evaluate", "predict", "export", "plan", "find-lr", "report", "demo"]
 )
@@ -90,12 +90,10 @@ def test_every_option_says_what_it_does(cli, command):
     assert [p.name for p in parameters if not getattr(p, "help", "")] == []
 
 
-@pytest.mark.once
 def test_the_version_is_the_packages(cli):
     assert cli("--version")[1].strip() == kft.__version__
 
 
-@pytest.mark.once
 def test_no_color_is_respected(monkeypatch):
     code = "import sys; sys.argv = ['kft', '--help']; from kft.cli import main; main()"
     environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "FORCE_COLOR": "1"}
@@ -110,7 +108,6 @@ def test_fit_leaves_a_run_that_loads(run):
     assert type(recipe).__name__ == "TinyRecipe"
 
 
-@pytest.mark.once
 def test_fit_again_takes_the_finished_run(cli, run, photos):
     before = (run / "weights.safetensors").read_bytes()
     arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "4")
@@ -119,7 +116,6 @@ def test_fit_again_takes_the_finished_run(cli, run, photos):
     assert (run / "weights.safetensors").read_bytes() == before
 
 
-@pytest.mark.once
 def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
     arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "5")
     code, _, err = cli(*arguments)
@@ -127,7 +123,6 @@ def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
     assert "batch_size" in err
 
 
-@pytest.mark.once
 def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
     stages = tmp_path / "stages.yaml"
     stages.write_text("- {unfreeze: 0, epochs: 1, learning_rate: 0.01, name: just this}\n")
@@ -145,7 +140,6 @@ def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
     assert (recipe.dropout, recipe.label_smoothing, recipe.seed) == (0.5, 0.1, 3)
 
 
-@pytest.mark.once
 def test_evaluate_prints_a_table_or_json(cli, run, photos):
     code, table, _ = cli("evaluate", run, "--data", photos)
     assert code == 0
@@ -156,7 +150,6 @@ def test_evaluate_prints_a_table_or_json(cli, run, photos):
     assert figures["accuracy"] == pytest.approx(kft.load(run).evaluate(photos).accuracy)
 
 
-@pytest.mark.once
 def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
     perturb = ("--perturb", "jpeg,fgsm", "--plot", tmp_path / "outcome.svg", "--json")
     code, out, err = cli("evaluate", run, "--data", photos, *perturb)
@@ -165,7 +158,6 @@ def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
     assert "<svg" in (tmp_path / "outcome.svg").read_text()
 
 
-@pytest.mark.once
 def test_report_shows_the_page_or_writes_it_about_other_data_or_with_a_source(
     cli, run, photos, tmp_path
 ):
@@ -184,7 +176,6 @@ def test_report_shows_the_page_or_writes_it_about_other_data_or_with_a_source(
     assert (run / "report.html").read_text() == before
 
 
-@pytest.mark.once
 def test_predict_prints_a_table_or_json(cli, run, photos):
     files = [photos / "blue" / "0.png", photos / "red" / "0.png"]
     code, table, _ = cli("predict", run, *files)
@@ -197,14 +188,12 @@ def test_predict_prints_a_table_or_json(cli, run, photos):
     assert sum(answers["scores"][0].values()) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.once
 def test_plan_prints_the_stages_without_weights_or_data(cli):
     code, out, err = cli("plan", RECIPE, "--num-classes", "3")
     assert code == 0, err
     assert "all" in out
 
 
-@pytest.mark.once
 def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_path):
     files = ("--write-stages", tmp_path / "stages.yaml", "--plot", tmp_path / "rates.png")
     quick = ("--steps", "10", "--batch-size", "8", "--lowest", "1e-4")
@@ -217,7 +206,6 @@ def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_pat
     assert [stage.unfreeze for stage in read_stages(tmp_path / "stages.yaml")] == found
 
 
-@pytest.mark.once
 def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, photos, tmp_path):
     serving, files = tmp_path / "serving", [photos / "red" / f"{i}.png" for i in (1, 2, 3)]
     (serving / "1" / "assets.extra").mkdir(parents=True)
@@ -256,7 +244,6 @@ MISTAKES = {
 }
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "expected"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_clear_line_and_exit_code_2(
     cli, arguments, expected, tmp_path, monkeypatch
@@ -271,20 +258,17 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.once
 def test_a_missing_image_is_named(cli, run):
     code, _, err = cli("predict", run, "gone.jpg")
     assert (code, err) == (2, "kft: gone.jpg: no such file.\n")
 
 
-@pytest.mark.once
 def test_a_text_for_an_image_recipe_is_refused(cli, run):
     code, _, err = cli("predict", run, "--text", "hello")
     assert code == 2
     assert "answers images" in err
 
 
-@pytest.mark.once
 def test_skipped_files_are_listed(cli, photos, tmp_path):
     for name in ("blue", "red"):
         (tmp_path / "data" / name).mkdir(parents=True)
@@ -303,7 +287,6 @@ def test_skipped_files_are_listed(cli, photos, tmp_path):
     assert "broken.png" in err
 
 
-@pytest.mark.once
 def test_an_absent_backend_is_one_clear_line():
     code = (
         "import sys; sys.modules['jax'] = None\n"
@@ -317,7 +300,6 @@ def test_an_absent_backend_is_one_clear_line():
     assert done.stderr.splitlines()[-1].startswith("kft: Keras' backend needs `jax`")
 
 
-@pytest.mark.once
 def test_precision_and_distribution_are_passed_on(cli, photos, tmp_path):
     fit = (
         "fit",

@@ -84,6 +84,7 @@ def test_a_crashed_fit_of_images_goes_on_to_the_same_end(tmp_path, cache, augmen
     assert (run_dir / "features").is_dir() is (cache is True)
 
 
+@pytest.mark.once
 def test_a_crashed_fit_of_texts_goes_on_to_the_same_end(tmp_path):
     texts = np.array(
         [f"the {word} film" + " very" * (i % 9) for i in range(16) for word in ("good", "bad")]
@@ -151,7 +152,7 @@ def test_a_nan_is_retried_at_half_the_rate(tmp_path):
 
 
 SCRIPT = """
-import json, os, signal, sys, keras
+import json, os, signal, sys, keras, tensorflow
 sys.path.insert(0, os.getcwd())
 from kft.stages import Stage
 from tests.small_images import TinyRecipe, bright_sides

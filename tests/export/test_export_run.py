@@ -1,4 +1,4 @@
-"""Recipes fitted on this process' backend, exported, and asked the strangest things."""
+"""Recipes exported, and asked the strangest things."""
 
 import io
 import json
@@ -18,6 +18,8 @@ from kft.export import check_version, export_run
 from kft.stages import Stage
 from recipes import BertRecipe, MobileNetRecipe
 from tests.small_images import TinyRecipe, bright_sides
+
+pytestmark = pytest.mark.once
 
 STAGES = [Stage(unfreeze=0, epochs=1, learning_rate=1e-2)]
 
@@ -164,7 +166,7 @@ def test_an_export_answers_as_predict_does_or_both_refuse(modality, request):
     assert len(answered) > 15
 
 
-def test_an_export_of_this_backend_passes_its_check_and_knows_its_run(images):
+def test_an_export_passes_its_check_and_knows_its_run(images):
     recipe, version = images
     assert version.name == "1"
     assert check_version(version) == []
@@ -177,7 +179,6 @@ def test_an_export_of_this_backend_passes_its_check_and_knows_its_run(images):
     assert facts["run"]["last_epoch"]["val_accuracy"] == recipe.origin["history"]["val_accuracy"][0]
 
 
-@pytest.mark.once
 def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(tmp_path):
     """Exported as `kft export` does, from a run that was told to keep nothing."""
     x, y = bright_sides(16)
@@ -198,13 +199,11 @@ def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(
     assert len(facts["run"]["plan"]["train"]["sha256"]) == 64
 
 
-@pytest.mark.once
 def test_a_run_that_cannot_be_loaded_is_the_persons_error(tmp_path):
     with pytest.raises(InputError, match="is no finished run"):
         export_run(tmp_path, tmp_path / "serving")
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

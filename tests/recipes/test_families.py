@@ -77,6 +77,7 @@ def test_default_stages_fit_the_model(family, name, smallest):
     assert "head" in str(plan_table(recipe.model, stages))
 
 
+@pytest.mark.once
 def test_alpha_scales_mobilenet_and_must_be_positive():
     def parameters(**arguments):
         recipe = MobileNetRecipe(num_classes=2, weights=None, image_size=(32, 32), **arguments)
@@ -87,6 +88,7 @@ def test_alpha_scales_mobilenet_and_must_be_positive():
         MobileNetRecipe(num_classes=2, weights=None, alpha=0)
 
 
+@pytest.mark.once
 def test_weights_that_cannot_be_downloaded_name_the_file_to_bring(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     cached = Path.home() / ".keras" / "models"
@@ -116,6 +118,7 @@ def test_weights_of_a_file_go_into_the_model_exactly(mobilenet_weights):
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=False))
 
 
+@pytest.mark.once
 def test_weights_of_another_architecture_are_refused_with_what_differs(mobilenet_weights):
     path, _ = mobilenet_weights
     with pytest.raises(InputError, match=r"260 weights, the model 260; .* only in the file"):
@@ -124,6 +127,7 @@ def test_weights_of_another_architecture_are_refused_with_what_differs(mobilenet
         _ = VGG16Recipe(num_classes=2, weights=path).model
 
 
+@pytest.mark.once
 def test_weights_with_a_classifier_are_recognised(tmp_path):
     model = keras.applications.MobileNet(
         include_top=True, weights=None, alpha=0.25, classes=7, input_shape=(32, 32, 3)
@@ -135,6 +139,7 @@ def test_weights_with_a_classifier_are_recognised(tmp_path):
         ).model
 
 
+@pytest.mark.once
 def test_a_file_that_is_no_weights_file_is_refused(tmp_path):
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\nshort")
     (tmp_path / "weights.bin").write_bytes(b"")
