@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-_MOST = 128 * 2**20  # bytes of one array in the process' memory
+_MOST = 16 * 2**20  # bytes of one array in the process' memory
 
 
 class MappedArray:
     """An array in an `.npy` file, whose rows are read and written in place.
 
-    A file of up to 128 MiB is mapped into the memory. Rows of a larger one are read one by one, which
+    A file of up to 16 MiB is mapped into the memory. Rows of a larger one are read one by one, which
     takes twice as long, some microseconds a row, and leaves nothing behind; what was written leaves
-    the process' memory after each 128 MiB. All of it stays in the operating system's cache, which
+    the process' memory after each 16 MiB. All of it stays in the operating system's cache, which
     gives way to whoever needs memory.
 
     Args:
