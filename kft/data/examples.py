@@ -1,13 +1,13 @@
 """`Examples`: labelled examples with random access, what folders, tables and arrays become."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+
+from kft.data.threads import map_in_threads
 
 __all__ = ["Examples", "Skipped"]
 
@@ -92,11 +92,8 @@ class Examples:
             hash_one = _text_digest
         else:
             hash_one = _bytes_digest
-        # hashlib and file reading leave the interpreter lock, so threads share the work.
-        with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
-            digests = list(pool.map(hash_one, self.inputs))
-        result = np.empty(len(digests), dtype=object)
-        result[:] = digests
+        result = np.empty(len(self.inputs), dtype=object)
+        result[:] = map_in_threads(hash_one, self.inputs)
         return result
 
     def fingerprint(self) -> str:

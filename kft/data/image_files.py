@@ -1,11 +1,11 @@
 """Judging an image file by its header, before anything decodes it."""
 
 import io
-import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from kft.data.threads import map_in_threads
 
 __all__ = ["MAX_PIXELS", "inspect_file", "inspect_files"]
 
@@ -31,9 +31,9 @@ def inspect_files(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) ->
     from PIL import Image
 
     # Pillow's own limit speaks in warnings. Filters belong to the process: set once, by no thread.
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return list(pool.map(lambda file: _inspect(file, max_pixels), files))
+        return map_in_threads(lambda file: _inspect(file, max_pixels), files)
 
 
 def _inspect(file: str | bytes, max_pixels: int) -> str | None:

@@ -7,7 +7,6 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from kft.data.examples import Examples
+from kft.data.threads import map_in_threads
 
 SIDE = 16  # pixels of the small pictures that are compared
 MOST_BITS = 12  # of 128 that may differ between pictures that look alike
@@ -53,9 +53,9 @@ def marks(examples: Examples) -> Marks | None:
     if examples.kind == "arrays" and not _are_images(examples.inputs):
         return None
     # What is odd about a file was said when it was read. Filters belong to the process, not a thread.
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pictures = np.stack(list(pool.map(_small, examples.inputs)))
+        pictures = np.stack(map_in_threads(_small, examples.inputs))
     return Marks(_difference_hashes(pictures), pictures)
 
 

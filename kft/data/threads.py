@@ -1,0 +1,27 @@
+"""The same small work on many items, in threads."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def map_in_threads(function: Callable[[Any], T], items: Sequence[Any] | np.ndarray) -> list[T]:
+    """`function` of each item, in their order, for work that lets go of the interpreter's lock.
+
+    A thread takes up to 64 items at a time: waiting for each on its own would take 1.5 KB of memory
+    and more time than reading a small file.
+
+    Raises:
+        Exception: what the function raised first.
+    """
+    threads = min(16, 2 * (os.cpu_count() or 1))
+    size = max(1, min(64, len(items) // (4 * threads)))
+    parts = (items[start : start + size] for start in range(0, len(items), size))
+    with ThreadPoolExecutor(threads) as pool:
+        done = pool.map(lambda part: [function(item) for item in part], parts)
+        return [result for part in done for result in part]
