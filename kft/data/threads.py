@@ -13,8 +13,8 @@ T = TypeVar("T")
 def map_in_threads(function: Callable[[Any], T], items: Sequence[Any] | np.ndarray) -> list[T]:
     """`function` of each item, in their order, for work that lets go of the interpreter's lock.
 
-    A thread takes up to 64 items at a time: waiting for each on its own would take 1.5 KB of memory
-    and more time than reading a small file.
+    A thread takes up to 64 items at a time: a future for each, all of them at once, would take memory
+    in proportion to the items, of 64,000 files 60 MB.
 
     Raises:
         Exception: what the function raised first.
