@@ -194,6 +194,41 @@ def test_broken_finds_what_the_header_hides(tmp_path, picture, encode):
     assert images.broken([]) == {}
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+def test_a_damaged_jpeg_is_broken_where_decoding_it_fails(picture, encode, options):
+    """`broken` looks at JPEGs more coarsely than `decode`, and has to come to the same end."""
+    whole = encode(picture, "JPEG", **options)
+    cut = [whole[:length] for length in range(len(whole) - 60, len(whole))]
+    cut += [whole[: len(whole) * part // 40] for part in range(1, 40)]
+    rng = np.random.default_rng(0)
+    flipped = []
+    for _ in range(100):
+        one = bytearray(whole)
+        one[rng.integers(2, len(whole))] ^= int(rng.integers(1, 256))
+        flipped.append(bytes(one))
+    damaged = [whole, *cut, *flipped]
+    expected = [n for n, one in enumerate(damaged) if not decodes(one)]
+    assert 50 < len(expected) < len(damaged) - 20
+    assert sorted(images.broken(damaged)) == expected
+
+
+def decodes(encoded):
+    try:
+        images.decode(tf.constant(encoded))
+    except tf.errors.OpError:
+        return False
+    return True
+
+
+def test_an_image_of_the_right_size_is_what_resizing_gives(picture):
+    pixels = tf.constant(np.asarray(picture), tf.float32)
+    size = picture.height, picture.width
+    expected = tf.image.resize(pixels, size, method="bilinear", antialias=True)
+    np.testing.assert_array_equal(images.resize(pixels, size), expected)
+    np.testing.assert_array_equal(images.resize(pixels[None], size)[0], expected)
+    assert images.resize(pixels, (8, 9)).shape == (8, 9, 3)
+
+
 def test_inspect_file_judges_by_the_header(tmp_path, picture, encode):
     def judge(encoded, **limits):
         path = tmp_path / "file"
