@@ -57,12 +57,13 @@ def decode(encoded: "tf.Tensor") -> "tf.Tensor":
 
 
 def resize(image: "tf.Tensor", image_size: tuple[int, int]) -> "tf.Tensor":
-    """Resize float32 `[h, w, 3]` or `[n, h, w, 3]` to (height, width): bilinear, antialiased.
+    """Resize `[h, w, 3]` or `[n, h, w, 3]` to (height, width): bilinear, antialiased, float32.
 
     An image of that very size is left as it is, which is what resizing it would give.
     """
     import tensorflow as tf
 
+    image = tf.cast(image, tf.float32)
     resized = tf.cond(
         tf.reduce_all(tf.shape(image)[-3:-1] == tf.constant(image_size)),
         lambda: image,

@@ -226,7 +226,12 @@ def test_an_image_of_the_right_size_is_what_resizing_gives(picture):
     expected = tf.image.resize(pixels, size, method="bilinear", antialias=True)
     np.testing.assert_array_equal(images.resize(pixels, size), expected)
     np.testing.assert_array_equal(images.resize(pixels[None], size)[0], expected)
-    assert images.resize(pixels, (8, 9)).shape == (8, 9, 3)
+    small = images.resize(pixels, (8, 9))
+    assert small.shape == (8, 9, 3)
+    in_graph = tf.function(images.resize)
+    whole_numbers = tf.constant(np.asarray(picture))
+    np.testing.assert_array_equal(in_graph(whole_numbers, size), expected)
+    np.testing.assert_array_equal(in_graph(whole_numbers, (8, 9)), small)
 
 
 def test_inspect_file_judges_by_the_header(tmp_path, picture, encode):
