@@ -38,7 +38,7 @@ def write(tmp_path, readme, *outcomes):
 NAMES = (
     *("flowers", "text", "speed_images", "speed_text", "speed_lightning", "speed_callbacks"),
     *("speed_growth", "speed_floor", "tuning", "ranking", "tuning_kills", "kills", "commits"),
-    *("fuzz", "distribution", "export"),
+    *("fuzz", "distribution", "export", "rounding"),
 )
 
 
