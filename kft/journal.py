@@ -97,7 +97,8 @@ class Journal(keras.callbacks.Callback):
             `seconds` and `epochs` by stage, counted from 1, `before` being what came before the
             first; `memory` by stage, the most bytes that the process had held by its end, on `host`
             and `device`; `rates` by block, for each epoch the rate of its last step, None while the
-            block was frozen; `moved` by block, the head first: the length of the way from the first
+            block was frozen; `best`, the epoch whose weights the run ends with, counted from 1, if any
+            were put back; `moved` by block, the head first: the length of the way from the first
             weights to these as a part of the length of the first.
         """
         blocks = dict.fromkeys(name for epoch in self.rates for name in epoch)
@@ -109,13 +110,26 @@ class Journal(keras.callbacks.Callback):
             way = sum(float(((a - b) ** 2).sum()) for a, b in zip(now, start, strict=True))
             length = sum(float((one**2).sum()) for one in start)
             moved[name] = float(np.sqrt(way / length)) if length else 0.0
-        return {
+        content: dict[str, dict[str, Any]] = {
             "seconds": self.seconds,
             "epochs": dict(self.epochs),
             "memory": dict(self.memory),
             "rates": rates,
             "moved": moved,
         }
+        unfreezing = self._unfreezing
+        if (
+            unfreezing is not None
+            and unfreezing.monitor is not None
+            and unfreezing.best is not None
+        ):
+            content["best"] = {
+                "monitor": unfreezing.monitor.name,
+                "value": unfreezing.best.value,
+                "epoch": unfreezing.best.epoch + 1,
+                "stage": unfreezing.best.stage + 1,
+            }
+        return content
 
 
 def _weights_by_block(model: keras.Model) -> dict[str, list[keras.Variable]]:

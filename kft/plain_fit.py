@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from kft.callbacks import StagedUnfreezing
+from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.distribution import processes
@@ -30,6 +31,8 @@ def fit_in_stages(
     stages: Sequence[Stage],
     validation_data: tuple[np.ndarray, np.ndarray] | None = None,
     early_stopping: keras.callbacks.EarlyStopping | None = None,
+    restore_best: RestoreBest | Literal["auto"] = "auto",
+    monitor: str | tuple[str, str] | None = None,
     batch_norm: BatchNorm = "frozen",
     batch_size: int = 32,
     cache: bool | str = "auto",
@@ -53,6 +56,8 @@ def fit_in_stages(
         stages: The stages.
         validation_data: Inputs and targets to validate on.
         early_stopping: Ends a stage, as for `StagedUnfreezing`.
+        restore_best: Which weights stages and the fit end with, as for `StagedUnfreezing`.
+        monitor: What epochs are compared by, as for `StagedUnfreezing`.
         batch_norm: What BatchNorm layers do, as for `StagedUnfreezing`.
         batch_size: Examples a step. Defaults to 32.
         cache: `"auto"` where it pays, True wherever it changes nothing, or False.
@@ -103,7 +108,12 @@ def fit_in_stages(
             Batches(train, np.asarray, batch_size=batch_size, seed=seed, shuffle=True),
             validation,
             unfreezing=StagedUnfreezing(
-                stages, early_stopping, batch_norm=batch_norm, verbose=int(verbose != 0)
+                stages,
+                early_stopping,
+                batch_norm=batch_norm,
+                restore_best=restore_best,
+                monitor=monitor,
+                verbose=int(verbose != 0),
             ),
             stages=decided,
             store=store,

@@ -6,11 +6,13 @@ import copy
 import itertools
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import ops
 
+from kft.callbacks.best_state import Best, BestState
+from kft.callbacks.monitor import Monitor
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.distribution.placement import check_placement
 from kft.errors import InputError
@@ -18,6 +20,8 @@ from kft.optimizers import unscaled
 from kft.plans import BatchNorm, PlannedStage, plan
 from kft.regrouping import regroup, template
 from kft.stages import Stage, checked_stages
+
+RestoreBest = Literal["run", "stage"] | None
 
 
 class StagedUnfreezing(keras.callbacks.Callback):
@@ -35,14 +39,22 @@ class StagedUnfreezing(keras.callbacks.Callback):
     Args:
         stages: list of `kft.Stage`; `fit` should be given the sum of their `epochs`.
         early_stopping: a `keras.callbacks.EarlyStopping` that ends a stage instead of the run; only
-            in the last stage does it end the run. With `restore_best_weights=True` the next stage
-            starts from the best epoch's weights and optimizer state. Its `patience` and
-            `start_from_epoch` count within the stage. Defaults to None: stages take all their epochs.
+            in the last stage does it end the run. Its `patience` and `start_from_epoch` count within
+            the stage. Defaults to None: stages take all their epochs.
         batch_norm: `"frozen"` keeps the backbone's BatchNorm layers in inference mode; `"train"`
             trains them with their block. Defaults to `"frozen"`.
+        restore_best: `"stage"` starts each stage from the weights and the optimizer state of the best
+            epoch of the one before, and ends with the best epoch of the last stage; `"run"` does the
+            same, and ends with the weights of the best epoch of all stages; None restores nothing.
+            Defaults to `"auto"`: `"run"` where `early_stopping` has `restore_best_weights=True`, and
+            otherwise None.
+        monitor: name of the logged value by which epochs are compared, or a name and a direction such
+            as `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`.
         verbose: 1 prints a line at each stage, 0 nothing. Defaults to 1.
 
     Attributes:
+        best: the epoch whose weights the model ends with (`value`, `epoch` and `stage`, counted from
+            0); None as long as no stage has ended, or if nothing is restored.
         group_rates: learning rate of each group, by the names of the blocks, in the last step of the
             epoch that ended last.
 
@@ -66,6 +78,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
         stages: Sequence[Stage],
         early_stopping: keras.callbacks.EarlyStopping | None = None,
         batch_norm: BatchNorm = "frozen",
+        restore_best: RestoreBest | Literal["auto"] = "auto",
+        monitor: str | tuple[str, str] | None = None,
         verbose: int = 1,
     ) -> None:
         super().__init__()
@@ -78,8 +92,24 @@ class StagedUnfreezing(keras.callbacks.Callback):
             )
         if batch_norm not in ("frozen", "train"):
             raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
+        if restore_best not in ("auto", "run", "stage", None):
+            raise InputError(
+                f"`restore_best={restore_best!r}`: pass 'run', 'stage', None or 'auto'."
+            )
         self.early_stopping = early_stopping
         self.batch_norm = batch_norm
+        self.restore_best: RestoreBest
+        if restore_best == "auto":
+            restores = early_stopping is not None and early_stopping.restore_best_weights
+            self.restore_best = "run" if restores else None
+        else:
+            self.restore_best = restore_best
+        self.monitor: Monitor | None = None
+        if self.restore_best is not None:
+            if monitor is None and early_stopping is not None:
+                self.monitor = Monitor.of_rule(early_stopping)
+            else:
+                self.monitor = Monitor.of("val_loss" if monitor is None else monitor)
         self.verbose = verbose
         self._reset()
 
@@ -91,9 +121,17 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._stage_ended = False
         self._entered: list[int] = []
         self._rule: Any = None
+        self._best: BestState | None = None
+        if self.monitor is not None:
+            self._best = BestState(self.monitor, over_run=self.restore_best == "run")
         self._steps_seen: int | None = None
         self._began = (-1, 0)  # the epoch that runs, and the steps taken before it
         self.group_rates: dict[str, float] = {}
+
+    @property
+    def best(self) -> Best | None:
+        """The epoch whose weights the model ends with; see the class."""
+        return None if self._best is None else self._best.best
 
     @property
     def stage_index(self) -> int | None:
@@ -128,7 +166,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
         if self._index < 0:
             self._enter(*self._place(epoch))
         elif self._stage_ended:
-            self._rule.restore_best(self.model)
+            if self._best is not None:
+                self._best.end_stage(self.model)
             self._enter(self._index + 1, 0)
 
     def describe(self) -> dict[str, Any]:
@@ -137,6 +176,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
             "stages": [stage.to_dict() for stage in self.stages],
             "early_stopping": describe_rule(self.early_stopping),
             "batch_norm": self.batch_norm,
+            "restore_best": self.restore_best,
+            "monitor": None if self.monitor is None else [self.monitor.name, self.monitor.mode],
         }
 
     def get_state(self) -> dict[str, Any]:
@@ -149,6 +190,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
             "steps_seen": self._steps_seen,
             "began": self._began,
             "rule": None if self._rule is None else self._rule.get_state(),
+            "best": None if self._best is None else self._best.get_state(),
             "schedules": optimizer.schedules if self._entered else None,
         }
 
@@ -166,8 +208,9 @@ class StagedUnfreezing(keras.callbacks.Callback):
         if self._entered:
             unscaled(self.model.optimizer).schedules = state["schedules"]
             self._stage_ended = state["stage_ended"]
-            if state["rule"] is not None:
-                self._rule.set_state(state["rule"])
+            self._rule.set_state(state["rule"])
+        if self._best is not None and state["best"] is not None:
+            self._best.set_state(state["best"])
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Enters the epoch's stage."""
@@ -184,17 +227,38 @@ class StagedUnfreezing(keras.callbacks.Callback):
         rates = unscaled(self.model.optimizer).last_rates()
         groups = {g.name: g.variables for g in self._planned[self._index].groups if g.variables}
         self.group_rates = {name: rates[id(first)] for name, (first, *_) in groups.items()}
+        if self._best is not None:
+            self._best.end_epoch(self.model, epoch, self._index, logs)
         stopped = self._rule.epoch_ended(self.model, self._epochs_done, logs)
         self._epochs_done += 1
         self._stage_ended = stopped or self._epochs_done >= self.stages[self._index].epochs
         if self._stage_ended and self._index == len(self.stages) - 1:
-            self._rule.restore_best(self.model)
+            if self._best is not None:
+                self._best.end_stage(self.model)
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Lets go of what the run needed."""
+        """Go back to the best epoch of the run, and release what only the run needed."""
+        if self._best is not None and self._entered:
+            self._best.end_run(self.model)
+            self._tell(self._best)
         self._rule = None
         self._template = None
+
+    def _tell(self, state: BestState) -> None:
+        best, name = state.best, state.monitor.name
+        if best is None:
+            warnings.warn(
+                f"`restore_best={self.restore_best!r}` found no finite {name!r} in the logs of any "
+                "epoch, so the model keeps its last weights: pass validation_data, or name a logged "
+                "value by monitor=....",
+                stacklevel=3,
+            )
+        elif self.verbose:
+            print(
+                f"The model keeps the weights of epoch {best.epoch + 1} (stage {best.stage + 1}): "
+                f"{name} {best.value:.4f}"
+            )
 
     def _place(self, epoch: int) -> tuple[int, int]:
         """The stage that an epoch lies in if none was cut short, and the epochs done in it."""
@@ -216,6 +280,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._index, self._epochs_done, self._stage_ended = index, epochs_done, False
         self._entered = [*self._entered, index]
         self._rule = StageEarlyStopping(copy.copy(self.early_stopping), self.model)
+        if self._best is not None:
+            self._best.begin_stage(self.model)
         if self.verbose and announce:
             trained = sum(int(ops.size(v)) for v in self.model.trainable_variables)
             print(

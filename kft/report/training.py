@@ -10,7 +10,7 @@ import numpy as np
 from kft import plots
 from kft.plots import history as history_plots
 from kft.plots import journal as journal_plots
-from kft.report.markup import Html, Section, chart, keys, plain_table, scrolling, table, text
+from kft.report.markup import Html, Section, chart, keys, plain_table, scrolling, table, text, value
 from kft.report.source import Source
 
 
@@ -52,8 +52,23 @@ def training(source: Source) -> Section | None:
     note = (
         f"<p>{text(where)}. Dashed lines mark where a stage begins.</p>" if len(spans) > 1 else ""
     )
+    if source.journal is not None:
+        note += _kept(source.journal.get("best"))
     body = f'{_diverged(history)}{note}<div class="charts">{"".join(charts)}</div>'
     return Section("training", "Training", Html(body + _epochs(history, epochs)))
+
+
+def _kept(best: Mapping[str, Any] | None) -> Html:
+    """Say from which epoch the weights are."""
+    if best is None:
+        return Html("<p>The weights are those of the last epoch.</p>")
+    monitor = str(best["monitor"])
+    shown = monitor.removeprefix("val_").replace("_", " ")
+    shown = f"validation {shown}" if monitor.startswith("val_") else shown
+    return Html(
+        f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), which has "
+        f"the best {text(shown)}: {value(best['value'])}.</p>"
+    )
 
 
 def _rates_by_block(

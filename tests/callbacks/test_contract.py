@@ -21,6 +21,7 @@ MAKERS = {
     "LearningRateWarmup": lambda cls, folder: cls(0.5),
     "LiveCurves": lambda cls, folder: cls(),
     "MLflowLogger": lambda cls, folder: cls(tracking_uri=(folder / "mlruns").as_uri()),
+    "RelativeEarlyStopping": lambda cls, folder: cls("loss"),
     "RunCheckpoint": lambda cls, folder: cls(folder / "state", "epoch"),
     "StagedUnfreezing": lambda cls, folder: cls(STAGES, verbose=0),
     "TensorBoardLogger": lambda cls, folder: cls(folder / "logs"),

@@ -112,42 +112,7 @@ def test_early_stopping_ends_the_stage_and_only_the_last_ends_the_run():
     stages = [kft.Stage(0, 9, 1e-3), kft.Stage(1, 9, 1e-3), kft.Stage("all", 9, 1e-3)]
     history = fit(convnet(), stages, early_stopping=rule).history
     assert history["stage"] == [1, 1, 2, 2, 3, 3]
-    assert rule.restore_best_weights is False
     assert rule.model is None, "the rule given is a pattern, never used itself"
-
-
-def test_the_best_weights_and_their_optimizer_state_come_back_before_the_next_stage():
-    class Worse(keras.callbacks.Callback):
-        """A metric that is best in the first epoch of each stage."""
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.values = [*getattr(self, "values", []), values(self.model)]
-            self.counts = [*getattr(self, "counts", []), self._count()]
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.begun = [*getattr(self, "begun", []), (values(self.model), self._count())]
-
-        def _count(self):
-            first = self.model.optimizer.group_optimizers[0]
-            return int(ops.convert_to_numpy(first.variables[0]))
-
-    class Falling(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            logs["score"] = -float(epoch)
-
-    spy = Worse()
-    rule = keras.callbacks.EarlyStopping("score", mode="max", patience=2, restore_best_weights=True)
-    stages = [kft.Stage(0, 9, 1e-2), kft.Stage("all", 9, 1e-2)]
-    model = convnet()
-    staged = kft.callbacks.StagedUnfreezing(stages, early_stopping=rule, verbose=0)
-    model.compile("adam", "sparse_categorical_crossentropy")
-    x, y = images()
-    model.fit(x, y, epochs=18, batch_size=8, verbose=0, callbacks=[Falling(), staged, spy])
-    assert len(spy.values) == 6, "two stages of the best epoch and two worse ones"
-    weights, count = spy.begun[3]
-    assert not moved(weights, spy.values[0])
-    assert count == spy.counts[0]
-    assert not moved(values(model), spy.values[3]), "the run ends with the best of its last stage"
 
 
 def test_an_epoch_of_a_later_stage_starts_in_that_stage():

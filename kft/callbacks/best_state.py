@@ -1,0 +1,131 @@
+"""The best state of a stage and of the whole run, kept in memory and put back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kft import graph
+from kft.callbacks.monitor import Monitor
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The best epoch so far.
+
+    Attributes:
+        value: What the monitor showed.
+        epoch: Index of the epoch in the run, from 0.
+        stage: Index of the stage, from 0.
+    """
+
+    value: float
+    epoch: int
+    stage: int
+
+
+class BestState:
+    """Keeps the weights of the best epoch, and goes back to them.
+
+    Within a stage the best epoch's weights are kept together with the optimizer's state, since one
+    without the other mixes two moments in time; a stage that ends leaves the model in that state. Of
+    the best epoch of the run only those weights are kept that later stages change: each stage adds
+    its own before its first step, while they still are what they were in that epoch.
+
+    Args:
+        monitor: What epochs are compared by; the first of equals counts.
+        over_run: Whether `end_run` goes back to the best stage, or stays with the last one.
+    """
+
+    def __init__(self, monitor: Monitor, over_run: bool) -> None:
+        self.monitor, self._over_run = monitor, over_run
+        self._stage: Best | None = None
+        self._stage_values: list[np.ndarray] = []
+        self.best: Best | None = None
+        self._run_values: dict[int, np.ndarray] = {}  # by position among the model's weights
+
+    def begin_stage(self, model: keras.Model) -> None:
+        """Keep what the stage is about to change, if an earlier stage holds the best epoch.
+
+        Args:
+            model: The model, with the stage's `trainable` flags.
+        """
+        self._stage, self._stage_values = None, []
+        if self.best is None or not self._over_run:
+            return
+        position = {id(weight): index for index, weight in enumerate(model.weights)}
+        for weight in graph.changing(model):
+            index = position[id(weight)]
+            if index not in self._run_values:
+                self._run_values[index] = _value(weight)
+
+    def end_epoch(
+        self, model: keras.Model, epoch: int, stage: int, logs: Mapping[str, Any] | None
+    ) -> None:
+        """Keep the state if the epoch is the best of its stage.
+
+        Args:
+            model: The model.
+            epoch: Index of the epoch in the run.
+            stage: Index of the stage.
+            logs: The logs of the epoch.
+        """
+        value = self.monitor.value(logs)
+        if value is None:
+            return
+        if self._stage is None or self.monitor.is_better(value, self._stage.value):
+            self._stage = Best(value, epoch, stage)
+            self._stage_values = [_value(variable) for variable in _state(model)]
+
+    def end_stage(self, model: keras.Model) -> None:
+        """Go back to the best epoch of the stage that ends."""
+        if self._stage is None:
+            return
+        for variable, value in zip(_state(model), self._stage_values, strict=True):
+            variable.assign(value)
+        best = self.best
+        if (
+            best is None
+            or not self._over_run
+            or self.monitor.is_better(self._stage.value, best.value)
+        ):
+            self.best, self._run_values = self._stage, {}
+        self._stage, self._stage_values = None, []
+
+    def end_run(self, model: keras.Model) -> None:
+        """Go back to the best epoch of the run."""
+        self.end_stage(model)
+        for index, value in self._run_values.items():
+            model.weights[index].assign(value)
+        self._run_values = {}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {
+            "stage": None if self._stage is None else dataclasses.astuple(self._stage),
+            "stage_values": list(self._stage_values),
+            "run": None if self.best is None else dataclasses.astuple(self.best),
+            "run_values": {str(index): value for index, value in self._run_values.items()},
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `get_state` returned."""
+        stage, run = state["stage"], state["run"]
+        self._stage = None if stage is None else Best(*stage)
+        self._stage_values = list(state["stage_values"])
+        self.best = None if run is None else Best(*run)
+        self._run_values = {int(index): value for index, value in state["run_values"].items()}
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Return everything that a training step of this stage may change, seeds aside."""
+    return [*graph.changing(model), *model.optimizer.variables]
+
+
+def _value(variable: keras.Variable) -> np.ndarray:
+    return np.array(ops.convert_to_numpy(variable))

@@ -1,0 +1,86 @@
+"""Which logged value decides, and whether more or less of it is better."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import keras
+
+from kft.errors import InputError
+
+_LESS = ("loss", "rmse", "mae", "mse", "mape", "msle", "error", "crossentropy", "divergence")
+_MORE = ("accuracy", "acc", "auc", "precision", "recall", "f1", "f1_score", "iou", "dice", "r2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Monitor:
+    """A value in the logs of an epoch by which epochs are compared.
+
+    Args:
+        name: Name in the logs, such as `"val_loss"`.
+        mode: `"min"` where less is better, `"max"` where more is.
+    """
+
+    name: str
+    mode: str
+
+    @classmethod
+    def of(cls, chosen: str | tuple[str, str]) -> Self:
+        """Return the monitor for a name whose direction is known, or for a name and its mode.
+
+        Args:
+            chosen: `"val_accuracy"`, or `("val_kappa", "max")`.
+
+        Raises:
+            InputError: If the name does not tell the direction, or `chosen` is something else.
+        """
+        name: Any = chosen
+        mode: Any = None
+        if isinstance(chosen, (tuple, list)) and len(chosen) == 2:
+            name, mode = chosen
+        if (
+            not isinstance(name, str)
+            or not name
+            or (name is not chosen and mode not in ("min", "max"))
+        ):
+            raise InputError(
+                f"`monitor={chosen!r}`: pass the name of a logged value such as 'val_loss', or a name "
+                "and a direction such as ('val_kappa', 'max')."
+            )
+        mode = mode or direction(name)
+        if mode is None:
+            raise InputError(
+                f"`monitor={name!r}`: the name does not tell whether more or less is better; pass "
+                f"({name!r}, 'max') or ({name!r}, 'min')."
+            )
+        return cls(name, mode)
+
+    @classmethod
+    def of_rule(cls, rule: keras.callbacks.EarlyStopping) -> Self:
+        """Return the monitor of an `EarlyStopping`.
+
+        Raises:
+            InputError: If its mode is `"auto"` and the direction cannot be told from the name.
+        """
+        return cls.of(rule.monitor if rule.mode == "auto" else (rule.monitor, rule.mode))
+
+    def value(self, logs: Mapping[str, Any] | None) -> float | None:
+        """Return the value in these logs; None if it is missing, NaN or infinite."""
+        found = (logs or {}).get(self.name)
+        return float(found) if found is not None and math.isfinite(float(found)) else None
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Return whether one value is strictly better than another."""
+        return value < than if self.mode == "min" else value > than
+
+
+def direction(name: str) -> str | None:
+    """Return `"min"` or `"max"` for the name of a loss or metric, None if the name does not tell."""
+    bare = name.removeprefix("val_").lower()
+    for mode, endings in (("min", _LESS), ("max", _MORE)):
+        if any(bare == ending or bare.endswith(f"_{ending}") for ending in endings):
+            return mode
+    return None

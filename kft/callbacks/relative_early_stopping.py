@@ -1,0 +1,83 @@
+"""Early stopping whose least improvement is a fraction of the best value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kft.callbacks.monitor import Monitor
+from kft.errors import InputError
+
+
+class RelativeEarlyStopping(keras.callbacks.EarlyStopping):
+    """Stop training when a value no longer improves by a fraction of its best.
+
+    Keras' `EarlyStopping` compares with an absolute `min_delta`, which defaults to 0: a loss that
+    falls in its fifth decimal keeps it waiting. What counts here is relative, so that one setting
+    suits a loss of 1.7 as well as one of 0.02.
+
+    Args:
+        monitor: Name of the logged value. Defaults to `"val_loss"`.
+        min_delta: The least improvement that counts, as a fraction of the best value so far. Slow
+            improvements add up: each epoch is compared with the last value that counted. Defaults to
+            0.001.
+        patience: Epochs without such an improvement after which training stops. Defaults to 3.
+        mode: `"min"`, `"max"`, or `"auto"` to tell it from the name. Defaults to `"auto"`.
+        restore_best_weights: Whether to end with the weights of the epoch that counted last.
+            Defaults to True.
+        start_from_epoch: Epochs to let pass before the first comparison. Defaults to 0.
+        verbose: 1 prints a line when training stops. Defaults to 0.
+
+    Raises:
+        InputError: If `min_delta` is not a fraction, `patience` is not a number of epochs, or the
+            direction cannot be told.
+
+    Example:
+
+    ```python
+    stop = kft.callbacks.RelativeEarlyStopping(patience=2, min_delta=0.01)
+    model.fit(x, y, validation_split=0.2, epochs=50, callbacks=[stop])
+    ```
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 1e-3,
+        patience: int = 3,
+        mode: str = "auto",
+        restore_best_weights: bool = True,
+        start_from_epoch: int = 0,
+        verbose: int = 0,
+    ) -> None:
+        if (
+            isinstance(min_delta, bool)
+            or not isinstance(min_delta, (int, float))
+            or not 0 <= min_delta < 1
+        ):
+            raise InputError(
+                f"`min_delta={min_delta!r}`: pass a fraction of the best value, from 0 to below 1."
+            )
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
+            raise InputError(f"`patience={patience!r}`: pass a number of epochs, 0 or more.")
+        chosen = Monitor.of(monitor if mode == "auto" else (monitor, mode))
+        super().__init__(
+            chosen.name,
+            patience=patience,
+            mode=chosen.mode,
+            restore_best_weights=restore_best_weights,
+            start_from_epoch=start_from_epoch,
+            verbose=verbose,
+        )
+        self.fraction = float(min_delta)
+        # Set here, so that Keras does not flip the sign of `min_delta` when it would set it.
+        self.monitor_op = ops.less if chosen.mode == "min" else ops.greater
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Compare the epoch with the best one so far."""
+        if self.best is not None:
+            least = self.fraction * abs(float(self.best))
+            self.min_delta = -least if self.mode == "min" else least
+        super().on_epoch_end(epoch, logs)
