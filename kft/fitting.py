@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import os
 import warnings
@@ -18,7 +17,6 @@ import numpy as np
 
 from kft import saving
 from kft.callbacks import RunCheckpoint
-from kft.callbacks.stage_early_stopping import describe_rule
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.overlap import overlap
@@ -30,7 +28,8 @@ from kft.journal import Journal
 from kft.report import write_report
 from kft.savings import savings
 from kft.staged_fit import CachedStage
-from kft.stages import Stage
+from kft.stages import checked_stages
+from kft.tables import plan_table
 
 if TYPE_CHECKING:
     from kft.evaluation import Evaluation
@@ -171,46 +170,6 @@ def with_retries(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def early_stopping_of(chosen: Any) -> keras.callbacks.EarlyStopping | None:
-    """The rule that ends a stage.
-
-    Args:
-        chosen: `"auto"` for three epochs without a better validation loss, None, or a Keras
-            `EarlyStopping`.
-    """
-    if chosen == "auto":
-        return keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
-    if chosen is None or isinstance(chosen, keras.callbacks.EarlyStopping):
-        return chosen
-    raise InputError(
-        f"`early_stopping={chosen!r}`: pass 'auto', None or a keras.callbacks.EarlyStopping."
-    )
-
-
-def check_views(views: Any, augmentation: Any) -> None:
-    """Check that views of the examples can be made once and kept.
-
-    Args:
-        views: How many of each example, 0 for none.
-        augmentation: What makes them.
-
-    Raises:
-        InputError: If the number is wrong, or the views would not be those of the augmentation.
-    """
-    if isinstance(views, bool) or not isinstance(views, int) or views < 0:
-        raise InputError(f"`cached_views={views!r}`: pass a number of views, 0 for none.")
-    if views and not hasattr(augmentation, "describe"):
-        raise InputError(
-            f"`cached_views={views}` needs an augmentation by name or by layers, by which views on "
-            f"disk are known again, not {augmentation!r}: pass for example augment='light'."
-        )
-    if views and augmentation.soft_targets:
-        raise InputError(
-            f"`cached_views={views}`: MixUp and CutMix mix targets, which kept views do not hold: "
-            "pass augment='light' or 'standard', or layers without them."
-        )
-
-
 def read_both(
     recipe: Recipe, train: Any, validation_data: Any, fraction: float, seed: int, on_bad: str
 ) -> tuple[Examples | Stream, Examples | Stream]:
@@ -327,14 +286,27 @@ def with_overlap(run: Run) -> Mapping[str, Any]:
 
 
 def keep(run: Run, plan: Mapping[str, Any]) -> None:
-    """Write a finished run to its directory, all of it or nothing."""
+    """Write a trained run to its directory, all of it or nothing; the page comes later."""
     assert run.run_dir is not None
     with saving.being_written(run.run_dir) as hidden:
         saving.write(run.recipe, hidden, plan=plan)
         saving.write_json(hidden / HISTORY, run.history)
         saving.write_json(hidden / JOURNAL, run.journal)
-        if run.evaluation is not None:
-            run.report(hidden / REPORT)
+
+
+def add_page(run: Run) -> Run:
+    """Write the page of a run that is kept, and note in its journal what the page found.
+
+    Returns:
+        The run with that journal.
+    """
+    folder = run.run_dir
+    assert folder is not None
+    run = replace(run, journal=with_overlap(run))
+    run.report(folder / REPORT)
+    saving.write_json(folder / f".{JOURNAL}", run.journal)
+    (folder / f".{JOURNAL}").replace(folder / JOURNAL)
+    return run
 
 
 def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
@@ -342,8 +314,20 @@ def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
     saving.restore(recipe, run_dir)
     if verbose != 0:
         print(f"{run_dir} is finished: loaded, not trained again.")
-    history = saving.read_json(run_dir / HISTORY)
-    return Run(recipe, history, run_dir, journal=read_journal(run_dir))
+    return Run(
+        recipe,
+        saving.read_json(run_dir / HISTORY),
+        run_dir,
+        stages_table=stages_table(recipe),
+        journal=read_journal(run_dir),
+    )
+
+
+def stages_table(recipe: Recipe) -> str:
+    """Return the plan of a run that was loaded, as an HTML table."""
+    plan = recipe.origin["plan"]
+    table = plan_table(recipe.model, checked_stages(plan["stages"]), plan["batch_norm"])
+    return table._repr_html_()
 
 
 def read_journal(run_dir: Path) -> Mapping[str, Any] | None:
@@ -369,40 +353,23 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def make_plan(
-    recipe: Recipe,
-    train: Examples | Stream,
-    validation: Examples | Stream,
-    *,
-    stages: Sequence[Stage],
-    early_stopping: keras.callbacks.EarlyStopping | None,
-    optimizer: keras.optimizers.Optimizer,
-    settings: Mapping[str, Any],
+def identity_of(
+    recipe: Recipe, train: Examples | Stream, validation: Examples | Stream
 ) -> dict[str, Any]:
-    """Everything that decides what a run computes, as JSON: equal plans give equal weights.
+    """Return what recipe and data contribute to the identity of a run.
 
     Args:
-        recipe: The recipe, before it is trained.
+        recipe: The recipe, before it is trained; one that is fitted already counts with its weights.
         train: The training data; their content counts, not where they lie.
         validation: The validation data.
-        stages: The stages.
-        early_stopping: The rule that ends a stage.
-        optimizer: The optimizer.
-        settings: The other arguments of `fit` that matter.
     """
-    optimizer_config = keras.saving.serialize_keras_object(optimizer)
-    optimizer_config["config"].pop("name", None)  # numbered by what else the process has made
-    plan = {
+    return {
         "recipe": saving.class_path(recipe),
         "arguments": recipe.arguments(),
         "train": _identity(train),
         "validation": _identity(validation),
-        "stages": [stage.to_dict() for stage in stages],
-        "early_stopping": describe_rule(early_stopping),
-        "optimizer": optimizer_config,
-        **settings,
+        "continues": weights_digest(recipe.model) if recipe.is_fitted else None,
     }
-    return json.loads(json.dumps(plan, default=_described))
 
 
 def plain_history(history: Mapping[str, Sequence]) -> dict[str, list]:
@@ -418,16 +385,6 @@ def _identity(data):
         return {"examples": len(data), "sha256": data.fingerprint()}
     # What a stream will yield cannot be known, so two streams count as equal.
     return {"stream": data.source, "batches": data.batches}
-
-
-def _described(value):
-    if hasattr(value, "get_config"):
-        return {type(value).__name__: value.get_config()}
-    if hasattr(value, "item"):
-        return value.item()
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}:{value.__qualname__}"
-    return repr(value) if isinstance(value, (Path, set, tuple)) else type(value).__qualname__
 
 
 def _as_array(tensor):

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from kft import compilation, fitting, saving
-from kft.callbacks import StagedUnfreezing
-from kft.callbacks.run_checkpoint import read_interval
-from kft.data.batches import Batches
-from kft.data.examples import Examples
-from kft.data.streams import Stream
+from kft import fitting, saving
+from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.distribution import processes
-from kft.distribution.agreement import agreements
-from kft.distribution.feeding import replica_loss
 from kft.distribution.replicas import in_all_processes
-from kft.distribution.spreading import spread
-from kft.distribution.strategies import resolve
 from kft.errors import InputError
 from kft.family import Family
+from kft.fit_settings import FitSettings
 from kft.fitting import Run
 from kft.forward import Forward
-from kft.journal import Journal
-from kft.optimizers import norms_and_biases
+from kft.planned_fit import PlannedFit
 from kft.plans import BatchNorm
-from kft.plans import plan as plan_stages
-from kft.precision import policy_of
 from kft.predictions import Predictions
-from kft.run_directory import RunDirectory
-from kft.staged_fit import decide, kept_part, run_stages
-from kft.stages import Stage, checked_stages
-from kft.tables import plan_table
+from kft.stages import Stage
 
 if TYPE_CHECKING:
     from kft.tuning import Search
@@ -105,6 +91,8 @@ class Recipe(Family):
         validation_split: float = 0.2,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         early_stopping: Any = "auto",
+        restore_best: RestoreBest = "run",
+        monitor: str | tuple[str, str] | None = None,
         batch_norm: BatchNorm = "frozen",
         optimizer: keras.optimizers.Optimizer | None = None,
         balance: str | None = None,
@@ -142,8 +130,15 @@ class Recipe(Family):
             validation_split: The part of `train` that becomes validation data when none are given.
                 Defaults to 0.2.
             callbacks: Keras callbacks of your own.
-            early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. By default
-                3 epochs without a better validation loss; the best weights are restored.
+            early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. By default a
+                `kft.callbacks.RelativeEarlyStopping`: 3 epochs in which `monitor` does not improve
+                by a thousandth.
+            restore_best: Which weights a stage and the run end with: `"run"` ends each stage with its
+                best epoch and the run with the best epoch of all stages, `"stage"` the run with the
+                best epoch of its last stage, None each with its last epoch. Defaults to `"run"`.
+            monitor: The logged value that tells which epoch is better, or a name and a direction such
+                as `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or
+                `"val_loss"`.
             batch_norm: What BatchNorm layers do, as in `kft.callbacks.StagedUnfreezing`.
             optimizer: A Keras optimizer; the stages set its learning rate. Defaults to AdamW with
                 the recipe's weight decay.
@@ -188,156 +183,38 @@ class Recipe(Family):
             NonFiniteLossError: If the loss is no finite number.
             Interrupted: After SIGTERM or SIGINT, once the state is committed to `run_dir`.
         """
-        if cache not in ("auto", True, False):
-            raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
-        strategy = resolve(distribution)
-        if retries and run_dir is None:
-            raise InputError(f"`retries={retries}` go on from a commit: pass run_dir too.")
-        read_interval(checkpoint_every)
-        stages = checked_stages(self.default_stages() if stages is None else list(stages))
-        early_stopping = fitting.early_stopping_of(early_stopping)
-        augmentation = self.augmentation(augment)
-        fitting.check_views(cached_views, augmentation)
-        train, validation = fitting.read_both(
-            self, train, validation_data, validation_split, seed, on_bad_example
-        )
-        decayed = optimizer is None
-        if optimizer is None:
-            optimizer = keras.optimizers.AdamW(
-                stages[0].learning_rate, weight_decay=self.weight_decay
-            )
-        plan = fitting.make_plan(
-            self,
-            train,
-            validation,
-            stages=stages,
+        settings = FitSettings(
+            stages=self.default_stages() if stages is None else stages,
+            run_dir=None if run_dir is None else Path(run_dir),
+            batch_size=batch_size,
+            validation_split=validation_split,
+            callbacks=callbacks,
             early_stopping=early_stopping,
+            restore_best=restore_best,
+            monitor=monitor,
+            batch_norm=batch_norm,
             optimizer=optimizer,
-            settings={
-                "continues": fitting.weights_digest(self.model) if self.is_fitted else None,
-                "batch_size": batch_size,
-                "batch_norm": batch_norm,
-                "balance": balance,
-                "augment": augment,
-                "cached_views": cached_views,
-                "cache_dtype": cache_dtype,
-                "steps_per_epoch": steps_per_epoch,
-                "precision": policy_of(self.precision) or keras.config.dtype_policy().name,
-                "seed": seed,
-            },
+            balance=balance,
+            augment=augment,
+            augmentation=self.augmentation(augment),
+            jit_compile=jit_compile,
+            steps_per_epoch=steps_per_epoch,
+            keep_examples=keep_examples,
+            cache=cache,
+            cache_dir=None if cache_dir is None else Path(cache_dir),
+            cache_dtype=cache_dtype,
+            cached_views=cached_views,
+            checkpoint_every=checkpoint_every,
+            allow_changed_plan=allow_changed_plan,
+            retries=retries,
+            distribution=distribution,
+            seed=seed,
+            on_bad_example=on_bad_example,
+            report=report,
+            verbose=verbose,
         )
-        directory = RunDirectory(
-            None if run_dir is None else Path(run_dir), plan, allow_changed_plan
-        )
-        if directory.path is not None and directory.is_finished():
-            return fitting.take_over(self, directory.path, verbose=verbose)
-
-        model = self.model
-        if isinstance(train, Examples):
-            self.learn(train)
-            self.raw_examples = fitting.raw_examples(train) if keep_examples else []
-        if decayed:
-            optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
-
-        def compile_like(part: keras.Model) -> None:
-            part.compile(
-                optimizer,
-                loss=replica_loss(self.loss()),
-                metrics=self.metrics(),
-                jit_compile=jit_compile,
-            )
-
-        unfreezing = StagedUnfreezing(
-            stages, early_stopping, batch_norm=batch_norm, verbose=int(verbose != 0)
-        )
-        if isinstance(train, Stream):
-            counted = fitting.counted(train, steps_per_epoch)
-            batches = fitting.batches_of(self, counted, batch_size, steps_per_epoch)
-        else:
-            batches = self.batches(
-                train,
-                batch_size=batch_size,
-                seed=seed,
-                shuffle=True,
-                balance=balance,
-                augment=augmentation,
-            )
-        held_out = fitting.batches_of(self, validation, batch_size)
-        jit_compile = compilation.choose(jit_compile, batches, stages, strategy)
-        with directory.held(cache_dir, cache_dtype) as store, contextlib.ExitStack() as devices:
-            model, optimizer = devices.enter_context(spread(model, optimizer, strategy))
-            compile_like(model)
-            compilation.pad_to_need(model, batches, held_out)
-            before = directory.decisions()
-            keeps = isinstance(batches, Batches) and isinstance(held_out, Batches)
-            sizes = (
-                len(data) * (cached_views or 1) if data is train else len(data)
-                for data in (train, validation)
-                if isinstance(data, Examples)
-            )
-            decided = decide(
-                model,
-                plan_stages(model, stages, batch_norm),
-                store,
-                examples=sum(sizes),
-                augments=augmentation is not None and not cached_views,
-                cache=cache if keeps and steps_per_epoch is None else False,
-                length=getattr(self, "length", None),
-                before=before,
-            )
-            directory.begin(decided)
-            reasons = [one.reason for one in decided]
-            table = plan_table(model, stages, batch_norm, cache=reasons, distribution=strategy)
-            if verbose != 0:
-                print(table)
-            checkpoint = directory.checkpoint(checkpoint_every)
-            journal = Journal(model, unfreezing, store)
-            history = fitting.with_retries(
-                lambda: run_stages(
-                    model,
-                    batches,
-                    held_out,
-                    unfreezing=unfreezing,
-                    stages=decided,
-                    store=store,
-                    compile_like=compile_like,
-                    identity=self.input_identity(),
-                    views=cached_views,
-                    callbacks=[
-                        *(fitting.FiniteLoss(), journal, *callbacks, *checkpoint),
-                        *agreements(strategy),
-                    ],
-                    steps_per_epoch=steps_per_epoch,
-                    verbose=verbose,
-                ),
-                checkpoint,
-                retries,
-                before_retry=lambda: compile_like(model),
-            )
-            kept = None
-            if strategy is None and report and isinstance(held_out, Batches):
-                kept = kept_part(decided[-1], store, held_out, self.input_identity())
-            devices.close()  # the trained weights are back on one device
-            self.is_fitted = True
-            run = Run(
-                recipe=self,
-                history=fitting.plain_history(history.history),
-                run_dir=directory.path,
-                evaluation=(
-                    fitting.evaluate(self, validation, batch_size, kept) if report else None
-                ),
-                training=train,
-                validation=validation,
-                stages_table=table._repr_html_(),
-                journal=fitting.noted(journal, decided, train, validation),
-            )
-            self.origin = {"plan": plan, "history": run.history}
-            if directory.path is not None:
-                if report:
-                    run = replace(run, journal=fitting.with_overlap(run))
-                processes.decided(lambda: fitting.keep(run, plan))
-                directory.finish()
-        return run
+        planned = PlannedFit.of(self, train, validation_data, settings)
+        return planned.loaded() if planned.is_finished() else planned.trained()
 
     def evaluate(
         self,

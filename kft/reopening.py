@@ -8,8 +8,6 @@ from pathlib import Path
 from kft import fitting, saving
 from kft.errors import InputError
 from kft.fitting import Run
-from kft.stages import checked_stages
-from kft.tables import plan_table
 
 
 def reopen(run_dir: str | os.PathLike) -> Run:
@@ -32,11 +30,10 @@ def reopen(run_dir: str | os.PathLike) -> Run:
             f"`{directory}` holds a recipe that was saved, but no run: pass what "
             "`fit(run_dir=...)` wrote."
         )
-    table = plan_table(recipe.model, checked_stages(plan["stages"]), plan["batch_norm"])
     return Run(
         recipe=recipe,
         history=saving.read_json(directory / fitting.HISTORY),
         run_dir=directory,
-        stages_table=table._repr_html_(),
+        stages_table=fitting.stages_table(recipe),
         journal=fitting.read_journal(directory),
     )

@@ -53,8 +53,10 @@ LAYERS = (
     ),
     (
         "family",
+        "fit_settings",
         "fitting",
         "image_recipe",
+        "planned_fit",
         "recipe",
         "reopening",
         "run_directory",

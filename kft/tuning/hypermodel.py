@@ -13,7 +13,7 @@ from kft.errors import InputError
 from kft.fitting import Run
 from kft.recipe import Recipe
 from kft.stages import Stage, checked_stages
-from kft.tuning.objectives import objective_of, stage_rule
+from kft.tuning.objectives import objective_of
 from kft.tuning.sharing import SharedBackbone
 from kft.tuning.space import TrialPlan, declare, plan_trial, within
 
@@ -144,9 +144,8 @@ class StagedHyperModel(keras_tuner.HyperModel):
         stages = planned.stages
         if epochs is not None:
             stages = within(stages, epochs - initial_epoch)
-        settings = {"early_stopping": "auto", "augment": planned.augment, **settings}
-        if settings["early_stopping"] == "auto":
-            settings["early_stopping"] = stage_rule(self.objective)
+        monitor = (self.objective.name, self.objective.direction)
+        settings = {"augment": planned.augment, "monitor": monitor, **settings}
         run = self.latest.fit(train, validation_data, stages=stages, **settings)
         history = keras.callbacks.History()
         history.history = run.history

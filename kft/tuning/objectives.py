@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import keras_tuner
 
 from kft.errors import InputError
@@ -38,11 +37,4 @@ def objective_of(chosen: Any, recipe: Recipe) -> keras_tuner.Objective:
     raise InputError(
         f"`objective={name!r}`: whether more or less of it is better cannot be told; pass "
         f"keras_tuner.Objective({name!r}, 'max') or 'min'."
-    )
-
-
-def stage_rule(objective: keras_tuner.Objective) -> keras.callbacks.EarlyStopping:
-    """What ends a stage of a trial by default: three epochs without a better objective."""
-    return keras.callbacks.EarlyStopping(
-        objective.name, mode=objective.direction, patience=3, restore_best_weights=True
     )

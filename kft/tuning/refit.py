@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from kft import saving
@@ -45,45 +43,24 @@ def together(first: Any, second: Any) -> Examples:
     )
 
 
-def stages_to_the_best(trial: Trial, objective: Any, early_stopping: Any) -> list[Stage]:
-    """A trial's stages without the epochs that its weights have nothing of.
+def stages_to_the_best(trial: Trial, objective: Any) -> list[Stage]:
+    """Return a trial's stages without the epochs that its weights do not contain.
 
-    Those are the ones after its best epoch, and in the stages before, where early stopping put the
-    best epoch's weights back, those after that.
+    Each stage began with the best epoch of the one before, and the trial ended with the best of all:
+    what came after those epochs was taken back.
 
     Args:
         trial: a trial that ended well.
         objective: the `keras_tuner.Objective` of the search.
-        early_stopping: `"auto"`, None or a Keras `EarlyStopping`, as the search had it.
     """
     assert trial.run_dir is not None
     assert trial.best_epoch is not None
     history = saving.read_json(trial.run_dir / HISTORY)
     known = list(history["stage"])[: trial.best_epoch]
+    best = max if objective.direction == "max" else min
     kept = []
     for number in dict.fromkeys(known):
-        epochs = [epoch for epoch, stage in enumerate(known) if stage == number]
-        length = len(epochs)
-        if number != known[-1]:
-            length = _restored(history, epochs, objective, early_stopping)
+        values = [history[objective.name][i] for i, stage in enumerate(known) if stage == number]
+        length = values.index(best(values)) + 1
         kept.append(dataclasses.replace(trial.stages[int(number) - 1], epochs=length))
     return kept
-
-
-def _restored(
-    history: Mapping[str, Sequence[float]], epochs: list[int], objective: Any, rule: Any
-) -> int:
-    """After how many epochs a stage had the weights that it ended with."""
-    if isinstance(rule, keras.callbacks.EarlyStopping):
-        if not rule.restore_best_weights:
-            return len(epochs)
-        name = rule.monitor
-        largest = rule.mode == "max" or (rule.mode == "auto" and "acc" in name)
-    elif rule is None:
-        return len(epochs)
-    else:
-        name, largest = objective.name, objective.direction == "max"
-    if name not in history:
-        return len(epochs)
-    values = [history[name][epoch] for epoch in epochs]
-    return values.index(max(values) if largest else min(values)) + 1

@@ -17,7 +17,6 @@ from kft.errors import InputError
 from kft.fitting import Run
 from kft.recipe import Recipe
 from kft.stages import Stage
-from kft.tuning.objectives import stage_rule
 from kft.tuning.refit import stages_to_the_best, together
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import best_of
@@ -112,15 +111,15 @@ class Search:
         trial = self._finished(trial)
         train, validation = self.data
         everything = together(train, validation)
-        rule = self.settings.get("early_stopping", "auto")
         return self.new_recipe(trial).fit(
             everything,
             validation,
-            stages=stages_to_the_best(trial, self.objective, rule),
+            stages=stages_to_the_best(trial, self.objective),
             augment=trial.augment,
             run_dir=run_dir,
             report=False,
             verbose=verbose,
+            restore_best=None,
             **{**self.settings, "early_stopping": None},
         )
 
@@ -141,16 +140,14 @@ class Search:
         Returns:
             The `Run`; its recipe is the trained one.
         """
-        rule = self.settings.get("early_stopping", "auto")
-        if rule == "auto":
-            rule = stage_rule(self.objective)
         return self.best_recipe.fit(
             *self.data,
             stages=self.best_stages[-1:] if stages is None else stages,
             augment=self.best_trial.augment,
             run_dir=run_dir,
             verbose=verbose,
-            **{**self.settings, "early_stopping": rule},
+            monitor=(self.objective.name, self.objective.direction),
+            **self.settings,
         )
 
     def _finished(self, trial: Trial | None) -> Trial:

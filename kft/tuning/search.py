@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -14,10 +13,12 @@ import keras_tuner
 
 from kft import fitting, saving
 from kft.callbacks.run_checkpoint import read_interval
+from kft.callbacks.stage_early_stopping import describe_rule
 from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
+from kft.fit_settings import as_json, stopping_rule
 from kft.recipe import Recipe
 from kft.runs.differences import plan_difference
 from kft.stages import Stage, write_stages
@@ -64,8 +65,7 @@ def search(
     read_interval(checkpoint_every)
     resolve(distribution)
     refuse_search()
-    if early_stopping != "auto":
-        early_stopping = fitting.early_stopping_of(early_stopping)
+    stopping_rule(early_stopping)
     run_dir = Path(run_dir)
     crew = Crew.of(workers, host, run_dir)
     hypermodel = StagedHyperModel(
@@ -102,7 +102,7 @@ def search(
             "objective": [hypermodel.objective.name, hypermodel.objective.direction],
             "space": hyperparameters.get_config()["space"],
             "stages": [stage.to_dict() for stage in hypermodel.stages],
-            "early_stopping": _rule(early_stopping),
+            "early_stopping": _described(early_stopping),
             "seed": seed,
             **settings,
         },
@@ -151,7 +151,7 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
         InputError: it belongs to another search, or holds something else.
     """
     path = run_dir / SEARCH
-    plan = json.loads(json.dumps(plan, default=repr))
+    plan = as_json(plan)
     if not path.is_file():
         if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
             raise InputError(
@@ -176,8 +176,7 @@ def _identity(data: Any) -> dict[str, Any]:
     return {"stream": data.source}
 
 
-def _rule(early_stopping: Any) -> Any:
-    if not isinstance(early_stopping, keras.callbacks.EarlyStopping):
-        return early_stopping
-    names = ("monitor", "patience", "min_delta", "baseline", "start_from_epoch")
-    return {name: getattr(early_stopping, name) for name in names}
+def _described(early_stopping: Any) -> Any:
+    if isinstance(early_stopping, keras.callbacks.EarlyStopping):
+        return describe_rule(early_stopping)
+    return early_stopping

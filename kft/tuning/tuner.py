@@ -13,7 +13,6 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import KftError
-from kft.tuning.best_epoch import BestEpoch
 from kft.tuning.bounds import Bounds
 from kft.tuning.garbage import Collector
 from kft.tuning.hypermodel import StagedHyperModel
@@ -178,7 +177,7 @@ class StagedTuner(BaseTuner):
     ) -> tuple[dict[str, Any], str | None]:
         """What came out, or why nothing did."""
         objective = self.hypermodel.objective
-        callbacks: list[Any] = [BestEpoch(objective)]
+        callbacks: list[Any] = []
         if self.prune:
             callbacks.append(MedianStopping(objective, scores_by_epoch(self.trials, objective)))
         try:

@@ -10,6 +10,7 @@ from kft.callbacks import RelativeEarlyStopping, RunCheckpoint, StagedUnfreezing
 from kft.callbacks.monitor import Monitor
 from kft.errors import InputError
 from tests.models import convnet, images, moved, values
+from tests.small_images import TinyRecipe, bright_sides
 
 
 class Spy(keras.callbacks.Callback):
@@ -147,6 +148,38 @@ def test_a_run_that_was_killed_in_a_worse_stage_still_ends_with_the_best(tmp_pat
     assert not spy.ended, "there is nothing left to train"
     assert not moved(ended, whole)
     assert best_of_the_end == best
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_recipe_ends_with_the_best_validation_loss_over_its_stages(cache):
+    data = bright_sides(24), bright_sides(16, seed=1)
+    stages = [kft.Stage(0, 2, 1e-2), kft.Stage("all", 1, 1.0)]
+    recipe = TinyRecipe(num_classes=2, dropout=0.0)
+    run = recipe.fit(*data, stages=stages, batch_size=8, cache=cache, verbose=0)
+    losses = run.history["val_loss"]
+    assert losses[2] > min(losses), "the last stage is a harmful one"
+    recipe.model.compile(loss=recipe.loss(), metrics=recipe.metrics())
+    kept, _ = recipe.model.evaluate(*data[1], batch_size=8, verbose=0)
+    assert kept == pytest.approx(min(losses), rel=1e-4)
+    assert run.evaluation.accuracy == run.history["val_accuracy"][losses.index(min(losses))]
+    best = run.journal["best"]
+    assert best == {
+        "monitor": "val_loss",
+        "value": min(losses),
+        "epoch": losses.index(min(losses)) + 1,
+        "stage": 1,
+    }
+
+
+def test_a_recipe_keeps_its_last_weights_when_asked():
+    data = bright_sides(24), bright_sides(16, seed=1)
+    stages = [kft.Stage(0, 1, 1e-2), kft.Stage("all", 1, 1.0)]
+    recipe = TinyRecipe(num_classes=2, dropout=0.0)
+    run = recipe.fit(*data, stages=stages, batch_size=8, restore_best=None, verbose=0)
+    recipe.model.compile(loss=recipe.loss(), metrics=recipe.metrics())
+    kept, _ = recipe.model.evaluate(*data[1], batch_size=8, verbose=0)
+    assert kept == pytest.approx(run.history["val_loss"][-1], rel=1e-4)
+    assert "best" not in run.journal
 
 
 @pytest.mark.once

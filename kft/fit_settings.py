@@ -1,0 +1,176 @@
+"""The settings of a fit: one object that checks them and says which of them identify the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import numbers
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kft.callbacks import RelativeEarlyStopping
+from kft.callbacks.monitor import Monitor
+from kft.callbacks.run_checkpoint import read_interval
+from kft.callbacks.stage_early_stopping import describe_rule
+from kft.callbacks.staged_unfreezing import RestoreBest
+from kft.errors import InputError
+from kft.plans import BatchNorm
+from kft.stages import Stage, checked_stages
+
+_PATIENCE = 3
+
+
+def may_change(reason: str) -> dict[str, str]:
+    """Return the metadata of a field that is no part of a run's identity.
+
+    Args:
+        reason: Why an unfinished run may go on, and a finished one be loaded, with another value.
+    """
+    return {"may_change": reason}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class FitSettings:
+    """The arguments of `Recipe.fit` besides the data; that method documents them.
+
+    Every field is part of the run's identity, by which a directory is known to hold this run, unless
+    its metadata say why it may change.
+
+    Raises:
+        InputError: If a value is out of its range, or two of them do not go together.
+    """
+
+    stages: Sequence[Stage]
+    run_dir: Path | None = dataclasses.field(metadata=may_change("where a run lies"))
+    batch_size: int
+    validation_split: float = dataclasses.field(
+        metadata=may_change("the validation data that it gives are part of the identity")
+    )
+    callbacks: Sequence[keras.callbacks.Callback] = dataclasses.field(
+        metadata=may_change("code cannot be compared")
+    )
+    early_stopping: Any
+    restore_best: RestoreBest
+    monitor: str | tuple[str, str] | None
+    batch_norm: BatchNorm
+    optimizer: keras.optimizers.Optimizer | None
+    balance: str | None
+    augment: Any
+    augmentation: Callable | None = dataclasses.field(metadata=may_change("is what augment says"))
+    jit_compile: bool | str
+    steps_per_epoch: int | None
+    keep_examples: bool = dataclasses.field(metadata=may_change("training does not see it"))
+    cache: bool | str = dataclasses.field(
+        metadata=may_change("a run that goes on keeps what was decided when it began")
+    )
+    cache_dir: Path | None = dataclasses.field(metadata=may_change("where features lie"))
+    cache_dtype: str
+    cached_views: int
+    checkpoint_every: Any = dataclasses.field(metadata=may_change("training does not see it"))
+    allow_changed_plan: bool = dataclasses.field(metadata=may_change("about the identity itself"))
+    retries: int = dataclasses.field(metadata=may_change("matters only after a loss that is NaN"))
+    distribution: Any = dataclasses.field(metadata=may_change("the result does not depend on it"))
+    seed: int
+    on_bad_example: str = dataclasses.field(
+        metadata=may_change("the examples that it leaves are part of the identity")
+    )
+    report: bool = dataclasses.field(metadata=may_change("comes after the training"))
+    verbose: int | str = dataclasses.field(metadata=may_change("training does not see it"))
+
+    def __post_init__(self) -> None:
+        if self.cache not in ("auto", True, False):
+            raise InputError(f"`cache={self.cache!r}` is unknown: pass 'auto', True or False.")
+        for name, least in (("batch_size", 1), ("cached_views", 0), ("retries", 0)):
+            _check_count(name, getattr(self, name), least)
+        _check_views(self.cached_views, self.augmentation)
+        if self.steps_per_epoch is not None:
+            _check_count("steps_per_epoch", self.steps_per_epoch, 1)
+        if self.retries and self.run_dir is None:
+            raise InputError(f"`retries={self.retries}` go on from a commit: pass run_dir too.")
+        if self.restore_best not in ("run", "stage", None):
+            raise InputError(f"`restore_best={self.restore_best!r}`: pass 'run', 'stage' or None.")
+        if self.monitor is not None:
+            object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
+        read_interval(self.checkpoint_every)
+        object.__setattr__(self, "stages", checked_stages(self.stages))
+        rule = stopping_rule(self.early_stopping, self.monitor)
+        object.__setattr__(self, "early_stopping", rule)
+
+    def identity(self) -> dict[str, Any]:
+        """Return every setting that decides what the run computes, as JSON values."""
+        found = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if "may_change" not in field.metadata
+        }
+        found["stages"] = [stage.to_dict() for stage in self.stages]
+        found["early_stopping"] = describe_rule(self.early_stopping)
+        if not isinstance(self.augment, str):
+            found["augment"] = self.augmentation
+        if self.optimizer is not None:
+            found["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
+            # Keras numbers names by what else the process has made.
+            found["optimizer"]["config"].pop("name", None)
+        return as_json(found)
+
+
+def stopping_rule(
+    chosen: Any, monitor: str | tuple[str, str] | None = None
+) -> keras.callbacks.EarlyStopping | None:
+    """Return the rule that ends a stage.
+
+    Args:
+        chosen: `"auto"` for three epochs in which the monitor does not improve by a thousandth, None,
+            or a Keras `EarlyStopping`.
+        monitor: What the automatic rule watches. Defaults to `"val_loss"`.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if isinstance(chosen, str) and chosen == "auto":
+        watched = Monitor.of("val_loss" if monitor is None else monitor)
+        return RelativeEarlyStopping(watched.name, mode=watched.mode, patience=_PATIENCE)
+    if chosen is None or isinstance(chosen, keras.callbacks.EarlyStopping):
+        return chosen
+    raise InputError(
+        f"`early_stopping={chosen!r}`: pass 'auto', None or a keras.callbacks.EarlyStopping."
+    )
+
+
+def as_json(content: Any) -> Any:
+    """Return a tree of settings as JSON values, objects by what describes them."""
+    return json.loads(json.dumps(content, default=_described))
+
+
+def _described(value: Any) -> Any:
+    if hasattr(value, "describe"):
+        return value.describe()
+    if hasattr(value, "get_config"):
+        return {type(value).__name__: value.get_config()}
+    if hasattr(value, "item"):
+        return value.item()
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}:{value.__qualname__}"
+    return repr(value) if isinstance(value, (Path, tuple)) else type(value).__qualname__
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InputError(f"`{name}={value!r}`: pass a whole number, {least} or more.")
+
+
+def _check_views(views: int, augmentation: Any) -> None:
+    """Check that views of the examples can be made once and kept."""
+    if views and not hasattr(augmentation, "describe"):
+        raise InputError(
+            f"`cached_views={views}` needs an augmentation by name or by layers, which identify the "
+            f"views on disk, not {augmentation!r}: pass for example augment='light'."
+        )
+    if views and augmentation.soft_targets:
+        raise InputError(
+            f"`cached_views={views}`: MixUp and CutMix mix targets, which kept views do not hold: "
+            "pass augment='light' or 'standard', or layers without them."
+        )

@@ -1,0 +1,77 @@
+"""What was trained is kept before anything that can fail is tried."""
+
+import pytest
+
+import kft
+from kft import fitting
+from kft.stages import Stage
+from tests.small_images import TinyRecipe, bright_sides
+
+pytestmark = pytest.mark.once
+
+
+def fit(run_dir=None, **settings):
+    recipe = TinyRecipe(num_classes=2)
+    data = bright_sides(16), bright_sides(8, seed=1)
+    return recipe.fit(
+        *data, stages=[Stage(0, 1, 1e-2)], run_dir=run_dir, batch_size=8, verbose=0, **settings
+    )
+
+
+def fails(*args, **kwargs):
+    raise ValueError("no such font.")
+
+
+def test_a_page_that_fails_costs_neither_the_weights_nor_the_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "write_report", fails)
+    repeat = rf"ValueError: no such font\..*kft report {tmp_path / 'run'} --data"
+    with pytest.warns(UserWarning, match=repeat):
+        run = fit(tmp_path / "run")
+    assert run.evaluation.accuracy >= 0
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"recipe.json", "weights.safetensors", "history.json", "journal.json"} <= names
+    assert not names & {"begun.json", "state", "report.html"}
+    assert kft.load(tmp_path / "run").is_fitted
+
+
+def test_the_same_call_completes_a_finished_run_without_training_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "write_report", fails)
+    with pytest.warns(UserWarning, match="no such font"):
+        first = fit(tmp_path / "run")
+    with pytest.warns(UserWarning, match="no such font"):
+        fit(tmp_path / "run")
+    monkeypatch.undo()
+    weights = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    again = fit(tmp_path / "run")
+    assert again.history == first.history
+    assert again.evaluation.to_dict() == first.evaluation.to_dict()
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == weights
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Stage plan" in page
+    assert "The weights are those of epoch 1 (stage 1)" in page
+    assert fitting.read_journal(tmp_path / "run")["data"]
+
+
+def test_an_evaluation_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(TinyRecipe, "score", fails)
+    with pytest.warns(UserWarning, match=r"evaluating the run failed.*kft evaluate .*run --data"):
+        run = fit(tmp_path / "run")
+    assert run.evaluation is None
+    assert kft.load(tmp_path / "run").is_fitted
+    with pytest.warns(UserWarning, match=r"evaluating the run failed.*recipe\.evaluate"):
+        run = fit()
+    assert run.evaluation is None
+    assert run.recipe.is_fitted
+    assert len(run.recipe.predict(bright_sides(4)[0]).labels) == 4
+
+
+def test_a_stop_while_the_outcome_is_evaluated_leaves_a_finished_run(tmp_path, monkeypatch):
+    def stopped(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TinyRecipe, "score", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "run")
+    monkeypatch.undo()
+    assert kft.load(tmp_path / "run").is_fitted
+    assert fit(tmp_path / "run").evaluation is not None
