@@ -294,19 +294,19 @@ def keep(run: Run, plan: Mapping[str, Any]) -> None:
         saving.write_json(hidden / JOURNAL, run.journal)
 
 
-def add_page(run: Run) -> Run:
+def add_page(run: Run) -> Mapping[str, Any]:
     """Write the page of a run that is kept, and note in its journal what the page found.
 
     Returns:
-        The run with that journal.
+        That journal.
     """
     folder = run.run_dir
     assert folder is not None
-    run = replace(run, journal=with_overlap(run))
-    run.report(folder / REPORT)
-    saving.write_json(folder / f".{JOURNAL}", run.journal)
+    journal = with_overlap(run)
+    replace(run, journal=journal).report(folder / REPORT)
+    saving.write_json(folder / f".{JOURNAL}", journal)
     (folder / f".{JOURNAL}").replace(folder / JOURNAL)
-    return run
+    return journal
 
 
 def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:

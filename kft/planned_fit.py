@@ -188,14 +188,12 @@ class PlannedFit:
         run = dataclasses.replace(run, evaluation=evaluation)
         if path is None or evaluation is None:
             return run
-        return (
-            _attempt(
-                "writing the page of the run",
-                f"`kft report {path} --data DATA`",
-                lambda: processes.decided(lambda: fitting.add_page(run)),
-            )
-            or run
+        journal = _attempt(
+            "writing the page of the run",
+            f"`kft report {path} --data DATA`",
+            lambda: processes.decided(lambda: fitting.add_page(run)),
         )
+        return run if journal is None else dataclasses.replace(run, journal=journal)
 
 
 @dataclasses.dataclass(eq=False)
