@@ -19,16 +19,23 @@ class Block:
     Attributes:
         name: what the names of its layers share, such as `"conv5"`; unique in a model.
         layers: its layers with weights, nearest the input first.
+        loose: its weights that lie in none of its layers, since a model added them itself.
     """
 
     name: str
     layers: tuple[keras.Layer, ...]
+    loose: tuple[keras.Variable, ...] = ()
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """All its weights, each once."""
+        weights = (weight for layer in self.layers for weight in layer.weights)
+        return list({id(weight): weight for weight in (*weights, *self.loose)}.values())
 
     @property
     def parameters(self) -> int:
-        """Number of numbers in the weights of its layers, BatchNorm statistics included."""
-        weights = {id(weight): weight for layer in self.layers for weight in layer.weights}
-        return sum(math.prod(weight.shape) for weight in weights.values())
+        """Number of numbers in its weights, BatchNorm statistics included."""
+        return sum(math.prod(weight.shape) for weight in self.weights)
 
     def __repr__(self) -> str:
         return f"Block({self.name!r}, {len(self.layers)} layers, {self.parameters:,} parameters)"
@@ -91,7 +98,28 @@ def find_anatomy(model: keras.Model) -> Anatomy:
     head = _head(calls, weighted)
     body = [call for call in weighted if call.operation not in head]
     blocks = _named(_divide(calls, body))
-    return Anatomy(Block("head", tuple(head)), tuple(reversed(blocks)))
+    return _completed(model, Anatomy(Block("head", tuple(head)), tuple(reversed(blocks))))
+
+
+def _completed(model: keras.Model, anatomy: Anatomy) -> Anatomy:
+    """Add to the deepest block what lies outside of the graph: layers, and the models' own weights.
+
+    Such weights may act anywhere (a class token, a temperature), so they train with everything.
+    """
+    known = {layer for block in (anatomy.head, *anatomy.blocks) for layer in block.layers}
+    called = {call.operation for call in graph.calls(model)}
+    layers = [
+        layer
+        for layer in graph.leaf_layers(model)
+        if layer.weights and layer not in known and layer not in called
+    ]
+    loose = graph.container_weights(model)
+    if not layers and not loose:
+        return anatomy
+    *others, last = (anatomy.head, *anatomy.blocks)
+    last = Block(last.name, (*last.layers, *layers), tuple(loose))
+    head, *blocks = (*others, last)
+    return Anatomy(head, tuple(blocks))
 
 
 def _head(calls: list[graph.Call], weighted: list[graph.Call]) -> dict[keras.Layer, None]:

@@ -70,6 +70,9 @@ class Cut:
         return found.hexdigest()
 
 
+_STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
+
+
 def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | None, str]:
     """Cuts a model at the deepest tensors under which nothing trains and nothing is random.
 
@@ -83,7 +86,13 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
     """
     if not graph.is_functional(model):
         return None, "the model is subclassed, so it has no graph to cut"
+    own = [name for name in _STEPS if getattr(type(model), name) is not getattr(keras.Model, name)]
+    if own:
+        return None, f"the model has a {own[0]} of its own, which its parts would not have"
     calls = graph.outer_calls(model)
+    inside = {id(w) for call in calls for w in getattr(call.operation, "weights", [])}
+    if any(weight.trainable and id(weight) not in inside for weight in model.weights):
+        return None, "the stage trains weights outside of the model's graph"
     made = {id(tensor): call for call in calls for tensor in call.outputs}
     steady: set[graph.Call] = set()
     frozen: set[graph.Call] = set()  # steady, or it would be without what is random
@@ -119,7 +128,17 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
 
 
 def _trains(operation: keras.Operation) -> bool:
-    return isinstance(operation, keras.Layer) and bool(operation.trainable_variables)
+    """Whether a step may change a weight of the operation.
+
+    The weights' own flags decide: a layer that is frozen may share a weight with one that trains.
+    """
+    if not isinstance(operation, keras.Layer):
+        return False
+    norms = keras.layers.BatchNormalization
+    moves_statistics = any(
+        isinstance(one, norms) and one.trainable for one in (operation, *graph.sublayers(operation))
+    )
+    return moves_statistics or any(weight.trainable for weight in operation.weights)
 
 
 def _holds(operation: keras.Operation, variables: Set[int]) -> bool:

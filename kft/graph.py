@@ -207,24 +207,48 @@ def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     ]
 
 
-def leaf_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers that freezing decides about, inputs first, each once.
+def own_weights(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the weights that a layer holds itself, not through a layer inside it."""
+    inner = {id(weight) for one in sublayers(layer) for weight in one.weights}
+    return [weight for weight in layer.weights if id(weight) not in inner]
 
-    For a functional model, the layers of its opened-up graph; for a subclassed one, the layers
-    that `model.layers` lists, models among them opened up in the same way.
+
+def leaf_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers that freezing decides about, inputs first, each once.
+
+    For a functional model these are the layers of its opened-up graph; for a subclassed one, the
+    layers that `model.layers` lists, models among them opened up in the same way. Layers that a
+    model holds outside of its graph come last.
     """
-    if is_functional(model):
-        operations = (call.operation for call in calls(model))
-        return list(dict.fromkeys(op for op in operations if isinstance(op, keras.Layer)))
-    leaves: dict[keras.Layer, None] = {}
-    for layer in model.layers:
-        inner = leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
-        leaves.update(dict.fromkeys(inner or [layer]))
+    leaves = dict.fromkeys(_listed_layers(model))
+    inside = {id(one) for leaf in leaves for one in (leaf, *sublayers(leaf))}
+    for layer in sublayers(model):
+        parts = [id(one) for one in (layer, *sublayers(layer))]
+        if inside.isdisjoint(parts):
+            leaves[layer] = None
+            inside.update(parts)
     return list(leaves)
 
 
+def container_weights(model: keras.Model) -> list[keras.Variable]:
+    """Return the weights that lie in no layer of `leaf_layers`: those of the models themselves."""
+    known = {id(weight) for layer in leaf_layers(model) for weight in layer.weights}
+    return [weight for weight in model.weights if id(weight) not in known]
+
+
+def _listed_layers(model: keras.Model) -> list[keras.Layer]:
+    if is_functional(model):
+        operations = (call.operation for call in calls(model))
+        return [operation for operation in operations if isinstance(operation, keras.Layer)]
+    leaves: list[keras.Layer] = []
+    for layer in model.layers:
+        inner = _listed_layers(layer) if isinstance(layer, keras.Model) else []
+        leaves += inner or [layer]
+    return leaves
+
+
 def changing(model: keras.Model) -> list[keras.Variable]:
-    """The weights that training the model as it is now may change, BatchNorm's statistics too."""
+    """Return the weights that training may change now, the statistics of BatchNorm among them."""
     layers = (layer for layer in leaf_layers(model) if layer.trainable)
     weights = [weight for layer in layers for weight in layer.weights]
     return list({id(one): one for one in (*weights, *model.trainable_variables)}.values())

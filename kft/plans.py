@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -13,6 +12,7 @@ import keras
 from kft import graph
 from kft.blocks import Anatomy, Block, find_anatomy
 from kft.errors import InputError
+from kft.flags import Decisions, decisions, kept_flags, remember, unfreeze_all
 from kft.stages import Stage, checked_stages
 
 BatchNorm = Literal["frozen", "train"]
@@ -20,23 +20,24 @@ BatchNorm = Literal["frozen", "train"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Group:
-    """Layers that train together at one rate.
+    """Weights that train together at one rate.
 
     Attributes:
         name: the block's name, or `"head"`.
         layers: the layers that train.
         learning_rate: their peak rate in the stage.
+        weights: the weights that may train, in the layers' order; each lies in one group.
     """
 
     name: str
     layers: tuple[keras.Layer, ...]
     learning_rate: float
+    weights: tuple[keras.Variable, ...]
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """What trains of the layers now, each once, in the layers' order."""
-        variables = (v for layer in self.layers for v in layer.trainable_variables)
-        return list({id(variable): variable for variable in variables}.values())
+        """Those of the weights that train now."""
+        return [weight for weight in self.weights if weight.trainable]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,51 +48,38 @@ class PlannedStage:
         stage: the stage as given.
         groups: what trains, the head first.
         batch_norm: `"frozen"` where the backbone's BatchNorm layers keep their statistics.
+        decided: the weights that the model's owner lets train, and those frozen one by one.
     """
 
     stage: Stage
     groups: tuple[Group, ...]
     batch_norm: BatchNorm
+    decided: Decisions
 
     def enter(self, model: keras.Model) -> None:
-        """Sets the `trainable` flags of `model`, from nothing but this plan.
+        """Set the `trainable` flags of `model`, from nothing but this plan.
 
         A model that has been fitted needs its train and test functions made again afterwards.
         """
         training = {layer for group in self.groups for layer in group.layers}
-        _unfreeze_all(model)
+        unfreeze_all(model)
         for layer in graph.leaf_layers(model):
             if layer.weights and layer not in training:
                 layer.trainable = False
+        trained = {id(weight) for group in self.groups for weight in group.weights}
         if self.batch_norm == "frozen":
             for group in self.groups:
                 if group.name != "head":
-                    _freeze_batch_norm(group.layers)
-        known = {id(variable) for group in self.groups for variable in group.variables}
-        for variable in model.trainable_variables:
-            if id(variable) not in known:  # owned by a container, so no layer's flag reaches it
-                variable.trainable = False
-
-
-@contextlib.contextmanager
-def kept_flags(model: keras.Model) -> Iterator[None]:
-    """Puts the `trainable` flags of all layers and variables back as they were."""
-    layers = [(layer, layer.trainable) for layer in (model, *graph.sublayers(model))]
-    variables = [(variable, variable.trainable) for variable in model.variables]
-    try:
-        yield
-    finally:
-        for layer, flag in layers:  # parents come first: setting theirs sets their children's
-            layer.trainable = not flag
-            layer.trainable = flag
-        for variable, flag in variables:
-            variable.trainable = flag
+                    trained -= _freeze_batch_norm(group.layers)
+        for weight in model.weights:
+            weight.trainable = id(weight) in trained
+        remember(model, self.decided)
 
 
 def plan(
     model: keras.Model, stages: Sequence[Stage], batch_norm: BatchNorm = "frozen"
 ) -> list[PlannedStage]:
-    """Resolves stages for a model, without changing it.
+    """Resolve stages for a model, without changing it.
 
     Args:
         model: any Keras model; a subclassed one takes patterns and `"all"` only.
@@ -105,9 +93,9 @@ def plan(
     """
     if batch_norm not in ("frozen", "train"):
         raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
-    anatomy = _anatomy(model)
+    anatomy, decided = _anatomy(model), decisions(model)
     planned = [
-        PlannedStage(stage, _groups(model, anatomy, stage), batch_norm)
+        PlannedStage(stage, _groups(model, anatomy, stage, decided), batch_norm, decided)
         for stage in checked_stages(stages)
     ]
     with kept_flags(model):
@@ -116,7 +104,8 @@ def plan(
             if not model.trainable_variables:
                 raise InputError(
                     f"Stage {each.stage.label!r} trains nothing: all that `unfreeze="
-                    f"{each.stage.unfreeze!r}` chooses is BatchNorm, which stays frozen. Pass "
+                    f"{each.stage.unfreeze!r}` chooses was frozen weight by weight (LoRA, "
+                    "`variable.trainable = False`), or is BatchNorm, which stays frozen. Pass "
                     "batch_norm='train', or unfreeze more."
                 )
     return planned
@@ -131,24 +120,40 @@ def _anatomy(model: keras.Model) -> Anatomy:
             "batch, or build() it, first."
         )
     layers = tuple(layer for layer in graph.leaf_layers(model) if layer.weights)
-    return Anatomy(Block("head", ()), (Block("all", layers),))
+    loose = tuple(graph.container_weights(model))
+    return Anatomy(Block("head", ()), (Block("all", layers, loose),))
 
 
-def _groups(model: keras.Model, anatomy: Anatomy, stage: Stage) -> tuple[Group, ...]:
-    chosen = _chosen_layers(model, anatomy, stage)
+def _groups(
+    model: keras.Model, anatomy: Anatomy, stage: Stage, decided: Decisions
+) -> tuple[Group, ...]:
+    chosen = _chosen(model, anatomy, stage)
+    taken: set[int] = set()  # a weight that two layers share trains in the group nearer the head
     groups = []
     for depth, block in enumerate((anatomy.head, *anatomy.blocks)):
-        layers = tuple(layer for layer in block.layers if layer in chosen)
-        if layers:
+        layers = [layer for layer in block.layers if id(layer) in chosen]
+        layers = [layer for layer in layers if not _kept_frozen(layer, decided)]
+        loose = [weight for weight in block.loose if id(weight) in chosen]
+        weights = {id(w): w for w in (*(w for layer in layers for w in layer.weights), *loose)}
+        train = tuple(w for key, w in weights.items() if key in decided.trains - taken)
+        taken |= weights.keys()
+        if layers or train:
             rate = stage.learning_rate * stage.layer_decay**depth
-            groups.append(Group(block.name, layers, rate))
+            groups.append(Group(block.name, tuple(layers), rate, train))
     return tuple(groups)
 
 
-def _chosen_layers(model: keras.Model, anatomy: Anatomy, stage: Stage) -> set[keras.Layer]:
+def _kept_frozen(layer: keras.Layer, decided: Decisions) -> bool:
+    """Whether the owner of a layer froze all of its weights that could train."""
+    weights = {id(weight) for weight in layer.weights}
+    return bool(weights & decided.frozen) and not weights & decided.trains
+
+
+def _chosen(model: keras.Model, anatomy: Anatomy, stage: Stage) -> set[int]:
+    """The `id` of each layer and loose weight that a stage chooses."""
     blocks, unfreeze = anatomy.blocks, stage.unfreeze
     if unfreeze == "all":
-        return {layer for block in (anatomy.head, *blocks) for layer in block.layers}
+        return _members(anatomy.head, *blocks)
     if isinstance(unfreeze, int):
         if not graph.is_functional(model):
             raise InputError(
@@ -161,16 +166,11 @@ def _chosen_layers(model: keras.Model, anatomy: Anatomy, stage: Stage) -> set[ke
                 f"`unfreeze={unfreeze}`, but {model.name!r} has {len(blocks)} blocks: pass 0 to "
                 f"{len(blocks)}, or 'all'."
             )
-        return {layer for block in (anatomy.head, *blocks[:unfreeze]) for layer in block.layers}
-    chosen = set(anatomy.head.layers)
+        return _members(anatomy.head, *blocks[:unfreeze])
+    chosen = _members(anatomy.head)
     for pattern in unfreeze:
-        matched = {
-            layer
-            for block in blocks
-            for layer in block.layers
-            if _matches(pattern, block.name, layer.name, layer.path)
-        }
-        if not matched and not any(_matches(pattern, x.name, x.path) for x in anatomy.head.layers):
+        matched = _matching(pattern, anatomy)
+        if not matched:
             names = [layer.name for block in blocks for layer in block.layers]
             raise InputError(
                 f"`unfreeze={list(unfreeze)}`: the pattern {pattern!r} matches no layer with "
@@ -181,23 +181,34 @@ def _chosen_layers(model: keras.Model, anatomy: Anatomy, stage: Stage) -> set[ke
     return chosen
 
 
-def _matches(pattern: str, *names: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+def _members(*blocks: Block) -> set[int]:
+    return {id(one) for block in blocks for one in (*block.layers, *block.loose)}
 
 
-def _unfreeze_all(model: keras.Model) -> None:
-    """Unfreezes every layer at every depth: a frozen container would hide what trains inside it.
+def _matching(pattern: str, anatomy: Anatomy) -> set[int]:
+    """The `id` of each layer and loose weight that a pattern means.
 
-    On TensorFlow, Keras 3.15.1 skips setting a flag that already has the value, and with it the
-    layers below; so each layer is set, and set to False first.
+    A name that exists means itself alone, even one that would be a pattern, such as `"dense [x]"`.
     """
-    for layer in (model, *graph.sublayers(model)):
-        layer.trainable = False
-        layer.trainable = True
+    names = {
+        id(one): (block.name, one.name, one.path)
+        for block in (anatomy.head, *anatomy.blocks)
+        for one in (*block.layers, *block.loose)
+    }
+    exact = {key for key, found in names.items() if pattern in found}
+    return exact or {
+        key
+        for key, found in names.items()
+        if any(fnmatch.fnmatchcase(name, pattern) for name in found)
+    }
 
 
-def _freeze_batch_norm(layers: tuple[keras.Layer, ...]) -> None:
+def _freeze_batch_norm(layers: tuple[keras.Layer, ...]) -> set[int]:
+    """Freeze the BatchNorm layers at every depth; returns the `id` of each of their weights."""
+    frozen: set[int] = set()
     for layer in layers:
         for inner in (layer, *graph.sublayers(layer)):
             if isinstance(inner, keras.layers.BatchNormalization):
                 inner.trainable = False
+                frozen |= {id(weight) for weight in inner.weights}
+    return frozen

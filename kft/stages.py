@@ -24,7 +24,9 @@ class Stage:
     Args:
         unfreeze: `0` trains the head alone, `n` also the top `n` blocks (see `kft.find_blocks`),
             `"all"` everything. A list of patterns (`"conv5_*"`, matched against the names and paths
-            of layers and the names of blocks, as in a shell) trains the head and what they match.
+            of layers and the names of blocks, as in a shell) trains the head and what they match; a
+            name that exists means itself alone. What was frozen weight by weight (LoRA,
+            `variable.trainable = False`) stays frozen.
         epochs: most epochs that the stage takes; early stopping may end it before.
         learning_rate: peak learning rate of the head.
         warmup: the rate rises linearly to its peak over this many steps (`int`), or this fraction of

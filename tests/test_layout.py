@@ -22,6 +22,7 @@ LAYERS = (
         "blocks",
         "data",
         "evaluation",
+        "flags",
         "folding",
         "forward",
         "fused_adam",

@@ -64,8 +64,8 @@ class LearningRateWarmup(keras.callbacks.Callback):
                 f"The optimizer's learning rate is {peak}: compile with the peak rate, or pass it as "
                 "`learning_rate`."
             )
-        layers = tuple(layer for layer in self.model.layers if layer.weights)
-        regroup(self.model, template(self.model), [Group("all", layers, peak)], self._stage, total)
+        trained = Group("all", (), peak, tuple(self.model.trainable_variables))
+        regroup(self.model, template(self.model), [trained], self._stage, total)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the rate to the logs."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft.errors import InputError
+from kft.flags import decisions
 from kft.optimizers import norms_and_biases, unscaled
 from kft.plans import BatchNorm, Group, PlannedStage, plan
 from kft.regrouping import regroup, strategy_scope, template
@@ -52,7 +53,7 @@ class Trainers:
         pattern = template(self.model if self.optimizer is None else trainer)
         factor = rate / planned.stage.learning_rate
         groups = [
-            Group(group.name, group.layers, group.learning_rate * factor)
+            dataclasses.replace(group, learning_rate=group.learning_rate * factor)
             for group in planned.groups
         ]
         regroup(trainer, pattern, groups, Stage("all", epochs=1, learning_rate=rate), None)
@@ -113,5 +114,5 @@ def planned_stages(
             f"Nothing of model {model.name!r} trains: set `trainable`, or pass stages."
         )
     now = Stage("all", epochs=1, learning_rate=1.0, name="as it is")
-    layers = tuple(layer for layer in model.layers if layer.weights)
-    return [Unstaged(now, (Group("all that trains", layers, 1.0),), batch_norm)]
+    trained = Group("all that trains", (), 1.0, tuple(model.trainable_variables))
+    return [Unstaged(now, (trained,), batch_norm, decisions(model))]
