@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kft.distribution.on_tensorflow import summed_over_replicas
@@ -90,19 +91,35 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
+# Settings that a group's optimizer applies, but that callbacks read from the optimizer of the model.
+_SETTINGS = (
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "gradient_accumulation_steps",
+)
+# What the optimizer of the model has for all groups together.
+_TOGETHER = ("name", "built", "learning_rate", "global_clipnorm", "loss_scale_factor", "finalizes")
+
+
 class GroupedOptimizer(keras.optimizers.Optimizer):
-    """Updates each group of variables with an optimizer of its own, as one optimizer.
+    """Updates each group of variables with its own optimizer, as one optimizer.
 
     Each group has its own slots, step count (so Adam's bias correction starts anew for weights that
     have just been unfrozen) and learning rate. Clipping by global norm and loss scaling see all
     groups together. `learning_rate` reads as that of the first group, the head; setting it
     multiplies the rates of all groups by the same factor, which is what `ReduceLROnPlateau` needs.
+    Every other setting (`weight_decay`, `use_ema`, `momentum`) reads as that of the groups, which
+    all have the same, and setting it sets it for all of them.
 
     A model saved as `.keras` while this is its optimizer keeps the optimizer it was compiled with,
     without its state: Keras saves how the model was compiled. A run directory keeps the state.
 
     Args:
-        optimizers: one optimizer a group, the head's first.
+        optimizers: one optimizer per group, the head's first.
         groups: for each optimizer its variables.
         global_clipnorm: clips the gradients of all groups together to this norm.
         loss_scale_factor: as in `keras.optimizers.Optimizer`.
@@ -118,8 +135,12 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         loss_scale_factor: float | None = None,
         name: str = "grouped_optimizer",
     ) -> None:
-        super().__init__(learning_rate=1.0, loss_scale_factor=loss_scale_factor, name=name)
-        self.shared_clipnorm = global_clipnorm
+        super().__init__(
+            learning_rate=1.0,
+            global_clipnorm=global_clipnorm,
+            loss_scale_factor=loss_scale_factor,
+            name=name,
+        )
         self.finalizes = True
         self._members = _Members(list(optimizers), [list(group) for group in groups])
         for optimizer in self.group_optimizers:
@@ -127,6 +148,25 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             schedule = _schedule_of(optimizer)
             if schedule is not None:
                 schedule.scale = self.rate_scale
+
+    def __getattr__(self, name: str) -> Any:
+        """A setting of the person's class of optimizer, such as `momentum`."""
+        if not name.startswith("_") and "_members" in vars(self):
+            first = self._members.optimizers[0]
+            if name in first.get_config():
+                return getattr(first, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        shared = (
+            not name.startswith("_") and name not in _TOGETHER and getattr(self, "built", False)
+        )
+        if shared and hasattr(self.group_optimizers[0], name):
+            for optimizer in self.group_optimizers:
+                setattr(optimizer, name, value)
+            if name not in _SETTINGS:
+                return
+        super().__setattr__(name, value)
 
     @property
     def group_optimizers(self) -> list[keras.optimizers.Optimizer]:
@@ -157,6 +197,11 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     def scale_rates(self, factor: float) -> None:
         """Multiplies the rates of all groups, now and later."""
         self.rate_scale.assign(float(ops.convert_to_numpy(self.rate_scale)) * factor)
+
+    @property
+    def steps(self) -> keras.Variable:
+        """The steps taken; `iterations` counts updates, fewer where gradients accumulate."""
+        return super().variables[0]
 
     @property
     def last_learning_rate(self) -> float:
@@ -192,19 +237,43 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         inner = [v for optimizer in self.group_optimizers for v in optimizer.variables]
         return [*super().variables, *inner]
 
+    @property
+    def _model_variables_moving_average(self) -> list[keras.Variable | None]:
+        """The average of each variable that trains, where Keras' `SwapEMAWeights` looks for it."""
+        if not self.use_ema:
+            raise AttributeError("there is no moving average without use_ema=True")
+        found: dict[int, keras.Variable | None] = {}
+        for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
+            averages = zip(group, averages_of(optimizer), strict=True)
+            found.update((id(variable), average) for variable, average in averages)
+        return [found[id(variable)] for variable in self._members.variables]
+
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Creates the slots of groups that have none yet."""
+        """Create the slots of groups that have none yet."""
         if self.built:
             return
         self._members.bind(list(variables))
         for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
             if not optimizer.built:
                 optimizer.build(group)
+                _begin_averages(optimizer, group)
         self._members.choose_steps()
         super().build(variables)
+        for name in _SETTINGS:  # not before: Keras would make averages and accumulators here too
+            setattr(self, name, getattr(self.group_optimizers[0], name))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings of the groups, with the first group's rate of the next step."""
+        return {
+            **self.group_optimizers[0].get_config(),
+            "name": self.name,
+            "learning_rate": float(ops.convert_to_numpy(self.learning_rate)),
+            "global_clipnorm": self.global_clipnorm,
+            "loss_scale_factor": self.loss_scale_factor,
+        }
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-        """Updates each group with its gradients."""
+        """Update each group with its gradients."""
         known = self._members.variables
         variables = known if trainable_variables is None else list(trainable_variables)
         pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
@@ -213,9 +282,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         gradients = [gradient for gradient, _ in pairs]
         if self.loss_scale_factor is not None:
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
-        if self.shared_clipnorm is not None:
+        if self.global_clipnorm is not None:
             gradients, replicas = summed_over_replicas(gradients)
-            gradients = _clipped_together(gradients, self.shared_clipnorm)
+            gradients = _clipped_together(gradients, self.global_clipnorm)
             if replicas > 1:  # each of which hands its share on to be summed
                 gradients = [gradient / replicas for gradient in gradients]
         parts: list[tuple[list, list]] = [([], []) for _ in self.group_optimizers]
@@ -234,10 +303,10 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             elif part_variables:
                 optimizer.apply(part_gradients, part_variables)
         together.step()
-        self.iterations.assign_add(1)
+        self.steps.assign_add(1)
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
-        """Gives variables the moving average of their values, where an average is kept.
+        """Give variables the moving average of their values, where an average is kept.
 
         Nothing happens while `finalizes` is False, as it is between the parts of a longer run.
         """
@@ -245,6 +314,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             return
         for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
             optimizer.finalize_variable_values(group)
+            _begin_averages(optimizer, group)  # so that another fit can follow on JAX
 
 
 class _Members:
@@ -302,7 +372,32 @@ def _last_rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 def _steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
     """The steps, each of which counts where gradients accumulate; `iterations` counts updates."""
-    return int(ops.convert_to_numpy(optimizer.variables[0]))
+    return int(ops.convert_to_numpy(step_counter(optimizer)))
+
+
+def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The variable that counts an optimizer's steps, in which gradients accumulate or are applied."""
+    return optimizer.variables[0]
+
+
+def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable | None]:
+    """The moving averages of a built optimizer with `use_ema`; Keras (3.15.1) keeps them private."""
+    return optimizer._model_variables_moving_average
+
+
+def _begin_averages(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> None:
+    """Start moving averages at the weights instead of zero.
+
+    Until its first step, or without any gradient, a weight's average would otherwise be zero, and
+    swapping or finalizing would erase the weight.
+    """
+    if optimizer.use_ema:
+        for variable, average in zip(variables, averages_of(optimizer), strict=True):
+            if average is not None:
+                # A copy: on JAX the two would share a buffer, which a step may not donate twice.
+                average.assign(np.array(ops.convert_to_numpy(variable)))
 
 
 def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Sequence, Set
 from typing import Any
 
 import keras
 from keras import ops
 
 from kft.errors import InputError
-from kft.optimizers import GroupedOptimizer, WarmupSchedule, decays, unscaled
+from kft.optimizers import GroupedOptimizer, WarmupSchedule, decays, step_counter, unscaled
 from kft.plans import Group
 from kft.stages import Stage
 
@@ -27,9 +29,15 @@ class Template:
     loss_scale_factor: float | None
     uses_average: bool
 
-    def make(self, rate: WarmupSchedule) -> keras.optimizers.Optimizer:
-        """An optimizer for a new group."""
-        optimizer = self.kind.from_config({**self.config, "learning_rate": 0.0})
+    def make(self, rate: WarmupSchedule, others: Set[str]) -> keras.optimizers.Optimizer:
+        """Make an optimizer for a new group, with a name that none of the others has.
+
+        The name is part of the paths of the optimizer's variables.
+        """
+        base = re.sub(r"_\d+$", "", self.config["name"])
+        names = (f"{base}_{number}" for number in itertools.count())
+        name = next(name for name in names if name not in others)
+        optimizer = self.kind.from_config({**self.config, "name": name, "learning_rate": 0.0})
         optimizer.learning_rate = rate
         optimizer.exclude_from_weight_decay(var_list=list(self.undecayed))
         return optimizer
@@ -44,7 +52,7 @@ def template(model: keras.Model) -> Template:
     optimizer = unscaled(model.optimizer)
     clipnorm, loss_scale = None, None
     if isinstance(optimizer, GroupedOptimizer):
-        clipnorm, loss_scale = optimizer.shared_clipnorm, optimizer.loss_scale_factor
+        clipnorm, loss_scale = optimizer.global_clipnorm, optimizer.loss_scale_factor
         optimizer = optimizer.group_optimizers[0]
     elif optimizer is None:
         raise InputError("The model is not compiled: call model.compile(...) before fit.")
@@ -101,7 +109,7 @@ def reorder(model: keras.Model, variables: Sequence[keras.Variable]) -> None:
         optimizer: Any = GroupedOptimizer(
             old.group_optimizers,
             old.groups,
-            global_clipnorm=old.shared_clipnorm,
+            global_clipnorm=old.global_clipnorm,
             loss_scale_factor=old.loss_scale_factor,
         )
         _install(model, optimizer, scaling, variables)
@@ -115,7 +123,8 @@ def _install(
     if scaled:
         optimizer = _rescaled(optimizer, scaling)
     optimizer.build(variables)
-    unscaled(optimizer).iterations.assign(ops.convert_to_numpy(unscaled(scaling).iterations))
+    taken = ops.convert_to_numpy(step_counter(unscaled(scaling)))
+    step_counter(unscaled(optimizer)).assign(taken)
     if scaled and scaling.built:
         optimizer.dynamic_scale.assign(ops.convert_to_numpy(scaling.dynamic_scale))
         optimizer.step_counter.assign(ops.convert_to_numpy(scaling.step_counter))
@@ -163,6 +172,7 @@ def _grouped(
     steps: int | None,
 ) -> GroupedOptimizer:
     keepers = _keepers(old, template, groups)
+    names = {keeper.name for keeper in keepers.values()}
     optimizers: list[keras.optimizers.Optimizer] = []
     members: list[list[keras.Variable]] = []
     for group in groups:
@@ -177,7 +187,8 @@ def _grouped(
             keeper = kept.get(key)
             rate = _rate(group.learning_rate, stage, steps, keeper)
             if keeper is None:
-                keeper = template.make(rate)
+                keeper = template.make(rate, names)
+                names.add(keeper.name)
             else:
                 keeper.learning_rate = rate
             optimizers.append(keeper)
@@ -218,7 +229,7 @@ def _rate(
 ) -> WarmupSchedule:
     start, initial = 0, 0.0
     if keeper is not None:
-        start = int(ops.convert_to_numpy(keeper.variables[0]))  # its own count of steps
+        start = int(ops.convert_to_numpy(step_counter(keeper)))
         initial = min(float(ops.convert_to_numpy(keeper.learning_rate)), peak)
     return WarmupSchedule(
         peak,

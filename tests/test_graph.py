@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from kft import graph
-from kft.optimizers import WarmupSchedule, _schedule_of, decays
+from kft.optimizers import WarmupSchedule, _schedule_of, averages_of, decays
 
 
 def small():
@@ -30,6 +30,9 @@ def test_private_names_of_the_optimizer_are_as_in_3_15_1():
     optimizer.exclude_from_weight_decay(var_list=[bias])
     assert decays(optimizer, kernel)
     assert not decays(optimizer, bias)
+    averaged = keras.optimizers.Adam(0.1, use_ema=True)
+    averaged.build([kernel])
+    assert [one.shape for one in averages_of(averaged)] == [kernel.shape]
 
 
 def test_nested_models_are_opened_up_in_order():

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from kft.errors import InputError
+
 # What these callbacks of Keras (3.15.1) change as they go. They have no public way to ask or to set it.
 _STATES: dict[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
@@ -22,7 +24,13 @@ _STATES: dict[type, tuple[str, ...]] = {
 
 
 def fellow_callbacks(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
-    """All callbacks of the fit that is calling `callback` now, itself among them.
+    """Return all callbacks of the fit that is calling `callback` now, itself among them."""
+    found = _list_of(callback)
+    return [callback] if found is None else list(found.callbacks)
+
+
+def _list_of(callback: keras.callbacks.Callback) -> keras.callbacks.CallbackList | None:
+    """Return the list that is calling `callback` now.
 
     Keras (3.15.1) tells a callback neither its list nor its neighbours, so the list is looked up
     among the callers.
@@ -31,9 +39,27 @@ def fellow_callbacks(callback: keras.callbacks.Callback) -> list[keras.callbacks
     while frame is not None:
         owner = frame.f_locals.get("self")
         if isinstance(owner, keras.callbacks.CallbackList) and callback in owner.callbacks:
-            return list(owner.callbacks)
+            return owner
         frame = frame.f_back
-    return [callback]
+    return None
+
+
+def refuse_swaps_at_epochs(callback: keras.callbacks.Callback) -> None:
+    """Refuse `SwapEMAWeights(swap_on_epoch=True)` beside `callback`.
+
+    Between two epochs the weights of the model would be the averages, and a stage that begins or
+    ends there would train on from them.
+
+    Raises:
+        InputError: there is one.
+    """
+    for one in fellow_callbacks(callback):
+        if isinstance(one, keras.callbacks.SwapEMAWeights) and one.swap_on_epoch:
+            raise InputError(
+                f"SwapEMAWeights(swap_on_epoch=True) does not go together with "
+                f"{type(callback).__name__}, which changes the weights and the optimizer between two "
+                "epochs: pass swap_on_epoch=False, which validates the averaged weights too."
+            )
 
 
 def state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:

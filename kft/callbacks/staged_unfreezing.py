@@ -12,11 +12,12 @@ import keras
 from keras import ops
 
 from kft.callbacks.best_state import Best, BestState
+from kft.callbacks.fellows import refuse_swaps_at_epochs
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.distribution.placement import check_placement
 from kft.errors import InputError
-from kft.optimizers import unscaled
+from kft.optimizers import step_counter, unscaled
 from kft.plans import BatchNorm, PlannedStage, plan
 from kft.regrouping import regroup, template
 from kft.stages import Stage, checked_stages
@@ -141,6 +142,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Checks the stages against the model, before a step is taken."""
         self._reset()
+        refuse_swaps_at_epochs(self)
         check_placement(self.model)
         self._template = template(self.model)
         self._planned = plan(self.model, self.stages, self.batch_norm)
@@ -291,4 +293,4 @@ class StagedUnfreezing(keras.callbacks.Callback):
             )
 
     def _steps_taken(self) -> int:
-        return int(ops.convert_to_numpy(unscaled(self.model.optimizer).iterations))
+        return int(ops.convert_to_numpy(step_counter(unscaled(self.model.optimizer))))

@@ -297,13 +297,10 @@ def test_several_steps_an_execution_change_nothing():
 
 
 def test_gradient_accumulation_works_and_is_refused_with_global_clipping():
-    spy = Spy()
-    fit(
-        convnet(),
-        callbacks=[spy],
-        optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2),
-    )
+    spy, model = Spy(), convnet()
+    fit(model, callbacks=[spy], optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2))
     assert moved(spy.seen[3], spy.seen[4]) == ALL
+    assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 12, "updates, of 24 steps"
     both = keras.optimizers.Adam(gradient_accumulation_steps=2, global_clipnorm=1.0)
     with pytest.raises(InputError, match=r"global_clipnorm=1.0.*gradient_accumulation_steps=2"):
         fit(convnet(), optimizer=both)
