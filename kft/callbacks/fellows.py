@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
-from kft.errors import InputError
+from kft.errors import InputError, KftError
 
 # What these callbacks of Keras (3.15.1) change as they go. They have no public way to ask or to set it.
 _STATES: dict[type, tuple[str, ...]] = {
@@ -41,6 +43,64 @@ def _list_of(callback: keras.callbacks.Callback) -> keras.callbacks.CallbackList
         if isinstance(owner, keras.callbacks.CallbackList) and callback in owner.callbacks:
             return owner
         frame = frame.f_back
+    return None
+
+
+# Keras calls these while it iterates over the data, where it takes StopIteration for their end.
+_BATCH_HOOKS = (
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+
+def report_stop_iteration(callback: keras.callbacks.Callback) -> None:
+    """Turn `StopIteration` in any callback of the fit that is calling `callback` into an error.
+
+    On TensorFlow and JAX, Keras (3.15.1) would silently end the epoch or the validation instead. The
+    hooks are wrapped on the list, which Keras makes anew for each fit.
+
+    Args:
+        callback: a callback in whose `on_train_begin` this is called.
+    """
+    found = _list_of(callback)
+    if found is None:
+        return
+    for name in _BATCH_HOOKS:
+        if name not in vars(found):
+            setattr(found, name, _reporting(getattr(found, name), found))
+
+
+def _reporting(
+    hook: Callable[..., None], owner: keras.callbacks.CallbackList
+) -> Callable[..., None]:
+    @functools.wraps(hook)
+    def call(batch: int, logs: Any = None) -> None:
+        try:
+            hook(batch, logs)
+        except (StopIteration, StopAsyncIteration, GeneratorExit) as error:
+            raiser = _raiser(error, owner.callbacks)
+            name = "A callback" if raiser is None else type(raiser).__name__
+            raise KftError(
+                f"{name}.{hook.__name__} raised {type(error).__name__}, which Keras takes for the end "
+                "of the data. To end the training, set `self.model.stop_training = True`; otherwise "
+                "catch the exception in the callback, for example with next(iterator, None)."
+            ) from error
+
+    return call
+
+
+def _raiser(
+    error: BaseException, callbacks: Sequence[keras.callbacks.Callback]
+) -> keras.callbacks.Callback | None:
+    """Return the callback that an error comes from: the first one that its traceback mentions."""
+    trace = error.__traceback__
+    while trace is not None:
+        for value in trace.tb_frame.f_locals.values():
+            if any(value is callback for callback in callbacks):
+                return value
+        trace = trace.tb_next
     return None
 
 

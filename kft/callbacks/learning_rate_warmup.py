@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kft.callbacks.fellows import report_stop_iteration
 from kft.errors import InputError
 from kft.optimizers import unscaled
 from kft.plans import Group
@@ -52,7 +53,8 @@ class LearningRateWarmup(keras.callbacks.Callback):
         self.learning_rate = learning_rate
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives the optimizer its schedule."""
+        """Give the optimizer its schedule."""
+        report_stop_iteration(self)
         steps = self.params.get("steps")
         total = None if steps is None else steps * self.params.get("epochs", 1)
         warmup_steps(self._stage, total)

@@ -16,7 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.callbacks.fellows import fellow_callbacks, give_state, names_of, state_of
+from kft.callbacks.fellows import (
+    fellow_callbacks,
+    give_state,
+    names_of,
+    report_stop_iteration,
+    state_of,
+)
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.distribution import processes
 from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
@@ -139,6 +145,7 @@ class RunCheckpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Looks for a commit to go on from."""
         self._reset()
+        report_stop_iteration(self)
         self._fellows = fellow_callbacks(self)
         try:
             self._identity = json.loads(json.dumps(self._describe(), default=str))

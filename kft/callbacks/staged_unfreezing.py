@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from kft.callbacks.best_state import Best, BestState
-from kft.callbacks.fellows import refuse_swaps_at_epochs
+from kft.callbacks.fellows import refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.distribution.placement import check_placement
@@ -142,6 +142,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Checks the stages against the model, before a step is taken."""
         self._reset()
+        report_stop_iteration(self)
         refuse_swaps_at_epochs(self)
         check_placement(self.model)
         self._template = template(self.model)
