@@ -81,21 +81,26 @@ def find_blocks(model: keras.Model) -> list[Block]:
     return list(find_anatomy(model).blocks)
 
 
+class UnclearHeadError(InputError):
+    """Several outputs have branches of their own, which may be heads or the backbone's top."""
+
+
 def find_anatomy(model: keras.Model) -> Anatomy:
-    """Divides a model into its head and its blocks.
+    """Divide a model into its head and its blocks.
 
     The head is what lies outside of a nested backbone. Without one, it is what follows the last
-    tensor that still has positions (pixels, tokens), and where there is no such tensor, or nothing
-    with weights follows it, the last layer with weights.
+    tensor that still has positions (pixels, tokens), and with several outputs also what does not
+    lead to all of them. Where that is nothing, it is the last layer with weights.
 
     Raises:
+        UnclearHeadError: some outputs have much longer branches with positions than others.
         InputError: the model is subclassed, not built, or has no weights.
     """
-    calls = graph.calls(model)
+    calls, ends = graph.calls_and_ends(model)
     weighted = [call for call in calls if call.has_weights]
     if not weighted:
         raise InputError(f"Model {model.name!r} has no weights, so there is nothing to fine-tune.")
-    head = _head(calls, weighted)
+    head = _head(model, calls, ends)
     body = [call for call in weighted if call.operation not in head]
     blocks = _named(_divide(calls, body))
     return _completed(model, Anatomy(Block("head", tuple(head)), tuple(reversed(blocks))))
@@ -122,16 +127,67 @@ def _completed(model: keras.Model, anatomy: Anatomy) -> Anatomy:
     return Anatomy(head, tuple(blocks))
 
 
-def _head(calls: list[graph.Call], weighted: list[graph.Call]) -> dict[keras.Layer, None]:
+def _head(
+    model: keras.Model, calls: list[graph.Call], ends: list[graph.Call]
+) -> dict[keras.Layer, None]:
+    weighted = [call for call in calls if call.has_weights]
+    pooled = _after_positions(calls)
+    after = {call.operation for call in weighted if call in pooled}
+    if len(after) == len({call.operation for call in weighted}):
+        after = set()
+    behind = [_with_ancestors([end]) for end in ends]
+    shared = {call.operation for call in weighted if all(call in each for each in behind)}
     backbone = _nested_backbone(calls)
+    if backbone is None and len(ends) > 1:
+        backbone = _nested_trunk([call for call in weighted if call.operation in shared - after])
     if backbone is not None:
         outside = [call for call in weighted if backbone not in call.owners]
         return dict.fromkeys(call.operation for call in outside)
-    pooled = _after_positions(calls)
-    after = dict.fromkeys(call.operation for call in weighted if call in pooled)
-    if after and len(after) < len({call.operation for call in weighted}):
-        return after
-    return dict.fromkeys([weighted[-1].operation])
+    branches = [{c.operation for c in weighted if c in each} - shared for each in behind]
+    _check_branches(model, branches, after, _followed(calls))
+    after.update(*branches)
+    found = [call.operation for call in weighted if call.operation in after]
+    return dict.fromkeys(found or [weighted[-1].operation])
+
+
+def _nested_trunk(shared: list[graph.Call]) -> keras.Model | None:
+    """The nested model that holds all that leads to every output, if there is one."""
+    first, *others = [call.owners for call in shared] or [()]
+    return next((model for model in first if all(model in each for each in others)), None)
+
+
+def _check_branches(
+    model: keras.Model,
+    branches: list[set[keras.Layer]],
+    after: set[keras.Layer],
+    followed: set[keras.Layer],
+) -> None:
+    """Refuse to guess which branches are heads, if they differ much in length.
+
+    A long branch beside a short one may be a decoder on a backbone, or the top of the backbone
+    beside an auxiliary output. What has no positions, and the last layer of a branch, is a head.
+    """
+    towers = [
+        [layer for layer in branch - after if layer in followed and _multiplies(layer)]
+        for branch in branches
+    ]
+    longest = max(towers, key=len)
+    if len(longest) > 2 * min(len(tower) for tower in towers):
+        names = sorted(layer.name for layer in longest)
+        raise UnclearHeadError(
+            f"Model {model.name!r} has several outputs, and one of them alone has {len(names)} layers "
+            f"such as {', '.join(names[:3])}, which may be its head or the top of the backbone. Nest "
+            "the backbone as a layer, or choose by patterns, such as unfreeze=['head_*'], or 'all'."
+        )
+
+
+def _followed(calls: list[graph.Call]) -> set[keras.Layer]:
+    """The layers that make positions and have another layer with weights behind them."""
+    leads: set[graph.Call] = set()
+    for call in reversed(calls):
+        if call in leads or call.has_weights:
+            leads.update(call.parents)
+    return {call.operation for call in calls if call in leads and graph.positions(call)}
 
 
 def _nested_backbone(calls: list[graph.Call]) -> keras.Model | None:

@@ -61,7 +61,7 @@ def features(model: keras.Model) -> keras.Model:
 
 
 def calls(model: keras.Model) -> list[Call]:
-    """All calls between the inputs and the outputs of `model`, inputs first.
+    """Return all calls between the inputs and the outputs of `model`, inputs first.
 
     Args:
         model: a functional or built Sequential model. Functional models nested in it as layers
@@ -70,6 +70,11 @@ def calls(model: keras.Model) -> list[Call]:
     Raises:
         InputError: the model is subclassed or not built, so it has no graph.
     """
+    return calls_and_ends(model)[0]
+
+
+def calls_and_ends(model: keras.Model) -> tuple[list[Call], list[Call]]:
+    """Return `calls(model)`, and those among them that make an output, each once."""
     if not is_functional(model):
         raise InputError(
             f"Model {getattr(model, 'name', model)!r} has no graph to read: it is subclassed, or a "
@@ -78,8 +83,8 @@ def calls(model: keras.Model) -> list[Call]:
         )
     found: list[Call] = []
     stand_ins = _Sizes() if any(_varies(tensor) for tensor in model.inputs) else None
-    _open(model, {}, (), found, stand_ins)
-    return found
+    made = _open(model, {}, (), found, stand_ins)
+    return found, list(dict.fromkeys(made[id(tensor)] for tensor in model.outputs))
 
 
 def outer_calls(model: keras.Model) -> list[Call]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.blocks import find_anatomy
+from kft.blocks import UnclearHeadError, find_anatomy
 from kft.callbacks import StagedUnfreezing
 from kft.features import FeatureStore
 from kft.graph import is_functional
@@ -135,9 +135,11 @@ class Journal(keras.callbacks.Callback):
 def _weights_by_block(model: keras.Model) -> dict[str, list[keras.Variable]]:
     if not is_functional(model):
         return {}
-    anatomy = find_anatomy(model)
-    found = {}
-    for block in (anatomy.head, *anatomy.blocks):
-        weights = {id(w): w for layer in block.layers for w in layer.weights}
-        found[block.name] = [w for w in weights.values() if w.name not in _STATISTICS]
-    return found
+    try:
+        anatomy = find_anatomy(model)
+    except UnclearHeadError:  # its stages choose layers by patterns
+        return {}
+    return {
+        block.name: [weight for weight in block.weights if weight.name not in _STATISTICS]
+        for block in (anatomy.head, *anatomy.blocks)
+    }

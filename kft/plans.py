@@ -10,7 +10,7 @@ from typing import Literal
 import keras
 
 from kft import graph
-from kft.blocks import Anatomy, Block, find_anatomy
+from kft.blocks import Anatomy, Block, UnclearHeadError, find_anatomy
 from kft.errors import InputError
 from kft.flags import Decisions, decisions, kept_flags, remember, unfreeze_all
 from kft.stages import Stage, checked_stages
@@ -93,10 +93,11 @@ def plan(
     """
     if batch_norm not in ("frozen", "train"):
         raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
-    anatomy, decided = _anatomy(model), decisions(model)
+    stages = checked_stages(stages)
+    anatomy, decided = _anatomy(model, stages), decisions(model)
     planned = [
         PlannedStage(stage, _groups(model, anatomy, stage, decided), batch_norm, decided)
-        for stage in checked_stages(stages)
+        for stage in stages
     ]
     with kept_flags(model):
         for each in planned:
@@ -111,10 +112,14 @@ def plan(
     return planned
 
 
-def _anatomy(model: keras.Model) -> Anatomy:
+def _anatomy(model: keras.Model, stages: Sequence[Stage]) -> Anatomy:
     if graph.is_functional(model):
-        return find_anatomy(model)
-    if not model.built:
+        try:
+            return find_anatomy(model)
+        except UnclearHeadError:
+            if any(isinstance(stage.unfreeze, int) for stage in stages):
+                raise
+    elif not model.built:
         raise InputError(
             f"Model {model.name!r} is not built, so it has no weights to plan for. Call it on a "
             "batch, or build() it, first."

@@ -8,6 +8,7 @@ from keras import layers
 import kft
 from kft.blocks import find_anatomy
 from kft.errors import InputError
+from kft.plans import plan
 
 APPLICATIONS = {
     name: build
@@ -153,6 +154,154 @@ def test_a_sequential_mlp_has_a_block_for_each_layer_and_its_norm():
         ["two"],
         ["one", "norm"],
     ]
+
+
+def dense(name, x, units=3):
+    return layers.Dense(units, name=name)(x)
+
+
+def conv(name, x, filters=4):
+    return layers.Conv2D(filters, 3, padding="same", name=name)(x)
+
+
+def pooled(x):
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def on_a_vector(x):
+    x = dense("body2", dense("body1", x))
+    return [dense("out_a", x), dense("out_b", x)]
+
+
+def with_a_hidden_layer(x):
+    x = dense("body2", dense("body1", x))
+    return {"a": dense("out_a", dense("out_hidden", x, 9)), "b": dense("out_b", x)}
+
+
+def three_of_which_two_share(x):
+    x = dense("body", x)
+    both = dense("out_both", x)
+    return [dense("out_a", both), dense("out_b", both), dense("out_c", x)]
+
+
+def tokens_and_their_intent(x):
+    x = dense("body2", dense("body1", layers.Reshape((2, 3))(x)))
+    return [dense("out_tokens", x), dense("out_intent", x[:, 0])]
+
+
+def features_too(x):
+    x = dense("body", x)
+    return [dense("out", x), x]
+
+
+def one_layer_twice(x):
+    x = dense("out", dense("body", x))
+    return [layers.Softmax()(x), layers.ReLU()(x)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "make",
+    [on_a_vector, with_a_hidden_layer, three_of_which_two_share, tokens_and_their_intent,
+     features_too, one_layer_twice],
+)  # fmt: skip
+def test_all_that_leads_to_some_of_several_outputs_is_head(make):
+    inputs = keras.Input((6,))
+    anatomy = find_anatomy(keras.Model(inputs, make(inputs)))
+    assert all(layer.name.startswith("out") for layer in anatomy.head.layers)
+    assert anatomy.blocks
+    assert all(layer.name[:4] == "body" for block in anatomy.blocks for layer in block.layers)
+
+
+def boxes_and_scores(x):
+    return [conv("out_boxes", x), conv("out_scores", x)]
+
+
+def towers(x):
+    return [conv(f"out_{n}", conv(f"out_{n}_2", conv(f"out_{n}_1", x))) for n in ("a", "b")]
+
+
+def one_tower_on_every_level(x):
+    lower = conv("body3", layers.MaxPooling2D()(x))
+    x = layers.Add()([x, layers.UpSampling2D()(lower)])
+    outputs = []
+    for name in ("boxes", "scores"):
+        first, last = (layers.Conv2D(4, 3, padding="same", name=f"out_{name}_{n}") for n in "ab")
+        levels = [layers.Reshape((-1, 4))(last(first(level))) for level in (x, lower)]
+        outputs.append(layers.Concatenate(axis=1)(levels))
+    return outputs
+
+
+def pooled_heads(x):
+    x = pooled(x)
+    return [dense("out_a", dense("out_hidden", x)), dense("out_b", x)]
+
+
+def scores_of_pixels_and_of_the_image(x):
+    return [conv("out_pixels", x), dense("out_image", pooled(x))]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "make",
+    [boxes_and_scores, towers, pooled_heads, scores_of_pixels_and_of_the_image],
+)
+def test_heads_on_a_convolutional_network_are_told_from_it(make):
+    inputs = keras.Input((16, 16, 3))
+    body = conv("body2", layers.MaxPooling2D()(conv("body1", inputs)))
+    anatomy = find_anatomy(keras.Model(inputs, make(body)))
+    assert all(layer.name.startswith("out") for layer in anatomy.head.layers)
+    assert [block.name for block in anatomy.blocks] == ["body2", "body1"]
+
+
+@pytest.mark.once
+def test_towers_that_every_level_shares_are_heads():
+    inputs = keras.Input((16, 16, 3))
+    anatomy = find_anatomy(keras.Model(inputs, one_tower_on_every_level(conv("body1", inputs))))
+    assert all(layer.name.startswith("out") for layer in anatomy.head.layers)
+    assert [block.name for block in anatomy.blocks] == ["body3", "body1"]
+
+
+def an_auxiliary_output(x):
+    return [dense("out", pooled(conv("body3", x))), dense("auxiliary", pooled(x))]
+
+
+def an_auxiliary_branch(x):
+    deep = x
+    for number in range(3, 8):
+        deep = conv(f"body{number}", deep)
+    return [dense("out", pooled(deep)), dense("auxiliary", pooled(conv("side", x)))]
+
+
+def a_decoder(x):
+    up = conv("up2", conv("up1", layers.UpSampling2D()(x)))
+    return [conv("out", up), dense("out_image", pooled(x))]
+
+
+def supervised_in_depth(x):
+    up = conv("up2", conv("up1", layers.UpSampling2D()(x)))
+    return [conv("out", up), conv("auxiliary", x)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "make", [an_auxiliary_output, an_auxiliary_branch, a_decoder, supervised_in_depth]
+)
+def test_a_branch_that_may_be_head_or_backbone_is_not_guessed_about(make):
+    inputs = keras.Input((16, 16, 3))
+    body = conv("body2", layers.MaxPooling2D()(conv("body1", inputs)))
+    model = keras.Model(inputs, make(body), name="both")
+    with pytest.raises(
+        InputError, match=r"'both' has several outputs.*Nest the backbone.*patterns"
+    ):
+        plan(model, [kft.Stage(0, 1, 0.1), kft.Stage("all", 1, 0.1)])
+    planned = plan(model, [kft.Stage(["out*"], 1, 0.1), kft.Stage("all", 1, 0.1)])
+    assert {weight.path[:3] for weight in planned[0].groups[0].weights} == {"out"}
+    assert len(planned[1].groups[0].weights) == len(model.trainable_variables)
+    nested = keras.Sequential([inputs, keras.Model(inputs, body, name="backbone")])
+    whole = keras.Model(inputs, make(nested(inputs)))
+    head = {layer.name for layer in find_anatomy(whole).head.layers}
+    assert {layer.name for layer in model.layers if layer.weights} - head == {"body1", "body2"}
 
 
 def test_a_subclassed_model_is_told_to_name_its_layers():
