@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import keras
@@ -24,6 +24,22 @@ class Flags:
 
     layers: tuple[bool, ...]
     variables: tuple[bool, ...]
+
+    def fit(self, others: Flags) -> bool:
+        """Whether these and others can be those of one model."""
+        return len(self.layers) == len(others.layers) and len(self.variables) == len(
+            others.variables
+        )
+
+    def to_text(self) -> list[str]:
+        """Return the flags as text of 0 and 1."""
+        return ["".join(str(int(flag)) for flag in each) for each in (self.layers, self.variables)]
+
+    @classmethod
+    def from_text(cls, texts: Sequence[str]) -> Flags:
+        """Return what `to_text` was called on."""
+        layers, variables = (tuple(letter == "1" for letter in text) for text in texts)
+        return cls(layers, variables)
 
 
 def flags_of(model: keras.Model) -> Flags:

@@ -26,8 +26,9 @@ from kft.callbacks.fellows import (
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.distribution import processes
 from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
+from kft.flags import Flags, flags_of, set_flags
 from kft.optimizers import unscaled
-from kft.regrouping import describe_optimizer
+from kft.regrouping import describe_optimizer, strategy_scope
 from kft.runs import commits
 from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock
@@ -37,7 +38,7 @@ from kft.runs.signals import StopSignals
 from kft.runs.skipping import skip_steps, take_steps
 from kft.runs.snapshots import restore, snapshot
 
-_FORMAT = 1
+_FORMAT = 2
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -108,6 +109,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._identity: dict[str, Any] = {}
         self._resuming: commits.Commit | None = None
         self._rejoining: commits.Commit | None = None
+        self._skipping = False
+        self._suspended: list[tuple[keras.callbacks.ModelCheckpoint, Any]] = []
         self._epoch = 0
         self._committed: tuple[int, float] | None = None  # epoch and time of the newest commit
         self._steps_since = 0
@@ -143,7 +146,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._rate_factor *= factor
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Looks for a commit to go on from."""
+        """Look for a commit to resume from."""
         self._reset()
         report_stop_iteration(self)
         self._fellows = fellow_callbacks(self)
@@ -167,7 +170,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         return commits.read_newest(self.directory)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Puts back the state, if this is the epoch that the run goes on in."""
+        """Restore the state, if this is the epoch that the run resumes in."""
         self._epoch = epoch
         if self._resuming is None:
             return
@@ -175,24 +178,19 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._resuming = None
         begin_at(self.model, None)
         self._enter_stages(commit, self._fellows[self._fellows.index(self) :])
-        restore(self.model, self.trainer, commit.arrays, ("model", "optimizer"))
-        if self._rate_factor != 1:
-            unscaled(self.model.optimizer).scale_rates(self._rate_factor)
-        self._restore_callbacks(commit)
+        self._restore(commit)
         self._committed, self._steps_since = (epoch, time.monotonic()), 0
         self._rejoining = commit
-        if steps:
-            if self._batches is not None:
-                self._batches.skip(epoch, steps)
-            skip_steps(self.trainer)
+        if steps and self._batches is not None:
+            self._batches.skip(epoch, steps)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Commits before the step, if it is time to."""
+        """Commit before the step, if it is time to."""
         if self._rejoining is not None:
             if batch < self._rejoining.state["position"]["step"]:
+                self._skip(self._rejoining)
                 return
             self._rejoin(self._rejoining)
-            self._rejoining = None
         # Of several processes each may get the signal, and the first one knows what is due.
         due, stop = processes.any_of(
             processes.rank() == 0 and self._is_due(), self._signals.received is not None
@@ -203,18 +201,82 @@ class RunCheckpoint(keras.callbacks.Callback):
             self._stop()
         self._steps_since += self.trainer.steps_per_execution
 
+    def _skip(self, commit: commits.Commit) -> None:
+        """Drop the batches that were trained on before the commit, from the first one on.
+
+        By now every callback has begun the epoch, so none of them makes the training step anew.
+        """
+        if self._skipping:
+            return
+        self._skipping = True
+        for one in self._fellows:  # it would overwrite its files with a state of later
+            if isinstance(one, keras.callbacks.ModelCheckpoint):
+                self._suspended.append((one, one.save_freq))
+                one.save_freq = "epoch"
+        skip_steps(self.trainer, lambda: self._restored_results(commit))
+
+    def _restored_results(self, commit: commits.Commit) -> dict[str, Any]:
+        """Restore the metrics, so that a progress bar shows what they were."""
+        restore(self.model, self.trainer, commit.arrays, ("metrics",))
+        results = self.trainer.get_metrics_result()
+        return {name: keras.ops.convert_to_numpy(value) for name, value in results.items()}
+
     def _rejoin(self, commit: commits.Commit) -> None:
-        """Takes steps again, where the commit was made."""
-        if commit.state["position"]["step"]:
-            self._sync()
-            take_steps(self.trainer)
+        """Take steps again where the commit was made.
+
+        The state is restored once more: other callbacks have begun the epoch since, and have seen
+        the skipped steps. A commit made as a run ended knows nothing of the epoch that begins now.
+        """
+        self._rejoining = None
+        self._sync()
+        if self._skipping:
+            self._end_skipping()
             restore(self.model, self.trainer, commit.arrays, ("metrics",))
-        # Callbacks have seen the skipped steps again, and beginning an epoch draws random numbers.
+        if not commit.state["ended"]:
+            self._restore(commit)
+
+    def _end_skipping(self) -> None:
+        self._skipping = False
+        take_steps(self.trainer)
+        self._resume_saving()
+
+    def _resume_saving(self) -> None:
+        for one, save_freq in self._suspended:
+            one.save_freq = save_freq
+        self._suspended = []
+
+    def _restore(self, commit: commits.Commit) -> None:
+        """Restore flags, weights, the optimizer and the callbacks."""
+        flags = Flags.from_text(commit.state["flags"])
+        if flags != (now := flags_of(self.model)) and flags.fit(now):
+            set_flags(self.model, flags)
+            self.trainer.make_train_function(force=True)
+            self.trainer.make_test_function(force=True)
+        self._build_optimizer(commit)
+        restore(self.model, self.trainer, commit.arrays, ("model", "optimizer"))
+        if self._rate_factor != 1:
+            unscaled(self.model.optimizer).scale_rates(self._rate_factor)
         self._restore_callbacks(commit)
 
+    def _build_optimizer(self, commit: commits.Commit) -> None:
+        """Make the variables of the optimizer, which on TensorFlow does so in its first step."""
+        optimizer = self.model.optimizer
+        saved = sum(name.startswith("optimizer/") for name in commit.arrays)
+        if not optimizer.built and saved > len(optimizer.variables):
+            with strategy_scope(self.model):
+                optimizer.build(self.trainer.trainable_variables)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes that the epoch is over."""
+        """Note that the epoch is over."""
         self._epoch = epoch + 1
+        if self._rejoining is not None and not self._rejoining.state["ended"]:
+            commit, steps = self._rejoining, self._rejoining.state["position"]["step"]
+            if not self.model.stop_training:
+                raise KftError(
+                    f"Epoch {epoch + 1} ended before its step {steps + 1}, where {commit.path} was "
+                    "made: the data have become fewer. Pass the data of that run."
+                )
+            self._rejoin(commit)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Commits the end of the run."""
@@ -223,14 +285,14 @@ class RunCheckpoint(keras.callbacks.Callback):
             self._commit(0, ended=True)
         else:  # there was no epoch left
             self._enter_stages(commit, self._fellows[self._fellows.index(self) :])
-            restore(self.model, self.trainer, commit.arrays, ("model", "optimizer"))
-            self._restore_callbacks(commit)
+            self._restore(commit)
         self.close()
 
     def close(self) -> None:
-        """Lets go of the directory and the signals; also after a fit that ended with an error."""
+        """Release the directory and the signals; also after a fit that ended with an error."""
         if getattr(self, "_model", None) is not None:
             begin_at(self.model, None)
+        self._resume_saving()
         self._signals.remove()
         self._lock.release()
         self._trainer = self._batches = None
@@ -268,6 +330,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         stopped = ended and bool(self.model.stop_training)
         state = {
             "format": _FORMAT,
+            "ended": ended,
+            "flags": flags_of(self.model).to_text(),
             "position": {"epoch": self._epoch, "step": step, "stopped": stopped},
             "identity": self._identity,
             "callbacks": pack(callbacks, arrays, "callbacks"),
@@ -327,6 +391,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                 for w in self.model.weights
             ],
             "optimizer": describe_optimizer(self.model),
+            "layers": len(flags_of(self.model).layers),
             "stages": stages[0] if stages else None,
             "steps": self.params.get("steps"),
         }
