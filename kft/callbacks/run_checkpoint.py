@@ -37,6 +37,7 @@ from kft.runs.randomness import random_state, restore_random_state
 from kft.runs.signals import StopSignals
 from kft.runs.skipping import skip_steps, take_steps
 from kft.runs.snapshots import restore, snapshot
+from kft.runs.threads import cpu_threads
 
 _FORMAT = 2
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -332,6 +333,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             "format": _FORMAT,
             "ended": ended,
             "flags": flags_of(self.model).to_text(),
+            "threads": cpu_threads(),
             "position": {"epoch": self._epoch, "step": step, "stopped": stopped},
             "identity": self._identity,
             "callbacks": pack(callbacks, arrays, "callbacks"),
@@ -407,6 +409,14 @@ class RunCheckpoint(keras.callbacks.Callback):
             raise InputError(
                 f"`{self.directory}` holds another run: {'; '.join(difference[:5])}. Pass another "
                 "directory or the same settings, or on_mismatch='continue' to go on with these."
+            )
+        before, now = commit.state["threads"], cpu_threads()
+        if None not in (before, now) and before != now and processes.rank() == 0:
+            warnings.warn(
+                f"{commit.path} was made with {before} threads per operation, and this process uses "
+                f"{now}: the weights will differ in their last bits from those of a run that nobody "
+                "interrupted. Give the process as many cores or threads to avoid that.",
+                stacklevel=2,
             )
 
     def _enter_stages(self, commit: commits.Commit, fellows: list) -> None:

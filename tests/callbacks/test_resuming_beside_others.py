@@ -1,6 +1,7 @@
 """A killed fit ends with the same weights, whatever the other callbacks do and wherever they stand."""
 
 import itertools
+import os
 
 import keras
 import numpy as np
@@ -11,7 +12,9 @@ import kft
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.errors import KftError
 from kft.runs.commits import read_newest
+from kft.runs.threads import cpu_threads
 
+BACKEND = keras.backend.backend()
 X = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
 Y = (X[:, 0] > 0).astype("int64")
 STEPS, EPOCHS = 4, 4
@@ -225,3 +228,37 @@ def test_data_that_have_become_fewer_are_an_error(tmp_path):
     model = build()
     with pytest.raises(KftError, match="Epoch 1 ended before its step 4"):
         model.fit(Fewer(), epochs=EPOCHS, verbose=0, callbacks=[keep], shuffle=False)
+
+
+def limited(count):
+    """Uses so many threads, or cores, from now on; returns what was used before."""
+    if BACKEND == "torch":
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        return before
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:count] if isinstance(count, int) else count)
+    return before
+
+
+def test_the_number_of_threads_is_known():
+    before = limited(1)
+    try:
+        assert cpu_threads() == 1
+    finally:
+        limited(before)
+    assert cpu_threads() == (before if BACKEND == "torch" else len(before))
+
+
+@pytest.mark.once
+def test_resuming_with_another_number_of_threads_is_a_warning_that_names_both(tmp_path):
+    before = limited(1)
+    try:
+        assert fit(tmp_path, lambda keep: [keep], Crash(1, 2)) is None
+        limited(2)
+        with pytest.warns(UserWarning, match="with 1 threads .* uses 2: the weights will differ"):
+            assert fit(tmp_path, lambda keep: [keep]) is not None
+    finally:
+        limited(before)

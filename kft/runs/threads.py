@@ -1,0 +1,50 @@
+"""How many threads share the work of one operation: the order of its sums depends on them."""
+
+from __future__ import annotations
+
+import os
+
+import keras
+
+
+def cpu_threads() -> int | None:
+    """Return how many threads the backend uses for an operation on the CPU.
+
+    Returns:
+        The number; None where it computes on an accelerator.
+    """
+    return {"torch": _on_torch, "tensorflow": _on_tensorflow, "jax": _on_jax}[
+        keras.backend.backend()
+    ]()
+
+
+def _on_torch() -> int | None:
+    import torch
+
+    return None if torch.cuda.is_available() else torch.get_num_threads()
+
+
+def _on_tensorflow() -> int | None:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return None
+    return tf.config.threading.get_intra_op_parallelism_threads() or _cores()  # 0: one per core
+
+
+def _on_jax() -> int | None:
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return None
+    if "--xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", "").lower():
+        return 1
+    told = os.environ.get("NPROC", "")  # by which XLA sizes its pool, if it is set
+    return int(told) if told.isdecimal() else _cores()
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
