@@ -238,15 +238,22 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         return [*super().variables, *inner]
 
     @property
-    def _model_variables_moving_average(self) -> list[keras.Variable | None]:
-        """The average of each variable that trains, where Keras' `SwapEMAWeights` looks for it."""
+    def averages(self) -> list[tuple[keras.Variable, keras.Variable | None]]:
+        """Each variable that trains, with the moving average of its values; empty without `use_ema`."""
         if not self.use_ema:
-            raise AttributeError("there is no moving average without use_ema=True")
+            return []
         found: dict[int, keras.Variable | None] = {}
         for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
             averages = zip(group, averages_of(optimizer), strict=True)
             found.update((id(variable), average) for variable, average in averages)
-        return [found[id(variable)] for variable in self._members.variables]
+        return [(variable, found[id(variable)]) for variable in self._members.variables]
+
+    @property
+    def _model_variables_moving_average(self) -> list[keras.Variable | None]:
+        """The averages, where Keras' `SwapEMAWeights` (3.15.1) looks for them."""
+        if not self.use_ema:
+            raise AttributeError("there is no moving average without use_ema=True")
+        return [average for _, average in self.averages]
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Create the slots of groups that have none yet."""

@@ -12,6 +12,7 @@ from keras import ops
 
 from kft import graph
 from kft.callbacks.monitor import Monitor
+from kft.optimizers import GroupedOptimizer, unscaled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,7 @@ class BestState:
             or not self._over_run
             or self.monitor.is_better(self._stage.value, best.value)
         ):
-            self.best, self._run_values = self._stage, {}
+            self.best, self._run_values = self._stage, _averages(model)
         self._stage, self._stage_values = None, []
 
     def end_run(self, model: keras.Model) -> None:
@@ -125,6 +126,19 @@ class BestState:
 def _state(model: keras.Model) -> list[keras.Variable]:
     """Return everything that a training step of this stage may change, seeds aside."""
     return [*graph.changing(model), *model.optimizer.variables]
+
+
+def _averages(model: keras.Model) -> dict[int, np.ndarray]:
+    """Return the moving averages of what trains now, which a fit ends with where they are kept.
+
+    They are given by the position of their weight among the model's, as `BestState` keeps values.
+    """
+    optimizer = unscaled(model.optimizer)
+    if not isinstance(optimizer, GroupedOptimizer):
+        return {}
+    position = {id(weight): index for index, weight in enumerate(model.weights)}
+    pairs = [(weight, average) for weight, average in optimizer.averages if average is not None]
+    return {position[id(weight)]: _value(average) for weight, average in pairs}
 
 
 def _value(variable: keras.Variable) -> np.ndarray:

@@ -8,7 +8,7 @@ from keras import layers, ops
 import kft
 from kft.callbacks import LearningRateWarmup, RunCheckpoint, StagedUnfreezing
 from kft.errors import InputError
-from kft.optimizers import GroupedOptimizer, averages_of
+from kft.optimizers import GroupedOptimizer
 from kft.plans import plan
 from kft.regrouping import regroup, template
 
@@ -70,16 +70,8 @@ class Watch(keras.callbacks.Callback):
         self.inside = numpy_of(self.model.trainable_variables)
 
     def on_epoch_end(self, epoch, logs=None):
-        optimizer = self.model.optimizer
-        averages = {
-            id(variable): average
-            for one, group in zip(optimizer.group_optimizers, optimizer.groups, strict=True)
-            for variable, average in zip(group, averages_of(one), strict=True)
-        }
-        trained = self.model.trainable_variables
-        self.rows.append(
-            (self.inside, numpy_of(averages[id(v)] for v in trained), numpy_of(trained))
-        )
+        variables, averages = zip(*self.model.optimizer.averages, strict=True)
+        self.rows.append((self.inside, numpy_of(averages), numpy_of(variables)))
 
 
 def test_averages_are_swapped_for_validation_in_every_stage_and_back_after_it():
@@ -117,6 +109,22 @@ def test_a_fit_with_averages_goes_on_to_the_last_bit(tmp_path):
     assert again == losses
     for one, another in zip(state, found, strict=True):
         np.testing.assert_array_equal(one, another)
+
+
+def test_a_run_whose_best_epoch_lies_in_an_earlier_stage_ends_with_its_averages():
+    class Falling(keras.callbacks.Callback):
+        """A score that is best in the second epoch."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["score"] = -abs(epoch - 1)
+
+    model, watch = build(), Watch()
+    stages = StagedUnfreezing(TWO, restore_best="run", monitor=("score", "max"), verbose=0)
+    fit(model, [Falling(), stages, keras.callbacks.SwapEMAWeights(), watch], epochs=4)
+    assert stages.best.epoch == 1
+    head = model.get_layer("head").weights
+    for average, weight in zip(watch.rows[1][1], numpy_of(head), strict=True):
+        np.testing.assert_allclose(average, weight, atol=1e-7)
 
 
 def test_a_fit_can_follow_a_fit_with_averages():
