@@ -28,13 +28,13 @@ class Block:
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """All its weights, each once."""
+        """Return all its weights, each once."""
         weights = (weight for layer in self.layers for weight in layer.weights)
         return list({id(weight): weight for weight in (*weights, *self.loose)}.values())
 
     @property
     def parameters(self) -> int:
-        """Number of numbers in its weights, BatchNorm statistics included."""
+        """Return how many numbers its weights have, BatchNorm statistics included."""
         return sum(math.prod(weight.shape) for weight in self.weights)
 
     def __repr__(self) -> str:
@@ -55,7 +55,7 @@ class Anatomy:
 
 
 def find_blocks(model: keras.Model) -> list[Block]:
-    """The model's unfreezable blocks, nearest the head first.
+    """Return the model's unfreezable blocks, nearest the head first.
 
     Convolutional backbones are divided where they lower the resolution, so ResNet50 and VGG16 have
     five blocks each; backbones of constant resolution, such as BERT, at each layer that multiplies
@@ -151,7 +151,7 @@ def _head(
 
 
 def _nested_trunk(shared: list[graph.Call]) -> keras.Model | None:
-    """The nested model that holds all that leads to every output, if there is one."""
+    """Return the nested model that holds all that leads to every output, if there is one."""
     first, *others = [call.owners for call in shared] or [()]
     return next((model for model in first if all(model in each for each in others)), None)
 
@@ -182,7 +182,7 @@ def _check_branches(
 
 
 def _followed(calls: list[graph.Call]) -> set[keras.Layer]:
-    """The layers that make positions and have another layer with weights behind them."""
+    """Return the layers whose output has positions and leads to another layer with weights."""
     leads: set[graph.Call] = set()
     for call in reversed(calls):
         if call in leads or call.has_weights:
@@ -191,7 +191,7 @@ def _followed(calls: list[graph.Call]) -> set[keras.Layer]:
 
 
 def _nested_backbone(calls: list[graph.Call]) -> keras.Model | None:
-    """The largest nested model that is followed by weights and is the bulk of what sees positions.
+    """Return the largest nested model that weights follow and that is most of what sees positions.
 
     The second condition tells a backbone from a nested building block, such as the downsampling
     steps of ConvNeXt, without being misled by a large Dense head after a Flatten.
@@ -213,7 +213,7 @@ def _nested_backbone(calls: list[graph.Call]) -> keras.Model | None:
 
 
 def _after_positions(calls: list[graph.Call]) -> set[graph.Call]:
-    """The calls from which no tensor with positions can be reached any more."""
+    """Return the calls from which no tensor with positions can be reached any more."""
     before: set[graph.Call] = set()
     for call in reversed(calls):
         if graph.positions(call) or call in before:
@@ -223,7 +223,7 @@ def _after_positions(calls: list[graph.Call]) -> set[graph.Call]:
 
 
 def _divide(calls: list[graph.Call], body: list[graph.Call]) -> list[list[keras.Layer]]:
-    """The layers of the backbone in groups, nearest the input first."""
+    """Return the layers of the backbone in groups, nearest the input first."""
     levels = _resolution_levels(calls, body)
     if len(set(levels.values())) < 2:
         levels = _depth_levels(calls, body)
@@ -239,7 +239,7 @@ def _divide(calls: list[graph.Call], body: list[graph.Call]) -> list[list[keras.
 
 
 def _resolution_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[graph.Call, float]:
-    """How many times each call's resolution was halved.
+    """Return how many times each call's resolution was halved.
 
     A squeeze-and-excite branch shrinks to one pixel and comes back: each call takes the finest
     level that can still be reached from it inside the backbone.
@@ -259,7 +259,7 @@ def _resolution_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[
 
 
 def _known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    """The shape, or an empty one if a part of it varies."""
+    """Return the shape, or an empty one if a part of it varies."""
     sizes = tuple(size for size in shape if size is not None)
     return sizes if len(sizes) == len(shape) else ()
 
@@ -274,7 +274,7 @@ def _halvings(call: graph.Call, finest: tuple[int, ...]) -> float:
 def _at_narrow_places(
     calls: list[graph.Call], levels: dict[graph.Call, float]
 ) -> dict[graph.Call, float]:
-    """Moves each border back in front of a widening, to a tensor that everything passes through.
+    """Move each border back in front of a widening, to a tensor that everything passes through.
 
     An inverted residual block widens its input before it lowers the resolution: the border belongs
     in front of the widening, where what a cache would keep is small too.
@@ -304,7 +304,7 @@ def _at_narrow_places(
 
 
 def _bottlenecks(calls: list[graph.Call]) -> dict[int, int]:
-    """Index and size of each call whose output alone leads on from it and all calls before it."""
+    """Return index and size of each call that everything before it passes through."""
     last_use = {call: index for index, call in enumerate(calls)}
     for index, call in enumerate(calls):
         last_use.update(dict.fromkeys(call.parents, index))
@@ -329,7 +329,7 @@ def _with_ancestors(chosen: list[graph.Call]) -> set[graph.Call]:
 
 
 def _depth_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[graph.Call, float]:
-    """How many weight matrices lie on the longest way from the input to each call.
+    """Return how many weight matrices lie on the longest path from the input to each call.
 
     Lookup tables and norms add nothing to the depth, so they join the layer they follow. What
     comes after the positions are gone (BERT's pooler) belongs to the deepest block.
@@ -347,13 +347,13 @@ def _depth_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[graph
 
 
 def _multiplies(operation: keras.Operation) -> bool:
-    """Whether a layer has a weight matrix, other than a table it looks up."""
+    """Return whether a layer has a weight matrix, other than a table it looks up."""
     weights = getattr(operation, "weights", [])
     return any(len(weight.shape) > 1 and "embedding" not in weight.name for weight in weights)
 
 
 def _named(groups: list[list[keras.Layer]]) -> list[Block]:
-    """Blocks named by what their layers' names share, or by their first and last layer."""
+    """Return blocks named by what their layers' names share, or by their first and last layer."""
     shared = [_shared_name([layer.name for layer in layers]) for layers in groups]
     blocks = []
     for layers, name in zip(groups, shared, strict=True):

@@ -34,11 +34,11 @@ class Cut:
 
     @property
     def varies(self) -> tuple[bool, ...]:
-        """For each cut tensor whether the length of its sequences varies."""
+        """Return for each cut tensor whether the length of its sequences varies."""
         return tuple(len(t.shape) > 1 and t.shape[1] is None for t in self.prefix.outputs)
 
     def numbers(self, length: int | None = None) -> int | None:
-        """How many numbers the cut tensors have for one example.
+        """Return how many numbers the cut tensors have for one example.
 
         Args:
             length: length of the sequences where it varies.
@@ -56,7 +56,7 @@ class Cut:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Hash of all that decides the prefix's outputs: its graph, settings and weights."""
+        """Return a hash of all that decides the prefix's outputs: its graph, settings and weights."""
         found = hashlib.sha256()
         for layer in self.layers:
             config = layer.get_config() if isinstance(layer, keras.Layer) else {}
@@ -74,7 +74,7 @@ _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
 
 
 def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | None, str]:
-    """Cuts a model at the deepest tensors under which nothing trains and nothing is random.
+    """Cut a model at the deepest tensors under which nothing trains and nothing is random.
 
     Args:
         model: a functional model whose `trainable` flags are those of the stage.
@@ -128,7 +128,7 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
 
 
 def _trains(operation: keras.Operation) -> bool:
-    """Whether a step may change a weight of the operation.
+    """Return whether a step may change a weight of the operation.
 
     The weights' own flags decide: a layer that is frozen may share a weight with one that trains.
     """
@@ -146,7 +146,7 @@ def _holds(operation: keras.Operation, variables: Set[int]) -> bool:
 
 
 def _is_random(operation: keras.Operation) -> bool:
-    """Whether the operation keeps state besides weights, which is what a seed generator is."""
+    """Return whether the operation keeps state besides weights, which is what a seed generator is."""
     if not isinstance(operation, keras.Layer):
         return False
     weights = {id(weight) for weight in operation.weights}
@@ -165,7 +165,7 @@ def _needed(tensors: list, made: dict[int, graph.Call]) -> set[graph.Call]:
 
 
 def _operations(call: graph.Call) -> int:
-    """Twice the weights of each matrix for each position that it is applied at."""
+    """Return twice the weights of each matrix for each position that it is applied at."""
     places = [size or 64 for size in graph.positions(call)]
     weights = getattr(call.operation, "weights", [])
     numbers = sum(

@@ -26,7 +26,7 @@ class Flags:
     variables: tuple[bool, ...]
 
     def fit(self, others: Flags) -> bool:
-        """Whether these and others can be those of one model."""
+        """Return whether these and others can be those of one model."""
         return len(self.layers) == len(others.layers) and len(self.variables) == len(
             others.variables
         )

@@ -39,7 +39,7 @@ class Call:
 
     @property
     def has_weights(self) -> bool:
-        """Whether training could change anything here.
+        """Return whether training could change anything here.
 
         `Normalization` keeps the data's mean and variance as weights, which are never trained.
         """
@@ -50,12 +50,12 @@ class Call:
 
 
 def is_functional(model: object) -> bool:
-    """Whether `model` is a built functional or Sequential model, whose graph can be read."""
+    """Return whether `model` is a built functional or Sequential model, whose graph can be read."""
     return isinstance(model, keras.Model) and bool(getattr(model, "outputs", None))
 
 
 def features(model: keras.Model) -> keras.Model:
-    """The model up to what its last layer with weights gets: the space in which classes lie apart."""
+    """Return the model up to the input of its last layer with weights, where classes lie apart."""
     last = [call for call in outer_calls(model) if call.has_weights][-1]
     return keras.Model(model.input, last.inputs[0])
 
@@ -88,7 +88,7 @@ def calls_and_ends(model: keras.Model) -> tuple[list[Call], list[Call]]:
 
 
 def outer_calls(model: keras.Model) -> list[Call]:
-    """As `calls`, with nested models left whole: only their outputs can be reached from outside."""
+    """Return the calls with nested models left whole: outside, only their outputs can be reached."""
     found: list[Call] = []
     made: dict[int, Call] = {}
     for node in _nodes_in_order(model.outputs, stop=set()):
@@ -108,7 +108,7 @@ def _open(
     found: list[Call],
     sizes: _Sizes | None,
 ) -> dict[int, Call]:
-    """Appends the calls of one model to `found`; returns the call that made each of its tensors."""
+    """Append the calls of one model to `found`, and return the call that made each of its tensors."""
     made = dict(given)
     for node in _nodes_in_order(model.outputs, stop=set(given)):
         operation, inputs, outputs = node.operation, node.input_tensors, node.output_tensors
@@ -177,7 +177,7 @@ def _matching_inputs(model: keras.Model, tensors: list) -> list[keras.KerasTenso
 
 
 def _nodes_in_order(outputs: list[keras.KerasTensor], stop: set[int]) -> Iterator:
-    """Keras' graph nodes behind `outputs`, each after those it depends on."""
+    """Yield Keras' graph nodes behind `outputs`, each after those it depends on."""
     done: set[int] = set()
     stack = [(_node_of(tensor), False) for tensor in reversed(outputs) if id(tensor) not in stop]
     while stack:
@@ -195,18 +195,18 @@ def _nodes_in_order(outputs: list[keras.KerasTensor], stop: set[int]) -> Iterato
 
 
 def _node_of(tensor: keras.KerasTensor) -> Any:
-    """The call that made `tensor`. Private names of Keras, read in 3.15.1: there is no public way."""
+    """Return the call that made `tensor`. Private names of Keras, read in 3.15.1: there is no public way."""
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
-    """Every layer inside `layer`, at any depth. Private name of Keras, read in 3.15.1."""
+    """Return every layer inside `layer`, at any depth. Private name of Keras, read in 3.15.1."""
     return layer._flatten_layers(include_self=False)
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """Every BatchNorm layer of a model, at any depth."""
+    """Return every BatchNorm layer of a model, at any depth."""
     return [
         layer for layer in sublayers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
@@ -260,6 +260,6 @@ def changing(model: keras.Model) -> list[keras.Variable]:
 
 
 def positions(call: Call) -> tuple[int | None, ...]:
-    """Sizes of the position axes of the call's first output: (height, width), (tokens,) or ()."""
+    """Return the sizes of the position axes of the first output: (height, width), (tokens,) or ()."""
     channels_first = len(call.shape) > 3 and keras.config.image_data_format() == "channels_first"
     return call.shape[2:] if channels_first else call.shape[1:-1]

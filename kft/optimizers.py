@@ -1,4 +1,4 @@
-"""One optimizer for groups of variables, each with its own rate, step count and state."""
+"""An optimizer for groups of variables, each with its own rate, step count and state."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.scale: keras.Variable | None = None
 
     def __call__(self, step: Any) -> Any:
-        """The rate of the step with index `step`, a number or a tensor; returns a float32 scalar."""
+        """Return the rate of the step with index `step`, a number or a tensor, as a float32 scalar."""
         done = ops.cast(step, "float32") - float(self.start)
         rate = self._after_warmup(done)
         if self.warmup_steps > 0:
@@ -60,7 +60,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return rate if self.scale is None else rate * ops.cast(self.scale, "float32")
 
     def at(self, step: int) -> float:
-        """The rate of the step with index `step`, as `__call__` tells it, without a tensor."""
+        """Return what `__call__` returns for the step with index `step`, without a tensor."""
         done = step - self.start
         scale = 1.0 if self.scale is None else float(ops.convert_to_numpy(self.scale))
         if done < self.warmup_steps:
@@ -80,13 +80,13 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * self._left(progress, ops.cos)
 
     def _left(self, progress: Any, cosine: Callable[[Any], Any]) -> Any:
-        """The share of the peak that is left, of a number or a tensor from 0 to 1."""
+        """Return the share of the peak that is left, of a number or a tensor from 0 to 1."""
         if self.decay == "linear":
             return 1.0 - progress
         return 0.5 * (1.0 + cosine(math.pi * progress))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make the schedule again."""
+        """Return the arguments that make the schedule again."""
         names = ("peak", "start", "initial", "warmup_steps", "decay", "total_steps")
         return {name: getattr(self, name) for name in names}
 
@@ -150,7 +150,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
                 schedule.scale = self.rate_scale
 
     def __getattr__(self, name: str) -> Any:
-        """A setting of the person's class of optimizer, such as `momentum`."""
+        """Return a setting of the person's class of optimizer, such as `momentum`."""
         if not name.startswith("_") and "_members" in vars(self):
             first = self._members.optimizers[0]
             if name in first.get_config():
@@ -195,7 +195,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             self.scale_rates(float(ops.convert_to_numpy(value)) / now)
 
     def scale_rates(self, factor: float) -> None:
-        """Multiplies the rates of all groups, now and later."""
+        """Multiply the rates of all groups, now and later."""
         self.rate_scale.assign(float(ops.convert_to_numpy(self.rate_scale)) * factor)
 
     @property
@@ -209,7 +209,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         return _last_rate(self.group_optimizers[0])
 
     def last_rates(self) -> dict[int, float]:
-        """The rate of each variable in the step that was taken last, by the variable's `id`."""
+        """Return the rate of each variable in the last step, by the variable's `id`."""
         return {
             id(variable): rate
             for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True)
@@ -339,7 +339,7 @@ class _Members:
         self.decayed: list[set[int] | None] = []
 
     def bind(self, variables: list[keras.Variable]) -> None:
-        """Settles the members, once the variables that train are known."""
+        """Settle the members, once the variables that train are known."""
         for index, group in enumerate(self.groups):
             self.group_of.update((id(variable), index) for variable in group)
         stray = [variable.path for variable in variables if id(variable) not in self.group_of]
@@ -351,7 +351,7 @@ class _Members:
         self.variables = variables
 
     def choose_steps(self) -> None:
-        """Notes whose steps are fused, and which of the variables (by `id`) weight decay reaches."""
+        """Note whose steps are fused, and which of the variables (by `id`) weight decay reaches."""
         self.decayed = [
             {id(variable) for variable in group if decays(optimizer, variable)}
             if is_fusable(optimizer, group)
@@ -368,7 +368,7 @@ def _clipped_together(gradients: list, limit: float) -> list:
 
 
 def _schedule_of(optimizer: keras.optimizers.Optimizer) -> WarmupSchedule | None:
-    """The optimizer's schedule, if it is kft's. Keras (3.15.1) shows only the schedule's value."""
+    """Return the optimizer's schedule, if it is kft's. Keras (3.15.1) shows only the schedule's value."""
     schedule = optimizer._learning_rate
     return schedule if isinstance(schedule, WarmupSchedule) else None
 
@@ -378,17 +378,17 @@ def _last_rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 
 def _steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
-    """The steps, each of which counts where gradients accumulate; `iterations` counts updates."""
+    """Return the number of steps; `iterations` counts updates, fewer where gradients accumulate."""
     return int(ops.convert_to_numpy(step_counter(optimizer)))
 
 
 def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """The variable that counts an optimizer's steps, in which gradients accumulate or are applied."""
+    """Return the variable that counts steps; `iterations` may count fewer, see `steps`."""
     return optimizer.variables[0]
 
 
 def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable | None]:
-    """The moving averages of a built optimizer with `use_ema`; Keras (3.15.1) keeps them private."""
+    """Return the averages of a built optimizer with `use_ema`; Keras (3.15.1) keeps them private."""
     return optimizer._model_variables_moving_average
 
 
@@ -408,7 +408,7 @@ def _begin_averages(
 
 
 def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
-    """The optimizer's rate in the step with index `step`."""
+    """Return the optimizer's rate in the step with index `step`."""
     schedule = _schedule_of(optimizer)
     if schedule is None:
         return float(ops.convert_to_numpy(optimizer.learning_rate))
@@ -416,19 +416,19 @@ def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
 
 
 def unscaled(optimizer: Any) -> Any:
-    """The optimizer inside mixed precision's loss scaling, or the optimizer itself."""
+    """Return the optimizer inside mixed precision's loss scaling, or the optimizer itself."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.inner_optimizer
     return optimizer
 
 
 def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Whether weight decay applies to a variable; Keras (3.15.1) has no public way to ask."""
+    """Return whether weight decay applies to a variable; Keras (3.15.1) has no public way to ask."""
     return optimizer._use_weight_decay(variable)
 
 
 def norms_and_biases(model: keras.Model) -> list[keras.Variable]:
-    """The variables that weight decay should leave alone: every vector and scalar.
+    """Return the variables that weight decay should leave alone: every vector and scalar.
 
     Pass them to `optimizer.exclude_from_weight_decay(var_list=...)` before compiling. Decay of
     biases and of the gains of norms does not regularise, it only moves what they normalise

@@ -36,7 +36,7 @@ class Group:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Those of the weights that train now."""
+        """Return those of the weights that train now."""
         return [weight for weight in self.weights if weight.trainable]
 
 
@@ -149,13 +149,13 @@ def _groups(
 
 
 def _kept_frozen(layer: keras.Layer, decided: Decisions) -> bool:
-    """Whether the owner of a layer froze all of its weights that could train."""
+    """Return whether the owner of a layer froze all of its weights that could train."""
     weights = {id(weight) for weight in layer.weights}
     return bool(weights & decided.frozen) and not weights & decided.trains
 
 
 def _chosen(model: keras.Model, anatomy: Anatomy, stage: Stage) -> set[int]:
-    """The `id` of each layer and loose weight that a stage chooses."""
+    """Return the `id` of each layer and loose weight that a stage chooses."""
     blocks, unfreeze = anatomy.blocks, stage.unfreeze
     if unfreeze == "all":
         return _members(anatomy.head, *blocks)
@@ -191,7 +191,7 @@ def _members(*blocks: Block) -> set[int]:
 
 
 def _matching(pattern: str, anatomy: Anatomy) -> set[int]:
-    """The `id` of each layer and loose weight that a pattern means.
+    """Return the `id` of each layer and loose weight that a pattern means.
 
     A name that exists means itself alone, even one that would be a pattern, such as `"dense [x]"`.
     """
@@ -209,7 +209,7 @@ def _matching(pattern: str, anatomy: Anatomy) -> set[int]:
 
 
 def _freeze_batch_norm(layers: tuple[keras.Layer, ...]) -> set[int]:
-    """Freeze the BatchNorm layers at every depth; returns the `id` of each of their weights."""
+    """Freeze the BatchNorm layers at every depth, and return the `id` of each of their weights."""
     frozen: set[int] = set()
     for layer in layers:
         for inner in (layer, *graph.sublayers(layer)):

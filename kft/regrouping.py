@@ -44,7 +44,7 @@ class Template:
 
 
 def template(model: keras.Model) -> Template:
-    """Reads the template off the optimizer that `model` was compiled with.
+    """Read the template off the optimizer that `model` was compiled with.
 
     Raises:
         InputError: the model is not compiled, or its optimizer cannot be split into groups.
@@ -83,7 +83,7 @@ def regroup(
     stage: Stage,
     steps: int | None,
 ) -> None:
-    """Gives `model` an optimizer for exactly what trains now.
+    """Give `model` an optimizer for exactly what trains now.
 
     Variables that trained before keep their optimizer, with its slots and step count; the others
     get a new one. The scale and counter of mixed precision's loss scaling are kept.
@@ -103,7 +103,7 @@ def regroup(
 
 
 def reorder(model: keras.Model, variables: Sequence[keras.Variable]) -> None:
-    """Builds the model's grouped optimizer again for the same variables in another order."""
+    """Build the model's grouped optimizer again for the same variables in another order."""
     scaling, old = model.optimizer, unscaled(model.optimizer)
     with strategy_scope(model):
         optimizer: Any = GroupedOptimizer(
@@ -118,7 +118,7 @@ def reorder(model: keras.Model, variables: Sequence[keras.Variable]) -> None:
 def _install(
     model: keras.Model, optimizer: Any, scaling: Any, variables: Sequence[keras.Variable]
 ) -> None:
-    """Gives `model` the optimizer, inside loss scaling like that of the old one."""
+    """Give `model` the optimizer, inside loss scaling like that of the old one."""
     scaled = isinstance(scaling, keras.optimizers.LossScaleOptimizer)
     if scaled:
         optimizer = _rescaled(optimizer, scaling)
@@ -133,7 +133,7 @@ def _install(
 
 
 def remake_functions(model: keras.Model) -> None:
-    """Makes the compiled steps anew: the old ones have the old trainable flags baked in."""
+    """Remake the compiled steps: the old ones have the old `trainable` flags baked in."""
     model.make_train_function(force=True)
     model.make_test_function(force=True)
     if model.predict_function is not None:
@@ -141,7 +141,7 @@ def remake_functions(model: keras.Model) -> None:
 
 
 def describe_optimizer(model: keras.Model) -> dict[str, Any]:
-    """Class and settings of the model's optimizer, of a grouped one those of its groups."""
+    """Return class and settings of the model's optimizer, of a grouped one those of its groups."""
     optimizer = unscaled(model.optimizer)
     grouped = isinstance(optimizer, GroupedOptimizer)
     if grouped:
@@ -156,7 +156,7 @@ def describe_optimizer(model: keras.Model) -> dict[str, Any]:
 
 
 def strategy_scope(model: keras.Model) -> contextlib.AbstractContextManager:
-    """The scope of the model's tf.distribute strategy, in which its variables must be made.
+    """Return the scope of the model's tf.distribute strategy, in which its variables must be made.
 
     Outside of it each replica would count every step again, and training would silently go wrong.
     """
@@ -204,7 +204,7 @@ def _grouped(
 def _keepers(
     old: keras.optimizers.Optimizer, template: Template, groups: Sequence[Group]
 ) -> dict[int, keras.optimizers.Optimizer]:
-    """For each variable that goes on training in a group it was in, the optimizer of that group.
+    """Return for each variable that stays in its group the optimizer of that group.
 
     A group that loses or splits its members keeps its optimizer only while no moving averages are
     kept, since those are updated for all members of a group at once.
@@ -242,7 +242,7 @@ def _rate(
 
 
 def warmup_steps(stage: Stage, steps: int | None) -> int:
-    """The stage's warmup in steps.
+    """Return the stage's warmup in steps.
 
     Raises:
         InputError: it depends on the number of steps, which is not known.
@@ -252,7 +252,7 @@ def warmup_steps(stage: Stage, steps: int | None) -> int:
     ):
         raise InputError(
             f"Stage {stage.label!r} has warmup={stage.warmup!r} and decay={stage.decay!r}, which need "
-            "the number of batches in an epoch, and the data do not tell it: pass steps_per_epoch to "
+            "the number of batches per epoch, which the data do not tell: pass steps_per_epoch to "
             "fit, or give the warmup as a number of steps and decay='constant'."
         )
     if isinstance(stage.warmup, float):

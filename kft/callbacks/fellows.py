@@ -123,7 +123,7 @@ def refuse_swaps_at_epochs(callback: keras.callbacks.Callback) -> None:
 
 
 def state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:
-    """What a callback has to remember: plain values and NumPy arrays; None if it offers nothing."""
+    """Return what a callback has to remember: plain values and arrays; None if it offers nothing."""
     if hasattr(callback, "get_state"):
         return callback.get_state()
     for kind, names in _STATES.items():
@@ -133,7 +133,7 @@ def state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:
 
 
 def give_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> None:
-    """Puts back what `state_of` gave."""
+    """Restore what `state_of` returned."""
     if hasattr(callback, "set_state"):
         callback.set_state(state)
     else:
@@ -142,7 +142,7 @@ def give_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> Non
 
 
 def names_of(callbacks: list[keras.callbacks.Callback]) -> list[str]:
-    """A name for each callback: its class, and how many of the class came before."""
+    """Return a name for each callback: its class, and how many of the class came before."""
     counts: dict[str, int] = {}
     names = []
     for callback in callbacks:

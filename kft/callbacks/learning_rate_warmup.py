@@ -16,7 +16,7 @@ from kft.stages import Decay, Stage
 
 
 class LearningRateWarmup(keras.callbacks.Callback):
-    """Raises the learning rate linearly to the optimizer's own, then keeps or lowers it.
+    """Raise the learning rate linearly to the optimizer's own, then keep or lower it.
 
     The rate is a schedule inside the compiled step, so nothing is called from Python for each
     batch, and callbacks that read or set `optimizer.learning_rate`, such as
@@ -70,6 +70,6 @@ class LearningRateWarmup(keras.callbacks.Callback):
         regroup(self.model, template(self.model), [trained], self._stage, total)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds the rate to the logs."""
+        """Add the rate to the logs."""
         if logs is not None:
             logs["learning_rate"] = unscaled(self.model.optimizer).last_learning_rate

@@ -1,4 +1,4 @@
-"""A fit that goes on where it was killed."""
+"""A fit that resumes where it was killed."""
 
 from __future__ import annotations
 
@@ -44,15 +44,16 @@ _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class RunCheckpoint(keras.callbacks.Callback):
-    """Commits the whole state of a fit to disk, and goes on from the newest commit.
+    """Commit the whole state of a fit to disk, and resume from the newest commit.
 
-    Call `fit` in the same way again after a crash, and it continues where the newest commit was
-    made: weights, optimizer state, stage, learning-rate position, loss scale, moving averages, the
-    state of `StagedUnfreezing`, `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint` and of every
-    callback that has `get_state()` and `set_state(state)`, seed generators, the position in the
-    epoch, and the history. With deterministic operations the result is the same to the last bit,
-    provided that the data's order is a function of the epoch, as that of `kft.data` is: of an epoch
-    that was begun, the batches that were trained on are read again and dropped.
+    Call `fit` in the same way again after a crash, and it resumes where the newest commit was made:
+    weights, optimizer state, `trainable` flags, stage, learning-rate position, loss scale, moving
+    averages, the state of `StagedUnfreezing`, `EarlyStopping`, `ReduceLROnPlateau`,
+    `ModelCheckpoint` and of every callback that has `get_state()` and `set_state(state)`, seed
+    generators, the position in the epoch, and the history. With deterministic operations and the
+    same number of threads the result is the same to the last bit, provided that the order of the
+    data is a function of the epoch, as that of `kft.data` is: an epoch that was begun reads the
+    batches that were trained on again and drops them.
 
     A commit is written beside the others, synced, hashed and renamed, so that a process killed at
     any moment leaves whole commits only; a damaged one is recognised by its hashes, and the one
@@ -65,8 +66,8 @@ class RunCheckpoint(keras.callbacks.Callback):
             or a `datetime.timedelta`. Defaults to `"epoch"`. A run also commits as it begins, ends,
             or is asked to stop.
         keep: how many commits stay. Defaults to 3.
-        on_mismatch: what to do where stages, optimizer or steps an epoch are not those of the commit:
-            `"error"`, or `"continue"` with those at hand. Defaults to `"error"`.
+        on_mismatch: what to do where stages, optimizer or steps per epoch are not those of the commit:
+            `"error"`, or `"continue"` with those given now. Defaults to `"error"`.
 
     Raises:
         InputError: an argument is wrong; when `fit` begins, the directory is in use by another
@@ -118,7 +119,7 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     @property
     def position(self) -> tuple[int, int] | None:
-        """Epoch and step that the run is about to go on from; None if it begins anew."""
+        """Epoch and step that the run is about to resume from; None if it begins anew."""
         if self._resuming is None:
             return None
         position = self._resuming.state["position"]
@@ -127,7 +128,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         return position["epoch"], position["step"]
 
     def follow(self, trainer: keras.Model, batches: Any = None) -> None:
-        """Says which part of the model `fit` is about to be called on, and with which data.
+        """Tell which part of the model `fit` is about to be called on, and with which data.
 
         Args:
             trainer: the part whose training step runs and whose metrics count. Defaults to the model.
@@ -137,7 +138,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._trainer, self._batches = trainer, batches
 
     def slow_down(self, factor: float) -> None:
-        """Multiplies the learning rates of all that comes after the commit gone on from.
+        """Multiply the learning rates from the commit on that the run resumes from.
 
         Calls add up until a commit holds the new rates.
 
@@ -280,7 +281,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             self._rejoin(commit)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Commits the end of the run."""
+        """Commit the end of the run."""
         commit, self._resuming = self._resuming, None
         if commit is None:
             self._commit(0, ended=True)
@@ -315,11 +316,11 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def _commit(self, step: int, *, ended: bool = False) -> None:
         if processes.decided(lambda: self._write_commit(step, ended)):
-            self._rate_factor = 1.0  # the commit holds it, and every process goes on from there
+            self._rate_factor = 1.0  # it is in the commit, from which every process resumes
         self._committed, self._steps_since = (self._epoch, time.monotonic()), 0
 
     def _write_commit(self, step: int, ended: bool) -> bool:
-        """Whether it could be written; what cannot be kept is no reason to stop training."""
+        """Return whether it could be written; a full disk is no reason to stop training."""
         self._sync()
         arrays = snapshot(self.model, self.trainer)
         self._check_finite(arrays, step)
@@ -351,7 +352,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         return True
 
     def _sync(self) -> None:
-        """On JAX, gives the variables the values of the step that was taken last."""
+        """On JAX, give the variables the values of the last step."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
 
@@ -372,7 +373,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         directory = self.directory
         self.close()
         message = (
-            f"{name}: the state is committed to {directory}; the same call goes on from there."
+            f"{name}: the state is committed to {directory}; the same call resumes from there."
         )
         print(message, file=sys.stderr, flush=True)
         raise Interrupted(message)
@@ -381,10 +382,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         position = commit.state["position"]
         if position["stopped"]:
             return f"{commit.path} is the end of a run: nothing is left to train."
-        return f"Going on from {commit.path}: epoch {position['epoch'] + 1}, step {position['step'] + 1}."
+        return f"Resuming from {commit.path}: epoch {position['epoch'] + 1}, step {position['step'] + 1}."
 
     def _describe(self) -> dict[str, Any]:
-        """What has to be equal for a commit to be gone on from."""
+        """Return what has to be equal for a run to resume from a commit."""
         stages = [one.describe() for one in self._fellows if isinstance(one, StagedUnfreezing)]
         return {
             "weights": [
@@ -402,13 +403,13 @@ class RunCheckpoint(keras.callbacks.Callback):
         if commit.state.get("format") != _FORMAT:
             raise KftError(
                 f"{commit.path} has format {commit.state.get('format')!r}, but this version of kft "
-                f"reads format {_FORMAT}: go on with the version that wrote it."
+                f"reads format {_FORMAT}: resume with the version that wrote it."
             )
         difference = plan_difference(commit.state["identity"], self._identity)
         if difference and self.on_mismatch == "error":
             raise InputError(
                 f"`{self.directory}` holds another run: {'; '.join(difference[:5])}. Pass another "
-                "directory or the same settings, or on_mismatch='continue' to go on with these."
+                "directory or the same settings, or on_mismatch='continue' to resume with these."
             )
         before, now = commit.state["threads"], cpu_threads()
         if None not in (before, now) and before != now and processes.rank() == 0:
@@ -437,10 +438,10 @@ class RunCheckpoint(keras.callbacks.Callback):
 
 
 def read_interval(every: Any) -> tuple[int | None, float | None]:
-    """Steps, or seconds, between two commits; neither of them means at each epoch.
+    """Return steps, or seconds, between two commits; neither of them means at each epoch.
 
     Raises:
-        InputError: `every` is none of what `RunCheckpoint` takes.
+        InputError: `every` is not a valid interval.
     """
     if every == "epoch":
         return None, None
@@ -457,7 +458,7 @@ def read_interval(every: Any) -> tuple[int | None, float | None]:
 
 
 def begin_at(model: keras.Model, epoch: int | None) -> None:
-    """Has the `fit` that is about to begin start with this epoch, None for the one it was given.
+    """Make the `fit` that is about to begin start with this epoch, None for the one it was given.
 
     Keras (3.15.1) offers callbacks no public way; its own `BackupAndRestore` sets the same attribute.
     """

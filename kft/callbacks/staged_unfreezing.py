@@ -200,8 +200,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
     def set_state(self, state: dict[str, Any]) -> None:
         """Puts the model into the stage that `get_state` was called in.
 
-        The stages before it are entered once more, without a step, since which groups the optimizer
-        has hangs on them. The values of weights and optimizer are up to whoever kept them.
+        The stages before it are entered once more, without a step, since the optimizer's groups
+        depend on them. The values of weights and optimizer are up to whoever kept them.
         """
         if self._template is None:
             self.on_train_begin()

@@ -1,4 +1,4 @@
-"""The random numbers that a process draws from, beside the model's own seed generators."""
+"""The random numbers that a process draws from, besides the model's seed generators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def random_state() -> dict[str, Any]:
-    """The global state of `random`, `numpy.random` and, where it is in use, PyTorch.
+    """Return the global state of `random`, `numpy.random` and, where it is in use, PyTorch.
 
     PyTorch draws the dropout of layers without a seed from there, and samplers shuffle with it.
     """
@@ -33,7 +33,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Puts back what `random_state` gave."""
+    """Restore what `random_state` returned."""
     python, numpy = state["python"], state["numpy"]
     numbers = tuple(int(number) for number in python["numbers"])
     random.setstate((python["version"], numbers, python["gauss"]))

@@ -15,7 +15,7 @@ _SECTIONS = ("model", "optimizer", "metrics")
 
 
 def variables_of(model: keras.Model, trainer: keras.Model) -> dict[str, list[keras.Variable]]:
-    """All variables that a training step reads or changes, each in one section.
+    """Return all variables that a training step reads or changes, each in one section.
 
     Args:
         model: the whole model: its weights, its seed generators, its optimizer.
@@ -29,7 +29,7 @@ def variables_of(model: keras.Model, trainer: keras.Model) -> dict[str, list[ker
 
 
 def snapshot(model: keras.Model, trainer: keras.Model) -> dict[str, np.ndarray]:
-    """The values of all variables, named by section, position and path."""
+    """Return the values of all variables, named by section, position and path."""
     return {
         f"{section}/{index:05d}/{variable.path}": np.array(ops.convert_to_numpy(variable))
         for section, variables in variables_of(model, trainer).items()
@@ -43,7 +43,7 @@ def restore(
     arrays: Mapping[str, np.ndarray],
     sections: Sequence[str],
 ) -> None:
-    """Assigns the values of a snapshot, once all of them are seen to fit.
+    """Assign the values of a snapshot, once all of them are seen to fit.
 
     Position decides which value belongs to which variable, since Keras numbers names by what else a
     process has made.
