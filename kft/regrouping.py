@@ -13,8 +13,9 @@ import keras
 from keras import ops
 
 from kft.errors import InputError
-from kft.optimizers import GroupedOptimizer, WarmupSchedule, decays, step_counter, unscaled
+from kft.optimizers import GroupedOptimizer, decays, step_counter, unscaled
 from kft.plans import Group
+from kft.schedules import WarmupSchedule
 from kft.stages import Stage
 
 

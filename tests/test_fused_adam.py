@@ -8,7 +8,8 @@ import pytest
 from keras import ops
 
 from kft.fused_adam import is_fusable
-from kft.optimizers import GroupedOptimizer, WarmupSchedule
+from kft.optimizers import GroupedOptimizer
+from kft.schedules import WarmupSchedule
 
 BACKEND = keras.backend.backend()
 SHAPES = [(5, 4), (4,), (3, 3, 2, 4), ()]

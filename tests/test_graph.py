@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from kft import graph
-from kft.optimizers import WarmupSchedule, _schedule_of, averages_of, decays
+from kft.optimizers import _schedule_of, averages_of, decays
+from kft.schedules import WarmupSchedule
 
 
 def small():

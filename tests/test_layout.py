@@ -35,6 +35,7 @@ LAYERS = (
         "predictions",
         "pretrained",
         "report",
+        "schedules",
         "terminal",
     ),
     ("distribution", "optimizers", "plans", "runs", "stages"),

@@ -5,8 +5,8 @@ from keras import layers
 
 import kft
 from kft.errors import InputError
-from kft.optimizers import WarmupSchedule
 from kft.plans import kept_flags, plan
+from kft.schedules import WarmupSchedule
 from kft.stages import checked_stages, read_stages, write_stages
 from tests.models import convnet
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import os
 import re
@@ -35,7 +36,7 @@ from kft.runs.locks import RunLock
 from kft.runs.packing import pack, unpack
 from kft.runs.randomness import random_state, restore_random_state
 from kft.runs.signals import StopSignals
-from kft.runs.skipping import skip_steps, take_steps
+from kft.runs.skipping import SkippedSteps
 from kft.runs.snapshots import restore, snapshot
 from kft.runs.threads import cpu_threads
 
@@ -111,8 +112,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._identity: dict[str, Any] = {}
         self._resuming: commits.Commit | None = None
         self._rejoining: commits.Commit | None = None
-        self._skipping = False
-        self._suspended: list[tuple[keras.callbacks.ModelCheckpoint, Any]] = []
+        self._skipped = SkippedSteps()
         self._epoch = 0
         self._committed: tuple[int, float] | None = None  # epoch and time of the newest commit
         self._steps_since = 0
@@ -190,7 +190,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Commit before the step, if it is time to."""
         if self._rejoining is not None:
             if batch < self._rejoining.state["position"]["step"]:
-                self._skip(self._rejoining)
+                if not self._skipped.active:  # by now every callback has begun the epoch
+                    results = functools.partial(self._restored_results, self._rejoining)
+                    self._skipped.begin(self.trainer, self._fellows, results)
                 return
             self._rejoin(self._rejoining)
         # Of several processes each may get the signal, and the first one knows what is due.
@@ -202,20 +204,6 @@ class RunCheckpoint(keras.callbacks.Callback):
         if stop:
             self._stop()
         self._steps_since += self.trainer.steps_per_execution
-
-    def _skip(self, commit: commits.Commit) -> None:
-        """Drop the batches that were trained on before the commit, from the first one on.
-
-        By now every callback has begun the epoch, so none of them makes the training step anew.
-        """
-        if self._skipping:
-            return
-        self._skipping = True
-        for one in self._fellows:  # it would overwrite its files with a state of later
-            if isinstance(one, keras.callbacks.ModelCheckpoint):
-                self._suspended.append((one, one.save_freq))
-                one.save_freq = "epoch"
-        skip_steps(self.trainer, lambda: self._restored_results(commit))
 
     def _restored_results(self, commit: commits.Commit) -> dict[str, Any]:
         """Restore the metrics, so that a progress bar shows what they were."""
@@ -231,21 +219,11 @@ class RunCheckpoint(keras.callbacks.Callback):
         """
         self._rejoining = None
         self._sync()
-        if self._skipping:
-            self._end_skipping()
+        if self._skipped.active:
+            self._skipped.end()
             restore(self.model, self.trainer, commit.arrays, ("metrics",))
         if not commit.state["ended"]:
             self._restore(commit)
-
-    def _end_skipping(self) -> None:
-        self._skipping = False
-        take_steps(self.trainer)
-        self._resume_saving()
-
-    def _resume_saving(self) -> None:
-        for one, save_freq in self._suspended:
-            one.save_freq = save_freq
-        self._suspended = []
 
     def _restore(self, commit: commits.Commit) -> None:
         """Restore flags, weights, the optimizer and the callbacks."""
@@ -276,7 +254,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             if not self.model.stop_training:
                 raise KftError(
                     f"Epoch {epoch + 1} ended before its step {steps + 1}, where {commit.path} was "
-                    "made: the data have become fewer. Pass the data of that run."
+                    "made: there are fewer batches than in that run. Pass its data."
                 )
             self._rejoin(commit)
 
@@ -294,7 +272,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Release the directory and the signals; also after a fit that ended with an error."""
         if getattr(self, "_model", None) is not None:
             begin_at(self.model, None)
-        self._resume_saving()
+        self._skipped.release()
         self._signals.remove()
         self._lock.release()
         self._trainer = self._batches = None
