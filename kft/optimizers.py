@@ -113,6 +113,11 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
+        if callable(value):
+            raise InputError(
+                f"`optimizer.learning_rate = {value!r}`: during a fit with stages or warmup the rate "
+                "has a schedule already. Set a number, or pass warmup and decay to kft.Stage."
+            )
         now = float(ops.convert_to_numpy(self.learning_rate))
         if now > 0:
             self.scale_rates(float(ops.convert_to_numpy(value)) / now)

@@ -196,6 +196,13 @@ def test_setting_a_setting_sets_it_for_every_group(setting, value):
 
 
 @pytest.mark.once
+def test_a_schedule_set_during_a_stage_is_refused():
+    found = in_stage(keras.optimizers.SGD(0.1)).optimizer
+    with pytest.raises(InputError, match=r"optimizer\.learning_rate = .*has a schedule already"):
+        found.learning_rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.9)
+
+
+@pytest.mark.once
 def test_each_variable_of_the_optimizer_has_a_path_of_its_own():
     optimizer = in_stage(keras.optimizers.Adam(0.1)).optimizer
     paths = [variable.path for variable in optimizer.variables]
