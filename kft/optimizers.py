@@ -25,7 +25,7 @@ _SETTINGS = (
     "gradient_accumulation_steps",
 )
 # What the optimizer of the model has for all groups together.
-_TOGETHER = ("name", "built", "learning_rate", "global_clipnorm", "loss_scale_factor", "finalizes")
+_TOGETHER = ("name", "learning_rate", "global_clipnorm", "loss_scale_factor")
 
 
 class GroupedOptimizer(keras.optimizers.Optimizer):
@@ -81,10 +81,11 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        shared = (
-            not name.startswith("_") and name not in _TOGETHER and getattr(self, "built", False)
-        )
-        if shared and hasattr(self.group_optimizers[0], name):
+        if (
+            name not in _TOGETHER
+            and getattr(self, "built", False)
+            and name in self.group_optimizers[0].get_config()
+        ):
             for optimizer in self.group_optimizers:
                 setattr(optimizer, name, value)
             if name not in _SETTINGS:

@@ -29,7 +29,8 @@ def _on_tensorflow() -> int | None:
 
     if tf.config.list_physical_devices("GPU"):
         return None
-    return tf.config.threading.get_intra_op_parallelism_threads() or _cores()  # 0: one per core
+    asked = tf.config.threading.get_intra_op_parallelism_threads()  # 0 if nobody did
+    return asked or _told("TF_NUM_INTRAOP_THREADS") or _cores()
 
 
 def _on_jax() -> int | None:
@@ -39,8 +40,13 @@ def _on_jax() -> int | None:
         return None
     if "--xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", "").lower():
         return 1
-    told = os.environ.get("NPROC", "")  # by which XLA sizes its pool, if it is set
-    return int(told) if told.isdecimal() else _cores()
+    return _told("NPROC") or _cores()
+
+
+def _told(variable: str) -> int:
+    """Return the number in an environment variable, 0 if there is none."""
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdecimal() else 0
 
 
 def _cores() -> int:

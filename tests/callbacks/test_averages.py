@@ -193,6 +193,10 @@ def test_setting_a_setting_sets_it_for_every_group(setting, value):
     assert getattr(found, setting) == value
     assert [getattr(one, setting) for one in found.group_optimizers] == [value, value]
     assert not hasattr(found, "beta_1")
+    found.apply = applied = lambda gradients, variables=None: None
+    assert found.apply is applied, "what is no setting stays with the optimizer"
+    del found.apply
+    assert all(one.apply is not applied for one in found.group_optimizers)
 
 
 @pytest.mark.once

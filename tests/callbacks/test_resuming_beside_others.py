@@ -243,13 +243,24 @@ def limited(count):
     return before
 
 
-def test_the_number_of_threads_is_known():
+TELLS = {"tensorflow": ("TF_NUM_INTRAOP_THREADS", "3"), "jax": ("NPROC", "3")}
+
+
+def test_the_number_of_threads_is_known(monkeypatch):
+    for name in ("XLA_FLAGS", "TF_NUM_INTRAOP_THREADS", "NPROC"):
+        monkeypatch.delenv(name, raising=False)
     before = limited(1)
     try:
         assert cpu_threads() == 1
     finally:
         limited(before)
     assert cpu_threads() == (before if BACKEND == "torch" else len(before))
+    if BACKEND in TELLS:
+        monkeypatch.setenv(*TELLS[BACKEND])
+        assert cpu_threads() == 3
+    if BACKEND == "jax":
+        monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+        assert cpu_threads() == 1
 
 
 @pytest.mark.once
