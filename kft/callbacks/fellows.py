@@ -133,12 +133,15 @@ def state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:
 
 
 def give_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> None:
-    """Restore what `state_of` returned."""
+    """Restore what `state_of` returned, and no other attribute: a file of a stranger may hold more."""
     if hasattr(callback, "set_state"):
         callback.set_state(state)
-    else:
-        for name, value in state.items():
-            setattr(callback, name, value)
+        return
+    for kind, names in _STATES.items():
+        if isinstance(callback, kind):
+            for name in names:
+                setattr(callback, name, state[name])
+            return
 
 
 def names_of(callbacks: list[keras.callbacks.Callback]) -> list[str]:

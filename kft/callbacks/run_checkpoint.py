@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import json
@@ -10,7 +11,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,10 @@ from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock
 from kft.runs.packing import pack, unpack
 from kft.runs.randomness import random_state, restore_random_state
+from kft.runs.reading import check_tree
 from kft.runs.signals import StopSignals
 from kft.runs.skipping import SkippedSteps
-from kft.runs.snapshots import restore, snapshot
+from kft.runs.snapshots import largest_commit, restore, snapshot
 from kft.runs.threads import cpu_threads
 
 _FORMAT = 2
@@ -154,8 +156,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._fellows = fellow_callbacks(self)
         try:
             self._identity = json.loads(json.dumps(self._describe(), default=str))
-            self._resuming = processes.decided(self._read_newest)
-            if self._resuming is not None:
+            most = largest_commit(self.model, self.trainer)
+            found = processes.decided(lambda: self._read_newest(most), most)
+            if found is not None:
+                self._resuming = commits.Commit(**found)
                 self._compare(self._resuming)
                 begin_at(self.model, self.position[0] if self.position else None)
                 self._enter_stages(self._resuming, self._fellows[: self._fellows.index(self)])
@@ -166,10 +170,14 @@ class RunCheckpoint(keras.callbacks.Callback):
             raise
         self._signals.install()
 
-    def _read_newest(self) -> commits.Commit | None:
+    def _read_newest(self, most: int) -> dict[str, Any] | None:
+        """The fields of the newest commit, which can be sent to other processes."""
+        if self.directory.is_dir():
+            check_tree(self.directory)
         self._lock.acquire()
         commits.remove_leftovers(self.directory)
-        return commits.read_newest(self.directory)
+        newest = commits.read_newest(self.directory, most)
+        return None if newest is None else vars(newest)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Restore the state, if this is the epoch that the run resumes in."""
@@ -378,18 +386,21 @@ class RunCheckpoint(keras.callbacks.Callback):
         }
 
     def _compare(self, commit: commits.Commit) -> None:
+        """Check that a commit is of this fit; whoever has handed it over may have written anything."""
         if commit.state.get("format") != _FORMAT:
             raise KftError(
                 f"{commit.path} has format {commit.state.get('format')!r}, but this version of kft "
                 f"reads format {_FORMAT}: resume with the version that wrote it."
             )
+        if not self._is_sound(commit.state):
+            raise KftError(f"{commit.path} is damaged: remove it, and the one before it is used.")
         difference = plan_difference(commit.state["identity"], self._identity)
         if difference and self.on_mismatch == "error":
             raise InputError(
                 f"`{self.directory}` holds another run: {'; '.join(difference[:5])}. Pass another "
                 "directory or the same settings, or on_mismatch='continue' to resume with these."
             )
-        before, now = commit.state["threads"], cpu_threads()
+        before, now = commit.state.get("threads"), cpu_threads()
         if None not in (before, now) and before != now and processes.rank() == 0:
             warnings.warn(
                 f"{commit.path} was made with {before} threads per operation, and this process uses "
@@ -398,21 +409,51 @@ class RunCheckpoint(keras.callbacks.Callback):
                 stacklevel=2,
             )
 
+    def _is_sound(self, state: dict[str, Any]) -> bool:
+        position = state.get("position")
+        if not isinstance(position, dict) or not isinstance(position.get("stopped"), bool):
+            return False
+        epoch, step = position.get("epoch"), position.get("step")
+        if type(epoch) is not int or type(step) is not int or epoch < 0 or step < 0:
+            return False
+        longest = self.params.get("steps")
+        parts = (state.get("identity"), state.get("callbacks"), state.get("random"))
+        return all(isinstance(part, dict) for part in parts) and (
+            longest is None or step <= longest
+        )
+
     def _enter_stages(self, commit: commits.Commit, fellows: list) -> None:
         states = self._states(commit)
         for name, one in zip(names_of(self._fellows), self._fellows, strict=True):
             if one in fellows and isinstance(one, StagedUnfreezing) and name in states:
-                one.set_state(states[name])
+                with _damage_named(commit, name):
+                    one.set_state(states[name])
 
     def _restore_callbacks(self, commit: commits.Commit) -> None:
         states = self._states(commit)
         for name, one in zip(names_of(self._fellows), self._fellows, strict=True):
             if one is not self and not isinstance(one, StagedUnfreezing) and name in states:
-                give_state(one, states[name])
-        restore_random_state(unpack(commit.state["random"], commit.arrays))
+                with _damage_named(commit, name):
+                    give_state(one, states[name])
+        with _damage_named(commit, "the random state"):
+            restore_random_state(unpack(commit.state["random"], commit.arrays))
 
     def _states(self, commit: commits.Commit) -> dict[str, Any]:
         return unpack(commit.state["callbacks"], commit.arrays)
+
+
+@contextlib.contextmanager
+def _damage_named(commit: commits.Commit, name: str) -> Iterator[None]:
+    """Turn what is raised over a saved state that is none into an error that names the commit."""
+    try:
+        yield
+    except KftError:
+        raise
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise KftError(
+            f"{commit.path} holds no state of {name} ({type(error).__name__}: {error}): remove it, and "
+            "the one before it is used."
+        ) from error
 
 
 def read_interval(every: Any) -> tuple[int | None, float | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -97,12 +96,12 @@ def check_agreement(model: keras.Model, when: str) -> None:
                 _disagree(variable.path, when, "device 0", f"device {index}")
     names = [variable.path for variable in variables]
     own = [digests[0] for digests in here]
-    briefly = _all_processes(
+    briefly = processes.gathered(
         hashlib.blake2b(repr((names, own)).encode(), digest_size=8).hexdigest()
     )
     if len(set(briefly)) == 1:
         return
-    everywhere = _all_processes(list(zip(names, own, strict=True)))
+    everywhere = processes.gathered(list(zip(names, own, strict=True)))
     for place, theirs in enumerate(everywhere):
         if theirs == everywhere[0]:
             continue
@@ -140,28 +139,6 @@ def copies(variable: keras.Variable, model: keras.Model) -> list[np.ndarray]:
 
 def _digest(value: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=8).hexdigest()
-
-
-def _all_processes(value: Any) -> Sequence[Any]:
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return [value] if jax.process_count() == 1 else _gathered_on_jax(value)
-    return processes.gathered(value)
-
-
-def _gathered_on_jax(value: Any) -> list[Any]:
-    """What each of several processes on JAX passed, by way of arrays of bytes."""
-    import json
-
-    from jax.experimental import multihost_utils
-
-    text = json.dumps(value).encode()
-    lengths = np.ravel(multihost_utils.process_allgather(np.asarray([len(text)])))
-    padded = np.frombuffer(text.ljust(int(lengths.max())), np.uint8)
-    rows = np.reshape(multihost_utils.process_allgather(padded), (len(lengths), -1))
-    found = [json.loads(row.tobytes()) for row in rows]
-    return [[tuple(one) for one in each] if isinstance(each, list) else each for each in found]
 
 
 def _disagree(what: str, when: str, one: str, other: str) -> None:

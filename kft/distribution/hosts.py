@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
+from kft.distribution import messages
 from kft.errors import InputError
+
+_HALF = 2**30
 
 
 def initialize(
@@ -100,13 +102,38 @@ def any_of(flags: tuple[bool, ...]) -> tuple[bool, ...]:
     return tuple(bool(one) for one in np.asarray(found).max(axis=0))
 
 
-def from_first(value: Any) -> Any:
-    """What process 0 passed."""
+def from_first(value: Any, most: int = messages.LARGEST) -> Any:
+    """What process 0 passed.
+
+    Args:
+        value: What `messages.encode` takes.
+        most: The largest message in bytes.
+    """
     if count() == 1:
         return value
     from jax.experimental import multihost_utils
 
-    packed = np.frombuffer(pickle.dumps(value) if rank() == 0 else b"", np.uint8)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(packed))))
-    box = packed if rank() == 0 else np.zeros(size, np.uint8)
-    return pickle.loads(np.asarray(multihost_utils.broadcast_one_to_all(box)).tobytes())
+    packed = messages.encode(value) if rank() == 0 else b""
+    halves = np.asarray(divmod(len(packed), _HALF), np.int32)  # JAX has no 64 bits by default
+    high, low = np.asarray(multihost_utils.broadcast_one_to_all(halves)).tolist()
+    messages.check_size(high * _HALF + low, most)
+    box = np.frombuffer(packed, np.uint8) if rank() == 0 else np.zeros(high * _HALF + low, np.uint8)
+    return messages.decode(np.asarray(multihost_utils.broadcast_one_to_all(box)).tobytes())
+
+
+def gathered(value: Any, most: int = messages.LARGEST) -> list[Any]:
+    """What each process passed, in the order of their ranks; see `from_first`."""
+    if count() == 1:
+        return [value]
+    from jax.experimental import multihost_utils
+
+    packed = messages.encode(value)
+    sizes = np.ravel(multihost_utils.process_allgather(np.asarray([len(packed)], np.int32)))
+    for size in sizes.tolist():
+        messages.check_size(size, most)
+    padded = np.frombuffer(packed.ljust(int(sizes.max()), b"\0"), np.uint8)
+    rows = np.reshape(multihost_utils.process_allgather(padded), (len(sizes), -1))
+    return [
+        messages.decode(row[:size].tobytes())
+        for row, size in zip(rows, sizes.tolist(), strict=True)
+    ]

@@ -8,12 +8,12 @@ import contextlib
 import dataclasses
 import datetime
 import os
-import pickle
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from kft.distribution import hosts
+from kft.distribution import hosts, messages
 from kft.errors import InputError, KftError
 from kft.launch import STORE, started
 
@@ -32,6 +32,7 @@ class _Group:
     store: Any
     control: Any  # a group of gloo's, so that a word between hosts never waits for a GPU
     device: Any
+    secret: str = ""  # in the keys of the store, which asks nobody for a password
     turns: int = 0
     sent: int = 0
     asked: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
@@ -116,7 +117,10 @@ def _join(timeout: float) -> _Group:
             f"Process {place} of {size} did not find the others within {timeout:.0f} s: {error}"
         ) from error
     atexit.register(distributed.destroy_process_group)
-    return _Group(place, size, timeout, store, control, device)
+    group = _Group(place, size, timeout, store, control, device)
+    own = secrets.token_hex(16).encode() if place == 0 else b""
+    group.secret = _broadcast_bytes(group, own, 32).decode("ascii", "replace")
+    return group
 
 
 def _wait_at_the_end() -> None:
@@ -189,28 +193,61 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     return tuple(bool(flag) for flag in tensor.tolist())
 
 
-def gathered(value: Any) -> list[Any]:
-    """What each process passed, in the order of their ranks."""
+def gathered(value: Any, most: int = messages.LARGEST) -> list[Any]:
+    """What each process passed, in the order of their ranks; see `from_first`."""
     if _group is None:
-        return [value]
+        return hosts.gathered(value, most)
+    import torch
     from torch import distributed
 
-    found: list[Any] = [None] * _group.count
+    packed = messages.encode(value)
+    sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(_group.count)]
     with _answering():
-        distributed.all_gather_object(found, value, group=_group.control)
-    return found
+        distributed.all_gather(sizes, torch.tensor([len(packed)]), group=_group.control)
+    for size in sizes:
+        messages.check_size(int(size), most)
+    longest = max(map(int, sizes))
+    rows = [torch.zeros(longest, dtype=torch.uint8) for _ in sizes]
+    own = torch.frombuffer(bytearray(packed.ljust(longest, b"\0")), dtype=torch.uint8)
+    with _answering():
+        distributed.all_gather(rows, own, group=_group.control)
+    return [
+        messages.decode(row[: int(size)].numpy().tobytes())
+        for row, size in zip(rows, sizes, strict=True)
+    ]
 
 
-def from_first(value: Any) -> Any:
-    """What process 0 passed."""
+def from_first(value: Any, most: int = messages.LARGEST) -> Any:
+    """What process 0 passed.
+
+    Args:
+        value: what `messages.encode` takes.
+        most: the largest message in bytes.
+
+    Raises:
+        KftError: what was sent is larger, or is no message of kft's.
+    """
     if _group is None:
-        return hosts.from_first(value)
+        return hosts.from_first(value, most)
+    return messages.decode(
+        _broadcast_bytes(_group, messages.encode(value) if _group.rank == 0 else b"", most)
+    )
+
+
+def _broadcast_bytes(group: _Group, packed: bytes, most: int) -> bytes:
+    import torch
     from torch import distributed
 
-    box = [value if _group.rank == 0 else None]
+    size = torch.tensor([len(packed)])
     with _answering():
-        distributed.broadcast_object_list(box, src=0, group=_group.control)
-    return box[0]
+        distributed.broadcast(size, src=0, group=group.control)
+    messages.check_size(int(size), most)
+    box = torch.zeros(int(size), dtype=torch.uint8)
+    if group.rank == 0:
+        box = torch.frombuffer(bytearray(packed), dtype=torch.uint8)
+    with _answering():
+        distributed.broadcast(box, src=0, group=group.control)
+    return box.numpy().tobytes()
 
 
 def broadcast(tensors: Sequence[Any]) -> None:
@@ -226,17 +263,21 @@ def broadcast(tensors: Sequence[Any]) -> None:
             tensor.detach().copy_(there)
 
 
-def decided(function: Callable[[], _T]) -> _T:
+def decided(function: Callable[[], _T], most: int = messages.LARGEST) -> _T:
     """What `function` returns in process 0, which alone calls it, or raises there; in all processes.
 
     The others wait as long as it takes: only a process that has ended is given up.
+
+    Args:
+        function: what to do; it returns what `messages.encode` takes.
+        most: the largest message in bytes.
     """
     if count() == 1:
         return function()
     key = ""
     if _group is not None:
         _group.turns += 1
-        key = f"kft/turn/{_group.turns}"
+        key = f"kft/{_group.secret}/turn/{_group.turns}"
     outcome: tuple[Any, BaseException | None] = (None, None)
     if rank() == 0:
         try:
@@ -248,9 +289,9 @@ def decided(function: Callable[[], _T]) -> _T:
     elif _group is not None:
         with _answering():
             _group.store.set(key, b"done")
-    packed = from_first(_packed(outcome) if rank() == 0 else b"")
+    told = from_first(messages.outcome_of(*outcome) if rank() == 0 else None, most)
     if rank() > 0:
-        outcome = pickle.loads(packed)  # from a process of this very run
+        return messages.result_of(told)
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
@@ -281,14 +322,13 @@ def by_first(name: str, function: Callable[[], _T]) -> _T:
     if _joined is None:
         return function()
     _joined.asked[name] += 1
-    key = f"kft/{name}/{_joined.asked[name]}"
+    key = f"kft/{_joined.secret}/{name}/{_joined.asked[name]}"
     if _joined.rank > 0:
         _wait_for(_joined, key)
         with _answering():
-            result, error = pickle.loads(_joined.store.get(key))
-        if error is not None:
-            raise error
-        return result
+            packed = _joined.store.get(key)
+        messages.check_size(len(packed), messages.LARGEST)
+        return messages.result_of(messages.decode(packed))
     outcome: tuple[Any, BaseException | None] = (None, None)
     try:
         outcome = (function(), None)
@@ -297,7 +337,7 @@ def by_first(name: str, function: Callable[[], _T]) -> _T:
         raise
     finally:
         with _answering():
-            _joined.store.set(key, _packed(outcome))
+            _joined.store.set(key, messages.encode(messages.outcome_of(*outcome)))
     return outcome[0]
 
 
@@ -309,15 +349,3 @@ def _wait_for(group: _Group, key: str) -> None:
                 return
         time.sleep(pause)
         pause = min(2 * pause, 0.1)
-
-
-def _packed(outcome: tuple[Any, BaseException | None]) -> bytes:
-    error = outcome[1]
-    try:
-        packed = pickle.dumps(outcome)
-        pickle.loads(packed)
-    except Exception:
-        if error is None:
-            raise
-        packed = pickle.dumps((None, KftError(f"{type(error).__name__} in process 0: {error}")))
-    return packed

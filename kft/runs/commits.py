@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import InputError, KftError
+from kft.runs.reading import read_object
 
 STATE = "state.json"
 ARRAYS = "arrays-{:03}.safetensors"
@@ -25,7 +26,8 @@ MANIFEST = "manifest.json"
 _NAME = re.compile(r"commit-(\d{8,18})")
 _ARRAYS_NAME = re.compile(r"arrays-\d{3,6}\.safetensors")
 _HIDDEN = ".writing-"
-_LARGEST_JSON = 256 * 2**20
+LARGEST = 2**40  # bytes of arrays, where no model says less
+_LARGEST_JSON = 64 * 2**20
 _SHARD = 256 * 2**20  # bytes of arrays that are in memory a second time while they are written
 
 
@@ -89,10 +91,14 @@ def write_commit(
     return path
 
 
-def read_newest(directory: Path) -> Commit | None:
+def read_newest(directory: Path, most: int = LARGEST) -> Commit | None:
     """The newest undamaged commit; None where there has never been one.
 
     Damaged commits are left out with a warning that names what is wrong with them.
+
+    Args:
+        directory: holds the commits.
+        most: as for `read_commit`.
 
     Raises:
         KftError: there are commits, and every one of them is damaged.
@@ -101,7 +107,7 @@ def read_newest(directory: Path) -> Commit | None:
     damage = []
     for path in commits:
         try:
-            commit = read_commit(path)
+            commit = read_commit(path, most)
         except KftError as error:
             damage.append(str(error))
             continue
@@ -116,22 +122,29 @@ def read_newest(directory: Path) -> Commit | None:
     return None
 
 
-def read_commit(path: Path) -> Commit:
-    """Reads a commit after comparing each file with its hash.
+def read_commit(path: Path, most: int = LARGEST) -> Commit:
+    """Read a commit after comparing each file with its hash.
+
+    Args:
+        path: its directory.
+        most: the most bytes that its arrays may have.
 
     Raises:
-        KftError: a file is missing or damaged.
+        KftError: a file is missing or damaged, or there is more than that.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        manifest = _parsed(path / MANIFEST, _read(path / MANIFEST))
+        manifest = _read(path / MANIFEST)
         if STATE not in manifest:
             raise KftError(f"{path / MANIFEST} is damaged")
+        arrays_size = sum(entry["bytes"] for name, entry in manifest.items() if name != STATE)
+        _check_size(path, "arrays", arrays_size, most)
+        _check_size(path, "JSON", manifest[STATE]["bytes"], _LARGEST_JSON)
         for name, entry in manifest.items():
             _check(path, name, entry)
-        state = _parsed(path / STATE, _read(path / STATE))
+        state = _read(path / STATE)
         arrays: dict[str, np.ndarray] = {}
         for name in manifest.keys() - {STATE}:
             arrays |= load_file(path / name)
@@ -196,6 +209,11 @@ def _write(path: Path, content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
+def _check_size(path: Path, what: str, size: int, most: int) -> None:
+    if size > most:
+        raise KftError(f"{path} has {size:,} bytes of {what}, but at most {most:,} are expected")
+
+
 def _check(directory: Path, name: str, entry: Any) -> None:
     """Compares a file with its entry in the manifest."""
     if name != STATE and not _ARRAYS_NAME.fullmatch(name):
@@ -211,26 +229,23 @@ def _check(directory: Path, name: str, entry: Any) -> None:
             raise KftError(f"{path} is not what was written: its SHA-256 differs")
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> dict[str, Any]:
     if path.is_symlink() or not path.is_file():
         raise KftError(f"{path} is missing")
-    if path.stat().st_size > _LARGEST_JSON:
-        raise KftError(f"{path} has {path.stat().st_size} bytes, more than kft ever writes")
-    return path.read_bytes()
-
-
-def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise KftError(f"{path} is damaged: {error}") from error
-    if not isinstance(found, dict):
-        raise KftError(f"{path} is damaged: it holds no JSON object")
-    return found
+        return read_object(path, _LARGEST_JSON)
+    except InputError as error:
+        raise KftError(str(error)) from error
 
 
 def _json(content: Any) -> bytes:
-    return json.dumps(content, default=_plain).encode()
+    written = json.dumps(content, default=_plain).encode()
+    if len(written) > _LARGEST_JSON:
+        raise InputError(
+            f"The state of a callback has {len(written):,} bytes as JSON, but at most "
+            f"{_LARGEST_JSON:,} are read back: let its `get_state` return NumPy arrays."
+        )
+    return written
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras import ops
 
 from kft.errors import KftError
 
+_COPIES = 64  # of all variables; early stopping and the best epoch of a search keep one each
 _SECTIONS = ("model", "optimizer", "metrics")
 
 
@@ -35,6 +37,18 @@ def snapshot(model: keras.Model, trainer: keras.Model) -> dict[str, np.ndarray]:
         for section, variables in variables_of(model, trainer).items()
         for index, variable in enumerate(variables)
     }
+
+
+def largest_commit(model: keras.Model, trainer: keras.Model) -> int:
+    """Return the most bytes that a commit of a model may have: callbacks keep copies of it, too.
+
+    Args:
+        model: as for `variables_of`.
+        trainer: as for `variables_of`.
+    """
+    variables = [one for section in variables_of(model, trainer).values() for one in section]
+    values = sum(math.prod(variable.shape) for variable in variables)
+    return _COPIES * 8 * values + 2**30
 
 
 def restore(
