@@ -12,7 +12,10 @@ from typing import Any
 
 from keras_tuner.engine.trial import TrialStatus
 
-from kft.errors import KftError
+from kft.errors import InputError, KftError
+from kft.runs.reading import opened, parse_json
+
+_LARGEST = 64 * 2**20  # bytes; a line has some hundred
 
 
 class Minutes:
@@ -46,14 +49,27 @@ class Minutes:
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines; what is left of a torn one is cut off."""
-        if not self.path.is_file():
+        try:
+            with opened(self.path, _LARGEST, within=self.path.parent) as file:
+                raw = file.read()
+        except FileNotFoundError:
             return []
-        raw = self.path.read_bytes()
         whole = raw[: raw.rfind(b"\n") + 1]
         if whole != raw:
-            with self.path.open("r+b") as file:
-                file.truncate(len(whole))
-        return [json.loads(line) for line in whole.splitlines()]
+            with self.path.open("r+b") as torn:
+                torn.truncate(len(whole))
+        try:
+            lines = [parse_json(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise self._damaged(error) from error
+        if not all(isinstance(line, dict) for line in lines):
+            raise self._damaged("a line is no JSON object")
+        return lines
+
+    def _damaged(self, problem: object) -> InputError:
+        return InputError(
+            f"`{self.path}` is damaged ({problem}): restore it from a copy, or pass a new run_dir."
+        )
 
     def replay(self, oracle: Any) -> dict[str, int]:
         """Take a new oracle to where the one before it stood.
@@ -65,11 +81,18 @@ class Minutes:
             How often each trial was taken back from a worker that died.
 
         Raises:
-            KftError: the oracle proposes other trials, as one of another version may.
+            KftError: the oracle proposes other trials, as one of another version may, or the file is
+                damaged.
         """
+        try:
+            return self._replay(oracle)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise error if isinstance(error, KftError) else self._damaged(error) from error
+
+    def _replay(self, oracle: Any) -> dict[str, int]:
         lost: dict[str, int] = {}
         for line in self.read():
-            self.seconds = line["seconds"]
+            self.seconds = float(line["seconds"])
             if "begin" in line:
                 trial = oracle.create_trial(line["worker"])
                 if (
@@ -84,7 +107,7 @@ class Minutes:
             elif "end" in line:
                 end(oracle, line["end"], line["score"])
             elif "over" in line:
-                self.over = line["over"]
+                self.over = int(line["over"])
             else:
                 lost[line["back"]] = lost.get(line["back"], 0) + 1
                 give_back(oracle, line["back"])

@@ -21,6 +21,7 @@ from kft.errors import InputError
 from kft.fit_settings import as_json, stopping_rule
 from kft.recipe import Recipe
 from kft.runs.differences import plan_difference
+from kft.runs.reading import check_tree
 from kft.stages import Stage, write_stages
 from kft.tuning.bounds import Bounds
 from kft.tuning.crew import Crew
@@ -152,7 +153,7 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
     """
     path = run_dir / SEARCH
     plan = as_json(plan)
-    if not path.is_file():
+    if not path.exists():
         if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
             raise InputError(
                 f"`run_dir={str(run_dir)!r}` holds files, but no search: pass a new directory."
@@ -162,6 +163,7 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
         saving.write_json(hidden, plan)
         hidden.replace(path)
         return
+    check_tree(run_dir)
     difference = plan_difference(saving.read_json(path), plan)
     if difference:
         raise InputError(

@@ -20,6 +20,7 @@ from kft.stages import Stage
 PAUSE = 0.3  # seconds between two looks at a trial that another process has
 TRIAL = "trial.json"
 RUN = "run"
+_NONE = object()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +97,41 @@ def read_trial(folder: Path) -> Trial | None:
     if not (folder / TRIAL).is_file():
         return None
     content = saving.read_json(folder / TRIAL)
-    content["stages"] = tuple(Stage(**stage) for stage in content["stages"])
-    if content["run_dir"] is not None:
-        content["run_dir"] = folder / content["run_dir"]
-    return Trial(**content)
+    try:
+        trial = Trial(**{**content, "stages": tuple(Stage(**one) for one in content["stages"])})
+        _check(trial, folder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"`{folder / TRIAL}` is damaged ({error}): restore it from a copy, or remove "
+            f"{folder.name} to run the trial again."
+        ) from error
+    return dataclasses.replace(trial, run_dir=None if trial.run_dir is None else folder / RUN)
+
+
+def _check(trial: Trial, folder: Path) -> None:
+    """Raise `ValueError` for a trial that no search has written to this folder."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "number": (int,),
+        "values": (dict,),
+        "arguments": (dict,),
+        "augment": (str, type(None)),
+        "score": (int, float, type(None)),
+        "best_epoch": (int, type(None)),
+        "best_stage": (int, type(None)),
+        "epochs": (int,),
+        "seconds": (int, float),
+        "reason": (str, type(None)),
+    }
+    for name, allowed in kinds.items():
+        if not isinstance(getattr(trial, name), allowed):
+            raise ValueError(f"{name} is {getattr(trial, name)!r:.100}")
+    if trial.run_dir not in (None, RUN):
+        raise ValueError(f"run_dir is {trial.run_dir!r:.100}")
+    if not folder.name.endswith(f"-{values_digest(trial.values)}"):
+        raise ValueError("its values are not those of its folder")
+    others = [name for name, v in trial.arguments.items() if trial.values.get(name, _NONE) != v]
+    if others or (trial.augment or _NONE) not in (_NONE, trial.values.get("augment")):
+        raise ValueError("its arguments are not those of its values")
 
 
 @contextlib.contextmanager
