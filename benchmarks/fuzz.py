@@ -9,6 +9,7 @@ anything else ends the benchmark with the seed that leads there.
 """
 
 import argparse
+import functools
 import io
 import random
 import shutil
@@ -99,10 +100,11 @@ def runs(folder: Path):
 
     run = folder / "run"
     TinyRecipe(num_classes=2, classes=["a", "b"]).save(run)
+    load = functools.partial(kft.load, recipe=TinyRecipe)
     commit = write_commit(folder / "state", {"n": 1}, {"model/0": np.arange(40.0)}, keep=1)
 
     def attempt(rng: random.Random) -> None:
-        directory, read = rng.choice([(run, kft.load), (commit, read_commit)])
+        directory, read = rng.choice([(run, load), (commit, read_commit)])
         target = rng.choice(sorted(file for file in directory.iterdir() if file.is_file()))
         copy = folder / "copy"
         shutil.copy(target, copy)

@@ -229,10 +229,15 @@ class Family:
         return {"target_scale": scores.scale, "target_offset": scores.offset}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned when the recipe was saved."""
+        """Take over what `state` returned when the recipe was saved.
+
+        Raises:
+            InputError: If it is not what `state` returns for such a recipe.
+        """
         if self.task == "regression":
             scores = self.model.get_layer("scores")
-            scores.scale, scores.offset = state["target_scale"], state["target_offset"]
+            scores.scale = self._checked_unit(state, "target_scale")
+            scores.offset = self._checked_unit(state, "target_offset")
 
     def batches(
         self,
@@ -332,6 +337,15 @@ class Family:
                 f"{self.num_classes}`: make them equal."
             )
         self.classes = tuple(classes)
+
+    def _checked_unit(self, state, name):
+        values = np.asarray(state[name], "float64")
+        if values.shape not in ((), (self.num_classes,)) or not np.isfinite(values).all():
+            raise InputError(
+                f"the saved {name} is {state[name]!r:.100}, but {self.num_classes} finite numbers "
+                "are expected."
+            )
+        return values.tolist()
 
     def _scale_to(self, targets):
         """Let the last layer answer in the unit of the targets, so that the head can stay small."""

@@ -316,23 +316,53 @@ def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
         print(f"{run_dir} is finished: loaded, not trained again.")
     return Run(
         recipe,
-        saving.read_json(run_dir / HISTORY),
+        read_history(run_dir),
         run_dir,
-        stages_table=stages_table(recipe),
+        stages_table=stages_table(recipe, run_dir),
         journal=read_journal(run_dir),
     )
 
 
-def stages_table(recipe: Recipe) -> str:
-    """Return the plan of a run that was loaded, as an HTML table."""
-    plan = recipe.origin["plan"]
-    table = plan_table(recipe.model, checked_stages(plan["stages"]), plan["batch_norm"])
+def stages_table(recipe: Recipe, run_dir: Path) -> str:
+    """Return the plan of a run that was loaded, as an HTML table.
+
+    Args:
+        recipe: The recipe that was loaded.
+        run_dir: Where it was loaded from.
+
+    Raises:
+        InputError: If the run describes no stages.
+    """
+    with saving.damage_named(run_dir, saving.class_path(recipe)):
+        plan = recipe.origin["plan"]
+        table = plan_table(recipe.model, checked_stages(plan["stages"]), plan["batch_norm"])
     return table._repr_html_()
 
 
+def read_history(run_dir: Path) -> dict[str, list]:
+    """Read the history of a run: lists of numbers, of which stages may have names instead.
+
+    Raises:
+        InputError: If there is none, or it is damaged.
+    """
+    history = saving.read_json(run_dir / HISTORY)
+    if not isinstance(history, dict) or not all(map(_is_column, history.values())):
+        raise InputError(f"`{run_dir / HISTORY}` is damaged: restore it from a copy.")
+    return history
+
+
 def read_journal(run_dir: Path) -> Mapping[str, Any] | None:
-    """What a run noted of itself; None for one of an older version."""
-    return saving.read_json(run_dir / JOURNAL) if (run_dir / JOURNAL).is_file() else None
+    """Read what a run noted of itself; None where it noted nothing.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    if not (run_dir / JOURNAL).exists():
+        return None
+    journal = saving.read_json(run_dir / JOURNAL)
+    if journal is not None and not isinstance(journal, dict):
+        raise InputError(f"`{run_dir / JOURNAL}` is damaged: restore it from a copy.")
+    return journal
 
 
 def raw_examples(examples: Examples, count: int = 4) -> list[str | bytes]:
@@ -378,6 +408,11 @@ def plain_history(history: Mapping[str, Sequence]) -> dict[str, list]:
         name: [value if isinstance(value, (str, int)) else float(value) for value in values]
         for name, values in history.items()
     }
+
+
+def _is_column(values):
+    kinds = (str, int, float, type(None))
+    return isinstance(values, list) and all(isinstance(value, kinds) for value in values)
 
 
 def _identity(data):

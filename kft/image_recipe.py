@@ -164,7 +164,8 @@ class ImageRecipe(Recipe):
         """Build the recipe again, without the pretrained weights."""
         recipe = cls(**{**arguments, "weights": None})
         _ = recipe.model  # built now, as `weights` becomes what it was for the record
-        recipe.weights = arguments["weights"]
+        weights = arguments["weights"]
+        recipe.weights = None if weights is None else str(weights)
         return recipe
 
     def _downloaded(self, x):

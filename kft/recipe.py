@@ -21,6 +21,8 @@ from kft.family import Family
 from kft.fit_settings import FitSettings
 from kft.fitting import Run
 from kft.forward import Forward
+from kft.import_path import place_of
+from kft.known_recipes import known_recipe
 from kft.planned_fit import PlannedFit
 from kft.plans import BatchNorm
 from kft.predictions import Predictions
@@ -421,10 +423,15 @@ class Recipe(Family):
             The directory of the version, `base_dir/N`.
 
         Raises:
-            InputError: If an argument is wrong.
+            InputError: If an argument is wrong, or the recipe's class was defined in a script or a
+                notebook, from which the other process cannot import it.
             kft.export.launch.ExportError: If the version did not pass its check.
         """
         from kft.export.launch import export_run
+
+        own = None if known_recipe(saving.class_path(self)) is type(self) else type(self)
+        if own is not None:
+            place_of(own)  # a class that the other process cannot import is told of now
 
         def write() -> Path:
             with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
@@ -433,6 +440,7 @@ class Recipe(Family):
                 return export_run(
                     saved,
                     base_dir,
+                    recipe=own,
                     format=format,
                     weights=weights,
                     batch_sizes=batch_sizes,
@@ -445,20 +453,20 @@ class Recipe(Family):
 
     def save_files(self, directory: Path) -> None:
         """Keep a few raw inputs for exports."""
-        from kft.export.launch import encode_examples
+        from kft.export.launch import LARGEST_EXAMPLE, encode_examples
 
-        if self.raw_examples:
+        kept = [raw for raw in self.raw_examples if len(raw) <= LARGEST_EXAMPLE]
+        if kept:
             path = directory / fitting.RAW_EXAMPLES
-            path.write_text(encode_examples(self.raw_examples), encoding="utf-8")
+            path.write_text(encode_examples(kept), encoding="utf-8")
 
     def restore_files(self, directory: Path) -> None:
         """Take over the raw inputs that were kept, and where the weights come from."""
-        from kft.export.launch import decode_examples
+        from kft.export.launch import read_examples
 
         path = directory / fitting.RAW_EXAMPLES
-        if path.is_file():
-            self.raw_examples = list(decode_examples(path.read_text(encoding="utf-8")))
-        plan = saving.read_json(directory / saving.RECIPE).get("plan")
-        history = directory / fitting.HISTORY
-        logged = saving.read_json(history) if history.is_file() else {}
+        if path.exists():
+            self.raw_examples = list(read_examples(path, within=directory))
+        plan = saving.read_description(directory).get("plan")
+        logged = fitting.read_history(directory) if (directory / fitting.HISTORY).exists() else {}
         self.origin = {"plan": plan, "history": logged}

@@ -4,36 +4,66 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kft import fitting, saving
-from kft.errors import InputError
+from kft.errors import InputError, KftError
 from kft.fitting import Run
 
+if TYPE_CHECKING:
+    from kft.recipe import Recipe
 
-def reopen(run_dir: str | os.PathLike) -> Run:
+
+def reopen(run_dir: str | os.PathLike, *, recipe: type[Recipe] | None = None) -> Run:
     """Load the run that `fit` kept, to report on it again.
 
     Args:
         run_dir: The directory of a finished run.
+        recipe: As in `kft.load`.
 
     Returns:
         The run, with its recipe, history, plan and journal, and without validation data.
 
     Raises:
-        InputError: If there is no finished run.
+        InputError: If there is no finished run, or it is damaged.
     """
     directory = Path(run_dir)
-    recipe = saving.load(directory)
-    plan = saving.read_json(directory / saving.RECIPE).get("plan")
+    loaded = saving.load(directory, recipe=recipe)
+    plan = saving.read_description(directory).get("plan")
     if not plan:
         raise InputError(
             f"`{directory}` holds a recipe that was saved, but no run: pass what "
             "`fit(run_dir=...)` wrote."
         )
     return Run(
-        recipe=recipe,
-        history=saving.read_json(directory / fitting.HISTORY),
+        recipe=loaded,
+        history=fitting.read_history(directory),
         run_dir=directory,
-        stages_table=fitting.stages_table(recipe),
+        stages_table=fitting.stages_table(loaded, directory),
         journal=fitting.read_journal(directory),
     )
+
+
+def report_again(run: Run, path: Path, *, source: Any = None) -> Path:
+    """Write the page of a run that `reopen` loaded, whose files may not be what `fit` wrote.
+
+    Args:
+        run: The run.
+        path: The page.
+        source: As in `Run.report`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: If the page cannot be drawn from the run's files.
+    """
+    try:
+        return run.report(path, source=source)
+    except (KftError, OSError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"`{run.run_dir}` cannot be drawn ({type(error).__name__}: {error}): see "
+            f"{fitting.HISTORY} and {fitting.JOURNAL} in it."
+        ) from error

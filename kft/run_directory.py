@@ -18,6 +18,7 @@ from kft.features import FeatureStore
 from kft.runs import commits
 from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock
+from kft.runs.reading import check_tree
 from kft.staged_fit import CachedStage
 
 FEATURES = "features"
@@ -57,11 +58,12 @@ class RunDirectory:
             return False
         if not path.is_dir():
             raise InputError(f"`run_dir={str(path)!r}` is a file: pass a directory.")
+        check_tree(path)
         if (path / saving.RECIPE).is_file():
-            self._compare(saving.read_json(path / saving.RECIPE).get("plan"), changes=False)
+            self._compare(saving.read_description(path).get("plan"), changes=False)
             return True
         if (path / BEGUN).is_file():
-            self._compare(saving.read_json(path / BEGUN).get("plan"), self.allow_changed_plan)
+            self._compare(_read_begun(path)["plan"], self.allow_changed_plan)
         elif any(one.name not in (FEATURES, STATE) for one in path.iterdir()):
             raise InputError(
                 f"`run_dir={str(path)!r}` holds files, but no run: pass a new directory."
@@ -104,7 +106,7 @@ class RunDirectory:
     def _decisions(self) -> list[bool] | None:
         if self.path is None or not (self.path / BEGUN).is_file():
             return None
-        return list(saving.read_json(self.path / BEGUN)["cached"])
+        return list(_read_begun(self.path)["cached"])
 
     def begin(self, stages: Sequence[CachedStage]) -> None:
         """Notes what the run is, before its first step."""
@@ -135,6 +137,15 @@ class RunDirectory:
                 f"`run_dir={str(self.path)!r}` belongs to another plan: {'; '.join(difference[:8])}. "
                 "Pass another run_dir, or the same settings."
             )
+
+
+def _read_begun(path: Path) -> dict[str, Any]:
+    begun = saving.read_json(path / BEGUN)
+    cached = begun.get("cached") if isinstance(begun, dict) else None
+    is_sound = isinstance(cached, list) and all(isinstance(one, bool) for one in cached)
+    if not is_sound or not isinstance(begun.get("plan"), dict):
+        raise InputError(f"`{path / BEGUN}` is damaged: restore it from a copy.")
+    return begun
 
 
 def fresh(path: Path) -> Path:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from kft.errors import InputError
+from kft.kept_weights import check_outline, load_weights, save_weights
+from kft.known_recipes import known_recipe, path_of_class
+from kft.runs import reading
 
 if TYPE_CHECKING:
     from kft.recipe import Recipe
@@ -26,7 +26,26 @@ if TYPE_CHECKING:
 FORMAT = 1
 RECIPE = "recipe.json"
 WEIGHTS = "weights.safetensors"
-_FIELDS = ("class", "arguments", "classes", "state", "weights_sha256")
+_MISSING = object()
+
+
+def _is_class_path(value: Any) -> bool:
+    return isinstance(value, str) and 0 < value.find(":") < len(value) - 1 and len(value) < 500
+
+
+def _is_names(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+
+
+# What `load` needs of recipe.json, and whether a value will do.
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "class": _is_class_path,
+    "arguments": lambda value: isinstance(value, dict),
+    "classes": _is_names,
+    "state": lambda value: isinstance(value, dict),
+    "weights_sha256": lambda value: isinstance(value, str),
+    "plan": lambda value: value is None or isinstance(value, dict),
+}
 
 
 def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
@@ -53,55 +72,46 @@ def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None =
     return directory
 
 
-def load(directory: str | os.PathLike) -> Recipe:
+def load(directory: str | os.PathLike, *, recipe: type[Recipe] | None = None) -> Recipe:
     """Load a trained recipe, whichever backend trained it.
+
+    The directory can come from a stranger: nothing that its files name is imported, and no more is
+    read or built than a run holds. The recipes that come with kft are found by themselves.
 
     Args:
         directory: A run directory, written by `fit(run_dir=...)` or `Recipe.save`.
+        recipe: The class of the recipe, for one of your own. Defaults to kft's own class that the
+            directory names.
 
     Returns:
         The recipe, ready to `predict`, `evaluate`, `export`, or to be fitted further.
 
     Raises:
-        InputError: If the directory is no run directory, its recipe's class cannot be imported, or
-            its weights are damaged.
+        InputError: If the directory is not a run directory, holds a recipe of another class or one
+            of your own that was not passed, or is damaged.
 
     Example:
 
     ```python
     recipe = kft.load("runs/flowers")
     print(recipe.predict(["a.jpg"]))
+
+    mine = kft.load("runs/mine", recipe=MyRecipe)
     ```
     """
-    from kft.recipe import Recipe
-
     directory = Path(directory)
-    content = read_json(directory / RECIPE)
-    if not isinstance(content, dict):
-        raise InputError(f"`{directory / RECIPE}` holds no JSON object: restore it from a copy.")
-    if content.get("format") != FORMAT:
-        raise InputError(
-            f"`{directory / RECIPE}` has format {content.get('format')!r}, but this version of "
-            f"kft reads format {FORMAT}: load it with kft {content.get('versions', {}).get('kft')}."
-        )
-    missing = [name for name in _FIELDS if name not in content]
-    if missing or not isinstance(content["class"], str) or ":" not in content["class"]:
-        raise InputError(
-            f"`{directory / RECIPE}` is damaged (it lacks {', '.join(missing) or 'a class'}): restore "
-            "it from a copy."
-        )
-    recipe_class = _find_class(content["class"], directory)
-    if not (isinstance(recipe_class, type) and issubclass(recipe_class, Recipe)):
-        raise InputError(f"`{content['class']}` in {directory / RECIPE} is no kft.Recipe.")
-    try:
-        recipe = recipe_class.rebuild(content["arguments"], directory)
-        restore(recipe, directory)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"`{directory / RECIPE}` does not describe a {content['class']} ({error}): restore it from "
-            "a copy."
-        ) from error
-    return recipe
+    content = read_description(directory)
+    recipe_class = _chosen_class(content["class"], directory, recipe)
+
+    def rebuild() -> Recipe:
+        with damage_named(directory, content["class"]):
+            return recipe_class.rebuild(copy.deepcopy(content["arguments"]), directory)
+
+    if known_recipe(content["class"]) is recipe_class:
+        check_outline(rebuild, directory / WEIGHTS)
+    rebuilt = rebuild()
+    _restore(rebuilt, directory, content)
+    return rebuilt
 
 
 def restore(recipe: Recipe, directory: Path) -> None:
@@ -110,14 +120,46 @@ def restore(recipe: Recipe, directory: Path) -> None:
     Args:
         recipe: A recipe with the arguments of the saved one.
         directory: The run directory.
+
+    Raises:
+        InputError: If the directory is damaged or holds another recipe.
     """
-    content = read_json(directory / RECIPE)
-    if content["classes"] is not None:
-        recipe.classes = tuple(content["classes"])
-    recipe.restore(content["state"])
-    recipe.restore_files(directory)
-    _load_weights(recipe.model, directory / WEIGHTS, content["weights_sha256"])
+    _restore(recipe, directory, read_description(directory))
+
+
+def _restore(recipe: Recipe, directory: Path, content: Mapping[str, Any]) -> None:
+    with damage_named(directory, content["class"]):
+        recipe.name_classes(content["classes"], f"`{directory / RECIPE}`")
+        recipe.restore(content["state"])
+        recipe.restore_files(directory)
+    load_weights(recipe.model, directory / WEIGHTS, content["weights_sha256"])
     recipe.is_fitted = True
+
+
+def read_description(directory: Path) -> dict[str, Any]:
+    """Read the `recipe.json` of a run directory, its values of the right types.
+
+    Raises:
+        InputError: If the directory is not a finished run, is one of another version of kft, or is
+            damaged.
+    """
+    path = directory / RECIPE
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
+    if content.get("format") != FORMAT:
+        versions = content.get("versions")
+        by = versions.get("kft") if isinstance(versions, dict) else None
+        raise InputError(
+            f"`{path}` has format {content.get('format')!r:.100}, but this version of kft reads "
+            f"format {FORMAT}: load it with kft {by!s:.100}."
+        )
+    wrong = [name for name, fits in _FIELDS.items() if not fits(content.get(name, _MISSING))]
+    if wrong:
+        raise InputError(
+            f"`{path}` is damaged (see {', '.join(wrong)} in it): restore it from a copy."
+        )
+    return content
 
 
 def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> None:
@@ -128,10 +170,7 @@ def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> No
         directory: Where to; `being_written` makes it appear at once.
         plan: What was trained, ready for JSON.
     """
-    from safetensors.numpy import save_file
-
-    weights = directory / WEIGHTS
-    save_file(_named_weights(recipe.model), weights)
+    sha256 = save_weights(recipe.model, directory / WEIGHTS)
     recipe.save_files(directory)
     content = {
         "format": FORMAT,
@@ -141,7 +180,7 @@ def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> No
         "task": recipe.task,
         "modality": recipe.modality,
         "state": recipe.state(),
-        "weights_sha256": digest(weights),
+        "weights_sha256": sha256,
         "plan": plan,
         "versions": versions(),
     }
@@ -180,8 +219,8 @@ def being_written(directory: Path) -> Iterator[Path]:
 
 
 def class_path(recipe: Recipe) -> str:
-    """`module:Class`, by which `load` and the command line find a recipe's class."""
-    return f"{type(recipe).__module__}:{type(recipe).__qualname__}"
+    """Return the `module:Class` of a recipe, which a run directory keeps."""
+    return path_of_class(type(recipe))
 
 
 def versions() -> dict[str, str]:
@@ -197,21 +236,38 @@ def versions() -> dict[str, str]:
     }
 
 
+@contextmanager
+def damage_named(directory: Path, path: str) -> Iterator[None]:
+    """Turn whatever is raised over a run's values into an error that names their file.
+
+    Args:
+        directory: The run directory.
+        path: The path of the recipe's class.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"`{directory / RECIPE}`: {error}") from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"[:300]
+        raise InputError(
+            f"`{directory / RECIPE}` does not describe a {path} ({said}): restore it from a copy."
+        ) from error
+
+
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a run directory.
+    """Read a JSON file of a run directory, in which it has to lie itself.
 
     Raises:
         InputError: If there is none, or it is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return reading.read_json(path, within=path.parent)
     except FileNotFoundError as error:
         raise InputError(
             f"`{path.parent}` is no finished run: it has no {path.name}. Pass the directory that "
             "`fit(run_dir=...)` or `save` wrote."
         ) from error
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"`{path}` cannot be read ({error}): restore it from a copy.") from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -229,78 +285,41 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _find_class(path, directory):
-    module, _, name = path.partition(":")
-    if _lies_in(module, directory):
+def _chosen_class(path, directory, given):
+    """The class to build: the one that was passed if it is the run's, or one of kft's own."""
+    from kft.recipe import Recipe
+
+    if given is None:
+        known = known_recipe(path)
+        if known is None:
+            raise InputError(_ask_for_class(path, directory))
+        return known
+    if not (isinstance(given, type) and issubclass(given, Recipe)):
         raise InputError(
-            f"the class `{path}` of {directory} would be imported from that directory itself, and a "
-            "run is data, not code: move the module to where your own code lies."
+            f"`recipe={given!r}` is not a recipe's class: pass a subclass of kft.Recipe."
         )
-    try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        where = (
-            "it was defined in a script or notebook: move it to a module that can be imported"
-            if module == "__main__"
-            else f"put the directory of `{module}` on PYTHONPATH"
-        )
+    if not _is_same_class(path, path_of_class(given)):
         raise InputError(
-            f"the class `{path}` of {directory} cannot be imported ({error}): {where}."
-        ) from error
-    return found
-
-
-def _lies_in(module, directory):
-    """Whether importing a module would run code that came with the directory."""
-    try:
-        spec = find_spec(module.partition(".")[0])
-    except (ImportError, ValueError):
-        return False
-    places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
-    own = directory.resolve()
-    return any(place and Path(place).resolve().is_relative_to(own) for place in places)
-
-
-def _named_weights(model):
-    """Weights by position and name: layer names hang on what else a process has built."""
-    return {
-        f"{index:05d}:{weight.name}": np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
-        for index, weight in enumerate(model.weights)
-    }
-
-
-def _load_weights(model, path, sha256):
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if not path.is_file():
-        raise InputError(f"`{path.parent}` has no {path.name}: restore the file from a copy.")
-    if digest(path) != sha256:
-        raise InputError(
-            f"`{path}` is not what was saved (SHA-256 differs): restore it from a copy."
+            f"`{directory}` holds a recipe of the class `{path}`, but `{path_of_class(given)}` was "
+            "passed: pass the class that it was trained with. If that has moved, write its new "
+            f"path into {directory / RECIPE}."
         )
-    try:
-        saved = load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"`{path}` cannot be read ({error}): restore it from a copy.") from error
-    expected = {
-        f"{index:05d}:{weight.name}": tuple(weight.shape)
-        for index, weight in enumerate(model.weights)
-    }
-    found = {key: value.shape for key, value in saved.items()}
-    if found != expected:
-        key = min(key for key in found.keys() | expected if found.get(key) != expected.get(key))
-        raise InputError(
-            f"`{path}` does not fit the model that {path.parent / RECIPE} describes: weight {key} "
-            f"has the shape {found.get(key)} in the file, {expected.get(key)} in the model."
-        )
-    for weight, key in zip(model.weights, sorted(saved), strict=True):
-        weight.assign(saved[key])
+    return given
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _is_same_class(one, other):
+    """Whether two paths can name one class: a script's own module is `__main__` while it runs."""
+    (module, _, name), (other_module, _, other_name) = one.partition(":"), other.partition(":")
+    return name == other_name and (module == other_module or "__main__" in (module, other_module))
+
+
+def _ask_for_class(path, directory):
+    module, _, name = path.rpartition(":")
+    where = f"--recipe {path}"
+    if module == "__main__":
+        where = f"--recipe MODULE:{name} once the class lies in a module"
+    return (
+        f"`{directory}` holds a recipe of the class `{path}`, which does not come with kft; a run is "
+        "data, not code, so what it names is not imported. If you have that class, pass it: "
+        f"kft.load({str(directory)!r}, recipe={name}), or on the command line {where}."
+    )

@@ -15,10 +15,12 @@ import kft
 from kft.cli import main
 from kft.export import versions, warmup
 from kft.stages import read_stages
+from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
 
 RECIPE = "tests.tiny_recipe:TinyRecipe"
+OWN = ("--recipe", RECIPE)  # what a run names is not imported
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def test_no_color_is_respected(monkeypatch):
 
 def test_fit_leaves_a_run_that_loads(run):
     assert (run / "report.html").is_file()
-    recipe = kft.load(run)
+    recipe = kft.load(run, recipe=TinyRecipe)
     assert recipe.classes == ("blue", "red")
     assert type(recipe).__name__ == "TinyRecipe"
 
@@ -134,25 +136,27 @@ def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
     )
     assert code == 0, err
     assert "just this" in out
-    recipe = kft.load(tmp_path / "run")
+    recipe = kft.load(tmp_path / "run", recipe=TinyRecipe)
     assert recipe.image_size == (8, 12)
     assert recipe.hidden == (6, 4)
     assert (recipe.dropout, recipe.label_smoothing, recipe.seed) == (0.5, 0.1, 3)
 
 
 def test_evaluate_prints_a_table_or_json(cli, run, photos):
-    code, table, _ = cli("evaluate", run, "--data", photos)
+    code, table, _ = cli("evaluate", run, *OWN, "--data", photos)
     assert code == 0
     assert "accuracy" in table.lower()
-    code, out, _ = cli("evaluate", run, "--data", photos, "--json")
+    code, out, _ = cli("evaluate", run, *OWN, "--data", photos, "--json")
     figures = json.loads(out)
     assert 0 <= figures["accuracy"] <= 1
-    assert figures["accuracy"] == pytest.approx(kft.load(run).evaluate(photos).accuracy)
+    assert figures["accuracy"] == pytest.approx(
+        kft.load(run, recipe=TinyRecipe).evaluate(photos).accuracy
+    )
 
 
 def test_evaluate_perturbs_and_draws(cli, run, photos, tmp_path):
     perturb = ("--perturb", "jpeg,fgsm", "--plot", tmp_path / "outcome.svg", "--json")
-    code, out, err = cli("evaluate", run, "--data", photos, *perturb)
+    code, out, err = cli("evaluate", run, *OWN, "--data", photos, *perturb)
     assert code == 0, err
     assert list(json.loads(out)["perturbed"]) == ["jpeg", "fgsm"]
     assert "<svg" in (tmp_path / "outcome.svg").read_text()
@@ -165,12 +169,12 @@ def test_report_shows_the_page_or_writes_it_about_other_data_or_with_a_source(
     assert (code, out.strip()) == (0, str(run / "report.html")), err
     before = (run / "report.html").read_text()
     page = tmp_path / "other.html"
-    code, out, err = cli("report", run, "--data", photos, "--output", page)
+    code, out, err = cli("report", run, *OWN, "--data", photos, "--output", page)
     assert (code, out.strip()) == (0, str(page)), err
     for words in ("How far the weights moved", "Time and memory", "Stage plan", "20 examples"):
         assert words in page.read_text()
     assert "Forgetting" not in page.read_text()
-    code, out, err = cli("report", run, "--source", photos, "--output", page)
+    code, out, err = cli("report", run, *OWN, "--source", photos, "--output", page)
     assert (code, out.strip()) == (0, str(page)), err
     assert "Forgetting" in page.read_text()
     assert (run / "report.html").read_text() == before
@@ -178,10 +182,10 @@ def test_report_shows_the_page_or_writes_it_about_other_data_or_with_a_source(
 
 def test_predict_prints_a_table_or_json(cli, run, photos):
     files = [photos / "blue" / "0.png", photos / "red" / "0.png"]
-    code, table, _ = cli("predict", run, *files)
+    code, table, _ = cli("predict", run, *OWN, *files)
     assert code == 0
     assert str(files[0]) in table
-    code, out, _ = cli("predict", run, *files, "--json")
+    code, out, _ = cli("predict", run, *OWN, *files, "--json")
     answers = json.loads(out)
     assert answers["input"] == [str(file) for file in files]
     assert set(answers["label"]) <= {"blue", "red"}
@@ -212,7 +216,7 @@ def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, pho
     (serving / "1" / versions.MANIFEST).write_text("{}")
     examples = [word for file in files for word in ("--examples", file)]
     code, out, err = cli(
-        "export", run, serving, *examples, "--batch-size", "3", "--prune", "1", "--clients"
+        "export", run, serving, *OWN, *examples, "--batch-size", "3", "--prune", "1", "--clients"
     )
     assert code == 0, err
     assert out == f"{serving / '2'}\n"
@@ -259,12 +263,12 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(
 
 
 def test_a_missing_image_is_named(cli, run):
-    code, _, err = cli("predict", run, "gone.jpg")
+    code, _, err = cli("predict", run, *OWN, "gone.jpg")
     assert (code, err) == (2, "kft: gone.jpg: no such file.\n")
 
 
 def test_a_text_for_an_image_recipe_is_refused(cli, run):
-    code, _, err = cli("predict", run, "--text", "hello")
+    code, _, err = cli("predict", run, *OWN, "--text", "hello")
     assert code == 2
     assert "answers images" in err
 

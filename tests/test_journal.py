@@ -121,7 +121,7 @@ def test_the_page_says_so_and_a_reopened_run_writes_it_again(run, tmp_path):
     page = (run.run_dir / "report.html").read_text()
     assert f"{100 * run.journal['moved']['block3']:.3g}%" in page
     assert "before the first epoch" in page
-    opened = reopen(run.run_dir)
+    opened = reopen(run.run_dir, recipe=TinyRecipe)
     assert opened.journal == run.journal
     assert opened.history == run.history
     again = opened.report(tmp_path / "again.html").read_text()
@@ -149,4 +149,4 @@ def test_a_saved_recipe_is_no_run(tmp_path):
     recipe.name_classes(["a", "b"], "test")
     recipe.save(tmp_path / "saved")
     with pytest.raises(kft.InputError, match="but no run"):
-        reopen(tmp_path / "saved")
+        reopen(tmp_path / "saved", recipe=TinyRecipe)

@@ -28,6 +28,7 @@ LAYERS = (
         "fused_adam",
         "graph",
         "heads",
+        "import_path",
         "launch",
         "mapped",
         "plots",
@@ -58,7 +59,10 @@ LAYERS = (
         "fit_settings",
         "fitting",
         "image_recipe",
+        "kept_weights",
+        "known_recipes",
         "planned_fit",
+        "presets",
         "recipe",
         "reopening",
         "run_directory",
@@ -66,7 +70,7 @@ LAYERS = (
         "text_recipe",
     ),
     ("explain", "export", "forgetting", "range_test", "robustness", "tuning"),
-    ("cli", "demo"),
+    ("__main__", "cli", "demo"),
 )
 LAYER = {part: index for index, parts in enumerate(LAYERS) for part in parts}
 # A recipe's methods hand the recipe on to these; they import it, so it imports them inside the method.

@@ -31,7 +31,7 @@ def test_a_recipe_computes_with_its_precision(precision, scales, tmp_path):
     assert layer.kernel.dtype == "float32"
     assert recipe.predict(x).scores.dtype == "float32"
     assert keras.config.dtype_policy().name == "float32", "other models keep theirs"
-    loaded = kft.load(recipe.save(tmp_path / "saved"))
+    loaded = kft.load(recipe.save(tmp_path / "saved"), recipe=TinyRecipe)
     assert loaded.model.get_layer("block1_conv").compute_dtype == "float32"
 
 

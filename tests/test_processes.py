@@ -15,7 +15,7 @@ import typer
 import kft
 from kft.cli import together
 from kft.launch import launch
-from tests.small_images import bright_sides, encoded, export_answers
+from tests.small_images import TinyRecipe, bright_sides, encoded, export_answers
 
 pytestmark = pytest.mark.once
 
@@ -156,7 +156,7 @@ def test_one_process_exports_and_the_others_wait_for_it(ran, outcome):
     for place in range(4):
         assert read(ran, f"recipe-4-version-{place}") == str(version)
     inputs = encoded(bright_sides(3)[0])
-    expected = kft.load(ran / "four").predict(inputs).scores
+    expected = kft.load(ran / "four", recipe=TinyRecipe).predict(inputs).scores
     np.testing.assert_allclose(export_answers(version, inputs), expected, atol=1e-5)
 
 

@@ -144,7 +144,7 @@ def test_regression_answers_in_the_unit_of_the_targets(tmp_path):
     evaluation = recipe.evaluate((x, targets))
     assert evaluation.rmse < 800
     assert evaluation.r2 > 0.5
-    loaded = saving.load(recipe.save(tmp_path / "run"))
+    loaded = saving.load(recipe.save(tmp_path / "run"), recipe=TinyRecipe)
     np.testing.assert_allclose(loaded.predict(x[:4]).scores, recipe.predict(x[:4]).scores)
     assert 4000 < recipe.predict(x[:1])[0].label < 8000
 
@@ -400,7 +400,7 @@ def test_a_new_task_is_one_subclass(tmp_path):
     )
     assert run.evaluation > 0.8
     assert recipe.predict(x[:2]).shape == (2, 16, 16, 1)
-    loaded = saving.load(recipe.save(tmp_path / "run"))
+    loaded = saving.load(recipe.save(tmp_path / "run"), recipe=OutlineRecipe)
     assert np.array_equal(loaded.predict(x[:2]), recipe.predict(x[:2]))
 
 

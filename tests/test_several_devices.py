@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import kft
-from tests.small_images import bright_sides, encoded, export_answers, small_images
+from tests.small_images import DenseRecipe, bright_sides, encoded, export_answers, small_images
 
 pytestmark = pytest.mark.once
 
@@ -98,7 +98,7 @@ def test_what_would_fill_a_last_batch_never_enters_trained_batch_norm(on_jax, on
 def test_a_run_of_several_devices_answers_alike_when_it_is_loaded(folder, request, backend):
     """On another backend too; an export reads the same files."""
     expected = request.getfixturevalue(f"on_{backend}")["four, then two"]["predicted"]
-    loaded = kft.load(folder / backend / "run")
+    loaded = kft.load(folder / backend / "run", recipe=DenseRecipe)
     found = loaded.predict(encoded(small_images(3)[0])).scores
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

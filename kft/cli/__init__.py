@@ -20,6 +20,7 @@ from kft.cli.training import fit, plan
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
 from kft.errors import KftError
+from kft.import_path import leave_out_working_directory
 
 __all__ = ["app", "main"]
 
@@ -58,8 +59,7 @@ def _options(
 def main() -> None:
     """Run the command line; a `KftError` is one line on standard error and exit code 2."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors come as exceptions all the same
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a recipe of one's own lies where one works
+    leave_out_working_directory()
     try:
         app()
     except KftError as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from kft.errors import InputError
+from kft.import_path import attribute_of, import_named
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
@@ -20,34 +20,38 @@ if TYPE_CHECKING:
 _LISTED = 20  # skipped files that are printed by name
 
 
-def find_recipe(name: str) -> type[Recipe]:
+def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
     """Return the recipe class that a person named.
 
     Args:
         name: A name in the package `recipes`, or `module:Class`.
+        option: What they named it with, for messages.
 
     Raises:
-        InputError: If there is no such class, or it is no recipe.
+        InputError: If there is no such class, or it is not a recipe.
     """
+    from kft.known_recipes import recipes_package
     from kft.recipe import Recipe
 
     module_name, _, class_name = name.rpartition(":")
     module_name = module_name or "recipes"
+    if module_name.partition(".")[0] == "recipes":
+        recipes_package()  # not another package of that name
     try:
-        module = import_module(module_name)
+        module = import_named(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and something that it imports is not
         raise InputError(
-            f"RECIPE {name!r}: there is no module {module_name!r}; run kft in the directory of "
+            f"{option} {name!r}: there is no module {module_name!r}; run kft in the directory of "
             f"{module_name}.py, or put that directory on PYTHONPATH."
         ) from error
-    found = getattr(module, class_name, None)
+    found = attribute_of(module, class_name)
     if not (isinstance(found, type) and issubclass(found, Recipe)):
         known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
         problem = "is no kft.Recipe" if found is not None else "is not there"
         raise InputError(
-            f"RECIPE {name!r}: {class_name!r} {problem}; {module_name} has {known}. For one of "
+            f"{option} {name!r}: {class_name!r} {problem}; {module_name} has {known}. For one of "
             "your own write module:Class."
         )
     return found

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kft.cli.opening import RunRecipe, named_class
 from kft.errors import InputError
 
 _INPUTS, _VERSIONS = "What the check and the warmup ask", "Versions that exist"
@@ -49,6 +50,7 @@ def export(
             show_default=False,
         ),
     ] = None,
+    recipe: RunRecipe = None,
     format: Annotated[Format, typer.Option(help="What the export is for.")] = Format.saved_model,
     weights: Annotated[Stored, typer.Option(help="How weights are stored.")] = Stored.float32,
     data: Annotated[
@@ -117,6 +119,7 @@ def export(
         _export(
             source,
             base,
+            recipe=named_class(recipe),
             format=format.value,
             weights=weights.value,
             data=data,

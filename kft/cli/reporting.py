@@ -10,6 +10,7 @@ import typer
 
 from kft.cli import options as o
 from kft.cli.groups import grouped
+from kft.cli.opening import RunRecipe, named_class
 
 
 @grouped
@@ -36,6 +37,7 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="The page to write. Default: RUN/report.html."),
     ] = None,
+    recipe: RunRecipe = None,
     batch_size: o.BatchSize = 32,
 ) -> None:
     """Write one page about a run: plan, curves, figures, mistakes, data, time, what was forgotten.
@@ -44,7 +46,7 @@ def report(
     """
     from kft import fitting
     from kft.errors import InputError
-    from kft.reopening import reopen
+    from kft.reopening import reopen, report_again
 
     written = run / fitting.REPORT
     if source is not None and data is None and output is None:
@@ -54,10 +56,10 @@ def report(
     if data is None and output is None and written.is_file():
         typer.echo(str(written))
         return
-    opened = reopen(run)
+    opened = reopen(run, recipe=named_class(recipe))
     if data is not None:
-        recipe = opened.recipe
-        examples = reading.read(data, type(recipe), recipe.task, recipe.classes)
-        evaluation = recipe.evaluate(examples, batch_size=batch_size)
+        used = opened.recipe
+        examples = reading.read(data, type(used), used.task, used.classes)
+        evaluation = used.evaluate(examples, batch_size=batch_size)
         opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
-    typer.echo(str(opened.report(output or written, source=source)))
+    typer.echo(str(report_again(opened, output or written, source=source)))

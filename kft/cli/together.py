@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
+from kft.import_path import import_environment, python
 from kft.launch import launch, launched
 
 
@@ -18,5 +20,5 @@ def start(processes: int) -> None:
         processes: How many.
     """
     if not launched():
-        command = [sys.executable, "-c", "from kft.cli import main; main()", *sys.argv[1:]]
-        raise typer.Exit(launch(command, processes))
+        command = python("-m", "kft", *sys.argv[1:])
+        raise typer.Exit(launch(command, processes, {**os.environ, **import_environment()}))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +13,7 @@ from kft.cli import build
 from kft.cli import options as o
 from kft.cli.groups import grouped
 from kft.errors import InputError
+from kft.import_path import import_named
 
 _SEARCH = "Search"
 
@@ -199,7 +198,7 @@ def _find_function(spelled: str | None) -> Any:
         return None
     module, colon, name = spelled.partition(":")
     try:
-        found = getattr(import_module(module), name, None) if colon else None
+        found = getattr(import_named(module), name, None) if colon else None
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
@@ -207,6 +206,6 @@ def _find_function(spelled: str | None) -> Any:
     if not callable(found):
         raise InputError(
             f"--space {spelled!r} is no function: write MODULE:FUNCTION, with the directory of "
-            f"MODULE.py on PYTHONPATH or as the working directory ({sys.path[0] or '.'})."
+            "MODULE.py on PYTHONPATH or as the working directory."
         )
     return found

@@ -12,6 +12,7 @@ import typer
 from kft.cli import options as o
 from kft.cli.finding import save_figure
 from kft.cli.groups import grouped
+from kft.cli.opening import RunRecipe, open_recipe
 from kft.errors import InputError
 
 
@@ -20,6 +21,7 @@ def evaluate(
     run: o.RunDir,
     data: o.LabelledData,
     reading: o.Reading,
+    recipe: RunRecipe = None,
     batch_size: o.BatchSize = 32,
     perturb: Annotated[
         str | None,
@@ -38,10 +40,10 @@ def evaluate(
 
     kft evaluate runs/photos --data photos-test/
     """
-    recipe = _load(run)
-    examples = reading.read(data, type(recipe), recipe.task, recipe.classes)
+    opened = open_recipe(run, recipe)
+    examples = reading.read(data, type(opened), opened.task, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
-    result = recipe.evaluate(examples, batch_size=batch_size, perturb=names)
+    result = opened.evaluate(examples, batch_size=batch_size, perturb=names)
     if plot is not None:
         save_figure(result.plot(), plot)
     typer.echo(_as_json(result.to_dict()) if json else str(result))
@@ -62,6 +64,7 @@ def predict(
         list[str] | None, typer.Option(help="A text itself instead of a file. Repeatable.")
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    recipe: RunRecipe = None,
     batch_size: o.BatchSize = 32,
     json: o.Json = False,
 ) -> None:
@@ -72,24 +75,18 @@ def predict(
     names, raw = list(inputs or ()), list(text or ())
     if not names and not raw:
         raise InputError("nothing to predict: pass files, or --text for a text recipe.")
-    recipe = _load(run)
-    if recipe.modality == "text":
+    opened = open_recipe(run, recipe)
+    if opened.modality == "text":
         raw = [one for name in names for one in _read_texts(name, encoding)] + raw
     elif raw:
-        raise InputError(f"--text: {type(recipe).__name__} answers images; pass their files.")
+        raise InputError(f"--text: {type(opened).__name__} answers images; pass their files.")
     else:
         raw = names
         missing = [name for name in names if not Path(name).is_file()]
         if missing:
             raise InputError(f"{missing[0]}: no such file.")
-    answers = recipe.predict(raw, batch_size=batch_size)
+    answers = opened.predict(raw, batch_size=batch_size)
     typer.echo(_as_json(answers.to_dict()) if json else str(answers))
-
-
-def _load(run: Path) -> Any:
-    from kft.saving import load
-
-    return load(run)
 
 
 def _read_texts(name: str, encoding: str) -> list[str]:

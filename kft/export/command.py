@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from kft.errors import InputError, KftError
-from kft.export.launch import BATCH_SIZES, FORMATS, WEIGHTS, decode_examples
+from kft.export.launch import BATCH_SIZES, FORMATS, WEIGHTS, read_examples
 from kft.export.servable import Servable
+from kft.import_path import class_at
 
 EXAMPLES = "examples.json"  # a few raw inputs that a run keeps
 _FACTS = ("class", "arguments", "plan", "versions", "state")
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--examples", help="JSON of raw inputs, as a run keeps them")
     parser.add_argument("--data", help="labelled data that show what smaller weights cost")
     parser.add_argument("--clients", action="store_true", help="write example clients")
+    parser.add_argument("--recipe", help="the recipe's class, if it does not come with kft")
+    parser.add_argument("--recipe-place", type=Path, help="the directory to import it from")
     parser.add_argument("--json", action="store_true", help="end with a line of JSON")
     options = parser.parse_args(arguments)
     try:
@@ -46,7 +49,8 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     from kft import saving
     from kft.export import clients, formats, saved_model, storage
 
-    recipe = saving.load(options.run_dir)
+    own = class_at(options.recipe, options.recipe_place) if options.recipe else None
+    recipe = saving.load(options.run_dir, recipe=own)
     servable = from_recipe(recipe, options.run_dir, options.examples)
     if options.weights != "float32":
         before = _figures(recipe, options.data)
@@ -85,11 +89,11 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
     """
     path = Path(examples) if examples else Path(run_dir) / EXAMPLES
     facts = _read_facts(Path(run_dir))
-    if path.is_file():
-        raw = decode_examples(path.read_text(encoding="utf-8"))
+    if path.exists():
+        raw = read_examples(path, within=None if examples else path.parent)
         facts["examples"] = "real"
     elif examples:
-        raise InputError(f"examples={examples!r} is no file; pass JSON of raw inputs.")
+        raise InputError(f"examples={examples!r} is not a file; pass JSON of raw inputs.")
     else:
         raw = _made_up(recipe.modality)
         facts["examples"] = "made up: the run kept none"
@@ -112,16 +116,13 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:
     """The recipe, the plan and the history of a run, as far as it has them."""
-    facts: dict[str, Any] = {"run": {}}
-    content = json.loads((run_dir / "recipe.json").read_text(encoding="utf-8"))
-    facts["run"] = {key: content[key] for key in _FACTS if content.get(key) is not None}
-    history = run_dir / "history.json"
-    if history.is_file():
-        logged = json.loads(history.read_text(encoding="utf-8"))
-        last = {
-            key: value[-1] for key, value in logged.items() if isinstance(value, list) and value
-        }
-        facts["run"]["last_epoch"] = last
+    from kft import fitting, saving
+
+    content = saving.read_description(run_dir)
+    facts = {"run": {key: content[key] for key in _FACTS if content.get(key) is not None}}
+    if (run_dir / fitting.HISTORY).exists():
+        logged = fitting.read_history(run_dir)
+        facts["run"]["last_epoch"] = {name: values[-1] for name, values in logged.items() if values}
     return facts
 
 

@@ -4,16 +4,20 @@ import base64
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from kft.errors import InputError, KftError
+from kft.import_path import import_environment, place_of, python
+from kft.runs.reading import read_object
 
 BATCH_SIZES = (1, 2, 8)
 FORMATS = ("saved_model", "onnx", "litert", "openvino")
 WEIGHTS = ("float32", "float16", "int8")
+LARGEST_EXAMPLE = 16 * 2**20  # bytes of a raw input, or characters, that stays with a run
+_LARGEST_EXAMPLES = 256 * 2**20
+_MOST_EXAMPLES = 1000  # as many as a server takes for its warmup
 
 
 class ExportError(KftError):
@@ -24,6 +28,7 @@ def export_run(
     run_dir: str | os.PathLike,
     base_dir: str | os.PathLike,
     *,
+    recipe: type | None = None,
     format: str = "saved_model",
     batch_sizes: Sequence[int] = BATCH_SIZES,
     weights: str = "float32",
@@ -36,6 +41,7 @@ def export_run(
     Args:
         run_dir: The directory of a run, trained on any backend.
         base_dir: The directory of the versions; TensorFlow Serving's `base_path`.
+        recipe: The class of the run's recipe, for one that does not come with kft.
         format: `"saved_model"` for TensorFlow Serving, or `"onnx"`, `"litert"`, `"openvino"`.
         batch_sizes: Batch sizes of the warmup requests.
         weights: `"float32"`; `"float16"` for half the size; `"int8"` to quantise with Keras.
@@ -72,6 +78,9 @@ def export_run(
         arguments += ["--data", os.fspath(data)]
     if clients:
         arguments.append("--clients")
+    if recipe is not None:
+        name = f"{recipe.__module__}:{recipe.__qualname__}"
+        arguments += ["--recipe", name, "--recipe-place", str(place_of(recipe))]
     with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
         if examples is not None:
             path = Path(folder) / "examples.json"
@@ -115,12 +124,26 @@ def encode_examples(examples: Sequence[str | bytes]) -> str:
     return json.dumps({"examples": encoded}, ensure_ascii=False)
 
 
-def decode_examples(text: str) -> list[bytes]:
-    """Return the raw inputs in the JSON that `encode_examples` makes; texts as UTF-8."""
-    return [
-        raw.encode() if isinstance(raw, str) else base64.b64decode(raw["base64"])
-        for raw in json.loads(text)["examples"]
-    ]
+def read_examples(path: Path, within: Path | None = None) -> list[bytes]:
+    """Read the raw inputs in a file that `encode_examples` has made; texts as UTF-8.
+
+    Args:
+        path: The file.
+        within: The directory that it must lie in, for one that comes with a run.
+
+    Raises:
+        InputError: If it is damaged or too large.
+    """
+    found = read_object(path, _LARGEST_EXAMPLES, within=within).get("examples")
+    if not isinstance(found, list) or not 0 < len(found) <= _MOST_EXAMPLES:
+        raise InputError(f"`{path}` does not hold 1 to {_MOST_EXAMPLES} raw inputs.")
+    try:
+        return [
+            raw.encode() if isinstance(raw, str) else base64.b64decode(raw["base64"], validate=True)
+            for raw in found
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"`{path}` is damaged ({error}): restore it from a copy.") from error
 
 
 def _run(module: str, arguments: list[str], **variables: str) -> dict:
@@ -130,9 +153,8 @@ def _run(module: str, arguments: list[str], **variables: str) -> dict:
     be busy training.
     """
     variables["CUDA_VISIBLE_DEVICES"] = "-1"
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables}
-    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    command = [sys.executable, "-m", module, *arguments]
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables, **import_environment()}
+    command = python("-m", module, *arguments)
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     try:
         outcome = json.loads(done.stdout.splitlines()[-1])

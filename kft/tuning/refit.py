@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kft import saving
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.fitting import HISTORY
+from kft.fitting import read_history
 from kft.stages import Stage
 from kft.tuning.trials import Trial
 
@@ -55,7 +54,7 @@ def stages_to_the_best(trial: Trial, objective: Any) -> list[Stage]:
     """
     assert trial.run_dir is not None
     assert trial.best_epoch is not None
-    history = saving.read_json(trial.run_dir / HISTORY)
+    history = read_history(trial.run_dir)
     known = list(history["stage"])[: trial.best_epoch]
     best = max if objective.direction == "max" else min
     kept = []

@@ -190,7 +190,9 @@ def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(
         (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
         file = tmp_path / "data" / name / f"{image.sum()}.png"
         Image.fromarray(image.astype(np.uint8)).save(file)
-    version = export_run(run, tmp_path / "serving", weights="int8", data=tmp_path / "data")
+    version = export_run(
+        run, tmp_path / "serving", recipe=TinyRecipe, weights="int8", data=tmp_path / "data"
+    )
     facts = json.loads((version / "assets.extra" / "kft.json").read_text())
     assert facts["weights"] == "int8"
     for figures in ("float32_figures", "int8_figures"):

@@ -11,6 +11,7 @@ from PIL import Image
 
 import kft
 from kft.cli import main
+from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
 
@@ -86,10 +87,10 @@ def test_a_search_of_several_processes_killed_by_the_system_goes_on(
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     plan = out.partition("Best plan: kft fit ")[2].partition("Report:")[0].split()
     dropout = float(plan[plan.index("--dropout") + 1])
-    assert kft.load("refitted").dropout == dropout
+    assert kft.load("refitted", recipe=TinyRecipe).dropout == dropout
     code, _, err = cli("fit", RECIPE, "--data", photos, "--run-dir", "run", "-q", *plan)
     assert code == 0, err
-    assert kft.load("run").dropout == dropout
+    assert kft.load("run", recipe=TinyRecipe).dropout == dropout
 
 
 @pytest.mark.parametrize(

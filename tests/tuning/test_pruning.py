@@ -60,4 +60,4 @@ def test_a_search_cuts_short_what_is_hopeless(tmp_path):
     assert search.trials[3].values["head_lr"] == 1e-9
     assert lengths[:3] == [6, 6, 6]
     assert lengths[3] < 6
-    assert kft.load(search.trials[3].run_dir).is_fitted
+    assert kft.load(search.trials[3].run_dir, recipe=TinyRecipe).is_fitted

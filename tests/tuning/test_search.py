@@ -70,7 +70,8 @@ def test_every_score_is_the_evaluation_of_the_saved_model(found):
     search, _ = found
     assert len(search.trials) == 4
     for trial in search.trials:
-        assert loss_of(kft.load(trial.run_dir)) == pytest.approx(trial.score, rel=1e-4)
+        loaded = kft.load(trial.run_dir, recipe=TinyRecipe)
+        assert loss_of(loaded) == pytest.approx(trial.score, rel=1e-4)
     assert any(trial.best_epoch < trial.epochs for trial in search.trials), "the last is no proof"
     assert search.best_score == max(trial.score for trial in search.trials)
     assert loss_of(search.best_recipe) == pytest.approx(search.best_score, rel=1e-4)
@@ -175,7 +176,8 @@ def test_the_trial_that_ran_goes_on_in_mid_training(tmp_path, monkeypatch):
     assert again.epochs == 4
     assert again.score == pytest.approx(reference.score)
     assert again.best_epoch == reference.best_epoch
-    assert kft.load(again.run_dir).evaluate(bright_sides(16, seed=1)).accuracy == again.score
+    loaded = kft.load(again.run_dir, recipe=TinyRecipe)
+    assert loaded.evaluate(bright_sides(16, seed=1)).accuracy == again.score
 
 
 @pytest.mark.once

@@ -1,0 +1,134 @@
+"""Where modules come from: what is installed, and the working directory only if somebody named it.
+
+Python puts the working directory first on `sys.path` for `python -m` and `python -c`, and a person may
+work in a directory that came from elsewhere: its `keras.py` is not Keras.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from kft.errors import InputError
+
+ROOT = Path(__file__).parent.parent  # where kft and the package `recipes` are installed
+
+
+def installed_path(path: Sequence[str]) -> list[str]:
+    """Return `sys.path` without the working directory.
+
+    It stays where PYTHONPATH names it in full, where an installed package has put it (behind Python's
+    own library), and where kft itself lies in it.
+
+    Args:
+        path: What is on `sys.path`.
+    """
+    here = _here()
+    if here == os.path.realpath(ROOT):
+        return list(path)
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    allowed = {entry for entry in named if os.path.isabs(entry)}
+    library = os.path.dirname(os.__file__)
+    first = path.index(library) if library in path else len(path)
+    return [
+        entry
+        for place, entry in enumerate(path)
+        if entry and (place > first or entry in allowed or os.path.realpath(entry) != here)
+    ]
+
+
+def leave_out_working_directory() -> None:
+    """Import nothing from the working directory from now on."""
+    sys.path[:] = installed_path(sys.path)
+
+
+def import_named(name: str) -> ModuleType:
+    """Import a module that a person named: an installed one, or else one in the working directory.
+
+    Args:
+        name: The module's name, from a command line. Never one that a file names.
+
+    Raises:
+        ModuleNotFoundError: If there is none.
+    """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ModuleNotFoundError(f"{name!r} is not a module's name", name=name)
+    top = name.partition(".")[0]
+    if top not in sys.modules and find_spec(top) is None:
+        sys.path.append(_here())
+    return import_module(name)
+
+
+def attribute_of(module: ModuleType | None, qualified: str) -> object:
+    """Return what lies under a name with dots in a module, None if there is nothing."""
+    found: object = module
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def place_of(found: type) -> Path:
+    """Return the directory from which another process can import a class.
+
+    Raises:
+        InputError: If the class was defined in a script, a notebook or a function.
+    """
+    name = found.__module__
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    # Not compared with the class itself: a module that was reloaded has another one.
+    is_there = isinstance(attribute_of(module, found.__qualname__), type)
+    if name == "__main__" or file is None or not is_there:
+        raise InputError(
+            f"another process has to import the class {found.__qualname__}, which was defined in a "
+            "script, a notebook or a function: move it to a module of its own, and import it from "
+            "there."
+        )
+    path = Path(os.path.realpath(file))
+    return path.parents[name.count(".") + (path.stem == "__init__")]
+
+
+def class_at(path: str, place: Path) -> type:
+    """Import the class that `place_of` found in another process.
+
+    Args:
+        path: `module:Class`.
+        place: What `place_of` returned.
+
+    Raises:
+        InputError: If it is not there, or an installed module has the same name.
+    """
+    name, _, qualified = path.partition(":")
+    if str(place) not in sys.path:
+        sys.path.append(str(place))
+    module = import_module(name)
+    file = os.path.realpath(getattr(module, "__file__", None) or "")
+    found = attribute_of(module, qualified)
+    if not Path(file).is_relative_to(os.path.realpath(place)) or not isinstance(found, type):
+        raise InputError(
+            f"the class `{path}` of {place} cannot be imported by another process, which finds {file}: "
+            "rename your module."
+        )
+    return found
+
+
+def python(*arguments: str) -> list[str]:
+    """Return the command of a Python process that imports nothing from the working directory."""
+    return [sys.executable, "-P", *arguments]
+
+
+def import_environment() -> dict[str, str]:
+    """Return the variables by which such a process finds what this one finds."""
+    return {"PYTHONPATH": os.pathsep.join(installed_path(sys.path))}
+
+
+def _here() -> str:
+    try:
+        return os.path.realpath(os.getcwd())
+    except FileNotFoundError:  # it has been removed
+        return os.devnull
