@@ -20,7 +20,9 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family import ServingInputs
 from kft.precision import built_with
+from kft.presets import check_kept_preset, check_preset
 from kft.recipe import Recipe
+from kft.runs.reading import read_object
 
 POOLINGS = ("cls", "mean", "pooler")
 PRESET = "preset"
@@ -154,7 +156,12 @@ class TextRecipe(Recipe):
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned."""
         super().restore(state)
-        self._learned_length = state["length"]
+        length = state["length"]
+        if length is not None and not (type(length) is int and 0 < length <= self.longest):
+            raise InputError(
+                f"the saved length is {length!r}, but the encoder takes 1 to {self.longest} tokens."
+            )
+        self._learned_length = length
 
     def load(self, raw: Sequence[str], length: int | None = None) -> dict[str, np.ndarray]:
         """Turn texts into tokens, by the graph that an export runs too.
@@ -243,9 +250,11 @@ class TextRecipe(Recipe):
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> "TextRecipe":
         """Build the recipe again from the tokenizer and the configuration in a run directory."""
+        check_kept_preset(directory / PRESET)
         recipe = cls(**{**arguments, "preset": str(directory / PRESET), "weights": None})
         recipe.model, recipe.preprocessor  # noqa: B018  read now: the directory may go
-        recipe.preset, recipe.weights = arguments["preset"], arguments["weights"]
+        recipe.preset = str(arguments["preset"])
+        recipe.weights = None if arguments["weights"] is None else "preset"
         return recipe
 
     def save_files(self, directory: Path) -> None:
@@ -306,10 +315,12 @@ class TextRecipe(Recipe):
                 "folder, or the name of a KerasHub preset."
             )
         try:
+            if folder.is_dir():
+                check_preset(folder, self.backbone_class)
             return kind.from_preset(self.preset, **arguments)
         except Exception as error:
-            # What a failed download raises hangs on who was asked: Kaggle, Hugging Face, ...
-            said = str(error).strip().splitlines()[0][:300]
+            # What a failed download raises depends on who was asked: Kaggle, Hugging Face, ...
+            said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             if folder.is_dir():
                 raise InputError(
                     f"`preset={self.preset!r}` cannot be loaded by {type(self).__name__}: {said}"
@@ -322,10 +333,10 @@ class TextRecipe(Recipe):
             ) from error
 
     def _check_folder(self, folder):
-        config = folder / "config.json"
         needed = ["config.json"]
-        if config.is_file():
-            is_hugging_face = "model_type" in json.loads(config.read_text(encoding="utf-8"))
+        if (folder / "config.json").is_file():
+            config = read_object(folder / "config.json")
+            is_hugging_face = "model_type" in config and "registered_name" not in config
             weights = "model.safetensors" if is_hugging_face else "model.weights.h5"
             needed += ["tokenizer_config.json" if is_hugging_face else "tokenizer.json"]
             if self.weights is not None and not any(folder.glob("model*.json")):

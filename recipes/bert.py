@@ -1,6 +1,5 @@
 """Recipe for BERT and models of its architecture, such as MiniLM."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,6 +7,7 @@ from typing import Any, ClassVar
 import keras_hub
 
 from kft.blocks import find_blocks
+from kft.runs.reading import read_object
 from kft.stages import Stage
 from kft.text_recipe import TextRecipe
 
@@ -42,7 +42,7 @@ class BertRecipe(TextRecipe):
         path = Path(self.preset, "tokenizer_config.json")
         if not path.is_file():
             return {}
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_object(path)
         strip = config.get("strip_accents")
         return {"strip_accents": config.get("do_lower_case", False) if strip is None else strip}
 
