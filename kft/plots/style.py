@@ -6,11 +6,13 @@ import io
 import re
 import warnings
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.text import Text
 
 # Each has at least 3:1 contrast on white, and a counterpart on dark in the report's style sheet.
 INK, MUTED, GRID, SHADE = "#1f2430", "#59616f", "#d5dae1", "#eef1f5"
@@ -35,7 +37,18 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Figure(MatplotlibFigure):
-    """A matplotlib figure that shows itself in a notebook, whether pyplot was imported or not."""
+    """A matplotlib figure that shows itself in a notebook, whether pyplot was imported or not.
+
+    LaTeX never draws its texts, which are names from data: matplotlib starts it where a `matplotlibrc`
+    says so, and takes that file from the working directory first.
+    """
+
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        """Save the figure, as matplotlib does."""
+        with matplotlib.rc_context({"text.usetex": False}):
+            for text in self.findobj(Text):
+                text.set_usetex(False)
+            super().savefig(*args, **kwargs)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
