@@ -11,6 +11,7 @@ import types
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -226,10 +227,34 @@ def test_a_model_that_the_weights_do_not_fill_takes_no_memory(run, arguments):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
 
 
+def test_a_model_of_ones_own_takes_no_memory_either(own):
+    with_arguments(own, hidden=[20_000, 20_000])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="does not fit the model"):
+        kft.load(own, recipe=TinyRecipe)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
+
+
+@dataclass(kw_only=True, eq=False)
+class ReadingRecipe(TinyRecipe):
+    """It reads the values of its weights as it builds its model."""
+
+    def head(self, features, inputs):
+        weights = keras.Model(inputs, features).get_weights()
+        assert any(np.ptp(weight) > 0 for weight in weights)
+        with keras.StatelessScope():
+            pass
+        keras.Variable(np.zeros(3))  # which Keras refuses where variables have no values yet
+        return super().head(features, inputs)
+
+
+def test_a_recipe_that_reads_its_weights_loads(tmp_path):
+    run = ReadingRecipe(num_classes=2).save(tmp_path / "run")
+    assert type(kft.load(run, recipe=ReadingRecipe)) is ReadingRecipe
+
+
 def test_nothing_of_the_model_that_was_outlined_is_built_later(run):
     """Keras gives the variables of a scope their values when the next one ends."""
-    import keras
-
     with_arguments(run, hidden=[20_000, 20_000])
     with pytest.raises(InputError):
         kft.load(run)

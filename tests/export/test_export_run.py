@@ -18,6 +18,7 @@ from kft.export import check_version, export_run
 from kft.stages import Stage
 from recipes import BertRecipe, MobileNetRecipe
 from tests.small_images import TinyRecipe, bright_sides
+from tests.traps import lay_traps
 
 pytestmark = pytest.mark.once
 
@@ -201,9 +202,13 @@ def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(
     assert len(facts["run"]["plan"]["train"]["sha256"]) == 64
 
 
-def test_a_run_that_cannot_be_loaded_is_the_persons_error(tmp_path):
+def test_a_run_that_cannot_be_loaded_is_the_persons_error(tmp_path, monkeypatch):
+    """Said by a process that takes no module of the working directory for an installed one."""
+    sprung = lay_traps(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(InputError, match="is no finished run"):
         export_run(tmp_path, tmp_path / "serving")
+    assert not sprung.exists(), sprung.read_text()
 
 
 @pytest.mark.parametrize(
