@@ -7,7 +7,6 @@ import hashlib
 import math
 import struct
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 
 from kft.errors import InputError
+from kft.outlines import without_values
 from kft.runs.reading import opened, parse_json
 
 if TYPE_CHECKING:
@@ -76,18 +76,15 @@ def check_outline(build: Callable[[], Family], path: Path, *, may_fail: bool) ->
         found = _read_header(file, path)
 
     def compare() -> None:
-        with keras.StatelessScope(initialize_variables=False):
-            try:
-                model = build().model
-            except Exception:
-                if may_fail:
-                    return
-                raise
-            _compare(found, model, path)
+        try:
+            model = build().model
+        except Exception:
+            if may_fail:
+                return
+            raise
+        _compare(found, model, path)
 
-    # Keras remembers by thread which variables still want their values: here they never get any.
-    with ThreadPoolExecutor(1, thread_name_prefix="kft-outline") as thread:
-        thread.submit(compare).result()
+    without_values(compare)
 
 
 def load_weights(model: keras.Model, path: Path, sha256: str) -> None:

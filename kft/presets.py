@@ -6,7 +6,8 @@ imports the module that the file names. Here only what a text model is made of g
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,6 +15,7 @@ import keras
 import keras_hub
 
 from kft.errors import InputError
+from kft.outlines import without_values
 from kft.runs.reading import check_tree, read_object
 
 CONFIG = "config.json"
@@ -23,6 +25,7 @@ _INDICES = ("model.safetensors.index.json", "model.weights.json")  # which file 
 _ASSETS = ("assets", "tokenizer")
 _VOCABULARY = ("vocab.txt",)  # of a Hugging Face folder
 _LARGEST_ASSETS = 64 * 2**20  # of a tokenizer; Gemma's are 38 MB
+_VALUES_PER_BYTE = 2  # weights of 4 bits
 _MOST_LAYERS = 1000
 _LONGEST = 2**16  # tokens
 
@@ -80,6 +83,29 @@ def check_kept_preset(folder: Path) -> None:
     length = _settings(read_object(folder / TOKENIZER)).get("sequence_length")
     if length is not None and not (isinstance(length, int) and 0 < length <= _LONGEST):
         raise InputError(f"`{folder / TOKENIZER}` has `sequence_length={length!r}`.")
+
+
+def check_size(folder: Path, build: Callable[[], keras.Model]) -> None:
+    """Check that the model which a preset folder describes is as large as its weights.
+
+    Args:
+        folder: The folder.
+        build: Builds the model. It is called once, without values for its weights.
+
+    Raises:
+        InputError: If the weights in the folder could not fill it.
+    """
+    found = sum(p.stat().st_size for p in folder.iterdir() if p.suffix in (".h5", ".safetensors"))
+
+    def compare() -> None:
+        needed = sum(math.prod(weight.shape) for weight in build().weights)
+        if needed > _VALUES_PER_BYTE * found:
+            raise InputError(
+                f"{CONFIG} describes a model of {needed:,} weights, but the files beside it have "
+                f"{found:,} bytes"
+            )
+
+    without_values(compare)
 
 
 def _check_files(folder: Path) -> None:

@@ -20,7 +20,7 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family import ServingInputs
 from kft.precision import built_with
-from kft.presets import check_kept_preset, check_preset
+from kft.presets import check_kept_preset, check_preset, check_size
 from kft.recipe import Recipe
 from kft.runs.reading import read_object
 
@@ -317,6 +317,9 @@ class TextRecipe(Recipe):
         try:
             if folder.is_dir():
                 check_preset(folder, self.backbone_class)
+            if folder.is_dir() and arguments.get("load_weights"):
+                outline = {**arguments, "load_weights": False}
+                check_size(folder, lambda: kind.from_preset(self.preset, **outline))
             return kind.from_preset(self.preset, **arguments)
         except Exception as error:
             # What a failed download raises depends on who was asked: Kaggle, Hugging Face, ...

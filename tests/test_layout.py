@@ -31,6 +31,7 @@ LAYERS = (
         "import_path",
         "launch",
         "mapped",
+        "outlines",
         "plots",
         "precision",
         "predictions",

@@ -514,3 +514,11 @@ def test_examples_that_are_too_large_do_not_stay_with_a_run(tmp_path, monkeypatc
     recipe.raw_examples = [b"four", b"one"]
     assert kft.load(recipe.save(tmp_path / "run")).raw_examples == [b"one"]
     assert saving.read_description(tmp_path / "run")["class"] == "kft.demo.recipe:DigitsRecipe"
+
+
+def test_the_end_of_a_log_is_read_without_the_rest(tmp_path):
+    with (tmp_path / "log").open("wb") as file:
+        file.truncate(10**10)  # takes no room on the disk
+        file.seek(0, 2)
+        file.write("\none\ntwö\n".encode() + b"thr\xffe")
+    assert reading.last_lines(tmp_path / "log", 2) == "twö\nthr\ufffde"

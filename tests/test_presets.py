@@ -6,6 +6,7 @@ import resource
 import shutil
 import sys
 
+import h5py
 import keras_hub
 import pytest
 
@@ -14,6 +15,7 @@ from kft.errors import InputError
 from kft.presets import check_preset
 from recipes import BertRecipe
 from tests.recipes.tiny_bert import save_hugging_face, save_preset
+from tests.test_danger import enormous, external_bytes, external_link
 from tests.test_loading import at_once
 
 pytestmark = pytest.mark.once
@@ -123,6 +125,25 @@ def test_a_pipe_in_a_preset_is_not_waited_for(preset):
     vocabulary.unlink()
     os.mkfifo(vocabulary)
     with at_once(), pytest.raises(InputError, match=r"vocabulary\.txt is neither a file nor"):
+        use(preset)
+
+
+def test_a_model_that_the_weights_do_not_fill_takes_no_memory(preset):
+    change(preset / "config.json", hidden_dim=16_384, intermediate_dim=16_384)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"describes a model of [\d,]+ weights, but the files"):
+        use(preset)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
+
+
+@pytest.mark.filterwarnings("ignore:Skipping nested container")  # Keras, on its way to the error
+@pytest.mark.parametrize("edit", [external_link, external_bytes, enormous])
+def test_the_weights_of_a_preset_reach_no_other_file_and_fill_no_memory(preset, tmp_path, edit):
+    with h5py.File(preset / "model.weights.h5", "r+") as file:
+        names = []
+        file.visititems(lambda name, one: names.append(name) if hasattr(one, "shape") else None)
+        edit(file, names[0], tmp_path)
+    with pytest.raises(InputError, match="cannot be loaded by BertRecipe"):
         use(preset)
 
 

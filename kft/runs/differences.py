@@ -17,7 +17,7 @@ def plan_difference(old: Any, new: Any, name: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for key in dict.fromkeys((*old, *new)):
-            inner = f"{name}.{key}" if name else str(key)
+            inner = f"{name}.{key}"[:100] if name else str(key)[:100]
             found += plan_difference(old.get(key), new.get(key), inner)
         return found
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):

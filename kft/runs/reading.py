@@ -98,6 +98,14 @@ def parse_json(content: bytes, *, deepest: int = _DEEPEST) -> Any:
     return found
 
 
+def last_lines(path: Path, count: int) -> str:
+    """Return the last lines of a log, as far as they lie in its last 64 KB."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2**16))
+        lines = file.read(2**16).decode("utf-8", "replace").splitlines()
+    return "\n".join(lines[-count:])
+
+
 def check_tree(directory: Path) -> None:
     """Check that a directory which is about to be written to holds files and directories only.
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from kft.errors import InputError, KftError
+from kft.runs.reading import last_lines
 from kft.tuning.roles import ORACLE_IP, ORACLE_PORT, TUNER_ID
 
 LAUNCHED = "KFT_TUNE_LAUNCHED"
@@ -83,8 +84,7 @@ class Fleet:
                 self._gone.add(name)
         if len(self._gone) == len(self.names):
             log = self._log(self.names[0])
-            last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-            raise KftError(f"all workers have died. The last lines of {log}:\n{last}")
+            raise KftError(f"all workers have died. The last lines of {log}:\n{last_lines(log, 5)}")
         return self._gone
 
     def all_ended(self) -> bool:
