@@ -311,6 +311,14 @@ class Family:
         """
         return cls(**arguments)
 
+    def pretrained(self) -> Self:
+        """Return a recipe with the same arguments and its pretrained weights, to compare with.
+
+        Raises:
+            InputError: If the weights are gone, or would be fetched because a file says so.
+        """
+        return type(self)(**self.arguments())
+
     def save_files(self, directory: Path) -> None:
         """Write what else `rebuild` and `restore_files` need into the directory."""
 

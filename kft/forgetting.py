@@ -87,7 +87,7 @@ def forgetting(recipe: Recipe, data: Any, *, batch_size: int = 32) -> Forgetting
         raise InputError(
             f"{examples.source} has {what}: pass two classes or more, with two examples each."
         )
-    pretrained = type(recipe)(**recipe.arguments())
+    pretrained = recipe.pretrained()
     pretrained.restore(recipe.state())
     before, labels = head_inputs(pretrained, examples, batch_size)
     after, _ = head_inputs(recipe, examples, batch_size)

@@ -129,7 +129,8 @@ def restore(recipe: Recipe, directory: Path) -> None:
 
 def _restore(recipe: Recipe, directory: Path, content: Mapping[str, Any]) -> None:
     with damage_named(directory, content["class"]):
-        recipe.name_classes(content["classes"], f"`{directory / RECIPE}`")
+        if content["classes"] is not None:
+            recipe.name_classes(content["classes"], "`classes`")
         recipe.restore(content["state"])
         recipe.restore_files(directory)
     load_weights(recipe.model, directory / WEIGHTS, content["weights_sha256"])

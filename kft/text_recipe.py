@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 import keras_hub
@@ -85,6 +85,7 @@ class TextRecipe(Recipe):
                 f"`backbone_dropout={self.backbone_dropout!r}` is no fraction: pass 0 to below 1."
             )
         self._learned_length: int | None = None
+        self._preset_of_run: str | None = None
         self._encoder: Any = None
         self._preprocessor: Any = None
         self._packers: dict[int, Callable] = {}
@@ -248,14 +249,23 @@ class TextRecipe(Recipe):
         return ServingInputs(partial(self._pack, preprocessor), (preprocessor.tokenizer,))
 
     @classmethod
-    def rebuild(cls, arguments: dict[str, Any], directory: Path) -> "TextRecipe":
+    def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
         """Build the recipe again from the tokenizer and the configuration in a run directory."""
         check_kept_preset(directory / PRESET)
         recipe = cls(**{**arguments, "preset": str(directory / PRESET), "weights": None})
         recipe.model, recipe.preprocessor  # noqa: B018  read now: the directory may go
-        recipe.preset = str(arguments["preset"])
+        recipe.preset = recipe._preset_of_run = str(arguments["preset"])
         recipe.weights = None if arguments["weights"] is None else "preset"
         return recipe
+
+    def pretrained(self) -> Self:
+        """Return a recipe with the preset's weights; a run cannot name where to fetch them from."""
+        if self.preset == self._preset_of_run and "://" in self.preset:
+            raise InputError(
+                f"the run says that its weights were those of {self.preset!r}, and nothing is fetched "
+                "because a run names it: fetch the preset, and set recipe.preset to its folder."
+            )
+        return super().pretrained()
 
     def save_files(self, directory: Path) -> None:
         """Write the tokenizer and the encoder's configuration, a preset folder without weights."""

@@ -12,6 +12,7 @@ import pytest
 
 import kft
 from kft.errors import InputError
+from kft.forgetting import forgetting
 from kft.presets import check_preset
 from recipes import BertRecipe
 from tests.recipes.tiny_bert import save_hugging_face, save_preset
@@ -234,10 +235,14 @@ def test_texts_are_padded_to_no_more_than_the_encoder_takes(run, length):
         kft.load(run)
 
 
-def test_the_preset_that_a_run_was_trained_from_is_not_looked_at(run):
+def test_the_preset_that_a_run_was_trained_from_is_not_looked_at(run, preset):
     content = json.loads((run / "recipe.json").read_text())
     content["arguments"]["preset"] = "hf://stranger/model"
     (run / "recipe.json").write_text(json.dumps(content))
     recipe = kft.load(run)
     assert recipe.preset == "hf://stranger/model", "for the record"
     assert recipe.predict(["good film"])[0].label in ("a", "b")
+    with pytest.raises(InputError, match="nothing is fetched because a run names it"):
+        forgetting(recipe, (["good film", "bad film"] * 4, ["x", "y"] * 4))
+    recipe.preset = str(preset)
+    assert recipe.pretrained().encoder.hidden_dim == 8

@@ -40,6 +40,11 @@ def test_a_loaded_recipe_has_the_arguments_the_classes_and_the_answers(saved):
     assert np.array_equal(loaded.predict(x).scores, recipe.predict(x).scores)
 
 
+def test_classes_that_nobody_has_named_stay_open(tmp_path):
+    run = TinyRecipe(num_classes=2).save(tmp_path / "run")
+    assert saving.load(run, recipe=TinyRecipe).classes is None
+
+
 def test_another_backend_gives_the_same_answers(saved, tmp_path):
     recipe, directory = saved
     x, _ = bright_sides(4)
