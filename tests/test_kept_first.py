@@ -31,7 +31,7 @@ def test_a_page_that_fails_costs_neither_the_weights_nor_the_figures(tmp_path, m
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"recipe.json", "weights.safetensors", "history.json", "journal.json"} <= names
     assert not names & {"begun.json", "state", "report.html"}
-    assert kft.load(tmp_path / "run").is_fitted
+    assert kft.load(tmp_path / "run", recipe=TinyRecipe).is_fitted
 
 
 def test_the_same_call_completes_a_finished_run_without_training_again(tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def test_an_evaluation_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch
     with pytest.warns(UserWarning, match=r"evaluating the run failed.*kft evaluate .*run --data"):
         run = fit(tmp_path / "run")
     assert run.evaluation is None
-    assert kft.load(tmp_path / "run").is_fitted
+    assert kft.load(tmp_path / "run", recipe=TinyRecipe).is_fitted
     with pytest.warns(UserWarning, match=r"evaluating the run failed.*recipe\.evaluate"):
         run = fit()
     assert run.evaluation is None
@@ -73,5 +73,5 @@ def test_a_stop_while_the_outcome_is_evaluated_leaves_a_finished_run(tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "run")
     monkeypatch.undo()
-    assert kft.load(tmp_path / "run").is_fitted
+    assert kft.load(tmp_path / "run", recipe=TinyRecipe).is_fitted
     assert fit(tmp_path / "run").evaluation is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _tagged(value: Any, arrays: list[np.ndarray]) -> Any:
         return ["array", len(arrays) - 1]
     if isinstance(value, Path):
         return ["path", os.fsencode(value).decode("latin-1")]  # a name can be no Unicode
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         items = [[_tagged(k, arrays), _tagged(v, arrays)] for k, v in value.items()]
         return ["dict", items]
     if isinstance(value, (list, tuple)):
