@@ -416,11 +416,13 @@ class RunCheckpoint(keras.callbacks.Callback):
         epoch, step = position.get("epoch"), position.get("step")
         if type(epoch) is not int or type(step) is not int or epoch < 0 or step < 0:
             return False
-        longest = self.params.get("steps")
-        parts = (state.get("identity"), state.get("callbacks"), state.get("random"))
-        return all(isinstance(part, dict) for part in parts) and (
-            longest is None or step <= longest
-        )
+        identity = state.get("identity")
+        parts = (identity, state.get("callbacks"), state.get("random"))
+        if not isinstance(identity, dict) or not all(isinstance(part, dict) for part in parts):
+            return False
+        # The data may have fewer steps than the commit knows of, which is another matter than damage.
+        known = [steps for steps in (self.params.get("steps"), identity.get("steps")) if steps]
+        return all(type(steps) is int for steps in known) and step <= max(known, default=step)
 
     def _enter_stages(self, commit: commits.Commit, fellows: list) -> None:
         states = self._states(commit)

@@ -141,7 +141,7 @@ def test_any_bytes_in_place_of_a_file_are_a_named_error(tmp_path_factory, conten
 def test_deeply_nested_json_is_a_named_error(two):
     deep = b"[" * 100_000
     (two / "commit-00000002" / "manifest.json").write_bytes(deep)
-    with pytest.raises(KftError, match="damaged"):
+    with pytest.raises(KftError, match="nested too deep"):
         read_commit(two / "commit-00000002")
 
 
