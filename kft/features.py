@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -17,7 +18,6 @@ from pathlib import Path
 import keras
 import ml_dtypes
 import numpy as np
-from filelock import FileLock
 
 from kft.cuts import Cut
 from kft.data.batches import Batches
@@ -28,6 +28,7 @@ from kft.errors import InputError
 from kft.folding import folded
 from kft.forward import Forward
 from kft.mapped import MappedArray
+from kft.runs.locks import RunLock
 
 _MANIFEST = "features.json"
 _LOCK = ".lock"
@@ -147,18 +148,18 @@ class FeatureStore:
     def _write_alone(
         self, missing: dict[Path, Cut], batches: Batches, views: int
     ) -> dict[Path, Cut]:
-        """Writes what no other process has written while it was waited for; returns that."""
+        """Write what no other process has written while it was waited for; return that."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        lock = self.directory / _LOCK
-        with FileLock(lock):
+        lock = RunLock(self.directory, _LOCK)
+        with contextlib.suppress(InputError):  # without it work is done twice, and no harm
+            lock.acquire(wait=math.inf)
+        try:
             missing = {folder: cut for folder, cut in missing.items() if _read(folder) is None}
-            try:
-                if missing:
-                    with hosts.alone():  # the others wait, and could not take part
-                        self._write(missing, batches, views)
-            finally:
-                # Whoever waits may then come in beside a third: work done twice, and no harm.
-                lock.unlink(missing_ok=True)
+            if missing:
+                with hosts.alone():  # the others wait, and could not take part
+                    self._write(missing, batches, views)
+        finally:
+            lock.release()
         return missing
 
     def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:

@@ -162,7 +162,7 @@ def clear(directory: Path) -> None:
     if not directory.is_dir():
         return
     for path in directory.iterdir():
-        if not (_NAME.fullmatch(path.name) or path.name.startswith((_HIDDEN, "lock", "owner"))):
+        if not (_NAME.fullmatch(path.name) or path.name.startswith((_HIDDEN, "lock"))):
             raise InputError(
                 f"`{directory}` holds {path.name}, which is no commit: remove it first."
             )

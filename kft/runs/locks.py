@@ -1,59 +1,98 @@
-"""One process a run directory."""
+"""One process per directory, on every file system."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import dataclasses
+import errno
+import fcntl
 import os
-import socket
+import threading
+import time
+import weakref
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
-
 from kft.errors import InputError
+from kft.runs.markers import TRIES, HeldError, claim, owner_of, unclaim
+from kft.runs.owners import Owner
 
-_LOCK = "lock"
-_OWNER = "owner.json"
+# What file systems without locks answer: Lustre, NFS without its lock daemon, FUSE, network drives.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+
+
+class InUseError(InputError):
+    """A directory is in use by another process.
+
+    Attributes:
+        is_alive: Whether that process is known to be alive. It is not known of a process on another
+            host whose file system has no locks.
+    """
+
+    def __init__(self, message: str, is_alive: bool = True) -> None:
+        super().__init__(message)
+        self.is_alive = is_alive
 
 
 class RunLock:
-    """Holds a directory against other processes, for as long as this process lives at most.
+    """Hold a directory against other processes, for as long as this process lives at most.
 
-    The operating system lets go of the lock of a process that dies, however it dies, so there are
-    no stale locks. Within a process the lock can be taken several times.
+    A lock is a file and a directory beside it, the marker. The file is locked by `flock`, which the
+    operating system releases when a process dies, however it dies. The marker names its owner:
+    process, host and start time. It appears by a single rename that replaces nothing, which every
+    file system has, so where `flock` is missing the marker alone is the lock, and the marker of a
+    process that has died is removed by the next one on that host. Nothing is left after `release`.
+
+    A thread can acquire a lock several times, through any number of objects; it has to release it
+    as often. An object that is garbage collected releases what it holds.
 
     Args:
-        directory: what to hold; it is made if need be.
+        directory: What to hold; it is made if need be.
+        name: Name of the lock file, for several locks in one directory. Defaults to `"lock"`.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._lock: FileLock | None = None
+    def __init__(self, directory: str | os.PathLike[str], name: str = "lock") -> None:
+        self.directory, self.name = Path(directory), name
+        self._releases: list[weakref.finalize] = []
 
-    def acquire(self) -> None:
-        """Takes the lock, at once or not at all.
+    def acquire(self, wait: float = 0.0) -> None:
+        """Take the lock.
+
+        Args:
+            wait: Seconds to wait for a process that is alive. Defaults to 0.
 
         Raises:
-            InputError: another process has it; the message names the process.
+            InUseError: Another process, or another thread, has the lock; the message names it.
+            InputError: The directory cannot be written to.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.directory / _LOCK, timeout=0, is_singleton=True)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise InputError(
-                f"`{self.directory}` is in use by {_owner(self.directory)}: wait for it to end, stop "
-                "it, or pass another directory."
-            ) from error
-        self._lock = lock
-        owner = {"pid": os.getpid(), "host": socket.gethostname()}
-        (self.directory / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
+        until, pause = time.monotonic() + wait, 0.01
+        while True:
+            try:
+                with _guard:
+                    key = self._take()
+                break
+            except InUseError as error:
+                left = until - time.monotonic()
+                if not error.is_alive or left <= 0:
+                    raise
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, 0.5)
+            except OSError as error:
+                raise InputError(
+                    f"`{self.directory}` cannot be locked ({error}): pass a directory that this "
+                    "process can write to."
+                ) from error
+        self._releases.append(weakref.finalize(self, _release, key))
 
     def release(self) -> None:
-        """Gives the lock back, if it is held."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Release the lock, if this object holds it."""
+        if self._releases:
+            self._releases.pop()()
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this process holds the lock, through whichever object."""
+        return self.directory.resolve() / self.name in _holds
 
     def __enter__(self) -> RunLock:
         self.acquire()
@@ -67,10 +106,133 @@ class RunLock:
     ) -> None:
         self.release()
 
+    def _take(self) -> Path:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        place = self.directory.resolve() / self.name
+        known = _holds.get(place)
+        if known is not None and known.thread == threading.get_ident():
+            known.count += 1
+        elif known is not None:
+            raise self._in_use(known.owner, is_alive=True)
+        else:
+            _holds[place] = self._hold(place)
+        return place
 
-def _owner(directory: Path) -> str:
+    def _hold(self, place: Path) -> _Hold:
+        descriptor = None
+        try:
+            descriptor = _flock(place)
+            owner = Owner.here(flock=descriptor is not None)
+            claim(_marker(place), owner)
+        except HeldError as held:
+            _close(descriptor)
+            by = held.owner or owner_of(_marker(place))
+            raise self._in_use(by, held.is_alive) from None
+        except BaseException:
+            _close(descriptor)
+            raise
+        hold = _Hold(descriptor, owner, threading.get_ident())
+        if descriptor is not None and not _lies_at(place, descriptor):
+            # Whoever had the marker before has removed the file since: its lock locks nothing.
+            _let_go(place, hold)
+            raise self._in_use(None, is_alive=True)
+        return hold
+
+    def _in_use(self, owner: Owner | None, is_alive: bool) -> InUseError:
+        by = "another process" if owner is None else str(owner)
+        if is_alive:
+            way_out = "wait for it to end, stop it, or pass another directory"
+        else:
+            marker = _marker(self.directory / self.name)
+            way_out = (
+                "whether it is alive cannot be seen from here. Pass another directory; if it has "
+                f"ended, remove {marker} and try again"
+            )
+        return InUseError(f"`{self.directory}` is in use by {by}: {way_out}.", is_alive)
+
+
+@dataclasses.dataclass
+class _Hold:
+    descriptor: int | None  # None where the file system has no locks
+    owner: Owner
+    thread: int
+    count: int = 1
+
+
+_holds: dict[Path, _Hold] = {}
+_guard = threading.RLock()  # a finalizer may run while its own thread takes another lock
+
+
+def _leave_to_parent() -> None:
+    """Forget in a forked process what its parent holds: the lock ends with the parent."""
+    global _guard
+    _guard = threading.RLock()
+    for hold in _holds.values():
+        _close(hold.descriptor)
+    _holds.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _marker(place: Path) -> Path:
+    return place.with_name(f"{place.name}.held")
+
+
+def _release(place: Path) -> None:
+    with _guard:
+        hold = _holds.get(place)
+        if hold is None:  # taken before a fork
+            return
+        hold.count -= 1
+        if hold.count:
+            return
+        del _holds[place]
+        with contextlib.suppress(OSError):
+            os.unlink(place)  # by the marker's owner alone; who has opened it will look again
+        _let_go(place, hold)
+
+
+def _let_go(place: Path, hold: _Hold) -> None:
+    unclaim(_marker(place), hold.owner)
+    _close(hold.descriptor)
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _lies_at(place: Path, descriptor: int) -> bool:
+    """Whether an open file is still the one at its path, rather than one that was removed."""
     try:
-        owner = json.loads((directory / _OWNER).read_text(encoding="utf-8"))
-        return f"process {int(owner['pid'])} on {owner['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return os.path.samestat(os.stat(place), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _flock(place: Path) -> int | None:
+    """Lock a file and return its descriptor, or None where the file system has no locks."""
+    for _ in range(TRIES):
+        descriptor = _opened(place)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _lies_at(place, descriptor):
+                return descriptor
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise HeldError(None, is_alive=True) from error
+            if error.errno in _NO_LOCKS:
+                return None
+            raise
+        os.close(descriptor)
+    return None  # files that are never what they were a moment ago: no locks to rely on
+
+
+def _opened(place: Path) -> int:
+    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(place, os.O_RDWR | flags, 0o666)
+    except PermissionError:  # another user's lock in a shared directory
+        return os.open(place, os.O_RDONLY | flags, 0o666)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from kft import saving
-from kft.errors import InputError
-from kft.runs.locks import RunLock
+from kft.runs.locks import InUseError, RunLock
 from kft.stages import Stage
 
 PAUSE = 0.3  # seconds between two looks at a trial that another process has
+PATIENCE = 60.0  # seconds to wait for a process of which nobody knows whether it is alive
 TRIAL = "trial.json"
 RUN = "run"
 _NONE = object()
@@ -143,8 +143,12 @@ def alone_at(folder: Path) -> Iterator[Trial | None]:
 
     Returns:
         A context with the trial if it has ended, None if it is to be run.
+
+    Raises:
+        InUseError: a process on another host has it, and whether it is alive cannot be known.
     """
     lock = RunLock(folder)
+    began = time.monotonic()
     while True:
         ended = read_trial(folder)
         if ended is not None:
@@ -153,7 +157,9 @@ def alone_at(folder: Path) -> Iterator[Trial | None]:
         try:
             lock.acquire()
             break
-        except InputError:
+        except InUseError as error:
+            if not error.is_alive and time.monotonic() - began > PATIENCE:
+                raise
             time.sleep(PAUSE)
     try:
         yield read_trial(folder)
@@ -168,7 +174,7 @@ def is_held(folder: Path) -> bool:
     try:
         with RunLock(folder):
             return False
-    except InputError:
+    except InUseError:
         return True
 
 

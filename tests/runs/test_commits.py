@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from kft.errors import InputError, KftError
 from kft.run_directory import fresh
 from kft.runs.commits import clear, read_commit, read_newest, remove_leftovers, write_commit
-from kft.runs.locks import RunLock
 from kft.runs.packing import pack, unpack
 from kft.runs.signals import StopSignals
 
@@ -238,30 +237,6 @@ def test_only_commits_are_cleared(two):
     (two / "notes.txt").unlink()
     clear(two)
     assert not two.exists()
-
-
-HOLD = """
-import sys, pathlib
-from kft.runs.locks import RunLock
-with RunLock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_second_process_is_refused_and_a_dead_one_is_not_in_the_way(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match=f"in use by process {holder.pid} on "):
-            RunLock(tmp_path).acquire()
-        holder.kill()
-    with RunLock(tmp_path), RunLock(tmp_path):
-        pass  # within a process it can be taken again
 
 
 def test_trees_of_arrays_come_back():

@@ -1,0 +1,68 @@
+"""Hidden directories in which files are written, and what killed writers leave of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kft.errors import InputError
+from kft.runs.locks import InUseError, RunLock
+
+
+@contextlib.contextmanager
+def hidden_directory(parent: Path, prefix: str) -> Iterator[Path]:
+    """Give a new, empty directory that nobody else removes while the block runs.
+
+    It is removed at the end, unless it has been renamed. `remove_hidden` removes those of writers
+    that were killed. Its permissions are those of any new directory there: the umask, the group and
+    the access list that `parent` passes on.
+
+    Args:
+        parent: Where to make it; it is made if need be.
+        prefix: What its name begins with, a dot first.
+
+    Raises:
+        InputError: `parent` cannot be written to.
+    """
+    path, lock = _locked(parent, prefix)
+    try:
+        path.mkdir()
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.release()
+
+
+def _locked(parent: Path, prefix: str) -> tuple[Path, RunLock]:
+    for left in reversed(range(10)):
+        path = parent / f"{prefix}{secrets.token_hex(8)}"
+        lock = RunLock(parent, f"{path.name}.lock")
+        try:
+            lock.acquire()
+            return path, lock
+        except InUseError:  # a `remove_hidden` is looking at it
+            if not left:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def remove_hidden(parent: Path, prefix: str) -> None:
+    """Remove the hidden directories of writers that have died.
+
+    Args:
+        parent: Where `hidden_directory` made them.
+        prefix: What their names begin with.
+    """
+    pattern = re.compile(rf"({re.escape(prefix)}[0-9a-f]{{16}})(\.lock.*)?")
+    with contextlib.suppress(FileNotFoundError):
+        found = {match[1] for name in os.listdir(parent) if (match := pattern.fullmatch(name))}
+        for name in found:
+            lock = RunLock(parent, f"{name}.lock")
+            if not lock.is_held_here:
+                with contextlib.suppress(InputError), lock:
+                    shutil.rmtree(parent / name, ignore_errors=True)

@@ -1,0 +1,121 @@
+"""Which process a file belongs to, and whether that process is still alive."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import secrets
+import socket
+import stat
+from pathlib import Path
+
+_LARGEST = 4096  # bytes of a description; anyone may have written the file
+_TOKEN = re.compile("[0-9a-f]{16}")
+_ENDED = ("Z", "X")  # states of a process that only waits for its parent to notice
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """A process, described so that other processes can recognise it.
+
+    Attributes:
+        pid: Its number.
+        started: When it started, in the kernel's own unit; "" where the system does not say. A
+            number is given to another process sooner or later, but not with the same start.
+        host: The name of its host.
+        boot: Identifies the time between two starts of its host; "" if unknown.
+        namespace: Identifies the process numbers that `pid` belongs to: a container has its own; ""
+            if unknown.
+        token: Tells apart what one process owns.
+        flock: Whether it also holds a lock of the operating system.
+    """
+
+    pid: int
+    started: str
+    host: str
+    boot: str
+    namespace: str
+    token: str
+    flock: bool = False
+
+    @classmethod
+    def here(cls, *, flock: bool = False) -> Owner:
+        """Describe this process, with a new token."""
+        pid = os.getpid()
+        started = _started(pid) or ""
+        token = secrets.token_hex(8)
+        return cls(pid, started, socket.gethostname(), _boot(), _namespace(), token, flock)
+
+    @classmethod
+    def read(cls, path: Path) -> Owner | None:
+        """Read a description; return None if there is none or it is damaged."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return None
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            try:
+                owner = cls(**json.loads(file.read(_LARGEST)))
+            except (OSError, ValueError, TypeError, RecursionError):
+                return None
+        texts = (owner.started, owner.host, owner.boot, owner.namespace, owner.token)
+        is_sound = (
+            all(isinstance(text, str) for text in texts)
+            and type(owner.pid) is int
+            and 0 < owner.pid < 2**31
+            and _TOKEN.fullmatch(owner.token)
+        )
+        return owner if is_sound else None
+
+    def write(self, path: Path) -> None:
+        """Write the description to a file."""
+        path.write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
+
+    def is_alive(self) -> bool | None:
+        """Return whether the process is alive, or None if that cannot be known from here."""
+        here = Owner.here()
+        if self.host != here.host:
+            return None
+        if self.boot != here.boot:
+            # The host has been restarted, unless its name is one that any host may have.
+            return None if self.host.startswith("localhost") else False
+        if self.namespace != here.namespace:
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass  # it belongs to someone else
+        started = _started(self.pid)
+        return started in (None, self.started) or not self.started
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+def _started(pid: int) -> str | None:
+    """When a process started: None if it cannot be told, "ended" if nothing of it runs any more."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "ended" if fields[0] in _ENDED else fields[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        return ""
