@@ -12,8 +12,9 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 
 import keras
 import ml_dtypes
@@ -22,15 +23,18 @@ import numpy as np
 from kft.cuts import Cut
 from kft.data.batches import Batches
 from kft.data.examples import Examples
-from kft.distribution import hosts
+from kft.distribution import hosts, processes
 from kft.distribution.spreading import copied
 from kft.errors import InputError
+from kft.feature_files import FORMAT, open_features, write_manifest
 from kft.folding import folded
 from kft.forward import Forward
-from kft.mapped import MappedArray
+from kft.row_files import RowReader, RowWriter
+from kft.runs.files import sync_tree
+from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.locks import RunLock
 
-_MANIFEST = "features.json"
+_HIDDEN = ".writing-"
 _LOCK = ".lock"
 _DTYPES = {
     "float32": np.dtype(np.float32),
@@ -51,14 +55,14 @@ class Features:
         varies: for each array whether its sequences may be cut to a shorter length.
     """
 
-    arrays: tuple[MappedArray, ...]
+    arrays: tuple[RowReader, ...]
     computed: bool
     varies: tuple[bool, ...]
 
     def load(
         self, indices: np.ndarray, length: int | None = None
     ) -> np.ndarray | tuple[np.ndarray, ...]:
-        """The suffix' inputs for these examples.
+        """Return the suffix' inputs for these examples.
 
         Args:
             indices: which examples.
@@ -69,6 +73,11 @@ class Features:
             for array, varies in zip(self.arrays, self.varies, strict=True)
         )
         return rows[0] if len(rows) == 1 else rows
+
+    def close(self) -> None:
+        """Close the files."""
+        for array in self.arrays:
+            array.close()
 
 
 def _numbers(rows: np.ndarray) -> np.ndarray:
@@ -101,12 +110,33 @@ class FeatureStore:
             raise InputError(f"`limit={limit!r}`: pass a number of bytes, 0 or more.")
         self.directory, self.limit, self.dtype = Path(directory), limit, dtype
         self._compiled: tuple[tuple[Cut, ...], Forward] | None = None
+        self._fetched: list[Features] = []
         self.passes = 0
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of all features that were fetched: removed ones keep their space until then."""
+        while self._fetched:
+            self._fetched.pop().close()
+        self._compiled = None
 
     def fetch(
         self, cuts: Sequence[Cut], batches: Batches, identity: str, views: int = 1
     ) -> list[Features | None]:
-        """The features of all examples at each cut, from disk or computed now in a single pass.
+        """Return the features of all examples at each cut, from disk or computed in a single pass.
+
+        What is on disk is compared with its checksums first; damaged features are computed again,
+        with a warning.
 
         Args:
             cuts: cuts of one model; those that are not on disk yet are computed together.
@@ -119,13 +149,17 @@ class FeatureStore:
             Features for each cut; None, with a warning, for all that could not be written.
         """
         folders = [self.directory / self._key(cut, batches.examples, identity) for cut in cuts]
-        known = {folder: _read(folder) for folder in folders}
-        missing = {f: c for f, c in zip(folders, cuts, strict=True) if known[f] is None}
-        for folder in known.keys() - missing.keys():
-            os.utime(folder)
+        wanted = dict(zip(folders, cuts, strict=True))
+        found = {folder: self._open(folder, cut) for folder, cut in wanted.items()}
+        missing = {folder: cut for folder, cut in wanted.items() if found[folder] is None}
+        for folder in wanted.keys() - missing.keys():
+            with contextlib.suppress(OSError):  # it may be another user's
+                os.utime(folder)
         try:
             if missing:
-                missing = self._write_alone(missing, batches, views)
+                written = self._write_alone(missing, batches, views)
+                for folder, cut in missing.items():
+                    found[folder] = self._open(folder, cut, computed=folder in written)
         except OSError as error:
             warnings.warn(
                 f"The frozen features could not be kept in {self.directory} ({error}): the stage "
@@ -133,14 +167,24 @@ class FeatureStore:
                 stacklevel=2,
             )
         self._evict(keep=folders)
-        found = []
-        for folder, cut in zip(folders, cuts, strict=True):
-            arrays, computed = _read(folder), folder in missing
-            found.append(None if arrays is None else Features(arrays, computed, cut.varies))
-        return found
+        return [found[folder] for folder in folders]
+
+    def _open(self, folder: Path, cut: Cut, computed: bool = False) -> Features | None:
+        try:
+            arrays = open_features(folder)
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"The frozen features in {folder} cannot be used ({error}): they are computed again.",
+                stacklevel=3,
+            )
+            return None
+        if arrays is None:
+            return None
+        self._fetched.append(Features(arrays, computed, cut.varies))
+        return self._fetched[-1]
 
     def _key(self, cut: Cut, examples: Examples, identity: str) -> str:
-        parts = [cut.digest, examples.fingerprint(), identity, self.dtype, _versions()]
+        parts = [str(FORMAT), cut.digest, examples.fingerprint(), identity, self.dtype, _versions()]
         parts.append(keras.backend.backend())
         parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
@@ -150,11 +194,12 @@ class FeatureStore:
     ) -> dict[Path, Cut]:
         """Write what no other process has written while it was waited for; return that."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        remove_hidden(self.directory, _HIDDEN)
         lock = RunLock(self.directory, _LOCK)
         with contextlib.suppress(InputError):  # without it work is done twice, and no harm
             lock.acquire(wait=math.inf)
         try:
-            missing = {folder: cut for folder, cut in missing.items() if _read(folder) is None}
+            missing = {folder: cut for folder, cut in missing.items() if not _is_whole(folder)}
             if missing:
                 with hosts.alone():  # the others wait, and could not take part
                     self._write(missing, batches, views)
@@ -163,55 +208,54 @@ class FeatureStore:
         return missing
 
     def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
-        hidden = {
-            folder: Path(tempfile.mkdtemp(prefix=".writing-", dir=self.directory))
-            for folder in missing
-        }
-        try:
-            kept = {hidden[folder]: cut for folder, cut in missing.items()}
-            dtypes = self._run(kept, batches, views)
-            for folder, unfinished in hidden.items():
-                manifest = {
-                    path.name: {"bytes": path.stat().st_size, "dtype": dtypes[path]}
-                    for path in unfinished.iterdir()
-                }
-                with open(unfinished / _MANIFEST, "w", encoding="utf-8") as file:
-                    json.dump(manifest, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                _publish(unfinished, folder)
-        finally:
-            for unfinished in hidden.values():
-                shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.ExitStack() as stack:
+            hidden = {
+                stack.enter_context(hidden_directory(self.directory, _HIDDEN)): folder
+                for folder in missing
+            }
+            cuts = dict(zip(hidden, missing.values(), strict=True))
+            for unfinished, writers in self._run(cuts, batches, views, stack).items():
+                write_manifest(unfinished, hidden[unfinished].name, writers)
+            for unfinished, folder in hidden.items():
+                self._publish(unfinished, folder)
 
-    def _run(self, cuts: dict[Path, Cut], batches: Batches, views: int) -> dict[Path, str]:
-        """Runs the prefixes once over the examples; only a batch is in memory at a time."""
+    def _publish(self, unfinished: Path, folder: Path) -> None:
+        """Make complete features visible; damaged ones give way."""
+        sync_tree(unfinished)
+        if folder.is_dir():
+            with hidden_directory(self.directory, _HIDDEN) as damaged:
+                folder.rename(damaged / folder.name)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # by another process, which had no lock either
+                raise
+
+    def _run(
+        self, cuts: dict[Path, Cut], batches: Batches, views: int, stack: contextlib.ExitStack
+    ) -> dict[Path, list[RowWriter]]:
+        """Run the prefixes once over the examples; only a batch is in memory at a time."""
         tensors = [tensor for cut in cuts.values() for tensor in cut.prefix.outputs]
-        paths = [
-            folder / f"{place}.npy"
-            for folder, cut in cuts.items()
-            for place in range(len(cut.prefix.outputs))
-        ]
+        folders = [folder for folder, cut in cuts.items() for _ in cut.prefix.outputs]
         forward = self._forward(tuple(cuts.values()), tensors)
-        files: list[MappedArray] = []
         count, size = len(batches.examples), batches.batch_size
+        writers: dict[Path, list[RowWriter]] = {folder: [] for folder in cuts}
         for place in range(views * len(batches)):
             view, index = divmod(place, len(batches))
             batches.epoch = view
             rows = batches.order(view)[index * size : (index + 1) * size] + view * count
             outputs = keras.tree.flatten(forward(batches[index][0]))
-            if not files:
-                for path, output in zip(paths, outputs, strict=True):
-                    dtype = self._stored(output.dtype)
-                    _reserve(path, (views * count, *output.shape[1:]), _on_disk(dtype))
-                    files.append(MappedArray(path, dtype, writable=True))
-            for file, output in zip(files, outputs, strict=True):
-                shorter = output.shape[1:] != file.shape[1:]  # the longest texts came first
-                file[(rows, slice(output.shape[1])) if shorter else rows] = output
+            if not place:  # the longest texts come first
+                for folder, output in zip(folders, outputs, strict=True):
+                    path = folder / f"{len(writers[folder])}.npy"
+                    shape = (views * count, *output.shape[1:])
+                    writer = RowWriter(path, shape, self._stored(output.dtype))
+                    writers[folder].append(stack.enter_context(contextlib.closing(writer)))
+            every = [writer for of_one in writers.values() for writer in of_one]
+            for writer, output in zip(every, outputs, strict=True):
+                writer.write(rows, output)
         self.passes += views * count
-        for file in files:
-            file.flush()
-        return {path: file.dtype.name for path, file in zip(paths, files, strict=True)}
+        return writers
 
     def _forward(self, cuts: tuple[Cut, ...], tensors: list) -> Forward:
         """Validation data run through what was compiled for the training data."""
@@ -226,63 +270,57 @@ class FeatureStore:
         return _DTYPES[self.dtype] if floating and dtype.itemsize > 2 else np.dtype(dtype)
 
     def _evict(self, keep: list[Path]) -> None:
-        """Removes the features that have gone unused for longest, down to the limit."""
-        if not self.directory.is_dir():
-            return
-        others = [path for path in self.directory.iterdir() if not path.name.startswith(".")]
-        others = [path for path in others if path not in keep and path.is_dir()]
-        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        total = sum(_size(folder) for folder in keep if folder.is_dir())
-        for folder in others:
+        """Remove what killed writers left, then what has gone unused for longest, down to the limit."""
+        remove_hidden(self.directory, _HIDDEN)
+        total, others = 0, []
+        with contextlib.suppress(OSError), os.scandir(self.directory) as entries:
+            for entry in entries:
+                folder = Path(entry.path)
+                if folder in keep or entry.name.startswith("."):
+                    total += _size(folder)
+                elif entry.is_dir(follow_symlinks=False):
+                    others.append((entry.stat().st_mtime, folder))
+        for _, folder in sorted(others, reverse=True):
             total += _size(folder)
             if total > self.limit:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _on_disk(dtype: np.dtype) -> np.dtype:
-    """NumPy's files know no bfloat16: its bits are kept as integers."""
-    return np.dtype(np.uint16) if dtype == ml_dtypes.bfloat16 else dtype
+@contextlib.contextmanager
+def temporary_store(dtype: str = "float32") -> Iterator[FeatureStore]:
+    """Give a store in a directory of its own, which is removed at the end.
+
+    Directories of processes that were killed are removed before.
+
+    Args:
+        dtype: What features are kept as.
+    """
+    parent, prefix = Path(tempfile.gettempdir()), "kft-features-"
+    remove_hidden(parent, prefix)
+    with hidden_directory(parent, prefix) as folder:
+        folder.chmod(0o700)  # unlike a directory that somebody chose, this one is nobody else's
+        with FeatureStore(processes.from_first(str(folder)), dtype=dtype) as store:
+            yield store
 
 
-def _reserve(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Makes the file in its full size: a full disk shows now, not as a crash while it is written."""
-    with open(path, "wb") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
-        np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
-        size = file.tell() + int(np.prod(shape)) * dtype.itemsize
-        file.flush()
-        if hasattr(os, "posix_fallocate") and size:
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder holds undamaged features."""
+    try:
+        arrays = open_features(folder)
+    except (OSError, ValueError):
+        return False
+    for array in arrays or ():
+        array.close()
+    return arrays is not None
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
-
-
-def _publish(unfinished: Path, folder: Path) -> None:
-    """Makes complete features visible, unless another process was first; damaged ones give way."""
-    if _read(folder) is not None:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        unfinished.rename(folder)
-    except OSError:
-        if _read(folder) is None:
-            raise
-
-
-def _read(folder: Path) -> tuple[MappedArray, ...] | None:
-    """The arrays of complete features, None if there are none."""
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        names = sorted(manifest, key=lambda name: int(name.partition(".")[0]))
-        if any(os.path.getsize(folder / name) != manifest[name]["bytes"] for name in names):
-            return None
-        return tuple(MappedArray(folder / name, manifest[name]["dtype"]) for name in names)
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    """Bytes of the files in a folder, which may be removed meanwhile."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            total += path.stat().st_size
+    return total
 
 
 def _versions() -> str:

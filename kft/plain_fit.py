@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,9 +13,8 @@ from kft.callbacks import StagedUnfreezing
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.batches import Batches
 from kft.data.examples import Examples
-from kft.distribution import processes
 from kft.errors import InputError
-from kft.features import FeatureStore
+from kft.features import FeatureStore, temporary_store
 from kft.plans import BatchNorm, plan
 from kft.staged_fit import decide, run_stages
 from kft.stages import Stage, checked_stages
@@ -88,8 +86,7 @@ def fit_in_stages(
     held_out = None if validation_data is None else _examples(*validation_data, "validation_data")
     settings = model.get_compile_config()
     planned = plan(model, stages, batch_norm)
-    with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-        store = FeatureStore(processes.from_first(folder) if cache_dir is None else cache_dir)
+    with temporary_store() if cache_dir is None else FeatureStore(cache_dir) as store:
         decided = decide(
             model,
             planned,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from kft import saving
 from kft.callbacks import RunCheckpoint
 from kft.distribution import processes
 from kft.errors import InputError
-from kft.features import FeatureStore
+from kft.features import FeatureStore, temporary_store
 from kft.runs import commits
 from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock
@@ -74,7 +73,7 @@ class RunDirectory:
     def held(
         self, features: str | os.PathLike[str] | None = None, dtype: str = "float32"
     ) -> Iterator[FeatureStore]:
-        """Keeps other processes out; gives the place for frozen features.
+        """Keep other processes out, and give the place for frozen features.
 
         Args:
             features: a place that several runs share. By default one in the directory.
@@ -83,18 +82,15 @@ class RunDirectory:
         Raises:
             InputError: another process is using the directory, or the dtype is unknown.
         """
-        if self.path is None:
-            with tempfile.TemporaryDirectory(prefix="kft-", ignore_cleanup_errors=True) as folder:
-                shared = features or processes.from_first(folder)
-                yield FeatureStore(shared, dtype=dtype)
-            return
-        store = FeatureStore(features or self.path / FEATURES, dtype=dtype)
-        lock = RunLock(self.path / STATE)
-        processes.decided(lock.acquire)
-        try:
-            yield store
-        finally:
-            lock.release()
+        with contextlib.ExitStack() as stack:
+            if self.path is not None:
+                lock = RunLock(self.path / STATE)
+                processes.decided(lock.acquire)
+                stack.callback(lock.release)
+                features = features or self.path / FEATURES
+            yield stack.enter_context(
+                temporary_store(dtype) if features is None else FeatureStore(features, dtype=dtype)
+            )
 
     def decisions(self) -> list[bool] | None:
         """Which stages had their features kept when the run began; None if it begins now.

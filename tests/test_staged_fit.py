@@ -7,12 +7,12 @@ import pytest
 from keras import layers
 
 import kft
-from kft import features as features_module
 from kft.callbacks import StagedUnfreezing
 from kft.cuts import find_cut
 from kft.data.augment import ImageAugmentation, NextView
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.feature_files import open_features
 from kft.features import FeatureStore
 from kft.plans import plan
 from kft.staged_fit import decide, run_stages
@@ -211,34 +211,61 @@ def test_the_head_is_not_part_of_the_key(tmp_path):
     assert len(keys) == 1
 
 
-@pytest.mark.parametrize("damage", ["short", "no manifest"])
-def test_a_half_written_cache_is_not_used(tmp_path, damage):
-    model, store = convnet(), FeatureStore(tmp_path)
+@pytest.fixture
+def kept(tmp_path):
+    """A function that fetches the same features again and again, and the folder that they lie in."""
+    model = convnet()
     plan(model, [STAGES[0]])[0].enter(model)
-    cut, batches = find_cut(model)[0], Batches(examples(), np.asarray, batch_size=8)
-    whole = store.fetch([cut], batches, "pixels")[0]
-    kept = np.array(whole.arrays[0].values)
-    assert whole.computed
-    assert not store.fetch([cut], batches, "pixels")[0].computed
-    (folder,) = tmp_path.iterdir()
-    if damage == "short":
-        os.truncate(folder / "0.npy", os.path.getsize(folder / "0.npy") - 8)
-    else:
-        (folder / "features.json").write_text("{")
-    again = store.fetch([cut], batches, "pixels")[0]
+    cut = find_cut(model)[0]
+
+    def fetch(dtype="float32"):
+        with FeatureStore(tmp_path, dtype=dtype) as store:
+            batches = Batches(examples(), np.asarray, batch_size=8)
+            return store.fetch([cut], batches, "pixels")[0]
+
+    return fetch
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_damaged_features_are_computed_again_with_a_warning(tmp_path, kept, dtype):
+    whole = kept(dtype).load(np.arange(48))
+    assert not kept(dtype).computed
+    (path,) = tmp_path.glob("*/0.npy")
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 4
+    path.write_bytes(content)
+    with pytest.warns(
+        UserWarning, match=rf"features in {path.parent} cannot be used \(1 of 48 rows"
+    ):
+        again = kept(dtype)
     assert again.computed
-    np.testing.assert_array_equal(again.arrays[0].values, kept)
+    np.testing.assert_array_equal(again.load(np.arange(48)), whole)
+    assert list(tmp_path.iterdir()) == [path.parent]
+    assert not kept(dtype).computed
 
 
 def test_a_full_disk_falls_back_with_a_warning_and_the_same_result(tmp_path, uncached, monkeypatch):
-    def full(path, shape, dtype):
+    def full(descriptor, start, size):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(features_module, "_reserve", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.warns(UserWarning, match=r"could not be kept .*No space left.*same result"):
         cached = fit(tmp_path, True)
     assert_same(uncached, cached)
     assert list((tmp_path / "features").iterdir()) == []
+
+
+def test_features_of_another_user_are_used_where_nothing_can_be_written(
+    tmp_path, kept, monkeypatch
+):
+    kept()
+    for name in ("utime", "mkdir", "unlink"):
+        monkeypatch.setattr(os, name, refused)
+    assert not kept().computed
+
+
+def refused(*_, **__):
+    raise PermissionError(1, "Operation not permitted")
 
 
 def test_the_longest_unused_features_go_first(tmp_path):
@@ -296,9 +323,7 @@ def test_a_model_in_mixed_precision_has_its_features_kept(tmp_path, dtype):
         keras.config.set_dtype_policy(before)
     _, history = fit(tmp_path, True, model, stages=STAGES[:2])
     assert history["loss"][-1] < history["loss"][0]
-    (kept,) = {
-        features_module._read(path)[0].dtype.name for path in (tmp_path / "features").iterdir()
-    }
+    (kept,) = {open_features(path)[0].dtype.name for path in (tmp_path / "features").iterdir()}
     assert kept == dtype
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import InputError, KftError
+from kft.runs.files import sync
 from kft.runs.reading import read_object
 
 STATE = "state.json"
@@ -80,10 +81,10 @@ def write_commit(
             manifest[name] = _write(hidden / name, save(shard))
         manifest[STATE] = _write(hidden / STATE, _json(state))
         _write(hidden / MANIFEST, _json(manifest))
-        _sync(hidden)
+        sync(hidden)
         path = directory / f"commit-{number:08d}"
         hidden.rename(path)
-        _sync(directory)
+        sync(directory)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     for old in earlier[max(keep - 1, 0) :]:
@@ -252,14 +253,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
-def _sync(directory: Path) -> None:
-    """Has the names in a directory on the disk before going on."""
-    if os.name == "nt":
-        return  # Windows opens no directories, and its renames are journalled
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

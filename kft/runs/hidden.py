@@ -27,7 +27,7 @@ def hidden_directory(parent: Path, prefix: str) -> Iterator[Path]:
         prefix: What its name begins with, a dot first.
 
     Raises:
-        InputError: `parent` cannot be written to.
+        LockError: `parent` cannot be written to.
     """
     path, lock = _locked(parent, prefix)
     try:

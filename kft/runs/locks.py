@@ -34,6 +34,10 @@ class InUseError(InputError):
         self.is_alive = is_alive
 
 
+class LockError(InputError, OSError):
+    """A directory cannot be locked: it cannot be written to, or something else is in the way."""
+
+
 class RunLock:
     """Hold a directory against other processes, for as long as this process lives at most.
 
@@ -63,7 +67,7 @@ class RunLock:
 
         Raises:
             InUseError: Another process, or another thread, has the lock; the message names it.
-            InputError: The directory cannot be written to.
+            LockError: The directory cannot be written to.
         """
         until, pause = time.monotonic() + wait, 0.01
         while True:
@@ -78,7 +82,7 @@ class RunLock:
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, 0.5)
             except OSError as error:
-                raise InputError(
+                raise LockError(
                     f"`{self.directory}` cannot be locked ({error}): pass a directory that this "
                     "process can write to."
                 ) from error

@@ -1,0 +1,236 @@
+"""Arrays in files, written and read row by row, in which every damaged row is recognised."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import ml_dtypes
+import numpy as np
+
+from kft.data.threads import map_in_threads
+
+_MOST = 16 * 2**20  # bytes of one array that a process keeps in memory
+_PART = 2**20  # bytes that are checked at a time
+_NO_RESERVING = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+
+
+class RowWriter:
+    """Write an `.npy` file whose rows come in any order, and a checksum of each row.
+
+    A checksum is the beginning of the SHA-256 of a row and its place, taken from memory as the row
+    is written. SHA-256 because current processors have instructions for it, which make it the
+    fastest hash of Python's standard library after CRC-32, whose 32 bits are few for a large file.
+
+    Args:
+        path: The file, which must not exist yet.
+        shape: The array's shape, rows first.
+        dtype: What to store, `bfloat16` included.
+
+    Raises:
+        OSError: The disk has no room for all of it.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.shape, self.dtype = tuple(int(size) for size in shape), np.dtype(dtype)
+        self._stored = _stored(self.dtype)
+        self._size = int(np.prod(self.shape[1:])) * self._stored.itemsize
+        self._sums = np.zeros(self.shape[0], "<u8")
+        self._file: BinaryIO = open(path, "xb", buffering=0)  # noqa: SIM115
+        try:
+            self._start = self._file.write(_header(self.shape, self._stored))
+            _reserve(self._file, self._start + self._size * self.shape[0])
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, places: np.ndarray, rows: np.ndarray) -> None:
+        """Write rows.
+
+        Args:
+            places: Their indices in the array.
+            rows: The rows; where they are shorter than the array's, zeros follow.
+        """
+        stored = np.asarray(rows, self.dtype).view(self._stored)
+        given, own = stored.shape[1:], self.shape[1:]
+        if given[1:] != own[1:] or given[:1] > own[:1]:
+            raise ValueError(f"rows of the shape {given} do not fit into an array {self.shape}")
+        for place, row in zip(places.tolist(), stored, strict=True):
+            content = row.tobytes()
+            content += bytes(self._size - len(content))
+            self._sums[place] = _checksum(place, content)
+            _write_at(self._file.fileno(), content, self._start + place * self._size)
+
+    def finish(self) -> np.ndarray:
+        """Bring everything to the disk and return the rows' checksums."""
+        os.fsync(self._file.fileno())
+        return self._sums
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class RowReader:
+    """Read the rows of a file that `RowWriter` wrote.
+
+    A file of up to 16 MiB is read into memory. Of a larger one the rows that are asked for are
+    read, which takes some microseconds per row and leaves nothing in the process' memory; the
+    operating system keeps what fits in its own cache.
+
+    Args:
+        path: The file.
+        shape: The array's shape.
+        dtype: The type of its numbers.
+
+    Attributes:
+        identity: Changes whenever somebody writes to the file or puts another one in its place.
+
+    Raises:
+        ValueError: The file is not such an array.
+        OSError: The file cannot be read.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.path, self.shape, self.dtype = path, tuple(shape), np.dtype(dtype)
+        self._stored = _stored(self.dtype)
+        self._size = int(np.prod(self.shape[1:])) * self._stored.itemsize
+        self._content: np.ndarray | None = None
+        self._file: BinaryIO = open(path, "rb", buffering=0, opener=at_once)  # noqa: SIM115
+        try:
+            header = _header(self.shape, self._stored)
+            if self._file.read(len(header)) != header:
+                raise ValueError(
+                    f"{path} does not begin like an array {self.shape} of {self.dtype}"
+                )
+            self._start = len(header)
+            found = os.fstat(self._file.fileno())
+            if found.st_size != self._start + len(self) * self._size:
+                raise ValueError(f"{path} has {found.st_size} bytes, not those of {len(self)} rows")
+            self.identity = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+            if len(self) * self._size <= _MOST:
+                content = np.empty(self.shape, self._stored)
+                self._fill(_bytes(content), 0)
+                self._content = content
+        except BaseException:
+            self.close()
+            raise
+        if self._content is not None:
+            self.close()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether all rows are in memory, where nothing that happens to the file can change them."""
+        return self._content is not None
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Return a copy of the rows with these indices, each from 0.
+
+        Raises:
+            OSError: The file has become shorter.
+        """
+        if self._content is not None:
+            return self._content[rows].view(self.dtype)
+        found = np.empty((len(rows), *self.shape[1:]), self._stored)
+        view = _bytes(found)
+        for place, row in enumerate(rows.tolist()):
+            self._fill(view[place * self._size : (place + 1) * self._size], row)
+        return found.view(self.dtype)
+
+    def count_damaged(self, checksums: np.ndarray) -> int:
+        """Return how many rows are not what was written; all of them are read once.
+
+        Args:
+            checksums: What `RowWriter.finish` returned.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        at_once = max(1, _PART // max(self._size, 1))
+
+        def damaged(first: int) -> int:
+            expected = checksums[first : first + at_once].tolist()
+            content = memoryview(bytearray(len(expected) * self._size))
+            self._fill(content, first)
+            parts = (content[at * self._size : (at + 1) * self._size] for at in range(at_once))
+            return sum(
+                _checksum(first + at, part) != known
+                for at, (part, known) in enumerate(zip(parts, expected, strict=False))
+            )
+
+        return sum(map_in_threads(damaged, range(0, len(self), at_once)))
+
+    def close(self) -> None:
+        """Close the file; rows that are in memory can still be read."""
+        self._file.close()
+
+    def _fill(self, buffer: memoryview, row: int) -> None:
+        """Read the bytes from a row on."""
+        start = row * self._size
+        if self._content is not None:
+            content = _bytes(self._content)
+            buffer[:] = content[start : start + len(buffer)]
+            return
+        while buffer:
+            count = os.preadv(self._file.fileno(), [buffer], self._start + start)
+            if not count:
+                raise OSError(f"row {row} of {len(self)} could not be read: {self.path} is shorter")
+            buffer, start = buffer[count:], start + count
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe in its place is not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _header(shape: tuple[int, ...], stored: np.dtype) -> bytes:
+    """The first bytes of an `.npy` file, version 1.0."""
+    file = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(stored)
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
+
+
+def _stored(dtype: np.dtype) -> np.dtype:
+    """NumPy's files know no bfloat16: its bits are kept as integers."""
+    return np.dtype(np.uint16) if dtype == ml_dtypes.bfloat16 else dtype
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """Return the memory of a contiguous array."""
+    flat: Any = array.reshape(-1)
+    return memoryview(flat).cast("B")
+
+
+def _checksum(place: int, row: bytes | memoryview) -> int:
+    digest = hashlib.sha256(place.to_bytes(8, "little"), usedforsecurity=False)
+    digest.update(row)
+    return int.from_bytes(digest.digest()[:8], "little")
+
+
+def _write_at(descriptor: int, content: bytes, offset: int) -> None:
+    view = memoryview(content)
+    while view:
+        count = os.pwrite(descriptor, view, offset)
+        view, offset = view[count:], offset + count
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Give a file its full size, so that a full disk shows now and not after an hour."""
+    try:
+        if size and hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+    except OSError as error:
+        if error.errno not in _NO_RESERVING:
+            raise
+    file.truncate(size)
