@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -36,6 +37,7 @@ from kft.runs.locks import RunLock
 
 _HIDDEN = ".writing-"
 _LOCK = ".lock"
+_KEY = re.compile("[0-9a-f]{32}")
 _DTYPES = {
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.float16),
@@ -278,7 +280,7 @@ class FeatureStore:
                 folder = Path(entry.path)
                 if folder in keep or entry.name.startswith("."):
                     total += _size(folder)
-                elif entry.is_dir(follow_symlinks=False):
+                elif _KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                     others.append((entry.stat().st_mtime, folder))
         for _, folder in sorted(others, reverse=True):
             total += _size(folder)

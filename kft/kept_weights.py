@@ -15,6 +15,7 @@ import numpy as np
 
 from kft.errors import InputError
 from kft.outlines import without_values
+from kft.runs.files import give_usual_mode
 from kft.runs.reading import opened, parse_json
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def save_weights(model: keras.Model, path: Path) -> str:
 
     values = [np.ascontiguousarray(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
     save_file(dict(zip(_names(model), values, strict=True)), path)
+    give_usual_mode(path)  # safetensors writes files that nobody else may read
     return digest(path)
 
 

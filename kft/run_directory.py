@@ -17,6 +17,7 @@ from kft.features import FeatureStore, temporary_store
 from kft.runs import commits
 from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock
+from kft.runs.places import is_empty
 from kft.runs.reading import check_tree
 from kft.staged_fit import CachedStage
 
@@ -63,7 +64,7 @@ class RunDirectory:
             return True
         if (path / BEGUN).is_file():
             self._compare(_read_begun(path)["plan"], self.allow_changed_plan)
-        elif any(one.name not in (FEATURES, STATE) for one in path.iterdir()):
+        elif not is_empty(path, besides=(FEATURES, STATE)):
             raise InputError(
                 f"`run_dir={str(path)!r}` holds files, but no run: pass a new directory."
             )
@@ -83,11 +84,13 @@ class RunDirectory:
             InputError: another process is using the directory, or the dtype is unknown.
         """
         with contextlib.ExitStack() as stack:
-            if self.path is not None:
-                lock = RunLock(self.path / STATE)
+            path = self.path
+            if path is not None:
+                lock = RunLock(path / STATE)
                 processes.decided(lock.acquire)
                 stack.callback(lock.release)
-                features = features or self.path / FEATURES
+                processes.decided(lambda: saving.try_writing(path))
+                features = features or path / FEATURES
             yield stack.enter_context(
                 temporary_store(dtype) if features is None else FeatureStore(features, dtype=dtype)
             )

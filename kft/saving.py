@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,9 @@ from kft.errors import InputError
 from kft.kept_weights import check_outline, load_weights, save_weights
 from kft.known_recipes import known_recipe, path_of_class
 from kft.runs import reading
+from kft.runs.files import sync, sync_tree
+from kft.runs.hidden import hidden_directory, remove_hidden
+from kft.runs.places import is_empty
 
 if TYPE_CHECKING:
     from kft.recipe import Recipe
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 RECIPE = "recipe.json"
 WEIGHTS = "weights.safetensors"
+_HIDDEN = ".writing-"
+_TRIED = ".tried"
 _MISSING = object()
 
 
@@ -65,7 +69,7 @@ def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None =
         InputError: If the directory holds something.
     """
     directory = Path(directory)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and not (directory.is_dir() and is_empty(directory)):
         raise InputError(f"`{directory}` exists already: pass a new directory to save to.")
     with being_written(directory) as hidden:
         write(recipe, hidden, plan=plan)
@@ -190,33 +194,55 @@ def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> No
 
 @contextmanager
 def being_written(directory: Path) -> Iterator[Path]:
-    """Give a hidden directory beside `directory`, whose files appear in it when the block ends.
+    """Give a hidden directory, whose files appear in `directory` when the block ends.
 
-    A block that raises leaves nothing behind. Where the directory exists, the files are moved into
-    it one by one, `recipe.json` last, since that is what `load` looks for.
+    A block that raises leaves nothing behind, and what killed processes left is removed. A new
+    directory appears at once. Into one that exists, which may be all of a volume, the files are
+    moved one by one, `recipe.json` last, since that is what `load` looks for.
 
     Args:
-        directory: What the hidden directory becomes.
+        directory: Where the files go.
+
+    Raises:
+        OSError: The directory cannot be written to.
     """
     directory = Path(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    hidden = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        hidden.chmod(0o755)  # mkdtemp's own mode shuts everybody else out
+    is_new = not directory.exists()
+    parent = directory.parent if is_new else directory
+    remove_hidden(parent, _HIDDEN)
+    with hidden_directory(parent, _HIDDEN) as hidden:
         yield hidden
-        for path in hidden.rglob("*"):
-            if path.is_file():
-                sync(path)
-        if not directory.exists():
+        sync_tree(hidden)
+        if is_new:
             hidden.rename(directory)
-            return
-        for path in sorted(hidden.iterdir(), key=lambda path: path.name == RECIPE):
-            target = directory / path.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            path.replace(target)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        else:
+            for path in sorted(hidden.iterdir(), key=lambda path: path.name == RECIPE):
+                target = directory / path.name
+                if target.is_dir():
+                    shutil.rmtree(target)
+                path.replace(target)
+        sync(parent)
+
+
+def try_writing(directory: Path) -> None:
+    """Write an empty file as `being_written` writes results, and remove it.
+
+    Args:
+        directory: Where results will go.
+
+    Raises:
+        InputError: What would fail at the end fails now.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with being_written(directory) as hidden:
+            (hidden / _TRIED).touch()
+        (directory / _TRIED).unlink()
+    except OSError as error:
+        raise InputError(
+            f"`{directory}` cannot be written to ({error}), so the result could not be kept: make "
+            "room there, or pass another directory."
+        ) from error
 
 
 def class_path(recipe: Recipe) -> str:
@@ -277,12 +303,6 @@ def write_json(path: Path, content: Any) -> None:
         json.dump(content, file, indent=1, ensure_ascii=False)
         file.write("\n")
         file.flush()
-        os.fsync(file.fileno())
-
-
-def sync(path: Path) -> None:
-    """Have a file on the disk before going on."""
-    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 

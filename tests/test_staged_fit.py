@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import stat
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from kft.data.examples import Examples
 from kft.feature_files import open_features
 from kft.features import FeatureStore
 from kft.plans import plan
+from kft.runs.hidden import hidden_directory
 from kft.staged_fit import decide, run_stages
 from tests.models import convnet, images, moved, values
 
@@ -268,14 +270,44 @@ def refused(*_, **__):
     raise PermissionError(1, "Operation not permitted")
 
 
-def test_the_longest_unused_features_go_first(tmp_path):
+def test_the_longest_unused_features_go_first_and_nothing_else_does(tmp_path):
     store = FeatureStore(tmp_path, limit=0)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"not ours")
     model = convnet()
     for count in (8, 16):
         data = examples(count)
         plan(model, [STAGES[0]])[0].enter(model)
         store.fetch([find_cut(model)[0]], Batches(data, np.asarray, batch_size=8), "pixels")
-    assert len(list(tmp_path.iterdir())) == 1
+    kept = {path.name for path in tmp_path.iterdir()} - {"photos"}
+    assert len(kept) == 1
+    assert (tmp_path / "photos" / "cat.jpg").is_file()
+    store.close()
+
+
+def test_what_is_being_written_counts_to_the_limit(tmp_path, kept):
+    kept()
+    (other,) = tmp_path.iterdir()
+    with hidden_directory(tmp_path, ".writing-") as half:
+        (half / "0.npy").write_bytes(bytes(10**6))
+        with FeatureStore(tmp_path, limit=10**6) as store:
+            data = Batches(examples(8), np.asarray, batch_size=8)
+            model = convnet()
+            plan(model, [STAGES[0]])[0].enter(model)
+            store.fetch([find_cut(model)[0]], data, "pixels")
+        assert not other.exists()
+        assert (half / "0.npy").is_file()
+
+
+def test_kept_features_have_the_permissions_that_the_umask_gives(tmp_path, kept):
+    before = os.umask(0o002)
+    try:
+        kept()
+    finally:
+        os.umask(before)
+    (folder,) = tmp_path.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o775
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o664}
 
 
 def test_half_precision_takes_half_the_space(tmp_path):

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -73,7 +73,8 @@ def write_commit(
     directory.mkdir(parents=True, exist_ok=True)
     earlier = _commits(directory)
     number = _number(earlier[0]) + 1 if earlier else 1
-    hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=directory))
+    hidden = directory / f"{_HIDDEN}{secrets.token_hex(8)}"
+    hidden.mkdir()
     try:
         manifest = {}
         for index, shard in enumerate(_shards(arrays)):

@@ -1,9 +1,10 @@
-"""Files that are on the disk before anything relies on them."""
+"""Files that are on the disk before anything relies on them, and that others may read."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 _NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF)
@@ -36,3 +37,13 @@ def sync_tree(directory: Path) -> None:
         for name in names:
             sync(Path(folder, name))
         sync(Path(folder))
+
+
+def give_usual_mode(path: Path) -> None:
+    """Give a file the permissions of any new file there: the umask's, or those of an access list."""
+    new = path.with_name(f".{path.name}.mode")
+    new.touch()
+    try:
+        path.chmod(stat.S_IMODE(new.stat().st_mode))
+    finally:
+        new.unlink()

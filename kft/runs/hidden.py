@@ -59,7 +59,7 @@ def remove_hidden(parent: Path, prefix: str) -> None:
         prefix: What their names begin with.
     """
     pattern = re.compile(rf"({re.escape(prefix)}[0-9a-f]{{16}})(\.lock.*)?")
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # there is nothing, or nothing that may be removed
         found = {match[1] for name in os.listdir(parent) if (match := pattern.fullmatch(name))}
         for name in found:
             lock = RunLock(parent, f"{name}.lock")

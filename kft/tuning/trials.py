@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kft import saving
+from kft.errors import InputError
 from kft.runs.locks import InUseError, RunLock
 from kft.stages import Stage
 

@@ -181,7 +181,7 @@ os.rename = counted("rename", os.rename)
 pathlib.Path.rename = counted("rename", pathlib.Path.rename)
 os.rmdir = counted("rmdir", os.rmdir)
 os.unlink = counted("unlink", os.unlink)
-commits.tempfile.mkdtemp = counted("mkdtemp", commits.tempfile.mkdtemp)
+os.mkdir = counted("mkdir", os.mkdir)
 commits.write_commit(directory, {"n": 2}, {"x": np.arange(40.0)}, keep=1)
 print(count)
 """
