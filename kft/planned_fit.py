@@ -28,6 +28,7 @@ from kft.optimizers import norms_and_biases
 from kft.plans import plan as plan_stages
 from kft.precision import policy_of
 from kft.run_directory import RunDirectory
+from kft.runs.places import check_apart_from_data
 from kft.staged_fit import CachedStage, decide, kept_part, run_stages
 from kft.tables import PlanTable, plan_table
 
@@ -72,9 +73,11 @@ class PlannedFit:
             settings: The other arguments.
 
         Raises:
-            InputError: If the data are wrong.
+            InputError: If the data are wrong, or results would be written among them.
         """
         strategy = resolve(settings.distribution)
+        places = {"run_dir": settings.run_dir, "cache_dir": settings.cache_dir}
+        check_apart_from_data(places, (train, validation_data))
         training, validation = fitting.read_both(
             recipe,
             train,

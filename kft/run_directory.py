@@ -54,7 +54,7 @@ class RunDirectory:
 
     def _is_finished(self) -> bool:
         path = self.path
-        if path is None or not path.exists():
+        if path is None or not os.path.exists(path):  # False for a name that is too long, too
             return False
         if not path.is_dir():
             raise InputError(f"`run_dir={str(path)!r}` is a file: pass a directory.")

@@ -30,20 +30,25 @@ def check_apart_from_data(places: Mapping[str, Any], data: Iterable[Any]) -> Non
     Folders are compared as the file system sees them: links and mounts do not hide anything.
 
     Args:
-        places: Where results go, by the argument that said so; None for nowhere.
+        places: Where results go, by the argument that said so; None for nowhere. A `cache_dir` is
+            often shared, so it may hold other things.
         data: What was passed as data; only folders matter.
 
     Raises:
-        InputError: A place is a folder of data, or lies inside one, or holds one.
+        InputError: A place is a folder of data, or lies inside one, or holds one; or it is no path.
     """
     folders = [
         Path(one) for one in data if isinstance(one, (str, os.PathLike)) and os.path.isdir(one)
     ]
     for name, place in places.items():
-        for folder in folders if place is not None else ():
+        if place is None:
+            continue
+        if "\0" in os.fspath(place):
+            raise InputError(f"`{name}={str(place)!r}` holds a zero byte: pass a path without one.")
+        for folder in folders:
             inside = _identity(folder) in _ancestors(Path(place))
             around = _identity(Path(place)) in _ancestors(folder)
-            if inside or around:
+            if inside or (around and name != "cache_dir"):
                 where = "is" if inside and around else "lies inside" if inside else "holds"
                 raise InputError(
                     f"`{name}={str(place)!r}` {where} the data folder {folder}, and what is written "

@@ -21,6 +21,7 @@ from kft.errors import InputError
 from kft.fit_settings import as_json, stopping_rule
 from kft.recipe import Recipe
 from kft.runs.differences import plan_difference
+from kft.runs.places import check_apart_from_data, is_empty
 from kft.runs.reading import check_tree
 from kft.stages import Stage, write_stages
 from kft.tuning.bounds import Bounds
@@ -68,6 +69,7 @@ def search(
     refuse_search()
     stopping_rule(early_stopping)
     run_dir = Path(run_dir)
+    check_apart_from_data({"run_dir": run_dir}, (train, validation_data))
     crew = Crew.of(workers, host, run_dir)
     hypermodel = StagedHyperModel(
         recipe, space, stages=stages, objective=objective, share_backbone=True
@@ -154,12 +156,12 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
     path = run_dir / SEARCH
     plan = as_json(plan)
     if not path.exists():
-        if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+        if run_dir.exists() and not (run_dir.is_dir() and is_empty(run_dir)):
             raise InputError(
                 f"`run_dir={str(run_dir)!r}` holds files, but no search: pass a new directory."
             )
-        run_dir.mkdir(parents=True, exist_ok=True)
-        hidden = run_dir.with_name(f".{run_dir.name}.{SEARCH}")
+        saving.try_writing(run_dir)
+        hidden = run_dir / f".{SEARCH}"
         saving.write_json(hidden, plan)
         hidden.replace(path)
         return

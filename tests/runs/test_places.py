@@ -48,6 +48,12 @@ def test_a_directory_beside_a_table_is_not_among_the_data(photos):
     check_apart_from_data({"run_dir": photos.parent / "run"}, [photos.parent / "train.csv"])
 
 
+def test_a_cache_may_hold_data_but_does_not_lie_among_them(photos):
+    check_apart_from_data({"cache_dir": photos.parent}, [photos])
+    with pytest.raises(InputError, match=r"`cache_dir=.*` is the data folder"):
+        check_apart_from_data({"cache_dir": photos}, [photos])
+
+
 def test_an_empty_volume_is_empty(tmp_path):
     (tmp_path / "lost+found").mkdir()
     (tmp_path / ".snapshot").mkdir()
