@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import math
@@ -243,10 +244,11 @@ def evaluate(
     if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
     forward, targets, scores = Forward(model), [], []
-    for x, y, *_ in batches:
-        x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
-        targets.append(_as_array(y))
-        scores.append(forward(x))
+    with contextlib.closing(dataset) if isinstance(dataset, Batches) else contextlib.nullcontext():
+        for x, y, *_ in batches:
+            x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
+            targets.append(_as_array(y))
+            scores.append(forward(x))
     both = zip(targets, scores, strict=True)
     joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *both)
     if isinstance(dataset, Batches):  # which may have an order of its own

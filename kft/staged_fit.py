@@ -166,6 +166,7 @@ def run_stages(
         if validation is not None:
             held_out = _features(stages, store, validation, identity)
     model.stop_training = False
+    opened = [data for data in (train, validation) if isinstance(data, Batches)]
     try:
         epoch = run.begin()
         while epoch < run.params["epochs"] and not run.stopped:
@@ -176,6 +177,7 @@ def run_stages(
             if cut is not None and kept is not None and (val is None or kept_val is not None):
                 trainer, batches = cut.suffix, _cached(train, kept, views)
                 val = None if val is None or kept_val is None else _cached(val, kept_val)
+                opened += [batches] if val is None else [batches, val]
                 compile_like(trainer)
             epoch = run.train(trainer, batches, val, epoch, steps_per_epoch, verbose)
         optimizer = unscaled(model.optimizer)
@@ -186,6 +188,9 @@ def run_stages(
         unscaled(model.optimizer).finalizes = True
         if run.checkpoint is not None:
             run.checkpoint.close()
+        for batches in opened:
+            batches.close()
+        run.close()
     return model.history
 
 
@@ -233,6 +238,15 @@ class _OneRun(keras.callbacks.CallbackList):
 
     def end(self) -> None:
         super().on_train_end(self._last_logs)
+
+    def close(self) -> None:
+        """End the threads in which Keras calls callbacks after batches.
+
+        Keras (3.15.1) ends them in `on_train_end`, which a fit that fails does not reach, and offers
+        no public way to do it.
+        """
+        if self._executor is not None:
+            self._executor.shutdown()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Nothing: the run began before the first of its fits."""

@@ -85,8 +85,7 @@ class Batches(keras.utils.PyDataset):
         self._weights = class_weights(examples) if balance == "weights" else None
         self._count = len(balanced_order(examples, balance, np.random.default_rng(0)))
         self._order: tuple[int, np.ndarray] | None = None
-        self._threads = workers
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads = _Threads(workers)
         self._ahead: dict[tuple[int, int], Future[Any]] = {}
         self._lock = threading.Lock()
         self._began = self._complete = False
@@ -131,11 +130,11 @@ class Batches(keras.utils.PyDataset):
             if self._stand_in is None:
                 self._stand_in = self._make(epoch, min(self._skipped[1], len(self) - 1))
             return self._stand_in
-        if not self._threads:
+        if not self._threads.count:
             return self._make(epoch, index)
         with self._lock:
             wanted = self._submit(epoch, index)
-            following = range(index + 1, min(index + 1 + _AHEAD * self._threads, len(self)))
+            following = range(index + 1, min(index + 1 + _AHEAD * self._threads.count, len(self)))
             keep = {(epoch, index), *((epoch, later) for later in following)}
             for stale in self._ahead.keys() - keep:
                 self._ahead.pop(stale).cancel()
@@ -145,6 +144,20 @@ class Batches(keras.utils.PyDataset):
             return wanted.result()
         finally:
             self._ahead.pop((epoch, index), None)
+            if not following:
+                self._threads.close()
+
+    def close(self) -> None:
+        """End the threads that prepare batches; another batch that is asked for starts new ones.
+
+        They end by themselves after the last batch of an epoch. Close batches that are given up
+        before that.
+        """
+        with self._lock:
+            for future in self._ahead.values():
+                future.cancel()
+            self._ahead.clear()
+        self._threads.close()
 
     def part(self, place: int, count: int) -> "Batches":
         """The same batches, of each of which one of several processes reads its part alone.
@@ -155,7 +168,7 @@ class Batches(keras.utils.PyDataset):
         """
         other = copy.copy(self)
         other._part = (place, count)
-        other._ahead, other._lock, other._pool = {}, threading.Lock(), None
+        other._ahead, other._lock = {}, threading.Lock()
         return other
 
     def is_whole(self, index: int) -> bool:
@@ -177,7 +190,7 @@ class Batches(keras.utils.PyDataset):
         """
         other = copy.copy(self)
         other.batch_size, other._merges_last = batch_size, merge_last
-        other._ahead, other._lock, other._pool = {}, threading.Lock(), None
+        other._ahead, other._lock = {}, threading.Lock()
         return other
 
     def for_fit(self) -> Any:
@@ -197,9 +210,7 @@ class Batches(keras.utils.PyDataset):
     def _submit(self, epoch: int, index: int) -> "Future[Any]":
         future = self._ahead.get((epoch, index))
         if future is None:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kft-batches")
-            future = self._ahead[epoch, index] = self._pool.submit(self._make, epoch, index)
+            future = self._ahead[epoch, index] = self._threads.submit(self._make, epoch, index)
         return future
 
     def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
@@ -229,6 +240,28 @@ class Batches(keras.utils.PyDataset):
             chosen: Their indices among the examples.
         """
         return self.load(inputs)
+
+
+class _Threads:
+    """Threads that start with the first call, shared by batches and the copies made of them."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="kft-batches")
+            return self._pool.submit(function, *arguments)
+
+    def close(self) -> None:
+        """Wait for what has been asked for, and end the threads."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
 
 
 def part_of(rows: Any, place: int, count: int) -> Any:

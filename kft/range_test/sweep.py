@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.data.batches import Batches
 from kft.errors import KftError
 from kft.plans import PlannedStage
 from kft.range_test.batches import endless
@@ -40,15 +41,19 @@ class Sweep:
             settle: Steps at the rate found, between a test and the next.
         """
         tests: list[RangeTest] = []
-        for stage in planned:
-            start = values(trainers.model)
-            tests.append(self._test(trainers, stage, endless(batches)))
-            put_back(trainers.model, start)
-            rate = tests[-1].valley
-            if len(tests) < len(planned) and settle and rate is not None:
-                trainer, following = trainers.at(stage, rate), endless(batches)
-                for _ in range(settle):
-                    _step(trainer, following)
+        try:
+            for stage in planned:
+                start = values(trainers.model)
+                tests.append(self._test(trainers, stage, endless(batches)))
+                put_back(trainers.model, start)
+                rate = tests[-1].valley
+                if len(tests) < len(planned) and settle and rate is not None:
+                    trainer, following = trainers.at(stage, rate), endless(batches)
+                    for _ in range(settle):
+                        _step(trainer, following)
+        finally:
+            if isinstance(batches, Batches):
+                batches.close()
         return tuple(tests)
 
     def _test(
