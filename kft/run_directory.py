@@ -24,6 +24,7 @@ from kft.staged_fit import CachedStage
 FEATURES = "features"
 STATE = "state"
 BEGUN = "begun.json"
+_LOCK = ".lock"
 
 
 @dataclasses.dataclass
@@ -61,6 +62,7 @@ class RunDirectory:
         check_tree(path)
         if (path / saving.RECIPE).is_file():
             self._compare(saving.read_description(path).get("plan"), changes=False)
+            self._remove_leftovers(path)
             return True
         if (path / BEGUN).is_file():
             self._compare(_read_begun(path)["plan"], self.allow_changed_plan)
@@ -69,6 +71,13 @@ class RunDirectory:
                 f"`run_dir={str(path)!r}` holds files, but no run: pass a new directory."
             )
         return False
+
+    def _remove_leftovers(self, path: Path) -> None:
+        """Remove what a process left of a finished run that was killed as it finished."""
+        if any(name in (BEGUN, STATE) or name.startswith(".") for name in os.listdir(path)):
+            with contextlib.suppress(InputError, OSError), RunLock(path, _LOCK):
+                saving.remove_half_written(path)
+                self.finish()
 
     @contextlib.contextmanager
     def held(
@@ -86,14 +95,23 @@ class RunDirectory:
         with contextlib.ExitStack() as stack:
             path = self.path
             if path is not None:
-                lock = RunLock(path / STATE)
+                lock = RunLock(path, _LOCK)
                 processes.decided(lock.acquire)
                 stack.callback(lock.release)
-                processes.decided(lambda: saving.try_writing(path))
+                processes.decided(lambda: self._check_unfinished(path))
                 features = features or path / FEATURES
             yield stack.enter_context(
                 temporary_store(dtype) if features is None else FeatureStore(features, dtype=dtype)
             )
+
+    def _check_unfinished(self, path: Path) -> None:
+        """Check, now that nobody else can write there, that there is a run to finish and room for it."""
+        if (path / saving.RECIPE).is_file():
+            raise InputError(
+                f"`run_dir={str(path)!r}` has just been finished by another process: the same call "
+                "loads the run."
+            )
+        saving.try_writing(path)
 
     def decisions(self) -> list[bool] | None:
         """Which stages had their features kept when the run began; None if it begins now.
@@ -124,10 +142,11 @@ class RunDirectory:
         return [RunCheckpoint(self.path / STATE, every, keep=2, on_mismatch=on_mismatch)]
 
     def finish(self) -> None:
-        """Removes what only an unfinished run needs, once the trained recipe has been written."""
+        """Remove what only an unfinished run needs, once the trained recipe has been written."""
         if self.path is not None and processes.rank() == 0:
-            (self.path / BEGUN).unlink(missing_ok=True)
-            commits.clear(self.path / STATE)
+            with contextlib.suppress(OSError):  # the next call tries again
+                (self.path / BEGUN).unlink(missing_ok=True)
+                commits.clear(self.path / STATE)
 
     def _compare(self, old: Any, changes: bool) -> None:
         difference = plan_difference(old or {}, self.plan)

@@ -224,6 +224,11 @@ def being_written(directory: Path) -> Iterator[Path]:
         sync(parent)
 
 
+def remove_half_written(directory: Path) -> None:
+    """Remove what processes that were killed have half written to a directory."""
+    remove_hidden(directory, _HIDDEN)
+
+
 def try_writing(directory: Path) -> None:
     """Write an empty file as `being_written` writes results, and remove it.
 

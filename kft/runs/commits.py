@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.errors import InputError, KftError
+from kft.errors import KftError
 from kft.runs.files import sync
 from kft.runs.reading import read_object
 
@@ -156,23 +157,22 @@ def read_commit(path: Path, most: int = LARGEST) -> Commit:
 
 
 def clear(directory: Path) -> None:
-    """Removes a directory of commits, hidden leftovers included.
+    """Remove all commits of a directory, and the directory itself unless it holds something else.
 
     Raises:
-        InputError: it holds something else.
+        OSError: It cannot be changed.
     """
     if not directory.is_dir():
         return
     for path in directory.iterdir():
-        if not (_NAME.fullmatch(path.name) or path.name.startswith((_HIDDEN, "lock"))):
-            raise InputError(
-                f"`{directory}` holds {path.name}, which is no commit: remove it first."
-            )
-    shutil.rmtree(directory, ignore_errors=True)
+        if _NAME.fullmatch(path.name) or path.name.startswith(_HIDDEN):
+            shutil.rmtree(path)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Removes what killed writers left; only the holder of the directory's lock may call it."""
+    """Remove what killed writers left; only the holder of the directory's lock may call it."""
     if directory.is_dir():
         for path in directory.glob(f"{_HIDDEN}*"):
             shutil.rmtree(path, ignore_errors=True)
