@@ -22,7 +22,7 @@ class NonFiniteLossError(KftError):
 
 
 class Interrupted(SystemExit):
-    """A signal ended a fit after its state was committed; the same call goes on from there.
+    """A signal ended a fit after its state was committed; the same call resumes from there.
 
     As a `SystemExit` it ends a process with exit code 75, which tells a scheduler to start the job again.
     """

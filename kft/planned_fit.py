@@ -29,6 +29,7 @@ from kft.plans import plan as plan_stages
 from kft.precision import policy_of
 from kft.run_directory import RunDirectory
 from kft.runs.places import check_apart_from_data
+from kft.runs.signals import end_if_asked, put_off
 from kft.staged_fit import CachedStage, decide, kept_part, run_stages
 from kft.tables import PlanTable, plan_table
 
@@ -130,8 +131,10 @@ class PlannedFit:
             recipe.is_fitted = True  # the trained weights are back on one device
             recipe.origin = {"plan": self.plan, "history": run.history}
             if self.directory.path is not None:
-                processes.decided(lambda: fitting.keep(run, self.plan))
-                self.directory.finish()
+                with put_off():
+                    processes.decided(lambda: fitting.keep(run, self.plan))
+                    self.directory.finish()
+                end_if_asked()
             return self._shown(run, kept) if settings.report else run
 
     def _prepared(self) -> keras.optimizers.Optimizer:

@@ -26,6 +26,7 @@ from kft.known_recipes import known_recipe
 from kft.planned_fit import PlannedFit
 from kft.plans import BatchNorm
 from kft.predictions import Predictions
+from kft.run_directory import stopped_safely
 from kft.stages import Stage
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Recipe(Family):
             InputError: If an argument or the data are wrong, or `run_dir` belongs to another plan or
                 is in use by another process.
             NonFiniteLossError: If the loss is no finite number.
-            Interrupted: After SIGTERM or SIGINT, once the state is committed to `run_dir`.
+            Interrupted: After SIGTERM or SIGINT, once what was trained is kept in `run_dir`.
         """
         settings = FitSettings(
             stages=self.default_stages() if stages is None else stages,
@@ -215,8 +216,9 @@ class Recipe(Family):
             report=report,
             verbose=verbose,
         )
-        planned = PlannedFit.of(self, train, validation_data, settings)
-        return planned.loaded() if planned.is_finished() else planned.trained()
+        with stopped_safely(settings.run_dir):
+            planned = PlannedFit.of(self, train, validation_data, settings)
+            return planned.loaded() if planned.is_finished() else planned.trained()
 
     def evaluate(
         self,

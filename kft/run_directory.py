@@ -19,6 +19,7 @@ from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock
 from kft.runs.places import is_empty
 from kft.runs.reading import check_tree
+from kft.runs.signals import stoppable
 from kft.staged_fit import CachedStage
 
 FEATURES = "features"
@@ -164,6 +165,29 @@ def _read_begun(path: Path) -> dict[str, Any]:
     if not is_sound or not isinstance(begun.get("plan"), dict):
         raise InputError(f"`{path / BEGUN}` is damaged: restore it from a copy.")
     return begun
+
+
+@contextlib.contextmanager
+def stopped_safely(path: Path | None) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end a fit with exit code 75 and a word on where it stands.
+
+    Args:
+        path: the run directory; without one nothing is kept, and nothing changes.
+    """
+    if path is None:
+        yield
+        return
+    with stoppable(lambda: standing(path), at_once=processes.rank() == 0):
+        yield
+
+
+def standing(path: Path) -> str:
+    """Return a sentence on what of a run is kept in its directory, and what the same call does."""
+    if (path / saving.RECIPE).is_file():
+        return f"the trained weights are kept in {path}; the same call completes the run."
+    if any((path / STATE).glob("commit-*")):
+        return f"the state is committed to {path / STATE}; the same call resumes from there."
+    return "nothing has been trained yet; the same call begins again."
 
 
 def fresh(path: Path) -> Path:

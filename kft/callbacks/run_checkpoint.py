@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import re
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ from kft.callbacks.fellows import (
 )
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.distribution import processes
-from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
+from kft.errors import InputError, KftError, NonFiniteLossError
 from kft.flags import Flags, flags_of, set_flags
 from kft.optimizers import unscaled
 from kft.regrouping import describe_optimizer, strategy_scope
@@ -37,7 +36,7 @@ from kft.runs.locks import RunLock
 from kft.runs.packing import pack, unpack
 from kft.runs.randomness import random_state, restore_random_state
 from kft.runs.reading import check_tree
-from kft.runs.signals import StopSignals
+from kft.runs.signals import StopSignals, end, put_off
 from kft.runs.skipping import SkippedSteps
 from kft.runs.snapshots import largest_commit, restore, snapshot
 from kft.runs.threads import cpu_threads
@@ -104,6 +103,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._steps, self._seconds = read_interval(every)
         self._lock = RunLock(self.directory)
         self._signals = StopSignals()
+        self._waiting = contextlib.ExitStack()  # while training, signals wait for a commit
         self._trainer: keras.Model | None = None
         self._batches: Any = None
         self._rate_factor = 1.0
@@ -168,7 +168,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         except BaseException:
             self._lock.release()
             raise
-        self._signals.install()
+        self._signals = self._waiting.enter_context(put_off())
 
     def _read_newest(self, most: int) -> dict[str, Any] | None:
         """The fields of the newest commit, which can be sent to other processes."""
@@ -274,6 +274,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         else:  # there was no epoch left
             self._enter_stages(commit, self._fellows[self._fellows.index(self) :])
             self._restore(commit)
+        (stop,) = processes.any_of(self._signals.received is not None)
+        if stop:
+            self._stop()
         self.close()
 
     def close(self) -> None:
@@ -281,7 +284,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         if getattr(self, "_model", None) is not None:
             begin_at(self.model, None)
         self._skipped.release()
-        self._signals.remove()
+        self._waiting.close()
         self._lock.release()
         self._trainer = self._batches = None
 
@@ -356,13 +359,8 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def _stop(self) -> None:
         name = self._signals.received.name if self._signals.received else "Another process"
-        directory = self.directory
         self.close()
-        message = (
-            f"{name}: the state is committed to {directory}; the same call resumes from there."
-        )
-        print(message, file=sys.stderr, flush=True)
-        raise Interrupted(message)
+        end(name, f"the state is committed to {self.directory}; the same call resumes from there.")
 
     def _greeting(self, commit: commits.Commit) -> str:
         position = commit.state["position"]

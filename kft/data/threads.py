@@ -22,6 +22,9 @@ def map_in_threads(function: Callable[[Any], T], items: Sequence[Any] | np.ndarr
     threads = min(16, 2 * (os.cpu_count() or 1))
     size = max(1, min(64, len(items) // (4 * threads)))
     parts = (items[start : start + size] for start in range(0, len(items), size))
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         done = pool.map(lambda part: [function(item) for item in part], parts)
         return [result for part in done for result in part]
+    finally:  # after an error, or when a signal ends the run, the rest is not waited for
+        pool.shutdown(cancel_futures=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.errors import KftError
+from kft.errors import InputError, KftError
 from kft.runs.files import sync
 from kft.runs.reading import read_object
 

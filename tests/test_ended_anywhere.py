@@ -1,0 +1,155 @@
+"""A fit can be ended at any moment of its life, and the same call takes it to the same end."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+# Each fit has a process of its own, forked before a backend has begun: importing takes longest.
+SCRIPT = """
+import json, os, pathlib, signal, sys
+import keras, tensorflow
+sys.path.insert(0, os.getcwd())
+from kft import fitting, planned_fit, run_directory, row_files, saving
+from kft.runs import commits
+from kft.stages import Stage
+from tests.small_images import TinyRecipe, bright_sides
+
+NUMBER = getattr(signal, sys.argv[1])
+
+def end(home, name, at=1, when=lambda *args: True):
+    "Sends the signal when a function is called for the `at`-th time."
+    original, calls = getattr(home, name), []
+    def ending(*args, **kwargs):
+        if when(*args):
+            calls.append(1)
+            if len(calls) == at:
+                os.kill(os.getpid(), NUMBER)
+        return original(*args, **kwargs)
+    setattr(home, name, ending)
+
+class End(keras.callbacks.Callback):
+    def __init__(self, hook, at):
+        super().__init__()
+        self.left = at
+        setattr(self, hook, self.count)
+    def count(self, *args, **kwargs):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), NUMBER)
+
+def fit(run_dir, moment=None):
+    callbacks = []
+    if moment == "reading":
+        end(fitting, "read_both")
+    elif moment == "computing features":
+        end(row_files.RowWriter, "write", at=2)
+    elif moment == "completing features":
+        end(row_files.RowWriter, "finish")
+    elif moment == "training":
+        callbacks = [End("on_train_batch_begin", 3)]
+    elif moment in ("validating", "validating last"):
+        callbacks = [End("on_test_batch_begin", 2)]
+    elif moment == "committing the end":
+        end(commits, "sync")
+    elif moment == "writing weights":
+        end(saving, "write_json")
+    elif moment == "moving weights":
+        end(pathlib.Path, "replace", when=lambda path, target: target.name == saving.WEIGHTS)
+    elif moment == "kept":
+        end(run_directory.RunDirectory, "finish")
+    elif moment == "evaluating":
+        end(TinyRecipe, "score")
+    elif moment == "writing the page":
+        end(fitting, "write_report")
+    TinyRecipe(num_classes=2, dropout=0.3).fit(
+        bright_sides(32), bright_sides(16, seed=1), run_dir=run_dir, verbose=0, cache=True,
+        stages=[Stage(0, 2, 1e-2)], batch_size=8, checkpoint_every=1,
+        callbacks=callbacks,
+    )
+
+for arguments in json.loads(sys.argv[2]):
+    child = os.fork()
+    if not child:
+        try:
+            fit(*arguments)
+        except SystemExit as ended:  # to clean up all that was imported takes longest
+            os._exit(ended.code)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    names = sorted(path.name for path in pathlib.Path(arguments[0]).rglob("*"))
+    print(json.dumps(names), flush=True)
+"""
+
+KILLS = (
+    "computing features",
+    "completing features",
+    "training",
+    "validating",
+    "committing the end",
+    "writing weights",
+    "moving weights",
+    "kept",
+    "writing the page",
+)
+STOPS = (
+    "reading",
+    "computing features",
+    "completing features",
+    "training",
+    "validating",
+    "validating last",
+    "writing weights",
+    "evaluating",
+    "writing the page",
+)
+
+
+def run(number, tmp_path, moments):
+    """Ends one fit at moment after moment, each time going on with it, and another one never."""
+    whole, ended = str(tmp_path / "whole"), str(tmp_path / "ended")
+    fits = [(whole,), *((ended, moment) for moment in moments), (ended,)]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, number, json.dumps(fits)], capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    codes, names = [int(line) for line in lines[::2]], [json.loads(line) for line in lines[1::2]]
+    assert len(codes) == len(fits), done.stderr[-5000:]
+    return codes, names, done.stderr
+
+
+def assert_same_end(tmp_path, names):
+    assert names[-1] == names[0], "nothing of the unfinished run is left"
+    assert "report.html" in names[0]
+    for name in ("recipe.json", "history.json"):
+        one, other = ((tmp_path / run / name).read_text() for run in ("whole", "ended"))
+        assert one == other
+
+
+def test_a_fit_killed_at_each_moment_goes_on_to_the_same_end(tmp_path):
+    codes, names, said = run("SIGKILL", tmp_path, KILLS)
+    assert codes == [0, *(-signal.SIGKILL for _ in KILLS), 0], said[-5000:]
+    assert_same_end(tmp_path, names)
+
+
+def test_a_fit_stopped_at_each_moment_ends_with_75_and_goes_on_to_the_same_end(tmp_path):
+    codes, names, said = run("SIGTERM", tmp_path, STOPS)
+    assert codes == [0, *(75 for _ in STOPS), 0], said[-5000:]
+    assert_same_end(tmp_path, names)
+    told = [line for line in said.splitlines() if line.startswith("SIGTERM: ")]
+    last = [line for line in told if "after this step" not in line]
+    assert [*map(kind_of, last)] == [*["begins"] * 3, *["state"] * 4, *["weights"] * 2]
+
+
+def kind_of(line):
+    kinds = {
+        "begins": "nothing has been trained yet; the same call begins again.",
+        "state": "/ended/state; the same call resumes from there.",
+        "weights": "/ended; the same call completes the run.",
+    }
+    (kind,) = (kind for kind, said in kinds.items() if line.endswith(said))
+    return kind
