@@ -54,10 +54,14 @@ def save_weights(model: keras.Model, path: Path) -> str:
     Returns:
         The file's SHA-256.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     values = [np.ascontiguousarray(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
-    save_file(dict(zip(_names(model), values, strict=True)), path)
+    try:
+        save_file(dict(zip(_names(model), values, strict=True)), path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error  # of the disk: nothing else can go wrong
     give_usual_mode(path)  # safetensors writes files that nobody else may read
     return digest(path)
 

@@ -124,17 +124,16 @@ class PlannedFit:
         """
         recipe, settings = self.recipe, self.settings
         optimizer = self._prepared()
-        with self.directory.held(settings.cache_dir, settings.cache_dtype) as store:
+        needs = 4 * recipe.model.count_params()
+        with self.directory.held(settings.cache_dir, settings.cache_dtype, needs) as store:
             with self._fit(store, optimizer) as fit:
                 run = fit.run()
                 kept = fit.kept_part() if settings.report else None
             recipe.is_fitted = True  # the trained weights are back on one device
             recipe.origin = {"plan": self.plan, "history": run.history}
-            if self.directory.path is not None:
-                with put_off():
-                    processes.decided(lambda: fitting.keep(run, self.plan))
-                    self.directory.finish()
-                end_if_asked()
+            with put_off():
+                self.directory.keep(lambda: fitting.keep(run, self.plan))
+            end_if_asked()
             return self._shown(run, kept) if settings.report else run
 
     def _prepared(self) -> keras.optimizers.Optimizer:

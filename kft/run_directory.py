@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from kft import saving
 from kft.callbacks import RunCheckpoint
@@ -16,6 +19,7 @@ from kft.errors import InputError
 from kft.features import FeatureStore, temporary_store
 from kft.runs import commits
 from kft.runs.differences import plan_difference
+from kft.runs.files import WriteError, writing_to
 from kft.runs.locks import RunLock
 from kft.runs.places import is_empty
 from kft.runs.reading import check_tree
@@ -66,7 +70,9 @@ class RunDirectory:
             self._remove_leftovers(path)
             return True
         if (path / BEGUN).is_file():
-            self._compare(_read_begun(path)["plan"], self.allow_changed_plan)
+            begun = _read_begun(path)
+            self._compare(begun["plan"], self.allow_changed_plan)
+            self._compare_backend(begun.get("backend"))
         elif not is_empty(path, besides=(FEATURES, STATE)):
             raise InputError(
                 f"`run_dir={str(path)!r}` holds files, but no run: pass a new directory."
@@ -82,16 +88,21 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def held(
-        self, features: str | os.PathLike[str] | None = None, dtype: str = "float32"
+        self,
+        features: str | os.PathLike[str] | None = None,
+        dtype: str = "float32",
+        needs: int = 0,
     ) -> Iterator[FeatureStore]:
         """Keep other processes out, and give the place for frozen features.
 
         Args:
             features: a place that several runs share. By default one in the directory.
             dtype: what features are kept as.
+            needs: how many bytes the trained weights have.
 
         Raises:
-            InputError: another process is using the directory, or the dtype is unknown.
+            InputError: another process is using the directory, it has no room or cannot be written
+                to, or the dtype is unknown.
         """
         with contextlib.ExitStack() as stack:
             path = self.path
@@ -99,13 +110,13 @@ class RunDirectory:
                 lock = RunLock(path, _LOCK)
                 processes.decided(lock.acquire)
                 stack.callback(lock.release)
-                processes.decided(lambda: self._check_unfinished(path))
+                processes.decided(lambda: self._check_unfinished(path, needs))
                 features = features or path / FEATURES
             yield stack.enter_context(
                 temporary_store(dtype) if features is None else FeatureStore(features, dtype=dtype)
             )
 
-    def _check_unfinished(self, path: Path) -> None:
+    def _check_unfinished(self, path: Path, needs: int) -> None:
         """Check, now that nobody else can write there, that there is a run to finish and room for it."""
         if (path / saving.RECIPE).is_file():
             raise InputError(
@@ -113,6 +124,12 @@ class RunDirectory:
                 "loads the run."
             )
         saving.try_writing(path)
+        disk = shutil.disk_usage(path)
+        if disk.total and disk.free < needs:  # some network drives do not tell
+            raise WriteError(
+                f"`run_dir={str(path)!r}` has room for {disk.free / 1e6:,.1f} MB, but the trained weights "
+                f"take {needs / 1e6:,.1f} MB: make room there, or pass another directory."
+            )
 
     def decisions(self) -> list[bool] | None:
         """Which stages had their features kept when the run began; None if it begins now.
@@ -127,13 +144,18 @@ class RunDirectory:
         return list(_read_begun(self.path)["cached"])
 
     def begin(self, stages: Sequence[CachedStage]) -> None:
-        """Notes what the run is, before its first step."""
+        """Note what the run is, before its first step.
+
+        Raises:
+            WriteError: the directory cannot be written to.
+        """
         if self.path is not None and processes.rank() == 0:
             cached = [stage.cut is not None for stage in stages]
-            content = {"plan": self.plan, "cached": cached}
+            content = {"plan": self.plan, "cached": cached, "backend": keras.backend.backend()}
             hidden = self.path / f".{BEGUN}"
-            saving.write_json(hidden, content)
-            hidden.replace(self.path / BEGUN)
+            with writing_to(self.path):
+                saving.write_json(hidden, content)
+                hidden.replace(self.path / BEGUN)
 
     def checkpoint(self, every: Any) -> list[RunCheckpoint]:
         """The callback that commits the run's state, if there is somewhere to keep it."""
@@ -142,12 +164,41 @@ class RunDirectory:
         on_mismatch = "continue" if self.allow_changed_plan else "error"
         return [RunCheckpoint(self.path / STATE, every, keep=2, on_mismatch=on_mismatch)]
 
+    def keep(self, write: Callable[[], None]) -> None:
+        """Write the trained recipe; the commits stay until that is done.
+
+        Args:
+            write: writes it to the directory.
+
+        Raises:
+            WriteError: the directory cannot be written to; the message says what is kept.
+        """
+        path = self.path
+        if path is None:
+            return
+        try:
+            processes.decided(write)
+        except OSError as error:
+            raise WriteError(
+                f"The trained recipe could not be written to `{path}` ({error.__cause__ or error}). "
+                f"Make room there: {standing(path)}"
+            ) from error
+        self.finish()
+
     def finish(self) -> None:
         """Remove what only an unfinished run needs, once the trained recipe has been written."""
         if self.path is not None and processes.rank() == 0:
             with contextlib.suppress(OSError):  # the next call tries again
                 (self.path / BEGUN).unlink(missing_ok=True)
                 commits.clear(self.path / STATE)
+
+    def _compare_backend(self, began_on: Any) -> None:
+        now = keras.backend.backend()
+        if began_on != now and not self.allow_changed_plan:
+            raise InputError(
+                f"`run_dir={str(self.path)!r}` was begun on {began_on}, and this is {now}, which rounds "
+                f"in another way: go on with KERAS_BACKEND={began_on}, or pass another run_dir."
+            )
 
     def _compare(self, old: Any, changes: bool) -> None:
         difference = plan_difference(old or {}, self.plan)
@@ -187,7 +238,7 @@ def standing(path: Path) -> str:
         return f"the trained weights are kept in {path}; the same call completes the run."
     if any((path / STATE).glob("commit-*")):
         return f"the state is committed to {path / STATE}; the same call resumes from there."
-    return "nothing has been trained yet; the same call begins again."
+    return f"no training is kept in {path} yet; the same call begins again."
 
 
 def fresh(path: Path) -> Path:

@@ -18,7 +18,7 @@ from kft.errors import InputError
 from kft.kept_weights import check_outline, load_weights, save_weights
 from kft.known_recipes import known_recipe, path_of_class
 from kft.runs import reading
-from kft.runs.files import sync, sync_tree
+from kft.runs.files import sync, sync_tree, writing_to
 from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.places import is_empty
 
@@ -66,7 +66,7 @@ def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None =
         The directory.
 
     Raises:
-        InputError: If the directory holds something.
+        InputError: If the directory holds something, or cannot be written to.
     """
     directory = Path(directory)
     if directory.exists() and not (directory.is_dir() and is_empty(directory)):
@@ -204,13 +204,13 @@ def being_written(directory: Path) -> Iterator[Path]:
         directory: Where the files go.
 
     Raises:
-        OSError: The directory cannot be written to.
+        WriteError: If the directory cannot be written to.
     """
     directory = Path(directory)
     is_new = not directory.exists()
     parent = directory.parent if is_new else directory
     remove_hidden(parent, _HIDDEN)
-    with hidden_directory(parent, _HIDDEN) as hidden:
+    with writing_to(directory), hidden_directory(parent, _HIDDEN) as hidden:
         yield hidden
         sync_tree(hidden)
         if is_new:
@@ -236,18 +236,13 @@ def try_writing(directory: Path) -> None:
         directory: Where results will go.
 
     Raises:
-        InputError: What would fail at the end fails now.
+        WriteError: What would fail at the end fails now.
     """
-    try:
+    with writing_to(directory):
         directory.mkdir(parents=True, exist_ok=True)
         with being_written(directory) as hidden:
             (hidden / _TRIED).touch()
         (directory / _TRIED).unlink()
-    except OSError as error:
-        raise InputError(
-            f"`{directory}` cannot be written to ({error}), so the result could not be kept: make "
-            "room there, or pass another directory."
-        ) from error
 
 
 def class_path(recipe: Recipe) -> str:

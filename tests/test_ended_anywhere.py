@@ -147,7 +147,7 @@ def test_a_fit_stopped_at_each_moment_ends_with_75_and_goes_on_to_the_same_end(t
 
 def kind_of(line):
     kinds = {
-        "begins": "nothing has been trained yet; the same call begins again.",
+        "begins": "/ended yet; the same call begins again.",
         "state": "/ended/state; the same call resumes from there.",
         "weights": "/ended; the same call completes the run.",
     }

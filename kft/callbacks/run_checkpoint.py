@@ -372,6 +372,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Return what has to be equal for a run to resume from a commit."""
         stages = [one.describe() for one in self._fellows if isinstance(one, StagedUnfreezing)]
         return {
+            "backend": keras.backend.backend(),
             "weights": [
                 # Keras numbers the names of weights that were given none.
                 [re.sub(r"_\d+$", "", w.name), list(w.shape), str(w.dtype)]
@@ -392,6 +393,12 @@ class RunCheckpoint(keras.callbacks.Callback):
             )
         if not self._is_sound(commit.state):
             raise KftError(f"{commit.path} is damaged: remove it, and the one before it is used.")
+        before, now = commit.state["identity"].get("backend"), self._identity["backend"]
+        if before != now and self.on_mismatch == "error":
+            raise InputError(
+                f"`{self.directory}` was begun on {before}, and this is {now}, which rounds in another "
+                f"way: resume with KERAS_BACKEND={before}, or pass another directory."
+            )
         difference = plan_difference(commit.state["identity"], self._identity)
         if difference and self.on_mismatch == "error":
             raise InputError(

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+from kft.errors import InputError
+
 _NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF)
+
+
+class WriteError(InputError, OSError):
+    """A directory cannot be written to: its disk is full, or it belongs to someone else."""
+
+
+@contextlib.contextmanager
+def writing_to(directory: Path) -> Iterator[None]:
+    """Turn what the operating system says of a write into a sentence.
+
+    Args:
+        directory: Where the block writes.
+
+    Raises:
+        WriteError: A write failed.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise WriteError(
+            f"`{directory}` cannot be written to ({error}): make room there, or pass another "
+            "directory."
+        ) from error
 
 
 def sync(path: Path) -> None:

@@ -48,7 +48,7 @@ class RunLock:
     process that has died is removed by the next one on that host. Nothing is left after `release`.
 
     A thread can acquire a lock several times, through any number of objects; it has to release it
-    as often. An object that is garbage collected releases what it holds.
+    as often. Keep the object: one that is garbage collected releases what it holds.
 
     Args:
         directory: What to hold; it is made if need be.
@@ -83,8 +83,8 @@ class RunLock:
                 pause = min(2 * pause, 0.5)
             except OSError as error:
                 raise LockError(
-                    f"`{self.directory}` cannot be locked ({error}): pass a directory that this "
-                    "process can write to."
+                    f"`{self.directory}` cannot be locked ({error}): pass a directory with room that "
+                    "this process can write to."
                 ) from error
         self._releases.append(weakref.finalize(self, _release, key))
 

@@ -21,6 +21,7 @@ from kft.errors import InputError
 from kft.fit_settings import as_json, stopping_rule
 from kft.recipe import Recipe
 from kft.runs.differences import plan_difference
+from kft.runs.files import writing_to
 from kft.runs.places import check_apart_from_data, is_empty
 from kft.runs.reading import check_tree
 from kft.stages import Stage, write_stages
@@ -162,8 +163,9 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
             )
         saving.try_writing(run_dir)
         hidden = run_dir / f".{SEARCH}"
-        saving.write_json(hidden, plan)
-        hidden.replace(path)
+        with writing_to(run_dir):
+            saving.write_json(hidden, plan)
+            hidden.replace(path)
         return
     check_tree(run_dir)
     difference = plan_difference(saving.read_json(path), plan)

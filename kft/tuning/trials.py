@@ -14,6 +14,7 @@ from typing import Any
 
 from kft import saving
 from kft.errors import InputError
+from kft.runs.files import writing_to
 from kft.runs.locks import InUseError, RunLock
 from kft.stages import Stage
 
@@ -87,10 +88,11 @@ def write_trial(folder: Path, trial: Trial) -> None:
     content = dataclasses.asdict(trial)
     content["stages"] = [stage.to_dict() for stage in trial.stages]
     content["run_dir"] = None if trial.run_dir is None else trial.run_dir.name
-    folder.mkdir(parents=True, exist_ok=True)
     hidden = folder / f".{TRIAL}.{os.getpid()}"
-    saving.write_json(hidden, content)
-    hidden.replace(folder / TRIAL)
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        saving.write_json(hidden, content)
+        hidden.replace(folder / TRIAL)
 
 
 def read_trial(folder: Path) -> Trial | None:

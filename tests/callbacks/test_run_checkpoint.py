@@ -12,7 +12,7 @@ import kft
 from kft.callbacks import LearningRateWarmup, RunCheckpoint, StagedUnfreezing
 from kft.callbacks.fellows import _STATES, state_of
 from kft.errors import RESUMABLE, InputError, Interrupted, NonFiniteLossError
-from kft.runs.commits import read_newest
+from kft.runs.commits import read_newest, write_commit
 
 STAGES = [
     kft.Stage(0, 2, 1e-2),
@@ -223,6 +223,17 @@ def test_another_run_is_refused_and_the_difference_shown(tmp_path, change, messa
     assert fit(tmp_path, at=3) is None
     with pytest.raises(InputError, match=f"holds another run: .*{message}.*on_mismatch='continue'"):
         fit(tmp_path, **change())
+
+
+def test_a_commit_of_another_backend_says_so(tmp_path):
+    assert fit(tmp_path, plain, at=STEPS + 2) is None
+    commit = read_newest(tmp_path)
+    backend = keras.backend.backend()
+    other = {**commit.state["identity"], "backend": "mxnet"}
+    write_commit(tmp_path, {**commit.state, "identity": other}, commit.arrays, keep=1)
+    message = f"was begun on mxnet, and this is {backend}.*KERAS_BACKEND=mxnet"
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, plain)
 
 
 def test_a_changed_plan_goes_on_when_asked_to(tmp_path):

@@ -180,7 +180,8 @@ children = []
 for _ in range(12):
     child = os.fork()
     if not child:
-        RunLock(here).acquire(wait=60)
+        lock = RunLock(here)
+        lock.acquire(wait=60)
         inside = os.open(counter / "inside", os.O_CREAT | os.O_EXCL)
         (counter / f"done-{os.getpid()}").touch()
         os.unlink(counter / "inside")
@@ -215,9 +216,7 @@ def test_another_thread_is_refused_too(tmp_path):
 
 
 def test_a_forgotten_lock_is_released(tmp_path):
-    lock = RunLock(tmp_path)
-    lock.acquire()
-    del lock
+    RunLock(tmp_path).acquire()
     assert not list(tmp_path.iterdir())
 
 

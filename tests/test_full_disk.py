@@ -1,0 +1,88 @@
+"""A disk that is full costs nothing that was trained, and is named with a way out."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from kft import run_directory, saving
+from kft.errors import InputError
+from kft.run_directory import RunDirectory
+from kft.stages import Stage
+from tests.small_images import TinyRecipe, bright_sides
+
+pytestmark = pytest.mark.once
+
+
+def fit(run_dir, **settings):
+    recipe = TinyRecipe(num_classes=2, dropout=0.3)
+    data = bright_sides(16), bright_sides(8, seed=1)
+    return recipe.fit(
+        *data, stages=[Stage(0, 2, 1e-2)], run_dir=run_dir, batch_size=8, verbose=0, report=False,
+        checkpoint_every=1, **settings,
+    )  # fmt: skip
+
+
+def full(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+def digest(run_dir):
+    return json.loads((run_dir / "recipe.json").read_text())["weights_sha256"]
+
+
+def test_a_result_that_cannot_be_written_is_written_by_the_same_call(tmp_path, monkeypatch):
+    fit(tmp_path / "whole")
+    kept = RunDirectory.keep
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            RunDirectory,
+            "keep",
+            lambda self, write: patched.setattr(saving, "sync_tree", full) or kept(self, write),
+        )
+        left = r"No space left.*Make room there: the state is committed to .*run/state; the same"
+        with pytest.raises(InputError, match=rf"trained recipe could not be written.*{left}"):
+            fit(tmp_path / "run")
+    run = fit(tmp_path / "run")
+    assert digest(tmp_path / "run") == digest(tmp_path / "whole")
+    assert len(run.history["loss"]) == 2
+    assert sorted(os.listdir(tmp_path / "run")) == sorted(os.listdir(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("name", ["sync_tree", "write_json"])
+def test_a_disk_that_is_full_at_the_start_is_named_before_training(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(saving, name, full)
+    with pytest.raises(InputError, match=r"run` cannot be written to .*No space.*make room there"):
+        fit(tmp_path / "run")
+    assert not list((tmp_path / "run").glob("state/commit-*"))
+
+
+def test_a_disk_without_room_for_the_weights_is_named_before_training(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(run_directory.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(InputError, match=r"has room for 0\.0 MB, but the trained weights take"):
+        fit(tmp_path / "run")
+    # Some network drives say that they have no size at all.
+    unknown = usage._replace(total=0, free=0)
+    monkeypatch.setattr(run_directory.shutil, "disk_usage", lambda _: unknown)
+    fit(tmp_path / "run")
+
+
+def test_a_recipe_that_cannot_be_saved_names_the_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"saved` cannot be written to .*No space left"):
+        TinyRecipe(num_classes=2).save(tmp_path / "saved")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_goes_on_only_on_the_backend_that_began_it(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(saving, "write", full)
+        with pytest.raises(InputError, match="No space left"):
+            fit(tmp_path / "run")
+    begun = tmp_path / "run" / "begun.json"
+    begun.write_text(begun.read_text().replace('"backend": "torch"', '"backend": "jax"'))
+    said = r"was begun on jax, and this is torch.*KERAS_BACKEND=jax"
+    with pytest.raises(InputError, match=said):
+        fit(tmp_path / "run")
