@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from kft.data.examples import Skipped
+from kft.data.files import shown
 from kft.errors import InputError
 
 __all__ = ["BadExamples"]
@@ -34,7 +35,7 @@ class BadExamples:
 
     def add(self, name: str, reason: str) -> None:
         """Note that the example called `name` is bad."""
-        self.found.append(Skipped(name, reason))
+        self.found.append(Skipped(shown(name), reason))
 
     def settle(self) -> tuple[Skipped, ...]:
         """Raise about what was found, or return it as skipped.

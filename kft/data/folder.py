@@ -1,22 +1,32 @@
-"""A folder with a folder per class, of images or of .txt files."""
+"""A folder with one sub-folder per class, of images or of .txt files."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from kft.data import images
 from kft.data.bad import BadExamples
+from kft.data.encodings import LONGEST, is_unicode, text_of
 from kft.data.examples import Examples
+from kft.data.files import read_regular, shown, why
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.labels import check_classes, class_targets, clean
 from kft.errors import InputError
 
-__all__ = ["check_images", "read_folder"]
+__all__ = ["IGNORED", "IMAGE_SUFFIXES", "check_images", "read_folder"]
 
-_IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
-_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
+IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
+_PARTS = re.compile(
+    r"(train(ing)?|val(id(ation)?)?|dev(el)?|test(ing)?|eval(uation)?|hold[-_ ]?out)"
+    r"([-_ ]?(set|data|split|images?|texts?|\d+))?",
+    re.IGNORECASE,
+)
 
 
 def read_folder(
@@ -28,16 +38,17 @@ def read_folder(
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
 ) -> Examples:
-    """Read a folder that has a folder for each class; folders inside these belong to the class.
+    """Read a folder that has one sub-folder per class; folders inside these belong to the class.
 
     Hidden files, `Thumbs.db` and the like are ignored. A link that leads out of the folder is
-    refused.
+    refused, and so is whatever is not a regular file. A folder whose sub-folders are parts of a
+    dataset, such as `train` and `val`, is refused as a whole.
 
     Args:
         folder: The folder.
         modality: `"image"`, or `"text"` for one text per .txt file.
         classes: The classes of the training; without them, the sorted names of the folders.
-        encoding: Of .txt files.
+        encoding: Of .txt files without a byte order mark.
         on_bad_example: `"error"`, or `"skip"` to leave out files that cannot be used.
         max_pixels: The largest image accepted, width times height.
 
@@ -48,11 +59,12 @@ def read_folder(
         InputError: No or one class, an empty class, a class unknown to the training, bad files.
     """
     root = Path(folder).resolve()
-    source = f"folder {folder}"
+    source = f"folder {shown(folder)}"
     bad = BadExamples(source, on_bad_example)
-    files, labels, found = _list_files(root, modality, source, bad)
+    listing = _Listing(root, modality, source, bad)
+    files, labels, found = listing.files, listing.labels, sorted(listing.folders)
     if classes is None:
-        check_classes(found, source)
+        _check_several(listing, source)
     else:
         class_targets(found, [f"folder {name!r}" for name in found], source, classes)
     names = [str(path.relative_to(root)) for path in files]
@@ -67,18 +79,19 @@ def read_folder(
     skipped = bad.settle()
     kept = [index for index in range(len(paths)) if index not in reasons]
     labels = [labels[index] for index in kept]
+    present = set(labels)
     for name in found if classes is None else ():
-        if name not in labels:
+        if name not in present:
             raise InputError(
                 f"class folder {name!r} of {source} is empty: add examples to it or remove it"
             )
     targets, known = class_targets(
-        labels, [names[index] for index in kept], source, classes or found
+        labels, [shown(names[index]) for index in kept], source, classes or found
     )
     if not kept:
         raise InputError(
-            f"{source} has no usable example: expected a folder per class with {modality} files in "
-            "it"
+            f"{source} has no usable example: expected one sub-folder per class with {modality} "
+            "files in it"
         )
     inputs = np.empty(len(kept), dtype=object)
     inputs[:] = [values[index] for index in kept]
@@ -96,103 +109,183 @@ def check_images(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) -> 
     return reasons
 
 
-def _list_files(
-    root: Path, modality: str, source: str, bad: BadExamples
-) -> tuple[list[Path], list[str], list[str]]:
-    files: list[Path] = []
-    labels: list[str] = []
-    folders: dict[str, str] = {}
-    suffixes = _IMAGE_SUFFIXES if modality == "image" else {".txt"}
-    for entry in _entries(root):
-        if _leads_astray(entry, root, bad):
-            continue
-        if entry.is_dir():
-            name = clean(entry.name)
-            if name in folders:
-                raise InputError(
-                    f"{source}: folders {folders[name]!r} and {entry.name!r} are the same class "
-                    f"{name!r}: put their files into one folder"
-                )
-            folders[name] = entry.name
-            within = _files_below(Path(entry.path), root, bad)
-            files += within
-            labels += [name] * len(within)
-        elif Path(entry.name).suffix.lower() in suffixes:
-            bad.add(entry.name, "lies outside the class folders, so it has no label")
-    if not folders and not files:
-        stray = f" ({len(bad.found)} files lie in it without a class)" if bad.found else ""
+class _Listing:
+    """The files of a folder by class.
+
+    Attributes:
+        files: The files, ordered by class and path.
+        labels: The class of each.
+        folders: The folder of each class.
+    """
+
+    def __init__(self, root: Path, modality: str, source: str, bad: BadExamples) -> None:
+        self.root, self.modality, self.source, self.bad = root, modality, source, bad
+        self.suffixes = IMAGE_SUFFIXES if modality == "image" else {".txt"}
+        self.files: list[Path] = []
+        self.labels: list[str] = []
+        self.folders: dict[str, Path] = {}
+        for entry in _entries(root, root, bad):
+            if _leads_astray(entry, root, bad):
+                continue
+            if entry.is_dir():
+                self._add_class(entry)
+            elif Path(entry.name).suffix.lower() in self.suffixes:
+                bad.add(entry.name, "lies outside the class folders, so it has no label")
+        self._refuse_parts()
+        for name, folder in self.folders.items():
+            within = _files_below(folder, root, bad)
+            self.files += within
+            self.labels += [name] * len(within)
+        self._refuse_nothing()
+
+    def _add_class(self, entry: os.DirEntry[str]) -> None:
+        name = clean(entry.name)
+        if not name or not is_unicode(name):
+            self.bad.add(
+                entry.name, "a class folder whose name is blank or not UTF-8: give it another name"
+            )
+        elif name in self.folders:
+            raise InputError(
+                f"{self.source}: folders {self.folders[name].name!r} and {entry.name!r} are the same "
+                f"class {name!r}: put their files into one folder"
+            )
+        else:
+            self.folders[name] = Path(entry.path)
+
+    def _refuse_parts(self) -> None:
+        """Refuse a folder of parts, each with its own class folders, which would become the classes."""
+        names = sorted(self.folders)
+        inside = {name: self.class_folders(folder) for name, folder in self.folders.items()}
+        parts = [name for name in names if _PARTS.fullmatch(name)]
+        if len(parts) < len(names) and not all(inside[name] for name in parts):
+            parts = []
+        repeated = [one for one, times in Counter(chain(*inside.values())).items() if times > 1]
+        if all(inside.values()) and len(repeated) > 1:
+            parts = names
+        if len(parts) < 2:
+            return
+        listed = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+        classes = f", each with the folders {', '.join(map(repr, sorted(repeated)[:10]))}"
         raise InputError(
-            f"{source} has no class folders{stray}: expected a folder per class, such as "
-            f"{root.name}/cat and {root.name}/dog, with {modality} files in each"
+            f"{self.source}: its folders {listed} look like parts of the data"
+            f"{classes if repeated else ''}, not like classes: pass "
+            f"{shown(self.root / _first_part(parts))}, and another part as validation_data; if they "
+            "are the classes, put their files into them directly"
         )
-    if not files and not bad.found:
-        raise InputError(
-            f"{source} is empty: its class folders {', '.join(sorted(folders))} have no files; put "
-            f"{modality} files into them"
-        )
-    return files, labels, sorted(folders)
+
+    def class_folders(self, folder: Path) -> set[str]:
+        """The names of the folders in a folder that has no files of its own, else nothing."""
+        try:
+            with os.scandir(folder) as entries:
+                visible = [entry for entry in entries if not _is_ignored(entry)]
+        except OSError:
+            return set()  # it is named as bad when it is read
+        folders = {clean(entry.name) for entry in visible if entry.is_dir(follow_symlinks=False)}
+        files = (entry.name for entry in visible if not entry.is_dir(follow_symlinks=False))
+        own = any(Path(name).suffix.lower() in self.suffixes for name in files)
+        return set() if own else folders
+
+    def _refuse_nothing(self) -> None:
+        if not self.folders and not self.files:
+            found = len(self.bad.found)
+            stray = f" ({found} files lie in it without a class)" if found else ""
+            raise InputError(
+                f"{self.source} has no class folders{stray}: expected one sub-folder per class, such "
+                f"as {shown(self.root.name)}/cat and {shown(self.root.name)}/dog, with "
+                f"{self.modality} files in each"
+            )
+        if not self.files and not self.bad.found:
+            raise InputError(
+                f"{self.source} is empty: its class folders {', '.join(sorted(self.folders))} have no "
+                f"files; put {self.modality} files into them"
+            )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        kept = [
-            entry
-            for entry in entries
-            if entry.name[0] != "." and entry.name.lower() not in _IGNORED
-        ]
+def _check_several(listing: _Listing, source: str) -> None:
+    """Check that there are two classes; one may be a folder too high."""
+    if len(listing.folders) == 1:
+        (name, folder), *_ = listing.folders.items()
+        inside = sorted(listing.class_folders(folder))
+        if len(inside) > 1:
+            raise InputError(
+                f"{source} has one folder, {name!r}, which has the folders "
+                f"{', '.join(map(repr, inside[:10]))}: pass {shown(folder)} if these are the classes"
+            )
+    check_classes(sorted(listing.folders), source)
+
+
+def _first_part(names: Sequence[str]) -> str:
+    return next((name for name in names if name.lower().startswith("train")), names[0])
+
+
+def _is_ignored(entry: os.DirEntry[str]) -> bool:
+    return entry.name[0] == "." or entry.name.lower() in IGNORED
+
+
+def _entries(folder: Path, root: Path, bad: BadExamples) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            kept = [entry for entry in entries if not _is_ignored(entry)]
+    except OSError as error:
+        if folder == root:
+            raise InputError(f"folder {shown(folder)}: {why(error)}") from error
+        bad.add(str(folder.relative_to(root)), f"a folder that {why(error)}")
+        return []
     return sorted(kept, key=lambda entry: entry.name)
 
 
 def _files_below(folder: Path, root: Path, bad: BadExamples) -> list[Path]:
+    """The files in a folder and below it, ordered by path, however deep they lie."""
     files: list[Path] = []
-    for entry in _entries(folder):
-        if _leads_astray(entry, root, bad):
-            continue
-        if entry.is_dir():
-            files += _files_below(Path(entry.path), root, bad)
-        else:
-            files.append(Path(entry.path))
+    waiting: list[Path | os.DirEntry[str]] = [folder]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, os.DirEntry):
+            if _leads_astray(one, root, bad):
+                continue
+            if not one.is_dir():
+                files.append(Path(one.path))
+                continue
+        waiting += reversed(_entries(Path(one), root, bad))
     return files
 
 
 def _leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
     """Whether a link leads out of the dataset, nowhere, or to a folder (perhaps in a circle)."""
-    if not entry.is_symlink():
-        return False
     name = str(Path(entry.path).relative_to(root))
-    target = Path(os.path.realpath(entry.path))
-    if not target.is_relative_to(root):
-        bad.add(
-            name,
-            f"a link that leads out of the dataset folder, to {target}; copy the file into the "
-            "folder",
-        )
-    elif not target.exists():
-        bad.add(name, "a link that leads nowhere")
-    elif target.is_dir():
-        bad.add(name, "a link to a folder, whose files would count twice")
-    else:
-        return False
-    return True
+    try:
+        if not entry.is_symlink():
+            entry.is_dir()  # raises here, where it is caught, if the file system does not tell
+            return False
+        target = Path(os.path.realpath(entry.path))
+        reason = ""
+        if not target.is_relative_to(root):
+            reason = (
+                f"a link that leads out of the dataset folder, to {shown(target)}; copy the file into "
+                "the folder"
+            )
+        elif not os.path.exists(target):
+            reason = "a link that leads nowhere"
+        elif os.path.isdir(target):
+            reason = "a link to a folder, whose files would count twice"
+    except OSError as error:
+        reason = why(error)
+    if reason:
+        bad.add(name, reason)
+    return bool(reason)
 
 
 def _read_texts(files: Sequence[Path], encoding: str) -> tuple[list[str], dict[int, str]]:
     texts: list[str] = []
     reasons: dict[int, str] = {}
     for index, path in enumerate(files):
-        text = ""
-        if path.suffix.lower() != ".txt":
-            reasons[index] = f"not a text file: {path.suffix or 'no'} suffix where .txt is expected"
-        else:
+        text, reason = "", f"not a text file: {path.suffix or 'no'} suffix where .txt is expected"
+        if path.suffix.lower() == ".txt":
             try:
-                text = path.read_text(encoding)
-            except UnicodeDecodeError as error:
-                reasons[index] = (
-                    f"not {encoding} at byte {error.start}: pass the right encoding or convert it"
-                )
-            else:
-                text = text.removeprefix("\ufeff").strip()
-                if not text:
-                    reasons[index] = "empty file"
+                text, reason = text_of(read_regular(path, 4 * LONGEST), encoding)
+            except OSError as error:
+                reason = why(error)
+        if reason:
+            reasons[index] = reason
         texts.append(text)
     return texts, reasons

@@ -5,11 +5,14 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from kft.data.files import open_regular, why
 from kft.data.threads import map_in_threads
 
 __all__ = ["MAX_PIXELS", "inspect_file", "inspect_files"]
 
 MAX_PIXELS = 50_000_000  # 50 megapixels are 600 MB as float32
+# The largest file of an image: 16 bits of four channels per pixel, and what is said about it.
+_BYTES_PER_PIXEL, _SPARE_BYTES = 8, 64 * 2**20
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP")
 
 
@@ -39,8 +42,13 @@ def inspect_files(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) ->
 def _inspect(file: str | bytes, max_pixels: int) -> str | None:
     from PIL import Image, UnidentifiedImageError
 
+    most = _BYTES_PER_PIXEL * max_pixels + _SPARE_BYTES
     try:
-        with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as opened:
+        opened = io.BytesIO(file) if isinstance(file, bytes) else open_regular(file, most)
+    except (OSError, ValueError) as error:  # ValueError for a name with a NUL character
+        return why(error) if isinstance(error, OSError) else "no such file"
+    try:
+        with opened:
             head = opened.read(34)
             if not head:
                 return "empty file"

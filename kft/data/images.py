@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.data.exif import orientation, turn
+from kft.data.files import shown
 from kft.data.image_files import MAX_PIXELS, inspect_file
 from kft.errors import InputError
 
@@ -172,7 +173,7 @@ def _decodable(items: list[Any], are_paths: bool, attempt: Callable[[Any], Any])
         return []
     with tf.device("CPU"):
         indices = (
-            tf.data.Dataset.from_tensor_slices(tf.constant(items, tf.string))
+            tf.data.Dataset.from_tensor_slices(_constant(items))
             .enumerate()
             .map(
                 lambda index, item: (
@@ -292,12 +293,12 @@ def _load(items: list[Any], image_size: tuple[int, int], are_paths: bool) -> np.
 
     try:
         with tf.device("CPU"):
-            return _load_function(image_size, are_paths)(tf.constant(items, tf.string)).numpy()
+            return _load_function(image_size, are_paths)(_constant(items)).numpy()
     except tf.errors.OpError as error:
         for index, item in enumerate(items):
             reason = _why(item, are_paths)
             if reason:
-                name = item if are_paths else f"image {index}"
+                name = shown(item) if are_paths else f"image {index}"
                 raise InputError(
                     f"{name}: {reason}, but a JPEG, PNG, GIF, BMP or still WebP is expected: "
                     "remove it, convert it, "
@@ -306,13 +307,21 @@ def _load(items: list[Any], image_size: tuple[int, int], are_paths: bool) -> np.
         raise
 
 
+def _constant(items: Sequence[str | bytes]) -> Any:
+    """Paths or encoded images as a tensor; the bytes of a path need not be UTF-8."""
+    import tensorflow as tf
+
+    return tf.constant([os.fsencode(item) for item in items], tf.string)
+
+
 def _why(item: Any, is_path: bool) -> str:
     """Why one image cannot be decoded, or an empty string."""
     import tensorflow as tf
 
     try:
         with tf.device("CPU"):
-            decode(tf.io.read_file(item) if is_path else tf.constant(item))
+            (encoded,) = _constant([item])
+            decode(tf.io.read_file(encoded) if is_path else encoded)
     except tf.errors.NotFoundError:
         return "no such file"
     except tf.errors.OpError as error:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.data.files import shown
 from kft.data.likeness import alike_pairs, marks
 
 MOST_LOOKED_AT = {"texts": 20_000, "arrays": 20_000}  # of each part, for examples that look alike
@@ -92,7 +93,7 @@ def _described(parts: Mapping[str, Examples], part: str, index: int) -> dict[str
     examples = parts[part]
     name = f"example {index}"
     if examples.kind == "image_files":
-        name = "/".join(PurePath(str(examples.inputs[index])).parts[-2:])
+        name = shown("/".join(PurePath(str(examples.inputs[index])).parts[-2:]))
     target = examples.targets[index]
     if examples.classes is None:
         label = " ".join(f"{value:.4g}" for value in np.atleast_1d(target))

@@ -2,12 +2,15 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kft.data.arrays import read_arrays
+from kft.data.encodings import checked_encoding
 from kft.data.examples import Examples
+from kft.data.files import problem, shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
 from kft.data.labels import TASKS, with_classes
@@ -20,7 +23,7 @@ __all__ = ["read"]
 
 _TFDS_NAME = re.compile(r"[a-z]\w*(/\w[\w.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?")
 _EXPECTED = (
-    "a folder with a folder per class, a .csv, .tsv or .parquet file, (x, y) arrays, a TFDS name "
+    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, (x, y) arrays, a TFDS name "
     "or prepared TFDS directory, a tf.data.Dataset or a keras.utils.PyDataset"
 )
 
@@ -42,7 +45,7 @@ def read(
     """Read labelled data.
 
     Args:
-        source: A folder with a folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a TFDS
+        source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a TFDS
             name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
             `keras.utils.PyDataset`. `Examples` and
             `Stream` pass through.
@@ -76,6 +79,7 @@ def read(
         raise InputError(f"task={task!r}, but one of {', '.join(map(repr, TASKS))} is expected")
     if modality not in ("image", "text"):
         raise InputError(f"modality={modality!r}, but 'image' or 'text' is expected")
+    encoding = checked_encoding(encoding)
     if isinstance(source, Examples):
         return source if classes is None else with_classes(source, classes)
     if isinstance(source, Stream):
@@ -83,12 +87,13 @@ def read(
     if is_stream(source):
         return read_stream(source, task=task, classes=classes)
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if path.is_dir() and not is_prepared(path):
+        path = _path(source)
+        is_folder = os.path.isdir(path)
+        if is_folder and not is_prepared(path):
             _refuse_split(split, source)
             if task != "single_label":
                 raise InputError(
-                    f"folder {source}: a folder per class gives one label an example, but "
+                    f"folder {shown(source)}: a folder per class gives one label per example, but "
                     f"task={task!r}: write a table with a path and a label column"
                 )
             return read_folder(
@@ -99,11 +104,15 @@ def read(
                 on_bad_example=on_bad_example,
                 max_pixels=max_pixels,
             )
-        if path.is_file():
+        # How large a file may be depends on what it is.
+        reason = "" if is_folder else problem(path, sys.maxsize)
+        if reason not in ("", "no such file"):
+            raise InputError(f"{shown(source)}: {reason}; data are {_EXPECTED}")
+        if not is_folder and not reason:
             _refuse_split(split, source)
             if path.suffix.lower() not in SUFFIXES:
                 raise InputError(
-                    f"{source} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
+                    f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
                 )
             return read_table(
                 path,
@@ -117,7 +126,7 @@ def read(
                 on_bad_example=on_bad_example,
                 max_pixels=max_pixels,
             )
-        if path.is_dir() or (
+        if is_folder or (
             isinstance(source, str) and _TFDS_NAME.fullmatch(source) and path.suffix not in SUFFIXES
         ):
             return read_tfds(
@@ -131,7 +140,7 @@ def read(
                 max_pixels=max_pixels,
                 split=split or "train",
             )
-        raise InputError(f"{source}: no such file or folder; data are {_EXPECTED}")
+        raise InputError(f"{shown(source)}: no such file or folder; data are {_EXPECTED}")
     _refuse_split(split, type(source).__name__)
     if isinstance(source, tuple) and len(source) == 2:
         return read_arrays(
@@ -145,6 +154,15 @@ def read(
     if isinstance(source, list) or hasattr(source, "shape"):
         raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
     raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
+    if source == "":
+        raise InputError(f"the path of the data is empty; data are {_EXPECTED}")
+    try:
+        return Path(source)
+    except TypeError as error:  # a path of bytes
+        raise InputError(f"{source!r:.60} is no path of text: pass os.fsdecode(path)") from error
 
 
 def _refuse_split(split: str | None, source: Any) -> None:

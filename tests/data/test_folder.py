@@ -1,5 +1,6 @@
 import os
 import shutil
+import subprocess
 import unicodedata
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from PIL import Image
 
 from kft import InputError
+from kft.data import images
 from kft.data.examples import Skipped
+from kft.data.image_files import inspect_files
 from kft.data.read import read
 
 pytestmark = pytest.mark.once
@@ -82,7 +85,9 @@ def test_a_validation_folder_may_lack_classes_but_not_add_any(image_folder):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"has no class folders: expected a folder per class"):
+    with pytest.raises(
+        InputError, match=r"has no class folders: expected one sub-folder per class"
+    ):
         read_images(tmp_path)
 
 
@@ -215,3 +220,131 @@ def test_bad_texts_are_named(tmp_path):
 def test_a_folder_gives_one_label_an_example(task, image_folder):
     with pytest.raises(InputError, match=rf"task='{task}': write a table"):
         read_images(image_folder({"a": 1, "b": 1}), task=task)
+
+
+def write_texts(root, *names):
+    for number, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"text {number}")
+    return root
+
+
+def test_pipes_devices_and_endless_files_in_a_folder_are_named(tmp_path):
+    folder = write_texts(tmp_path, "a/0.txt", "b/0.txt")
+    os.mkfifo(folder / "a/pipe.txt")
+    (folder / "a/zero.txt").symlink_to("/dev/zero")
+    (folder / "b/round.txt").symlink_to(folder / "b/round.txt")
+    with open(folder / "b/sparse.txt", "wb") as file:
+        file.truncate(10**12)
+    examples = read_texts(folder, on_bad_example="skip")
+    assert examples.counts() == {"a": 1, "b": 1}
+    reasons = {bad.name: bad.reason for bad in examples.skipped}
+    assert reasons["a/pipe.txt"] == "a named pipe, but a file is expected"
+    assert reasons["a/zero.txt"].startswith(
+        "a link that leads out of the dataset folder, to /dev/zero"
+    )
+    assert reasons["b/round.txt"] == "a link that leads nowhere"
+    assert reasons["b/sparse.txt"].startswith("1,000,000,000,000 bytes, but at most")
+
+
+def test_an_image_file_that_is_no_file_or_too_large_is_named_before_it_is_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "sparse.png")
+    with open(tmp_path / "sparse.png", "r+b") as file:
+        file.truncate(10**12)
+    files = [str(tmp_path / name) for name in ("pipe.png", "sparse.png", "gone.png")]
+    pipe, sparse, gone = inspect_files([*files])
+    assert pipe == "a named pipe, but a file is expected"
+    assert sparse.startswith("1,000,000,000,000 bytes, but at most")
+    assert gone == "no such file"
+
+
+def test_names_of_files_need_not_be_utf_8(image_folder):
+    folder = image_folder({"a": 2, "b": 2})
+    for name in (b"a/caf\x82.png", b"b/two\nlines.png"):
+        shutil.copy(folder / "a/000.png", os.path.join(os.fsencode(folder), name))
+    with open(os.path.join(os.fsencode(folder), b"b/bad\x82.png"), "wb") as file:
+        file.write(b"no image")
+    examples = read_images(folder, on_bad_example="skip")
+    assert examples.counts() == {"a": 3, "b": 3}
+    assert examples.skipped == (Skipped(r"b/bad\x82.png", "not an image"),)
+    assert images.load(examples.inputs, (9, 12)).shape == (6, 9, 12, 3)
+    assert len(set(examples.digests)) == 4  # two are copies of the first
+
+
+def test_a_class_folder_whose_name_is_not_utf_8_is_named(tmp_path):
+    folder = write_texts(tmp_path, "a/0.txt", "b/0.txt")
+    os.mkdir(os.path.join(os.fsencode(folder), b"caf\x82"))
+    with pytest.raises(InputError, match=r"caf\\x82: a class folder whose name is .* not UTF-8"):
+        read_texts(folder)
+    assert read_texts(folder, on_bad_example="skip").classes == ("a", "b")
+
+
+def test_folders_may_lie_as_deep_as_the_file_system_lets_them(tmp_path):
+    folder = write_texts(tmp_path, "a/0.txt", "b/0.txt")
+    inside = os.open(folder / "a", os.O_RDONLY)
+    for _ in range(1200):  # deeper than Python calls itself
+        os.mkdir("d", dir_fd=inside)
+        below = os.open("d", os.O_RDONLY, dir_fd=inside)
+        os.close(inside)
+        inside = below
+    with open(os.open("deep.txt", os.O_WRONLY | os.O_CREAT, dir_fd=inside), "w") as file:
+        file.write("deep down")
+    os.close(inside)
+    counts = read_texts(folder).counts()
+    subprocess.run(["rm", "-r", folder / "a"], check=True)  # pytest would call itself too deep
+    assert counts == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("first", "names"),
+    [
+        ("train", ("train/a/0.txt", "train/b/0.txt", "val/a/0.txt", "val/b/0.txt")),
+        (
+            "Training_Set",
+            ("TEST/a/0.txt", "TEST/b/0.txt", "Training_Set/a/0.txt", "Training_Set/b/0.txt"),
+        ),
+        ("train", ("test/0.txt", "test/1.txt", "train/a/0.txt", "train/b/0.txt")),
+        ("train", ("other/0.txt", "train/a/0.txt", "train/b/0.txt", "val/a/0.txt", "val/b/0.txt")),
+        ("fold1", ("fold1/a/0.txt", "fold1/b/0.txt", "fold2/a/0.txt", "fold2/b/0.txt")),
+        (
+            "left",
+            ("left/a/0.txt", "left/b/0.txt", "right/a/0.txt", "right/b/0.txt", "right/c/0.txt"),
+        ),
+    ],
+)
+def test_parts_of_a_dataset_are_not_taken_for_its_classes(first, names, tmp_path):
+    folder = write_texts(tmp_path, *names)
+    with pytest.raises(
+        InputError, match=rf"look like parts .*: pass \S*/{first}, and another part"
+    ):
+        read_texts(folder)
+    with pytest.raises(InputError, match="look like parts"):
+        read_texts(folder, classes=("a", "b"))
+    assert read_texts(folder / first).classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat/0.txt", "train/0.txt", "bus/0.txt"),
+        ("cat/texts/0.txt", "dog/texts/0.txt"),
+        ("cat/in/0.txt", "cat/out/0.txt", "dog/in/0.txt", "dog/out/0.txt", "dog/0.txt"),
+        ("cat/old/0.txt", "cat/new/0.txt", "dog/big/0.txt", "dog/small/0.txt"),
+    ],
+)
+def test_folders_inside_classes_are_no_parts(names, tmp_path):
+    classes = tuple(sorted({name.split("/")[0] for name in names}))
+    assert read_texts(write_texts(tmp_path, *names)).classes == classes
+
+
+def test_a_folder_too_high_names_the_one_below(tmp_path):
+    with pytest.raises(InputError, match=r"has one folder, 'data', .*'a', 'b': pass \S*/data if"):
+        read_texts(write_texts(tmp_path, "data/a/0.txt", "data/b/0.txt"))
+
+
+def test_texts_in_utf_16_are_read_by_their_mark(tmp_path):
+    folder = write_texts(tmp_path, "a/0.txt", "b/0.txt")
+    (folder / "a/1.txt").write_text("schön", "utf-16")
+    assert "schön" in read_texts(folder).inputs

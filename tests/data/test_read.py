@@ -98,7 +98,7 @@ def test_a_py_dataset_is_a_stream_that_fit_takes():
         ((X, Y), {"on_bad_example": "drop"}, r"on_bad_example='drop', but \"error\" or \"skip\""),
         (X, {}, r"data of type ndarray have no labels: pass \(x, y\)"),
         (["a.jpg"], {}, r"data of type list have no labels: pass \(x, y\)"),
-        (7, {}, r"data of type int, but data are a folder with a folder per class, a .csv"),
+        (7, {}, r"data of type int, but data are a folder with one sub-folder per class, a .csv"),
         ("no/such/sub/folder", {}, r"folder: no such file or folder; data are a folder with"),
         ("no_such/folder", {}, r"is no file, no folder and no dataset that TFDS knows: check"),
         ("no_such:1.0.0", {}, r"is no file, no folder and no dataset that TFDS knows: check"),

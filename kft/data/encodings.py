@@ -1,0 +1,110 @@
+"""What bytes a text is made of: encodings, byte order marks, and files that hold no text."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any
+
+from kft.errors import InputError
+
+__all__ = ["LONGEST", "checked_encoding", "encoding_of", "is_unicode", "text_of", "what_else"]
+
+LONGEST = 2**24  # letters of one text; a longer one is a mistake, and slow to tokenize
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+_OTHER_FILES = (
+    (b"\x1f\x8b", "a gzip archive", "unpack it with gunzip"),
+    (b"BZh", "a bzip2 archive", "unpack it with bunzip2"),
+    (b"\xfd7zXZ\0", "an xz archive", "unpack it with unxz"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unpack it with unzstd"),
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the sheet as CSV"),
+    (b"PAR1", "a Parquet file", "let its name end in .parquet"),
+    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
+    (b"%PDF", "a PDF", "export the table as CSV"),
+)
+_NOT_FOR_FILES = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
+
+
+def checked_encoding(encoding: Any) -> str:
+    """Return the encoding of text files if it is one.
+
+    Raises:
+        InputError: Python knows no such encoding, or it is one of bytes, such as "zip" or "hex".
+    """
+    try:
+        if codecs.lookup(encoding).name.replace("-", "_") in _NOT_FOR_FILES:
+            raise LookupError
+        "".encode(encoding)  # LookupError for what makes bytes of bytes
+    except (LookupError, ValueError, TypeError) as error:
+        raise InputError(
+            f"encoding={encoding!r:.60} is not the encoding of a text file: pass the right one, such "
+            "as 'utf-8', 'latin-1' or 'utf-16'"
+        ) from error
+    return str(encoding)
+
+
+def encoding_of(head: bytes, encoding: str) -> str:
+    """Return the encoding of a file: that of its byte order mark, or else the one expected.
+
+    Args:
+        head: The first bytes of the file, at least four unless it is shorter.
+        encoding: What to expect of a file without a mark.
+    """
+    return next((name for mark, name in _MARKS if head.startswith(mark)), encoding)
+
+
+def what_else(head: bytes) -> str:
+    """Say what a file is that holds no text, and what to do; empty if nothing is known."""
+    for mark, what, way_out in _OTHER_FILES:
+        if head.startswith(mark):
+            return f"{what}: {way_out}"
+    return ""
+
+
+def text_of(content: bytes, encoding: str) -> tuple[str, str]:
+    """Decode a text file; return its text without blanks around it, and why it cannot be used.
+
+    Args:
+        content: All bytes of the file.
+        encoding: What to expect of a file without a byte order mark.
+    """
+    other = what_else(content[:32])
+    if other:
+        return "", f"not a text but {other}"
+    encoding = encoding_of(content[:4], encoding)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        return (
+            "",
+            f"not {encoding} at byte {error.start}: pass the right encoding or convert it",
+        )
+    except UnicodeError as error:  # of codecs that do not say where
+        return "", f"not {encoding} ({error}): pass the right encoding or convert it"
+    text = text.removeprefix("\ufeff").strip()
+    if len(text) > LONGEST:
+        return "", f"a text of {len(text):,} letters, but at most {LONGEST:,} are read: shorten it"
+    if "\0" in text:
+        return "", (
+            "not a text, for it has NUL characters: pass encoding='utf-16-le' if it is UTF-16 without "
+            "a byte order mark"
+        )
+    return (text, "") if text else ("", "empty file")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a string holds no half of a surrogate pair, such as an undecodable byte becomes."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
