@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kft.data.content import content_digest
 from kft.errors import InputError
 
 __all__ = [
@@ -121,9 +122,13 @@ class ImageAugmentation:
         return f"<ImageAugmentation: {', '.join(names)}>"
 
     def describe(self) -> str:
-        """All that decides what it does besides the seed."""
+        """Everything besides the seed that affects what it does, the same in every process.
+
+        Raises:
+            InputError: The settings of a layer cannot be identified by their content.
+        """
         described = [[_settings(layer) for layer in step] for step in self.steps]
-        return json.dumps(described, sort_keys=True, default=repr)
+        return json.dumps(described, sort_keys=True)
 
     def __call__(
         self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
@@ -193,8 +198,34 @@ class ImageAugmentation:
 
 
 def _settings(layer: Any) -> list[Any]:
-    config = {name: value for name, value in layer.get_config().items() if name != "name"}
-    return [type(layer).__name__, config]
+    kind = type(layer)
+    try:
+        # Through JSON at once, where an error can still name the layer.
+        config = json.dumps(
+            _without_names(layer.get_config()), default=lambda value: content_digest(value).hex()
+        )
+    except (NotImplementedError, InputError, TypeError) as error:
+        raise InputError(
+            f"layer {layer.name!r} of augment has settings that cannot be written down "
+            f"({str(error).strip().splitlines()[0]}), by which views on disk are known again: define "
+            "its get_config() with numbers, strings, lists and arrays, or pass cached_views=0"
+        ) from error
+    return [f"{kind.__module__}.{kind.__qualname__}", json.loads(config)]
+
+
+def _without_names(config: Any, is_layer: bool = True) -> Any:
+    """A config without the names of layers, which count how many a process has made."""
+    if isinstance(config, list | tuple):
+        return [_without_names(one, is_layer=False) for one in config]
+    if not isinstance(config, dict):
+        return config
+    # The name of a dtype policy is what it is.
+    holds_layer = "class_name" in config and "Policy" not in str(config["class_name"])
+    return {
+        key: _without_names(value, is_layer=holds_layer and key == "config")
+        for key, value in config.items()
+        if not (is_layer and key == "name")
+    }
 
 
 def _mixes(layer: Any) -> bool:
@@ -252,7 +283,7 @@ class TextAugmentation:
             self.layers.append(layers.RandomDeletion(deletion, seed=0, dtype="string"))
 
     def describe(self) -> str:
-        """All that decides what it does besides the seed."""
+        """Everything besides the seed that affects what it does."""
         return f"words: deletion {self.deletion}, swap {self.swap}"
 
     def __call__(

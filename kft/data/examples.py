@@ -1,13 +1,17 @@
 """`Examples`: labelled examples with random access, what folders, tables and arrays become."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from kft.data.content import content_digest
+from kft.data.files import open_regular, shown, why
 from kft.data.threads import map_in_threads
+from kft.errors import InputError
 
 __all__ = ["Examples", "Skipped"]
 
@@ -85,13 +89,7 @@ class Examples:
     @cached_property
     def digests(self) -> np.ndarray:
         """SHA-256 of the content of each input, files by their bytes: `bytes`, `[n]`."""
-        hash_one: Callable[[object], bytes]
-        if self.kind == "image_files":
-            hash_one = _file_digest
-        elif self.kind == "texts":
-            hash_one = _text_digest
-        else:
-            hash_one = _bytes_digest
+        hash_one = _file_digest if self.kind == "image_files" else content_digest
         result = np.empty(len(self.inputs), dtype=object)
         result[:] = map_in_threads(hash_one, self.inputs)
         return result
@@ -99,32 +97,23 @@ class Examples:
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the content of inputs, targets and classes, wherever files lie."""
         whole = hashlib.sha256()
-        shape = self.inputs.shape[1:] if self.kind == "arrays" else ()
-        numbers = str(self.inputs.dtype) if self.kind == "arrays" else ""
+        is_numeric = self.kind == "arrays" and self.inputs.dtype != object
         header = (
             self.kind,
-            shape,
-            numbers,
-            self.targets.shape,
-            str(self.targets.dtype),
-            self.classes,
+            self.inputs.shape[1:] if is_numeric else (),
+            str(self.inputs.dtype) if is_numeric else "",
+            None if self.classes is None else tuple(map(str, self.classes)),
+            content_digest(self.targets),
         )
-        whole.update(repr(header).encode("utf-8", "surrogatepass"))
+        whole.update(content_digest(header))
         for digest in self.digests:
             whole.update(digest)
-        whole.update(np.ascontiguousarray(self.targets).tobytes())
         return whole.hexdigest()
 
 
 def _file_digest(path: object) -> bytes:
-    with open(str(path), "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def _text_digest(text: object) -> bytes:
-    return hashlib.sha256(str(text).encode("utf-8", "surrogatepass")).digest()
-
-
-def _bytes_digest(value: object) -> bytes:
-    raw = value if isinstance(value, bytes) else np.ascontiguousarray(value).tobytes()
-    return hashlib.sha256(raw).digest()
+    try:
+        with open_regular(str(path), sys.maxsize) as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise InputError(f"{shown(str(path))}: {why(error)}") from error

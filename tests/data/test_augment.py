@@ -166,3 +166,37 @@ def test_texts_are_augmented_before_they_are_loaded():
 def test_a_wrong_rate_is_named(rate):
     with pytest.raises(InputError, match=rf"swap={rate}, but a probability from 0 to 1"):
         TextAugmentation(swap=rate)
+
+
+class Tinted(keras.layers.Layer):
+    """A layer of one's own, with a setting of any kind."""
+
+    def __init__(self, table, **settings):
+        super().__init__(**settings)
+        self.table = table
+
+    def get_config(self):
+        return {**super().get_config(), "table": self.table}
+
+
+@pytest.mark.once
+def test_what_an_augmentation_is_known_by_does_not_depend_on_what_was_made_before():
+    def described(factor):
+        inner = keras.layers.Pipeline([keras.layers.RandomRotation(factor)])
+        return ImageAugmentation([keras.layers.RandomFlip(), inner]).describe()
+
+    assert described(0.1) == described(0.1)  # though its layers are called otherwise
+    assert described(0.1) != described(0.2)
+
+
+@pytest.mark.once
+def test_settings_of_an_augmentation_count_by_their_whole_content():
+    table = np.zeros(5000)
+    other = table.copy()
+    other[2500] = 1  # which NumPy leaves out when it prints so many numbers
+    described = {
+        ImageAugmentation([Tinted(one)]).describe() for one in (table, other, table.copy())
+    }
+    assert len(described) == 2
+    with pytest.raises(InputError, match=r"layer 'odd' of augment has settings .*cached_views=0"):
+        ImageAugmentation([Tinted(object(), name="odd")]).describe()
