@@ -10,6 +10,7 @@ import numpy as np
 from kft.data.exif import orientation, turn
 from kft.data.files import shown
 from kft.data.image_files import MAX_PIXELS, inspect_file
+from kft.data.pixels import check_shape
 from kft.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def load(inputs: Any, image_size: tuple[int, int]) -> np.ndarray:
 
     Args:
         inputs: Paths, encoded `bytes`, or arrays `[n, h, w]`, `[n, h, w, 1]`, `[n, h, w, 3]` or
-            `[n, h, w, 4]`, 0 to 255.
+            `[n, h, w, 4]`, 0 to 255. A last axis of 1, 3 or 4 holds channels: one image alone is
+            refused rather than taken for many rows.
         image_size: (height, width).
 
     Returns:
@@ -115,13 +117,9 @@ def load(inputs: Any, image_size: tuple[int, int]) -> np.ndarray:
     if isinstance(inputs[0], str | os.PathLike):
         return load_files([str(path) for path in inputs], image_size)
     array = np.asarray(inputs)
+    check_shape(array.shape)
     if array.ndim == 3:
         array = array[..., None]
-    if array.ndim != 4 or array.shape[-1] not in (1, 3, 4):
-        raise InputError(
-            f"images of shape {np.asarray(inputs).shape}, but an array of images is [n, height, "
-            "width] or [n, height, width, channels] with 1, 3 or 4 channels: add the missing axis"
-        )
     array = np.repeat(array, 3, axis=-1) if array.shape[-1] == 1 else array[..., :3]
     if array.shape[1:3] == image_size:
         return array.astype(np.float32)

@@ -1,8 +1,10 @@
 """Labels as people write them, to targets as a model trains on them."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +12,19 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 
 __all__ = [
+    "SEPARATOR",
     "TASKS",
     "check_classes",
+    "checked_names",
     "class_targets",
     "clean",
     "multi_label_targets",
+    "refuse_other_separators",
+    "refuse_rows_of_bits",
     "with_classes",
 ]
 
+SEPARATOR = "|"  # of several labels in one cell
 TASKS = ("single_label", "multi_label", "regression")
 _SHOWN = 10
 
@@ -25,6 +32,31 @@ _SHOWN = 10
 def clean(name: str) -> str:
     """A class name without blanks around it, in Unicode's composed form (macOS decomposes)."""
     return unicodedata.normalize("NFC", name.strip())
+
+
+def checked_names(classes: Any, source: str) -> tuple[str, ...]:
+    """Return class names that a person passed, cleaned, if each is a name and none comes twice.
+
+    Args:
+        classes: A list of names.
+        source: What to call them in a message.
+
+    Raises:
+        InputError: They are a single string, no strings, blank, or the same twice.
+    """
+    if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
+        raise InputError(f"{source}={classes!r:.60}, but a list of class names is expected")
+    names = []
+    for name in classes:
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(
+                f"{source} holds {name!r:.60}, but each class needs a name: pass strings"
+            )
+        names.append(clean(name))
+    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+    if times > 1:
+        raise InputError(f"{source} names {name!r} {times} times: name each class once")
+    return tuple(names)
 
 
 def check_classes(classes: Sequence[str], source: str) -> tuple[str, ...]:
@@ -90,6 +122,52 @@ def multi_label_targets(
                 _refuse_unseen(label, name, source, known)
             targets[row, index[label]] = 1
     return targets, known
+
+
+def refuse_other_separators(cells: Sequence[str], source: str) -> None:
+    """Refuse cells of several labels that something else than `|` separates.
+
+    Each cell would become a class of its own.
+
+    Args:
+        cells: The labels of each example as they are written.
+        source: What to call the data in a message.
+
+    Raises:
+        InputError: No cell has a `|`, and one looks like a list.
+    """
+    if any(SEPARATOR in cell for cell in cells):
+        return
+    whole = {clean(cell) for cell in cells}
+    for cell in map(clean, cells):
+        is_list = (cell[:1], cell[-1:]) in (("[", "]"), ("(", ")"), ("{", "}"))
+        # A comma may belong to a name, unless what it separates is a label elsewhere.
+        parts = {clean(part) for part in cell.split(",")}
+        if is_list or ";" in cell or ("," in cell and parts & whole):
+            raise InputError(
+                f"{source} has labels such as {cell!r:.60}, but several labels are separated by "
+                f"{SEPARATOR!r}: write a{SEPARATOR}b"
+            )
+
+
+def refuse_rows_of_bits(rows: Sequence[Any], source: str) -> None:
+    """Refuse rows of 0 and 1 as lists of labels, whose numbers would become the names of classes.
+
+    Args:
+        rows: The labels of each example; None for a gap.
+        source: What to call the data in a message.
+
+    Raises:
+        InputError: All rows have the same length and hold 0 and 1 alone.
+    """
+    filled = [row for row in rows if row]
+    held = {str(one) for row in filled for one in row}
+    widths = {len(row) for row in filled}
+    if len(widths) == 1 and max(widths) > 1 and held <= {"0", "1"}:
+        raise InputError(
+            f"{source} holds rows of 0 and 1, but lists of names or of class numbers are expected: "
+            "write the names, or pass (x, y) with the rows as y"
+        )
 
 
 def with_classes(examples: Examples, classes: Sequence[str]) -> Examples:

@@ -13,7 +13,7 @@ from kft.data.examples import Examples
 from kft.data.files import problem, shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
-from kft.data.labels import TASKS, with_classes
+from kft.data.labels import TASKS, checked_names, with_classes
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
 from kft.data.tfds import is_prepared, read_tfds
@@ -80,6 +80,8 @@ def read(
     if modality not in ("image", "text"):
         raise InputError(f"modality={modality!r}, but 'image' or 'text' is expected")
     encoding = checked_encoding(encoding)
+    if classes is not None:
+        classes = checked_names(classes, "classes")
     if isinstance(source, Examples):
         return source if classes is None else with_classes(source, classes)
     if isinstance(source, Stream):

@@ -81,7 +81,7 @@ def test_nan_is_named_or_skipped():
 @pytest.mark.parametrize(
     ("y", "options", "message"),
     [
-        ([0, 1], {}, r"x has 4 examples and y has shape \(2,\): pass one label for each"),
+        ([0, 1], {}, r"x has 4 examples and y has 2 labels: pass one label for each"),
         ([0, 1, -1, 0], {}, r"y\[2\] is -1, but labels must lie in 0 to 1.*: renumber"),
         ([0, 1, 5, 0], {"classes": ("a", "b")}, r"y\[2\] is 5, .* 0 to 1, .* 2 classes: renumber"),
         ([0.5, 1, 0, 1], {}, r'y\[0\] is 0.5, .* whole numbers: use task="regression"'),
@@ -93,7 +93,7 @@ def test_nan_is_named_or_skipped():
         (
             [[0, 1]] * 4,
             {"task": "multi_label", "classes": ("a", "b", "c")},
-            r"y has 2 columns, but there are 3 classes: pass one column a class",
+            r"y has 2 columns, but there are 3 classes: pass one column per class",
         ),
         (["a", "b", "c", "d"], {"task": "regression"}, r"regression needs numbers \[n\] or"),
     ],
@@ -107,7 +107,7 @@ def test_wrong_targets_are_named(y, options, message):
     ("x", "message"),
     [
         ({"a": X}, r"x is a dict of a, but one array .*: pass a tf.data.Dataset"),
-        (np.array([object()] * 4), r"x has dtype object, but numbers, texts or paths"),
+        (np.array([object()] * 4), r"x has no usable image; the first is object, but an image"),
         (X[:0], r"x has no examples: pass at least one for each class"),
     ],
 )

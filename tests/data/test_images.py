@@ -168,12 +168,12 @@ def test_load_gives_the_same_pixels_from_files_bytes_and_arrays(tmp_path, pictur
 
 
 def test_load_makes_three_channels_of_gray_and_transparent_arrays():
-    gray = np.arange(2 * 4 * 4, dtype="uint8").reshape(2, 4, 4)
-    assert images.load(gray, (4, 4)).shape == (2, 4, 4, 3)
-    np.testing.assert_array_equal(images.load(gray[..., None], (4, 4))[..., 2], gray)
+    gray = np.arange(2 * 4 * 5, dtype="uint8").reshape(2, 4, 5)
+    assert images.load(gray, (4, 5)).shape == (2, 4, 5, 3)
+    np.testing.assert_array_equal(images.load(gray[..., None], (4, 5))[..., 2], gray)
     assert images.load(np.zeros((2, 4, 4, 4)), (4, 4)).shape == (2, 4, 4, 3)
-    with pytest.raises(InputError, match=r"\(4, 4\).*\[n, height, width\].*add the missing axis"):
-        images.load(gray[0], (4, 4))
+    with pytest.raises(InputError, match=r"\(4, 5\).*\[n, height, width\].*add the missing axis"):
+        images.load(gray[0], (4, 5))
 
 
 def test_a_file_that_breaks_while_loading_is_named(tmp_path, picture, encode):

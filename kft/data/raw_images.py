@@ -1,0 +1,53 @@
+"""Images without labels, as a person passes them to be answered."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from kft.data.array_targets import not_finite
+from kft.data.files import shown
+from kft.data.image_files import MAX_PIXELS, inspect_files
+from kft.data.pixels import check_images_in_memory, image_rows, is_encoded, is_pillow
+from kft.data.raw_texts import refuse_inputs
+from kft.data.sequences import as_rows
+
+__all__ = ["raw_images"]
+
+
+def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
+    """Return images by their position, checked as far as is possible without decoding them.
+
+    Args:
+        raw: A path, an encoded image or one of Pillow's, a list or column of these, or an array of
+            images with values from 0 to 255.
+        max_pixels: The largest image accepted, width times height.
+
+    Returns:
+        A list of paths, of `bytes` or of arrays, or one array.
+
+    Raises:
+        InputError: One of them cannot be used, or arrays have another shape or range.
+    """
+    single = isinstance(raw, str | os.PathLike) or is_encoded(raw) or is_pillow(raw)
+    rows = as_rows([raw] if single else raw, "raw")
+    if not len(rows):
+        return rows
+    kind, images, reasons = image_rows(rows, "raw", max_pixels)
+    if kind == "arrays":
+        for index, image in enumerate(images if isinstance(images, list) else ()):
+            if image is not None and not_finite(image[None], ""):
+                reasons[index] = "NaN or infinity"
+        if isinstance(images, np.ndarray):
+            reasons |= dict.fromkeys(not_finite(images, ""), "NaN or infinity")
+        refuse_inputs(reasons)
+        check_images_in_memory(images, "the input")
+        return images
+    usable = [index for index in range(len(images)) if index not in reasons]
+    found = inspect_files([images[index] for index in usable], max_pixels)
+    reasons |= {index: why for index, why in zip(usable, found, strict=True) if why}
+    names = {index: shown(images[index]) for index in reasons if isinstance(images[index], str)}
+    refuse_inputs(reasons, names)
+    return images

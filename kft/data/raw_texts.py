@@ -1,0 +1,55 @@
+"""Texts without labels, as a person passes them to be answered."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from kft.data.sequences import as_rows
+from kft.data.values import text_value
+from kft.errors import InputError
+
+__all__ = ["raw_texts", "refuse_inputs"]
+
+_SHOWN = 5
+
+
+def raw_texts(raw: Any) -> list[str]:
+    """Return texts by their position.
+
+    Args:
+        raw: A text, or a list or column of them; bytes are UTF-8.
+
+    Raises:
+        InputError: There are gaps or blank texts among them, or something else; the message names it.
+    """
+    if isinstance(raw, os.PathLike):
+        raise InputError(f"{raw!r} is a path, but texts are expected: pass path.read_text()")
+    rows = as_rows([raw] if isinstance(raw, str | bytes) else raw, "raw")
+    found = [text_value(one) for one in (rows.tolist() if isinstance(rows, np.ndarray) else rows)]
+    refuse_inputs({index: reason for index, (_, reason) in enumerate(found) if reason})
+    return [text for text, _ in found]
+
+
+def refuse_inputs(reasons: dict[int, str], names: dict[int, str] | None = None) -> None:
+    """Raise about inputs that cannot be used, if there are any.
+
+    Args:
+        reasons: By position why they cannot.
+        names: What to call some of them; by default their positions.
+
+    Raises:
+        InputError: There are some; the message lists the first.
+    """
+    if not reasons:
+        return
+    listed = sorted(reasons.items())
+    lines = [
+        f"{(names or {}).get(index, f'input {index}')}: {reason}"
+        for index, reason in listed[:_SHOWN]
+    ]
+    if len(listed) > _SHOWN:
+        lines.append(f"and {len(listed) - _SHOWN} more")
+    raise InputError("; ".join(lines) + ". Correct these inputs or leave them out.")
