@@ -1,7 +1,5 @@
 """CSV, TSV and Parquet tables with a text or path column and a label column."""
 
-import csv
-import io
 import math
 import os
 from collections.abc import Sequence
@@ -11,16 +9,26 @@ from typing import Any
 import numpy as np
 
 from kft.data.bad import BadExamples
+from kft.data.columns import Columns, RowNames
+from kft.data.delimited import read_delimited
 from kft.data.examples import Examples
+from kft.data.files import shown
 from kft.data.folder import check_images
 from kft.data.image_files import MAX_PIXELS
-from kft.data.labels import class_targets, clean, multi_label_targets
+from kft.data.labels import (
+    SEPARATOR,
+    class_targets,
+    multi_label_targets,
+    refuse_other_separators,
+)
+from kft.data.parquet import read_parquet
+from kft.data.values import class_name, is_missing, is_number, kind_of, text_value
 from kft.errors import InputError
 
 __all__ = ["SUFFIXES", "read_table"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-_SEPARATOR = "|"
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_table(
@@ -40,14 +48,15 @@ def read_table(
 
     Args:
         path: A .csv, .tsv or .parquet file.
-        task: `"single_label"`, `"multi_label"` (labels separated by `|`) or `"regression"`.
+        task: `"single_label"`, `"multi_label"` (labels separated by `|`, or lists in Parquet) or
+            `"regression"`.
         modality: `"text"` reads `text_column`, `"image"` reads `path_column`, relative to the
             table's folder.
         classes: The classes of the training; without them, the sorted labels that occur.
         text_column: Column of the texts.
         path_column: Column of the image paths.
         label_column: Column of the labels; for regression also several columns.
-        encoding: Of a .csv or .tsv file.
+        encoding: Of a .csv or .tsv file without a byte order mark.
         on_bad_example: `"error"`, or `"skip"` to leave out rows that cannot be used.
         max_pixels: The largest image accepted, width times height.
 
@@ -55,11 +64,11 @@ def read_table(
         `Examples` of kind `"texts"` or `"image_files"`, in the order of the rows.
 
     Raises:
-        InputError: A column is missing, the encoding is mixed, labels are missing or were not seen
-            in training.
+        InputError: A column is missing, doubled, or holds something else, the encoding is mixed,
+            labels are missing or were not seen in training.
     """
     path = Path(path)
-    source = path.name
+    source = shown(path.name)
     bad = BadExamples(source, on_bad_example)
     label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
     if len(label_columns) != 1 and task != "regression":
@@ -67,34 +76,28 @@ def read_table(
             f"label_column={label_column!r}, but {task} has one label column: name one"
         )
     input_column = text_column if modality == "text" else path_column
-    columns, names = _columns(path, [input_column, *label_columns], encoding, source, modality)
-    inputs = ["" if value is None else str(value) for value in columns[0]]
-    reasons: dict[int, str] = {}
-    for index, value in enumerate(inputs):
-        if not value.strip():
-            reasons[index] = f"no value in column {input_column!r}"
-        elif _undecodable(value):
-            reasons[index] = (
-                f"not {encoding} in column {input_column!r}: pass encoding=... or convert the file"
-            )
+    table = _read(path, [input_column, *label_columns], task, encoding, source, modality)
+    reasons = dict(table.reasons)
+    inputs: list[str] = []
+    for index, value in enumerate(table.values[0]):
+        text, reason = text_value(value, encoding)
+        inputs.append(text if modality == "text" else _path(path.parent, value))
+        if reason:
+            reasons.setdefault(index, _in_column(reason, input_column, encoding))
     if modality == "image":
-        inputs = [str(path.parent / value) for value in inputs]
         usable = [index for index in range(len(inputs)) if index not in reasons]
-        missing = {
-            index: f"no such file: {inputs[index]}"
-            for index in usable
-            if not os.path.isfile(inputs[index])
-        }
-        reasons |= missing
-        usable = [index for index in usable if index not in missing]
         for index, reason in check_images([inputs[index] for index in usable], max_pixels).items():
-            reasons[usable[index]] = f"{inputs[usable[index]]}: {reason}"
-    labels = [_label(row, task, encoding, label_columns) for row in zip(*columns[1:], strict=True)]
-    for index, (_, reason) in enumerate(labels):
+            reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}"
+    if task == "multi_label":
+        refuse_other_separators([one for one in table.values[1] if isinstance(one, str)], source)
+    labels = []
+    for index, row in enumerate(zip(*table.values[1:], strict=True)):
+        label, reason = _label(row, task, encoding, label_columns)
+        labels.append(label)
         if reason:
             reasons.setdefault(index, reason)
     for index in sorted(reasons):
-        bad.add(names[index], reasons[index])
+        bad.add(table.names[index], reasons[index])
     skipped = bad.settle()
     kept = [index for index in range(len(inputs)) if index not in reasons]
     if not kept:
@@ -102,16 +105,9 @@ def read_table(
             f"{source} has no usable row: expected columns {input_column!r} and {label_column!r}, "
             "filled"
         )
-    kept_labels: list[Any] = [labels[index][0] for index in kept]
-    kept_names = [names[index] for index in kept]
-    known: tuple[str, ...] | None = None
-    if task == "regression":
-        targets = np.array(kept_labels, dtype=np.float32)
-        targets = targets[:, 0] if len(label_columns) == 1 else targets
-    elif task == "multi_label":
-        targets, known = multi_label_targets(kept_labels, kept_names, source, classes)
-    else:
-        targets, known = class_targets(kept_labels, kept_names, source, classes)
+    targets, known = _targets([labels[n] for n in kept], table.names, kept, task, source, classes)
+    if task == "regression" and len(label_columns) == 1:
+        targets = targets[:, 0]
     values = np.empty(len(kept), dtype=object)
     values[:] = [inputs[index] for index in kept]
     return Examples(
@@ -119,135 +115,80 @@ def read_table(
     )
 
 
-def _undecodable(value: str) -> bool:
-    return any("\udc80" <= letter <= "\udcff" for letter in value) if not value.isascii() else False
+def _read(
+    path: Path, wanted: list[str], task: str, encoding: str, source: str, modality: str
+) -> Columns:
+    if path.suffix.lower() == ".parquet":
+        return read_parquet(path, wanted, task=task, source=source, modality=modality)
+    return read_delimited(path, wanted, encoding=encoding, source=source, modality=modality)
+
+
+def _path(folder: Path, value: Any) -> str:
+    return str(folder / value) if isinstance(value, str) else ""
+
+
+def _in_column(reason: str, column: str, encoding: str) -> str:
+    if reason in ("no text", "empty text"):
+        return f"no value in column {column!r}"
+    if reason == "no label":
+        return f"no label in column {column!r}"
+    if reason.startswith(f"not {encoding}"):
+        return f"not {encoding} in column {column!r}: pass encoding=... or convert the file"
+    return f"{reason}, in column {column!r}"
 
 
 def _label(row: tuple[Any, ...], task: str, encoding: str, columns: list[str]) -> tuple[Any, str]:
     """The label of a row and an empty string, or None and what is wrong with it."""
     if task == "regression":
-        numbers = []
-        for value, column in zip(row, columns, strict=True):
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                shown = "no value" if value is None or value == "" else repr(value)
-                return None, f"{shown} in column {column!r}, where regression needs a number"
-            if not math.isfinite(number):
-                return None, f"{value} in column {column!r}, where regression needs a finite number"
-            numbers.append(number)
-        return numbers, ""
+        numbers = [_number(value, column) for value, column in zip(row, columns, strict=True)]
+        reason = next((reason for _, reason in numbers if reason), "")
+        return [number for number, _ in numbers], reason
     value = row[0]
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None, f"no label in column {columns[0]!r}"
-    label = clean(str(value))
-    if _undecodable(label):
-        return (
-            None,
-            f"not {encoding} in column {columns[0]!r}: pass encoding=... or convert the file",
-        )
-    if task == "multi_label":  # an empty cell is an example that has none of the labels
-        return sorted({clean(one) for one in label.split(_SEPARATOR)} - {""}), ""
-    return (label, "") if label else (None, f"no label in column {columns[0]!r}")
+    if task == "single_label" or is_missing(value):
+        name, reason = class_name(value, encoding)
+        return name, _in_column(reason, columns[0], encoding) if reason else ""
+    # An empty cell, or list, is an example that has none of the labels.
+    is_cell = isinstance(value, str)
+    parts = [part for part in value.split(SEPARATOR) if part.strip()] if is_cell else value
+    names = [class_name(part, encoding) for part in parts]
+    reason = next((reason for _, reason in names if reason), "")
+    return sorted({name for name, _ in names}), _in_column(reason, columns[0], encoding) if (
+        reason
+    ) else ""
 
 
-def _columns(
-    path: Path, wanted: list[str], encoding: str, source: str, modality: str
-) -> tuple[list[list[Any]], list[str]]:
-    """The wanted columns, and what to call each row in a message."""
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        import pyarrow
-        import pyarrow.parquet
-
+def _number(value: Any, column: str) -> tuple[float, str]:
+    """A number and an empty string, or NaN and what is wrong with it."""
+    where = f"in column {column!r}, where regression needs"
+    if is_missing(value) or value == "":
+        return math.nan, f"no value {where} a number"
+    if isinstance(value, str):
         try:
-            header = pyarrow.parquet.read_schema(path).names
-            _check_columns(header, wanted, source, modality)
-            table = pyarrow.parquet.read_table(path, columns=wanted)
-        except pyarrow.ArrowException as error:
-            raise InputError(
-                f"{source} is no readable Parquet file ({error}): write it again"
-            ) from error
-        columns = [table.column(name).to_pylist() for name in wanted]
-        return columns, [f"row {number + 1}" for number in range(len(columns[0]))]
-    rows, lines = _read_rows(path, encoding, "\t" if suffix == ".tsv" else ",")
-    if not rows:
-        raise InputError(
-            f"{source} is empty: expected a first line that names the columns, such as {wanted}"
-        )
-    header = [name.strip() for name in rows[0]]
-    _check_columns(header, wanted, source, modality)
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(header):
-            raise InputError(
-                f"line {line} of {source} has {len(row)} fields, but the first line names "
-                f"{len(header)} columns: "
-                'put fields that contain the separator or a line break in "double quotes"'
-            )
-    positions = [header.index(name) for name in wanted]
-    return [[row[position] for row in rows[1:]] for position in positions], [
-        f"line {line}" for line in lines[1:]
-    ]
+            number = float(value.replace("_", "no"))  # Python reads 1_000 as a thousand
+        except ValueError:
+            point = " with a decimal point" if "," in value else ""
+            return math.nan, f"{value[:40]!r} {where} a number{point}"
+    elif is_number(value):
+        number = float(value)
+    else:
+        return math.nan, f"{kind_of(value)} {where} a number"
+    if not abs(number) <= _LARGEST:
+        return math.nan, f"{str(value)[:40]} {where} a finite number of float32"
+    return number, ""
 
 
-def _check_columns(header: list[str], wanted: list[str], source: str, modality: str) -> None:
-    for name in wanted:
-        if name not in header:
-            argument = (
-                "label_column"
-                if name in wanted[1:]
-                else f"{'text' if modality == 'text' else 'path'}_column"
-            )
-            raise InputError(
-                f"{source} has no column {name!r}, only {', '.join(map(repr, header))}: name the "
-                f"right one by {argument}=..."
-            )
-
-
-def _read_rows(path: Path, encoding: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """The rows and the line each begins on; undecodable bytes become surrogates."""
-    name = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    try:
-        with open(path, encoding=name, errors="surrogateescape", newline="") as file:
-            text = file.read()
-    except (LookupError, UnicodeError) as error:
-        raise InputError(
-            f"{path.name} cannot be read with encoding={encoding!r} ({error}): pass the right one"
-        ) from error
-    if text.startswith(("\udcff\udcfe", "\udcfe\udcff")):
-        raise InputError(
-            f"{path.name} is UTF-16, but encoding={encoding!r} was expected: pass encoding='utf-16'"
-        )
-    parsed = _parse(text, delimiter, csv.QUOTE_MINIMAL)
-    if delimiter == "\t" and (parsed is None or not _is_regular(parsed[0])):
-        # Many writers of TSV do not quote, so that a lone quotation mark would swallow the lines
-        # that follow.
-        plain = _parse(text, delimiter, csv.QUOTE_NONE)
-        if plain is not None and (parsed is None or _is_regular(plain[0])):
-            parsed = plain
-    if parsed is None:
-        raise InputError(
-            f"{path.name} has an unbalanced quotation mark: write one inside a quoted field twice"
-        )
-    return parsed
-
-
-def _is_regular(rows: list[list[str]]) -> bool:
-    return all(len(row) == len(rows[0]) and not any("\n" in field for field in row) for row in rows)
-
-
-def _parse(text: str, delimiter: str, quoting: Any) -> tuple[list[list[str]], list[int]] | None:
-    rows, lines, line = [], [], 1
-    # Not str.splitlines: it also splits at form feeds and Unicode separators inside a text.
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True
-    )
-    try:
-        for row in reader:
-            if row:  # blank lines are no rows
-                rows.append(row)
-                lines.append(line)
-            line = reader.line_num + 1
-    except csv.Error:
-        return None
-    return rows, lines
+def _targets(
+    labels: list[Any],
+    names: RowNames,
+    kept: list[int],
+    task: str,
+    source: str,
+    classes: Sequence[str] | None,
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    if task == "regression":
+        return np.array(labels, dtype=np.float32), None
+    named = RowNames(names.kind)
+    named.numbers.extend(names.numbers[index] for index in kept)
+    if task == "multi_label":
+        return multi_label_targets(labels, named, source, classes)
+    return class_targets(labels, named, source, classes)

@@ -1,0 +1,98 @@
+"""What CSV and Parquet tables have in common: their bounds, their columns, and how rows are called."""
+
+from __future__ import annotations
+
+import io
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kft.data.files import open_regular, shown, why
+from kft.errors import InputError
+
+__all__ = ["MOST_BYTES", "MOST_ROWS", "Columns", "RowNames", "check_columns", "open_table"]
+
+MOST_BYTES = 8 * 2**30  # of a table's file, and of what is read of it
+MOST_ROWS = 100_000_000
+_SHOWN = 20  # names of columns in a message
+
+
+class RowNames(Sequence):
+    """What to call each row in a message: "line 2" or "row 1", eight bytes per row."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.numbers = array("q")
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        return f"{self.kind} {self.numbers[index]}"
+
+
+@dataclass
+class Columns:
+    """The columns of a table that were asked for.
+
+    Attributes:
+        values: A list of values for each column.
+        names: What to call the rows.
+        reasons: By index why a row as a whole cannot be used.
+    """
+
+    values: list[list[Any]]
+    names: RowNames
+    reasons: dict[int, str] = field(default_factory=dict)
+
+
+def open_table(path: str | os.PathLike[str], source: str) -> io.BufferedReader:
+    """Open the file of a table.
+
+    Raises:
+        InputError: It is no regular file, too large, or cannot be read.
+    """
+    try:
+        return open_regular(path, MOST_BYTES)
+    except OSError as error:
+        raise InputError(
+            f"{source}: {why(error)}; for more data than memory pass a tf.data.Dataset"
+            if "bytes, but" in why(error)
+            else f"{source}: {why(error)}"
+        ) from error
+
+
+def check_columns(
+    header: Sequence[str], wanted: Sequence[str], source: str, modality: str, note: str = ""
+) -> None:
+    """Check that a table has each column that is wanted, and once.
+
+    Args:
+        header: The names of its columns.
+        wanted: The column of the inputs, then those of the labels.
+        source: What to call the table in a message.
+        modality: `"image"` or `"text"`.
+        note: What else to say of the header.
+
+    Raises:
+        InputError: A column is missing, or has the name of another.
+    """
+    for place, name in enumerate(wanted):
+        argument = "label_column" if place else f"{'text' if modality == 'text' else 'path'}_column"
+        if name not in header:
+            raise InputError(
+                f"{source} has no column {name!r:.60}, only {_listed(header)}{note}: name the right "
+                f"one by {argument}=..."
+            )
+        if header.count(name) > 1:
+            raise InputError(
+                f"{source} has {header.count(name)} columns called {name!r:.60}: rename all but one"
+            )
+
+
+def _listed(header: Sequence[str]) -> str:
+    some: Iterator[str] = (repr(shown(name[:60])) for name in header[:_SHOWN])
+    more = f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else ""
+    return ", ".join(some) + more

@@ -1,0 +1,207 @@
+"""Parquet files: columns of a known type, read in pieces, in memory that no file can blow up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kft.data.columns import MOST_BYTES, MOST_ROWS, Columns, RowNames, check_columns, open_table
+from kft.data.labels import refuse_rows_of_bits
+from kft.errors import InputError
+
+__all__ = ["read_parquet"]
+
+_ROWS = 4096  # read together
+_BOMB = 64 * 2**20  # bytes, from which on the compression is looked at
+_MOST_COMPRESSED = 200  # times smaller; real texts are at most some 20 times smaller
+_LONGEST_NAME = 10_000  # letters of a label in a list
+
+
+def read_parquet(
+    path: Path, wanted: Sequence[str], *, task: str, source: str, modality: str
+) -> Columns:
+    """Read columns of a Parquet file.
+
+    Equal texts are kept once, as the file keeps them, so that a small file stays small.
+
+    Args:
+        path: The file.
+        wanted: The column of the inputs, then those of the labels.
+        task: `"single_label"`, `"multi_label"` or `"regression"`.
+        source: What to call it in a message.
+        modality: `"image"` or `"text"`.
+
+    Returns:
+        The columns: strings (undecodable bytes as surrogates), numbers, None, or lists of these.
+
+    Raises:
+        InputError: It is no Parquet file, damaged or encrypted, lacks a column, or a column holds
+            something else than the task needs.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_table(path, source) as file:
+            parquet = pq.ParquetFile(file)
+            types = _checked_types(parquet, wanted, task, source, modality)
+            leaves = _leaves(parquet, wanted)
+            _check_size(parquet, leaves, source)
+            strings = [leaf.path for leaf in leaves.values() if leaf.physical_type == "BYTE_ARRAY"]
+            found = Columns([[] for _ in wanted], RowNames("row"))
+            file.seek(0)
+            parquet = pq.ParquetFile(file, read_dictionary=strings)
+            for batch in parquet.iter_batches(_ROWS, columns=list(dict.fromkeys(wanted))):
+                for values, name in zip(found.values, wanted, strict=True):
+                    column = batch.column(batch.schema.names.index(name))
+                    values += _values(column, name, source)
+            for values, name in zip(found.values, wanted, strict=True):
+                if task == "multi_label" and name in wanted[1:] and pa.types.is_nested(types[name]):
+                    refuse_rows_of_bits(values, f"column {name!r} of {source}")
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise InputError(
+            f"{source} is no readable Parquet file ({first}): write it again, without encryption"
+        ) from error
+    found.names.numbers.extend(range(1, len(found.values[0]) + 1))
+    return found
+
+
+def _checked_types(
+    parquet: Any, wanted: Sequence[str], task: str, source: str, modality: str
+) -> dict[str, Any]:
+    schema = parquet.schema_arrow
+    check_columns(schema.names, wanted, source, modality)
+    types = {name: _plain(schema.field(name).type) for name in wanted}
+    for place, (name, kind) in enumerate(types.items()):
+        if not place:
+            expected = "texts" if modality == "text" else "paths of images"
+            fits = _is_text(kind)
+        elif task == "regression":
+            expected, fits = "numbers", _is_number(kind) or _is_text(kind)
+        elif task == "multi_label":
+            expected, fits = "lists of names", _is_text(kind) or _is_list_of_names(kind)
+        else:
+            expected, fits = "names or whole numbers", _is_text(kind) or _is_number(kind)
+        if not fits:
+            way_out = "convert the column, or name another one"
+            if place and _is_list_of_names(kind) and task == "single_label":
+                way_out = 'use task="multi_label" for several labels'
+            raise InputError(
+                f"column {name!r} of {source} holds {str(kind)[:100]}, but {expected} are expected: "
+                f"{way_out}"
+            )
+    return types
+
+
+def _plain(kind: Any) -> Any:
+    """A type without what only says how its values are stored."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(kind.storage_type)
+    return _plain(kind.value_type) if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    tests = (
+        types.is_string,
+        types.is_large_string,
+        types.is_string_view,
+        types.is_binary,
+        types.is_large_binary,
+        types.is_binary_view,
+        types.is_null,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
+    return any(test(kind) for test in tests)
+
+
+def _is_list_of_names(kind: Any) -> bool:
+    from pyarrow import types
+
+    tests = (
+        types.is_list,
+        types.is_large_list,
+        types.is_fixed_size_list,
+        types.is_list_view,
+        types.is_large_list_view,
+    )
+    if not any(test(kind) for test in tests):
+        return False
+    inner = _plain(kind.value_type)
+    return _is_text(inner) or types.is_integer(inner)
+
+
+def _leaves(parquet: Any, wanted: Sequence[str]) -> dict[int, Any]:
+    """The columns as the file stores them, by their number: a list has one inside it."""
+    every = {index: parquet.schema.column(index) for index in range(len(parquet.schema))}
+    return {
+        index: leaf
+        for index, leaf in every.items()
+        if any(leaf.path == name or leaf.path.startswith(f"{name}.") for name in wanted)
+    }
+
+
+def _check_size(parquet: Any, leaves: dict[int, Any], source: str) -> None:
+    unpacked = packed = 0
+    for leaf in leaves:
+        count = 0
+        for group in range(parquet.metadata.num_row_groups):
+            chunk = parquet.metadata.row_group(group).column(leaf)
+            count += chunk.num_values
+            packed += chunk.total_compressed_size
+            unpacked += chunk.total_uncompressed_size
+        if max(count, parquet.metadata.num_rows) > MOST_ROWS:
+            raise InputError(
+                f"{source} has {max(count, parquet.metadata.num_rows):,} values in a column, but at "
+                f"most {MOST_ROWS:,} are read: split it"
+            )
+    if unpacked > MOST_BYTES or unpacked > max(_BOMB, _MOST_COMPRESSED * packed):
+        raise InputError(
+            f"{source} unpacks from {packed:,} to {unpacked:,} bytes, which no table of texts does: "
+            "write it again, or split it"
+        )
+
+
+def _values(column: Any, name: str, source: str) -> list[Any]:
+    import pyarrow as pa
+
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_dictionary(column.type):
+        values = _decoded(column.dictionary)
+        return [None if index is None else values[index] for index in column.indices.to_pylist()]
+    if pa.types.is_nested(column.type):
+        inner = column.flatten()
+        if isinstance(inner, pa.DictionaryArray):
+            inner = inner.dictionary
+        if _is_text(inner.type) and max(map(len, _decoded(inner)), default=0) > _LONGEST_NAME:
+            raise InputError(
+                f"column {name!r} of {source} has a label of more than {_LONGEST_NAME:,} letters"
+            )
+        return column.to_pylist()
+    return _decoded(column) if _is_text(column.type) else column.to_pylist()
+
+
+def _decoded(strings: Any) -> list[Any]:
+    """Strings of Arrow, which need not be UTF-8, as Python's, with surrogates for what is not."""
+    import pyarrow as pa
+
+    if not _is_text(strings.type) or pa.types.is_null(strings.type):
+        return strings.to_pylist()
+    return [
+        None if value is None else value.decode("utf-8", "surrogateescape")
+        for value in strings.cast(pa.large_binary()).to_pylist()
+    ]
