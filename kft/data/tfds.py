@@ -1,24 +1,34 @@
 """TensorFlow Datasets: by name, or a directory prepared before, from which nothing is fetched."""
 
-from collections.abc import Sequence
+import contextlib
+import logging
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kft.data.bad import BadExamples
+from kft.data.columns import MOST_BYTES
 from kft.data.examples import Examples
+from kft.data.files import shown
 from kft.data.folder import check_images
 from kft.data.image_files import MAX_PIXELS
-from kft.data.labels import check_classes, class_targets, clean, multi_label_targets
+from kft.data.labels import (
+    SEPARATOR,
+    check_classes,
+    checked_names,
+    class_targets,
+    clean,
+    multi_label_targets,
+    refuse_rows_of_bits,
+)
+from kft.data.prepared import INFO, check_prepared, is_prepared, newest_version
+from kft.data.values import class_name, text_value
 from kft.errors import InputError
 
 __all__ = ["is_prepared", "read_tfds"]
-
-
-def is_prepared(folder: Path) -> bool:
-    """Whether `folder` is a prepared TFDS dataset: its version directory or the one above."""
-    return (folder / "dataset_info.json").is_file() or any(folder.glob("*/dataset_info.json"))
 
 
 def read_tfds(
@@ -51,7 +61,8 @@ def read_tfds(
         `Examples` of kind `"image_bytes"` or `"texts"`, in the order of the dataset.
 
     Raises:
-        InputError: No such dataset, split or feature, or it cannot be downloaded.
+        InputError: No such dataset, split or feature, it cannot be downloaded, or a prepared
+            directory names code.
     """
     import tensorflow_datasets as tfds
 
@@ -62,29 +73,27 @@ def read_tfds(
     wanted = tfds.features.Image if modality == "image" else tfds.features.Text
     keys = builder.info.supervised_keys or (None, None)
     label_key = _feature(features, (label_column, keys[1]), None, source, "label_column")
+    _check_label(features[label_key], task, source, label_key)
     given = text_column if modality == "text" else "image"
     input_key = _feature(features, (given, keys[0]), wanted, source, f"{modality} feature")
-    decoders = {input_key: tfds.decode.SkipDecoding()} if modality == "image" else None
-    try:
-        dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
-    except (ValueError, KeyError) as error:
-        splits = ", ".join(map(repr, builder.info.splits))
-        raise InputError(
-            f"split={split!r} of {builder.info.full_name}: its splits are {splits}; name one, or a "
-            "part such as 'train[:80%]'"
-        ) from error
-    rows = list(tfds.as_numpy(dataset))
+    rows = _rows(builder, split, input_key, label_key, modality, source)
     names = [f"example {index}" for index in range(len(rows))]
     reasons: dict[int, str] = {}
     values: list[Any] = [row[input_key] for row in rows]
     if modality == "image":
         reasons = check_images(values, max_pixels)
     else:
-        values = [value.decode("utf-8", "replace") for value in values]
-        reasons = {index: "empty text" for index, value in enumerate(values) if not value.strip()}
+        for index, value in enumerate(values):
+            values[index], reason = text_value(value)
+            if reason:
+                reasons[index] = reason
     feature = features[label_key]
-    labels = [_label(row[label_key], feature, task) for row in rows]
-    reasons |= {index: "no label" for index, label in enumerate(labels) if label is None}
+    labels = []
+    for index, row in enumerate(rows):
+        label, reason = _label(row[label_key], feature, task)
+        labels.append(label)
+        if reason:
+            reasons.setdefault(index, reason)
     for index in sorted(reasons):
         bad.add(names[index], reasons[index])
     skipped = bad.settle()
@@ -109,9 +118,16 @@ def _builder(name: str) -> Any:
 
     path = Path(name)
     if path.is_dir():
-        if not (path / "dataset_info.json").is_file():
-            path = max(path.glob("*/dataset_info.json"), key=_version).parent
-        return tfds.builder_from_directory(path)
+        path = newest_version(path)
+        check_prepared(path)
+        try:
+            return tfds.builder_from_directory(path)
+        except Exception as error:  # whatever TFDS makes of a damaged description
+            raise _damaged(f"the prepared TFDS directory {shown(path)}", error) from error
+    # TFDS takes files that it has prepared before for the dataset of that name.
+    own = Path(tfds.core.constants.DATA_DIR, name.split(":")[0].split("/")[0])
+    for info in own.rglob(INFO):
+        check_prepared(info.parent, whole=False)
     try:
         builder = tfds.builder(name, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
@@ -130,8 +146,61 @@ def _builder(name: str) -> Any:
     return builder
 
 
-def _version(path: Path) -> list[int]:
-    return [int(part) if part.isdigit() else -1 for part in path.parent.name.split(".")]
+def _rows(
+    builder: Any, split: str, input_key: str, label_key: str, modality: str, source: str
+) -> list[dict[str, Any]]:
+    """The examples of a split, of which no other feature is decoded."""
+    import tensorflow_datasets as tfds
+
+    skip = {input_key: tfds.decode.SkipDecoding()} if modality == "image" else None
+    decoders = tfds.decode.PartialDecoding({input_key: True, label_key: True}, decoders=skip)
+    try:
+        with _without_deprecations():
+            dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
+    except (ValueError, KeyError, AssertionError) as error:
+        splits = ", ".join(map(repr, builder.info.splits))
+        raise InputError(
+            f"split={split!r} of {builder.info.full_name}: its splits are {splits}; name one, or a "
+            "part such as 'train[:80%]'"
+        ) from error
+    except (ImportError, NotImplementedError) as error:  # of formats other than TFRecord
+        raise _damaged(source, error) from error
+    rows, size = [], 0
+    try:
+        for row in tfds.as_numpy(dataset):
+            rows.append(row)
+            size += len(row[input_key])
+            if size > MOST_BYTES:
+                raise InputError(
+                    f"{source} has more than {MOST_BYTES:,} bytes: name a part of the split, such as "
+                    f"'{split}[:10%]', or pass a tf.data.Dataset"
+                )
+    except InputError:
+        raise
+    except Exception as error:  # whatever TensorFlow makes of damaged files
+        raise _damaged(source, error) from error
+    return rows
+
+
+@contextlib.contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """Drop what TFDS (4.9.10) logs about its own use of `FeatureConnector.dtype`."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
+def _damaged(source: str, error: Exception) -> InputError:
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    said = re.sub(r"\{\{.*?\}\} ", "", said).split(" [Op:")[0][:200]  # TensorFlow's own places
+    return InputError(f"{source} cannot be read ({said}): prepare the dataset again")
 
 
 def _feature(features: Any, keys: tuple[Any, ...], kind: Any, source: str, what: str) -> str:
@@ -147,33 +216,87 @@ def _feature(features: Any, keys: tuple[Any, ...], kind: Any, source: str, what:
     )
 
 
-def _label(value: Any, feature: Any, task: str) -> Any:
-    """One example's label as text, texts or numbers; None where it is missing."""
+def _label(value: Any, feature: Any, task: str) -> tuple[Any, str]:
+    """One example's label as text, texts or numbers, and why it cannot be used."""
     if task == "regression":
-        numbers = np.asarray(value, dtype=np.float32)
-        return numbers if np.isfinite(numbers).all() else None
+        return _numbers(value)
     if task == "multi_label":
         inner = getattr(feature, "feature", feature)
-        return [label for label in (_label(one, inner, "") for one in value) if label is not None]
-    if isinstance(value, bytes):
-        return clean(value.decode("utf-8", "replace")) or None
-    if hasattr(feature, "int2str"):
-        return clean(feature.int2str(int(value))) if value >= 0 else None
-    return str(int(value))
+        parts = value.split(SEPARATOR.encode()) if isinstance(value, bytes) else value
+        names = [_name(one, inner) for one in parts if one != b""]
+        return [name for name, _ in names], next((reason for _, reason in names if reason), "")
+    return _name(value, feature)
+
+
+def _numbers(value: Any) -> tuple[Any, str]:
+    numbers = np.asarray(value)
+    if numbers.dtype.kind not in "biuf" or numbers.ndim > 1:
+        return None, "no number as a label"
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype(np.float32)
+    return numbers, "" if np.isfinite(numbers).all() else "a label that is no finite number"
+
+
+def _name(value: Any, feature: Any) -> tuple[str, str]:
+    if isinstance(value, bytes) or not hasattr(feature, "int2str"):
+        return class_name(value)
+    if not 0 <= value < feature.num_classes:
+        return "", "no label" if value < 0 else f"label {value} of {feature.num_classes} classes"
+    return clean(feature.int2str(int(value))), ""
+
+
+def _check_label(feature: Any, task: str, source: str, key: str) -> None:
+    """Check that a feature may hold the labels of a task."""
+    import tensorflow_datasets as tfds
+
+    kinds = tfds.features
+    others = (
+        kinds.Image,
+        kinds.Video,
+        kinds.Audio,
+        kinds.BBoxFeature,
+        kinds.FeaturesDict,
+        kinds.Dataset,
+    )
+    several = isinstance(feature, kinds.Sequence)
+    inner = feature.feature if several else feature
+    fits = isinstance(inner, kinds.Tensor) and not isinstance(inner, others)
+    if task == "regression":
+        fits &= not isinstance(inner, kinds.Text)
+    elif task == "single_label":
+        fits &= not several and inner.shape == ()
+    elif task == "multi_label":
+        fits &= several or isinstance(feature, kinds.Text)
+    if not fits or isinstance(feature, others):
+        expected = {
+            "single_label": "one name or class number",
+            "multi_label": "a Sequence of names or class numbers",
+            "regression": "numbers",
+        }[task]
+        raise InputError(
+            f"feature {key!r} of {source} is {type(feature).__name__} {feature.shape}, but "
+            f"{expected} per example is expected: pass label_column=..., or another task"
+        )
 
 
 def _class_names(feature: Any, task: str, source: str) -> tuple[str, ...] | None:
     inner = getattr(feature, "feature", feature) if task == "multi_label" else feature
     if task == "regression" or not hasattr(inner, "int2str"):
         return None
-    return check_classes(sorted(map(clean, inner.names)), source)
+    return check_classes(
+        sorted(checked_names(inner.names, f"the label feature of {source}")), source
+    )
 
 
 def _targets(
     labels: list[Any], names: list[str], task: str, source: str, classes: Sequence[str] | None
 ) -> tuple[np.ndarray, tuple[str, ...] | None]:
     if task == "regression":
-        return np.stack(labels).astype(np.float32), None
+        shapes = {np.shape(label) for label in labels}
+        if len(shapes) > 1:
+            raise InputError(f"{source} has labels of {len(shapes)} lengths, but one is expected")
+        return np.stack(labels), None
     if task == "multi_label":
+        refuse_rows_of_bits(labels, source)
         return multi_label_targets(labels, names, source, classes)
     return class_targets(labels, names, source, classes)

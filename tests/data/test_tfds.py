@@ -1,3 +1,9 @@
+import json
+import os
+import pathlib
+import shutil
+import sys
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -160,3 +166,227 @@ def test_a_download_that_fails_says_what_to_bring(tmp_path, monkeypatch):
         InputError, match=r"'kft_faraway' cannot be downloaded .*no network.* pass the directory"
     ):
         read_images("kft_faraway")
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A prepared directory of texts, with labels of every kind."""
+    rows = [
+        (
+            number,
+            {
+                "text": f"text {number}",
+                "label": number % 2,
+                "tags": [["a"], ["b", "c"], []][number % 3],
+                "bits": [number % 2, 1],
+                "share": number / 2,
+                "picture": np.zeros((4, 4, 3), "uint8"),
+            },
+        )
+        for number in range(6)
+    ]
+    features = tfds.features
+    builder = tfds.dataset_builders.store_as_tfds_dataset(
+        name="kft_hostile",
+        version="1.0.0",
+        features=features.FeaturesDict(
+            {
+                "text": features.Text(),
+                "label": features.ClassLabel(names=["neg", "pos"]),
+                "tags": features.Sequence(features.Text()),
+                "bits": features.Sequence(np.int64),
+                "share": features.Scalar(np.float32),
+                "picture": features.Image(shape=(4, 4, 3)),
+            }
+        ),
+        split_datasets={"train": rows},
+        data_dir=tmp_path_factory.mktemp("tfds"),
+    )
+    return builder.data_path
+
+
+@pytest.fixture
+def copied(texts, tmp_path):
+    return pathlib.Path(shutil.copytree(texts, tmp_path / "copied"))
+
+
+def read_texts(folder, **options):
+    return read(folder, **{"task": "single_label", "modality": "text", **options})
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(change(content) or content))
+
+
+EVIL = {"pythonClassName": "kft_evil.Feature", "text": {}}
+FEATURES = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+
+
+def outermost(content):
+    content["pythonClassName"] = "kft_evil.Feature"
+
+
+def nested(content):
+    content["featuresDict"]["features"]["text"] = EVIL
+
+
+def in_a_sequence(content):
+    content["featuresDict"]["features"]["tags"]["sequence"]["feature"] = EVIL
+
+
+def in_another_spelling(content):
+    content["featuresDict"]["features"]["text"] = {"python_class_name": "kft_evil.Feature"}
+
+
+def as_before_tfds_4(content):
+    evil = {"type": "kft_evil.Feature", "content": {}}
+    return {"type": FEATURES, "content": {"text": evil}}
+
+
+def in_json_in_json(content):
+    inner = json.dumps({"a": {"type": "kft_evil.Feature", "content": {}}})
+    evil = {"pythonClassName": FEATURES, "jsonFeature": {"json": inner}}
+    content["featuresDict"]["features"]["text"] = evil
+
+
+def in_a_message_in_json(content):
+    inner = json.dumps({"features": {"a": EVIL}})
+    return {"type": FEATURES, "proto_cls": "tensorflow_datasets.FeaturesDict", "content": inner}
+
+
+def in_tfds_own_tests(content):
+    content["pythonClassName"] = "tensorflow_datasets.core.features.features_test.Feature"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        outermost,
+        nested,
+        in_a_sequence,
+        in_another_spelling,
+        as_before_tfds_4,
+        in_json_in_json,
+        in_a_message_in_json,
+        in_tfds_own_tests,
+    ],
+)
+def test_a_module_that_a_prepared_directory_names_is_not_imported(
+    change, copied, tmp_path, monkeypatch
+):
+    (tmp_path / "kft_evil.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    edit(copied / "features.json", change)
+    with pytest.raises(
+        InputError, match=r"features\.json .* names the class '.*', but only the feat"
+    ):
+        read_texts(copied)
+    assert not (tmp_path / "exploded").exists()
+    assert "tensorflow_datasets.core.features.features_test" not in sys.modules
+
+
+def test_neither_does_the_description_import_a_module(copied, tmp_path, monkeypatch):
+    (tmp_path / "kft_evil.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    edit(copied / "dataset_info.json", lambda info: info.update(moduleName="kft_evil"))
+    assert len(read_texts(copied)) == 6
+    edit(copied / "dataset_info.json", lambda info: info.update(features=EVIL))
+    with pytest.raises(InputError, match=r"names the class 'kft_evil\.Feature'"):
+        read_texts(copied)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_nor_does_what_was_prepared_under_a_name(prepared, tmp_path, monkeypatch):
+    folder = shutil.copytree(prepared.parent, tmp_path / "kft_flowers")
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    edit(pathlib.Path(folder, "1.2.0", "features.json"), outermost)
+    with pytest.raises(InputError, match=r"names the class 'kft_evil\.Feature'"):
+        read_images("kft_flowers:1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("filepathTemplate", "../../{SHARD_X_OF_Y}"),
+        ("filepathTemplate", "gs://bucket/{SHARD_X_OF_Y}"),
+        ("filepathTemplate", "{SPLIT:>999999999}"),
+        ("name", "../train"),
+    ],
+)
+def test_examples_lie_in_the_prepared_directory(key, value, copied):
+    edit(copied / "dataset_info.json", lambda info: info["splits"][0].update({key: value}))
+    with pytest.raises(InputError, match=r"in files called .*, which need not lie beside it"):
+        read_texts(copied)
+
+
+@pytest.mark.parametrize("name", ["features.json", "label.labels.txt", "record"])
+def test_pipes_in_a_prepared_directory_are_never_opened(name, copied):
+    path = next(copied.glob("*tfrecord*")) if name == "record" else copied / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="of a prepared TFDS directory: a named pipe, but a file"):
+        read_texts(copied)
+
+
+def too_long(path):
+    path.write_bytes((2**60).to_bytes(8, "little") + bytes(100))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (too_long, "is damaged: a record ends beyond the file"),
+        (cut, "is damaged: a record ends beyond the file"),
+        (flipped, "cannot be read .*: prepare the dataset again"),
+        (pathlib.Path.unlink, "cannot be read .*No such file.*: prepare the dataset again"),
+    ],
+)
+def test_damaged_records_are_named(damage, message, copied):
+    damage(next(copied.glob("*tfrecord*")))
+    with pytest.raises(InputError, match=message):
+        read_texts(copied)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, '{"features": 1}'])
+def test_a_damaged_description_is_named(content, copied):
+    (copied / "features.json").write_text(content)
+    with pytest.raises(InputError, match="prepare the dataset again"):
+        read_texts(copied)
+
+
+@pytest.mark.parametrize(
+    ("task", "column", "message"),
+    [
+        (
+            "single_label",
+            "tags",
+            r"'tags' .* is Sequence .*: pass label_column=..., or another task",
+        ),
+        ("single_label", "picture", r"'picture' .* is Image \(4, 4, 3\), but one name"),
+        ("single_label", "share", r'2.5 as a label, .*: use task="regression"'),
+        ("multi_label", "label", r"'label' .* is ClassLabel \(\), but a Sequence of names"),
+        ("multi_label", "bits", r"holds rows of 0 and 1, but lists of names"),
+        ("regression", "text", r"'text' .* is Text \(\), but numbers per example"),
+    ],
+)
+def test_features_that_hold_no_such_label_are_named(task, column, message, texts):
+    with pytest.raises(InputError, match=message):
+        read_texts(texts, task=task, label_column=column)
+
+
+def test_lists_of_texts_are_several_labels(texts):
+    examples = read_texts(texts, task="multi_label", label_column="tags")
+    assert examples.classes == ("a", "b", "c")
+    assert sorted(map(tuple, examples.targets))[-1] == (1, 0, 0)
