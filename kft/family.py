@@ -19,7 +19,9 @@ from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.image_files import MAX_PIXELS
+from kft.data.labels import checked_names
 from kft.data.read import read
+from kft.data.sequences import as_rows
 from kft.errors import InputError
 from kft.evaluation import Evaluation, evaluate
 from kft.heads import Head
@@ -70,7 +72,7 @@ class Family:
         policy_of(self.precision)
         keep_off_accelerators()
         if self.classes is not None:
-            self.name_classes(tuple(self.classes), "`classes`")
+            self.name_classes(checked_names(self.classes, "`classes`"), "`classes`")
         self.is_fitted = False
         self.raw_examples: list[str | bytes] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
@@ -179,7 +181,7 @@ class Family:
         Returns:
             `Examples`, or a `Stream`.
         """
-        return read(
+        data = read(
             source,
             task=self.task,
             modality=self.modality,
@@ -192,6 +194,33 @@ class Family:
             max_pixels=max_pixels,
             split=split,
         )
+        if isinstance(data, Examples):
+            self.check_examples(data)
+        return data
+
+    def check_examples(self, examples: Examples) -> None:
+        """Check that what was read is what the recipe takes, beyond what `kft.data` can know.
+
+        Args:
+            examples: What `read` read, or was handed.
+
+        Raises:
+            InputError: If it is not.
+        """
+
+    def raw_inputs(self, raw: Any) -> Any:
+        """Return what `predict` was given as a list or an array, each input by its position.
+
+        Args:
+            raw: A single input, or whatever holds several in an order.
+
+        Returns:
+            Inputs that `load` takes, and slices of which it takes.
+
+        Raises:
+            InputError: If it has no order or no end, is a whole table, or holds what cannot be used.
+        """
+        return as_rows([raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw, "raw")
 
     def load(self, raw: Any) -> Any:
         """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""

@@ -377,6 +377,19 @@ def raw_examples(examples: Examples, count: int = 4) -> list[str | bytes]:
     return chosen
 
 
+def encoded(recipe: Recipe, raw: Any) -> list[str | bytes]:
+    """Raw inputs as an export takes them: encoded images or texts.
+
+    Args:
+        recipe: The recipe, which checks them.
+        raw: As for `Recipe.predict`.
+    """
+    inputs = recipe.raw_inputs(raw)
+    if recipe.modality != "image":
+        return list(inputs)
+    return [_as_encoded(image) for image in inputs]
+
+
 def weights_digest(model: keras.Model) -> str:
     """SHA-256 of all weights, which tells a run that goes on from them from one that does not."""
     digest = hashlib.sha256()
@@ -428,6 +441,12 @@ def _as_array(tensor):
     if keras.ops.is_tensor(tensor):
         return keras.ops.convert_to_numpy(tensor)
     return np.asarray(tensor)
+
+
+def _as_encoded(image):
+    if isinstance(image, np.ndarray):
+        return _as_png(image)
+    return image if isinstance(image, bytes) else Path(image).read_bytes()
 
 
 def _as_png(image):

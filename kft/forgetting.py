@@ -80,6 +80,7 @@ def forgetting(recipe: Recipe, data: Any, *, batch_size: int = 32) -> Forgetting
             f"{examples.source} cannot be the source data: pass files, a table or arrays with one "
             "label for each example."
         )
+    recipe.check_examples(examples)
     examples = examples.take(np.unique(np.linspace(0, len(examples) - 1, MOST).astype(int)))
     few = [name for name, count in examples.counts().items() if 0 < count < 2]
     if few or np.ptp(examples.targets) == 0:

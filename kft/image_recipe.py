@@ -14,6 +14,9 @@ import numpy as np
 from kft.data import images
 from kft.data.augment import image_augmentation
 from kft.data.examples import Examples
+from kft.data.pixels import check_images_in_memory, check_shape
+from kft.data.raw_images import raw_images
+from kft.data.sequences import as_rows
 from kft.errors import InputError
 from kft.family import ServingInputs
 from kft.pretrained import load_weights_file
@@ -110,37 +113,50 @@ class ImageRecipe(Recipe):
 
         Args:
             raw: Paths of image files, encoded images, or images as arrays `(height, width, 3)` with
-                values from 0 to 255.
+                values from 0 to 255, which may differ in size if they are in a list.
 
         Returns:
             Float32 `(n, *image_size, 3)`, values from 0 to 255.
         """
-        are_arrays = isinstance(raw, list) and isinstance(raw[0], np.ndarray)
-        if are_arrays and len({image.shape for image in raw}) > 1:
-            return np.concatenate([images.load(image[None], self.image_size) for image in raw])
-        return images.load(raw, self.image_size)
+        rows = as_rows(raw, "raw")
+        are_apart = isinstance(rows, list) or rows.dtype == object
+        if are_apart and len(rows) and isinstance(rows[0], np.ndarray):
+            if len({image.shape for image in rows}) > 1:
+                return np.concatenate([images.load(image[None], self.image_size) for image in rows])
+            rows = np.stack(list(rows))
+        return images.load(rows, self.image_size)
 
     def input_identity(self) -> str:
         """Images are resized, and all else is part of the model."""
         return f"image {self.image_size}"
 
-    def learn(self, examples: Examples) -> None:
-        """Look whether arrays have the range that the preprocessing expects."""
-        super().learn(examples)
-        if examples.kind != "arrays" or not np.issubdtype(examples.inputs.dtype, np.floating):
-            return
-        some = examples.inputs[:64]
-        if some.min() < 0 or some.max() <= 1:
+    def check_examples(self, examples: Examples) -> None:
+        """Check that examples are images, arrays of them in the range that the model expects."""
+        if examples.kind == "texts":
             raise InputError(
-                f"images of {examples.source} have values from {some.min():.3g} to "
-                f"{some.max():.3g}, but 0 to 255 are expected: undo the scaling, the model scales."
+                f"{examples.source} has texts, but {type(self).__name__} takes images."
             )
+        if examples.kind == "arrays":
+            check_images_in_memory(examples.inputs, examples.source)
+
+    def raw_inputs(self, raw: Any) -> Any:
+        """Return images to answer by their position; files are judged by their headers."""
+        return raw_images(raw)
 
     def from_stream(self, dataset: Any) -> Any:
         """Put decoding and resizing in front of a `tf.data.Dataset` of images or encoded images."""
         spec = getattr(dataset, "element_spec", (None,))[0]
         shape = getattr(spec, "shape", None)
-        if spec is None or shape is None or tuple(shape[1:3]) == self.image_size:
+        if spec is None or shape is None:
+            return dataset
+        if spec.dtype != "string":
+            if shape.rank is None:
+                raise InputError(
+                    "the tf.data.Dataset yields images of an unknown shape: pass output_signature to "
+                    "from_generator, or map tf.ensure_shape."
+                )
+            check_shape(shape)
+        if tuple(shape[1:3]) == self.image_size:
             return dataset
         decode = partial(images.decode_batch, image_size=self.image_size)
         if spec.dtype != "string":

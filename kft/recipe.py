@@ -14,6 +14,7 @@ import numpy as np
 
 from kft import fitting, saving
 from kft.callbacks.staged_unfreezing import RestoreBest
+from kft.data.files import shown
 from kft.distribution import processes
 from kft.distribution.replicas import in_all_processes
 from kft.errors import InputError
@@ -252,21 +253,25 @@ class Recipe(Family):
         """Answer raw inputs.
 
         Args:
-            raw: A list of paths of images, of encoded images (bytes), of texts, or an array of
-                images with values from 0 to 255; or a single path or text.
+            raw: A list or column of paths of images, of encoded images (bytes), of Pillow's images
+                or of texts, or an array of images with values from 0 to 255; or a single path, image
+                or text, but no single array.
             batch_size: Inputs a step.
 
         Returns:
             A label and its probability for each input; they print as a table.
+
+        Raises:
+            InputError: If an input cannot be used; the message names it.
         """
-        raw = [raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw
+        raw = self.raw_inputs(raw)
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
         forward = Forward(self.model)
         scores = [forward(self.load(chunk)) for chunk in chunks]
         names = [
-            str(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
+            shown(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
             for index, one in enumerate(raw)
         ]
         return self.predictions(names, np.concatenate(scores))
@@ -400,7 +405,7 @@ class Recipe(Family):
         format: str = "saved_model",
         weights: str = "float32",
         batch_sizes: Sequence[int] = (1, 2, 8),
-        examples: Sequence[str | bytes] | None = None,
+        examples: Any = None,
         data: str | os.PathLike | None = None,
         clients: bool = False,
     ) -> Path:
@@ -415,8 +420,8 @@ class Recipe(Family):
             format: `"saved_model"`, or another of `kft.export.launch.FORMATS`.
             weights: How weights are stored: `"float32"`, `"float16"` or `"int8"`.
             batch_sizes: Batch sizes of the warmup requests.
-            examples: Real raw inputs for warmup and check: encoded images or texts. Defaults to a
-                few of the training data.
+            examples: Real raw inputs for warmup and check, as for `predict`. Defaults to a few of the
+                training data.
             data: Labelled data that show what smaller weights cost.
             clients: Whether to write a server configuration and example clients beside the
                 versions.
@@ -434,6 +439,7 @@ class Recipe(Family):
         own = None if known_recipe(saving.class_path(self)) is type(self) else type(self)
         if own is not None:
             place_of(own)  # a class that the other process cannot import is told of now
+        given = None if examples is None else fitting.encoded(self, examples)
 
         def write() -> Path:
             with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
@@ -446,7 +452,7 @@ class Recipe(Family):
                     format=format,
                     weights=weights,
                     batch_sizes=batch_sizes,
-                    examples=examples or self.raw_examples or None,
+                    examples=given or self.raw_examples or None,
                     data=data,
                     clients=clients,
                 )

@@ -17,6 +17,8 @@ from kft.data.augment import TextAugmentation
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches, choose_buckets
 from kft.data.examples import Examples
+from kft.data.raw_texts import raw_texts
+from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.family import ServingInputs
 from kft.precision import built_with
@@ -143,6 +145,18 @@ class TextRecipe(Recipe):
         """The new layers, which ignore padding."""
         head = self.new_head(None if self.pooling == "pooler" else self.pooling)
         return head(features, mask=inputs["padding_mask"])
+
+    def check_examples(self, examples: Examples) -> None:
+        """Check that examples are texts."""
+        if examples.kind != "texts":
+            what = "numbers" if examples.kind == "arrays" else "images"
+            raise InputError(
+                f"{examples.source} has {what}, but {type(self).__name__} takes texts: pass strings."
+            )
+
+    def raw_inputs(self, raw: Any) -> list[str]:
+        """Return texts to answer by their position."""
+        return raw_texts(raw)
 
     def learn(self, examples: Examples) -> None:
         """Choose the sequence length, unless the argument says it."""
@@ -286,8 +300,7 @@ class TextRecipe(Recipe):
             pack = partial(self._pack, self._with_length(length))
             self._packers[length] = tf.function(pack, input_signature=signature, autograph=False)
         with tf.device("CPU"):
-            texts = tf.constant([text if isinstance(text, bytes) else str(text) for text in raw])
-            packed = self._packers[length](texts)
+            packed = self._packers[length](tf.constant([*map(_as_text, raw)], tf.string))
         return {name: tensor.numpy() for name, tensor in packed.items()}
 
     def _with_length(self, length):
@@ -360,3 +373,10 @@ class TextRecipe(Recipe):
                 f"`preset={self.preset!r}` lacks {', '.join(missing)}: bring the whole preset "
                 "folder or Hugging Face folder."
             )
+
+
+def _as_text(value: Any) -> str | bytes:
+    """A text as it is; the word "None" or "nan" is never made of a gap."""
+    if not isinstance(value, str | bytes):
+        raise InputError(f"{kind_of(value)} is not a text: pass strings.")
+    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +58,9 @@ def loaded(recipe: Recipe, raw: Any) -> Any:
     """The model's inputs of raw ones, as `Recipe.predict` loads them.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or one cannot be used.
     """
-    raw = [raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw
+    raw = recipe.raw_inputs(raw)
     if not len(raw):
         raise InputError("there is nothing to explain: pass at least one input.")
     return recipe.load(raw)
