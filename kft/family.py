@@ -22,6 +22,7 @@ from kft.data.image_files import MAX_PIXELS
 from kft.data.labels import checked_names
 from kft.data.read import read
 from kft.data.sequences import as_rows
+from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.evaluation import Evaluation, evaluate
 from kft.heads import Head
@@ -241,9 +242,9 @@ class Family:
     def from_stream(self, dataset: Any) -> Any:
         """Put in front of a `tf.data.Dataset` or `PyDataset` what makes the model's inputs of its.
 
-        By default nothing: a stream yields what the model takes.
+        By default a check of each batch's targets: a stream yields what the model takes.
         """
-        return dataset
+        return checked(dataset, StreamCheck(self.task, self.num_classes))
 
     def learn(self, examples: Examples) -> None:
         """Take from the training data what the recipe leaves open, before training begins."""

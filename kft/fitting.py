@@ -22,6 +22,7 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.overlap import overlap
 from kft.data.split import split
+from kft.data.stream_checks import plain_errors
 from kft.data.streams import Stream, with_known_length
 from kft.errors import InputError, NonFiniteLossError
 from kft.forward import Forward
@@ -132,7 +133,8 @@ class FiniteLoss(keras.callbacks.Callback):
                 at = "" if rate is None else f" at learning_rate={float(rate):.2g}"
                 raise NonFiniteLossError(
                     f"`{name}` is {float(value)} in epoch {epoch + 1}{at}, but a finite number is "
-                    "expected: look for NaN in the data, lower the stage's learning_rate, or pass "
+                    "expected: look for NaN in the data and for class numbers outside 0 to "
+                    "num_classes - 1, lower the stage's learning_rate, or pass "
                     "an optimizer with clipnorm=1.0, or retries=2, which go on from the last "
                     "commit at half the rate."
                 )
@@ -157,7 +159,8 @@ def with_retries(
     """
     for attempt in range(retries + 1):
         try:
-            return fit()
+            with plain_errors():
+                return fit()
         except NonFiniteLossError as error:
             if attempt == retries:
                 raise
@@ -244,7 +247,8 @@ def evaluate(
     if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
     forward, targets, scores = Forward(model), [], []
-    with contextlib.closing(dataset) if isinstance(dataset, Batches) else contextlib.nullcontext():
+    closing: Any = contextlib.closing(dataset) if isinstance(dataset, Batches) else None
+    with closing or contextlib.nullcontext(), plain_errors():
         for x, y, *_ in batches:
             x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
             targets.append(_as_array(y))

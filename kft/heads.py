@@ -166,7 +166,8 @@ class LabelCrossEntropy(keras.losses.Loss):
 
     Class numbers `(batch,)` and soft targets `(batch, classes)`, as MixUp and CutMix make them, are
     told apart by their shape, so training on soft targets can be validated on class numbers. Keras'
-    own pair of losses takes one kind each, and its sparse one knows no label smoothing.
+    own pair of losses takes one kind each, and its sparse one knows no label smoothing. The loss of a
+    class number that does not exist is NaN, on every backend.
 
     Args:
         label_smoothing: Fraction of each target spread evenly over all classes, from 0 to below 1.
@@ -179,13 +180,23 @@ class LabelCrossEntropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """The loss of each example, `(batch,)`."""
-        if not _is_soft(y_true, y_pred):
-            if not self.label_smoothing:
-                return ops.sparse_categorical_crossentropy(_class_numbers(y_true), y_pred)
-            y_true = ops.one_hot(_class_numbers(y_true), y_pred.shape[-1], dtype=y_pred.dtype)
-        y_true = ops.cast(y_true, y_pred.dtype)
-        y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
-        return ops.categorical_crossentropy(y_true, y_pred)
+        if _is_soft(y_true, y_pred):
+            return self._of_rows(y_true, y_pred)
+        labels, classes = _class_numbers(y_true), y_pred.shape[-1]
+        # Backends differ in what they make of a label out of range: an error that names no label, or
+        # nothing at all. No loss can raise inside a compiled step, so it is not a number.
+        exists = ops.logical_and(labels >= 0, labels < classes)
+        labels = ops.where(exists, labels, 0)
+        if self.label_smoothing:
+            losses = self._of_rows(ops.one_hot(labels, classes, dtype=y_pred.dtype), y_pred)
+        else:
+            losses = ops.sparse_categorical_crossentropy(labels, y_pred)
+        return ops.where(exists, losses, float("nan"))
+
+    def _of_rows(self, rows, y_pred):
+        rows = ops.cast(rows, y_pred.dtype)
+        rows = rows * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        return ops.categorical_crossentropy(rows, y_pred)
 
     def get_config(self) -> dict:
         """The arguments, for Keras' serialisation."""

@@ -17,6 +17,7 @@ from kft.data.examples import Examples
 from kft.data.pixels import check_images_in_memory, check_shape
 from kft.data.raw_images import raw_images
 from kft.data.sequences import as_rows
+from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.family import ServingInputs
 from kft.pretrained import load_weights_file
@@ -144,7 +145,11 @@ class ImageRecipe(Recipe):
         return raw_images(raw)
 
     def from_stream(self, dataset: Any) -> Any:
-        """Put decoding and resizing in front of a `tf.data.Dataset` of images or encoded images."""
+        """Put decoding and resizing in front of a `tf.data.Dataset` of images or encoded images.
+
+        The targets of each batch are checked, and the pixels of the first.
+        """
+        dataset = checked(dataset, StreamCheck(self.task, self.num_classes, images=True))
         spec = getattr(dataset, "element_spec", (None,))[0]
         shape = getattr(spec, "shape", None)
         if spec is None or shape is None:

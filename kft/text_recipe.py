@@ -251,6 +251,7 @@ class TextRecipe(Recipe):
 
     def from_stream(self, dataset: Any) -> Any:
         """Put `load` in front of a `tf.data.Dataset` of texts; one of tokens stays as it is."""
+        dataset = super().from_stream(dataset)
         spec = getattr(dataset, "element_spec", (None,))[0]
         if getattr(spec, "dtype", None) != "string":
             return dataset

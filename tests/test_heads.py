@@ -122,3 +122,13 @@ def test_a_bad_argument_is_named_with_its_value(arguments, named):
 def test_pooling_that_does_not_fit_the_features_is_refused():
     with pytest.raises(InputError, match="4 axes"):
         Head(num_classes=2, pooling="avg")(keras.Input((8,)))
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_a_class_number_that_does_not_exist_has_no_loss(label_smoothing):
+    scores = np.array([[0.3, 0.7], [0.6, 0.4], [0.5, 0.5], [0.1, 0.9]], "float32")
+    labels = keras.ops.convert_to_tensor(np.array([1, 2, -1, 255]))
+    loss = LabelCrossEntropy(label_smoothing=label_smoothing)
+    losses = keras.ops.convert_to_numpy(loss.call(labels, keras.ops.convert_to_tensor(scores)))
+    assert np.isfinite(losses[0])
+    assert np.isnan(losses[1:]).all()

@@ -8,7 +8,7 @@ from typing import Any
 from kft.data.labels import TASKS
 from kft.errors import InputError
 
-__all__ = ["Stream", "is_stream", "read_stream", "with_known_length"]
+__all__ = ["Stream", "is_stream", "is_tf_dataset", "read_stream", "with_known_length"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Stream:
 
 def is_stream(source: Any) -> bool:
     """Whether `source` is a `tf.data.Dataset` or a `keras.utils.PyDataset`; imports neither."""
-    return _is_tf_dataset(source) or _is_py_dataset(source)
+    return is_tf_dataset(source) or _is_py_dataset(source)
 
 
 def read_stream(
@@ -85,7 +85,7 @@ def with_known_length(dataset: Any) -> Any:
     Args:
         dataset: The dataset; one that knows its length, or is none of `tf.data`, stays as it is.
     """
-    if not _is_tf_dataset(dataset) or int(dataset.cardinality()) != -2:
+    if not is_tf_dataset(dataset) or int(dataset.cardinality()) != -2:
         return dataset
     import tensorflow as tf
 
@@ -106,7 +106,8 @@ def _is_batched(spec: tuple[Any, ...], task: str) -> bool:
     return firsts == {None} or (len(firsts) == 1 and spec[1].shape.rank == 2)
 
 
-def _is_tf_dataset(source: Any) -> bool:
+def is_tf_dataset(source: Any) -> bool:
+    """Whether `source` is a `tf.data.Dataset`; does not import TensorFlow."""
     if "tensorflow" not in sys.modules:
         return False
     import tensorflow as tf

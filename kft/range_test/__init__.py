@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft import graph
+from kft.data.stream_checks import plain_errors
 from kft.errors import InputError
 from kft.plans import BatchNorm
 from kft.range_test.batches import model_batches, recipe_batches
@@ -116,7 +117,7 @@ def find_learning_rate(
             return LearningRates(model.name, sweep.run(trainer, planned, batches, settle))
     recipe = recipe_or_model
     model = _checked(recipe.model)
-    with kept(model, recipe):
+    with kept(model, recipe), plain_errors():
         batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
         trainer = like_recipe(recipe, optimizer)
         planned = planned_stages(model, stages or recipe.default_stages(), batch_norm)
