@@ -123,7 +123,7 @@ class Recipe(Family):
         trained further.
 
         Args:
-            train: A folder with a folder per class, a CSV, TSV or Parquet file, a TFDS name or
+            train: A folder with one sub-folder per class, a CSV, TSV or Parquet file, a TFDS name or
                 prepared directory, `(x, y)` arrays, a `tf.data.Dataset` or a `PyDataset`.
             validation_data: The same for validation. By default a part of `train`.
             stages: `kft.Stage`s. Defaults to `default_stages()`.
