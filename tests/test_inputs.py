@@ -109,7 +109,7 @@ def test_examples_of_an_export_may_be_whatever_predict_takes(images, texts, tmp_
         (pd.DataFrame({"text": ["good", "bad"]}), r"DataFrame with the columns 'text': pass one"),
         ({"text": ["good"]}, r"raw is a dict of text"),
         ({"good", "bad"}, r"raw is of type set, which has no order"),
-        (["good", None, float("nan"), ""], r"input 1: no text; input 2: no text; input 3: empty"),
+        (["good", None, float("nan"), ""], r"^input 1: no text; input 2: no text\. Correct these"),
         ([1, ("a", "b")], r"input 0: 1 \(int\), but a text .*; input 1: \('a', 'b'\) \(tuple\)"),
         ([], r"`predict` got no inputs"),
     ],

@@ -19,17 +19,20 @@ _SHOWN = 5
 def raw_texts(raw: Any) -> list[str]:
     """Return texts by their position.
 
+    A blank text is answered too, as a server answers it.
+
     Args:
         raw: A text, or a list or column of them; bytes are UTF-8.
 
     Raises:
-        InputError: There are gaps or blank texts among them, or something else; the message names it.
+        InputError: There are gaps among them, or something else; the message names it.
     """
     if isinstance(raw, os.PathLike):
         raise InputError(f"{raw!r} is a path, but texts are expected: pass path.read_text()")
     rows = as_rows([raw] if isinstance(raw, str | bytes) else raw, "raw")
     found = [text_value(one) for one in (rows.tolist() if isinstance(rows, np.ndarray) else rows)]
-    refuse_inputs({index: reason for index, (_, reason) in enumerate(found) if reason})
+    reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
+    refuse_inputs({index: reason for index, reason in reasons.items() if reason != "empty text"})
     return [text for text, _ in found]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from kft import graph
 from kft.data.examples import Examples
+from kft.data.files import shown
 from kft.errors import InputError
 from kft.explain.images import loaded
 from kft.plots.explain import neighbour_images
@@ -161,7 +162,7 @@ def _directions(model: keras.Model, inputs: Any) -> np.ndarray:
 
 def _names(raw: Any, kind: str) -> tuple[str, ...]:
     return tuple(
-        str(one) if isinstance(one, (str, os.PathLike)) else f"{kind} {index}"
+        shown(one) if isinstance(one, (str, os.PathLike)) else f"{kind} {index}"
         for index, one in enumerate(raw)
     )
 

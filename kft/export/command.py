@@ -103,7 +103,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
     return Servable(
         model=recipe.model,
         decode=serving.decode,
-        predict=lambda inputs: _scores(recipe, list(inputs)),
+        predict=lambda inputs: np.asarray(recipe.predict(list(inputs)).scores, np.float32),
         modality=recipe.modality,
         task=recipe.task,
         classes=None if recipe.classes is None else tuple(recipe.classes),
@@ -112,13 +112,6 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         resources=tuple(serving.resources),
         facts=facts,
     )
-
-
-def _scores(recipe: Any, inputs: list[bytes | str]) -> np.ndarray:
-    """What the recipe answers; unlike `predict` also to an empty text, which a server has to answer."""
-    from kft.forward import Forward
-
-    return np.asarray(Forward(recipe.model)(recipe.load(inputs)), np.float32)
 
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:
