@@ -201,16 +201,21 @@ def _settings(layer: Any) -> list[Any]:
     kind = type(layer)
     try:
         # Through JSON at once, where an error can still name the layer.
-        config = json.dumps(
-            _without_names(layer.get_config()), default=lambda value: content_digest(value).hex()
-        )
+        config = json.dumps(_without_names(layer.get_config()), default=_identified)
     except (NotImplementedError, InputError, TypeError) as error:
         raise InputError(
-            f"layer {layer.name!r} of augment has settings that cannot be written down "
-            f"({str(error).strip().splitlines()[0]}), by which views on disk are known again: define "
-            "its get_config() with numbers, strings, lists and arrays, or pass cached_views=0"
+            f"layer {layer.name!r} of augment has settings that do not identify it "
+            f"({str(error).strip().splitlines()[0]}), so that a run could not be known again: define "
+            "its get_config() with numbers, strings, lists, arrays and functions of a module, or pass "
+            "a function (x, y, seed) -> (x, y)"
         ) from error
     return [f"{kind.__module__}.{kind.__qualname__}", json.loads(config)]
+
+
+def _identified(value: Any) -> str:
+    if hasattr(value, "__qualname__"):  # a function or a class
+        return f"{value.__module__}.{value.__qualname__}"
+    return content_digest(value).hex()
 
 
 def _without_names(config: Any, is_layer: bool = True) -> Any:

@@ -198,5 +198,8 @@ def test_settings_of_an_augmentation_count_by_their_whole_content():
         ImageAugmentation([Tinted(one)]).describe() for one in (table, other, table.copy())
     }
     assert len(described) == 2
-    with pytest.raises(InputError, match=r"layer 'odd' of augment has settings .*cached_views=0"):
+    assert "numpy.zeros" in ImageAugmentation([Tinted(np.zeros)]).describe()
+    with pytest.raises(
+        InputError, match=r"layer 'odd' of augment has settings .*: define its get_"
+    ):
         ImageAugmentation([Tinted(object(), name="odd")]).describe()
