@@ -21,10 +21,10 @@ from kft.data.raw_texts import raw_texts
 from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.family import ServingInputs
+from kft.hugging_face import Defaults, check_folder, completed, first_line
 from kft.precision import built_with
 from kft.presets import check_kept_preset, check_preset, check_size
 from kft.recipe import Recipe
-from kft.runs.reading import read_object
 
 POOLINGS = ("cls", "mean", "pooler")
 PRESET = "preset"
@@ -38,7 +38,9 @@ class TextRecipe(Recipe):
     The model takes `token_ids`, `padding_mask` and `segment_ids`, int32 `(batch, length)` of any
     length up to what the encoder was made for; `load` makes them of texts.
 
-    A family is a subclass: its `backbone_class`, and `features` where they have other names.
+    A family is a subclass: its `backbone_class`, `features` where they have other names, and of
+    Hugging Face's folders the `hugging_face_types` that it takes and the `hugging_face_defaults` of
+    settings that a file may leave out.
 
     Args:
         preset: Name of a KerasHub preset, a handle such as `"hf://google-bert/bert-base-uncased"`,
@@ -56,6 +58,8 @@ class TextRecipe(Recipe):
 
     modality: ClassVar[str] = "text"
     backbone_class: ClassVar[Any] = keras_hub.models.Backbone
+    hugging_face_types: ClassVar[tuple[str, ...]] = ()
+    hugging_face_defaults: ClassVar[Defaults] = {}
 
     preset: str = field(kw_only=False)
     weights: str | None = "preset"
@@ -332,7 +336,13 @@ class TextRecipe(Recipe):
     def _from_preset(self, kind, **arguments):
         folder = Path(self.preset)
         if folder.is_dir():
-            self._check_folder(folder)
+            check_folder(
+                folder,
+                self.preset,
+                needs_weights=self.weights is not None,
+                types=self.hugging_face_types,
+                recipe=type(self).__name__,
+            )
         elif os.sep in self.preset and "://" not in self.preset:
             raise InputError(
                 f"`preset={self.preset!r}` is no folder: pass a preset folder, a Hugging Face "
@@ -341,13 +351,15 @@ class TextRecipe(Recipe):
         try:
             if folder.is_dir():
                 check_preset(folder, self.backbone_class)
-            if folder.is_dir() and arguments.get("load_weights"):
-                outline = {**arguments, "load_weights": False}
-                check_size(folder, lambda: kind.from_preset(self.preset, **outline))
+                with completed(folder, self.hugging_face_defaults) as whole:
+                    if arguments.get("load_weights"):
+                        outline = {**arguments, "load_weights": False}
+                        check_size(whole, lambda: kind.from_preset(str(whole), **outline))
+                    return kind.from_preset(str(whole), **arguments)
             return kind.from_preset(self.preset, **arguments)
         except Exception as error:
             # What a failed download raises depends on who was asked: Kaggle, Hugging Face, ...
-            said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+            said = first_line(error)
             if folder.is_dir():
                 raise InputError(
                     f"`preset={self.preset!r}` cannot be loaded by {type(self).__name__}: {said}"
@@ -358,22 +370,6 @@ class TextRecipe(Recipe):
                 "assets/tokenizer/) or the Hugging Face folder (config.json, vocab.txt, "
                 "tokenizer_config.json, model.safetensors), bring it here and pass its path."
             ) from error
-
-    def _check_folder(self, folder):
-        needed = ["config.json"]
-        if (folder / "config.json").is_file():
-            config = read_object(folder / "config.json")
-            is_hugging_face = "model_type" in config and "registered_name" not in config
-            weights = "model.safetensors" if is_hugging_face else "model.weights.h5"
-            needed += ["tokenizer_config.json" if is_hugging_face else "tokenizer.json"]
-            if self.weights is not None and not any(folder.glob("model*.json")):
-                needed.append(weights)
-        missing = [name for name in needed if not (folder / name).is_file()]
-        if missing:
-            raise InputError(
-                f"`preset={self.preset!r}` lacks {', '.join(missing)}: bring the whole preset "
-                "folder or Hugging Face folder."
-            )
 
 
 def _as_text(value: Any) -> str | bytes:

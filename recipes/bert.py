@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import keras_hub
 
 from kft.blocks import find_blocks
-from kft.runs.reading import read_object
+from kft.hugging_face import CONFIG, TOKENIZER_CONFIG, read_settings
 from kft.stages import Stage
 from kft.text_recipe import TextRecipe
 
@@ -32,6 +32,19 @@ class BertRecipe(TextRecipe):
     """
 
     backbone_class: ClassVar = keras_hub.models.BertBackbone
+    hugging_face_types: ClassVar = ("bert",)
+    # Those of BertConfig and BertTokenizer in Transformers.
+    hugging_face_defaults: ClassVar = {
+        CONFIG: {
+            "vocab_size": 30522,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "hidden_size": 768,
+            "intermediate_size": 3072,
+            "max_position_embeddings": 512,
+        },
+        TOKENIZER_CONFIG: {"do_lower_case": True},
+    }
 
     def tokenizer_arguments(self) -> dict[str, Any]:
         """Strip accents where Hugging Face's tokenizer does.
@@ -39,12 +52,12 @@ class BertRecipe(TextRecipe):
         It strips them from lower-cased text unless told otherwise; KerasHub's converter does not
         read that, and "café" becomes an unknown word.
         """
-        path = Path(self.preset, "tokenizer_config.json")
+        path = Path(self.preset, TOKENIZER_CONFIG)
         if not path.is_file():
             return {}
-        config = read_object(path)
+        config = read_settings(path, self.preset)
         strip = config.get("strip_accents")
-        return {"strip_accents": config.get("do_lower_case", False) if strip is None else strip}
+        return {"strip_accents": config.get("do_lower_case", True) if strip is None else strip}
 
     def default_stages(self) -> list[Stage]:
         """Stages for a few thousand texts: the head, the upper half, everything.

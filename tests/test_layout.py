@@ -28,6 +28,7 @@ LAYERS = (
         "fused_adam",
         "graph",
         "heads",
+        "hugging_face",
         "import_path",
         "launch",
         "outlines",

@@ -1,0 +1,136 @@
+"""Hugging Face folders: what they have to hold, and what they may leave out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kft.data.files import problem, read_regular, why
+from kft.errors import InputError
+
+CONFIG, TOKENIZER_CONFIG, WEIGHTS = "config.json", "tokenizer_config.json", "model.safetensors"
+# The encoders of texts that KerasHub (0.32) converts.
+CONVERTED = ("albert", "bart", "bert", "distilbert", "roberta", "xlm-roberta")
+_LARGEST_JSON = 32 * 2**20
+
+Defaults = Mapping[str, Mapping[str, Any]]
+
+
+def read_settings(path: Path, preset: str) -> dict[str, Any]:
+    """Read a file of settings, such as `config.json`.
+
+    Args:
+        path: The file.
+        preset: The folder as the person named it, for messages.
+
+    Raises:
+        InputError: It is no JSON object, too large, or cannot be read.
+    """
+    try:
+        content = json.loads(read_regular(path, _LARGEST_JSON))
+    except OSError as error:
+        raise InputError(f"`preset={preset!r}`: {path.name}: {why(error)}.") from error
+    except (ValueError, RecursionError) as error:
+        said = str(error) or type(error).__name__
+        raise InputError(
+            f"`preset={preset!r}`: {path.name} is not JSON ({said}): bring the file again."
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"`preset={preset!r}`: {path.name} is no JSON object: bring it again.")
+    return content
+
+
+def check_folder(
+    folder: Path, preset: str, *, needs_weights: bool, types: Sequence[str], recipe: str
+) -> None:
+    """Check that a preset folder or a Hugging Face folder has what it needs to be loaded.
+
+    Args:
+        folder: The folder.
+        preset: The folder as the person named it, for messages.
+        needs_weights: Whether its weights are loaded too.
+        types: The `model_type`s of Hugging Face that the recipe takes; none for all.
+        recipe: The recipe's name.
+
+    Raises:
+        InputError: A file is missing, damaged, or not a file, or describes another kind of model.
+    """
+    for path in folder.iterdir():
+        reason = "" if path.is_dir() else problem(path, sys.maxsize)
+        if reason not in ("", "no such file"):
+            raise InputError(f"`preset={preset!r}`: {path.name}: {reason}.")
+    needed, hint = [CONFIG], ""
+    if (folder / CONFIG).is_file():
+        config = read_settings(folder / CONFIG, preset)
+        is_converted = "model_type" in config and "registered_name" not in config
+        if is_converted:
+            _check_type(config["model_type"], preset, types, recipe)
+        needed.append(TOKENIZER_CONFIG if is_converted else "tokenizer.json")
+        weights = WEIGHTS if is_converted else "model.weights.h5"
+        if needs_weights and not any(folder.glob("model*.json")):
+            needed.append(weights)
+            if (folder / "pytorch_model.bin").is_file():
+                hint = (
+                    " (pytorch_model.bin may run code when it is loaded, so it is not read: save the "
+                    "model by save_pretrained(safe_serialization=True))"
+                )
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"`preset={preset!r}` lacks {', '.join(missing)}{hint}: bring the whole preset folder or "
+            "Hugging Face folder."
+        )
+
+
+@contextlib.contextmanager
+def completed(folder: Path, defaults: Defaults) -> Iterator[Path]:
+    """Yield a folder whose settings are complete: KerasHub takes none for granted.
+
+    Args:
+        folder: A Hugging Face folder, or a preset folder, which is always complete.
+        defaults: By file, what Hugging Face takes for a setting that the file leaves out.
+    """
+    changed = {}
+    if "model_type" in read_settings(folder / CONFIG, str(folder)):
+        for name, values in defaults.items():
+            found = read_settings(folder / name, str(folder))
+            if not values.keys() <= found.keys():
+                changed[name] = {**values, **found}
+    if not changed:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="kft-preset-") as place:
+        for path in folder.iterdir():
+            if path.name in changed:
+                Path(place, path.name).write_text(json.dumps(changed[path.name]), encoding="utf-8")
+            else:
+                os.symlink(path.resolve(), Path(place, path.name))
+        yield Path(place)
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    if isinstance(error, KeyError):
+        return f"its files lack the setting {error}"
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def _check_type(kind: Any, preset: str, types: Sequence[str], recipe: str) -> None:
+    if not types or kind in types:
+        return
+    known = ", ".join(CONVERTED)
+    way_out = (
+        "write a subclass of kft.TextRecipe with its backbone_class"
+        if kind in CONVERTED
+        else f"bring such a model; of texts KerasHub converts {known}, and no other kind"
+    )
+    raise InputError(
+        f"`preset={preset!r}` holds a model of type {kind!r:.60}, but {recipe} takes "
+        f"{' or '.join(map(repr, types))}: {way_out}."
+    )
