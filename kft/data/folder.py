@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.data import images
 from kft.data.bad import BadExamples
+from kft.data.columns import MOST_BYTES
 from kft.data.encodings import LONGEST, is_unicode, text_of
 from kft.data.examples import Examples
 from kft.data.files import read_regular, shown, why
@@ -73,7 +74,7 @@ def read_folder(
         reasons = check_images(paths, max_pixels)
         values: list[str] = paths
     else:
-        values, reasons = _read_texts(files, encoding)
+        values, reasons = _read_texts(files, encoding, source)
     for index in sorted(reasons):
         bad.add(names[index], reasons[index])
     skipped = bad.settle()
@@ -275,9 +276,12 @@ def _leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool
     return bool(reason)
 
 
-def _read_texts(files: Sequence[Path], encoding: str) -> tuple[list[str], dict[int, str]]:
+def _read_texts(
+    files: Sequence[Path], encoding: str, source: str
+) -> tuple[list[str], dict[int, str]]:
     texts: list[str] = []
     reasons: dict[int, str] = {}
+    letters = 0
     for index, path in enumerate(files):
         text, reason = "", f"not a text file: {path.suffix or 'no'} suffix where .txt is expected"
         if path.suffix.lower() == ".txt":
@@ -288,4 +292,9 @@ def _read_texts(files: Sequence[Path], encoding: str) -> tuple[list[str], dict[i
         if reason:
             reasons[index] = reason
         texts.append(text)
+        letters += len(text)
+        if letters > MOST_BYTES:
+            raise InputError(
+                f"{source} has more than {MOST_BYTES:,} letters: pass a tf.data.Dataset of its files"
+            )
     return texts, reasons

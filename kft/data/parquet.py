@@ -15,6 +15,7 @@ __all__ = ["read_parquet"]
 _ROWS = 4096  # read together
 _BOMB = 64 * 2**20  # bytes, from which on the compression is looked at
 _MOST_COMPRESSED = 200  # times smaller; real texts are at most some 20 times smaller
+_LONG = 1000  # letters of a text that is looked for among those before it
 _LONGEST_NAME = 10_000  # letters of a label in a list
 
 
@@ -23,7 +24,7 @@ def read_parquet(
 ) -> Columns:
     """Read columns of a Parquet file.
 
-    Equal texts are kept once, as the file keeps them, so that a small file stays small.
+    A long text that is repeated is kept once, as the file keeps it, so that a small file stays small.
 
     Args:
         path: The file.
@@ -50,12 +51,13 @@ def read_parquet(
             _check_size(parquet, leaves, source)
             strings = [leaf.path for leaf in leaves.values() if leaf.physical_type == "BYTE_ARRAY"]
             found = Columns([[] for _ in wanted], RowNames("row"))
+            read = _Strings(source)
             file.seek(0)
             parquet = pq.ParquetFile(file, read_dictionary=strings)
             for batch in parquet.iter_batches(_ROWS, columns=list(dict.fromkeys(wanted))):
                 for values, name in zip(found.values, wanted, strict=True):
                     column = batch.column(batch.schema.names.index(name))
-                    values += _values(column, name, source)
+                    values += read.values(column, name)
             for values, name in zip(found.values, wanted, strict=True):
                 if task == "multi_label" and name in wanted[1:] and pa.types.is_nested(types[name]):
                     refuse_rows_of_bits(values, f"column {name!r} of {source}")
@@ -175,33 +177,59 @@ def _check_size(parquet: Any, leaves: dict[int, Any], source: str) -> None:
         )
 
 
-def _values(column: Any, name: str, source: str) -> list[Any]:
-    import pyarrow as pa
+class _Strings:
+    """Strings of Arrow as Python's, of which a long one that is repeated is kept once."""
 
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    if pa.types.is_dictionary(column.type):
-        values = _decoded(column.dictionary)
-        return [None if index is None else values[index] for index in column.indices.to_pylist()]
-    if pa.types.is_nested(column.type):
-        inner = column.flatten()
-        if isinstance(inner, pa.DictionaryArray):
-            inner = inner.dictionary
-        if _is_text(inner.type) and max(map(len, _decoded(inner)), default=0) > _LONGEST_NAME:
-            raise InputError(
-                f"column {name!r} of {source} has a label of more than {_LONGEST_NAME:,} letters"
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._long: dict[str, str] = {}
+        self._letters = 0
+
+    def values(self, column: Any, name: str) -> list[Any]:
+        """Return the values of a column: strings, numbers, None, or lists of these."""
+        import pyarrow as pa
+
+        if isinstance(column, pa.ExtensionArray):
+            column = column.storage
+        if pa.types.is_dictionary(column.type):
+            indices, decoded = column.indices.to_pylist(), self._of_dictionary(column)
+            return [None if index is None else decoded[index] for index in indices]
+        if pa.types.is_nested(column.type):
+            inner = column.flatten()
+            labels = (
+                self._of_dictionary(inner).values()
+                if isinstance(inner, pa.DictionaryArray)
+                else self._decoded(inner)
             )
-        return column.to_pylist()
-    return _decoded(column) if _is_text(column.type) else column.to_pylist()
+            if any(isinstance(label, str) and len(label) > _LONGEST_NAME for label in labels):
+                raise InputError(
+                    f"column {name!r} of {self.source} has a label of more than {_LONGEST_NAME:,} "
+                    "letters"
+                )
+            return column.to_pylist()
+        return self._decoded(column)
 
+    def _of_dictionary(self, column: Any) -> dict[int, Any]:
+        """The values that a piece uses; Arrow's dictionary has those of all pieces before it too."""
+        used = column.indices.drop_null().unique()
+        return dict(zip(used.to_pylist(), self._decoded(column.dictionary.take(used)), strict=True))
 
-def _decoded(strings: Any) -> list[Any]:
-    """Strings of Arrow, which need not be UTF-8, as Python's, with surrogates for what is not."""
-    import pyarrow as pa
+    def _decoded(self, strings: Any) -> list[Any]:
+        """Strings, which need not be UTF-8, with surrogates for what is not; or other values."""
+        import pyarrow as pa
 
-    if not _is_text(strings.type) or pa.types.is_null(strings.type):
-        return strings.to_pylist()
-    return [
-        None if value is None else value.decode("utf-8", "surrogateescape")
-        for value in strings.cast(pa.large_binary()).to_pylist()
-    ]
+        if not _is_text(strings.type) or pa.types.is_null(strings.type):
+            return strings.to_pylist()
+        raw = strings.cast(pa.large_binary()).to_pylist()
+        return [None if value is None else self._kept(value) for value in raw]
+
+    def _kept(self, value: bytes) -> str:
+        text = value.decode("utf-8", "surrogateescape")
+        if len(text) > _LONG:
+            known = self._long.setdefault(text, text)
+            if known is not text:
+                return known
+        self._letters += len(text)
+        if self._letters > MOST_BYTES:
+            raise InputError(f"{self.source} has more than {MOST_BYTES:,} letters: split it")
+        return text
