@@ -75,31 +75,29 @@ def test_one_image_is_not_taken_for_many(images):
             call(X[0])
 
 
-def test_images_are_loaded_by_their_position(images, tmp_path):
-    paths = []
-    for number, content in enumerate(encoded(X)):
-        paths.append(tmp_path / f"{number}.png")
-        paths[-1].write_bytes(content)
-    column = pd.Series(list(map(str, paths)), index=range(3, 11))
+def test_images_are_loaded_by_their_position_whatever_their_names(images, tmp_path):
+    paths = [os.path.join(os.fsencode(tmp_path), b"caf\x82 %d.png" % number) for number in range(8)]
+    for path, content in zip(paths, encoded(X), strict=True):
+        with open(path, "wb") as file:
+            file.write(content)
+    column = pd.Series([os.fsdecode(path) for path in paths], range(3, 11), dtype=object)
     np.testing.assert_array_equal(images.load(column), X)
+    answers = images.predict(column)
+    assert r"caf\x82 7.png" in str(answers).encode().decode()
+    assert len(answers.labels) == 8
+
+
+def test_images_of_several_sizes_may_lie_in_an_array_of_objects(images):
     apart = np.empty(2, object)
     apart[:] = [X[0], X[1][:8]]
     assert images.load(apart).shape == (2, 16, 16, 3)
-    assert len(images.predict(column).labels) == 8
-
-
-def test_answers_about_a_file_whose_name_is_not_utf_8_can_be_printed(images, tmp_path):
-    path = os.path.join(os.fsencode(tmp_path), b"caf\x82.png")
-    with open(path, "wb") as file:
-        file.write(encoded(X[:1])[0])
-    assert r"caf\x82.png" in str(images.predict(os.fsdecode(path))).encode().decode()
 
 
 def test_examples_of_an_export_may_be_whatever_predict_takes(images, texts, tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(X[:1])[0])
-    for given in (X[:1], encoded(X[:1]), tmp_path / "a.png"):
-        (one,) = fitting.encoded(images, given)
-        np.testing.assert_array_equal(images.load([one]), X[:1])
+    whole = encoded(X[:1])
+    for given in (X[:1], whole, tmp_path / "a.png"):
+        assert fitting.encoded(images, given) == whole
     assert fitting.encoded(texts, pd.Series(["good"], index=[4])) == ["good"]
 
 
