@@ -59,7 +59,7 @@ def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
     if len(value) > LONGEST:
         return "", f"a text of {len(value):,} letters, but at most {LONGEST:,} are read: shorten it"
     if not value.strip():
-        return "", "empty text"
+        return str(value), "empty text"
     if not is_unicode(value):
         return "", f"not {encoding}: pass the right encoding or convert it"
     return str(value), ""

@@ -185,7 +185,7 @@ def test_images_of_several_sizes_are_answered_but_not_trained_on():
 
 def test_texts_to_predict_have_no_gaps():
     assert raw_texts("good") == ["good"]
-    assert raw_texts(["", " "]) == ["", ""]
+    assert raw_texts(["", " \u3000"]) == ["", " \u3000"]
     assert raw_texts(np.array([b"good", b"bad"])) == ["good", "bad"]
     with pytest.raises(
         InputError, match=r"^input 1: no text; input 2: 3 \(int\), but a text .* Correct"
