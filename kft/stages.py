@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
+import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import yaml
 
+from kft.arguments import is_number, is_whole, shortened, shown
 from kft.errors import InputError
+from kft.plain_yaml import read_yaml
 
 Decay = Literal["constant", "linear", "cosine"]
 
@@ -58,34 +59,53 @@ class Stage:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "unfreeze", _checked_unfreeze(self.unfreeze))
-        _require(
-            _is_integer(self.epochs) and self.epochs >= 1,
-            f"`epochs={self.epochs!r}`: pass a whole number of at least 1.",
+        object.__setattr__(self, "unfreeze", self._checked_unfreeze())
+        self._require("epochs", is_whole(self.epochs, 1), "pass a whole number of at least 1.")
+        self._require(
+            "learning_rate",
+            is_number(self.learning_rate) and self.learning_rate > 0,
+            "pass a positive number, such as 1e-3 for a new head or 1e-5 for a whole backbone.",
         )
-        _require(
-            _is_number(self.learning_rate) and self.learning_rate > 0,
-            f"`learning_rate={self.learning_rate!r}`: pass a positive number, such as 1e-3 for a "
-            "new head or 1e-5 for a whole backbone.",
+        self._require(
+            "warmup",
+            is_whole(self.warmup, 0) or (is_number(self.warmup) and 0 <= self.warmup < 1),
+            "pass a number of steps (int), or a fraction of the stage's steps (float from 0 up to, "
+            "not including, 1).",
         )
-        fits = _is_number(self.warmup) and self.warmup >= 0
-        _require(
-            fits and (_is_integer(self.warmup) or self.warmup < 1),
-            f"`warmup={self.warmup!r}`: pass a number of steps (int), or a fraction of the stage's "
-            "steps (float from 0 up to, not including, 1).",
-        )
-        _require(
+        self._require(
+            "decay",
             self.decay in ("constant", "linear", "cosine"),
-            f"`decay={self.decay!r}`: pass 'constant', 'linear' or 'cosine'.",
+            "pass 'constant', 'linear' or 'cosine'.",
         )
-        _require(
-            _is_number(self.layer_decay) and 0 < self.layer_decay <= 1,
-            f"`layer_decay={self.layer_decay!r}`: pass a factor above 0 and at most 1.",
+        self._require(
+            "layer_decay",
+            is_number(self.layer_decay) and 0 < self.layer_decay <= 1,
+            "pass a factor above 0 and at most 1.",
         )
-        _require(
+        self._require(
+            "name",
             self.name is None or (isinstance(self.name, str) and bool(self.name.strip())),
-            f"`name={self.name!r}`: pass some text, or None for a name made from `unfreeze`.",
+            "pass some text, or None for a name made from `unfreeze`.",
         )
+
+    def _checked_unfreeze(self) -> int | str | tuple[str, ...]:
+        unfreeze: Any = self.unfreeze
+        if is_whole(unfreeze, 0):
+            return int(unfreeze)
+        if isinstance(unfreeze, str) and unfreeze == "all":
+            return unfreeze
+        is_list = isinstance(unfreeze, Sequence) and not isinstance(unfreeze, str) and unfreeze
+        self._require(
+            "unfreeze",
+            is_list and all(isinstance(pattern, str) and pattern for pattern in unfreeze),
+            "pass 0 for the head alone, a number of blocks, 'all', or a list of layer-name patterns "
+            "such as ['conv5_*'].",
+        )
+        return tuple(unfreeze)
+
+    def _require(self, name: str, condition: Any, advice: str) -> None:
+        if not condition:
+            raise _SettingError(name, getattr(self, name), advice)
 
     @property
     def label(self) -> str:
@@ -99,7 +119,7 @@ class Stage:
         return "all" if self.unfreeze == "all" else " ".join(self.unfreeze)
 
     def to_dict(self) -> dict[str, Any]:
-        """The stage as plain values, those that are left at their defaults left out."""
+        """Return the stage as plain values, without those that have their defaults."""
         values = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -108,84 +128,81 @@ class Stage:
         return values
 
 
+class _SettingError(InputError):
+    """A setting of a stage is wrong; whoever read it from somewhere says where."""
+
+    def __init__(self, name: str, value: Any, advice: str) -> None:
+        self.name, self.value, self.advice = name, value, advice
+        super().__init__(f"Stage: `{name}={shown(value)}`: {advice}")
+
+
 def checked_stages(stages: Sequence[Stage | dict[str, Any]]) -> tuple[Stage, ...]:
-    """Stages from `Stage` objects or dictionaries of their arguments.
+    """Return stages from `Stage` objects or dictionaries of their arguments.
 
     Raises:
         InputError: there are none, or one of them is not a stage.
     """
     if isinstance(stages, (Stage, dict, str)) or not isinstance(stages, Sequence) or not stages:
         raise InputError(
-            f"`stages={stages!r}`: pass a list of at least one kft.Stage, such as "
+            f"`stages={shown(stages)}`: pass a list of at least one kft.Stage, such as "
             "[kft.Stage(unfreeze=0, epochs=3, learning_rate=1e-3)]."
         )
-    return tuple(_checked_stage(index, stage) for index, stage in enumerate(stages))
+    return tuple(
+        stage if isinstance(stage, Stage) else _from_values(stage, f"Stage {number}", _in_python)
+        for number, stage in enumerate(stages, start=1)
+    )
 
 
 def read_stages(path: str | os.PathLike[str]) -> tuple[Stage, ...]:
-    """Reads stages from a YAML file: a list, each entry the arguments of one `Stage`.
+    """Read stages from a YAML file: a list, each entry the arguments of one `Stage`.
 
     Raises:
-        InputError: the file is missing, is not YAML, or holds something else.
+        InputError: the file is missing, too large or no regular file, is not plain YAML, or holds
+            something else.
     """
-    try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-        found = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read the stages file {os.fspath(path)!r}: {error}.") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"The stages file {os.fspath(path)!r} is not YAML: {error}") from error
+    found = read_yaml(path, "stages file")
+    named = f"the stages file {os.fspath(path)!r}"
     if not isinstance(found, list) or not found:
+        held = "nothing" if found in (None, []) else f"one {type(found).__name__}"
         raise InputError(
-            f"The stages file {os.fspath(path)!r} holds {type(found).__name__}, expected a list: "
-            "one '- unfreeze: 0' with 'epochs' and 'learning_rate' for each stage."
+            f"{named} holds {held}, expected a list: one '- unfreeze: 0' with 'epochs' and "
+            "'learning_rate' for each stage."
         )
-    return checked_stages(found)
+    return tuple(
+        _from_values(values, f"{named}, stage {number}", _in_yaml)
+        for number, values in enumerate(found, start=1)
+    )
 
 
 def write_stages(path: str | os.PathLike[str], stages: Sequence[Stage]) -> None:
-    """Writes stages to a YAML file that `read_stages` and `kft fit --stages` take."""
+    """Write stages to a YAML file that `read_stages` and `kft fit --stages` take."""
     text = yaml.safe_dump([stage.to_dict() for stage in stages], sort_keys=False)
     pathlib.Path(path).write_text(text, encoding="utf-8")
 
 
-def _checked_stage(index: int, stage: Stage | dict[str, Any]) -> Stage:
-    if isinstance(stage, Stage):
-        return stage
+def _from_values(values: Any, place: str, spelled: Callable[[str, Any], str]) -> Stage:
     names = [field.name for field in dataclasses.fields(Stage)]
-    if not isinstance(stage, dict):
-        raise InputError(f"Stage {index + 1} is {stage!r}: pass a kft.Stage.")
-    unknown = [key for key in stage if key not in names]
-    missing = [key for key in ("unfreeze", "epochs", "learning_rate") if key not in stage]
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{place} is {shown(values)}, expected a stage with {', '.join(names[:3])}."
+        )
+    unknown = [key for key in values if key not in names]
+    missing = [name for name in names[:3] if name not in values]
     if unknown or missing:
         raise InputError(
-            f"Stage {index + 1} has unknown settings {unknown} and lacks {missing}: "
-            f"a stage takes {', '.join(names)}."
+            f"{place} has unknown settings {shown(unknown)} and lacks {missing}: a stage takes "
+            f"{', '.join(names)}."
         )
-    return Stage(**stage)
+    try:
+        return Stage(**values)
+    except _SettingError as error:
+        setting = spelled(error.name, error.value)
+        raise InputError(f"{place}: `{setting}`: {error.advice}") from error
 
 
-def _checked_unfreeze(unfreeze: Any) -> int | str | tuple[str, ...]:
-    if unfreeze == "all" or (_is_integer(unfreeze) and unfreeze >= 0):
-        return unfreeze if isinstance(unfreeze, str) else int(unfreeze)
-    is_list = isinstance(unfreeze, Sequence) and not isinstance(unfreeze, str) and unfreeze
-    if is_list and all(isinstance(pattern, str) and pattern for pattern in unfreeze):
-        return tuple(unfreeze)
-    raise InputError(
-        f"`unfreeze={unfreeze!r}`: pass 0 for the head alone, a number of blocks, 'all', or a list "
-        "of layer-name patterns such as ['conv5_*']."
-    )
+def _in_python(name: str, value: Any) -> str:
+    return f"{name}={shown(value)}"
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(f"Stage: {message}")
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and math.isfinite(value)
+def _in_yaml(name: str, value: Any) -> str:
+    return f"{name}: {shortened(json.dumps(value, ensure_ascii=False))}"

@@ -19,6 +19,7 @@ MODULES = sorted(path for folder in ("kft", "recipes") for path in (ROOT / folde
 LAYERS = (
     ("errors",),
     (
+        "arguments",
         "blocks",
         "data",
         "evaluation",
@@ -32,6 +33,7 @@ LAYERS = (
         "import_path",
         "launch",
         "outlines",
+        "plain_yaml",
         "plots",
         "precision",
         "predictions",

@@ -1,3 +1,5 @@
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -57,21 +59,56 @@ def test_stages_come_back_from_their_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "not YAML"),
-        ("unfreeze: 0", "holds dict, expected a list"),
-        ("", "expected a list"),
+        ("a: [", r"not plain YAML: .*line 1, column 5"),
+        ("unfreeze: 0", "holds one dict, expected a list"),
+        ("", "holds nothing, expected a list"),
+        ("- 3", "stage 1 is 3, expected a stage with unfreeze, epochs, learning_rate"),
         (
             "- {unfreeze: 0, epochs: 1, learning_rate: 0.1, speed: 9}",
             r"unknown settings \['speed'\]",
         ),
-        ("- !!python/object/apply:os.system ['true']", "not YAML"),
+        ("- {unfreeze: 0, epochs: 1, learning_rate: 0.1, 7: 9}", "the key 7 is not text"),
+        ("- {unfreeze: 0, epochs: 1, epochs: 2}", "'epochs' stands here a second time"),
+        ("- !!python/object/apply:os.system ['true']", "the tag .* is not supported"),
+        ("- &a {unfreeze: 0}\n- *a", "anchors and aliases are not supported"),
+        ("[" * 3000, "more than 20 lists and mappings"),
+        (
+            "- {unfreeze: yes, epochs: 1, learning_rate: 0.1}",
+            r"stages\.yaml', stage 1: `unfreeze: \"yes\"`: pass 0 for the head",
+        ),
+        ("- {unfreeze: 0, epochs: 1:30, learning_rate: 0.1}", '`epochs: "1:30"`'),
+        ("- {unfreeze: 0, epochs: 1_000, learning_rate: 0.1}", '`epochs: "1_000"`'),
+        ("- {unfreeze: 0, epochs: 2024-01-01, learning_rate: 0.1}", '`epochs: "2024-01-01"`'),
+        ("- {unfreeze: 0, epochs: 1, learning_rate: .inf}", "`learning_rate: Infinity`"),
+        ("- {unfreeze: 0, epochs: 1, learning_rate: 1e300}", r"`learning_rate: 1e\+300`"),
+        (f"- {{unfreeze: 0, epochs: {'9' * 5000}, learning_rate: 0.1}}", "5,000 characters"),
+        ("- {unfreeze: 0, epochs: 1, learning_rate: 0.1, warmup: true}", "`warmup: true`"),
+        ("- {unfreeze: [[a]], epochs: 1, learning_rate: 0.1}", "`unfreeze: "),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_bad_stages_file_says_what_is_wrong(tmp_path, text, message):
     path = tmp_path / "stages.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_stages(path)
+
+
+def test_numbers_in_a_stages_file_are_those_of_yaml_1_2(tmp_path):
+    """Of YAML 1.1, `1e-3` would be a text."""
+    path = tmp_path / "stages.yaml"
+    path.write_text("- {unfreeze: 0, epochs: 1, learning_rate: 1e-3, warmup: .5}\n")
+    assert read_stages(path) == (kft.Stage(0, 1, 0.001, warmup=0.5),)
+
+
+def test_only_a_regular_file_of_bounded_size_is_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, "/dev/zero"):
+        with pytest.raises(InputError, match="is not a regular file"):
+            read_stages(path)
+    (tmp_path / "large.yaml").write_text("# long\n" * 50_000)
+    with pytest.raises(InputError, match=r"more than 262,144 bytes"):
+        read_stages(tmp_path / "large.yaml")
 
 
 def test_a_missing_stages_file_is_named():

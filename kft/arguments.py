@@ -1,0 +1,176 @@
+"""Checks of arguments: what has the wrong type or is out of range is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+import os
+import types
+import typing
+from collections.abc import Collection, Mapping, Sequence, Set
+from typing import Any, Literal, Union, get_args, get_origin
+
+from kft.errors import InputError
+
+LARGEST_WHOLE = 2**31 - 1  # of sizes, counts and steps: what every backend counts with
+LARGEST_SEED = 2**32 - 1  # what NumPy takes; the other generators take more
+_LARGEST_FLOAT = 3.4028234e38  # of float32; what is larger is infinite to a model
+_LONGEST = 80  # characters of a value in a message
+_CHECKED = (types.NoneType, os.PathLike, str, bool)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: its `repr`, shortened."""
+    try:
+        said = repr(value)
+    except ValueError:  # Python prints no number of more than 4,300 digits
+        said = f"<{type(value).__name__} with very many digits>"
+    return shortened(said)
+
+
+def shortened(text: str) -> str:
+    """Return a text, cut where it is too long for a message."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def is_whole(value: Any, least: int = -LARGEST_WHOLE, most: int = LARGEST_WHOLE) -> bool:
+    """Return whether a value is a whole number from `least` to `most`; True and False are not."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and least <= value <= most
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number that is finite in float32; True and False are not."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT
+
+
+def check_whole(
+    name: str, value: Any, what: str, *, least: int = 1, most: int = LARGEST_WHOLE
+) -> None:
+    """Refuse what is not a whole number from `least` to `most`.
+
+    Args:
+        name: The argument's name.
+        value: Its value.
+        what: What it counts, for the message.
+        least: The smallest number that makes sense.
+        most: The largest one.
+
+    Raises:
+        InputError: If the value is anything else.
+    """
+    if not is_whole(value, least, most):
+        raise InputError(
+            f"`{name}={shown(value)}`: pass a whole number of {what}, from {least} to {most}."
+        )
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse a seed that not every random number generator takes.
+
+    Raises:
+        InputError: If the seed is not a whole number from 0 to 2**32 - 1.
+    """
+    if not is_whole(seed, 0, LARGEST_SEED):
+        raise InputError(
+            f"`seed={shown(seed)}`: pass a whole number from 0 to {LARGEST_SEED}, which every "
+            "random number generator takes."
+        )
+
+
+def check_training(
+    *,
+    batch_size: Any,
+    seed: Any,
+    validation_split: Any = 0.2,
+    steps_per_epoch: Any = None,
+    retries: Any = 0,
+) -> None:
+    """Check the numbers that `fit`, `tune` and a range test share, before any data are read.
+
+    Raises:
+        InputError: If one of them has the wrong type or is out of range.
+    """
+    check_whole("batch_size", batch_size, "examples")
+    check_seed(seed)
+    if not is_number(validation_split) or not 0 < validation_split < 1:
+        raise InputError(
+            f"`validation_split={shown(validation_split)}`: pass a fraction between 0 and 1, such "
+            "as 0.2."
+        )
+    if steps_per_epoch is not None:
+        check_whole("steps_per_epoch", steps_per_epoch, "steps")
+    check_whole("retries", retries, "retries", least=0)
+
+
+def check_types(instance: Any) -> None:
+    """Compare the fields of a dataclass with their annotations.
+
+    A whole number will do for a float, and any list of the right elements for a tuple or a
+    sequence; numbers must be finite. Annotations of other kinds than plain values are not checked.
+
+    Raises:
+        InputError: If a value does not suit its annotation.
+    """
+    try:
+        hints = typing.get_type_hints(type(instance))
+    except NameError:  # of a name that only a type checker imports
+        return
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name, None)
+        if field.init and not _suits(value, hints.get(field.name, Any)):
+            raise InputError(
+                f"`{field.name}={shown(value)}`: pass {_words(hints[field.name])}{_default(field)}."
+            )
+
+
+def _suits(value: Any, wanted: Any) -> bool:
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if origin in (Union, types.UnionType):
+        return any(_suits(value, one) for one in inner)
+    if origin is Literal:
+        return any(type(value) is type(one) and value == one for one in inner)
+    if _is_sequence(wanted):
+        return _suits_sequence(value, inner)
+    if wanted is float:
+        return is_number(value)
+    if wanted is int:
+        return is_whole(value, -(2**63), 2**63)
+    kind = origin or wanted
+    return kind not in _CHECKED or isinstance(value, kind)
+
+
+def _suits_sequence(value: Any, inner: tuple[Any, ...]) -> bool:
+    if not isinstance(value, Collection) or isinstance(value, (str, bytes, Mapping, Set)):
+        return False
+    if not inner:
+        return True
+    if len(inner) == 1 or inner[-1] is Ellipsis:
+        return all(_suits(one, inner[0]) for one in value)
+    pairs = zip(value, inner, strict=False)
+    return len(value) == len(inner) and all(_suits(one, wanted) for one, wanted in pairs)
+
+
+def _is_sequence(wanted: Any) -> bool:
+    kind = get_origin(wanted) or wanted
+    return isinstance(kind, type) and issubclass(kind, Sequence) and kind not in (str, bytes)
+
+
+def _words(wanted: Any) -> str:
+    """What to pass, for people."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_words, inner)))
+    if origin is Literal:
+        return " or ".join(map(repr, inner))
+    if _is_sequence(wanted):
+        return f"a list of {_words(inner[0]).removeprefix('a ')}s" if inner else "a list"
+    simple = {float: "a finite number", int: "a whole number", str: "text", bool: "True or False"}
+    if wanted in simple:
+        return simple[wanted]
+    return "None" if wanted is types.NoneType else "a path"
+
+
+def _default(field: dataclasses.Field) -> str:
+    return "" if field.default is dataclasses.MISSING else f" (default: {field.default!r})"
