@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from kft.errors import InputError
 
 LARGEST_WHOLE = 2**31 - 1  # of sizes, counts and steps: what every backend counts with
-LARGEST_SEED = 2**32 - 1  # what NumPy takes; the other generators take more
+LARGEST_SEED = 2**31 - 1  # what Keras' seed generators hold on PyTorch; the others hold more
 _LARGEST_FLOAT = 3.4028234e38  # of float32; what is larger is infinite to a model
 _LONGEST = 80  # characters of a value in a message
 _CHECKED = (types.NoneType, os.PathLike, str, bool)
@@ -61,16 +61,15 @@ def check_whole(
         InputError: If the value is anything else.
     """
     if not is_whole(value, least, most):
-        raise InputError(
-            f"`{name}={shown(value)}`: pass a whole number of {what}, from {least} to {most}."
-        )
+        bounds = f"at most {most:,}" if is_whole(value, most, 10**18) else f"at least {least}"
+        raise InputError(f"`{name}={shown(value)}`: pass a whole number of {what}, {bounds}.")
 
 
 def check_seed(seed: Any) -> None:
     """Refuse a seed that not every random number generator takes.
 
     Raises:
-        InputError: If the seed is not a whole number from 0 to 2**32 - 1.
+        InputError: If the seed is not a whole number from 0 to 2**31 - 1.
     """
     if not is_whole(seed, 0, LARGEST_SEED):
         raise InputError(

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import keras
 import numpy as np
 
+from kft.arguments import check_seed, check_types
 from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
@@ -64,11 +65,13 @@ class Family:
     def __post_init__(self) -> None:
         if isinstance(self.num_classes, numbers.Integral) and self.num_classes is not True:
             self.num_classes = int(self.num_classes)
+        check_types(self)
+        check_seed(self.seed)
         self.hidden = tuple(self.hidden)
         self.new_head(pooling=None)  # checks the arguments that are the head's
-        if not isinstance(self.weight_decay, (int, float)) or not self.weight_decay >= 0:
+        if self.weight_decay < 0:
             raise InputError(
-                f"`weight_decay={self.weight_decay!r}` is no rate: pass 0 or more, such as 0.01."
+                f"`weight_decay={self.weight_decay!r}` is not a rate: pass 0 or more, such as 0.01."
             )
         policy_of(self.precision)
         keep_off_accelerators()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import numbers
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from kft.arguments import check_training, check_whole
 from kft.callbacks import RelativeEarlyStopping
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.run_checkpoint import read_interval
@@ -83,18 +83,22 @@ class FitSettings:
     def __post_init__(self) -> None:
         if self.cache not in ("auto", True, False):
             raise InputError(f"`cache={self.cache!r}` is unknown: pass 'auto', True or False.")
-        for name, least in (("batch_size", 1), ("cached_views", 0), ("retries", 0)):
-            _check_count(name, getattr(self, name), least)
+        check_training(
+            batch_size=self.batch_size,
+            seed=self.seed,
+            validation_split=self.validation_split,
+            steps_per_epoch=self.steps_per_epoch,
+            retries=self.retries,
+        )
+        check_whole("cached_views", self.cached_views, "views", least=0)
         _check_views(self.cached_views, self.augmentation)
-        if self.steps_per_epoch is not None:
-            _check_count("steps_per_epoch", self.steps_per_epoch, 1)
         if self.retries and self.run_dir is None:
             raise InputError(f"`retries={self.retries}` go on from a commit: pass run_dir too.")
         if self.restore_best not in ("run", "stage", None):
             raise InputError(f"`restore_best={self.restore_best!r}`: pass 'run', 'stage' or None.")
         if self.monitor is not None:
             object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
-        read_interval(self.checkpoint_every)
+        read_interval(self.checkpoint_every, "checkpoint_every")
         object.__setattr__(self, "stages", checked_stages(self.stages))
         rule = stopping_rule(self.early_stopping, self.monitor)
         object.__setattr__(self, "early_stopping", rule)
@@ -155,11 +159,6 @@ def _described(value: Any) -> Any:
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}:{value.__qualname__}"
     return repr(value) if isinstance(value, (Path, tuple)) else type(value).__qualname__
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise InputError(f"`{name}={value!r}`: pass a whole number, {least} or more.")
 
 
 def _check_views(views: int, augmentation: Any) -> None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
+from kft.arguments import LARGEST_SEED, is_number, is_whole, shown
 from kft.errors import InputError
 
 TASKS = ("single_label", "multi_label", "regression")
 POOLINGS = ("avg", "max", "flatten", "cls", "mean", None)
+MOST_CLASSES, WIDEST = 1_000_000, 65_536  # more than any machine has memory for, or a slip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +61,11 @@ class Head:
             known = ", ".join(map(repr, TASKS))
             raise InputError(f"`task={self.task!r}` is unknown: pass one of {known}.")
         least = 1 if self.task == "regression" else 2
-        if not _is_int(self.num_classes) or self.num_classes < least:
+        if not is_whole(self.num_classes, least, MOST_CLASSES):
             what = "values to predict" if self.task == "regression" else "classes (2 for yes or no)"
             raise InputError(
-                f"`num_classes={self.num_classes!r}`, but `task={self.task!r}` needs a whole number "
-                f"of {what}, at least {least}."
+                f"`num_classes={shown(self.num_classes)}`, but `task={self.task!r}` needs a whole "
+                f"number of {what}, at least {least} and at most {MOST_CLASSES:,}."
             )
         if self.pooling not in POOLINGS:
             raise InputError(
@@ -71,15 +73,16 @@ class Head:
                 "'cls' or 'mean' for text, None for features that are vectors."
             )
         widths = self.hidden if isinstance(self.hidden, (tuple, list)) else ("no sequence",)
-        if not all(_is_int(width) and width > 0 for width in widths):
+        if not all(is_whole(width, 1, WIDEST) for width in widths):
             raise InputError(
-                f"`hidden={self.hidden!r}` is no sequence of layer widths: pass (128,), or ()."
+                f"`hidden={shown(self.hidden)}` is not a list of layer widths from 1 to {WIDEST:,}: "
+                "pass for example (128,), or ()."
             )
         object.__setattr__(self, "hidden", tuple(self.hidden))
         for name in ("dropout", "label_smoothing"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise InputError(f"`{name}={value!r}` is no fraction: pass 0 to below 1.")
+            if not is_number(value) or not 0 <= value < 1:
+                raise InputError(f"`{name}={shown(value)}` is not a fraction: pass 0 to below 1.")
         if self.label_smoothing and self.task == "regression":
             raise InputError(
                 f"`label_smoothing={self.label_smoothing}`, but `task='regression'` has no labels: "
@@ -103,7 +106,7 @@ class Head:
             x = keras.layers.Dense(
                 width,
                 activation="relu",
-                kernel_initializer=keras.initializers.HeNormal(seed=self.seed + index),
+                kernel_initializer=keras.initializers.HeNormal(seed=self._seed(index)),
                 name=f"head_hidden_{index}",
             )(x)
         x = self._drop(x, "head_dropout", 0)
@@ -158,7 +161,11 @@ class Head:
     def _drop(self, x, name, index):
         if not self.dropout:
             return x
-        return keras.layers.Dropout(self.dropout, seed=self.seed + index, name=name)(x)
+        return keras.layers.Dropout(self.dropout, seed=self._seed(index), name=name)(x)
+
+    def _seed(self, index):
+        """The seed of one of several layers, within what generators hold."""
+        return (self.seed + index) % (LARGEST_SEED + 1)
 
 
 class LabelCrossEntropy(keras.losses.Loss):
@@ -216,7 +223,3 @@ def _class_numbers(y_true):
     """Class numbers as int32 `(batch,)`: Keras hands a column `(batch, 1)` on as it got it."""
     labels = ops.cast(y_true, "int32")
     return ops.squeeze(labels, axis=-1) if len(labels.shape) > 1 else labels
-
-
-def _is_int(value):
-    return isinstance(value, int) and not isinstance(value, bool)

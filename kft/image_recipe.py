@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
 
+from kft.arguments import is_whole, shown
 from kft.data import images
 from kft.data.augment import image_augmentation
 from kft.data.examples import Examples
@@ -57,21 +58,21 @@ class ImageRecipe(Recipe):
     pooling: str = "avg"
 
     def __post_init__(self):
+        self.image_size = self._checked_size()  # first, since a single number stands for a square
+        if isinstance(self.weights, PathLike):
+            self.weights = fspath(self.weights)
         super().__post_init__()
         if self.name not in self.architectures:
             known = ", ".join(map(repr, self.architectures))
             raise InputError(
-                f"`name={self.name!r}` is no architecture of {type(self).__name__}: pass {known}."
+                f"`name={self.name!r}` is not an architecture of {type(self).__name__}: pass {known}."
             )
         if self.pooling not in POOLINGS:
             known = ", ".join(map(repr, POOLINGS))
             raise InputError(f"`pooling={self.pooling!r}` is unknown for images: pass {known}.")
-        self.image_size = self._checked_size()
-        if self.weights is not None:
-            self.weights = str(self.weights)
         if self.weights not in (None, "imagenet") and not Path(self.weights).is_file():
             raise InputError(
-                f"`weights={self.weights!r}` is no file: pass the path of a weights file of "
+                f"`weights={self.weights!r}` is not a file: pass the path of a weights file of "
                 f"{self.name}, 'imagenet' to download one, or None to start from scratch."
             )
         if keras.config.image_data_format() != "channels_last":
@@ -211,17 +212,26 @@ class ImageRecipe(Recipe):
 
     def _checked_size(self):
         size: Any = self.image_size
-        if isinstance(size, int):
+        if is_whole(size):
             size = (size, size)
-        if not isinstance(size, (tuple, list)) or len(size) != 2:
-            raise InputError(f"`image_size={size!r}` is no (height, width): pass (224, 224).")
-        if not all(isinstance(side, int) and side >= self.smallest_image for side in size):
-            least = self.smallest_image
+        pair = isinstance(size, (tuple, list)) and len(size) == 2
+        if not pair or not all(map(is_whole, size)):
             raise InputError(
-                f"`image_size={tuple(size)!r}` is too small: {self.name} needs at least "
-                f"({least}, {least})."
+                f"`image_size={shown(self.image_size)}`: pass a height and a width in pixels, such "
+                "as (224, 224)."
             )
-        return tuple(size)
+        height, width = map(int, size)
+        least, most = self.smallest_image, images.MAX_PIXELS
+        if min(height, width) < least:
+            raise InputError(
+                f"`image_size={(height, width)}` is too small: {type(self).__name__} needs at least "
+                f"{(least, least)}."
+            )
+        if height * width > most:
+            raise InputError(
+                f"`image_size={(height, width)}` is too large: at most {most:,} pixels are read."
+            )
+        return height, width
 
 
 def caffe_pixels(inputs):

@@ -13,6 +13,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from kft.arguments import check_whole
 from kft.data.augment import TextAugmentation
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches, choose_buckets
@@ -68,8 +69,9 @@ class TextRecipe(Recipe):
     backbone_dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        if isinstance(self.preset, os.PathLike):
+            self.preset = os.fspath(self.preset)
         super().__post_init__()
-        self.preset = str(self.preset)
         if self.weights not in ("preset", None):
             raise InputError(
                 f"`weights={self.weights!r}`: pass 'preset' for the pretrained weights of "
@@ -79,16 +81,11 @@ class TextRecipe(Recipe):
             known = ", ".join(map(repr, POOLINGS))
             raise InputError(f"`pooling={self.pooling!r}` is unknown for text: pass {known}.")
         length = self.sequence_length
-        if length is not None and (not isinstance(length, int) or length < 4):
+        if length is not None:
+            check_whole("sequence_length", length, "tokens", least=4)
+        if not 0 <= self.backbone_dropout < 1:
             raise InputError(
-                f"`sequence_length={length!r}` is no number of tokens: pass 4 or more, or None."
-            )
-        if (
-            not isinstance(self.backbone_dropout, (int, float))
-            or not 0 <= self.backbone_dropout < 1
-        ):
-            raise InputError(
-                f"`backbone_dropout={self.backbone_dropout!r}` is no fraction: pass 0 to below 1."
+                f"`backbone_dropout={self.backbone_dropout!r}` is not a fraction: pass 0 to below 1."
             )
         self._learned_length: int | None = None
         self._preset_of_run: str | None = None

@@ -16,9 +16,9 @@ class MobileNetRecipe(ImageRecipe):
 
     Args:
         name: `"MobileNetV2"` or `"MobileNet"`.
-        alpha: Width of the network as a multiple of the original one, above 0. Pretrained are 0.35,
-            0.5, 0.75, 1.0, 1.3 and 1.4 of MobileNetV2, 0.25, 0.5, 0.75 and 1.0 of MobileNet.
-            Defaults to 1.
+        alpha: Width of the network as a multiple of the original one, from 1/32 to 10. Pretrained
+            are 0.35, 0.5, 0.75, 1.0, 1.3 and 1.4 of MobileNetV2, 0.25, 0.5, 0.75 and 1.0 of
+            MobileNet. Defaults to 1.
 
     The other arguments are those of `kft.ImageRecipe`.
 
@@ -41,9 +41,10 @@ class MobileNetRecipe(ImageRecipe):
 
     def __post_init__(self):
         super().__post_init__()
-        if not isinstance(self.alpha, (int, float)) or not self.alpha > 0:
+        if not 1 / 32 <= self.alpha <= 10:  # MobileNet's first layer has 32 filters at 1.0
             raise InputError(
-                f"`alpha={self.alpha!r}` is no width: pass a number above 0, such as 0.35 or 1.0."
+                f"`alpha={self.alpha!r}` is not a width: pass a number from {1 / 32} to 10, such as "
+                "0.35 or 1.0."
             )
 
     def preprocess(self, inputs: Any) -> Any:

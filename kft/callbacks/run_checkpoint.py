@@ -17,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.arguments import is_whole, shown
 from kft.callbacks.fellows import (
     fellow_callbacks,
     give_state,
@@ -43,6 +44,7 @@ from kft.runs.threads import cpu_threads
 
 _FORMAT = 2
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_INTERVAL = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(s|min|h)")
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -463,22 +465,27 @@ def _damage_named(commit: commits.Commit, name: str) -> Iterator[None]:
         ) from error
 
 
-def read_interval(every: Any) -> tuple[int | None, float | None]:
-    """Return steps, or seconds, between two commits; neither of them means at each epoch.
+def read_interval(every: Any, name: str = "every") -> tuple[int | None, float | None]:
+    """Return the steps, or the seconds, between two commits; neither means once per epoch.
+
+    Args:
+        every: what `RunCheckpoint` takes.
+        name: what the argument is called where it was passed.
 
     Raises:
         InputError: `every` is not a valid interval.
     """
-    if every == "epoch":
+    if isinstance(every, str) and every == "epoch":
         return None, None
-    if isinstance(every, int) and not isinstance(every, bool) and every > 0:
-        return every, None
+    if is_whole(every, 1):
+        return int(every), None
     if isinstance(every, datetime.timedelta) and every.total_seconds() > 0:
         return None, every.total_seconds()
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", every) if isinstance(every, str) else None
+    found = _INTERVAL.fullmatch(every) if isinstance(every, str) else None
     if found is None or not float(found[1]):
         raise InputError(
-            f"`every={every!r}`: pass 'epoch', a number of steps, or a time as '30s', '10min' or '2h'."
+            f"`{name}={shown(every)}`: pass 'epoch', a number of steps, or a time as '30s', '10min' "
+            "or '2h'."
         )
     return None, float(found[1]) * _UNITS[found[2]]
 

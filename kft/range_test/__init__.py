@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft import graph
+from kft.arguments import check_training, check_whole, is_number, shown
 from kft.data.stream_checks import plain_errors
 from kft.errors import InputError
 from kft.plans import BatchNorm
@@ -94,16 +95,19 @@ def find_learning_rate(
     run = recipe.fit("photos", stages=found.stages())
     ```
     """
-    if not 0 < lowest < highest:
-        raise InputError(f"`lowest={lowest!r}`, `highest={highest!r}`: pass 0 < lowest < highest.")
-    if not isinstance(steps, int) or steps < 10:
-        raise InputError(f"`steps={steps!r}`: pass a whole number of at least 10.")
-    if settle is not None and (not isinstance(settle, int) or settle < 0):
-        raise InputError(f"`settle={settle!r}`: pass a whole number of steps, 0 or more, or None.")
-    if not 0 <= smoothing < 1:
-        raise InputError(f"`smoothing={smoothing!r}`: pass a fraction from 0 to below 1.")
-    if not divergence > 1:
-        raise InputError(f"`divergence={divergence!r}`: pass a number above 1.")
+    check_training(batch_size=batch_size, seed=seed)
+    if not (is_number(lowest) and is_number(highest) and 0 < lowest < highest):
+        raise InputError(
+            f"`lowest={shown(lowest)}`, `highest={shown(highest)}`: pass finite rates with "
+            "0 < lowest < highest."
+        )
+    check_whole("steps", steps, "rates", least=10)
+    if settle is not None:
+        check_whole("settle", settle, "steps", least=0)
+    if not (is_number(smoothing) and 0 <= smoothing < 1):
+        raise InputError(f"`smoothing={shown(smoothing)}`: pass a fraction from 0 to below 1.")
+    if not (is_number(divergence) and divergence > 1):
+        raise InputError(f"`divergence={shown(divergence)}`: pass a finite number above 1.")
     sweep = Sweep(lowest, highest, steps, smoothing, divergence)
     settle = steps if settle is None else settle
     if isinstance(recipe_or_model, keras.Model):

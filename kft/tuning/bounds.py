@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from kft.arguments import check_whole, is_number, shown
 from kft.errors import InputError
 
 
@@ -28,10 +29,11 @@ class Bounds:
         for name, value in (("max_trials", self.trials), ("max_epochs", self.epochs)):
             if value is None and name != "max_trials":
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"`{name}={value!r}`: pass a number of {name[4:]}, 1 or more.")
-        if self.seconds is not None and not self.seconds > 0:
-            raise InputError(f"`max_seconds={self.seconds!r}`: pass a number above 0, or None.")
+            check_whole(name, value, name[4:])
+        if self.seconds is not None and not (is_number(self.seconds) and self.seconds > 0):
+            raise InputError(
+                f"`max_seconds={shown(self.seconds)}`: pass a number above 0, or None for no limit."
+            )
 
     def reached(self, seconds: float, epochs: int) -> str | None:
         """Which bound was reached, for people; None if none was.

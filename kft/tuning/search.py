@@ -12,6 +12,7 @@ import keras
 import keras_tuner
 
 from kft import fitting, saving
+from kft.arguments import check_training
 from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.data.examples import Examples
@@ -62,10 +63,11 @@ def search(
     **settings: Any,
 ) -> Search:
     """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
+    check_training(batch_size=settings["batch_size"], seed=seed, validation_split=validation_split)
     bounds = Bounds(max_trials, max_seconds, max_epochs)
     if prune not in (None, "median"):
         raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
-    read_interval(checkpoint_every)
+    read_interval(checkpoint_every, "checkpoint_every")
     resolve(distribution)
     refuse_search()
     stopping_rule(early_stopping)

@@ -56,7 +56,7 @@ def test_the_smallest_image_is_accepted_and_a_smaller_one_refused(family, name, 
     family(name, num_classes=2, weights=None, image_size=(smallest, smallest))
     with pytest.raises(InputError, match=f"needs at least .{smallest}, {smallest}"):
         family(name, num_classes=2, weights=None, image_size=(smallest - 1, smallest))
-    with pytest.raises(InputError, match="name='ResNet51'` is no architecture"):
+    with pytest.raises(InputError, match="name='ResNet51'` is not an architecture"):
         family("ResNet51", num_classes=2)
 
 
