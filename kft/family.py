@@ -29,6 +29,7 @@ from kft.evaluation import Evaluation, evaluate
 from kft.heads import Head
 from kft.precision import built_with, policy_of
 from kft.predictions import Predictions
+from kft.pretrained import StartingWeights
 from kft.stages import Stage
 
 
@@ -78,6 +79,7 @@ class Family:
         if self.classes is not None:
             self.name_classes(checked_names(self.classes, "`classes`"), "`classes`")
         self.is_fitted = False
+        self.loaded_from: Path | None = None  # the run that the weights were loaded from
         self.raw_examples: list[str | bytes] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None
@@ -141,6 +143,19 @@ class Family:
         with built_with(self.precision):
             scores = self.head(features, inputs)
             self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
+
+    @property
+    def starting_weights(self) -> StartingWeights:
+        """Which weights the next `fit` starts from, said without loading them."""
+        if self.loaded_from is not None:
+            return StartingWeights(f"the run {self.loaded_from}")
+        if self.is_fitted:
+            return StartingWeights("those of the fit before")
+        return self.pretrained_weights()
+
+    def pretrained_weights(self) -> StartingWeights:
+        """Which weights a new recipe's model has; a family whose arguments say it returns that."""
+        return StartingWeights(f"those that {type(self).__name__} builds its backbone with")
 
     def new_head(self, pooling: str | None) -> Head:
         """The head that the arguments describe, for features that `pooling` fits."""

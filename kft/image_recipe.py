@@ -21,7 +21,7 @@ from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.family import ServingInputs
-from kft.pretrained import load_weights_file
+from kft.pretrained import RANDOM, StartingWeights, load_weights_file
 from kft.recipe import Recipe
 
 POOLINGS = ("avg", "max", "flatten")
@@ -81,6 +81,14 @@ class ImageRecipe(Recipe):
                 "as (height, width, channels): call "
                 "keras.config.set_image_data_format('channels_last') first."
             )
+
+    def pretrained_weights(self) -> StartingWeights:
+        """ImageNet, a file, or random weights."""
+        if self.weights is None:
+            return RANDOM
+        return StartingWeights(
+            "ImageNet" if self.weights == "imagenet" else f"the file {self.weights}"
+        )
 
     def preprocess(self, inputs: Any) -> Any:
         """Scale pixels from 0..255 to what the pretrained weights expect, by Keras' own layers."""

@@ -129,7 +129,7 @@ class PlannedFit:
             with self._fit(store, optimizer) as fit:
                 run = fit.run()
                 kept = fit.kept_part() if settings.report else None
-            recipe.is_fitted = True  # the trained weights are back on one device
+            recipe.is_fitted, recipe.loaded_from = True, None  # the weights are back on one device
             recipe.origin = {"plan": self.plan, "history": run.history}
             with put_off():
                 self.directory.keep(lambda: fitting.keep(run, self.plan))
@@ -293,6 +293,7 @@ class _Fit:
             self.model,
             settings.stages,
             settings.batch_norm,
+            weights=self.planned.recipe.starting_weights,
             cache=[one.reason for one in self.decided],
             distribution=self.planned.strategy,
         )

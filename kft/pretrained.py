@@ -1,12 +1,32 @@
-"""Pretrained weights that a person brings as a file: compared with the model, then loaded."""
+"""Pretrained weights: where they come from, and those of a file, compared with the model and loaded."""
 
 from collections import Counter
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 import keras
 
 from kft.errors import InputError
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """Which weights a model has before a fit; prints as a plan shows it.
+
+    Attributes:
+        source: Where they come from, such as "ImageNet".
+        pretrained: Whether anything was learned before; False where they are random.
+    """
+
+    source: str
+    pretrained: bool = True
+
+    def __str__(self) -> str:
+        return self.source
+
+
+RANDOM = StartingWeights("random, nothing is pretrained", pretrained=False)
 
 
 def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture: str) -> None:

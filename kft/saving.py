@@ -138,7 +138,7 @@ def _restore(recipe: Recipe, directory: Path, content: Mapping[str, Any]) -> Non
         recipe.restore(content["state"])
         recipe.restore_files(directory)
     load_weights(recipe.model, directory / WEIGHTS, content["weights_sha256"])
-    recipe.is_fitted = True
+    recipe.is_fitted, recipe.loaded_from = True, directory
 
 
 def read_description(directory: Path) -> dict[str, Any]:

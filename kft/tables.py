@@ -9,58 +9,94 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from rich.console import Console
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
+from rich.text import Text
 
 from kft import graph
 from kft.distribution.on_jax import layout_of
 from kft.distribution.strategies import ModelParallel
 from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
+from kft.pretrained import StartingWeights
 from kft.stages import Stage
+from kft.terminal import as_text, printable
 
 _COLUMNS = (
     "",
     "stage",
-    "trains",
     "epochs",
     "trained",
     "frozen",
     "peak rate",
     "warmup",
     "BatchNorm",
+    "trains",
 )
+_NUMBERS = ("epochs", "trained", "frozen")
+_MAY_FOLD = ("stage", "peak rate", "BatchNorm", "trains")
+_LEAST_FOR_NAMES = 28  # columns in which names of blocks can be read
 
 
 @dataclasses.dataclass(frozen=True)
 class PlanTable:
     """The table of `kft.plan_table`: prints as text, shows as a table in a notebook.
 
+    Printed, it is as wide as the terminal, or 100 columns where there is none. Where the names of
+    what trains do not fit beside the numbers, they follow below.
+
     Attributes:
         title: the model's name.
         rows: a tuple of texts for each stage, in the order of the columns.
         notes: lines below the table.
+        weights: which weights the model starts from; None if nobody said.
     """
 
     title: str
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    weights: StartingWeights | None = None
 
-    def __rich__(self) -> Table:
-        table = Table(title=f"Plan for {self.title}", title_justify="left", caption_justify="left")
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(f"Plan for {self.title}", style="bold")
+        if self.weights is not None:
+            yield Text(f"Weights: {self.weights}", "" if self.weights.pretrained else "bold yellow")
+        norms = set(self._column("BatchNorm"))
+        numbers = [name for name in _COLUMNS[:-1] if name != "BatchNorm" or len(norms) > 1]
+        if len(norms) == 1 and norms != {"none"}:
+            yield Text(f"BatchNorm: {norms.pop()} in every stage")
+        yield Text()
+        left = options.max_width - console.measure(self._table(numbers), options=options).maximum
+        names = self._column("trains")
+        if left > min(_LEAST_FOR_NAMES, max(map(len, names))):
+            yield self._table([*numbers, "trains"])
+        else:
+            yield self._table(numbers)
+            yield Text()
+            for number, name in enumerate(names, start=1):
+                yield printable(f"Stage {number} trains {name}.")
         if self.notes:
-            table.caption = "\n".join(self.notes)
-        for column in _COLUMNS:
-            numeric = column in ("epochs", "trained", "frozen")
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-        for row in self.rows:
-            table.add_row(*row)
+            yield Text()
+        yield from map(printable, self.notes)
+
+    def _column(self, name: str) -> list[str]:
+        return [row[_COLUMNS.index(name)] for row in self.rows]
+
+    def _table(self, columns: Sequence[str]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+        for name in columns:
+            table.add_column(
+                name,
+                justify="right" if name in _NUMBERS else "left",
+                overflow="fold",
+                no_wrap=name not in _MAY_FOLD,
+            )
+        for cells in zip(*map(self._column, columns), strict=True):
+            table.add_row(*map(printable, cells))
         return table
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None, force_terminal=False)
-        with console.capture() as capture:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+        return as_text(self)
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in _COLUMNS)
@@ -70,9 +106,12 @@ class PlanTable:
             + "</tr>"
             for row in self.rows
         )
+        weights = (
+            "" if self.weights is None else f"<p>Weights: {html.escape(str(self.weights))}</p>"
+        )
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         return (
-            f"<table><caption>Plan for {html.escape(self.title)}</caption>"
+            f"{weights}<table><caption>Plan for {html.escape(self.title)}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
         )
 
@@ -82,15 +121,17 @@ def plan_table(
     stages: Sequence[Stage],
     batch_norm: BatchNorm = "frozen",
     *,
+    weights: StartingWeights | None = None,
     cache: Sequence[str] | None = None,
     distribution: Any = None,
 ) -> PlanTable:
-    """Shows stage by stage what will train: blocks, parameters, peak rates, BatchNorm mode.
+    """Show stage by stage what will train: blocks, parameters, peak rates, BatchNorm mode.
 
     Args:
         model: any model that `kft.callbacks.StagedUnfreezing` takes; it is not changed.
         stages: list of `kft.Stage`.
         batch_norm: as in `StagedUnfreezing`. Defaults to `"frozen"`.
+        weights: which weights the model starts from, `starting_weights` of a recipe; shown first.
         cache: for each stage, what was decided about keeping its frozen features; shown below.
         distribution: a `kft.distribution.ModelParallel`, whose cut weights are listed below.
 
@@ -108,7 +149,7 @@ def plan_table(
     notes = [f"Frozen features of stage {i}: {said}" for i, said in enumerate(cache or (), start=1)]
     if isinstance(distribution, ModelParallel):
         notes += layout_of(distribution, model).lines()
-    return PlanTable(model.name, tuple(rows), tuple(notes))
+    return PlanTable(model.name, tuple(rows), tuple(notes), weights)
 
 
 def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ...]:
@@ -121,13 +162,13 @@ def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ..
     return (
         str(index + 1),
         stage.label,
-        _shortened([group.name for group in planned.groups]),
         str(stage.epochs),
         f"{trained:,}",
         f"{total - trained:,}",
         rate if stage.decay == "constant" else f"{rate}, {stage.decay}",
         warmup if stage.warmup else "-",
         _batch_norm(planned, model),
+        _shortened([group.name for group in planned.groups]),
     )
 
 

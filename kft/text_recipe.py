@@ -25,6 +25,7 @@ from kft.family import ServingInputs
 from kft.hugging_face import Defaults, check_folder, completed, first_line
 from kft.precision import built_with
 from kft.presets import check_kept_preset, check_preset, check_size
+from kft.pretrained import RANDOM, StartingWeights
 from kft.recipe import Recipe
 
 POOLINGS = ("cls", "mean", "pooler")
@@ -92,6 +93,10 @@ class TextRecipe(Recipe):
         self._encoder: Any = None
         self._preprocessor: Any = None
         self._packers: dict[int, Callable] = {}
+
+    def pretrained_weights(self) -> StartingWeights:
+        """Those of the preset, or random ones."""
+        return RANDOM if self.weights is None else StartingWeights(f"the preset {self.preset}")
 
     @property
     def encoder(self) -> Any:

@@ -247,21 +247,3 @@ def test_the_schedule_comes_back_from_its_config():
     schedule = WarmupSchedule(0.8, warmup_steps=2, decay="linear", total_steps=9, start=3)
     again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
     assert again.get_config() == schedule.get_config()
-
-
-def test_the_plan_table_tells_each_stage_and_changes_nothing():
-    model = convnet()
-    model.get_layer("c1").trainable = False
-    table = kft.plan_table(
-        model,
-        [
-            kft.Stage(0, 3, 1e-3),
-            kft.Stage("all", 2, 1e-4, warmup=0.1, layer_decay=0.5, name="<rest>"),
-        ],
-    )
-    text = str(table)
-    assert "Plan for convnet" in text
-    assert table.rows[0] == ("1", "head", "head", "3", "21", "704", "0.001", "-", "frozen")
-    assert table.rows[1][4:9] == ("685", "40", "0.0001 to 1.3e-05", "10%", "frozen")
-    assert "&lt;rest&gt;" in table._repr_html_()
-    assert not model.get_layer("c1").trainable

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from kft.terminal import printable
 
 if TYPE_CHECKING:
     from kft.evaluation.classification import ClassMetrics
@@ -135,12 +136,6 @@ def as_html(evaluation: Evaluation) -> str:
         caption = "Confusion matrix: rows are true, columns predicted"
         parts.append(_table(caption, ("true", *evaluation.classes), counts))
     return "\n".join(parts)
-
-
-def printable(name: str) -> Text:
-    """A name from the data that cannot send the terminal commands, nor rich markup."""
-    joiners = "\u200c\u200d"  # of Persian and of emoji
-    return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))
 
 
 def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

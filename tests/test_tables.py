@@ -1,0 +1,95 @@
+"""The plan as a table: what it says, and that it fits where it is read."""
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+import kft
+from kft.pretrained import RANDOM, StartingWeights
+from kft.tables import PlanTable
+from tests.models import convnet
+
+ROWS = (
+    ("1", "head", "20", "6,405", "2,257,984", "0.003", "-", "frozen", "head"),
+    ("2", "top", "10", "1,669,765", "594,624", "0.0003", "10%", "frozen", "head, block_13..Conv_1"),
+    (
+        *("3", "all", "10", "2,196,165", "68,224", "0.0001 to 1.7e-05, cosine", "100 steps"),
+        *("frozen", "head, block_13..Conv_1, block_6_expand..block_12_project_BN, ... 2 more ..."),
+    ),
+)
+PLAN = PlanTable("mobile_net_recipe", ROWS, ("Frozen features of stage 1: kept " * 4,))
+
+
+def printed(plan, width):
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(plan)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def test_the_plan_table_tells_each_stage_and_changes_nothing():
+    model = convnet()
+    model.get_layer("c1").trainable = False
+    table = kft.plan_table(
+        model,
+        [
+            kft.Stage(0, 3, 1e-3),
+            kft.Stage("all", 2, 1e-4, warmup=0.1, layer_decay=0.5, name="<rest>"),
+        ],
+    )
+    text = str(table)
+    assert "Plan for convnet" in text
+    assert table.rows[0] == ("1", "head", "3", "21", "704", "0.001", "-", "frozen", "head")
+    assert table.rows[1][3:8] == ("685", "40", "0.0001 to 1.3e-05", "10%", "frozen")
+    assert "&lt;rest&gt;" in table._repr_html_()
+    assert "<rest>" in text
+    assert not model.get_layer("c1").trainable
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("width", [60, 80, 100, 110, 120, 200])
+def test_the_plan_fits_the_terminal_and_no_figure_is_torn(width):
+    text = printed(PLAN, width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    for row in ROWS:
+        for cell in row[:8]:
+            assert all(word in text for word in cell.split()), cell
+    assert "block_13..Conv_1" in text
+
+
+@pytest.mark.once
+def test_what_trains_stands_beside_the_numbers_where_there_is_room():
+    assert "Stage 3 trains head" in printed(PLAN, 80)
+    assert "Stage 3 trains head" not in printed(PLAN, 120)
+
+
+@pytest.mark.once
+def test_batch_norm_has_a_column_only_where_stages_differ():
+    assert "BatchNorm: frozen in every stage" in str(PLAN)
+    mixed = PlanTable("net", (ROWS[0], (*ROWS[1][:7], "4 of 52 train", ROWS[1][8])))
+    assert "4 of 52 train" in str(mixed)
+    assert "in every stage" not in str(mixed)
+
+
+@pytest.mark.once
+def test_printed_to_a_pipe_the_plan_has_a_hundred_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "61")
+    print(PLAN)
+    assert capsys.readouterr().out.rstrip("\n") == printed(PLAN, 100)
+
+
+@pytest.mark.once
+def test_the_first_line_under_the_title_says_which_weights_a_model_starts_from():
+    plan = PlanTable("net", ROWS, weights=StartingWeights("the file <a>.h5"))
+    assert str(plan).splitlines()[:2] == ["Plan for net", "Weights: the file <a>.h5"]
+    assert plan._repr_html_().startswith("<p>Weights: the file &lt;a&gt;.h5</p>")
+    random = PlanTable("net", ROWS, weights=RANDOM)
+    assert str(random).splitlines()[1] == "Weights: random, nothing is pretrained"
+
+
+@pytest.mark.once
+def test_names_send_no_commands_to_the_terminal():
+    row = ("1", "[/red]\x1b[2J\ud800", *ROWS[0][2:8], "[bold]head\x07")
+    text = str(PlanTable("net", (row,)))
+    assert "[/red]\\x1b[2J\\ud800" in text
+    assert "[bold]head\\x07" in text
