@@ -76,7 +76,7 @@ class Head:
         if not all(is_whole(width, 1, WIDEST) for width in widths):
             raise InputError(
                 f"`hidden={shown(self.hidden)}` is not a list of layer widths from 1 to {WIDEST:,}: "
-                "pass for example (128,), or ()."
+                "pass for example hidden=(128,)."
             )
         object.__setattr__(self, "hidden", tuple(self.hidden))
         for name in ("dropout", "label_smoothing"):

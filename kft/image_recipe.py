@@ -73,7 +73,7 @@ class ImageRecipe(Recipe):
         if self.weights not in (None, "imagenet") and not Path(self.weights).is_file():
             raise InputError(
                 f"`weights={self.weights!r}` is not a file: pass the path of a weights file of "
-                f"{self.name}, 'imagenet' to download one, or None to start from scratch."
+                f"{self.name}, 'imagenet' to download one, or weights=None to start from scratch."
             )
         if keras.config.image_data_format() != "channels_last":
             raise InputError(
@@ -226,7 +226,7 @@ class ImageRecipe(Recipe):
         if not pair or not all(map(is_whole, size)):
             raise InputError(
                 f"`image_size={shown(self.image_size)}`: pass a height and a width in pixels, such "
-                "as (224, 224)."
+                "as image_size=(224, 224)."
             )
         height, width = map(int, size)
         least, most = self.smallest_image, images.MAX_PIXELS

@@ -48,12 +48,12 @@ def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture:
     path = Path(path)
     if not path.is_file():
         raise InputError(
-            f"`weights={str(path)!r}` is no file: pass the path of a weights file of "
-            f"{architecture}, 'imagenet' to download one, or None to start from scratch."
+            f"`weights={str(path)!r}` is not a file: pass the path of a weights file of "
+            f"{architecture}, 'imagenet' to download one, or weights=None to start from scratch."
         )
     if path.suffix != ".h5":
         raise InputError(
-            f"`weights={str(path)!r}` is no Keras weights file: pass a file ending in .h5."
+            f"`weights={str(path)!r}` is not a Keras weights file: pass a file ending in .h5."
         )
     in_file = Counter(_shapes_in(path))
     in_model = Counter(tuple(weight.shape) for weight in model.weights)

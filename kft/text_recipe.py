@@ -76,7 +76,7 @@ class TextRecipe(Recipe):
         if self.weights not in ("preset", None):
             raise InputError(
                 f"`weights={self.weights!r}`: pass 'preset' for the pretrained weights of "
-                f"{self.preset!r}, or None to start from scratch."
+                f"{self.preset!r}, or weights=None to start from scratch."
             )
         if self.pooling not in POOLINGS:
             known = ", ".join(map(repr, POOLINGS))

@@ -62,6 +62,8 @@ def run(photos, tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr
     assert "On the validation data:" in done.stdout
+    random = "kft: the model starts from random weights: nothing is pretrained.\n"
+    assert done.stderr == random, "nothing that TensorFlow logs as it starts"
     assert "\x1b[" not in done.stdout, "escape codes in a file or pipe"
     return directory
 
@@ -122,7 +124,7 @@ def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
     arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "5")
     code, _, err = cli(*arguments)
     assert code == 2
-    assert "batch_size" in err
+    assert "--batch-size: 4 there, 5 here" in err
 
 
 def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
@@ -233,7 +235,7 @@ FIT = ("fit", RECIPE, "--data", "photos/", "--run-dir", "run")
 MISTAKES = {
     "no such recipe": (("plan", "ResNextRecipe"), "recipes has BertRecipe"),
     "no such module": (("plan", "mine:Recipe"), "there is no module 'mine'"),
-    "no recipe": (("plan", "tests.tiny_recipe:tiny_cnn"), "is no kft.Recipe"),
+    "no recipe": (("plan", "tests.tiny_recipe:tiny_cnn"), "is not a kft.Recipe"),
     "no such data": (FIT, "photos/: no such file or folder"),
     "no such setting": (("plan", RECIPE, "--set", "alfa=1"), "has no argument 'alfa'; it has"),
     "no setting": (("plan", RECIPE, "--set", "alpha"), "write NAME=VALUE"),

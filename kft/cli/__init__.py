@@ -15,8 +15,9 @@ import kft
 from kft.cli.demonstration import demo
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
+from kft.cli.planning import plan
 from kft.cli.reporting import report
-from kft.cli.training import fit, plan
+from kft.cli.training import fit
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
 from kft.errors import KftError

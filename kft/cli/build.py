@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kft.arguments import shortened
 from kft.errors import InputError
 from kft.import_path import attribute_of, import_named
+from kft.plain_yaml import parse_yaml
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
@@ -33,8 +36,13 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
     from kft.known_recipes import recipes_package
     from kft.recipe import Recipe
 
-    module_name, _, class_name = name.rpartition(":")
-    module_name = module_name or "recipes"
+    module_name, colon, class_name = name.rpartition(":")
+    module_name = module_name if colon else "recipes"
+    if not all(part.isidentifier() for part in (*module_name.split("."), class_name)):
+        raise InputError(
+            f"{option} {name!r} is not a name: write a recipe of the package recipes, such as "
+            "ResNetRecipe, or module:Class for one of your own."
+        )
     if module_name.partition(".")[0] == "recipes":
         recipes_package()  # not another package of that name
     try:
@@ -48,71 +56,90 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
         ) from error
     found = attribute_of(module, class_name)
     if not (isinstance(found, type) and issubclass(found, Recipe)):
-        known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
-        problem = "is no kft.Recipe" if found is not None else "is not there"
-        raise InputError(
-            f"{option} {name!r}: {class_name!r} {problem}; {module_name} has {known}. For one of "
-            "your own write module:Class."
-        )
-    return found
+        problem = "is not there" if found is None else "is not a kft.Recipe"
+    elif hasattr(found, "modality"):
+        return found
+    else:
+        problem = "is what recipes are made from"
+    known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
+    raise InputError(
+        f"{option} {name!r}: {class_name!r} {problem}; {module_name} has {known}. For one of your own "
+        "write module:Class."
+    )
 
 
 def recipe_arguments(
     recipe_class: type[Recipe], given: Mapping[str, Any], extra: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the constructor's arguments from the options and the `--set NAME=VALUE`s.
+    """Return the constructor's arguments that options and `--set NAME=VALUE`s give.
+
+    What was given nowhere is not in it, so that the recipe's own default holds.
 
     Args:
         recipe_class: The recipe.
-        given: Option name to its value, None where it was not given. `model` stands for whatever
-            the recipe takes first.
+        given: The options that were given. `model` stands for whatever the recipe takes first.
         extra: `NAME=VALUE` texts, the values YAML.
 
     Raises:
-        InputError: If a value does not parse, or the recipe has no such argument.
+        InputError: If a value does not parse, an argument is given twice or missing, or the recipe
+            has no such argument.
     """
-    import yaml
-
-    fields = [field for field in dataclasses.fields(recipe_class) if field.init]
-    first = next((field.name for field in fields if not field.kw_only), None)
-    arguments = {name: value for name, value in given.items() if value is not None}
+    fields = {field.name: field for field in dataclasses.fields(recipe_class) if field.init}
+    first = first_argument(recipe_class)
+    arguments = dict(given)
     if "model" in arguments:
         if first is None:
             raise InputError(f"--model: {recipe_class.__name__} has only one model; leave it out.")
         arguments[first] = arguments.pop("model")
-    if "image_size" in arguments:
-        arguments["image_size"] = _parse_size(arguments["image_size"])
-    if "hidden" in arguments:
-        arguments["hidden"] = _parse_widths(arguments["hidden"])
-    if str(arguments.get("weights")).lower() == "none":
-        arguments["weights"] = None
+    for name, parse in _PARSED.items():
+        if name in arguments:
+            arguments[name] = parse(arguments[name])
     for text in extra:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InputError(f"--set {text!r}: write NAME=VALUE, such as --set alpha=0.35.")
-        try:
-            arguments[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {text!r}: the value is not YAML ({error}).") from error
-    names = [field.name for field in fields]
+        name, value = _setting(text)
+        if name in arguments:
+            raise InputError(f"--set {text!r}: {name!r} is given twice, leave one out.")
+        arguments[name] = value
     for name in arguments:
-        if name not in names:
+        if name not in fields:
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
             raise InputError(
                 f"{option}: {recipe_class.__name__} has no argument {name!r}; it has "
-                f"{', '.join(names)}."
+                f"{', '.join(fields)}."
             )
-    missing = [
-        field.name
-        for field in fields
-        if field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-        and field.name not in (*arguments, "num_classes")
-    ]
-    if missing:
-        option = "--model" if missing[0] == first else f"--set {missing[0]}=VALUE"
-        raise InputError(f"{recipe_class.__name__} needs {missing[0]!r}: pass {option}.")
+    if str(arguments.get("weights", "")).lower() == "none":
+        arguments["weights"] = None
+    for name, field in fields.items():
+        needed = field.default is field.default_factory is dataclasses.MISSING
+        if needed and name not in arguments and name != "num_classes":
+            option = "--model" if name == first else f"--set {name}=VALUE"
+            raise InputError(f"{recipe_class.__name__} needs {name!r}: pass {option}.")
     return arguments
+
+
+def first_argument(recipe_class: type[Recipe]) -> str | None:
+    """Return the name of a recipe's positional argument, None if it has none."""
+    fields = dataclasses.fields(recipe_class)
+    return next((field.name for field in fields if field.init and not field.kw_only), None)
+
+
+def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with these arguments whose data are not known yet.
+
+    It refuses wrong arguments before data are read, which may take minutes, and knows the task.
+
+    Args:
+        recipe_class: The recipe's class.
+        arguments: What `recipe_arguments` returned.
+    """
+    classes = arguments.get("classes")
+    count = len(classes) if isinstance(classes, list) else 2
+    return recipe_class(**{"num_classes": count, **arguments})
+
+
+def say_if_random(recipe: Recipe) -> None:
+    """Say on standard error that a model starts from random weights."""
+    if not recipe.starting_weights.pretrained:
+        typer.echo("kft: the model starts from random weights: nothing is pretrained.", err=True)
 
 
 def read_data(
@@ -120,29 +147,23 @@ def read_data(
     *,
     modality: str,
     task: str,
-    label_column: Sequence[str] | None,
-    max_pixels: int | None,
-    classes: Sequence[str] | None = None,
-    **columns: Any,
+    label_column: Sequence[str] = (),
+    **others: Any,
 ) -> Examples | Stream:
-    """Read the data of a command and say what was skipped.
+    """Read the data of a command, and list on standard error what was skipped.
 
     Args:
         source: What the person passed.
-        modality: What the recipe takes that they are for.
+        modality: The modality of the recipe that they are for.
         task: The task.
-        label_column: Names of label columns, None for `label`.
-        max_pixels: The largest image, None for the usual limit.
-        classes: The classes of the training, for data to validate or test with.
-        **columns: The other arguments of `kft.data.read`, by their names there.
+        label_column: Names of label columns, none for the usual one.
+        **others: Other arguments of `kft.data.read`, by their names there.
     """
     from kft.data.read import read
 
     if label_column:
-        columns["label_column"] = label_column[0] if len(label_column) == 1 else label_column
-    if max_pixels is not None:
-        columns["max_pixels"] = max_pixels
-    data = read(str(source), task=task, modality=modality, classes=classes, **columns)
+        others["label_column"] = label_column[0] if len(label_column) == 1 else label_column
+    data = read(str(source), task=task, modality=modality, **others)
     skipped = getattr(data, "skipped", ())
     for one in skipped[:_LISTED]:
         typer.echo(f"skipped {one.name}: {one.reason}", err=True)
@@ -165,15 +186,35 @@ def count_outputs(data: Examples | Stream, task: str) -> int:
     raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number that a text is; None for anything but a few ASCII digits."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text) else None
+
+
 def _parse_size(text: str) -> tuple[int, int]:
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.strip().isdigit() for side in sides):
-        raise InputError(f"--image-size {text!r}: write 160, or 160x224 for height x width.")
-    return int(sides[0]), int(sides[-1])
+    sides = [whole_number(side) for side in text.lower().split("x")]
+    if len(sides) > 2 or sides[0] is None or sides[-1] is None:
+        raise InputError(
+            f"--image-size {shortened(text)!r}: write 160, or 160x224 for height x width."
+        )
+    return sides[0], sides[-1]
 
 
 def _parse_widths(text: str) -> tuple[int, ...]:
-    widths = [width.strip() for width in text.split(",")]
-    if not all(width.isdigit() for width in widths):
-        raise InputError(f"--hidden {text!r}: write widths with commas between, such as 256,64.")
-    return tuple(int(width) for width in widths)
+    widths = [whole_number(width) for width in text.split(",")]
+    if None in widths:
+        raise InputError(
+            f"--hidden {shortened(text)!r}: write widths with commas between, such as 256,64."
+        )
+    return tuple(width for width in widths if width is not None)
+
+
+_PARSED = {"image_size": _parse_size, "hidden": _parse_widths}
+JOINED = {"image_size": "x", "hidden": ","}  # how the numbers of these are typed
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise InputError(f"--set {shortened(text)!r}: write NAME=VALUE, such as --set alpha=0.35.")
+    return name, parse_yaml(value, f"--set {name}: the value")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kft.cli import options as o
-from kft.cli.groups import grouped
+from kft.cli.groups import given, grouped
 from kft.errors import InputError
 
 _TEST = "Test"
@@ -35,12 +35,20 @@ def find_lr(
         ),
     ] = None,
     lowest: Annotated[
-        float, typer.Option(help="The first rate of the head.", rich_help_panel=_TEST)
-    ] = 1e-7,
-    highest: Annotated[float, typer.Option(help="The last rate.", rich_help_panel=_TEST)] = 10.0,
+        float | None,
+        typer.Option(help="The first rate of the head. Default: 1e-07.", rich_help_panel=_TEST),
+    ] = None,
+    highest: Annotated[
+        float | None, typer.Option(help="The last rate. Default: 10.0.", rich_help_panel=_TEST)
+    ] = None,
     steps: Annotated[
-        int, typer.Option(min=10, help="Rates tried a stage, a batch each.", rich_help_panel=_TEST)
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=10,
+            help="Rates tried per stage, one batch each. Default: 100.",
+            rich_help_panel=_TEST,
+        ),
+    ] = None,
     settle: Annotated[
         int | None,
         typer.Option(
@@ -49,11 +57,12 @@ def find_lr(
             rich_help_panel=_TEST,
         ),
     ] = None,
-    batch_size: o.BatchSize = 32,
-    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
+    batch_size: o.BatchSize = None,
+    batch_norm: o.BatchNormMode = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the new layers and of the order of the examples.")
-    ] = 0,
+        int | None,
+        typer.Option(help="Seed of the new layers and of the order of the examples. Default: 0."),
+    ] = None,
     json: o.Json = False,
 ) -> None:
     """Suggest a learning rate for each stage, by a range test.
@@ -70,14 +79,16 @@ def find_lr(
     found = find_learning_rate(
         prepared,
         train,
-        chosen,
-        lowest=lowest,
-        highest=highest,
-        steps=steps,
-        settle=settle,
-        batch_size=batch_size,
-        batch_norm=batch_norm.value,
-        seed=seed,
+        **given(
+            stages=chosen,
+            lowest=lowest,
+            highest=highest,
+            steps=steps,
+            settle=settle,
+            batch_size=batch_size,
+            batch_norm=batch_norm,
+            seed=seed,
+        ),
     )
     if write_stages is not None:
         write(write_stages, found.stages())

@@ -1,4 +1,7 @@
-"""Options that several commands take: the fields of a dataclass, given to the command as one."""
+"""Options that several commands take, as fields of a dataclass; and which of them a person gave.
+
+An option that was not given is None and is not passed on: what it then is, Python alone says.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, TypeVar, get_type_hints
 
 _T = TypeVar("_T")
 
 
 def grouped(command: Callable[..., _T]) -> Callable[..., _T]:
-    """Gives each field of a parameter that is a dataclass an option of its own.
+    """Give each field of a parameter that is a dataclass an option of its own.
 
     Args:
         command: A function whose parameters have types that Typer knows, or are dataclasses with
@@ -42,6 +46,19 @@ def grouped(command: Callable[..., _T]) -> Callable[..., _T]:
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {one.name: one.annotation for one in parameters}
     return called
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given, by name: without those that are None or empty lists.
+
+    Args:
+        **options: Values of options; of an enumeration its member.
+    """
+    return {
+        name: value.value if isinstance(value, Enum) else value
+        for name, value in options.items()
+        if value is not None and value != []
+    }
 
 
 def _parameters(group: Any) -> list[inspect.Parameter]:

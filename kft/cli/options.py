@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kft.cli import build
+from kft.cli.groups import given
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
@@ -56,7 +57,7 @@ RecipeName = Annotated[
     str,
     typer.Argument(
         metavar="RECIPE",
-        help="A recipe of the package `recipes`, such as ResNetRecipe, or one's own as "
+        help="A recipe of the package `recipes`, such as ResNetRecipe, or your own as "
         "`module:Class`.",
     ),
 ]
@@ -64,19 +65,23 @@ RunDir = Annotated[
     Path, typer.Argument(metavar="RUN", help="The directory of a finished run.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Examples a step.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Examples per step. Default: 32.", rich_help_panel=_TRAINING),
+]
 BatchNormMode = Annotated[
-    BatchNorm,
+    BatchNorm | None,
     typer.Option(
-        help="Keep the backbone's BatchNorm statistics, or train them with their block.",
+        help="Keep the backbone's BatchNorm statistics, or train them with their block. Default: "
+        "frozen.",
         rich_help_panel=_TRAINING,
     ),
 ]
 Stages = Annotated[
     Path | None,
     typer.Option(
-        help="YAML file with the stages: a list of unfreeze, epochs, learning_rate and, if wanted, "
-        "warmup, decay, layer_decay, name. Default: the recipe's own.",
+        help="YAML file with the stages: a list whose entries have unfreeze, epochs, learning_rate "
+        "and, if wanted, warmup, decay, layer_decay, name. Default: the recipe's own.",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -84,15 +89,16 @@ ImageSize = Annotated[
     str | None,
     typer.Option(
         metavar="N or HxW",
-        help="Height and width that images are resized to: 160, or 160x224.",
+        help="Height and width that images are resized to: 160, or 160x224. Default: the recipe's "
+        "own, mostly 224.",
         rich_help_panel=_MODEL,
     ),
 ]
 TrainingData = Annotated[
     str,
     typer.Option(
-        help="Training data: a folder with a folder per class, a CSV, TSV or Parquet file, a TFDS "
-        "name or prepared TFDS directory.",
+        help="Training data: a folder with one sub-folder per class; a CSV, TSV or Parquet file; "
+        "the name of a TFDS, or a prepared TFDS directory.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -104,31 +110,36 @@ LabelledData = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What a recipe's constructor takes; None leaves each recipe its own default."""
+    """Arguments of a recipe's constructor; None leaves each recipe its own default."""
 
     model: Annotated[
         str | None,
         typer.Option(
-            help="What the recipe takes first: an architecture such as ResNet50, or a preset: its "
-            "name, its folder, or a Hugging Face folder.",
+            help="The recipe's first argument: an architecture such as ResNet50, or a preset: its "
+            "name, its folder, or a Hugging Face folder. Default: the recipe's own, if it has one.",
             rich_help_panel=_MODEL,
         ),
     ] = None
     weights: Annotated[
         str | None,
         typer.Option(
-            help="'imagenet', the path of a weights file, or 'none' to start from scratch.",
+            help="Weights to start from: imagenet, or the path of a weights file; preset for texts; "
+            "or none for random ones. Default: the pretrained ones, imagenet or preset.",
             rich_help_panel=_MODEL,
         ),
     ] = None
     image_size: ImageSize = None
     task: Annotated[
-        Task, typer.Option("--task", help="What the labels are.", rich_help_panel=_MODEL)
-    ] = Task.single_label
+        Task | None,
+        typer.Option(
+            "--task", help="What the labels are. Default: single_label.", rich_help_panel=_MODEL
+        ),
+    ] = None
     pooling: Annotated[
         str | None,
         typer.Option(
-            help="How features become a vector: avg, max, flatten; for text cls, mean, pooler.",
+            help="How features become a vector: avg, max or flatten; for texts cls, mean or "
+            "pooler. Default: avg; for texts mean.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -136,24 +147,30 @@ class Model:
         str | None,
         typer.Option(
             metavar="N[,N...]",
-            help="Widths of hidden layers in the head, such as 256 or 256,64.",
+            help="Widths of hidden layers in the head, such as 256 or 256,64. Default: no hidden "
+            "layer.",
             rich_help_panel=_MODEL,
         ),
     ] = None
     dropout: Annotated[
         float | None,
-        typer.Option(help="Fraction dropped in the head while training.", rich_help_panel=_MODEL),
+        typer.Option(
+            help="Fraction dropped in the head while training. Default: 0.2.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None
     weight_decay: Annotated[
         float | None,
         typer.Option(
-            help="Decoupled weight decay; norms and biases are excluded.", rich_help_panel=_MODEL
+            help="Decoupled weight decay; norms and biases are excluded. Default: 0.01.",
+            rich_help_panel=_MODEL,
         ),
     ] = None
     label_smoothing: Annotated[
         float | None,
         typer.Option(
-            help="Fraction of each target spread over all classes.", rich_help_panel=_MODEL
+            help="Fraction of each target spread over all classes. Default: 0.0.",
+            rich_help_panel=_MODEL,
         ),
     ] = None
     settings: Annotated[
@@ -170,55 +187,59 @@ class Model:
         typer.Option(
             "--precision",
             help="What the model computes with; auto: the fastest that the accelerator is made for. "
-            "Default: float32.",
+            "Default: Keras' dtype policy, float32 unless it was set.",
             rich_help_panel=_MODEL,
         ),
     ] = None
 
     def arguments(self, recipe_class: type[Recipe], **others: Any) -> dict[str, Any]:
-        """The constructor's arguments.
+        """Return the constructor's arguments that were given.
 
         Args:
             recipe_class: The recipe's class.
-            **others: What else a person gave, None where they did not; these count before the
-                options of the same names.
+            **others: Other arguments, None where they were not given; they override the options of
+                the same names.
         """
-        given = {**vars(self), "task": self.task.value, **others}
-        settings = given.pop("settings") or ()
-        return build.recipe_arguments(recipe_class, given, settings)
+        options = given(**{**vars(self), **others})
+        return build.recipe_arguments(recipe_class, options, options.pop("settings", ()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How data are read."""
+    """How data are read; None leaves `kft.data.read` its own default."""
 
     text_column: Annotated[
-        str, typer.Option(help="Column of a table with the texts.", rich_help_panel=_DATA)
-    ] = "text"
-    path_column: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Column of a table with paths of images, relative to the table.",
+            help="Column of a table with the texts. Default: text.", rich_help_panel=_DATA
+        ),
+    ] = None
+    path_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of a table with paths of images, relative to the table. Default: path.",
             rich_help_panel=_DATA,
         ),
-    ] = "path"
+    ] = None
     label_column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Column of a table with the labels, by default `label`; several labels are "
-            "separated by |. Repeatable for regression on several numbers.",
+            help="Column of a table with the labels; several labels are separated by |. Repeatable "
+            "for regression on several numbers. Default: label.",
             rich_help_panel=_DATA,
         ),
     ] = None
     encoding: Annotated[
-        str, typer.Option(help="Encoding of text files.", rich_help_panel=_DATA)
-    ] = "utf-8"
+        str | None,
+        typer.Option(help="Encoding of text files. Default: utf-8.", rich_help_panel=_DATA),
+    ] = None
     max_pixels: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="The largest image accepted, width times height, read from its header.",
+            help="The largest image accepted, width times height, read from its header. Default: "
+            "50000000.",
             rich_help_panel=_DATA,
         ),
     ] = None
@@ -230,13 +251,13 @@ class Reading:
         ),
     ] = None
     on_bad_example: Annotated[
-        OnBadExample,
+        OnBadExample | None,
         typer.Option(
             "--on-bad-example",
-            help="Stop at a file that cannot be used, or skip it and list it.",
+            help="Stop at a file that cannot be used, or skip it and list it. Default: error.",
             rich_help_panel=_DATA,
         ),
-    ] = OnBadExample.error
+    ] = None
 
     def read(
         self,
@@ -246,21 +267,21 @@ class Reading:
         classes: Sequence[str] | None = None,
         **others: Any,
     ) -> Examples | Stream:
-        """The data, with what was skipped said on standard error.
+        """Read data, and list on standard error what was skipped.
 
         Args:
             source: What the person passed.
             recipe_class: The recipe that they are for.
             task: The task.
             classes: The classes of the training, for data to validate or test with.
-            **others: What counts before the options of the same names.
+            **others: Values that override the options of the same names.
         """
         return build.read_data(
             source,
             modality=recipe_class.modality,
             task=task,
             classes=classes,
-            **{**vars(self), "on_bad_example": self.on_bad_example.value, **others},
+            **given(**{**vars(self), **others}),
         )
 
 
@@ -276,16 +297,21 @@ class Validation:
         ),
     ] = None
     validation_split: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="The part of --data that validates when there are no other data for it.",
+            help="Which part of --data validates where there is no --validation-data. Default: 0.2.",
             rich_help_panel=_DATA,
         ),
-    ] = 0.2
+    ] = None
 
 
 def recipe_and_data(
-    name: str, model: Model, reading: Reading, data: str, validation_data: str | None, seed: int
+    name: str,
+    model: Model,
+    reading: Reading,
+    data: str,
+    validation_data: str | None,
+    seed: int | None,
 ) -> tuple[Recipe, Examples | Stream, Examples | Stream | None]:
     """Read the data, and make the recipe that suits them.
 
@@ -295,24 +321,29 @@ def recipe_and_data(
         reading: How the data are read; its split is of the training data.
         data: The training data.
         validation_data: The validation data, None for none.
-        seed: The recipe's seed.
+        seed: The recipe's seed, None for its default.
 
     Returns:
         The recipe, the training data and the validation data.
     """
-    recipe_class, task = build.find_recipe(name), model.task.value
+    recipe_class = build.find_recipe(name)
     arguments = model.arguments(recipe_class, seed=seed)
-    train = reading.read(data, recipe_class, task, arguments.get("classes"))
+    sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
+    train = reading.read(data, recipe_class, sketch.task, sketch.classes)
     if "num_classes" not in arguments:
-        arguments["num_classes"] = build.count_outputs(train, task)
+        arguments["num_classes"] = build.count_outputs(train, sketch.task)
     validation = None
     if validation_data is not None:
-        validation = reading.read(validation_data, recipe_class, task, train.classes, split=None)
-    return recipe_class(**arguments), train, validation
+        validation = reading.read(
+            validation_data, recipe_class, sketch.task, train.classes, split=None
+        )
+    recipe = recipe_class(**arguments)
+    build.say_if_random(recipe)
+    return recipe, train, validation
 
 
 def read_stages(path: Path | None) -> tuple[Stage, ...] | None:
-    """The stages of a file, None where no file was given."""
+    """Return the stages of a file, None where no file was given."""
     from kft.stages import read_stages as read
 
     return None if path is None else read(path)

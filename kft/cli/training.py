@@ -1,4 +1,4 @@
-"""`kft fit` and `kft plan`."""
+"""`kft fit`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from kft.arguments import is_number
 from kft.cli import build, together
 from kft.cli import options as o
-from kft.cli.groups import grouped
+from kft.cli.groups import given, grouped
+from kft.errors import InputError
 from kft.launch import speaks
 
 _TRAINING = "Training"
@@ -48,6 +50,9 @@ class CacheDtype(StrEnum):
     bfloat16 = "bfloat16"
 
 
+_CACHE = {Switch.auto: "auto", Switch.off: False}
+
+
 @grouped
 def fit(
     recipe: o.RecipeName,
@@ -63,20 +68,18 @@ def fit(
     model: o.Model,
     reading: o.Reading,
     stages: o.Stages = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Examples a step.", rich_help_panel=_TRAINING)
-    ] = 32,
+    batch_size: o.BatchSize = None,
     early_stopping: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             metavar="EPOCHS",
-            help="End a stage after so many epochs without a better validation loss and go on from "
-            "its best weights; 0: never.",
+            help="End a stage after so many epochs without a better validation loss, and continue "
+            "from its best weights; 0: never. Default: 3.",
             rich_help_panel=_TRAINING,
         ),
-    ] = 3,
-    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
+    ] = None,
+    batch_norm: o.BatchNormMode = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
@@ -93,79 +96,89 @@ def fit(
     ] = None,
     balance: Annotated[
         Balance | None,
-        typer.Option(help="Against imbalanced classes.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="What to do about imbalanced classes: weigh the loss, or repeat or leave out "
+            "examples. Default: nothing.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     augment: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Random changes of the training inputs; images: light, standard or strong.",
+            help="Random changes of the training inputs: light or standard, for images strong too. "
+            "Default: none.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
     jit_compile: Annotated[
         bool | None,
         typer.Option(
-            help="Compile with XLA. Default: where Keras does, or many texts repay it.",
+            help="Compile with XLA. Default: where Keras does, and where many texts repay it.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
     steps_per_epoch: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Steps an epoch, for data that never end.", rich_help_panel=_TRAINING
+            min=1, help="Steps per epoch, for data that never end.", rich_help_panel=_TRAINING
         ),
     ] = None,
     keep_examples: Annotated[
-        bool,
+        bool | None,
         typer.Option(
+            "--keep-examples/--no-keep-examples",
             help="Keep four of the training inputs in the run directory, for the warmup and the "
-            "check of an export.",
+            "check of an export. Default: --keep-examples.",
             rich_help_panel="Data",
         ),
-    ] = True,
+    ] = None,
     cache: Annotated[
-        Switch,
+        Switch | None,
         typer.Option(
-            help="Whether what stays frozen may be computed once.", rich_help_panel=_TRAINING
-        ),
-    ] = Switch.auto,
-    cache_dtype: Annotated[
-        CacheDtype,
-        typer.Option(
-            help="What it is kept as; 16 bits take half the disk, rounded.",
+            help="Compute the output of frozen layers once and keep it: where it pays, or never. "
+            "Default: auto.",
             rich_help_panel=_TRAINING,
         ),
-    ] = CacheDtype.float32,
+    ] = None,
+    cache_dtype: Annotated[
+        CacheDtype | None,
+        typer.Option(
+            help="What that output is kept as; 16 bits take half the disk, and round. Default: "
+            "float32.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     cached_views: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="With --augment: make so many views of each example once and keep them. Default: "
-            "augment anew in every epoch, with no cache.",
+            help="With --augment: make this many views of each example once and keep them. "
+            "Default: 0, which augments anew in every epoch and leaves nothing to keep.",
             rich_help_panel=_TRAINING,
         ),
-    ] = 0,
+    ] = None,
     checkpoint_every: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="TIME|STEPS|epoch",
-            help="How often the state is committed, so that a killed run goes on: 30s, 10min, 500 "
-            "(steps) or epoch.",
+            help="How often the state is committed, so that a killed run can continue: 30s, 10min, "
+            "500 (steps) or epoch. Default: 1min.",
             rich_help_panel=_TRAINING,
         ),
-    ] = "1min",
+    ] = None,
     fresh: Annotated[
         bool,
         typer.Option(
-            "--fresh", help="Start over beside what lies in --run-dir: in a new RUN_DIR-2, -3, ..."
+            "--fresh",
+            help="Start over in a new directory, RUN_DIR-2, -3, ..., if --run-dir exists.",
         ),
     ] = False,
     allow_changed_plan: Annotated[
         bool,
         typer.Option(
             "--allow-changed-plan",
-            help="Go on with the unfinished run in --run-dir though its plan is another.",
+            help="Continue the unfinished run in --run-dir although its plan is different.",
         ),
     ] = False,
     processes: Annotated[
@@ -173,33 +186,34 @@ def fit(
         typer.Option(
             min=1,
             help="With KERAS_BACKEND=torch: processes on this machine, each with its part of every "
-            "batch; one for each GPU.",
+            "batch; one per GPU.",
             rich_help_panel=_TRAINING,
         ),
     ] = 1,
     retries: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="How often to go on from the last commit at half the rate after a NaN loss.",
+            help="How many times to resume from the last commit, at half the learning rate, after a "
+            "NaN loss. Default: 0.",
             rich_help_panel=_TRAINING,
         ),
-    ] = 0,
+    ] = None,
     distribution: Annotated[
-        Distribution,
+        Distribution | None,
         typer.Option(
-            help="One device, a copy on each, or the weights cut in parts; auto: a copy on each "
-            "where there are several accelerators.",
+            help="One device, a copy of the model on each, or its weights split over them; auto: a "
+            "copy on each where there are several accelerators. Default: auto.",
             rich_help_panel=_TRAINING,
         ),
-    ] = Distribution.auto,
+    ] = None,
     seed: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Seed of the new layers, the split, the order and the augmentation.",
+            help="Seed of the new layers, the split, the order and the augmentation. Default: 0.",
             rich_help_panel=_TRAINING,
         ),
-    ] = 0,
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
 ) -> None:
     """Fine-tune a recipe in stages and keep the run.
@@ -208,6 +222,28 @@ def fit(
     """
     if processes > 1:
         together.start(processes)
+    settings = given(
+        stages=o.read_stages(stages),
+        batch_size=batch_size,
+        validation_split=validation.validation_split,
+        batch_norm=batch_norm,
+        optimizer=_optimizer(optimizer, clipnorm),
+        balance=balance,
+        augment=augment,
+        jit_compile=jit_compile,
+        steps_per_epoch=steps_per_epoch,
+        keep_examples=keep_examples,
+        cache=None if cache is None else _CACHE[cache],
+        cache_dtype=cache_dtype,
+        cached_views=cached_views,
+        checkpoint_every=None if checkpoint_every is None else _interval(checkpoint_every),
+        allow_changed_plan=allow_changed_plan or None,
+        retries=retries,
+        distribution=_distribution(distribution),
+        seed=seed,
+        verbose=0 if quiet else None,
+    )
+    settings |= _stopping(early_stopping)
     prepared, train, valid = o.recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed
     )
@@ -215,31 +251,7 @@ def fit(
         from kft.run_directory import fresh as fresh_directory
 
         run_dir = fresh_directory(run_dir)
-    run = prepared.fit(
-        train,
-        valid,
-        stages=o.read_stages(stages),
-        run_dir=run_dir,
-        batch_size=batch_size,
-        validation_split=validation.validation_split,
-        early_stopping=_stopping(early_stopping),
-        batch_norm=batch_norm.value,
-        optimizer=_optimizer(optimizer, clipnorm),
-        balance=None if balance is None else balance.value,
-        augment=augment,
-        jit_compile="auto" if jit_compile is None else jit_compile,
-        steps_per_epoch=steps_per_epoch,
-        keep_examples=keep_examples,
-        cache="auto" if cache is Switch.auto else False,
-        cache_dtype=cache_dtype.value,
-        cached_views=cached_views,
-        checkpoint_every=int(checkpoint_every) if checkpoint_every.isdigit() else checkpoint_every,
-        allow_changed_plan=allow_changed_plan,
-        retries=retries,
-        distribution=_distribution(distribution),
-        seed=seed,
-        verbose=_verbosity(quiet),
-    )
+    run = prepared.fit(train, valid, run_dir=run_dir, **settings)
     if not speaks():
         return
     if run.evaluation is not None:
@@ -247,52 +259,33 @@ def fit(
     typer.echo(f"Report: {run.report()}")
 
 
-@grouped
-def plan(
-    recipe: o.RecipeName,
-    model: o.Model,
-    num_classes: Annotated[
-        int, typer.Option(min=1, help="Number of classes, or of values for regression.")
-    ] = 2,
-    stages: o.Stages = None,
-    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
-) -> None:
-    """Print what each stage would train, without data and without pretrained weights.
-
-    kft plan ResNetRecipe --model ResNet50 --stages stages.yaml
-    """
-    recipe_class = build.find_recipe(recipe)
-    needed: dict[str, Any] = {"num_classes": num_classes}
-    if "weights" in getattr(recipe_class, "__dataclass_fields__", {}):
-        needed["weights"] = model.weights or "none"  # a plan needs none, so it downloads none
-    planned = recipe_class(**model.arguments(recipe_class, **needed))
-
-    from kft.tables import plan_table
-
-    chosen = o.read_stages(stages) or planned.default_stages()
-    typer.echo(str(plan_table(planned.model, chosen, batch_norm=batch_norm.value)))
-
-
-def _distribution(chosen: Distribution) -> Any:
+def _distribution(chosen: Distribution | None) -> Any:
     if chosen is Distribution.model_parallel:
         from kft.distribution import ModelParallel
 
         return ModelParallel()
-    return chosen.value
+    return chosen
 
 
-def _stopping(patience: int) -> Any:
+def _interval(text: str) -> int | str:
+    steps = build.whole_number(text)
+    return text if steps is None else steps
+
+
+def _stopping(patience: int | None) -> dict[str, Any]:
+    """Return the argument that ends stages, if the person said anything about it."""
     import keras
 
+    if patience is None:
+        return {}
     if patience == 0:
-        return None
-    return keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+        return {"early_stopping": None}
+    rule = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+    return {"early_stopping": rule}
 
 
 def _optimizer(name: str | None, clipnorm: float | None) -> Any:
     import keras
-
-    from kft.errors import InputError
 
     if name is None:
         if clipnorm is not None:
@@ -300,15 +293,13 @@ def _optimizer(name: str | None, clipnorm: float | None) -> Any:
                 f"--clipnorm {clipnorm}: name the optimizer too, as in --optimizer adam."
             )
         return None
+    if clipnorm is not None and not (is_number(clipnorm) and clipnorm > 0):
+        raise InputError(f"--clipnorm {clipnorm}: pass a finite number above 0, such as 1.0.")
     settings = {} if clipnorm is None else {"global_clipnorm": clipnorm}
     try:
         return keras.optimizers.get({"class_name": name, "config": settings})
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"--optimizer {name!r} is none of Keras': pass a name such as adam, adamw, sgd or lion."
+            f"--optimizer {name!r} is not one of Keras' optimizers: pass a name such as adam, "
+            "adamw, sgd or lion."
         ) from error
-
-
-def _verbosity(quiet: bool) -> int | str:
-    """Return Keras' `verbose`: `fit` itself knows who is looking."""
-    return 0 if quiet else "auto"

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from kft.arguments import is_number
 from kft.cli import build
 from kft.cli import options as o
-from kft.cli.groups import grouped
+from kft.cli.groups import given, grouped
 from kft.errors import InputError
 from kft.import_path import import_named
 
@@ -47,7 +48,10 @@ def tune(
     validation: o.Validation,
     model: o.Model,
     reading: o.Reading,
-    trials: Annotated[int, typer.Option(min=1, help="Most trials.", rich_help_panel=_SEARCH)] = 20,
+    max_trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, help="Most trials. Default: 20.", rich_help_panel=_SEARCH),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -55,9 +59,10 @@ def tune(
             rich_help_panel=_SEARCH,
         ),
     ] = None,
-    epochs: Annotated[
+    max_epochs: Annotated[
         int | None,
         typer.Option(
+            "--epochs",
             help="After so many epochs in all trials together no other one begins. Default: no "
             "limit.",
             rich_help_panel=_SEARCH,
@@ -79,8 +84,11 @@ def tune(
         ),
     ] = None,
     algorithm: Annotated[
-        Algorithm, typer.Option(help="How the next trial is chosen.", rich_help_panel=_SEARCH)
-    ] = Algorithm.random,
+        Algorithm | None,
+        typer.Option(
+            help="How the next trial is chosen. Default: random.", rich_help_panel=_SEARCH
+        ),
+    ] = None,
     prune: Annotated[
         Prune | None,
         typer.Option(
@@ -98,13 +106,15 @@ def tune(
         ),
     ] = None,
     objective: Annotated[
-        str, typer.Option(help="The validation metric to search for.", rich_help_panel=_SEARCH)
-    ] = "val_accuracy",
+        str | None,
+        typer.Option(
+            help="The validation metric to search for. Default: val_accuracy.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
     stages: o.Stages = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Examples a step.", rich_help_panel="Training")
-    ] = 32,
-    batch_norm: o.BatchNormMode = o.BatchNorm.frozen,
+    batch_size: o.BatchSize = None,
+    batch_norm: o.BatchNormMode = None,
     refit: Annotated[
         Path | None,
         typer.Option(
@@ -114,8 +124,11 @@ def tune(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the search and of each fit.", rich_help_panel="Training")
-    ] = 0,
+        int | None,
+        typer.Option(
+            help="Seed of the search and of each fit. Default: 0.", rich_help_panel="Training"
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
 ) -> None:
     """Search for a recipe's stages, rates and other settings; all trials share frozen features.
@@ -124,29 +137,27 @@ def tune(
     """
     from kft.tuning.roles import find_role
 
-    prepared, train, valid = o.recipe_and_data(
-        recipe, model, reading, data, validation.validation_data, seed
-    )
-    search = prepared.tune(
-        train,
-        valid,
-        run_dir=run_dir,
-        max_trials=trials,
-        max_seconds=None if minutes is None else 60 * minutes,
-        max_epochs=epochs,
+    settings = given(
+        max_trials=max_trials,
+        max_seconds=None if minutes is None else _seconds(minutes),
+        max_epochs=max_epochs,
         workers=workers,
         host=host,
-        algorithm=algorithm.value,
-        prune=None if prune is None else prune.value,
+        algorithm=algorithm,
+        prune=prune,
         space=_find_function(space),
         objective=objective,
         stages=o.read_stages(stages),
         batch_size=batch_size,
         validation_split=validation.validation_split,
-        batch_norm=batch_norm.value,
+        batch_norm=batch_norm,
         seed=seed,
-        verbose=0 if quiet else 1,
+        verbose=0 if quiet else None,
     )
+    prepared, train, valid = o.recipe_and_data(
+        recipe, model, reading, data, validation.validation_data, seed
+    )
+    search = prepared.tune(train, valid, run_dir=run_dir, **settings)
     typer.echo(str(search))
     typer.echo(f"Report: {search.run_dir / 'report.html'}")
     role = find_role(host)
@@ -184,13 +195,19 @@ def select(
         name, *extra = re.split(r",(?=\w+=)", spelled)  # a value may hold commas itself
         recipe_class = build.find_recipe(name)
         size = image_size if recipe_class.modality == "image" else None
-        arguments = build.recipe_arguments(recipe_class, {"image_size": size}, extra)
+        arguments = build.recipe_arguments(recipe_class, given(image_size=size), extra)
         if examples is None:
             examples = reading.read(data, recipe_class, "single_label")
         arguments.setdefault("num_classes", build.count_outputs(examples, "single_label"))
         candidates[spelled] = recipe_class(**arguments)
     ranking = rank(candidates, examples, say=lambda line: typer.echo(line, err=True))
     typer.echo(json.dumps(ranking.to_dict()) if json_output else str(ranking))
+
+
+def _seconds(minutes: float) -> float:
+    if not (is_number(minutes) and minutes > 0):
+        raise InputError(f"--minutes {minutes}: pass a finite number above 0.")
+    return 60 * minutes
 
 
 def _find_function(spelled: str | None) -> Any:

@@ -125,7 +125,8 @@ def find_learning_rate(
         batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
         trainer = like_recipe(recipe, optimizer)
         planned = planned_stages(model, stages or recipe.default_stages(), batch_norm)
-        return LearningRates(type(recipe).__name__, sweep.run(trainer, planned, batches, settle))
+        title = f"{type(recipe).__name__}, weights: {recipe.starting_weights}"
+        return LearningRates(title, sweep.run(trainer, planned, batches, settle))
 
 
 def _checked(model: keras.Model) -> keras.Model:

@@ -124,6 +124,8 @@ def search(
         bounds=bounds,
         say=print if verbose else lambda line: None,
     )
+    if verbose:
+        print(f"Weights: {recipe.starting_weights}")
     try:
         with crew.alone_in(run_dir), warnings.catch_warnings():
             # Of a Gaussian process over a handful of trials there is nothing else to be expected.

@@ -1,0 +1,331 @@
+"""A command without options does what Python does without arguments: one default, said in Python."""
+
+import dataclasses
+import inspect
+import re
+import sys
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+import kft
+import recipes
+from kft.cli import app, main
+from kft.data.read import read
+from kft.range_test import find_learning_rate
+from kft.recipe import Recipe
+from tests.recipes import tiny_bert
+
+pytestmark = pytest.mark.once
+
+COMMANDS = typer.main.get_command(app).commands
+BUILDING = ("fit", "tune", "find-lr", "plan", "select")
+GIVEN = {"validation_data", "run_dir"}  # by the tests, though Python has defaults for them
+
+
+class Reached(SystemExit):
+    """The command has handed everything over; nothing is to be trained."""
+
+
+def recording(recipe_class, calls):
+    """The recipe, as a subclass that notes what it is called with."""
+
+    def noting(name):
+        def method(self, *args, **kwargs):
+            calls.append(Call(name, getattr(Recipe, name), (self, *args), kwargs))
+            raise Reached(0)
+
+        return method
+
+    class Recording(recipe_class):
+        fit, tune = noting("fit"), noting("tune")
+
+        def __init__(self, *args, **kwargs):
+            calls.append(Call("recipe", recipe_class, args, kwargs))
+            super().__init__(*args, **kwargs)
+
+        @property
+        def model(self):
+            raise Reached(0)
+
+    return Recording
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("blue", "red"):
+        (folder / name).mkdir()
+        for index in range(2):
+            pixels = np.full((8, 8, 3), 9 * index + len(name), "uint8")
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    table = tmp_path_factory.mktemp("texts") / "texts.tsv"
+    table.write_text("text\tlabel\ngood film\ta\nbad film\tb\n", encoding="utf-8")
+    return str(table)
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    return str(tiny_bert.save_preset(tmp_path_factory.mktemp("presets") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def examples(photos, texts):
+    """The data, read once for all tests."""
+    return {
+        source: read(source, task="single_label", modality=modality)
+        for source, modality in ((photos, "image"), (texts, "text"))
+    }
+
+
+@pytest.fixture
+def called(monkeypatch, tmp_path, photos, texts, preset, examples):
+    """Run a command on a recipe; return what it handed to Python, call by call."""
+
+    def run(command, recipe, *options):
+        calls = []
+        module = types.ModuleType("recorded")
+        setattr(module, recipe, recording(getattr(recipes, recipe), calls))
+        monkeypatch.setitem(sys.modules, "recorded", module)
+
+        def noted(source, **kwargs):
+            calls.append(Call("read", read, (source,), kwargs))
+            return examples[source]
+
+        def found(*args, **kwargs):
+            calls.append(Call("find-lr", find_learning_rate, args, kwargs))
+            raise Reached(0)
+
+        monkeypatch.setattr("kft.data.read.read", noted)
+        monkeypatch.setattr("kft.range_test.find_learning_rate", found)
+        is_text = recipe == "BertRecipe"
+        words = [command, f"recorded:{recipe}"]
+        if command == "select":
+            words[1] += f",preset={preset}" if is_text else ""
+        elif is_text and "--model" not in options:
+            words += ["--model", preset]
+        if command != "plan":
+            words += ["--data", texts if is_text else photos]
+        if command in ("fit", "tune"):
+            words += ["--run-dir", str(tmp_path / "run")]
+        monkeypatch.setattr(sys, "argv", ["kft", *words, *map(str, options)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.type is Reached, f"ended with {ended.value.code} before all was handed over"
+        if command == "plan":
+            calls = calls[:1]  # the second recipe is its twin without weights
+        return {call.name: call for call in calls}
+
+    return run
+
+
+@dataclasses.dataclass
+class Call:
+    """What a command called: `target(*args, **kwargs)`."""
+
+    name: str
+    target: Any
+    args: tuple
+    kwargs: dict
+
+    def values(self):
+        """Every argument that Python has a default for."""
+        bound = inspect.signature(self.target).bind(*self.args, **self.kwargs)
+        bound.apply_defaults()
+        return {name: bound.arguments[name] for name in self.defaults()}
+
+    def defaults(self):
+        """What Python alone would take for them."""
+        return {
+            one.name: one.default
+            for one in inspect.signature(self.target).parameters.values()
+            if one.default is not inspect.Parameter.empty and one.name not in GIVEN
+        }
+
+
+def fields(recipe):
+    return {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+
+
+@pytest.mark.parametrize("command", BUILDING)
+@pytest.mark.parametrize("recipe", recipes.__all__)
+def test_a_command_without_options_hands_over_pythons_own_defaults(called, preset, command, recipe):
+    handed = called(command, recipe)
+    recipe_class = getattr(recipes, recipe)
+    needed = {"preset": preset} if recipe == "BertRecipe" else {}
+    made = handed.pop("recipe")
+    assert made.kwargs.keys() == {"num_classes", *needed}, "what is not given is not passed"
+    assert fields(recipe_class(**made.kwargs)) == fields(recipe_class(num_classes=2, **needed))
+    for call in handed.values():
+        assert call.values() == call.defaults(), call.name
+    if command in ("fit", "tune", "find-lr"):
+        assert handed.keys() == {"read", command}
+
+
+def stage(tmp_path):
+    path = tmp_path / "stages.yaml"
+    path.write_text("- {unfreeze: 0, epochs: 1, learning_rate: 0.5}\n")
+    return path
+
+
+# Option: what is typed, which of Python's arguments it sets, and to what.
+RECIPE = {
+    "--model": ("MobileNet", "name", "MobileNet"),
+    "--weights": ("none", "weights", None),
+    "--image-size": ("40x48", "image_size", (40, 48)),
+    "--task": ("multi_label", "task", "multi_label"),
+    "--pooling": ("max", "pooling", "max"),
+    "--hidden": ("8,4", "hidden", (8, 4)),
+    "--dropout": ("0.125", "dropout", 0.125),
+    "--weight-decay": ("0.125", "weight_decay", 0.125),
+    "--label-smoothing": ("0.125", "label_smoothing", 0.125),
+    "--set": ("alpha=0.35", "alpha", 0.35),
+    "--precision": ("mixed_bfloat16", "precision", "mixed_bfloat16"),
+}
+READ = {
+    "--text-column": ("words", "text_column", "words"),
+    "--path-column": ("file", "path_column", "file"),
+    "--label-column": ("kind", "label_column", "kind"),
+    "--encoding": ("latin-1", "encoding", "latin-1"),
+    "--max-pixels": ("99", "max_pixels", 99),
+    "--split": ("test", "split", "test"),
+    "--on-bad-example": ("skip", "on_bad_example", "skip"),
+}
+SHARED = {
+    "--stages": (stage, "stages", (kft.Stage(0, 1, 0.5),)),
+    "--batch-size": ("7", "batch_size", 7),
+    "--batch-norm": ("train", "batch_norm", "train"),
+    "--seed": ("7", "seed", 7),
+}
+OPTIONS = {
+    "fit": {
+        **SHARED,
+        "--validation-split": ("0.3", "validation_split", 0.3),
+        "--balance": ("weights", "balance", "weights"),
+        "--augment": ("light", "augment", "light"),
+        "--jit-compile": (None, "jit_compile", True),
+        "--no-jit-compile": (None, "jit_compile", False),
+        "--steps-per-epoch": ("7", "steps_per_epoch", 7),
+        "--keep-examples": (None, "keep_examples", True),
+        "--no-keep-examples": (None, "keep_examples", False),
+        "--cache": ("off", "cache", False),
+        "--cache-dtype": ("float16", "cache_dtype", "float16"),
+        "--cached-views": ("7", "cached_views", 7),
+        "--checkpoint-every": ("7", "checkpoint_every", 7),
+        "--allow-changed-plan": (None, "allow_changed_plan", True),
+        "--retries": ("7", "retries", 7),
+        "--distribution": ("none", "distribution", "none"),
+        "--early-stopping": ("0", "early_stopping", None),
+        "--quiet": (None, "verbose", 0),
+    },
+    "tune": {
+        **SHARED,
+        "--validation-split": ("0.3", "validation_split", 0.3),
+        "--trials": ("7", "max_trials", 7),
+        "--minutes": ("2", "max_seconds", 120.0),
+        "--epochs": ("7", "max_epochs", 7),
+        "--workers": ("7", "workers", 7),
+        "--host": ("10.0.0.7", "host", "10.0.0.7"),
+        "--algorithm": ("grid", "algorithm", "grid"),
+        "--prune": ("median", "prune", "median"),
+        "--space": ("tests.test_cli_defaults:stage", "space", stage),
+        "--objective": ("val_loss", "objective", "val_loss"),
+        "--quiet": (None, "verbose", 0),
+    },
+    "find-lr": {
+        **SHARED,
+        "--lowest": ("0.125", "lowest", 0.125),
+        "--highest": ("0.125", "highest", 0.125),
+        "--steps": ("77", "steps", 77),
+        "--settle": ("7", "settle", 7),
+    },
+}
+# Options whose defaults are said in words.
+SAID_OTHERWISE = {"--model", "--set", "--image-size", "--jit-compile", "--quiet"}
+SAID_OTHERWISE |= {"--early-stopping"}
+# What is done before or after the call: tested where it is done.
+ASIDE = {"--help", "--validation-data", "--optimizer", "--clipnorm", "--fresh", "--processes"}
+ASIDE |= {"--refit", "--write-stages", "--plot", "--json"}
+
+
+PLAIN = {}  # what a command hands over without options, found once
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_every_option_is_known_to_these_tests(command):
+    known = {*RECIPE, *READ, *OPTIONS[command], *ASIDE, "--data", "--run-dir"}
+    options = {
+        max(opts, key=len)
+        for one in COMMANDS[command].params
+        for opts in (one.opts, one.secondary_opts)
+        if opts and opts[0].startswith("-")
+    }
+    assert options <= known
+
+
+@pytest.mark.parametrize(
+    ("command", "target", "option"),
+    [
+        (command, target, option)
+        for command, own in OPTIONS.items()
+        for target, options in (("recipe", RECIPE), ("read", READ), (command, own))
+        for option in options
+    ],
+)
+def test_an_option_sets_the_argument_of_its_name_and_no_other(
+    called, tmp_path, command, target, option
+):
+    typed, name, expected = (RECIPE | READ | OPTIONS[command])[option]
+    words = [option] if typed is None else [option, typed(tmp_path) if callable(typed) else typed]
+    plain = PLAIN.get(command) or PLAIN.setdefault(command, called(command, "MobileNetRecipe"))
+    handed = called(command, "MobileNetRecipe", *words)
+    changed = {
+        (call.name, key): value
+        for call in handed.values()
+        for key, value in call.values().items()
+        if value != plain[call.name].values()[key]
+    }
+    if option in ("--keep-examples", "--seed"):  # the default, or an argument of two calls
+        changed.setdefault((target, name), handed[target].values()[name])
+        assert {key for _, key in changed} == {name}
+    else:
+        assert changed.keys() == {(target, name)}
+    assert all(value == expected for value in changed.values())
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_the_default_that_help_names_is_pythons(called, command):
+    handed = called(command, "MobileNetRecipe")
+    helps = {max(one.opts, key=len): one.help for one in COMMANDS[command].params if one.opts}
+    for target, options in (("recipe", RECIPE), ("read", READ), (command, OPTIONS[command])):
+        defaults = handed[target].values()
+        for option, (_, name, _) in options.items():
+            default, said = defaults[name], helps.get(option, "")
+            if option in helps and option not in SAID_OTHERWISE:
+                plain = isinstance(default, (int, float, str)) and not isinstance(default, bool)
+                assert not plain or re.search(rf"Default: .*\b{re.escape(str(default))}\b", said), (
+                    f"{option}: {said}"
+                )
+
+
+@pytest.mark.parametrize("command", ["fit", "tune", "find-lr", "plan"])
+@pytest.mark.parametrize("recipe", ["MobileNetRecipe", "BertRecipe"])
+@pytest.mark.parametrize(
+    "words", [("--weights", "none"), ("--weights=None",), ("--set", "weights=~")]
+)
+def test_random_weights_are_asked_for_by_name_and_said_aloud(
+    called, capsys, command, recipe, words
+):
+    assert called(command, recipe, *words)["recipe"].kwargs["weights"] is None
+    assert "random weights: nothing is pretrained" in capsys.readouterr().err
+    assert called(command, recipe)["recipe"].values()["weights"] is not None
+    assert "random" not in capsys.readouterr().err
