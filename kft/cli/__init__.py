@@ -5,11 +5,12 @@ Nothing here imports Keras or a backend before a command needs it, so that `kft 
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 import kft
 from kft.cli.demonstration import demo
@@ -20,6 +21,7 @@ from kft.cli.reporting import report
 from kft.cli.training import fit
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
+from kft.cli.wording import in_options
 from kft.errors import KftError
 from kft.import_path import leave_out_working_directory
 
@@ -28,15 +30,28 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="kft",
     help="Fine-tune pretrained Keras models in stages, on TensorFlow, JAX and PyTorch.",
-    epilog="The backend is Keras' own choice: set KERAS_BACKEND to tensorflow, jax or torch.",
-    no_args_is_help=True,
+    epilog="KERAS_BACKEND chooses the backend, as always in Keras: tensorflow, jax or torch.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class _Command(TyperCommand):
+    """A command whose errors speak of its options, where a function spoke of its arguments."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KftError as error:
+            error.args = (in_options(str(error), ctx, _typed()), *error.args[1:])
+            raise
+
+
 for command in (fit, tune, select, evaluate, predict, export, plan, find_lr, report, demo):
-    app.command()(command)
+    app.command(cls=_Command)(command)
 
 _BACKENDS = {"jax": "kft[jax]", "tensorflow": "tensorflow", "torch": "kft[torch]"}
+_UsageError: Any = typer.BadParameter.__base__  # of click's; Typer shows only this one of its kind
 
 
 def _print_version(asked: bool) -> None:
@@ -45,8 +60,9 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -54,17 +70,24 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
-    """Run the command line; a `KftError` is one line on standard error and exit code 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors come as exceptions all the same
+    """Run the command line; a mistake is one line on standard error and exit code 2."""
     leave_out_working_directory()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold any bytes
     try:
-        app()
+        code = app(prog_name="kft", standalone_mode=False)
     except KftError as error:
         _stop(str(error))
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx else "kft"
+        said = " ".join(error.format_message().split()).replace("Value error, ", "")
+        _stop(f"{said}{'' if said.endswith(('.', '?')) else '.'} See {command} --help.")
     except ModuleNotFoundError as error:
         if error.name not in _BACKENDS:
             raise
@@ -72,8 +95,21 @@ def main() -> None:
             f"Keras' backend needs `{error.name}`, which is not installed: "
             f"pip install '{_BACKENDS[error.name]}', or set KERAS_BACKEND to another backend."
         )
+    except typer.Abort:
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _stop(message: str) -> None:
-    typer.echo(f"kft: {message}", err=True)
+def _typed() -> Iterator[str]:
+    """What stands on the command line, and the values behind `--option=`."""
+    for word in sys.argv[1:]:
+        yield word.partition("=")[2] if word.startswith("--") else word
+
+
+def _stop(message: str) -> NoReturn:
+    for word in _typed():  # on one line, and without commands to the terminal
+        if not word.isprintable():
+            message = message.replace(word, ascii(word)[1:-1])
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
+    typer.echo(f"kft: {shown}", err=True)
     sys.exit(2)

@@ -1,0 +1,136 @@
+"""Errors of Python functions in the words of the command line: `text_column=` is `--text-column`.
+
+Messages name arguments as Python does, in backticks or as `name=value`. Which option sets which
+argument is known from the command itself, whose parameters have the names of Python's arguments.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import typer
+
+from kft.cli import build
+from kft.errors import KftError
+
+_VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\([^()]*\)|\[[^\[\]]*\]|\.\.\.|[^\s`,;:()]*[^\s`,;:().]"""
+_MENTION = re.compile(
+    rf"""
+    [\w.]+\((?:[^()]|\([^()]*\))*\)                       # a call, as Python writes it
+    | (?<![^\s(\[,:])(?:'[^'\n]*'|"[^"\n]*")(?![^\s,.;:)\]]) # a quoted text, such as a path
+    | `(?P<ticked>[a-z_]+)(?:=(?P<inside>[^`]*))?`
+    | (?<!--set\ )(?<![^\s(])(?P<name>[a-z_]+)=(?P<value>{_VALUE})
+    | (?<![^\s(])(?P<bare>[a-z]+(?:_[a-z]+)+)(?![^\s,.;:)])
+    """,
+    re.VERBOSE,
+)
+
+
+def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> str:
+    """Return a message in which arguments are called by the options that set them.
+
+    Args:
+        message: The message of an error that a Python function raised.
+        context: Of the command that called it.
+        typed: What stands on the command line; where the message repeats it, it stays as it is.
+    """
+    options = {**_recipe_options(context), **_options(context)}
+    settings = context.params.get("settings") or ()  # `alpha=0.35` is what a message is to say
+    protected = {text for text in typed if text not in settings and _MENTION.search(text)}
+    kept = sorted(protected, key=len, reverse=True)
+    parts = re.split("(" + "|".join(map(re.escape, kept)) + ")", message) if kept else [message]
+    for place in range(0, len(parts), 2):  # those between are what was typed
+        parts[place] = _MENTION.sub(lambda found: _translated(found, options), parts[place])
+    return "".join(parts)
+
+
+def _translated(found: re.Match[str], options: Mapping[str, Callable[[Any], str]]) -> str:
+    name = found["ticked"] or found["name"] or found["bare"]
+    if name not in options:
+        return found[0]
+    value = found["value"] if found["inside"] is None else found["inside"]
+    said = options[name](_Absent if value is None else _literal(value))
+    return f"`{said}`" if found["ticked"] else said
+
+
+class _Absent:
+    """In place of a value that a message does not give."""
+
+
+class _Verbatim(str):
+    """A value that is no Python literal: `...`, a number that was cut, an object."""
+
+
+def _literal(text: str) -> Any:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return _Verbatim(text)
+    return _Verbatim(text) if value is ... else value
+
+
+def _options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
+    """Every parameter of the command that has an option, by the name of the argument."""
+    return {
+        parameter.name: _spelled_by(parameter)
+        for parameter in context.command.params
+        if parameter.name and parameter.opts[0].startswith("-")
+    }
+
+
+def _spelled_by(parameter: Any) -> Callable[[Any], str]:
+    option = max(parameter.opts, key=len)
+
+    def spelled(value: Any) -> str:
+        if value is _Absent:
+            return option
+        if isinstance(value, bool) and getattr(parameter, "is_flag", False):
+            return option if value else next(iter(parameter.secondary_opts), f"no {option}")
+        if isinstance(value, (tuple, list)):
+            if parameter.multiple:
+                return " ".join(f"{option} {_word(one)}" for one in value)
+            value = _Verbatim(build.JOINED.get(parameter.name, " ").join(map(str, value)))
+        return f"{option} {_word(value)}"
+
+    return spelled
+
+
+def _recipe_options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
+    """The arguments of the command's recipe, which `--model` and `--set` give."""
+    name = context.params.get("recipe")
+    try:
+        recipe_class = build.find_recipe(name) if name else None
+    except KftError:
+        recipe_class = None
+    if recipe_class is None:
+        return {}
+    found = {field.name: _set(field.name) for field in dataclasses.fields(recipe_class)}
+    first = build.first_argument(recipe_class)
+    by_name = {parameter.name: parameter for parameter in context.command.params}
+    if first is not None:
+        found[first] = _spelled_by(by_name["model"])
+    return found
+
+
+def _set(name: str) -> Callable[[Any], str]:
+    def spelled(value: Any) -> str:
+        shown = "VALUE" if value is _Absent else value
+        if value is None or isinstance(value, bool):
+            shown = "null" if value is None else str(value).lower()
+        return f"--set {_word(_Verbatim(f'{name}={shown}'))}"
+
+    return spelled
+
+
+def _word(value: Any) -> str:
+    """A value as a person types it."""
+    if isinstance(value, _Verbatim):
+        return value if re.fullmatch(r"[^\s'\"]*", value) else shlex.quote(value)
+    if isinstance(value, str):
+        return shlex.quote(value)
+    return "none" if value is None else str(value)

@@ -1,0 +1,162 @@
+"""What a function says of its arguments, the command line says of its options."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from kft.cli import app, main
+from kft.cli.wording import in_options
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = typer.main.get_command(app).commands
+WORDS = {
+    "fit": ["MobileNetRecipe", "--data", "photos", "--run-dir", "run"],
+    "tune": ["MobileNetRecipe", "--data", "photos", "--run-dir", "run"],
+    "find-lr": ["MobileNetRecipe", "--data", "photos"],
+    "evaluate": ["run", "--data", "photos"],
+}
+
+
+def context(command, *more):
+    return COMMANDS[command].make_context(command, [*WORDS[command], *more])
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("`batch_size=0`: pass 1 or more", "`--batch-size 0`: pass 1 or more"),
+        ("name the right one by text_column=...", "name the right one by --text-column ..."),
+        ('or pass on_bad_example="skip" to', "or pass --on-bad-example skip to"),
+        ("'imagenet', or weights=None to", "'imagenet', or --weights none to"),
+        ("pass run_dir too.", "pass --run-dir too."),
+        ("pass validation_data: or", "pass --validation-data: or"),
+        ("`image_size=(4, 5)` is too small", "`--image-size 4x5` is too small"),
+        ("`hidden=(8, 4)` and hidden=[2]", "`--hidden 8,4` and --hidden 2"),
+        ("label_column=['a', 'b c']", "--label-column a --label-column 'b c'"),
+        ("compile with jit_compile=False, or", "compile with --no-jit-compile, or"),
+        ("`jit_compile=True`", "`--jit-compile`"),
+        ("`encoding='my code'`", "`--encoding 'my code'`"),
+        ("`name='ResNet7'` is not", "`--model ResNet7` is not"),
+        ("`alpha=[1]`: pass", "`--set alpha=[1]`: pass"),
+        ("`classes` has 2", "`--set classes=VALUE` has 2"),
+        ("`num_classes=1000...`", "`--set num_classes=1000...`"),
+        ("`optimizer=<keras.Adam object>` is", "`--optimizer '<keras.Adam object>'` is"),
+        # What is none of the command's arguments, or stands for something else, stays.
+        ("such as kft.Stage(unfreeze=0, epochs=3)", "such as kft.Stage(unfreeze=0, epochs=3)"),
+        ("what `fit(run_dir=...)` wrote", "what `fit(run_dir=...)` wrote"),
+        ("`callbacks=[]` and the data", "`callbacks=[]` and the data"),
+        ("write --set alpha=0.35.", "write --set alpha=0.35."),
+        ("the folder 'batch_size=32' is", "the folder 'batch_size=32' is"),
+        ("Keras' own, the recipe's batch_size=4", "Keras' own, the recipe's --batch-size 4"),
+        ("runs/batch_size=32/x is in use", "runs/batch_size=32/x is in use"),
+        ("weights and seed of data", "weights and seed of data"),
+    ],
+)
+def test_arguments_are_called_by_their_options(said, expected):
+    assert in_options(said, context("fit"), []) == expected
+
+
+def test_the_options_are_those_of_the_command():
+    said = "`max_trials=0`, `weights=None`, `highest=0`, `batch_size=0`"
+    assert in_options(said, context("tune"), []) == (
+        "`--trials 0`, `--weights none`, `highest=0`, `--batch-size 0`"
+    )
+    assert in_options(said, context("find-lr"), []).endswith("`--highest 0`, `--batch-size 0`")
+    assert in_options(said, context("evaluate"), []) == (
+        "`max_trials=0`, `weights=None`, `highest=0`, `--batch-size 0`"
+    )
+
+
+def test_what_was_typed_is_repeated_as_it_was_typed():
+    run = "batch_size=32"
+    assert in_options(f"`{run}` holds no run, batch_size=4", context("fit"), [run]) == (
+        f"`{run}` holds no run, --batch-size 4"
+    )
+    setting = context("fit", "--set", "alpha=[1]")
+    assert in_options("`alpha=[1]`: pass", setting, ["alpha=[1]"]) == "`--set alpha=[1]`: pass"
+
+
+def test_no_message_of_an_error_keeps_pythons_name_of_an_option():
+    """All texts behind `raise`, with a 7 for what is put into them."""
+    left = []
+    for command in ("fit", "tune", "find-lr"):
+        made = context(command)
+        names = [one.name for one in made.command.params if "_" in one.name]
+        for path in [*(ROOT / "kft").rglob("*.py"), *(ROOT / "recipes").rglob("*.py")]:
+            for text in raised(path):
+                told = re.sub(r"`?fit\(run_dir=\.\.\.\)`?", "", in_options(text, made, []))
+                left += [(path.name, told) for name in names if re.search(rf"\b{name}\b", told)]
+    assert left == []
+
+
+def raised(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            said = node.exc.args[0]
+            parts = said.values if isinstance(said, ast.JoinedStr) else [said]
+            if all(isinstance(part, (ast.Constant, ast.FormattedValue)) for part in parts):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "7" for part in parts
+                )
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, capsys.readouterr().err
+
+    return call
+
+
+def test_a_table_without_the_column_says_which_option_names_it(cli, tmp_path):
+    (tmp_path / "t.csv").write_text("words,label\none,a\ntwo,b\n")
+    code, said = cli(
+        "fit", "BertRecipe", "--model", "x", "--data", tmp_path / "t.csv", "--run-dir", "r"
+    )
+    assert code == 2
+    assert said.startswith("kft: ")
+    assert "--text-column ..." in said
+    assert "text_column" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("fits",), "kft: No such command 'fits'. Did you mean 'fit'? See kft --help.\n"),
+        (("fit",), "kft: Missing argument 'RECIPE'. See kft fit --help.\n"),
+        (("plan", "X", "--task", "nix"), r"kft: Invalid value for '--task': 'nix' is not one of "),
+        (("plan", "X", "--seeds", "1"), "kft: No such option: --seeds"),
+        (("plan", "X", "--num-classes", "0"), "kft: Invalid value for '--num-classes': "),
+    ],
+)
+def test_a_slip_on_the_command_line_is_one_line_too(cli, words, expected):
+    code, said = cli(*words)
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(expected)
+
+
+def test_what_was_typed_sends_no_commands_to_the_terminal(cli):
+    code, said = cli("plan", "a\nb:\x1b[2J\ud800")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "\x1b" not in said
+
+
+def test_an_interrupt_ends_without_a_traceback(tmp_path):
+    code = (
+        "import kft.cli.build as b\n"
+        "def stop(name): raise KeyboardInterrupt\n"
+        "b.find_recipe = stop\n"
+        "import sys; sys.argv = ['kft', 'plan', 'X']; from kft.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
