@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 import kft
+from kft.cli import startup
 from kft.cli.demonstration import demo
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
@@ -69,7 +70,12 @@ def _options(
             "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
         ),
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what TensorFlow logs as it starts.")
+    ] = False,
 ) -> None:
+    if not verbose:
+        startup.quieten()
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -1,0 +1,95 @@
+"""Keep TensorFlow's start-up lines off the terminal, whichever command imports it first."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+# In a process of its own, so that the last words of a process that dies while it imports arrive.
+_FILTER = r"""
+import re, sys
+noise = re.compile(rb"WARNING: All log messages before absl::|[IWE]\d{4} [\d:.]+ ")
+for line in sys.stdin.buffer:
+    if not noise.match(line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.flush()
+"""
+_PATIENCE = 5.0  # seconds, for the filter to end once nobody writes to it
+
+
+def quieten() -> None:
+    """Leave out what TensorFlow logs; its errors come as exceptions all the same.
+
+    The level silences what it logs once it runs, but not what its libraries log as they are loaded.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    installed = any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
+    if "tensorflow" not in sys.modules and not installed:
+        sys.meta_path.insert(0, _QuietFinder())
+
+
+class _QuietFinder(MetaPathFinder):
+    """Has TensorFlow loaded quietly, by whatever finds it without this finder."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if fullname != "tensorflow":
+            return None
+        others = [one for one in sys.meta_path if one is not self and hasattr(one, "find_spec")]
+        found = (one.find_spec(fullname, path, target) for one in others)
+        spec = next((one for one in found if one is not None), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _QuietLoader(spec.loader)
+        return spec
+
+
+class _QuietLoader(Loader):
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self.loader  # who asks finds the usual one
+        with _filtered_stderr():
+            self.loader.exec_module(module)
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _filtered_stderr() -> Iterator[None]:
+    """Pass standard error, also of libraries written in C++, through a filter."""
+    try:
+        sys.stderr.flush()
+        own = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # there is none
+        yield
+        return
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _FILTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for us
+    ) as reader:
+        assert reader.stdin is not None
+        os.dup2(reader.stdin.fileno(), 2)
+        reader.stdin.close()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ValueError):
+                sys.stderr.flush()
+            os.dup2(own, 2)
+            os.close(own)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                reader.wait(_PATIENCE)
+            reader.kill()  # no more than a matter of form, unless somebody kept our standard error

@@ -1,0 +1,75 @@
+"""What TensorFlow logs while it is imported stays away; whatever else is said then arrives."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+LIBRARY = """
+import os
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
+os.write(2, b"I0000 00:00:1795865560.682584    8513 port.cc:153] oneDNN custom operations are on.\\n")
+os.write(2, b"F0000 00:00:1795865560.682584    8513 cpu.cc:1] This CPU lacks AVX.\\n")
+"""
+ENDS = {
+    "returns": ("value = 7", 0, "7"),
+    "raises": ("raise ImportError('libcudart is missing')", 1, "ImportError: libcudart is missing"),
+    "dies": ("os.abort()", -6, ""),
+}
+
+
+@pytest.fixture
+def import_in_a_process(tmp_path):
+    """Import a stand-in for TensorFlow after `quieten`, or without it."""
+
+    def run(ends, prepare="from kft.cli import startup; startup.quieten()", says=LIBRARY):
+        (tmp_path / "tensorflow").mkdir(exist_ok=True)
+        (tmp_path / "tensorflow" / "__init__.py").write_text(says + ends)
+        code = (
+            f"{prepare}\nimport importlib.util; importlib.util.find_spec('tensorflow')\n"
+            "import tensorflow, sys; print(tensorflow.value); print('after', file=sys.stderr)"
+        )
+        path = os.pathsep.join((str(tmp_path), os.getcwd()))
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, text=True, capture_output=True
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(("ends", "code", "said"), ENDS.values(), ids=ENDS)
+def test_only_what_is_not_logged_as_information_arrives(import_in_a_process, ends, code, said):
+    done = import_in_a_process(ends)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "F0000 00:00:1795865560.682584    8513 cpu.cc:1] This CPU lacks AVX." in done.stderr
+    assert "absl::" not in done.stderr
+    assert "oneDNN" not in done.stderr
+    assert ("after\n" in done.stderr) == (code == 0)
+
+
+def test_without_it_all_arrives(import_in_a_process):
+    assert "oneDNN" in import_in_a_process("value = 7", prepare="").stderr
+
+
+def test_it_works_without_a_standard_error(import_in_a_process):
+    prepare = "import os; os.close(2)\nfrom kft.cli import startup; startup.quieten()"
+    assert import_in_a_process("value = 7", prepare, says="").stdout == "7\n"
+
+
+def test_help_imports_no_framework_and_verbose_is_an_option():
+    code = (
+        "import sys; from kft.cli import main\n"
+        "for words in (['-v', 'fit', '--help'], ['tune', '--help'], ['--help']):\n"
+        "    sys.argv = ['kft', *words]\n"
+        "    try: main()\n"
+        "    except SystemExit: pass\n"
+        "print([m for m in ('tensorflow', 'keras', 'torch', 'jax') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "--verbose" in done.stdout
