@@ -14,8 +14,10 @@ from PIL import Image
 
 import kft
 import recipes
+from kft.callbacks.stage_early_stopping import describe_rule
 from kft.cli import app, main
 from kft.data.read import read
+from kft.fit_settings import stopping_rule
 from kft.range_test import find_learning_rate
 from kft.recipe import Recipe
 from tests.recipes import tiny_bert
@@ -225,6 +227,8 @@ OPTIONS = {
         "--retries": ("7", "retries", 7),
         "--distribution": ("none", "distribution", "none"),
         "--early-stopping": ("0", "early_stopping", None),
+        "--monitor": ("val_kappa:max", "monitor", ("val_kappa", "max")),
+        "--restore-best": ("none", "restore_best", None),
         "--quiet": (None, "verbose", 0),
     },
     "tune": {
@@ -254,7 +258,7 @@ SAID_OTHERWISE = {"--model", "--set", "--image-size", "--jit-compile", "--quiet"
 SAID_OTHERWISE |= {"--early-stopping"}
 # What is done before or after the call: tested where it is done.
 ASIDE = {"--help", "--validation-data", "--optimizer", "--clipnorm", "--fresh", "--processes"}
-ASIDE |= {"--refit", "--write-stages", "--plot", "--json"}
+ASIDE |= {"--min-delta", "--refit", "--write-stages", "--plot", "--json"}
 
 
 PLAIN = {}  # what a command hands over without options, found once
@@ -315,6 +319,24 @@ def test_the_default_that_help_names_is_pythons(called, command):
                 assert not plain or re.search(rf"Default: .*\b{re.escape(str(default))}\b", said), (
                     f"{option}: {said}"
                 )
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        (("--early-stopping", "3"), {}),
+        (("--min-delta", "0.001"), {}),
+        (("--early-stopping", "7", "--min-delta", "0.5"), {"patience": 7, "fraction": 0.5}),
+        (
+            ("--early-stopping", "3", "--monitor", "val_accuracy"),
+            {"monitor": "val_accuracy", "mode": "max"},
+        ),
+    ],
+    ids=str,
+)
+def test_the_rule_that_ends_stages_is_pythons_but_for_what_was_said(called, words, changed):
+    handed = called("fit", "MobileNetRecipe", *words)["fit"].values()
+    assert describe_rule(handed["early_stopping"]) == describe_rule(stopping_rule("auto")) | changed
 
 
 @pytest.mark.parametrize("command", ["fit", "tune", "find-lr", "plan"])

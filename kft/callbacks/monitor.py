@@ -48,13 +48,13 @@ class Monitor:
         ):
             raise InputError(
                 f"`monitor={chosen!r}`: pass the name of a logged value such as 'val_loss', or a name "
-                "and a direction such as ('val_kappa', 'max')."
+                "and a direction such as monitor=('val_kappa', 'max')."
             )
         mode = mode or direction(name)
         if mode is None:
             raise InputError(
                 f"`monitor={name!r}`: the name does not tell whether more or less is better; pass "
-                f"({name!r}, 'max') or ({name!r}, 'min')."
+                f"monitor=({name!r}, 'max') or monitor=({name!r}, 'min')."
             )
         return cls(name, mode)
 

@@ -210,7 +210,7 @@ def _parse_widths(text: str) -> tuple[int, ...]:
 
 
 _PARSED = {"image_size": _parse_size, "hidden": _parse_widths}
-JOINED = {"image_size": "x", "hidden": ","}  # how the numbers of these are typed
+JOINED = {"image_size": "x", "hidden": ",", "monitor": ":"}  # how the parts of these are typed
 
 
 def _setting(text: str) -> tuple[str, Any]:

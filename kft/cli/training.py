@@ -33,6 +33,14 @@ class Switch(StrEnum):
     off = "off"
 
 
+class RestoreBest(StrEnum):
+    """Which weights a fit ends with."""
+
+    run = "run"
+    stage = "stage"
+    none = "none"
+
+
 class Distribution(StrEnum):
     """How a fit is spread over devices."""
 
@@ -74,8 +82,34 @@ def fit(
         typer.Option(
             min=0,
             metavar="EPOCHS",
-            help="End a stage after so many epochs without a better validation loss, and continue "
-            "from its best weights; 0: never. Default: 3.",
+            help="End a stage after so many epochs in which --monitor does not improve; 0: never. "
+            "Default: 3.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    min_delta: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            help="The least improvement that counts for --early-stopping, as a fraction of the best "
+            "value so far. Default: 0.001.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    monitor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:min|max]",
+            help="The logged value that tells which epoch is better, such as val_accuracy, or "
+            "val_kappa:max where the name does not tell the direction. Default: val_loss.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    restore_best: Annotated[
+        RestoreBest | None,
+        typer.Option(
+            help="End with the best epoch of the run, with the best of its last stage, or with the "
+            "last epoch. Default: run.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -226,6 +260,7 @@ def fit(
         stages=o.read_stages(stages),
         batch_size=batch_size,
         validation_split=validation.validation_split,
+        restore_best=restore_best,
         batch_norm=batch_norm,
         optimizer=_optimizer(optimizer, clipnorm),
         balance=balance,
@@ -243,7 +278,9 @@ def fit(
         seed=seed,
         verbose=0 if quiet else None,
     )
-    settings |= _stopping(early_stopping)
+    if restore_best is RestoreBest.none:
+        settings["restore_best"] = None
+    settings |= _stopping(early_stopping, min_delta, monitor)
     prepared, train, valid = o.recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed
     )
@@ -272,16 +309,27 @@ def _interval(text: str) -> int | str:
     return text if steps is None else steps
 
 
-def _stopping(patience: int | None) -> dict[str, Any]:
-    """Return the argument that ends stages, if the person said anything about it."""
-    import keras
+def _stopping(patience: int | None, min_delta: float | None, monitor: str | None) -> dict[str, Any]:
+    """Return what decides about epochs, as far as the person said anything about it."""
+    from kft.callbacks import RelativeEarlyStopping
+    from kft.callbacks.monitor import Monitor
 
-    if patience is None:
-        return {}
+    found: dict[str, Any] = {}
+    rule: dict[str, Any] = given(patience=patience, min_delta=min_delta)
+    if patience == 0 and min_delta is not None:
+        raise InputError(
+            f"--min-delta {min_delta} is for --early-stopping, which is off: leave it out."
+        )
+    if monitor is not None:
+        name, colon, mode = monitor.partition(":")
+        chosen = Monitor.of((name, mode) if colon else name)
+        found["monitor"] = (chosen.name, chosen.mode) if colon else chosen.name
+        rule |= {"monitor": chosen.name, "mode": chosen.mode}
     if patience == 0:
-        return {"early_stopping": None}
-    rule = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
-    return {"early_stopping": rule}
+        found["early_stopping"] = None
+    elif patience is not None or min_delta is not None:
+        found["early_stopping"] = RelativeEarlyStopping(**rule)
+    return found
 
 
 def _optimizer(name: str | None, clipnorm: float | None) -> Any:
