@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike, fspath
+from os.path import isfile
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -70,7 +71,7 @@ class ImageRecipe(Recipe):
         if self.pooling not in POOLINGS:
             known = ", ".join(map(repr, POOLINGS))
             raise InputError(f"`pooling={self.pooling!r}` is unknown for images: pass {known}.")
-        if self.weights not in (None, "imagenet") and not Path(self.weights).is_file():
+        if self.weights not in (None, "imagenet") and not isfile(self.weights):
             raise InputError(
                 f"`weights={self.weights!r}` is not a file: pass the path of a weights file of "
                 f"{self.name}, 'imagenet' to download one, or weights=None to start from scratch."

@@ -245,6 +245,37 @@ MISTAKES = {
     "width in words": (("plan", RECIPE, "--hidden", "wide"), "write widths"),
     "missing preset": (("plan", "BertRecipe"), "needs 'preset': pass --model"),
     "no such stages": (("plan", RECIPE, "--stages", "none.yaml"), "Cannot read the stages file"),
+    "run below a file": (
+        ("fit", RECIPE, "--data", "photos/", "--run-dir", "/dev/null/run"),
+        "--run-dir /dev/null/run: Not a directory; pass the path of a new directory",
+    ),
+    "run with a long name": (
+        ("tune", RECIPE, "--data", "photos/", "--run-dir", "x" * 300),
+        "File name too long; pass the path of a new directory",
+    ),
+    "run that is a device": (
+        ("fit", RECIPE, "--data", "photos/", "--run-dir", "/dev/null"),
+        "--run-dir /dev/null: not a directory",
+    ),
+    "recipe that is a path": (("plan", ".:x"), "RECIPE '.:x' is not a name"),
+    "recipe without a class": (("plan", "tests.tiny_recipe:"), "is not a name"),
+    "recipe without a module": (("plan", ":TinyRecipe"), "RECIPE ':TinyRecipe' is not a name"),
+    "recipe with a blank": (("plan", "a b:c"), "RECIPE 'a b:c' is not a name"),
+    "base class": (("plan", "kft.recipe:Recipe"), "'Recipe' is what recipes are made from"),
+    "list for a number": (("plan", "MobileNetRecipe", "--set", "alpha=[1]"), "--set alpha=[1]"),
+    "given twice": (("plan", RECIPE, "--dropout", "0", "--set", "dropout=1"), "is given twice"),
+    "aliases": (("plan", RECIPE, "--set", "classes=[&a b, *a]"), "anchors and aliases"),
+    "digits of another script": (("plan", RECIPE, "--image-size", "\uff14\uff10"), "write 160"),
+    "thousands of digits": (("plan", RECIPE, "--image-size", "9" * 5000), "write 160, or 160x224"),
+    "an infinite decay": (
+        ("plan", RECIPE, "--weight-decay", "inf"),
+        "`--weight-decay inf`: pass a",
+    ),
+    "no number": (("plan", RECIPE, "--dropout", "nan"), "`--dropout nan`: pass a finite number"),
+    "a norm that is none": (
+        (*FIT, "--optimizer", "sgd", "--clipnorm", "nan"),
+        "--clipnorm nan: pass a finite number above 0",
+    ),
     "no such run": (("evaluate", "nowhere", "--data", "photos"), "is no finished run"),
     "nothing to predict": (("predict", "nowhere"), "nothing to predict"),
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +40,7 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
 
     module_name, colon, class_name = name.rpartition(":")
     module_name = module_name if colon else "recipes"
-    if not all(part.isidentifier() for part in (*module_name.split("."), class_name)):
+    if not are_names(module_name, class_name):
         raise InputError(
             f"{option} {name!r} is not a name: write a recipe of the package recipes, such as "
             "ResNetRecipe, or module:Class for one of your own."
@@ -66,6 +68,11 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
         f"{option} {name!r}: {class_name!r} {problem}; {module_name} has {known}. For one of your own "
         "write module:Class."
     )
+
+
+def are_names(module: str, name: str) -> bool:
+    """Return whether these can be the names of a module and of something in it."""
+    return all(part.isidentifier() for part in (*module.split("."), name))
 
 
 def recipe_arguments(
@@ -142,6 +149,29 @@ def say_if_random(recipe: Recipe) -> None:
         typer.echo("kft: the model starts from random weights: nothing is pretrained.", err=True)
 
 
+def check_directory(option: str, path: Path | None) -> None:
+    """Refuse a directory that could not be made, before the work whose outcome it is to hold.
+
+    Args:
+        option: The option that names it.
+        path: The directory, None where the option was not given.
+
+    Raises:
+        InputError: If the path leads through a file, is too long, or is no directory.
+    """
+    try:
+        is_directory = path is None or stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{option} {shortened(str(path))}: {said}; pass the path of a new directory."
+        ) from error
+    if not is_directory:
+        raise InputError(f"{option} {path}: not a directory; pass the path of a new one.")
+
+
 def read_data(
     source: str | Path,
     *,
@@ -163,7 +193,10 @@ def read_data(
 
     if label_column:
         others["label_column"] = label_column[0] if len(label_column) == 1 else label_column
-    data = read(str(source), task=task, modality=modality, **others)
+    try:
+        data = read(str(source), task=task, modality=modality, **others)
+    except OSError as error:
+        raise InputError(f"{shortened(str(source))}: {error.strerror or error}.") from error
     skipped = getattr(data, "skipped", ())
     for one in skipped[:_LISTED]:
         typer.echo(f"skipped {one.name}: {one.reason}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -177,6 +178,9 @@ def _refuse_settings(context: typer.Context, mode: str) -> None:
 
 
 def _read(files: list[Path]) -> list[bytes] | None:
+    for file in files:
+        if not os.path.isfile(file):  # a device or a pipe may have no end
+            raise InputError(f"--examples {file}: No such file, or not a regular one.")
     try:
         return [file.read_bytes() for file in files] or None
     except OSError as error:

@@ -256,6 +256,7 @@ def fit(
     """
     if processes > 1:
         together.start(processes)
+    build.check_directory("--run-dir", run_dir)
     settings = given(
         stages=o.read_stages(stages),
         batch_size=batch_size,

@@ -137,6 +137,8 @@ def tune(
     """
     from kft.tuning.roles import find_role
 
+    build.check_directory("--run-dir", run_dir)
+    build.check_directory("--refit", refit)
     settings = given(
         max_trials=max_trials,
         max_seconds=None if minutes is None else _seconds(minutes),
@@ -213,9 +215,11 @@ def _seconds(minutes: float) -> float:
 def _find_function(spelled: str | None) -> Any:
     if spelled is None:
         return None
-    module, colon, name = spelled.partition(":")
+    module, _, name = spelled.partition(":")
     try:
-        found = getattr(import_named(module), name, None) if colon else None
+        found = (
+            getattr(import_named(module), name, None) if build.are_names(module, name) else None
+        )
     except ModuleNotFoundError as error:
         if error.name != module:
             raise

@@ -102,16 +102,15 @@ def _spelled_by(parameter: Any) -> Callable[[Any], str]:
 
 def _recipe_options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
     """The arguments of the command's recipe, which `--model` and `--set` give."""
-    name = context.params.get("recipe")
+    by_name = {parameter.name: parameter for parameter in context.command.params}
+    if not {"recipe", "model", "settings"} <= by_name.keys():
+        return {}
     try:
-        recipe_class = build.find_recipe(name) if name else None
+        recipe_class = build.find_recipe(context.params["recipe"])
     except KftError:
-        recipe_class = None
-    if recipe_class is None:
         return {}
     found = {field.name: _set(field.name) for field in dataclasses.fields(recipe_class)}
     first = build.first_argument(recipe_class)
-    by_name = {parameter.name: parameter for parameter in context.command.params}
     if first is not None:
         found[first] = _spelled_by(by_name["model"])
     return found
