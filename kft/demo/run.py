@@ -138,6 +138,7 @@ def fit(
         batch_norm="train" if way == "from scratch" else "frozen",
         batch_size=25,
         early_stopping=None,
+        restore_best=None,  # the validation data are the test digits, by which nothing is chosen
         seed=seed,
         verbose=0,
         run_dir=directory / "runs" / way.replace(" ", "-") if seed == 0 else None,
