@@ -1,36 +1,67 @@
-"""Draw README's pictures: the plan table, and the curves of a finished `kft demo`.
+"""Draw README's pictures anew: the table of `kft plan`, and the curves of `kft demo`.
 
-kft demo --directory kft-demo && python benchmarks/pictures.py kft-demo
+    KERAS_BACKEND=tensorflow python benchmarks/pictures.py [--demo FOLDER]
+
+The demo is run for it, which takes two minutes; `--demo` takes the folder of one that has been run.
 """
 
+import argparse
+import io
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
-import kft
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from kft.cli.planning import table_of
+from kft.demo import run_demo
 from kft.demo.comparison import WAYS, Comparison
 from kft.demo.page import draw_curves
+from kft.demo.run import STAGES
 from recipes import MobileNetRecipe
 
 DOCS = Path(__file__).parents[1] / "docs"
+COLUMNS = 110
 
 
-def main(demo: Path) -> None:
-    recipe = MobileNetRecipe("MobileNetV2", num_classes=5, weights=None)
-    console = Console(record=True, width=116, file=sys.stderr)
-    console.print(kft.plan_table(recipe.model, recipe.default_stages()))
-    console.save_svg(str(DOCS / "plan.svg"), title="kft plan MobileNetRecipe --num-classes 5")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--demo", type=Path, help="the folder of a finished `kft demo`")
+    options = parser.parse_args()
+    (DOCS / "plan.svg").write_text(plan(), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        demo = options.demo or Path(folder) / "demo"
+        if options.demo is None:
+            run_demo(demo)
+        curves(demo)
 
+
+def plan() -> str:
+    """The table that `kft plan MobileNetRecipe --num-classes 5` prints, as SVG."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
+    console.print(table_of(MobileNetRecipe(num_classes=5)))
+    return console.export_svg(title="kft plan MobileNetRecipe --num-classes 5", unique_id="plan")
+
+
+def curves(demo: Path) -> None:
+    """Draw the curves of a demo, with what they are curves of in the picture's description."""
     results = json.loads((demo / "results.json").read_text(encoding="utf-8"))
     comparison = Comparison(results["examples_per_digit"], results["test_pictures"])
     for way in WAYS:
         for seed, curve in results["curves"][way].items():
             comparison.add(way, int(seed), {"val_accuracy": curve})
-    drawn = draw_curves(comparison)
-    drawn.savefig(DOCS / "curves.svg", metadata={"Date": None})
+    metadata = {"Date": None, "Creator": None, "Description": described()}
+    draw_curves(comparison).savefig(DOCS / "curves.svg", metadata=metadata)
+
+
+def described() -> str:
+    """The stages of each way of the demo, as the picture's description keeps them."""
+    ways = {way: [stage.to_dict() for stage in STAGES[way]] for way in WAYS}
+    return json.dumps(ways, sort_keys=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kft.cli import build
 from kft.cli import options as o
 from kft.cli.groups import given, grouped
+
+if TYPE_CHECKING:
+    from kft.recipe import Recipe
+    from kft.stages import Stage
+    from kft.tables import PlanTable
 
 
 @grouped
@@ -30,17 +36,22 @@ def plan(
     recipe_class = build.find_recipe(recipe)
     planned = recipe_class(**{"num_classes": num_classes, **model.arguments(recipe_class)})
     build.say_if_random(planned)
-    outline = planned
-    if "weights" in (field.name for field in dataclasses.fields(planned)):
-        random: dict[str, Any] = {"weights": None}  # the same model: nothing is loaded for it
-        outline = dataclasses.replace(planned, **random)
+    typer.echo(str(table_of(planned, chosen, **given(batch_norm=batch_norm))))
 
+
+def table_of(recipe: Recipe, stages: Sequence[Stage] | None = None, **settings: Any) -> PlanTable:
+    """Return the plan of a recipe, for which no pretrained weights are loaded.
+
+    Args:
+        recipe: The recipe.
+        stages: The stages. Defaults to the recipe's own.
+        **settings: Other arguments of `kft.plan_table`.
+    """
     from kft.tables import plan_table
 
-    table = plan_table(
-        outline.model,
-        chosen or outline.default_stages(),
-        weights=planned.starting_weights,
-        **given(batch_norm=batch_norm),
-    )
-    typer.echo(str(table))
+    outline = recipe
+    if "weights" in (field.name for field in dataclasses.fields(recipe)):
+        random: dict[str, Any] = {"weights": None}
+        outline = dataclasses.replace(recipe, **random)
+    chosen = outline.default_stages() if stages is None else stages
+    return plan_table(outline.model, chosen, weights=recipe.starting_weights, **settings)
