@@ -11,10 +11,15 @@ import typer
 def demo(
     directory: Annotated[
         Path,
-        typer.Option(help="Directory that gets the runs, the page and the export; new or empty."),
+        typer.Option(help="Directory for the runs, the page and the export; new or empty."),
     ] = Path("kft-demo"),
     seeds: Annotated[
-        int, typer.Option(min=1, help="How often the comparison is repeated, each time anew.")
+        int,
+        typer.Option(
+            min=1,
+            max=100,
+            help="How many times to compare, each time with other examples and initial weights.",
+        ),
     ] = 3,
     examples: Annotated[
         int, typer.Option(min=2, max=40, help="Examples of each new digit to learn from.")
@@ -22,8 +27,9 @@ def demo(
 ) -> None:
     """Show on handwritten digits what staged fine-tuning is worth, without a network.
 
-    A small model learns the digits 0 to 4. A few examples each of 5 to 9 then train it from
-    scratch, its head only, and in stages, and the same test digits judge all three.
+    A small model learns the digits 0 to 4. Then a few examples of each of the digits 5 to 9 train
+    it in stages, its head alone, or the same network from scratch; the same test digits judge all
+    three.
     """
     from kft.demo import run_demo
 

@@ -57,7 +57,7 @@ def find_lr(
             rich_help_panel=_TEST,
         ),
     ] = None,
-    batch_size: o.BatchSize = None,
+    batch_size: o.TrainingBatchSize = None,
     batch_norm: o.BatchNormMode = None,
     seed: Annotated[
         int | None,

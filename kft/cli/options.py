@@ -65,9 +65,10 @@ RunDir = Annotated[
     Path, typer.Argument(metavar="RUN", help="The directory of a finished run.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-BatchSize = Annotated[
-    int | None,
-    typer.Option(min=1, help="Examples per step. Default: 32.", rich_help_panel=_TRAINING),
+_EXAMPLES = "Examples per step. Default: 32."
+BatchSize = Annotated[int | None, typer.Option(min=1, help=_EXAMPLES)]
+TrainingBatchSize = Annotated[
+    int | None, typer.Option(min=1, help=_EXAMPLES, rich_help_panel=_TRAINING)
 ]
 BatchNormMode = Annotated[
     BatchNorm | None,
@@ -299,7 +300,8 @@ class Validation:
     validation_split: Annotated[
         float | None,
         typer.Option(
-            help="Which part of --data validates where there is no --validation-data. Default: 0.2.",
+            help="Fraction of --data to validate on where there is no --validation-data. Default: "
+            "0.2.",
             rich_help_panel=_DATA,
         ),
     ] = None

@@ -30,7 +30,7 @@ def quieten() -> None:
 
     The level silences what it logs once it runs, but not what its libraries log as they are loaded.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     installed = any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
     if "tensorflow" not in sys.modules and not installed:
         sys.meta_path.insert(0, _QuietFinder())

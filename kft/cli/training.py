@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kft.arguments import is_number
 from kft.cli import build, together
 from kft.cli import options as o
+from kft.cli.fit_options import Training
 from kft.cli.groups import given, grouped
-from kft.errors import InputError
 from kft.launch import speaks
 
 _TRAINING = "Training"
-
-
-class Balance(StrEnum):
-    """What to do about imbalanced classes."""
-
-    weights = "weights"
-    oversample = "oversample"
-    undersample = "undersample"
-
-
-class Switch(StrEnum):
-    """Something that looks after itself, or is off."""
-
-    auto = "auto"
-    off = "off"
-
-
-class RestoreBest(StrEnum):
-    """Which weights a fit ends with."""
-
-    run = "run"
-    stage = "stage"
-    none = "none"
-
-
-class Distribution(StrEnum):
-    """How a fit is spread over devices."""
-
-    auto = "auto"
-    none = "none"
-    data_parallel = "data_parallel"
-    model_parallel = "model_parallel"
-
-
-class CacheDtype(StrEnum):
-    """What frozen features are kept as."""
-
-    float32 = "float32"
-    float16 = "float16"
-    bfloat16 = "bfloat16"
-
-
-_CACHE = {Switch.auto: "auto", Switch.off: False}
 
 
 @grouped
@@ -68,139 +23,14 @@ def fit(
     run_dir: Annotated[
         Path,
         typer.Option(
-            help="Directory that gets the trained recipe, its history and a report. The same "
-            "command again goes on with an unfinished run, and loads a finished one."
+            help="Directory for the trained recipe, its history and a report. The same command "
+            "again continues an unfinished run, and loads a finished one."
         ),
     ],
     validation: o.Validation,
     model: o.Model,
     reading: o.Reading,
-    stages: o.Stages = None,
-    batch_size: o.BatchSize = None,
-    early_stopping: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="EPOCHS",
-            help="End a stage after so many epochs in which --monitor does not improve; 0: never. "
-            "Default: 3.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    min_delta: Annotated[
-        float | None,
-        typer.Option(
-            metavar="FRACTION",
-            help="The least improvement that counts for --early-stopping, as a fraction of the best "
-            "value so far. Default: 0.001.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    monitor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME[:min|max]",
-            help="The logged value that tells which epoch is better, such as val_accuracy, or "
-            "val_kappa:max where the name does not tell the direction. Default: val_loss.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    restore_best: Annotated[
-        RestoreBest | None,
-        typer.Option(
-            help="End with the best epoch of the run, with the best of its last stage, or with the "
-            "last epoch. Default: run.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    batch_norm: o.BatchNormMode = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A Keras optimizer such as sgd or lion. Default: AdamW with --weight-decay.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    clipnorm: Annotated[
-        float | None,
-        typer.Option(
-            help="Clip the gradients' global norm; needs --optimizer.", rich_help_panel=_TRAINING
-        ),
-    ] = None,
-    balance: Annotated[
-        Balance | None,
-        typer.Option(
-            help="What to do about imbalanced classes: weigh the loss, or repeat or leave out "
-            "examples. Default: nothing.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Random changes of the training inputs: light or standard, for images strong too. "
-            "Default: none.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    jit_compile: Annotated[
-        bool | None,
-        typer.Option(
-            help="Compile with XLA. Default: where Keras does, and where many texts repay it.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    steps_per_epoch: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Steps per epoch, for data that never end.", rich_help_panel=_TRAINING
-        ),
-    ] = None,
-    keep_examples: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep-examples/--no-keep-examples",
-            help="Keep four of the training inputs in the run directory, for the warmup and the "
-            "check of an export. Default: --keep-examples.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
-    cache: Annotated[
-        Switch | None,
-        typer.Option(
-            help="Compute the output of frozen layers once and keep it: where it pays, or never. "
-            "Default: auto.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    cache_dtype: Annotated[
-        CacheDtype | None,
-        typer.Option(
-            help="What that output is kept as; 16 bits take half the disk, and round. Default: "
-            "float32.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    cached_views: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="With --augment: make this many views of each example once and keep them. "
-            "Default: 0, which augments anew in every epoch and leaves nothing to keep.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    checkpoint_every: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME|STEPS|epoch",
-            help="How often the state is committed, so that a killed run can continue: 30s, 10min, "
-            "500 (steps) or epoch. Default: 1min.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
+    training: Training,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -208,39 +38,16 @@ def fit(
             help="Start over in a new directory, RUN_DIR-2, -3, ..., if --run-dir exists.",
         ),
     ] = False,
-    allow_changed_plan: Annotated[
-        bool,
-        typer.Option(
-            "--allow-changed-plan",
-            help="Continue the unfinished run in --run-dir although its plan is different.",
-        ),
-    ] = False,
     processes: Annotated[
         int,
         typer.Option(
             min=1,
+            max=1024,
             help="With KERAS_BACKEND=torch: processes on this machine, each with its part of every "
             "batch; one per GPU.",
             rich_help_panel=_TRAINING,
         ),
     ] = 1,
-    retries: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="How many times to resume from the last commit, at half the learning rate, after a "
-            "NaN loss. Default: 0.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    distribution: Annotated[
-        Distribution | None,
-        typer.Option(
-            help="One device, a copy of the model on each, or its weights split over them; auto: a "
-            "copy on each where there are several accelerators. Default: auto.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -254,34 +61,12 @@ def fit(
 
     kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
     """
+    build.check_directory("--run-dir", run_dir)
     if processes > 1:
         together.start(processes)
-    build.check_directory("--run-dir", run_dir)
-    settings = given(
-        stages=o.read_stages(stages),
-        batch_size=batch_size,
-        validation_split=validation.validation_split,
-        restore_best=restore_best,
-        batch_norm=batch_norm,
-        optimizer=_optimizer(optimizer, clipnorm),
-        balance=balance,
-        augment=augment,
-        jit_compile=jit_compile,
-        steps_per_epoch=steps_per_epoch,
-        keep_examples=keep_examples,
-        cache=None if cache is None else _CACHE[cache],
-        cache_dtype=cache_dtype,
-        cached_views=cached_views,
-        checkpoint_every=None if checkpoint_every is None else _interval(checkpoint_every),
-        allow_changed_plan=allow_changed_plan or None,
-        retries=retries,
-        distribution=_distribution(distribution),
-        seed=seed,
-        verbose=0 if quiet else None,
+    settings = training.settings() | given(
+        validation_split=validation.validation_split, seed=seed, verbose=0 if quiet else None
     )
-    if restore_best is RestoreBest.none:
-        settings["restore_best"] = None
-    settings |= _stopping(early_stopping, min_delta, monitor)
     prepared, train, valid = o.recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed
     )
@@ -295,60 +80,3 @@ def fit(
     if run.evaluation is not None:
         typer.echo(f"On the validation data:\n{run.evaluation}")
     typer.echo(f"Report: {run.report()}")
-
-
-def _distribution(chosen: Distribution | None) -> Any:
-    if chosen is Distribution.model_parallel:
-        from kft.distribution import ModelParallel
-
-        return ModelParallel()
-    return chosen
-
-
-def _interval(text: str) -> int | str:
-    steps = build.whole_number(text)
-    return text if steps is None else steps
-
-
-def _stopping(patience: int | None, min_delta: float | None, monitor: str | None) -> dict[str, Any]:
-    """Return what decides about epochs, as far as the person said anything about it."""
-    from kft.callbacks import RelativeEarlyStopping
-    from kft.callbacks.monitor import Monitor
-
-    found: dict[str, Any] = {}
-    rule: dict[str, Any] = given(patience=patience, min_delta=min_delta)
-    if patience == 0 and min_delta is not None:
-        raise InputError(
-            f"--min-delta {min_delta} is for --early-stopping, which is off: leave it out."
-        )
-    if monitor is not None:
-        name, colon, mode = monitor.partition(":")
-        chosen = Monitor.of((name, mode) if colon else name)
-        found["monitor"] = (chosen.name, chosen.mode) if colon else chosen.name
-        rule |= {"monitor": chosen.name, "mode": chosen.mode}
-    if patience == 0:
-        found["early_stopping"] = None
-    elif patience is not None or min_delta is not None:
-        found["early_stopping"] = RelativeEarlyStopping(**rule)
-    return found
-
-
-def _optimizer(name: str | None, clipnorm: float | None) -> Any:
-    import keras
-
-    if name is None:
-        if clipnorm is not None:
-            raise InputError(
-                f"--clipnorm {clipnorm}: name the optimizer too, as in --optimizer adam."
-            )
-        return None
-    if clipnorm is not None and not (is_number(clipnorm) and clipnorm > 0):
-        raise InputError(f"--clipnorm {clipnorm}: pass a finite number above 0, such as 1.0.")
-    settings = {} if clipnorm is None else {"global_clipnorm": clipnorm}
-    try:
-        return keras.optimizers.get({"class_name": name, "config": settings})
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"--optimizer {name!r} is not one of Keras' optimizers: pass a name such as adam, "
-            "adamw, sgd or lion."
-        ) from error

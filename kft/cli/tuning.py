@@ -113,7 +113,7 @@ def tune(
         ),
     ] = None,
     stages: o.Stages = None,
-    batch_size: o.BatchSize = None,
+    batch_size: o.TrainingBatchSize = None,
     batch_norm: o.BatchNormMode = None,
     refit: Annotated[
         Path | None,

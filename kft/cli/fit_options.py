@@ -1,0 +1,299 @@
+"""The options of `kft fit` that are arguments of `Recipe.fit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from kft.arguments import is_number
+from kft.cli import build
+from kft.cli import options as o
+from kft.cli.groups import given
+from kft.errors import InputError
+
+_TRAINING = "Training"
+
+
+class Balance(StrEnum):
+    """What to do about imbalanced classes."""
+
+    weights = "weights"
+    oversample = "oversample"
+    undersample = "undersample"
+
+
+class Switch(StrEnum):
+    """Something that looks after itself, or is off."""
+
+    auto = "auto"
+    off = "off"
+
+
+class RestoreBest(StrEnum):
+    """Which weights a fit ends with."""
+
+    run = "run"
+    stage = "stage"
+    none = "none"
+
+
+class Distribution(StrEnum):
+    """How a fit is spread over devices."""
+
+    auto = "auto"
+    none = "none"
+    data_parallel = "data_parallel"
+    model_parallel = "model_parallel"
+
+
+class CacheDtype(StrEnum):
+    """What frozen features are kept as."""
+
+    float32 = "float32"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+
+
+_CACHE = {Switch.auto: "auto", Switch.off: False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a recipe is trained; None leaves `Recipe.fit` its own default."""
+
+    stages: o.Stages = None
+    batch_size: o.TrainingBatchSize = None
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="EPOCHS",
+            help="End a stage after so many epochs in which --monitor does not improve; 0: never. "
+            "Default: 3.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    min_delta: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            help="The least improvement that counts for --early-stopping, as a fraction of the best "
+            "value so far. Default: 0.001.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    monitor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:min|max]",
+            help="The logged value that tells which epoch is better, such as val_accuracy, or "
+            "val_kappa:max where the name does not tell the direction. Default: val_loss.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    restore_best: Annotated[
+        RestoreBest | None,
+        typer.Option(
+            help="End with the best epoch of the run, with the best of its last stage, or with the "
+            "last epoch. Default: run.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    batch_norm: o.BatchNormMode = None
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A Keras optimizer such as sgd or lion. Default: AdamW with --weight-decay.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    clipnorm: Annotated[
+        float | None,
+        typer.Option(
+            help="Clip the gradients' global norm; needs --optimizer.", rich_help_panel=_TRAINING
+        ),
+    ] = None
+    balance: Annotated[
+        Balance | None,
+        typer.Option(
+            help="What to do about imbalanced classes: weigh the loss, or repeat or leave out "
+            "examples. Default: nothing.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Random changes of the training inputs: light or standard, for images strong too. "
+            "Default: none.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    jit_compile: Annotated[
+        bool | None,
+        typer.Option(
+            help="Compile with XLA. Default: where Keras does, and where many texts repay it.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    steps_per_epoch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Steps per epoch, for data that never end.", rich_help_panel=_TRAINING
+        ),
+    ] = None
+    keep_examples: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-examples/--no-keep-examples",
+            help="Keep four of the training inputs in the run directory, for the warmup and the "
+            "check of an export. Default: --keep-examples.",
+            rich_help_panel="Data",
+        ),
+    ] = None
+    cache: Annotated[
+        Switch | None,
+        typer.Option(
+            help="Compute the output of frozen layers once and keep it: where it pays, or never. "
+            "Default: auto.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    cache_dtype: Annotated[
+        CacheDtype | None,
+        typer.Option(
+            help="What that output is kept as; 16 bits take half the disk, and round. Default: "
+            "float32.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    cached_views: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="With --augment: make this many views of each example once and keep them. "
+            "Default: 0, which augments anew in every epoch and leaves nothing to keep.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME|STEPS|epoch",
+            help="How often the state is committed, so that a killed run can continue: 30s, 10min, "
+            "500 (steps) or epoch. Default: 1min.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    allow_changed_plan: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changed-plan",
+            help="Continue the unfinished run in --run-dir although its plan is different.",
+        ),
+    ] = False
+    retries: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="How many times to resume from the last commit, at half the learning rate, after a "
+            "NaN loss. Default: 0.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    distribution: Annotated[
+        Distribution | None,
+        typer.Option(
+            help="One device, a copy of the model on each, or its weights split over them; auto: a "
+            "copy on each where there are several accelerators. Default: auto.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `Recipe.fit` that were given."""
+        every = self.checkpoint_every
+        settings = given(
+            stages=o.read_stages(self.stages),
+            batch_size=self.batch_size,
+            restore_best=self.restore_best,
+            batch_norm=self.batch_norm,
+            optimizer=_optimizer(self.optimizer, self.clipnorm),
+            balance=self.balance,
+            augment=self.augment,
+            jit_compile=self.jit_compile,
+            steps_per_epoch=self.steps_per_epoch,
+            keep_examples=self.keep_examples,
+            cache=None if self.cache is None else _CACHE[self.cache],
+            cache_dtype=self.cache_dtype,
+            cached_views=self.cached_views,
+            checkpoint_every=None if every is None else _interval(every),
+            allow_changed_plan=self.allow_changed_plan or None,
+            retries=self.retries,
+            distribution=_distribution(self.distribution),
+        )
+        if self.restore_best is RestoreBest.none:
+            settings["restore_best"] = None
+        return settings | _stopping(self.early_stopping, self.min_delta, self.monitor)
+
+
+def _distribution(chosen: Distribution | None) -> Any:
+    if chosen is Distribution.model_parallel:
+        from kft.distribution import ModelParallel
+
+        return ModelParallel()
+    return chosen
+
+
+def _interval(text: str) -> int | str:
+    steps = build.whole_number(text)
+    return text if steps is None else steps
+
+
+def _stopping(patience: int | None, min_delta: float | None, monitor: str | None) -> dict[str, Any]:
+    """Return what decides about epochs, as far as the person said anything about it."""
+    from kft.callbacks import RelativeEarlyStopping
+    from kft.callbacks.monitor import Monitor
+
+    found: dict[str, Any] = {}
+    rule: dict[str, Any] = given(patience=patience, min_delta=min_delta)
+    if patience == 0 and min_delta is not None:
+        raise InputError(
+            f"--min-delta {min_delta} is for --early-stopping, which is off: leave it out."
+        )
+    if monitor is not None:
+        name, colon, mode = monitor.partition(":")
+        chosen = Monitor.of((name, mode) if colon else name)
+        found["monitor"] = (chosen.name, chosen.mode) if colon else chosen.name
+        rule |= {"monitor": chosen.name, "mode": chosen.mode}
+    if patience == 0:
+        found["early_stopping"] = None
+    elif patience is not None or min_delta is not None:
+        found["early_stopping"] = RelativeEarlyStopping(**rule)
+    return found
+
+
+def _optimizer(name: str | None, clipnorm: float | None) -> Any:
+    import keras
+
+    if name is None:
+        if clipnorm is not None:
+            raise InputError(
+                f"--clipnorm {clipnorm}: name the optimizer too, as in --optimizer adam."
+            )
+        return None
+    if clipnorm is not None and not (is_number(clipnorm) and clipnorm > 0):
+        raise InputError(f"--clipnorm {clipnorm}: pass a finite number above 0, such as 1.0.")
+    settings = {} if clipnorm is None else {"global_clipnorm": clipnorm}
+    try:
+        return keras.optimizers.get({"class_name": name, "config": settings})
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"--optimizer {name!r} is not one of Keras' optimizers: pass a name such as adam, "
+            "adamw, sgd or lion."
+        ) from error
