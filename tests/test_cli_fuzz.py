@@ -107,7 +107,7 @@ def words_of(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_any_values_of_any_options(stopped, monkeypatch, capsys, command):
     @settings(
-        max_examples=60,
+        max_examples=40,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(words=words_of(command))
