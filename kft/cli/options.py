@@ -65,10 +65,10 @@ RunDir = Annotated[
     Path, typer.Argument(metavar="RUN", help="The directory of a finished run.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-_EXAMPLES = "Examples per step. Default: 32."
-BatchSize = Annotated[int | None, typer.Option(min=1, help=_EXAMPLES)]
+BatchSize = Annotated[int, typer.Option(min=1, help="Examples per step.")]
 TrainingBatchSize = Annotated[
-    int | None, typer.Option(min=1, help=_EXAMPLES, rich_help_panel=_TRAINING)
+    int | None,
+    typer.Option(min=1, help="Examples per step. Default: 32.", rich_help_panel=_TRAINING),
 ]
 BatchNormMode = Annotated[
     BatchNorm | None,

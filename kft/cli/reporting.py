@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kft.cli import options as o
-from kft.cli.groups import given, grouped
+from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, named_class
 
 
@@ -38,7 +38,7 @@ def report(
         typer.Option(metavar="FILE", help="The page to write. Default: RUN/report.html."),
     ] = None,
     recipe: RunRecipe = None,
-    batch_size: o.BatchSize = None,
+    batch_size: o.BatchSize = 32,
 ) -> None:
     """Write one page about a run: plan, curves, figures, mistakes, data, time, what was forgotten.
 
@@ -60,6 +60,6 @@ def report(
     if data is not None:
         used = opened.recipe
         examples = reading.read(data, type(used), used.task, used.classes)
-        evaluation = used.evaluate(examples, **given(batch_size=batch_size))
+        evaluation = used.evaluate(examples, batch_size=batch_size)
         opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
     typer.echo(str(report_again(opened, output or written, source=source)))

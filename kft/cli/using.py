@@ -11,7 +11,7 @@ import typer
 
 from kft.cli import options as o
 from kft.cli.finding import save_figure
-from kft.cli.groups import given, grouped
+from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, open_recipe
 from kft.errors import InputError
 
@@ -22,7 +22,7 @@ def evaluate(
     data: o.LabelledData,
     reading: o.Reading,
     recipe: RunRecipe = None,
-    batch_size: o.BatchSize = None,
+    batch_size: o.BatchSize = 32,
     perturb: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +43,7 @@ def evaluate(
     opened = open_recipe(run, recipe)
     examples = reading.read(data, type(opened), opened.task, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
-    result = opened.evaluate(examples, perturb=names, **given(batch_size=batch_size))
+    result = opened.evaluate(examples, batch_size=batch_size, perturb=names)
     if plot is not None:
         save_figure(result.plot(), plot)
     typer.echo(_as_json(result.to_dict()) if json else str(result))
@@ -65,7 +65,7 @@ def predict(
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     recipe: RunRecipe = None,
-    batch_size: o.BatchSize = None,
+    batch_size: o.BatchSize = 32,
     json: o.Json = False,
 ) -> None:
     """Answer files or texts: a label and its probability for each.
@@ -85,7 +85,7 @@ def predict(
         missing = [name for name in names if not Path(name).is_file()]
         if missing:
             raise InputError(f"{missing[0]}: no such file.")
-    answers = opened.predict(raw, **given(batch_size=batch_size))
+    answers = opened.predict(raw, batch_size=batch_size)
     typer.echo(_as_json(answers.to_dict()) if json else str(answers))
 
 
