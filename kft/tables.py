@@ -19,8 +19,8 @@ from kft.distribution.on_jax import layout_of
 from kft.distribution.strategies import ModelParallel
 from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
 from kft.pretrained import StartingWeights
+from kft.printing import as_text, printable
 from kft.stages import Stage
-from kft.terminal import as_text, printable
 
 _COLUMNS = (
     "",

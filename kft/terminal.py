@@ -1,16 +1,9 @@
-"""Who is looking: a person at a terminal, a notebook, or a log file; and text that suits them."""
+"""Who is looking: a person at a terminal, a notebook, or a log file."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from typing import Any
-
-from rich.console import Console
-from rich.text import Text
-
-PIPED = 100  # columns of a table that no terminal shows
 
 
 def in_notebook() -> bool:
@@ -30,26 +23,3 @@ def shows_progress() -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return in_notebook() or sys.stdout.isatty()
-
-
-def text_width() -> int:
-    """Return how many columns a printed table has: the terminal's, or 100 where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
-
-
-def as_text(shown: Any) -> str:
-    """Return what rich would print as plain text, as wide as `text_width()` and without colours.
-
-    Args:
-        shown: A rich table, or anything else that a rich console prints.
-    """
-    console = Console(width=text_width(), color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(shown)
-    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
-
-
-def printable(name: str) -> Text:
-    """Return a name that cannot send the terminal commands, nor rich markup."""
-    joiners = "\u200c\u200d"  # of Persian and of emoji
-    return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))

@@ -38,6 +38,7 @@ LAYERS = (
         "precision",
         "predictions",
         "pretrained",
+        "printing",
         "report",
         "row_files",
         "schedules",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from kft.terminal import printable
+from kft.printing import printable
 
 if TYPE_CHECKING:
     from kft.evaluation.classification import ClassMetrics
