@@ -13,14 +13,16 @@ from kft.errors import InputError
 
 
 def tensorflow_folder() -> Path:
-    """Return the folder of the installed TensorFlow, found without importing it.
+    """Return the folder of the installed TensorFlow, without importing it.
 
     Raises:
         InputError: If TensorFlow is not installed.
     """
-    if "tensorflow" in sys.modules:
-        return Path(next(iter(sys.modules["tensorflow"].__path__)))
-    return _folder("tensorflow")
+    if "tensorflow" not in sys.modules:
+        return _folder("tensorflow")
+    # Once imported, TensorFlow looks for its submodules in Keras' folders first.
+    folders = [Path(folder) for folder in sys.modules["tensorflow"].__path__]
+    return next((folder for folder in folders if folder.name == "tensorflow"), folders[0])
 
 
 def tensorflow_text_folder() -> Path | None:

@@ -241,3 +241,9 @@ def test_tensorflow_reads_the_records_that_are_written(made):
     assert [record.numpy() for record in records] == [
         log.SerializeToString(deterministic=True) for log in warmup.read(made("image"))
     ]
+
+
+def test_the_runtime_is_found_where_tensorflow_was_imported_before():
+    """A process with TensorFlow in it, such as a notebook, can ask a version too."""
+    code = "import tensorflow; from kft.export import capi; print(len(capi.Runtime.get().core_ops))"
+    assert int(run("-c", code).stdout) > 1000
