@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from kft.export import capi, graphs, protos, runtimes, versions, warmup
-from kft.export.promises import DTYPES, METADATA, METHODS, TOLERANCE, Signature, promised
+from kft.export import capi, graphs, promises, protos, runtimes, versions, warmup
+from kft.export.comparison import compare
+from kft.export.promises import DTYPES, METADATA, METHODS, Promises, Signature
 
 _MANY = 3  # times all examples: a batch larger than any that was written
 
@@ -26,8 +27,8 @@ def check(directory: str | os.PathLike) -> list[str]:
     Its files are those that were written; its ops are TensorFlow's and TensorFlow Text's, and none
     reachable from a signature compiles, calls Python, changes a variable or touches files; its
     signatures are those promised; asked in batches of 1, 2 and many it answers what
-    `recipe.predict` answered, within 1e-5 and with the same labels; every warmup record replays.
-    A version of another format answers its golden inputs so in that format's own runtime.
+    `recipe.predict` answered, within the tolerance that its metadata state; every warmup record
+    replays. A version of another format answers its golden inputs in that format's own runtime.
 
     Disables XLA for the whole process: meant for a process of its own.
 
@@ -43,7 +44,7 @@ def check(directory: str | os.PathLike) -> list[str]:
     kind = runtimes.kind_of(directory)
     if kind is not None:
         return [*reasons, *runtimes.replay(directory, kind)]
-    promises, reason = _read_promises(directory)
+    promised, reason = _read_promises(directory)
     reasons += [reason] if reason else []
     try:
         graph = graphs.read(directory)
@@ -51,37 +52,38 @@ def check(directory: str | os.PathLike) -> list[str]:
         return [*reasons, f"saved_model.pb cannot be read: {error}"]
     runtime = capi.Runtime.get()
     reasons += graphs.compare_ops(graph, runtime.core_ops, runtime.text_ops)
-    reasons += compare_signatures(graph.signatures, promises) if promises else []
+    if promised is None:
+        return reasons  # nothing says what to ask for
+    reasons += compare_signatures(graph.signatures, promised.signatures)
     try:
         session = capi.Session(directory)
     except capi.TensorFlowError as error:
         return [*reasons, f"the server cannot load it: {error}"]
     with session:
-        return [*reasons, *replay(session, directory)]
+        return [*reasons, *replay(session, directory, promised)]
 
 
-def _read_promises(directory: Path) -> tuple[dict[str, Signature], str | None]:
+def _read_promises(directory: Path) -> tuple[Promises | None, str | None]:
     try:
-        facts = json.loads((directory / METADATA).read_text(encoding="utf-8"))
-        return promised(facts["task"], facts["modality"], int(facts["targets"])), None
+        return promises.read(directory), None
     except FileNotFoundError:
-        return {}, f"{METADATA} is missing, so nothing says what the version promises"
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        return {}, f"{METADATA} cannot be read: {error!r}"
+        return None, f"{METADATA} is missing, so nothing says what the version promises"
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return None, f"{METADATA} cannot be read: {error!r}"
 
 
-def compare_signatures(found: dict[str, Any], promises: dict[str, Signature]) -> list[str]:
+def compare_signatures(found: dict[str, Any], promised: dict[str, Signature]) -> list[str]:
     """Return where signatures differ from what was promised.
 
     Args:
         found: Name to `SignatureDef`.
-        promises: Name to what it should be.
+        promised: Name to what it should be.
     """
     reasons = [
         f"signature {name!r} was not promised"
-        for name in sorted(set(found) - set(promises) - {"__saved_model_init_op"})
+        for name in sorted(set(found) - set(promised) - {"__saved_model_init_op"})
     ]
-    for name, promise in sorted(promises.items()):
+    for name, promise in sorted(promised.items()):
         if name not in found:
             reasons.append(f"signature {name!r} is missing")
             continue
@@ -110,23 +112,34 @@ def compare_signatures(found: dict[str, Any], promises: dict[str, Signature]) ->
     return reasons
 
 
-def replay(session: capi.Session, directory: str | os.PathLike) -> list[str]:
+def replay(session: capi.Session, directory: str | os.PathLike, promised: Promises) -> list[str]:
     """Run every warmup record, and its inputs in other batches; return what went wrong.
 
     Args:
         session: The loaded version.
         directory: Where its records are.
+        promised: How far answers may be from those of the records.
     """
     reasons: list[str] = []
     golden: dict[bytes, dict[str, np.ndarray]] = {}
-    count = 0
+
+    def ask(signature: str, inputs: np.ndarray, expected: dict, where: str) -> None:
+        try:
+            answered = session.run(signature, {"inputs": inputs})
+        except capi.TensorFlowError as error:
+            reasons.append(f"{where} fails at {signature!r}: {str(error).splitlines()[0][:300]}")
+            return
+        reason = compare(expected, answered, promised.tolerance, promised.threshold)
+        if reason:
+            reasons.append(f"{where} at {signature!r}: {reason}")
+
     try:
         for count, log in enumerate(warmup.read(directory), start=1):
             if count > warmup.MAX_RECORDS:
                 reasons.append(f"more than {warmup.MAX_RECORDS} warmup records: a server refuses")
                 break
             signature, inputs, expected = warmup.read_log(log)
-            reasons += _ask(session, signature, inputs, expected, f"warmup record {count}")
+            ask(signature, inputs, expected, f"warmup record {count}")
             if signature == "serving_default":
                 _collect(golden, inputs, expected)
     except FileNotFoundError:
@@ -139,8 +152,7 @@ def replay(session: capi.Session, directory: str | os.PathLike) -> list[str]:
     for batch in _batches(len(raw)):
         inputs = np.array([raw[i] for i in batch], dtype=object)
         expected = {name: np.concatenate([rows[i][name] for i in batch]) for name in rows[0]}
-        where = f"a batch of {len(batch)}"
-        reasons += _ask(session, "serving_default", inputs, expected, where)
+        ask("serving_default", inputs, expected, f"a batch of {len(batch)}")
     return reasons
 
 
@@ -153,79 +165,6 @@ def _batches(count: int) -> Iterator[list[int]]:
     yield from ([i] for i in range(count))
     yield from ([i, (i + 1) % count] for i in range(0, count, 2))
     yield list(range(count)) * _MANY
-
-
-def _ask(
-    session: capi.Session,
-    signature: str,
-    inputs: np.ndarray,
-    expected: dict[str, np.ndarray],
-    where: str,
-) -> list[str]:
-    try:
-        answered = session.run(signature, {"inputs": inputs})
-    except capi.TensorFlowError as error:
-        return [f"{where} fails at {signature!r}: {str(error).splitlines()[0][:300]}"]
-    reason = compare_answers(expected, answered)
-    return [f"{where} at {signature!r}: {reason}"] if reason else []
-
-
-def compare_answers(expected: dict[str, np.ndarray], answered: dict[str, np.ndarray]) -> str | None:
-    """Return how an answer differs from the expected one, None where it does not.
-
-    Numbers may differ by 1e-5, or by that share of the largest where that is above 1. Classes whose
-    scores are closer than that may change places; labels may not.
-
-    Args:
-        expected: Name to array.
-        answered: Name to array.
-    """
-    if set(expected) != set(answered):
-        return f"it answers {sorted(answered)}, not {sorted(expected)}"
-    for name in sorted(expected):
-        before, after = np.asarray(expected[name]), np.asarray(answered[name])
-        if before.shape != after.shape:
-            return f"{name} has the shape {list(after.shape)}, not {list(before.shape)}"
-        if before.dtype == object:
-            if name != "classes" and not np.array_equal(before, after):
-                return f"{name} is {_first_change(before, after)}"
-        elif _distance(before, after) > 1:
-            worst = np.max(np.abs(before - after), initial=0.0)
-            return f"{name} differs from the prediction by {worst:.2g} (1e-5 is allowed)"
-    if "classes" in expected:
-        aligned = _by_class(expected), _by_class(answered)
-        if aligned[0].keys() != aligned[1].keys():
-            return f"classes is {_first_change(expected['classes'], answered['classes'])}"
-        changes = [abs(aligned[0][key] - aligned[1][key]) for key in aligned[0]]
-        if max(changes, default=0.0) > TOLERANCE:
-            return f"a class's score differs from the prediction by {max(changes):.2g}"
-    return None
-
-
-def _distance(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the largest difference in units of what is allowed; NaN equals nothing."""
-    if not before.size:
-        return 0.0
-    scale = max(1.0, float(np.max(np.abs(before))))
-    distance = np.max(np.abs(before - after)) / (TOLERANCE * scale)
-    return float(distance) if np.isfinite(distance) else np.inf
-
-
-def _by_class(answer: dict[str, np.ndarray]) -> dict[tuple[int, bytes], float]:
-    return {
-        (row, label): float(score)
-        for row, (labels, scores) in enumerate(
-            zip(answer["classes"], answer["scores"], strict=True)
-        )
-        for label, score in zip(labels, scores, strict=True)
-    }
-
-
-def _first_change(before: np.ndarray, after: np.ndarray) -> str:
-    for old, new in zip(before.flat, after.flat, strict=True):
-        if old != new:
-            return f"{new!r} where the prediction is {old!r}"
-    return "otherwise arranged"
 
 
 def main(arguments: list[str] | None = None) -> int:

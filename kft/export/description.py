@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.export.promises import METADATA
+from kft.export.promises import FORMAT, METADATA
 from kft.export.servable import Servable
 
 _PACKAGES = ("kft", "keras", "keras-hub", "tensorflow", "tensorflow-text", "numpy")
@@ -31,7 +31,7 @@ def write(directory: str | os.PathLike, servable: Servable, **more: Any) -> Path
         except metadata.PackageNotFoundError:
             continue
     described = {
-        "format": 1,
+        "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": servable.task,
         "modality": servable.modality,

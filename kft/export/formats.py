@@ -14,6 +14,7 @@ import numpy as np
 from kft.errors import InputError
 from kft.export import description, runtimes, versions
 from kft.export.launch import ExportError, check_version, refuse_half
+from kft.export.promises import tolerance
 from kft.export.servable import Servable
 
 _NEEDED = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": (), "openvino": ("openvino",)}
@@ -48,13 +49,20 @@ def write(
     for path in versions.find_versions(base_dir).values():
         if (path / "saved_model.pb").exists():
             raise InputError(f"{path} is for TensorFlow Serving; export {format} elsewhere.")
+    from kft.export import reference
+
     runtimes.without_telemetry()
     with versions.building(base_dir) as hidden:
-        raw = list(servable.examples)
-        expected = servable.predict(raw)  # Keras exports no model that was never called
+        asked = reference.ask(servable)  # first: Keras exports no model that was never called
         _convert(servable.model, str(hidden / runtimes.FILES[format]), format)
-        runtimes.write_golden(hidden, _decoded(servable, raw), expected)
-        description.write(hidden, servable, kind=format, weights=weights)
+        runtimes.write_golden(hidden, _by_name(servable.model, asked.inputs), asked.scores)
+        description.write(
+            hidden,
+            servable,
+            kind=format,
+            weights=weights,
+            tolerance=tolerance(servable.task, *asked.bounds),
+        )
         versions.write_manifest(hidden)
         reasons = check_version(hidden)
         if reasons:
@@ -75,11 +83,7 @@ def _convert(model: Any, file: str, format: str) -> None:
         ) from error
 
 
-def _decoded(servable: Servable, raw: list[bytes]) -> dict[str, np.ndarray]:
-    """The model's inputs, by name."""
-    import tensorflow as tf
-
-    decoded = servable.decode(tf.constant(raw))
-    if not isinstance(decoded, dict):
-        decoded = {servable.model.inputs[0].name: decoded}
-    return {name: np.asarray(value) for name, value in decoded.items()}
+def _by_name(model: Any, inputs: Any) -> dict[str, np.ndarray]:
+    if not isinstance(inputs, dict):
+        inputs = {model.inputs[0].name: inputs}
+    return {name: np.asarray(value) for name, value in inputs.items()}

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.export.promises import METADATA, TOLERANCE
+from kft.export import promises
+from kft.export.promises import METADATA
 
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
 GOLDEN = "assets.extra/kft_golden.npz"
@@ -68,8 +69,7 @@ def write_golden(
 def replay(directory: str | os.PathLike, kind: str) -> list[str]:
     """Return how a version's answers differ from the prediction, a sentence for each batch size.
 
-    Asked in batches of 1, 2 and all golden inputs; 1e-5 is allowed, or that share of the largest
-    score where it is above 1.
+    Asked in batches of 1, 2 and all golden inputs; the metadata state what is allowed.
 
     Args:
         directory: The version directory.
@@ -84,8 +84,12 @@ def replay(directory: str | os.PathLike, kind: str) -> list[str]:
         expected = arrays.pop(_SCORES)
     except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
         return [f"{GOLDEN} cannot be read: {error}"]
+    try:
+        tolerance = promises.read(directory).tolerance
+        allowed = tolerance["scores" if "scores" in tolerance else "value"]
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return [f"{METADATA} cannot be read: {error!r}"]
     inputs = {name.removeprefix(_INPUT): value for name, value in arrays.items()}
-    scale = max(1.0, float(np.abs(expected).max()))
     reasons = []
     try:
         run = _RUNNERS[kind](Path(directory) / FILES[kind])
@@ -95,10 +99,10 @@ def replay(directory: str | os.PathLike, kind: str) -> list[str]:
                 reasons.append(f"a batch of {size} gets scores of the shape {list(scores.shape)}")
                 continue
             difference = float(np.abs(scores - expected[:size]).max())
-            if not difference <= TOLERANCE * scale:
+            if not difference <= allowed:
                 reasons.append(
                     f"a batch of {size} differs from the prediction by {difference:.2g} "
-                    f"({TOLERANCE * scale:g} is allowed)"
+                    f"({allowed:.2g} is allowed)"
                 )
     except Exception as error:
         # Each runtime raises errors of its own, which share no class.

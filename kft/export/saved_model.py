@@ -9,16 +9,19 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.errors import InputError
 from kft.export import description, versions, warmup
 from kft.export.launch import BATCH_SIZES, WEIGHTS, ExportError, check_version
-from kft.export.promises import METHODS, promised
+from kft.export.promises import METHODS, promised, tolerance
 from kft.export.servable import Servable
 from kft.folding import folded
+
+if TYPE_CHECKING:
+    from kft.export.reference import Reference
 
 
 def write(
@@ -56,13 +59,21 @@ def write(
         raise InputError(f"weights={weights!r}; expected one of {', '.join(map(repr, WEIGHTS))}.")
     if not batch_sizes or min(batch_sizes) < 1:
         raise InputError(f"batch_sizes={tuple(batch_sizes)}; pass whole numbers from 1.")
+    from kft.export import reference, storage
+
+    if weights == "float16":
+        storage.round_weights(servable.model)
     with versions.building(base_dir) as hidden:
-        _write_graph(servable, hidden, weights)
-        warmup.write(hidden, _requests(servable, sorted(set(batch_sizes))))
+        asked = reference.ask(servable)
+        exported, batch_norm = _folded(servable, asked, weights)
+        _write_graph(exported, hidden, weights)
+        warmup.write(hidden, _requests(servable, asked, sorted(set(batch_sizes))))
         description.write(
             hidden,
             servable,
             weights=weights,
+            tolerance=tolerance(servable.task, *asked.bounds),
+            batch_norm=batch_norm,
             threshold=servable.threshold if servable.task == "multi_label" else None,
             example_feature=servable.feature_name,
             signatures=sorted(_promises(servable)),
@@ -81,7 +92,6 @@ def _write_graph(servable: Servable, directory: Path, weights: str) -> None:
 
     from kft.export import signatures, storage
 
-    servable = servable if weights == "float16" else _folded(servable)
     archive = keras.export.ExportArchive()
     call: signatures.Call = signatures.call_plainly
     if weights == "float16":
@@ -101,34 +111,44 @@ def _write_graph(servable: Servable, directory: Path, weights: str) -> None:
     updater.save()
 
 
-def _folded(servable: Servable) -> Servable:
-    """With BatchNorm in the convolutions: the same answers up to float32 rounding, sooner."""
+def _folded(servable: Servable, asked: "Reference", weights: str) -> tuple[Servable, str | None]:
+    """Put BatchNorm into the convolutions, unless that costs more than rounding explains.
+
+    Returns:
+        What to export, and what became of BatchNorm, None where there is none to fold.
+    """
     import keras
+
+    from kft.export import rounding
 
     both = keras.Model(servable.model.input, [servable.model.output, servable.embedding])
     found = folded(both)
     if found is both:
-        return servable
+        return servable, None
+    if weights == "float16":
+        return servable, "kept: kernels are stored in float16"
+    answers = [np.asarray(answer) for answer in found(asked.inputs, training=False)]
+    costs = rounding.distances([asked.scores, asked.features], answers)
+    for name, cost, bound in zip(("scores", "features"), costs, asked.bounds, strict=True):
+        if not cost <= bound / 2:  # the other half is for a server that rounds otherwise
+            return servable, (
+                f"kept: folding it into the convolutions would move {name} by {cost:.2g}, of which "
+                f"rounding explains {bound / 2:.2g}"
+            )
     scores, features = found.outputs
-    return dataclasses.replace(servable, model=keras.Model(found.input, scores), features=features)
+    model = keras.Model(found.input, scores)
+    folded_one = dataclasses.replace(servable, model=model, features=features)
+    return folded_one, "folded into the convolutions"
 
 
 def _promises(servable: Servable) -> dict[str, Any]:
     return promised(servable.task, servable.modality, servable.targets)
 
 
-def _requests(servable: Servable, batch_sizes: Sequence[int]) -> list[Any]:
+def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]) -> list[Any]:
     """Make the warmup requests, each with the response that `predict` gives to it."""
-    import keras
-    import tensorflow as tf
-
     signatures = _promises(servable)
-    raw = list(servable.examples)
-    scores = servable.predict(raw)
-    decoded = servable.decode(tf.constant(raw, tf.string))
-    embedder = keras.Model(servable.model.input, servable.embedding)
-    # Eagerly: tracing takes a deep model longer than a few examples.
-    features = np.asarray(embedder(decoded, training=False), np.float32)
+    raw, scores, features = list(servable.examples), asked.scores, asked.features
     logs = []
     for size in batch_sizes:
         chosen = np.arange(size) % len(raw)
@@ -145,7 +165,7 @@ def _requests(servable: Servable, batch_sizes: Sequence[int]) -> list[Any]:
         if "regress" in signatures:
             logs.append(warmup.regress_log(servable.feature_name, inputs, answer["value"]))
         if "tensors" in signatures and size <= 2:  # pixels are large
-            pixels = np.asarray(decoded)[chosen]
+            pixels = np.asarray(asked.inputs)[chosen]
             logs.append(warmup.predict_log("tensors", pixels, answer))
     return logs
 

@@ -101,10 +101,23 @@ class Servable:
         order = np.argsort(-scores, axis=1, kind="stable")
         names = np.array([name.encode() for name in self.classes], dtype=object)
         classes, ordered = names[order], np.take_along_axis(scores, order, axis=1)
-        if self.task == "single_label":
-            label = classes[:, 0]
-        else:
-            label = np.empty(len(scores), dtype=object)
-            for i, chosen in enumerate(ordered >= self.threshold):
-                label[i] = LABEL_SEPARATOR.encode().join(classes[i][chosen])
+        threshold = self.threshold if self.task == "multi_label" else None
+        label = labels_of(classes, ordered, threshold)
         return {"classes": classes, "scores": ordered, "label": label}
+
+
+def labels_of(classes: np.ndarray, scores: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Return the label of each row.
+
+    Args:
+        classes: Labels as bytes, [n, k], best first.
+        scores: float32 [n, k], in the same order.
+        threshold: Score from which on a class is one of several labels; None where the best class
+            is the label.
+    """
+    if threshold is None:
+        return classes[:, 0]
+    labels = np.empty(len(classes), dtype=object)
+    for row, chosen in enumerate(scores >= threshold):
+        labels[row] = LABEL_SEPARATOR.encode().join(classes[row][chosen])
+    return labels

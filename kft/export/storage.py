@@ -1,5 +1,6 @@
 """Smaller weights: stored in half the space, or quantised."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -36,7 +37,9 @@ def quantize(model: keras.Model) -> None:
     Args:
         model: The model, changed in place. Layers that Keras cannot quantise stay float32.
     """
-    model.quantize("int8")
+    with warnings.catch_warnings():  # one for each layer that stays as it is
+        warnings.filterwarnings("ignore", message=".*does not have a `quantize` method")
+        model.quantize("int8")
 
 
 def in_half(model: keras.Model, archive: keras.export.ExportArchive) -> Call:

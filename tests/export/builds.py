@@ -3,6 +3,7 @@
 `python builds.py FOLDER NAME...` writes FOLDER/NAME/1 for each name, or prints why it was refused.
 """
 
+import dataclasses
 import io
 import json
 import sys
@@ -11,8 +12,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-MADE = ("image", "multi_label", "regression", "regression_of_two", "text", "half", "int8")
+MADE = (
+    "image",
+    "multi_label",
+    "regression",
+    "regression_of_two",
+    "text",
+    "half",
+    "int8",
+    "large_values",
+    "unfoldable",
+)
 REFUSED = (
+    "one_weight",
+    "half_one_weight",
+    "int8_one_weight",
     "dropout_at_inference",
     "counts_requests",
     "python_in_the_graph",
@@ -70,13 +84,72 @@ def image(
     return Servable(
         model=model,
         decode=more.pop("decode", pixels_of),
-        predict=lambda raw: model.predict(pixels_of(tf.constant(raw)), verbose=0),
+        predict=more.pop(
+            "predict", lambda raw: model.predict(pixels_of(tf.constant(raw)), verbose=0)
+        ),
         modality="image",
         task=task,
         classes=classes,
         examples=tuple(png(seed) for seed in range(5)),
         **more,
     )
+
+
+def large_values():
+    """Values of thousands before BatchNorm: in float32, features keep four digits of them."""
+    import tensorflow as tf
+
+    model = image_model(3, "softmax")
+    generator = np.random.default_rng(0)
+    convolution, norm = model.layers[2], model.layers[3]
+    convolution.bias.assign(generator.normal(0, 3000, convolution.bias.shape))
+    norm.gamma.assign(generator.uniform(20, 60, norm.gamma.shape))
+    norm.momentum = 0.0  # the statistics of this batch
+    model(pixels_of(tf.constant([png(seed) for seed in range(5)])), training=True)
+    predictions = model.get_layer("predictions")
+    predictions.kernel.assign(predictions.kernel / 20)
+    return image(model=model)
+
+
+def unfoldable():
+    """A kernel and a scale whose product no float32 can hold."""
+    model = image_model(3, "softmax")
+    convolution, norm = model.layers[2], model.layers[3]
+    model.layers[1].scale = 1e-27
+    convolution.kernel.assign(convolution.kernel * 1e25)
+    norm.gamma.assign(norm.gamma * 1e15)
+    norm.moving_variance.assign(norm.moving_variance * 0 + 1e-6)
+    return image(model=model)
+
+
+def one_weight():
+    """What is exported differs in one weight from what predicts."""
+    import keras
+
+    right = image()
+    model = keras.models.clone_model(right.model)
+    kernel, *others = right.model.get_weights()
+    kernel[1, 1, 0, 0] *= 1.01
+    model.set_weights([kernel, *others])
+    return image(model=model, predict=right.predict)
+
+
+def half_one_weight():
+    from kft.export import storage
+
+    wrong = one_weight()
+    storage.round_weights(wrong.model)
+    right = half()
+    storage.round_weights(right.model)
+    return dataclasses.replace(wrong, predict=right.predict)
+
+
+def int8_one_weight():
+    from kft.export import storage
+
+    wrong = one_weight()
+    storage.quantize(wrong.model)
+    return dataclasses.replace(wrong, predict=int8().predict)
 
 
 def multi_label():
@@ -185,7 +258,7 @@ def main(folder: str, names: list[str]) -> None:
     from kft.export.launch import ExportError
 
     for name in names:
-        weights = {"half": "float16", "int8": "int8"}.get(name, "float32")
+        weights = {"half": "float16", "int8": "int8"}.get(name.partition("_")[0], "float32")
         try:
             saved_model.write(globals()[name](), Path(folder) / name, weights=weights)
         except ExportError as error:

@@ -107,6 +107,27 @@ def test_quantised_weights_are_stored_as_integers(made):
     assert np.dtype(np.int8) in {dtype for dtype, _ in stored_in(made("int8"))}
 
 
+def facts_of(version) -> dict:
+    return json.loads((version / "assets.extra" / "kft.json").read_text())
+
+
+def test_metadata_say_what_the_answers_may_differ_by(made):
+    """It follows from the model: large values before BatchNorm leave fewer digits."""
+    small, large = (facts_of(made(name))["tolerance"] for name in ("image", "large_values"))
+    assert small["features"] < 1e-4
+    assert large["features"] > 1e-2
+    assert set(facts_of(made("regression"))["tolerance"]) == {"value", "outputs", "features"}
+
+
+def test_metadata_say_what_became_of_batch_norm(made):
+    assert facts_of(made("image"))["batch_norm"] == "folded into the convolutions"
+    assert facts_of(made("half"))["batch_norm"] == "kept: kernels are stored in float16"
+    assert facts_of(made("unfoldable"))["batch_norm"].startswith(
+        "kept: folding it into the convolutions would move scores by inf, of which rounding explains"
+    )
+    assert facts_of(made("text"))["batch_norm"] is None
+
+
 def test_metadata_say_what_the_version_is(made):
     facts = json.loads((made("image") / "assets.extra" / "kft.json").read_text())
     assert facts["classes"] == ["cat", "dög", "猫"]
@@ -118,6 +139,9 @@ def test_metadata_say_what_the_version_is(made):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
+        ("one_weight", "differs from the prediction"),
+        ("half_one_weight", "differs from the prediction"),
+        ("int8_one_weight", "differs from the prediction"),
         ("dropout_at_inference", "would change the model"),
         ("counts_requests", "would change the model"),
         ("python_in_the_graph", "calls Python"),
