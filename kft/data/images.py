@@ -21,6 +21,7 @@ __all__ = [
     "broken",
     "decode",
     "decode_batch",
+    "decode_pixels",
     "inspect_file",
     "load",
     "load_files",
@@ -48,27 +49,34 @@ def decode(encoded: "tf.Tensor") -> "tf.Tensor":
     """
     import tensorflow as tf
 
+    return tf.cast(decode_pixels(encoded), tf.float32)
+
+
+def decode_pixels(encoded: "tf.Tensor") -> "tf.Tensor":
+    """Decode as `decode` does, to uint8."""
+    import tensorflow as tf
+
     image = tf.cond(
         tf.strings.substr(encoded, 0, 3) == _JPEG,
         # The accurate DCT gives the very pixels that Pillow gives.
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: _decode_other(encoded),
     )
-    image = turn(tf.ensure_shape(image, [None, None, 3]), orientation(encoded))
-    return tf.cast(image, tf.float32)
+    return turn(tf.ensure_shape(image, [None, None, 3]), orientation(encoded))
 
 
 def resize(image: "tf.Tensor", image_size: tuple[int, int]) -> "tf.Tensor":
     """Resize `[h, w, 3]` or `[n, h, w, 3]` to (height, width): bilinear, antialiased, float32.
 
-    An image of that very size is left as it is, which is what resizing it would give.
+    An image of that very size keeps its values, which is what resizing it would give.
     """
     import tensorflow as tf
 
-    image = tf.cast(image, tf.float32)
+    if image.dtype != tf.uint8:  # bytes need no copy of four times their size
+        image = tf.cast(image, tf.float32)
     resized = tf.cond(
         tf.reduce_all(tf.shape(image)[-3:-1] == tf.constant(image_size)),
-        lambda: image,
+        lambda: tf.cast(image, tf.float32),
         lambda: tf.image.resize(image, image_size, method="bilinear", antialias=True),
     )
     return tf.ensure_shape(resized, [*image.shape[:-3], *image_size, image.shape[-1]])

@@ -1,0 +1,127 @@
+"""What an encoded image claims to be, read before anything decodes it, in graph ops.
+
+A few hundred kilobytes can claim a billion pixels, or hold gigabytes of compressed text, thousands of
+frames or scans. A server must refuse them by what is written at their beginning.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from kft.data.gif import first_frame
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["NOT_AN_IMAGE", "UNDECODABLE", "judge", "too_large"]
+
+NOT_AN_IMAGE = "not a JPEG, PNG, GIF, BMP or WebP image"
+UNDECODABLE = "cannot be decoded"
+_MOST_SCANS = 64  # of a progressive JPEG, each over all its pixels; encoders write about ten
+_MOST_TEXTS = 16  # compressed chunks of a PNG, each of which may grow to 8 MB
+_HEAD = 32
+
+
+def too_large(max_pixels: int) -> str:
+    """The status of an image of more pixels."""
+    return f"more than {max_pixels} pixels"
+
+
+def judge(
+    encoded: "tf.Tensor", image_size: tuple[int, int], max_pixels: int
+) -> tuple["tf.Tensor", "tf.Tensor"]:
+    """Say whether an encoded image may be decoded.
+
+    Args:
+        encoded: Scalar string tensor.
+        image_size: The height and width that it will be resized to: resizing an image that is
+            less high takes as much memory as one of that height.
+        max_pixels: The largest width times height.
+
+    Returns:
+        The status, a scalar string tensor: empty, or why it may not; and what to decode, which is
+        a GIF's first frame and any other image as it is.
+
+    Raises:
+        tf.errors.InvalidArgumentError: A JPEG's header is broken.
+    """
+    import tensorflow as tf
+
+    head = tf.concat(
+        [
+            tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD), tf.uint8),
+            tf.zeros([_HEAD], tf.uint8),
+        ],
+        0,
+    )
+
+    def jpeg() -> tuple[Any, ...]:
+        shape = tf.io.extract_jpeg_shape(encoded, output_type=tf.int32)
+        height, width = tf.cast(shape[0], tf.int64), tf.cast(shape[1], tf.int64)
+        data = tf.io.decode_raw(encoded, tf.uint8)
+        scans = tf.math.count_nonzero((data[:-1] == 0xFF) & (data[1:] == 0xDA))
+        return encoded, width, height, scans <= _MOST_SCANS
+
+    def png() -> tuple[Any, ...]:
+        # Where chunks of these names lie in other data by chance, they are far fewer.
+        texts = rf"\C*((zTXt|iTXt|iCCP)\C*){{{_MOST_TEXTS + 1}}}"
+        is_fine = _says(head, 12, b"IHDR") & ~tf.strings.regex_full_match(encoded, texts)
+        return encoded, _number(head, 16, 4, big=True), _number(head, 20, 4, big=True), is_fine
+
+    def gif() -> tuple[Any, ...]:
+        frame, width, height = first_frame(encoded)
+        return frame, width, height, tf.strings.length(frame) > 0
+
+    def bmp() -> tuple[Any, ...]:
+        width, height = _number(head, 18, 4), _number(head, 22, 4)
+        top_down = height >= 2**31  # a negative height
+        return encoded, width, tf.where(top_down, 2**32 - height, height), tf.constant(True)
+
+    def webp() -> tuple[Any, ...]:
+        sizes = []
+        for axis in (0, 1):
+            plain = _number(head, 26 + 2 * axis, 2) % 2**14
+            lossless = _number(head, 21, 4) // 2 ** (14 * axis) % 2**14 + 1
+            extended = _number(head, 24 + 3 * axis, 3) + 1
+            is_lossless, is_extended = _says(head, 12, b"VP8L"), _says(head, 12, b"VP8X")
+            sizes.append(tf.where(is_extended, extended, tf.where(is_lossless, lossless, plain)))
+        return encoded, *sizes, tf.constant(True)
+
+    def other() -> tuple[Any, ...]:
+        zero = tf.constant(0, tf.int64)
+        return "", zero, zero, tf.constant(True)
+
+    claims = [
+        _says(head, 0, b"\xff\xd8\xff"),
+        _says(head, 0, b"\x89PNG\r\n\x1a\n"),
+        _says(head, 0, b"GIF8"),
+        _says(head, 0, b"BM"),
+        _says(head, 0, b"RIFF") & _says(head, 8, b"WEBP"),
+        tf.constant(True),
+    ]
+    kind = tf.argmax(tf.stack(claims), output_type=tf.int32)
+    found, width, height, is_fine = tf.switch_case(kind, [jpeg, png, gif, bmp, webp, other])
+    is_known = kind < len(claims) - 1
+    # Divided: the product of two sizes of a PNG may be more than 64 bits hold.
+    is_small = width <= max_pixels // tf.maximum(height, image_size[0])
+    status = tf.where(
+        ~is_known,
+        NOT_AN_IMAGE,
+        tf.where(~is_fine, UNDECODABLE, tf.where(is_small, "", too_large(max_pixels))),
+    )
+    return status, found
+
+
+def _says(head: Any, position: int, expected: bytes) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_all(
+        head[position : position + len(expected)] == tf.constant(list(expected), tf.uint8)
+    )
+
+
+def _number(head: Any, position: int, length: int, big: bool = False) -> Any:
+    """The unsigned number of `length` bytes at `position`."""
+    import tensorflow as tf
+
+    powers = [256**exponent for exponent in range(length)]
+    digits = tf.cast(head[position : position + length], tf.int64)
+    return tf.reduce_sum(digits * tf.constant(powers[::-1] if big else powers, tf.int64))
