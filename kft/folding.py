@@ -95,4 +95,8 @@ def _weights(conv: keras.Layer, norm: keras.Layer) -> list[np.ndarray]:
     shift = ops.convert_to_numpy(norm.beta) if norm.center else 0.0
     depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
     per_kernel = scale.reshape(kernel.shape[2:]) if depthwise else scale
-    return [kernel * per_kernel, (bias - mean) * scale + shift]
+    with np.errstate(over="ignore"):  # whoever folds looks at what comes out
+        return [
+            np.float32(kernel * per_kernel),
+            np.float32((bias - mean) * scale + shift),
+        ]

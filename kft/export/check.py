@@ -7,6 +7,7 @@ disabled, and holds it to what its metadata promise. Every failure is a sentence
 import argparse
 import json
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +17,25 @@ import numpy as np
 
 from kft.export import capi, graphs, promises, protos, runtimes, versions, warmup
 from kft.export.comparison import compare
+from kft.export.dangers import dangers, shown
+from kft.export.file_bounds import compare_files
 from kft.export.promises import DTYPES, METADATA, METHODS, Promises, Signature
 
 _MANY = 3  # times all examples: a batch larger than any that was written
+_MOST_ROWS = 96
+_MOST_REASONS, _LONGEST = 50, 600
+_MEMORY, _MEMORY_PER_BYTE = 8 * 2**30, 8  # TensorFlow's own, and for each byte of a version
 
 
 def check(directory: str | os.PathLike) -> list[str]:
     """Return why a version does not serve, a sentence for each reason; empty where it does.
 
-    Its files are those that were written; its ops are TensorFlow's and TensorFlow Text's, and none
-    reachable from a signature compiles, calls Python, changes a variable or touches files; its
-    signatures are those promised; asked in batches of 1, 2 and many it answers what
-    `recipe.predict` answered, within the tolerance that its metadata state; every warmup record
-    replays. A version of another format answers its golden inputs in that format's own runtime.
+    Its files are those that were written; its ops are TensorFlow's and TensorFlow Text's, and only
+    such as compute: otherwise nothing of it is run. None that a signature reaches compiles, changes
+    a variable or depends on chance; its signatures are those promised. Asked in batches of 1, 2 and
+    many it answers what `recipe.predict` answered, within the tolerance that its metadata state;
+    every warmup record replays. A version of another format answers its golden inputs in that
+    format's own runtime.
 
     Disables XLA for the whole process: meant for a process of its own.
 
@@ -38,6 +45,9 @@ def check(directory: str | os.PathLike) -> list[str]:
     directory = Path(directory)
     if not directory.is_dir():
         return [f"{directory} is no directory"]
+    reasons = compare_files(directory)
+    if reasons:
+        return reasons
     reasons = versions.compare_manifest(directory)
     if reasons and (directory / versions.MANIFEST).is_file():
         return reasons  # damaged: loading it could only add to the confusion
@@ -52,13 +62,14 @@ def check(directory: str | os.PathLike) -> list[str]:
         return [*reasons, f"saved_model.pb cannot be read: {error}"]
     runtime = capi.Runtime.get()
     reasons += graphs.compare_ops(graph, runtime.core_ops, runtime.text_ops)
-    if promised is None:
-        return reasons  # nothing says what to ask for
+    unsafe = dangers(graph, runtime.core_ops, runtime.text_ops)
+    if unsafe or promised is None:  # it must not run, or nothing says what to ask for
+        return [*reasons, *unsafe]
     reasons += compare_signatures(graph.signatures, promised.signatures)
     try:
         session = capi.Session(directory)
     except capi.TensorFlowError as error:
-        return [*reasons, f"the server cannot load it: {error}"]
+        return [*reasons, f"the server cannot load it: {str(error).splitlines()[0]}"]
     with session:
         return [*reasons, *replay(session, directory, promised)]
 
@@ -164,7 +175,29 @@ def _collect(golden: dict, inputs: np.ndarray, expected: dict[str, np.ndarray]) 
 def _batches(count: int) -> Iterator[list[int]]:
     yield from ([i] for i in range(count))
     yield from ([i, (i + 1) % count] for i in range(0, count, 2))
-    yield list(range(count)) * _MANY
+    yield (list(range(count)) * _MANY)[: max(count, _MOST_ROWS)]
+
+
+def limit(directories: list[str]) -> None:
+    """Bound what this process may take, so that a version that asks for more ends it, and no other.
+
+    Args:
+        directories: The versions that it is going to load.
+    """
+    size = sum(
+        os.lstat(os.path.join(folder, name)).st_size
+        for directory in directories
+        for folder, _, names in os.walk(directory)
+        for name in names
+    )
+    bounds = {
+        resource.RLIMIT_DATA: _MEMORY + _MEMORY_PER_BYTE * size,
+        resource.RLIMIT_FSIZE: 2**20,  # of what it writes: messages
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, bound in bounds.items():
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (bound if hard < 0 else min(bound, hard), hard))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -172,12 +205,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kft.export.check", description=check.__doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR", help="a version directory")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each")
+    parser.add_argument(
+        "--limited",
+        action="store_true",
+        help="take no more memory than a version of its size needs",
+    )
     options = parser.parse_args(arguments)
+    if options.limited:
+        limit(options.directories)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     protos.without_tensorflow()
     failed = False
     for directory in options.directories:
-        reasons = check(directory)
+        found = check(directory)
+        reasons = [shown(reason, _LONGEST) for reason in found[:_MOST_REASONS]]
+        if len(found) > _MOST_REASONS:
+            reasons.append(f"and {len(found) - _MOST_REASONS:,} reasons more")
         failed = failed or bool(reasons)
         if options.json:
             print(json.dumps({"directory": directory, "reasons": reasons}))

@@ -21,7 +21,7 @@ _CHANCE = re.compile(
     r"Stateful(Uniform|StandardNormal|TruncatedNormal|RandomBinomial).*|Rng.*|Random(?!Dataset).*"
     r"|(Parameterized)?TruncatedNormal|Multinomial"
 )
-_FILES = re.compile(r"(Read|Write)File|MatchingFiles|(Save|Restore)(V2|Slices|Slice)?|Print(V2)?")
+_RUN_WHEN_LOADED = ("saved_model_main_op", "saved_model_init_op", "legacy_init_op")
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
@@ -33,15 +33,21 @@ class Graph:
         nodes: Name to `NodeDef`, of the graph itself.
         functions: Name to `FunctionDef`.
         signatures: Name to `SignatureDef`.
+        saver: The `SaverDef`: how the variables are restored.
+        run_when_loaded: The names of the nodes that a server runs when it loads the version.
+        assets: The names of the files that it is given.
     """
 
     nodes: dict[str, Any]
     functions: dict[str, Any]
     signatures: dict[str, Any]
+    saver: Any
+    run_when_loaded: tuple[str, ...]
+    assets: tuple[str, ...]
 
 
 def read(directory: str | os.PathLike) -> Graph:
-    """Read the graph with the tag `serve`.
+    """Read the graph whose only tag is `serve`.
 
     Args:
         directory: The version directory.
@@ -59,11 +65,18 @@ def read(directory: str | os.PathLike) -> Graph:
     except DecodeError as error:
         raise ValueError(str(error)) from error
     for meta in saved.meta_graphs:
-        if "serve" in meta.meta_info_def.tags:
+        if set(meta.meta_info_def.tags) == {"serve"}:  # as a server chooses it
             return Graph(
                 {node.name: node for node in meta.graph_def.node},
                 {f.signature.name: f for f in meta.graph_def.library.function},
                 dict(meta.signature_def),
+                meta.saver_def,
+                tuple(
+                    name
+                    for collection in _RUN_WHEN_LOADED
+                    for name in meta.collection_def[collection].node_list.value
+                ),
+                tuple(asset.filename for asset in meta.asset_file_def),
             )
     raise ValueError("it has no graph with the tag 'serve'")
 
@@ -80,7 +93,7 @@ def compare_ops(
     """
     known = {*core_ops, *text_ops, *graph.functions}
     reasons = []
-    for op in sorted({node.op for node in _all_nodes(graph)}):
+    for op in sorted({node.op for _, node in all_nodes(graph)}):
         if op in _NOT_SERVABLE:
             reasons.append(f"the op {op} {_NOT_SERVABLE[op]}")
         elif op.startswith(("Xla", "_Xla")):
@@ -90,21 +103,28 @@ def compare_ops(
     for name, signature in sorted(graph.signatures.items()):
         if name == "__saved_model_init_op":
             continue
-        reached = list(reachable(graph, [t.name for t in signature.outputs.values()]))
+        outputs = [tensor.name for tensor in signature.outputs.values()]
+        reached = [node for _, node in reachable(graph, outputs)]
         for op in sorted({node.op for node in reached}):
             if _STATE.fullmatch(op):
                 reasons.append(f"signature {name!r} reaches {op}: a request would change the model")
             elif _CHANCE.fullmatch(op):
                 reasons.append(f"signature {name!r} reaches {op}: its answers depend on chance")
-            elif _FILES.fullmatch(op):
-                reasons.append(f"signature {name!r} reaches {op}: a request would touch files")
         if any(_must_compile(node) for node in reached):
             reasons.append(f"signature {name!r} must be compiled by XLA, which a server has off")
     return reasons
 
 
-def reachable(graph: Graph, tensors: Iterable[str]) -> Iterator[Any]:
-    """Yield the nodes that must run for the tensors named, and those of all functions they call."""
+def reachable(graph: Graph, tensors: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the nodes that must run for the tensors named, and those of all functions they call.
+
+    Args:
+        graph: The graph of a version.
+        tensors: Names of tensors or nodes of the graph itself.
+
+    Yields:
+        The name of the function that a node is in, empty for the graph itself, and the node.
+    """
     waiting, seen = [_node_name(tensor) for tensor in tensors], set()
     called: list[str] = []
     while waiting:
@@ -115,7 +135,7 @@ def reachable(graph: Graph, tensors: Iterable[str]) -> Iterator[Any]:
         node = graph.nodes[name]
         waiting += [_node_name(tensor) for tensor in node.input]
         called += _functions_of(node)
-        yield node
+        yield "", node
     done: set[str] = set()
     while called:
         name = called.pop()
@@ -124,13 +144,16 @@ def reachable(graph: Graph, tensors: Iterable[str]) -> Iterator[Any]:
         done.add(name)
         for node in graph.functions[name].node_def:
             called += _functions_of(node)
-            yield node
+            yield name, node
 
 
-def _all_nodes(graph: Graph) -> Iterator[Any]:
-    yield from graph.nodes.values()
-    for function in graph.functions.values():
-        yield from function.node_def
+def all_nodes(graph: Graph) -> Iterator[tuple[str, Any]]:
+    """Yield the nodes of a graph and those of its functions as `reachable` does, called or not."""
+    for node in graph.nodes.values():
+        yield "", node
+    for name, function in graph.functions.items():
+        for node in function.node_def:
+            yield name, node
 
 
 def _node_name(tensor: str) -> str:

@@ -18,6 +18,7 @@ WEIGHTS = ("float32", "float16", "int8")
 LARGEST_EXAMPLE = 16 * 2**20  # bytes of a raw input, or characters, that stays with a run
 _LARGEST_EXAMPLES = 256 * 2**20
 _MOST_EXAMPLES = 1000  # as many as a server takes for its warmup
+CHECK_SECONDS = 600.0  # for a version from elsewhere
 
 
 class ExportError(KftError):
@@ -102,16 +103,21 @@ def refuse_half(format: str, weights: str) -> None:
         )
 
 
-def check_version(directory: str | os.PathLike) -> list[str]:
+def check_version(directory: str | os.PathLike, *, trusted: bool = False) -> list[str]:
     """Prove a version in a fresh process without Keras, as `python -m kft.export.check` does.
+
+    A version from elsewhere may be damaged or hostile: nothing of it runs that could do more than
+    compute, and the process is limited in time (ten minutes) and memory.
 
     Args:
         directory: The version directory, `base_dir/N`.
+        trusted: Whether this process has written it itself: time and memory are not limited then.
 
     Returns:
         Why it does not serve, a sentence for each reason; empty if it serves.
     """
-    outcome = _run("kft.export.check", ["--json", os.fspath(directory)])
+    arguments = ["--json", os.fspath(directory), *([] if trusted else ["--limited"])]
+    outcome = _run("kft.export.check", arguments, timeout=None if trusted else CHECK_SECONDS)
     return outcome.get("reasons") or ([outcome["error"]] if "error" in outcome else [])
 
 
@@ -146,7 +152,7 @@ def read_examples(path: Path, within: Path | None = None) -> list[bytes]:
         raise InputError(f"`{path}` is damaged ({error}): restore it from a copy.") from error
 
 
-def _run(module: str, arguments: list[str], **variables: str) -> dict:
+def _run(module: str, arguments: list[str], timeout: float | None = None, **variables: str) -> dict:
     """Run a module in a process that finds what this one finds; return its last line of JSON.
 
     It runs on the CPU: a GPU rounds matrices to fewer bits, otherwise for each batch size, and may
@@ -155,7 +161,21 @@ def _run(module: str, arguments: list[str], **variables: str) -> dict:
     variables["CUDA_VISIBLE_DEVICES"] = "-1"
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables, **import_environment()}
     command = python("-m", module, *arguments)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    with tempfile.TemporaryFile() as messages:  # a file, since a process may be limited in files
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=messages,
+                env=environment,
+                check=False,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            return {"error": f"`python -m {module}` took more than {timeout:g} s and was ended"}
+        messages.seek(max(0, messages.seek(0, os.SEEK_END) - 2000))
+        said = messages.read().decode("utf-8", "replace").strip()
     try:
         outcome = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -163,4 +183,4 @@ def _run(module: str, arguments: list[str], **variables: str) -> dict:
     if isinstance(outcome, dict):
         return outcome
     ended = f"by signal {-done.returncode}" if done.returncode < 0 else f"with {done.returncode}"
-    return {"error": f"`python -m {module}` ended {ended}:\n{done.stderr.strip()[-2000:]}"}
+    return {"error": f"`python -m {module}` ended {ended}:\n{said}"}

@@ -65,7 +65,11 @@ def read(directory: str | os.PathLike) -> Promises:
         FileNotFoundError: If it has no metadata.
         OSError, ValueError, TypeError, LookupError: If they cannot be read.
     """
-    facts = json.loads((Path(directory) / METADATA).read_text(encoding="utf-8"))
+    text = (Path(directory) / METADATA).read_text(encoding="utf-8")
+    try:
+        facts = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if facts["format"] != FORMAT:
         raise ValueError(f"format {facts['format']!r}, but this kft reads format {FORMAT}")
     tolerance = {str(name): float(value) for name, value in facts["tolerance"].items()}

@@ -44,7 +44,7 @@ def kind_of(directory: str | os.PathLike) -> str | None:
     """Return the format of a version, one of `FILES`; None for any other directory."""
     try:
         kind = json.loads((Path(directory) / METADATA).read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, TypeError, LookupError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
     return kind if kind in FILES else None
 

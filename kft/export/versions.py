@@ -216,7 +216,7 @@ def compare_manifest(directory: str | os.PathLike) -> list[str]:
         expected = {str(name): (int(f["bytes"]), str(f["sha256"])) for name, f in files.items()}
     except FileNotFoundError:
         return [f"{MANIFEST} is missing: not written by kft, or not copied whole"]
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         return [f"{MANIFEST} cannot be read: {error}"]
     reasons = []
     for name, (size, digest) in expected.items():

@@ -5,6 +5,7 @@ holds a request made from real examples and the response that `recipe.predict` g
 replays the request, `kft.export.check` also compares the response.
 """
 
+import math
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ PATH = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000  # beyond them the server refuses the version
 
 _FLOAT, _STRING = 1, 7
+_MOST_VALUES = 2**28  # of a tensor, which may repeat a single one
 _CRC_TABLE = []
 for _byte in range(256):
     for _ in range(8):
@@ -184,6 +186,8 @@ def from_proto(tensor: Any) -> np.ndarray:
         ValueError: If it is of another type, or if its values do not fill its shape.
     """
     shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    if math.prod(shape) > _MOST_VALUES:
+        raise ValueError(f"a tensor of the shape {shape}")
     if tensor.dtype == _STRING:
         return _strings(list(tensor.string_val)).reshape(shape)
     if tensor.dtype == _FLOAT:
