@@ -95,8 +95,6 @@ def _weights(conv: keras.Layer, norm: keras.Layer) -> list[np.ndarray]:
     shift = ops.convert_to_numpy(norm.beta) if norm.center else 0.0
     depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
     per_kernel = scale.reshape(kernel.shape[2:]) if depthwise else scale
-    with np.errstate(over="ignore"):  # whoever folds looks at what comes out
-        return [
-            np.float32(kernel * per_kernel),
-            np.float32((bias - mean) * scale + shift),
-        ]
+    values = [np.asarray(kernel * per_kernel), np.asarray((bias - mean) * scale + shift)]
+    with np.errstate(over="ignore"):  # the caller sees from the answers where this fails
+        return [value.astype("float32") for value in values]

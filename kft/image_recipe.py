@@ -19,6 +19,7 @@ from kft.data.examples import Examples
 from kft.data.pixels import check_images_in_memory, check_shape
 from kft.data.raw_images import raw_images
 from kft.data.sequences import as_rows
+from kft.data.served_images import decode_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.family import ServingInputs
@@ -45,6 +46,8 @@ class ImageRecipe(Recipe):
             classifier, None starts from scratch. Defaults to `"imagenet"`.
         pooling: `"avg"`, `"max"` or `"flatten"`: how feature maps become a vector. Defaults to
             `"avg"`.
+        max_pixels: The largest image that an export decodes, width times height; it answers a
+            larger one with a status instead of scores. Defaults to 50 million.
 
     The other arguments are those of `kft.Recipe`.
     """
@@ -57,6 +60,7 @@ class ImageRecipe(Recipe):
     image_size: tuple[int, int] = (224, 224)
     weights: str | PathLike | None = "imagenet"
     pooling: str = "avg"
+    max_pixels: int = images.MAX_PIXELS
 
     def __post_init__(self):
         self.image_size = self._checked_size()  # first, since a single number stands for a square
@@ -71,6 +75,7 @@ class ImageRecipe(Recipe):
         if self.pooling not in POOLINGS:
             known = ", ".join(map(repr, POOLINGS))
             raise InputError(f"`pooling={self.pooling!r}` is unknown for images: pass {known}.")
+        self._check_max_pixels()
         if self.weights not in (None, "imagenet") and not isfile(self.weights):
             raise InputError(
                 f"`weights={self.weights!r}` is not a file: pass the path of a weights file of "
@@ -187,8 +192,9 @@ class ImageRecipe(Recipe):
         return image_augmentation(chosen)
 
     def serving_inputs(self) -> ServingInputs:
-        """Encoded images as a string tensor `[n]` to the model's input."""
-        return ServingInputs(partial(images.decode_batch, image_size=self.image_size))
+        """Encoded images as a string tensor `[n]` to the model's input, up to `max_pixels`."""
+        decode = partial(decode_rows, image_size=self.image_size, max_pixels=self.max_pixels)
+        return ServingInputs(decode)
 
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
@@ -218,6 +224,14 @@ class ImageRecipe(Recipe):
                 f"{file} on a machine with a network, bring it here and pass weights='{file}', or "
                 "weights=None to start from scratch."
             ) from error
+
+    def _check_max_pixels(self):
+        height, width = self.image_size
+        if not is_whole(self.max_pixels) or self.max_pixels < height * width:
+            raise InputError(
+                f"`max_pixels={shown(self.max_pixels)}`: pass a whole number from {height * width}, what "
+                f"images of `image_size={self.image_size}` have, such as 50_000_000."
+            )
 
     def _checked_size(self):
         size: Any = self.image_size

@@ -30,6 +30,8 @@ from kft.recipe import Recipe
 
 POOLINGS = ("cls", "mean", "pooler")
 PRESET = "preset"
+LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
+NOT_UTF8 = "not UTF-8"
 TEXT_PRESETS = {"light": {"deletion": 0.05}, "standard": {"deletion": 0.1, "swap": 0.1}}
 
 
@@ -188,8 +190,11 @@ class TextRecipe(Recipe):
         """Turn texts into tokens, by the graph that an export runs too.
 
         Args:
-            raw: The texts, as strings or as UTF-8.
+            raw: The texts, as strings or as UTF-8; of each the first 131,072 characters count.
             length: Tokens to cut and pad to. Defaults to `length`.
+
+        Raises:
+            InputError: If bytes are not UTF-8.
         """
         length = self.length if length is None else length
         packed = self._packed(raw, max(length, self.length))
@@ -261,13 +266,18 @@ class TextRecipe(Recipe):
         spec = getattr(dataset, "element_spec", (None,))[0]
         if getattr(spec, "dtype", None) != "string":
             return dataset
-        decode = self.serving_inputs().decode
-        return dataset.map(lambda texts, *rest: (decode(texts), *rest))
+        preprocessor = self._with_length(self.length)
+        return dataset.map(lambda texts, *rest: (self._pack(preprocessor, texts), *rest))
 
     def serving_inputs(self) -> ServingInputs:
-        """Texts as a string tensor `[n]` to the model's inputs."""
+        """Texts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
         preprocessor = self._with_length(self.length)
-        return ServingInputs(partial(self._pack, preprocessor), (preprocessor.tokenizer,))
+
+        def decode(raw: Any) -> tuple[Any, Any]:
+            texts, status = utf8_rows(raw)
+            return self._pack(preprocessor, texts), status
+
+        return ServingInputs(decode, (preprocessor.tokenizer,))
 
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
@@ -320,6 +330,8 @@ class TextRecipe(Recipe):
     def _pack(preprocessor, texts):
         import tensorflow as tf
 
+        # A tokenizer takes some sixty bytes of memory for each byte, and then drops most tokens.
+        texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
         return {name: tf.cast(values, tf.int32) for name, values in preprocessor(texts).items()}
 
     def _suggested_length(self, texts, most=20_000):
@@ -379,3 +391,17 @@ def _as_text(value: Any) -> str | bytes:
     if not isinstance(value, str | bytes):
         raise InputError(f"{kind_of(value)} is not a text: pass strings.")
     return value
+
+
+def utf8_rows(raw: Any) -> tuple[Any, Any]:
+    """Return the rows of a string tensor `[n]` that are UTF-8, and a status for each of the n.
+
+    Args:
+        raw: Bytes of strangers, a TensorFlow tensor.
+    """
+    import tensorflow as tf
+
+    # Leaving out what is not UTF-8 leaves only UTF-8 as it is.
+    clean = tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="ignore")
+    is_text = tf.equal(clean, raw)
+    return tf.boolean_mask(raw, is_text), tf.where(is_text, "", NOT_UTF8)

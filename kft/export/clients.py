@@ -1,4 +1,4 @@
-"""What to type to serve a version and to ask it: Docker, `models.config`, REST and gRPC."""
+"""What to type to serve a version and to ask it: Docker, `models.config`, REST, gRPC, TensorFlow."""
 
 import json
 import os
@@ -6,7 +6,11 @@ from pathlib import Path
 
 from kft.export.promises import METADATA
 
-FOLDER = "clients"  # beside the versions; no server takes it for one
+FOLDER = "clients"  # next to the versions; a server does not take it for one
+TEXT_NOTE = (
+    "TensorFlow Serving has the tokenizer's ops; plain TensorFlow needs `import tensorflow_text` "
+    "before it loads the version."
+)
 
 _DOCKER = """\
 docker run --rm -p 8500:8500 -p 8501:8501 \\
@@ -25,6 +29,7 @@ model_config_list {{
 """
 
 _REST_IMAGE = """\
+# A bad row has the reason in "status", no label, and NaN for its scores.
 import base64
 import json
 import sys
@@ -34,6 +39,7 @@ instances = [{{"b64": base64.b64encode(open(path, "rb").read()).decode()}} for p
 """
 
 _REST_TEXT = """\
+# A bad row has the reason in "status", no label, and NaN for its scores.
 import json
 import sys
 import urllib.request
@@ -49,7 +55,7 @@ request = urllib.request.Request(
 )
 with urllib.request.urlopen(request) as response:
     for answer in json.load(response)["predictions"]:
-        print({rest_answer})
+        print(answer["status"] or {rest_answer})
 """
 
 _GRPC = """\
@@ -67,7 +73,34 @@ request.inputs["inputs"].CopyFrom(tf.make_tensor_proto(raw, tf.string))
 with grpc.insecure_channel("localhost:8500") as channel:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     outputs = stub.Predict(request, timeout=10).outputs
-print(tf.make_ndarray(outputs["{output}"]))
+# A bad row has the reason in "status", no label, and NaN for its scores.
+answers = (tf.make_ndarray(outputs[name]) for name in ("status", "{output}"))
+for status, {output} in zip(*answers):
+    print(status.decode() or {shown})
+"""
+
+_PLAIN_IMAGE = """\
+import sys
+
+import tensorflow as tf
+
+raw = [open(path, "rb").read() for path in sys.argv[1:]]
+"""
+
+_PLAIN_TEXT = """\
+import sys
+
+import tensorflow as tf
+import tensorflow_text  # registers the tokenizer's ops: without it, loading fails
+
+raw = sys.argv[1:]
+"""
+
+_PLAIN = """\
+ask = tf.saved_model.load("{version}").signatures["serving_default"]
+outputs = ask(inputs=tf.constant(raw))
+for status, {output} in zip(outputs["status"].numpy(), outputs["{output}"].numpy()):
+    print(status.decode() or {shown})
 """
 
 
@@ -84,22 +117,27 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
     words = {
         "base": version.parent,
         "name": name or version.parent.name,
+        "version": version,
         "output": "value" if is_regression else "label",
-        # A signature with one output answers over REST with its value alone.
-        "rest_answer": "answer" if is_regression else 'answer["label"], answer["scores"][0]',
+        "shown": "value" if is_regression else "label.decode()",
+        "rest_answer": 'answer["value"]'
+        if is_regression
+        else '(answer["label"], answer["scores"][0])',
         "raw": '[open(path, "rb").read() for path in sys.argv[1:]]' if is_image else "sys.argv[1:]",
     }
     rest = (_REST_IMAGE if is_image else _REST_TEXT) + _REST
+    plain = (_PLAIN_IMAGE if is_image else _PLAIN_TEXT) + _PLAIN
     return {
         "serve.sh": _DOCKER.format(**words),
         "models.config": _CONFIG.format(**words),
         "rest_client.py": rest.format(**words),
         "grpc_client.py": _GRPC.format(**words),
+        "tensorflow_client.py": plain.format(**words),
     }
 
 
 def write(version: str | os.PathLike, name: str | None = None) -> Path:
-    """Write those files beside the versions; return their folder.
+    """Write those files next to the versions; return their folder.
 
     Args:
         version: The version directory, `base_dir/N`.
@@ -120,12 +158,26 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
         name: What the server calls the model; the name of `base_dir` by default.
     """
     made = files(version, name)
+    facts = json.loads((Path(version) / METADATA).read_text(encoding="utf-8"))
+    lines = [f"{version} serves."]
+    batch_norm = facts.get("batch_norm") or ""
+    if batch_norm.startswith("kept"):
+        lines.append(f"BatchNorm is {batch_norm}.")
+    cost = facts.get("weights_cost")
+    if cost:
+        lines.append(
+            f"With {facts['weights']} weights the scores of {cost['examples']} examples change by up "
+            f"to {cost['largest_change']:.2g}."
+        )
+    if facts["modality"] == "text":
+        lines.append(TEXT_NOTE)
     return "\n".join(
         [
-            f"{version} serves.",
+            *lines,
             f"\nServe it:\n\n{made['serve.sh']}",
-            f"or beside other models, by --model_config_file:\n\n{made['models.config']}",
+            f"or next to other models, with --model_config_file:\n\n{made['models.config']}",
             f"Ask it over REST (python rest_client.py INPUT...):\n\n{made['rest_client.py']}",
             f"or over gRPC (pip install tensorflow-serving-api):\n\n{made['grpc_client.py']}",
+            f"or in Python, without a server:\n\n{made['tensorflow_client.py']}",
         ]
     )

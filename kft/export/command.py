@@ -53,10 +53,14 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     recipe = saving.load(options.run_dir, recipe=own)
     servable = from_recipe(recipe, options.run_dir, options.examples)
     if options.weights != "float32":
-        before = _figures(recipe, options.data)
+        before, scores = _figures(recipe, options.data), _scores(servable)
         (storage.round_weights if options.weights == "float16" else storage.quantize)(recipe.model)
-        after = _figures(recipe, options.data)
-        facts = {**servable.facts, "float32_figures": before, f"{options.weights}_figures": after}
+        facts = {
+            **servable.facts,
+            "weights_cost": _cost(scores, _scores(servable), is_classifier=bool(servable.classes)),
+            "float32_figures": before,
+            f"{options.weights}_figures": _figures(recipe, options.data),
+        }
         servable = dataclasses.replace(servable, facts=facts)
     if options.format != "saved_model":
         path = formats.write(
@@ -77,6 +81,18 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
 def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:
     """What the recipe reaches on labelled data, None without any."""
     return None if data is None else recipe.evaluate(data).to_dict()
+
+
+def _scores(servable: Servable) -> np.ndarray:
+    return servable.predict(list(servable.examples))
+
+
+def _cost(before: np.ndarray, after: np.ndarray, is_classifier: bool) -> dict[str, Any]:
+    """What smaller weights do to the answers to the examples."""
+    cost = {"examples": len(before), "largest_change": float(np.max(np.abs(after - before)))}
+    if is_classifier:
+        cost["best_class_changes"] = int(np.sum(before.argmax(axis=1) != after.argmax(axis=1)))
+    return cost
 
 
 def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = None) -> Servable:

@@ -105,18 +105,19 @@ def promised(task: str, modality: str, targets: int) -> dict[str, Signature]:
         modality: `"image"` or `"text"`.
         targets: The number of classes, or of values that a regression predicts.
     """
-    raw = Tensor("string", 1)
+    raw, status = Tensor("string", 1), {"status": Tensor("string", 1)}
     if task == "regression":
-        answer = {"value": Tensor("float32", 1 if targets == 1 else 2)}
+        answer = {"value": Tensor("float32", 1 if targets == 1 else 2), **status}
     else:
         answer = {
             "classes": Tensor("string", 2),
             "scores": Tensor("float32", 2),
             "label": Tensor("string", 1),
+            **status,
         }
     signatures = {
         "serving_default": Signature("predict", raw, answer),
-        "embed": Signature("predict", raw, {"features": Tensor("float32", 2)}),
+        "embed": Signature("predict", raw, {"features": Tensor("float32", 2), **status}),
     }
     if modality == "image":
         signatures["tensors"] = Signature("predict", Tensor("float32", 4), answer)

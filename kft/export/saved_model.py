@@ -66,7 +66,7 @@ def write(
     with versions.building(base_dir) as hidden:
         asked = reference.ask(servable)
         exported, batch_norm = _folded(servable, asked, weights)
-        _write_graph(exported, hidden, weights)
+        _write_graph(exported, asked.decode, hidden, weights)
         warmup.write(hidden, _requests(servable, asked, sorted(set(batch_sizes))))
         description.write(
             hidden,
@@ -86,7 +86,7 @@ def write(
         return versions.publish(hidden)
 
 
-def _write_graph(servable: Servable, directory: Path, weights: str) -> None:
+def _write_graph(servable: Servable, decode: Any, directory: Path, weights: str) -> None:
     import keras
     import tensorflow as tf
 
@@ -96,10 +96,9 @@ def _write_graph(servable: Servable, directory: Path, weights: str) -> None:
     call: signatures.Call = signatures.call_plainly
     if weights == "float16":
         call = storage.in_half(servable.model, archive)
-    servable.decode(tf.constant(servable.examples[:1]))  # builds its layers
     for resource in servable.resources:
         archive.track(resource)
-    made = signatures.functions(servable, call)
+    made = signatures.functions(servable, decode, call)
     for name, (function, spec) in made.items():
         archive.add_endpoint(name, function, input_signature=[spec])
     archive.write_out(str(directory), verbose=False)
@@ -148,26 +147,50 @@ def _promises(servable: Servable) -> dict[str, Any]:
 def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]) -> list[Any]:
     """Make the warmup requests, each with the response that `predict` gives to it."""
     signatures = _promises(servable)
-    raw, scores, features = list(servable.examples), asked.scores, asked.features
     logs = []
-    for size in batch_sizes:
-        chosen = np.arange(size) % len(raw)
-        inputs = np.array([raw[i] for i in chosen], dtype=object)
-        answer = servable.answer(scores[chosen])
+
+    def add(inputs: np.ndarray, status: np.ndarray, chosen: np.ndarray) -> None:
+        answer = servable.answer(asked.scores[chosen], status)
+        features = np.where((status != b"")[:, None], np.float32(np.nan), asked.features[chosen])
+        embedded = {"features": features, "status": status}
         logs.append(warmup.predict_log("serving_default", inputs, answer))
-        logs.append(warmup.predict_log("embed", inputs, {"features": features[chosen]}))
+        logs.append(warmup.predict_log("embed", inputs, embedded))
+        name = servable.feature_name
         if "classify" in signatures:
-            logs.append(
-                warmup.classify_log(
-                    servable.feature_name, inputs, answer["classes"], answer["scores"]
-                )
-            )
+            logs.append(warmup.classify_log(name, inputs, answer["classes"], answer["scores"]))
         if "regress" in signatures:
-            logs.append(warmup.regress_log(servable.feature_name, inputs, answer["value"]))
+            logs.append(warmup.regress_log(name, inputs, answer["value"]))
+
+    for size in batch_sizes:
+        chosen = np.arange(size) % len(servable.examples)
+        inputs = np.array([servable.examples[i] for i in chosen], dtype=object)
+        good = np.full(size, b"", dtype=object)
+        add(inputs, good, chosen)
         if "tensors" in signatures and size <= 2:  # pixels are large
+            answer = servable.answer(asked.scores[chosen], good)
             pixels = np.asarray(asked.inputs)[chosen]
             logs.append(warmup.predict_log("tensors", pixels, answer))
+    bad, status = _bad_row(asked)
+    if status:  # beside a good row, which is answered as if it were alone
+        inputs = np.array([servable.examples[0], bad], dtype=object)
+        add(inputs, np.array([b"", status], dtype=object), np.array([0, 0]))
     return logs
+
+
+def _bad_row(asked: "Reference") -> tuple[bytes, bytes]:
+    """Return what is neither an image nor a text, and the status that it gets."""
+    import tensorflow as tf
+
+    bad = b"\xff\xfe neither an image nor a text"
+    try:
+        _, status = asked.decode(tf.constant([bad]))
+    except tf.errors.OpError as error:
+        raise ExportError(
+            "decoding raises for a row that is neither an image nor a text, and would fail every "
+            "request that holds one: `serving_inputs()` must leave it out and give it a status "
+            f"({error.message[:200]})"
+        ) from error
+    return bad, bytes(status.numpy()[0])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ class Servable:
     Args:
         model: A functional model whose one output is the scores, [n, k]: probabilities of the
             classes, or the values of a regression.
-        decode: Raw inputs, a string tensor [n], to the model's inputs, in TensorFlow's graph ops.
+        decode: Raw inputs, a string tensor [n], to the model's inputs of the rows that can be used,
+            and a status for every row, a string tensor [n]: empty, or why the row is missing. In
+            TensorFlow's graph ops, none of which raises for a bad row.
         predict: Raw inputs, a list, to scores, float32 [n, k] in the order of `classes`: the
             reference that the export must equal.
         modality: `"image"` (raw inputs are encoded files) or `"text"`.
@@ -39,7 +41,7 @@ class Servable:
     """
 
     model: "keras.Model"
-    decode: Callable[["tf.Tensor"], Any]
+    decode: Callable[["tf.Tensor"], tuple[Any, "tf.Tensor"]]
     predict: Callable[[Sequence[bytes | str]], np.ndarray]
     modality: str
     task: str
@@ -89,21 +91,24 @@ class Servable:
             "the model has no layer 'predictions' to take the features from; pass `features`."
         )
 
-    def answer(self, scores: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs of `serving_default` that belong to scores, without TensorFlow.
+    def answer(self, scores: np.ndarray, status: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the outputs of `serving_default`, without TensorFlow.
 
         Args:
-            scores: float32 [n, k], in the order of `classes`.
+            scores: float32 [n, k], in the order of `classes`; those of a bad row do not matter.
+            status: Why a row is bad, as bytes [n]; empty where it is good.
         """
-        scores = np.asarray(scores, np.float32)
+        bad = status != b""
+        scores = np.where(bad[:, None], np.float32(np.nan), np.asarray(scores, np.float32))
         if self.classes is None:
-            return {"value": scores[:, 0] if self.targets == 1 else scores}
+            return {"value": scores[:, 0] if self.targets == 1 else scores, "status": status}
         order = np.argsort(-scores, axis=1, kind="stable")
         names = np.array([name.encode() for name in self.classes], dtype=object)
         classes, ordered = names[order], np.take_along_axis(scores, order, axis=1)
+        classes[bad] = b""
         threshold = self.threshold if self.task == "multi_label" else None
         label = labels_of(classes, ordered, threshold)
-        return {"classes": classes, "scores": ordered, "label": label}
+        return {"classes": classes, "scores": ordered, "label": label, "status": status}
 
 
 def labels_of(classes: np.ndarray, scores: np.ndarray, threshold: float | None) -> np.ndarray:

@@ -1,6 +1,10 @@
-"""Asks a version through the C API, without Keras: `python asking.py DIR < REQUESTS`."""
+"""Asks a version through the C API, without Keras: `python asking.py DIR < REQUESTS`.
+
+Prints the answers, and by how many MB the process grew after the first of them.
+"""
 
 import json
+import resource
 import sys
 
 import numpy as np
@@ -11,12 +15,14 @@ protos.without_tensorflow()
 
 
 def main(directory: str) -> None:
-    answers = []
+    answers, before = [], 0
     with capi.Session(directory, threads=1) as session:
         for signature, inputs in json.load(sys.stdin):
             raw = inputs
             if not inputs or isinstance(inputs[0], str):
                 raw = np.array([text.encode("latin-1") for text in inputs], dtype=object)
+            if len(answers) == 1:
+                before = peak()
             try:
                 answer = session.run(signature, {"inputs": raw})
             except capi.TensorFlowError as error:
@@ -24,7 +30,11 @@ def main(directory: str) -> None:
                 continue
             answers.append({name: _plain(value) for name, value in answer.items()})
     assert not {"keras", "keras_hub"} & set(sys.modules)
-    print(json.dumps(answers))
+    print(json.dumps({"answers": answers, "grown": peak() - before}))
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _plain(value: np.ndarray) -> list:

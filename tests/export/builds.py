@@ -24,6 +24,7 @@ MADE = (
     "unfoldable",
 )
 REFUSED = (
+    "raises_for_a_bad_row",
     "one_weight",
     "half_one_weight",
     "int8_one_weight",
@@ -34,6 +35,7 @@ REFUSED = (
     "compiled_by_xla",
 )
 SIZE = 12
+MAX_PIXELS = 100_000
 WORDS = ["great", "film", "dull", "plot", "a", "the", "##s", "##ly", "new", "?", "é", "日"]
 TEXTS = ("a great film", "the dull plot", "", "ÉTÉ 日本 films?", "a" * 300, "new new new new " * 9)
 
@@ -48,13 +50,32 @@ def png(seed: int, size: tuple[int, int] = (14, 17), mode: str = "RGB") -> bytes
 
 
 def pixels_of(encoded):
+    """Decode plainly, and fail at what cannot be decoded: sooner traced than what recipes do."""
     import tensorflow as tf
 
     def one(raw):
         image = tf.io.decode_image(raw, channels=3, expand_animations=False)
-        return tf.image.resize(tf.cast(image, tf.float32), (SIZE, SIZE))
+        return tf.image.resize(tf.cast(image, tf.float32), (SIZE, SIZE), antialias=True)
 
     return tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec((SIZE, SIZE, 3), tf.float32))
+
+
+def rows_of(encoded):
+    """Decode as recipes do: bounded, and each row by itself."""
+    from kft.data.served_images import decode_rows
+
+    return decode_rows(encoded, (SIZE, SIZE), MAX_PIXELS)
+
+
+def png_rows(decode):
+    """The rows that begin as a PNG does, decoded by a function of pixels alone."""
+    import tensorflow as tf
+
+    def decode_rows(raw):
+        is_png = tf.equal(tf.strings.substr(raw, 0, 4), b"\x89PNG")
+        return decode(tf.boolean_mask(raw, is_png)), tf.where(is_png, "", "not a PNG")
+
+    return decode_rows
 
 
 def image_model(targets: int, activation: str | None, layer=None):
@@ -73,7 +94,11 @@ def image_model(targets: int, activation: str | None, layer=None):
     return keras.Model(inputs, keras.layers.Activation(activation, name="scores")(x))
 
 
-def image(
+def image():
+    return image_servable(decode=rows_of)
+
+
+def image_servable(
     task="single_label", targets=3, activation="softmax", classes=("cat", "dög", "猫"), **more
 ):
     import tensorflow as tf
@@ -83,7 +108,7 @@ def image(
     model = more.pop("model", None) or image_model(targets, activation)
     return Servable(
         model=model,
-        decode=more.pop("decode", pixels_of),
+        decode=more.pop("decode", png_rows(pixels_of)),
         predict=more.pop(
             "predict", lambda raw: model.predict(pixels_of(tf.constant(raw)), verbose=0)
         ),
@@ -108,7 +133,7 @@ def large_values():
     model(pixels_of(tf.constant([png(seed) for seed in range(5)])), training=True)
     predictions = model.get_layer("predictions")
     predictions.kernel.assign(predictions.kernel / 20)
-    return image(model=model)
+    return image_servable(model=model)
 
 
 def unfoldable():
@@ -119,19 +144,19 @@ def unfoldable():
     convolution.kernel.assign(convolution.kernel * 1e25)
     norm.gamma.assign(norm.gamma * 1e15)
     norm.moving_variance.assign(norm.moving_variance * 0 + 1e-6)
-    return image(model=model)
+    return image_servable(model=model)
 
 
 def one_weight():
     """What is exported differs in one weight from what predicts."""
     import keras
 
-    right = image()
+    right = image_servable()
     model = keras.models.clone_model(right.model)
     kernel, *others = right.model.get_weights()
     kernel[1, 1, 0, 0] *= 1.01
     model.set_weights([kernel, *others])
-    return image(model=model, predict=right.predict)
+    return image_servable(model=model, predict=right.predict)
 
 
 def half_one_weight():
@@ -153,15 +178,15 @@ def int8_one_weight():
 
 
 def multi_label():
-    return image("multi_label", 4, "sigmoid", ("a", "b", "c", "d"))
+    return image_servable("multi_label", 4, "sigmoid", ("a", "b", "c", "d"))
 
 
 def regression():
-    return image("regression", 1, None, None)
+    return image_servable("regression", 1, None, None, decode=rows_of)
 
 
 def regression_of_two():
-    return image("regression", 2, None, None)
+    return image_servable("regression", 2, None, None)
 
 
 def text():
@@ -170,11 +195,17 @@ def text():
     import tensorflow as tf
 
     from kft.export.servable import Servable
+    from kft.text_recipe import utf8_rows
 
     keras.utils.set_random_seed(5)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     tokenizer = keras_hub.models.BertTokenizer(vocabulary, lowercase=True)
     preprocessor = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=16)
+
+    def decode(raw):
+        texts, status = utf8_rows(raw)
+        return preprocessor(texts), status
+
     backbone = keras_hub.models.BertBackbone(
         vocabulary_size=len(vocabulary), num_layers=1, num_heads=2, hidden_dim=8,
         intermediate_dim=16, max_sequence_length=16,
@@ -185,7 +216,7 @@ def text():
     model = keras.Model(backbone.input, keras.layers.Activation("softmax", name="scores")(x))
     return Servable(
         model=model,
-        decode=preprocessor,
+        decode=decode,
         predict=lambda raw: model.predict(preprocessor(tf.constant(raw)), verbose=0),
         modality="text",
         task="single_label",
@@ -202,7 +233,7 @@ def dropout_at_inference():
         def call(self, x):
             return keras.random.dropout(x, 0.5)
 
-    return image(model=image_model(3, "softmax", AlwaysDrop()))
+    return image_servable(model=image_model(3, "softmax", AlwaysDrop()))
 
 
 def counts_requests():
@@ -216,7 +247,7 @@ def counts_requests():
             self.count.assign_add(1.0)
             return x
 
-    return image(model=image_model(3, "softmax", Counter()))
+    return image_servable(model=image_model(3, "softmax", Counter()))
 
 
 def python_in_the_graph():
@@ -226,29 +257,34 @@ def python_in_the_graph():
         decoded = tf.numpy_function(lambda raw: pixels_of(raw).numpy(), [encoded], tf.float32)
         return tf.ensure_shape(decoded, (None, SIZE, SIZE, 3))
 
-    return image(decode=decode)
+    return image_servable(decode=png_rows(decode))
 
 
 def other_preprocessing():
-    return image(decode=lambda encoded: pixels_of(encoded) / 2)
+    return image_servable(decode=png_rows(lambda encoded: pixels_of(encoded) / 2))
 
 
 def compiled_by_xla():
     import tensorflow as tf
 
-    return image(
-        decode=lambda raw: tf.function(lambda x: x + 0.0, jit_compile=True)(pixels_of(raw))
-    )
+    compiled = tf.function(lambda x: x + 0.0, jit_compile=True)
+    return image_servable(decode=png_rows(lambda raw: compiled(pixels_of(raw))))
+
+
+def raises_for_a_bad_row():
+    import tensorflow as tf
+
+    return image_servable(decode=lambda raw: (pixels_of(raw), tf.fill(tf.shape(raw), "")))
 
 
 def half():
-    return image()
+    return image_servable()
 
 
 def int8():
     from kft.export import storage
 
-    servable = image()
+    servable = image_servable()
     storage.quantize(servable.model)
     return servable
 

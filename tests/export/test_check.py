@@ -146,7 +146,7 @@ def send_no_image(logs) -> None:
         (set_label, "label is"),
         (move_scores, "scores differs from the prediction by 2e-05 ("),
         (name_unknown_signature, "no signature 'other'"),
-        (send_no_image, "warmup record 1 fails at 'serving_default'"),
+        (send_no_image, "status is b'not a JPEG, PNG, GIF, BMP or WebP image' where the"),
         (lambda logs: logs.extend(logs * 100), "more than 1000 warmup records"),
     ],
 )
@@ -173,7 +173,7 @@ def change_facts(version: Path, **changes) -> None:
         ({"task": "regression", "targets": 1}, "signature 'regress' is missing"),
         (
             {"task": "regression", "targets": 1},
-            "has the outputs ['classes', 'label', 'scores'], not ['value']",
+            "has the outputs ['classes', 'label', 'scores', 'status'], not ['status', 'value']",
         ),
     ],
 )

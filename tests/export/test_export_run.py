@@ -157,11 +157,10 @@ def test_an_export_answers_as_predict_does_or_both_refuse(modality, request):
         try:
             (prediction,) = recipe.predict([raw])
         except InputError:
-            # TensorFlow's graph replaces what is not UTF-8, `predict` says where it is.
-            refused = "error" in answer or name in ("no utf-8", "a surrogate")
-            assert refused, f"{name}: refused by predict alone"
+            assert answer["status"] != [""], f"{name}: refused by predict alone"
+            assert answer["label"] == [""]
             continue
-        assert "error" not in answer, f"{name}: {answer.get('error')}"
+        assert answer["status"] == [""], f"{name}: {answer}"
         scores = dict(zip(answer["classes"][0], answer["scores"][0], strict=True))
         assert scores == pytest.approx(prediction.scores, abs=1e-5), name
         assert answer["label"] == [prediction.label], name
@@ -198,6 +197,10 @@ def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(
     )
     facts = json.loads((version / "assets.extra" / "kft.json").read_text())
     assert facts["weights"] == "int8"
+    cost = facts["weights_cost"]
+    assert cost["examples"] == 3
+    assert 0 < cost["largest_change"] < 0.1
+    assert cost["best_class_changes"] == 0
     for figures in ("float32_figures", "int8_figures"):
         assert 0 <= facts[figures]["accuracy"] <= 1
     assert facts["examples"] == "made up: the run kept none"

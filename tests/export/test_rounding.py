@@ -48,7 +48,7 @@ def texts(generator: np.random.Generator):
     for variable in model.variables:
         if "kernel" in variable.name:
             variable.assign(generator.normal(0, generator.lognormal(-1, 0.5), variable.shape))
-    inputs = servable.decode([text.decode() for text in servable.examples])
+    inputs, _ = servable.decode([text.decode() for text in servable.examples])
     return model, {name: np.asarray(value) for name, value in inputs.items()}
 
 

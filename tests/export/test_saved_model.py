@@ -139,6 +139,7 @@ def test_metadata_say_what_the_version_is(made):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
+        ("raises_for_a_bad_row", "must leave it out and give it a status"),
         ("one_weight", "differs from the prediction"),
         ("half_one_weight", "differs from the prediction"),
         ("int8_one_weight", "differs from the prediction"),

@@ -103,13 +103,20 @@ def request_for(
     return request
 
 
-def test_a_client_gets_labels_for_images_and_goes_on_after_a_bad_one(made, kind):
+def test_a_client_gets_labels_for_images_and_a_status_for_a_bad_one(made, kind):
     raw = [png(seed) for seed in range(3)]
     (expected,) = ask(made("image"), [("serving_default", raw)])
     with serving(kind, "m", made("image").parent) as ports, stub_of(ports) as stub:
         with pytest.raises(grpc.RpcError) as refused:
-            stub.Predict(request_for([raw[0], b"no image"]), timeout=30)
-        assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            stub.Predict(request_for(raw, signature="unknown"), timeout=30)
+        assert refused.value.code() in (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.FAILED_PRECONDITION,
+        )
+        mixed = stub.Predict(request_for([raw[0], b"no image"]), timeout=30).outputs
+        assert warmup.from_proto(mixed["label"]).tolist() == [expected["label"][0].encode(), b""]
+        assert warmup.from_proto(mixed["status"]).tolist()[0] == b""
+        assert b"not a JPEG" in warmup.from_proto(mixed["status"])[1]
         response = stub.Predict(request_for(raw), timeout=30)
         answer = {name: warmup.from_proto(tensor) for name, tensor in response.outputs.items()}
         assert [label.decode() for label in answer["label"]] == expected["label"]
@@ -147,34 +154,56 @@ def test_a_client_gets_a_regression(made, kind):
 
 def test_the_grpc_client_that_is_printed_works(made, kind, tmp_path):
     (tmp_path / "a.png").write_bytes(png(0))
+    (tmp_path / "b.png").write_bytes(b"no image")
     (expected,) = ask(made("image"), [("serving_default", [png(0)])])
     with serving(kind, "image", made("image").parent) as ports:
         script = clients.files(made("image"))["grpc_client.py"]
         assert "localhost:8500" in script
         script = script.replace("localhost:8500", f"127.0.0.1:{ports.grpc}")
-        command = [sys.executable, "-c", script, str(tmp_path / "a.png")]
+        command = [sys.executable, "-c", script, str(tmp_path / "a.png"), str(tmp_path / "b.png")]
         done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert expected["label"][0].encode() == ast.literal_eval(done.stdout.strip().strip("[]"))
+    label, status = done.stdout.splitlines()
+    assert [label] == expected["label"]
+    assert status == "not a JPEG, PNG, GIF, BMP or WebP image"
 
 
 @pytest.mark.parametrize("name", ["image", "text", "regression"])
 def test_the_rest_client_that_is_printed_works(made, kind, name, tmp_path):
     (tmp_path / "a.png").write_bytes(png(0))
-    raw, argument = (png(0), str(tmp_path / "a.png")) if name != "text" else (b"film", "film")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    raw, arguments = png(0), [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    if name == "text":
+        raw, arguments = b"film", ["film"]
     (expected,) = ask(made(name), [("serving_default", [raw])])
     with serving(kind, name, made(name).parent) as ports:
         script = clients.files(made(name))["rest_client.py"]
         assert f"http://localhost:8501/v1/models/{name}:predict" in script
         script = script.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
         done = subprocess.run(
-            [sys.executable, "-c", script, argument], capture_output=True, text=True
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True
         )
     assert done.returncode == 0, done.stderr[-2000:]
-    *label, score = done.stdout.split()
-    assert label == ([] if name == "regression" else expected["label"])
-    wanted = expected["value"][0] if name == "regression" else expected["scores"][0][0]
-    assert float(score) == pytest.approx(wanted, abs=1e-6)
+    answer, *bad = done.stdout.splitlines()
+    assert bad == ([] if name == "text" else ["not a JPEG, PNG, GIF, BMP or WebP image"])
+    if name == "regression":
+        assert float(answer) == pytest.approx(expected["value"][0], abs=1e-6)
+    else:
+        label, score = ast.literal_eval(answer)
+        assert label == expected["label"][0]
+        assert score == pytest.approx(expected["scores"][0][0], abs=1e-6)
+
+
+def test_the_tensorflow_client_that_is_printed_works(made):
+    """A text's tokenizer needs an import more, which the script has and the instructions name."""
+    (expected,) = ask(made("text"), [("serving_default", [b"a great film"])])
+    script = clients.files(made("text"))["tensorflow_client.py"]
+    command = [sys.executable, "-c", script, "a great film"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == expected["label"]
+    assert "import tensorflow_text" in clients.instructions(made("text"))
+    assert "tensorflow_text" not in clients.instructions(made("image"))
 
 
 def test_clients_are_written_beside_the_versions(made, tmp_path):
@@ -185,6 +214,7 @@ def test_clients_are_written_beside_the_versions(made, tmp_path):
         "models.config",
         "rest_client.py",
         "serve.sh",
+        "tensorflow_client.py",
     ]
     assert 'name: "reviews"' in (folder / "models.config").read_text()
     assert f"source={tmp_path / 'base'},target=/models/reviews" in (folder / "serve.sh").read_text()
