@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,6 +144,7 @@ def publish(hidden: str | os.PathLike) -> Path:
     """
     hidden = Path(hidden)
     base = hidden.parent
+    _share(hidden)
     _sync_tree(hidden)
     while True:
         number = max([0, *find_versions(base)]) + 1
@@ -237,6 +239,20 @@ def compare_manifest(directory: str | os.PathLike) -> list[str]:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _share(directory: Path) -> None:
+    """Let whoever may read the directory read what is in it.
+
+    What libraries write has permissions of their own: TensorFlow makes directories that a group may
+    not write to, and a temporary file that is renamed is its owner's alone.
+    """
+    wanted = stat.S_IMODE(directory.stat().st_mode) & 0o777
+    for path in directory.rglob("*"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        shared = mode | (wanted if path.is_dir() else wanted & 0o666)
+        if shared != mode:
+            path.chmod(shared)
 
 
 def _sync_tree(directory: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -109,6 +110,26 @@ def test_a_version_is_on_the_disk_before_it_is_visible(tmp_path, monkeypatch):
     publish(tmp_path)
     assert len(renamed) == 4  # the directory, the model, assets.extra and the manifest
     assert synced[-1] == tmp_path.stat().st_ino
+
+
+@pytest.mark.parametrize(
+    ("umask", "folder", "file"), [(0o002, 0o775, 0o664), (0o077, 0o700, 0o600)]
+)
+def test_permissions_are_what_the_umask_leaves_whatever_wrote_the_files(
+    tmp_path, umask, folder, file
+):
+    before = os.umask(umask)
+    try:
+        with versions.building(tmp_path / "base") as hidden:
+            os.mkdir(hidden / "variables", 0o755)  # as TensorFlow does
+            descriptor, _ = tempfile.mkstemp(dir=hidden / "variables")  # for its owner alone
+            os.close(descriptor)
+            versions.write_manifest(hidden)
+            version = versions.publish(hidden)
+    finally:
+        os.umask(before)
+    for path in (version, *version.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (folder if path.is_dir() else file), path
 
 
 def test_sweeping_leaves_what_a_living_exporter_builds(tmp_path):
