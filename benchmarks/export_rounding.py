@@ -42,7 +42,9 @@ def main() -> None:
         for stored in options.weights or STORED:
             with tempfile.TemporaryDirectory() as folder:
                 draws = study(family, stored, options.seeds, Path(folder))
-            details[f"{family} {stored}"] = draws
+            details[f"{family} {stored}"] = {
+                name: [float(f"{draw[name]:.3g}") for draw in draws] for name in draws[0]
+            }
             rows.append(summary(family, stored, draws))
             print(" | ".join(rows[-1]), flush=True)
             keras.utils.clear_session()
@@ -50,7 +52,7 @@ def main() -> None:
         result(
             "export_rounding",
             command=f"KERAS_BACKEND=tensorflow python benchmarks/export_rounding.py "
-            f"--seeds {options.seeds}",
+            f"--seeds {options.seeds}" + "".join(f" --weights {one}" for one in options.weights or ()),
             columns=(
                 "family", "weights", "largest feature", "tolerance of features, median",
                 "difference / tolerance, largest", "exports refused", "one weight changed",
@@ -58,9 +60,9 @@ def main() -> None:
             ),
             rows=rows,
             notes=[
-                "The tolerance is relative to the largest feature. The last three columns say how "
-                f"many of {options.seeds} wrong exports were refused, and in brackets the median of "
-                "the difference in tolerances."
+                f"{options.seeds} draws of scaled random weights each. The tolerance is relative to the "
+                "largest feature. The last three columns say how many wrong exports were refused, and "
+                "in brackets the median of their difference in tolerances."
             ],
             details=details,
             backend="tensorflow",
@@ -114,7 +116,7 @@ def study(family: str, stored: str, seeds: int, folder: Path) -> list[dict[str, 
         export = folded(whole) if stored != "float16" else whole
         traced = traced or trace(export)
         largest = float(np.abs(answers[1]).max())
-        found = {"seed": seed, "scale": largest, "relative": bounds[1] / largest}
+        found = {"scale": largest, "relative": bounds[1] / largest, "scores": bounds[0]}
         found["export"] = apart(traced, export, inputs, answers, bounds)
         found["input"] = apart(traced, export, shifted(inputs), answers, bounds)
         for kind, spoil in (("weight", change_one_weight), ("layer", shuffle_one_layer)):

@@ -297,6 +297,8 @@ def test_a_bad_setting_of_fit_is_named_before_training(settings, named):
         ({"num_classes": 2, "image_size": "large"}, "image_size='large'"),
         ({"num_classes": 2, "weights": "missing.h5"}, "weights='missing.h5'"),
         ({"num_classes": 2, "pooling": "cls"}, "pooling='cls'"),
+        ({"num_classes": 2, "max_pixels": 9}, "max_pixels=9`: pass a whole number from"),
+        ({"num_classes": 2, "max_pixels": "50M"}, "max_pixels='50M'"),
         ({"num_classes": 2, "weight_decay": -1}, "weight_decay=-1"),
         ({"num_classes": 2, "classes": ["a", "b", "c"]}, "num_classes=2"),
         ({"num_classes": 1, "task": "regression", "classes": ["a"]}, "task='regression'"),

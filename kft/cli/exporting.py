@@ -12,11 +12,11 @@ import typer
 from kft.cli.opening import RunRecipe, named_class
 from kft.errors import InputError
 
-_INPUTS, _VERSIONS = "What the check and the warmup ask", "Versions that exist"
+_INPUTS, _VERSIONS = "Check and warmup", "Existing versions"
 
 
 class Format(StrEnum):
-    """What an export is for."""
+    """The format of an export."""
 
     saved_model = "saved_model"
     onnx = "onnx"
@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 
 class Stored(StrEnum):
-    """How an export stores weights."""
+    """How an export stores its weights."""
 
     float32 = "float32"
     float16 = "float16"
@@ -38,7 +38,7 @@ def export(
         Path | None,
         typer.Argument(
             metavar="RUN",
-            help="The directory of a finished run; not with --check, nor with --prune alone.",
+            help="The directory of a finished run. Leave it out with --check, and to --prune only.",
             show_default=False,
         ),
     ] = None,
@@ -46,27 +46,27 @@ def export(
         Path | None,
         typer.Argument(
             metavar="DIR",
-            help="The directory of the versions, a server's base path; the next number appears in "
-            "it.",
+            help="The directory of the versions, a server's base path. The export gets the next "
+            "number in it.",
             show_default=False,
         ),
     ] = None,
     recipe: RunRecipe = None,
-    format: Annotated[Format, typer.Option(help="What the export is for.")] = Format.saved_model,
-    weights: Annotated[Stored, typer.Option(help="How weights are stored.")] = Stored.float32,
+    format: Annotated[Format, typer.Option(help="Format of the export.")] = Format.saved_model,
+    weights: Annotated[Stored, typer.Option(help="How to store the weights.")] = Stored.float32,
     data: Annotated[
         str | None,
-        typer.Option(help="Labelled data that show what smaller weights cost."),
+        typer.Option(help="Labelled data, to evaluate what smaller weights cost."),
     ] = None,
     clients: Annotated[
         bool,
-        typer.Option("--clients", help="Write a server configuration and example clients too."),
+        typer.Option("--clients", help="Also write a server configuration and example clients."),
     ] = False,
     examples: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="An image, or a text file with one text, to ask the export with. Repeatable. "
+            help="An image, or a text file with one text, for the check and the warmup. Repeatable. "
             "Default: the training inputs that the run kept.",
             rich_help_panel=_INPUTS,
         ),
@@ -83,8 +83,8 @@ def export(
         bool,
         typer.Option(
             "--check",
-            help="Export nothing: prove the version DIR, or the newest one in DIR. Exit code 1 and "
-            "the reasons if it does not serve.",
+            help="Export nothing. Check the version DIR, or the newest one in DIR; if it does not "
+            "serve, print why and exit with code 1. Safe for versions from elsewhere.",
             rich_help_panel=_VERSIONS,
         ),
     ] = False,
@@ -93,14 +93,14 @@ def export(
         typer.Option(
             min=1,
             metavar="N",
-            help="Remove all but the newest N versions in DIR: after the export, or alone without "
-            "RUN.",
+            help="Keep only the newest N versions in DIR: after an export, or without RUN on its "
+            "own.",
             show_default=False,
             rich_help_panel=_VERSIONS,
         ),
     ] = None,
 ) -> None:
-    """Write the next version for TensorFlow Serving, proven before it becomes visible.
+    """Export a run as the next version for TensorFlow Serving, checked before it becomes visible.
 
     kft export runs/photos serving/photos --prune 3
 
@@ -166,7 +166,7 @@ def _named(paths: list[Path], count: int, expected: str) -> list[Path]:
 
 
 def _refuse_settings(context: typer.Context, mode: str) -> None:
-    """What an export is to be like says nothing where none is made."""
+    """Refuse the options of an export where none is made."""
     allowed = {"run", "directory", "check" if mode == "--check" else "prune"}
     for name in sorted(set(context.params) - allowed):
         source = context.get_parameter_source(name)

@@ -44,7 +44,7 @@ def check(directory: str | os.PathLike) -> list[str]:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        return [f"{directory} is no directory"]
+        return [f"{directory} is not a directory"]
     reasons = compare_files(directory)
     if reasons:
         return reasons

@@ -60,12 +60,14 @@ def find_version(directory: str | os.PathLike) -> Path:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise InputError(f"{str(directory)!r} is no directory; pass one that was exported into.")
+        raise InputError(f"{str(directory)!r} is not a directory: pass one with exports.")
     if any((directory / name).exists() for name in ("saved_model.pb", "variables", MANIFEST)):
         return directory
     found = find_versions(directory)
     if not found and version_number(directory.resolve().name) is None:
-        raise InputError(f"{str(directory)!r} holds no version; pass one, or what holds them.")
+        raise InputError(
+            f"{str(directory)!r} has no version: pass one, or the directory of the versions."
+        )
     return found[max(found)] if found else directory
 
 
@@ -182,7 +184,7 @@ def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
     if keep < 1:
         raise InputError(f"keep={keep}, but a server needs a version: pass 1 or more.")
     if not base.is_dir():
-        raise InputError(f"base_dir={str(base)!r} is no directory; pass the one exported into.")
+        raise InputError(f"base_dir={str(base)!r} is not a directory: pass one with exports.")
     sweep(base)
     removed = []
     for path in list(find_versions(base).values())[:-keep]:

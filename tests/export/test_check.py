@@ -200,7 +200,7 @@ def test_a_plain_keras_export_from_jax_fails(tmp_path):
 
 
 def test_a_folder_that_is_none_fails(tmp_path):
-    assert "is no directory" in check_version(tmp_path / "nothing")[0]
+    assert "is not a directory" in check_version(tmp_path / "nothing")[0]
 
 
 def test_the_checksum_is_that_of_the_tfrecord_format():

@@ -74,9 +74,9 @@ def test_prune_keeps_the_newest_versions(export, base):
         (("--check", "base", "--batch-size", "2"), "--batch-size goes with an export"),
         (("--prune", "2"), "--prune without RUN takes DIR"),
         (("--prune", "2", "base", "--format", "onnx"), "--format goes with an export"),
-        (("--check", "nowhere"), "'nowhere' is no directory"),
-        (("--check", "empty"), "'empty' holds no version"),
-        (("--prune", "2", "nowhere"), "'nowhere' is no directory"),
+        (("--check", "nowhere"), "'nowhere' is not a directory"),
+        (("--check", "empty"), "'empty' has no version"),
+        (("--prune", "2", "nowhere"), "'nowhere' is not a directory"),
         (("run", "base", "--examples", "gone.jpg"), "--examples gone.jpg: No such file"),
     ],
 )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kft import saving
+from kft import saving, text_recipe
 from kft.blocks import find_anatomy
 from kft.data.augment import TextAugmentation
 from kft.errors import InputError
@@ -50,6 +50,21 @@ def test_a_preset_folder_and_a_hugging_face_folder_are_the_same_model(preset, hu
     np.testing.assert_allclose(
         one.predict(TEXTS).scores, other.predict(TEXTS).scores, rtol=1e-5, atol=1e-6
     )
+
+
+def test_bytes_that_are_no_text_are_named(preset):
+    recipe = BertRecipe(preset, num_classes=2)
+    with pytest.raises(InputError, match=r"text 1 is not UTF-8 .*decode it first"):
+        recipe.predict([b"great", "gr\u00fc\u00df".encode("latin-1")])
+
+
+def test_of_a_text_without_end_the_beginning_is_tokenised(preset):
+    recipe = BertRecipe(preset, num_classes=2, sequence_length=12)
+    blank = " " * text_recipe.LONGEST_TEXT
+    packed = recipe.load(["good" + blank[4:] + "film", "good", blank + "film", ""])
+    for tokens in packed.values():
+        np.testing.assert_array_equal(tokens[0], tokens[1])
+        np.testing.assert_array_equal(tokens[2], tokens[3])
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
