@@ -125,7 +125,7 @@ def measure(options: argparse.Namespace) -> None:
     rest, test = split(examples, 0.25, options.seed)
     train, validation = split(rest, 0.2, options.seed)
     known = candidates(options, len(train.classes))
-    ranking = rank(known, train, say=lambda line: print(line, flush=True))
+    ranking = rank(known, train)
     ranked = time.perf_counter() - started
     rows, measured = [], []
     for one in ranking.candidates:

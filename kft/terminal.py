@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 
 def in_notebook() -> bool:
@@ -15,11 +16,14 @@ def in_notebook() -> bool:
     return hasattr(get_ipython(), "kernel")
 
 
-def shows_progress() -> bool:
-    """Whether bars that redraw themselves suit whoever reads: no log file, and no NO_COLOR.
+def shows_progress(stream: TextIO | None = None) -> bool:
+    """Whether bars that redraw themselves suit the reader: not in a log file, nor with NO_COLOR.
 
     NO_COLOR (https://no-color.org) asks for text without escape sequences, which bars are made of.
+
+    Args:
+        stream: Where the bars would be drawn. Defaults to standard output.
     """
     if os.environ.get("NO_COLOR"):
         return False
-    return in_notebook() or sys.stdout.isatty()
+    return in_notebook() or (sys.stdout if stream is None else stream).isatty()

@@ -39,6 +39,7 @@ LAYERS = (
         "predictions",
         "pretrained",
         "printing",
+        "progress",
         "report",
         "row_files",
         "schedules",

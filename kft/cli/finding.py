@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kft.cli import options as o
 from kft.cli.groups import given, grouped
-from kft.errors import InputError
+from kft.cli.outputs import FIGURES, check_output, save_figure
 
 _TEST = "Test"
 
@@ -64,11 +64,15 @@ def find_lr(
         typer.Option(help="Seed of the new layers and of the order of the examples. Default: 0."),
     ] = None,
     json: o.Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Suggest a learning rate for each stage, by a range test.
 
     kft find-lr ResNetRecipe --data photos/ --write-stages stages.yaml
     """
+    check_output("--write-stages", write_stages)
+    check_output("--plot", plot, FIGURES)
+
     from kft.stages import write_stages as write
 
     chosen = o.read_stages(stages)
@@ -89,23 +93,11 @@ def find_lr(
             batch_norm=batch_norm,
             seed=seed,
         ),
+        verbose=0 if quiet else "auto",
     )
     if write_stages is not None:
+        write_stages.parent.mkdir(parents=True, exist_ok=True)
         write(write_stages, found.stages())
     if plot is not None:
         save_figure(found.plot(), plot)
     typer.echo(json_module.dumps(found.to_dict()) if json else str(found))
-
-
-def save_figure(drawn: Any, path: Path) -> None:
-    """Write a figure to a file whose ending says the format.
-
-    Raises:
-        InputError: If the ending is no format, or the file cannot be written.
-    """
-    try:
-        drawn.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: the figure cannot be written ({error}); pass a .png, .svg or .pdf."
-        ) from error

@@ -11,6 +11,7 @@ import typer
 from kft.cli import options as o
 from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, named_class
+from kft.cli.outputs import check_output
 
 
 @grouped
@@ -48,6 +49,7 @@ def report(
     from kft.errors import InputError
     from kft.reopening import reopen, report_again
 
+    check_output("--output", output)
     written = run / fitting.REPORT
     if source is not None and data is None and output is None:
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from kft.cli import options as o
 from kft.cli.groups import given, grouped
 from kft.errors import InputError
 from kft.import_path import import_named
+
+if TYPE_CHECKING:
+    from kft.recipe import Recipe
 
 _SEARCH = "Search"
 
@@ -182,6 +185,7 @@ def select(
     reading: o.Reading,
     image_size: o.ImageSize = None,
     json_output: o.Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Rank pretrained backbones for the data before any is trained, in one pass each.
 
@@ -189,21 +193,26 @@ def select(
     """
     import json
 
-    from kft.tuning.selection import rank
+    from kft.tuning.selection import build_all, rank
 
-    candidates: dict[str, Any] = {}
-    examples = None
-    for spelled in recipes:
-        name, *extra = re.split(r",(?=\w+=)", spelled)  # a value may hold commas itself
-        recipe_class = build.find_recipe(name)
-        size = image_size if recipe_class.modality == "image" else None
-        arguments = build.recipe_arguments(recipe_class, given(image_size=size), extra)
-        if examples is None:
-            examples = reading.read(data, recipe_class, "single_label")
-        arguments.setdefault("num_classes", build.count_outputs(examples, "single_label"))
-        candidates[spelled] = recipe_class(**arguments)
-    ranking = rank(candidates, examples, say=lambda line: typer.echo(line, err=True))
+    candidates = {spelled: _candidate(spelled, image_size) for spelled in recipes}
+    build_all(candidates)  # before the data are read, which may take minutes
+    examples = reading.read(data, type(candidates[recipes[0]]), "single_label")
+    ranking = rank(candidates, examples, verbose=0 if quiet else "auto")
     typer.echo(json.dumps(ranking.to_dict()) if json_output else str(ranking))
+
+
+def _candidate(spelled: str, image_size: str | None) -> Recipe:
+    """Return the recipe that `NAME,ARGUMENT=VALUE,...` describes."""
+    name, *extra = re.split(r",(?=\w+=)", spelled)  # a value may hold commas itself
+    recipe_class = build.find_recipe(name)
+    size = image_size if recipe_class.modality == "image" else None
+    try:
+        arguments = build.recipe_arguments(recipe_class, given(image_size=size), extra)
+        arguments.setdefault("num_classes", 2)  # of the head, which a ranking does not look at
+        return recipe_class(**arguments)
+    except InputError as error:
+        raise InputError(f"{spelled}: {error}") from error
 
 
 def _seconds(minutes: float) -> float:

@@ -42,13 +42,14 @@ def find_learning_rate(
     smoothing: float = 0.9,
     divergence: float = 4.0,
     seed: int = 0,
+    verbose: int | str = "auto",
 ) -> LearningRates:
     """Try rising learning rates on each stage, and suggest one.
 
     The range test of Smith 2017 (https://arxiv.org/abs/1506.01186): the rate rises exponentially,
-    a step a rate, until the loss diverges. All groups of a stage rise together, in the ratio that
-    its `layer_decay` gives them. A stage is tried from where those before it would have led: each
-    test is followed by `settle` steps at the rate found.
+    one step per rate, until the loss diverges. All groups of a stage rise together, in the ratio
+    that its `layer_decay` gives them. A stage is tried from where the earlier ones would have led:
+    each test is followed by `settle` steps at the rate found.
 
     Afterwards everything is as before, to the last bit: weights, BatchNorm statistics, seed
     generators, `trainable` flags, the optimizer and what was compiled, Python's and NumPy's random
@@ -62,10 +63,10 @@ def find_learning_rate(
             `default_stages()`; for a model to a single test of what trains now.
         lowest: The first rate of the head. Defaults to 1e-7.
         highest: The last rate. Defaults to 10.
-        steps: Rates tried a stage, a batch each, at least 10. Defaults to 100.
+        steps: Rates tried per stage, one batch each, at least 10. Defaults to 100.
         settle: Steps at the rate found before the next stage is tried; 0 tries every stage from
             the weights as they are. Defaults to `steps`.
-        batch_size: Examples a step, of data that are not batched yet. Defaults to 32.
+        batch_size: Examples per step, for data that are not batched yet. Defaults to 32.
         optimizer: The pattern of the optimizer. Defaults to what a model is compiled with, and for
             a recipe to what `fit` takes.
         batch_norm: As in `kft.callbacks.StagedUnfreezing`.
@@ -77,6 +78,9 @@ def find_learning_rate(
             number less one, times that value or times what it had fallen, whichever is more.
             Defaults to 4.
         seed: Seed of the order of the examples, and of augmentation. Defaults to 0.
+        verbose: How progress is shown on standard error: 0 not at all, 1 as a bar, 2 as a line
+            every half a minute. `"auto"` shows the bar at a terminal or in a notebook, and lines
+            elsewhere.
 
     Returns:
         A test for each stage: prints as a table, draws by `plot()`, and `stages()` gives the stages
@@ -84,8 +88,8 @@ def find_learning_rate(
 
     Raises:
         InputError: If an argument or the data are wrong, or the model is not compiled, is
-            subclassed, or trains by a `train_step` of its own.
-        KftError: If the loss is no finite number at the lowest rate.
+            subclassed, or has its own `train_step`.
+        KftError: If the loss is not finite at the lowest rate.
 
     Example:
 
@@ -108,7 +112,7 @@ def find_learning_rate(
         raise InputError(f"`smoothing={shown(smoothing)}`: pass a fraction from 0 to below 1.")
     if not (is_number(divergence) and divergence > 1):
         raise InputError(f"`divergence={shown(divergence)}`: pass a finite number above 1.")
-    sweep = Sweep(lowest, highest, steps, smoothing, divergence)
+    sweep = Sweep(lowest, highest, steps, smoothing, divergence, verbose)
     settle = steps if settle is None else settle
     if isinstance(recipe_or_model, keras.Model):
         model = _checked(recipe_or_model)

@@ -1,8 +1,9 @@
-"""Running a range test: a step a rate, a test a stage."""
+"""Run a range test: one step per rate, one test per stage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from kft.data.batches import Batches
 from kft.errors import KftError
 from kft.plans import PlannedStage
+from kft.progress import Progress
 from kft.range_test.batches import endless
 from kft.range_test.curve import has_diverged, smooth, suggest
 from kft.range_test.kept import put_back, values
@@ -21,43 +23,55 @@ from kft.range_test.trainer import Trainers, set_rate
 
 @dataclass(frozen=True)
 class Sweep:
-    """How the rates rise and when a test ends; see `kft.find_learning_rate`."""
+    """How the rates rise, when a test ends, and who hears of it; see `kft.find_learning_rate`."""
 
     lowest: float
     highest: float
     steps: int
     smoothing: float
     divergence: float
+    verbose: int | str = "auto"
 
     def run(
         self, trainers: Trainers, planned: Sequence[PlannedStage], batches: Any, settle: int
     ) -> tuple[RangeTest, ...]:
-        """Tests each stage.
+        """Test each stage.
 
         Args:
             trainers: Makes the models that train.
             planned: The stages.
             batches: Training data; each test begins with the first batch.
-            settle: Steps at the rate found, between a test and the next.
+            settle: Steps at the rate found, between one test and the next.
         """
         tests: list[RangeTest] = []
-        try:
+        most = len(planned) * self.steps + (len(planned) - 1) * settle
+        opened = closing(batches) if isinstance(batches, Batches) else nullcontext()
+        with opened, Progress("learning rates", most, verbose=self.verbose) as progress:
             for stage in planned:
+                place = f"stage {len(tests) + 1} of {len(planned)}, {stage.stage.label}"
+                progress.begin(f"{place}: rising rates")
                 start = values(trainers.model)
-                tests.append(self._test(trainers, stage, endless(batches)))
+                tests.append(self._test(trainers, stage, endless(batches), progress))
                 put_back(trainers.model, start)
+                if len(tests) == len(planned):
+                    break
                 rate = tests[-1].valley
-                if len(tests) < len(planned) and settle and rate is not None:
-                    trainer, following = trainers.at(stage, rate), endless(batches)
-                    for _ in range(settle):
-                        _step(trainer, following)
-        finally:
-            if isinstance(batches, Batches):
-                batches.close()
+                if rate is None:
+                    progress.drop(settle)
+                    continue
+                progress.begin(f"{place}: settling at {rate:.2g}")
+                trainer, following = trainers.at(stage, rate), endless(batches)
+                for _ in range(settle):
+                    _step(trainer, following)
+                    progress.advance()
         return tuple(tests)
 
     def _test(
-        self, trainers: Trainers, planned: PlannedStage, batches: Iterator[tuple]
+        self,
+        trainers: Trainers,
+        planned: PlannedStage,
+        batches: Iterator[tuple],
+        progress: Progress,
     ) -> RangeTest:
         rates = np.geomspace(self.lowest, self.highest, self.steps)
         trainer = trainers.at(planned, self.lowest)
@@ -66,8 +80,10 @@ class Sweep:
         for rate in rates:
             set_rate(trainer, rate / self.lowest)
             losses.append(_step(trainer, batches))
+            progress.advance()
             diverged = has_diverged(losses, self.smoothing, self.divergence)
             if diverged:
+                progress.drop(self.steps - len(losses))
                 break
         if not np.isfinite(losses[0]):
             raise KftError(
@@ -90,7 +106,7 @@ class Sweep:
 
 
 def _step(trainer: keras.Model, batches: Iterator[tuple]) -> float:
-    """One step; returns its loss, of the weights before it."""
+    """Take one step and return its loss, that of the weights before it."""
     trainer.reset_metrics()  # or the loss would be the mean since the first step
     logs = trainer.train_on_batch(*next(batches))
     return float(logs[0] if isinstance(logs, list) else logs)

@@ -1,10 +1,10 @@
-"""Which pretrained backbone suits the data, before any is trained."""
+"""Rank pretrained backbones for the data before any of them is trained."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ from kft.blocks import find_anatomy
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.forward import Forward
+from kft.progress import Progress
 from kft.recipe import Recipe
 from kft.tuning.logme import Evidence, targets_of
 
@@ -27,11 +28,11 @@ class Candidate:
     """How a backbone did.
 
     Attributes:
-        name: as it was passed.
-        score: its LogME.
-        by_chance: the best LogME of the same features with shuffled labels.
-        features: how many features it has.
-        seconds: how long the pass took.
+        name: Its name, as it was passed.
+        score: Its LogME.
+        by_chance: The best LogME of the same features with shuffled labels.
+        features: How many features it has.
+        seconds: How long the pass took.
     """
 
     name: str
@@ -48,11 +49,11 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Ranking:
-    """Backbones by their LogME, the best first; it prints as a table.
+    """Backbones by their LogME, the best first; prints as a table.
 
     Attributes:
-        candidates: the backbones.
-        examples: over how many examples they ran.
+        candidates: The backbones.
+        examples: How many examples they were ranked on.
     """
 
     candidates: tuple[Candidate, ...]
@@ -60,7 +61,7 @@ class Ranking:
 
     @property
     def verdict(self) -> str:
-        """What to make of it, in a sentence."""
+        """The conclusion, in a sentence."""
         if not any(one.fits for one in self.candidates):
             return (
                 "None of them fits: their features say no more about these labels than about "
@@ -100,63 +101,94 @@ def rank(
     data: Any,
     *,
     batch_size: int = 32,
-    say: Callable[[str], None] | None = None,
+    verbose: int | str = "auto",
 ) -> Ranking:
     """Rank recipes by the LogME of their frozen, pooled features on labelled data.
 
-    Each backbone runs once over the data; nothing is trained. LogME looks at a linear head, so it
-    says which backbone to begin with, not how far deep stages will get.
+    Each backbone runs once over the data; nothing is trained. LogME scores a linear head, so it
+    says which backbone to begin with, not how far deep stages will get. All recipes are built
+    before the data are read, so that one that cannot be built costs no pass of another.
 
     Args:
-        recipes: a name for each recipe.
-        data: as `train` of `Recipe.fit`.
-        batch_size: examples a step.
-        say: called with a line as each backbone is done.
+        recipes: A name for each recipe.
+        data: As `train` of `Recipe.fit`.
+        batch_size: Examples per step.
+        verbose: How progress is shown on standard error: 0 not at all, 1 as bars, 2 as lines.
+            `"auto"` shows bars at a terminal or in a notebook, and lines elsewhere.
 
     Raises:
-        InputError: there is no recipe, or the data are a stream.
+        InputError: If there is no recipe, one cannot be built, they take different inputs, or the
+            data are a stream.
+    """
+    build_all(recipes)
+    examples = next(iter(recipes.values())).read(data)
+    if not isinstance(examples, Examples):
+        raise InputError(f"a {examples.source} cannot be ranked on: pass a folder or a table.")
+    found = []
+    for place, (name, recipe) in enumerate(recipes.items(), start=1):
+        started = time.perf_counter()
+        own = recipe.read(examples)
+        steps = -(-len(own) // batch_size)
+        label = f"{name} ({place} of {len(recipes)})"
+        with Progress(label, steps, verbose=verbose) as progress:
+            recipe.learn(own)
+            features, labels = head_inputs(recipe, own, batch_size, progress)
+            score, by_chance = _scores(features, labels)
+            seconds = time.perf_counter() - started
+            found.append(Candidate(name, score, by_chance, features.shape[1], seconds))
+            progress.say(f"{name}: {score:.4f} in {seconds:.1f} s")
+    return Ranking(tuple(sorted(found, key=lambda one: -one.score)), len(examples))
+
+
+def build_all(recipes: Mapping[str, Recipe]) -> None:
+    """Build the model of each recipe, so that what cannot be ranked is refused before any work.
+
+    Args:
+        recipes: A name for each recipe.
+
+    Raises:
+        InputError: If there is no recipe, one cannot be built, or they take different inputs.
     """
     if not recipes:
         raise InputError("`recipes` is empty: pass at least one, such as {'ResNet50': recipe}.")
-    found, count = [], 0
+    (first, example), *others = recipes.items()
+    for name, recipe in others:
+        if recipe.modality != example.modality:
+            raise InputError(
+                f"{first} takes {example.modality}s and {name} takes {recipe.modality}s, but all "
+                "are ranked on the same data: rank them in two calls."
+            )
     for name, recipe in recipes.items():
-        started = time.perf_counter()
-        examples = recipe.read(data)
-        if not isinstance(examples, Examples):
-            raise InputError(f"a {examples.source} cannot be ranked by: pass a folder or a table.")
-        features, labels = pooled_features(recipe, examples, batch_size)
-        score, by_chance = _scores(features, labels)
-        seconds = time.perf_counter() - started
-        found.append(Candidate(name, score, by_chance, features.shape[1], seconds))
-        count = len(examples)
-        if say is not None:
-            say(f"{name}: {score:.4f} in {seconds:.1f} s")
-    return Ranking(tuple(sorted(found, key=lambda one: -one.score)), count)
+        try:
+            recipe.model  # noqa: B018  built when first asked for
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
 
 
 def pooled_features(
     recipe: Recipe, examples: Examples, batch_size: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the head of an untrained recipe gets, `[examples, features]`, and the labels with it.
+    """Return what the head of an untrained recipe gets, `[examples, features]`, and the labels.
 
     Args:
-        recipe: the recipe.
-        examples: what `Recipe.read` returned.
-        batch_size: examples a step.
+        recipe: The recipe.
+        examples: What `Recipe.read` returned.
+        batch_size: Examples per step.
     """
     recipe.learn(examples)
     return head_inputs(recipe, examples, batch_size)
 
 
 def head_inputs(
-    recipe: Recipe, examples: Examples, batch_size: int = 32
+    recipe: Recipe, examples: Examples, batch_size: int = 32, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the head of a recipe as it is gets, `[examples, features]`, and the labels with it.
+    """Return what the head of a recipe gets as it is, `[examples, features]`, and the labels.
 
     Args:
-        recipe: the recipe, which learns nothing of the examples.
-        examples: what `Recipe.read` returned.
-        batch_size: examples a step.
+        recipe: The recipe, which learns nothing from the examples.
+        examples: What `Recipe.read` returned.
+        batch_size: Examples per step.
+        progress: Is told of each step.
     """
     model = recipe.model
     head = set(find_anatomy(model).head.layers)
@@ -169,6 +201,8 @@ def head_inputs(
         rows = extractor(x)
         features.append(rows.reshape(len(rows), -1))
         labels.append(y)
+        if progress is not None:
+            progress.advance()
     return np.concatenate(features), np.concatenate(labels)
 
 

@@ -116,3 +116,27 @@ def test_select_ranks_recipes_with_their_arguments(cli, photos):
     assert found["examples"] == 20
     scores = [one["score"] for one in found["ranking"]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_select_understands_weights_none(cli, photos):
+    code, out, err = cli("select", f"{RECIPE},weights=none", "--data", photos, "--json", "-q")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["examples"] == 20
+
+
+@pytest.mark.parametrize(
+    ("candidates", "said"),
+    [
+        ((RECIPE, f"{RECIPE},weights=gone.h5"), "weights=gone.h5: `weights='gone.h5'` is no file"),
+        ((RECIPE, f"{RECIPE},image_size=4"), "too small"),
+        ((RECIPE, f"{RECIPE},alfa=1"), "has no argument 'alfa'"),
+        (("BertRecipe,preset=./gone",), "preset=./gone: `preset='./gone'` is no folder"),
+        ((RECIPE, "BertRecipe,preset=./gone"), "takes images and BertRecipe,preset=./gone takes"),
+    ],
+)
+def test_select_refuses_any_candidate_before_it_reads_the_data(cli, candidates, said):
+    """There are no data at all, which whoever read them would complain about first."""
+    code, out, err = cli("select", *candidates, "--data", "nowhere")
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1

@@ -1,0 +1,53 @@
+"""Files that a command writes: refused before the work whose outcome they are to hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kft.errors import InputError
+
+FIGURES = (".png", ".svg", ".pdf", ".jpg")
+
+
+def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) -> None:
+    """Refuse a file that could not be written.
+
+    Args:
+        option: The option that names it, such as `--plot`.
+        path: The file, None where the option was not given.
+        endings: The endings that it may have; empty for any.
+
+    Raises:
+        InputError: If the ending is another one, something other than a file is in the way, or the
+            directory cannot be written to.
+    """
+    if path is None:
+        return
+    if endings and path.suffix.lower() not in endings:
+        raise InputError(
+            f"{option} {path}: the ending says the format; pass a file that ends in "
+            f"{', '.join(endings[:-1])} or {endings[-1]}."
+        )
+    if path.exists() and not path.is_file():
+        raise InputError(f"{option} {path}: that is not a file; pass the path of one.")
+    known = next(one for one in (path, *path.resolve().parents) if one.exists())
+    if known != path and not known.is_dir():
+        raise InputError(f"{option} {path}: {known} is not a directory; pass another path.")
+    if not os.access(known, os.W_OK):
+        raise InputError(f"{option} {path}: {known} cannot be written to; pass another path.")
+
+
+def save_figure(drawn: Any, path: Path) -> None:
+    """Write a figure to a file whose ending says the format; its directory is made if need be.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawn.savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: the figure cannot be written ({error}).") from error

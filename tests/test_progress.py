@@ -1,0 +1,108 @@
+"""Long work says how far it is: a bar for people, lines for logs, and nothing on standard output."""
+
+import io
+import sys
+
+import pytest
+
+import kft
+from kft.progress import Progress, duration
+from kft.tuning import rank
+from tests.small_images import TinyRecipe, bright_sides
+
+pytestmark = pytest.mark.once
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def use_terminal(monkeypatch):
+    """Make a terminal of standard error; not in a fixture, after which pytest captures anew."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    return sys.stderr
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Lines are printed at each step instead of twice a minute."""
+    monkeypatch.setattr(Progress, "every", 0.0)
+
+
+def test_a_log_gets_lines_with_the_time_left(capsys, at_once):
+    with Progress("photos", total=4) as progress:
+        for _ in range(4):
+            progress.advance()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert [line.partition(", about")[0] for line in printed.err.splitlines()] == [
+        f"photos: {done} of 4" for done in (1, 2, 3, 4)
+    ]
+    assert printed.err.splitlines()[-1] == "photos: 4 of 4, about 0 s left"
+
+
+def test_lines_come_every_so_often_and_not_at_each_step(capsys):
+    with Progress("photos", total=1000) as progress:
+        for _ in range(1000):
+            progress.advance()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    terminal = use_terminal(monkeypatch)
+    with Progress("photos", total=4) as progress:
+        progress.advance(3)
+        progress.say("[red] stays as it is")
+    assert "photos" in terminal.getvalue()
+    assert "3/4" in terminal.getvalue()
+    assert "[red] stays as it is" in terminal.getvalue()
+
+
+def test_what_is_piped_stays_in_the_pipe_beside_a_bar(monkeypatch, capsys):
+    terminal = use_terminal(monkeypatch)
+    with Progress("photos", total=4):
+        print("an answer")
+    assert capsys.readouterr().out == "an answer\n"
+    assert "an answer" not in terminal.getvalue()
+
+
+def test_work_of_unknown_length_is_counted(capsys, at_once):
+    with Progress("lines") as progress:
+        progress.advance(32)
+    assert capsys.readouterr().err == "lines: 32 done\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "0 s"), (89, "89 s"), (300, "5 min"), (9000, "2.5 h")]
+)
+def test_times_are_in_the_unit_that_a_person_would_use(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_a_range_test_says_how_far_it_is(capsys, at_once):
+    stages = [kft.Stage(0, 1, 1e-2), kft.Stage(1, 1, 1e-3)]
+    recipe = TinyRecipe(num_classes=2)
+    kft.find_learning_rate(
+        recipe, bright_sides(16), stages, steps=10, settle=5, batch_size=8, lowest=1e-4
+    )
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("stage 1 of 2, head: rising rates: 0 of 25")
+    assert any("left" in line for line in lines)
+    done, total = lines[-1].rpartition(": ")[2].partition(",")[0].split(" of ")
+    assert done == total, "stages that end early, and settling left out, are taken off the total"
+
+
+def test_a_range_test_can_be_silent(capsys, at_once):
+    kft.find_learning_rate(
+        TinyRecipe(num_classes=2), bright_sides(16), steps=10, batch_size=8, verbose=0
+    )
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_ranking_says_how_far_each_backbone_is(capsys, at_once):
+    rank({"tiny": TinyRecipe(num_classes=2)}, bright_sides(16), batch_size=8)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("tiny (1 of 1): 1 of 2, about") for line in lines)
