@@ -298,7 +298,7 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(
 
 def test_a_missing_image_is_named(cli, run):
     code, _, err = cli("predict", run, *OWN, "gone.jpg")
-    assert (code, err) == (2, "kft: gone.jpg: no such file.\n")
+    assert (code, err) == (2, "kft: gone.jpg: no such file or folder\n")
 
 
 def test_a_text_for_an_image_recipe_is_refused(cli, run):

@@ -321,7 +321,7 @@ def test_the_image_of_a_prediction_table_is_named():
     file = io.BytesIO()
     Image.new("RGB", (20, 20)).save(file, "PNG")
     table = recipe.predict([file.getvalue()])
-    assert str(table).splitlines()[0].split() == ["input", "label", "score"]
+    assert str(table).splitlines()[0].split() == ["input", "label", "probability"]
     assert table[0].label in ("left", "right")
     assert table[0].score == max(table[0].scores.values())
     assert "<table>" in table._repr_html_()

@@ -1,19 +1,23 @@
-"""`kft evaluate` and `kft predict`: what one asks of a finished run."""
+"""`kft evaluate` and `kft predict`: what a person asks of a finished run."""
 
 from __future__ import annotations
 
+import contextlib
 import json as json_module
-import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kft.cli import options as o
-from kft.cli.finding import save_figure
 from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, open_recipe
+from kft.cli.outputs import FIGURES, check_output, save_figure
 from kft.errors import InputError
+
+_LISTED = 20  # skipped inputs that are printed by name
+_OUTCOME = "Outcome"
 
 
 @grouped
@@ -40,6 +44,7 @@ def evaluate(
 
     kft evaluate runs/photos --data photos-test/
     """
+    check_output("--plot", plot, FIGURES)
     opened = open_recipe(run, recipe)
     examples = reading.read(data, type(opened), opened.task, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
@@ -54,50 +59,170 @@ def predict(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILE...",
-            help="Images, or text files with a text each; - reads a text a line from standard "
-            "input.",
+            metavar="INPUT...",
+            help="Images or .txt files with one text each; folders, searched with all below them; "
+            "patterns such as 'photos/**/*.jpg'; CSV, TSV or Parquet files; - for standard input, "
+            "one text per line, or one path of an image.",
             show_default=False,
         ),
     ] = None,
-    text: Annotated[
-        list[str] | None, typer.Option(help="A text itself instead of a file. Repeatable.")
-    ] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A text itself. Repeatable.")] = None,
+    text_column: Annotated[str, typer.Option(help="Column of a table with the texts.")] = "text",
+    path_column: Annotated[
+        str, typer.Option(help="Column of a table with paths of images, relative to the table.")
+    ] = "path",
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="The largest image accepted, width times height."),
+    ] = None,
+    on_bad_example: Annotated[
+        o.OnBadExample,
+        typer.Option(help="Stop at an input that cannot be used, or skip it and say so."),
+    ] = o.OnBadExample.error,
     recipe: RunRecipe = None,
     batch_size: o.BatchSize = 32,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the answers to a file that ends in .csv, .tsv, .jsonl or .parquet, all of "
+            "them or nothing. Default: print them.",
+            rich_help_panel=_OUTCOME,
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="The K most probable classes of each input, with their probabilities.",
+            rich_help_panel=_OUTCOME,
+        ),
+    ] = None,
     json: o.Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Answer files or texts: a label and its probability for each.
+    """Answer images or texts: a label and its probability for each.
 
     kft predict runs/photos a.jpg b.jpg
+
+    kft predict runs/photos holiday/ --output answers.csv --top-k 3
     """
-    names, raw = list(inputs or ()), list(text or ())
-    if not names and not raw:
-        raise InputError("nothing to predict: pass files, or --text for a text recipe.")
+    from kft.prediction_files import ENDINGS
+
+    if not inputs and not text:
+        raise InputError(
+            "nothing to predict: pass files, folders or tables, or --text for a text recipe."
+        )
+    check_output("--output", output, ENDINGS)
+    if json and output is not None:
+        raise InputError("--json prints the answers and --output writes them: pass one of the two.")
     opened = open_recipe(run, recipe)
-    if opened.modality == "text":
-        raw = [one for name in names for one in _read_texts(name, encoding)] + raw
-    elif raw:
+    if opened.modality != "text" and text:
         raise InputError(f"--text: {type(opened).__name__} answers images; pass their files.")
-    else:
-        raw = names
-        missing = [name for name in names if not Path(name).is_file()]
-        if missing:
-            raise InputError(f"{missing[0]}: no such file.")
-    answers = opened.predict(raw, batch_size=batch_size)
-    typer.echo(_as_json(answers.to_dict()) if json else str(answers))
+    if top_k is not None:
+        _check_top(opened, top_k)
+
+    from kft.data.image_files import MAX_PIXELS
+    from kft.data.unlabelled import Unlabelled
+
+    source = Unlabelled(
+        inputs or (),
+        modality=opened.modality,
+        texts=text or (),
+        text_column=text_column,
+        path_column=path_column,
+        encoding=encoding,
+        max_pixels=max_pixels or MAX_PIXELS,
+    )
+    if output is not None and source.reads(output):
+        raise InputError(f"--output {output} is one of the inputs: pass another file.")
+    skips = on_bad_example is o.OnBadExample.skip
+    with contextlib.closing(
+        _answers(opened, source, batch_size, skips, top_k, quiet=quiet)
+    ) as answers:
+        if output is not None:
+            _write(answers, output)
+        elif json:
+            _print_json(answers)
+        else:
+            _print(answers)
 
 
-def _read_texts(name: str, encoding: str) -> list[str]:
-    if name == "-":
-        return [line.rstrip("\n") for line in sys.stdin if line.strip()]
+def _answers(
+    recipe: Any, source: Any, batch_size: int, skips: bool, top_k: int | None, *, quiet: bool
+) -> Generator[Any, None, None]:
+    """The answers batch by batch, with progress and what was skipped on standard error."""
+    from kft.predicting import predict_stream
+    from kft.progress import Progress
+
+    total = source.survey("skip" if skips else "error")
+    skipped = 0
+    with Progress("predictions", total, verbose=0 if quiet else "auto") as progress:
+
+        def skip(raw: Any) -> None:
+            nonlocal skipped
+            skipped += 1
+            if skipped <= _LISTED:
+                typer.echo(f"skipped {raw.place}: {raw.reason}", err=True)
+
+        for predictions in predict_stream(
+            recipe,
+            source,
+            batch_size=batch_size,
+            skip=skip if skips else None,
+            passed=progress.advance,
+        ):
+            yield predictions if top_k is None else predictions.top(top_k)
+        if progress.done == skipped:
+            raise InputError(f"none of the {skipped} inputs can be used.")
+    if skipped > _LISTED:
+        typer.echo(f"skipped {skipped - _LISTED} more", err=True)
+
+
+def _check_top(recipe: Any, top_k: int) -> None:
+    if recipe.task == "regression":
+        raise InputError(f"--top-k {top_k}: the run answers with numbers and has no classes.")
+    if top_k > recipe.num_classes:
+        raise InputError(
+            f"--top-k {top_k}: the run has {recipe.num_classes} classes; pass 1 to "
+            f"{recipe.num_classes}."
+        )
+
+
+def _write(answers: Iterator[Any], output: Path) -> None:
+    from kft.prediction_files import PredictionFile
+
     try:
-        return [Path(name).read_text(encoding=encoding)]
+        with PredictionFile(output) as file:
+            for predictions in answers:
+                file.add(predictions)
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror}).") from error
-    except (LookupError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}: not {encoding} ({error}); pass --encoding.") from error
+        raise InputError(f"--output {output}: cannot be written ({error.strerror}).") from error
+    typer.echo(f"{file.count:,} answers: {output}")
+
+
+def _print_json(answers: Iterator[Any]) -> None:
+    columns: dict[str, list] = {}
+    for predictions in answers:
+        for name, values in predictions.to_dict().items():
+            columns.setdefault(name, []).extend(values)
+    typer.echo(_as_json(columns))
+
+
+def _print(answers: Iterator[Any]) -> None:
+    """Print each batch as it comes, in columns as wide as the first batch needs them."""
+    from kft.predictions import aligned
+
+    widths: list[int] = []
+    for predictions in answers:
+        head, rows = predictions.cells()
+        if not widths:
+            widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+            typer.echo(aligned(head, widths))
+        for row in rows:
+            typer.echo(aligned(row, widths))
 
 
 def _as_json(value: dict[str, Any]) -> str:

@@ -1,0 +1,291 @@
+"""Inputs without labels, to predict: files, folders, patterns, tables and standard input, as a stream."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import io
+import itertools
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from kft.data.bad import BadExamples
+from kft.data.folder import IGNORED, IMAGE_SUFFIXES
+from kft.data.image_files import MAX_PIXELS, inspect_files
+from kft.data.table import SUFFIXES
+from kft.data.table_column import LONGEST, is_decodable, stream_column
+from kft.errors import InputError
+
+__all__ = ["Raw", "Unlabelled", "chunks"]
+
+STDIN = "-"
+_AT_ONCE = 1024  # images whose headers are read in parallel
+_LISTED = 100  # bad ones after which nobody looks for more
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One input.
+
+    Attributes:
+        name: What to call it beside its answer: its path, or the text itself.
+        value: The path of an image, or a text.
+        place: Where it comes from, for messages.
+        reason: Why it cannot be used; empty if it can, as far as anybody has looked.
+    """
+
+    name: str
+    value: str
+    place: str
+    reason: str = ""
+
+
+class Unlabelled:
+    """Inputs to predict, read while they are asked for, so that they need not fit into the memory.
+
+    Args:
+        sources: Each one an image, a .txt file with one text, a folder that is searched with all
+            that is below it, a pattern such as `"photos/**/*.jpg"`, a .csv, .tsv or .parquet file,
+            or `"-"` for standard input: one text per line, or one path of an image.
+        modality: `"image"` or `"text"`.
+        texts: Texts themselves.
+        text_column: Column of a table with the texts.
+        path_column: Column of a table with paths of images, relative to the table.
+        encoding: Of text files.
+        max_pixels: The largest image accepted, width times height.
+
+    Raises:
+        InputError: If a source is not there, is something else, or has no inputs.
+
+    Example:
+
+    ```python
+    for chunk in chunks(Unlabelled(["photos/"], modality="image"), 32):
+        ...
+    ```
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        *,
+        modality: str,
+        texts: Sequence[str] = (),
+        text_column: str = "text",
+        path_column: str = "path",
+        encoding: str = "utf-8",
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.modality, self.encoding, self.max_pixels = modality, encoding, max_pixels
+        self._column = text_column if modality == "text" else path_column
+        self._files: list[Path] = []
+        self._parts: list[Callable[[], Iterator[Raw]]] = []
+        self.is_endless = STDIN in sources
+        try:
+            io.TextIOWrapper(io.BytesIO(), encoding)
+        except (LookupError, ValueError) as error:
+            raise InputError(f"encoding={encoding!r} is not a text encoding ({error})") from error
+        if list(sources).count(STDIN) > 1:
+            raise InputError("standard input can be read once only: pass `-` once")
+        for source in sources:
+            self._add(source)
+        self._parts.append(lambda: (self._told(text, "--text", "", Path()) for text in texts))
+
+    def __iter__(self) -> Iterator[Raw]:
+        return itertools.chain.from_iterable(part() for part in self._parts)
+
+    def reads(self, path: str | os.PathLike) -> bool:
+        """Whether a file is one of those that were named, or matched by a pattern."""
+        target = os.path.realpath(path)
+        return any(os.path.realpath(file) == target for file in self._files)
+
+    def survey(self, on_bad_example: str = "error") -> int | None:
+        """Look at all inputs before the first of them is predicted.
+
+        Args:
+            on_bad_example: `"error"` looks at the header of each image too, `"skip"` only counts.
+
+        Returns:
+            How many there are, None with standard input, of which nothing is read yet.
+
+        Raises:
+            InputError: If some cannot be used and that is an error; the message lists them.
+        """
+        bad = BadExamples("the input", on_bad_example)
+        if self.is_endless:
+            return None
+        count = 0
+        for chunk in chunks(self, _AT_ONCE if self.modality == "image" else 1):
+            count += len(chunk)
+            if on_bad_example == "error":
+                for raw in self.judged(chunk):
+                    if raw.reason:
+                        bad.add(raw.place, raw.reason)
+            if len(bad.found) > _LISTED:
+                break
+        bad.settle()
+        return count
+
+    def judged(self, chunk: Sequence[Raw]) -> list[Raw]:
+        """Return inputs with the reasons why some cannot be used, images by their headers."""
+        if self.modality != "image":
+            return list(chunk)
+        whole = [raw.value for raw in chunk if not raw.reason]
+        reasons = iter(inspect_files(whole, self.max_pixels))
+        return [raw if raw.reason else replace(raw, reason=next(reasons) or "") for raw in chunk]
+
+    def _add(self, source: str) -> None:
+        path = Path(source)
+        try:
+            if source == STDIN:
+                self._parts.append(self._lines)
+            elif path.is_dir():
+                self._add_folder(path)
+            elif path.exists():
+                self._add_file(path)
+            elif glob.has_magic(source):
+                self._add_pattern(source)
+            else:
+                hint = "; a text itself goes into --text" if self.modality == "text" else ""
+                raise InputError(f"{shown(source)}: no such file or folder{hint}")
+        except OSError as error:
+            raise InputError(f"{shown(source)}: cannot be read ({error.strerror})") from error
+
+    def _add_pattern(self, pattern: str) -> None:
+        found = sorted(glob.glob(pattern, recursive=True))
+        if "**" in pattern:  # it matches folders and all that is in them
+            found = [path for path in found if not os.path.isdir(path)]
+        if not found:
+            raise InputError(f"{shown(pattern)}: the pattern matches no file")
+        for path in found:
+            (self._add_folder if os.path.isdir(path) else self._add_file)(Path(path))
+
+    def _add_file(self, path: Path) -> None:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(
+                f"{shown(path)}: neither a file nor a folder; to read from a pipe pass - and pipe "
+                "into standard input"
+            )
+        self._files.append(path)
+        if path.suffix.lower() in SUFFIXES:
+            self._parts.append(self._table(path))
+        else:
+            self._parts.append(lambda: iter([self._file(path)]))
+
+    def _add_folder(self, folder: Path) -> None:
+        endings = IMAGE_SUFFIXES if self.modality == "image" else {".txt"}
+        if next(_below(folder, folder.resolve(), endings), None) is None:
+            raise InputError(
+                f"{shown(folder)}: no {self.modality} in this folder or below it, that is, no file "
+                f"that ends in {', '.join(sorted(endings))}"
+            )
+        self._parts.append(
+            lambda: (
+                Raw(shown(path), "", shown(path), reason) if reason else self._file(path)
+                for path, reason in _below(folder, folder.resolve(), endings)
+            )
+        )
+
+    def _file(self, path: Path) -> Raw:
+        name = shown(path)
+        if self.modality == "image":
+            return Raw(name, str(path), name)
+        text, reason = _read_text(path, self.encoding)
+        return Raw(name, text, name, reason)
+
+    def _table(self, path: Path) -> Callable[[], Iterator[Raw]]:
+        rows = stream_column(path, self._column, encoding=self.encoding, modality=self.modality)
+
+        def read() -> Iterator[Raw]:
+            for row, value, reason in rows():
+                yield self._told(value, f"{row} of {shown(path)}", reason, path.parent)
+
+        return read
+
+    def _lines(self) -> Iterator[Raw]:
+        encoding = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
+        stream = io.TextIOWrapper(
+            sys.stdin.buffer, encoding, errors="surrogateescape", newline="\n"
+        )
+        try:
+            for number in itertools.count(1):
+                line = stream.readline(LONGEST)
+                if not line:
+                    return
+                place = f"line {number} of standard input"
+                if len(line) == LONGEST:
+                    raise InputError(f"{place}: longer than {LONGEST:,} letters")
+                value = line.rstrip("\r\n")
+                if value.strip():
+                    yield self._told(value, place, "", Path())
+        finally:
+            stream.detach()  # standard input stays open
+
+    def _told(self, value: str, place: str, reason: str, folder: Path) -> Raw:
+        """An input whose text or path is written in a table, a line or an argument."""
+        if self.modality == "text" and not is_decodable(value):
+            reason = f"not {self.encoding}: pass the right encoding or convert it"
+        if self.modality == "text" or reason:
+            return Raw(value, value, place, reason or ("" if value.strip() else "empty text"))
+        path = str(folder / value)
+        reason = "" if os.path.isfile(path) else f"no such file: {shown(path)}"
+        return Raw(shown(value), path, place, reason)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut a stream into lists of a size, of which the last may be shorter."""
+    stream = iter(items)
+    while chunk := list(itertools.islice(stream, size)):
+        yield chunk
+
+
+def shown(path: str | os.PathLike) -> str:
+    """Return a path that can be written anywhere, whatever bytes the file system has for it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _below(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, str]]:
+    """Files below a folder with one of these endings, and why some cannot be used."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if entry.name[0] == "." or entry.name.lower() in IGNORED:
+            continue
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(path, root, endings)
+        elif path.suffix.lower() in endings:
+            yield path, _reason(entry, root)
+
+
+def _reason(entry: os.DirEntry[str], root: Path) -> str:
+    """Why something in a folder cannot be read; empty if it can."""
+    if entry.is_symlink():
+        target = Path(os.path.realpath(entry.path))
+        if not target.is_relative_to(root):
+            return f"a link that leads out of the folder, to {shown(target)}"
+        if not target.exists():
+            return "a link that leads nowhere"
+    return "" if entry.is_file() else "not a file"
+
+
+def _read_text(path: Path, encoding: str) -> tuple[str, str]:
+    """A text file's text, and why it cannot be used."""
+    try:
+        size = path.stat().st_size
+        if size > LONGEST:
+            return "", f"larger than {LONGEST:,} bytes"
+        with path.open("rb") as file:
+            raw = file.read(size)
+        text = raw.decode(encoding).removeprefix("\ufeff").strip()
+    except UnicodeDecodeError as error:
+        return "", f"not {encoding} at byte {error.start}: pass the right encoding or convert it"
+    except OSError as error:
+        return "", f"cannot be read ({error.strerror})"
+    return text, "" if text else "empty file"

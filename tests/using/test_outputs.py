@@ -1,0 +1,55 @@
+"""A file that cannot be written is refused before the work whose outcome it was to hold."""
+
+import pytest
+
+from kft.stages import read_stages
+
+pytestmark = pytest.mark.once
+
+RECIPE = "tests.tiny_recipe:TinyRecipe"
+COMMANDS = {
+    "find-lr --plot": ("find-lr", RECIPE, "--data", "nowhere", "--plot"),
+    "find-lr --write-stages": ("find-lr", RECIPE, "--data", "nowhere", "--write-stages"),
+    "evaluate --plot": ("evaluate", "nowhere", "--data", "nowhere", "--plot"),
+    "report --output": ("report", "nowhere", "--output"),
+    "predict --output": ("predict", "nowhere", "nowhere", "--output"),
+}
+OF_FORMATS = {name: command for name, command in COMMANDS.items() if "report" not in name}
+del OF_FORMATS["find-lr --write-stages"]
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("made.csv", "is not a file"), ("file/x.csv", "is not a directory")],
+    ids=["directory", "below a file"],
+)
+def test_what_is_in_the_way_is_said_at_once(cli, tmp_path, monkeypatch, command, path, said):
+    monkeypatch.chdir(tmp_path)
+    path = path if command in (COMMANDS["predict --output"],) else path.replace("csv", "png")
+    (tmp_path / "made.csv").mkdir()
+    (tmp_path / "made.png").mkdir()
+    (tmp_path / "file").touch()
+    code, out, err = cli(*command, path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"kft: {command[-1]} {path}: ")
+    assert said.replace("is not a file", "not a file") in err
+
+
+@pytest.mark.parametrize("command", OF_FORMATS.values(), ids=OF_FORMATS)
+def test_an_unknown_ending_is_said_at_once(cli, tmp_path, command):
+    code, out, err = cli(*command, tmp_path / "outcome.docx")
+    assert (code, out) == (2, "")
+    assert "the ending says the format" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_directories_of_outputs_are_made(cli, photos, tmp_path):
+    stages, figure = tmp_path / "found" / "stages.yaml", tmp_path / "drawn" / "rates.svg"
+    quick = ("--steps", "10", "--batch-size", "10", "-q")
+    code, _, err = cli(
+        "find-lr", RECIPE, "--data", photos, *quick, "--write-stages", stages, "--plot", figure
+    )
+    assert (code, err) == (0, "")
+    assert len(read_stages(stages)) == 2
+    assert figure.read_text().startswith("<?xml")
