@@ -39,6 +39,7 @@ class Prune(StrEnum):
 
 @grouped
 def tune(
+    context: typer.Context,
     recipe: o.RecipeName,
     data: o.TrainingData,
     run_dir: Annotated[
@@ -104,7 +105,7 @@ def tune(
         typer.Option(
             metavar="MODULE:FUNCTION",
             help="A function of KerasTuner's `hp` that declares what is searched. Default: rates, "
-            "depth, layer decay, warmup, dropout, weight decay, label smoothing, augmentation.",
+            "depth, layer decay, warmup, dropout, weight decay, label smoothing.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -163,10 +164,16 @@ def tune(
         recipe, model, reading, data, validation.validation_data, seed
     )
     search = prepared.tune(train, valid, run_dir=run_dir, **settings)
-    typer.echo(str(search))
-    typer.echo(f"Report: {search.run_dir / 'report.html'}")
     role = find_role(host)
-    if refit is not None and (role is None or role.is_chief):
+    if role is not None and not role.is_chief:
+        return
+    from kft.cli.best_plan import SCRIPT, with_command
+
+    search = with_command(search, context)
+    typer.echo(str(search))
+    typer.echo(f"The same as a script: {search.run_dir / SCRIPT}")
+    typer.echo(f"Report: {search.run_dir / 'report.html'}")
+    if refit is not None:
         search.refit(run_dir=refit, verbose=0)
         typer.echo(f"Refitted on all data: {refit}")
 

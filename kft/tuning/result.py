@@ -1,4 +1,4 @@
-"""What a search gives back."""
+"""The outcome of a search."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from kft.errors import InputError
 from kft.fitting import Run
 from kft.recipe import Recipe
 from kft.stages import Stage
+from kft.tuning.best_plan import BEST, Asked, python_call
 from kft.tuning.refit import stages_to_the_best, together
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import best_of
@@ -31,13 +32,16 @@ class Search:
     """A finished search; it prints as a table, and shows as one in a notebook.
 
     Attributes:
-        recipe: the recipe that was searched for, untrained.
-        objective: the `keras_tuner.Objective`.
-        trials: all trials in the order in which they began, failed ones among them.
-        run_dir: where the search lies.
-        stopped: why it ended before its last trial; None if it did not.
-        data: the training and the validation data.
-        settings: the arguments of `Recipe.fit` that all trials shared.
+        recipe: The recipe that was searched for, untrained.
+        objective: The `keras_tuner.Objective`.
+        trials: All trials in the order in which they began, failed ones among them.
+        run_dir: The directory of the search.
+        stopped: Why it ended before its last trial; None if it did not.
+        data: The training and the validation data.
+        settings: The arguments of `Recipe.fit` that all trials shared.
+        asked: How the search was called.
+        shell: The shell command that trains the best plan, for a search that the command line
+            started; None for one that Python started.
     """
 
     recipe: Recipe
@@ -47,6 +51,8 @@ class Search:
     stopped: str | None = None
     data: tuple[Any, Any] = (None, None)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    asked: Asked = dataclasses.field(default_factory=Asked)
+    shell: str | None = None
 
     @property
     def best_trial(self) -> Trial:
@@ -171,16 +177,10 @@ class Search:
 
     @property
     def command(self) -> str:
-        """Options of `kft fit` that train the best plan."""
-        best = self.best_trial
-        words = [f"--stages {self.run_dir / STAGES}"]
-        known = ("dropout", "weight_decay", "label_smoothing")
-        for name, value in best.arguments.items():
-            option = f"--{name.replace('_', '-')} " if name in known else f"--set {name}="
-            words.append(f"{option}{value}")
-        if best.augment is not None:
-            words.append(f"--augment {best.augment}")
-        return " ".join(words)
+        """What trains the best plan: a shell command, or Python where Python began the search."""
+        if self.shell is not None:
+            return self.shell
+        return python_call(self, str(self.run_dir / STAGES), str(self.run_dir / BEST))
 
     @property
     def title(self) -> str:
@@ -205,14 +205,15 @@ class Search:
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in self.rows():
             table.add_row(*row)
-        table.caption = f"Best plan: kft fit {self.command}"
         return table
 
     def __str__(self) -> str:
         console = Console(width=140, color_system=None, force_terminal=False)
         with console.capture() as capture:
             console.print(self)
-        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+        table = "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+        # Below the table, which would break it into lines that no shell understands.
+        return f"{table}\n\nTo train the best plan:\n\n{self.command}"
 
     def __repr__(self) -> str:
         return f"<Search: {self.title}, best {self.best_score:.4f}>"
@@ -226,16 +227,17 @@ class Search:
         return (
             f"<table><caption>{html.escape(self.title)}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
+            f"<p>To train the best plan:</p><pre>{html.escape(self.command)}</pre>"
         )
 
 
 def shown(value: Any) -> str:
-    """A hyperparameter's value for people."""
+    """Return a hyperparameter's value as people write it."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def searched(trial: Trial) -> dict[str, Any]:
-    """A trial's values without KerasTuner's bookkeeping."""
+    """Return a trial's values without KerasTuner's bookkeeping."""
     return {name: v for name, v in trial.values.items() if not name.startswith("tuner/")}
 
 

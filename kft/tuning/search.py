@@ -26,11 +26,13 @@ from kft.runs.files import writing_to
 from kft.runs.places import check_apart_from_data, is_empty
 from kft.runs.reading import check_tree
 from kft.stages import Stage, write_stages
+from kft.tuning.best_plan import Asked
 from kft.tuning.bounds import Bounds
 from kft.tuning.crew import Crew
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.oracles import hyperband_units, make_oracle
 from kft.tuning.result import STAGES, Search
+from kft.tuning.sharing import why_little_is_shared
 from kft.tuning.space import declare, default_space
 from kft.tuning.tuner import all_failed
 
@@ -90,6 +92,7 @@ def search(
         hyperparameters=hyperparameters,
         seed=seed,
     )
+    asked = Asked.of(recipe, train, validation_data, validation_split, on_bad_example)
     train, validation = fitting.read_both(
         recipe, train, validation_data, validation_split, seed, on_bad_example
     )
@@ -113,6 +116,10 @@ def search(
             **settings,
         },
     )
+    say = print if verbose else lambda line: None
+    slow = why_little_is_shared(recipe, hypermodel.stages, settings["batch_norm"])
+    if slow is not None and not crew.is_worker:
+        say(slow)
     shared = {**settings, "early_stopping": early_stopping, "seed": seed}
     tuner = crew.tuner(
         oracle,
@@ -122,7 +129,7 @@ def search(
         units=units,
         prune=prune == "median",
         bounds=bounds,
-        say=print if verbose else lambda line: None,
+        say=say,
     )
     if verbose:
         print(f"Weights: {recipe.starting_weights}")
@@ -145,6 +152,7 @@ def search(
         stopped=stopped,
         data=(train, validation),
         settings=shared,
+        asked=asked,
     )
     if crew.concludes:
         write_stages(run_dir / STAGES, outcome.best_stages)

@@ -1,22 +1,47 @@
-"""One pretrained backbone for all trials: a trial brings a head of its own."""
+"""What trials share: one pretrained backbone, and the features of what stays frozen."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from kft.cuts import find_cut
 from kft.family import Family
+from kft.plans import BatchNorm, kept_flags, plan
 from kft.recipe import Recipe
+from kft.stages import Stage
 
 # Arguments that the backbone does not know of.
 HEAD_ARGUMENTS = frozenset(("hidden", "dropout", "weight_decay", "label_smoothing"))
+
+
+def why_little_is_shared(
+    recipe: Recipe, stages: Sequence[Stage], batch_norm: BatchNorm
+) -> str | None:
+    """Return why trials cannot share the features of frozen layers, None if they can.
+
+    Args:
+        recipe: The recipe that is searched for.
+        stages: Its stages.
+        batch_norm: As in `Recipe.fit`.
+    """
+    model = recipe.model
+    with kept_flags(model):
+        plan(model, stages, batch_norm)[0].enter(model)
+        cut, reason = find_cut(model)
+    if cut is not None and not reason:
+        return None
+    way_out = ""
+    if getattr(recipe, "backbone_dropout", 0):
+        way_out = " Pass backbone_dropout=0.0 (--set backbone_dropout=0.0) to run them once."
+    return f"Trials run frozen layers in every epoch, since {reason}.{way_out}"
 
 
 class SharedBackbone:

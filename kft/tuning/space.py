@@ -1,4 +1,4 @@
-"""What a search varies: the default space, and the plan that a trial's values make."""
+"""The hyperparameters of a search: the default space, and the plan that a trial's values make."""
 
 from __future__ import annotations
 
@@ -37,16 +37,17 @@ class TrialPlan:
 
 
 def default_space(hp: Any, recipe: Recipe, *, coarse: bool = False) -> None:
-    """Declares what a search varies unless it is told otherwise.
+    """Declare what a search varies unless it is told otherwise.
 
-    The rate of the head, how many blocks are unfrozen after it, their rate, layer decay and warmup,
-    dropout, weight decay, label smoothing, and augmentation where something is unfrozen. What only
-    matters to unfrozen blocks is conditional on there being some.
+    That is the rate of the head, how many blocks are unfrozen after it, their rate, layer decay and
+    warmup, dropout, weight decay and label smoothing. What only matters to unfrozen blocks is
+    conditional on there being some. Augmentation is left out: it makes other inputs in each epoch,
+    so that no two trials could share frozen features.
 
     Args:
-        hp: the `keras_tuner.HyperParameters` to declare it in.
-        recipe: the recipe; its model says how many blocks there are.
-        coarse: three rates of the head, two of the backbone, and the depth: a grid of few points.
+        hp: The `keras_tuner.HyperParameters` to declare it in.
+        recipe: The recipe; its model says how many blocks there are.
+        coarse: Three rates of the head, two of the backbone, and the depth: a grid of few points.
     """
     depths = depths_of(recipe)
     if coarse:
@@ -61,8 +62,6 @@ def default_space(hp: Any, recipe: Recipe, *, coarse: bool = False) -> None:
         hp.Float("backbone_lr", 1e-5, 1e-3, sampling="log", default=1e-4)
         hp.Float("layer_decay", 0.6, 1.0, step=0.1, default=0.8)
         hp.Float("warmup", 0.0, 0.3, step=0.1, default=0.1)
-        if _augments(recipe):
-            hp.Choice("augment", [NO_AUGMENTATION, "light", "standard"])
     hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
     hp.Float("weight_decay", 1e-4, 1e-1, sampling="log", default=1e-2)
     if recipe.task != "regression":
@@ -70,7 +69,7 @@ def default_space(hp: Any, recipe: Recipe, *, coarse: bool = False) -> None:
 
 
 def depths_of(recipe: Recipe) -> list[int]:
-    """Depths worth trying: 0 for the head alone, then ever more blocks, up to all of them."""
+    """Return the depths worth trying: 0 for the head alone, then ever more blocks, up to all."""
     count = len(find_blocks(recipe.model))
     if count <= 5:
         return list(range(count + 1))
@@ -182,13 +181,6 @@ def _to_depth(depth: Any, head: list[Stage], deep: list[Stage]) -> list[Stage]:
     pattern = deep[-1] if deep else dataclasses.replace(head[-1], learning_rate=1e-4, warmup=0.1)
     epochs = sum(stage.epochs for stage in deep or head)
     return [dataclasses.replace(pattern, unfreeze=depth, epochs=epochs, name=None)]
-
-
-def _augments(recipe: Recipe) -> bool:
-    try:
-        return recipe.augmentation("light") is not None
-    except InputError:
-        return False
 
 
 def _called(space: Callable[[Any], Any], hp: Any) -> Sequence[Stage] | None:

@@ -1,4 +1,4 @@
-"""The page about a search."""
+"""Write the page about a search."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def write_study(search: Search, path: Path) -> Path:
     """Write the trials, what they say about the hyperparameters, and the best plan as one page.
 
     Args:
-        search: the search.
-        path: the HTML file.
+        search: The search.
+        path: The HTML file.
 
     Returns:
         The path.
@@ -38,7 +38,7 @@ def _summary(search: Search) -> Section:
             f"<p>{text(search.title)}. {text(search.objective.name)} "
             f"<strong>{value(search.best_score)}</strong> in trial {best.number}, in epoch "
             f"{best.best_epoch} of {best.epochs}. All trials took {seconds:.0f} s.</p>"
-            f"<pre>{text(stages)}</pre><p><code>kft fit {text(search.command)}</code></p>"
+            f"<pre>{text(stages)}</pre><p>To train it:</p><pre>{text(search.command)}</pre>"
         ),
     )
 

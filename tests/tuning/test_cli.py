@@ -1,9 +1,13 @@
 """`kft tune` and `kft select`, used as a person would."""
 
+import html
 import json
+import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
 
+ROOT = Path(__file__).parents[2]
 RECIPE = "tests.tiny_recipe:TinyRecipe"
 
 
@@ -75,7 +80,7 @@ def test_a_search_of_several_processes_killed_by_the_system_goes_on(
         running.kill()
     before = {path: path.stat().st_mtime_ns for path in ended.glob("*/trial.json")}
     monkeypatch.chdir(tmp_path)
-    command[command.index("--run-dir") + 1] = "search"  # a short name, for the plan to fit a line
+    command[command.index("--run-dir") + 1] = "search"
     code, out, err = cli(*command, "--refit", "refitted")
     assert code == 0, err
     assert "Trial 3 of 3: val_accuracy" in out
@@ -85,12 +90,70 @@ def test_a_search_of_several_processes_killed_by_the_system_goes_on(
         "001", "002", "003",
     ]  # fmt: skip
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
-    plan = out.partition("Best plan: kft fit ")[2].partition("Report:")[0].split()
-    dropout = float(plan[plan.index("--dropout") + 1])
-    assert kft.load("refitted", recipe=TinyRecipe).dropout == dropout
-    code, _, err = cli("fit", RECIPE, "--data", photos, "--run-dir", "run", "-q", *plan)
+    best = min(ended.glob(f"{trial_of(out)}-*/run"))
+    assert kft.load("refitted", recipe=TinyRecipe).dropout == kft.load(best, recipe=TinyRecipe).dropout
+
+
+def trial_of(out):
+    """The number of the best trial, as folders have it."""
+    return f"{int(re.search(r'best [0-9.]+ .trial ([0-9]+).; about 0 s left', out).group(1)):03d}"
+
+
+def test_the_command_that_is_printed_trains_the_best_plan(cli, photos, tmp_path, monkeypatch):
+    """From anywhere, with every option that was given and every value of the best trial."""
+    here = tmp_path / "my work"
+    here.mkdir()
+    (here / "my photos").symlink_to(photos)
+    monkeypatch.chdir(here)
+    code, out, err = cli(
+        "tune", RECIPE, "--data", "my photos", "--run-dir", "a search", "--trials", "2",
+        "--batch-size", "4", "--image-size", "8x12", "--hidden", "6,4", "--seed", "3", "-q",
+        "--validation-split", "0.4", "--set", "label_smoothing=0.3", "--set", "precision=float32",
+        "--weights", "none", "--on-bad-example", "skip", "--batch-norm", "train",
+    )  # fmt: skip
     assert code == 0, err
-    assert kft.load("run", recipe=TinyRecipe).dropout == dropout
+    script = Path("a search/best.sh").read_text()
+    printed = out.partition("To train the best plan:\n\n")[2].partition("\nThe same as")[0]
+    assert printed in script
+    assert printed in html.unescape(Path("a search/report.html").read_text())
+    assert "label_smoothing=0.3" not in script, "the search has tried others"
+    assert Path("a search/best.sh").stat().st_mode & 0o777 == 0o666 & ~umask()
+
+    kft_on_path(monkeypatch, tmp_path)
+    done = subprocess.run(
+        ["sh", here / "a search" / "best.sh"], cwd="/", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads(path.read_text()) for path in Path("a search").glob("trials/*/trial.json")]
+    best = max(trials, key=lambda trial: (trial["score"], -trial["number"]))
+    (folder,) = Path("a search/trials").glob(f"{best['number']:03d}-*")
+    plans = [
+        json.loads((run / "recipe.json").read_text())["plan"]
+        for run in (folder / "run", Path("a search/best"))
+    ]
+    for plan in plans:
+        plan.pop("early_stopping")  # of the objective here, of the loss there
+        plan.pop("optimizer")
+    assert plans[0] == plans[1]
+    assert plans[0]["arguments"]["hidden"] == [6, 4]
+
+
+def umask():
+    before = os.umask(0)
+    os.umask(before)
+    return before
+
+
+def kft_on_path(monkeypatch, folder):
+    """The command `kft` of this very checkout, whatever is installed."""
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "kft"
+    command.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c 'from kft.cli import main; main()' \"$@\"\n"
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.mark.parametrize(

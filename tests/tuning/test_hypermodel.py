@@ -93,7 +93,7 @@ def test_the_default_space_is_conditional_on_depth():
     deep = keras_tuner.HyperParameters()
     deep.values["unfreeze"] = depths_of(recipe)[-1]
     assert [stage.unfreeze for stage in StagedHyperModel(recipe).plan(deep).stages] == [0, 3]
-    names = "head_lr unfreeze backbone_lr layer_decay warmup augment dropout weight_decay"
+    names = "head_lr unfreeze backbone_lr layer_decay warmup dropout weight_decay"
     assert {*names.split(), "label_smoothing"} == deep.values.keys()
 
 

@@ -8,7 +8,10 @@ import keras_tuner
 import pytest
 
 import kft
+from kft.callbacks import RelativeEarlyStopping
 from kft.callbacks.best_state import BestState
+from kft.callbacks.stage_early_stopping import describe_rule
+from kft.tuning.best_plan import Asked
 from kft.tuning.refit import stages_to_the_best
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -84,6 +87,24 @@ def test_prefixes_run_once_a_depth_and_never_once_a_trial(found):
     assert examples <= (24 + 16) * len(depths)
 
 
+@pytest.mark.once
+def test_trials_of_the_default_space_share_features(tmp_path, monkeypatch):
+    """On PyTorch each pass through a layer calls it: the first one sees each example once a depth."""
+    seen, call = [], keras.layers.Conv2D.call
+
+    def counting(layer, inputs):
+        if layer.name == "block1_conv" and not isinstance(inputs, keras.KerasTensor):
+            seen.append(len(inputs))
+        return call(layer, inputs)
+
+    monkeypatch.setattr(keras.layers.Conv2D, "call", counting)
+    search = tune(tmp_path / "search", space=None, seed=7)
+    depths = {0} | {trial.values["unfreeze"] for trial in search.trials}
+    assert depths == {0, 1, 2}, "the seed has drawn all depths below which something stays frozen"
+    assert not any(trial.failed for trial in search.trials)
+    assert sum(seen) <= (24 + 16) * len(depths)
+
+
 def test_a_trial_trains_what_its_values_say(found):
     search, _ = found
     for trial in search.trials:
@@ -102,6 +123,64 @@ def test_a_finished_search_is_read_and_not_trained_again(found, monkeypatch):
     assert [t.values for t in again.trials] == [t.values for t in search.trials]
     assert [t.score for t in again.trials] == [t.score for t in search.trials]
     assert counter.examples == 0
+
+
+@pytest.mark.once
+def test_the_call_that_is_printed_trains_the_best_plan(tmp_path, monkeypatch):
+    """The data were arrays, which the call names as `tune` does."""
+    monkeypatch.chdir(tmp_path)
+    search = tune(
+        "search", space=None, max_trials=1, balance="weights", seed=3,
+        recipe=TinyRecipe(num_classes=2, image_size=(8, 8), hidden=(4,), classes=("dark", "light")),
+    )  # fmt: skip
+    printed = str(search).rpartition("To train the best plan:\n\n")[2]
+    assert printed == search.command
+    names = {"train": bright_sides(24), "validation_data": bright_sides(16, seed=1)}
+    exec(printed, names)
+    best, run = search.best_trial, names["run"]
+    assert run.recipe.classes == ("dark", "light")
+    assert run.history["loss"] == pytest.approx(
+        json.loads((best.run_dir / "history.json").read_text())["loss"], rel=1e-5
+    )
+    assert run.recipe.arguments() == search.new_recipe().arguments()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "auto",
+        None,
+        keras.callbacks.EarlyStopping("loss", 0.1, 1),
+        RelativeEarlyStopping("val_loss", 0.01, 5, start_from_epoch=2),
+    ],
+    ids=["auto", "none", "Keras'", "relative"],
+)
+def test_the_call_that_is_printed_has_the_rule_and_the_data_of_the_search(tmp_path, rule):
+    settings = {**HEAD, "max_trials": 1, "early_stopping": rule}
+    search = tune(tmp_path / "search", **settings)
+    asked = Asked(str(tmp_path / "a 'path'"), validation_split=0.3, on_bad_example="skip")
+    search = dataclasses.replace(search, asked=asked)
+    fits = []
+
+    class Recording(TinyRecipe):
+        def fit(self, *data, **settings):
+            fits.append((data, settings))
+
+    code = search.command.replace("recipe = TinyRecipe(", "recipe = Recording(")
+    exec(code, {"Recording": Recording})
+    ((data, settings),) = fits
+    assert data == (str(tmp_path / "a 'path'"),)
+    assert settings["validation_split"] == 0.3
+    assert settings["on_bad_example"] == "skip"
+    assert settings["monitor"] == ("val_accuracy", "max")
+    chosen = settings.get("early_stopping", "auto")
+    if rule in ("auto", None):
+        assert chosen == rule
+    else:
+        assert type(chosen) is type(rule)
+        assert describe_rule(chosen) == describe_rule(rule)
+        assert chosen.mode == rule.mode
 
 
 @pytest.mark.once

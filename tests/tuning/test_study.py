@@ -48,7 +48,7 @@ def test_the_table_ranks_and_names_the_plan(tmp_path):
     scores = re.findall(r"│ +(0\.\d{4}|failed) │", printed)
     assert scores == ["0.9000", "0.8000", "0.7000", "0.6000", "0.5000", "failed"]
     assert "6 trials of TinyRecipe by val_accuracy, 1 failed" in printed
-    assert "--dropout 0.1" in printed
+    assert "recipe = TinyRecipe(num_classes=2, dropout=0.1)" in printed
     assert search._repr_html_().count("<tr>") == 7
     assert "&lt;nan&gt;" in search._repr_html_()
 

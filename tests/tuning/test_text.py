@@ -3,6 +3,7 @@
 import pytest
 
 import kft
+from kft.tuning.sharing import why_little_is_shared
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 
@@ -30,3 +31,15 @@ def test_a_text_search_shares_features_and_keeps_the_model_that_it_scored(tmp_pa
         assert accuracy == pytest.approx(trial.score)
     kept = [path for path in (tmp_path / "search" / "features").iterdir() if path.is_dir()]
     assert len(kept) == 1, "training and validation data are the same here"
+
+
+@pytest.mark.once
+def test_a_search_says_why_trials_of_texts_share_nothing(tmp_path):
+    """Dropout inside frozen layers makes each pass another one."""
+    preset, stages = str(tiny_bert.save_preset(tmp_path / "preset")), [kft.Stage(0, 1, 1e-2)]
+    recipe = BertRecipe(preset, num_classes=2, sequence_length=8)
+    said = why_little_is_shared(recipe, stages, "frozen")
+    assert "draws random numbers" in said
+    assert "backbone_dropout=0.0" in said
+    recipe = BertRecipe(preset, num_classes=2, sequence_length=8, backbone_dropout=0.0)
+    assert why_little_is_shared(recipe, stages, "frozen") is None
