@@ -106,3 +106,21 @@ def test_a_ranking_says_how_far_each_backbone_is(capsys, at_once):
     rank({"tiny": TinyRecipe(num_classes=2)}, bright_sides(16), batch_size=8)
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("tiny (1 of 1): 1 of 2, about") for line in lines)
+
+
+def test_a_search_says_how_far_its_trial_is_and_how_long_the_others_will_take(
+    capsys, at_once, tmp_path
+):
+    TinyRecipe(num_classes=2).tune(
+        bright_sides(16), bright_sides(8, seed=1), run_dir=tmp_path / "search", max_trials=3,
+        max_epochs=4, stages=[kft.Stage(0, 2, 1e-2)], batch_size=8,
+        space=lambda hp: hp.Float("head_lr", 1e-3, 1e-1),
+    )  # fmt: skip
+    out, err = capsys.readouterr()
+    places = [line.partition(", about")[0] for line in err.splitlines() if "epochs" in line]
+    assert places == [
+        f"trial {number} of 3, epochs: {epoch} of 2" for number in (1, 2) for epoch in (1, 2)
+    ]
+    first, second = (line for line in out.splitlines() if line.startswith("Trial"))
+    assert "left" in first
+    assert second.endswith("; about 0 s left"), "four epochs are trained, and no trial follows"

@@ -130,6 +130,7 @@ def search(
         prune=prune == "median",
         bounds=bounds,
         say=say,
+        verbose="auto" if verbose else 0,
     )
     if verbose:
         print(f"Weights: {recipe.starting_weights}")

@@ -13,7 +13,9 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import KftError
+from kft.progress import Progress, duration
 from kft.tuning.bounds import Bounds
+from kft.tuning.epoch_progress import EpochProgress
 from kft.tuning.garbage import Collector
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.pruning import MedianStopping, scores_by_epoch
@@ -41,6 +43,7 @@ class StagedTuner(BaseTuner):
         prune: whether a trial that is worse than the median of those before it ends early.
         bounds: what the search may cost.
         say: called with a line for people after each trial.
+        verbose: how the progress of the trial that runs is shown, as in `kft.progress.Progress`.
         overwrite: whether KerasTuner's own files of an earlier search are removed.
     """
 
@@ -55,12 +58,13 @@ class StagedTuner(BaseTuner):
         prune: bool,
         bounds: Bounds,
         say: Callable[[str], None],
+        verbose: int | str = 0,
         overwrite: bool = True,
     ) -> None:
         super().__init__(oracle, directory=str(run_dir), project_name="oracle", overwrite=overwrite)
         self.hypermodel = hypermodel  # set here: KerasTuner would build models to learn the space
         self.run_dir, self.settings, self.units = run_dir, settings, units
-        self.prune, self.bounds, self.say = prune, bounds, say
+        self.prune, self.bounds, self.say, self.verbose = prune, bounds, say, verbose
         self.trials: list[Trial] = []
         self.garbage = Collector()
 
@@ -148,7 +152,10 @@ class StagedTuner(BaseTuner):
         result: dict[str, Any] = {}
         if planned is not None:
             epochs = None if self.units == 1 else planned.epochs
-            result, reason = self._fit(hp, epochs, folder / RUN, train, validation_data)
+            what = f"trial {number} of {self.bounds.trials}, epochs"
+            with Progress(what, planned.epochs, verbose=self.verbose) as progress:
+                told = EpochProgress(progress)
+                result, reason = self._fit(hp, epochs, folder / RUN, train, validation_data, told)
         ended = Trial(
             number=number,
             values=dict(hp.values),
@@ -173,11 +180,17 @@ class StagedTuner(BaseTuner):
         return dataclasses.replace(whole, stages=within(whole.stages, epochs))
 
     def _fit(
-        self, hp: Any, epochs: int | None, run_dir: Path, train: Any, validation_data: Any
+        self,
+        hp: Any,
+        epochs: int | None,
+        run_dir: Path,
+        train: Any,
+        validation_data: Any,
+        told: EpochProgress,
     ) -> tuple[dict[str, Any], str | None]:
         """What came out, or why nothing did."""
         objective = self.hypermodel.objective
-        callbacks: list[Any] = []
+        callbacks: list[Any] = [told]
         if self.prune:
             callbacks.append(MedianStopping(objective, scores_by_epoch(self.trials, objective)))
         try:
@@ -219,7 +232,10 @@ class StagedTuner(BaseTuner):
         left = seconds / done * (most - done)
         if self.bounds.seconds is not None:
             left = min(left, max(0.0, self.bounds.seconds - seconds))
-        return f"{line}; about {_duration(left)} left"
+        epochs = sum(trial.epochs for trial in self.trials)
+        if self.bounds.epochs is not None and epochs:
+            left = min(left, seconds / epochs * max(0, self.bounds.epochs - epochs))
+        return f"{line}; about {duration(left)} left"
 
 
 def best_of(trials: list[Trial] | tuple[Trial, ...], objective: Any) -> Trial | None:
@@ -256,9 +272,3 @@ def _reason(error: Exception) -> str:
     """One line for people; libraries put a whole report into their errors."""
     said = next(iter(str(error).strip().splitlines()), "")[:300]
     return said if isinstance(error, KftError) else f"{type(error).__name__}: {said}."
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
