@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the model comes from the t
 TRIALS = 3
 MOST = 4  # kills of one search
 HANGS = 240  # seconds after which a search counts as hanging
+SECRET = "only the processes of this search"
 
 
 def main() -> None:
@@ -149,6 +150,7 @@ def start(run: Path, name: str | None = None, port: int = 0) -> int:
             os.environ["KERASTUNER_TUNER_ID"] = name
             os.environ["KERASTUNER_ORACLE_IP"] = "127.0.0.1"
             os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
+            os.environ["KFT_TUNE_SECRET"] = SECRET
         search(run)
         code = 0
     finally:

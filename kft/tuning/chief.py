@@ -26,11 +26,11 @@ DEATHS = 3  # workers that a trial may cost before it counts as failed
 
 
 class Chief:
-    """Answers workers in the place of an oracle, and takes trials back from those that died.
+    """Hands out an oracle's trials to workers, and takes them back from those that died.
 
-    A worker asks for its trial again while it runs it, which KerasTuner answers with the same
-    trial: that is how the chief knows it is alive. Everything is noted in a file, from which the
-    next chief goes on if this one is killed.
+    A worker asks for its trial again while it runs it, and gets the same one: that is how the chief
+    knows it is alive. Everything is noted in a file, from which the next chief continues if this one
+    is killed. Scores come from the files of trials, not from what a worker says.
 
     Args:
         oracle: the `keras_tuner.Oracle`.
@@ -126,10 +126,8 @@ class Chief:
                     f"{len(self.oracle.trials)} trials have begun; the same command goes on."
                 )
 
-    # What KerasTuner's protocol asks of an oracle.
-
     def create_trial(self, tuner_id: str) -> Any:
-        """A trial for a worker: the one it has, one that was taken back, or a new one."""
+        """Return a trial for a worker: the one it has, one that was taken back, or a new one."""
         with self._lock:
             self._seen[tuner_id] = self._last_word = time.monotonic()
             ongoing = self.oracle.ongoing_trials
@@ -146,30 +144,17 @@ class Chief:
                 self._note(begin=trial.trial_id, worker=tuner_id, values=values_of(trial))
             return trial
 
-    def update_trial(self, trial_id: str, metrics: Any, step: int = 0) -> Any:
-        """Nothing: the score is read from the trial's file, where it is not rounded."""
-        return self.oracle.trials[trial_id]
+    def end_trial(self, trial_id: str) -> None:
+        """Note what became of a trial, unless somebody else's report of it came first.
 
-    def end_trial(self, trial: Any) -> None:
-        """Notes what became of a trial, unless somebody else's report of it came first."""
+        Raises:
+            KftError: If there is no such trial.
+        """
         with self._lock:
             self._last_word = time.monotonic()
-            self._settle(self.oracle.trials[trial.trial_id])
-
-    def get_space(self) -> Any:
-        """The hyperparameters searched."""
-        return self.oracle.get_space()
-
-    def update_space(self, hyperparameters: Any) -> None:
-        """Nothing: the space is the one that the search began with."""
-
-    def get_trial(self, trial_id: str) -> Any:
-        """A trial by its id."""
-        return self.oracle.get_trial(trial_id)
-
-    def get_best_trials(self, num_trials: int = 1) -> Any:
-        """The best trials so far."""
-        return self.oracle.get_best_trials(num_trials)
+            if trial_id not in self.oracle.trials:
+                raise KftError(f"there is no trial {trial_id!r:.50}")
+            self._settle(self.oracle.trials[trial_id])
 
     def _nothing(self, tuner_id: str) -> Any:
         """No trial: for good, or for now if one that runs may still be taken back."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from kft.errors import InputError
 from kft.runs.locks import RunLock
 from kft.tuning.chief import Chief
 from kft.tuning.fleet import Fleet
-from kft.tuning.roles import LOOPBACK, Role, allow, find_role
+from kft.tuning.roles import LOOPBACK, SECRET, Role, allow, find_role, find_secret
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import TRIALS, StagedTuner
 from kft.tuning.worker import Worker, wait_for_chief
@@ -32,24 +34,25 @@ class Crew:
 
     @classmethod
     def of(cls, workers: int | None, host: str | None, run_dir: Path) -> Crew:
-        """The crew that a person asked for, by arguments or by KerasTuner's environment.
+        """Return the crew that a person asked for, by arguments or by KerasTuner's environment.
 
         Args:
-            workers: how many workers to start; None for none.
-            host: the address to listen at, None for loopback only.
-            run_dir: the directory of the search.
+            workers: How many workers to start; None for none.
+            host: The address to listen at, None for loopback only.
+            run_dir: The directory of the search.
 
         Raises:
-            InputError: `workers` is no number of workers, or the environment is wrong.
+            InputError: If `workers` is not a number of workers, or the environment is wrong.
         """
         if workers is not None and (isinstance(workers, bool) or not 1 <= workers <= 1000):
             raise InputError(f"`workers={workers!r}`: pass a number of processes, 1 or more.")
         role = find_role(host)
         if role is not None or workers is None:
             return cls(role, None)
-        role = Role("chief", host or LOOPBACK, 0)
+        secret = find_secret() if os.environ.get(SECRET) else secrets.token_urlsafe(32)
+        role = Role("chief", host or LOOPBACK, 0, secret)
         allow(role.host, host)
-        return cls(role, Fleet(workers, role.host, run_dir / LOGS))
+        return cls(role, Fleet(workers, role.host, run_dir / LOGS, secret))
 
     @property
     def is_worker(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kft.errors import InputError, KftError
 from kft.runs.reading import last_lines
-from kft.tuning.roles import ORACLE_IP, ORACLE_PORT, TUNER_ID
+from kft.tuning.roles import ORACLE_IP, ORACLE_PORT, SECRET, TUNER_ID
 
 LAUNCHED = "KFT_TUNE_LAUNCHED"
 STARTS = 3  # of one worker without a trial in between
@@ -25,17 +25,18 @@ class Fleet:
     makes the same recipe; its environment makes it a worker. It ends when this process does.
 
     Args:
-        count: how many workers.
-        host: where the chief listens.
-        logs: a directory for what workers print.
-        command: what they run. Defaults to the command of this process.
+        count: How many workers.
+        host: Where the chief listens.
+        logs: A directory for what workers print.
+        secret: What the chief knows them by; they get it by their environment.
+        command: What they run. Defaults to the command of this process.
 
     Raises:
-        InputError: there is no command to run again, as in a notebook.
+        InputError: If there is no command to run again, as in a notebook.
     """
 
     def __init__(
-        self, count: int, host: str, logs: Path, command: Sequence[str] | None = None
+        self, count: int, host: str, logs: Path, secret: str, command: Sequence[str] | None = None
     ) -> None:
         scripted = hasattr(sys.modules["__main__"], "__file__") or "-c" in sys.orig_argv
         if command is None and not scripted:
@@ -44,7 +45,7 @@ class Fleet:
                 "put the search into a script, or use `kft tune --workers`."
             )
         self.command = list(command or [sys.executable, *sys.orig_argv[1:]])
-        self.host, self.logs = host, logs
+        self.host, self.logs, self._secret = host, logs, secret
         self.names = [f"worker-{number}" for number in range(1, count + 1)]
         self._running: dict[str, subprocess.Popen] = {}
         self._starts: dict[str, list[float]] = {name: [] for name in self.names}
@@ -108,7 +109,13 @@ class Fleet:
 
     def _start(self, name: str) -> None:
         self._starts[name].append(time.monotonic())
-        given = {TUNER_ID: name, ORACLE_IP: self.host, ORACLE_PORT: str(self._port), LAUNCHED: "1"}
+        given = {
+            TUNER_ID: name,
+            ORACLE_IP: self.host,
+            ORACLE_PORT: str(self._port),
+            SECRET: self._secret,
+            LAUNCHED: "1",
+        }
         with self._log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(
                 self.command,

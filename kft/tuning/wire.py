@@ -1,65 +1,219 @@
-"""KerasTuner's own protocol between chief and workers."""
+"""How workers ask the chief of a search for trials: gRPC, JSON, and a secret that both know.
+
+A request is `code + challenge + content`. The chief hands out each challenge once and takes it back
+with the request, so that one that was overheard is worth nothing. The code is the HMAC of the rest
+under the secret. The reply has its own code, which only the chief can make, and only for this
+request. Who listens on the way learns contents, which are not encrypted, but not the secret.
+
+Requests travel in the metadata of a call, which gRPC bounds and reads by itself. A message would be
+awaited by the chief's thread, and a stranger who sends none would make everybody wait.
+"""
 
 from __future__ import annotations
 
-import os
+import collections
+import contextlib
+import hashlib
+import hmac
+import json
+import secrets
 import socket
+from collections.abc import Iterator
 from concurrent import futures
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from kft.errors import InputError
-from kft.tuning.roles import ORACLE_IP, ORACLE_PORT, Role
+from keras_tuner.engine.trial import Trial
+
+from kft.errors import InputError, KftError
+from kft.tuning.roles import ORACLE_PORT, SECRET, Role, is_name
+
+if TYPE_CHECKING:
+    from kft.tuning.chief import Chief
+
+SERVICE = "kft.tuning.Chief"
+REQUEST = "kft-request-bin"  # the key in the metadata; gRPC takes bytes for those that end so
+LARGEST_REQUEST = 4096  # bytes; a worker says who it is and names a trial
+LARGEST_REPLY = 16 * 2**20  # a trial with the space that it is of
+MOST_WORKERS = 1000
+_CODE = _CHALLENGE = 32  # bytes
 
 
-def serve(oracle: Any, role: Role) -> tuple[Any, int]:
-    """Answer workers' requests with an oracle's methods, in a thread.
-
-    The classes are KerasTuner's (1.4.8), which shows them under private names only; its own
-    `start_server` around them waits for ever for a worker that has died.
+class Desk:
+    """Answers the requests of workers that know the secret, and of nobody else.
 
     Args:
-        oracle: has the methods of a `keras_tuner.Oracle`.
-        role: where to listen.
+        chief: Hands out the trials.
+        secret: What workers know.
+
+    Attributes:
+        outstanding: How many challenges may wait for their request; beyond that the oldest counts
+            no more, and who has it asks for another.
+    """
+
+    outstanding: ClassVar[int] = 10_000
+
+    def __init__(self, chief: Chief, secret: str) -> None:
+        self._chief, self._secret = chief, secret
+        self._challenges: collections.OrderedDict[bytes, None] = collections.OrderedDict()
+        self._names: set[str] = set()
+
+    def challenge(self, messages: Any, context: Any) -> bytes:
+        """Hand out bytes that the next request is to contain."""
+        fresh = secrets.token_bytes(_CHALLENGE)
+        self._challenges[fresh] = None
+        if len(self._challenges) > self.outstanding:
+            self._challenges.popitem(last=False)
+        return fresh
+
+    def ask(self, messages: Any, context: Any) -> bytes:
+        """Answer a request whose code is right."""
+        import grpc
+
+        request = dict(context.invocation_metadata()).get(REQUEST, b"")
+        code, rest = request[:_CODE], request[_CODE:]
+        if not hmac.compare_digest(code, _code(self._secret, b"ask", rest)):
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "the secret is another one")
+        challenge, content = rest[:_CHALLENGE], rest[_CHALLENGE:]
+        if challenge not in self._challenges:
+            context.abort(grpc.StatusCode.ABORTED, "the challenge is not known, or not any more")
+        del self._challenges[challenge]
+        try:
+            reply = self._answer(json.loads(content))
+        except KftError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        said = json.dumps(reply).encode()
+        return _code(self._secret, b"told", code + said) + said
+
+    def _answer(self, content: dict[str, Any]) -> Any:
+        name = content["worker"]
+        if not is_name(name):
+            raise KftError("that is not the name of a worker")
+        if name not in self._names and len(self._names) >= MOST_WORKERS:
+            raise KftError(f"a search has at most {MOST_WORKERS} workers")
+        self._names.add(name)
+        if content["ask"] == "trial":
+            return self._chief.create_trial(name).get_state()
+        return self._chief.end_trial(content["trial"])
+
+
+class Caller:
+    """What a worker asks its chief by.
+
+    Args:
+        role: The worker, where the chief listens, and the secret.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+
+    def create_trial(self) -> Trial:
+        """Return the trial that this worker has, or its next one."""
+        return Trial.from_state(self._ask({"ask": "trial"}))
+
+    def end_trial(self, trial_id: str) -> None:
+        """Say that a trial's file is there."""
+        self._ask({"ask": "end", "trial": trial_id})
+
+    def _ask(self, content: dict[str, Any]) -> Any:
+        # The nonce makes each request another one, so that no old reply fits it.
+        nonce = secrets.token_hex(16)
+        said = json.dumps({**content, "worker": self._role.name, "nonce": nonce}).encode()
+        with _connection(self._role) as call:
+            rest = call("challenge") + said
+            code = _code(self._role.secret, b"ask", rest)
+            reply = call("ask", (REQUEST, code + rest))
+        if not hmac.compare_digest(
+            reply[:_CODE], _code(self._role.secret, b"told", code + reply[_CODE:])
+        ):
+            raise _strangers(self._role)
+        return json.loads(reply[_CODE:])
+
+
+def serve(chief: Chief, role: Role) -> tuple[Any, int]:
+    """Answer workers' requests in a thread.
+
+    Args:
+        chief: Hands out the trials.
+        role: Where to listen, and the secret.
 
     Returns:
         The running gRPC server, and its port.
 
     Raises:
-        InputError: the port is taken, or the address is not this machine's.
+        InputError: If the port is taken, or the address is not this machine's.
     """
     import grpc
-    from keras_tuner.src import protos
-    from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
     # One thread: what the journal notes is then the order in which the oracle was asked.
     pool = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="kft-chief")
-    server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
-    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
+    options = [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", 0),
+        ("grpc.max_metadata_size", LARGEST_REQUEST),
+        ("grpc.absolute_max_metadata_size", LARGEST_REQUEST),
+        ("grpc.max_concurrent_streams", 16),
+    ]
+    server = grpc.server(pool, options=options, maximum_concurrent_rpcs=4 * MOST_WORKERS)
+    desk = Desk(chief, role.secret)
+    handlers = {
+        name: grpc.stream_unary_rpc_method_handler(getattr(desk, name))
+        for name in ("challenge", "ask")
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     try:
-        port = server.add_insecure_port(f"{role.host}:{role.port}")
+        port = server.add_insecure_port(_address(role.host, role.port))
     except RuntimeError:
         port = 0
     if not port:
         raise InputError(
             f"the chief cannot listen at {role.host}:{role.port}: the port is taken, or the address "
-            f"is none of this machine's; set another {ORACLE_PORT}."
+            f"is not one of this machine: set another {ORACLE_PORT}."
         )
     server.start()
     return server, port
 
 
-def client(oracle: Any, role: Role) -> Any:
-    """What a worker asks in place of its own oracle; KerasTuner's (1.4.8), under a private name."""
-    from keras_tuner.src.distribute.oracle_client import OracleClient
-
-    os.environ.update({ORACLE_IP: role.host, ORACLE_PORT: str(role.port)})
-    return OracleClient(oracle)
-
-
 def answers(role: Role, timeout: float = 2.0) -> bool:
-    """Whether somebody listens where the chief should."""
+    """Return whether somebody listens where the chief should."""
     try:
         with socket.create_connection((role.host, role.port), timeout):
             return True
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def _connection(role: Role) -> Iterator[Any]:
+    """A new connection: gRPC waits ever longer before it tries an old one again."""
+    import grpc
+
+    options = [("grpc.max_receive_message_length", LARGEST_REPLY), ("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(_address(role.host, role.port), options=options) as channel:
+
+        def call(method: str, *request: tuple[str, bytes]) -> bytes:
+            try:
+                ask = channel.stream_unary(f"/{SERVICE}/{method}")
+                return ask(iter(()), metadata=request, timeout=60.0)
+            except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                    raise KftError(f"the chief refuses {role.name}: {error.details()}") from error
+                if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                    raise _strangers(role) from error
+                raise
+
+        yield call
+
+
+def _strangers(role: Role) -> KftError:
+    return KftError(
+        f"who listens at {role.host}:{role.port} has another secret than {role.name}: set {SECRET} "
+        "to the same text for the chief and for each worker."
+    )
+
+
+def _code(secret: str, purpose: bytes, content: bytes) -> bytes:
+    return hmac.digest(secret.encode(), purpose + content, hashlib.sha256)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

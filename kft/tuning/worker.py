@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from kft.tuning.fleet import LAUNCHED, STOPPING
 from kft.tuning.roles import Role
 from kft.tuning.trials import read_trials
 from kft.tuning.tuner import TRIALS, StagedTuner
-from kft.tuning.wire import answers, client
+from kft.tuning.wire import Caller, answers
 
 PAUSE = 0.3  # seconds between two questions
 
@@ -44,8 +44,7 @@ class Worker(StagedTuner):
 
     def __init__(self, role: Role, *args: Any, **settings: Any) -> None:
         super().__init__(*args, overwrite=False, **settings)
-        self.role = role
-        self.local = args[0]
+        self.role, self.caller = role, Caller(role)
         self.tuner_id = role.name
         if os.environ.get(LAUNCHED):
             end_with_parent()
@@ -57,7 +56,7 @@ class Worker(StagedTuner):
             KftError: the chief has gone.
         """
         while True:
-            trial = self._ask(self._next)
+            trial = self._ask(self.caller.create_trial)
             self.trials = read_trials(self.run_dir / TRIALS)
             if trial.status == TrialStatus.STOPPED:
                 return None
@@ -66,8 +65,7 @@ class Worker(StagedTuner):
                 continue
             with self._signs_of_life():
                 ended = self.run_trial(trial, train, validation_data)
-            trial.status = TrialStatus.FAILED if ended.failed else TrialStatus.COMPLETED
-            self._ask(operator.methodcaller("end_trial", trial))
+            self._ask(partial(self.caller.end_trial, trial.trial_id))
             what = f"failed: {ended.reason}" if ended.failed else f"{ended.score:.4f}"
             self.say(f"{self.tuner_id}: trial {ended.number}, {what}, {ended.seconds:.0f} s")
 
@@ -75,20 +73,26 @@ class Worker(StagedTuner):
         """Trials are counted by the chief."""
         return int(trial.trial_id) + 1
 
-    def _next(self, oracle: Any) -> Any:
-        return oracle.create_trial(self.tuner_id)
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """Ask the chief; wait for the next chief if this one was killed.
 
-    def _ask(self, question: Callable[[Any], Any]) -> Any:
-        """Asks the chief; waits for the next chief if this one was killed."""
+        Raises:
+            KftError: If the chief refuses this worker, or has gone.
+        """
         answered: list[Any] = []
+        refused: list[KftError] = []
         heard_last = time.monotonic()
         while True:
             if answers(self.role):
                 heard_last = time.monotonic()
-                asking = threading.Thread(target=self._put, args=(question, answered), daemon=True)
+                asking = threading.Thread(
+                    target=self._put, args=(question, answered, refused), daemon=True
+                )
                 asking.start()
                 while asking.is_alive() and answers(self.role):
                     asking.join(1.0)
+                if refused:
+                    raise refused[0]
                 if answered:
                     return answered[0]
             if time.monotonic() - heard_last > self.patience:
@@ -99,20 +103,25 @@ class Worker(StagedTuner):
                 )
             time.sleep(PAUSE)
 
-    def _put(self, question: Callable[[Any], Any], answered: list[Any]) -> None:
-        with contextlib.suppress(Exception):  # a chief that dies while it is asked
-            # A connection of its own: gRPC waits ever longer before it tries an old one again.
-            answered.append(question(client(self.local, self.role)))
+    def _put(
+        self, question: Callable[[], Any], answered: list[Any], refused: list[KftError]
+    ) -> None:
+        try:
+            answered.append(question())
+        except KftError as error:
+            refused.append(error)
+        except Exception:
+            pass  # a chief that dies while it is asked; who waits for the answer asks again
 
     @contextlib.contextmanager
     def _signs_of_life(self) -> Iterator[None]:
-        """Asks for the trial again and again while it runs; the chief answers with the same."""
+        """Ask for the trial again and again while it runs; the chief answers with the same."""
         over = threading.Event()
 
         def beat() -> None:
             while not over.wait(self.beat):
                 if answers(self.role):
-                    self._put(self._next, [])
+                    self._put(self.caller.create_trial, [], [])
 
         thread = threading.Thread(target=beat, daemon=True, name="kft-signs-of-life")
         thread.start()

@@ -50,6 +50,7 @@ def main(folder: Path) -> None:
         json.dumps(
             {
                 "codes": codes,
+                "secret": kills.SECRET,
                 "ended_when_killed": ended,
                 "outcomes": [kills.outcome(folder / name) for name in ("alone", "crew")],
                 "passes": [passes(folder / f"{name}.txt") for name in ("alone", "crew")],

@@ -22,9 +22,13 @@ from kft.tuning.worker import Worker, wait_for_chief
 once = pytest.mark.once
 
 
-def given(name, ip="127.0.0.1", port="8000"):
+SECRET = "known to all of them"
+
+
+def given(name, ip="127.0.0.1", port="8000", secret=SECRET):
     return {
-        "KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": ip, "KERASTUNER_ORACLE_PORT": port
+        "KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": ip, "KERASTUNER_ORACLE_PORT": port,
+        "KFT_TUNE_SECRET": secret,
     }  # fmt: skip
 
 
@@ -45,6 +49,8 @@ def test_the_trials_outlive_a_worker_and_a_chief(tmp_path):
     assert alone["folders"] == len(alone["trials"]) == 3
     assert told["passes"][0] == told["passes"][1] > 0, "workers share the frozen features"
     assert [line["back"] for line in told["lines"] if "back" in line] == ["0"]
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(told["secret"].encode() in path.read_bytes() for path in written)
     workers = {line["worker"] for line in told["lines"] if line.get("begin") == "0"}
     assert workers == {"worker-1", "worker-2"}
 
@@ -67,12 +73,31 @@ def test_keras_tuners_environment_says_who_takes_part():
         (given("chief", ip="10.0.0.5"), "10.0.0.6", "--host"),
         (given("chief", port="many"), None, "KERASTUNER_ORACLE_PORT='many'"),
         ({"KERASTUNER_ORACLE_IP": "127.0.0.1"}, None, "KERASTUNER_TUNER_ID"),
+        (given("chief" * 100), None, "KERASTUNER_TUNER_ID has 500 letters"),
+        (given("chief", secret=""), None, "KFT_TUNE_SECRET is not set"),
+        (given("chief", secret="123"), None, "KFT_TUNE_SECRET has 3 letters, 16 are needed"),
+        (given("worker-1", secret=""), None, "KFT_TUNE_SECRET is not set"),
     ],
 )
 def test_a_chief_listens_where_it_was_asked_to(environment, host, said):
     with pytest.raises(kft.InputError, match=said):
         find_role(host, environment)
     assert find_role("10.0.0.5", given("chief", ip="10.0.0.5")).is_chief
+
+
+@once
+def test_a_secret_is_made_as_the_message_says():
+    with pytest.raises(kft.InputError) as refused:
+        find_role(None, given("chief", secret=""))
+    command = str(refused.value).rpartition("this makes one: ")[2]
+    script = f'{command} && printf %s "$KFT_TUNE_SECRET"'
+    made = [
+        subprocess.run(["sh", "-c", script], capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    assert made[0] != made[1]
+    assert find_role(None, given("chief", secret=made[0])).secret == made[0]
+    assert made[0] not in repr(find_role(None, given("chief", secret=made[0])))
 
 
 def make(algorithm):
@@ -141,7 +166,7 @@ def report(chief, worker, trial, score=0.5):
     number, values = int(trial.trial_id) + 1, trial.hyperparameters.values
     ended = Trial(number, dict(values), (), {}, None, score=score, epochs=3)
     write_trial(trial_folder(chief.trials_dir, number, values), ended)
-    chief.end_trial(trial)
+    chief.end_trial(trial.trial_id)
 
 
 @once
@@ -197,7 +222,7 @@ def test_a_chief_started_again_for_nothing_ends(chief, tmp_path, way, monkeypatc
     oracle = prepared(make("random"), tmp_path / "again")
     oracle.max_trials = chief.oracle.max_trials
     again = Chief(oracle, tmp_path, chief.trials_dir, heard.append)
-    again.run(Role("chief", "127.0.0.1", 0))
+    again.run(Role("chief", "127.0.0.1", 0, SECRET))
     assert [ended.number for ended in heard] == [ended.number for ended in chief.heard]
 
 
@@ -221,7 +246,8 @@ def test_nobody_waits_for_ever(chief, tmp_path, monkeypatch):
 
 @once
 def test_a_worker_that_cannot_begin_is_not_started_for_ever(tmp_path):
-    fleet = Fleet(2, "127.0.0.1", tmp_path / "logs", [sys.executable, "-c", "exit('no data')"])
+    command = [sys.executable, "-c", "exit('no data')"]
+    fleet = Fleet(2, "127.0.0.1", tmp_path / "logs", SECRET, command)
     fleet.start(1)
 
     def watch():
