@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,12 +74,12 @@ class Predictions(Sequence):
         """
         if self.classes is None:
             raise InputError(f"`top({k!r})`: regression answers with numbers and has no classes.")
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(self.classes):
+        if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= len(self.classes):
             raise InputError(
                 f"`top({k!r})`: there are {len(self.classes)} classes; pass 1 to "
                 f"{len(self.classes)}."
             )
-        return replace(self, limit=k)
+        return replace(self, limit=int(k))
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the answers as columns of equal length, the ones that files have.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as json_module
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -194,6 +195,7 @@ def _check_top(recipe: Any, top_k: int) -> None:
 def _write(answers: Iterator[Any], output: Path) -> None:
     from kft.prediction_files import PredictionFile
 
+    signal.signal(signal.SIGTERM, _end)  # so that nothing half written stays
     try:
         with PredictionFile(output) as file:
             for predictions in answers:
@@ -201,6 +203,10 @@ def _write(answers: Iterator[Any], output: Path) -> None:
     except OSError as error:
         raise InputError(f"--output {output}: cannot be written ({error.strerror}).") from error
     typer.echo(f"{file.count:,} answers: {output}")
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _print_json(answers: Iterator[Any]) -> None:

@@ -61,7 +61,7 @@ def _of_parquet(path: Path, column: str, modality: str) -> Callable[[], Iterator
         raise InputError(f"{path.name} has no rows")
     kind = schema.field(column).type
     held = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (pa.types.is_string(held) or pa.types.is_large_string(held)):
+    if str(held) not in ("string", "large_string", "string_view"):
         raise InputError(f"{path.name}: column {column!r} holds {kind}, but texts are expected")
 
     def read() -> Iterator[Row]:
@@ -149,6 +149,8 @@ def _lines(
         raise InputError(
             f"{path.name} cannot be read with encoding={encoding!r} ({error}): pass the right one"
         ) from error
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read ({error.strerror})") from error
     except csv.Error as error:
         raise InputError(
             f"{path.name} has an unbalanced quotation mark ({error}): write one inside a quoted "

@@ -187,17 +187,16 @@ class Unlabelled:
             )
         self._parts.append(
             lambda: (
-                Raw(shown(path), "", shown(path), reason) if reason else self._file(path)
+                Raw(named(path), "", shown(path), reason) if reason else self._file(path)
                 for path, reason in _below(folder, folder.resolve(), endings)
             )
         )
 
     def _file(self, path: Path) -> Raw:
-        name = shown(path)
         if self.modality == "image":
-            return Raw(name, str(path), name)
+            return Raw(named(path), str(path), shown(path))
         text, reason = _read_text(path, self.encoding)
-        return Raw(name, text, name, reason)
+        return Raw(named(path), text, shown(path), reason)
 
     def _table(self, path: Path) -> Callable[[], Iterator[Raw]]:
         rows = stream_column(path, self._column, encoding=self.encoding, modality=self.modality)
@@ -209,6 +208,8 @@ class Unlabelled:
         return read
 
     def _lines(self) -> Iterator[Raw]:
+        if sys.stdin is None:
+            raise InputError("standard input is closed")
         encoding = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
         stream = io.TextIOWrapper(
             sys.stdin.buffer, encoding, errors="surrogateescape", newline="\n"
@@ -235,7 +236,7 @@ class Unlabelled:
             return Raw(value, value, place, reason or ("" if value.strip() else "empty text"))
         path = str(folder / value)
         reason = "" if os.path.isfile(path) else f"no such file: {shown(path)}"
-        return Raw(shown(value), path, place, reason)
+        return Raw(named(value), path, place, reason)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -245,21 +246,33 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def shown(path: str | os.PathLike) -> str:
-    """Return a path that can be written anywhere, whatever bytes the file system has for it."""
+def named(path: str | os.PathLike) -> str:
+    """Return a path that can be written to a file, whatever bytes the file system has for it."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def shown(path: str | os.PathLike) -> str:
+    """Return a path that can be printed in a message: in one line, and without control characters."""
+    letters = (one if one.isprintable() else ascii(one)[1:-1] for one in named(path))
+    return "".join(letters)
 
 
 def _below(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, str]]:
     """Files below a folder with one of these endings, and why some cannot be used."""
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield folder, f"cannot be read ({error.strerror})"
+        return
     for entry in found:
+        path = folder / entry.name
         if entry.name[0] == "." or entry.name.lower() in IGNORED:
             continue
-        path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
             yield from _below(path, root, endings)
+        elif entry.is_dir():
+            yield path, "a link to a folder: name that folder too, if it is wanted"
         elif path.suffix.lower() in endings:
             yield path, _reason(entry, root)
 

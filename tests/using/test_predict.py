@@ -3,7 +3,10 @@
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -246,6 +249,28 @@ def test_an_image_that_breaks_in_the_middle_leaves_no_file(cli, image_run, some_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["some bad"]
 
 
+def test_a_link_to_a_folder_is_not_passed_over_in_silence(cli, image_run, photos, tmp_path):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "a.png").write_bytes((photos / "red" / "0.png").read_bytes())
+    (tmp_path / "all" / "more").symlink_to(photos)
+    (tmp_path / "all" / "round").symlink_to(tmp_path / "all")
+    code, _, err = cli("predict", image_run, tmp_path / "all")
+    assert code == 2
+    assert err.count("a link to a folder") == 2
+    code, out, _ = cli(
+        "predict", image_run, tmp_path / "all", photos, "--json", "--on-bad-example", "skip"
+    )
+    assert len(json.loads(out)["input"]) == 21
+
+
+def test_names_cannot_write_to_the_terminal(cli, image_run, tmp_path):
+    (tmp_path / "a\x1b[31m\n.png").write_bytes(b"no image")
+    code, _, err = cli("predict", image_run, tmp_path)
+    assert code == 2
+    assert "a\\x1b[31m\\n.png: not an image" in err
+    assert "\x1b" not in err
+
+
 def test_nothing_usable_is_an_error(cli, image_run, some_bad, tmp_path):
     out = tmp_path / "out.csv"
     skip = ("--on-bad-example", "skip", "--output", out)
@@ -348,6 +373,23 @@ def test_a_file_that_was_there_stays_until_the_new_one_is_whole(cli, text_run, t
     assert (code, out.read_text()) == (2, "as it was")
     cli("predict", text_run, "--text", "good", "--output", out)
     assert answers(out.read_text())["input"] == ["good"]
+
+
+def test_a_writer_that_is_ended_leaves_nothing_behind(text_run, tmp_path):
+    """By SIGTERM, while it waits for more inputs and has written some."""
+    code = "from kft.cli import main; main()"
+    arguments = ["predict", text_run, "-", "--batch-size", "1", "--output", tmp_path / "out.csv"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdin=subprocess.PIPE
+    ) as running:
+        running.stdin.write(b"good\nbad\n")
+        running.stdin.flush()
+        while not list(tmp_path.iterdir()):
+            assert running.poll() is None
+            time.sleep(0.02)
+        running.terminate()
+        assert running.wait() == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_printed_stays_a_table_whatever_the_inputs_hold(cli, text_run):
