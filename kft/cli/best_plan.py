@@ -60,9 +60,7 @@ def shell_command(search: Search, context: typer.Context) -> str:
 def _options_of_settings(search: Search, known: set[str]) -> dict[str, Any]:
     """What all trials shared, as options of `kft fit`."""
     settings = fit_settings(search)
-    rule = settings.pop("early_stopping", None)
-    if rule is not None:
-        settings["early_stopping"] = rule.patience
+    settings["monitor"] = search.objective.name  # whose direction the name tells, here at least
     return {name: value for name, value in settings.items() if name in known}
 
 

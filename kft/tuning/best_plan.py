@@ -23,6 +23,7 @@ _RULES: dict[type, str] = {
     keras.callbacks.EarlyStopping: "keras.callbacks.EarlyStopping",
     RelativeEarlyStopping: "kft.callbacks.RelativeEarlyStopping",
 }
+_FIT = inspect.signature(Recipe.fit).parameters
 _SAME_RESULT = ("cache", "distribution")  # settings that change how fast a fit is, and no weights
 
 
@@ -67,14 +68,13 @@ def fit_settings(search: Search) -> dict[str, Any]:
     Args:
         search: The search.
     """
-    defaults = inspect.signature(Recipe.fit).parameters
     chosen = {name: v for name, v in search.settings.items() if name not in _SAME_RESULT}
     chosen["augment"] = search.best_trial.augment
     chosen["monitor"] = (search.objective.name, search.objective.direction)
     if not search.asked.has_validation_data:
         chosen["validation_split"] = search.asked.validation_split
     chosen["on_bad_example"] = search.asked.on_bad_example
-    return {name: value for name, value in chosen.items() if value != defaults[name].default}
+    return {name: value for name, value in chosen.items() if value != _FIT[name].default}
 
 
 def python_call(search: Search, stages: str, run_dir: str) -> str:

@@ -132,8 +132,8 @@ def test_the_command_that_is_printed_trains_the_best_plan(cli, photos, tmp_path,
         for run in (folder / "run", Path("a search/best"))
     ]
     for plan in plans:
-        plan.pop("early_stopping")  # of the objective here, of the loss there
-        plan.pop("optimizer")
+        for name in ("early_stopping", "monitor"):
+            plan.pop(name)
     assert plans[0] == plans[1]
     assert plans[0]["arguments"]["hidden"] == [6, 4]
 
