@@ -45,8 +45,8 @@ def tune(
     run_dir: Annotated[
         Path,
         typer.Option(
-            help="Directory of the search: trials, features, a report, the best stages. The same "
-            "command again goes on with a search that was interrupted."
+            help="Directory of the search: trials, features, a report, the best plan. The same "
+            "command continues a search that was interrupted."
         ),
     ],
     validation: o.Validation,
@@ -59,7 +59,8 @@ def tune(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="After so many minutes in trials no other one begins. Default: no limit.",
+            min=0,
+            help="Begin no other trial after this many minutes. Default: no limit.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -67,7 +68,8 @@ def tune(
         int | None,
         typer.Option(
             "--epochs",
-            help="After so many epochs in all trials together no other one begins. Default: no "
+            min=1,
+            help="Begin no other trial after this many epochs in all trials together. Default: no "
             "limit.",
             rich_help_panel=_SEARCH,
         ),
@@ -75,15 +77,17 @@ def tune(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Run trials in so many processes side by side. Default: in this one.",
+            min=1,
+            max=1000,
+            help="Run trials in this many processes side by side. Default: in this process.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
     host: Annotated[
         str | None,
         typer.Option(
-            help="Listen at this address for workers on other machines; for trusted networks only. "
-            "Default: this machine alone.",
+            help="Address to listen at for workers on other machines, which need the same "
+            "KFT_TUNE_SECRET in their environment. Default: this machine alone.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -96,7 +100,7 @@ def tune(
     prune: Annotated[
         Prune | None,
         typer.Option(
-            help="End trials early that are worse than the median of those before.",
+            help="End trials early that are worse than the median of the earlier ones.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -122,7 +126,7 @@ def tune(
     refit: Annotated[
         Path | None,
         typer.Option(
-            help="Then train the best plan anew on training and validation data together, into "
+            help="Then train the best plan again on training and validation data together, into "
             "this directory.",
             rich_help_panel="Training",
         ),
@@ -139,8 +143,10 @@ def tune(
 
     kft tune ResNetRecipe --data photos/ --run-dir runs/search --trials 20
     """
+    from kft.tuning.bounds import Bounds
     from kft.tuning.roles import find_role
 
+    role = find_role(host)  # refused before the data are read, which may take minutes
     build.check_directory("--run-dir", run_dir)
     build.check_directory("--refit", refit)
     settings = given(
@@ -153,7 +159,7 @@ def tune(
         prune=prune,
         space=_find_function(space),
         objective=objective,
-        stages=o.read_stages(stages),
+        stages=given_stages,
         batch_size=batch_size,
         validation_split=validation.validation_split,
         batch_norm=batch_norm,
@@ -164,7 +170,6 @@ def tune(
         recipe, model, reading, data, validation.validation_data, seed
     )
     search = prepared.tune(train, valid, run_dir=run_dir, **settings)
-    role = find_role(host)
     if role is not None and not role.is_chief:
         return
     from kft.cli.best_plan import SCRIPT, with_command
@@ -242,7 +247,7 @@ def _find_function(spelled: str | None) -> Any:
         found = None
     if not callable(found):
         raise InputError(
-            f"--space {spelled!r} is no function: write MODULE:FUNCTION, with the directory of "
+            f"--space {spelled!r} is not a function: write MODULE:FUNCTION, with the directory of "
             "MODULE.py on PYTHONPATH or as the working directory."
         )
     return found

@@ -1,4 +1,4 @@
-"""The process that hands out the trials of a search, and outlives its workers."""
+"""The process that hands out the trials of a search and outlives its workers."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Chief:
     is killed. Scores come from the files of trials, not from what a worker says.
 
     Args:
-        oracle: the `keras_tuner.Oracle`.
-        run_dir: the directory of the search, which workers share.
-        trials_dir: where workers keep what became of trials.
-        ended: called with each `Trial` that ended; returns why no other one may begin, or None.
+        oracle: The `keras_tuner.Oracle`.
+        run_dir: The directory of the search, which workers share.
+        trials_dir: Where workers keep what became of trials.
+        ended: Called with each `Trial` that ended; returns why no other one may begin, or None.
 
     Attributes:
-        patience: seconds without a word after which a worker counts as dead.
-        absent: seconds without any worker after which the search is given up.
+        patience: Seconds without a word after which a worker counts as dead.
+        absent: Seconds without any worker after which the search is given up.
     """
 
     patience: ClassVar[float] = 60.0
@@ -69,18 +69,18 @@ class Chief:
 
     @property
     def seconds(self) -> float:
-        """For how long the search has run, with all chiefs before this one."""
+        """How long the search has run, earlier chiefs included."""
         return time.monotonic() - self._began
 
     def run(self, role: Role, fleet: Fleet | None = None) -> None:
         """Serve until all trials have ended.
 
         Args:
-            role: where to listen.
-            fleet: starts workers of the chief's own; None for a chief that waits for others'.
+            role: Where to listen.
+            fleet: Starts the chief's own workers; None for a chief that waits for others.
 
         Raises:
-            KftError: there are no workers any more.
+            KftError: If there are no workers any more.
         """
         for trial in list(self.oracle.trials.values()):
             known = read_trial(self._folder(trial))
@@ -104,13 +104,13 @@ class Chief:
             server.stop(None).wait(GRACE)
 
     def look_after(self, fleet: Fleet | None) -> None:
-        """Takes trials back from workers that are dead, and gives up when there are none left.
+        """Take trials back from workers that are dead, and give up when none is left.
 
         Args:
-            fleet: the workers that this process started; None if others did.
+            fleet: The workers that this process started; None if others did.
 
         Raises:
-            KftError: there are no workers any more.
+            KftError: If there are no workers any more.
         """
         now = time.monotonic()
         with self._lock:
@@ -123,7 +123,7 @@ class Chief:
             if fleet is None and now - self._last_word > self.absent:
                 raise KftError(
                     f"no worker has asked for a trial in {self.absent:g} s, so the chief ends: "
-                    f"{len(self.oracle.trials)} trials have begun; the same command goes on."
+                    f"{len(self.oracle.trials)} trials have begun; the same command continues."
                 )
 
     def create_trial(self, tuner_id: str) -> Any:
@@ -165,7 +165,7 @@ class Chief:
         return Asked(self.oracle.get_space(), trial_id="none", status=status)
 
     def _settle(self, trial: Any) -> bool:
-        """Tells the oracle about a trial whose file is there; whether it is."""
+        """Tell the oracle about a trial whose file is there; return whether it is."""
         known = read_trial(self._folder(trial))
         if known is None:
             return False

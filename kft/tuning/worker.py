@@ -1,4 +1,4 @@
-"""A process that runs trials for a chief elsewhere."""
+"""A process that runs trials for a chief in another process."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ PAUSE = 0.3  # seconds between two questions
 
 
 class Worker(StagedTuner):
-    """Runs the trials that a chief hands out; ends when there are none or no chief any more.
+    """Runs the trials that a chief hands out, until there are none, or no chief, any more.
 
     Args:
-        role: this process' name, and where the chief listens.
-        patience: seconds to wait for a chief that does not answer.
-        *args: as for `StagedTuner`.
-        **settings: as for `StagedTuner`.
+        role: This process' name, where the chief listens, and the secret.
+        *args: As for `StagedTuner`.
+        **settings: As for `StagedTuner`.
 
     Attributes:
-        beat: seconds between signs of life.
-        patience: seconds without a chief after which the worker ends.
+        beat: Seconds between signs of life.
+        patience: Seconds without a chief after which the worker ends.
     """
 
     beat: ClassVar[float] = 5.0
@@ -53,7 +52,7 @@ class Worker(StagedTuner):
         """Run trials until the chief has no other one.
 
         Raises:
-            KftError: the chief has gone.
+            KftError: If the chief refuses this worker, or has gone.
         """
         while True:
             trial = self._ask(self.caller.create_trial)
@@ -133,7 +132,7 @@ class Worker(StagedTuner):
 
 
 def end_with_parent() -> None:
-    """Ends this process, its state committed, when the one that started it has gone."""
+    """End this process, its state committed, when the one that started it has gone."""
 
     def wait() -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -147,10 +146,10 @@ def end_with_parent() -> None:
 
 
 def wait_for_chief(role: Role, claimed: Path) -> None:
-    """Waits until a chief listens and the directory of the search is its own.
+    """Wait until a chief listens and the directory of the search is its own.
 
     Raises:
-        KftError: there is none in time.
+        KftError: If there is none in time.
     """
     until = time.monotonic() + Worker.patience
     while not (claimed.is_file() and answers(role)):

@@ -159,8 +159,11 @@ def kft_on_path(monkeypatch, folder):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--space", "nothing:here"), "--space 'nothing:here' is no function"),
         (("--objective", "val_f1"), "`--objective val_f1` is nothing that"),
+        (("--data", "nowhere", "--space", "nothing:here"), "'nothing:here' is not a function"),
+        (("--data", "nowhere", "--stages", "gone.yaml"), "Cannot read the stages file"),
+        (("--data", "nowhere", "--minutes", "0"), "pass a number above 0"),
+        (("--data", "nowhere", "--refit", __file__), "that is not a directory"),
     ],
 )
 def test_a_mistake_is_one_line(cli, photos, tmp_path, options, expected):
