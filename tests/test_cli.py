@@ -202,7 +202,8 @@ def test_plan_prints_the_stages_without_weights_or_data(cli):
 
 
 def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_path):
-    files = ("--write-stages", tmp_path / "stages.yaml", "--plot", tmp_path / "rates.png")
+    stages = tmp_path / "made" / "stages.yaml"
+    files = ("--write-stages", stages, "--plot", tmp_path / "rates.png")
     quick = ("--steps", "10", "--batch-size", "8", "--lowest", "1e-4")
     code, out, err = cli("find-lr", RECIPE, "--data", photos, *quick, *files)
     assert code == 0, err
@@ -210,7 +211,7 @@ def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_pat
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
     code, out, err = cli("find-lr", RECIPE, "--data", photos, *quick, "--json")
     found = [one["stage"]["unfreeze"] for one in json.loads(out)["stages"]]
-    assert [stage.unfreeze for stage in read_stages(tmp_path / "stages.yaml")] == found
+    assert [stage.unfreeze for stage in read_stages(stages)] == found
 
 
 def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, photos, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import kft
 from kft.progress import Progress, duration
 from kft.tuning import rank
-from tests.small_images import TinyRecipe, bright_sides
+from tests.small_images import DenseRecipe, small_images
 
 pytestmark = pytest.mark.once
 
@@ -84,9 +84,9 @@ def test_times_are_in_the_unit_that_a_person_would_use(seconds, said):
 
 def test_a_range_test_says_how_far_it_is(capsys, at_once):
     stages = [kft.Stage(0, 1, 1e-2), kft.Stage(1, 1, 1e-3)]
-    recipe = TinyRecipe(num_classes=2)
+    recipe = DenseRecipe(num_classes=2)
     kft.find_learning_rate(
-        recipe, bright_sides(16), stages, steps=10, settle=5, batch_size=8, lowest=1e-4
+        recipe, small_images(16), stages, steps=10, settle=5, batch_size=8, lowest=1e-4
     )
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("stage 1 of 2, head: rising rates: 0 of 25")
@@ -97,13 +97,14 @@ def test_a_range_test_says_how_far_it_is(capsys, at_once):
 
 def test_a_range_test_can_be_silent(capsys, at_once):
     kft.find_learning_rate(
-        TinyRecipe(num_classes=2), bright_sides(16), steps=10, batch_size=8, verbose=0
-    )
+        DenseRecipe(num_classes=2), small_images(16), [kft.Stage(0, 1, 1e-2)],
+        steps=10, batch_size=8, verbose=0,
+    )  # fmt: skip
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_ranking_says_how_far_each_backbone_is(capsys, at_once):
-    rank({"tiny": TinyRecipe(num_classes=2)}, bright_sides(16), batch_size=8)
+    rank({"tiny": DenseRecipe(num_classes=2)}, small_images(16), batch_size=8)
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("tiny (1 of 1): 1 of 2, about") for line in lines)
 
@@ -111,8 +112,8 @@ def test_a_ranking_says_how_far_each_backbone_is(capsys, at_once):
 def test_a_search_says_how_far_its_trial_is_and_how_long_the_others_will_take(
     capsys, at_once, tmp_path
 ):
-    TinyRecipe(num_classes=2).tune(
-        bright_sides(16), bright_sides(8, seed=1), run_dir=tmp_path / "search", max_trials=3,
+    DenseRecipe(num_classes=2).tune(
+        small_images(16), small_images(8, seed=1), run_dir=tmp_path / "search", max_trials=3,
         max_epochs=4, stages=[kft.Stage(0, 2, 1e-2)], batch_size=8,
         space=lambda hp: hp.Float("head_lr", 1e-3, 1e-1),
     )  # fmt: skip

@@ -4,12 +4,16 @@ import dataclasses
 import re
 from pathlib import Path
 
+import keras
 import keras_tuner
 import pytest
 
 import kft
+from kft.callbacks import RelativeEarlyStopping
+from kft.callbacks.stage_early_stopping import describe_rule
 from kft.stages import read_stages, write_stages
 from kft.tuning import Search, Trial
+from kft.tuning.best_plan import Asked
 from kft.tuning.importance import importance
 from kft.tuning.plots import heat
 from tests.small_images import TinyRecipe
@@ -85,3 +89,41 @@ def test_the_heat_map_has_the_best_score_of_each_cell(tmp_path):
     assert depths == [0, 1, 2]
     assert edges == pytest.approx([1e-3, 1e-2, 1e-1])
     assert cells == [[0.6, None], [None, 0.9], [None, 0.8]]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "auto",
+        None,
+        keras.callbacks.EarlyStopping("loss", 0.1, 1),
+        RelativeEarlyStopping("val_loss", 0.01, 5, start_from_epoch=2),
+    ],
+    ids=["auto", "none", "Keras'", "relative"],
+)
+def test_the_call_that_is_printed_has_the_rule_and_the_data_of_the_search(tmp_path, rule):
+    asked = Asked(str(tmp_path / "a 'path'"), validation_split=0.3, on_bad_example="skip")
+    settings = {"early_stopping": rule, "batch_size": 8, "cache": True, "seed": 0}
+    search = dataclasses.replace(found(tmp_path), asked=asked, settings=settings)
+    write_stages(tmp_path / "best_stages.yaml", search.best_stages)
+    fits = []
+
+    class Recording(TinyRecipe):
+        def fit(self, *data, **settings):
+            fits.append((data, settings))
+
+    code = search.command.replace("recipe = TinyRecipe(", "recipe = Recording(")
+    exec(code, {"Recording": Recording})
+    ((data, settings),) = fits
+    assert data == (str(tmp_path / "a 'path'"),)
+    assert settings["batch_size"] == 8
+    assert settings["validation_split"] == 0.3
+    assert settings["on_bad_example"] == "skip"
+    assert settings["monitor"] == ("val_accuracy", "max")
+    chosen = settings.get("early_stopping", "auto")
+    if rule in ("auto", None):
+        assert chosen == rule
+    else:
+        assert type(chosen) is type(rule)
+        assert describe_rule(chosen) == describe_rule(rule)
+        assert chosen.mode == rule.mode

@@ -59,19 +59,14 @@ def image_run(photos, tmp_path_factory):
     return directory
 
 
-def save_texts(directory, **settings):
-    """Save a BERT that nobody trained; its answers are as good as any for how they are written."""
-    keeping = directory.with_name(f"{directory.name}-preset")
-    preset = tiny_bert.save_preset(keeping)
-    recipe = BertRecipe(str(preset), sequence_length=8, **settings)
-    return recipe.save(directory)
-
-
 @pytest.fixture(scope="session")
 def text_run(tmp_path_factory):
-    """A recipe of three classes of texts."""
-    directory = tmp_path_factory.mktemp("runs") / "texts"
-    return save_texts(directory, num_classes=3, classes=["bad", "fine", "good"])
+    """A BERT that nobody trained; its answers are as good as any for how they are written."""
+    folder = tmp_path_factory.mktemp("runs")
+    preset = str(tiny_bert.save_preset(folder / "preset"))
+    names = ["bad", "fine", "good"]
+    recipe = BertRecipe(preset, sequence_length=8, num_classes=3, classes=names)
+    return recipe.save(folder / "texts")
 
 
 @pytest.fixture(scope="session")

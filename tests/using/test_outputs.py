@@ -4,7 +4,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from kft.cli.outputs import save_figure
-from kft.stages import read_stages
 
 pytestmark = pytest.mark.once
 
@@ -46,12 +45,7 @@ def test_an_unknown_ending_is_said_at_once(cli, tmp_path, command):
     assert not list(tmp_path.iterdir())
 
 
-def test_directories_of_outputs_are_made(cli, photos, tmp_path):
-    stages = tmp_path / "found" / "stages.yaml"
-    quick = ("--steps", "10", "--batch-size", "10", "-q")
-    code, _, err = cli("find-lr", RECIPE, "--data", photos, *quick, "--write-stages", stages)
-    assert (code, err) == (0, "")
-    assert len(read_stages(stages)) == 2
+def test_the_directory_of_a_figure_is_made(tmp_path):
     figure = tmp_path / "drawn" / "outcome.svg"
     save_figure(Figure(), figure)
     assert figure.read_text().startswith("<?xml")

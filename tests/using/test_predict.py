@@ -4,9 +4,7 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -14,11 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kft.cli import using
 from kft.data.unlabelled import Unlabelled, chunks
 from kft.predicting import predict_stream
 from kft.prediction_files import PredictionFile
 from kft.predictions import Predictions
-from tests.using.conftest import load_once, save_texts
+from tests.tiny_recipe import TinyRecipe
+from tests.using.conftest import load_once
 
 pytestmark = pytest.mark.once
 
@@ -375,20 +375,22 @@ def test_a_file_that_was_there_stays_until_the_new_one_is_whole(cli, text_run, t
     assert answers(out.read_text())["input"] == ["good"]
 
 
-def test_a_writer_that_is_ended_leaves_nothing_behind(text_run, tmp_path):
-    """By SIGTERM, while it waits for more inputs and has written some."""
-    code = "from kft.cli import main; main()"
-    arguments = ["predict", text_run, "-", "--batch-size", "1", "--output", tmp_path / "out.csv"]
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], stdin=subprocess.PIPE
-    ) as running:
-        running.stdin.write(b"good\nbad\n")
-        running.stdin.flush()
-        while not list(tmp_path.iterdir()):
-            assert running.poll() is None
-            time.sleep(0.02)
-        running.terminate()
-        assert running.wait() == 128 + signal.SIGTERM
+def test_a_writer_that_is_ended_leaves_nothing_behind(tmp_path):
+    """By SIGTERM, between two batches."""
+
+    def answers():
+        yield Predictions("single_label", ["one"], np.ones((1, 2)), ("a", "b"))
+        assert len(list(tmp_path.iterdir())) == 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield Predictions("single_label", ["two"], np.ones((1, 2)), ("a", "b"))
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            using._write(answers(), tmp_path / "out.csv")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 128 + signal.SIGTERM
     assert not list(tmp_path.iterdir())
 
 
@@ -402,32 +404,25 @@ def test_what_is_printed_stays_a_table_whatever_the_inputs_hold(cli, text_run):
     assert len(second) < 200
 
 
-def test_several_labels_are_joined_as_the_tables_that_kft_reads_have_them(cli, tmp_path):
-    run = save_texts(tmp_path / "run", num_classes=3, classes=["a", "b", "c"], task="multi_label")
-    recipe = load_once(run)
-    found = recipe.predict(TEXTS)
-    code, _, err = cli(
-        "predict", run, *[word for text in TEXTS for word in ("--text", text)],
-        "--output", tmp_path / "out.csv",
-    )  # fmt: skip
+def test_several_labels_are_joined_as_the_tables_that_kft_reads_have_them(cli, photos, tmp_path):
+    recipe = TinyRecipe(num_classes=3, classes=["a", "b", "c"], task="multi_label")
+    files = [photos / "red" / "0.png", photos / "blue" / "0.png"]
+    found = recipe.predict(files)
+    run, out = recipe.save(tmp_path / "run"), tmp_path / "out.csv"
+    code, _, err = cli("predict", run, *files, "--output", out)
     assert code == 0, err
-    columns = answers((tmp_path / "out.csv").read_text())
-    assert columns["label"] == ["|".join(one.label) for one in found]
-    assert [
-        [np.float32(part) for part in str(cell).split("|") if part]
-        for cell in columns["probability"]
-    ] == [[np.float32(one.scores[name]) for name in one.label] for one in found]
-    table = load_once(run).read(tmp_path / "out.csv", text_column="input")
+    assert answers(out.read_text())["label"] == ["|".join(one.label) for one in found]
+    table = recipe.read(out, path_column="input")
     assert table.targets.sum() == sum(len(one.label) for one in found)
 
 
-def test_numbers_are_answered_with_numbers(cli, tmp_path):
-    run = save_texts(tmp_path / "run", num_classes=2, task="regression")
-    code, _, err = cli("predict", run, "--text", "good", "--output", tmp_path / "out.csv")
+def test_numbers_are_answered_with_numbers(cli, photos, tmp_path):
+    run = TinyRecipe(num_classes=2, task="regression").save(tmp_path / "run")
+    image, out = photos / "red" / "0.png", tmp_path / "out.csv"
+    code, _, err = cli("predict", run, image, "--output", out)
     assert code == 0, err
-    columns = answers((tmp_path / "out.csv").read_text())
-    assert list(columns) == ["input", "value_1", "value_2"]
-    code, _, err = cli("predict", run, "--text", "good", "--top-k", "2")
+    assert list(answers(out.read_text())) == ["input", "value_1", "value_2"]
+    code, _, err = cli("predict", run, image, "--top-k", "2")
     assert (code, "has no classes" in err) == (2, True)
 
 
