@@ -143,7 +143,6 @@ def tune(
 
     kft tune ResNetRecipe --data photos/ --run-dir runs/search --trials 20
     """
-    from kft.tuning.bounds import Bounds
     from kft.tuning.roles import find_role
 
     role = find_role(host)  # refused before the data are read, which may take minutes
@@ -159,7 +158,7 @@ def tune(
         prune=prune,
         space=_find_function(space),
         objective=objective,
-        stages=given_stages,
+        stages=o.read_stages(stages),
         batch_size=batch_size,
         validation_split=validation.validation_split,
         batch_norm=batch_norm,
