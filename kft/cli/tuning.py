@@ -237,9 +237,7 @@ def _find_function(spelled: str | None) -> Any:
         return None
     module, _, name = spelled.partition(":")
     try:
-        found = (
-            getattr(import_named(module), name, None) if build.are_names(module, name) else None
-        )
+        found = getattr(import_named(module), name, None) if build.are_names(module, name) else None
     except ModuleNotFoundError as error:
         if error.name != module:
             raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from kft.data.columns import MOST_BYTES, MOST_ROWS, Columns, RowNames, check_col
 from kft.data.labels import refuse_rows_of_bits
 from kft.errors import InputError
 
-__all__ = ["read_parquet"]
+__all__ = ["read_parquet", "stream_parquet"]
 
 _ROWS = 4096  # read together
 _BOMB = 64 * 2**20  # bytes, from which on the compression is looked at
@@ -41,6 +42,60 @@ def read_parquet(
             something else than the task needs.
     """
     import pyarrow as pa
+
+    with _opened(path, wanted, task, source, modality) as (parquet, types):
+        found = Columns([[] for _ in wanted], RowNames("row"))
+        read = _Strings(source)
+        for batch in parquet.iter_batches(_ROWS, columns=list(dict.fromkeys(wanted))):
+            for values, name in zip(found.values, wanted, strict=True):
+                column = batch.column(batch.schema.names.index(name))
+                values += read.values(column, name)
+        for values, name in zip(found.values, wanted, strict=True):
+            if task == "multi_label" and name in wanted[1:] and pa.types.is_nested(types[name]):
+                refuse_rows_of_bits(values, f"column {name!r} of {source}")
+    found.names.numbers.extend(range(1, len(found.values[0]) + 1))
+    return found
+
+
+def stream_parquet(
+    path: Path, column: str, *, source: str, modality: str
+) -> Callable[[], Iterator[Any]]:
+    """Check the column of the inputs in a Parquet file, and return what yields its values.
+
+    Args:
+        path: The file.
+        column: The column.
+        source: What to call the file in a message.
+        modality: `"image"` or `"text"`.
+
+    Returns:
+        A function that begins anew each time it is called; it keeps one piece in memory.
+
+    Raises:
+        InputError: As `read_parquet`, or it has no rows.
+    """
+    with _opened(path, [column], "single_label", source, modality) as (parquet, _):
+        if not parquet.metadata.num_rows:
+            raise InputError(f"{source} has no rows")
+
+    def read() -> Iterator[Any]:
+        with _opened(path, [column], "single_label", source, modality) as (parquet, _):
+            for batch in parquet.iter_batches(_ROWS, columns=[column]):
+                yield from _Strings(source).values(batch.column(0), column)
+
+    return read
+
+
+@contextlib.contextmanager
+def _opened(
+    path: Path, wanted: Sequence[str], task: str, source: str, modality: str
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a file, check what is wanted of it, and say in a line what Arrow says of a damaged one.
+
+    Yields:
+        The file, and the type of each column that is wanted.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -50,17 +105,8 @@ def read_parquet(
             leaves = _leaves(parquet, wanted)
             _check_size(parquet, leaves, source)
             strings = [leaf.path for leaf in leaves.values() if leaf.physical_type == "BYTE_ARRAY"]
-            found = Columns([[] for _ in wanted], RowNames("row"))
-            read = _Strings(source)
             file.seek(0)
-            parquet = pq.ParquetFile(file, read_dictionary=strings)
-            for batch in parquet.iter_batches(_ROWS, columns=list(dict.fromkeys(wanted))):
-                for values, name in zip(found.values, wanted, strict=True):
-                    column = batch.column(batch.schema.names.index(name))
-                    values += read.values(column, name)
-            for values, name in zip(found.values, wanted, strict=True):
-                if task == "multi_label" and name in wanted[1:] and pa.types.is_nested(types[name]):
-                    refuse_rows_of_bits(values, f"column {name!r} of {source}")
+            yield pq.ParquetFile(file, read_dictionary=strings), types
     except InputError:
         raise
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
@@ -68,8 +114,6 @@ def read_parquet(
         raise InputError(
             f"{source} is no readable Parquet file ({first}): write it again, without encryption"
         ) from error
-    found.names.numbers.extend(range(1, len(found.values[0]) + 1))
-    return found
 
 
 def _checked_types(

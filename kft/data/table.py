@@ -25,7 +25,7 @@ from kft.data.parquet import read_parquet
 from kft.data.values import class_name, is_missing, is_number, kind_of, text_value
 from kft.errors import InputError
 
-__all__ = ["SUFFIXES", "read_table"]
+__all__ = ["SUFFIXES", "in_column", "read_table"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -83,7 +83,7 @@ def read_table(
         text, reason = text_value(value, encoding)
         inputs.append(text if modality == "text" else _path(path.parent, value))
         if reason:
-            reasons.setdefault(index, _in_column(reason, input_column, encoding))
+            reasons.setdefault(index, in_column(reason, input_column, encoding))
     if modality == "image":
         usable = [index for index in range(len(inputs)) if index not in reasons]
         for index, reason in check_images([inputs[index] for index in usable], max_pixels).items():
@@ -127,7 +127,8 @@ def _path(folder: Path, value: Any) -> str:
     return str(folder / value) if isinstance(value, str) else ""
 
 
-def _in_column(reason: str, column: str, encoding: str) -> str:
+def in_column(reason: str, column: str, encoding: str) -> str:
+    """Say of a reason why a value cannot be used in which column of a table it stands."""
     if reason in ("no text", "empty text"):
         return f"no value in column {column!r}"
     if reason == "no label":
@@ -146,13 +147,13 @@ def _label(row: tuple[Any, ...], task: str, encoding: str, columns: list[str]) -
     value = row[0]
     if task == "single_label" or is_missing(value):
         name, reason = class_name(value, encoding)
-        return name, _in_column(reason, columns[0], encoding) if reason else ""
+        return name, in_column(reason, columns[0], encoding) if reason else ""
     # An empty cell, or list, is an example that has none of the labels.
     is_cell = isinstance(value, str)
     parts = [part for part in value.split(SEPARATOR) if part.strip()] if is_cell else value
     names = [class_name(part, encoding) for part in parts]
     reason = next((reason for _, reason in names if reason), "")
-    return sorted({name for name, _ in names}), _in_column(reason, columns[0], encoding) if (
+    return sorted({name for name, _ in names}), in_column(reason, columns[0], encoding) if (
         reason
     ) else ""
 

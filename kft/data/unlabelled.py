@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from kft.data.bad import BadExamples
+from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
+from kft.data.files import read_regular, shown, why
 from kft.data.folder import IGNORED, IMAGE_SUFFIXES
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.table import SUFFIXES
-from kft.data.table_column import LONGEST, is_decodable, stream_column
+from kft.data.table_column import stream_column
 from kft.errors import InputError
 
 __all__ = ["Raw", "Unlabelled", "chunks"]
@@ -82,15 +84,12 @@ class Unlabelled:
         encoding: str = "utf-8",
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self.modality, self.encoding, self.max_pixels = modality, encoding, max_pixels
+        self.modality, self.max_pixels = modality, max_pixels
+        self.encoding = checked_encoding(encoding)
         self._column = text_column if modality == "text" else path_column
         self._files: list[Path] = []
         self._parts: list[Callable[[], Iterator[Raw]]] = []
         self.is_endless = STDIN in sources
-        try:
-            io.TextIOWrapper(io.BytesIO(), encoding)
-        except (LookupError, ValueError) as error:
-            raise InputError(f"encoding={encoding!r} is not a text encoding ({error})") from error
         if list(sources).count(STDIN) > 1:
             raise InputError("standard input can be read once only: pass `-` once")
         for source in sources:
@@ -155,7 +154,7 @@ class Unlabelled:
                 hint = "; a text itself goes into --text" if self.modality == "text" else ""
                 raise InputError(f"{shown(source)}: no such file or folder{hint}")
         except OSError as error:
-            raise InputError(f"{shown(source)}: cannot be read ({error.strerror})") from error
+            raise InputError(f"{shown(source)}: {why(error)}") from error
 
     def _add_pattern(self, pattern: str) -> None:
         found = sorted(glob.glob(pattern, recursive=True))
@@ -230,7 +229,7 @@ class Unlabelled:
 
     def _told(self, value: str, place: str, reason: str, folder: Path) -> Raw:
         """An input whose text or path is written in a table, a line or an argument."""
-        if self.modality == "text" and not is_decodable(value):
+        if self.modality == "text" and not reason and not is_unicode(value):
             reason = f"not {self.encoding}: pass the right encoding or convert it"
         if self.modality == "text" or reason:
             return Raw(value, value, place, reason or ("" if value.strip() else "empty text"))
@@ -249,12 +248,6 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def named(path: str | os.PathLike) -> str:
     """Return a path that can be written to a file, whatever bytes the file system has for it."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def shown(path: str | os.PathLike) -> str:
-    """Return a path that can be printed in a message: in one line, and without control characters."""
-    letters = (one if one.isprintable() else ascii(one)[1:-1] for one in named(path))
-    return "".join(letters)
 
 
 def _below(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, str]]:
@@ -291,14 +284,7 @@ def _reason(entry: os.DirEntry[str], root: Path) -> str:
 def _read_text(path: Path, encoding: str) -> tuple[str, str]:
     """A text file's text, and why it cannot be used."""
     try:
-        size = path.stat().st_size
-        if size > LONGEST:
-            return "", f"larger than {LONGEST:,} bytes"
-        with path.open("rb") as file:
-            raw = file.read(size)
-        text = raw.decode(encoding).removeprefix("\ufeff").strip()
-    except UnicodeDecodeError as error:
-        return "", f"not {encoding} at byte {error.start}: pass the right encoding or convert it"
+        content = read_regular(path, 4 * LONGEST)  # no encoding has more bytes per letter
     except OSError as error:
-        return "", f"cannot be read ({error.strerror})"
-    return text, "" if text else "empty file"
+        return "", why(error)
+    return text_of(content, encoding)

@@ -91,7 +91,9 @@ def test_a_search_of_several_processes_killed_by_the_system_goes_on(
     ]  # fmt: skip
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     best = min(ended.glob(f"{trial_of(out)}-*/run"))
-    assert kft.load("refitted", recipe=TinyRecipe).dropout == kft.load(best, recipe=TinyRecipe).dropout
+    assert (
+        kft.load("refitted", recipe=TinyRecipe).dropout == kft.load(best, recipe=TinyRecipe).dropout
+    )
 
 
 def trial_of(out):
