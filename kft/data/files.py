@@ -48,7 +48,8 @@ def open_regular(path: str | os.PathLike[str], most: int) -> io.BufferedReader:
 def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     """Return the content of a regular file of at most `most` bytes, or raise as `open_regular`."""
     with open_regular(path, most) as file:
-        content = file.read(most + 1)
+        # What is asked for is allocated: not `most`, which may be far more than there is.
+        content = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
     if len(content) > most:  # it has grown since
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
     return content

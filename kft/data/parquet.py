@@ -14,6 +14,7 @@ from kft.errors import InputError
 __all__ = ["read_parquet", "stream_parquet"]
 
 _ROWS = 4096  # read together
+_STREAMED_ROWS = 256  # read together where they are kept no longer than needed
 _BOMB = 64 * 2**20  # bytes, from which on the compression is looked at
 _MOST_COMPRESSED = 200  # times smaller; real texts are at most some 20 times smaller
 _LONG = 1000  # letters of a text that is looked for among those before it
@@ -80,7 +81,7 @@ def stream_parquet(
 
     def read() -> Iterator[Any]:
         with _opened(path, [column], "single_label", source, modality) as (parquet, _):
-            for batch in parquet.iter_batches(_ROWS, columns=[column]):
+            for batch in parquet.iter_batches(_STREAMED_ROWS, columns=[column]):
                 yield from _Strings(source).values(batch.column(0), column)
 
     return read
@@ -106,7 +107,7 @@ def _opened(
             _check_size(parquet, leaves, source)
             strings = [leaf.path for leaf in leaves.values() if leaf.physical_type == "BYTE_ARRAY"]
             file.seek(0)
-            yield pq.ParquetFile(file, read_dictionary=strings), types
+            yield pq.ParquetFile(file, read_dictionary=strings, pre_buffer=False), types
     except InputError:
         raise
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:

@@ -22,6 +22,7 @@ from tests.using.conftest import load_once
 
 pytestmark = pytest.mark.once
 
+OWN = ("--recipe", "tests.tiny_recipe:TinyRecipe")  # what a run names is not imported
 TEXTS = ["good film", 'the "bad" actor, very', "café\nwas great", "awful"]
 
 
@@ -38,18 +39,18 @@ def answers(out):
 
 
 def test_a_folder_is_searched_with_all_below_it(cli, image_run, photos):
-    code, out, err = cli("predict", image_run, photos, "--json")
+    code, out, err = cli("predict", image_run, *OWN, photos, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     expected = sorted(map(str, photos.glob("*/*.png")))
     assert found["input"] == expected
-    assert found["label"] == load_once(image_run).predict(expected).labels
+    assert found["label"] == load_once(image_run, recipe=TinyRecipe).predict(expected).labels
 
 
 def test_a_folder_says_what_it_was_searched_for(cli, image_run, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_bytes(b"no image")
-    code, _, err = cli("predict", image_run, tmp_path)
+    code, _, err = cli("predict", image_run, *OWN, tmp_path)
     assert code == 2
     assert f"{tmp_path}: no image in this folder or below it" in err
     assert ".png" in err
@@ -61,20 +62,20 @@ def test_other_files_in_a_folder_are_left_alone(cli, image_run, photos, tmp_path
     (mixed / "a.PNG").write_bytes((photos / "red" / "0.png").read_bytes())
     for name in ("labels.csv", ".DS_Store", "Thumbs.db", "notes.md"):
         (mixed / name).write_text("no image")
-    code, out, _ = cli("predict", image_run, tmp_path, "--json")
+    code, out, _ = cli("predict", image_run, *OWN, tmp_path, "--json")
     assert code == 0
     assert json.loads(out)["input"] == [str(mixed / "a.PNG")]
 
 
 @pytest.mark.parametrize("pattern", ["*/[0-2].png", "**/[0-2].png", "r*"])
 def test_a_quoted_pattern_is_expanded(cli, image_run, photos, pattern):
-    code, out, err = cli("predict", image_run, photos / pattern, "--json")
+    code, out, err = cli("predict", image_run, *OWN, photos / pattern, "--json")
     assert code == 0, err
     assert len(json.loads(out)["input"]) == (10 if pattern == "r*" else 6)
 
 
 def test_a_pattern_through_all_folders_names_each_file_once(cli, image_run, photos):
-    code, out, _ = cli("predict", image_run, photos / "**", "--json")
+    code, out, _ = cli("predict", image_run, *OWN, photos / "**", "--json")
     assert code == 0
     assert len(json.loads(out)["input"]) == 20
 
@@ -85,7 +86,7 @@ def test_a_file_with_the_signs_of_a_pattern_in_its_name_is_that_file(
     odd = tmp_path / "photo [1].png"
     odd.write_bytes((photos / "red" / "0.png").read_bytes())
     (tmp_path / "photo 1.png").write_bytes(b"another")
-    code, out, err = cli("predict", image_run, odd, "--json")
+    code, out, err = cli("predict", image_run, *OWN, odd, "--json")
     assert code == 0, err
     assert json.loads(out)["input"] == [str(odd)]
 
@@ -95,7 +96,7 @@ def test_a_table_of_paths_is_read_relative_to_itself(cli, image_run, photos, tmp
     table.write_text("id,file\n1,photos0/red/0.png\n2,photos0/blue/1.png\n")
     relative = [str(path.relative_to(photos.parent)) for path in (photos / "red" / "0.png",)]
     table.write_text(f"id,file\n1,{relative[0]}\n")
-    code, out, err = cli("predict", image_run, table, "--path-column", "file", "--json")
+    code, out, err = cli("predict", image_run, *OWN, table, "--path-column", "file", "--json")
     table.unlink()
     assert code == 0, err
     assert json.loads(out)["input"] == relative
@@ -143,7 +144,7 @@ def test_standard_input_has_one_text_per_line(cli, text_run, loaded_texts, monke
 def test_standard_input_has_one_path_per_line_for_images(cli, image_run, photos, monkeypatch):
     paths = [str(photos / "red" / "0.png"), str(photos / "blue" / "0.png")]
     standard_input(monkeypatch, "\n".join(paths).encode())
-    code, out, err = cli("predict", image_run, "-", "--json")
+    code, out, err = cli("predict", image_run, *OWN, "-", "--json")
     assert code == 0, err
     assert json.loads(out)["input"] == paths
 
@@ -177,14 +178,17 @@ def test_texts_in_files_count_as_what_they_say(cli, text_run, loaded_texts, tmp_
         (("*.txt",), "*.txt: the pattern matches no file"),
         (("x" * 5000,), "cannot be read (File name too long)"),
         (("-", "-"), "standard input can be read once only"),
-        (("--text", "a", "--encoding", "zip"), "encoding='zip' is not a text encoding"),
+        (("--text", "a", "--encoding", "zip"), "--encoding zip is not the encoding of a text file"),
         (("--text", "a", "--top-k", "9"), "--top-k 9: the run has 3 classes; pass 1 to 3"),
         (("--text", "a", "--json", "--output", "a.csv"), "pass one of the two"),
         (("pipe",), "pipe: neither a file nor a folder"),
         (("empty.csv",), "empty.csv is empty"),
         (("head.csv",), "head.csv has no rows"),
-        (("numbers.parquet",), "column 'text' holds int64, but texts are expected"),
-        (("twice.csv",), "twice.csv has 2 columns 'text'"),
+        (
+            ("numbers.parquet",),
+            "column 'text' of numbers.parquet holds int64, but texts are expected",
+        ),
+        (("twice.csv",), "twice.csv has 2 columns called 'text'"),
         (("no.parquet",), "no.parquet is no readable Parquet file"),
     ],
 )
@@ -222,7 +226,7 @@ def some_bad(photos, tmp_path):
 
 
 def test_bad_inputs_are_all_named_before_the_first_prediction(cli, image_run, some_bad, tmp_path):
-    code, _, err = cli("predict", image_run, some_bad, "--output", tmp_path / "out.csv")
+    code, _, err = cli("predict", image_run, *OWN, some_bad, "--output", tmp_path / "out.csv")
     assert code == 2
     assert "b.png: not an image" in err
     assert "d.png: a link that leads out of the folder" in err
@@ -231,7 +235,7 @@ def test_bad_inputs_are_all_named_before_the_first_prediction(cli, image_run, so
 
 
 def test_bad_inputs_can_be_skipped_wherever_they_are_noticed(cli, image_run, some_bad):
-    code, out, err = cli("predict", image_run, some_bad, "--on-bad-example", "skip", "--json")
+    code, out, err = cli("predict", image_run, *OWN, some_bad, "--on-bad-example", "skip", "--json")
     assert code == 0, err
     assert json.loads(out)["input"] == [str(some_bad / "a.png"), str(some_bad / "deeper/z.png")]
     assert [line.split(": ")[0] for line in err.splitlines()] == [
@@ -243,7 +247,7 @@ def test_an_image_that_breaks_in_the_middle_leaves_no_file(cli, image_run, some_
     for name in ("b.png", "d.png"):
         (some_bad / name).unlink()
     out = tmp_path / "out.csv"
-    code, _, err = cli("predict", image_run, some_bad, "--batch-size", "1", "--output", out)
+    code, _, err = cli("predict", image_run, *OWN, some_bad, "--batch-size", "1", "--output", out)
     assert code == 2
     assert "c.png: cannot be decoded" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["some bad"]
@@ -254,18 +258,18 @@ def test_a_link_to_a_folder_is_not_passed_over_in_silence(cli, image_run, photos
     (tmp_path / "all" / "a.png").write_bytes((photos / "red" / "0.png").read_bytes())
     (tmp_path / "all" / "more").symlink_to(photos)
     (tmp_path / "all" / "round").symlink_to(tmp_path / "all")
-    code, _, err = cli("predict", image_run, tmp_path / "all")
+    code, _, err = cli("predict", image_run, *OWN, tmp_path / "all")
     assert code == 2
     assert err.count("a link to a folder") == 2
     code, out, _ = cli(
-        "predict", image_run, tmp_path / "all", photos, "--json", "--on-bad-example", "skip"
+        "predict", image_run, *OWN, tmp_path / "all", photos, "--json", "--on-bad-example", "skip"
     )
     assert len(json.loads(out)["input"]) == 21
 
 
 def test_names_cannot_write_to_the_terminal(cli, image_run, tmp_path):
     (tmp_path / "a\x1b[31m\n.png").write_bytes(b"no image")
-    code, _, err = cli("predict", image_run, tmp_path)
+    code, _, err = cli("predict", image_run, *OWN, tmp_path)
     assert code == 2
     assert "a\\x1b[31m\\n.png: not an image" in err
     assert "\x1b" not in err
@@ -274,7 +278,7 @@ def test_names_cannot_write_to_the_terminal(cli, image_run, tmp_path):
 def test_nothing_usable_is_an_error(cli, image_run, some_bad, tmp_path):
     out = tmp_path / "out.csv"
     skip = ("--on-bad-example", "skip", "--output", out)
-    code, _, err = cli("predict", image_run, some_bad / "b.png", *skip)
+    code, _, err = cli("predict", image_run, *OWN, some_bad / "b.png", *skip)
     assert code == 2
     assert "none of the 1 inputs can be used" in err
     assert not out.exists()
@@ -297,7 +301,7 @@ def test_rows_that_cannot_be_used_are_named_by_their_line(cli, text_run, tmp_pat
 
 def test_missing_files_of_a_table_are_named(cli, image_run, photos, tmp_path):
     (tmp_path / "table.csv").write_text(f"path\n{photos / 'red' / '0.png'}\ngone.png\n")
-    code, _, err = cli("predict", image_run, tmp_path / "table.csv")
+    code, _, err = cli("predict", image_run, *OWN, tmp_path / "table.csv")
     assert code == 2
     assert f"line 3 of {tmp_path / 'table.csv'}: no such file: {tmp_path / 'gone.png'}" in err
 
@@ -409,7 +413,7 @@ def test_several_labels_are_joined_as_the_tables_that_kft_reads_have_them(cli, p
     files = [photos / "red" / "0.png", photos / "blue" / "0.png"]
     found = recipe.predict(files)
     run, out = recipe.save(tmp_path / "run"), tmp_path / "out.csv"
-    code, _, err = cli("predict", run, *files, "--output", out)
+    code, _, err = cli("predict", run, *OWN, *files, "--output", out)
     assert code == 0, err
     assert answers(out.read_text())["label"] == ["|".join(one.label) for one in found]
     table = recipe.read(out, path_column="input")
@@ -419,10 +423,10 @@ def test_several_labels_are_joined_as_the_tables_that_kft_reads_have_them(cli, p
 def test_numbers_are_answered_with_numbers(cli, photos, tmp_path):
     run = TinyRecipe(num_classes=2, task="regression").save(tmp_path / "run")
     image, out = photos / "red" / "0.png", tmp_path / "out.csv"
-    code, _, err = cli("predict", run, image, "--output", out)
+    code, _, err = cli("predict", run, *OWN, image, "--output", out)
     assert code == 0, err
     assert list(answers(out.read_text())) == ["input", "value_1", "value_2"]
-    code, _, err = cli("predict", run, image, "--top-k", "2")
+    code, _, err = cli("predict", run, *OWN, image, "--top-k", "2")
     assert (code, "has no classes" in err) == (2, True)
 
 
