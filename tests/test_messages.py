@@ -78,7 +78,7 @@ def test_the_state_of_all_random_generators_arrives():
 
 
 @pytest.mark.parametrize(
-    "value", [b"bytes", {1, 2}, object(), Role("a", "b", 1), [np.array([None])]]
+    "value", [b"bytes", {1, 2}, object(), Role("a", "b", 1, "secret"), [np.array([None])]]
 )
 def test_what_no_process_has_to_know_is_not_sent(value):
     with pytest.raises(TypeError, match="cannot be sent to another process"):

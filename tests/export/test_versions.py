@@ -188,12 +188,12 @@ def test_the_manifest_names_what_changed(tmp_path, damage, reason):
 
 def test_a_poller_beside_exporters_killed_at_random_sees_only_versions_that_serve(made, tmp_path):
     """The short form of benchmarks/export_kills.py, which kills 200."""
-    command = [sys.executable, str(BENCHMARK), "--kills", "60", "--version", str(made("image"))]
+    command = [sys.executable, str(BENCHMARK), "--kills", "24", "--version", str(made("image"))]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["failing"] == {}
     assert found["left"] == found["missed"] == []
-    assert found["killed"] == 60
-    assert found["checked"] >= 5, "too few exporters lived long enough to say anything"
-    assert found["polls"] > 500
+    assert found["killed"] == 24
+    assert found["checked"] >= 2, "too few exporters lived long enough to say anything"
+    assert found["polls"] > 200
