@@ -93,7 +93,7 @@ class FitSettings:
         check_whole("cached_views", self.cached_views, "views", least=0)
         _check_views(self.cached_views, self.augmentation)
         if self.retries and self.run_dir is None:
-            raise InputError(f"`retries={self.retries}` go on from a commit: pass run_dir too.")
+            raise InputError(f"`retries={self.retries}` resume from a commit: pass run_dir too.")
         if self.restore_best not in ("run", "stage", None):
             raise InputError(f"`restore_best={self.restore_best!r}`: pass 'run', 'stage' or None.")
         if self.monitor is not None:

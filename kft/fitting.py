@@ -135,7 +135,7 @@ class FiniteLoss(keras.callbacks.Callback):
                     f"`{name}` is {float(value)} in epoch {epoch + 1}{at}, but a finite number is "
                     "expected: look for NaN in the data and for class numbers outside 0 to "
                     "num_classes - 1, lower the stage's learning_rate, or pass "
-                    "an optimizer with clipnorm=1.0, or retries=2, which go on from the last "
+                    "an optimizer with clipnorm=1.0, or retries=2, which resume from the last "
                     "commit at half the rate."
                 )
 
@@ -151,7 +151,7 @@ def with_retries(
     Args:
         fit: Fits, from the newest commit if there is one.
         checkpoint: The callback that commits, if there is one.
-        retries: How often to go on.
+        retries: How many times to resume.
         before_retry: Makes the model ready to be fitted again.
 
     Raises:

@@ -119,7 +119,7 @@ class Recipe(Family):
     ) -> Run:
         """Fine-tune in stages.
 
-        Fitting goes on from the weights that the model has: a recipe that was fitted or loaded is
+        Fitting starts from the weights that the model has: a recipe that was fitted or loaded is
         trained further.
 
         Args:
@@ -128,7 +128,7 @@ class Recipe(Family):
             validation_data: The same for validation. By default a part of `train`.
             stages: `kft.Stage`s. Defaults to `default_stages()`.
             run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
-                run of the same plan goes on where it was killed, with the same result; a finished
+                run of the same plan continues where it was killed, with the same result; a finished
                 one is loaded instead of trained again.
             batch_size: Examples a step. Defaults to 32.
             validation_split: The part of `train` that becomes validation data when none are given.
@@ -163,9 +163,9 @@ class Recipe(Family):
                 which leaves nothing to keep. Defaults to 0.
             checkpoint_every: How often the state is committed to `run_dir`: `"epoch"`, a number of
                 steps, or a time. Defaults to `"1min"`.
-            allow_changed_plan: Whether an unfinished run in `run_dir` goes on though its plan is
+            allow_changed_plan: Whether an unfinished run in `run_dir` continues though its plan is
                 another. Defaults to False, which makes it an error.
-            retries: How often to go on from the last commit at half the learning rate after the loss
+            retries: How many times to resume from the last commit at half the learning rate after the loss
                 was NaN or infinite; needs `run_dir`. Defaults to 0.
             distribution: `"none"` for one device, `"data_parallel"` for all of them, a
                 `kft.distribution.DataParallel` or `ModelParallel`, or `"auto"`: data parallel where
@@ -310,7 +310,7 @@ class Recipe(Family):
         A trial's score is the objective's best epoch over all its stages, and the model that it
         keeps is the one of that epoch. All trials share the frozen features, so that what lies
         below the shallowest block that trains runs once for each depth. A failed trial is recorded
-        with its reason; a search that was killed goes on with the same trials when it is called in
+        with its reason; a search that was killed continues with the same trials when it is called in
         the same way.
 
         Args:
@@ -338,7 +338,7 @@ class Recipe(Family):
             cache: Whether frozen features are kept, as in `fit`. Defaults to True, since what does
                 not pay in a single fit does in many.
             checkpoint_every: As in `fit`: how often the trial that runs commits its state, from
-                which it goes on after a kill.
+                which it resumes after a kill.
             workers: How many processes run trials side by side; each runs the command of this one
                 again. By default this process runs them, or has the part that KerasTuner's
                 environment variables give it.

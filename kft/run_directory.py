@@ -1,4 +1,4 @@
-"""The directory of a fit: whose it is, where it goes on, and what it becomes when it is finished."""
+"""The directory of a fit: who owns it, where a fit resumes, and what it becomes when it is finished."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ class RunDirectory:
         if began_on != now and not self.allow_changed_plan:
             raise InputError(
                 f"`run_dir={str(self.path)!r}` was begun on {began_on}, and this is {now}, which rounds "
-                f"in another way: go on with KERAS_BACKEND={began_on}, or pass another run_dir."
+                f"in another way: continue with KERAS_BACKEND={began_on}, or pass another run_dir."
             )
 
     def _compare(self, old: Any, changes: bool) -> None:
