@@ -27,6 +27,7 @@ from kft.data.streams import Stream, with_known_length
 from kft.errors import InputError, NonFiniteLossError
 from kft.forward import Forward
 from kft.journal import Journal
+from kft.pretrained import StartingWeights
 from kft.report import write_report
 from kft.savings import savings
 from kft.staged_fit import CachedStage
@@ -318,30 +319,38 @@ def add_page(run: Run) -> Mapping[str, Any]:
 def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
     """Load a finished run into the recipe that was about to be fitted in the same way."""
     saving.restore(recipe, run_dir)
+    journal = read_journal(run_dir)
     if verbose != 0:
         print(f"{run_dir} is finished: loaded, not trained again.")
     return Run(
         recipe,
         read_history(run_dir),
         run_dir,
-        stages_table=stages_table(recipe, run_dir),
-        journal=read_journal(run_dir),
+        stages_table=stages_table(recipe, run_dir, journal),
+        journal=journal,
     )
 
 
-def stages_table(recipe: Recipe, run_dir: Path) -> str:
+def stages_table(recipe: Recipe, run_dir: Path, journal: Mapping[str, Any] | None) -> str:
     """Return the plan of a run that was loaded, as an HTML table.
 
     Args:
         recipe: The recipe that was loaded.
         run_dir: Where it was loaded from.
+        journal: What the run noted of itself.
 
     Raises:
         InputError: If the run describes no stages.
     """
     with saving.damage_named(run_dir, saving.class_path(recipe)):
         plan = recipe.origin["plan"]
-        table = plan_table(recipe.model, checked_stages(plan["stages"]), plan["batch_norm"])
+        noted = (journal or {}).get("starting_weights")
+        table = plan_table(
+            recipe.model,
+            checked_stages(plan["stages"]),
+            plan["batch_norm"],
+            weights=noted and StartingWeights(str(noted["source"]), bool(noted["pretrained"])),
+        )
     return table._repr_html_()
 
 

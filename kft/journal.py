@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from kft.callbacks import StagedUnfreezing
 from kft.features import FeatureStore
 from kft.graph import is_functional
 from kft.memory import device_peak, host_peak
+from kft.pretrained import StartingWeights
 
 # BatchNorm's statistics follow the data, not the gradient.
 _STATISTICS = ("moving_mean", "moving_variance")
@@ -21,7 +23,7 @@ _STATISTICS = ("moving_mean", "moving_variance")
 class Journal(keras.callbacks.Callback):
     """Times the stages of a fit, and remembers the weights that it began with.
 
-    It holds a copy of the model's weights. A run that goes on after it was killed keeps what was
+    It holds a copy of the model's weights. A run that resumes after it was killed keeps what was
     noted, by `RunCheckpoint`; the weights that it began with are those that the recipe is built with.
 
     Args:
@@ -29,6 +31,7 @@ class Journal(keras.callbacks.Callback):
         unfreezing: The callback that sets the rates; it stands in front of the journal. None leaves
             the rates out.
         store: Where frozen features are kept. None counts none.
+        weights: Which weights the model has before the fit. None leaves that out.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class Journal(keras.callbacks.Callback):
         model: keras.Model,
         unfreezing: StagedUnfreezing | None = None,
         store: FeatureStore | None = None,
+        weights: StartingWeights | None = None,
     ) -> None:
         super().__init__()
         self._unfreezing, self._store, self._passes = unfreezing, store, 0
+        self._weights = weights
         self._blocks = _weights_by_block(model)
         self._start = {
             name: [np.array(keras.ops.convert_to_numpy(one)) for one in weights]
@@ -98,8 +103,9 @@ class Journal(keras.callbacks.Callback):
             first; `memory` by stage, the most bytes that the process had held by its end, on `host`
             and `device`; `rates` by block, for each epoch the rate of its last step, None while the
             block was frozen; `best`, the epoch whose weights the run ends with, counted from 1, if any
-            were put back; `moved` by block, the head first: the length of the way from the first
-            weights to these as a part of the length of the first.
+            were put back; `starting_weights`, those that the model had before; `moved` by block, the
+            head first: the length of the way from the first weights to these as a part of the length
+            of the first.
         """
         blocks = dict.fromkeys(name for epoch in self.rates for name in epoch)
         rates = {name: [epoch.get(name) for epoch in self.rates] for name in blocks}
@@ -117,6 +123,8 @@ class Journal(keras.callbacks.Callback):
             "rates": rates,
             "moved": moved,
         }
+        if self._weights is not None:
+            content["starting_weights"] = dataclasses.asdict(self._weights)
         unfreezing = self._unfreezing
         if (
             unfreezing is not None

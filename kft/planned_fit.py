@@ -241,7 +241,8 @@ class _Fit:
             verbose=int(settings.verbose != 0),
         )
         checkpoint = directory.checkpoint(settings.checkpoint_every)
-        journal = Journal(self.model, unfreezing, self.store)
+        weights = self.planned.recipe.starting_weights
+        journal = Journal(self.model, unfreezing, self.store, weights)
         history = fitting.with_retries(
             lambda: self._run_stages(unfreezing, journal, checkpoint),
             checkpoint,

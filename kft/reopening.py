@@ -35,12 +35,13 @@ def reopen(run_dir: str | os.PathLike, *, recipe: type[Recipe] | None = None) ->
             f"`{directory}` holds a recipe that was saved, but no run: pass what "
             "`fit(run_dir=...)` wrote."
         )
+    journal = fitting.read_journal(directory)
     return Run(
         recipe=loaded,
         history=fitting.read_history(directory),
         run_dir=directory,
-        stages_table=fitting.stages_table(loaded, directory),
-        journal=fitting.read_journal(directory),
+        stages_table=fitting.stages_table(loaded, directory, journal),
+        journal=journal,
     )
 
 

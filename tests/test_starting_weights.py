@@ -5,6 +5,7 @@ import pytest
 
 import kft
 from kft.pretrained import RANDOM
+from kft.reopening import reopen, report_again
 from recipes import BertRecipe, MobileNetRecipe
 from tests.tiny_recipe import TinyRecipe
 
@@ -29,7 +30,7 @@ def test_a_recipe_that_was_fitted_or_loaded_says_so(tmp_path):
     recipe = TinyRecipe(num_classes=2)
     recipe.fit(DATA, run_dir=tmp_path / "run", verbose=0, **BRIEF)
     assert str(recipe.starting_weights) == "those of the fit before"
-    loaded = kft.load(tmp_path / "run")
+    loaded = kft.load(tmp_path / "run", recipe=TinyRecipe)
     assert str(loaded.starting_weights) == f"the run {tmp_path / 'run'}"
     loaded.fit(DATA, verbose=0, **BRIEF)
     assert str(loaded.starting_weights) == "those of the fit before"
@@ -40,6 +41,13 @@ def test_the_plan_that_fit_prints_and_its_page_say_it(capsys):
     said = "Weights: random, nothing is pretrained"
     assert capsys.readouterr().out.splitlines()[1] == said
     assert said in run.stages_table
+
+
+def test_a_page_that_is_written_later_says_it_too(tmp_path):
+    folder = tmp_path / "run"
+    TinyRecipe(num_classes=2).fit(DATA, run_dir=folder, verbose=0, **BRIEF)
+    again = report_again(reopen(folder, recipe=TinyRecipe), tmp_path / "again.html")
+    assert "Weights: random, nothing is pretrained" in again.read_text()
 
 
 def test_a_recipe_of_ones_own_that_says_nothing_claims_nothing():
