@@ -73,6 +73,9 @@ def kill_beside_poller(version: Path, base: Path, kills: int, seed: int = 0) -> 
     stop.touch()
     seen = json.loads(poller.communicate(timeout=600)[0].splitlines()[-1])
     there = sorted(map(str, versions.find_versions(base)))
+    for name in os.listdir(base):
+        if versions.version_number(name) is None:  # a young one could still belong to somebody
+            os.utime(base / name, (0, 0))
     versions.sweep(base)
     return {
         "exporters": started,

@@ -5,7 +5,6 @@ or not. A version is therefore built under a name that is no integer, fsynced, a
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kft.errors import InputError
+from kft.runs.hidden import hidden_directory, remove_hidden
 
 MANIFEST = "assets.extra/kft_manifest.json"
 _HIDDEN_PREFIX = ".kft-"
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _LARGEST = 2**63 - 1
+_MOST_RIVALS = 1000  # exporters that take the next number first
 
 
 def version_number(name: str) -> int | None:
@@ -75,8 +76,9 @@ def find_version(directory: str | os.PathLike) -> Path:
 def building(base_dir: str | os.PathLike) -> Iterator[Path]:
     """Give a directory inside `base_dir` that no server takes for a version.
 
-    The directory is locked for as long as the block runs, so that `sweep` can tell the work of a
-    living exporter from what a killed one left; it is removed at the end unless `publish` took it.
+    It is locked for as long as the block runs, on every file system, so that `sweep` can tell the
+    work of a living exporter from what a killed one left; it is removed at the end unless `publish`
+    took it.
 
     Args:
         base_dir: The directory of the versions; made if it is missing.
@@ -85,54 +87,23 @@ def building(base_dir: str | os.PathLike) -> Iterator[Path]:
         The path of the new, empty directory.
 
     Raises:
-        InputError: If `base_dir` is a file.
+        InputError: If `base_dir` is a file, or cannot be written to.
     """
     base = Path(base_dir)
     if base.exists() and not base.is_dir():
         raise InputError(f"base_dir={str(base)!r} is a file; pass a directory to export into.")
-    base.mkdir(parents=True, exist_ok=True)
     sweep(base)
-    hidden, lock = _make_locked(base)
-    try:
+    with hidden_directory(base, _HIDDEN_PREFIX) as hidden:
         yield hidden
-    finally:
-        os.close(lock)
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _make_locked(base: Path) -> tuple[Path, int]:
-    while True:
-        hidden = base / f"{_HIDDEN_PREFIX}{secrets.token_hex(8)}"
-        hidden.mkdir()
-        lock = _lock(hidden)
-        if lock is not None:  # None: a sweeping neighbour came between
-            return hidden, lock
+def sweep(base_dir: str | os.PathLike) -> None:
+    """Remove what exporters that were killed left behind.
 
-
-def _lock(path: Path) -> int | None:
-    """Lock a directory until the descriptor returned is closed; None where another has it."""
-    try:
-        lock = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
-    with contextlib.suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.stat(path).st_ino == os.fstat(lock).st_ino:
-            return lock
-    os.close(lock)
-    return None
-
-
-def sweep(base_dir: str | os.PathLike) -> list[Path]:
-    """Remove what exporters that were killed left behind; return what was removed."""
-    removed = []
-    for child in Path(base_dir).glob(f"{_HIDDEN_PREFIX}*"):
-        lock = _lock(child)
-        if lock is not None:
-            shutil.rmtree(child, ignore_errors=True)
-            os.close(lock)
-            removed.append(child)
-    return removed
+    Args:
+        base_dir: The directory of the versions.
+    """
+    remove_hidden(Path(base_dir), _HIDDEN_PREFIX)
 
 
 def publish(hidden: str | os.PathLike) -> Path:
@@ -148,7 +119,7 @@ def publish(hidden: str | os.PathLike) -> Path:
     base = hidden.parent
     _share(hidden)
     _sync_tree(hidden)
-    while True:
+    for _ in range(_MOST_RIVALS):
         number = max([0, *find_versions(base)]) + 1
         if number > _LARGEST:
             raise InputError(f"{base} holds version {_LARGEST}, the largest there is.")
@@ -162,6 +133,7 @@ def publish(hidden: str | os.PathLike) -> Path:
             continue  # another exporter took this number
         _sync(base)
         return target
+    raise InputError(f"{base} got {_MOST_RIVALS} versions of others meanwhile: export again.")
 
 
 def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
@@ -192,7 +164,7 @@ def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
             continue
         hidden = base / f"{_HIDDEN_PREFIX}{secrets.token_hex(8)}"
         os.rename(path, hidden)
-        shutil.rmtree(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)  # an exporter may sweep it up at the same time
         removed.append(path)
     return removed
 

@@ -1,5 +1,7 @@
 """Version directories: what a server may see, and what several exporters do to one another."""
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -49,7 +51,7 @@ def test_nothing_is_visible_while_a_version_is_built_and_nothing_is_left_of_a_fa
         with versions.building(tmp_path) as hidden:
             (hidden / "saved_model.pb").write_text("half")
             assert versions.find_versions(tmp_path) == {}
-            assert list(tmp_path.iterdir()) == [hidden]
+            assert all(path.name.startswith(hidden.name) for path in tmp_path.iterdir())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -101,8 +103,9 @@ def test_a_version_is_on_the_disk_before_it_is_visible(tmp_path, monkeypatch):
         synced.append(os.fstat(descriptor).st_ino)
 
     def rename(source, target, real=os.rename):
-        renamed.extend(path.stat().st_ino for path in [source, *source.rglob("*")])
-        assert set(renamed) <= set(synced)
+        if target.name == "1":
+            renamed.extend(path.stat().st_ino for path in [source, *source.rglob("*")])
+            assert set(renamed) <= set(synced)
         real(source, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -134,10 +137,58 @@ def test_permissions_are_what_the_umask_leaves_whatever_wrote_the_files(
 
 def test_sweeping_leaves_what_a_living_exporter_builds(tmp_path):
     with versions.building(tmp_path) as hidden:
-        dead = tmp_path / ".kft-dead"
+        dead = tmp_path / ".kft-0123456789abcdef"
         dead.mkdir()
-        assert versions.sweep(tmp_path) == [dead]
+        (tmp_path / ".kft-of-others").mkdir()
+        versions.sweep(tmp_path)
+        assert not dead.exists()
         assert hidden.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [".kft-of-others"]
+
+
+@pytest.fixture(params=["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def without_flock(request, monkeypatch):
+    """A file system that has no locks, as some network drives and containers have it."""
+
+    def flock(*_):
+        raise OSError(getattr(errno, request.param), "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+def test_exporters_on_a_file_system_without_locks_get_different_versions(tmp_path, without_flock):
+    threads = [threading.Thread(target=publish, args=(tmp_path, str(n))) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(os.listdir(tmp_path)) == ["1", "2", "3", "4"]
+
+
+def test_without_locks_too_the_living_are_left_alone_and_the_dead_removed(tmp_path, without_flock):
+    code = (
+        "import fcntl, os, sys; fcntl.flock = lambda *_: (_ for _ in ()).throw(OSError(38, ''))\n"
+        "from kft.export import versions\n"
+        "with versions.building(sys.argv[1]) as hidden:\n"
+        "    (hidden / 'half').touch(); os._exit(0)"
+    )
+    path = {"PYTHONPATH": str(HERE.parents[1])}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=os.environ | path, check=True)
+    assert len(list(tmp_path.glob(".kft-*/half"))) == 1
+    with versions.building(tmp_path) as hidden:
+        assert not list(tmp_path.glob(".kft-*/half"))
+        versions.sweep(tmp_path)
+        assert hidden.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_written_to_is_an_error_and_not_a_loop(tmp_path, monkeypatch):
+    def mkdir(*_, **__):
+        raise PermissionError(errno.EACCES, "read only")
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with pytest.raises(InputError, match="cannot be locked"), versions.building(tmp_path):
+        pass
 
 
 def test_pruning_keeps_the_newest_and_what_kft_did_not_write(tmp_path):
@@ -188,7 +239,8 @@ def test_the_manifest_names_what_changed(tmp_path, damage, reason):
 
 def test_a_poller_beside_exporters_killed_at_random_sees_only_versions_that_serve(made, tmp_path):
     """The short form of benchmarks/export_kills.py, which kills 200."""
-    command = [sys.executable, str(BENCHMARK), "--kills", "24", "--version", str(made("image"))]
+    command = [sys.executable, str(BENCHMARK), "--kills", "24"]
+    command += ["--version", str(made("multi_label"))]  # quick to check
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
