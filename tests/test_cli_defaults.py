@@ -251,6 +251,7 @@ OPTIONS = {
         "--highest": ("0.125", "highest", 0.125),
         "--steps": ("77", "steps", 77),
         "--settle": ("7", "settle", 7),
+        "--quiet": (None, "verbose", 0),
     },
 }
 # Options whose defaults are said in words.

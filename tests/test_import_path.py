@@ -95,7 +95,7 @@ def test_a_module_that_a_person_named_is_found_last_in_the_working_directory(her
 def test_what_is_no_modules_name_is_no_module(name):
     with pytest.raises(ModuleNotFoundError):
         import_named(name)
-    with pytest.raises(InputError, match=r"there is no module|is not there"):
+    with pytest.raises(InputError, match=r"there is no module|is not (there|a name)"):
         build.find_recipe(f"{name}:Recipe")
 
 

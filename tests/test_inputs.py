@@ -133,5 +133,5 @@ def test_recipes_refuse_examples_of_another_kind(images, texts):
 def test_classes_are_named_once(texts):
     with pytest.raises(InputError, match=r"`classes` names 'dog' 2 times: name each class once"):
         TinyRecipe(num_classes=2, classes=["dog", "dog "])
-    with pytest.raises(InputError, match=r"`classes`='ab', but a list of class names is expected"):
+    with pytest.raises(InputError, match=r"`classes='ab'`: pass a list of texts"):
         TinyRecipe(num_classes=2, classes="ab")

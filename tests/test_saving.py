@@ -111,6 +111,7 @@ def test_a_recipe_is_saved_into_an_empty_volume(tmp_path):
     assert (tmp_path / "recipe.json").is_file()
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does without JAX
 @pytest.mark.once
 @pytest.mark.parametrize("place", ["new", "there"])
 def test_what_a_killed_process_has_half_written_is_removed_by_the_next(tmp_path, place):

@@ -26,7 +26,7 @@ def with_command(search: Search, context: typer.Context) -> Search:
     """
     import dataclasses
 
-    search = dataclasses.replace(search, shell=shell_command(search, context))
+    search = dataclasses.replace(search, script=shell_command(search, context))
     search.report()
     _write_script(search)
     return search
@@ -91,7 +91,7 @@ def _write_script(search: Search) -> None:
         f"# Trains the best of {len(search.trials)} trials: {search.objective.name} "
         f"{search.best_score:.4f} in trial {best.number}.\n"
         f"cd -- {shlex.quote(str(Path.cwd()))} || exit 1\n"
-        f"{search.shell}\n"
+        f"{search.script}\n"
     )
     hidden = search.run_dir / f".{SCRIPT}"
     hidden.write_text(script, encoding="utf-8")

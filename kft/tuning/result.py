@@ -40,7 +40,7 @@ class Search:
         data: The training and the validation data.
         settings: The arguments of `Recipe.fit` that all trials shared.
         asked: How the search was called.
-        shell: The shell command that trains the best plan, for a search that the command line
+        script: The shell command that trains the best plan, for a search that the command line
             started; None for one that Python started.
     """
 
@@ -52,7 +52,7 @@ class Search:
     data: tuple[Any, Any] = (None, None)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     asked: Asked = dataclasses.field(default_factory=Asked)
-    shell: str | None = None
+    script: str | None = None
 
     @property
     def best_trial(self) -> Trial:
@@ -178,8 +178,8 @@ class Search:
     @property
     def command(self) -> str:
         """What trains the best plan: a shell command, or Python where Python began the search."""
-        if self.shell is not None:
-            return self.shell
+        if self.script is not None:
+            return self.script
         return python_call(self, str(self.run_dir / STAGES), str(self.run_dir / BEST))
 
     @property

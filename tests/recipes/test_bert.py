@@ -54,7 +54,7 @@ def test_a_preset_folder_and_a_hugging_face_folder_are_the_same_model(preset, hu
 
 def test_bytes_that_are_no_text_are_named(preset):
     recipe = BertRecipe(preset, num_classes=2)
-    with pytest.raises(InputError, match=r"text 1 is not UTF-8 .*decode it first"):
+    with pytest.raises(InputError, match=r"input 1: not UTF-8 at byte 2: decode it first"):
         recipe.predict([b"great", "gr\u00fc\u00df".encode("latin-1")])
 
 

@@ -220,6 +220,7 @@ def test_a_forgotten_lock_is_released(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does without JAX
 def test_a_forked_process_neither_holds_nor_releases_its_parents_lock(tmp_path):
     with RunLock(tmp_path) as lock:
         child = os.fork()

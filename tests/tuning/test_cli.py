@@ -162,8 +162,8 @@ def kft_on_path(monkeypatch, folder):
         (("--objective", "val_f1"), "`--objective val_f1` is nothing that"),
         (("--data", "nowhere", "--space", "nothing:here"), "'nothing:here' is not a function"),
         (("--data", "nowhere", "--stages", "gone.yaml"), "Cannot read the stages file"),
-        (("--data", "nowhere", "--minutes", "0"), "pass a number above 0"),
-        (("--data", "nowhere", "--refit", __file__), "that is not a directory"),
+        (("--data", "nowhere", "--minutes", "0"), "pass a finite number above 0"),
+        (("--data", "nowhere", "--refit", __file__), "not a directory; pass"),
     ],
 )
 def test_a_mistake_is_one_line(cli, photos, tmp_path, options, expected):
@@ -193,7 +193,10 @@ def test_select_understands_weights_none(cli, photos):
 @pytest.mark.parametrize(
     ("candidates", "said"),
     [
-        ((RECIPE, f"{RECIPE},weights=gone.h5"), "weights=gone.h5: `weights='gone.h5'` is no file"),
+        (
+            (RECIPE, f"{RECIPE},weights=gone.h5"),
+            "weights=gone.h5: `weights='gone.h5'` is not a file",
+        ),
         ((RECIPE, f"{RECIPE},image_size=4"), "too small"),
         ((RECIPE, f"{RECIPE},alfa=1"), "has no argument 'alfa'"),
         (("BertRecipe,preset=./gone",), "preset=./gone: `preset='./gone'` is no folder"),

@@ -262,7 +262,7 @@ def test_a_worker_that_cannot_begin_is_not_started_for_ever(tmp_path):
 @once
 @pytest.mark.parametrize("bad", [{"trials": 0}, {"trials": 3, "epochs": 0}, {"trials": True}])
 def test_bounds_are_numbers_above_zero(bad):
-    with pytest.raises(kft.InputError, match="1 or more"):
+    with pytest.raises(kft.InputError, match="at least 1"):
         Bounds(**bad)
 
 
