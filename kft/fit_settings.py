@@ -10,17 +10,27 @@ from typing import Any
 
 import keras
 
-from kft.arguments import check_training, check_whole
+from kft.arguments import check_training, check_whole, shown
 from kft.callbacks import RelativeEarlyStopping
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.callbacks.staged_unfreezing import RestoreBest
+from kft.data.balance import check_balance
 from kft.errors import InputError
 from kft.plans import BatchNorm
 from kft.stages import Stage, checked_stages
 
 _PATIENCE = 3
+
+# Checked before a run directory is looked at: a mistake is not another plan.
+_CHOICES = {
+    "batch_norm": ("frozen", "train"),
+    "cache": ("auto", True, False),
+    "cache_dtype": ("float32", "float16", "bfloat16"),
+    "jit_compile": ("auto", True, False, None),
+    "restore_best": ("run", "stage", None),
+}
 
 
 def may_change(reason: str) -> dict[str, str]:
@@ -81,8 +91,12 @@ class FitSettings:
     verbose: int | str = dataclasses.field(metadata=may_change("training does not see it"))
 
     def __post_init__(self) -> None:
-        if self.cache not in ("auto", True, False):
-            raise InputError(f"`cache={self.cache!r}` is unknown: pass 'auto', True or False.")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                *most, last = map(repr, choices)
+                raise InputError(f"`{name}={shown(value)}`: pass {', '.join(most)} or {last}.")
+        check_balance(self.balance)
         check_training(
             batch_size=self.batch_size,
             seed=self.seed,
@@ -94,8 +108,6 @@ class FitSettings:
         _check_views(self.cached_views, self.augmentation)
         if self.retries and self.run_dir is None:
             raise InputError(f"`retries={self.retries}` resume from a commit: pass run_dir too.")
-        if self.restore_best not in ("run", "stage", None):
-            raise InputError(f"`restore_best={self.restore_best!r}`: pass 'run', 'stage' or None.")
         if self.monitor is not None:
             object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
         read_interval(self.checkpoint_every, "checkpoint_every")

@@ -426,7 +426,7 @@ def identity_of(
         "arguments": recipe.arguments(),
         "train": _identity(train),
         "validation": _identity(validation),
-        "continues": weights_digest(recipe.model) if recipe.is_fitted else None,
+        "trained before": weights_digest(recipe.model) if recipe.is_fitted else None,
     }
 
 

@@ -32,8 +32,8 @@ def reopen(run_dir: str | os.PathLike, *, recipe: type[Recipe] | None = None) ->
     plan = saving.read_description(directory).get("plan")
     if not plan:
         raise InputError(
-            f"`{directory}` holds a recipe that was saved, but no run: pass what "
-            "`fit(run_dir=...)` wrote."
+            f"`{directory}` holds a recipe that was saved, but no run: pass the "
+            "directory of one, as a fit writes it."
         )
     journal = fitting.read_journal(directory)
     return Run(

@@ -235,10 +235,10 @@ def stopped_safely(path: Path | None) -> Iterator[None]:
 def standing(path: Path) -> str:
     """Return a sentence on what of a run is kept in its directory, and what the same call does."""
     if (path / saving.RECIPE).is_file():
-        return f"the trained weights are kept in {path}; the same call completes the run."
+        return f"the trained weights are kept in {path}; run it again to complete the run."
     if any((path / STATE).glob("commit-*")):
-        return f"the state is committed to {path / STATE}; the same call resumes from there."
-    return f"no training is kept in {path} yet; the same call begins again."
+        return f"the state is committed to {path / STATE}; run it again to resume from there."
+    return f"no training is kept in {path} yet; run it again to begin anew."
 
 
 def fresh(path: Path) -> Path:

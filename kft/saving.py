@@ -292,8 +292,8 @@ def read_json(path: Path) -> Any:
         return reading.read_json(path, within=path.parent)
     except FileNotFoundError as error:
         raise InputError(
-            f"`{path.parent}` is no finished run: it has no {path.name}. Pass the directory that "
-            "`fit(run_dir=...)` or `save` wrote."
+            f"`{path.parent}` is no finished run: it has no {path.name}. Pass a "
+            "run directory, as a fit writes it."
         ) from error
 
 

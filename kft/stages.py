@@ -105,7 +105,7 @@ class Stage:
 
     def _require(self, name: str, condition: Any, advice: str) -> None:
         if not condition:
-            raise _SettingError(name, getattr(self, name), advice)
+            raise SettingError(name, getattr(self, name), advice)
 
     @property
     def label(self) -> str:
@@ -128,7 +128,7 @@ class Stage:
         return values
 
 
-class _SettingError(InputError):
+class SettingError(InputError):
     """A setting of a stage is wrong; whoever read it from somewhere says where."""
 
     def __init__(self, name: str, value: Any, advice: str) -> None:
@@ -195,7 +195,7 @@ def _from_values(values: Any, place: str, spelled: Callable[[str, Any], str]) ->
         )
     try:
         return Stage(**values)
-    except _SettingError as error:
+    except SettingError as error:
         setting = spelled(error.name, error.value)
         raise InputError(f"{place}: `{setting}`: {error.advice}") from error
 

@@ -9,14 +9,16 @@ import sys
 import keras
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 import kft
-from kft.cli import main
+from kft.cli import app, main
 from kft.export import versions, warmup
 from kft.stages import read_stages
 from tests.tiny_recipe import TinyRecipe
 
+COMMANDS = typer.main.get_command(app).commands
 pytestmark = pytest.mark.once
 
 RECIPE = "tests.tiny_recipe:TinyRecipe"
@@ -87,12 +89,18 @@ def test_help_comes_in_under_a_second():
 def test_every_option_says_what_it_does(cli, command):
     code, _, _ = cli(command, "--help")
     assert code == 0
-    import typer
-
-    from kft.cli import app
 
     parameters = typer.main.get_command(app).commands[command].params
     assert [p.name for p in parameters if not getattr(p, "help", "")] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_every_option_in_full_on_a_narrow_terminal(cli, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "60")
+    _, shown, _ = cli(command, "--help")
+    options = [max(one.opts, key=len) for one in COMMANDS[command].params]
+    assert [one for one in options if one.startswith("-") and one not in shown] == []
+    assert "\u2026" not in shown
 
 
 def test_the_version_is_the_packages(cli):

@@ -147,9 +147,9 @@ def test_a_fit_stopped_at_each_moment_ends_with_75_and_goes_on_to_the_same_end(t
 
 def kind_of(line):
     kinds = {
-        "begins": "/ended yet; the same call begins again.",
-        "state": "/ended/state; the same call resumes from there.",
-        "weights": "/ended; the same call completes the run.",
+        "begins": "/ended yet; run it again to begin anew.",
+        "state": "/ended/state; run it again to resume from there.",
+        "weights": "/ended; run it again to complete the run.",
     }
     (kind,) = (kind for kind, said in kinds.items() if line.endswith(said))
     return kind

@@ -147,3 +147,20 @@ def test_a_finished_run_of_another_setting_is_refused(tmp_path):
     with pytest.raises(InputError, match='another plan: cache_dtype: "float32" there, "float16"'):
         fit(cache_dtype="float16")
     assert fit(batch_size=32, on_bad_example="skip").history
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("balance", "weight"),
+        ("batch_norm", "yes"),
+        ("cache", "always"),
+        ("cache_dtype", "f16"),
+        ("jit_compile", "yes"),
+        ("restore_best", "best"),
+    ],
+)
+def test_a_mistake_is_named_before_data_and_directory_are_looked_at(name, value):
+    """A run directory would call it another plan."""
+    with pytest.raises(InputError, match=rf"`{name}='{value}'`: pass .* or "):
+        TinyRecipe(num_classes=2).fit(None, **{name: value})

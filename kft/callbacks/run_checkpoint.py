@@ -362,7 +362,7 @@ class RunCheckpoint(keras.callbacks.Callback):
     def _stop(self) -> None:
         name = self._signals.received.name if self._signals.received else "Another process"
         self.close()
-        end(name, f"the state is committed to {self.directory}; the same call resumes from there.")
+        end(name, f"the state is committed to {self.directory}; run it again to resume from there.")
 
     def _greeting(self, commit: commits.Commit) -> str:
         position = commit.state["position"]

@@ -33,6 +33,7 @@ app = typer.Typer(
     help="Fine-tune pretrained Keras models in stages, on TensorFlow, JAX and PyTorch.",
     epilog="KERAS_BACKEND chooses the backend, as always in Keras: tensorflow, jax or torch.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut the names of options at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -46,6 +47,19 @@ class _Command(TyperCommand):
         except KftError as error:
             error.args = (in_options(str(error), ctx, _typed()), *error.args[1:])
             raise
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List arguments and options by panel, each name in full however narrow the terminal is."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                panel = getattr(parameter, "rich_help_panel", None) or usual
+                panels.setdefault(panel, []).append(record)
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
 
 
 for command in (fit, tune, select, evaluate, predict, export, plan, find_lr, report, demo):

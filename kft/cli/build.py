@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,16 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
         problem = "is what recipes are made from"
     known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
     raise InputError(
-        f"{option} {name!r}: {class_name!r} {problem}; {module_name} has {known}. For one of your own "
-        "write module:Class."
+        f"{option}: {class_name!r} {problem}{_meant(class_name, known.split(', '))}; {module_name} has "
+        f"{known}. For one of your own write module:Class."
+    )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """The name that a person probably meant, as part of a message."""
+    close = difflib.get_close_matches(name.lower(), {one.lower(): one for one in known}, n=1)
+    return (
+        f" (did you mean {next(one for one in known if one.lower() == close[0])}?)" if close else ""
     )
 
 
@@ -110,8 +119,8 @@ def recipe_arguments(
         if name not in fields:
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
             raise InputError(
-                f"{option}: {recipe_class.__name__} has no argument {name!r}; it has "
-                f"{', '.join(fields)}."
+                f"{option}: {recipe_class.__name__} has no argument {name!r}{_meant(name, fields)}; "
+                f"it has these: {', '.join(sorted(fields))}."
             )
     if str(arguments.get("weights", "")).lower() == "none":
         arguments["weights"] = None

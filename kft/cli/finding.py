@@ -98,6 +98,7 @@ def find_lr(
     if write_stages is not None:
         write_stages.parent.mkdir(parents=True, exist_ok=True)
         write(write_stages, found.stages())
+        typer.echo(f"Stages: {write_stages}", err=True)
     if plot is not None:
         save_figure(found.plot(), plot)
     typer.echo(json_module.dumps(found.to_dict()) if json else str(found))

@@ -2,12 +2,25 @@
 
 import numpy as np
 
+from kft.arguments import shown
 from kft.data.examples import Examples
 from kft.errors import InputError
 
-__all__ = ["BALANCES", "balanced_order", "class_weights"]
+__all__ = ["balanced_order", "check_balance", "class_weights"]
 
 BALANCES = ("weights", "oversample", "undersample")
+
+
+def check_balance(balance: object) -> None:
+    """Refuse what is not a way to balance classes.
+
+    Raises:
+        InputError: It is neither None nor one of `"weights"`, `"oversample"` and `"undersample"`.
+    """
+    if balance not in (None, *BALANCES):
+        raise InputError(
+            f"`balance={shown(balance)}`: pass None or one of {', '.join(map(repr, BALANCES))}."
+        )
 
 
 def class_weights(examples: Examples) -> np.ndarray:
@@ -62,10 +75,7 @@ def balanced_order(examples: Examples, balance: str | None, rng: np.random.Gener
 
 
 def _check(examples: Examples, balance: str) -> None:
-    if balance not in BALANCES:
-        raise InputError(
-            f"balance={balance!r}, but None or one of {', '.join(map(repr, BALANCES))} is expected"
-        )
+    check_balance(balance)
     if examples.classes is None or examples.targets.ndim != 1:
         kind = "regression" if examples.classes is None else "multi-label"
         raise InputError(

@@ -34,4 +34,6 @@ def plan_difference(old: Any, new: Any, name: str = "") -> list[str]:
 
 def _short(value: Any) -> str:
     said = json.dumps(value)
-    return said if len(said) <= 60 else said[:57] + "..."
+    if len(said) <= 60:
+        return said
+    return json.dumps(value[:12] + "...") if isinstance(value, str) else said[:57] + "..."
