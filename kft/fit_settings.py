@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 
@@ -25,7 +25,7 @@ _PATIENCE = 3
 
 # Checked before a run directory is looked at: a mistake is not another plan.
 _CHOICES = {
-    "batch_norm": ("frozen", "train"),
+    "batch_norm": get_args(BatchNorm),
     "cache": ("auto", True, False),
     "cache_dtype": ("float32", "float16", "bfloat16"),
     "jit_compile": ("auto", True, False, None),

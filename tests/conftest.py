@@ -4,12 +4,17 @@ import gc
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
+
+from kft.cli import main
 
 settings.register_profile("kft", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("kft")
@@ -118,3 +123,31 @@ def pytest_configure(config: pytest.Config) -> None:
     """Adds the summary when run_all.py asks for it."""
     if SUMMARIES:
         config.pluginmanager.register(_Summary(), "kft-summary")
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Calls the command line in this process; gives back exit code, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Two classes that differ in their colour, 10 images each."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, channel in (("blue", 2), ("red", 0)):
+        (folder / name).mkdir()
+        for index in range(10):
+            pixels = random.integers(0, 60, (16, 16, 3), dtype="uint8")
+            pixels[..., channel] += 150
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder

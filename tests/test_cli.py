@@ -7,13 +7,11 @@ import subprocess
 import sys
 
 import keras
-import numpy as np
 import pytest
 import typer
-from PIL import Image
 
 import kft
-from kft.cli import app, main
+from kft.cli import app
 from kft.export import versions, warmup
 from kft.stages import read_stages
 from tests.tiny_recipe import TinyRecipe
@@ -23,34 +21,6 @@ pytestmark = pytest.mark.once
 
 RECIPE = "tests.tiny_recipe:TinyRecipe"
 OWN = ("--recipe", RECIPE)  # what a run names is not imported
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Calls the command line in this process; gives back exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """Two classes that differ in their colour, 10 images each."""
-    folder = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for name, channel in (("blue", 2), ("red", 0)):
-        (folder / name).mkdir()
-        for index in range(10):
-            pixels = random.integers(0, 60, (16, 16, 3), dtype="uint8")
-            pixels[..., channel] += 150
-            Image.fromarray(pixels).save(folder / name / f"{index}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import kft
-from kft.cli import main
 from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
@@ -30,34 +27,6 @@ def head_rates(hp):
 def head_and_dropout(hp):
     head_rates(hp)
     hp.Choice("dropout", [0.0, 0.1])
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Calls the command line in this process; gives back exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """Two classes that differ in their colour, 10 images each."""
-    folder = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for name, channel in (("blue", 2), ("red", 0)):
-        (folder / name).mkdir()
-        for index in range(10):
-            pixels = random.integers(0, 60, (16, 16, 3), dtype="uint8")
-            pixels[..., channel] += 150
-            Image.fromarray(pixels).save(folder / name / f"{index}.png")
-    return folder
 
 
 def test_a_search_of_several_processes_killed_by_the_system_goes_on(
