@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-import stat
 from typing import Any
 
 import yaml
 
+from kft.data.files import read_regular
 from kft.errors import InputError
 
 LARGEST = 256 * 1024  # bytes of a file or text; a stage takes about a hundred
@@ -31,7 +32,7 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
     """
     named = f"the {what} {os.fspath(path)!r}"
     try:
-        content = _read_regular(path, named)
+        content = _read(path, named)
         text = content.decode("utf-8")
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
@@ -72,18 +73,17 @@ def parse_yaml(text: str, named: str) -> Any:
         raise InputError(f"{named} is not plain YAML: {said}.") from error
 
 
-def _read_regular(path: str | os.PathLike[str], named: str) -> bytes:
-    """Read a regular file; a FIFO or a device could keep us waiting, or go on for ever."""
-    waits_for_nobody = getattr(os, "O_NONBLOCK", 0)
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise InputError(f"{named} is not a regular file: pass the path of a YAML file.")
-    with open(os.open(path, os.O_RDONLY | waits_for_nobody), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InputError(f"{named} is not a regular file: pass the path of a YAML file.")
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise InputError(f"{named} has more than {LARGEST:,} bytes: pass a YAML file.")
-    return content
+def _read(path: str | os.PathLike[str], named: str) -> bytes:
+    try:
+        return read_regular(path, LARGEST)
+    except OSError as error:
+        if error.errno == errno.EISDIR:  # of whatever is not a regular file
+            wrong = "is not a regular file: pass the path of a YAML file."
+        elif error.errno == errno.EFBIG:
+            wrong = f"has more than {LARGEST:,} bytes: pass a YAML file."
+        else:
+            raise
+        raise InputError(f"{named} {wrong}") from error
 
 
 class _Loader(yaml.SafeLoader):

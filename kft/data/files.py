@@ -49,8 +49,11 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     """Return the content of a regular file of at most `most` bytes, or raise as `open_regular`."""
     with open_regular(path, most) as file:
         # What is asked for is allocated: not `most`, which may be far more than there is.
-        content = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
-    if len(content) > most:  # it has grown since
+        size = min(os.fstat(file.fileno()).st_size, most)
+        content = file.read(size + 1)
+        if len(content) > size:  # it has grown since, or its size is not known: as in /proc
+            content += file.read(most - size)
+    if len(content) > most:
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
     return content
 

@@ -65,6 +65,19 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     assert why(raised.value) == "1,000,000,000,000 bytes, but at most 1,000 are read"
 
 
+def test_a_file_whose_size_is_not_known_is_read_whole(tmp_path, monkeypatch):
+    """/proc and some network drives say 0; others say what the size was a moment ago."""
+    path = tmp_path / "x"
+    path.write_bytes(b"four")
+    sizeless = os.stat_result([*os.stat(path)[:6], 0, *os.stat(path)[7:]])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", lambda path: sizeless)
+        patched.setattr(os, "fstat", lambda descriptor: sizeless)
+        assert read_regular(path, 100) == read_regular(path, 4) == b"four"
+        with pytest.raises(OSError, match="larger than 3 bytes"):
+            read_regular(path, 3)
+
+
 def test_a_file_nobody_may_read_says_so(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"four")
