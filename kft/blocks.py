@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import weakref
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 
@@ -81,6 +84,38 @@ def find_blocks(model: keras.Model) -> list[Block]:
     return list(find_anatomy(model).blocks)
 
 
+# Which layers the heads of models are, where whoever built the model has told it.
+_TOLD: weakref.WeakKeyDictionary[keras.Model, frozenset[keras.Operation]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def tell_head(model: keras.Model, features: Any) -> None:
+    """Say where the head of a model begins, so that it need not be guessed from the graph.
+
+    All layers that the features do not depend on are the head.
+
+    Args:
+        model: a functional model.
+        features: the Keras tensor that the head was put on, or a structure of them.
+    """
+    tensors = keras.tree.flatten(features)
+    body = {call.operation for call in graph.calls(keras.Model(model.inputs, tensors))}
+    _TOLD[model] = frozenset(call.operation for call in graph.calls(model)) - body
+
+
+def tell_copy(model: keras.Model, copy: keras.Model) -> None:
+    """Say of a copy of a model what was said of the model, if anything was.
+
+    Args:
+        model: the model.
+        copy: a model with the same layers in the same order.
+    """
+    if model in _TOLD:
+        pairs = zip(graph.leaf_layers(model), graph.leaf_layers(copy), strict=True)
+        _TOLD[copy] = frozenset(theirs for ours, theirs in pairs if ours in _TOLD[model])
+
+
 class UnclearHeadError(InputError):
     """Several outputs have branches of their own, which may be heads or the backbone's top."""
 
@@ -88,9 +123,10 @@ class UnclearHeadError(InputError):
 def find_anatomy(model: keras.Model) -> Anatomy:
     """Divide a model into its head and its blocks.
 
-    The head is what lies outside of a nested backbone. Without one, it is what follows the last
-    tensor that still has positions (pixels, tokens), and with several outputs also what does not
-    lead to all of them. Where that is nothing, it is the last layer with weights.
+    The head is what `tell_head` said. Otherwise it is what lies outside of a nested backbone. Without
+    one, it is what follows the last tensor that still has positions (pixels, tokens), and with
+    several outputs also what does not lead to all of them. Where that is nothing, it is the last
+    layer with weights.
 
     Raises:
         UnclearHeadError: some outputs have much longer branches with positions than others.
@@ -100,7 +136,11 @@ def find_anatomy(model: keras.Model) -> Anatomy:
     weighted = [call for call in calls if call.has_weights]
     if not weighted:
         raise InputError(f"Model {model.name!r} has no weights, so there is nothing to fine-tune.")
-    head = _head(model, calls, ends)
+    head: Iterable[keras.Layer] = (
+        dict.fromkeys(call.operation for call in weighted if call.operation in _TOLD[model])
+        if model in _TOLD
+        else _head(model, calls, ends)
+    )
     body = [call for call in weighted if call.operation not in head]
     blocks = _named(_divide(calls, body))
     return _completed(model, Anatomy(Block("head", tuple(head)), tuple(reversed(blocks))))

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from kft.arguments import check_seed, check_types
+from kft.blocks import tell_head
 from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
@@ -26,11 +27,13 @@ from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.evaluation import Evaluation, evaluate
-from kft.heads import Head
+from kft.pooling import pooled
 from kft.precision import built_with, policy_of
 from kft.predictions import Predictions
 from kft.pretrained import StartingWeights
 from kft.stages import Stage
+from kft.tasks import Regression
+from kft.tasks.forms import described, resolve, short_arguments
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,15 @@ class Family:
     """The hooks and the arguments that every recipe has; `kft.Recipe` documents them."""
 
     modality: ClassVar[str]
+    gives: ClassVar[tuple[str, ...]] = ("vector",)
 
-    num_classes: int
-    task: str = "single_label"
+    num_classes: int | None = None
+    task: Any = "single_label"
     classes: Sequence[str] | None = None
-    hidden: tuple[int, ...] = ()
-    dropout: float = 0.2
+    hidden: tuple[int, ...] | None = None
+    dropout: float | None = None
     weight_decay: float = 0.01
-    label_smoothing: float = 0.0
+    label_smoothing: float | None = None
     precision: str | None = None
     seed: int = 0
 
@@ -71,8 +75,7 @@ class Family:
             self.num_classes = int(self.num_classes)
         check_types(self)
         check_seed(self.seed)
-        self.hidden = tuple(self.hidden)
-        self.new_head(pooling=None)  # checks the arguments that are the head's
+        self._take_task()
         if self.weight_decay < 0:
             raise InputError(
                 f"`weight_decay={self.weight_decay!r}` is not a rate: pass 0 or more, such as 0.01."
@@ -86,6 +89,23 @@ class Family:
         self.raw_examples: list[str | bytes] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None
+        self._learnt: dict[str, Any] = {}
+
+    def _take_task(self) -> None:
+        """Make a task of the arguments, and let those that are short for its own say what it says."""
+        names = ("num_classes", "hidden", "dropout", "label_smoothing")
+        short = {name: getattr(self, name) for name in names}
+        task = self.task = resolve(self.task, short, self.seed)
+        needs = (task.needs,) if isinstance(task.needs, str) else task.needs
+        for need in needs:
+            if need not in self.gives:
+                known = ", ".join(map(repr, self.gives))
+                raise InputError(
+                    f"`task={type(task).__name__}` needs features of the kind {need!r}, but "
+                    f"{type(self).__name__} gives {known}: choose another recipe."
+                )
+        for name, value in short_arguments(task).items():
+            setattr(self, name, value)
 
     # What the model is made of.
 
@@ -97,17 +117,30 @@ class Family:
         """The pretrained part: from `inputs()` to features, in the same functional graph."""
         raise NotImplementedError(f"{type(self).__name__} must define `backbone(inputs)`.")
 
-    def head(self, features: Any, inputs: Any) -> Any:
-        """The new part: from the features to the scores."""
-        return self.new_head(pooling=getattr(self, "pooling", None))(features)
+    def features(self, need: str, backbone: Any, inputs: Any) -> Any:
+        """Return the features that a task needs, one of the kinds in `gives`.
+
+        Args:
+            need: `"vector"`, `"map"` or `"tokens"`, see `kft.tasks.Task.needs`.
+            backbone: What `backbone(inputs)` returned.
+            inputs: What `inputs()` returned.
+        """
+        return pooled(backbone, getattr(self, "pooling", None)) if need == "vector" else backbone
+
+    def head(self, backbone: Any, inputs: Any) -> Any:
+        """The new part: from what `backbone(inputs)` returned to the model's output."""
+        needs = self.task.needs
+        if isinstance(needs, str):
+            return self.task.head(self.features(needs, backbone, inputs), inputs)
+        return self.task.head({n: self.features(n, backbone, inputs) for n in needs}, inputs)
 
     def loss(self) -> Any:
-        """The loss that `fit` compiles the model with."""
-        return self.new_head(pooling=None).loss()
+        """The loss that `fit` compiles the model with: the task's."""
+        return self.task.loss()
 
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The metrics that `fit` compiles the model with."""
-        return self.new_head(pooling=None).metrics()
+    def metrics(self) -> Any:
+        """The metrics that `fit` compiles the model with: the task's."""
+        return self.task.metrics()
 
     def default_stages(self) -> list[Stage]:
         """Stages for a few hundred examples: the head, the uppermost block, everything.
@@ -144,8 +177,9 @@ class Family:
             features: What `backbone(inputs)` returned.
         """
         with built_with(self.precision):
-            scores = self.head(features, inputs)
-            self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
+            outputs = self.head(features, inputs)
+            self._model = keras.Model(inputs, outputs, name=_snake(type(self).__name__))
+        tell_head(self._model, features)
 
     @property
     def starting_weights(self) -> StartingWeights:
@@ -159,18 +193,6 @@ class Family:
     def pretrained_weights(self) -> StartingWeights:
         """Which weights a new recipe's model has; a family whose arguments say it returns that."""
         return StartingWeights(f"those that {type(self).__name__} builds its backbone with")
-
-    def new_head(self, pooling: str | None) -> Head:
-        """The head that the arguments describe, for features that `pooling` fits."""
-        return Head(
-            num_classes=self.num_classes,
-            task=self.task,
-            pooling=pooling,
-            hidden=self.hidden,
-            dropout=self.dropout,
-            label_smoothing=self.label_smoothing,
-            seed=self.seed,
-        )
 
     # What goes in.
 
@@ -205,7 +227,7 @@ class Family:
         """
         data = read(
             source,
-            task=self.task,
+            task=self.task.name,
             modality=self.modality,
             classes=classes,
             text_column=text_column,
@@ -265,19 +287,16 @@ class Family:
 
         By default a check of each batch's targets: a stream yields what the model takes.
         """
-        return checked(dataset, StreamCheck(self.task, self.num_classes))
+        return checked(dataset, StreamCheck(self.task.name, self.num_classes or 0))
 
     def learn(self, examples: Examples) -> None:
         """Take from the training data what the recipe leaves open, before training begins."""
-        if self.task == "regression":
-            self._scale_to(examples.targets)
+        self._learnt = self.task.learn(examples.targets)
+        self.task.apply(self.model, self._learnt)
 
     def state(self) -> dict[str, Any]:
         """What `learn` found, as JSON values; saved with the weights."""
-        if self.task != "regression":
-            return {}
-        scores = self.model.get_layer("scores")
-        return {"target_scale": scores.scale, "target_offset": scores.offset}
+        return dict(self._learnt or self.task.unlearnt)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned when the recipe was saved.
@@ -285,10 +304,8 @@ class Family:
         Raises:
             InputError: If it is not what `state` returns for such a recipe.
         """
-        if self.task == "regression":
-            scores = self.model.get_layer("scores")
-            scores.scale = self._checked_unit(state, "target_scale")
-            scores.offset = self._checked_unit(state, "target_offset")
+        self.task.apply(self.model, state)
+        self._learnt = dict(state)
 
     def batches(
         self,
@@ -330,14 +347,16 @@ class Family:
 
     def score(self, targets: np.ndarray, scores: np.ndarray) -> Evaluation:
         """Compare what the model said with what the data say."""
-        return evaluate(targets, scores, task=self.task, classes=self.classes)
+        return evaluate(targets, scores, task=self.task.name, classes=self.classes)
 
     def predictions(self, names: Sequence[str], scores: np.ndarray) -> Predictions:
         """Turn what the model said about raw inputs into what a person reads."""
         classes = self.classes
-        if classes is None and self.task != "regression":
-            classes = [str(index) for index in range(self.num_classes)]
-        return Predictions(self.task, names, scores, None if classes is None else tuple(classes))
+        if classes is None and not isinstance(self.task, Regression):
+            classes = [str(index) for index in range(self.num_classes or 0)]
+        return Predictions(
+            self.task.name, names, scores, None if classes is None else tuple(classes)
+        )
 
     # How a recipe is saved and built again.
 
@@ -346,11 +365,12 @@ class Family:
 
         Without the precision: a recipe that is loaded elsewhere computes with what suits that place.
         """
-        return {
+        kept = {
             each.name: _plain(getattr(self, each.name))
             for each in dataclasses.fields(self)
             if each.init and each.name not in ("classes", "precision")
         }
+        return {**kept, "task": described(self.task)}
 
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
@@ -383,12 +403,12 @@ class Family:
             classes: The names; None for a stream of class numbers.
             source: What to call the data in a message.
         """
-        if self.task == "regression":
+        if isinstance(self.task, Regression):
             if classes is not None:
                 raise InputError(f"{source}: `task='regression'` has no classes; leave them out.")
             return
         if classes is None:
-            classes = self.classes or tuple(str(index) for index in range(self.num_classes))
+            classes = self.classes or tuple(str(index) for index in range(self.num_classes or 0))
         if len(classes) != self.num_classes:
             listed = ", ".join(map(str, classes[:10])) + (", ..." if len(classes) > 10 else "")
             raise InputError(
@@ -396,22 +416,6 @@ class Family:
                 f"{self.num_classes}`: make them equal."
             )
         self.classes = tuple(classes)
-
-    def _checked_unit(self, state, name):
-        values = np.asarray(state[name], "float64")
-        if values.shape not in ((), (self.num_classes,)) or not np.isfinite(values).all():
-            raise InputError(
-                f"the saved {name} is {state[name]!r:.100}, but {self.num_classes} finite numbers "
-                "are expected."
-            )
-        return values.tolist()
-
-    def _scale_to(self, targets):
-        """Let the last layer answer in the unit of the targets, so that the head can stay small."""
-        mean, scale = np.mean(targets, axis=0), np.std(targets, axis=0)
-        scale = np.where(scale > 0, scale, 1.0)
-        scores = self.model.get_layer("scores")
-        scores.scale, scores.offset = scale.tolist(), mean.tolist()
 
 
 def _plain(value):

@@ -53,6 +53,7 @@ class ImageRecipe(Recipe):
     """
 
     modality: ClassVar[str] = "image"
+    gives: ClassVar[tuple[str, ...]] = ("vector", "map")
     architectures: ClassVar[dict[str, Callable[..., keras.Model]]] = {}
     smallest_image: ClassVar[int] = 32
 
@@ -164,7 +165,7 @@ class ImageRecipe(Recipe):
 
         The targets of each batch are checked, and the pixels of the first.
         """
-        dataset = checked(dataset, StreamCheck(self.task, self.num_classes, images=True))
+        dataset = checked(dataset, StreamCheck(self.task.name, self.num_classes or 0, images=True))
         spec = getattr(dataset, "element_spec", (None,))[0]
         shape = getattr(spec, "shape", None)
         if spec is None or shape is None:

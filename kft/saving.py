@@ -182,7 +182,7 @@ def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> No
         "class": class_path(recipe),
         "arguments": recipe.arguments(),
         "classes": None if recipe.classes is None else list(recipe.classes),
-        "task": recipe.task,
+        "task": recipe.task.name,
         "modality": recipe.modality,
         "state": recipe.state(),
         "weights_sha256": sha256,

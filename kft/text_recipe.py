@@ -23,6 +23,7 @@ from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.family import ServingInputs
 from kft.hugging_face import Defaults, check_folder, completed, first_line
+from kft.pooling import pooled
 from kft.precision import built_with
 from kft.presets import check_kept_preset, check_preset, check_size
 from kft.pretrained import RANDOM, StartingWeights
@@ -61,6 +62,7 @@ class TextRecipe(Recipe):
     """
 
     modality: ClassVar[str] = "text"
+    gives: ClassVar[tuple[str, ...]] = ("vector", "tokens")
     backbone_class: ClassVar[Any] = keras_hub.models.Backbone
     hugging_face_types: ClassVar[tuple[str, ...]] = ()
     hugging_face_defaults: ClassVar[Defaults] = {}
@@ -145,14 +147,17 @@ class TextRecipe(Recipe):
         return self.encoder.input
 
     def backbone(self, inputs: Any) -> Any:
-        """What the head pools, `(batch, length, channels)`, or the vectors of the pooler."""
-        name = "pooled_output" if self.pooling == "pooler" else "sequence_output"
-        return self.encoder.output[name]
+        """The encoder's outputs by name: `sequence_output` `(batch, length, channels)`, and others."""
+        return self.encoder.output
 
-    def head(self, features: Any, inputs: Any) -> Any:
-        """The new layers, which ignore padding."""
-        head = self.new_head(None if self.pooling == "pooler" else self.pooling)
-        return head(features, mask=inputs["padding_mask"])
+    def features(self, need: str, backbone: Any, inputs: Any) -> Any:
+        """A vector for each text by `pooling`, which ignores padding, or one for each token."""
+        tokens = backbone["sequence_output"]
+        if need == "tokens":
+            return tokens
+        if self.pooling == "pooler":
+            return backbone["pooled_output"]
+        return pooled(tokens, self.pooling, mask=inputs["padding_mask"])
 
     def check_examples(self, examples: Examples) -> None:
         """Check that examples are texts."""
@@ -178,7 +183,7 @@ class TextRecipe(Recipe):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned."""
-        super().restore(state)
+        super().restore({name: one for name, one in state.items() if name != "length"})
         length = state["length"]
         if length is not None and not (type(length) is int and 0 < length <= self.longest):
             raise InputError(

@@ -1,6 +1,5 @@
 import io
 import re
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -353,57 +352,6 @@ def test_the_outcome_is_evaluated_on_kept_features(monkeypatch):
     again = recipe.evaluate(bright_sides(10, 1))
     assert sum(loaded) == 40
     assert run.evaluation.figures == pytest.approx(again.figures, abs=1e-5)
-
-
-@dataclass(kw_only=True, eq=False)
-class OutlineRecipe(TinyRecipe):
-    """A task of its own in one subclass: which pixels are bright, from images to images."""
-
-    def new_head(self, pooling):
-        return Outline()
-
-    def head(self, features, inputs):
-        x = keras.layers.Conv2DTranspose(1, 8, strides=8, name="predictions")(features)
-        return keras.layers.Activation("sigmoid", name="scores", dtype="float32")(x)
-
-    def read(self, source, *, classes=None, on_bad_example="error"):
-        from kft.data.examples import Examples
-
-        return Examples("arrays", *source, None, "outlines")
-
-    def name_classes(self, classes, source):
-        pass
-
-    def score(self, targets, scores):
-        return float(((scores > 0.5) == targets).mean())
-
-    def predictions(self, names, scores):
-        return scores > 0.5
-
-
-class Outline:
-    def loss(self):
-        return "binary_crossentropy"
-
-    def metrics(self):
-        return [keras.metrics.BinaryAccuracy(name="accuracy")]
-
-
-def test_a_new_task_is_one_subclass(tmp_path):
-    x, _ = bright_sides(32)
-    targets = (x.mean(axis=-1, keepdims=True) > 125).astype("float32")
-    recipe = OutlineRecipe(num_classes=2)
-    run = recipe.fit(
-        (x, targets),
-        (x, targets),
-        stages=[Stage(0, 1, 1e-2), Stage("all", 8, 2e-2)],
-        batch_norm="train",
-        verbose=0,
-    )
-    assert run.evaluation > 0.8
-    assert recipe.predict(x[:2]).shape == (2, 16, 16, 1)
-    loaded = saving.load(recipe.save(tmp_path / "run"), recipe=OutlineRecipe)
-    assert np.array_equal(loaded.predict(x[:2]), recipe.predict(x[:2]))
 
 
 @pytest.mark.once

@@ -331,13 +331,13 @@ def recipe_and_data(
     recipe_class = build.find_recipe(name)
     arguments = model.arguments(recipe_class, seed=seed)
     sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
-    train = reading.read(data, recipe_class, sketch.task, sketch.classes)
+    train = reading.read(data, recipe_class, sketch.task.name, sketch.classes)
     if "num_classes" not in arguments:
-        arguments["num_classes"] = build.count_outputs(train, sketch.task)
+        arguments["num_classes"] = build.count_outputs(train, sketch.task.name)
     validation = None
     if validation_data is not None:
         validation = reading.read(
-            validation_data, recipe_class, sketch.task, train.classes, split=None
+            validation_data, recipe_class, sketch.task.name, train.classes, split=None
         )
     recipe = recipe_class(**arguments)
     build.say_if_random(recipe)

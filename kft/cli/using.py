@@ -47,7 +47,7 @@ def evaluate(
     """
     check_output("--plot", plot, FIGURES)
     opened = open_recipe(run, recipe)
-    examples = reading.read(data, type(opened), opened.task, opened.classes)
+    examples = reading.read(data, type(opened), opened.task.name, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
     result = opened.evaluate(examples, batch_size=batch_size, perturb=names)
     if plot is not None:
@@ -183,7 +183,7 @@ def _answers(
 
 
 def _check_top(recipe: Any, top_k: int) -> None:
-    if recipe.task == "regression":
+    if recipe.task.name == "regression":
         raise InputError(f"--top-k {top_k}: the run answers with numbers and has no classes.")
     if top_k > recipe.num_classes:
         raise InputError(

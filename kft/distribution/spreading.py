@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
+from kft.blocks import tell_copy
 from kft.distribution.devices import device_count, entered
 from kft.distribution.on_tensorflow import refuse_optimizer, synchronise_norms
 from kft.distribution.strategies import Strategy
@@ -87,6 +88,7 @@ def copied(model: keras.Model) -> keras.Model:
         )
     for target, source in zip(theirs, ours, strict=True):
         target.assign(keras.ops.convert_to_numpy(source))
+    tell_copy(model, copy)
     return copy
 
 

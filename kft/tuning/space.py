@@ -64,7 +64,7 @@ def default_space(hp: Any, recipe: Recipe, *, coarse: bool = False) -> None:
         hp.Float("warmup", 0.0, 0.3, step=0.1, default=0.1)
     hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
     hp.Float("weight_decay", 1e-4, 1e-1, sampling="log", default=1e-2)
-    if recipe.task != "regression":
+    if recipe.task.name != "regression":
         hp.Choice("label_smoothing", [0.0, 0.05, 0.1])
 
 

@@ -3,7 +3,12 @@ import numpy as np
 import pytest
 
 from kft.errors import InputError
-from kft.heads import Head, LabelCrossEntropy
+from kft.pooling import pooled
+from kft.tasks import Classification, MultiLabel, Regression
+from kft.tasks.forms import resolve
+from kft.tasks.losses import LabelCrossEntropy
+
+KINDS = {"single_label": Classification, "multi_label": MultiLabel, "regression": Regression}
 
 
 def image_features():
@@ -14,9 +19,8 @@ def image_features():
 @pytest.mark.parametrize("task", ["single_label", "multi_label", "regression"])
 def test_scores_have_one_column_per_class(task, pooling):
     inputs = image_features()
-    model = keras.Model(
-        inputs, Head(num_classes=3, task=task, pooling=pooling, hidden=(5,))(inputs)
-    )
+    head = KINDS[task](3, hidden=(5,))
+    model = keras.Model(inputs, head.head(pooled(inputs, pooling), inputs))
     scores = model.predict(np.random.default_rng(0).normal(size=(2, 4, 4, 6)), verbose=0)
     assert (scores.shape, scores.dtype) == ((2, 3), np.float32)
     if task == "single_label":
@@ -27,7 +31,7 @@ def test_scores_have_one_column_per_class(task, pooling):
 
 def test_mean_pooling_ignores_padding():
     inputs, mask = keras.Input((None, 6)), keras.Input((None,), dtype="int32")
-    model = keras.Model([inputs, mask], Head(num_classes=2, pooling="mean")(inputs, mask=mask))
+    model = keras.Model([inputs, mask], pooled(inputs, "mean", mask))
     x = np.random.default_rng(0).normal(size=(1, 5, 6)).astype("float32")
     padded = np.concatenate([x, np.full((1, 3, 6), 9, "float32")], axis=1)
     short = model([x, np.ones((1, 5), "int32")])
@@ -39,10 +43,9 @@ def test_mean_pooling_ignores_padding():
 
 def test_same_seed_gives_the_same_first_weights_and_another_seed_others():
     def weights(seed):
-        inputs = image_features()
-        return keras.Model(
-            inputs, Head(num_classes=3, hidden=(4,), seed=seed)(inputs)
-        ).get_weights()
+        inputs = keras.Input((6,))
+        head = Classification(3, hidden=(4,), seed=seed)
+        return keras.Model(inputs, head.head(inputs, inputs)).get_weights()
 
     for a, b, c in zip(weights(1), weights(1), weights(2), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -52,8 +55,8 @@ def test_same_seed_gives_the_same_first_weights_and_another_seed_others():
 def test_mixed_precision_leaves_the_scores_in_float32():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        inputs = image_features()
-        scores = Head(num_classes=3)(keras.layers.Conv2D(4, 1)(inputs))
+        inputs = keras.Input((6,))
+        scores = Classification(3).head(keras.layers.Dense(4)(inputs), inputs)
     finally:
         keras.config.set_dtype_policy("float32")
     assert scores.dtype == "float32"
@@ -74,7 +77,7 @@ def test_cross_entropy_is_that_of_keras_for_class_numbers_and_soft_targets(smoot
 def test_accuracy_counts_class_numbers_and_soft_targets_alike():
     scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], "float32")
     for targets in (np.array([0, 1, 1]), np.array([[0.7, 0.3], [0.1, 0.9], [0.0, 1.0]], "float32")):
-        (metric,) = Head(num_classes=2).metrics()
+        (metric,) = Classification(2).metrics()
         metric.update_state(targets, scores)
         assert metric.name == "accuracy"
         np.testing.assert_allclose(float(metric.result()), 2 / 3, rtol=1e-6)
@@ -90,10 +93,8 @@ def test_a_head_learns_its_task(task):
         "regression": x[:, :2] * 3,
     }[task]
     inputs = keras.Input((4,))
-    head = Head(
-        num_classes=2, task=task, pooling=None, label_smoothing=0.1 * (task != "regression")
-    )
-    model = keras.Model(inputs, head(inputs))
+    head = KINDS[task](2, **({} if task == "regression" else {"label_smoothing": 0.1}))
+    model = keras.Model(inputs, head.head(inputs, inputs))
     model.compile(keras.optimizers.Adam(0.05), loss=head.loss(), metrics=head.metrics())
     history = model.fit(x, y, epochs=15, verbose=0).history
     assert history["loss"][-1] < 0.7 * history["loss"][0]
@@ -107,7 +108,6 @@ def test_a_head_learns_its_task(task):
         ({"num_classes": True}, "num_classes=True"),
         ({"num_classes": 0, "task": "regression"}, "num_classes=0"),
         ({"num_classes": 2, "task": "segmentation"}, "task='segmentation'"),
-        ({"num_classes": 2, "pooling": "median"}, "pooling='median'"),
         ({"num_classes": 2, "dropout": 1.0}, "dropout=1.0"),
         ({"num_classes": 2, "hidden": (0,)}, "hidden="),
         ({"num_classes": 2, "label_smoothing": -0.1}, "label_smoothing=-0.1"),
@@ -116,12 +116,14 @@ def test_a_head_learns_its_task(task):
 )
 def test_a_bad_argument_is_named_with_its_value(arguments, named):
     with pytest.raises(InputError, match=named):
-        Head(**arguments)
+        resolve(arguments.pop("task", "single_label"), arguments, seed=0)
 
 
 def test_pooling_that_does_not_fit_the_features_is_refused():
     with pytest.raises(InputError, match="4 axes"):
-        Head(num_classes=2, pooling="avg")(keras.Input((8,)))
+        pooled(keras.Input((8,)), "avg")
+    with pytest.raises(InputError, match="pool them first"):
+        Classification(2).head(keras.Input((4, 4, 8)), None)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])

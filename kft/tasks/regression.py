@@ -1,0 +1,87 @@
+"""Regression: one number an example, or several, in the unit of the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from kft.arguments import is_whole, shown
+from kft.errors import InputError
+from kft.tasks.classification import MOST_CLASSES
+from kft.tasks.layers import DenseHead
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression(DenseHead):
+    """Numbers in the unit of the targets; the head learns in units of their spread.
+
+    Args:
+        num_values: How many numbers an example has. Defaults to 1.
+        hidden: As in `Classification`.
+        dropout: As in `Classification`.
+
+    Raises:
+        InputError: If an argument is out of its range.
+    """
+
+    name: ClassVar[str] = "regression"
+
+    num_values: int = field(default=1, kw_only=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_whole(self.num_values, 1, MOST_CLASSES):
+            raise InputError(
+                f"`num_classes={shown(self.num_values)}`, but `task={self.name!r}` needs a whole "
+                f"number of values to predict, at least 1 and at most {MOST_CLASSES:,}."
+            )
+        object.__setattr__(self, "num_values", int(self.num_values))
+
+    @property
+    def width(self) -> int:
+        """Numbers that the head puts out for an example."""
+        return self.num_values
+
+    def scores(self, x: Any) -> Any:
+        """Bring what the last Dense layer puts out to the unit of the targets."""
+        return keras.layers.Rescaling(1.0, dtype="float32", name=self.named("scores"))(x)
+
+    def loss(self) -> keras.losses.Loss:
+        """The mean squared error."""
+        return keras.losses.MeanSquaredError()
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The root mean squared error and the mean absolute error, in the unit of the targets."""
+        return [
+            keras.metrics.RootMeanSquaredError(name="rmse"),
+            keras.metrics.MeanAbsoluteError(name="mae"),
+        ]
+
+    def learn(self, targets: Any) -> dict[str, Any]:
+        """Mean and standard deviation of the targets, so that the head's weights can stay small."""
+        scale = np.std(targets, axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        return {"target_scale": scale.tolist(), "target_offset": np.mean(targets, axis=0).tolist()}
+
+    @property
+    def unlearnt(self) -> dict[str, Any]:
+        """The unit in which the head itself puts out numbers."""
+        return {"target_scale": 1.0, "target_offset": 0.0}
+
+    def apply(self, model: keras.Model, learnt: dict[str, Any]) -> None:
+        """Let the last layer answer in the unit of the targets."""
+        layer: Any = model.get_layer(self.named("scores"))
+        layer.scale = self._checked(learnt, "target_scale")
+        layer.offset = self._checked(learnt, "target_offset")
+
+    def _checked(self, learnt: dict[str, Any], name: str) -> Any:
+        values = np.asarray(learnt[name], "float64")
+        if values.shape not in ((), (self.num_values,)) or not np.isfinite(values).all():
+            raise InputError(
+                f"the saved {name} is {learnt[name]!r:.100}, but {self.num_values} finite numbers "
+                "are expected."
+            )
+        return values.tolist()
