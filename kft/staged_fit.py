@@ -162,7 +162,7 @@ def run_stages(
     held_out: list[Features | None] = [None] * len(stages)
     if any(stage.cut is not None for stage in stages):
         data = _features(stages, store, train, identity, views)
-        _build_metrics(model, train, next((kept for kept in data if kept is not None), None))
+        _build_metrics(model, train, stages, data)
         if validation is not None:
             held_out = _features(stages, store, validation, identity)
     model.stop_training = False
@@ -374,11 +374,21 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
     return BucketedBatches(examples, features.load, lengths=lengths, buckets=buckets, **settings)
 
 
-def _build_metrics(model: keras.Model, batches: Batches, kept: Features | None) -> None:
-    """Lets callbacks find the metrics by name, though the model itself may never train."""
-    if kept is None:
-        return  # it trains
-    x, y, *_ = _cached(batches, kept)[0]  # read sooner than the inputs; metrics look at neither
-    scores = np.zeros((len(y), *model.output_shape[1:]), "float32")
-    model.compute_metrics(x, y, scores)
-    model.reset_metrics()
+def _build_metrics(
+    model: keras.Model,
+    batches: Batches,
+    stages: Sequence[CachedStage],
+    data: Sequence[Features | None],
+) -> None:
+    """Lets callbacks find the metrics by name, though the model itself may never train.
+
+    The outputs of one example, whatever their structure and shapes, are what builds the metrics.
+    """
+    for stage, kept in zip(stages, data, strict=True):
+        if stage.cut is None or kept is None:
+            continue
+        x, y, *_ = _cached(batches, kept)[0]
+        x, y = keras.tree.map_structure(lambda rows: rows[:1], (x, y))
+        model.compute_metrics(x, y, stage.cut.suffix(x, training=False))
+        model.reset_metrics()
+        return
