@@ -118,12 +118,22 @@ class ImageRecipe(Recipe):
     def backbone(self, inputs: Any) -> Any:
         """Feature maps `(batch, height, width, channels)` of the preprocessed images."""
         x = self.preprocess(inputs)
+        if self.weights is None:
+            return self.application(x, None).output
         if self.weights == "imagenet":
-            return self._downloaded(x).output
-        backbone = self.application(x, None)
-        if self.weights is not None:
+            backbone = self._downloaded(x)
+        else:
+            backbone = self.application(x, None)
             load_weights_file(backbone, self.weights, architecture=self.name)
+        self.adapt(backbone)
         return backbone.output
+
+    def adapt(self, backbone: keras.Model) -> None:
+        """Change what the pretrained weights of an architecture need changed. Defaults to nothing.
+
+        Args:
+            backbone: The architecture with its pretrained weights.
+        """
 
     def load(self, raw: Any) -> np.ndarray:
         """Decode and resize images.
@@ -276,4 +286,20 @@ def unit_pixels(inputs):
         inputs: RGB images with values from 0 to 255, a Keras tensor.
     """
     scale = keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="unit_pixels")
+    return scale(inputs)
+
+
+def imagenet_pixels(inputs):
+    """Pixels from 0 to 1 by which ImageNet's mean is subtracted, divided by its deviation.
+
+    Args:
+        inputs: RGB images with values from 0 to 255, a Keras tensor.
+    """
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    scale = keras.layers.Rescaling(
+        (1 / 255 / deviation).tolist(),
+        offset=(-mean / deviation).tolist(),
+        dtype="float32",
+        name="imagenet_pixels",
+    )
     return scale(inputs)

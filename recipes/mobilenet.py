@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import keras
 
 from kft.errors import InputError
-from kft.image_recipe import ImageRecipe, unit_pixels
 from kft.stages import Stage
+from recipes.application import ApplicationRecipe, named
 
 
 @dataclass(kw_only=True, eq=False)
-class MobileNetRecipe(ImageRecipe):
+class MobileNetRecipe(ApplicationRecipe):
     """Fine-tune a MobileNet (https://arxiv.org/abs/1704.04861) or MobileNetV2 (https://arxiv.org/abs/1801.04381).
 
     Args:
@@ -31,10 +31,7 @@ class MobileNetRecipe(ImageRecipe):
     ```
     """
 
-    architectures: ClassVar = {
-        "MobileNetV2": keras.applications.MobileNetV2,
-        "MobileNet": keras.applications.MobileNet,
-    }
+    architectures: ClassVar = named("MobileNetV2", "MobileNet")
 
     name: str = field(default="MobileNetV2", kw_only=False)
     alpha: float = 1.0
@@ -46,10 +43,6 @@ class MobileNetRecipe(ImageRecipe):
                 f"`alpha={self.alpha!r}` is not a width: pass a number from {1 / 32} to 10, such as "
                 "0.35 or 1.0."
             )
-
-    def preprocess(self, inputs: Any) -> Any:
-        """Pixels from -1 to 1."""
-        return unit_pixels(inputs)
 
     def application(self, inputs: Any, weights: str | None) -> keras.Model:
         """Build the architecture at the width `alpha`."""
