@@ -6,7 +6,6 @@ import dataclasses
 import json
 import numbers
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +144,7 @@ class Family:
         """
         with built_with(self.precision):
             scores = self.head(features, inputs)
-            self._model = keras.Model(inputs, scores, name=_snake(type(self).__name__))
+            self._model = keras.Model(inputs, scores, name=type(self).__name__)
 
     @property
     def starting_weights(self) -> StartingWeights:
@@ -418,7 +417,3 @@ def _plain(value):
     if isinstance(value, os.PathLike):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _snake(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

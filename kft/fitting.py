@@ -27,6 +27,7 @@ from kft.data.streams import Stream, with_known_length
 from kft.errors import InputError, NonFiniteLossError
 from kft.forward import Forward
 from kft.journal import Journal
+from kft.known_recipes import title_of
 from kft.pretrained import StartingWeights
 from kft.report import write_report
 from kft.savings import savings
@@ -350,6 +351,7 @@ def stages_table(recipe: Recipe, run_dir: Path, journal: Mapping[str, Any] | Non
             checked_stages(plan["stages"]),
             plan["batch_norm"],
             weights=noted and StartingWeights(str(noted["source"]), bool(noted["pretrained"])),
+            title=title_of(recipe),
         )
     return table._repr_html_()
 

@@ -24,6 +24,7 @@ from kft.features import FeatureStore
 from kft.fit_settings import FitSettings, as_json
 from kft.fitting import Run
 from kft.journal import Journal
+from kft.known_recipes import title_of
 from kft.optimizers import norms_and_biases
 from kft.plans import plan as plan_stages
 from kft.precision import policy_of
@@ -297,6 +298,7 @@ class _Fit:
             weights=self.planned.recipe.starting_weights,
             cache=[one.reason for one in self.decided],
             distribution=self.planned.strategy,
+            title=title_of(self.planned.recipe),
         )
 
     def _run_stages(
