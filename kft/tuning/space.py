@@ -10,6 +10,7 @@ from kft.blocks import find_blocks
 from kft.errors import InputError
 from kft.recipe import Recipe
 from kft.stages import Stage, checked_stages
+from kft.tuning.trials import brief
 
 # What a value of these names changes in the stages; other names are arguments of the recipe.
 STAGE_NAMES = ("head_lr", "backbone_lr", "unfreeze", "layer_decay", "warmup")
@@ -120,7 +121,7 @@ def plan_trial(
     Raises:
         InputError: a name means nothing, or does not fit the stages.
     """
-    values = {name: v for name, v in values.items() if not name.startswith("tuner/")}
+    values = {name: brief(v) for name, v in values.items() if not name.startswith("tuner/")}
     fields = {field.name for field in dataclasses.fields(recipe) if field.init}
     fields -= {"classes", "num_classes", "task"}
     arguments = {name: value for name, value in values.items() if name in fields}
@@ -168,7 +169,8 @@ def _changed(base: Sequence[Stage], values: Mapping[str, Any]) -> list[Stage]:
     if deep and "backbone_lr" in values:
         scale = values["backbone_lr"] / deep[0].learning_rate
         deep = [
-            dataclasses.replace(stage, learning_rate=stage.learning_rate * scale) for stage in deep
+            dataclasses.replace(stage, learning_rate=brief(stage.learning_rate * scale))
+            for stage in deep
         ]
     own = {name: values[name] for name in ("layer_decay", "warmup") if name in values}
     return [*head, *(dataclasses.replace(stage, **own) for stage in deep)]
