@@ -108,11 +108,10 @@ def test_a_plan_speaks_of_what_a_person_named(cli):
     stages = [kft.Stage("all", 1, 1e-3)]
     nameless = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     assert str(kft.plan_table(nameless, stages)).startswith("Plan for the model\n")
-    with pytest.raises(kft.InputError, match="'MobileNetRecipe' has 4 blocks"):
-        recipe = MobileNetRecipe(
-            "MobileNet", num_classes=2, alpha=0.25, image_size=(32, 32), weights=None
-        )
-        kft.plan_table(recipe.model, [kft.Stage(7, 1, 1e-3)])
+    recipe = MobileNetRecipe(num_classes=2, alpha=0.25, image_size=(32, 32), weights=None)
+    too_many = [kft.Stage(99, 1, 1e-3)]
+    with pytest.raises(kft.InputError, match="'MobileNetRecipe' has [0-9]+ blocks"):
+        kft.plan_table(recipe.model, too_many)
 
 
 @pytest.mark.once
