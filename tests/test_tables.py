@@ -110,7 +110,7 @@ def test_a_plan_speaks_of_what_a_person_named(cli):
     assert str(kft.plan_table(nameless, stages)).startswith("Plan for the model\n")
     recipe = MobileNetRecipe(num_classes=2, alpha=0.25, image_size=(32, 32), weights=None)
     too_many = [kft.Stage(99, 1, 1e-3)]
-    with pytest.raises(kft.InputError, match="'MobileNetRecipe' has [0-9]+ blocks"):
+    with pytest.raises(kft.InputError, match=r"'MobileNetRecipe' has \d+ blocks"):
         kft.plan_table(recipe.model, too_many)
 
 
