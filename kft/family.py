@@ -6,7 +6,6 @@ import dataclasses
 import json
 import numbers
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from kft.predictions import Predictions
 from kft.pretrained import StartingWeights
 from kft.stages import Stage
 from kft.tasks import Regression
-from kft.tasks.forms import described, resolve, short_arguments
+from kft.tasks.forms import ARGUMENTS, described, resolve, short_arguments
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,7 @@ class Family:
 
     def _take_task(self) -> None:
         """Make a task of the arguments, and let those that are short for its own say what it says."""
-        names = ("num_classes", "hidden", "dropout", "label_smoothing")
-        short = {name: getattr(self, name) for name in names}
+        short = {name: getattr(self, name) for name in ARGUMENTS}
         task = self.task = resolve(self.task, short, self.seed)
         needs = (task.needs,) if isinstance(task.needs, str) else task.needs
         for need in needs:
@@ -178,7 +176,7 @@ class Family:
         """
         with built_with(self.precision):
             outputs = self.head(features, inputs)
-            self._model = keras.Model(inputs, outputs, name=_snake(type(self).__name__))
+            self._model = keras.Model(inputs, outputs, name=type(self).__name__)
         tell_head(self._model, features)
 
     @property
@@ -358,6 +356,14 @@ class Family:
             self.task.name, names, scores, None if classes is None else tuple(classes)
         )
 
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Fine-tune in stages, as `kft.Recipe.fit` documents it."""
+        raise NotImplementedError(f"{type(self).__name__} must define `fit(train)`.")
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Compare answers with labelled data, as `kft.Recipe.evaluate` documents it."""
+        raise NotImplementedError(f"{type(self).__name__} must define `evaluate(data)`.")
+
     # How a recipe is saved and built again.
 
     def arguments(self) -> dict[str, Any]:
@@ -422,7 +428,3 @@ def _plain(value):
     if isinstance(value, os.PathLike):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _snake(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -10,10 +10,10 @@ import numpy as np
 from kft.data.examples import Examples
 from kft.data.read import read
 from kft.errors import InputError
-from kft.tuning.selection import head_inputs
+from kft.head_inputs import head_inputs
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 MOST = 5_000  # examples; neighbours are found by comparing all of them
 FOLDS = 3
@@ -54,7 +54,7 @@ class Forgetting:
         return "\n".join([*lines, f"similarity of the features: {self.similarity:.3f}"])
 
 
-def forgetting(recipe: Recipe, data: Any, *, batch_size: int = 32) -> Forgetting:
+def forgetting(recipe: Family, data: Any, *, batch_size: int = 32) -> Forgetting:
     """Measure what fine-tuning did to features that served another task.
 
     A recipe's head is new, so there is no old head whose accuracy could fall. What can be lost is in

@@ -23,7 +23,7 @@ from kft.data.served_images import decode_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.family import ServingInputs
-from kft.pretrained import RANDOM, StartingWeights, load_weights_file
+from kft.pretrained import RANDOM, StartingWeights, load_weights_file, why_not_downloaded
 from kft.recipe import Recipe
 
 POOLINGS = ("avg", "max", "flatten")
@@ -229,11 +229,11 @@ class ImageRecipe(Recipe):
             url = re.search(r"https?://[^\s:]+", str(error))
             if url is None:
                 raise
-            file = url.group().rpartition("/")[2]
             raise InputError(
-                f"the weights of {self.name} could not be downloaded from {url.group()}: fetch "
-                f"{file} on a machine with a network, bring it here and pass weights='{file}', or "
-                "weights=None to start from scratch."
+                f"the weights of {self.name} could not be downloaded: "
+                f"{why_not_downloaded(str(error), url.group())}. Fetch {url.group()} on a machine "
+                "with a network, bring the file here and pass its path as `weights`, or weights=None "
+                "to start from scratch."
             ) from error
 
     def _check_max_pixels(self):

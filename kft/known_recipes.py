@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
+from typing import Any
 
 from kft.errors import InputError
 from kft.import_path import ROOT
@@ -21,6 +23,13 @@ _OF_KFT = {
 def path_of_class(recipe_class: type) -> str:
     """Return the `module:Class` of a recipe's class."""
     return f"{recipe_class.__module__}:{recipe_class.__qualname__}"
+
+
+def title_of(recipe: Any) -> str:
+    """Return a recipe as people know it: its class, and the architecture or preset that it has."""
+    fields = (field.name for field in dataclasses.fields(recipe) if not field.kw_only)
+    first, name = next(fields, None), type(recipe).__name__
+    return name if first is None else f"{name}, {getattr(recipe, first)}"
 
 
 def known_recipe(path: str) -> type | None:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from kft.distribution.on_tensorflow import summed_over_replicas
 from kft.errors import InputError
 from kft.fused_adam import FusedAdam, is_fusable
+from kft.replicas import summed_over_replicas
 from kft.schedules import WarmupSchedule
 
 # Settings that a group's optimizer applies, but that callbacks read from the optimizer of the model.

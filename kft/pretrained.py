@@ -1,5 +1,6 @@
 """Pretrained weights: where they come from, and those of a file, compared with the model and loaded."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
@@ -70,6 +71,20 @@ def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture:
             f"`weights={str(path)!r}` has as many weights as {architecture}, but they do not go "
             f"into it: {error}"
         ) from error
+
+
+def why_not_downloaded(said: str, url: str) -> str:
+    """Return in a few words why Keras could not download a file.
+
+    Args:
+        said: The message of Keras' exception, "URL fetch failure on URL: CODE -- REASON".
+        url: The address of the file.
+    """
+    code, _, reason = said.partition(f"{url}: ")[2].partition(" -- ")
+    if code.isdigit() and len(code) == 3:
+        return f"the server answered {code}, {reason}"
+    reason = re.sub(r"^(<urlopen error )?(\[Errno -?\d+\] )?", "", reason or said).rstrip(">. ")
+    return f"{reason} (is there a network?)"
 
 
 def _shapes_in(path):

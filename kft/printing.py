@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+_KERAS_OWN = re.compile(r"(functional|sequential|model)(_\d+)?")
 PIPED = 100  # columns of a table that no terminal shows
 
 
@@ -33,3 +35,8 @@ def printable(name: str) -> Text:
     """Return a name that cannot send the terminal commands, nor rich markup."""
     joiners = "\u200c\u200d"  # of Persian and of emoji
     return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))
+
+
+def name_of(model: Any) -> str:
+    """Return the name that somebody gave a Keras model, "the model" where it has Keras' own."""
+    return "the model" if _KERAS_OWN.fullmatch(model.name) else model.name

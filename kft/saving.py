@@ -10,20 +10,18 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from kft.errors import InputError
+from kft.family import Family
 from kft.kept_weights import check_outline, load_weights, save_weights
 from kft.known_recipes import known_recipe, path_of_class
 from kft.runs import reading
 from kft.runs.files import sync, sync_tree, writing_to
 from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.places import is_empty
-
-if TYPE_CHECKING:
-    from kft.recipe import Recipe
 
 FORMAT = 1
 RECIPE = "recipe.json"
@@ -52,7 +50,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
+def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
     """Write a trained recipe to a directory that `load` reads on any backend.
 
     The directory appears whole or not at all.
@@ -76,7 +74,7 @@ def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None =
     return directory
 
 
-def load(directory: str | os.PathLike, *, recipe: type[Recipe] | None = None) -> Recipe:
+def load(directory: str | os.PathLike, *, recipe: type[Family] | None = None) -> Family:
     """Load a trained recipe, whichever backend trained it.
 
     The directory can come from a stranger: nothing that its files name is imported, and no more is
@@ -107,7 +105,7 @@ def load(directory: str | os.PathLike, *, recipe: type[Recipe] | None = None) ->
     content = read_description(directory)
     recipe_class = _chosen_class(content["class"], directory, recipe)
 
-    def rebuild() -> Recipe:
+    def rebuild() -> Family:
         with damage_named(directory, content["class"]):
             return recipe_class.rebuild(copy.deepcopy(content["arguments"]), directory)
 
@@ -118,7 +116,7 @@ def load(directory: str | os.PathLike, *, recipe: type[Recipe] | None = None) ->
     return rebuilt
 
 
-def restore(recipe: Recipe, directory: Path) -> None:
+def restore(recipe: Family, directory: Path) -> None:
     """Give a recipe the classes, the state and the weights that lie in a run directory.
 
     Args:
@@ -131,7 +129,7 @@ def restore(recipe: Recipe, directory: Path) -> None:
     _restore(recipe, directory, read_description(directory))
 
 
-def _restore(recipe: Recipe, directory: Path, content: Mapping[str, Any]) -> None:
+def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> None:
     with damage_named(directory, content["class"]):
         if content["classes"] is not None:
             recipe.name_classes(content["classes"], "`classes`")
@@ -167,7 +165,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     return content
 
 
-def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> None:
+def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> None:
     """Write the files of a recipe into an existing directory.
 
     Args:
@@ -245,7 +243,7 @@ def try_writing(directory: Path) -> None:
         (directory / _TRIED).unlink()
 
 
-def class_path(recipe: Recipe) -> str:
+def class_path(recipe: Family) -> str:
     """Return the `module:Class` of a recipe, which a run directory keeps."""
     return path_of_class(type(recipe))
 
@@ -308,14 +306,12 @@ def write_json(path: Path, content: Any) -> None:
 
 def _chosen_class(path, directory, given):
     """The class to build: the one that was passed if it is the run's, or one of kft's own."""
-    from kft.recipe import Recipe
-
     if given is None:
         known = known_recipe(path)
         if known is None:
             raise InputError(_ask_for_class(path, directory))
         return known
-    if not (isinstance(given, type) and issubclass(given, Recipe)):
+    if not (isinstance(given, type) and issubclass(given, Family)):
         raise InputError(
             f"`recipe={given!r}` is not a recipe's class: pass a subclass of kft.Recipe."
         )

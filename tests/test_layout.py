@@ -41,6 +41,7 @@ LAYERS = (
         "pretrained",
         "printing",
         "progress",
+        "replicas",
         "report",
         "row_files",
         "schedules",
@@ -67,6 +68,7 @@ LAYERS = (
         "family",
         "fit_settings",
         "fitting",
+        "head_inputs",
         "image_recipe",
         "kept_weights",
         "known_recipes",
@@ -85,7 +87,6 @@ LAYERS = (
 LAYER = {part: index for index, parts in enumerate(LAYERS) for part in parts}
 # A recipe's methods hand the recipe on to these; they import it, so it imports them inside the method.
 HANDED_ON = {
-    ("fitting", "forgetting"),
     ("recipe", "export"),
     ("recipe", "robustness"),
     ("recipe", "tuning"),

@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,10 @@ def are_names(module: str, name: str) -> bool:
 
 
 def recipe_arguments(
-    recipe_class: type[Recipe], given: Mapping[str, Any], extra: Sequence[str]
+    recipe_class: type[Recipe],
+    given: Mapping[str, Any],
+    extra: Sequence[str],
+    own: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the constructor's arguments that options and `--set NAME=VALUE`s give.
 
@@ -95,6 +98,7 @@ def recipe_arguments(
         recipe_class: The recipe.
         given: The options that were given. `model` stands for whatever the recipe takes first.
         extra: `NAME=VALUE` texts, the values YAML.
+        own: More of them, which override all others.
 
     Raises:
         InputError: If a value does not parse, an argument is given twice or missing, or the recipe
@@ -110,11 +114,8 @@ def recipe_arguments(
     for name, parse in _PARSED.items():
         if name in arguments:
             arguments[name] = parse(arguments[name])
-    for text in extra:
-        name, value = _setting(text)
-        if name in arguments:
-            raise InputError(f"--set {text!r}: {name!r} is given twice, leave one out.")
-        arguments[name] = value
+    arguments |= _settings(extra, first, taken=arguments)
+    arguments |= _settings(own, first)
     for name in arguments:
         if name not in fields:
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
@@ -255,8 +256,22 @@ _PARSED = {"image_size": _parse_size, "hidden": _parse_widths}
 JOINED = {"image_size": "x", "hidden": ",", "monitor": ":"}  # how the parts of these are typed
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise InputError(f"--set {shortened(text)!r}: write NAME=VALUE, such as --set alpha=0.35.")
-    return name, parse_yaml(value, f"--set {name}: the value")
+def _settings(
+    texts: Sequence[str], first: str | None, taken: Container[str] = ()
+) -> dict[str, Any]:
+    """Return the arguments that `NAME=VALUE` texts give; `model` is the recipe's first one."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.replace("-", "_")
+        if not equals or not name.isidentifier():
+            raise InputError(
+                f"--set {shortened(text)!r}: write NAME=VALUE, such as --set alpha=0.35."
+            )
+        name = first if name == "model" and first is not None else name
+        if name in found or name in taken:
+            raise InputError(f"--set {text!r}: {name!r} is given twice, leave one out.")
+        parsed = parse_yaml(value, f"--set {name}: the value")
+        parse = _PARSED.get(name)
+        found[name] = parse(parsed) if parse is not None and isinstance(parsed, str) else parsed
+    return found

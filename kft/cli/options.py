@@ -110,8 +110,8 @@ LabelledData = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """Arguments of a recipe's constructor; None leaves each recipe its own default."""
+class Backbone:
+    """What a recipe starts from; None leaves each recipe its own default."""
 
     model: Annotated[
         str | None,
@@ -130,18 +130,56 @@ class Model:
         ),
     ] = None
     image_size: ImageSize = None
-    task: Annotated[
-        Task | None,
-        typer.Option(
-            "--task", help="What the labels are. Default: single_label.", rich_help_panel=_MODEL
-        ),
-    ] = None
     pooling: Annotated[
         str | None,
         typer.Option(
             help="How features become a vector: avg, max or flatten; for texts cls, mean or "
             "pooler. Default: avg; for texts mean.",
             rich_help_panel=_MODEL,
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other argument of the recipe, as YAML: --set alpha=0.35. Repeatable.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            "--precision",
+            help="What the model computes with; auto: the fastest that the accelerator is made for. "
+            "Default: Keras' dtype policy, float32 unless it was set.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+
+    def arguments(
+        self, recipe_class: type[Recipe], own: Sequence[str] = (), **others: Any
+    ) -> dict[str, Any]:
+        """Return the constructor's arguments that were given.
+
+        Args:
+            recipe_class: The recipe's class.
+            own: `NAME=VALUE` texts that override the options.
+            **others: Other arguments, None where they were not given; they override the options of
+                the same names.
+        """
+        options = given(**{**vars(self), **others})
+        return build.recipe_arguments(recipe_class, options, options.pop("settings", ()), own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Backbone):
+    """Arguments of a recipe's constructor; None leaves each recipe its own default."""
+
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            "--task", help="What the labels are. Default: single_label.", rich_help_panel=_MODEL
         ),
     ] = None
     hidden: Annotated[
@@ -174,35 +212,6 @@ class Model:
             rich_help_panel=_MODEL,
         ),
     ] = None
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other argument of the recipe, as YAML: --set alpha=0.35. Repeatable.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None
-    precision: Annotated[
-        Precision | None,
-        typer.Option(
-            "--precision",
-            help="What the model computes with; auto: the fastest that the accelerator is made for. "
-            "Default: Keras' dtype policy, float32 unless it was set.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None
-
-    def arguments(self, recipe_class: type[Recipe], **others: Any) -> dict[str, Any]:
-        """Return the constructor's arguments that were given.
-
-        Args:
-            recipe_class: The recipe's class.
-            **others: Other arguments, None where they were not given; they override the options of
-                the same names.
-        """
-        options = given(**{**vars(self), **others})
-        return build.recipe_arguments(recipe_class, options, options.pop("settings", ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +272,7 @@ class Reading:
     def read(
         self,
         source: str,
-        recipe_class: type[Recipe],
+        recipe_class: Any,
         task: str,
         classes: Sequence[str] | None = None,
         **others: Any,

@@ -101,18 +101,21 @@ def _spelled_by(parameter: Any) -> Callable[[Any], str]:
 
 
 def _recipe_options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
-    """The arguments of the command's recipe, which `--model` and `--set` give."""
+    """The arguments of the command's recipes, which `--model` and `--set` give."""
     by_name = {parameter.name: parameter for parameter in context.command.params}
-    if not {"recipe", "model", "settings"} <= by_name.keys():
+    if not {"model", "settings"} <= by_name.keys():
         return {}
-    try:
-        recipe_class = build.find_recipe(context.params["recipe"])
-    except KftError:
-        return {}
-    found = {field.name: _set(field.name) for field in dataclasses.fields(recipe_class)}
-    first = build.first_argument(recipe_class)
-    if first is not None:
-        found[first] = _spelled_by(by_name["model"])
+    found: dict[str, Callable[[Any], str]] = {}
+    one, several = context.params.get("recipe"), context.params.get("recipes")
+    for spelled in several or ([one] if one else []):
+        try:
+            recipe_class = build.find_recipe(spelled.partition(",")[0])
+        except KftError:
+            continue
+        found |= {field.name: _set(field.name) for field in dataclasses.fields(recipe_class)}
+        first = build.first_argument(recipe_class)
+        if first is not None:
+            found[first] = _spelled_by(by_name["model"])
     return found
 
 

@@ -19,7 +19,7 @@ from kft.plots.explain import neighbour_images
 from kft.plots.style import Figure
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,7 +98,7 @@ class Neighbours:
 
 
 def nearest(
-    recipe: Recipe, raw: Any, data: Any, *, count: int = 5, batch_size: int = 32
+    recipe: Family, raw: Any, data: Any, *, count: int = 5, batch_size: int = 32
 ) -> Neighbours:
     """Find the training examples that are most like an input in the model's own features.
 
@@ -149,7 +149,7 @@ def nearest(
     )
 
 
-def _each(recipe: Recipe, examples: Examples, batch_size: int) -> Any:
+def _each(recipe: Family, examples: Examples, batch_size: int) -> Any:
     for start in range(0, len(examples), batch_size):
         yield recipe.load(examples.inputs[start : start + batch_size])
 

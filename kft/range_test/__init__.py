@@ -11,7 +11,9 @@ from kft import graph
 from kft.arguments import check_training, check_whole, is_number, shown
 from kft.data.stream_checks import plain_errors
 from kft.errors import InputError
+from kft.known_recipes import title_of
 from kft.plans import BatchNorm
+from kft.printing import name_of
 from kft.range_test.batches import model_batches, recipe_batches
 from kft.range_test.kept import kept
 from kft.range_test.result import LearningRates
@@ -20,13 +22,13 @@ from kft.range_test.trainer import like_model, like_recipe, planned_stages
 from kft.stages import Stage
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 __all__ = ["LearningRates", "find_learning_rate"]
 
 
 def find_learning_rate(
-    recipe_or_model: Recipe | keras.Model,
+    recipe_or_model: Family | keras.Model,
     data: Any,
     stages: Sequence[Stage] | None = None,
     *,
@@ -122,14 +124,14 @@ def find_learning_rate(
             batches = model_batches(data, batch_size, seed)
             trainer = like_model(model, optimizer)
             planned = planned_stages(model, stages, batch_norm)
-            return LearningRates(model.name, sweep.run(trainer, planned, batches, settle))
+            return LearningRates(name_of(model), sweep.run(trainer, planned, batches, settle))
     recipe = recipe_or_model
     model = _checked(recipe.model)
     with kept(model, recipe), plain_errors():
         batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
         trainer = like_recipe(recipe, optimizer)
         planned = planned_stages(model, stages or recipe.default_stages(), batch_norm)
-        title = f"{type(recipe).__name__}, weights: {recipe.starting_weights}"
+        title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
         return LearningRates(title, sweep.run(trainer, planned, batches, settle))
 
 

@@ -18,7 +18,7 @@ from kft.robustness.texts import DISTORTIONS, distort
 
 if TYPE_CHECKING:
     from kft.evaluation import Evaluation
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 __all__ = ["Robustness", "evaluate_perturbed"]
 
@@ -27,7 +27,7 @@ FGSM = "fgsm"
 
 
 def evaluate_perturbed(
-    recipe: Recipe,
+    recipe: Family,
     data: Any,
     perturb: str | Sequence[str] = "standard",
     *,
@@ -107,7 +107,7 @@ def evaluate_perturbed(
     )
 
 
-def _attacked(recipe: Recipe, texts: Examples, batch_size: int) -> tuple[Evaluation, ...]:
+def _attacked(recipe: Family, texts: Examples, batch_size: int) -> tuple[Evaluation, ...]:
     attack = TextAttack(recipe)
     scores: list[list[np.ndarray]] = [[] for _ in SEVERITIES]
     for start in range(0, len(texts), batch_size):

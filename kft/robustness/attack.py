@@ -12,7 +12,7 @@ from kft.explain.gradients import InputGradient
 from kft.explain.parts import embeddings, logits
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of values from 0 to 255
 TEXT_STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the root mean square of the embeddings
@@ -25,7 +25,7 @@ class Attack:
         recipe: The recipe.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Family) -> None:
         self._recipe = recipe
         before = logits(recipe.model)
         self._is_open = before is not recipe.model.outputs[0] or recipe.task.name == "regression"
@@ -62,7 +62,7 @@ class TextAttack:
         InputError: If its model has no embedding of tokens.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Family) -> None:
         self._recipe = recipe
         self._below, self._above, self._names = embeddings(recipe.model)
         before = logits(recipe.model)
@@ -97,7 +97,7 @@ class TextAttack:
         )
 
 
-def _slopes(recipe: Recipe, scores: np.ndarray, targets: np.ndarray, is_open: bool) -> np.ndarray:
+def _slopes(recipe: Family, scores: np.ndarray, targets: np.ndarray, is_open: bool) -> np.ndarray:
     """The gradient of the loss with respect to what is in front of the last activation."""
     wanted = np.asarray(targets, "float32")
     if recipe.task.name == "single_label":

@@ -15,7 +15,7 @@ from kft.tasks.losses import LabelCrossEntropy, label_matches
 MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class _Labels(DenseHead):
     num_classes: int = field(kw_only=False)
     label_smoothing: float = 0.0
@@ -37,7 +37,7 @@ class _Labels(DenseHead):
         return self.num_classes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Classification(_Labels):
     """One label an example: the scores are a softmax over the classes.
 
@@ -65,7 +65,7 @@ class Classification(_Labels):
         return [keras.metrics.MeanMetricWrapper(label_matches, name="accuracy")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MultiLabel(_Labels):
     """Any number of labels an example: each score is a sigmoid of its own.
 

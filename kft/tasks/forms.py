@@ -16,6 +16,7 @@ from kft.tasks.task import Task
 SHORT: dict[str, type[Task]] = {
     kind.name: kind for kind in (Classification, MultiLabel, Regression)
 }
+ARGUMENTS = ("num_classes", "hidden", "dropout", "label_smoothing")
 _SAVED: dict[str, type[Task]] = {**SHORT, Several.name: Several}
 
 
@@ -57,8 +58,9 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
 
 def described(task: Task) -> Any:
     """Return what `recipe.json` keeps of a task: its short name, or its name and arguments."""
-    if type(task) in SHORT.values():
-        return task.name
+    name = short_name(task)
+    if name is not None:
+        return name
     return {"name": task.name, "arguments": task.config()}
 
 
@@ -70,6 +72,29 @@ def short_arguments(task: Task) -> dict[str, Any]:
         "dropout": getattr(task, "dropout", None),
         "label_smoothing": getattr(task, "label_smoothing", 0.0),
     }
+
+
+def short_name(task: Task) -> str | None:
+    """Return the short name that a recipe takes for a task, None if it takes the task alone."""
+    return task.name if type(task) in SHORT.values() else None
+
+
+def differing(task: Task) -> dict[str, Any]:
+    """Return the arguments of a recipe for a task, those at the task's defaults as the recipe's own.
+
+    Args:
+        task: A recipe's task.
+    """
+    if short_name(task) is None:
+        return {**dict.fromkeys(ARGUMENTS), "task": task}
+    defaults = {field.name: field.default for field in dataclasses.fields(task)}
+    given = {
+        name: None if value == defaults.get(name) else value
+        for name, value in short_arguments(task).items()
+    }
+    if given["label_smoothing"] == 0:  # of a task that has none
+        given["label_smoothing"] = None
+    return {**given, "task": task.name}
 
 
 def _restored(saved: Mapping[str, Any]) -> Task:

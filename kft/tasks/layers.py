@@ -14,7 +14,7 @@ from kft.tasks.task import Task
 WIDEST = 65_536  # units of a hidden layer; more is a slip
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DenseHead(Task):
     """A task whose head is dense: what classification and regression have in common.
 

@@ -14,7 +14,7 @@ from kft.tasks.classification import MOST_CLASSES
 from kft.tasks.layers import DenseHead
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Regression(DenseHead):
     """Numbers in the unit of the targets; the head learns in units of their spread.
 

@@ -14,7 +14,7 @@ from kft.errors import InputError
 from kft.tasks.task import Task
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Several(Task):
     """Heads side by side: targets, outputs and figures are dicts with the names of the tasks.
 

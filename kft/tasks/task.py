@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import keras
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Task:
     """What a model is to do with the features of a backbone.
 
@@ -92,6 +92,15 @@ class Task:
             for each in dataclasses.fields(self)
             if each.init and each.name not in ("seed", "prefix")
         }
+
+    def __repr__(self) -> str:
+        words = [
+            f"{each.name}={value!r}" if each.kw_only else repr(value)
+            for each in dataclasses.fields(self)
+            if each.name not in ("seed", "prefix")
+            and (value := getattr(self, each.name)) != each.default
+        ]
+        return f"{type(self).__name__}({', '.join(words)})"
 
     def named(self, layer: str) -> str:
         """Return the name of a layer of the head."""

@@ -10,8 +10,8 @@ import keras
 import keras_tuner
 
 from kft.errors import InputError
+from kft.family import Family
 from kft.fitting import Run
-from kft.recipe import Recipe
 from kft.stages import Stage, checked_stages
 from kft.tuning.objectives import objective_of
 from kft.tuning.sharing import SharedBackbone
@@ -56,7 +56,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Family,
         space: Any = None,
         *,
         stages: Sequence[Stage] | None = None,
@@ -73,7 +73,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
         self.stages = checked_stages(recipe.default_stages() if stages is None else list(stages))
         self.objective = objective_of(objective, recipe)
         self.share_backbone = share_backbone
-        self.latest: Recipe | None = None
+        self.latest: Family | None = None
         self._backbone: SharedBackbone | None = None
 
     def plan(self, hp: Any) -> TrialPlan:

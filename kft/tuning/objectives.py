@@ -7,10 +7,10 @@ from typing import Any
 import keras_tuner
 
 from kft.errors import InputError
-from kft.recipe import Recipe
+from kft.family import Family
 
 
-def objective_of(chosen: Any, recipe: Recipe) -> keras_tuner.Objective:
+def objective_of(chosen: Any, recipe: Family) -> keras_tuner.Objective:
     """The objective as KerasTuner has it, with its direction.
 
     Args:

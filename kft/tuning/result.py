@@ -14,13 +14,15 @@ from rich.table import Table
 
 from kft import saving
 from kft.errors import InputError
+from kft.family import Family
 from kft.fitting import Run
-from kft.recipe import Recipe
 from kft.stages import Stage
 from kft.tuning.best_plan import BEST, Asked, python_call
 from kft.tuning.refit import stages_to_the_best, together
+from kft.tuning.study import write_study
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import best_of
+from kft.tuning.values import searched, shown
 
 STAGES = "best_stages.yaml"
 REPORT = "report.html"
@@ -44,7 +46,7 @@ class Search:
             started; None for one that Python started.
     """
 
-    recipe: Recipe
+    recipe: Family
     objective: Any
     trials: Sequence[Trial]
     run_dir: Path
@@ -73,7 +75,7 @@ class Search:
         return list(self.best_trial.stages)
 
     @property
-    def best_recipe(self) -> Recipe:
+    def best_recipe(self) -> Family:
         """The recipe of the best trial with the weights of its best epoch, loaded anew."""
         trial = self.best_trial
         assert trial.run_dir is not None
@@ -81,7 +83,7 @@ class Search:
         saving.restore(recipe, trial.run_dir)
         return recipe
 
-    def new_recipe(self, trial: Trial | None = None) -> Recipe:
+    def new_recipe(self, trial: Trial | None = None) -> Family:
         """An untrained recipe with the arguments of a trial, to fit its stages on other data.
 
         Args:
@@ -171,8 +173,6 @@ class Search:
         Returns:
             The path of the page.
         """
-        from kft.tuning.study import write_study
-
         return write_study(self, self.run_dir / REPORT if path is None else Path(path))
 
     @property
@@ -229,16 +229,6 @@ class Search:
             f"<tbody>{body}</tbody></table>"
             f"<p>To train the best plan:</p><pre>{html.escape(self.command)}</pre>"
         )
-
-
-def shown(value: Any) -> str:
-    """Return a hyperparameter's value as people write it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def searched(trial: Trial) -> dict[str, Any]:
-    """Return a trial's values without KerasTuner's bookkeeping."""
-    return {name: v for name, v in trial.values.items() if not name.startswith("tuner/")}
 
 
 def _row(trial: Trial) -> tuple[str, ...]:

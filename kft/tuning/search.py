@@ -19,8 +19,8 @@ from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
+from kft.family import Family
 from kft.fit_settings import as_json, stopping_rule
-from kft.recipe import Recipe
 from kft.runs.differences import plan_difference
 from kft.runs.files import writing_to
 from kft.runs.places import check_apart_from_data, is_empty
@@ -40,7 +40,7 @@ SEARCH = "search.json"
 
 
 def search(
-    recipe: Recipe,
+    recipe: Family,
     train: Any,
     validation_data: Any,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -10,7 +11,10 @@ from kft.report.markup import Html, Section, chart, table, text, value
 from kft.report.page import write_page
 from kft.tuning import plots
 from kft.tuning.importance import importance
-from kft.tuning.result import Search, searched, shown
+from kft.tuning.values import searched, shown
+
+if TYPE_CHECKING:
+    from kft.tuning.result import Search
 
 
 def write_study(search: Search, path: Path) -> Path:

@@ -10,6 +10,7 @@ import pytest
 
 import kft
 from kft.errors import InputError
+from kft.pretrained import why_not_downloaded
 from kft.tables import plan_table
 from recipes import ApplicationRecipe, InceptionV3Recipe, MobileNetRecipe, ResNetRecipe, VGG16Recipe
 from recipes.application import ARCHITECTURES
@@ -162,8 +163,28 @@ def test_weights_that_cannot_be_downloaded_name_the_file_to_bring(monkeypatch, t
     file = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
     if (cached / file).exists():
         pytest.skip("this machine has the pretrained weights already")
-    with pytest.raises(InputError, match=f"fetch {re.escape(file)} on a machine with a network"):
+    with pytest.raises(InputError, match="the tests have no network") as caught:
         _ = InceptionV3Recipe(num_classes=2, image_size=(75, 75)).model
+    said = str(caught.value)
+    assert re.search(rf"Fetch https://\S+/{re.escape(file)} on a machine with a network", said)
+    assert said.count(file) == 1
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("404 -- Not Found", "the server answered 404, Not Found"),
+        (
+            "None -- [Errno -3] Temporary failure in name resolution",
+            "Temporary failure in name resolution (is there a network?)",
+        ),
+        ("None -- timed out", "timed out (is there a network?)"),
+    ],
+)
+def test_a_failing_download_says_why(said, why):
+    url = "https://example.org/file.h5"
+    assert why_not_downloaded(f"URL fetch failure on {url}: {said}", url) == why
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,18 @@ def test_rates_and_depth_change_the_stages():
 
 
 @pytest.mark.once
+def test_values_have_no_more_digits_than_they_mean():
+    """KerasTuner's third step of 0.1 is 0.30000000000000004."""
+    steps = 0.1 * 3
+    plan = planned({"dropout": steps, "warmup": steps, "backbone_lr": steps * 1e-3})
+    said = str((plan.arguments, [stage.to_dict() for stage in plan.stages]))
+    assert "000000" not in said
+    assert "999999" not in said
+    assert plan.arguments == {"dropout": 0.3}
+    assert plan.stages[1].learning_rate == 0.0003
+
+
+@pytest.mark.once
 def test_other_names_are_arguments_of_the_recipe():
     plan = planned({"dropout": 0.4, "weight_decay": 0.1, "augment": "light"})
     assert plan.arguments == {"dropout": 0.4, "weight_decay": 0.1}
