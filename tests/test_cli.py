@@ -94,8 +94,10 @@ def test_fit_leaves_a_run_that_loads(run):
 def test_fit_again_takes_the_finished_run(cli, run, photos):
     before = (run / "weights.safetensors").read_bytes()
     arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "4")
-    code, _, err = cli(*arguments)
-    assert code == 0, err
+    for quiet in ((), ("-q",)):
+        code, out, err = cli(*arguments, *quiet)
+        assert code == 0, err
+        assert out.count(f"{run} is finished: loaded, not trained again.\n") == 1
     assert (run / "weights.safetensors").read_bytes() == before
 
 
