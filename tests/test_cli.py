@@ -106,6 +106,12 @@ def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
     code, _, err = cli(*arguments)
     assert code == 2
     assert "--batch-size: 4 there, 5 here" in err
+    assert "--fresh" in err
+    code, _, err = cli(*arguments[:-1], "4", "--set", "label_smoothing=0.5", "--seed", "1")
+    assert code == 2
+    assert "--label-smoothing: 0.0 there, 0.5 here" in err
+    assert "--seed: 0 there, 1 here" in err
+    assert "arguments." not in err
 
 
 def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
