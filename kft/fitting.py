@@ -30,6 +30,7 @@ from kft.forward import Forward
 from kft.journal import Journal
 from kft.known_recipes import title_of
 from kft.pretrained import StartingWeights
+from kft.printing import how_many
 from kft.report import write_report
 from kft.savings import savings
 from kft.staged_fit import CachedStage
@@ -84,7 +85,7 @@ class Run:
     def __repr__(self) -> str:
         epochs = len(self.history.get("loss", ()))
         where = f" in {self.run_dir}" if self.run_dir else ""
-        return f"<Run of {type(self.recipe).__name__}: {epochs} epochs{where}>"
+        return f"<Run of {type(self.recipe).__name__}: {how_many(epochs, 'epoch')}{where}>"
 
     def report(
         self, path: str | os.PathLike | None = None, *, forgetting: Measurement | None = None

@@ -40,3 +40,8 @@ def printable(name: str) -> Text:
 def name_of(model: Any) -> str:
     """Return the name that somebody gave a Keras model, "the model" where it has Keras' own."""
     return "the model" if _KERAS_OWN.fullmatch(model.name) else model.name
+
+
+def how_many(count: int, what: str) -> str:
+    """Return a number with its noun, of which an English plural is made: `1 epoch`, `2,000 epochs`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -17,7 +17,7 @@ from rich.text import Text
 from kft import graph
 from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
 from kft.pretrained import StartingWeights
-from kft.printing import as_text, name_of, printable
+from kft.printing import as_text, how_many, name_of, printable
 from kft.stages import Stage
 
 _COLUMNS = (
@@ -159,7 +159,9 @@ def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ..
     total = sum(math.prod(weight.shape) for weight in model.weights)
     rates = [group.learning_rate for group in planned.groups]
     rate = f"{max(rates):g}" if min(rates) == max(rates) else f"{max(rates):g} to {min(rates):.2g}"
-    warmup = f"{stage.warmup:.0%}" if isinstance(stage.warmup, float) else f"{stage.warmup} steps"
+    warmup = (
+        f"{stage.warmup:.0%}" if isinstance(stage.warmup, float) else how_many(stage.warmup, "step")
+    )
     return (
         str(index + 1),
         stage.label,

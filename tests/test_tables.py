@@ -11,6 +11,7 @@ from kft.pretrained import RANDOM, StartingWeights
 from kft.tables import PlanTable
 from recipes import MobileNetRecipe
 from tests.models import convnet
+from tests.small_images import TinyRecipe, bright_sides
 
 ROWS = (
     ("1", "head", "20", "6,405", "2,257,984", "0.003", "-", "frozen", "head"),
@@ -126,3 +127,15 @@ def test_a_plan_speaks_of_what_a_person_named(cli):
 )
 def test_what_is_saved_is_said_in_words(size, saved, said):
     assert str(Cost(size, saved, pays=True, fits=True)) == said
+
+
+@pytest.mark.once
+def test_one_is_no_plural(capsys):
+    """In the plan, in what a fit prints, and in what it returns."""
+    stages = [kft.Stage(0, 1, 1e-3, warmup=1)]
+    assert "1 step " in str(kft.plan_table(convnet(), stages))
+    run = TinyRecipe(num_classes=2).fit(bright_sides(8), stages=stages)
+    said = capsys.readouterr().out + repr(run)
+    assert "up to 1 epoch, " in said
+    assert "1 epoch>" in said
+    assert "1 epochs" not in said

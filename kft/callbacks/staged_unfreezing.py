@@ -19,6 +19,7 @@ from kft.distribution.placement import check_placement
 from kft.errors import InputError
 from kft.optimizers import step_counter, unscaled
 from kft.plans import BatchNorm, PlannedStage, plan
+from kft.printing import how_many
 from kft.regrouping import regroup, template
 from kft.stages import Stage, checked_stages
 
@@ -150,8 +151,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
         total, epochs = sum(stage.epochs for stage in self.stages), self.params.get("epochs")
         if epochs is not None and epochs < total:
             warnings.warn(
-                f"fit(epochs={epochs}) ends before the stages do: they take up to {total} epochs. "
-                f"Pass epochs={total}.",
+                f"fit(epochs={epochs}) ends before the stages do: they take up to "
+                f"{how_many(total, 'epoch')}. Pass epochs={total}.",
                 stacklevel=2,
             )
 
@@ -289,7 +290,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
             trained = sum(int(ops.size(v)) for v in self.model.trainable_variables)
             print(
                 f"\nStage {index + 1}/{len(self.stages)} ({planned.stage.label}): "
-                f"{trained:,} parameters train, up to {planned.stage.epochs} epochs, "
+                f"{trained:,} parameters train, up to {how_many(planned.stage.epochs, 'epoch')}, "
                 f"learning rate {planned.stage.learning_rate:g}"
             )
 

@@ -16,6 +16,10 @@ from kft.data.sequences import as_rows
 
 __all__ = ["raw_images"]
 
+_EXPECTED = (
+    "Images are expected: paths of image files, encoded images (bytes), Pillow's, or arrays."
+)
+
 
 def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     """Return images by their position, checked as far as is possible without decoding them.
@@ -49,5 +53,5 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     found = inspect_files([images[index] for index in usable], max_pixels)
     reasons |= {index: why for index, why in zip(usable, found, strict=True) if why}
     names = {index: shown(images[index]) for index in reasons if isinstance(images[index], str)}
-    refuse_inputs(reasons, names)
+    refuse_inputs(reasons, names, _EXPECTED)
     return images

@@ -16,6 +16,7 @@ from kft import saving
 from kft.errors import InputError
 from kft.family import Family
 from kft.fitting import Run
+from kft.printing import how_many
 from kft.stages import Stage
 from kft.tuning.best_plan import BEST, Asked, python_call
 from kft.tuning.refit import stages_to_the_best, together
@@ -186,7 +187,8 @@ class Search:
     def title(self) -> str:
         """The search in a line."""
         failed = sum(trial.failed for trial in self.trials)
-        said = f"{len(self.trials)} trials of {type(self.recipe).__name__} by {self.objective.name}"
+        said = f"{how_many(len(self.trials), 'trial')} of {type(self.recipe).__name__}"
+        said += f" by {self.objective.name}"
         said += f", {failed} failed" if failed else ""
         return said + (f"; ended as {self.stopped}" if self.stopped else "")
 

@@ -37,6 +37,7 @@ from kft.tuning.space import declare, default_space
 from kft.tuning.tuner import all_failed
 
 SEARCH = "search.json"
+PRUNE = ("median",)
 
 
 def search(
@@ -67,7 +68,7 @@ def search(
     """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
     check_training(batch_size=settings["batch_size"], seed=seed, validation_split=validation_split)
     bounds = Bounds(max_trials, max_seconds, max_epochs)
-    if prune not in (None, "median"):
+    if prune not in (None, *PRUNE):
         raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
     read_interval(checkpoint_every, "checkpoint_every")
     resolve(distribution)

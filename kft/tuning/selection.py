@@ -15,6 +15,7 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family import Family
 from kft.head_inputs import head_inputs
+from kft.printing import how_many
 from kft.progress import Progress
 from kft.tuning.logme import Evidence, targets_of
 
@@ -74,7 +75,8 @@ class Ranking:
 
     def __rich__(self) -> Table:
         table = Table(
-            title=f"LogME on {self.examples} examples, larger is better", title_justify="left"
+            title=f"LogME on {how_many(self.examples, 'example')}, larger is better",
+            title_justify="left",
         )
         for column in ("", "recipe", "LogME", "by chance", "features", "seconds"):
             table.add_column(column, justify="left" if column == "recipe" else "right")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from kft.printing import how_many
 from kft.report.markup import Html, Section, chart, table, text, value
 from kft.report.page import write_page
 from kft.tuning import plots
@@ -87,7 +88,7 @@ def _drawn(search: Search) -> list[Section]:
             "shares",
             plots.importances(search),
             title="Importance of each hyperparameter",
-            description=f"{told}. From a forest of regression trees over {len(done)} trials: a "
+            description=f"{told}. From a forest of regression trees over {how_many(len(done), 'trial')}: a "
             "hint, not a measurement.",
         )
         sections.append(Section("importance", "Importance", bars))

@@ -10,10 +10,11 @@ import pytest
 
 import kft
 from kft.errors import InputError
-from kft.pretrained import why_not_downloaded
+from kft.pretrained import load_weights_file, why_not_downloaded
 from kft.tables import plan_table
 from recipes import ApplicationRecipe, InceptionV3Recipe, MobileNetRecipe, ResNetRecipe, VGG16Recipe
 from recipes.application import ARCHITECTURES
+from recipes.mobilenet import _alpha_in_name
 
 APPLICATIONS = keras.applications
 NAMED = {
@@ -209,10 +210,55 @@ def test_weights_of_a_file_go_into_the_model_exactly(mobilenet_weights):
 @pytest.mark.once
 def test_weights_of_another_architecture_are_refused_with_what_differs(mobilenet_weights):
     path, _ = mobilenet_weights
-    with pytest.raises(InputError, match=r"260 weights, the model 260; .* only in the file"):
-        _ = MobileNetRecipe(num_classes=2, alpha=0.5, weights=path).model
+    recipe = MobileNetRecipe("MobileNet", num_classes=2, weights=path)
+    with pytest.raises(InputError, match=r"260 weights, the model 135; .* only in the file"):
+        _ = recipe.model
     with pytest.raises(InputError, match=r"does not fit VGG16: the file has 260 .* model 26;"):
         _ = VGG16Recipe(num_classes=2, weights=path).model
+
+
+@pytest.mark.once
+def test_weights_of_another_width_say_which(mobilenet_weights, tmp_path):
+    """Also where rounding makes the same network of both, and the file's name tells."""
+    path, _ = mobilenet_weights
+    for alpha in (0.5, 0.37):
+        recipe = MobileNetRecipe(num_classes=2, alpha=alpha, weights=path, image_size=(64, 64))
+        with pytest.raises(InputError, match=rf"of alpha=0.35, but `alpha={alpha}`: pass alpha=0"):
+            _ = recipe.model
+    named = tmp_path / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+    named.symlink_to(path)
+    recipe = MobileNetRecipe(num_classes=2, alpha=0.36, weights=named, image_size=(64, 64))
+    with pytest.raises(InputError, match=r"of alpha=0.35, but `alpha=0.36`: pass alpha=0.35"):
+        _ = recipe.model
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "alpha"),
+    [
+        ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.4_224_no_top.h5", 1.4),
+        ("mobilenet_v2_0.35_224_notop.weights.h5", 0.35),
+        ("mobilenet_7_5_160_tf_no_top.h5", 0.75),
+        ("mobilenet_1_0_224_tf_no_top.h5", 1.0),
+        ("mobilenet_3_224_10.weights.h5", None),
+        ("mine.weights.h5", None),
+    ],
+)
+def test_a_files_name_tells_the_width_as_keras_writes_it(name, alpha):
+    assert _alpha_in_name(f"1.0_224_/{name}") == alpha
+
+
+@pytest.mark.once
+def test_weights_of_other_shapes_name_the_layers(tmp_path):
+    def model(width):
+        inputs = keras.Input((8,))
+        x = keras.layers.Dense(4, name="same")(inputs)
+        x = keras.layers.BatchNormalization(name="norm")(keras.layers.ReLU()(x))
+        return keras.Model(inputs, keras.layers.Dense(width, name="wide")(x))
+
+    model(3).save_weights(tmp_path / "w.weights.h5")
+    with pytest.raises(InputError, match=r"in the layers wide \(\(4, 3\) in the file, \(4, 5\) in"):
+        load_weights_file(model(5), tmp_path / "w.weights.h5", architecture="it")
 
 
 @pytest.mark.once
