@@ -41,7 +41,9 @@ def test_a_result_that_cannot_be_written_is_written_by_the_same_call(tmp_path, m
             "keep",
             lambda self, write: patched.setattr(saving, "sync_tree", full) or kept(self, write),
         )
-        left = r"No space left.*Make room there: the state is committed to .*run/state; run it again"
+        left = (
+            r"No space left.*Make room there: the state is committed to .*run/state; run it again"
+        )
         with pytest.raises(InputError, match=rf"trained recipe could not be written.*{left}"):
             fit(tmp_path / "run")
     run = fit(tmp_path / "run")
