@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import numbers
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Self
 import keras
 import numpy as np
 
-from kft.arguments import check_seed, check_types
+from kft.arguments import check_seed, check_types, make_plain
 from kft.blocks import tell_head
 from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
@@ -70,8 +69,7 @@ class Family:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.num_classes, numbers.Integral) and self.num_classes is not True:
-            self.num_classes = int(self.num_classes)
+        make_plain(self)
         check_types(self)
         check_seed(self.seed)
         self._take_task()

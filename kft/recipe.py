@@ -13,13 +13,14 @@ import keras
 import numpy as np
 
 from kft import fitting, saving
+from kft.arguments import check_choice, check_whole, path_of
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.files import shown
 from kft.distribution import processes
 from kft.distribution.replicas import in_all_processes
 from kft.errors import InputError
 from kft.family import Family
-from kft.fit_settings import FitSettings
+from kft.fit_settings import CHOICES, FitSettings
 from kft.fitting import Run
 from kft.forward import Forward
 from kft.import_path import place_of
@@ -189,7 +190,7 @@ class Recipe(Family):
         """
         settings = FitSettings(
             stages=self.default_stages() if stages is None else stages,
-            run_dir=None if run_dir is None else Path(run_dir),
+            run_dir=None if run_dir is None else path_of("run_dir", run_dir),
             batch_size=batch_size,
             validation_split=validation_split,
             callbacks=callbacks,
@@ -205,7 +206,7 @@ class Recipe(Family):
             steps_per_epoch=steps_per_epoch,
             keep_examples=keep_examples,
             cache=cache,
-            cache_dir=None if cache_dir is None else Path(cache_dir),
+            cache_dir=None if cache_dir is None else path_of("cache_dir", cache_dir),
             cache_dtype=cache_dtype,
             cached_views=cached_views,
             checkpoint_every=checkpoint_every,
@@ -241,10 +242,14 @@ class Recipe(Family):
         Returns:
             The figures, an `Evaluation`, or with `perturb` a `Robustness`; they print as a table.
         """
+        check_whole("batch_size", batch_size, "examples")
+        check_choice("on_bad_example", on_bad_example, CHOICES["on_bad_example"])
+        if perturb is not None:
+            from kft.robustness import evaluate_perturbed, names_of
+
+            names_of(self, perturb)
         read = self.read(data, classes=self.classes, on_bad_example=on_bad_example)
         if perturb is not None:
-            from kft.robustness import evaluate_perturbed
-
             return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
         self.name_classes(read.classes, read.source)
         return fitting.evaluate(self, read, batch_size)
@@ -264,6 +269,7 @@ class Recipe(Family):
         Raises:
             InputError: If an input cannot be used; the message names it.
         """
+        check_whole("batch_size", batch_size, "inputs")
         raw = self.raw_inputs(raw)
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
@@ -434,8 +440,10 @@ class Recipe(Family):
                 notebook, from which the other process cannot import it.
             kft.export.launch.ExportError: If the version did not pass its check.
         """
-        from kft.export.launch import export_run
+        from kft.export.launch import check_export, export_run
 
+        base_dir = path_of("base_dir", base_dir)
+        check_export(format, weights, batch_sizes, clients, data)
         own = None if known_recipe(saving.class_path(self)) is type(self) else type(self)
         if own is not None:
             place_of(own)  # a class that the other process cannot import is told of now

@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from kft.arguments import path_of
 from kft.errors import InputError
 from kft.family import Family
 from kft.kept_weights import check_outline, load_weights, save_weights
@@ -66,7 +67,7 @@ def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None =
     Raises:
         InputError: If the directory holds something, or cannot be written to.
     """
-    directory = Path(directory)
+    directory = path_of("directory", directory)
     if directory.exists() and not (directory.is_dir() and is_empty(directory)):
         raise InputError(f"`{directory}` exists already: pass a new directory to save to.")
     with being_written(directory) as hidden:
@@ -101,7 +102,7 @@ def load(directory: str | os.PathLike, *, recipe: type[Family] | None = None) ->
     mine = kft.load("runs/mine", recipe=MyRecipe)
     ```
     """
-    directory = Path(directory)
+    directory = path_of("directory", directory)
     content = read_description(directory)
     recipe_class = _chosen_class(content["class"], directory, recipe)
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kft import graph
+from kft.arguments import shown
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.costs import estimate
 from kft.cuts import Cut, find_cut
@@ -19,6 +20,7 @@ from kft.data.buckets import BucketedBatches
 from kft.distribution import processes
 from kft.distribution.feeding import check_shares, for_fit
 from kft.distribution.replicas import accompanied, fed
+from kft.errors import InputError
 from kft.features import Features, FeatureStore
 from kft.optimizers import unscaled
 from kft.plans import PlannedStage, kept_flags
@@ -192,6 +194,20 @@ def run_stages(
             batches.close()
         run.close()
     return model.history
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Refuse what is not a list of callbacks.
+
+    Raises:
+        InputError: It is something else, or something in it is.
+    """
+    way_out = "pass a list of Keras callbacks, such as [keras.callbacks.CSVLogger('log.csv')]."
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise InputError(f"`callbacks={shown(callbacks)}`: {way_out}")
+    for index, one in enumerate(callbacks):
+        if not isinstance(one, keras.callbacks.Callback):
+            raise InputError(f"`callbacks[{index}]` is {shown(one)}: {way_out}")
 
 
 def kept_part(

@@ -214,11 +214,11 @@ class TextRecipe(Recipe):
             chosen: `"light"` deletes one word in 20, `"standard"` deletes and swaps one in 10 each;
                 a `TextAugmentation`; a function `(x, y, seed) -> (x, y)`; None or `"none"`.
         """
-        if chosen == "none":
+        if isinstance(chosen, str) and chosen == "none":
             return None
         if isinstance(chosen, str) and chosen in TEXT_PRESETS:
             return TextAugmentation(**TEXT_PRESETS[chosen])
-        if chosen is None or callable(chosen):
+        if chosen is None or (callable(chosen) and not isinstance(chosen, type)):
             return chosen
         known = ", ".join(map(repr, ("none", *TEXT_PRESETS)))
         raise InputError(

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import get_args
 
 import pytest
+from kft.heads import TASKS
 
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.cli import app
@@ -17,7 +18,6 @@ from kft.errors import InputError
 from kft.export.launch import FORMATS, WEIGHTS
 from kft.features import _DTYPES
 from kft.fit_settings import _CHOICES
-from kft.heads import TASKS
 from kft.plans import BatchNorm
 from kft.precision import PRECISIONS
 from kft.tuning.oracles import ALGORITHMS

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from kft.arguments import check_choice
 from kft.callbacks.best_state import Best, BestState
 from kft.callbacks.fellows import refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.monitor import Monitor
@@ -92,12 +93,10 @@ class StagedUnfreezing(keras.callbacks.Callback):
             raise InputError(
                 f"`early_stopping={early_stopping!r}`: pass a keras.callbacks.EarlyStopping or None."
             )
-        if batch_norm not in ("frozen", "train"):
-            raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
-        if restore_best not in ("auto", "run", "stage", None):
-            raise InputError(
-                f"`restore_best={restore_best!r}`: pass 'run', 'stage', None or 'auto'."
-            )
+        check_choice("batch_norm", batch_norm, ("frozen", "train"))
+        check_choice("restore_best", restore_best, ("run", "stage", None, "auto"))
+        if monitor is not None:
+            Monitor.of(monitor)
         self.early_stopping = early_stopping
         self.batch_norm = batch_norm
         self.restore_best: RestoreBest

@@ -14,6 +14,7 @@ from kft.data.labels import (
     class_targets,
     multi_label_targets,
     refuse_other_separators,
+    refuse_rows_of_bits,
 )
 from kft.data.sequences import Rows, as_rows, numeric
 from kft.data.values import class_name, is_missing, is_number, kind_of
@@ -96,7 +97,7 @@ def _numbers(rows: Rows) -> tuple[np.ndarray | None, dict[int, str]]:
 
 
 def _regression(rows: Rows, numbers: np.ndarray | None, reasons: dict[int, str]) -> ReadTargets:
-    if numbers is None or numbers.ndim > 2:
+    if numbers is None or numbers.ndim > 2 or not numbers.size:
         raise InputError(
             f"y has {_held(rows, numbers)}, but regression needs numbers [n] or [n, d]"
         )
@@ -140,6 +141,8 @@ def _of_indices(
             f"y[{places[where]}] is {y[where]}, but class indices are whole numbers: use "
             'task="regression" for numbers'
         )
+    if classes is not None:
+        y = _told_apart(y, classes)
     limit = int(y.max()) + 1 if classes is None else len(classes)
     outside = np.flatnonzero((y < 0) | (y >= min(limit, _MOST_CLASSES)))
     if outside.size:
@@ -159,8 +162,34 @@ def _of_indices(
     return indices, tuple(str(number) for number in range(limit))
 
 
+def _told_apart(y: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Class indices of numbers, which mean classes of that name where they can mean nothing else.
+
+    Numbers in a table are names: "10" comes before "2", and a scale may begin with "1".
+    """
+    named = {int(name): index for index, name in enumerate(classes) if _is_plain_number(name)}
+    values = [int(value) for value in np.unique(y)]
+    if not all(value in named for value in values):
+        return y
+    differing = [value for value in values if named[value] != value]
+    if not differing:
+        return y
+    if not all(0 <= value < len(classes) for value in values):
+        return np.array([named[int(value)] for value in y])
+    value = differing[0]
+    raise InputError(
+        f"y has the class number {value}, which may be the class named {str(value)!r}, or the one at "
+        f"position {value}, {classes[value]!r}: pass names, such as [str(n) for n in y] or "
+        "[recipe.classes[n] for n in y]"
+    )
+
+
+def _is_plain_number(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) < 20 and str(int(name)) == name
+
+
 def _names(rows: Rows, classes: Sequence[str] | None) -> ReadTargets:
-    values = _column(rows).tolist() if isinstance(rows, np.ndarray) else rows
+    values = _listed(_column(rows)) if isinstance(rows, np.ndarray) else rows
     known = [index for index, value in enumerate(values) if not is_missing(value)]
     for index in known:
         if isinstance(values[index], list | tuple | set | frozenset | dict | np.ndarray):
@@ -182,6 +211,13 @@ def _names(rows: Rows, classes: Sequence[str] | None) -> ReadTargets:
         return class_targets([found[index][0] for index in chosen], names, _SOURCE, classes)
 
     return ReadTargets(reasons, of)
+
+
+def _listed(array: np.ndarray) -> list[Any]:
+    """The values of an array as Python's, but never a number for a moment in nanoseconds."""
+    if array.dtype.kind not in "mM":
+        return array.tolist()
+    return [one if isinstance(one.item(), int) else one.item() for one in array]
 
 
 def _are_names(rows: Rows) -> bool:
@@ -218,6 +254,9 @@ def _several_names(rows: Rows, classes: Sequence[str] | None) -> ReadTargets:
             if reason:
                 reasons.setdefault(index, reason)
         found.append([name for name, _ in read])
+    way_out = "pass them as numbers, or write the names"
+    lists = [names for row, names in zip(rows, found, strict=True) if not isinstance(row, str)]
+    refuse_rows_of_bits(lists, "y", way_out)
 
     def of(kept: np.ndarray | None) -> Targets:
         chosen = range(len(found)) if kept is None else kept

@@ -37,9 +37,11 @@ def image_augmentation(
     Raises:
         InputError: It is nothing of the kind.
     """
-    if augment is None or augment == "none":
+    if augment is None:
         return None
     if isinstance(augment, str):
+        if augment == "none":
+            return None
         if augment not in IMAGE_PRESETS:
             raise InputError(
                 f"augment={augment!r}, but one of {', '.join(map(repr, IMAGE_PRESETS))}, a list of "
@@ -48,7 +50,7 @@ def image_augmentation(
         return ImageAugmentation(_preset(augment))
     if isinstance(augment, list | tuple):
         return ImageAugmentation(augment)
-    if callable(augment) and not hasattr(augment, "get_config"):
+    if callable(augment) and not hasattr(augment, "get_config") and not isinstance(augment, type):
         return augment
     raise InputError(
         f"augment={augment!r}, but a preset, a list of Keras layers or a function (x, y, seed) -> "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kft.arguments import shown
+from kft.arguments import check_choice
 from kft.data.examples import Examples
 from kft.errors import InputError
 
@@ -17,10 +17,7 @@ def check_balance(balance: object) -> None:
     Raises:
         InputError: It is neither None nor one of `"weights"`, `"oversample"` and `"undersample"`.
     """
-    if balance not in (None, *BALANCES):
-        raise InputError(
-            f"`balance={shown(balance)}`: pass None or one of {', '.join(map(repr, BALANCES))}."
-        )
+    check_choice("balance", balance, (None, *BALANCES))
 
 
 def class_weights(examples: Examples) -> np.ndarray:

@@ -174,7 +174,7 @@ class _Listing:
             "are the classes, put their files into them directly"
         )
 
-    def class_folders(self, folder: Path) -> set[str]:
+    def class_folders(self, folder: Path, deepest: int = 3) -> set[str]:
         """The names of the folders in a folder that has no files of its own, else nothing."""
         try:
             with os.scandir(folder) as entries:
@@ -184,7 +184,11 @@ class _Listing:
         folders = {clean(entry.name) for entry in visible if entry.is_dir(follow_symlinks=False)}
         files = (entry.name for entry in visible if not entry.is_dir(follow_symlinks=False))
         own = any(Path(name).suffix.lower() in self.suffixes for name in files)
-        return set() if own else folders
+        if own or len(folders) != 1 or deepest == 0:
+            return set() if own else folders
+        # An archive unpacked into a folder of its name: seg_train/seg_train/cat.
+        (only,) = (entry for entry in visible if entry.is_dir(follow_symlinks=False))
+        return self.class_folders(Path(only.path), deepest - 1) or folders
 
     def _refuse_nothing(self) -> None:
         if not self.folders and not self.files:
@@ -216,7 +220,9 @@ def _check_several(listing: _Listing, source: str) -> None:
 
 
 def _first_part(names: Sequence[str]) -> str:
-    return next((name for name in names if name.lower().startswith("train")), names[0])
+    # By where the word stands: of "untrained" and "train" the second.
+    found = [name for name in names if "train" in name.lower()]
+    return min(found, key=lambda name: name.lower().index("train"), default=names[0])
 
 
 def _is_ignored(entry: os.DirEntry[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
 
 SEPARATOR = "|"  # of several labels in one cell
 TASKS = ("single_label", "multi_label", "regression")
+_OTHER_MARKS = (None, "\n", "\t", "/", "+", "&")  # None is any blanks
 _SHOWN = 10
 
 
@@ -44,7 +45,7 @@ def checked_names(classes: Any, source: str) -> tuple[str, ...]:
     Raises:
         InputError: They are a single string, no strings, blank, or the same twice.
     """
-    if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
+    if isinstance(classes, str | bytes | Set | Mapping) or not isinstance(classes, Iterable):
         raise InputError(f"{source}={classes!r:.60}, but a list of class names is expected")
     names = []
     for name in classes:
@@ -138,24 +139,35 @@ def refuse_other_separators(cells: Sequence[str], source: str) -> None:
     """
     if any(SEPARATOR in cell for cell in cells):
         return
-    whole = {clean(cell) for cell in cells}
-    for cell in map(clean, cells):
+    whole = dict.fromkeys(name for cell in cells if (name := clean(cell)))
+    for cell in whole:
         is_list = (cell[:1], cell[-1:]) in (("[", "]"), ("(", ")"), ("{", "}"))
         # A comma may belong to a name, unless what it separates is a label elsewhere.
         parts = {clean(part) for part in cell.split(",")}
-        if is_list or ";" in cell or ("," in cell and parts & whole):
+        several = any(_all_known(cell.split(mark), whole) for mark in _OTHER_MARKS)
+        if is_list or several or ";" in cell or ("," in cell and parts & whole.keys()):
             raise InputError(
                 f"{source} has labels such as {cell!r:.60}, but several labels are separated by "
                 f"{SEPARATOR!r}: write a{SEPARATOR}b"
             )
 
 
-def refuse_rows_of_bits(rows: Sequence[Any], source: str) -> None:
+def _all_known(parts: Sequence[str], whole: Mapping[str, None]) -> bool:
+    """Whether each part of a cell is a label of its own elsewhere."""
+    return len(parts) > 1 and all(clean(part) in whole for part in parts)
+
+
+def refuse_rows_of_bits(
+    rows: Sequence[Any],
+    source: str,
+    way_out: str = "write the names, or pass (x, y) with the rows as y",
+) -> None:
     """Refuse rows of 0 and 1 as lists of labels, whose numbers would become the names of classes.
 
     Args:
         rows: The labels of each example; None for a gap.
         source: What to call the data in a message.
+        way_out: What to do instead.
 
     Raises:
         InputError: All rows have the same length and hold 0 and 1 alone.
@@ -166,7 +178,7 @@ def refuse_rows_of_bits(rows: Sequence[Any], source: str) -> None:
     if len(widths) == 1 and max(widths) > 1 and held <= {"0", "1"}:
         raise InputError(
             f"{source} holds rows of 0 and 1, but lists of names or of class numbers are expected: "
-            "write the names, or pass (x, y) with the rows as y"
+            f"{way_out}"
         )
 
 

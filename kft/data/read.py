@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kft.arguments import check_whole
+from kft.arguments import shown as shown_value
 from kft.data.arrays import read_arrays
+from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
 from kft.data.examples import Examples
 from kft.data.files import problem, shown
@@ -80,6 +83,11 @@ def read(
     if modality not in ("image", "text"):
         raise InputError(f"modality={modality!r}, but 'image' or 'text' is expected")
     encoding = checked_encoding(encoding)
+    _check_columns(text_column, path_column, label_column)
+    BadExamples("data", on_bad_example)  # checks the word
+    check_whole("max_pixels", max_pixels, "pixels")
+    if split is not None and not isinstance(split, str):
+        raise InputError(f"split={shown_value(split)}, but text such as 'train[:80%]' is expected")
     if classes is not None:
         classes = checked_names(classes, "classes")
     if isinstance(source, Examples):
@@ -156,6 +164,19 @@ def read(
     if isinstance(source, list) or hasattr(source, "shape"):
         raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
     raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
+
+
+def _check_columns(text_column: Any, path_column: Any, label_column: Any) -> None:
+    for name, value in (("text_column", text_column), ("path_column", path_column)):
+        if not isinstance(value, str):
+            raise InputError(f"{name}={shown_value(value)}: pass the name of a column")
+    is_list = isinstance(label_column, list | tuple) and len(label_column)
+    if not (is_list and all(isinstance(name, str) for name in label_column)) and not isinstance(
+        label_column, str
+    ):
+        raise InputError(
+            f"label_column={shown_value(label_column)}: pass the name of a column, or a list of names"
+        )
 
 
 def _path(source: str | os.PathLike[str]) -> Path:

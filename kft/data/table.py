@@ -20,6 +20,7 @@ from kft.data.labels import (
     class_targets,
     multi_label_targets,
     refuse_other_separators,
+    refuse_rows_of_bits,
 )
 from kft.data.parquet import read_parquet
 from kft.data.values import class_name, is_missing, is_number, kind_of, text_value
@@ -89,7 +90,9 @@ def read_table(
         for index, reason in check_images([inputs[index] for index in usable], max_pixels).items():
             reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}"
     if task == "multi_label":
-        refuse_other_separators([one for one in table.values[1] if isinstance(one, str)], source)
+        cells = [one for one in table.values[1] if isinstance(one, str)]
+        refuse_other_separators(cells, source)
+        refuse_rows_of_bits([cell.split(SEPARATOR) for cell in cells], source)
     labels = []
     for index, row in enumerate(zip(*table.values[1:], strict=True)):
         label, reason = _label(row, task, encoding, label_columns)

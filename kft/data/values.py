@@ -28,6 +28,8 @@ def is_missing(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, also one of NumPy or a decimal."""
+    if isinstance(value, np.timedelta64):  # which NumPy counts among its integers
+        return False
     return isinstance(value, int | float | np.bool_ | np.integer | np.floating | decimal.Decimal)
 
 
@@ -58,11 +60,12 @@ def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
         return "", f"{kind_of(value)}, but a text is expected"
     if len(value) > LONGEST:
         return "", f"a text of {len(value):,} letters, but at most {LONGEST:,} are read: shorten it"
+    value = str.__str__(value)  # of an enumeration of strings str() would be its name
     if not value.strip():
-        return str(value), "empty text"
+        return value, "empty text"
     if not is_unicode(value):
         return "", f"not {encoding}: pass the right encoding or convert it"
-    return str(value), ""
+    return value, ""
 
 
 def class_name(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:

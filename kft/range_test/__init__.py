@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 
 from kft import graph
-from kft.arguments import check_training, check_whole, is_number, shown
+from kft.arguments import (
+    check_choice,
+    check_training,
+    check_verbose,
+    check_whole,
+    is_number,
+    shown,
+)
+from kft.data.balance import check_balance
 from kft.data.stream_checks import plain_errors
 from kft.errors import InputError
 from kft.known_recipes import title_of
+from kft.optimizers import check_optimizer
 from kft.plans import BatchNorm
 from kft.printing import name_of
 from kft.range_test.batches import model_batches, recipe_batches
@@ -114,6 +123,10 @@ def find_learning_rate(
         raise InputError(f"`smoothing={shown(smoothing)}`: pass a fraction from 0 to below 1.")
     if not (is_number(divergence) and divergence > 1):
         raise InputError(f"`divergence={shown(divergence)}`: pass a finite number above 1.")
+    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    check_optimizer(optimizer)
+    check_balance(balance)
+    check_verbose(verbose)
     sweep = Sweep(lowest, highest, steps, smoothing, divergence, verbose)
     settle = steps if settle is None else settle
     if isinstance(recipe_or_model, keras.Model):

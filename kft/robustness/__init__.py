@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft import fitting
+from kft.arguments import check_seed, check_whole, shown
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.robustness.attack import Attack, TextAttack
@@ -55,16 +56,9 @@ def evaluate_perturbed(
     Raises:
         InputError: If a name is unknown, or the data are a stream.
     """
-    known = {"image": (*CORRUPTIONS, FGSM), "text": (*DISTORTIONS, FGSM)}.get(recipe.modality, ())
-    names = (
-        list(known) if perturb == "standard" else [perturb] if isinstance(perturb, str) else perturb
-    )
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise InputError(
-            f"`perturb={perturb!r}`: {', '.join(map(repr, unknown)) or 'nothing'} does not fit "
-            f"{type(recipe).__name__}: pass 'standard', or some of {', '.join(map(repr, known))}."
-        )
+    check_whole("batch_size", batch_size, "examples")
+    check_seed(seed)
+    names = names_of(recipe, perturb)
     examples = recipe.read(data, classes=recipe.classes)
     if not isinstance(examples, Examples):
         raise InputError(f"a {examples.source} cannot be perturbed: pass files, a table or arrays.")
@@ -105,6 +99,30 @@ def evaluate_perturbed(
             for name in names
         },
     )
+
+
+def names_of(recipe: Family, perturb: Any) -> list[str]:
+    """Return the names of what data are perturbed by.
+
+    Args:
+        recipe: The recipe, whose inputs they have to suit.
+        perturb: As in `evaluate_perturbed`.
+
+    Raises:
+        InputError: If a name is unknown, or it is nothing of the kind.
+    """
+    known = {"image": (*CORRUPTIONS, FGSM), "text": (*DISTORTIONS, FGSM)}.get(recipe.modality, ())
+    if isinstance(perturb, str):
+        names = list(known) if perturb == "standard" else [perturb]
+    else:
+        names = list(perturb) if isinstance(perturb, Sequence) else []
+    unknown = [name for name in names if not isinstance(name, str) or name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"`perturb={shown(perturb)}`: {', '.join(map(shown, unknown)) or 'nothing'} does not fit "
+            f"{type(recipe).__name__}: pass 'standard', or some of {', '.join(map(repr, known))}."
+        )
+    return names
 
 
 def _attacked(recipe: Family, texts: Examples, batch_size: int) -> tuple[Evaluation, ...]:

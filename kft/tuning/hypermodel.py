@@ -70,7 +70,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
                 "weights: pass a new recipe with the same arguments."
             )
         self.recipe, self.space = recipe, space
-        self.stages = checked_stages(recipe.default_stages() if stages is None else list(stages))
+        self.stages = checked_stages(recipe.default_stages() if stages is None else stages)
         self.objective = objective_of(objective, recipe)
         self.share_backbone = share_backbone
         self.latest: Family | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras_tuner
 
+from kft.arguments import shown
 from kft.errors import InputError
 from kft.family import Family
 
@@ -23,9 +24,9 @@ def objective_of(chosen: Any, recipe: Family) -> keras_tuner.Objective:
     """
     name = getattr(chosen, "name", chosen)
     known = ["val_loss", *(f"val_{metric.name}" for metric in recipe.metrics())]
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise InputError(
-            f"`objective={name!r}` is nothing that {type(recipe).__name__} is validated by: pass "
+            f"`objective={shown(name)}` is nothing that {type(recipe).__name__} is validated by: pass "
             f"{', '.join(map(repr, known))}."
         )
     if isinstance(chosen, keras_tuner.Objective):

@@ -146,7 +146,10 @@ def test_class_count_makes_targets_one_hot():
     [
         ({"batch_size": 0}, r"batch_size=0, but at least 1"),
         ({"seed": -1}, r"seed=-1, but 0 or more"),
-        ({"balance": "even"}, r"balance='even'`: pass None or one of 'weights', 'oversample'"),
+        (
+            {"balance": "even"},
+            r"balance='even'`: pass None, 'weights', 'oversample' or 'undersample'",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(options, message):

@@ -123,3 +123,20 @@ def test_what_is_no_data_is_told_what_is(source, options, message):
 def test_streams_that_cannot_be_trained_on(dataset, message):
     with pytest.raises(InputError, match=message):
         read_images(dataset)
+
+
+@pytest.mark.parametrize("name", ["text_column", "path_column", "label_column"])
+@pytest.mark.parametrize("value", [3, None, True, b"text", float("nan"), [], {"text"}, ["text", 3]])
+def test_a_column_is_named_by_text(tmp_path, name, value):
+    (tmp_path / "t.csv").write_text("text,label\na,1\nb,2\n")
+    for task in ("single_label", "regression"):
+        with pytest.raises(InputError, match=f"{name}=.*pass the name of a column"):
+            read(tmp_path / "t.csv", task=task, modality="text", **{name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_pixels": "9"}, {"max_pixels": 0}, {"on_bad_example": "no"}, {"split": 3}]
+)
+def test_options_are_checked_before_anything_is_read(wrong):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}="):
+        read("no such folder", task="single_label", modality="text", **wrong)
