@@ -10,17 +10,12 @@ from importlib.util import module_from_spec
 from types import ModuleType
 
 from kft.errors import InputError
-from kft.import_path import ROOT
+from kft.import_path import ROOT, path_of_class
 
 _OF_KFT = {
     "kft.demo.recipe:DigitsRecipe": "kft.demo.recipe",
     "kft.text_recipe:TextRecipe": "kft.text_recipe",
 }
-
-
-def path_of_class(recipe_class: type) -> str:
-    """Return the `module:Class` of a recipe's class."""
-    return f"{recipe_class.__module__}:{recipe_class.__qualname__}"
 
 
 def known_recipe(path: str) -> type | None:
