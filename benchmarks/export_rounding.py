@@ -109,9 +109,7 @@ def study(family: str, stored: str, seeds: int, folder: Path) -> list[dict[str, 
             storage.round_weights(model)
         elif stored == "int8":
             storage.quantize(model)
-        names = [layer.name for layer in model.layers]
-        head = "head_dropout" if "head_dropout" in names else "predictions"
-        whole = keras.Model(model.input, [model.output, model.get_layer(head).input])
+        whole = keras.Model(model.input, [model.output, recipe.head_input])
         answers, bounds = rounding.measure(whole, inputs)
         export = folded(whole) if stored != "float16" else whole
         traced = traced or trace(export)

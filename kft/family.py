@@ -31,7 +31,8 @@ from kft.predictions import Predictions
 from kft.pretrained import StartingWeights
 from kft.stages import Stage
 from kft.tasks import Regression
-from kft.tasks.forms import ARGUMENTS, described, resolve, short_arguments
+from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
+from kft.tasks.saved import described
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Family:
         self.raw_examples: list[str | bytes] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None
+        self._head_input: Any = None
         self._learnt: dict[str, Any] = {}
 
     def _take_task(self) -> None:
@@ -127,8 +129,11 @@ class Family:
         """The new part: from what `backbone(inputs)` returned to the model's output."""
         needs = self.task.needs
         if isinstance(needs, str):
-            return self.task.head(self.features(needs, backbone, inputs), inputs)
-        return self.task.head({n: self.features(n, backbone, inputs) for n in needs}, inputs)
+            given = self.features(needs, backbone, inputs)
+        else:
+            given = {need: self.features(need, backbone, inputs) for need in needs}
+        self._head_input = given
+        return self.task.head(given, inputs)
 
     def loss(self) -> Any:
         """The loss that `fit` compiles the model with: the task's."""
@@ -165,6 +170,12 @@ class Family:
         assert self._model is not None
         return self._model
 
+    @property
+    def head_input(self) -> Any:
+        """What the head was put on: a Keras tensor of `model`, or a dict of them."""
+        _ = self.model  # built now, if it has not been
+        return self._head_input
+
     def build_head(self, inputs: Any, features: Any) -> None:
         """Make the model by putting a new head on a backbone that has been built.
 
@@ -172,6 +183,7 @@ class Family:
             inputs: What `inputs()` returned.
             features: What `backbone(inputs)` returned.
         """
+        self._head_input = features  # unless `head` takes others from them
         with built_with(self.precision):
             outputs = self.head(features, inputs)
             self._model = keras.Model(inputs, outputs, name=type(self).__name__)
@@ -392,7 +404,7 @@ class Family:
         Raises:
             InputError: If the weights are gone, or would be fetched because a file says so.
         """
-        return type(self)(**self.arguments())
+        return type(self)(**{**self.arguments(), "task": self.task})
 
     def save_files(self, directory: Path) -> None:
         """Write what else `rebuild` and `restore_files` need into the directory."""

@@ -64,6 +64,17 @@ def import_named(name: str) -> ModuleType:
     return import_module(name)
 
 
+def path_of_class(found: type) -> str:
+    """Return the `module:Class` of a class, by which files and commands name it."""
+    return f"{found.__module__}:{found.__qualname__}"
+
+
+def can_be_one_class(one: str, other: str) -> bool:
+    """Return whether two paths can name one class: a script's module is `__main__` while it runs."""
+    (module, _, name), (other_module, _, other_name) = one.partition(":"), other.partition(":")
+    return name == other_name and (module == other_module or "__main__" in (module, other_module))
+
+
 def attribute_of(module: ModuleType | None, qualified: str) -> object:
     """Return what lies under a name with dots in a module, None if there is nothing."""
     found: object = module

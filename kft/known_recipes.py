@@ -12,17 +12,12 @@ from types import ModuleType
 from typing import Any
 
 from kft.errors import InputError
-from kft.import_path import ROOT
+from kft.import_path import ROOT, path_of_class
 
 _OF_KFT = {
     "kft.demo.recipe:DigitsRecipe": "kft.demo.recipe",
     "kft.text_recipe:TextRecipe": "kft.text_recipe",
 }
-
-
-def path_of_class(recipe_class: type) -> str:
-    """Return the `module:Class` of a recipe's class."""
-    return f"{recipe_class.__module__}:{recipe_class.__qualname__}"
 
 
 def title_of(recipe: Any) -> str:

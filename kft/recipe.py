@@ -30,6 +30,7 @@ from kft.plans import BatchNorm
 from kft.predictions import Predictions
 from kft.run_directory import stopped_safely
 from kft.stages import Stage
+from kft.tasks.saved import own_classes
 
 if TYPE_CHECKING:
     from kft.tuning import Search
@@ -436,8 +437,8 @@ class Recipe(Family):
             The directory of the version, `base_dir/N`.
 
         Raises:
-            InputError: If an argument is wrong, or the recipe's class was defined in a script or a
-                notebook, from which the other process cannot import it.
+            InputError: If an argument is wrong, or the class of the recipe or of its task was defined
+                in a script or a notebook, from which the other process cannot import it.
             kft.export.launch.ExportError: If the version did not pass its check.
         """
         from kft.export.launch import check_export, export_run
@@ -445,8 +446,9 @@ class Recipe(Family):
         base_dir = path_of("base_dir", base_dir)
         check_export(format, weights, batch_sizes, clients, data)
         own = None if known_recipe(saving.class_path(self)) is type(self) else type(self)
-        if own is not None:
-            place_of(own)  # a class that the other process cannot import is told of now
+        tasks = own_classes(self.task)
+        for one in (*([] if own is None else [own]), *tasks):
+            place_of(one)  # a class that the other process cannot import is told of now
         given = None if examples is None else fitting.encoded(self, examples)
 
         def write() -> Path:
@@ -457,6 +459,7 @@ class Recipe(Family):
                     saved,
                     base_dir,
                     recipe=own,
+                    task=tasks,
                     format=format,
                     weights=weights,
                     batch_sizes=batch_sizes,

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from kft import fitting, saving
 from kft.errors import InputError, KftError
 from kft.family import Family
 from kft.fitting import Measurement, Run
+from kft.tasks import Task
 
 
-def reopen(run_dir: str | os.PathLike, *, recipe: type[Family] | None = None) -> Run:
+def reopen(
+    run_dir: str | os.PathLike,
+    *,
+    recipe: type[Family] | None = None,
+    task: type[Task] | Sequence[type[Task]] = (),
+) -> Run:
     """Load the run that `fit` kept, to report on it again.
 
     Args:
         run_dir: The directory of a finished run.
         recipe: As in `kft.load`.
+        task: As in `kft.load`.
 
     Returns:
         The run, with its recipe, history, plan and journal, and without validation data.
@@ -25,7 +33,7 @@ def reopen(run_dir: str | os.PathLike, *, recipe: type[Family] | None = None) ->
         InputError: If there is no finished run, or it is damaged.
     """
     directory = Path(run_dir)
-    loaded = saving.load(directory, recipe=recipe)
+    loaded = saving.load(directory, recipe=recipe, task=task)
     plan = saving.read_description(directory).get("plan")
     if not plan:
         raise InputError(

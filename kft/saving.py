@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ import keras
 from kft.arguments import path_of
 from kft.errors import InputError
 from kft.family import Family
+from kft.import_path import can_be_one_class, path_of_class
 from kft.kept_weights import check_outline, load_weights, save_weights
-from kft.known_recipes import known_recipe, path_of_class
+from kft.known_recipes import known_recipe
 from kft.runs import reading
 from kft.runs.files import sync, sync_tree, writing_to
 from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.places import is_empty
+from kft.tasks import Task
+from kft.tasks.saved import check_used, checked_classes, restored
 
 FORMAT = 1
 RECIPE = "recipe.json"
@@ -75,23 +78,31 @@ def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None =
     return directory
 
 
-def load(directory: str | os.PathLike, *, recipe: type[Family] | None = None) -> Family:
+def load(
+    directory: str | os.PathLike,
+    *,
+    recipe: type[Family] | None = None,
+    task: type[Task] | Sequence[type[Task]] = (),
+) -> Family:
     """Load a trained recipe, whichever backend trained it.
 
     The directory can come from a stranger: nothing that its files name is imported, and no more is
-    read or built than a run holds. The recipes that come with kft are found by themselves.
+    read or built than a run holds. The recipes and the tasks that come with kft are found by
+    themselves.
 
     Args:
         directory: A run directory, written by `fit(run_dir=...)` or `Recipe.save`.
         recipe: The class of the recipe, for one of your own. Defaults to kft's own class that the
             directory names.
+        task: The class of the recipe's task, for one of your own; several where `Several` holds such
+            tasks. Defaults to none.
 
     Returns:
         The recipe, ready to `predict`, `evaluate`, `export`, or to be fitted further.
 
     Raises:
-        InputError: If the directory is not a run directory, holds a recipe of another class or one
-            of your own that was not passed, or is damaged.
+        InputError: If the directory is not a run directory, holds a recipe or task of another class
+            or one of your own that was not passed, or is damaged.
 
     Example:
 
@@ -99,20 +110,25 @@ def load(directory: str | os.PathLike, *, recipe: type[Family] | None = None) ->
     recipe = kft.load("runs/flowers")
     print(recipe.predict(["a.jpg"]))
 
-    mine = kft.load("runs/mine", recipe=MyRecipe)
+    mine = kft.load("runs/mine", recipe=MyRecipe, task=MyTask)
     ```
     """
     directory = path_of("directory", directory)
     content = read_description(directory)
     recipe_class = _chosen_class(content["class"], directory, recipe)
+    own_tasks = checked_classes(task)
 
     def rebuild() -> Family:
         with damage_named(directory, content["class"]):
-            return recipe_class.rebuild(copy.deepcopy(content["arguments"]), directory)
+            arguments = copy.deepcopy(content["arguments"])
+            if "task" in arguments:
+                arguments["task"] = restored(arguments["task"], own_tasks)
+            return recipe_class.rebuild(arguments, directory)
 
     is_known = known_recipe(content["class"]) is recipe_class
     check_outline(rebuild, directory / WEIGHTS, may_fail=not is_known)
     rebuilt = rebuild()
+    check_used(rebuilt.task, own_tasks)
     _restore(rebuilt, directory, content)
     return rebuilt
 
@@ -316,19 +332,13 @@ def _chosen_class(path, directory, given):
         raise InputError(
             f"`recipe={given!r}` is not a recipe's class: pass a subclass of kft.Recipe."
         )
-    if not _is_same_class(path, path_of_class(given)):
+    if not can_be_one_class(path, path_of_class(given)):
         raise InputError(
             f"`{directory}` holds a recipe of the class `{path}`, but `{path_of_class(given)}` was "
             "passed: pass the class that it was trained with. If that has moved, write its new "
             f"path into {directory / RECIPE}."
         )
     return given
-
-
-def _is_same_class(one, other):
-    """Whether two paths can name one class: a script's own module is `__main__` while it runs."""
-    (module, _, name), (other_module, _, other_name) = one.partition(":"), other.partition(":")
-    return name == other_name and (module == other_module or "__main__" in (module, other_module))
 
 
 def _ask_for_class(path, directory):

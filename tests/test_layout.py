@@ -19,6 +19,7 @@ MODULES = sorted(path for folder in ("kft", "recipes") for path in (ROOT / folde
 LAYERS = (
     ("errors",),
     (
+        "answers",
         "arguments",
         "blocks",
         "data",

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
     from kft.recipe import Recipe
+    from kft.tasks import Task
 
 _LISTED = 20  # skipped files that are printed by name
 
@@ -48,15 +50,7 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
         )
     if module_name.partition(".")[0] == "recipes":
         recipes_package()  # not another package of that name
-    try:
-        module = import_named(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and something that it imports is not
-        raise InputError(
-            f"{option} {name!r}: there is no module {module_name!r}; run kft in the directory of "
-            f"{module_name}.py, or put that directory on PYTHONPATH."
-        ) from error
+    module = _imported(module_name, name, option)
     found = attribute_of(module, class_name)
     if not (isinstance(found, type) and issubclass(found, Recipe)):
         problem = "is not there" if found is None else "is not a kft.Recipe"
@@ -69,6 +63,41 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
         f"{option}: {class_name!r} {problem}{_meant(class_name, known.split(', '))}; {module_name} has "
         f"{known}. For one of your own write module:Class."
     )
+
+
+def find_task(name: str, option: str) -> type[Task]:
+    """Return the class of a task that a person named.
+
+    Args:
+        name: `module:Class`.
+        option: What they named it with, for messages.
+
+    Raises:
+        InputError: If there is no such class, or it is not a task.
+    """
+    from kft.tasks import Task
+
+    module_name, _, class_name = name.rpartition(":")
+    if not are_names(module_name, class_name):
+        raise InputError(f"{option} {name!r} is not a name: write module:Class of your task.")
+    found = attribute_of(_imported(module_name, name, option), class_name)
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        problem = "is not there" if found is None else "is not a kft.tasks.Task"
+        raise InputError(f"{option}: {class_name!r} {problem}; write module:Class of your task.")
+    return found
+
+
+def _imported(module_name: str, name: str, option: str) -> ModuleType:
+    """Import the module of a class that a person named."""
+    try:
+        return import_named(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and something that it imports is not
+        raise InputError(
+            f"{option} {name!r}: there is no module {module_name!r}; run kft in the directory of "
+            f"{module_name}.py, or put that directory on PYTHONPATH."
+        ) from error
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kft.cli.opening import RunRecipe, named_class
+from kft.cli.opening import RunRecipe, RunTask, named_class, named_tasks
 from kft.errors import InputError
 
 _INPUTS, _VERSIONS = "Check and warmup", "Existing versions"
@@ -52,6 +52,7 @@ def export(
         ),
     ] = None,
     recipe: RunRecipe = None,
+    task: RunTask = None,
     format: Annotated[Format, typer.Option(help="Format of the export.")] = Format.saved_model,
     weights: Annotated[Stored, typer.Option(help="How to store the weights.")] = Stored.float32,
     data: Annotated[
@@ -121,6 +122,7 @@ def export(
             source,
             base,
             recipe=named_class(recipe),
+            task=named_tasks(task),
             format=format.value,
             weights=weights.value,
             data=data,

@@ -1,4 +1,4 @@
-"""Opening a run: which class its recipe has, if it is one that does not come with kft."""
+"""Opening a run: which classes its recipe and its task have, if they do not come with kft."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kft.cli import build
 
 if TYPE_CHECKING:
     from kft.recipe import Recipe
+    from kft.tasks import Task
 
 RunRecipe = Annotated[
     str | None,
@@ -24,18 +25,36 @@ RunRecipe = Annotated[
 ]
 
 
+RunTask = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task",
+        metavar="MODULE:CLASS",
+        help="The class of the recipe's task, likewise for a run of one of your own. Repeatable, for "
+        "several tasks in one recipe.",
+        show_default=False,
+    ),
+]
+
+
 def named_class(name: str | None) -> type[Recipe] | None:
     """Return the class that `--recipe` names, None where it was not given."""
     return None if name is None else build.find_recipe(name, "--recipe")
 
 
-def open_recipe(run: Path, name: str | None) -> Recipe:
+def named_tasks(names: list[str] | None) -> list[type[Task]]:
+    """Return the classes that `--task` names, none where it was not given."""
+    return [build.find_task(name, "--task") for name in names or ()]
+
+
+def open_recipe(run: Path, name: str | None, tasks: list[str] | None) -> Recipe:
     """Load the recipe of a run.
 
     Args:
         run: The run directory.
         name: What `--recipe` names.
+        tasks: What `--task` names.
     """
     from kft.saving import load
 
-    return cast("Recipe", load(run, recipe=named_class(name)))
+    return cast("Recipe", load(run, recipe=named_class(name), task=named_tasks(tasks)))

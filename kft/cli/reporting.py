@@ -10,7 +10,7 @@ import typer
 
 from kft.cli import options as o
 from kft.cli.groups import grouped
-from kft.cli.opening import RunRecipe, named_class
+from kft.cli.opening import RunRecipe, RunTask, named_class, named_tasks
 from kft.cli.outputs import check_output
 
 
@@ -39,6 +39,7 @@ def report(
         typer.Option(metavar="FILE", help="The page to write. Default: RUN/report.html."),
     ] = None,
     recipe: RunRecipe = None,
+    task: RunTask = None,
     batch_size: o.BatchSize = 32,
 ) -> None:
     """Write one page about a run: plan, curves, figures, mistakes, data, time, what was forgotten.
@@ -59,7 +60,7 @@ def report(
     if data is None and output is None and written.is_file():
         typer.echo(str(written))
         return
-    opened = reopen(run, recipe=named_class(recipe))
+    opened = reopen(run, recipe=named_class(recipe), task=named_tasks(task))
     if data is not None:
         used = opened.recipe
         examples = reading.read(data, type(used), used.task.name, used.classes)

@@ -13,7 +13,7 @@ import typer
 
 from kft.cli import options as o
 from kft.cli.groups import grouped
-from kft.cli.opening import RunRecipe, open_recipe
+from kft.cli.opening import RunRecipe, RunTask, open_recipe
 from kft.cli.outputs import FIGURES, check_output, save_figure
 from kft.errors import InputError
 
@@ -27,6 +27,7 @@ def evaluate(
     data: o.LabelledData,
     reading: o.Reading,
     recipe: RunRecipe = None,
+    task: RunTask = None,
     batch_size: o.BatchSize = 32,
     perturb: Annotated[
         str | None,
@@ -46,7 +47,7 @@ def evaluate(
     kft evaluate runs/photos --data photos-test/
     """
     check_output("--plot", plot, FIGURES)
-    opened = open_recipe(run, recipe)
+    opened = open_recipe(run, recipe, task)
     examples = reading.read(data, type(opened), opened.task.name, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
     result = opened.evaluate(examples, batch_size=batch_size, perturb=names)
@@ -82,6 +83,7 @@ def predict(
         typer.Option(help="Stop at an input that cannot be used, or skip it and say so."),
     ] = o.OnBadExample.error,
     recipe: RunRecipe = None,
+    task: RunTask = None,
     batch_size: o.BatchSize = 32,
     output: Annotated[
         Path | None,
@@ -119,7 +121,7 @@ def predict(
     check_output("--output", output, ENDINGS)
     if json and output is not None:
         raise InputError("--json prints the answers and --output writes them: pass one of the two.")
-    opened = open_recipe(run, recipe)
+    opened = open_recipe(run, recipe, task)
     if opened.modality != "text" and text:
         raise InputError(f"--text: {type(opened).__name__} answers images; pass their files.")
     if top_k is not None:

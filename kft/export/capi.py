@@ -271,6 +271,8 @@ class Session:
         shape = [library.TF_Dim(tensor, i) for i in range(library.TF_NumDims(tensor))]
         data = library.TF_TensorData(tensor)
         if dtype != _STRING:
+            if dtype not in _DTYPES:
+                raise TensorFlowError(f"an output of the type {dtype}, which kft does not read")
             content = ctypes.string_at(data, library.TF_TensorByteSize(tensor))
             return np.frombuffer(content, _DTYPES[dtype]).reshape(shape)
         array = np.empty(int(np.prod(shape)), dtype=object)

@@ -140,7 +140,11 @@ def replay(session: capi.Session, directory: str | os.PathLike, promised: Promis
         except capi.TensorFlowError as error:
             reasons.append(f"{where} fails at {signature!r}: {str(error).splitlines()[0][:300]}")
             return
-        reason = compare(expected, answered, promised.tolerance, promised.threshold)
+        promise = promised.signatures.get(signature)
+        if promise is None:
+            reasons.append(f"{where} asks {signature!r}, which was not promised")
+            return
+        reason = compare(expected, answered, promise.answers, promised.tolerance)
         if reason:
             reasons.append(f"{where} at {signature!r}: {reason}")
 
@@ -162,7 +166,10 @@ def replay(session: capi.Session, directory: str | os.PathLike, promised: Promis
     raw, rows = list(golden), list(golden.values())
     for batch in _batches(len(raw)):
         inputs = np.array([raw[i] for i in batch], dtype=object)
-        expected = {name: np.concatenate([rows[i][name] for i in batch]) for name in rows[0]}
+        try:
+            expected = {name: np.concatenate([rows[i][name] for i in batch]) for name in rows[0]}
+        except (ValueError, LookupError) as error:
+            return [*reasons, f"{warmup.PATH} holds answers of different shapes: {error}"]
         ask("serving_default", inputs, expected, f"a batch of {len(batch)}")
     return reasons
 

@@ -1,10 +1,10 @@
 """What to type to serve a version and to ask it: Docker, `models.config`, REST, gRPC, TensorFlow."""
 
-import json
 import os
 from pathlib import Path
 
-from kft.export.promises import METADATA
+from kft.answers import Answers, Tensor
+from kft.export import promises
 
 FOLDER = "clients"  # next to the versions; a server does not take it for one
 TEXT_NOTE = (
@@ -29,7 +29,7 @@ model_config_list {{
 """
 
 _REST_IMAGE = """\
-# A bad row has the reason in "status", no label, and NaN for its scores.
+# A bad row has the reason in "status", and NaN, 0 or an empty string for all else.
 import base64
 import json
 import sys
@@ -39,7 +39,7 @@ instances = [{{"b64": base64.b64encode(open(path, "rb").read()).decode()}} for p
 """
 
 _REST_TEXT = """\
-# A bad row has the reason in "status", no label, and NaN for its scores.
+# A bad row has the reason in "status", and NaN, 0 or an empty string for all else.
 import json
 import sys
 import urllib.request
@@ -72,10 +72,10 @@ request.model_spec.signature_name = "serving_default"
 request.inputs["inputs"].CopyFrom(tf.make_tensor_proto(raw, tf.string))
 with grpc.insecure_channel("localhost:8500") as channel:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-    outputs = stub.Predict(request, timeout=10).outputs
-# A bad row has the reason in "status", no label, and NaN for its scores.
-answers = (tf.make_ndarray(outputs[name]) for name in ("status", "{output}"))
-for status, {output} in zip(*answers):
+    found = stub.Predict(request, timeout=10).outputs
+outputs = {{name: tf.make_ndarray(tensor) for name, tensor in found.items()}}
+# A bad row has the reason in "status", and NaN, 0 or an empty string for all else.
+for row, status in enumerate(outputs["status"]):
     print(status.decode() or {shown})
 """
 
@@ -98,8 +98,8 @@ raw = sys.argv[1:]
 
 _PLAIN = """\
 ask = tf.saved_model.load("{version}").signatures["serving_default"]
-outputs = ask(inputs=tf.constant(raw))
-for status, {output} in zip(outputs["status"].numpy(), outputs["{output}"].numpy()):
+outputs = {{name: value.numpy() for name, value in ask(inputs=tf.constant(raw)).items()}}
+for row, status in enumerate(outputs["status"]):
     print(status.decode() or {shown})
 """
 
@@ -112,17 +112,15 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
         name: What the server calls the model; the name of `base_dir` by default.
     """
     version = Path(version).absolute()
-    facts = json.loads((version / METADATA).read_text(encoding="utf-8"))
-    is_image, is_regression = facts["modality"] == "image", facts["task"] == "regression"
+    facts = promises.read_facts(version)
+    answers = Answers.from_json(facts["answers"])  # checked: its names become code here
+    is_image = facts["modality"] == "image"
     words = {
         "base": version.parent,
         "name": name or version.parent.name,
         "version": version,
-        "output": "value" if is_regression else "label",
-        "shown": "value" if is_regression else "label.decode()",
-        "rest_answer": 'answer["value"]'
-        if is_regression
-        else '(answer["label"], answer["scores"][0])',
+        "shown": _together({name: _of_arrays(name, answers) for name in answers.shown}),
+        "rest_answer": _together({name: _of_rest(name, answers) for name in answers.shown}),
         "raw": '[open(path, "rb").read() for path in sys.argv[1:]]' if is_image else "sys.argv[1:]",
     }
     rest = (_REST_IMAGE if is_image else _REST_TEXT) + _REST
@@ -134,6 +132,26 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
         "grpc_client.py": _GRPC.format(**words),
         "tensorflow_client.py": plain.format(**words),
     }
+
+
+def _together(shown: dict[str, str]) -> str:
+    """Return code for what a client prints: one output by itself, several by their names."""
+    if len(shown) == 1:
+        return next(iter(shown.values()))
+    return "{" + ", ".join(f'"{name}": {code}' for name, code in shown.items()) + "}"
+
+
+def _of_arrays(name: str, answers: Answers) -> str:
+    """Return code for an output of a row, of arrays with a row for each input."""
+    is_text = answers.outputs[name] == Tensor("string", 1)
+    return f'outputs["{name}"][row]' + (".decode()" if is_text else "")
+
+
+def _of_rest(name: str, answers: Answers) -> str:
+    """Return code for an output of a row, and for a label also the best score."""
+    scores = next((one.scores for one in answers.rules.rankings if one.label == name), None)
+    value = f'answer["{name}"]'
+    return value if scores is None else f'({value}, answer["{scores}"][0])'
 
 
 def write(version: str | os.PathLike, name: str | None = None) -> Path:
@@ -158,7 +176,7 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
         name: What the server calls the model; the name of `base_dir` by default.
     """
     made = files(version, name)
-    facts = json.loads((Path(version) / METADATA).read_text(encoding="utf-8"))
+    facts = promises.read_facts(version)
     lines = [f"{version} serves."]
     batch_norm = facts.get("batch_norm") or ""
     if batch_norm.startswith("kept"):
@@ -166,7 +184,7 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
     cost = facts.get("weights_cost")
     if cost:
         lines.append(
-            f"With {facts['weights']} weights the scores of {cost['examples']} examples change by up "
+            f"With {facts['weights']} weights the answers to {cost['examples']} examples change by up "
             f"to {cost['largest_change']:.2g}."
         )
     if facts["modality"] == "text":

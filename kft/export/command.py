@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from kft.answers import NumpyOps
 from kft.errors import InputError, KftError
+from kft.export.comparison import distances
 from kft.export.launch import BATCH_SIZES, FORMATS, WEIGHTS, read_examples
 from kft.export.servable import Servable
+from kft.forward import Forward
 from kft.import_path import class_at
 
 EXAMPLES = "examples.json"  # a few raw inputs that a run keeps
+_BATCH = 32  # as `predict` has it
 _FACTS = ("class", "arguments", "plan", "versions", "state")
 
 
@@ -32,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", action="store_true", help="write example clients")
     parser.add_argument("--recipe", help="the recipe's class, if it does not come with kft")
     parser.add_argument("--recipe-place", type=Path, help="the directory to import it from")
+    parser.add_argument("--task", action="append", default=[], help="a task's class; repeatable")
+    parser.add_argument("--task-place", type=Path, action="append", default=[], help="likewise")
     parser.add_argument("--json", action="store_true", help="end with a line of JSON")
     options = parser.parse_args(arguments)
     try:
@@ -50,14 +56,16 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     from kft.export import clients, formats, saved_model, storage
 
     own = class_at(options.recipe, options.recipe_place) if options.recipe else None
-    recipe = saving.load(options.run_dir, recipe=own)
+    tasks = [class_at(*one) for one in zip(options.task, options.task_place, strict=True)]
+    recipe = saving.load(options.run_dir, recipe=own, task=tasks)
+    formats.check(recipe.model, recipe.task, options.format)
     servable = from_recipe(recipe, options.run_dir, options.examples)
     if options.weights != "float32":
-        before, scores = _figures(recipe, options.data), _scores(servable)
+        before, answer = _figures(recipe, options.data), _answer(servable)
         (storage.round_weights if options.weights == "float16" else storage.quantize)(recipe.model)
         facts = {
             **servable.facts,
-            "weights_cost": _cost(scores, _scores(servable), is_classifier=bool(servable.classes)),
+            "weights_cost": _cost(servable, answer, _answer(servable)),
             "float32_figures": before,
             f"{options.weights}_figures": _figures(recipe, options.data),
         }
@@ -83,15 +91,23 @@ def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:
     return None if data is None else recipe.evaluate(data).to_dict()
 
 
-def _scores(servable: Servable) -> np.ndarray:
-    return servable.predict(list(servable.examples))
+def _answer(servable: Servable) -> dict[str, np.ndarray]:
+    return servable.answered(servable.predict(list(servable.examples)), NumpyOps())
 
 
-def _cost(before: np.ndarray, after: np.ndarray, is_classifier: bool) -> dict[str, Any]:
+def _cost(servable: Servable, before: dict, after: dict) -> dict[str, Any]:
     """What smaller weights do to the answers to the examples."""
-    cost = {"examples": len(before), "largest_change": float(np.max(np.abs(after - before)))}
-    if is_classifier:
-        cost["best_class_changes"] = int(np.sum(before.argmax(axis=1) != after.argmax(axis=1)))
+    answers = servable.description.answers
+    floats = [name for name, one in answers.outputs.items() if one.dtype == "float32"]
+    found = distances(before, after, answers)
+    cost: dict[str, Any] = {"examples": len(servable.examples)}
+    cost["largest_change"] = max((found[name] for name in floats), default=0.0)
+    changes = [
+        before[ranking.classes][:, 0] != after[ranking.classes][:, 0]
+        for ranking in answers.rules.rankings
+    ]
+    if changes:
+        cost["best_class_changes"] = int(np.any(changes, axis=0).sum())
     return cost
 
 
@@ -114,20 +130,28 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         raw = _made_up(recipe.modality)
         facts["examples"] = "made up: the run kept none"
     serving = recipe.serving_inputs()
-    no_scores = np.zeros((1, recipe.model.output_shape[-1]), np.float32)
-
     return Servable(
         model=recipe.model,
         decode=serving.decode,
-        predict=lambda inputs: np.asarray(recipe.predict(list(inputs)).scores, np.float32),
+        predict=lambda inputs: _predicted(recipe, list(inputs)),
         modality=recipe.modality,
-        task=recipe.task.name,
-        classes=None if recipe.classes is None else tuple(recipe.classes),
+        task=recipe.task,
+        classes=recipe.classes,
         examples=tuple(raw),
-        threshold=float(recipe.predictions(["any"], no_scores).threshold),
+        features=recipe.head_input,
         resources=tuple(serving.resources),
         facts=facts,
     )
+
+
+def _predicted(recipe: Any, raw: list) -> Any:
+    """What the recipe's model puts out for raw inputs, in its own structure."""
+    import keras
+
+    rows, forward = recipe.raw_inputs(raw), Forward(recipe.model)
+    starts = range(0, len(rows), _BATCH)
+    found = [forward(recipe.load(rows[start : start + _BATCH])) for start in starts]
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
 
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:

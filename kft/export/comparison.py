@@ -4,61 +4,121 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kft.export.servable import labels_of
+from kft.answers import Answers, NumpyOps, Ranking, Tensor
+from kft.answers.description import STATUS
 
 Answer = Mapping[str, np.ndarray]
 
+_OPS = NumpyOps()
+_STATUS = Tensor("string", 1)
+_KINDS = {"float32": "f", "int32": "i", "int64": "i", "string": "O"}  # as NumPy calls them
+
 
 def compare(
-    expected: Answer,
-    answered: Answer,
-    tolerance: Mapping[str, float],
-    threshold: float | None = None,
+    expected: Answer, answered: Answer, answers: Answers, tolerance: Mapping[str, float]
 ) -> str | None:
     """Return how an answer differs from the expected one, None where it does not.
 
-    A label may differ only where rounding decides it: between classes whose scores are as close as
-    the tolerance, or at the threshold.
+    What follows from numbers by a rule may differ only where rounding decides it: a label between
+    classes whose scores are as close as the tolerance, or at the threshold.
 
     Args:
         expected: Name of an output to array.
         answered: Name of an output to array.
+        answers: What the outputs are, and the rules among them.
         tolerance: Name of an output to how far its numbers may be apart; 0 for those not named.
-        threshold: Score from which on a multi-label model gives a label, None for other tasks.
     """
-    if set(expected) != set(answered):
-        return f"it answers {sorted(answered)}, not {sorted(expected)}"
-    for name in sorted(expected, key=lambda name: (name != "status", name)):
+    promised = {*answers.outputs, *({STATUS} & set(expected))}
+    if not set(expected) == set(answered) == promised:
+        return (
+            f"it answers {sorted(answered)}, not {sorted(expected)}, and {sorted(promised)} is due"
+        )
+    for name in sorted(expected, key=lambda name: (name != STATUS, name)):
         before, after = np.asarray(expected[name]), np.asarray(answered[name])
-        if before.shape != after.shape:
+        tensor = answers.outputs.get(name, _STATUS)
+        if before.shape != after.shape or before.ndim != tensor.rank:
             return f"{name} has the shape {list(after.shape)}, not {list(before.shape)}"
-        allowed = tolerance.get(name, 0.0)
-        if before.dtype != object:
-            distance = _distance(before, after)
-            if not distance <= allowed:
-                return f"{name} differs from the prediction by {distance:.2g} " + _allowed(allowed)
-        elif name not in ("classes", "label") and not np.array_equal(before, after):
-            return f"{name} is {_first_change(before, after)}"
-    if "classes" not in expected:
-        return None
-    return _compare_classes(expected, answered, tolerance.get("scores", 0.0), threshold)
-
-
-def _compare_classes(
-    expected: Answer, answered: Answer, allowed: float, threshold: float | None
-) -> str | None:
-    before, after = _by_class(expected), _by_class(answered)
-    if before.keys() != after.keys():
-        return f"classes is {_first_change(expected['classes'], answered['classes'])}"
-    worst = max((_distance(before[key], after[key]) for key in before), default=0.0)
-    if not worst <= allowed:
-        return f"a class's score differs from the prediction by {worst:.2g} " + _allowed(allowed)
-    for answer in (expected, answered) if "label" in expected else ():
-        # Scores that agree decide labels that agree, up to ties: a label must follow from its own.
-        derived = labels_of(answer["classes"], answer["scores"], threshold)
-        if not np.array_equal(answer["label"], derived):
-            return f"label is {_first_change(expected['label'], answered['label'])}"
+        if {before.dtype.kind, after.dtype.kind} != {_KINDS[tensor.dtype]}:
+            return f"{name} is {before.dtype} and {after.dtype}, not {tensor.dtype}"
+        if name in answers.following:
+            continue
+        if tensor.dtype != "float32":
+            if not np.array_equal(before, after):
+                return f"{name} is {_first_change(before, after)}"
+        else:
+            allowed, found = tolerance.get(name, 0.0), _distance(before, after)
+            if not found <= allowed:
+                return f"{name} differs from the prediction by {found:.2g} {_allowed(allowed)}"
+    for ranking in answers.rules.rankings:
+        reason = _compare_ranking(expected, answered, ranking, tolerance.get(ranking.scores, 0.0))
+        if reason:
+            return reason
+    for name, of in answers.rules.largest.items():
+        # As with labels: each answer must follow from its own numbers.
+        if not np.array_equal(answered[name], _blanked(_OPS.largest(answered[of]), answered)):
+            return f"{name} is {_first_change(expected[name], answered[name])}"
     return None
+
+
+def distances(expected: Answer, answered: Answer, answers: Answers) -> dict[str, float]:
+    """Return by how much answers differ, by the measure with which `compare` judges.
+
+    Args:
+        expected: Name of an output to array.
+        answered: The same outputs of equal shapes.
+        answers: What they are.
+
+    Returns:
+        The largest difference of each output of floats, scores by their class; infinite for integers
+        and strings that differ and that no rule lets follow from numbers.
+    """
+    found = {}
+    for name, tensor in answers.outputs.items():
+        if tensor.dtype == "float32":
+            found[name] = _distance(expected[name], answered[name])
+        elif name not in answers.following:
+            same = np.array_equal(expected[name], answered[name])
+            found[name] = 0.0 if same else np.inf
+    for ranking in answers.rules.rankings:
+        (_, before), (_, after) = (_by_class(one, ranking) for one in (expected, answered))
+        found[ranking.scores] = max(found[ranking.scores], _distance(before, after))
+    return found
+
+
+def label_of(answer: Answer, ranking: Ranking) -> np.ndarray:
+    """Return the label of each row that follows from its sorted classes and their scores."""
+    classes, scores = answer[ranking.classes], answer[ranking.scores]
+    if ranking.threshold is None:
+        return classes[:, 0]
+    return _OPS.join(classes, scores >= ranking.threshold)
+
+
+def _compare_ranking(
+    expected: Answer, answered: Answer, ranking: Ranking, allowed: float
+) -> str | None:
+    (classes, before), (found, after) = (_by_class(one, ranking) for one in (expected, answered))
+    if not np.array_equal(classes, found):
+        changed = _first_change(expected[ranking.classes], answered[ranking.classes])
+        return f"{ranking.classes} is {changed}"
+    worst = _distance(before, after)
+    if not worst <= allowed:
+        return f"a class's score differs from the prediction by {worst:.2g} {_allowed(allowed)}"
+    if ranking.label is None:
+        return None
+    label = ranking.label
+    for answer in (expected, answered):
+        # Scores that agree decide labels that agree, up to ties: a label must follow from its own.
+        if not np.array_equal(answer[label], label_of(answer, ranking)):
+            return f"{label} is {_first_change(expected[label], answered[label])}"
+    return None
+
+
+def _blanked(values: np.ndarray, answer: Answer) -> np.ndarray:
+    """Put 0 into the bad rows."""
+    status = answer.get(STATUS)
+    if status is not None:
+        values[status != b""] = 0
+    return values
 
 
 def _distance(before: np.ndarray, after: np.ndarray) -> float:
@@ -72,14 +132,11 @@ def _distance(before: np.ndarray, after: np.ndarray) -> float:
     return found if np.isfinite(found) else np.inf
 
 
-def _by_class(answer: Answer) -> dict[tuple[int, bytes], np.ndarray]:
-    return {
-        (row, label): score
-        for row, (labels, scores) in enumerate(
-            zip(answer["classes"], answer["scores"], strict=True)
-        )
-        for label, score in zip(labels, scores, strict=True)
-    }
+def _by_class(answer: Answer, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes of each row in alphabetical order, and their scores."""
+    classes, scores = answer[ranking.classes], answer[ranking.scores]
+    order = np.argsort(classes, axis=1, kind="stable")
+    return np.take_along_axis(classes, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def _first_change(before: np.ndarray, after: np.ndarray) -> str:

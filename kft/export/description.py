@@ -33,10 +33,9 @@ def write(directory: str | os.PathLike, servable: Servable, **more: Any) -> Path
     described = {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": servable.task,
+        "task": servable.task.name,
         "modality": servable.modality,
         "classes": servable.classes,
-        "targets": servable.targets,
         **more,
         "weights_sha256": _hash_weights(servable.model),
         "packages": installed,

@@ -1,7 +1,7 @@
 """ONNX, LiteRT and OpenVINO, by Keras' own exporters and held to the same predictions.
 
 These formats carry no decoder and no tokenizer: what goes in is the model's own tensors, what comes
-out are the scores in the order of the classes that `kft.json` names.
+out is its own output, such as scores in the order of the classes that `kft.json` names.
 """
 
 import os
@@ -14,7 +14,6 @@ import numpy as np
 from kft.errors import InputError
 from kft.export import description, runtimes, versions
 from kft.export.launch import ExportError, check_version, refuse_half
-from kft.export.promises import tolerance
 from kft.export.servable import Servable
 
 _NEEDED = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": (), "openvino": ("openvino",)}
@@ -35,10 +34,11 @@ def write(
         The version directory, `base_dir/N`, with the model and `assets.extra/kft.json`.
 
     Raises:
-        InputError: If a package is missing, the weights are not offered for this format, or
-            `base_dir` holds versions for TensorFlow Serving.
+        InputError: If a package is missing, the model has several outputs, the weights are not offered
+            for this format, or `base_dir` holds versions for TensorFlow Serving.
         ExportError: If the format's own runtime does not answer what `predict` does.
     """
+    check(servable.model, servable.task, format)
     if format not in runtimes.FILES:
         known = ", ".join(map(repr, runtimes.FILES))
         raise InputError(f"format={format!r}; expected one of {known}.")
@@ -46,6 +46,7 @@ def write(
     if lacking is not None:
         raise InputError(f"format={format!r} {lacking}")
     refuse_half(format, weights)
+    check(servable.model, servable.task, format)
     for path in versions.find_versions(base_dir).values():
         if (path / "saved_model.pb").exists():
             raise InputError(f"{path} is for TensorFlow Serving; export {format} elsewhere.")
@@ -55,13 +56,14 @@ def write(
     with versions.building(base_dir) as hidden:
         asked = reference.ask(servable)  # first: Keras exports no model that was never called
         _convert(servable.model, str(hidden / runtimes.FILES[format]), format)
-        runtimes.write_golden(hidden, _by_name(servable.model, asked.inputs), asked.scores)
+        inputs = _by_name(servable.model, asked.inputs)
+        runtimes.write_golden(hidden, inputs, np.asarray(asked.outputs, np.float32))
         description.write(
             hidden,
             servable,
             kind=format,
             weights=weights,
-            tolerance=tolerance(servable.task, *asked.bounds),
+            tolerance={runtimes.OUTPUT: reference.bound_of_output(servable, asked)},
         )
         versions.write_manifest(hidden)
         reasons = check_version(hidden, trusted=True)
@@ -69,6 +71,24 @@ def write(
             listed = "\n".join(f"- {reason}" for reason in reasons)
             raise ExportError(f"the {format} export fails; no version was made:\n{listed}")
         return versions.publish(hidden)
+
+
+def check(model: Any, task: Any, format: str) -> None:
+    """Refuse a model of several outputs, which runtimes name and order each in its own way.
+
+    Args:
+        model: A Keras model.
+        task: The recipe's task, for the message.
+        format: One of `kft.export.launch.FORMATS`.
+
+    Raises:
+        InputError: If the format carries one output alone and the model has others.
+    """
+    if format != "saved_model" and not hasattr(model.output, "shape"):
+        raise InputError(
+            f"format={format!r} carries one output, but {type(task).__name__} puts out "
+            f"{', '.join(map(str, model.output))}: pass format='saved_model'."
+        )
 
 
 def _convert(model: Any, file: str, format: str) -> None:

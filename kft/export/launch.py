@@ -11,7 +11,7 @@ from typing import Any
 
 from kft.arguments import check_choice, check_flag, is_whole, path_of, shown
 from kft.errors import InputError, KftError
-from kft.import_path import import_environment, place_of, python
+from kft.import_path import import_environment, path_of_class, place_of, python
 from kft.runs.reading import read_object
 
 BATCH_SIZES = (1, 2, 8)
@@ -32,6 +32,7 @@ def export_run(
     base_dir: str | os.PathLike,
     *,
     recipe: type | None = None,
+    task: type | Sequence[type] = (),
     format: str = "saved_model",
     batch_sizes: Sequence[int] = BATCH_SIZES,
     weights: str = "float32",
@@ -45,6 +46,7 @@ def export_run(
         run_dir: The directory of a run, trained on any backend.
         base_dir: The directory of the versions; TensorFlow Serving's `base_path`.
         recipe: The class of the run's recipe, for one that does not come with kft.
+        task: The class of its task, or several of them, likewise.
         format: `"saved_model"` for TensorFlow Serving, or `"onnx"`, `"litert"`, `"openvino"`.
         batch_sizes: Batch sizes of the warmup requests.
         weights: `"float32"`; `"float16"` for half the size; `"int8"` to quantise with Keras.
@@ -77,8 +79,9 @@ def export_run(
     if clients:
         arguments.append("--clients")
     if recipe is not None:
-        name = f"{recipe.__module__}:{recipe.__qualname__}"
-        arguments += ["--recipe", name, "--recipe-place", str(place_of(recipe))]
+        arguments += ["--recipe", path_of_class(recipe), "--recipe-place", str(place_of(recipe))]
+    for one in [task] if isinstance(task, type) else task:
+        arguments += ["--task", path_of_class(one), "--task-place", str(place_of(one))]
     with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
         if examples is not None:
             path = Path(folder) / "examples.json"

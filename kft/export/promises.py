@@ -1,28 +1,32 @@
-"""What an export promises: the signatures of each task, their names, types and ranks.
+"""What an export promises: its signatures, their names, types and ranks, and what follows from what.
 
-The writer makes them, the check holds a version to them; neither can drift from the other.
+The writer makes them from a description of the answers that it keeps in the metadata; the check holds a
+version to what the metadata say. Neither can drift from the other.
 """
 
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from kft.answers import Answers, Ranking, Rules, Tensor
+from kft.answers.description import FEATURES, STATUS
+from kft.errors import InputError
 
 METADATA = "assets.extra/kft.json"
-FORMAT = 2  # of the metadata
+FORMAT = 3  # of the metadata
 LARGEST_SCORE_TOLERANCE = 0.1  # beyond it, equal scores mean nothing
-LABEL_SEPARATOR = "|"  # between the labels of a multi-label answer, as in the data files
-DTYPES = {"string": 7, "float32": 1}  # as TensorFlow's DataType numbers them
+DTYPES = {
+    "string": 7,
+    "float32": 1,
+    "int32": 3,
+    "int64": 9,
+}  # as TensorFlow's DataType numbers them
 METHODS = "tensorflow/serving/"
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """The type and the number of axes of an input or output; the first axis is the batch."""
-
-    dtype: str
-    rank: int
+REGRESSION = "outputs"  # how TensorFlow Serving's Regress API calls its output
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,67 @@ class Signature:
     Attributes:
         api: The API of the server that answers it: `"predict"`, `"classify"` or `"regress"`.
         inputs: Its one input, which is always named `inputs`.
-        outputs: Name to tensor.
+        answers: Its outputs, without `status`, which the Predict API's have besides.
     """
 
     api: str
     inputs: Tensor
-    outputs: dict[str, Tensor]
+    answers: Answers
+
+    @property
+    def outputs(self) -> dict[str, Tensor]:
+        """Name to tensor of all outputs."""
+        status = {STATUS: Tensor("string", 1)} if self.api == "predict" else {}
+        return {**self.answers.outputs, **status}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the metadata say of a version's answers.
+
+    Attributes:
+        answers: What `serving_default` answers.
+        features: What `embed` answers, float32.
+        tensors: How many axes the input of `tensors` has; None where there is no such signature.
+    """
+
+    answers: Answers
+    features: Answers
+    tensors: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as entries of the metadata."""
+        features = {name: one.rank for name, one in self.features.outputs.items()}
+        return {"answers": self.answers.to_json(), "features": features, "tensors": self.tensors}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> "Description":
+        """Return what `to_json` described; the values may come from a stranger.
+
+        Raises:
+            ValueError, TypeError, LookupError, AttributeError: If they are no description.
+        """
+        features = {name: Tensor("float32", rank) for name, rank in facts["features"].items()}
+        tensors = facts["tensors"]
+        answers = Answers.from_json(facts["answers"])
+        return cls(answers, Answers(features), tensors if tensors is None else int(tensors))
+
+    def signatures(self) -> dict[str, Signature]:
+        """Return the signatures that offer these answers, by name."""
+        raw = Tensor("string", 1)
+        made = {
+            "serving_default": Signature("predict", raw, self.answers),
+            "embed": Signature("predict", raw, self.features),
+        }
+        if self.tensors is not None:
+            made["tensors"] = Signature("predict", Tensor("float32", self.tensors), self.answers)
+        if self.answers.rules.classify:
+            listed = {name: self.answers.outputs[name] for name in ("classes", "scores")}
+            rules = Rules((Ranking("classes", "scores"),))
+            made["classify"] = Signature("classify", raw, Answers(listed, rules))
+        if self.answers.rules.regress is not None:
+            made["regress"] = Signature("regress", raw, Answers({REGRESSION: Tensor("float32", 1)}))
+        return made
 
 
 @dataclass(frozen=True)
@@ -47,12 +106,10 @@ class Promises:
     Attributes:
         signatures: Name to signature.
         tolerance: Name of an output to how far its numbers may be from the prediction's.
-        threshold: Score from which on a multi-label model gives a label, None for other tasks.
     """
 
     signatures: dict[str, Signature]
     tolerance: dict[str, float]
-    threshold: float | None
 
 
 def read(directory: str | os.PathLike) -> Promises:
@@ -63,6 +120,23 @@ def read(directory: str | os.PathLike) -> Promises:
 
     Raises:
         FileNotFoundError: If it has no metadata.
+        OSError, ValueError, TypeError, LookupError, AttributeError: If they cannot be read.
+    """
+    facts = read_facts(directory)
+    description = Description.from_json(facts)
+    tolerance = read_tolerance(facts)
+    for ranking in description.answers.rules.rankings:
+        allowed = tolerance.get(ranking.scores, 0.0)
+        if allowed > LARGEST_SCORE_TOLERANCE:
+            raise ValueError(f"a tolerance of {allowed} for {ranking.scores} proves nothing")
+    return Promises(description.signatures(), tolerance)
+
+
+def read_facts(directory: str | os.PathLike) -> dict[str, Any]:
+    """Read the metadata of a version.
+
+    Raises:
+        FileNotFoundError: If it has none.
         OSError, ValueError, TypeError, LookupError: If they cannot be read.
     """
     text = (Path(directory) / METADATA).read_text(encoding="utf-8")
@@ -71,59 +145,33 @@ def read(directory: str | os.PathLike) -> Promises:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if facts["format"] != FORMAT:
-        raise ValueError(f"format {facts['format']!r}, but this kft reads format {FORMAT}")
+        raise ValueError(f"format {facts['format']!r:.100}, but this kft reads format {FORMAT}")
+    return facts
+
+
+def read_tolerance(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Return how far each output may be from the prediction's, by its name.
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError: If the metadata do not say so.
+    """
     tolerance = {str(name): float(value) for name, value in facts["tolerance"].items()}
     if not all(math.isfinite(value) and value >= 0 for value in tolerance.values()):
         raise ValueError(f"tolerance {tolerance}, but numbers from 0 are expected")
-    if tolerance.get("scores", 0.0) > LARGEST_SCORE_TOLERANCE:
-        raise ValueError(f"a tolerance of {tolerance['scores']} for scores proves nothing")
-    threshold = facts.get("threshold")
-    return Promises(
-        promised(facts["task"], facts["modality"], int(facts["targets"])),
-        tolerance,
-        None if threshold is None else float(threshold),
-    )
+    return tolerance
 
 
-def tolerance(task: str, scores: float, features: float) -> dict[str, float]:
-    """Return how far each output that holds numbers may be from the prediction's, by its name.
+def check_names(answers: Answers) -> None:
+    """Refuse outputs of a task that are called as outputs of every export.
 
-    Args:
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
-        scores: What is allowed for the model's output.
-        features: What is allowed for what enters its head.
+    Raises:
+        InputError: If there is one.
     """
-    names = ("value", "outputs") if task == "regression" else ("scores",)
-    return {**dict.fromkeys(names, scores), "features": features}
-
-
-def promised(task: str, modality: str, targets: int) -> dict[str, Signature]:
-    """Return the signatures of an export, by name.
-
-    Args:
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
-        modality: `"image"` or `"text"`.
-        targets: The number of classes, or of values that a regression predicts.
-    """
-    raw, status = Tensor("string", 1), {"status": Tensor("string", 1)}
-    if task == "regression":
-        answer = {"value": Tensor("float32", 1 if targets == 1 else 2), **status}
-    else:
-        answer = {
-            "classes": Tensor("string", 2),
-            "scores": Tensor("float32", 2),
-            "label": Tensor("string", 1),
-            **status,
-        }
-    signatures = {
-        "serving_default": Signature("predict", raw, answer),
-        "embed": Signature("predict", raw, {"features": Tensor("float32", 2), **status}),
-    }
-    if modality == "image":
-        signatures["tensors"] = Signature("predict", Tensor("float32", 4), answer)
-    if task != "regression":
-        listed = {name: answer[name] for name in ("classes", "scores")}
-        signatures["classify"] = Signature("classify", raw, listed)
-    elif targets == 1:
-        signatures["regress"] = Signature("regress", raw, {"outputs": Tensor("float32", 1)})
-    return signatures
+    for name in answers.outputs:
+        if name in (STATUS, FEATURES) or name.startswith(f"{FEATURES}_"):
+            raise InputError(
+                f"the task answers with an output {name!r}, but each export has one of its own that "
+                "is called so: choose another name."
+            )
+    if answers.rules.regress is not None and REGRESSION in answers.outputs:
+        raise InputError(f"`regress` and an output {REGRESSION!r}: choose another name.")

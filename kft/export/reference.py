@@ -1,6 +1,6 @@
 """What a model itself answers to the examples: what its export is compared with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.answers import Answers, NumpyOps
 from kft.errors import InputError
 from kft.export import rounding
+from kft.export.comparison import distances
 from kft.export.launch import ExportError
-from kft.export.promises import LARGEST_SCORE_TOLERANCE
+from kft.export.promises import LARGEST_SCORE_TOLERANCE, REGRESSION
 from kft.export.servable import Servable
+
+Arrays = dict[str, np.ndarray]
+
+_OPS = NumpyOps()
 
 
 @dataclass(frozen=True)
@@ -22,16 +28,18 @@ class Reference:
     Attributes:
         decode: `servable.decode` as a graph, traced once for all that ask it.
         inputs: The examples as the model's inputs.
-        scores: What `servable.predict` gave, float32 [n, k].
-        features: What enters the head, float32 [n, d].
-        bounds: How far rounding may lead from the scores, and from the features.
+        outputs: What `servable.predict` gave, in the model's own structure, arrays [n, ...].
+        answer: What the task answers with them, by the names of its outputs.
+        features: What `embed` answers.
+        tolerance: Name of an output of any signature to how far rounding may lead from it.
     """
 
     decode: Callable[[tf.Tensor], tuple[Any, tf.Tensor]]
     inputs: Any
-    scores: np.ndarray
-    features: np.ndarray
-    bounds: tuple[float, float]
+    outputs: Any
+    answer: Arrays
+    features: Arrays
+    tolerance: dict[str, float]
 
 
 def ask(servable: Servable) -> Reference:
@@ -39,8 +47,8 @@ def ask(servable: Servable) -> Reference:
 
     Raises:
         InputError: If an example is a bad row.
-        ExportError: If the answers are no finite numbers, or if rounding alone moves scores so far
-            that a comparison would prove nothing.
+        ExportError: If the answers are no finite numbers, or if rounding alone moves scores so far, or
+            changes integers or strings, that a comparison would prove nothing.
     """
     raw = list(servable.examples)
     spec = tf.TensorSpec([None], tf.string, name="inputs")
@@ -49,16 +57,90 @@ def ask(servable: Servable) -> Reference:
     for index, reason in enumerate(status.numpy()):
         if reason:
             raise InputError(f"example {index} cannot be used: {reason.decode()}. Pass another.")
-    model = servable.model
-    # Eagerly: tracing takes a deep model longer than a few examples.
-    whole = keras.Model(model.input, [model.output, servable.embedding])
-    (_, features), bounds = rounding.measure(whole, inputs)
-    if not np.isfinite(bounds).all():
-        raise ExportError("the model's answers to the examples are not all finite numbers.")
-    if servable.classes is not None and bounds[0] > LARGEST_SCORE_TOLERANCE:
+    tolerance, features = _measured(servable, inputs)
+    _check(servable, tolerance)
+    outputs = servable.predict(raw)
+    regress = servable.description.answers.rules.regress
+    if regress is not None:
+        tolerance[REGRESSION] = tolerance[regress]
+    answer = servable.answered(outputs, _OPS)
+    return Reference(decode, inputs, outputs, answer, features, tolerance)
+
+
+def both(servable: Servable) -> keras.Model:
+    """Return a model of all that an export answers from: a list of outputs, and features."""
+    features = servable.named_features().values()
+    outputs = [*keras.tree.flatten(servable.model.output), *features]
+    return keras.Model(servable.model.input, outputs)
+
+
+def answers_and_features(servable: Servable, found: list[np.ndarray]) -> tuple[Arrays, Arrays]:
+    """Return what a server answers, from the outputs of a model that `both` returned."""
+    names = list(servable.named_features())
+    count = len(found) - len(names)
+    outputs = keras.tree.pack_sequence_as(servable.model.output, found[:count])
+    features = [_OPS.cast(one, "float32") for one in found[count:]]
+    return servable.answered(outputs, _OPS), dict(zip(names, features, strict=True))
+
+
+def bound_of_output(servable: Servable, asked: Reference) -> float:
+    """Return how far rounding may lead from the one output of a model itself."""
+    model = keras.Model(servable.model.input, [servable.model.output])
+    _, (found,) = rounding.measure(model, asked.inputs)
+    if not np.isfinite(found):
+        raise ExportError("the model's outputs for the examples are not all finite numbers.")
+    return found
+
+
+def differences(servable: Servable, before: Arrays, after: Arrays) -> dict[str, float]:
+    """Return by how much answers and features differ, by the measure of the check."""
+    description = servable.description
+    outputs = {**description.answers.outputs, **description.features.outputs}
+    return distances(before, after, Answers(outputs, description.answers.rules))
+
+
+def _measured(servable: Servable, inputs: Any) -> tuple[dict[str, float], Arrays]:
+    """Return how far rounding may lead from each output, and the features."""
+
+    def found() -> Iterator[tuple[Arrays, Arrays]]:
+        # Eagerly: tracing takes a deep model longer than a few examples.
+        for outputs in rounding.draws(both(servable), inputs):
+            yield answers_and_features(servable, outputs)
+
+    drawn = found()
+    answer, features = next(drawn)
+    first = {**answer, **features}
+    apart: dict[str, float] = {}
+    for moved, moved_features in drawn:
+        for name, one in differences(servable, first, {**moved, **moved_features}).items():
+            apart[name] = max(apart.get(name, 0.0), one)
+    return {
+        name: rounding.bound(one, _largest(first[name])) for name, one in apart.items()
+    }, features
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest absolute value; 0 for what must be equal, whose smallest difference is too much."""
+    return float(np.max(np.abs(values), initial=0.0)) if values.dtype.kind == "f" else 0.0
+
+
+def _check(servable: Servable, tolerance: dict[str, float]) -> None:
+    """Refuse answers to which no export could be held."""
+    answers = servable.description.answers
+    exact = [name for name, one in answers.outputs.items() if one.dtype != "float32"]
+    changed = [name for name in exact if tolerance.get(name, 0.0) > 0]
+    if changed:
         raise ExportError(
-            f"rounding alone moves the model's scores by {bounds[0]:.2g}, so that no export can be "
-            "held to them: export other weights, such as weights='float32'."
+            f"rounding alone changes {changed[0]!r} of the answers to the examples, so that no export "
+            "can be held to it: answer with the numbers that it follows from too, and say so in the "
+            "task's `answer_rules()`."
         )
-    scores = np.asarray(servable.predict(raw), np.float32)
-    return Reference(decode, inputs, scores, features, (bounds[0], bounds[1]))
+    if not np.isfinite(list(tolerance.values())).all():
+        raise ExportError("the model's answers to the examples are not all finite numbers.")
+    for ranking in answers.rules.rankings:
+        if tolerance[ranking.scores] > LARGEST_SCORE_TOLERANCE:
+            raise ExportError(
+                f"rounding alone moves the model's {ranking.scores} by "
+                f"{tolerance[ranking.scores]:.2g}, so that no export can be held to them: export other "
+                "weights, such as weights='float32'."
+            )

@@ -7,21 +7,54 @@ another processor, another order of additions or folded BatchNorm may do to them
 arithmetic, Parker 1997).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.answers import NumpyOps
+
 STEP = 2.0**-21  # relative: four units in the last place of float32
 DRAWS = 8
 MARGIN = 2.0  # one more draw may move an answer further than these did
 LEAST = 2.0**-18  # relative to the largest answer: 32 units in its last place
 
+_OPS = NumpyOps()
+
+
+def draws(model: keras.Model, inputs: Any) -> Iterator[list[np.ndarray]]:
+    """Yield a model's outputs, and then what rounding may make of them, `DRAWS` times.
+
+    Args:
+        model: A model with a list of outputs; its weights stay as they are.
+        inputs: What to ask it.
+
+    Yields:
+        The outputs; floats are float32.
+    """
+    weights = [
+        [variable.value for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    yield _outputs(model, weights, inputs)
+    for draw in range(DRAWS):
+        yield _outputs(model, *_moved([weights, inputs], draw))
+
+
+def bound(apart: float, largest: float) -> float:
+    """Return how far rounding may lead from a value.
+
+    Args:
+        apart: The largest difference that a draw has made.
+        largest: The largest absolute value.
+    """
+    return max(MARGIN * apart, LEAST * largest)
+
 
 def measure(model: keras.Model, inputs: Any) -> tuple[list[np.ndarray], list[float]]:
-    """Return a model's answers, and how far from each of them rounding may lead.
+    """Return a model's outputs, and how far from each of them rounding may lead.
 
     Args:
         model: A model with a list of outputs; its weights stay as they are.
@@ -30,20 +63,10 @@ def measure(model: keras.Model, inputs: Any) -> tuple[list[np.ndarray], list[flo
     Returns:
         For each output its values, and the absolute difference that rounding explains.
     """
-    weights = [
-        [variable.value for variable in variables]
-        for variables in (model.trainable_variables, model.non_trainable_variables)
-    ]
-    answers = _answers(model, weights, inputs)
-    spread = np.zeros(len(answers))
-    for draw in range(DRAWS):
-        moved = _moved([weights, inputs], draw)
-        spread = np.maximum(spread, distances(answers, _answers(model, *moved)))
-    scales = [np.max(np.abs(answer), initial=0.0) for answer in answers]
-    return answers, [
-        max(MARGIN * float(found), LEAST * float(scale))
-        for found, scale in zip(spread, scales, strict=True)
-    ]
+    outputs, *others = draws(model, inputs)
+    spread = np.max([distances(outputs, other) for other in others], axis=0)
+    scales = [np.max(np.abs(output), initial=0.0) for output in outputs]
+    return outputs, [bound(float(s), float(m)) for s, m in zip(spread, scales, strict=True)]
 
 
 def distances(expected: Sequence[np.ndarray], answered: Sequence[np.ndarray]) -> np.ndarray:
@@ -55,9 +78,9 @@ def distances(expected: Sequence[np.ndarray], answered: Sequence[np.ndarray]) ->
     return np.nan_to_num(np.array(found, np.float64), nan=np.inf)
 
 
-def _answers(model: keras.Model, weights: list, inputs: Any) -> list[np.ndarray]:
+def _outputs(model: keras.Model, weights: list, inputs: Any) -> list[np.ndarray]:
     outputs, _ = model.stateless_call(*weights, inputs, training=False)
-    return [np.asarray(output, np.float32) for output in outputs]
+    return [_OPS.served(output) for output in outputs]
 
 
 def _moved(values: Any, draw: int) -> Any:

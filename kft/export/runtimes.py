@@ -1,7 +1,7 @@
 """ONNX Runtime, LiteRT and OpenVINO: what proves a version of their formats.
 
-Beside the model lie inputs made from real examples and the scores that `recipe.predict` gave to
-them. As with TensorFlow Serving's versions, nothing here brings Keras or the `tensorflow` package.
+Beside the model lie inputs made from real examples and the output that the model gave for them. As
+with TensorFlow Serving's versions, nothing here brings Keras or the `tensorflow` package.
 """
 
 import importlib
@@ -22,10 +22,10 @@ from kft.export.promises import METADATA
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
 GOLDEN = "assets.extra/kft_golden.npz"
 _NEEDED = {"onnx": ("onnxruntime",), "litert": (), "openvino": ("openvino",)}
-_SCORES = "scores"
-_INPUT = "input "  # before an input's name: one may be called `scores`
+OUTPUT = "outputs"  # the name of the one output, in the metadata and among the golden values
+_INPUT = "input "  # before an input's name: one may be called `outputs`
 
-Runner = Callable[[dict[str, np.ndarray]], np.ndarray]  # named inputs to scores
+Runner = Callable[[dict[str, np.ndarray]], np.ndarray]  # named inputs to the output
 
 
 def missing(names: tuple[str, ...]) -> str | None:
@@ -50,19 +50,19 @@ def kind_of(directory: str | os.PathLike) -> str | None:
 
 
 def write_golden(
-    directory: str | os.PathLike, inputs: Mapping[str, np.ndarray], scores: np.ndarray
+    directory: str | os.PathLike, inputs: Mapping[str, np.ndarray], output: np.ndarray
 ) -> Path:
     """Write what `replay` compares with.
 
     Args:
         directory: The version directory.
         inputs: The model's inputs by name; the first axis of each is the batch.
-        scores: What `predict` gave, [n, k].
+        output: What the model gave, [n, ...].
     """
     path = Path(directory) / GOLDEN
     path.parent.mkdir(exist_ok=True)
     arrays = {_INPUT + name: value for name, value in inputs.items()}
-    np.savez_compressed(path, allow_pickle=False, **{_SCORES: scores}, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **{OUTPUT: output}, **arrays)
     return path
 
 
@@ -81,12 +81,11 @@ def replay(directory: str | os.PathLike, kind: str) -> list[str]:
     try:
         with np.load(Path(directory) / GOLDEN, allow_pickle=False) as golden:
             arrays = dict(golden)
-        expected = arrays.pop(_SCORES)
+        expected = arrays.pop(OUTPUT)
     except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
         return [f"{GOLDEN} cannot be read: {error}"]
     try:
-        tolerance = promises.read(directory).tolerance
-        allowed = tolerance["scores" if "scores" in tolerance else "value"]
+        allowed = promises.read_tolerance(promises.read_facts(directory))[OUTPUT]
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         return [f"{METADATA} cannot be read: {error!r}"]
     inputs = {name.removeprefix(_INPUT): value for name, value in arrays.items()}
@@ -94,11 +93,13 @@ def replay(directory: str | os.PathLike, kind: str) -> list[str]:
     try:
         run = _RUNNERS[kind](Path(directory) / FILES[kind])
         for size in sorted({1, min(2, len(expected)), len(expected)}):
-            scores = run({name: value[:size] for name, value in inputs.items()})
-            if scores.shape != expected[:size].shape:
-                reasons.append(f"a batch of {size} gets scores of the shape {list(scores.shape)}")
+            output = run({name: value[:size] for name, value in inputs.items()})
+            if output.shape != expected[:size].shape:
+                reasons.append(
+                    f"a batch of {size} gets an output of the shape {list(output.shape)}"
+                )
                 continue
-            difference = float(np.abs(scores - expected[:size]).max())
+            difference = float(np.abs(output - expected[:size]).max())
             if not difference <= allowed:
                 reasons.append(
                     f"a batch of {size} differs from the prediction by {difference:.2g} "

@@ -7,7 +7,7 @@ a process that runs Keras on TensorFlow.
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ import numpy as np
 from kft.errors import InputError
 from kft.export import description, versions, warmup
 from kft.export.launch import BATCH_SIZES, WEIGHTS, ExportError, check_version
-from kft.export.promises import METHODS, promised, tolerance
-from kft.export.servable import Servable
+from kft.export.promises import METHODS
+from kft.export.servable import Servable, with_bad_rows
 from kft.folding import folded
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def write(
             hidden,
             servable,
             weights=weights,
-            tolerance=tolerance(servable.task, *asked.bounds),
+            tolerance=asked.tolerance,
             batch_norm=batch_norm,
-            threshold=servable.threshold if servable.task == "multi_label" else None,
             example_feature=servable.feature_name,
-            signatures=sorted(_promises(servable)),
+            signatures=sorted(servable.description.signatures()),
+            **servable.description.to_json(),
         )
         versions.write_manifest(hidden)
         reasons = check_version(hidden, trusted=True)
@@ -104,7 +104,7 @@ def _write_graph(servable: Servable, decode: Any, directory: Path, weights: str)
     archive.write_out(str(directory), verbose=False)
     # TensorFlow 2 writes every signature as one of Predict; Classify and Regress want their own.
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(directory))
-    for name, promise in _promises(servable).items():
+    for name, promise in servable.description.signatures().items():
         if promise.api != "predict":
             updater.replace_method_name(name, METHODS + promise.api, tags="serve")
     updater.save()
@@ -118,48 +118,57 @@ def _folded(servable: Servable, asked: "Reference", weights: str) -> tuple[Serva
     """
     import keras
 
-    from kft.export import rounding
+    from kft.export import reference
 
-    both = keras.Model(servable.model.input, [servable.model.output, servable.embedding])
+    both = reference.both(servable)
     found = folded(both)
     if found is both:
         return servable, None
     if weights == "float16":
         return servable, "kept: kernels are stored in float16"
-    answers = [np.asarray(answer) for answer in found(asked.inputs, training=False)]
-    costs = rounding.distances([asked.scores, asked.features], answers)
-    for name, cost, bound in zip(("scores", "features"), costs, asked.bounds, strict=True):
-        if not cost <= bound / 2:  # the other half is for a server that rounds otherwise
+    outputs = [np.asarray(one) for one in found(asked.inputs, training=False)]
+    answer, features = reference.answers_and_features(servable, outputs)
+    costs = reference.differences(
+        servable, {**asked.answer, **asked.features}, {**answer, **features}
+    )
+    for name, cost in costs.items():
+        bound = asked.tolerance[name] / 2  # the other half is for a server that rounds otherwise
+        if not cost <= bound:
             return servable, (
                 f"kept: folding it into the convolutions would move {name} by {cost:.2g}, of which "
-                f"rounding explains {bound / 2:.2g}"
+                f"rounding explains {bound:.2g}"
             )
-    scores, features = found.outputs
-    model = keras.Model(found.input, scores)
+    count = len(keras.tree.flatten(servable.model.output))
+    model = keras.Model(
+        found.input, keras.tree.pack_sequence_as(servable.model.output, found.outputs[:count])
+    )
+    features = found.outputs[count:]
+    if isinstance(servable.features, Mapping):
+        features = dict(zip(servable.features, features, strict=True))
+    else:
+        (features,) = features
     folded_one = dataclasses.replace(servable, model=model, features=features)
     return folded_one, "folded into the convolutions"
 
 
-def _promises(servable: Servable) -> dict[str, Any]:
-    return promised(servable.task, servable.modality, servable.targets)
-
-
 def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]) -> list[Any]:
     """Make the warmup requests, each with the response that `predict` gives to it."""
-    signatures = _promises(servable)
+    signatures = servable.description.signatures()
     logs = []
 
+    def rows(values: dict[str, np.ndarray], status: np.ndarray, chosen: np.ndarray) -> dict:
+        return with_bad_rows({name: one[chosen] for name, one in values.items()}, status)
+
     def add(inputs: np.ndarray, status: np.ndarray, chosen: np.ndarray) -> None:
-        answer = servable.answer(asked.scores[chosen], status)
-        features = np.where((status != b"")[:, None], np.float32(np.nan), asked.features[chosen])
-        embedded = {"features": features, "status": status}
+        answer = rows(asked.answer, status, chosen)
         logs.append(warmup.predict_log("serving_default", inputs, answer))
-        logs.append(warmup.predict_log("embed", inputs, embedded))
+        logs.append(warmup.predict_log("embed", inputs, rows(asked.features, status, chosen)))
         name = servable.feature_name
         if "classify" in signatures:
             logs.append(warmup.classify_log(name, inputs, answer["classes"], answer["scores"]))
         if "regress" in signatures:
-            logs.append(warmup.regress_log(name, inputs, answer["value"]))
+            value = answer[servable.description.answers.rules.regress]
+            logs.append(warmup.regress_log(name, inputs, value))
 
     for size in batch_sizes:
         chosen = np.arange(size) % len(servable.examples)
@@ -167,14 +176,20 @@ def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]
         good = np.full(size, b"", dtype=object)
         add(inputs, good, chosen)
         if "tensors" in signatures and size <= 2:  # pixels are large
-            answer = servable.answer(asked.scores[chosen], good)
-            pixels = np.asarray(asked.inputs)[chosen]
-            logs.append(warmup.predict_log("tensors", pixels, answer))
+            (pixels,) = _arrays(asked.inputs)
+            answer = rows(asked.answer, good, chosen)
+            logs.append(warmup.predict_log("tensors", pixels[chosen], answer))
     bad, status = _bad_row(asked)
     if status:  # beside a good row, which is answered as if it were alone
         inputs = np.array([servable.examples[0], bad], dtype=object)
         add(inputs, np.array([b"", status], dtype=object), np.array([0, 0]))
     return logs
+
+
+def _arrays(inputs: Any) -> list[np.ndarray]:
+    import keras
+
+    return [np.asarray(value) for value in keras.tree.flatten(inputs)]
 
 
 def _bad_row(asked: "Reference") -> tuple[bytes, bytes]:

@@ -2,127 +2,155 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.answers import Answers, NumpyOps, Ops, Tensor
+from kft.answers.description import FEATURES, STATUS
 from kft.errors import InputError
-from kft.export.promises import LABEL_SEPARATOR
+from kft.export import promises
+from kft.export.promises import Description
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from kft.tasks import Task
+
 
 @dataclass(frozen=True)
 class Servable:
-    """A trained model with the way from raw inputs to its inputs.
+    """A trained model with the way from raw inputs to its inputs, and from its outputs to answers.
 
     Args:
-        model: A functional model whose one output is the scores, [n, k]: probabilities of the
-            classes, or the values of a regression.
+        model: A functional model of one output `[n, ...]`, or of a dict of them.
         decode: Raw inputs, a string tensor [n], to the model's inputs of the rows that can be used,
             and a status for every row, a string tensor [n]: empty, or why the row is missing. In
             TensorFlow's graph ops, none of which raises for a bad row.
-        predict: Raw inputs, a list, to scores, float32 [n, k] in the order of `classes`: the
+        predict: Raw inputs, a list, to the model's outputs, arrays [n, ...] in its own structure: the
             reference that the export must equal.
         modality: `"image"` (raw inputs are encoded files) or `"text"`.
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
-        classes: The class names, None for regression.
+        task: What makes answers of the outputs.
+        classes: The class names that the task answers with, None where there are none.
         examples: Real raw inputs, from which warmup requests are made; at least one.
-        features: The tensor of `model` that `embed` answers with, [n, d]; None for what enters the
-            head's first layer.
-        threshold: Score from which on a multi-label model gives a label.
+        features: The tensor of `model` that `embed` answers with, [n, ...]; or a dict of them.
         resources: Layers with tables that `decode` uses and the export has to carry.
         facts: What else to say in the metadata, ready for JSON.
 
     Raises:
-        InputError: If the arguments contradict one another.
+        InputError: If the arguments contradict one another, or the task's answer cannot be served.
     """
 
     model: "keras.Model"
     decode: Callable[["tf.Tensor"], tuple[Any, "tf.Tensor"]]
-    predict: Callable[[Sequence[bytes | str]], np.ndarray]
+    predict: Callable[[Sequence[bytes | str]], Any]
     modality: str
-    task: str
-    classes: tuple[str, ...] | None
+    task: "Task"
+    classes: Any
     examples: tuple[bytes, ...]
-    features: "keras.KerasTensor | None" = None
-    threshold: float = 0.5
+    features: Any
     resources: tuple[Any, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.modality not in ("image", "text"):
             raise InputError(f"modality={self.modality!r}; expected 'image' or 'text'.")
-        if self.task not in ("single_label", "multi_label", "regression"):
-            raise InputError(
-                f"task={self.task!r}; expected 'single_label', 'multi_label' or 'regression'."
-            )
         if not self.examples:
             raise InputError("examples=(), but warmup needs a real input: pass at least one.")
-        if (self.classes is None) != (self.task == "regression"):
-            raise InputError(f"classes={self.classes!r} with task={self.task!r}: name the classes")
-        if self.classes is not None and len(self.classes) != self.targets:
-            raise InputError(
-                f"{len(self.classes)} classes, but the model gives {self.targets} scores."
-            )
-
-    @property
-    def targets(self) -> int:
-        """The number of scores of an example."""
-        return int(self.model.output_shape[-1])
+        promises.check_names(self.description.answers)
 
     @property
     def feature_name(self) -> str:
         """The feature of a `tf.Example` that holds the raw input."""
         return self.modality
 
-    @property
-    def embedding(self) -> "keras.KerasTensor":
-        """The tensor that `embed` answers with."""
-        if self.features is not None:
-            return self.features
-        names = [layer.name for layer in self.model.layers]
-        for name in ("head_dropout_1", "head_hidden_1", "head_dropout", "predictions"):
-            if name in names:
-                return self.model.get_layer(name).input
-        raise InputError(
-            "the model has no layer 'predictions' to take the features from; pass `features`."
-        )
+    @cached_property
+    def description(self) -> Description:
+        """What the export is going to answer, as its metadata say it."""
+        features = {
+            name: Tensor("float32", len(one.shape)) for name, one in self.named_features().items()
+        }
+        return Description(self._answers(), Answers(features), self._tensors())
 
-    def answer(self, scores: np.ndarray, status: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs of `serving_default`, without TensorFlow.
+    def named_features(self) -> dict[str, "keras.KerasTensor"]:
+        """Return the tensors that `embed` answers with, by the names of its outputs."""
+        if isinstance(self.features, Mapping):
+            return {f"{FEATURES}_{name}": one for name, one in self.features.items()}
+        return {FEATURES: self.features}
+
+    def answered(self, outputs: Any, ops: Ops) -> dict[str, Any]:
+        """Return what the task answers, in types that a server has.
 
         Args:
-            scores: float32 [n, k], in the order of `classes`; those of a bad row do not matter.
-            status: Why a row is bad, as bytes [n]; empty where it is good.
+            outputs: The model's outputs for rows that could be read, in its own structure.
+            ops: The operations of the library that the outputs are of.
         """
-        bad = status != b""
-        scores = np.where(bad[:, None], np.float32(np.nan), np.asarray(scores, np.float32))
-        if self.classes is None:
-            return {"value": scores[:, 0] if self.targets == 1 else scores, "status": status}
-        order = np.argsort(-scores, axis=1, kind="stable")
-        names = np.array([name.encode() for name in self.classes], dtype=object)
-        classes, ordered = names[order], np.take_along_axis(scores, order, axis=1)
-        classes[bad] = b""
-        threshold = self.threshold if self.task == "multi_label" else None
-        label = labels_of(classes, ordered, threshold)
-        return {"classes": classes, "scores": ordered, "label": label, "status": status}
+        served = _mapped(ops.served, outputs)
+        found = self.task.answer(served, self.classes, ops)
+        if not isinstance(found, Mapping):
+            raise InputError(
+                f"{type(self.task).__name__} answers with {type(found).__name__}: return a dict of "
+                "names to tensors from `answer`."
+            )
+        return {name: ops.served(value) for name, value in found.items()}
+
+    def _answers(self) -> Answers:
+        """Describe the answer to one blank row."""
+        blank = _mapped(
+            lambda one: np.zeros([1, *(size or 1 for size in one.shape[1:])], _numpy(one.dtype)),
+            self.model.output,
+        )
+        found = self.answered(blank, NumpyOps())
+        for name, value in found.items():
+            if np.shape(value)[:1] != (1,):
+                raise InputError(
+                    f"{type(self.task).__name__} answers one row with {name!r} of the shape "
+                    f"{list(np.shape(value))}: the first axis must be the batch."
+                )
+        outputs = {name: Tensor(_dtype(value), np.ndim(value)) for name, value in found.items()}
+        return Answers(outputs, self.task.answer_rules())
+
+    def _tensors(self) -> int | None:
+        """How many axes the pixels have that `tensors` takes, if the model takes nothing else."""
+        lone = self.model.inputs[0] if len(self.model.inputs) == 1 else None
+        if self.modality != "image" or lone is None or lone.dtype != "float32":
+            return None
+        return len(lone.shape)
 
 
-def labels_of(classes: np.ndarray, scores: np.ndarray, threshold: float | None) -> np.ndarray:
-    """Return the label of each row.
+def with_bad_rows(answer: Mapping[str, np.ndarray], status: np.ndarray) -> dict[str, np.ndarray]:
+    """Return an answer with NaN, 0 or an empty string in its bad rows, and the status.
 
     Args:
-        classes: Labels as bytes, [n, k], best first.
-        scores: float32 [n, k], in the same order.
-        threshold: Score from which on a class is one of several labels; None where the best class
-            is the label.
+        answer: Name of an output to array [n, ...]; what it holds in bad rows does not matter.
+        status: Why a row is bad, as bytes [n]; empty where it is good.
     """
-    if threshold is None:
-        return classes[:, 0]
-    labels = np.empty(len(classes), dtype=object)
-    for row, chosen in enumerate(scores >= threshold):
-        labels[row] = LABEL_SEPARATOR.encode().join(classes[row][chosen])
-    return labels
+    bad = status != b""
+    found = {name: np.array(value) for name, value in answer.items()}
+    for value in found.values():
+        value[bad] = blank_of(_dtype(value))
+    return {**found, STATUS: status}
+
+
+def blank_of(dtype: str) -> Any:
+    """Return what a bad row is answered with, in an output of a type."""
+    return {"float32": float("nan"), "string": b""}.get(dtype, 0)
+
+
+def _mapped(function: Callable[[Any], Any], outputs: Any) -> Any:
+    """Apply a function to each tensor of a structure of dicts and sequences."""
+    if isinstance(outputs, Mapping):
+        return {name: _mapped(function, one) for name, one in outputs.items()}
+    if isinstance(outputs, (list, tuple)):
+        return [_mapped(function, one) for one in outputs]
+    return function(outputs)
+
+
+def _numpy(dtype: str) -> str:
+    return "float32" if dtype in ("bfloat16", "float16") else dtype
+
+
+def _dtype(value: np.ndarray) -> str:
+    return "string" if value.dtype == object else value.dtype.name

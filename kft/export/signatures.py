@@ -9,14 +9,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kft.answers import TensorFlowOps
+from kft.answers.description import STATUS
 from kft.data.surviving import map_surviving
-from kft.export.promises import LABEL_SEPARATOR
-from kft.export.servable import Servable
+from kft.export.promises import REGRESSION
+from kft.export.servable import Servable, blank_of
 
 NOT_FINITE = "not finite numbers"
 
 Call = Callable[[keras.Model, Any], Any]  # how a model is applied to inputs
-Functions = dict[str, tuple[Callable[[tf.Tensor], dict[str, tf.Tensor]], tf.TensorSpec]]
+Tensors = dict[str, tf.Tensor]
+Functions = dict[str, tuple[Callable[[tf.Tensor], Tensors], tf.TensorSpec]]
 
 
 def call_plainly(model: keras.Model, inputs: Any) -> Any:
@@ -32,23 +35,29 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
         decode: `servable.decode`, traced to a concrete function.
         call: How to apply a model; another way where the variables are stored otherwise.
     """
-    model = servable.model
-    whole = keras.Model(model.input, [model.output, servable.embedding])
+    signatures = servable.description.signatures()
+    model, features = servable.model, servable.named_features()
+    # A list, since Keras keeps the order of no other structure.
+    whole = keras.Model(model.input, [*keras.tree.flatten(model.output), *features.values()])
     raw = tf.TensorSpec([None], tf.string, name="inputs")
+    ops = TensorFlowOps()
 
-    def score(inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        scores, features = call(whole, inputs)
-        return tf.cast(scores, tf.float32), tf.cast(features, tf.float32)
+    def run(inputs: Any) -> tuple[Tensors, Tensors]:
+        """The answers and the features of rows that can be used."""
+        found = call(whole, inputs)
+        count = len(found) - len(features)
+        outputs = keras.tree.pack_sequence_as(model.output, found[:count])
+        embedded = [ops.cast(ops.served(one), "float32") for one in found[count:]]
+        return servable.answered(outputs, ops), dict(zip(features, embedded, strict=True))
 
     # Traced and stored once, as `decode` is, whichever signatures ask; what one does not need is not
     # run. Saving traces the signatures again, which then find these as they are.
     decoded, _ = decode.structured_outputs
-    apply = tf.function(score, autograph=False).get_concrete_function(decoded)
+    apply = tf.function(run, autograph=False).get_concrete_function(decoded)
 
-    def answered(inputs: Any, status: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The scores and features of all rows: of the good ones as if there were no others."""
-        scores, features = apply(_at_least_one(inputs))
-        return _spread(scores, status), _spread(features, status)
+    def answered(inputs: Any, status: tf.Tensor) -> Tensors:
+        """The answers to all rows: to the good ones as if there were no others."""
+        return _spread(apply(_at_least_one(inputs))[0], status)
 
     def parse(serialized: tf.Tensor) -> tuple[Any, tf.Tensor]:
         name = servable.feature_name
@@ -60,56 +69,39 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
         unparsed = tf.fill(tf.shape(serialized), f"no tf.Example with one {name!r}")
         return inputs, tf.tensor_scatter_nd_update(unparsed, index[:, None], status)
 
-    def predict(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded, status = decode(inputs)
-        return answer(servable, answered(decoded, status)[0], status)
+    def predict(inputs: tf.Tensor) -> Tensors:
+        return answered(*decode(inputs))
 
-    def embed(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    def embed(inputs: tf.Tensor) -> Tensors:
         decoded, status = decode(inputs)
-        return {"features": answered(decoded, status)[1], "status": status}
+        return _spread(apply(_at_least_one(decoded))[1], status)
 
-    def tensors(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    def tensors(inputs: tf.Tensor) -> Tensors:
         is_good = tf.reduce_all(tf.math.is_finite(inputs), axis=list(range(1, len(inputs.shape))))
         good = tf.cond(
             tf.reduce_all(is_good), lambda: inputs, lambda: tf.boolean_mask(inputs, is_good)
         )
-        status = tf.where(is_good, "", NOT_FINITE)
-        return answer(servable, answered(tf.ensure_shape(good, inputs.shape), status)[0], status)
+        pixels = tf.nest.pack_sequence_as(decoded, [tf.ensure_shape(good, inputs.shape)])
+        return answered(pixels, tf.where(is_good, "", NOT_FINITE))
 
-    def classify(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded, status = parse(inputs)
-        found = answer(servable, answered(decoded, status)[0], status)
-        return {"classes": found["classes"], "scores": found["scores"]}
+    def classify(inputs: tf.Tensor) -> Tensors:
+        found = answered(*parse(inputs))
+        return {name: found[name] for name in signatures["classify"].outputs}
 
-    def regress(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded, status = parse(inputs)
-        return {"outputs": answered(decoded, status)[0][:, 0]}
+    def regress(inputs: tf.Tensor) -> Tensors:
+        found = answered(*parse(inputs))
+        return {REGRESSION: found[str(servable.description.answers.rules.regress)]}
 
-    made: Functions = {"serving_default": (predict, raw), "embed": (embed, raw)}
-    if servable.modality == "image":
+    made: Functions = {
+        "serving_default": (predict, raw),
+        "embed": (embed, raw),
+        "classify": (classify, raw),
+        "regress": (regress, raw),
+    }
+    if "tensors" in signatures:
         shape = [None, *model.inputs[0].shape[1:]]
         made["tensors"] = (tensors, tf.TensorSpec(shape, tf.float32, name="inputs"))
-    if servable.task != "regression":
-        made["classify"] = (classify, raw)
-    elif servable.targets == 1:
-        made["regress"] = (regress, raw)
-    return made
-
-
-def answer(servable: Servable, scores: tf.Tensor, status: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Return the outputs of `serving_default` that belong to scores [n, k], NaN in bad rows."""
-    if servable.classes is None:
-        return {"value": scores[:, 0] if servable.targets == 1 else scores, "status": status}
-    order = tf.argsort(scores, axis=1, direction="DESCENDING", stable=True)
-    is_good = tf.equal(status, "")
-    classes = tf.where(is_good[:, None], tf.gather(tf.constant(servable.classes), order), "")
-    ordered = tf.gather(scores, order, batch_dims=1)
-    if servable.task == "single_label":
-        label = classes[:, 0]
-    else:
-        chosen = tf.ragged.boolean_mask(classes, ordered >= servable.threshold)
-        label = tf.strings.reduce_join(chosen, axis=1, separator=LABEL_SEPARATOR)
-    return {"classes": classes, "scores": ordered, "label": label, "status": status}
+    return {name: made[name] for name in signatures}
 
 
 def _at_least_one(inputs: Any) -> Any:
@@ -123,9 +115,14 @@ def _at_least_one(inputs: Any) -> Any:
     return tf.nest.map_structure(filled, inputs)
 
 
-def _spread(values: tf.Tensor, status: tf.Tensor) -> tf.Tensor:
-    """Give the values of the good rows [m, d] their places among all, and NaN to the bad ones."""
+def _spread(answer: Tensors, status: tf.Tensor) -> Tensors:
+    """Put the answers to the good rows [m, ...] in their places among all, and blanks elsewhere."""
     good = tf.where(tf.equal(status, ""))
-    nothing = tf.fill([tf.size(status), tf.shape(values)[1]], float("nan"))
-    spread = tf.tensor_scatter_nd_update(nothing, good, values[: tf.shape(good)[0]])
-    return tf.ensure_shape(spread, [None, values.shape[1]])
+
+    def spread(values: tf.Tensor) -> tf.Tensor:
+        shape = tf.concat([[tf.size(status)], tf.shape(values)[1:]], 0)
+        nothing = tf.fill(shape, tf.constant(blank_of(values.dtype.name), values.dtype))
+        found = tf.tensor_scatter_nd_update(nothing, good, values[: tf.shape(good)[0]])
+        return tf.ensure_shape(found, [None, *values.shape[1:]])
+
+    return {**{name: spread(values) for name, values in answer.items()}, STATUS: status}

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 PATH = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000  # beyond them the server refuses the version
 
-_FLOAT, _STRING = 1, 7
+_STRING = 7
+_NUMBERS: dict[
+    int, tuple[np.dtype, str]
+] = {  # of TensorFlow's DataType: the type, and the field of a TensorProto
+    1: (np.dtype(np.float32), "float_val"),
+    3: (np.dtype(np.int32), "int_val"),
+    9: (np.dtype(np.int64), "int64_val"),
+}
 _MOST_VALUES = 2**28  # of a tensor, which may repeat a single one
 _CRC_TABLE = []
 for _byte in range(256):
@@ -38,7 +45,7 @@ def predict_log(
 
     Args:
         signature: The name of the signature.
-        inputs: float32, or bytes in an array of objects; the first axis is the batch.
+        inputs: Numbers, or bytes in an array of objects; the first axis is the batch.
         outputs: The expected value of each output, likewise.
     """
     from tensorflow_serving.apis import prediction_log_pb2
@@ -180,7 +187,7 @@ def read(directory: str | os.PathLike) -> Iterator["PredictionLog"]:
 
 
 def from_proto(tensor: Any) -> np.ndarray:
-    """Return the array in a `TensorProto` of strings or float32.
+    """Return the array in a `TensorProto` of strings, float32, int32 or int64.
 
     Raises:
         ValueError: If it is of another type, or if its values do not fill its shape.
@@ -190,16 +197,17 @@ def from_proto(tensor: Any) -> np.ndarray:
         raise ValueError(f"a tensor of the shape {shape}")
     if tensor.dtype == _STRING:
         return _strings(list(tensor.string_val)).reshape(shape)
-    if tensor.dtype == _FLOAT:
-        if tensor.tensor_content:
-            return np.frombuffer(tensor.tensor_content, np.float32).reshape(shape)
-        values = np.array(tensor.float_val, np.float32)
-        return np.full(shape, values[0]) if values.size == 1 else values.reshape(shape)
-    raise ValueError(f"a tensor of the type {tensor.dtype}, neither float32 nor strings")
+    if tensor.dtype not in _NUMBERS:
+        raise ValueError(f"a tensor of the type {tensor.dtype}, neither strings nor such numbers")
+    dtype, field = _NUMBERS[tensor.dtype]
+    if tensor.tensor_content:
+        return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
+    values = np.array(getattr(tensor, field), dtype)
+    return np.full(shape, values[0]) if values.size == 1 else values.reshape(shape)
 
 
 def to_proto(value: np.ndarray) -> Any:
-    """Return a `TensorProto` of an array of float32 or of bytes objects."""
+    """Return a `TensorProto` of an array of float32, int32, int64 or of bytes objects."""
     from tensorflow.core.framework import tensor_pb2
 
     tensor = tensor_pb2.TensorProto()
@@ -210,12 +218,15 @@ def to_proto(value: np.ndarray) -> Any:
 def _to_proto(value: np.ndarray, tensor: Any) -> None:
     for size in np.shape(value):
         tensor.tensor_shape.dim.add(size=size)
-    if np.asarray(value).dtype == object:
+    array = np.asarray(value)
+    if array.dtype == object:
         tensor.dtype = _STRING
-        tensor.string_val.extend(np.asarray(value).flat)
-    else:
-        tensor.dtype = _FLOAT
-        tensor.tensor_content = np.ascontiguousarray(value, np.float32).tobytes()
+        tensor.string_val.extend(array.flat)
+        return
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    tensor.dtype = next(n for n, (dtype, _) in _NUMBERS.items() if dtype == array.dtype)
+    tensor.tensor_content = np.ascontiguousarray(array).tobytes()
 
 
 def _add_examples(destination: Any, feature: str, inputs: np.ndarray) -> None:

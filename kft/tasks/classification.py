@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 
-from kft.arguments import is_whole, shown
+from kft.answers import Ops, Ranking, Rules
+from kft.arguments import is_number, is_whole, shown
 from kft.errors import InputError
 from kft.tasks.layers import DenseHead
 from kft.tasks.losses import LabelCrossEntropy, label_matches
@@ -35,6 +37,43 @@ class _Labels(DenseHead):
     def width(self) -> int:
         """Numbers that the head puts out for an example."""
         return self.num_classes
+
+    @property
+    def label_threshold(self) -> float | None:
+        """The score from which on a class is one of several labels; None for one label, the best."""
+        return None
+
+    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+        """Return the label that a server answers with, strings `[n]`.
+
+        Args:
+            classes: Names `[n, k]`, the best first.
+            scores: Their scores `[n, k]`.
+            ops: The operations.
+        """
+        raise NotImplementedError
+
+    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
+        """Return `classes` and `scores` `[n, k]`, the best first, and the `label` `[n]`."""
+        order = ops.descending(outputs)
+        ranked = ops.labels(self._named_classes(classes), order)
+        scores = ops.take(outputs, order)
+        return {"classes": ranked, "scores": scores, "label": self.label(ranked, scores, ops)}
+
+    def answer_rules(self) -> Rules:
+        """The label follows from the classes, which are sorted by their scores."""
+        ranking = Ranking("classes", "scores", "label", self.label_threshold)
+        return Rules((ranking,), classify=True)
+
+    def _named_classes(self, classes: Sequence[str] | None) -> Sequence[str]:
+        """Class names; their numbers where nothing has named them."""
+        if classes is None:
+            return [str(index) for index in range(self.num_classes)]
+        if len(classes) != self.num_classes:
+            raise InputError(
+                f"{len(classes)} classes, but the model gives {self.num_classes} scores: name each."
+            )
+        return classes
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -64,16 +103,33 @@ class Classification(_Labels):
         """The accuracy."""
         return [keras.metrics.MeanMetricWrapper(label_matches, name="accuracy")]
 
+    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+        """The best class."""
+        return classes[:, 0]
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MultiLabel(_Labels):
     """Any number of labels an example: each score is a sigmoid of its own.
 
-    The arguments and errors are those of `Classification`.
+    The other arguments and errors are those of `Classification`.
+
+    Args:
+        threshold: The score from which on a label is given, above 0 and below 1. Defaults to 0.5.
     """
 
     name: ClassVar[str] = "multi_label"
     activation: ClassVar[str] = "sigmoid"
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_number(self.threshold) or not 0 < self.threshold < 1:
+            raise InputError(
+                f"`threshold={shown(self.threshold)}`: pass a score above 0 and below 1, such as 0.5."
+            )
+        object.__setattr__(self, "threshold", float(self.threshold))
 
     def loss(self) -> keras.losses.Loss:
         """Binary cross-entropy with label smoothing."""
@@ -82,3 +138,12 @@ class MultiLabel(_Labels):
     def metrics(self) -> list[keras.metrics.Metric]:
         """The accuracy of the decisions on single labels."""
         return [keras.metrics.BinaryAccuracy(name="accuracy")]
+
+    @property
+    def label_threshold(self) -> float:
+        """The threshold."""
+        return self.threshold
+
+    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+        """The classes from the threshold on, joined by `|`."""
+        return ops.join(classes, scores >= self.threshold)

@@ -1,4 +1,4 @@
-"""Tasks as people write them: an object, a short name with a recipe's arguments, or saved JSON."""
+"""Tasks as people write them: an object, or a short name with a recipe's arguments."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from typing import Any
 
 from kft.arguments import shown
 from kft.errors import InputError
-from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.regression import Regression
-from kft.tasks.several import Several
+from kft.tasks.saved import SHORT, described, restored
 from kft.tasks.task import Task
 
-SHORT: dict[str, type[Task]] = {
-    kind.name: kind for kind in (Classification, MultiLabel, Regression)
-}
 ARGUMENTS = ("num_classes", "hidden", "dropout", "label_smoothing")
-_SAVED: dict[str, type[Task]] = {**SHORT, Several.name: Several}
 
 
 def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
@@ -32,8 +27,7 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
     Raises:
         InputError: If there is no such task, or it has no such argument.
     """
-    if isinstance(given, Mapping):
-        given = _restored(given)
+    given = restored(given) if isinstance(given, Mapping) else given
     kind = SHORT.get(given) if isinstance(given, str) else type(given)
     if kind is None or not issubclass(kind, Task):
         known = ", ".join(map(repr, SHORT))
@@ -47,21 +41,13 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
         if target in fields:
             if value is not None:
                 own[target] = value
-        elif value not in (None, (), 0, 0.0):
+        elif value not in (None, (), [], 0, 0.0):  # a saved recipe has lists
             raise InputError(f"`{name}={shown(value)}`, but {_named(kind)} has none: leave it out.")
     if isinstance(given, Task):
         return dataclasses.replace(given, **own)
     if kind is not Regression:
         own.setdefault("num_classes", None)
     return kind(**own)
-
-
-def described(task: Task) -> Any:
-    """Return what `recipe.json` keeps of a task: its short name, or its name and arguments."""
-    name = short_name(task)
-    if name is not None:
-        return name
-    return {"name": task.name, "arguments": task.config()}
 
 
 def short_arguments(task: Task) -> dict[str, Any]:
@@ -76,7 +62,8 @@ def short_arguments(task: Task) -> dict[str, Any]:
 
 def short_name(task: Task) -> str | None:
     """Return the short name that a recipe takes for a task, None if it takes the task alone."""
-    return task.name if type(task) in SHORT.values() else None
+    found = described(task)
+    return found if isinstance(found, str) else None
 
 
 def differing(task: Task) -> dict[str, Any]:
@@ -95,18 +82,6 @@ def differing(task: Task) -> dict[str, Any]:
     if given["label_smoothing"] == 0:  # of a task that has none
         given["label_smoothing"] = None
     return {**given, "task": task.name}
-
-
-def _restored(saved: Mapping[str, Any]) -> Task:
-    """Build a task of kft's own from JSON; a name in a file imports nothing."""
-    name = saved.get("name")
-    kind = _SAVED.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise InputError(f"`task={shown(name)}` is no task of kft: pass the task that was trained.")
-    arguments = dict(saved.get("arguments") or {})
-    if kind is Several:
-        arguments["tasks"] = {key: _restored(one) for key, one in arguments["tasks"].items()}
-    return kind(**arguments)
 
 
 def _named(kind: type[Task]) -> str:

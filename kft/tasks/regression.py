@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from kft.answers import Ops, Rules
 from kft.arguments import is_whole, shown
 from kft.errors import InputError
 from kft.tasks.classification import MOST_CLASSES
@@ -76,6 +77,14 @@ class Regression(DenseHead):
         layer: Any = model.get_layer(self.named("scores"))
         layer.scale = self._checked(learnt, "target_scale")
         layer.offset = self._checked(learnt, "target_offset")
+
+    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
+        """Return the `value`, `[n]`, or `[n, num_values]` where there are several."""
+        return {"value": outputs[:, 0] if self.num_values == 1 else outputs}
+
+    def answer_rules(self) -> Rules:
+        """One value can be asked for by the Regress API."""
+        return Rules(regress="value" if self.num_values == 1 else None)
 
     def _checked(self, learnt: dict[str, Any], name: str) -> Any:
         values = np.asarray(learnt[name], "float64")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from kft.answers import Ops, Rules
 from kft.arguments import shown
 from kft.errors import InputError
 from kft.tasks.task import Task
@@ -89,7 +90,34 @@ class Several(Task):
         for name, task in self.tasks.items():
             task.apply(model, learnt[name])
 
+    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
+        """Return what each task answers, its names behind the task's: `kind_label`, `age_value`.
+
+        Args:
+            outputs: Name of a task to its output.
+            classes: Name of a task to its class names, or None for numbered classes.
+            ops: The operations.
+
+        Raises:
+            InputError: If two tasks answer with an output of the same name.
+        """
+        found: dict[str, Any] = {}
+        for name, task in self.tasks.items():
+            named = None if classes is None else classes.get(name)
+            for key, value in task.answer(outputs[name], named, ops).items():
+                if f"{name}_{key}" in found:
+                    raise InputError(
+                        f"two tasks answer with `{name}_{key}`: choose other names than {name!r}."
+                    )
+                found[f"{name}_{key}"] = value
+        return found
+
+    def answer_rules(self) -> Rules:
+        """The rules of each task for its part of the answer."""
+        parts = [task.answer_rules().prefixed(f"{name}_") for name, task in self.tasks.items()]
+        rankings = tuple(ranking for part in parts for ranking in part.rankings)
+        return Rules(rankings, {k: v for part in parts for k, v in part.largest.items()})
+
     def config(self) -> dict[str, Any]:
-        """The tasks as `{"name": ..., "arguments": ...}` by their names."""
-        inner = {n: {"name": t.name, "arguments": t.config()} for n, t in self.tasks.items()}
-        return {"tasks": inner}
+        """The tasks as `Task.described` describes them, by their names."""
+        return {"tasks": {name: task.described() for name, task in self.tasks.items()}}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
+
+from kft.answers import Ops, Rules
+from kft.import_path import path_of_class
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -85,6 +89,32 @@ class Task:
             InputError: If it is nothing that `learn` returns.
         """
 
+    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
+        """Return what a server answers, from what the model puts out.
+
+        The same code makes the served graph and what that graph is compared with: use `ops`,
+        arithmetic, comparisons and slices. A row that cannot be read is not among these; it is
+        answered with NaN, 0 or an empty string in each output.
+
+        Args:
+            outputs: The model's output for the rows that could be read, tensors `[n, ...]` in the
+                structure that `head` returned; floats are float32.
+            classes: The recipe's class names, as training found them; None where there are none.
+            ops: The operations, of NumPy or of TensorFlow.
+
+        Returns:
+            Name of an output to tensor `[n, ...]`. Defaults to the outputs as they are: a dict by its
+            own names, a single tensor as `outputs`.
+        """
+        return dict(outputs) if isinstance(outputs, Mapping) else {"outputs": outputs}
+
+    def answer_rules(self) -> Rules:
+        """Return which outputs of `answer` follow from others. Defaults to none.
+
+        Without a rule numbers are compared up to rounding; integers and strings must be equal.
+        """
+        return Rules()
+
     def config(self) -> dict[str, Any]:
         """Return the arguments that build the task again, as JSON values, without the recipe's."""
         return {
@@ -101,6 +131,11 @@ class Task:
             and (value := getattr(self, each.name)) != each.default
         ]
         return f"{type(self).__name__}({', '.join(words)})"
+
+    def described(self) -> dict[str, Any]:
+        """Return the task's name, class and arguments, as JSON values."""
+        path = path_of_class(type(self))
+        return {"name": self.name, "class": path, "arguments": self.config()}
 
     def named(self, layer: str) -> str:
         """Return the name of a layer of the head."""

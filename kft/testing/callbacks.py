@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import tempfile
@@ -81,10 +82,8 @@ def _resumes(make: Callable[[], keras.callbacks.Callback]) -> None:
     _fit(whole, [whole_callback])
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder, "state")
-        try:
+        with contextlib.suppress(_KilledError):
             _fit(_model(), [make(), RunCheckpoint(state, "epoch"), _KillAt()])
-        except _Killed:
-            pass
         resumed, resumed_callback = _model(), make()
         _fit(resumed, [resumed_callback, RunCheckpoint(state, "epoch")])
     require(
@@ -101,14 +100,14 @@ def _resumes(make: Callable[[], keras.callbacks.Callback]) -> None:
         )
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     pass
 
 
 class _KillAt(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch == 1:
-            raise _Killed
+            raise _KilledError
 
 
 def _model() -> keras.Model:

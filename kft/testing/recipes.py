@@ -17,13 +17,14 @@ from kft.errors import InputError, KftError
 from kft.saving import load
 from kft.stages import Stage
 from kft.tables import plan_table
+from kft.tasks.saved import own_classes
 
 
 class ContractError(KftError, AssertionError):
     """A recipe, a task or a callback breaks a promise; the message says which."""
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     """Ends a fit from a callback."""
 
 
@@ -33,7 +34,7 @@ class _KillAt(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Raise once the first epoch is over."""
         if epoch == 1:
-            raise _Killed
+            raise _KilledError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _resume(case: _Case) -> None:
     case.fit(whole, "whole", **settings)
     try:
         case.fit(killed, "killed", callbacks=[_KillAt()], **settings)
-    except _Killed:
+    except _KilledError:
         pass
     else:
         raise ContractError("resume: the fit did not reach its second epoch.")
@@ -188,7 +189,8 @@ def _outcome(case: _Case) -> None:
         set(lengths.values()) == {3}, "outcome", f"the columns of predictions are {lengths} long"
     )
     require(str(predictions).strip(), "outcome", "the predictions print as nothing")
-    loaded = load(case.folder / "outcome", recipe=type(recipe), task=type(recipe.task))
+    own = own_classes(recipe.task)
+    loaded: Any = load(case.folder / "outcome", recipe=type(recipe), task=own)
     require(
         equal(weights_of(recipe.model), weights_of(loaded.model)),
         "outcome",

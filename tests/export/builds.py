@@ -33,6 +33,8 @@ REFUSED = (
     "python_in_the_graph",
     "other_preprocessing",
     "compiled_by_xla",
+    "integers_of_equal_scores",
+    "reserved_name",
 )
 SIZE = 12
 MAX_PIXELS = 100_000
@@ -99,13 +101,15 @@ def image():
 
 
 def image_servable(
-    task="single_label", targets=3, activation="softmax", classes=("cat", "dög", "猫"), **more
+    task=None, targets=3, activation="softmax", classes=("cat", "dög", "猫"), **more
 ):
     import tensorflow as tf
 
     from kft.export.servable import Servable
+    from kft.tasks import Classification
 
     model = more.pop("model", None) or image_model(targets, activation)
+    more.setdefault("features", model.get_layer("head_dropout").input)
     return Servable(
         model=model,
         decode=more.pop("decode", png_rows(pixels_of)),
@@ -113,7 +117,7 @@ def image_servable(
             "predict", lambda raw: model.predict(pixels_of(tf.constant(raw)), verbose=0)
         ),
         modality="image",
-        task=task,
+        task=task or Classification(targets),
         classes=classes,
         examples=tuple(png(seed) for seed in range(5)),
         **more,
@@ -178,15 +182,21 @@ def int8_one_weight():
 
 
 def multi_label():
-    return image_servable("multi_label", 4, "sigmoid", ("a", "b", "c", "d"))
+    from kft.tasks import MultiLabel
+
+    return image_servable(MultiLabel(4), 4, "sigmoid", ("a", "b", "c", "d"))
 
 
 def regression():
-    return image_servable("regression", 1, None, None, decode=rows_of)
+    from kft.tasks import Regression
+
+    return image_servable(Regression(), 1, None, None, decode=rows_of)
 
 
 def regression_of_two():
-    return image_servable("regression", 2, None, None)
+    from kft.tasks import Regression
+
+    return image_servable(Regression(2), 2, None, None)
 
 
 def text():
@@ -195,6 +205,7 @@ def text():
     import tensorflow as tf
 
     from kft.export.servable import Servable
+    from kft.tasks import Classification
     from kft.text_recipe import utf8_rows
 
     keras.utils.set_random_seed(5)
@@ -219,8 +230,9 @@ def text():
         decode=decode,
         predict=lambda raw: model.predict(preprocessor(tf.constant(raw)), verbose=0),
         modality="text",
-        task="single_label",
+        task=Classification(2),
         classes=("bad", "good"),
+        features=backbone.output["pooled_output"],
         examples=tuple(text.encode() for text in TEXTS),
         resources=(preprocessor,),
     )
@@ -277,6 +289,37 @@ def raises_for_a_bad_row():
     return image_servable(decode=lambda raw: (pixels_of(raw), tf.fill(tf.shape(raw), "")))
 
 
+def integers_of_equal_scores():
+    """Rounding alone decides which of two equal classes is the best, and no rule says so."""
+    from kft.answers import Rules
+    from kft.tasks import Classification
+
+    class Bare(Classification):
+        def answer(self, outputs, classes, ops):
+            return {"best": ops.largest(outputs)}
+
+        def answer_rules(self):
+            return Rules()
+
+    model = image_model(2, "softmax")
+    predictions = model.get_layer("predictions")
+    kernel, bias = predictions.get_weights()
+    predictions.set_weights([np.repeat(kernel[:, :1], 2, axis=1), bias])
+    return image_servable(Bare(2), 2, model=model)
+
+
+def reserved_name():
+    from kft.tasks import Task
+
+    class Reserved(Task):
+        name = "reserved"
+
+        def answer(self, outputs, classes, ops):
+            return {"status": outputs}
+
+    return image_servable(Reserved())
+
+
 def half():
     return image_servable()
 
@@ -290,14 +333,14 @@ def int8():
 
 
 def main(folder: str, names: list[str]) -> None:
+    from kft.errors import KftError
     from kft.export import saved_model
-    from kft.export.launch import ExportError
 
     for name in names:
         weights = {"half": "float16", "int8": "int8"}.get(name.partition("_")[0], "float32")
         try:
             saved_model.write(globals()[name](), Path(folder) / name, weights=weights)
-        except ExportError as error:
+        except KftError as error:
             print(json.dumps({"name": name, "refused": str(error)}), flush=True)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from processes import run
 
+from kft.answers import Answers, Rules, Tensor
 from kft.export import check_version, versions, warmup
 
 pytestmark = pytest.mark.once
@@ -163,16 +164,20 @@ def change_facts(version: Path, **changes) -> None:
     versions.write_manifest(version)
 
 
+A_VALUE = Answers({"value": Tensor("float32", 1)}, Rules(regress="value")).to_json()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"format": 1}, "kft.json cannot be read: ValueError('format 1, but this kft reads"),
         ({"tolerance": {"scores": float("nan")}}, "but numbers from 0 are expected"),
         ({"tolerance": {"scores": 0.9}}, "a tolerance of 0.9 for scores proves nothing"),
-        ({"modality": "text"}, "signature 'tensors' was not promised"),
-        ({"task": "regression", "targets": 1}, "signature 'regress' is missing"),
+        ({"tensors": None}, "signature 'tensors' was not promised"),
+        ({"answers": A_VALUE}, "signature 'regress' is missing"),
+        ({"answers": A_VALUE}, "signature 'classify' was not promised"),
         (
-            {"task": "regression", "targets": 1},
+            {"answers": A_VALUE},
             "has the outputs ['classes', 'label', 'scores', 'status'], not ['status', 'value']",
         ),
     ],

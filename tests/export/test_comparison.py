@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kft.answers import Answers, Ranking, Rules, Tensor
 from kft.export.comparison import compare
 
 pytestmark = pytest.mark.once
@@ -28,8 +29,18 @@ TOLERANCE = {"value": 1e-5, "scores": 1e-5}
 )
 def test_numbers_may_differ_by_the_tolerance_alone(before, after, reason):
     before, after = ({k: np.array(v) for k, v in answer.items()} for answer in (before, after))
-    difference = compare(before, after, TOLERANCE)
+    answers = Answers({name: Tensor("float32", 1) for name in before})
+    difference = compare(before, after, answers, TOLERANCE)
     assert difference is None if reason is None else reason in difference
+
+
+def ranked(threshold: float | None = None) -> Answers:
+    outputs = {
+        "classes": Tensor("string", 2),
+        "scores": Tensor("float32", 2),
+        "label": Tensor("string", 1),
+    }
+    return Answers(outputs, Rules((Ranking("classes", "scores", "label", threshold),)))
 
 
 def answer(classes: list[bytes], scores: list[float], label: bytes) -> dict[str, np.ndarray]:
@@ -55,7 +66,7 @@ NEAR, FAR = [0.5, 0.499998], [0.6, 0.4]
     ],
 )
 def test_a_label_may_change_only_between_classes_of_equal_scores(before, after, reason):
-    difference = compare(before, after, TOLERANCE)
+    difference = compare(before, after, ranked(), TOLERANCE)
     assert difference is None if reason is None else reason in difference
 
 
@@ -65,5 +76,5 @@ def test_a_label_may_change_only_between_classes_of_equal_scores(before, after, 
 )
 def test_several_labels_may_change_only_at_the_threshold(score, label, reason):
     below = answer([b"a", b"b"], [0.499999, 0.1], b"")
-    difference = compare(below, answer([b"a", b"b"], [score, 0.1], label), TOLERANCE, 0.5)
+    difference = compare(below, answer([b"a", b"b"], [score, 0.1], label), ranked(0.5), TOLERANCE)
     assert difference is None if reason is None else reason in difference

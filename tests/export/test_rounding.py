@@ -44,7 +44,7 @@ def images(generator: np.random.Generator):
 def texts(generator: np.random.Generator):
     """A tiny BERT with kernels of very different sizes; and its inputs."""
     servable = builds.text()
-    model = keras.Model(servable.model.input, [servable.model.output, servable.embedding])
+    model = keras.Model(servable.model.input, [servable.model.output, servable.features])
     for variable in model.variables:
         if "kernel" in variable.name:
             variable.assign(generator.normal(0, generator.lognormal(-1, 0.5), variable.shape))

@@ -132,6 +132,9 @@ def test_metadata_say_what_the_version_is(made):
     facts = json.loads((made("image") / "assets.extra" / "kft.json").read_text())
     assert facts["classes"] == ["cat", "dög", "猫"]
     assert facts["task"] == "single_label"
+    assert facts["answers"]["rankings"] == [
+        {"classes": "classes", "scores": "scores", "label": "label", "threshold": None}
+    ]
     assert len(facts["weights_sha256"]) == 64
     assert facts["packages"]["tensorflow"]
 
@@ -148,11 +151,20 @@ def test_metadata_say_what_the_version_is(made):
         ("python_in_the_graph", "calls Python"),
         ("other_preprocessing", "differs from the prediction"),
         ("compiled_by_xla", "compiled by XLA"),
+        ("integers_of_equal_scores", "rounding alone changes 'best'"),
     ],
 )
 def test_what_would_not_serve_is_refused_with_its_reason(exports, refused, name, reason):
     assert reason in refused[name]
     assert list((exports[0] / name).iterdir()) == []
+
+
+def test_an_output_that_every_export_has_is_refused_before_any_work(exports, refused):
+    assert (
+        "answers with an output 'status', but each export has one of its own"
+        in (refused["reserved_name"])
+    )
+    assert not (exports[0] / "reserved_name").exists()
 
 
 def test_the_check_needs_neither_keras_nor_the_tensorflow_package(made):

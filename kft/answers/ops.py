@@ -1,0 +1,200 @@
+"""The operations that a task answers with: one interface, in NumPy and in TensorFlow's graph ops.
+
+Arithmetic, comparisons and slices need no operation here: both kinds of tensors have Python's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+LABEL_SEPARATOR = "|"  # between several labels of an answer, as in the data files
+DTYPES = ("float32", "int32", "int64", "string")  # of what a server answers with
+
+_SERVED = {
+    **dict.fromkeys(("float16", "bfloat16", "float32", "float64"), "float32"),
+    **dict.fromkeys(("bool", "int8", "int16", "int32", "uint8", "uint16"), "int32"),
+    **dict.fromkeys(("int64", "uint32", "uint64"), "int64"),
+}
+
+
+class Ops(Protocol):
+    """What `kft.tasks.Task.answer` is given in order to be the same code in both libraries."""
+
+    def served(self, values: Any) -> Any:
+        """Return values in the type in which a server answers.
+
+        Args:
+            values: A tensor: floats become float32; booleans and integers of up to 31 bits int32,
+                other integers int64; strings stay.
+        """
+
+    def cast(self, values: Any, dtype: str) -> Any:
+        """Return numbers as another type of numbers, by its name."""
+
+    def rank(self, values: Any) -> int:
+        """Return the number of axes."""
+
+    def shape(self, values: Any) -> Any:
+        """Return the lengths of the axes, an integer vector."""
+
+    def descending(self, values: Any) -> Any:
+        """Return the places of the values along the last axis, the largest first, ties in order.
+
+        Args:
+            values: Numbers `[..., k]`.
+
+        Returns:
+            int32 `[..., k]`.
+        """
+
+    def largest(self, values: Any) -> Any:
+        """Return the place of the largest value along the last axis, the first of equal ones.
+
+        Args:
+            values: Numbers `[..., k]`.
+
+        Returns:
+            int32 `[...]`.
+        """
+
+    def take(self, values: Any, places: Any) -> Any:
+        """Return the values at places along the last axis.
+
+        Args:
+            values: Any tensor `[..., k]`.
+            places: Whole numbers `[..., m]`, with the same leading axes.
+
+        Returns:
+            `[..., m]`.
+        """
+
+    def labels(self, names: Sequence[str], places: Any) -> Any:
+        """Return the names at places, strings of the shape of `places`."""
+
+    def where(self, condition: Any, yes: Any, no: Any) -> Any:
+        """Return `yes` where a condition holds and `no` elsewhere; each may be a single value."""
+
+    def join(self, labels: Any, chosen: Any) -> Any:
+        """Return the labels that are chosen in each row, joined by `|`; an empty string for none.
+
+        Args:
+            labels: Strings `[n, k]`.
+            chosen: Booleans `[n, k]`.
+
+        Returns:
+            Strings `[n]`.
+        """
+
+
+class NumpyOps:
+    """`Ops` on NumPy's arrays; strings are bytes in arrays of objects."""
+
+    def served(self, values: Any) -> np.ndarray:
+        """See `Ops`."""
+        array = np.asarray(values)
+        return array if array.dtype == object else array.astype(_served_as(array.dtype.name))
+
+    def cast(self, values: Any, dtype: str) -> np.ndarray:
+        """See `Ops`."""
+        return np.asarray(values).astype(dtype)
+
+    def rank(self, values: Any) -> int:
+        """See `Ops`."""
+        return np.ndim(values)
+
+    def shape(self, values: Any) -> np.ndarray:
+        """See `Ops`."""
+        return np.array(np.shape(values), np.int32)
+
+    def descending(self, values: Any) -> np.ndarray:
+        """See `Ops`."""
+        return np.argsort(-values, axis=-1, kind="stable").astype(np.int32)
+
+    def largest(self, values: Any) -> np.ndarray:
+        """See `Ops`."""
+        return np.argmax(values, axis=-1).astype(np.int32)
+
+    def take(self, values: Any, places: Any) -> np.ndarray:
+        """See `Ops`."""
+        return np.take_along_axis(values, places, axis=-1)
+
+    def labels(self, names: Sequence[str], places: Any) -> np.ndarray:
+        """See `Ops`."""
+        return np.array([name.encode() for name in names], dtype=object)[places]
+
+    def where(self, condition: Any, yes: Any, no: Any) -> np.ndarray:
+        """See `Ops`."""
+        return np.where(condition, _encoded(yes), _encoded(no))
+
+    def join(self, labels: Any, chosen: Any) -> np.ndarray:
+        """See `Ops`."""
+        joined = np.empty(len(labels), dtype=object)
+        for row, (names, wanted) in enumerate(zip(labels, chosen, strict=True)):
+            joined[row] = LABEL_SEPARATOR.encode().join(names[wanted])
+        return joined
+
+
+class TensorFlowOps:
+    """`Ops` on TensorFlow's tensors, in ops that every server has."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+
+    def served(self, values: Any) -> Any:
+        """See `Ops`."""
+        values = self._tf.convert_to_tensor(values)
+        if values.dtype == self._tf.string:
+            return values
+        return self._tf.cast(values, _served_as(values.dtype.name))
+
+    def cast(self, values: Any, dtype: str) -> Any:
+        """See `Ops`."""
+        return self._tf.cast(values, dtype)
+
+    def rank(self, values: Any) -> int:
+        """See `Ops`."""
+        return len(values.shape)
+
+    def shape(self, values: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.shape(values)
+
+    def descending(self, values: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.argsort(values, axis=-1, direction="DESCENDING", stable=True)
+
+    def largest(self, values: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.argmax(values, axis=-1, output_type=self._tf.int32)
+
+    def take(self, values: Any, places: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.gather(values, places, batch_dims=self.rank(values) - 1)
+
+    def labels(self, names: Sequence[str], places: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.gather(self._tf.constant(list(names)), places)
+
+    def where(self, condition: Any, yes: Any, no: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.where(condition, yes, no)
+
+    def join(self, labels: Any, chosen: Any) -> Any:
+        """See `Ops`."""
+        kept = self._tf.ragged.boolean_mask(labels, chosen)
+        return self._tf.strings.reduce_join(kept, axis=1, separator=LABEL_SEPARATOR)
+
+
+def _served_as(dtype: str) -> str:
+    if dtype not in _SERVED:
+        raise TypeError(f"a server answers with no tensor of the type {dtype}")
+    return _SERVED[dtype]
+
+
+def _encoded(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value
