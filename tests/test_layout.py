@@ -83,6 +83,7 @@ LAYERS = (
         "text_recipe",
     ),
     ("explain", "export", "forgetting", "range_test", "robustness", "tuning"),
+    ("testing",),
     ("__main__", "cli", "demo"),
 )
 LAYER = {part: index for index, parts in enumerate(LAYERS) for part in parts}
