@@ -34,8 +34,8 @@ from kft.staged_fit import CachedStage, decide, kept_part, run_stages
 from kft.tables import PlanTable, plan_table
 
 if TYPE_CHECKING:
-    from kft.evaluation import Evaluation
     from kft.recipe import Recipe
+    from kft.tasks import Evaluation
 
 _T = TypeVar("_T")
 Data = Examples | Stream

@@ -5,16 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
+import numpy as np
+
 from kft.data import images
 from kft.data.unlabelled import Raw, Unlabelled, chunks
 from kft.errors import InputError
 from kft.forward import Forward
-from kft.predictions import Predictions
+from kft.tasks import Predictions
 
 if TYPE_CHECKING:
     from kft.recipe import Recipe
 
-__all__ = ["predict_stream"]
+__all__ = ["answered", "no_answers", "predict_stream"]
+
+
+def answered(recipe: Recipe, names: Sequence[str], outputs: Any) -> Predictions:
+    """Return what a person reads of the outputs of a recipe's model.
+
+    Args:
+        recipe: A recipe.
+        names: What to call each input.
+        outputs: What its model puts out for them.
+    """
+    return recipe.task.predictions(names, outputs, recipe.classes)
+
+
+def no_answers(recipe: Recipe) -> Predictions:
+    """Return the answers for no inputs, which say what those for some will be like."""
+    outputs = keras.tree.map_structure(
+        lambda output: np.zeros([0, *(size or 0 for size in output.shape[1:])], np.float32),
+        recipe.model.output,
+    )
+    return answered(recipe, (), outputs)
 
 
 def predict_stream(
@@ -45,7 +68,7 @@ def predict_stream(
     for chunk in chunks(inputs, batch_size):
         usable, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
         if usable:
-            yield recipe.predictions([raw.name for raw in usable], forward(loaded))
+            yield answered(recipe, [raw.name for raw in usable], forward(loaded))
         if passed is not None:
             passed(len(chunk))
 

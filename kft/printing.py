@@ -33,3 +33,15 @@ def printable(name: str) -> Text:
     """Return a name that cannot send the terminal commands, nor rich markup."""
     joiners = "\u200c\u200d"  # of Persian and of emoji
     return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))
+
+
+def number(value: float | None, fraction: bool = True) -> str:
+    """Return a figure for people: a fraction with four decimals, others with four digits.
+
+    Args:
+        value: The number, None for one that is not defined.
+        fraction: Whether it is a fraction.
+    """
+    if value is None:
+        return "n/a"
+    return f"{value:.4f}" if fraction else f"{value:.4g}"

@@ -114,7 +114,6 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         raw = _made_up(recipe.modality)
         facts["examples"] = "made up: the run kept none"
     serving = recipe.serving_inputs()
-    no_scores = np.zeros((1, recipe.model.output_shape[-1]), np.float32)
 
     return Servable(
         model=recipe.model,
@@ -124,7 +123,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         task=recipe.task.name,
         classes=None if recipe.classes is None else tuple(recipe.classes),
         examples=tuple(raw),
-        threshold=float(recipe.predictions(["any"], no_scores).threshold),
+        threshold=getattr(recipe.task, "threshold", 0.5),
         resources=tuple(serving.resources),
         facts=facts,
     )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 
 from kft.arguments import is_whole, shown
 from kft.errors import InputError
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.multi_label import MultiLabelScorer
+from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
 from kft.tasks.losses import LabelCrossEntropy, label_matches
+from kft.tasks.predictions import ClassPredictions, LabelPredictions
 
 MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Labels(DenseHead):
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
+    directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
+
     num_classes: int = field(kw_only=False)
     label_smoothing: float = 0.0
 
@@ -35,6 +44,10 @@ class _Labels(DenseHead):
     def width(self) -> int:
         """Numbers that the head puts out for an example."""
         return self.num_classes
+
+    def _names(self, classes: Sequence[str] | None) -> tuple[str, ...]:
+        """The names of the classes, by default their numbers."""
+        return tuple(map(str, range(self.num_classes) if classes is None else classes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +77,36 @@ class Classification(_Labels):
         """The accuracy."""
         return [keras.metrics.MeanMetricWrapper(label_matches, name="accuracy")]
 
+    def scorer(self, classes: Sequence[str] | None) -> SingleLabelScorer:
+        """Return what compares class numbers with probabilities."""
+        return SingleLabelScorer(classes, self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> ClassPredictions:
+        """Return the most probable class of each input."""
+        return ClassPredictions(names, outputs, self._names(classes))
+
+    def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
+        """Return the gradient of the loss in front of the softmax."""
+        if np.ndim(targets) < 2:  # class numbers, not one-hot rows
+            targets = np.eye(self.num_classes, dtype="float32")[np.asarray(targets, int)]
+        return super().slopes(targets, outputs)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MultiLabel(_Labels):
     """Any number of labels an example: each score is a sigmoid of its own.
 
     The arguments and errors are those of `Classification`.
+
+    Attributes:
+        threshold: Score from which on a class is one of the labels that are predicted.
     """
 
     name: ClassVar[str] = "multi_label"
     activation: ClassVar[str] = "sigmoid"
+    threshold: ClassVar[float] = 0.5
 
     def loss(self) -> keras.losses.Loss:
         """Binary cross-entropy with label smoothing."""
@@ -82,3 +115,13 @@ class MultiLabel(_Labels):
     def metrics(self) -> list[keras.metrics.Metric]:
         """The accuracy of the decisions on single labels."""
         return [keras.metrics.BinaryAccuracy(name="accuracy")]
+
+    def scorer(self, classes: Sequence[str] | None) -> MultiLabelScorer:
+        """Return what compares rows of 0 and 1 with probabilities."""
+        return MultiLabelScorer(classes, self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> LabelPredictions:
+        """Return the labels of each input whose probability is at least the threshold."""
+        return LabelPredictions(names, outputs, self._names(classes), threshold=self.threshold)
