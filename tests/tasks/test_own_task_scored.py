@@ -7,7 +7,9 @@ import pytest
 from kft import fitting
 from kft.data.examples import Examples
 from kft.errors import InputError
+from kft.predicting import no_answers
 from kft.report import write_report
+from kft.robustness import evaluate_perturbed
 from kft.tasks import Task, evaluate
 from tests.tiny_recipe import TinyRecipe
 
@@ -28,11 +30,21 @@ class Masks(Task):
         return [keras.metrics.BinaryAccuracy(name="overlap"), "mae"]
 
 
+class ReadAlready(TinyRecipe):
+    """A recipe whose data need no reading."""
+
+    def read(self, source, **arguments):
+        return source
+
+    def name_classes(self, classes, source):
+        assert classes is None
+
+
 @pytest.fixture(scope="module")
 def masks():
     """A recipe with such a task, examples, and what Keras itself says of them."""
     keras.utils.set_random_seed(0)
-    recipe = TinyRecipe(task=Masks(), image_size=(16, 16))
+    recipe = ReadAlready(task=Masks(), image_size=(16, 16))
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (10, 16, 16, 3)).astype("uint8")
     y = random.integers(0, 2, (10, 16, 16, 1)).astype("float32")
@@ -102,3 +114,23 @@ def test_the_page_shows_an_own_task(masks, tmp_path):
     ).read_text()
     assert f'<dt>overlap</dt><dd class=figure><data value="{found.overlap!r}">' in page
     assert "Masks, 10 examples, from arrays" in page
+
+
+def test_an_own_task_is_asked_for_how_it_fares_on_worse_data(masks):
+    recipe, examples, expected = masks
+    found = evaluate_perturbed(recipe, examples, ["jpeg"], batch_size=4)
+    assert found.figure == "overlap"
+    assert found.clean.overlap == pytest.approx(expected["overlap"], rel=1e-5)
+    assert len(found.values["jpeg"]) == 5
+    assert "overlap by severity, 10 examples" in str(found)
+    assert found.plot().axes[0].get_ylabel() == "overlap"
+    with pytest.raises(InputError, match="'fgsm' does not fit ReadAlready"):
+        evaluate_perturbed(recipe, examples, "fgsm")
+
+
+def test_an_own_task_answers_with_its_arrays(masks):
+    recipe, examples, _ = masks
+    found = recipe.predict(examples.inputs[:5], batch_size=2)
+    assert found.outputs.shape == (5, 16, 16, 1)
+    assert str(found).splitlines()[1].startswith("input 0  16 x 16 x 1, ")
+    assert no_answers(recipe).class_count == 0
