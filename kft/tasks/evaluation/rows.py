@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-IN_MEMORY = 8 * 2**20  # bytes of rows that stay in memory
-BLOCK = 2 * 2**20  # bytes that are written and read at a time
+IN_MEMORY = 4 * 2**20  # bytes of rows that stay in memory
+BLOCK = 2**20  # bytes that are written and read at a time
 
 
 class Rows:
-    """Rows of numbers that come batch by batch; beyond 8 MiB they lie in a temporary file.
+    """Rows of numbers that come batch by batch; beyond 4 MiB they lie in a temporary file.
 
     The file holds blocks of rows, each of which is stored column by column, so that one column is
     read without the others. It has no name in any directory, and its space is free again as soon as
