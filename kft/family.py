@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
-import numpy as np
 
 from kft.arguments import check_seed, check_types, make_plain
 from kft.blocks import tell_head
@@ -24,10 +23,8 @@ from kft.data.read import read
 from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
-from kft.evaluation import Evaluation, evaluate
 from kft.pooling import pooled
 from kft.precision import built_with, policy_of
-from kft.predictions import Predictions
 from kft.pretrained import StartingWeights
 from kft.stages import Stage
 from kft.tasks import Regression
@@ -350,21 +347,6 @@ class Family:
     def serving_inputs(self) -> ServingInputs:
         """What the exporter needs to get from raw inputs to the model's inputs."""
         raise NotImplementedError(f"{type(self).__name__} must define `serving_inputs()`.")
-
-    # What comes out.
-
-    def score(self, targets: np.ndarray, scores: np.ndarray) -> Evaluation:
-        """Compare what the model said with what the data say."""
-        return evaluate(targets, scores, task=self.task.name, classes=self.classes)
-
-    def predictions(self, names: Sequence[str], scores: np.ndarray) -> Predictions:
-        """Turn what the model said about raw inputs into what a person reads."""
-        classes = self.classes
-        if classes is None and not isinstance(self.task, Regression):
-            classes = [str(index) for index in range(self.num_classes or 0)]
-        return Predictions(
-            self.task.name, names, scores, None if classes is None else tuple(classes)
-        )
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Fine-tune in stages, as `kft.Recipe.fit` documents it."""

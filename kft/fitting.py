@@ -38,7 +38,7 @@ from kft.stages import checked_stages
 from kft.tables import plan_table
 
 if TYPE_CHECKING:
-    from kft.evaluation import Evaluation
+    from kft.tasks import Evaluation
 
 HISTORY = "history.json"
 JOURNAL = "journal.json"
@@ -244,7 +244,7 @@ def evaluate(
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
 ) -> Evaluation:
-    """Compare a recipe's answers with labelled data, in one pass over them.
+    """Compare a recipe's answers with labelled data, in one pass over them and in bounded memory.
 
     Args:
         recipe: The recipe.
@@ -256,19 +256,18 @@ def evaluate(
     batches: Any = dataset
     if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
-    forward, targets, scores = Forward(model), [], []
+    order = dataset.order(dataset.epoch) if isinstance(dataset, Batches) else None
+    forward, scorer, done = Forward(model), recipe.task.scorer(recipe.classes), 0
     closing: Any = contextlib.closing(dataset) if isinstance(dataset, Batches) else None
     with closing or contextlib.nullcontext(), plain_errors():
         for x, y, *_ in batches:
-            x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
-            targets.append(_as_array(y))
-            scores.append(forward(x))
-    both = zip(targets, scores, strict=True)
-    joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *both)
-    if isinstance(dataset, Batches):  # which may have an order of its own
-        places = np.argsort(dataset.order(dataset.epoch))
-        joined = keras.tree.map_structure(lambda rows: rows[places], joined)
-    return recipe.score(*joined)
+            # JAX and PyTorch take no TensorFlow tensors.
+            x, y = keras.tree.map_structure(_as_array, (x, y))
+            count = len(keras.tree.flatten(y)[0])
+            rows = None if order is None else order[done : done + count]
+            scorer.update(y, forward(x), rows)
+            done += count
+    return scorer.result()
 
 
 def noted(

@@ -36,7 +36,7 @@ from kft.staged_fit import CachedStage, decide, kept_part, run_stages
 from kft.tables import PlanTable, plan_table
 
 if TYPE_CHECKING:
-    from kft.evaluation import Evaluation
+    from kft.tasks import Evaluation
 
 _T = TypeVar("_T")
 Data = Examples | Stream

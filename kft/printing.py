@@ -45,3 +45,15 @@ def name_of(model: Any) -> str:
 def how_many(count: int, what: str) -> str:
     """Return a number with its noun, of which an English plural is made: `1 epoch`, `2,000 epochs`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def number(value: float | None, fraction: bool = True) -> str:
+    """Return a figure for people: a fraction with four decimals, others with four digits.
+
+    Args:
+        value: The number, None for one that is not defined.
+        fraction: Whether it is a fraction.
+    """
+    if value is None:
+        return "n/a"
+    return f"{value:.4f}" if fraction else f"{value:.4g}"

@@ -27,9 +27,10 @@ from kft.import_path import place_of
 from kft.known_recipes import known_recipe
 from kft.planned_fit import PlannedFit
 from kft.plans import BatchNorm
-from kft.predictions import Predictions
+from kft.predicting import answered
 from kft.run_directory import stopped_safely
 from kft.stages import Stage
+from kft.tasks import Predictions
 from kft.tasks.saved import own_classes
 
 if TYPE_CHECKING:
@@ -40,13 +41,12 @@ if TYPE_CHECKING:
 class Recipe(Family):
     """A pretrained model, a new head, and everything needed to fine-tune and serve them.
 
-    A family of models is a subclass, and so is a new task. What a subclass may say, each with a
-    default that suits classification and regression:
+    A family of models is a subclass; what its models are fine-tuned to do is its `task`. What a
+    subclass may say, each with a default:
 
     - the model: `inputs()`, `backbone(inputs)`, `head(features, inputs)`;
     - the training: `loss()`, `metrics()`, `default_stages()`, `learn(examples)`;
-    - the data: `read(source)`, `load(raw)`, `batches(examples)`, `augmentation(chosen)`;
-    - the outcome: `score(targets, scores)`, `predictions(scores)`.
+    - the data: `read(source)`, `load(raw)`, `batches(examples)`, `augmentation(chosen)`.
 
     A subclass with arguments of its own is a dataclass with keyword-only fields, as below. Every
     argument stays an attribute of the same name, which is how a saved recipe is built again; what a
@@ -265,7 +265,7 @@ class Recipe(Family):
             batch_size: Inputs a step.
 
         Returns:
-            A label and its probability for each input; they print as a table.
+            The answer for each input, such as a label and its probability; they print as a table.
 
         Raises:
             InputError: If an input cannot be used; the message names it.
@@ -276,12 +276,13 @@ class Recipe(Family):
             raise InputError("`predict` got no inputs: pass at least one.")
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
         forward = Forward(self.model)
-        scores = [forward(self.load(chunk)) for chunk in chunks]
+        outputs = [forward(self.load(chunk)) for chunk in chunks]
         names = [
             shown(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
             for index, one in enumerate(raw)
         ]
-        return self.predictions(names, np.concatenate(scores))
+        joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+        return answered(self, names, joined)
 
     def tune(
         self,
@@ -295,7 +296,7 @@ class Recipe(Family):
         algorithm: str = "random",
         prune: str | None = None,
         space: Any = None,
-        objective: Any = "val_accuracy",
+        objective: Any = None,
         stages: Sequence[Stage] | None = None,
         batch_size: int = 32,
         validation_split: float = 0.2,
@@ -334,7 +335,8 @@ class Recipe(Family):
             space: What is searched, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
                 `lambda hp: hp.Float("head_lr", 1e-4, 1e-2, sampling="log")`. Defaults to
                 `kft.tuning.default_space`.
-            objective: Name of a validation metric, or a `keras_tuner.Objective`.
+            objective: Name of a validation metric, or a `keras_tuner.Objective`. Defaults to the
+                task's, such as `"val_accuracy"`.
             stages: The stages that a trial's values change. Defaults to `default_stages()`.
             batch_size: As in `fit`.
             validation_split: As in `fit`; the same part for all trials.

@@ -15,10 +15,12 @@ from PIL import Image
 from kft import plots
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.evaluation import evaluate
 from kft.report import write_report
 from kft.report.markup import plain_table
 from kft.report.style import STYLE
+from kft.tasks import Classification, MultiLabel, Regression, Several
+from kft.tasks.evaluation import evaluate
+from kft.tasks.evaluation import plots as drawings
 
 pytestmark = pytest.mark.once
 
@@ -81,9 +83,18 @@ def multi_label(classes=None):
     return evaluate(targets, scores, task="multi_label", classes=classes)
 
 
-def regression():
-    targets = np.linspace(0, 5, 30)
+def regression(n=30):
+    targets = np.linspace(0, 5, n)
     return evaluate(targets, targets + np.sin(targets * 9), task="regression")
+
+
+def several():
+    inner = {"kind": Classification(3), "marks": MultiLabel(3), "age": Regression()}
+    parts = {"kind": single_label(40), "marks": multi_label(), "age": regression(40)}
+    targets, scores = (
+        {name: getattr(one, what) for name, one in parts.items()} for what in ("targets", "scores")
+    )
+    return evaluate(targets, scores, task=Several(inner))
 
 
 EVALUATIONS = {
@@ -94,6 +105,7 @@ EVALUATIONS = {
     "all_right": evaluate([0, 1], np.eye(2), task="single_label"),
     "multi_label": multi_label(),
     "regression": regression(),
+    "several": several(),
     "none": None,
 }
 
@@ -161,7 +173,7 @@ def test_figures_on_the_page_are_those_of_the_evaluation(pages, case):
     shown = [float(attrs["value"]) for attrs in page.all("data")]
     defined = [value for value in evaluation.figures.values() if value is not None]
     assert shown[: len(defined)] == defined
-    if evaluation.task == "regression":
+    if "per_class" not in evaluation.to_dict():
         return
     rows = [
         value
@@ -418,13 +430,29 @@ def test_an_evaluation_plots_the_figure_of_its_task():
     assert [int(text.get_text()) for text in figure.axes[0].texts] == counts
     assert EVALUATIONS["regression"].plot().axes[0].get_xlabel() == "expected"
     assert EVALUATIONS["multi_label"].plot().axes[0].get_xlabel() == "recall"
-    with pytest.raises(InputError, match="for single_label evaluations, but this one is regress"):
-        plots.confusion(EVALUATIONS["regression"])
+    with pytest.raises(AttributeError, match="a regression evaluation has no 'confusion_matrix'"):
+        drawings.confusion(EVALUATIONS["regression"])
+
+
+def test_each_of_several_tasks_has_its_sections_on_the_page(pages):
+    headings = re.findall(r'<h2 id="([^"]*)">([^<]*)<', pages["several"])
+    assert [pair for pair in headings if ":" in pair[1]] == [
+        ("kind-classes", "kind: By class"),
+        ("kind-confusion", "kind: Confusion matrix"),
+        ("kind-curves", "kind: Confidence and ranking"),
+        ("kind-mistakes", "kind: Most confident mistakes"),
+        ("marks-classes", "marks: By class"),
+        ("marks-curves", "marks: Confidence and ranking"),
+        ("marks-mistakes", "marks: Most confident mistakes"),
+        ("age-curves", "age: Predictions"),
+        ("age-mistakes", "age: Largest errors"),
+    ]
+    assert "<dt>kind: accuracy</dt>" in pages["several"]
 
 
 def test_the_reliability_diagram_draws_the_bins_of_the_evaluation():
     found = EVALUATIONS["single_label"]
-    bars, counts = (axes.patches for axes in plots.reliability(found).axes)
+    bars, counts = (axes.patches for axes in drawings.reliability(found).axes)
     filled = [one for one in found.reliability if one.count]
     assert [bar.get_height() for bar in bars] == [one.accuracy for one in filled]
     assert [bar.get_height() for bar in counts] == [one.count for one in filled]
@@ -432,7 +460,7 @@ def test_the_reliability_diagram_draws_the_bins_of_the_evaluation():
 
 def test_the_area_under_the_drawn_curve_is_the_auc_of_the_evaluation():
     found = EVALUATIONS["single_label"]
-    lines = plots.roc(found).axes[0].get_lines()[1:]
+    lines = drawings.roc(found).axes[0].get_lines()[1:]
     areas = [np.trapezoid(line.get_ydata(), line.get_xdata()) for line in lines]
     assert areas == pytest.approx([one.roc_auc for one in found.per_class])
 

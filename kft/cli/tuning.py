@@ -116,7 +116,8 @@ def tune(
     objective: Annotated[
         str | None,
         typer.Option(
-            help="The validation metric to search for. Default: val_accuracy.",
+            help="The validation metric to search for. Default: that of the task, such as "
+            "val_accuracy.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,

@@ -17,6 +17,7 @@ from kft.errors import InputError
 from kft.explain.images import loaded
 from kft.plots.explain import neighbour_images
 from kft.plots.style import Figure
+from kft.predicting import answered
 
 if TYPE_CHECKING:
     from kft.family import Family
@@ -140,7 +141,7 @@ def nearest(
         )
     return Neighbours(
         names,
-        tuple(map(str, recipe.predictions(names, recipe.model.predict_on_batch(inputs)).labels)),
+        tuple(map(str, answered(recipe, names, recipe.model.predict_on_batch(inputs)).labels)),
         indices,
         np.take_along_axis(cosines, indices, axis=1),
         tuple(tuple(every[i] if every else f"example {i}" for i in row) for row in indices),

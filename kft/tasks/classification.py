@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 
 from kft.answers import Ops, Ranking, Rules
 from kft.arguments import is_number, is_whole, shown
 from kft.errors import InputError
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.multi_label import MultiLabelScorer
+from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
 from kft.tasks.losses import LabelCrossEntropy, label_matches
+from kft.tasks.predictions import ClassPredictions, LabelPredictions
 
 MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class _Labels(DenseHead):
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
+    directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
+
     num_classes: int = field(kw_only=False)
     label_smoothing: float = 0.0
 
@@ -107,6 +115,22 @@ class Classification(_Labels):
         """The best class."""
         return classes[:, 0]
 
+    def scorer(self, classes: Sequence[str] | None) -> SingleLabelScorer:
+        """Return what compares class numbers with probabilities."""
+        return SingleLabelScorer(classes, self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> ClassPredictions:
+        """Return the most probable class of each input."""
+        return ClassPredictions(names, outputs, tuple(self._named_classes(classes)))
+
+    def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
+        """Return the gradient of the loss in front of the softmax."""
+        if np.ndim(targets) < 2:  # class numbers, not one-hot rows
+            targets = np.eye(self.num_classes, dtype="float32")[np.asarray(targets, int)]
+        return super().slopes(targets, outputs)
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MultiLabel(_Labels):
@@ -147,3 +171,14 @@ class MultiLabel(_Labels):
     def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """The classes from the threshold on, joined by `|`."""
         return ops.join(classes, scores >= self.threshold)
+
+    def scorer(self, classes: Sequence[str] | None) -> MultiLabelScorer:
+        """Return what compares rows of 0 and 1 with probabilities."""
+        return MultiLabelScorer(classes, self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> LabelPredictions:
+        """Return the labels of each input whose probability is at least the threshold."""
+        named = tuple(self._named_classes(classes))
+        return LabelPredictions(names, outputs, named, threshold=self.threshold)

@@ -37,7 +37,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
             rest; `unfreeze` puts one stage of that depth in place of the rest. Defaults to the
             recipe's own.
         objective: name of a validation metric, or a `keras_tuner.Objective`: what ends a stage, as
-            well as what is searched for. Defaults to `"val_accuracy"`.
+            well as what is searched for. Defaults to the task's, such as `"val_accuracy"`.
         share_backbone: whether trials that differ in head, stages and training alone put their
             heads on one backbone, whose pretrained weights `build` restores. It is quicker, and a
             model is then good only until the next one is built. Defaults to False.
@@ -60,7 +60,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
         space: Any = None,
         *,
         stages: Sequence[Stage] | None = None,
-        objective: Any = "val_accuracy",
+        objective: Any = None,
         share_backbone: bool = False,
     ) -> None:
         super().__init__(name=type(recipe).__name__)

@@ -41,9 +41,9 @@ def default_space(hp: Any, recipe: Family, *, coarse: bool = False) -> None:
     """Declare what a search varies unless it is told otherwise.
 
     That is the rate of the head, how many blocks are unfrozen after it, their rate, layer decay and
-    warmup, dropout, weight decay and label smoothing. What only matters to unfrozen blocks is
-    conditional on there being some. Augmentation is left out: it makes other inputs in each epoch,
-    so that no two trials could share frozen features.
+    warmup, weight decay, and of the task's arguments dropout and label smoothing. What only matters
+    to unfrozen blocks is conditional on there being some. Augmentation is left out: it makes other
+    inputs in each epoch, so that no two trials could share frozen features.
 
     Args:
         hp: The `keras_tuner.HyperParameters` to declare it in.
@@ -63,9 +63,11 @@ def default_space(hp: Any, recipe: Family, *, coarse: bool = False) -> None:
         hp.Float("backbone_lr", 1e-5, 1e-3, sampling="log", default=1e-4)
         hp.Float("layer_decay", 0.6, 1.0, step=0.1, default=0.8)
         hp.Float("warmup", 0.0, 0.3, step=0.1, default=0.1)
-    hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
+    arguments = {field.name for field in dataclasses.fields(recipe.task)}
+    if "dropout" in arguments:
+        hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
     hp.Float("weight_decay", 1e-4, 1e-1, sampling="log", default=1e-2)
-    if recipe.task.name != "regression":
+    if "label_smoothing" in arguments:
         hp.Choice("label_smoothing", [0.0, 0.05, 0.1])
 
 

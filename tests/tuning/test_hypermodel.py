@@ -5,6 +5,7 @@ import keras_tuner
 import pytest
 
 import kft
+import kft.tasks
 from kft.tuning import StagedHyperModel, default_space
 from kft.tuning.oracles import hyperband_units
 from kft.tuning.space import depths_of, within
@@ -143,7 +144,46 @@ def test_an_unknown_objective_lists_the_metrics():
     chosen = StagedHyperModel(TinyRecipe(num_classes=2), objective="val_loss").objective
     assert chosen.direction == "min"
     with pytest.raises(kft.InputError, match="'val_rmse'"):
-        StagedHyperModel(TinyRecipe(num_classes=1, task="regression"))
+        StagedHyperModel(TinyRecipe(num_classes=1, task="regression"), objective="val_accuracy")
+
+
+class Ages(kft.tasks.Several):
+    objective = ("val_age_mae", "min")
+
+
+TWO = {"kind": kft.tasks.Classification(2), "age": kft.tasks.Regression()}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("task", "chosen", "expected"),
+    [
+        (kft.tasks.Classification(2), None, ("val_accuracy", "max")),
+        (kft.tasks.Regression(), None, ("val_rmse", "min")),
+        (kft.tasks.Several(TWO), None, ("val_loss", "min")),
+        (Ages(TWO), None, ("val_age_mae", "min")),
+        (kft.tasks.Regression(), "val_mae", ("val_mae", "min")),
+        (kft.tasks.Several(TWO), "val_kind_accuracy", ("val_kind_accuracy", "max")),
+    ],
+)
+def test_the_task_says_what_is_searched_for_and_which_way(task, chosen, expected):
+    found = StagedHyperModel(TinyRecipe(task=task), objective=chosen).objective
+    assert (found.name, found.direction) == expected
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("task", "own"),
+    [
+        (kft.tasks.Classification(2), {"dropout", "label_smoothing"}),
+        (kft.tasks.Regression(), {"dropout"}),
+        (kft.tasks.Several(TWO), set()),
+    ],
+)
+def test_the_default_space_has_the_arguments_that_the_task_has(task, own):
+    hp = keras_tuner.HyperParameters()
+    kft.tuning.default_space(hp, TinyRecipe(task=task))
+    assert {"dropout", "label_smoothing"} & hp.values.keys() == own
 
 
 def test_a_fitted_recipe_is_refused():

@@ -29,35 +29,44 @@ class ReliabilityBin:
     accuracy: float | None
 
 
-def reliability_bins(
-    confidence: np.ndarray, correct: np.ndarray, bins: int = BINS
-) -> tuple[ReliabilityBin, ...]:
-    """Sort predictions into `bins` bins of equal width by their confidence.
+class Reliability:
+    """Sort predictions into bins of equal width by their confidence, batch by batch.
 
     Args:
-        confidence: Probability the model gave to its own prediction, in 0..1, `[n]`.
-        correct: Whether that prediction was right, `[n]`.
         bins: Number of bins.
-
-    Returns:
-        The bins from the least to the most confident, empty ones included.
     """
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.searchsorted(edges[1:-1], confidence, side="left")
-    found = []
-    for i in range(bins):
-        inside = place == i
-        count = int(inside.sum())
-        found.append(
+
+    def __init__(self, bins: int = BINS) -> None:
+        self._edges = np.linspace(0.0, 1.0, bins + 1)
+        self._counts = np.zeros(bins, np.int64)
+        self._confidence, self._correct = np.zeros(bins), np.zeros(bins)
+
+    def add(self, confidence: np.ndarray, correct: np.ndarray) -> None:
+        """Add predictions.
+
+        Args:
+            confidence: Probability the model gave to its own prediction, in 0..1, `[n]`.
+            correct: Whether that prediction was right, `[n]`.
+        """
+        place = np.searchsorted(self._edges[1:-1], confidence, side="left")
+        for i in range(len(self._counts)):
+            inside = place == i
+            self._counts[i] += inside.sum()
+            self._confidence[i] += confidence[inside].sum()
+            self._correct[i] += correct[inside].sum()
+
+    def bins(self) -> tuple[ReliabilityBin, ...]:
+        """Return the bins from the least to the most confident, empty ones included."""
+        return tuple(
             ReliabilityBin(
-                lower=float(edges[i]),
-                upper=float(edges[i + 1]),
-                count=count,
-                confidence=float(confidence[inside].mean()) if count else None,
-                accuracy=float(correct[inside].mean()) if count else None,
+                lower=float(self._edges[i]),
+                upper=float(self._edges[i + 1]),
+                count=int(count),
+                confidence=float(self._confidence[i] / count) if count else None,
+                accuracy=float(self._correct[i] / count) if count else None,
             )
+            for i, count in enumerate(self._counts)
         )
-    return tuple(found)
 
 
 def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:

@@ -1,4 +1,4 @@
-"""Figures of an evaluation."""
+"""Drawings of evaluations, as matplotlib figures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from kft.errors import InputError
-from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, Figure, dress, figure, legend, short
+from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, dress, figure, legend, short
+from kft.plots.style import Figure as Drawing
 
 if TYPE_CHECKING:
-    from kft.evaluation import Evaluation
+    from kft.tasks.evaluation.classes import ClassEvaluation
+    from kft.tasks.evaluation.figures import Figures
+    from kft.tasks.evaluation.regression import RegressionEvaluation
+    from kft.tasks.evaluation.single_label import SingleLabelEvaluation
 
 MAX_LINES = 8
 MAX_NAMES = 30
@@ -23,16 +26,29 @@ MAX_POINTS = 2000
 HEAT = LinearSegmentedColormap.from_list("heat", [(0.12, 0.45, 0.78, 0.0), (0.12, 0.45, 0.78, 1.0)])
 
 
-def overview(found: Evaluation) -> Figure:
-    """The one figure that says most about an evaluation of this task."""
-    if found.task == "single_label":
-        return confusion(found)
-    return residuals(found) if found.task == "regression" else precision_recall(found)
+def bars(figures: Figures) -> Drawing:
+    """A bar for each figure, all from 0 and as long as it is next to the largest one."""
+    known = [one for one in figures.described if one.value is not None]
+    drawn = figure((5.0, 1.0 + 0.36 * max(len(known), 1)))
+    axes = drawn.add_subplot()
+    places = range(len(known))
+    values = [float(one.value or 0.0) for one in known]
+    axes.barh(places, values, color=SERIES[0], alpha=0.75)
+    axes.set_yticks(places, [short(one.label) for one in known], parse_math=False)
+    axes.invert_yaxis()
+    for place, one in enumerate(known):
+        side = "right" if values[place] < 0 else "left"
+        axes.annotate(
+            str(one), (values[place], place), (-4 if side == "right" else 4, 0), ha=side,
+            va="center", textcoords="offset points", color=INK, fontsize=10,
+        )  # fmt: skip
+    dress(axes, x="", y="", grid="x")
+    axes.margins(x=0.2)
+    return drawn
 
 
-def confusion(found: Evaluation) -> Figure:
+def confusion(found: SingleLabelEvaluation) -> Drawing:
     """The confusion matrix; colours are fractions of the true class, numbers are counts."""
-    _need(found, "single_label")
     matrix, count = found.confusion_matrix, len(found.classes)
     named = count <= MAX_NAMES
     side = max(4.4, 0.42 * count + 1.8) if named else 6.0
@@ -56,9 +72,8 @@ def confusion(found: Evaluation) -> Figure:
     return drawn
 
 
-def reliability(found: Evaluation) -> Figure:
+def reliability(found: ClassEvaluation) -> Drawing:
     """Accuracy against confidence in 15 bins, and how many predictions each bin holds."""
-    _need(found, "single_label", "multi_label")
     bins = found.reliability
     drawn = figure()
     grid = drawn.add_gridspec(2, 1, height_ratios=(3, 1))
@@ -66,7 +81,8 @@ def reliability(found: Evaluation) -> Figure:
     filled = [one for one in bins if one.count]
     width = (bins[0].upper - bins[0].lower) * 0.92
     middles = [(one.lower + one.upper) / 2 for one in filled]
-    axes.bar(middles, [one.accuracy for one in filled], width=width, color=SERIES[0], alpha=0.75)
+    heights = [one.accuracy or 0.0 for one in filled]
+    axes.bar(middles, heights, width=width, color=SERIES[0], alpha=0.75)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1.2, linestyle=DASHES[1])
     dress(axes, x="", y="accuracy")
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -80,15 +96,15 @@ def reliability(found: Evaluation) -> Figure:
     return drawn
 
 
-def roc(found: Evaluation, *, with_legend: bool = True) -> Figure:
+def roc(found: ClassEvaluation, *, with_legend: bool = True) -> Drawing:
     """ROC curves, each class against the rest; with more than 8 classes the 8 weakest stand out."""
-    _need(found, "single_label", "multi_label")
     drawn = figure()
     axes = drawn.add_subplot()
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DASHES[2], label="_chance")
     shown = colored(found, "roc_auc")
     for index in _back_to_front(found, shown, "roc_auc"):
-        x, y, _ = metrics.roc_curve(_truth(found)[:, index], found.scores[:, index])
+        x, y, _ = metrics.roc_curve(*found.one_against_rest(index))
+        x, y = _thinned(x, y)
         _curve(axes, x, y, shown, index)
     dress(axes, x="false positive rate", y="true positive rate", grid="both")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
@@ -97,14 +113,14 @@ def roc(found: Evaluation, *, with_legend: bool = True) -> Figure:
     return drawn
 
 
-def precision_recall(found: Evaluation, *, with_legend: bool = True) -> Figure:
+def precision_recall(found: ClassEvaluation, *, with_legend: bool = True) -> Drawing:
     """Precision against recall by class; with more than 8 classes the 8 weakest stand out."""
-    _need(found, "single_label", "multi_label")
     drawn = figure()
     axes = drawn.add_subplot()
     shown = colored(found, "average_precision")
     for index in _back_to_front(found, shown, "average_precision"):
-        y, x, _ = metrics.precision_recall_curve(_truth(found)[:, index], found.scores[:, index])
+        y, x, _ = metrics.precision_recall_curve(*found.one_against_rest(index))
+        x, y = _thinned(x, y)
         _curve(axes, x, y, shown, index, drawstyle="steps-post")
     dress(axes, x="recall", y="precision", grid="both")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
@@ -113,13 +129,11 @@ def precision_recall(found: Evaluation, *, with_legend: bool = True) -> Figure:
     return drawn
 
 
-def residuals(found: Evaluation) -> Figure:
+def residuals(found: RegressionEvaluation) -> Drawing:
     """Predicted against expected values; of many examples, 2,000 at even steps are drawn."""
-    _need(found, "regression")
     drawn = figure()
     axes = drawn.add_subplot()
-    chosen = np.unique(np.linspace(0, len(found) - 1, MAX_POINTS).astype(int))
-    targets, scores = found.targets[chosen], found.scores[chosen]
+    targets, scores = found.some(MAX_POINTS)
     low, high = min(targets.min(), scores.min()), max(targets.max(), scores.max())
     axes.plot([low, high], [low, high], color=MUTED, linewidth=1.2, linestyle=DASHES[1])
     for i in range(targets.shape[1]):
@@ -129,7 +143,7 @@ def residuals(found: Evaluation) -> Figure:
     return drawn
 
 
-def colored(found: Evaluation, figure_name: str) -> list[int]:
+def colored(found: ClassEvaluation, figure_name: str) -> list[int]:
     """The classes whose curves have a colour, in the order of the colours: all, or the weakest."""
     known = _known(found, figure_name)
     if len(known) > MAX_LINES:
@@ -137,12 +151,18 @@ def colored(found: Evaluation, figure_name: str) -> list[int]:
     return known
 
 
-def _known(found: Evaluation, figure_name: str) -> list[int]:
+def _known(found: ClassEvaluation, figure_name: str) -> list[int]:
     return [i for i, one in enumerate(found.per_class) if getattr(one, figure_name) is not None]
 
 
-def _back_to_front(found: Evaluation, shown: list[int], figure_name: str) -> list[int]:
+def _back_to_front(found: ClassEvaluation, shown: list[int], figure_name: str) -> list[int]:
     return [i for i in _known(found, figure_name) if i not in shown] + shown
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A curve of as many points as can be seen: one a row would make a page of gigabytes."""
+    chosen = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int))
+    return x[chosen], y[chosen]
 
 
 def _curve(
@@ -166,17 +186,3 @@ def _curve(
         drawstyle=drawstyle,
         label=str(place),
     )
-
-
-def _truth(found: Evaluation) -> np.ndarray:
-    if found.task == "multi_label":
-        return found.targets
-    return found.targets[:, None] == np.arange(len(found.classes))
-
-
-def _need(found: Evaluation, *tasks: str) -> None:
-    if found.task not in tasks:
-        raise InputError(
-            f"this figure is for {' and '.join(tasks)} evaluations, but this one is {found.task}: "
-            "evaluation.plot() chooses a figure that fits"
-        )

@@ -15,14 +15,14 @@ RANGE_TOLERANCE = 0.001
 
 
 def single_label(
-    targets: Any, scores: Any, classes: Sequence[str] | None
+    targets: Any, scores: Any, classes: Sequence[str] | None, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple]:
     """Class indices `[n]`, probabilities `[n, k]` and class names of a single-label problem.
 
     Also takes one-hot targets, and for two classes one column of scores, the second class'
-    probability.
+    probability. `places` are those of the examples in the data, for messages.
     """
-    scores = _finite(scores, "scores")
+    scores = _finite(scores, "scores", places)
     if scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] == 1):
         positive = scores.reshape(-1)
         _probabilities(positive, "a sigmoid")
@@ -34,12 +34,12 @@ def single_label(
     if len(wrong):
         raise InputError(
             f"the scores of {len(wrong)} of {len(scores)} examples do not sum to 1 "
-            f"(row {wrong[0]}: {sums[wrong[0]]:.4g}): expected one probability per class; "
+            f"(row {places[wrong[0]]}: {sums[wrong[0]]:.4g}): expected one probability per class; "
             "apply a softmax, or pass task='multi_label' if several labels can be true at once"
         )
     names = _names(classes, scores.shape[1])
 
-    targets = _finite(targets, "targets")
+    targets = _finite(targets, "targets", places)
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
     if targets.ndim == 2 and targets.shape[1] == len(names):
@@ -61,7 +61,7 @@ def single_label(
     )
     if len(outside):
         raise InputError(
-            f"target {targets[outside[0]]:g} of example {outside[0]} is no class index: "
+            f"target {targets[outside[0]]:g} of example {places[outside[0]]} is no class index: "
             f"the scores have {len(names)} columns, so expected a whole number from 0 to "
             f"{len(names) - 1}; evaluate with the classes of the training"
         )
@@ -69,14 +69,14 @@ def single_label(
 
 
 def multi_label(
-    targets: Any, scores: Any, classes: Sequence[str] | None
+    targets: Any, scores: Any, classes: Sequence[str] | None, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple]:
     """0/1 targets `[n, k]`, one probability for each label `[n, k]`, and label names."""
-    scores = _finite(scores, "scores")
+    scores = _finite(scores, "scores", places)
     _two_dimensional(scores, "scores")
     _probabilities(scores, "a sigmoid")
     names = _names(classes, scores.shape[1])
-    targets = _finite(targets, "targets")
+    targets = _finite(targets, "targets", places)
     _two_dimensional(targets, "targets")
     _same_length(targets, scores)
     if targets.shape != scores.shape:
@@ -88,15 +88,18 @@ def multi_label(
     if len(other):
         row, column = other[0]
         raise InputError(
-            f"target {targets[row, column]:g} of example {row}, label {column}: "
+            f"target {targets[row, column]:g} of example {places[row]}, label {column}: "
             "expected 0 or 1 (multi-hot)"
         )
     return targets.astype(np.int64), scores, names
 
 
-def regression(targets: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
+def regression(targets: Any, scores: Any, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected and predicted numbers, both `[n, d]`."""
-    targets, scores = _finite(targets, "targets"), _finite(scores, "scores")
+    targets, scores = (
+        _finite(targets, "targets", places),
+        _finite(scores, "scores", places),
+    )
     columns = []
     for name, values in (("targets", targets), ("scores", scores)):
         if values.ndim == 1:
@@ -112,7 +115,15 @@ def regression(targets: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
     return columns[0], columns[1]
 
 
-def _finite(values: Any, name: str) -> np.ndarray:
+def narrow(*values: Any) -> type[np.floating]:
+    """Return the smallest type that holds all of some arrays as they came from a model."""
+    kinds = {np.asarray(one).dtype for one in values}
+    # bfloat16 has a dtype kind of its own, "V".
+    fits = all(one.kind in "fVb" and one.itemsize <= 4 for one in kinds)
+    return np.float32 if fits else np.float64
+
+
+def _finite(values: Any, name: str, places: np.ndarray) -> np.ndarray:
     try:
         # bfloat16 has a dtype kind of its own, so the cast decides what is a number.
         array = np.array(values).astype(np.float64)
@@ -134,9 +145,14 @@ def _finite(values: Any, name: str) -> np.ndarray:
         )
         raise InputError(
             f"{name} of {len(rows)} of {len(array)} examples are NaN or infinite "
-            f"(first: example {rows[0]}): expected finite numbers; {hint}"
+            f"(first: example {_named(places, rows[0])}): expected finite numbers; {hint}"
         )
     return array
+
+
+def _named(places: np.ndarray, row: int) -> int:
+    """The place of a row; of targets that are too many the row itself."""
+    return int(places[row]) if row < len(places) else int(row)
 
 
 def _two_dimensional(array: np.ndarray, name: str) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from sklearn import metrics
 
 from kft.errors import InputError
-from kft.evaluation import Mistake, evaluate
+from kft.tasks.evaluation import Mistake, evaluate
 
 pytestmark = pytest.mark.once
 
@@ -64,10 +64,11 @@ def test_calibration_error_is_the_hand_computed_one(animals):
 
 def test_calibration_bins_include_their_upper_edge_and_zero():
     # 1/15 lies on an edge: (0, 1/15] has it and 0, as in Guo et al. 2017.
-    from kft.evaluation.calibration import reliability_bins
+    from kft.tasks.evaluation.calibration import Reliability
 
-    bins = reliability_bins(np.array([0.0, 1 / 15, 0.07, 1.0]), np.array([True] * 4))
-    assert [one.count for one in bins] == [2, 1] + [0] * 12 + [1]
+    reliability = Reliability()
+    reliability.add(np.array([0.0, 1 / 15, 0.07, 1.0]), np.array([True] * 4))
+    assert [one.count for one in reliability.bins()] == [2, 1] + [0] * 12 + [1]
 
 
 def test_a_perfectly_sure_and_right_model_has_no_calibration_error_and_one_always_wrong_has_one():

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kft.errors import InputError
-from kft.predictions import Predictions
+from kft.tasks.predictions.base import Predictions
 
 __all__ = ["ENDINGS", "PredictionFile"]
 
@@ -104,7 +104,8 @@ class _Csv:
         self._rows.writerow(columns)
 
     def write(self, columns: dict[str, list]) -> None:
-        self._rows.writerows(zip(*columns.values(), strict=True))
+        cells = ([_in_text(cell) for cell in values] for values in columns.values())
+        self._rows.writerows(zip(*cells, strict=True))
 
     def close(self) -> None:
         self._file.close()
@@ -133,8 +134,7 @@ class _Parquet:
         import pyarrow.parquet as pq
 
         self._schema = pa.schema(
-            (name, pa.float32() if values and isinstance(values[0], float) else pa.string())
-            for name, values in columns.items()
+            (name, _parquet_type(values[0] if values else "")) for name, values in columns.items()
         )
         self._writer = pq.ParquetWriter(path, self._schema)
 
@@ -156,6 +156,23 @@ _WRITERS: dict[str, type[_Csv] | type[_JsonLines] | type[_Parquet]] = {
 ENDINGS = tuple(_WRITERS)
 
 
+def _parquet_type(cell: Any) -> Any:
+    """The type of a column that begins with a cell; an empty list is one of numbers."""
+    import pyarrow as pa
+
+    if isinstance(cell, list):
+        return pa.list_(_parquet_type(cell[0] if cell else 0.0))
+    kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float32()}
+    return kinds.get(type(cell), pa.string())
+
+
+def _in_text(cell: Any) -> Any:
+    """An array in a cell of a text file is JSON."""
+    return json.dumps(_in_json(cell)) if isinstance(cell, list) else cell
+
+
 def _in_json(cell: Any) -> Any:
     """JSON has no NaN and no infinity."""
+    if isinstance(cell, list):
+        return [_in_json(one) for one in cell]
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
