@@ -21,6 +21,7 @@ from kft.plain_yaml import parse_yaml
 if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
+    from kft.data.targets import TargetKind
     from kft.recipe import Recipe
 
 _LISTED = 20  # skipped files that are printed by name
@@ -185,7 +186,7 @@ def read_data(
     source: str | Path,
     *,
     modality: str,
-    task: str,
+    task: TargetKind,
     label_column: Sequence[str] = (),
     **others: Any,
 ) -> Examples | Stream:
@@ -214,18 +215,20 @@ def read_data(
     return data
 
 
-def count_outputs(data: Examples | Stream, task: str) -> int:
+def count_outputs(data: Examples | Stream, task: TargetKind) -> int:
     """Return the `num_classes` of a recipe for these data.
+
+    Args:
+        data: The training data.
+        task: The task that they were read for.
 
     Raises:
         InputError: If the data do not tell.
     """
-    if data.classes is not None:
-        return len(data.classes)
-    targets = getattr(data, "targets", None)
-    if task == "regression" and targets is not None:
-        return 1 if targets.ndim == 1 else targets.shape[1]
-    raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
+    outputs = task.width_for(getattr(data, "targets", None), data.classes)
+    if outputs is None:
+        raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
+    return outputs
 
 
 def whole_number(text: str) -> int | None:

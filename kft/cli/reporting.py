@@ -61,7 +61,7 @@ def report(
     opened = reopen(run, recipe=named_class(recipe))
     if data is not None:
         used = opened.recipe
-        examples = reading.read(data, type(used), used.task.name, used.classes)
+        examples = reading.read(data, type(used), used.task, used.classes)
         evaluation = used.evaluate(examples, batch_size=batch_size)
         opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
     typer.echo(str(report_again(opened, output or written, source=source)))

@@ -8,6 +8,7 @@ from typing import ClassVar
 import keras
 
 from kft.arguments import is_whole, shown
+from kft.data.kinds import MultiLabels, SingleLabels
 from kft.errors import InputError
 from kft.tasks.layers import DenseHead
 from kft.tasks.losses import LabelCrossEntropy, label_matches
@@ -36,9 +37,14 @@ class _Labels(DenseHead):
         """Numbers that the head puts out for an example."""
         return self.num_classes
 
+    @property
+    def class_count(self) -> int:
+        """How many classes there are."""
+        return self.num_classes
+
 
 @dataclass(frozen=True, kw_only=True)
-class Classification(_Labels):
+class Classification(_Labels, SingleLabels):
     """One label an example: the scores are a softmax over the classes.
 
     Args:
@@ -66,7 +72,7 @@ class Classification(_Labels):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiLabel(_Labels):
+class MultiLabel(_Labels, MultiLabels):
     """Any number of labels an example: each score is a sigmoid of its own.
 
     The arguments and errors are those of `Classification`.

@@ -9,13 +9,14 @@ import keras
 import numpy as np
 
 from kft.arguments import is_whole, shown
+from kft.data.kinds import Numbers
 from kft.errors import InputError
 from kft.tasks.classification import MOST_CLASSES
 from kft.tasks.layers import DenseHead
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regression(DenseHead):
+class Regression(DenseHead, Numbers):
     """Numbers in the unit of the targets; the head learns in units of their spread.
 
     Args:

@@ -8,14 +8,17 @@ from typing import Any, ClassVar
 
 import keras
 
+from kft.data.targets import TargetKind
+
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(TargetKind):
     """What a model is to do with the features of a backbone.
 
     A task is a frozen dataclass, so that equal tasks compare equal and a saved recipe can describe
     its own. It puts the last layers on a backbone, says what they are trained to do, and turns what
-    they put out into figures, predictions and answers of a server.
+    they put out into figures, predictions and answers of a server. What it has to say of labels and
+    targets, with defaults for all of it, is in `kft.data.targets.TargetKind`.
 
     Args:
         seed: Seed of the initial weights and of the dropout of its layers. A recipe sets it to its
