@@ -61,7 +61,7 @@ class Family:
 
     num_classes: int | None = None
     task: Any = "single_label"
-    classes: Sequence[str] | None = None
+    classes: Sequence[str] | dict[str, Any] | None = None
     hidden: tuple[int, ...] | None = None
     dropout: float | None = None
     weight_decay: float = 0.01
@@ -348,7 +348,8 @@ class Family:
 
     def score(self, targets: np.ndarray, scores: np.ndarray) -> Evaluation:
         """Compare what the model said with what the data say."""
-        return evaluate(targets, scores, task=self.task.name, classes=self.classes)
+        classes: Any = self.classes
+        return evaluate(targets, scores, task=self.task.name, classes=classes)
 
     def predictions(self, names: Sequence[str], scores: np.ndarray) -> Predictions:
         """Turn what the model said about raw inputs into what a person reads."""

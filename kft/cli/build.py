@@ -148,9 +148,23 @@ def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
         recipe_class: The recipe's class.
         arguments: What `recipe_arguments` returned.
     """
+    if not data_say_count(recipe_class, arguments):
+        return recipe_class(**arguments)
     classes = arguments.get("classes")
     count = len(classes) if isinstance(classes, list) else 2
     return recipe_class(**{"num_classes": count, **arguments})
+
+
+def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> bool:
+    """Return whether the data decide `num_classes`: it was not given, and no task object has it.
+
+    Args:
+        recipe_class: The recipe's class, whose default may be a task object.
+        arguments: What `recipe_arguments` returned.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
+    has_object = not isinstance(arguments.get("task", defaults["task"]), str)
+    return "num_classes" not in arguments and not has_object
 
 
 def say_if_random(recipe: Recipe) -> None:

@@ -332,7 +332,7 @@ def recipe_and_data(
     arguments = model.arguments(recipe_class, seed=seed)
     sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
     train = reading.read(data, recipe_class, sketch.task, sketch.classes)
-    if "num_classes" not in arguments and sketch.num_classes is not None:
+    if build.data_say_count(recipe_class, arguments):
         arguments["num_classes"] = build.count_outputs(train, sketch.task)
     validation = None
     if validation_data is not None:

@@ -46,7 +46,7 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
         if target in fields:
             if value is not None:
                 own[target] = value
-        elif value not in (None, (), 0, 0.0):
+        elif value not in (None, (), [], 0, 0.0):
             raise InputError(f"`{name}={shown(value)}`, but {_named(kind)} has none: leave it out.")
     if isinstance(given, Task):
         return dataclasses.replace(given, **own)

@@ -156,7 +156,7 @@ def test_batches_pad_them_to_their_own_need_and_fit_takes_them(bucketed):
     examples = boxes()
 
     def new():
-        options = {"batch_size": 4, "shuffle": True, "seed": 1}
+        options = {"batch_size": 4, "shuffle": True, "seed": 12}
         if not bucketed:
             return Batches(examples, lambda x: x / 30, **options)
         lengths = 4 + np.arange(COUNT) % 5
@@ -165,14 +165,15 @@ def test_batches_pad_them_to_their_own_need_and_fit_takes_them(bucketed):
         )
 
     batches = new()
-    widths = set()
+    widths = []
     for index in range(len(batches)):
         x, y = batches[index]
         numbers = np.round(x[:, 0] * 30).astype(int)
         assert y.shape == (len(x), max(1, (numbers % 7).max()), 4)
         np.testing.assert_array_equal((y[:, :, 0] >= 0).sum(axis=1), numbers % 7)
-        widths.add(y.shape[1])
-    assert len(widths) > 1
+        widths.append(y.shape[1])
+    assert len(set(widths)) > 1
+    assert widths[0] == widths[1]  # from which Keras would conclude that all are alike
     model = small_model()
     model.fit(
         batches.for_fit(),
