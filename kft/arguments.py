@@ -17,7 +17,7 @@ LARGEST_WHOLE = 2**31 - 1  # of sizes, counts and steps: what every backend coun
 LARGEST_SEED = 2**31 - 1  # what Keras' seed generators hold on PyTorch; the others hold more
 _LARGEST_FLOAT = 3.4028234e38  # of float32; what is larger is infinite to a model
 _LONGEST = 80  # characters of a value in a message
-_CHECKED = (types.NoneType, os.PathLike, str, bool)
+_CHECKED = (types.NoneType, os.PathLike, str, bool, dict)
 
 
 def shown(value: Any) -> str:
@@ -238,6 +238,8 @@ def _words(wanted: Any) -> str:
     simple = {float: "a finite number", int: "a whole number", str: "text", bool: "True or False"}
     if wanted in simple:
         return simple[wanted]
+    if (origin or wanted) is dict:
+        return "a dict"
     return "None" if wanted is types.NoneType else "a path"
 
 

@@ -18,7 +18,6 @@ from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.image_files import MAX_PIXELS
-from kft.data.labels import checked_names
 from kft.data.read import read
 from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
@@ -27,7 +26,6 @@ from kft.pooling import pooled
 from kft.precision import built_with, policy_of
 from kft.pretrained import StartingWeights
 from kft.stages import Stage
-from kft.tasks import Regression
 from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
 from kft.tasks.saved import described
 
@@ -58,7 +56,7 @@ class Family:
 
     num_classes: int | None = None
     task: Any = "single_label"
-    classes: Sequence[str] | None = None
+    classes: Sequence[str] | dict[str, Any] | None = None
     hidden: tuple[int, ...] | None = None
     dropout: float | None = None
     weight_decay: float = 0.01
@@ -78,7 +76,8 @@ class Family:
         policy_of(self.precision)
         keep_off_accelerators()
         if self.classes is not None:
-            self.name_classes(checked_names(self.classes, "`classes`"), "`classes`")
+            names = self.task.checked_classes(self.classes, "`classes`")
+            self.name_classes(names, "`classes`")
         self.is_fitted = False
         self.loaded_from: Path | None = None  # the run that the weights were loaded from
         self.raw_examples: list[str | bytes] = []
@@ -205,10 +204,10 @@ class Family:
         self,
         source: Any,
         *,
-        classes: Sequence[str] | None = None,
+        classes: Any = None,
         text_column: str = "text",
         path_column: str = "path",
-        label_column: str | Sequence[str] = "label",
+        label_column: Any = None,
         encoding: str = "utf-8",
         on_bad_example: str = "error",
         max_pixels: int = MAX_PIXELS,
@@ -218,10 +217,12 @@ class Family:
 
         Args:
             source: A folder, table, TFDS name, arrays or stream, as for `kft.data.read`.
-            classes: The classes to expect, None to take those of the data.
+            classes: The classes to expect, a dict of them for several tasks; None to take those of
+                the data.
             text_column: Column of a table with the texts.
             path_column: Column of a table with paths of images, relative to the table.
-            label_column: Column of a table with the labels, or several for regression.
+            label_column: Column of a table with the labels, several for regression, or a dict of them
+                for several tasks. Defaults to `"label"`, or to columns called like the tasks.
             encoding: Encoding of text files.
             on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
             max_pixels: The largest image accepted, width times height.
@@ -232,7 +233,7 @@ class Family:
         """
         data = read(
             source,
-            task=self.task.name,
+            task=self.task,
             modality=self.modality,
             classes=classes,
             text_column=text_column,
@@ -292,7 +293,7 @@ class Family:
 
         By default a check of each batch's targets: a stream yields what the model takes.
         """
-        return checked(dataset, StreamCheck(self.task.name, self.num_classes or 0))
+        return checked(dataset, StreamCheck(self.task))
 
     def learn(self, examples: Examples) -> None:
         """Take from the training data what the recipe leaves open, before training begins."""
@@ -323,7 +324,6 @@ class Family:
         augment: Callable | None = None,
     ) -> keras.utils.PyDataset:
         """Batches of the model's inputs and targets; the arguments are those of `Batches`."""
-        soft = getattr(augment, "soft_targets", False)
         return Batches(
             examples,
             self.load,
@@ -332,7 +332,7 @@ class Family:
             shuffle=shuffle,
             balance=balance,
             augment=augment,
-            class_count=self.num_classes if soft else None,
+            soft_targets=getattr(augment, "soft_targets", False),
         )
 
     def augmentation(self, chosen: Any) -> Callable | None:
@@ -394,26 +394,19 @@ class Family:
     def restore_files(self, directory: Path) -> None:
         """Take over what `save_files` wrote, once the recipe is built."""
 
-    def name_classes(self, classes: Sequence[str] | None, source: str) -> None:
-        """Take over the class names of data, if they are as many as `num_classes` says.
+    def name_classes(self, classes: Any, source: str) -> None:
+        """Take over the class names of data, if they suit the task.
 
         Args:
-            classes: The names; None for a stream of class numbers.
+            classes: The names, or a dict of them for several tasks; None for data that name none.
             source: What to call the data in a message.
+
+        Raises:
+            InputError: If they are not as many as the task has classes, or it has none.
         """
-        if isinstance(self.task, Regression):
-            if classes is not None:
-                raise InputError(f"{source}: `task='regression'` has no classes; leave them out.")
-            return
-        if classes is None:
-            classes = self.classes or tuple(str(index) for index in range(self.num_classes or 0))
-        if len(classes) != self.num_classes:
-            listed = ", ".join(map(str, classes[:10])) + (", ..." if len(classes) > 10 else "")
-            raise InputError(
-                f"{source} has {len(classes)} classes ({listed}), but `num_classes="
-                f"{self.num_classes}`: make them equal."
-            )
-        self.classes = tuple(classes)
+        self.classes = self.task.agreed_classes(
+            self.classes if classes is None else classes, source
+        )
 
 
 def _plain(value):

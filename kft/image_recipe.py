@@ -159,9 +159,10 @@ class ImageRecipe(Recipe):
 
     def check_examples(self, examples: Examples) -> None:
         """Check that examples are images, arrays of them in the range that the model expects."""
-        if examples.kind == "texts":
+        if isinstance(examples.inputs, dict) or examples.kind == "texts":
+            what = "several inputs" if isinstance(examples.inputs, dict) else "texts"
             raise InputError(
-                f"{examples.source} has texts, but {type(self).__name__} takes images."
+                f"{examples.source} has {what}, but {type(self).__name__} takes images."
             )
         if examples.kind == "arrays":
             check_images_in_memory(examples.inputs, examples.source)
@@ -175,7 +176,7 @@ class ImageRecipe(Recipe):
 
         The targets of each batch are checked, and the pixels of the first.
         """
-        dataset = checked(dataset, StreamCheck(self.task.name, self.num_classes or 0, images=True))
+        dataset = checked(dataset, StreamCheck(self.task, images=True))
         spec = getattr(dataset, "element_spec", (None,))[0]
         shape = getattr(spec, "shape", None)
         if spec is None or shape is None:

@@ -15,6 +15,7 @@ from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.sequences import as_rows, numeric
+from kft.data.targets import TargetKind
 from kft.errors import InputError
 from kft.features import FeatureStore, temporary_store
 from kft.plans import BatchNorm, plan
@@ -139,7 +140,7 @@ def _examples(x: Any, y: Any, name: str) -> Examples:
         raise InputError(
             f"`{name}` have {len(x)} inputs and {len(y)} targets: pass one target for each input."
         )
-    return Examples("arrays", x, y, None, name)
+    return Examples("arrays", x, y, None, name, task=TargetKind())
 
 
 def _array(values: Any, name: str) -> np.ndarray:

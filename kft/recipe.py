@@ -54,9 +54,10 @@ class Recipe(Family):
 
     Args:
         num_classes: Number of classes, at least 2; for regression the number of values predicted.
-        task: `"single_label"`, `"multi_label"` or `"regression"`. Defaults to `"single_label"`.
-        classes: Names of the classes in the order of the model's outputs. By default the training
-            data name them.
+        task: `"single_label"`, `"multi_label"`, `"regression"` or a `kft.tasks.Task`. Defaults to
+            `"single_label"`.
+        classes: Names of the classes in the order of the model's outputs, or for several tasks a dict
+            of them. By default the training data name them.
         hidden: Widths of hidden layers in the head. Defaults to none.
         dropout: Fraction dropped in the head while training. Defaults to 0.2.
         weight_decay: Decoupled weight decay of the default optimizer; norms and biases are

@@ -40,6 +40,8 @@ def _is_class_path(value: Any) -> bool:
 
 
 def _is_names(value: Any) -> bool:
+    if isinstance(value, dict):  # those of several tasks
+        return all(map(_is_names, value.values()))
     return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
 
 
@@ -196,7 +198,7 @@ def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> No
         "format": FORMAT,
         "class": class_path(recipe),
         "arguments": recipe.arguments(),
-        "classes": None if recipe.classes is None else list(recipe.classes),
+        "classes": recipe.classes,
         "task": recipe.task.name,
         "modality": recipe.modality,
         "state": recipe.state(),

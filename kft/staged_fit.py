@@ -381,7 +381,7 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "seed": batches.seed,
         "shuffle": batches.shuffle,
         "balance": batches.balance,
-        "class_count": batches.class_count,
+        "soft_targets": batches.soft_targets,
     }
     if not isinstance(batches, BucketedBatches):
         view = NextView(len(rows), views) if views else None

@@ -163,6 +163,8 @@ class TextRecipe(Recipe):
         """Check that examples are texts."""
         if examples.kind != "texts":
             what = "numbers" if examples.kind == "arrays" else "images"
+            if isinstance(examples.inputs, dict):
+                what = "several inputs"
             raise InputError(
                 f"{examples.source} has {what}, but {type(self).__name__} takes texts: pass strings."
             )

@@ -14,6 +14,7 @@ from PIL import Image
 
 from kft import plots
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 from kft.errors import InputError
 from kft.report import write_report
 from kft.report.markup import plain_table
@@ -205,7 +206,7 @@ def test_every_colour_of_a_chart_follows_the_page(pages, case):
 def test_mistakes_show_the_surest_first_with_their_texts(tmp_path):
     found = EVALUATIONS["single_label"]
     texts = np.array([f"sentence number {i}." for i in range(len(found))], dtype=object)
-    examples = Examples("texts", texts, found.targets, found.classes, "table")
+    examples = Examples("texts", texts, found.targets, found.classes, "table", task=SingleLabels())
     markup = written(tmp_path, evaluation=found, examples=examples)
     shown = [int(i) for i in re.findall(r"sentence number (\d+)\.", markup)]
     assert shown == [one.index for one in found.mistakes(12)]
@@ -221,7 +222,9 @@ def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path)
     names = ["wide.jpg", "clear.png", "deep.png", "broken.jpg"]
     found = evaluate([0] * 4, [[0.4, 0.6]] * 4, task="single_label")
     paths = np.array([str(tmp_path / name) for name in names], dtype=object)
-    examples = Examples("image_files", paths, found.targets, found.classes, "folder")
+    examples = Examples(
+        "image_files", paths, found.targets, found.classes, "folder", task=SingleLabels()
+    )
     markup = written(tmp_path, evaluation=found, examples=examples)
     images = [
         Image.open(io.BytesIO(base64.b64decode(encoded)))
@@ -232,7 +235,9 @@ def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path)
     assert "broken.jpg</bdi> (cannot be shown)" in markup
     # As bytes, which is how a prepared data set holds them.
     encoded = np.array([(tmp_path / name).read_bytes() for name in names], dtype=object)
-    examples = Examples("image_bytes", encoded, found.targets, found.classes, "data set")
+    examples = Examples(
+        "image_bytes", encoded, found.targets, found.classes, "data set", task=SingleLabels()
+    )
     assert written(tmp_path, evaluation=found, examples=examples).count("data:image/jpeg") == 3
 
 
@@ -241,7 +246,9 @@ def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path)
 def test_mistakes_show_arrays_whatever_their_range(tmp_path, shape, scale):
     pixels = np.random.default_rng(0).uniform(0, scale, size=(4, *shape)).astype("float32")
     found = evaluate([0] * 4, [[0.4, 0.6]] * 4, task="single_label")
-    examples = Examples("arrays", pixels, found.targets, found.classes, "arrays")
+    examples = Examples(
+        "arrays", pixels, found.targets, found.classes, "arrays", task=SingleLabels()
+    )
     markup = written(tmp_path, evaluation=found, examples=examples)
     encoded = re.findall(r"data:image/jpeg;base64,([^\"]+)", markup)
     assert len(encoded) == 4
@@ -252,7 +259,9 @@ def test_mistakes_show_arrays_whatever_their_range(tmp_path, shape, scale):
 
 def test_arrays_that_are_no_images_are_named_by_their_number(tmp_path):
     found = evaluate([0], [[0.4, 0.6]], task="single_label")
-    examples = Examples("arrays", np.zeros((1, 5)), found.targets, found.classes, "arrays")
+    examples = Examples(
+        "arrays", np.zeros((1, 5)), found.targets, found.classes, "arrays", task=SingleLabels()
+    )
     assert "example 0</bdi> (cannot be shown)" in written(
         tmp_path, evaluation=found, examples=examples
     )
@@ -269,7 +278,7 @@ def test_nothing_from_data_becomes_markup(tmp_path):
     found = single_label(classes=HOSTILE)
     bad = HOSTILE[1]
     texts = np.array([HOSTILE[i % 3] for i in range(len(found))], dtype=object)
-    examples = Examples("texts", texts, found.targets, found.classes, bad)
+    examples = Examples("texts", texts, found.targets, found.classes, bad, task=SingleLabels())
     history = {bad: [1, 2, 3, 4], f"val_{HOSTILE[2]}": [1, 2, 3, 4], "loss": [4, 3, 2, 1]}
     history["stage"] = [HOSTILE[0], HOSTILE[0], HOSTILE[2], bad]
     history[f"learning_rate_{bad}"] = [1, 2, 3, 4]
@@ -299,7 +308,9 @@ def test_hostile_file_names_are_escaped_too(tmp_path):
         pytest.skip("this file system refuses such names")
     found = evaluate([0], [[0.4, 0.6]], task="single_label")
     paths = np.array([str(name)], dtype=object)
-    examples = Examples("image_files", paths, found.targets, found.classes, "folder")
+    examples = Examples(
+        "image_files", paths, found.targets, found.classes, "folder", task=SingleLabels()
+    )
     page = Page(written(tmp_path, evaluation=found, examples=examples))
     assert not page.all("b")
     assert "onclick" in page.all("img")[0]["alt"]
@@ -397,7 +408,7 @@ def test_the_same_run_gives_the_same_page(tmp_path):
 def test_examples_of_other_data_and_a_folder_as_path_are_errors(tmp_path):
     found = EVALUATIONS["single_label"]
     texts = np.array(["a", "b"], dtype=object)
-    examples = Examples("texts", texts, np.array([0, 1]), ("x", "y"), "table")
+    examples = Examples("texts", texts, np.array([0, 1]), ("x", "y"), "table", task=SingleLabels())
     with pytest.raises(InputError, match="2 examples for an evaluation of 60"):
         written(tmp_path, evaluation=found, examples=examples)
     with pytest.raises(InputError, match="is a folder: expected a file such as"):

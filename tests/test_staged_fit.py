@@ -13,6 +13,7 @@ from kft.cuts import find_cut
 from kft.data.augment import ImageAugmentation, NextView
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 from kft.feature_files import open_features
 from kft.features import FeatureStore
 from kft.plans import plan
@@ -29,7 +30,7 @@ STAGES = [
 
 def examples(count=48):
     x, y = images(count)
-    return Examples("arrays", x, y, ("a", "b", "c"), "arrays")
+    return Examples("arrays", x, y, ("a", "b", "c"), "arrays", task=SingleLabels())
 
 
 def compile_model(model, optimizer=None):

@@ -22,6 +22,7 @@ from kft.plain_yaml import parse_yaml
 if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
+    from kft.data.targets import TargetKind
     from kft.recipe import Recipe
     from kft.tasks import Task
 
@@ -177,9 +178,23 @@ def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
         recipe_class: The recipe's class.
         arguments: What `recipe_arguments` returned.
     """
+    if not data_say_count(recipe_class, arguments):
+        return recipe_class(**arguments)
     classes = arguments.get("classes")
     count = len(classes) if isinstance(classes, list) else 2
     return recipe_class(**{"num_classes": count, **arguments})
+
+
+def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> bool:
+    """Return whether the data decide `num_classes`: it was not given, and no task object has it.
+
+    Args:
+        recipe_class: The recipe's class, whose default may be a task object.
+        arguments: What `recipe_arguments` returned.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
+    has_object = not isinstance(arguments.get("task", defaults["task"]), str)
+    return "num_classes" not in arguments and not has_object
 
 
 def say_if_random(recipe: Recipe) -> None:
@@ -215,7 +230,7 @@ def read_data(
     source: str | Path,
     *,
     modality: str,
-    task: str,
+    task: TargetKind,
     label_column: Sequence[str] = (),
     **others: Any,
 ) -> Examples | Stream:
@@ -244,18 +259,20 @@ def read_data(
     return data
 
 
-def count_outputs(data: Examples | Stream, task: str) -> int:
+def count_outputs(data: Examples | Stream, task: TargetKind) -> int:
     """Return the `num_classes` of a recipe for these data.
+
+    Args:
+        data: The training data.
+        task: The task that they were read for.
 
     Raises:
         InputError: If the data do not tell.
     """
-    if data.classes is not None:
-        return len(data.classes)
-    targets = getattr(data, "targets", None)
-    if task == "regression" and targets is not None:
-        return 1 if targets.ndim == 1 else targets.shape[1]
-    raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
+    outputs = task.width_for(getattr(data, "targets", None), data.classes)
+    if outputs is None:
+        raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
+    return outputs
 
 
 def whole_number(text: str) -> int | None:

@@ -16,6 +16,7 @@ from kft.cli.groups import given
 if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
+    from kft.data.targets import TargetKind
     from kft.recipe import Recipe
     from kft.stages import Stage
 
@@ -273,8 +274,8 @@ class Reading:
         self,
         source: str,
         recipe_class: Any,
-        task: str,
-        classes: Sequence[str] | None = None,
+        task: TargetKind,
+        classes: Any = None,
         **others: Any,
     ) -> Examples | Stream:
         """Read data, and list on standard error what was skipped.
@@ -340,13 +341,13 @@ def recipe_and_data(
     recipe_class = build.find_recipe(name)
     arguments = model.arguments(recipe_class, seed=seed)
     sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
-    train = reading.read(data, recipe_class, sketch.task.name, sketch.classes)
-    if "num_classes" not in arguments:
-        arguments["num_classes"] = build.count_outputs(train, sketch.task.name)
+    train = reading.read(data, recipe_class, sketch.task, sketch.classes)
+    if build.data_say_count(recipe_class, arguments):
+        arguments["num_classes"] = build.count_outputs(train, sketch.task)
     validation = None
     if validation_data is not None:
         validation = reading.read(
-            validation_data, recipe_class, sketch.task.name, train.classes, split=None
+            validation_data, recipe_class, sketch.task, train.classes, split=None
         )
     recipe = recipe_class(**arguments)
     build.say_if_random(recipe)

@@ -63,7 +63,7 @@ def report(
     opened = reopen(run, recipe=named_class(recipe), task=named_tasks(task))
     if data is not None:
         used = opened.recipe
-        examples = reading.read(data, type(used), used.task.name, used.classes)
+        examples = reading.read(data, type(used), used.task, used.classes)
         evaluation = used.evaluate(examples, batch_size=batch_size)
         opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
     lost = None if source is None else forgetting(opened.recipe, source)

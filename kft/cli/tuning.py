@@ -205,11 +205,12 @@ def select(
     """
     import json
 
+    from kft.data.kinds import SingleLabels
     from kft.tuning.selection import build_all, rank
 
     candidates = {spelled: _candidate(spelled, backbone) for spelled in recipes}
     build_all(candidates)  # before the data are read, which may take minutes
-    examples = reading.read(data, type(candidates[recipes[0]]), "single_label")
+    examples = reading.read(data, type(candidates[recipes[0]]), SingleLabels())
     ranking = rank(candidates, examples, verbose=0 if quiet else "auto")
     typer.echo(json.dumps(ranking.to_dict()) if json_output else str(ranking))
 

@@ -48,7 +48,7 @@ def evaluate(
     """
     check_output("--plot", plot, FIGURES)
     opened = open_recipe(run, recipe, task)
-    examples = reading.read(data, type(opened), opened.task.name, opened.classes)
+    examples = reading.read(data, type(opened), opened.task, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
     result = opened.evaluate(examples, batch_size=batch_size, perturb=names)
     if plot is not None:

@@ -16,7 +16,9 @@ from kft.data.encodings import LONGEST, is_unicode, text_of
 from kft.data.examples import Examples
 from kft.data.files import read_regular, shown, why
 from kft.data.image_files import MAX_PIXELS, inspect_files
-from kft.data.labels import check_classes, class_targets, clean
+from kft.data.kinds.classes import check_classes, class_targets
+from kft.data.names import clean
+from kft.data.targets import TargetKind
 from kft.errors import InputError
 
 __all__ = ["IGNORED", "IMAGE_SUFFIXES", "check_images", "read_folder"]
@@ -33,6 +35,7 @@ _PARTS = re.compile(
 def read_folder(
     folder: str | os.PathLike[str],
     *,
+    task: TargetKind,
     modality: str,
     classes: Sequence[str] | None = None,
     encoding: str = "utf-8",
@@ -47,6 +50,7 @@ def read_folder(
 
     Args:
         folder: The folder.
+        task: A task with one class name for each example.
         modality: `"image"`, or `"text"` for one text per .txt file.
         classes: The classes of the training; without them, the sorted names of the folders.
         encoding: Of .txt files without a byte order mark.
@@ -96,9 +100,8 @@ def read_folder(
         )
     inputs = np.empty(len(kept), dtype=object)
     inputs[:] = [values[index] for index in kept]
-    return Examples(
-        "image_files" if modality == "image" else "texts", inputs, targets, known, source, skipped
-    )
+    kind = "image_files" if modality == "image" else "texts"
+    return Examples(kind, inputs, targets, known, source, skipped, task=task)
 
 
 def check_images(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) -> dict[int, str]:

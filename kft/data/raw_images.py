@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.data.array_targets import not_finite
 from kft.data.files import shown
+from kft.data.gaps import not_finite
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.pixels import check_images_in_memory, image_rows, is_encoded, is_pillow
 from kft.data.raw_texts import refuse_inputs

@@ -103,7 +103,7 @@ def _refuse_others(values: Any, name: str) -> None:
     if isinstance(values, Mapping):
         raise InputError(
             f"{name} is a {kind} of {', '.join(map(str, list(values)[:10]))}, but one array is "
-            "expected: pass a tf.data.Dataset or keras.utils.PyDataset for several inputs"
+            "expected: pass one of them, or kft.tasks.Several as the task for several labels"
         )
     if not hasattr(values, "__len__") or not (
         hasattr(values, "__getitem__") or hasattr(values, "__array__")

@@ -1,4 +1,4 @@
-"""What single values of a person's data are: missing, texts, names, numbers."""
+"""What single values of a person's data are: missing, texts, numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from kft.data.encodings import LONGEST, is_unicode
-from kft.data.labels import clean
 
-__all__ = ["class_name", "is_missing", "is_number", "kind_of", "text_value"]
+__all__ = ["held", "is_missing", "is_number", "kind_of", "text_value"]
 
 
 def is_missing(value: Any) -> bool:
@@ -68,20 +67,14 @@ def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
     return value, ""
 
 
-def class_name(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
-    """Return a value as the name of a class, and why it cannot be one (empty if it can)."""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)), ""
-    if is_number(value) and not is_missing(value):
-        if abs(value) < 2**64 and value == int(value):
-            return str(int(value)), ""
-        return "", (
-            f"{value} as a label, but a class is a name or a whole number: use "
-            'task="regression" for numbers'
-        )
-    name, reason = text_value(value, encoding)
-    if reason in ("no text", "empty text"):
-        return "", "no label"
-    if reason and not isinstance(value, str | bytes):
-        return "", f"{kind_of(value)} as a label, but the name of a class is expected"
-    return clean(name), reason
+def held(rows: Any, numbers: np.ndarray | None) -> str:
+    """Name what rows hold, for a message.
+
+    Args:
+        rows: An array or a list.
+        numbers: The rows as numbers, None if they are not numbers of one shape.
+    """
+    array = numbers if numbers is not None else rows
+    if isinstance(array, np.ndarray):
+        return f"dtype {array.dtype} and shape {array.shape}"
+    return f"values such as {kind_of(next((row for row in rows if not is_missing(row)), None))}"

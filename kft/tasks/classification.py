@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.answers import Ops, Ranking, Rules
 from kft.arguments import is_number, is_whole, shown
+from kft.data.kinds import MultiLabels, SingleLabels
 from kft.errors import InputError
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.multi_label import MultiLabelScorer
@@ -47,11 +48,16 @@ class _Labels(DenseHead):
         return self.num_classes
 
     @property
+    def class_count(self) -> int:
+        """How many classes there are."""
+        return self.num_classes
+
+    @property
     def label_threshold(self) -> float | None:
         """The score from which on a class is one of several labels; None for one label, the best."""
         return None
 
-    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+    def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """Return the label that a server answers with, strings `[n]`.
 
         Args:
@@ -66,7 +72,11 @@ class _Labels(DenseHead):
         order = ops.descending(outputs)
         ranked = ops.labels(self._named_classes(classes), order)
         scores = ops.take(outputs, order)
-        return {"classes": ranked, "scores": scores, "label": self.label(ranked, scores, ops)}
+        return {
+            "classes": ranked,
+            "scores": scores,
+            "label": self.answer_label(ranked, scores, ops),
+        }
 
     def answer_rules(self) -> Rules:
         """The label follows from the classes, which are sorted by their scores."""
@@ -85,7 +95,7 @@ class _Labels(DenseHead):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Classification(_Labels):
+class Classification(_Labels, SingleLabels):
     """One label an example: the scores are a softmax over the classes.
 
     Args:
@@ -111,7 +121,7 @@ class Classification(_Labels):
         """The accuracy."""
         return [keras.metrics.MeanMetricWrapper(label_matches, name="accuracy")]
 
-    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+    def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """The best class."""
         return classes[:, 0]
 
@@ -133,7 +143,7 @@ class Classification(_Labels):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MultiLabel(_Labels):
+class MultiLabel(_Labels, MultiLabels):
     """Any number of labels an example: each score is a sigmoid of its own.
 
     The other arguments and errors are those of `Classification`.
@@ -168,7 +178,7 @@ class MultiLabel(_Labels):
         """The threshold."""
         return self.threshold
 
-    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+    def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """The classes from the threshold on, joined by `|`."""
         return ops.join(classes, scores >= self.threshold)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.answers import Ops, Rules
 from kft.arguments import is_whole, shown
+from kft.data.kinds import Numbers
 from kft.errors import InputError
 from kft.tasks.classification import MOST_CLASSES
 from kft.tasks.evaluation.figures import Better
@@ -20,7 +21,7 @@ from kft.tasks.predictions import NumberPredictions
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Regression(DenseHead):
+class Regression(DenseHead, Numbers):
     """Numbers in the unit of the targets; the head learns in units of their spread.
 
     Args:

@@ -11,6 +11,7 @@ import keras
 
 from kft.answers import Ops, Rules
 from kft.arguments import shown
+from kft.data.kinds import Combined
 from kft.errors import InputError
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.several import SeveralScorer
@@ -19,7 +20,7 @@ from kft.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Several(Task):
+class Several(Task, Combined):
     """Heads side by side: targets, outputs and figures are dicts with the names of the tasks.
 
     Each example has a target of every task. The loss is the sum of the tasks' losses.
@@ -56,6 +57,11 @@ class Several(Task):
             for name, task in self.tasks.items()
         }
         object.__setattr__(self, "tasks", inner)
+
+    @property
+    def parts(self) -> Mapping[str, Task]:
+        """The tasks by name: each has labels of its own."""
+        return self.tasks
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import keras
 
 from kft.answers import Ops, Rules
+from kft.data.targets import TargetKind
 from kft.import_path import path_of_class
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.metrics import MetricsScorer
@@ -18,12 +19,13 @@ from kft.tasks.predictions import ArrayPredictions, Predictions
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Task:
+class Task(TargetKind):
     """What a model is to do with the features of a backbone.
 
     A task is a frozen dataclass, so that equal tasks compare equal and a saved recipe can describe
     its own. It puts the last layers on a backbone, says what they are trained to do, and turns what
-    they put out into figures, predictions and answers of a server.
+    they put out into figures, predictions and answers of a server. What it has to say of labels and
+    targets, with defaults for all of it, is in `kft.data.targets.TargetKind`.
 
     Args:
         seed: Seed of the initial weights and of the dropout of its layers. A recipe sets it to its

@@ -37,7 +37,7 @@ class Asked:
         has_validation_data: Whether there were any, rather than a part of `train`.
         validation_split: The part of `train` that validates without them.
         on_bad_example: What became of bad examples.
-        classes: The names of the classes, None where the data named them.
+        classes: The names of the classes, or a dict of them; None where the data named them.
     """
 
     train: str | None = None
@@ -45,7 +45,7 @@ class Asked:
     has_validation_data: bool = False
     validation_split: float = 0.2
     on_bad_example: str = "error"
-    classes: tuple[str, ...] | None = None
+    classes: Any = None
 
     @classmethod
     def of(
@@ -58,7 +58,7 @@ class Asked:
             validation_data is not None,
             split,
             on_bad,
-            None if recipe.classes is None else tuple(recipe.classes),
+            recipe.classes,
         )
 
 

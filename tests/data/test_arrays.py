@@ -108,7 +108,7 @@ def test_wrong_targets_are_named(y, options, message):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        ({"a": X}, r"x is a dict of a, but one array .*: pass a tf.data.Dataset"),
+        ({"a": np.array([object()] * 4)}, r"x\['a'\] has no usable image; the first is object"),
         (np.array([object()] * 4), r"x has no usable image; the first is object, but an image"),
         (X[:0], r"x has no examples: pass at least one for each class"),
     ],

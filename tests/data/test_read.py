@@ -6,6 +6,7 @@ import tensorflow as tf
 from kft import InputError
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.kinds import MultiLabels, SingleLabels
 from kft.data.read import read
 from kft.data.streams import Stream
 
@@ -26,7 +27,7 @@ def small_model():
 
 
 def test_examples_and_streams_pass_through():
-    examples = Examples("arrays", X, Y, ("a", "b"), "arrays")
+    examples = Examples("arrays", X, Y, ("a", "b"), "arrays", task=SingleLabels())
     assert read_images(examples) is examples
     stream = read_images(tf.data.Dataset.from_tensor_slices((X, Y)).batch(4))
     assert read_images(stream) is stream
@@ -35,14 +36,16 @@ def test_examples_and_streams_pass_through():
 @pytest.mark.once
 def test_examples_are_renumbered_by_the_classes_of_the_training():
     classes = ("a", "b", "c", "d")
-    some = Examples("arrays", X[:3], np.array([0, 1, 1]), ("b", "d"), "arrays")
+    some = Examples("arrays", X[:3], np.array([0, 1, 1]), ("b", "d"), "arrays", task=SingleLabels())
     np.testing.assert_array_equal(read_images(some, classes=classes).targets, [1, 3, 3])
     assert read_images(some, classes=classes).classes == classes
     assert read_images(some, classes=("b", "d")) is some
     rows = np.array([[1, 1, 0], [0, 1, 0]], "float32")
-    many = Examples("arrays", X[:2], rows, ("b", "d", "z"), "arrays")
+    many = Examples("arrays", X[:2], rows, ("b", "d", "z"), "arrays", task=MultiLabels())
     expected = [[0, 1, 0, 1], [0, 0, 0, 1]]
-    np.testing.assert_array_equal(read_images(many, classes=classes).targets, expected)
+    np.testing.assert_array_equal(
+        read_images(many, classes=classes, task="multi_label").targets, expected
+    )
     with pytest.raises(InputError, match=r"label 'd' was not seen in training, .*'b', 'c'"):
         read_images(some, classes=("b", "c"))
 
