@@ -155,6 +155,7 @@ SCRIPT = """
 import json, os, signal, sys, keras, tensorflow
 sys.path.insert(0, os.getcwd())
 from kft.stages import Stage
+from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 
 class Kill(keras.callbacks.Callback):
@@ -185,6 +186,7 @@ for arguments in json.loads(sys.argv[1]):
             os._exit(ended.code)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+leave()
 """
 
 
