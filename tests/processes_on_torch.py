@@ -20,6 +20,7 @@ import kft
 from kft.callbacks import StagedUnfreezing
 from kft.distribution import DataParallel, gradients, processes
 from kft.precision import using
+from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 
 FOLDER = Path(sys.argv[1])
@@ -422,3 +423,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    leave()

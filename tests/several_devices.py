@@ -28,6 +28,7 @@ from kft.callbacks import StagedUnfreezing  # noqa: E402
 from kft.distribution import Agreement, DataParallel  # noqa: E402
 from kft.distribution.agreement import copies  # noqa: E402
 from kft.precision import using  # noqa: E402
+from tests.leaving import leave  # noqa: E402
 from tests.small_images import DenseRecipe, encoded, small_images  # noqa: E402
 
 if len(PLACE) == 2:
@@ -255,3 +256,5 @@ def outcomes(directory):
 
 
 OUT.write_text(json.dumps(dict(outcomes(OUT.with_name("run")))))
+if not PLACE:  # two processes take leave of each other
+    leave()

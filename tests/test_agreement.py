@@ -23,6 +23,7 @@ import keras
 import numpy as np
 import kft
 from kft.distribution.agreement import check_agreement, copies
+from tests.leaving import leave
 
 with kft.distribution.scope("data_parallel") as count:
     inputs = keras.Input((8,))
@@ -49,6 +50,7 @@ with kft.distribution.scope("data_parallel") as count:
         check_agreement(model, "at the end")
     except kft.KftError as error:
         print(error)
+leave()
 """
 
 

@@ -33,6 +33,7 @@ def test_the_python_of_each_page_runs(tmp_path):
         blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
         assert blocks, name
         program += [f"print({name!r})", *blocks]
+    program += ["from tests.leaving import leave", "leave()"]
     (tmp_path / "pages.py").write_text("\n".join(program))
     done = subprocess.run(
         [sys.executable, "pages.py"],

@@ -17,6 +17,7 @@ sys.path.insert(0, os.getcwd())
 from kft import fitting, planned_fit, run_directory, row_files, saving
 from kft.runs import commits
 from kft.stages import Stage
+from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 
 NUMBER = getattr(signal, sys.argv[1])
@@ -83,6 +84,7 @@ for arguments in json.loads(sys.argv[2]):
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     names = sorted(path.name for path in pathlib.Path(arguments[0]).rglob("*"))
     print(json.dumps(names), flush=True)
+leave()
 """
 
 KILLS = (

@@ -50,7 +50,7 @@ def crash_and_resume(make, data, tmp_path, crashes, **settings):
         keras.utils.set_random_seed(5)
         run = recipe.fit(
             *data, stages=STAGES, run_dir=tmp_path / run_dir, checkpoint_every=1, batch_size=8,
-            callbacks=callbacks, verbose=0, **settings,
+            callbacks=callbacks, report=False, verbose=0, **settings,
         )  # fmt: skip
         return outcome(recipe, run)
 
@@ -135,7 +135,7 @@ def test_a_nan_is_retried_at_half_the_rate(tmp_path):
         Spoil.left = times
         return TinyRecipe(num_classes=2).fit(
             bright_sides(32), bright_sides(16, seed=1), stages=[Stage(0, 4, 1e-2)], batch_size=8,
-            checkpoint_every="epoch", callbacks=[Spoil()], verbose=0, **settings,
+            checkpoint_every="epoch", callbacks=[Spoil()], report=False, verbose=0, **settings,
         )  # fmt: skip
 
     with pytest.raises(NonFiniteLossError):
@@ -155,6 +155,7 @@ SCRIPT = """
 import json, os, signal, sys, keras, tensorflow
 sys.path.insert(0, os.getcwd())
 from kft.stages import Stage
+from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 
 class Kill(keras.callbacks.Callback):
@@ -170,7 +171,7 @@ def fit(run_dir, at=0, by="SIGKILL"):
     TinyRecipe(num_classes=2, dropout=0.3).fit(
         bright_sides(32), bright_sides(16, seed=1), run_dir=run_dir, verbose=0,
         stages=[Stage(0, 2, 1e-2), Stage("all", 2, 1e-3)], batch_size=8, checkpoint_every=1,
-        callbacks=[Kill(at, by)],
+        callbacks=[Kill(at, by)], report=False,
     )
 
 """
@@ -179,9 +180,13 @@ KILLED = """
 for arguments in json.loads(sys.argv[1]):
     child = os.fork()
     if not child:
-        fit(*arguments)
-        sys.exit()
+        try:
+            fit(*arguments)
+        except SystemExit as ended:  # to clean up all that was imported takes longest
+            os._exit(ended.code)
+        os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+leave()
 """
 
 

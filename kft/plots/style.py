@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.text import Text
 
@@ -45,10 +48,30 @@ class Figure(MatplotlibFigure):
 
     def savefig(self, *args: Any, **kwargs: Any) -> None:
         """Save the figure, as matplotlib does."""
+        with self._without_latex():
+            super().savefig(*args, **kwargs)
+
+    def write_svg(self, file: io.StringIO, **metadata: str | None) -> None:
+        """Write the figure as SVG on a transparent ground.
+
+        The file is the one that `savefig` writes, which draws the figure once more, before, to lay
+        it out.
+        """
+        canvas, ground = self.canvas, self.get_facecolor()
+        self.set_facecolor("none")
+        try:
+            with self._without_latex():
+                FigureCanvasSVG(self).print_svg(file, metadata=metadata)
+        finally:
+            self.set_canvas(canvas)
+            self.set_facecolor(ground)
+
+    @contextlib.contextmanager
+    def _without_latex(self) -> Iterator[None]:
         with matplotlib.rc_context({"text.usetex": False}):
             for text in self.findobj(Text):
                 text.set_usetex(False)
-            super().savefig(*args, **kwargs)
+            yield
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -129,8 +152,7 @@ def to_svg(drawn: Figure, *, name: str, description: str) -> str:
     ):
         # The browser has fonts for what matplotlib's own lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        drawn.savefig(file, format="svg", facecolor="none", metadata=nothing)
+        drawn.write_svg(file, Date=None, Creator=None, Format=None, Type=None)
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)

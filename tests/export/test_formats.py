@@ -25,6 +25,7 @@ import json, sys, warnings
 import builds
 from kft.errors import KftError
 from kft.export import formats
+from tests.leaving import leave
 for name, format, base in json.loads(sys.argv[1]):
     try:
         weights = "int8" if name == "int8" else "float32"
@@ -33,6 +34,7 @@ for name, format, base in json.loads(sys.argv[1]):
     except KftError as error:
         outcome = f"refused: {error}"
     print(json.dumps(outcome), flush=True)
+leave()
 """
 
 
