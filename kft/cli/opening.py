@@ -42,9 +42,9 @@ def named_class(name: str | None) -> type[Recipe] | None:
     return None if name is None else build.find_recipe(name, "--recipe")
 
 
-def named_tasks(names: list[str] | None) -> list[type[Task]]:
+def named_tasks(names: list[str] | None) -> tuple[type[Task], ...]:
     """Return the classes that `--task` names, none where it was not given."""
-    return [build.find_task(name, "--task") for name in names or ()]
+    return tuple(build.find_task(name, "--task") for name in names or ())
 
 
 def open_recipe(run: Path, name: str | None, tasks: list[str] | None) -> Recipe:

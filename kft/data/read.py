@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -172,13 +173,18 @@ def _check_columns(text_column: Any, path_column: Any, label_column: Any) -> Non
     for name, value in (("text_column", text_column), ("path_column", path_column)):
         if not isinstance(value, str):
             raise InputError(f"{name}={shown_value(value)}: pass the name of a column")
-    is_list = isinstance(label_column, list | tuple) and len(label_column)
-    if not (is_list and all(isinstance(name, str) for name in label_column)) and not isinstance(
-        label_column, str
-    ):
+    given = [*label_column.values()] if isinstance(label_column, Mapping) else [label_column]
+    if label_column is not None and not (given and all(map(_are_columns, given))):
         raise InputError(
-            f"label_column={shown_value(label_column)}: pass the name of a column, or a list of names"
+            f"label_column={shown_value(label_column)}: pass the name of a column, a list of names, or "
+            "for several tasks a dict of either"
         )
+
+
+def _are_columns(given: Any) -> bool:
+    names = [given] if isinstance(given, str) else given
+    is_list = isinstance(names, list | tuple) and len(names) > 0
+    return is_list and all(isinstance(name, str) for name in names)
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
