@@ -161,10 +161,11 @@ def noise(count: int, size: int) -> Any:
     import numpy as np
 
     from kft.data.examples import Examples
+    from kft.data.kinds import SingleLabels
 
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (count, size, size, 3)).astype("float32")
-    return Examples("arrays", x, np.arange(count) % 5, tuple("abcde"), "noise")
+    return Examples("arrays", x, np.arange(count) % 5, tuple("abcde"), "noise", task=SingleLabels())
 
 
 if __name__ == "__main__":

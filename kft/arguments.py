@@ -8,6 +8,7 @@ import os
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from kft.errors import InputError
@@ -16,7 +17,7 @@ LARGEST_WHOLE = 2**31 - 1  # of sizes, counts and steps: what every backend coun
 LARGEST_SEED = 2**31 - 1  # what Keras' seed generators hold on PyTorch; the others hold more
 _LARGEST_FLOAT = 3.4028234e38  # of float32; what is larger is infinite to a model
 _LONGEST = 80  # characters of a value in a message
-_CHECKED = (types.NoneType, os.PathLike, str, bool)
+_CHECKED = (types.NoneType, os.PathLike, str, bool, dict)
 
 
 def shown(value: Any) -> str:
@@ -43,6 +44,26 @@ def is_number(value: Any) -> bool:
     """Return whether a value is a number that is finite in float32; True and False are not."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return real and -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT
+
+
+def plain(value: Any) -> Any:
+    """Return a setting with Python's own values in place of NumPy's.
+
+    Keras, JSON and YAML refuse many of NumPy's numbers, some of them after hours of training.
+    """
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    return value
+
+
+def make_plain(instance: Any) -> None:
+    """Put Python's own values in place of NumPy's in the fields of a dataclass, frozen or not."""
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name, None)
+        if field.init and value is not None:
+            object.__setattr__(instance, field.name, plain(value))
 
 
 def check_whole(
@@ -101,6 +122,55 @@ def check_training(
     if steps_per_epoch is not None:
         check_whole("steps_per_epoch", steps_per_epoch, "steps")
     check_whole("retries", retries, "retries", least=0)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Refuse what is not one of some values, and of its type: 1 is not True.
+
+    Args:
+        name: The argument's name.
+        value: Its value.
+        choices: What it may be.
+
+    Raises:
+        InputError: If the value is anything else.
+    """
+    if not any(isinstance(value, type(one)) and value == one for one in choices):
+        *most, last = map(repr, choices)
+        raise InputError(f"`{name}={shown(value)}`: pass {', '.join(most)} or {last}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False: every text but the empty one would count as True.
+
+    Raises:
+        InputError: If the value is anything else.
+    """
+    check_choice(name, value, (True, False))
+
+
+def check_verbose(value: Any) -> None:
+    """Refuse what Keras does not take as `verbose`.
+
+    Raises:
+        InputError: If the value is neither `"auto"` nor 0, 1 or 2.
+    """
+    if not isinstance(value, bool):
+        check_choice("verbose", value, ("auto", 0, 1, 2))
+
+
+def path_of(name: str, value: Any) -> Path:
+    """Return an argument as a path.
+
+    Raises:
+        InputError: If it is none: something else than text, bytes, empty, or with a zero byte.
+    """
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(
+            f"`{name}={shown(value)}`: pass the path of a directory, such as 'runs/one'."
+        )
+    return Path(text)
 
 
 def check_types(instance: Any) -> None:
@@ -168,6 +238,8 @@ def _words(wanted: Any) -> str:
     simple = {float: "a finite number", int: "a whole number", str: "text", bool: "True or False"}
     if wanted in simple:
         return simple[wanted]
+    if (origin or wanted) is dict:
+        return "a dict"
     return "None" if wanted is types.NoneType else "a path"
 
 

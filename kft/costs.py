@@ -19,7 +19,7 @@ class Cost:
 
     Attributes:
         size: bytes on disk, None if it cannot be told beforehand.
-        saved: operations of the prefix that need not be repeated.
+        saved: multiplications and additions of the prefix that need not be repeated.
         pays: whether less time is lost in reading and writing than saved in computing.
         fits: whether the disk has room, half of what is free being left alone.
     """
@@ -30,8 +30,10 @@ class Cost:
     fits: bool
 
     def __str__(self) -> str:
-        size = "size unknown" if self.size is None else f"{self.size / 1e6:,.0f} MB"
-        return f"{size}, saves {self.saved / 1e12:.3g} T operations"
+        size = "size unknown"
+        if self.size is not None:
+            size = f"{self.size / 1e6:,.0f} MB" if self.size >= 1e6 else "less than 1 MB"
+        return f"{size}, saves {_counted(self.saved)} multiplications and additions"
 
 
 def estimate(
@@ -59,6 +61,15 @@ def estimate(
     free = shutil.disk_usage(_existing(Path(directory))).free
     pays = saved / _OPERATIONS_A_SECOND > moved / _BYTES_A_SECOND
     return Cost(size, saved, pays, fits=2 * size < free)
+
+
+def _counted(number: int) -> str:
+    """A large number in words: `59.3 billion`."""
+    for unit, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if number >= unit:
+            value = number / unit
+            return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
+    return f"{number:,}"
 
 
 def _existing(path: Path) -> Path:

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import numbers
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
-import numpy as np
 
-from kft.arguments import check_seed, check_types
+from kft.arguments import check_seed, check_types, make_plain
 from kft.blocks import tell_head
 from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.image_files import MAX_PIXELS
-from kft.data.labels import checked_names
 from kft.data.read import read
 from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
-from kft.evaluation import Evaluation, evaluate
 from kft.pooling import pooled
 from kft.precision import built_with, policy_of
-from kft.predictions import Predictions
 from kft.pretrained import StartingWeights
 from kft.stages import Stage
-from kft.tasks import Regression
-from kft.tasks.forms import resolve, short_arguments
+from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
 from kft.tasks.saved import described
 
 
@@ -63,7 +56,7 @@ class Family:
 
     num_classes: int | None = None
     task: Any = "single_label"
-    classes: Sequence[str] | None = None
+    classes: Sequence[str] | dict[str, Any] | None = None
     hidden: tuple[int, ...] | None = None
     dropout: float | None = None
     weight_decay: float = 0.01
@@ -72,8 +65,7 @@ class Family:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.num_classes, numbers.Integral) and self.num_classes is not True:
-            self.num_classes = int(self.num_classes)
+        make_plain(self)
         check_types(self)
         check_seed(self.seed)
         self._take_task()
@@ -84,7 +76,8 @@ class Family:
         policy_of(self.precision)
         keep_off_accelerators()
         if self.classes is not None:
-            self.name_classes(checked_names(self.classes, "`classes`"), "`classes`")
+            names = self.task.checked_classes(self.classes, "`classes`")
+            self.name_classes(names, "`classes`")
         self.is_fitted = False
         self.loaded_from: Path | None = None  # the run that the weights were loaded from
         self.raw_examples: list[str | bytes] = []
@@ -95,8 +88,7 @@ class Family:
 
     def _take_task(self) -> None:
         """Make a task of the arguments, and let those that are short for its own say what it says."""
-        names = ("num_classes", "hidden", "dropout", "label_smoothing")
-        short = {name: getattr(self, name) for name in names}
+        short = {name: getattr(self, name) for name in ARGUMENTS}
         task = self.task = resolve(self.task, short, self.seed)
         needs = (task.needs,) if isinstance(task.needs, str) else task.needs
         for need in needs:
@@ -190,7 +182,7 @@ class Family:
         self._head_input = features  # unless `head` takes others from them
         with built_with(self.precision):
             outputs = self.head(features, inputs)
-            self._model = keras.Model(inputs, outputs, name=_snake(type(self).__name__))
+            self._model = keras.Model(inputs, outputs, name=type(self).__name__)
         tell_head(self._model, features)
 
     @property
@@ -212,10 +204,10 @@ class Family:
         self,
         source: Any,
         *,
-        classes: Sequence[str] | None = None,
+        classes: Any = None,
         text_column: str = "text",
         path_column: str = "path",
-        label_column: str | Sequence[str] = "label",
+        label_column: Any = None,
         encoding: str = "utf-8",
         on_bad_example: str = "error",
         max_pixels: int = MAX_PIXELS,
@@ -225,10 +217,12 @@ class Family:
 
         Args:
             source: A folder, table, TFDS name, arrays or stream, as for `kft.data.read`.
-            classes: The classes to expect, None to take those of the data.
+            classes: The classes to expect, a dict of them for several tasks; None to take those of
+                the data.
             text_column: Column of a table with the texts.
             path_column: Column of a table with paths of images, relative to the table.
-            label_column: Column of a table with the labels, or several for regression.
+            label_column: Column of a table with the labels, several for regression, or a dict of them
+                for several tasks. Defaults to `"label"`, or to columns called like the tasks.
             encoding: Encoding of text files.
             on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
             max_pixels: The largest image accepted, width times height.
@@ -239,7 +233,7 @@ class Family:
         """
         data = read(
             source,
-            task=self.task.name,
+            task=self.task,
             modality=self.modality,
             classes=classes,
             text_column=text_column,
@@ -299,7 +293,7 @@ class Family:
 
         By default a check of each batch's targets: a stream yields what the model takes.
         """
-        return checked(dataset, StreamCheck(self.task.name, self.num_classes or 0))
+        return checked(dataset, StreamCheck(self.task))
 
     def learn(self, examples: Examples) -> None:
         """Take from the training data what the recipe leaves open, before training begins."""
@@ -330,7 +324,6 @@ class Family:
         augment: Callable | None = None,
     ) -> keras.utils.PyDataset:
         """Batches of the model's inputs and targets; the arguments are those of `Batches`."""
-        soft = getattr(augment, "soft_targets", False)
         return Batches(
             examples,
             self.load,
@@ -339,7 +332,7 @@ class Family:
             shuffle=shuffle,
             balance=balance,
             augment=augment,
-            class_count=self.num_classes if soft else None,
+            soft_targets=getattr(augment, "soft_targets", False),
         )
 
     def augmentation(self, chosen: Any) -> Callable | None:
@@ -355,20 +348,13 @@ class Family:
         """What the exporter needs to get from raw inputs to the model's inputs."""
         raise NotImplementedError(f"{type(self).__name__} must define `serving_inputs()`.")
 
-    # What comes out.
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Fine-tune in stages, as `kft.Recipe.fit` documents it."""
+        raise NotImplementedError(f"{type(self).__name__} must define `fit(train)`.")
 
-    def score(self, targets: np.ndarray, scores: np.ndarray) -> Evaluation:
-        """Compare what the model said with what the data say."""
-        return evaluate(targets, scores, task=self.task.name, classes=self.classes)
-
-    def predictions(self, names: Sequence[str], scores: np.ndarray) -> Predictions:
-        """Turn what the model said about raw inputs into what a person reads."""
-        classes = self.classes
-        if classes is None and not isinstance(self.task, Regression):
-            classes = [str(index) for index in range(self.num_classes or 0)]
-        return Predictions(
-            self.task.name, names, scores, None if classes is None else tuple(classes)
-        )
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Compare answers with labelled data, as `kft.Recipe.evaluate` documents it."""
+        raise NotImplementedError(f"{type(self).__name__} must define `evaluate(data)`.")
 
     # How a recipe is saved and built again.
 
@@ -408,33 +394,22 @@ class Family:
     def restore_files(self, directory: Path) -> None:
         """Take over what `save_files` wrote, once the recipe is built."""
 
-    def name_classes(self, classes: Sequence[str] | None, source: str) -> None:
-        """Take over the class names of data, if they are as many as `num_classes` says.
+    def name_classes(self, classes: Any, source: str) -> None:
+        """Take over the class names of data, if they suit the task.
 
         Args:
-            classes: The names; None for a stream of class numbers.
+            classes: The names, or a dict of them for several tasks; None for data that name none.
             source: What to call the data in a message.
+
+        Raises:
+            InputError: If they are not as many as the task has classes, or it has none.
         """
-        if isinstance(self.task, Regression):
-            if classes is not None:
-                raise InputError(f"{source}: `task='regression'` has no classes; leave them out.")
-            return
-        if classes is None:
-            classes = self.classes or tuple(str(index) for index in range(self.num_classes or 0))
-        if len(classes) != self.num_classes:
-            listed = ", ".join(map(str, classes[:10])) + (", ..." if len(classes) > 10 else "")
-            raise InputError(
-                f"{source} has {len(classes)} classes ({listed}), but `num_classes="
-                f"{self.num_classes}`: make them equal."
-            )
-        self.classes = tuple(classes)
+        self.classes = self.task.agreed_classes(
+            self.classes if classes is None else classes, source
+        )
 
 
 def _plain(value):
     if isinstance(value, os.PathLike):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _snake(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -10,27 +10,39 @@ from typing import Any, get_args
 
 import keras
 
-from kft.arguments import check_training, check_whole, shown
+from kft.arguments import (
+    check_choice,
+    check_flag,
+    check_training,
+    check_verbose,
+    check_whole,
+    make_plain,
+)
 from kft.callbacks import RelativeEarlyStopping
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.callbacks.staged_unfreezing import RestoreBest
-from kft.data.balance import check_balance
+from kft.data.balance import BALANCES
 from kft.errors import InputError
+from kft.optimizers import check_optimizer
 from kft.plans import BatchNorm
+from kft.staged_fit import check_callbacks
 from kft.stages import Stage, checked_stages
 
 _PATIENCE = 3
 
 # Checked before a run directory is looked at: a mistake is not another plan.
-_CHOICES = {
+CHOICES: dict[str, tuple[Any, ...]] = {
     "batch_norm": get_args(BatchNorm),
+    "balance": (None, *BALANCES),
     "cache": ("auto", True, False),
     "cache_dtype": ("float32", "float16", "bfloat16"),
     "jit_compile": ("auto", True, False, None),
+    "on_bad_example": ("error", "skip"),
     "restore_best": ("run", "stage", None),
 }
+_FLAGS = ("keep_examples", "allow_changed_plan", "report")
 
 
 def may_change(reason: str) -> dict[str, str]:
@@ -91,12 +103,14 @@ class FitSettings:
     verbose: int | str = dataclasses.field(metadata=may_change("training does not see it"))
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                *most, last = map(repr, choices)
-                raise InputError(f"`{name}={shown(value)}`: pass {', '.join(most)} or {last}.")
-        check_balance(self.balance)
+        make_plain(self)
+        for name, choices in CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
+        for name in _FLAGS:
+            check_flag(name, getattr(self, name))
+        check_verbose(self.verbose)
+        check_callbacks(self.callbacks)
+        check_optimizer(self.optimizer)
         check_training(
             batch_size=self.batch_size,
             seed=self.seed,

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
@@ -25,9 +25,12 @@ from kft.data.split import split
 from kft.data.stream_checks import plain_errors
 from kft.data.streams import Stream, with_known_length
 from kft.errors import InputError, NonFiniteLossError
+from kft.family import Family
 from kft.forward import Forward
 from kft.journal import Journal
+from kft.known_recipes import title_of
 from kft.pretrained import StartingWeights
+from kft.printing import how_many
 from kft.report import write_report
 from kft.savings import savings
 from kft.staged_fit import CachedStage
@@ -35,8 +38,7 @@ from kft.stages import checked_stages
 from kft.tables import plan_table
 
 if TYPE_CHECKING:
-    from kft.evaluation import Evaluation
-    from kft.recipe import Recipe
+    from kft.tasks import Evaluation
 
 HISTORY = "history.json"
 JOURNAL = "journal.json"
@@ -44,6 +46,14 @@ REPORT = "report.html"
 RAW_EXAMPLES = "examples.json"
 
 _FIT_FACTS = ("seed", "batch_size", "batch_norm", "balance", "augment", "train", "validation")
+
+
+class Measurement(Protocol):
+    """What was measured of a recipe, such as a `kft.forgetting.Forgetting`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +73,7 @@ class Run:
             saved and what the data hold.
     """
 
-    recipe: Recipe
+    recipe: Family
     history: dict[str, list]
     run_dir: Path | None = None
     evaluation: Evaluation | None = None
@@ -75,34 +85,33 @@ class Run:
     def __repr__(self) -> str:
         epochs = len(self.history.get("loss", ()))
         where = f" in {self.run_dir}" if self.run_dir else ""
-        return f"<Run of {type(self.recipe).__name__}: {epochs} epochs{where}>"
+        return f"<Run of {type(self.recipe).__name__}: {how_many(epochs, 'epoch')}{where}>"
 
-    def report(self, path: str | os.PathLike | None = None, *, source: Any = None) -> Path:
+    def report(
+        self, path: str | os.PathLike | None = None, *, forgetting: Measurement | None = None
+    ) -> Path:
         """Write a page about the run: curves, stages, evaluation, mistakes, data, time.
 
         Args:
             path: The HTML file to write. Defaults to `report.html` in the run directory.
-            source: Labelled data of another task, such as the one that the weights come from, to show
-                what of it was forgotten, as `kft.forgetting.forgetting` measures it. Defaults to
-                none.
+            forgetting: What of another task was forgotten, as `kft.forgetting.forgetting(recipe,
+                data)` measures it, to be shown too. Defaults to none.
 
         Returns:
             The path of the page.
 
         Raises:
-            InputError: If there is neither a run directory nor a path, or `source` is wrong.
+            InputError: If there is neither a run directory nor a path.
         """
         if path is None:
             if self.run_dir is None:
                 raise InputError("the run has no run_dir: pass the path of an HTML file to write.")
             path = self.run_dir / REPORT
-            if self.evaluation is None and source is None and path.is_file():
+            if self.evaluation is None and forgetting is None and path.is_file():
                 return path  # a finished run that was loaded: written when it was trained
         recipe, journal = self.recipe, with_overlap(self)
-        if source is not None:
-            from kft.forgetting import forgetting
-
-            journal = {**journal, "forgetting": forgetting(recipe, source).to_dict()}
+        if forgetting is not None:
+            journal = {**journal, "forgetting": forgetting.to_dict()}
         plan = recipe.origin.get("plan") or {}
         return write_report(
             path,
@@ -176,7 +185,7 @@ def with_retries(
 
 
 def read_both(
-    recipe: Recipe, train: Any, validation_data: Any, fraction: float, seed: int, on_bad: str
+    recipe: Family, train: Any, validation_data: Any, fraction: float, seed: int, on_bad: str
 ) -> tuple[Examples | Stream, Examples | Stream]:
     """Read training and validation data, or split the latter off.
 
@@ -202,7 +211,7 @@ def read_both(
 
 
 def batches_of(
-    recipe: Recipe, data: Examples | Stream, batch_size: int, steps: int | None = None
+    recipe: Family, data: Examples | Stream, batch_size: int, steps: int | None = None
 ) -> Any:
     """Batches of data in their own order, as `fit` and `evaluate` take them.
 
@@ -230,12 +239,12 @@ def counted(stream: Stream, steps: int | None) -> Stream:
 
 
 def evaluate(
-    recipe: Recipe,
+    recipe: Family,
     data: Examples | Stream,
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
 ) -> Evaluation:
-    """Compare a recipe's answers with labelled data, in one pass over them.
+    """Compare a recipe's answers with labelled data, in one pass over them and in bounded memory.
 
     Args:
         recipe: The recipe.
@@ -247,19 +256,18 @@ def evaluate(
     batches: Any = dataset
     if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
-    forward, targets, scores = Forward(model), [], []
+    order = dataset.order(dataset.epoch) if isinstance(dataset, Batches) else None
+    forward, scorer, done = Forward(model), recipe.task.scorer(recipe.classes), 0
     closing: Any = contextlib.closing(dataset) if isinstance(dataset, Batches) else None
     with closing or contextlib.nullcontext(), plain_errors():
         for x, y, *_ in batches:
-            x = keras.tree.map_structure(_as_array, x)  # JAX and PyTorch take no TensorFlow tensors
-            targets.append(_as_array(y))
-            scores.append(forward(x))
-    both = zip(targets, scores, strict=True)
-    joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *both)
-    if isinstance(dataset, Batches):  # which may have an order of its own
-        places = np.argsort(dataset.order(dataset.epoch))
-        joined = keras.tree.map_structure(lambda rows: rows[places], joined)
-    return recipe.score(*joined)
+            # JAX and PyTorch take no TensorFlow tensors.
+            x, y = keras.tree.map_structure(_as_array, (x, y))
+            count = len(keras.tree.flatten(y)[0])
+            rows = None if order is None else order[done : done + count]
+            scorer.update(y, forward(x), rows)
+            done += count
+    return scorer.result()
 
 
 def noted(
@@ -316,7 +324,7 @@ def add_page(run: Run) -> Mapping[str, Any]:
     return journal
 
 
-def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
+def take_over(recipe: Family, run_dir: Path, *, verbose: int | str) -> Run:
     """Load a finished run into the recipe that was about to be fitted in the same way."""
     saving.restore(recipe, run_dir)
     journal = read_journal(run_dir)
@@ -331,7 +339,7 @@ def take_over(recipe: Recipe, run_dir: Path, *, verbose: int | str) -> Run:
     )
 
 
-def stages_table(recipe: Recipe, run_dir: Path, journal: Mapping[str, Any] | None) -> str:
+def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | None) -> str:
     """Return the plan of a run that was loaded, as an HTML table.
 
     Args:
@@ -350,6 +358,7 @@ def stages_table(recipe: Recipe, run_dir: Path, journal: Mapping[str, Any] | Non
             checked_stages(plan["stages"]),
             plan["batch_norm"],
             weights=noted and StartingWeights(str(noted["source"]), bool(noted["pretrained"])),
+            title=title_of(recipe),
         )
     return table._repr_html_()
 
@@ -390,7 +399,7 @@ def raw_examples(examples: Examples, count: int = 4) -> list[str | bytes]:
     return chosen
 
 
-def encoded(recipe: Recipe, raw: Any) -> list[str | bytes]:
+def encoded(recipe: Family, raw: Any) -> list[str | bytes]:
     """Raw inputs as an export takes them: encoded images or texts.
 
     Args:
@@ -412,7 +421,7 @@ def weights_digest(model: keras.Model) -> str:
 
 
 def identity_of(
-    recipe: Recipe, train: Examples | Stream, validation: Examples | Stream
+    recipe: Family, train: Examples | Stream, validation: Examples | Stream
 ) -> dict[str, Any]:
     """Return what recipe and data contribute to the identity of a run.
 

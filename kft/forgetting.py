@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 from kft.data.read import read
 from kft.errors import InputError
-from kft.tuning.selection import head_inputs
+from kft.head_inputs import head_inputs
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 MOST = 5_000  # examples; neighbours are found by comparing all of them
 FOLDS = 3
@@ -54,7 +55,7 @@ class Forgetting:
         return "\n".join([*lines, f"similarity of the features: {self.similarity:.3f}"])
 
 
-def forgetting(recipe: Recipe, data: Any, *, batch_size: int = 32) -> Forgetting:
+def forgetting(recipe: Family, data: Any, *, batch_size: int = 32) -> Forgetting:
     """Measure what fine-tuning did to features that served another task.
 
     A recipe's head is new, so there is no old head whose accuracy could fall. What can be lost is in
@@ -74,23 +75,26 @@ def forgetting(recipe: Recipe, data: Any, *, batch_size: int = 32) -> Forgetting
         InputError: If the data are a stream, a class of theirs has fewer than two examples, or the
             pretrained weights are gone.
     """
-    examples = read(data, task="single_label", modality=recipe.modality)
-    if not isinstance(examples, Examples) or examples.targets.ndim != 1 or not examples.classes:
+    task = data.task if isinstance(data, Examples) else SingleLabels()
+    examples = read(data, task=task, modality=recipe.modality)
+    labels = task.balanced(examples.targets) if isinstance(examples, Examples) else None
+    if labels is None or not isinstance(examples, Examples):
         raise InputError(
             f"{examples.source} cannot be the source data: pass files, a table or arrays with one "
             "label for each example."
         )
     recipe.check_examples(examples)
-    examples = examples.take(np.unique(np.linspace(0, len(examples) - 1, MOST).astype(int)))
+    chosen = np.unique(np.linspace(0, len(examples) - 1, MOST).astype(int))
+    examples, labels = examples.take(chosen), labels[chosen]
     few = [name for name, count in examples.counts().items() if 0 < count < 2]
-    if few or np.ptp(examples.targets) == 0:
+    if few or np.ptp(labels) == 0:
         what = f"only one example of {few[0]!r}" if few else "a single class"
         raise InputError(
             f"{examples.source} has {what}: pass two classes or more, with two examples each."
         )
     pretrained = recipe.pretrained()
     pretrained.restore(recipe.state())
-    before, labels = head_inputs(pretrained, examples, batch_size)
+    before, _ = head_inputs(pretrained, examples, batch_size)
     after, _ = head_inputs(recipe, examples, batch_size)
     shares = np.bincount(labels) / len(labels)
     return Forgetting(

@@ -263,3 +263,18 @@ def positions(call: Call) -> tuple[int | None, ...]:
     """Return the sizes of the position axes of the first output: (height, width), (tokens,) or ()."""
     channels_first = len(call.shape) > 3 and keras.config.image_data_format() == "channels_first"
     return call.shape[2:] if channels_first else call.shape[1:-1]
+
+
+def settle(model: keras.Model) -> None:
+    """Let layers that compute with values made of their weights make them anew.
+
+    `keras.layers.Normalization` reads its mean and variance once, so that weights that are assigned
+    one by one change nothing until it is told.
+
+    Args:
+        model: a model whose weights have just been assigned.
+    """
+    for layer in sublayers(model):
+        finalize = getattr(layer, "finalize_state", None)
+        if finalize is not None and layer.weights:
+            finalize()

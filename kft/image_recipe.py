@@ -23,7 +23,7 @@ from kft.data.served_images import decode_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.family import ServingInputs
-from kft.pretrained import RANDOM, StartingWeights, load_weights_file
+from kft.pretrained import RANDOM, StartingWeights, load_weights_file, why_not_downloaded
 from kft.recipe import Recipe
 
 POOLINGS = ("avg", "max", "flatten")
@@ -118,12 +118,22 @@ class ImageRecipe(Recipe):
     def backbone(self, inputs: Any) -> Any:
         """Feature maps `(batch, height, width, channels)` of the preprocessed images."""
         x = self.preprocess(inputs)
+        if self.weights is None:
+            return self.application(x, None).output
         if self.weights == "imagenet":
-            return self._downloaded(x).output
-        backbone = self.application(x, None)
-        if self.weights is not None:
+            backbone = self._downloaded(x)
+        else:
+            backbone = self.application(x, None)
             load_weights_file(backbone, self.weights, architecture=self.name)
+        self.adapt(backbone)
         return backbone.output
+
+    def adapt(self, backbone: keras.Model) -> None:
+        """Change what the pretrained weights of an architecture need changed. Defaults to nothing.
+
+        Args:
+            backbone: The architecture with its pretrained weights.
+        """
 
     def load(self, raw: Any) -> np.ndarray:
         """Decode and resize images.
@@ -149,9 +159,10 @@ class ImageRecipe(Recipe):
 
     def check_examples(self, examples: Examples) -> None:
         """Check that examples are images, arrays of them in the range that the model expects."""
-        if examples.kind == "texts":
+        if isinstance(examples.inputs, dict) or examples.kind == "texts":
+            what = "several inputs" if isinstance(examples.inputs, dict) else "texts"
             raise InputError(
-                f"{examples.source} has texts, but {type(self).__name__} takes images."
+                f"{examples.source} has {what}, but {type(self).__name__} takes images."
             )
         if examples.kind == "arrays":
             check_images_in_memory(examples.inputs, examples.source)
@@ -165,7 +176,7 @@ class ImageRecipe(Recipe):
 
         The targets of each batch are checked, and the pixels of the first.
         """
-        dataset = checked(dataset, StreamCheck(self.task.name, self.num_classes or 0, images=True))
+        dataset = checked(dataset, StreamCheck(self.task, images=True))
         spec = getattr(dataset, "element_spec", (None,))[0]
         shape = getattr(spec, "shape", None)
         if spec is None or shape is None:
@@ -219,11 +230,11 @@ class ImageRecipe(Recipe):
             url = re.search(r"https?://[^\s:]+", str(error))
             if url is None:
                 raise
-            file = url.group().rpartition("/")[2]
             raise InputError(
-                f"the weights of {self.name} could not be downloaded from {url.group()}: fetch "
-                f"{file} on a machine with a network, bring it here and pass weights='{file}', or "
-                "weights=None to start from scratch."
+                f"the weights of {self.name} could not be downloaded: "
+                f"{why_not_downloaded(str(error), url.group())}. Fetch {url.group()} on a machine "
+                "with a network, bring the file here and pass its path as `weights`, or weights=None "
+                "to start from scratch."
             ) from error
 
     def _check_max_pixels(self):
@@ -276,4 +287,20 @@ def unit_pixels(inputs):
         inputs: RGB images with values from 0 to 255, a Keras tensor.
     """
     scale = keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="unit_pixels")
+    return scale(inputs)
+
+
+def imagenet_pixels(inputs):
+    """Pixels from 0 to 1 by which ImageNet's mean is subtracted, divided by its deviation.
+
+    Args:
+        inputs: RGB images with values from 0 to 255, a Keras tensor.
+    """
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    scale = keras.layers.Rescaling(
+        (1 / 255 / deviation).tolist(),
+        offset=(-mean / deviation).tolist(),
+        dtype="float32",
+        name="imagenet_pixels",
+    )
     return scale(inputs)

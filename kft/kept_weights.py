@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kft.errors import InputError
+from kft.graph import settle
 from kft.outlines import without_values
 from kft.runs.files import give_usual_mode
 from kft.runs.reading import opened, parse_json
@@ -57,7 +58,7 @@ def save_weights(model: keras.Model, path: Path) -> str:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    values = [np.ascontiguousarray(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
+    values = [np.asarray(keras.ops.convert_to_numpy(weight), order="C") for weight in model.weights]
     try:
         save_file(dict(zip(_names(model), values, strict=True)), path)
     except SafetensorError as error:
@@ -117,6 +118,7 @@ def load_weights(model: keras.Model, path: Path, sha256: str) -> None:
         with safe_open(path, framework="numpy") as saved:
             for weight, name in zip(model.weights, _names(model), strict=True):
                 weight.assign(saved.get_tensor(name))
+        settle(model)
     except SafetensorError as error:
         raise _damaged(path, error) from error
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
+from typing import Any
 
 from kft.errors import InputError
 from kft.import_path import ROOT, path_of_class
@@ -16,6 +18,13 @@ _OF_KFT = {
     "kft.demo.recipe:DigitsRecipe": "kft.demo.recipe",
     "kft.text_recipe:TextRecipe": "kft.text_recipe",
 }
+
+
+def title_of(recipe: Any) -> str:
+    """Return a recipe as people know it: its class, and the architecture or preset that it has."""
+    fields = (field.name for field in dataclasses.fields(recipe) if not field.kw_only)
+    first, name = next(fields, None), type(recipe).__name__
+    return name if first is None else f"{name}, {getattr(recipe, first)}"
 
 
 def known_recipe(path: str) -> type | None:

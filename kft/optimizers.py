@@ -9,9 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kft.distribution.on_tensorflow import summed_over_replicas
+from kft.arguments import shown
 from kft.errors import InputError
 from kft.fused_adam import FusedAdam, is_fusable
+from kft.replicas import summed_over_replicas
 from kft.schedules import WarmupSchedule
 
 # Settings that a group's optimizer applies, but that callbacks read from the optimizer of the model.
@@ -342,6 +343,19 @@ def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
     if schedule is None:
         return float(ops.convert_to_numpy(optimizer.learning_rate))
     return schedule.at(step)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Refuse what is neither a Keras optimizer nor None.
+
+    Raises:
+        InputError: It is something else, such as a name or a class.
+    """
+    if optimizer is not None and not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise InputError(
+            f"`optimizer={shown(optimizer)}`: pass a Keras optimizer, such as "
+            "keras.optimizers.Adam(), or None for the default."
+        )
 
 
 def unscaled(optimizer: Any) -> Any:

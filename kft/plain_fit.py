@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 
+from kft.arguments import check_choice, check_training, check_verbose, path_of, shown
 from kft.callbacks import StagedUnfreezing
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.sequences import as_rows, numeric
+from kft.data.targets import TargetKind
 from kft.errors import InputError
 from kft.features import FeatureStore, temporary_store
 from kft.plans import BatchNorm, plan
-from kft.staged_fit import decide, run_stages
+from kft.staged_fit import check_callbacks, decide, run_stages
 from kft.stages import Stage, checked_stages
 from kft.tables import plan_table
 
@@ -77,13 +80,23 @@ def fit_in_stages(
     history = kft.fit_in_stages(model, x, y, stages=stages, validation_data=(x_val, y_val))
     ```
     """
-    if cache not in ("auto", True, False):
-        raise InputError(f"`cache={cache!r}` is unknown: pass 'auto', True or False.")
+    check_choice("cache", cache, ("auto", True, False))
+    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    check_training(batch_size=batch_size, seed=seed)
+    check_verbose(verbose)
+    check_callbacks(callbacks)
+    cache_dir = None if cache_dir is None else path_of("cache_dir", cache_dir)
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model={shown(model)}`: pass a compiled Keras model.")
     if not model.compiled:
         raise InputError("The model is not compiled: call model.compile(...) first.")
-    stages = checked_stages(list(stages))
+    stages = checked_stages(stages)
     train = _examples(x, y, "x and y")
-    held_out = None if validation_data is None else _examples(*validation_data, "validation_data")
+    held_out = None
+    if validation_data is not None:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+            raise InputError("`validation_data` is no pair: pass inputs and targets, (x, y).")
+        held_out = _examples(*validation_data, "validation_data")
     settings = model.get_compile_config()
     planned = plan(model, stages, batch_norm)
     with temporary_store() if cache_dir is None else FeatureStore(cache_dir) as store:
@@ -122,9 +135,17 @@ def fit_in_stages(
 
 
 def _examples(x: Any, y: Any, name: str) -> Examples:
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = _array(x, f"the inputs of {name}"), _array(y, f"the targets of {name}")
     if not len(x) or len(x) != len(y):
         raise InputError(
             f"`{name}` have {len(x)} inputs and {len(y)} targets: pass one target for each input."
         )
-    return Examples("arrays", x, y, None, name)
+    return Examples("arrays", x, y, None, name, task=TargetKind())
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    rows = as_rows(values, name)
+    array = rows if isinstance(rows, np.ndarray) else numeric(rows)
+    if array is None or array.dtype.hasobject:
+        raise InputError(f"{name} are no array of numbers: pass one row of numbers per example.")
+    return array

@@ -20,10 +20,12 @@ from kft.distribution.agreement import agreements
 from kft.distribution.feeding import replica_loss
 from kft.distribution.spreading import spread
 from kft.distribution.strategies import Strategy, resolve
+from kft.family import Family
 from kft.features import FeatureStore
 from kft.fit_settings import FitSettings, as_json
 from kft.fitting import Run
 from kft.journal import Journal
+from kft.known_recipes import title_of
 from kft.optimizers import norms_and_biases
 from kft.plans import plan as plan_stages
 from kft.precision import policy_of
@@ -34,8 +36,7 @@ from kft.staged_fit import CachedStage, decide, kept_part, run_stages
 from kft.tables import PlanTable, plan_table
 
 if TYPE_CHECKING:
-    from kft.evaluation import Evaluation
-    from kft.recipe import Recipe
+    from kft.tasks import Evaluation
 
 _T = TypeVar("_T")
 Data = Examples | Stream
@@ -55,7 +56,7 @@ class PlannedFit:
         directory: Where the run is kept.
     """
 
-    recipe: Recipe
+    recipe: Family
     train: Data
     validation: Data
     settings: FitSettings
@@ -64,7 +65,7 @@ class PlannedFit:
     directory: RunDirectory
 
     @classmethod
-    def of(cls, recipe: Recipe, train: Any, validation_data: Any, settings: FitSettings) -> Self:
+    def of(cls, recipe: Family, train: Any, validation_data: Any, settings: FitSettings) -> Self:
         """Read the data and identify the run.
 
         Args:
@@ -297,6 +298,7 @@ class _Fit:
             weights=self.planned.recipe.starting_weights,
             cache=[one.reason for one in self.decided],
             distribution=self.planned.strategy,
+            title=title_of(self.planned.recipe),
         )
 
     def _run_stages(

@@ -13,6 +13,7 @@ from kft import graph
 from kft.blocks import Anatomy, Block, UnclearHeadError, find_anatomy
 from kft.errors import InputError
 from kft.flags import Decisions, decisions, kept_flags, remember, unfreeze_all
+from kft.printing import how_many
 from kft.stages import Stage, checked_stages
 
 BatchNorm = Literal["frozen", "train"]
@@ -168,7 +169,7 @@ def _chosen(model: keras.Model, anatomy: Anatomy, stage: Stage) -> set[int]:
             )
         if unfreeze > len(blocks):
             raise InputError(
-                f"`unfreeze={unfreeze}`, but {model.name!r} has {len(blocks)} blocks: pass 0 to "
+                f"`unfreeze={unfreeze}`, but {model.name!r} has {how_many(len(blocks), 'block')}: pass 0 to "
                 f"{len(blocks)}, or 'all'."
             )
         return _members(anatomy.head, *blocks[:unfreeze])

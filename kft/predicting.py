@@ -5,20 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
+import numpy as np
+
 from kft.data import images
 from kft.data.unlabelled import Raw, Unlabelled, chunks
 from kft.errors import InputError
 from kft.forward import Forward
-from kft.predictions import Predictions
+from kft.tasks import Predictions
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
-__all__ = ["predict_stream"]
+__all__ = ["answered", "no_answers", "predict_stream"]
+
+
+def answered(recipe: Family, names: Sequence[str], outputs: Any) -> Predictions:
+    """Return what a person reads of the outputs of a recipe's model.
+
+    Args:
+        recipe: A recipe.
+        names: What to call each input.
+        outputs: What its model puts out for them.
+    """
+    return recipe.task.predictions(names, outputs, recipe.classes)
+
+
+def no_answers(recipe: Family) -> Predictions:
+    """Return the answers for no inputs, which say what those for some will be like."""
+    outputs = keras.tree.map_structure(
+        lambda output: np.zeros([0, *(size or 0 for size in output.shape[1:])], np.float32),
+        recipe.model.output,
+    )
+    return answered(recipe, (), outputs)
 
 
 def predict_stream(
-    recipe: Recipe,
+    recipe: Family,
     inputs: Unlabelled,
     *,
     batch_size: int = 32,
@@ -45,13 +68,13 @@ def predict_stream(
     for chunk in chunks(inputs, batch_size):
         usable, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
         if usable:
-            yield recipe.predictions([raw.name for raw in usable], forward(loaded))
+            yield answered(recipe, [raw.name for raw in usable], forward(loaded))
         if passed is not None:
             passed(len(chunk))
 
 
 def _loaded(
-    recipe: Recipe, inputs: Unlabelled, chunk: Sequence[Raw], skip: Callable[[Raw], None]
+    recipe: Family, inputs: Unlabelled, chunk: Sequence[Raw], skip: Callable[[Raw], None]
 ) -> tuple[list[Raw], Any]:
     """The inputs of a chunk that can be used, and what the model takes in their place."""
     usable = []

@@ -1,5 +1,6 @@
 """Pretrained weights: where they come from, and those of a file, compared with the model and loaded."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
@@ -26,6 +27,7 @@ class StartingWeights:
         return self.source
 
 
+_LISTED = 3  # layers that a message names
 RANDOM = StartingWeights("random, nothing is pretrained", pretrained=False)
 
 
@@ -55,13 +57,13 @@ def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture:
         raise InputError(
             f"`weights={str(path)!r}` is not a Keras weights file: pass a file ending in .h5."
         )
-    in_file = Counter(_shapes_in(path))
-    in_model = Counter(tuple(weight.shape) for weight in model.weights)
+    found = _shapes_in(path)
+    in_file, in_model = _counted(found), _shapes_of(model)
     if in_file != in_model:
         raise InputError(
             f"`weights={str(path)!r}` does not fit {architecture}: "
-            f"{_difference(in_file, in_model)} Pass the file that keras.applications has for "
-            f"{architecture} with include_top=False."
+            f"{_difference(in_file, in_model)}{_by_layer(found, model)} Pass the file that "
+            f"keras.applications has for {architecture} with include_top=False."
         )
     try:
         model.load_weights(path)
@@ -72,18 +74,46 @@ def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture:
         ) from error
 
 
+def fits(model: keras.Model, path: str | PathLike) -> bool:
+    """Return whether a file has weights of the shapes that a model's weights have.
+
+    Args:
+        model: The model without its classifier; its weights need no values.
+        path: A weights file.
+
+    Raises:
+        InputError: If the file cannot be read as HDF5.
+    """
+    return _counted(_shapes_in(Path(path))) == _shapes_of(model)
+
+
+def why_not_downloaded(said: str, url: str) -> str:
+    """Return in a few words why Keras could not download a file.
+
+    Args:
+        said: The message of Keras' exception, "URL fetch failure on URL: CODE -- REASON".
+        url: The address of the file.
+    """
+    code, _, reason = said.partition(f"{url}: ")[2].partition(" -- ")
+    if code.isdigit() and len(code) == 3:
+        return f"the server answered {code}, {reason}"
+    reason = re.sub(r"^(<urlopen error )?(\[Errno -?\d+\] )?", "", reason or said).rstrip(">. ")
+    return f"{reason} (is there a network?)"
+
+
 def _shapes_in(path):
-    """Shapes of the model's weights in the file: without optimizer slots and random seeds."""
+    """Shapes of the model's weights in the file by layer: without optimizer slots and random seeds."""
     import h5py
 
-    shapes = []
+    shapes: dict[str, list[tuple[int, ...]]] = {}
 
     def visit(name, item):
         parts = name.split("/")
         if not isinstance(item, h5py.Dataset) or parts[0].startswith("optimizer"):
             return
         if "seed_generator" not in name and "top_level_model_weights" not in parts:
-            shapes.append(item.shape)
+            layer = parts[1] if parts[0] == "layers" and len(parts) > 1 else parts[0]
+            shapes.setdefault(layer, []).append(item.shape)
 
     try:
         with h5py.File(path) as file:
@@ -94,6 +124,43 @@ def _shapes_in(path):
             "may be cut short."
         ) from error
     return shapes
+
+
+def _counted(by_layer):
+    return Counter(shape for shapes in by_layer.values() for shape in shapes)
+
+
+def _shapes_of(model):
+    return Counter(tuple(weight.shape) for weight in model.weights)
+
+
+def _by_layer(in_file, model):
+    """Say in which layers the shapes differ, as far as the file's names of layers tell."""
+    expected = {}
+    for layer, name in zip(model.layers, _names_in_files(model), strict=True):
+        if layer.weights:
+            key = layer.name if layer.name in in_file else name
+            expected[key] = layer.name, [tuple(weight.shape) for weight in layer.weights]
+    if in_file.keys() != expected.keys():
+        return ""
+    differ = [key for key in expected if sorted(in_file[key]) != sorted(expected[key][1])]
+    named = ", ".join(
+        f"{expected[key][0]} ({max(in_file[key], key=len)} in the file, "
+        f"{max(expected[key][1], key=len)} in the model)"
+        for key in differ[:_LISTED]
+    )
+    more = f" and {len(differ) - _LISTED} more" if len(differ) > _LISTED else ""
+    return f" The shapes differ in the layers {named}{more}." if differ else ""
+
+
+def _names_in_files(model):
+    """What `.weights.h5` calls each layer: its class, numbered in the model's order."""
+    counts: Counter[str] = Counter()
+    for layer in model.layers:
+        words = re.sub(r"([A-Z][a-z]+)", r"_\1", re.sub(r"\W+", "", type(layer).__name__))
+        kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower().strip("_").replace("__", "_")
+        yield f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
 
 
 def _difference(in_file, in_model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+_KERAS_OWN = re.compile(r"(functional|sequential|model)(_\d+)?")
 PIPED = 100  # columns of a table that no terminal shows
 
 
@@ -33,3 +35,25 @@ def printable(name: str) -> Text:
     """Return a name that cannot send the terminal commands, nor rich markup."""
     joiners = "\u200c\u200d"  # of Persian and of emoji
     return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))
+
+
+def name_of(model: Any) -> str:
+    """Return the name that somebody gave a Keras model, "the model" where it has Keras' own."""
+    return "the model" if _KERAS_OWN.fullmatch(model.name) else model.name
+
+
+def how_many(count: int, what: str) -> str:
+    """Return a number with its noun, of which an English plural is made: `1 epoch`, `2,000 epochs`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def number(value: float | None, fraction: bool = True) -> str:
+    """Return a figure for people: a fraction with four decimals, others with four digits.
+
+    Args:
+        value: The number, None for one that is not defined.
+        fraction: Whether it is a fraction.
+    """
+    if value is None:
+        return "n/a"
+    return f"{value:.4f}" if fraction else f"{value:.4g}"

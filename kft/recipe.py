@@ -13,22 +13,24 @@ import keras
 import numpy as np
 
 from kft import fitting, saving
+from kft.arguments import check_choice, check_whole, path_of
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.files import shown
 from kft.distribution import processes
 from kft.distribution.replicas import in_all_processes
 from kft.errors import InputError
 from kft.family import Family
-from kft.fit_settings import FitSettings
+from kft.fit_settings import CHOICES, FitSettings
 from kft.fitting import Run
 from kft.forward import Forward
 from kft.import_path import place_of
 from kft.known_recipes import known_recipe
 from kft.planned_fit import PlannedFit
 from kft.plans import BatchNorm
-from kft.predictions import Predictions
+from kft.predicting import answered
 from kft.run_directory import stopped_safely
 from kft.stages import Stage
+from kft.tasks import Predictions
 from kft.tasks.saved import own_classes
 
 if TYPE_CHECKING:
@@ -39,13 +41,12 @@ if TYPE_CHECKING:
 class Recipe(Family):
     """A pretrained model, a new head, and everything needed to fine-tune and serve them.
 
-    A family of models is a subclass, and so is a new task. What a subclass may say, each with a
-    default that suits classification and regression:
+    A family of models is a subclass; what its models are fine-tuned to do is its `task`. What a
+    subclass may say, each with a default:
 
     - the model: `inputs()`, `backbone(inputs)`, `head(features, inputs)`;
     - the training: `loss()`, `metrics()`, `default_stages()`, `learn(examples)`;
-    - the data: `read(source)`, `load(raw)`, `batches(examples)`, `augmentation(chosen)`;
-    - the outcome: `score(targets, scores)`, `predictions(scores)`.
+    - the data: `read(source)`, `load(raw)`, `batches(examples)`, `augmentation(chosen)`.
 
     A subclass with arguments of its own is a dataclass with keyword-only fields, as below. Every
     argument stays an attribute of the same name, which is how a saved recipe is built again; what a
@@ -53,9 +54,10 @@ class Recipe(Family):
 
     Args:
         num_classes: Number of classes, at least 2; for regression the number of values predicted.
-        task: `"single_label"`, `"multi_label"` or `"regression"`. Defaults to `"single_label"`.
-        classes: Names of the classes in the order of the model's outputs. By default the training
-            data name them.
+        task: `"single_label"`, `"multi_label"`, `"regression"` or a `kft.tasks.Task`. Defaults to
+            `"single_label"`.
+        classes: Names of the classes in the order of the model's outputs, or for several tasks a dict
+            of them. By default the training data name them.
         hidden: Widths of hidden layers in the head. Defaults to none.
         dropout: Fraction dropped in the head while training. Defaults to 0.2.
         weight_decay: Decoupled weight decay of the default optimizer; norms and biases are
@@ -190,7 +192,7 @@ class Recipe(Family):
         """
         settings = FitSettings(
             stages=self.default_stages() if stages is None else stages,
-            run_dir=None if run_dir is None else Path(run_dir),
+            run_dir=None if run_dir is None else path_of("run_dir", run_dir),
             batch_size=batch_size,
             validation_split=validation_split,
             callbacks=callbacks,
@@ -206,7 +208,7 @@ class Recipe(Family):
             steps_per_epoch=steps_per_epoch,
             keep_examples=keep_examples,
             cache=cache,
-            cache_dir=None if cache_dir is None else Path(cache_dir),
+            cache_dir=None if cache_dir is None else path_of("cache_dir", cache_dir),
             cache_dtype=cache_dtype,
             cached_views=cached_views,
             checkpoint_every=checkpoint_every,
@@ -242,10 +244,14 @@ class Recipe(Family):
         Returns:
             The figures, an `Evaluation`, or with `perturb` a `Robustness`; they print as a table.
         """
+        check_whole("batch_size", batch_size, "examples")
+        check_choice("on_bad_example", on_bad_example, CHOICES["on_bad_example"])
+        if perturb is not None:
+            from kft.robustness import evaluate_perturbed, names_of
+
+            names_of(self, perturb)
         read = self.read(data, classes=self.classes, on_bad_example=on_bad_example)
         if perturb is not None:
-            from kft.robustness import evaluate_perturbed
-
             return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
         self.name_classes(read.classes, read.source)
         return fitting.evaluate(self, read, batch_size)
@@ -260,22 +266,24 @@ class Recipe(Family):
             batch_size: Inputs a step.
 
         Returns:
-            A label and its probability for each input; they print as a table.
+            The answer for each input, such as a label and its probability; they print as a table.
 
         Raises:
             InputError: If an input cannot be used; the message names it.
         """
+        check_whole("batch_size", batch_size, "inputs")
         raw = self.raw_inputs(raw)
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
         forward = Forward(self.model)
-        scores = [forward(self.load(chunk)) for chunk in chunks]
+        outputs = [forward(self.load(chunk)) for chunk in chunks]
         names = [
             shown(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
             for index, one in enumerate(raw)
         ]
-        return self.predictions(names, np.concatenate(scores))
+        joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+        return answered(self, names, joined)
 
     def tune(
         self,
@@ -289,7 +297,7 @@ class Recipe(Family):
         algorithm: str = "random",
         prune: str | None = None,
         space: Any = None,
-        objective: Any = "val_accuracy",
+        objective: Any = None,
         stages: Sequence[Stage] | None = None,
         batch_size: int = 32,
         validation_split: float = 0.2,
@@ -328,7 +336,8 @@ class Recipe(Family):
             space: What is searched, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
                 `lambda hp: hp.Float("head_lr", 1e-4, 1e-2, sampling="log")`. Defaults to
                 `kft.tuning.default_space`.
-            objective: Name of a validation metric, or a `keras_tuner.Objective`.
+            objective: Name of a validation metric, or a `keras_tuner.Objective`. Defaults to the
+                task's, such as `"val_accuracy"`.
             stages: The stages that a trial's values change. Defaults to `default_stages()`.
             batch_size: As in `fit`.
             validation_split: As in `fit`; the same part for all trials.
@@ -435,8 +444,10 @@ class Recipe(Family):
                 in a script or a notebook, from which the other process cannot import it.
             kft.export.launch.ExportError: If the version did not pass its check.
         """
-        from kft.export.launch import export_run
+        from kft.export.launch import check_export, export_run
 
+        base_dir = path_of("base_dir", base_dir)
+        check_export(format, weights, batch_sizes, clients, data)
         own = None if known_recipe(saving.class_path(self)) is type(self) else type(self)
         tasks = own_classes(self.task)
         for one in (*([] if own is None else [own]), *tasks):

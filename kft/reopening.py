@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from kft import fitting, saving
 from kft.errors import InputError, KftError
-from kft.fitting import Run
-
-if TYPE_CHECKING:
-    from kft.recipe import Recipe
-    from kft.tasks import Task
+from kft.family import Family
+from kft.fitting import Measurement, Run
+from kft.tasks import Task
 
 
 def reopen(
     run_dir: str | os.PathLike,
     *,
-    recipe: type[Recipe] | None = None,
+    recipe: type[Family] | None = None,
     task: type[Task] | Sequence[type[Task]] = (),
 ) -> Run:
     """Load the run that `fit` kept, to report on it again.
@@ -53,13 +50,13 @@ def reopen(
     )
 
 
-def report_again(run: Run, path: Path, *, source: Any = None) -> Path:
+def report_again(run: Run, path: Path, *, forgetting: Measurement | None = None) -> Path:
     """Write the page of a run that `reopen` loaded, whose files may not be what `fit` wrote.
 
     Args:
         run: The run.
         path: The page.
-        source: As in `Run.report`.
+        forgetting: As in `Run.report`.
 
     Returns:
         The path of the page.
@@ -68,7 +65,7 @@ def report_again(run: Run, path: Path, *, source: Any = None) -> Path:
         InputError: If the page cannot be drawn from the run's files.
     """
     try:
-        return run.report(path, source=source)
+        return run.report(path, forgetting=forgetting)
     except (KftError, OSError):
         raise
     except Exception as error:

@@ -10,11 +10,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
+from kft.arguments import path_of
 from kft.errors import InputError
+from kft.family import Family
 from kft.import_path import can_be_one_class, path_of_class
 from kft.kept_weights import check_outline, load_weights, save_weights
 from kft.known_recipes import known_recipe
@@ -24,9 +26,6 @@ from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.places import is_empty
 from kft.tasks import Task
 from kft.tasks.saved import check_used, checked_classes, restored
-
-if TYPE_CHECKING:
-    from kft.recipe import Recipe
 
 FORMAT = 1
 RECIPE = "recipe.json"
@@ -41,6 +40,8 @@ def _is_class_path(value: Any) -> bool:
 
 
 def _is_names(value: Any) -> bool:
+    if isinstance(value, dict):  # those of several tasks
+        return all(map(_is_names, value.values()))
     return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
 
 
@@ -55,7 +56,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
+def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
     """Write a trained recipe to a directory that `load` reads on any backend.
 
     The directory appears whole or not at all.
@@ -71,7 +72,7 @@ def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None =
     Raises:
         InputError: If the directory holds something, or cannot be written to.
     """
-    directory = Path(directory)
+    directory = path_of("directory", directory)
     if directory.exists() and not (directory.is_dir() and is_empty(directory)):
         raise InputError(f"`{directory}` exists already: pass a new directory to save to.")
     with being_written(directory) as hidden:
@@ -82,9 +83,9 @@ def save(recipe: Recipe, directory: str | os.PathLike, *, plan: Mapping | None =
 def load(
     directory: str | os.PathLike,
     *,
-    recipe: type[Recipe] | None = None,
+    recipe: type[Family] | None = None,
     task: type[Task] | Sequence[type[Task]] = (),
-) -> Recipe:
+) -> Family:
     """Load a trained recipe, whichever backend trained it.
 
     The directory can come from a stranger: nothing that its files name is imported, and no more is
@@ -114,12 +115,12 @@ def load(
     mine = kft.load("runs/mine", recipe=MyRecipe, task=MyTask)
     ```
     """
-    directory = Path(directory)
+    directory = path_of("directory", directory)
     content = read_description(directory)
     recipe_class = _chosen_class(content["class"], directory, recipe)
     own_tasks = checked_classes(task)
 
-    def rebuild() -> Recipe:
+    def rebuild() -> Family:
         with damage_named(directory, content["class"]):
             arguments = copy.deepcopy(content["arguments"])
             if "task" in arguments:
@@ -134,7 +135,7 @@ def load(
     return rebuilt
 
 
-def restore(recipe: Recipe, directory: Path) -> None:
+def restore(recipe: Family, directory: Path) -> None:
     """Give a recipe the classes, the state and the weights that lie in a run directory.
 
     Args:
@@ -147,7 +148,7 @@ def restore(recipe: Recipe, directory: Path) -> None:
     _restore(recipe, directory, read_description(directory))
 
 
-def _restore(recipe: Recipe, directory: Path, content: Mapping[str, Any]) -> None:
+def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> None:
     with damage_named(directory, content["class"]):
         if content["classes"] is not None:
             recipe.name_classes(content["classes"], "`classes`")
@@ -183,7 +184,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     return content
 
 
-def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> None:
+def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> None:
     """Write the files of a recipe into an existing directory.
 
     Args:
@@ -197,7 +198,7 @@ def write(recipe: Recipe, directory: Path, *, plan: Mapping | None = None) -> No
         "format": FORMAT,
         "class": class_path(recipe),
         "arguments": recipe.arguments(),
-        "classes": None if recipe.classes is None else list(recipe.classes),
+        "classes": recipe.classes,
         "task": recipe.task.name,
         "modality": recipe.modality,
         "state": recipe.state(),
@@ -261,7 +262,7 @@ def try_writing(directory: Path) -> None:
         (directory / _TRIED).unlink()
 
 
-def class_path(recipe: Recipe) -> str:
+def class_path(recipe: Family) -> str:
     """Return the `module:Class` of a recipe, which a run directory keeps."""
     return path_of_class(type(recipe))
 
@@ -324,14 +325,12 @@ def write_json(path: Path, content: Any) -> None:
 
 def _chosen_class(path, directory, given):
     """The class to build: the one that was passed if it is the run's, or one of kft's own."""
-    from kft.recipe import Recipe
-
     if given is None:
         known = known_recipe(path)
         if known is None:
             raise InputError(_ask_for_class(path, directory))
         return known
-    if not (isinstance(given, type) and issubclass(given, Recipe)):
+    if not (isinstance(given, type) and issubclass(given, Family)):
         raise InputError(
             f"`recipe={given!r}` is not a recipe's class: pass a subclass of kft.Recipe."
         )

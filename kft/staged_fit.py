@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kft import graph
+from kft.arguments import shown
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.costs import estimate
 from kft.cuts import Cut, find_cut
@@ -19,6 +20,7 @@ from kft.data.buckets import BucketedBatches
 from kft.distribution import processes
 from kft.distribution.feeding import check_shares, for_fit
 from kft.distribution.replicas import accompanied, fed
+from kft.errors import InputError
 from kft.features import Features, FeatureStore
 from kft.optimizers import unscaled
 from kft.plans import PlannedStage, kept_flags
@@ -162,7 +164,7 @@ def run_stages(
     held_out: list[Features | None] = [None] * len(stages)
     if any(stage.cut is not None for stage in stages):
         data = _features(stages, store, train, identity, views)
-        _build_metrics(model, train, next((kept for kept in data if kept is not None), None))
+        _build_metrics(model, train, stages, data)
         if validation is not None:
             held_out = _features(stages, store, validation, identity)
     model.stop_training = False
@@ -192,6 +194,20 @@ def run_stages(
             batches.close()
         run.close()
     return model.history
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Refuse what is not a list of callbacks.
+
+    Raises:
+        InputError: It is something else, or something in it is.
+    """
+    way_out = "pass a list of Keras callbacks, such as [keras.callbacks.CSVLogger('log.csv')]."
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise InputError(f"`callbacks={shown(callbacks)}`: {way_out}")
+    for index, one in enumerate(callbacks):
+        if not isinstance(one, keras.callbacks.Callback):
+            raise InputError(f"`callbacks[{index}]` is {shown(one)}: {way_out}")
 
 
 def kept_part(
@@ -365,7 +381,7 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "seed": batches.seed,
         "shuffle": batches.shuffle,
         "balance": batches.balance,
-        "class_count": batches.class_count,
+        "soft_targets": batches.soft_targets,
     }
     if not isinstance(batches, BucketedBatches):
         view = NextView(len(rows), views) if views else None
@@ -374,11 +390,21 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
     return BucketedBatches(examples, features.load, lengths=lengths, buckets=buckets, **settings)
 
 
-def _build_metrics(model: keras.Model, batches: Batches, kept: Features | None) -> None:
-    """Lets callbacks find the metrics by name, though the model itself may never train."""
-    if kept is None:
-        return  # it trains
-    x, y, *_ = _cached(batches, kept)[0]  # read sooner than the inputs; metrics look at neither
-    scores = np.zeros((len(y), *model.output_shape[1:]), "float32")
-    model.compute_metrics(x, y, scores)
-    model.reset_metrics()
+def _build_metrics(
+    model: keras.Model,
+    batches: Batches,
+    stages: Sequence[CachedStage],
+    data: Sequence[Features | None],
+) -> None:
+    """Lets callbacks find the metrics by name, though the model itself may never train.
+
+    The outputs of one example, whatever their structure and shapes, are what builds the metrics.
+    """
+    for stage, kept in zip(stages, data, strict=True):
+        if stage.cut is None or kept is None:
+            continue
+        x, y, *_ = _cached(batches, kept)[0]
+        x, y = keras.tree.map_structure(lambda rows: rows[:1], (x, y))
+        model.compute_metrics(x, y, stage.cut.suffix(x, training=False))
+        model.reset_metrics()
+        return

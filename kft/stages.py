@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
-from kft.arguments import is_number, is_whole, shortened, shown
+from kft.arguments import is_number, is_whole, make_plain, shortened, shown
 from kft.errors import InputError
 from kft.plain_yaml import read_yaml
 
@@ -59,6 +59,7 @@ class Stage:
     name: str | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         object.__setattr__(self, "unfreeze", self._checked_unfreeze())
         self._require("epochs", is_whole(self.epochs, 1), "pass a whole number of at least 1.")
         self._require(
@@ -74,7 +75,7 @@ class Stage:
         )
         self._require(
             "decay",
-            self.decay in ("constant", "linear", "cosine"),
+            isinstance(self.decay, str) and self.decay in ("constant", "linear", "cosine"),
             "pass 'constant', 'linear' or 'cosine'.",
         )
         self._require(

@@ -15,11 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kft import graph
-from kft.distribution.on_jax import layout_of
-from kft.distribution.strategies import ModelParallel
 from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
 from kft.pretrained import StartingWeights
-from kft.printing import as_text, printable
+from kft.printing import as_text, how_many, name_of, printable
 from kft.stages import Stage
 
 _COLUMNS = (
@@ -46,7 +44,7 @@ class PlanTable:
     what trains do not fit beside the numbers, they follow below.
 
     Attributes:
-        title: the model's name.
+        title: what is planned for: a recipe, or the model's name.
         rows: a tuple of texts for each stage, in the order of the columns.
         notes: lines below the table.
         weights: which weights the model starts from; None if nobody said.
@@ -124,6 +122,7 @@ def plan_table(
     weights: StartingWeights | None = None,
     cache: Sequence[str] | None = None,
     distribution: Any = None,
+    title: str | None = None,
 ) -> PlanTable:
     """Show stage by stage what will train: blocks, parameters, peak rates, BatchNorm mode.
 
@@ -133,7 +132,9 @@ def plan_table(
         batch_norm: as in `StagedUnfreezing`. Defaults to `"frozen"`.
         weights: which weights the model starts from, `starting_weights` of a recipe; shown first.
         cache: for each stage, what was decided about keeping its frozen features; shown below.
-        distribution: a `kft.distribution.ModelParallel`, whose cut weights are listed below.
+        distribution: a `kft.distribution.ModelParallel`, whose cut weights are listed below, or a
+            `DataParallel`.
+        title: what the plan is for. Defaults to the model's name.
 
     Returns:
         An object that prints as a table and shows as one in a notebook.
@@ -147,9 +148,9 @@ def plan_table(
             planned.enter(model)
             rows.append(_row(index, planned, model))
     notes = [f"Frozen features of stage {i}: {said}" for i, said in enumerate(cache or (), start=1)]
-    if isinstance(distribution, ModelParallel):
-        notes += layout_of(distribution, model).lines()
-    return PlanTable(model.name, tuple(rows), tuple(notes), weights)
+    if distribution is not None:
+        notes += distribution.notes(model)
+    return PlanTable(title or name_of(model), tuple(rows), tuple(notes), weights)
 
 
 def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ...]:
@@ -158,7 +159,9 @@ def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ..
     total = sum(math.prod(weight.shape) for weight in model.weights)
     rates = [group.learning_rate for group in planned.groups]
     rate = f"{max(rates):g}" if min(rates) == max(rates) else f"{max(rates):g} to {min(rates):.2g}"
-    warmup = f"{stage.warmup:.0%}" if isinstance(stage.warmup, float) else f"{stage.warmup} steps"
+    warmup = (
+        f"{stage.warmup:.0%}" if isinstance(stage.warmup, float) else how_many(stage.warmup, "step")
+    )
     return (
         str(index + 1),
         stage.label,

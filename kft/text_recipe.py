@@ -163,6 +163,8 @@ class TextRecipe(Recipe):
         """Check that examples are texts."""
         if examples.kind != "texts":
             what = "numbers" if examples.kind == "arrays" else "images"
+            if isinstance(examples.inputs, dict):
+                what = "several inputs"
             raise InputError(
                 f"{examples.source} has {what}, but {type(self).__name__} takes texts: pass strings."
             )
@@ -214,11 +216,11 @@ class TextRecipe(Recipe):
             chosen: `"light"` deletes one word in 20, `"standard"` deletes and swaps one in 10 each;
                 a `TextAugmentation`; a function `(x, y, seed) -> (x, y)`; None or `"none"`.
         """
-        if chosen == "none":
+        if isinstance(chosen, str) and chosen == "none":
             return None
         if isinstance(chosen, str) and chosen in TEXT_PRESETS:
             return TextAugmentation(**TEXT_PRESETS[chosen])
-        if chosen is None or callable(chosen):
+        if chosen is None or (callable(chosen) and not isinstance(chosen, type)):
             return chosen
         known = ", ".join(map(repr, ("none", *TEXT_PRESETS)))
         raise InputError(

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recipes.application import ApplicationRecipe
     from recipes.bert import BertRecipe
     from recipes.inception_v3 import InceptionV3Recipe
     from recipes.mobilenet import MobileNetRecipe
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from recipes.vgg16 import VGG16Recipe
 
 _HOMES = {
+    "ApplicationRecipe": "recipes.application",
     "BertRecipe": "recipes.bert",
     "InceptionV3Recipe": "recipes.inception_v3",
     "MobileNetRecipe": "recipes.mobilenet",
@@ -21,7 +23,14 @@ _HOMES = {
     "VGG16Recipe": "recipes.vgg16",
 }
 
-__all__ = ["BertRecipe", "InceptionV3Recipe", "MobileNetRecipe", "ResNetRecipe", "VGG16Recipe"]
+__all__ = [
+    "ApplicationRecipe",
+    "BertRecipe",
+    "InceptionV3Recipe",
+    "MobileNetRecipe",
+    "ResNetRecipe",
+    "VGG16Recipe",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,15 +1,13 @@
 """Recipe for InceptionV3."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import keras
-
-from kft.image_recipe import ImageRecipe, unit_pixels
+from recipes.application import ApplicationRecipe, named
 
 
 @dataclass(kw_only=True, eq=False)
-class InceptionV3Recipe(ImageRecipe):
+class InceptionV3Recipe(ApplicationRecipe):
     """Fine-tune InceptionV3 (Szegedy et al., https://arxiv.org/abs/1512.00567).
 
     Args:
@@ -27,12 +25,6 @@ class InceptionV3Recipe(ImageRecipe):
     ```
     """
 
-    architectures: ClassVar = {"InceptionV3": keras.applications.InceptionV3}
-    smallest_image: ClassVar[int] = 75
+    architectures: ClassVar = named("InceptionV3")
 
     name: str = field(default="InceptionV3", kw_only=False)
-    image_size: tuple[int, int] = (299, 299)
-
-    def preprocess(self, inputs: Any) -> Any:
-        """Pixels from -1 to 1."""
-        return unit_pixels(inputs)

@@ -1,17 +1,27 @@
 """Recipe for MobileNet and MobileNetV2."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
+from os.path import basename, isfile
 from typing import Any, ClassVar
 
 import keras
 
 from kft.errors import InputError
-from kft.image_recipe import ImageRecipe, unit_pixels
+from kft.outlines import without_values
+from kft.pretrained import fits
 from kft.stages import Stage
+from recipes.application import ApplicationRecipe, named
+
+# The widths that keras.applications has weights of.
+PRETRAINED = {
+    "MobileNetV2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+    "MobileNet": (0.25, 0.5, 0.75, 1.0),
+}
 
 
 @dataclass(kw_only=True, eq=False)
-class MobileNetRecipe(ImageRecipe):
+class MobileNetRecipe(ApplicationRecipe):
     """Fine-tune a MobileNet (https://arxiv.org/abs/1704.04861) or MobileNetV2 (https://arxiv.org/abs/1801.04381).
 
     Args:
@@ -31,10 +41,7 @@ class MobileNetRecipe(ImageRecipe):
     ```
     """
 
-    architectures: ClassVar = {
-        "MobileNetV2": keras.applications.MobileNetV2,
-        "MobileNet": keras.applications.MobileNet,
-    }
+    architectures: ClassVar = named("MobileNetV2", "MobileNet")
 
     name: str = field(default="MobileNetV2", kw_only=False)
     alpha: float = 1.0
@@ -47,9 +54,44 @@ class MobileNetRecipe(ImageRecipe):
                 "0.35 or 1.0."
             )
 
-    def preprocess(self, inputs: Any) -> Any:
-        """Pixels from -1 to 1."""
-        return unit_pixels(inputs)
+    def backbone(self, inputs: Any) -> Any:
+        """Feature maps of the preprocessed images; weights of another width are refused."""
+        try:
+            features = super().backbone(inputs)
+        except InputError as error:
+            alpha = self._alpha_that_fits()
+            if alpha is None:
+                raise
+            raise InputError(self._wrong(alpha)) from error
+        if isinstance(self.weights, str) and self.alpha not in PRETRAINED[self.name]:
+            alpha = _alpha_in_name(self.weights)
+            if alpha not in (None, self.alpha):
+                raise InputError(self._wrong(alpha))
+        return features
+
+    def _alpha_that_fits(self):
+        """The pretrained width that the file of weights is of, None if it is of none."""
+        file = str(self.weights)
+        if not (file.endswith(".h5") and isfile(file)):
+            return None
+        found: list[float] = []
+
+        def compare():
+            for alpha in PRETRAINED[self.name]:
+                recipe = replace(self, alpha=alpha, weights=None)
+                model = recipe.application(recipe.preprocess(recipe.inputs()), None)
+                if alpha != self.alpha and fits(model, file):
+                    found.append(alpha)
+                    return
+
+        without_values(compare)
+        return found[0] if found else None
+
+    def _wrong(self, alpha):
+        return (
+            f"`weights={self.weights!r}` is of alpha={alpha}, but `alpha={self.alpha!r}`: pass "
+            f"alpha={alpha}."
+        )
 
     def application(self, inputs: Any, weights: str | None) -> keras.Model:
         """Build the architecture at the width `alpha`."""
@@ -71,3 +113,11 @@ class MobileNetRecipe(ImageRecipe):
             Stage(unfreeze=1, epochs=10, learning_rate=3e-4, warmup=0.1, name="top"),
             Stage(unfreeze="all", epochs=10, learning_rate=1e-4, warmup=0.1, name="all"),
         ]
+
+
+def _alpha_in_name(path):
+    """The width in a file's name as keras.applications writes it, None if there is none."""
+    found = re.search(r"mobilenet_(?:v2_.*?(\d\.\d+)|(1_0|7_5|5_0|2_5))_\d{2,3}_", basename(path))
+    if found is None:
+        return None
+    return float(found[1] or {"1_0": "1.0"}.get(found[2], f"0.{found[2].replace('_', '')}"))

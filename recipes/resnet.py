@@ -1,15 +1,13 @@
 """Recipe for the ResNets and their second version."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import keras
-
-from kft.image_recipe import ImageRecipe, caffe_pixels, unit_pixels
+from recipes.application import ApplicationRecipe, named
 
 
 @dataclass(kw_only=True, eq=False)
-class ResNetRecipe(ImageRecipe):
+class ResNetRecipe(ApplicationRecipe):
     """Fine-tune a ResNet (He et al., https://arxiv.org/abs/1512.03385, V2 https://arxiv.org/abs/1603.05027).
 
     Args:
@@ -26,17 +24,8 @@ class ResNetRecipe(ImageRecipe):
     ```
     """
 
-    architectures: ClassVar = {
-        "ResNet50": keras.applications.ResNet50,
-        "ResNet101": keras.applications.ResNet101,
-        "ResNet152": keras.applications.ResNet152,
-        "ResNet50V2": keras.applications.ResNet50V2,
-        "ResNet101V2": keras.applications.ResNet101V2,
-        "ResNet152V2": keras.applications.ResNet152V2,
-    }
+    architectures: ClassVar = named(
+        *(f"ResNet{depth}{version}" for version in ("", "V2") for depth in (50, 101, 152))
+    )
 
     name: str = field(default="ResNet50", kw_only=False)
-
-    def preprocess(self, inputs: Any) -> Any:
-        """Pixels from -1 to 1 for the second version, as Caffe expects them for the first."""
-        return unit_pixels(inputs) if self.name.endswith("V2") else caffe_pixels(inputs)

@@ -1,16 +1,14 @@
 """Recipe for VGG16 and VGG19."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import keras
-
-from kft.image_recipe import ImageRecipe, caffe_pixels
 from kft.stages import Stage
+from recipes.application import ApplicationRecipe, named
 
 
 @dataclass(kw_only=True, eq=False)
-class VGG16Recipe(ImageRecipe):
+class VGG16Recipe(ApplicationRecipe):
     """Fine-tune VGG16 or VGG19 (Simonyan and Zisserman, https://arxiv.org/abs/1409.1556).
 
     Args:
@@ -27,16 +25,9 @@ class VGG16Recipe(ImageRecipe):
     ```
     """
 
-    architectures: ClassVar = {
-        "VGG16": keras.applications.VGG16,
-        "VGG19": keras.applications.VGG19,
-    }
+    architectures: ClassVar = named("VGG16", "VGG19")
 
     name: str = field(default="VGG16", kw_only=False)
-
-    def preprocess(self, inputs: Any) -> Any:
-        """Pixels as Caffe's models expect them."""
-        return caffe_pixels(inputs)
 
     def default_stages(self) -> list[Stage]:
         """Stages for a few hundred photographs: the head, the uppermost block, everything.

@@ -94,8 +94,10 @@ def test_fit_leaves_a_run_that_loads(run):
 def test_fit_again_takes_the_finished_run(cli, run, photos):
     before = (run / "weights.safetensors").read_bytes()
     arguments = ("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "4")
-    code, _, err = cli(*arguments)
-    assert code == 0, err
+    for quiet in ((), ("-q",)):
+        code, out, err = cli(*arguments, *quiet)
+        assert code == 0, err
+        assert out.count(f"{run} is finished: loaded, not trained again.\n") == 1
     assert (run / "weights.safetensors").read_bytes() == before
 
 
@@ -104,6 +106,12 @@ def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):
     code, _, err = cli(*arguments)
     assert code == 2
     assert "--batch-size: 4 there, 5 here" in err
+    assert "--fresh" in err
+    code, _, err = cli(*arguments[:-1], "4", "--set", "label_smoothing=0.5", "--seed", "1")
+    assert code == 2
+    assert "--label-smoothing: 0.0 there, 0.5 here" in err
+    assert "--seed: 0 there, 1 here" in err
+    assert "arguments." not in err
 
 
 def test_fit_takes_settings_stages_and_validation_data(cli, photos, tmp_path):
@@ -213,7 +221,7 @@ def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, pho
 
 FIT = ("fit", RECIPE, "--data", "photos/", "--run-dir", "run")
 MISTAKES = {
-    "no such recipe": (("plan", "ResNextRecipe"), "recipes has BertRecipe"),
+    "no such recipe": (("plan", "ResNextRecipe"), "recipes has ApplicationRecipe, BertRecipe"),
     "no such module": (("plan", "mine:Recipe"), "there is no module 'mine'"),
     "no recipe": (("plan", "tests.tiny_recipe:tiny_cnn"), "is not a kft.Recipe"),
     "no such data": (FIT, "photos/: no such file or folder"),

@@ -74,6 +74,34 @@ def test_the_options_are_those_of_the_command():
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("stages[0].learning_rate: 0.003 there, 0.004", "--stages, stage 1, learning_rate: 0.003"),
+        ("arguments.alpha: 0.35 there, 0.36", "--set alpha: 0.35 there"),
+        ('arguments.name: "A" there, "B"', "--model: "),
+        ("arguments.hidden: 0 entries there, 1", "--hidden: 0 entries there"),
+        ("arguments.image_size[0]: 64 there, 96", "--image-size: 64 there"),
+        ("arguments.seed: 0 there, 1", "--seed: 0 there"),
+        ("early_stopping.patience: 3 there, 4", "--early-stopping, patience: 3"),
+        ("train.examples: 3 there, 4", "--data, examples: 3"),
+        ('validation.sha256: "3" there, "4"', "--validation-data, sha256: "),
+        ('precision: "float32" there, "mixed_float16"', "--precision: "),
+        ("trained before: null there, 4", "trained before: null"),
+        ("unheard[0].of: null there, 4", "unheard[0].of: null"),
+    ],
+)
+def test_plans_differ_in_options(said, expected):
+    message = (
+        f"`run_dir='r'` belongs to another plan: x: 1 there, 2 here; {said} here. "
+        "Pass another run_dir, or the same settings."
+    )
+    found = in_options(message, context("fit"), [])
+    assert f"; {expected}" in found
+    assert "Pass another --run-dir, --fresh to begin a new one beside it, or the same" in found
+    assert "--fresh" not in in_options(message, context("tune"), [])
+
+
 def test_what_was_typed_is_repeated_as_it_was_typed():
     run = "batch_size=32"
     assert in_options(f"`{run}` holds no run, batch_size=4", context("fit"), [run]) == (

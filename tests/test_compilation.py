@@ -10,6 +10,7 @@ from kft.compilation import choose, pad_to_need
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 
@@ -25,6 +26,7 @@ def batches(count: int) -> BucketedBatches:
         targets=np.zeros(2 * count, int),
         classes=("no", "yes"),
         source="texts",
+        task=SingleLabels(),
     )
     lengths = np.arange(2 * count) % 15 + 2
 

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 
 import keras
+import numpy as np
 import pytest
 
 import kft
@@ -164,3 +165,136 @@ def test_a_mistake_is_named_before_data_and_directory_are_looked_at(name, value)
     """A run directory would call it another plan."""
     with pytest.raises(InputError, match=rf"`{name}='{value}'`: pass .* or "):
         TinyRecipe(num_classes=2).fit(None, **{name: value})
+
+
+WRONG = {
+    "run_dir": (True, 3, b"runs", "", [], "a\0b"),
+    "batch_size": (True, "32", 1.5, None, float("nan")),
+    "validation_split": ("0.2", True, None, float("nan"), 1),
+    "callbacks": (None, 3, "CSVLogger", keras.callbacks.CSVLogger("log"), [3], [keras.callbacks.Callback]),
+    "early_stopping": (True, 3, "val_loss", keras.callbacks.EarlyStopping),
+    "restore_best": (True, 3, "last", np.array([1, 2])),
+    "monitor": (3, "", [1], ("val_loss", 3), np.array([1, 2])),
+    "batch_norm": (None, True, np.array([1, 2])),
+    "optimizer": ("adam", keras.optimizers.Adam, 3, True),
+    "balance": (True, "all", np.array([1, 2])),
+    "augment": (3, True, "heavy", np.array([1, 2]), keras.layers.RandomFlip),
+    "jit_compile": (1, 1.0, "yes", np.array([1, 2])),
+    "steps_per_epoch": (True, "3", 1.5, float("inf")),
+    "keep_examples": (None, 1, "no"),
+    "cache": (None, 1, 0, "no"),
+    "cache_dir": (True, 3, b"kept", ""),
+    "cache_dtype": (None, "int8", np.float16),
+    "cached_views": (True, "2", None),
+    "checkpoint_every": (True, None, float("nan"), "soon"),
+    "allow_changed_plan": (None, 1, "no"),
+    "retries": (True, "2", None),
+    "distribution": (True, 3, "all"),
+    "seed": (True, "3", -1, 0.5, None),
+    "on_bad_example": (None, True, "ignore"),
+    "report": (None, 1, "no"),
+    "stages": (3, "all", {}, kft.Stage(0, 1, 1e-3), []),
+    "verbose": (None, "no", 3, float("nan")),
+}  # fmt: skip
+
+
+def test_every_setting_is_tried_with_values_of_other_types():
+    assert set(WRONG) == set(parameters())
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_setting_of_another_type_is_refused_before_data_are_read(name):
+    for value in WRONG[name]:
+        with pytest.raises(InputError, match=f"{name}") as refused:
+            TinyRecipe(num_classes=2).fit("no such folder", **{name: value})
+        assert "pass" in str(refused.value) or "expected" in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, None, "32", 1.5, float("nan"), np.array([1, 2])])
+def test_a_batch_size_that_is_none_is_refused_wherever_answers_are_computed(value):
+    recipe = TinyRecipe(num_classes=2)
+    with pytest.raises(InputError, match="batch_size="):
+        recipe.predict(np.full((2, 16, 16, 3), 99, "uint8"), batch_size=value)
+    with pytest.raises(InputError, match="batch_size="):
+        recipe.evaluate("no such folder", batch_size=value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"on_bad_example": "ignore"},
+        {"perturb": 3},
+        {"perturb": ["fog", 3]},
+        {"perturb": np.array([1, 2])},
+    ],
+)
+def test_evaluate_refuses_settings_before_data_are_read(wrong):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}="):
+        TinyRecipe(num_classes=2).evaluate("no such folder", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"run_dir": 3},
+        {"balance": "all"},
+        {"batch_norm": "off"},
+        {"cache": "on"},
+        {"jit_compile": "yes"},
+        {"on_bad_example": "ignore"},
+        {"prune": "mean"},
+        {"algorithm": "swarm"},
+        {"objective": np.array([1, 2])},
+        {"stages": 3},
+        {"workers": "2"},
+        {"workers": 1.5},
+        {"host": 3},
+        {"verbose": "no"},
+    ],
+)
+def test_tune_refuses_settings_before_data_are_read(tmp_path, wrong):
+    name = next(iter(wrong))
+    with pytest.raises(InputError, match=f"`{name}="):
+        TinyRecipe(num_classes=2).tune("no such folder", **({"run_dir": tmp_path / "t"} | wrong))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"base_dir": 3},
+        {"base_dir": ""},
+        {"format": 3},
+        {"weights": None},
+        {"batch_sizes": 3},
+        {"batch_sizes": "12"},
+        {"batch_sizes": [True]},
+        {"batch_sizes": []},
+        {"clients": "no"},
+        {"data": 3},
+    ],
+)
+def test_export_refuses_settings_before_anything_is_written(tmp_path, wrong):
+    name = next(iter(wrong))
+    with pytest.raises(InputError, match=f"`{name}="):
+        TinyRecipe(num_classes=2).export(**({"base_dir": tmp_path / "served"} | wrong))
+    assert not (tmp_path / "served").exists()
+
+
+def test_numbers_of_numpy_are_those_of_python(tmp_path):
+    def fit(number, whole):
+        recipe = TinyRecipe(
+            num_classes=whole(2), hidden=(whole(4),), dropout=number(0.25), seed=whole(3),
+            weight_decay=number(0.5),
+        )  # fmt: skip
+        stage = kft.Stage(whole(0), whole(1), number(0.5), warmup=number(0.25))
+        return recipe.fit(
+            bright_sides(8), bright_sides(8, seed=1), stages=[stage], report=False, verbose=0,
+            batch_size=whole(4), seed=whole(2), run_dir=tmp_path / "run",
+        )  # fmt: skip
+
+    trained = fit(np.float32, np.int64)
+    again = fit(float, int)  # the same run, so that it is loaded
+    assert again.history == trained.history
+    assert kft.load(tmp_path / "run", recipe=TinyRecipe).hidden == (4,)
+    kft.stages.write_stages(tmp_path / "s.yaml", [kft.Stage(np.int64(0), 1, np.float32(0.5))])
+    assert kft.stages.read_stages(tmp_path / "s.yaml") == (kft.Stage(0, 1, 0.5),)

@@ -71,7 +71,9 @@ def test_texts_are_measured_at_the_length_of_the_recipe(tmp_path):
 
 @pytest.mark.once
 def test_the_page_shows_before_and_after(run, tmp_path):
-    page = run.report(tmp_path / "page.html", source=quarters()).read_text()
+    page = run.report(
+        tmp_path / "page.html", forgetting=forgetting(run.recipe, quarters())
+    ).read_text()
     found = forgetting(run.recipe, quarters())
     section = page[page.index('<h2 id="forgetting">') :]
     shown = [
@@ -102,4 +104,4 @@ def test_source_data_of_one_class_or_a_stream_are_refused(run):
 
     stream = tf.data.Dataset.from_tensor_slices((x, np.zeros(64, "int64"))).batch(8)
     with pytest.raises(kft.InputError, match="cannot be the source data"):
-        run.report("page.html", source=stream)
+        forgetting(run.recipe, stream)

@@ -23,7 +23,6 @@ LAYERS = (
         "arguments",
         "blocks",
         "data",
-        "evaluation",
         "flags",
         "folding",
         "forward",
@@ -37,11 +36,10 @@ LAYERS = (
         "plots",
         "pooling",
         "precision",
-        "prediction_files",
-        "predictions",
         "pretrained",
         "printing",
         "progress",
+        "replicas",
         "report",
         "row_files",
         "schedules",
@@ -68,6 +66,7 @@ LAYERS = (
         "family",
         "fit_settings",
         "fitting",
+        "head_inputs",
         "image_recipe",
         "kept_weights",
         "known_recipes",
@@ -81,12 +80,12 @@ LAYERS = (
         "text_recipe",
     ),
     ("explain", "export", "forgetting", "range_test", "robustness", "tuning"),
+    ("testing",),
     ("__main__", "cli", "demo"),
 )
 LAYER = {part: index for index, parts in enumerate(LAYERS) for part in parts}
 # A recipe's methods hand the recipe on to these; they import it, so it imports them inside the method.
 HANDED_ON = {
-    ("fitting", "forgetting"),
     ("recipe", "export"),
     ("recipe", "robustness"),
     ("recipe", "tuning"),

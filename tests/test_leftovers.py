@@ -13,6 +13,7 @@ import pytest
 import kft
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.kinds import Numbers
 from kft.stages import Stage
 from tests.models import convnet, images
 from tests.small_images import TinyRecipe, bright_sides
@@ -126,7 +127,9 @@ def test_searches_leave_nothing_open(tmp_path):
 @pytest.mark.parametrize("end", ["last batch", "close", "garbage"])
 def test_batches_end_their_threads(end):
     x, y = images(64)
-    batches = Batches(Examples("arrays", x, y, None, "arrays"), np.asarray, batch_size=8)
+    batches = Batches(
+        Examples("arrays", x, y, None, "arrays", task=Numbers()), np.asarray, batch_size=8
+    )
     assert len(batches[0][0]) == 8
     assert any(thread.name.startswith("kft-batches") for thread in threading.enumerate())
     if end == "last batch":

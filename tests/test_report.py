@@ -14,11 +14,14 @@ from PIL import Image
 
 from kft import plots
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 from kft.errors import InputError
-from kft.evaluation import evaluate
 from kft.report import write_report
 from kft.report.markup import plain_table
 from kft.report.style import STYLE
+from kft.tasks import Classification, MultiLabel, Regression, Several
+from kft.tasks.evaluation import evaluate
+from kft.tasks.evaluation import plots as drawings
 
 pytestmark = pytest.mark.once
 
@@ -81,9 +84,18 @@ def multi_label(classes=None):
     return evaluate(targets, scores, task="multi_label", classes=classes)
 
 
-def regression():
-    targets = np.linspace(0, 5, 30)
+def regression(n=30):
+    targets = np.linspace(0, 5, n)
     return evaluate(targets, targets + np.sin(targets * 9), task="regression")
+
+
+def several():
+    inner = {"kind": Classification(3), "marks": MultiLabel(3), "age": Regression()}
+    parts = {"kind": single_label(40), "marks": multi_label(), "age": regression(40)}
+    targets, scores = (
+        {name: getattr(one, what) for name, one in parts.items()} for what in ("targets", "scores")
+    )
+    return evaluate(targets, scores, task=Several(inner))
 
 
 EVALUATIONS = {
@@ -94,6 +106,7 @@ EVALUATIONS = {
     "all_right": evaluate([0, 1], np.eye(2), task="single_label"),
     "multi_label": multi_label(),
     "regression": regression(),
+    "several": several(),
     "none": None,
 }
 
@@ -161,7 +174,7 @@ def test_figures_on_the_page_are_those_of_the_evaluation(pages, case):
     shown = [float(attrs["value"]) for attrs in page.all("data")]
     defined = [value for value in evaluation.figures.values() if value is not None]
     assert shown[: len(defined)] == defined
-    if evaluation.task == "regression":
+    if "per_class" not in evaluation.to_dict():
         return
     rows = [
         value
@@ -193,7 +206,7 @@ def test_every_colour_of_a_chart_follows_the_page(pages, case):
 def test_mistakes_show_the_surest_first_with_their_texts(tmp_path):
     found = EVALUATIONS["single_label"]
     texts = np.array([f"sentence number {i}." for i in range(len(found))], dtype=object)
-    examples = Examples("texts", texts, found.targets, found.classes, "table")
+    examples = Examples("texts", texts, found.targets, found.classes, "table", task=SingleLabels())
     markup = written(tmp_path, evaluation=found, examples=examples)
     shown = [int(i) for i in re.findall(r"sentence number (\d+)\.", markup)]
     assert shown == [one.index for one in found.mistakes(12)]
@@ -209,7 +222,9 @@ def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path)
     names = ["wide.jpg", "clear.png", "deep.png", "broken.jpg"]
     found = evaluate([0] * 4, [[0.4, 0.6]] * 4, task="single_label")
     paths = np.array([str(tmp_path / name) for name in names], dtype=object)
-    examples = Examples("image_files", paths, found.targets, found.classes, "folder")
+    examples = Examples(
+        "image_files", paths, found.targets, found.classes, "folder", task=SingleLabels()
+    )
     markup = written(tmp_path, evaluation=found, examples=examples)
     images = [
         Image.open(io.BytesIO(base64.b64decode(encoded)))
@@ -220,7 +235,9 @@ def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path)
     assert "broken.jpg</bdi> (cannot be shown)" in markup
     # As bytes, which is how a prepared data set holds them.
     encoded = np.array([(tmp_path / name).read_bytes() for name in names], dtype=object)
-    examples = Examples("image_bytes", encoded, found.targets, found.classes, "data set")
+    examples = Examples(
+        "image_bytes", encoded, found.targets, found.classes, "data set", task=SingleLabels()
+    )
     assert written(tmp_path, evaluation=found, examples=examples).count("data:image/jpeg") == 3
 
 
@@ -229,7 +246,9 @@ def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path)
 def test_mistakes_show_arrays_whatever_their_range(tmp_path, shape, scale):
     pixels = np.random.default_rng(0).uniform(0, scale, size=(4, *shape)).astype("float32")
     found = evaluate([0] * 4, [[0.4, 0.6]] * 4, task="single_label")
-    examples = Examples("arrays", pixels, found.targets, found.classes, "arrays")
+    examples = Examples(
+        "arrays", pixels, found.targets, found.classes, "arrays", task=SingleLabels()
+    )
     markup = written(tmp_path, evaluation=found, examples=examples)
     encoded = re.findall(r"data:image/jpeg;base64,([^\"]+)", markup)
     assert len(encoded) == 4
@@ -240,7 +259,9 @@ def test_mistakes_show_arrays_whatever_their_range(tmp_path, shape, scale):
 
 def test_arrays_that_are_no_images_are_named_by_their_number(tmp_path):
     found = evaluate([0], [[0.4, 0.6]], task="single_label")
-    examples = Examples("arrays", np.zeros((1, 5)), found.targets, found.classes, "arrays")
+    examples = Examples(
+        "arrays", np.zeros((1, 5)), found.targets, found.classes, "arrays", task=SingleLabels()
+    )
     assert "example 0</bdi> (cannot be shown)" in written(
         tmp_path, evaluation=found, examples=examples
     )
@@ -257,7 +278,7 @@ def test_nothing_from_data_becomes_markup(tmp_path):
     found = single_label(classes=HOSTILE)
     bad = HOSTILE[1]
     texts = np.array([HOSTILE[i % 3] for i in range(len(found))], dtype=object)
-    examples = Examples("texts", texts, found.targets, found.classes, bad)
+    examples = Examples("texts", texts, found.targets, found.classes, bad, task=SingleLabels())
     history = {bad: [1, 2, 3, 4], f"val_{HOSTILE[2]}": [1, 2, 3, 4], "loss": [4, 3, 2, 1]}
     history["stage"] = [HOSTILE[0], HOSTILE[0], HOSTILE[2], bad]
     history[f"learning_rate_{bad}"] = [1, 2, 3, 4]
@@ -287,7 +308,9 @@ def test_hostile_file_names_are_escaped_too(tmp_path):
         pytest.skip("this file system refuses such names")
     found = evaluate([0], [[0.4, 0.6]], task="single_label")
     paths = np.array([str(name)], dtype=object)
-    examples = Examples("image_files", paths, found.targets, found.classes, "folder")
+    examples = Examples(
+        "image_files", paths, found.targets, found.classes, "folder", task=SingleLabels()
+    )
     page = Page(written(tmp_path, evaluation=found, examples=examples))
     assert not page.all("b")
     assert "onclick" in page.all("img")[0]["alt"]
@@ -385,7 +408,7 @@ def test_the_same_run_gives_the_same_page(tmp_path):
 def test_examples_of_other_data_and_a_folder_as_path_are_errors(tmp_path):
     found = EVALUATIONS["single_label"]
     texts = np.array(["a", "b"], dtype=object)
-    examples = Examples("texts", texts, np.array([0, 1]), ("x", "y"), "table")
+    examples = Examples("texts", texts, np.array([0, 1]), ("x", "y"), "table", task=SingleLabels())
     with pytest.raises(InputError, match="2 examples for an evaluation of 60"):
         written(tmp_path, evaluation=found, examples=examples)
     with pytest.raises(InputError, match="is a folder: expected a file such as"):
@@ -418,13 +441,29 @@ def test_an_evaluation_plots_the_figure_of_its_task():
     assert [int(text.get_text()) for text in figure.axes[0].texts] == counts
     assert EVALUATIONS["regression"].plot().axes[0].get_xlabel() == "expected"
     assert EVALUATIONS["multi_label"].plot().axes[0].get_xlabel() == "recall"
-    with pytest.raises(InputError, match="for single_label evaluations, but this one is regress"):
-        plots.confusion(EVALUATIONS["regression"])
+    with pytest.raises(AttributeError, match="a regression evaluation has no 'confusion_matrix'"):
+        drawings.confusion(EVALUATIONS["regression"])
+
+
+def test_each_of_several_tasks_has_its_sections_on_the_page(pages):
+    headings = re.findall(r'<h2 id="([^"]*)">([^<]*)<', pages["several"])
+    assert [pair for pair in headings if ":" in pair[1]] == [
+        ("kind-classes", "kind: By class"),
+        ("kind-confusion", "kind: Confusion matrix"),
+        ("kind-curves", "kind: Confidence and ranking"),
+        ("kind-mistakes", "kind: Most confident mistakes"),
+        ("marks-classes", "marks: By class"),
+        ("marks-curves", "marks: Confidence and ranking"),
+        ("marks-mistakes", "marks: Most confident mistakes"),
+        ("age-curves", "age: Predictions"),
+        ("age-mistakes", "age: Largest errors"),
+    ]
+    assert "<dt>kind: accuracy</dt>" in pages["several"]
 
 
 def test_the_reliability_diagram_draws_the_bins_of_the_evaluation():
     found = EVALUATIONS["single_label"]
-    bars, counts = (axes.patches for axes in plots.reliability(found).axes)
+    bars, counts = (axes.patches for axes in drawings.reliability(found).axes)
     filled = [one for one in found.reliability if one.count]
     assert [bar.get_height() for bar in bars] == [one.accuracy for one in filled]
     assert [bar.get_height() for bar in counts] == [one.count for one in filled]
@@ -432,7 +471,7 @@ def test_the_reliability_diagram_draws_the_bins_of_the_evaluation():
 
 def test_the_area_under_the_drawn_curve_is_the_auc_of_the_evaluation():
     found = EVALUATIONS["single_label"]
-    lines = plots.roc(found).axes[0].get_lines()[1:]
+    lines = drawings.roc(found).axes[0].get_lines()[1:]
     areas = [np.trapezoid(line.get_ydata(), line.get_xdata()) for line in lines]
     assert areas == pytest.approx([one.roc_auc for one in found.per_class])
 

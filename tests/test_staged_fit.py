@@ -13,6 +13,7 @@ from kft.cuts import find_cut
 from kft.data.augment import ImageAugmentation, NextView
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 from kft.feature_files import open_features
 from kft.features import FeatureStore
 from kft.plans import plan
@@ -29,7 +30,7 @@ STAGES = [
 
 def examples(count=48):
     x, y = images(count)
-    return Examples("arrays", x, y, ("a", "b", "c"), "arrays")
+    return Examples("arrays", x, y, ("a", "b", "c"), "arrays", task=SingleLabels())
 
 
 def compile_model(model, optimizer=None):
@@ -447,6 +448,24 @@ def test_a_model_of_ones_own_is_fitted_with_frozen_work_done_once(tmp_path, unca
     )  # fmt: skip
     assert_same((model, history.history), uncached)
     assert sum(ran) == 48 + 24
+
+
+def test_outputs_of_any_length_are_trained_on_kept_features():
+    """A label for each step of a sequence of any length: no output shape says what metrics get."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, 5, 3)).astype("float32")
+    y = (x.sum(axis=-1) > 0).astype("int64")
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, 3))
+    steps = keras.layers.Dense(8, activation="relu", name="body")(inputs)
+    scores = keras.layers.Dense(2, activation="softmax", name="new")(steps)
+    model = keras.Model(inputs, scores)
+    compile_model(model)
+    stages = [kft.Stage(0, 4, 0.05)]
+    history = kft.fit_in_stages(
+        model, x, y, stages=stages, validation_data=(x, y), cache=True, verbose=0
+    )
+    assert history.history["val_accuracy"][-1] > history.history["val_accuracy"][0]
 
 
 def test_arguments_of_a_fit_of_ones_own_are_checked():

@@ -1,13 +1,17 @@
 """The plan as a table: what it says, and that it fits where it is read."""
 
+import keras
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 import kft
+from kft.costs import Cost
 from kft.pretrained import RANDOM, StartingWeights
 from kft.tables import PlanTable
+from recipes import MobileNetRecipe
 from tests.models import convnet
+from tests.small_images import TinyRecipe, bright_sides
 
 ROWS = (
     ("1", "head", "20", "6,405", "2,257,984", "0.003", "-", "frozen", "head"),
@@ -17,7 +21,7 @@ ROWS = (
         *("frozen", "head, block_13..Conv_1, block_6_expand..block_12_project_BN, ... 2 more ..."),
     ),
 )
-PLAN = PlanTable("mobile_net_recipe", ROWS, ("Frozen features of stage 1: kept " * 4,))
+PLAN = PlanTable("MobileNetRecipe, MobileNetV2", ROWS, ("Frozen features of stage 1: kept " * 4,))
 
 
 def printed(plan, width):
@@ -93,3 +97,45 @@ def test_names_send_no_commands_to_the_terminal():
     text = str(PlanTable("net", (row,)))
     assert "[/red]\\x1b[2J\\ud800" in text
     assert "[bold]head\\x07" in text
+
+
+@pytest.mark.once
+def test_a_plan_speaks_of_what_a_person_named(cli):
+    """Not of the names that kft and Keras give to models."""
+    code, shown, _ = cli("plan", "MobileNetRecipe", "--model", "MobileNet", "--set", "alpha=0.25")
+    assert code == 0
+    assert shown.startswith("Plan for MobileNetRecipe, MobileNet\n")
+    inputs = keras.Input((4,))
+    stages = [kft.Stage("all", 1, 1e-3)]
+    nameless = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    assert str(kft.plan_table(nameless, stages)).startswith("Plan for the model\n")
+    recipe = MobileNetRecipe(num_classes=2, alpha=0.25, image_size=(32, 32), weights=None)
+    too_many = [kft.Stage(99, 1, 1e-3)]
+    with pytest.raises(kft.InputError, match=r"'MobileNetRecipe' has \d+ blocks"):
+        kft.plan_table(recipe.model, too_many)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("size", "saved", "said"),
+    [
+        (3_400, 379_000_000, "less than 1 MB, saves 379 million multiplications and additions"),
+        (59_300_000, 59_300_000_000, "59 MB, saves 59.3 billion multiplications and additions"),
+        (2_000_000, 1_234 * 10**12, "2 MB, saves 1,234 trillion multiplications and additions"),
+        (None, 0, "size unknown, saves 0 multiplications and additions"),
+    ],
+)
+def test_what_is_saved_is_said_in_words(size, saved, said):
+    assert str(Cost(size, saved, pays=True, fits=True)) == said
+
+
+@pytest.mark.once
+def test_one_is_no_plural(capsys):
+    """In the plan, in what a fit prints, and in what it returns."""
+    stages = [kft.Stage(0, 1, 1e-3, warmup=1)]
+    assert "1 step " in str(kft.plan_table(convnet(), stages))
+    run = TinyRecipe(num_classes=2).fit(bright_sides(8), stages=stages)
+    said = capsys.readouterr().out + repr(run)
+    assert "up to 1 epoch, " in said
+    assert "1 epoch>" in said
+    assert "1 epochs" not in said

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import keras
 
+from kft.arguments import shown
 from kft.errors import InputError
 
 _LESS = ("loss", "rmse", "mae", "mse", "mape", "msle", "error", "crossentropy", "divergence")
@@ -44,10 +45,10 @@ class Monitor:
         if (
             not isinstance(name, str)
             or not name
-            or (name is not chosen and mode not in ("min", "max"))
+            or (name is not chosen and not (isinstance(mode, str) and mode in ("min", "max")))
         ):
             raise InputError(
-                f"`monitor={chosen!r}`: pass the name of a logged value such as 'val_loss', or a name "
+                f"`monitor={shown(chosen)}`: pass the name of a logged value such as 'val_loss', or a name "
                 "and a direction such as monitor=('val_kappa', 'max')."
             )
         mode = mode or direction(name)

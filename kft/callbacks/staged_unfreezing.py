@@ -11,6 +11,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from kft.arguments import check_choice
 from kft.callbacks.best_state import Best, BestState
 from kft.callbacks.fellows import refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.monitor import Monitor
@@ -19,6 +20,7 @@ from kft.distribution.placement import check_placement
 from kft.errors import InputError
 from kft.optimizers import step_counter, unscaled
 from kft.plans import BatchNorm, PlannedStage, plan
+from kft.printing import how_many
 from kft.regrouping import regroup, template
 from kft.stages import Stage, checked_stages
 
@@ -91,12 +93,10 @@ class StagedUnfreezing(keras.callbacks.Callback):
             raise InputError(
                 f"`early_stopping={early_stopping!r}`: pass a keras.callbacks.EarlyStopping or None."
             )
-        if batch_norm not in ("frozen", "train"):
-            raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
-        if restore_best not in ("auto", "run", "stage", None):
-            raise InputError(
-                f"`restore_best={restore_best!r}`: pass 'run', 'stage', None or 'auto'."
-            )
+        check_choice("batch_norm", batch_norm, ("frozen", "train"))
+        check_choice("restore_best", restore_best, ("run", "stage", None, "auto"))
+        if monitor is not None:
+            Monitor.of(monitor)
         self.early_stopping = early_stopping
         self.batch_norm = batch_norm
         self.restore_best: RestoreBest
@@ -150,8 +150,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
         total, epochs = sum(stage.epochs for stage in self.stages), self.params.get("epochs")
         if epochs is not None and epochs < total:
             warnings.warn(
-                f"fit(epochs={epochs}) ends before the stages do: they take up to {total} epochs. "
-                f"Pass epochs={total}.",
+                f"fit(epochs={epochs}) ends before the stages do: they take up to "
+                f"{how_many(total, 'epoch')}. Pass epochs={total}.",
                 stacklevel=2,
             )
 
@@ -289,7 +289,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
             trained = sum(int(ops.size(v)) for v in self.model.trainable_variables)
             print(
                 f"\nStage {index + 1}/{len(self.stages)} ({planned.stage.label}): "
-                f"{trained:,} parameters train, up to {planned.stage.epochs} epochs, "
+                f"{trained:,} parameters train, up to {how_many(planned.stage.epochs, 'epoch')}, "
                 f"learning rate {planned.stage.learning_rate:g}"
             )
 

@@ -11,6 +11,7 @@ import keras
 from kft.callbacks.fellows import fellow_callbacks
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.errors import InputError
+from kft.printing import name_of
 
 
 def optional_module(name: str, install: str) -> Any:
@@ -77,7 +78,7 @@ def epoch_values(
 def plan_of(model: keras.Model, unfreezing: StagedUnfreezing | None) -> str:
     """The plan of a fit as a table; without stages what the model is."""
     if unfreezing is None:
-        return f"{model.name}: {model.count_params():,} parameters, no stages"
+        return f"{name_of(model)}: {model.count_params():,} parameters, no stages"
     from kft.tables import plan_table  # it knows recipes' plans, and is slow to import
 
     return str(plan_table(model, unfreezing.stages, unfreezing.batch_norm))

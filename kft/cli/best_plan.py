@@ -10,6 +10,7 @@ from typing import Any
 import typer
 import yaml
 
+from kft.printing import how_many
 from kft.tuning import Search
 from kft.tuning.best_plan import BEST, fit_settings
 from kft.tuning.result import STAGES
@@ -88,7 +89,7 @@ def _write_script(search: Search) -> None:
     best = search.best_trial
     script = (
         "#!/bin/sh\n"
-        f"# Trains the best of {len(search.trials)} trials: {search.objective.name} "
+        f"# Trains the best of {how_many(len(search.trials), 'trial')}: {search.objective.name} "
         f"{search.best_score:.4f} in trial {best.number}.\n"
         f"cd -- {shlex.quote(str(Path.cwd()))} || exit 1\n"
         f"{search.script}\n"

@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from kft.plain_yaml import parse_yaml
 if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
+    from kft.data.targets import TargetKind
     from kft.recipe import Recipe
     from kft.tasks import Task
 
@@ -114,7 +115,10 @@ def are_names(module: str, name: str) -> bool:
 
 
 def recipe_arguments(
-    recipe_class: type[Recipe], given: Mapping[str, Any], extra: Sequence[str]
+    recipe_class: type[Recipe],
+    given: Mapping[str, Any],
+    extra: Sequence[str],
+    own: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the constructor's arguments that options and `--set NAME=VALUE`s give.
 
@@ -124,6 +128,7 @@ def recipe_arguments(
         recipe_class: The recipe.
         given: The options that were given. `model` stands for whatever the recipe takes first.
         extra: `NAME=VALUE` texts, the values YAML.
+        own: More of them, which override all others.
 
     Raises:
         InputError: If a value does not parse, an argument is given twice or missing, or the recipe
@@ -139,11 +144,8 @@ def recipe_arguments(
     for name, parse in _PARSED.items():
         if name in arguments:
             arguments[name] = parse(arguments[name])
-    for text in extra:
-        name, value = _setting(text)
-        if name in arguments:
-            raise InputError(f"--set {text!r}: {name!r} is given twice, leave one out.")
-        arguments[name] = value
+    arguments |= _settings(extra, first, taken=arguments)
+    arguments |= _settings(own, first)
     for name in arguments:
         if name not in fields:
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
@@ -176,9 +178,23 @@ def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
         recipe_class: The recipe's class.
         arguments: What `recipe_arguments` returned.
     """
+    if not data_say_count(recipe_class, arguments):
+        return recipe_class(**arguments)
     classes = arguments.get("classes")
     count = len(classes) if isinstance(classes, list) else 2
     return recipe_class(**{"num_classes": count, **arguments})
+
+
+def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> bool:
+    """Return whether the data decide `num_classes`: it was not given, and no task object has it.
+
+    Args:
+        recipe_class: The recipe's class, whose default may be a task object.
+        arguments: What `recipe_arguments` returned.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
+    has_object = not isinstance(arguments.get("task", defaults["task"]), str)
+    return "num_classes" not in arguments and not has_object
 
 
 def say_if_random(recipe: Recipe) -> None:
@@ -214,7 +230,7 @@ def read_data(
     source: str | Path,
     *,
     modality: str,
-    task: str,
+    task: TargetKind,
     label_column: Sequence[str] = (),
     **others: Any,
 ) -> Examples | Stream:
@@ -243,18 +259,20 @@ def read_data(
     return data
 
 
-def count_outputs(data: Examples | Stream, task: str) -> int:
+def count_outputs(data: Examples | Stream, task: TargetKind) -> int:
     """Return the `num_classes` of a recipe for these data.
+
+    Args:
+        data: The training data.
+        task: The task that they were read for.
 
     Raises:
         InputError: If the data do not tell.
     """
-    if data.classes is not None:
-        return len(data.classes)
-    targets = getattr(data, "targets", None)
-    if task == "regression" and targets is not None:
-        return 1 if targets.ndim == 1 else targets.shape[1]
-    raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
+    outputs = task.width_for(getattr(data, "targets", None), data.classes)
+    if outputs is None:
+        raise InputError(f"{data.source} does not name its classes: pass --set num_classes=N.")
+    return outputs
 
 
 def whole_number(text: str) -> int | None:
@@ -284,8 +302,22 @@ _PARSED = {"image_size": _parse_size, "hidden": _parse_widths}
 JOINED = {"image_size": "x", "hidden": ",", "monitor": ":"}  # how the parts of these are typed
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise InputError(f"--set {shortened(text)!r}: write NAME=VALUE, such as --set alpha=0.35.")
-    return name, parse_yaml(value, f"--set {name}: the value")
+def _settings(
+    texts: Sequence[str], first: str | None, taken: Container[str] = ()
+) -> dict[str, Any]:
+    """Return the arguments that `NAME=VALUE` texts give; `model` is the recipe's first one."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.replace("-", "_")
+        if not equals or not name.isidentifier():
+            raise InputError(
+                f"--set {shortened(text)!r}: write NAME=VALUE, such as --set alpha=0.35."
+            )
+        name = first if name == "model" and first is not None else name
+        if name in found or name in taken:
+            raise InputError(f"--set {text!r}: {name!r} is given twice, leave one out.")
+        parsed = parse_yaml(value, f"--set {name}: the value")
+        parse = _PARSED.get(name)
+        found[name] = parse(parsed) if parse is not None and isinstance(parsed, str) else parsed
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -57,4 +57,4 @@ def open_recipe(run: Path, name: str | None, tasks: list[str] | None) -> Recipe:
     """
     from kft.saving import load
 
-    return load(run, recipe=named_class(name), task=named_tasks(tasks))
+    return cast("Recipe", load(run, recipe=named_class(name), task=named_tasks(tasks)))

@@ -16,6 +16,7 @@ from kft.cli.groups import given
 if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
+    from kft.data.targets import TargetKind
     from kft.recipe import Recipe
     from kft.stages import Stage
 
@@ -110,8 +111,8 @@ LabelledData = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """Arguments of a recipe's constructor; None leaves each recipe its own default."""
+class Backbone:
+    """What a recipe starts from; None leaves each recipe its own default."""
 
     model: Annotated[
         str | None,
@@ -130,18 +131,56 @@ class Model:
         ),
     ] = None
     image_size: ImageSize = None
-    task: Annotated[
-        Task | None,
-        typer.Option(
-            "--task", help="What the labels are. Default: single_label.", rich_help_panel=_MODEL
-        ),
-    ] = None
     pooling: Annotated[
         str | None,
         typer.Option(
             help="How features become a vector: avg, max or flatten; for texts cls, mean or "
             "pooler. Default: avg; for texts mean.",
             rich_help_panel=_MODEL,
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other argument of the recipe, as YAML: --set alpha=0.35. Repeatable.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            "--precision",
+            help="What the model computes with; auto: the fastest that the accelerator is made for. "
+            "Default: Keras' dtype policy, float32 unless it was set.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+
+    def arguments(
+        self, recipe_class: type[Recipe], own: Sequence[str] = (), **others: Any
+    ) -> dict[str, Any]:
+        """Return the constructor's arguments that were given.
+
+        Args:
+            recipe_class: The recipe's class.
+            own: `NAME=VALUE` texts that override the options.
+            **others: Other arguments, None where they were not given; they override the options of
+                the same names.
+        """
+        options = given(**{**vars(self), **others})
+        return build.recipe_arguments(recipe_class, options, options.pop("settings", ()), own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Backbone):
+    """Arguments of a recipe's constructor; None leaves each recipe its own default."""
+
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            "--task", help="What the labels are. Default: single_label.", rich_help_panel=_MODEL
         ),
     ] = None
     hidden: Annotated[
@@ -174,35 +213,6 @@ class Model:
             rich_help_panel=_MODEL,
         ),
     ] = None
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other argument of the recipe, as YAML: --set alpha=0.35. Repeatable.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None
-    precision: Annotated[
-        Precision | None,
-        typer.Option(
-            "--precision",
-            help="What the model computes with; auto: the fastest that the accelerator is made for. "
-            "Default: Keras' dtype policy, float32 unless it was set.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None
-
-    def arguments(self, recipe_class: type[Recipe], **others: Any) -> dict[str, Any]:
-        """Return the constructor's arguments that were given.
-
-        Args:
-            recipe_class: The recipe's class.
-            **others: Other arguments, None where they were not given; they override the options of
-                the same names.
-        """
-        options = given(**{**vars(self), **others})
-        return build.recipe_arguments(recipe_class, options, options.pop("settings", ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,9 +273,9 @@ class Reading:
     def read(
         self,
         source: str,
-        recipe_class: type[Recipe],
-        task: str,
-        classes: Sequence[str] | None = None,
+        recipe_class: Any,
+        task: TargetKind,
+        classes: Any = None,
         **others: Any,
     ) -> Examples | Stream:
         """Read data, and list on standard error what was skipped.
@@ -331,13 +341,13 @@ def recipe_and_data(
     recipe_class = build.find_recipe(name)
     arguments = model.arguments(recipe_class, seed=seed)
     sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
-    train = reading.read(data, recipe_class, sketch.task.name, sketch.classes)
-    if "num_classes" not in arguments:
-        arguments["num_classes"] = build.count_outputs(train, sketch.task.name)
+    train = reading.read(data, recipe_class, sketch.task, sketch.classes)
+    if build.data_say_count(recipe_class, arguments):
+        arguments["num_classes"] = build.count_outputs(train, sketch.task)
     validation = None
     if validation_data is not None:
         validation = reading.read(
-            validation_data, recipe_class, sketch.task.name, train.classes, split=None
+            validation_data, recipe_class, sketch.task, train.classes, split=None
         )
     recipe = recipe_class(**arguments)
     build.say_if_random(recipe)

@@ -47,6 +47,7 @@ def table_of(recipe: Recipe, stages: Sequence[Stage] | None = None, **settings: 
         stages: The stages. Defaults to the recipe's own.
         **settings: Other arguments of `kft.plan_table`.
     """
+    from kft.known_recipes import title_of
     from kft.tables import plan_table
 
     outline = recipe
@@ -54,4 +55,10 @@ def table_of(recipe: Recipe, stages: Sequence[Stage] | None = None, **settings: 
         random: dict[str, Any] = {"weights": None}
         outline = dataclasses.replace(recipe, **random)
     chosen = outline.default_stages() if stages is None else stages
-    return plan_table(outline.model, chosen, weights=recipe.starting_weights, **settings)
+    return plan_table(
+        outline.model,
+        chosen,
+        weights=recipe.starting_weights,
+        title=title_of(recipe),
+        **settings,
+    )

@@ -48,6 +48,7 @@ def report(
     """
     from kft import fitting
     from kft.errors import InputError
+    from kft.forgetting import forgetting
     from kft.reopening import reopen, report_again
 
     check_output("--output", output)
@@ -62,7 +63,8 @@ def report(
     opened = reopen(run, recipe=named_class(recipe), task=named_tasks(task))
     if data is not None:
         used = opened.recipe
-        examples = reading.read(data, type(used), used.task.name, used.classes)
+        examples = reading.read(data, type(used), used.task, used.classes)
         evaluation = used.evaluate(examples, batch_size=batch_size)
         opened = dataclasses.replace(opened, evaluation=evaluation, validation=examples)
-    typer.echo(str(report_again(opened, output or written, source=source)))
+    lost = None if source is None else forgetting(opened.recipe, source)
+    typer.echo(str(report_again(opened, output or written, forgetting=lost)))

@@ -61,6 +61,8 @@ def fit(
 
     kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
     """
+    from kft.saving import RECIPE
+
     build.check_directory("--run-dir", run_dir)
     if processes > 1:
         together.start(processes)
@@ -74,9 +76,12 @@ def fit(
         from kft.run_directory import fresh as fresh_directory
 
         run_dir = fresh_directory(run_dir)
+    is_finished = (run_dir / RECIPE).is_file()
     run = prepared.fit(train, valid, run_dir=run_dir, **settings)
     if not speaks():
         return
+    if quiet and is_finished:  # without --quiet the fit says so
+        typer.echo(f"{run_dir} is finished: loaded, not trained again.")
     if run.evaluation is not None:
         typer.echo(f"On the validation data:\n{run.evaluation}")
     typer.echo(f"Report: {run.report()}")

@@ -116,7 +116,8 @@ def tune(
     objective: Annotated[
         str | None,
         typer.Option(
-            help="The validation metric to search for. Default: val_accuracy.",
+            help="The validation metric to search for. Default: that of the task, such as "
+            "val_accuracy.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -188,13 +189,13 @@ def select(
         list[str],
         typer.Argument(
             metavar="RECIPE...",
-            help="Recipes to rank, each with arguments if need be: "
-            "MobileNetRecipe,name=MobileNetV2,alpha=0.35,weights=FILE.",
+            help="Recipes to rank. The options below are for all of them; a recipe's own follow its "
+            "name: MobileNetRecipe,model=MobileNetV2,alpha=0.35,weights=FILE.",
         ),
     ],
     data: o.TrainingData,
+    backbone: o.Backbone,
     reading: o.Reading,
-    image_size: o.ImageSize = None,
     json_output: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -204,22 +205,27 @@ def select(
     """
     import json
 
+    from kft.data.kinds import SingleLabels
     from kft.tuning.selection import build_all, rank
 
-    candidates = {spelled: _candidate(spelled, image_size) for spelled in recipes}
+    candidates = {spelled: _candidate(spelled, backbone) for spelled in recipes}
     build_all(candidates)  # before the data are read, which may take minutes
-    examples = reading.read(data, type(candidates[recipes[0]]), "single_label")
+    examples = reading.read(data, type(candidates[recipes[0]]), SingleLabels())
     ranking = rank(candidates, examples, verbose=0 if quiet else "auto")
     typer.echo(json.dumps(ranking.to_dict()) if json_output else str(ranking))
 
 
-def _candidate(spelled: str, image_size: str | None) -> Recipe:
-    """Return the recipe that `NAME,ARGUMENT=VALUE,...` describes."""
-    name, *extra = re.split(r",(?=\w+=)", spelled)  # a value may hold commas itself
+def _candidate(spelled: str, shared: o.Backbone) -> Recipe:
+    """Return the recipe that `NAME,ARGUMENT=VALUE,...` describes.
+
+    Args:
+        spelled: The recipe with arguments of its own.
+        shared: The options for all recipes; a recipe's own arguments override them.
+    """
+    name, *own = re.split(r",(?=[\w-]+=)", spelled)  # a value may hold commas itself
     recipe_class = build.find_recipe(name)
-    size = image_size if recipe_class.modality == "image" else None
     try:
-        arguments = build.recipe_arguments(recipe_class, given(image_size=size), extra)
+        arguments = shared.arguments(recipe_class, own)
         arguments.setdefault("num_classes", 2)  # of the head, which a ranking does not look at
         return recipe_class(**arguments)
     except InputError as error:

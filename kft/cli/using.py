@@ -48,7 +48,7 @@ def evaluate(
     """
     check_output("--plot", plot, FIGURES)
     opened = open_recipe(run, recipe, task)
-    examples = reading.read(data, type(opened), opened.task.name, opened.classes)
+    examples = reading.read(data, type(opened), opened.task, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
     result = opened.evaluate(examples, batch_size=batch_size, perturb=names)
     if plot is not None:
@@ -112,7 +112,7 @@ def predict(
 
     kft predict runs/photos holiday/ --output answers.csv --top-k 3
     """
-    from kft.prediction_files import ENDINGS
+    from kft.tasks.predictions.files import ENDINGS
 
     if not inputs and not text:
         raise InputError(
@@ -185,17 +185,17 @@ def _answers(
 
 
 def _check_top(recipe: Any, top_k: int) -> None:
-    if recipe.task.name == "regression":
-        raise InputError(f"--top-k {top_k}: the run answers with numbers and has no classes.")
-    if top_k > recipe.num_classes:
-        raise InputError(
-            f"--top-k {top_k}: the run has {recipe.num_classes} classes; pass 1 to "
-            f"{recipe.num_classes}."
-        )
+    from kft.predicting import no_answers
+
+    count = no_answers(recipe).class_count
+    if not count:
+        raise InputError(f"--top-k {top_k}: the run has no classes.")
+    if top_k > count:
+        raise InputError(f"--top-k {top_k}: the run has {count} classes; pass 1 to {count}.")
 
 
 def _write(answers: Iterator[Any], output: Path) -> None:
-    from kft.prediction_files import PredictionFile
+    from kft.tasks.predictions.files import PredictionFile
 
     signal.signal(signal.SIGTERM, _end)  # so that nothing half written stays
     try:
@@ -221,7 +221,7 @@ def _print_json(answers: Iterator[Any]) -> None:
 
 def _print(answers: Iterator[Any]) -> None:
     """Print each batch as it comes, in columns as wide as the first batch needs them."""
-    from kft.predictions import aligned
+    from kft.tasks.predictions.base import aligned
 
     widths: list[int] = []
     for predictions in answers:

@@ -31,6 +31,12 @@ _MENTION = re.compile(
 )
 
 
+# In a message about two plans: where they differ, and what is there and here.
+_DIFFERENCE = re.compile(r"(?<=[:;] )([a-z]\w*)((?:\[\d+\]|\.\w+)*)(?=: [^;]* there, [^;]* here)")
+_OF_DATA = {"train": "data", "validation": "validation_data"}
+_OTHER_RUN_DIR = "Pass another --run-dir"
+
+
 def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> str:
     """Return a message in which arguments are called by the options that set them.
 
@@ -40,13 +46,42 @@ def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> st
         typed: What stands on the command line; where the message repeats it, it stays as it is.
     """
     options = {**_recipe_options(context), **_options(context)}
+    message = _DIFFERENCE.sub(lambda found: _difference(found[1], found[2], options), message)
     settings = context.params.get("settings") or ()  # `alpha=0.35` is what a message is to say
     protected = {text for text in typed if text not in settings and _MENTION.search(text)}
     kept = sorted(protected, key=len, reverse=True)
     parts = re.split("(" + "|".join(map(re.escape, kept)) + ")", message) if kept else [message]
     for place in range(0, len(parts), 2):  # those between are what was typed
         parts[place] = _MENTION.sub(lambda found: _translated(found, options), parts[place])
-    return "".join(parts)
+    said = "".join(parts)
+    if "fresh" in options and "belongs to another plan" in said:
+        said = said.replace(
+            _OTHER_RUN_DIR, f"{_OTHER_RUN_DIR}, --fresh to begin a new one beside it"
+        )
+    return said
+
+
+def _difference(name: str, inside: str, options: Mapping[str, Callable[[Any], str]]) -> str:
+    """Return where two plans differ in the words of the command.
+
+    Args:
+        name: The first name of the place in the plan, such as `stages`.
+        inside: What follows it, such as `[0].learning_rate`.
+        options: How the command's options are spelled, by the names of their arguments.
+    """
+    if name == "arguments":  # those of the recipe
+        _, name, inside = re.split(r"^\.(\w+)", inside, maxsplit=1)
+    option = options.get(_OF_DATA.get(name, name))
+    if option is None:
+        return name + inside
+    said = option(_Absent).removesuffix("=VALUE")
+    if name in build.JOINED:
+        return said  # the parts of its value are typed together
+    words = [
+        f"{'stage' if name == 'stages' else 'number'} {int(index) + 1}" if index else word
+        for index, word in re.findall(r"\[(\d+)\]|\.(\w+)", inside)
+    ]
+    return ", ".join([said, *words])
 
 
 def _translated(found: re.Match[str], options: Mapping[str, Callable[[Any], str]]) -> str:
@@ -101,18 +136,21 @@ def _spelled_by(parameter: Any) -> Callable[[Any], str]:
 
 
 def _recipe_options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
-    """The arguments of the command's recipe, which `--model` and `--set` give."""
+    """The arguments of the command's recipes, which `--model` and `--set` give."""
     by_name = {parameter.name: parameter for parameter in context.command.params}
-    if not {"recipe", "model", "settings"} <= by_name.keys():
+    if not {"model", "settings"} <= by_name.keys():
         return {}
-    try:
-        recipe_class = build.find_recipe(context.params["recipe"])
-    except KftError:
-        return {}
-    found = {field.name: _set(field.name) for field in dataclasses.fields(recipe_class)}
-    first = build.first_argument(recipe_class)
-    if first is not None:
-        found[first] = _spelled_by(by_name["model"])
+    found: dict[str, Callable[[Any], str]] = {}
+    one, several = context.params.get("recipe"), context.params.get("recipes")
+    for spelled in several or ([one] if one else []):
+        try:
+            recipe_class = build.find_recipe(spelled.partition(",")[0])
+        except KftError:
+            continue
+        found |= {field.name: _set(field.name) for field in dataclasses.fields(recipe_class)}
+        first = build.first_argument(recipe_class)
+        if first is not None:
+            found[first] = _spelled_by(by_name["model"])
     return found
 
 

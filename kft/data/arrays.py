@@ -1,30 +1,36 @@
 """Arrays with labels, or lists of texts or images with labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from kft.data.array_targets import not_finite, read_targets
 from kft.data.bad import BadExamples
+from kft.data.columns import RowNames
 from kft.data.examples import Examples
 from kft.data.folder import check_images
+from kft.data.gaps import not_finite
 from kft.data.image_files import MAX_PIXELS
 from kft.data.pixels import image_rows
+from kft.data.raw_labels import RawLabels
 from kft.data.sequences import Rows, as_rows, numeric
-from kft.data.values import text_value
+from kft.data.targets import TargetKind
+from kft.data.trees import leaves, mapped, taken
+from kft.data.values import kind_of, text_value
 from kft.errors import InputError
 
 __all__ = ["read_arrays"]
+
+_SOURCE = "arrays"
 
 
 def read_arrays(
     x: Any,
     y: Any,
     *,
-    task: str,
+    task: TargetKind,
     modality: str,
-    classes: Sequence[str] | None = None,
+    classes: Any = None,
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
 ) -> Examples:
@@ -32,33 +38,38 @@ def read_arrays(
 
     Args:
         x: Array `[n, ...]` (a memmap stays one), or a list or column of texts, of paths of images, of
-            encoded images (bytes), of Pillow's images or of arrays of one shape.
-        y: Class indices or class names `[n]`, lists of names or rows of 0 and 1 `[n, k]`
-            (multi-label), or numbers (regression).
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
+            encoded images (bytes), of Pillow's images or of arrays of one shape; or a dict of these
+            for several inputs.
+        y: Labels as `task` takes them: class indices or class names `[n]`, lists of names or rows of 0
+            and 1 `[n, k]`, numbers; a dict of these where `task` has parts.
+        task: What the labels are.
         modality: `"image"` or `"text"`: says what strings and bytes in `x` are.
         classes: The class names; without them, the names in `y`, or "0", "1", ... for indices.
         on_bad_example: `"error"`, or `"skip"` to leave out examples with a gap, NaN or a bad file.
         max_pixels: The largest image accepted, width times height.
 
     Returns:
-        `Examples` of kind `"arrays"`, `"texts"`, `"image_files"` or `"image_bytes"`.
+        `Examples` of kind `"arrays"`, `"texts"`, `"image_files"` or `"image_bytes"`, or a dict of
+        them.
 
     Raises:
         InputError: Lengths differ, labels are out of range or have the wrong shape, inputs or
             targets have gaps or NaN.
     """
-    source = "arrays"
-    bad = BadExamples(source, on_bad_example)
-    rows, raw = as_rows(x, "x"), as_rows(y, "y")
-    if len(rows) != len(raw):
-        raise InputError(
-            f"x has {len(rows)} examples and y has {len(raw)} labels: pass one label for each example"
-        )
-    if not len(rows):
-        raise InputError("x has no examples: pass at least one for each class")
-    kind, inputs, reasons = _inputs(rows, modality, max_pixels)
-    targets = read_targets(raw, task, classes)
+    bad = BadExamples(_SOURCE, on_bad_example)
+    rows = _several(x, "x")
+    count = _checked_length(rows)
+    raw = _labels(y, task, count)
+    # From here on an input is a kind, the values, and by index why some cannot be used.
+    read = mapped(
+        lambda name, one: _inputs(one, name, modality, max_pixels), _names("x", rows), rows
+    )
+    kind, inputs = mapped(lambda one: one[0], read), mapped(lambda one: one[1], read)
+    reasons: dict[int, str] = {}
+    for name, (_, _, found) in leaves(read):
+        for index, reason in found.items():
+            reasons.setdefault(index, f"{name}: {reason}" if name else reason)
+    targets = task.targets(raw, classes)
     for index, reason in targets.reasons.items():
         reasons.setdefault(index, reason)
     for index in sorted(reasons):
@@ -67,27 +78,77 @@ def read_arrays(
     skipped = bad.settle()
     kept = None
     if reasons:
-        kept = np.setdiff1d(np.arange(len(rows)), list(reasons))
+        kept = np.setdiff1d(np.arange(count), list(reasons))
         if not len(kept):
             raise InputError(f"x has no usable example; the first is bad: {reasons[min(reasons)]}")
-        inputs = inputs[kept]
-    numbers, known = targets.of(kept)
-    return Examples(kind, inputs, numbers, known, source, skipped)
+        inputs = taken(inputs, kept)
+    of_kept = targets.of(kept)
+    return Examples(kind, inputs, of_kept.rows, of_kept.classes, _SOURCE, skipped, task=task)
 
 
-def _inputs(rows: Rows, modality: str, max_pixels: int) -> tuple[str, np.ndarray, dict[int, str]]:
+def _several(values: Any, name: str) -> Any:
+    """One list or array of values, or a dict of them."""
+    if not isinstance(values, Mapping):
+        return as_rows(values, name)
+    if not values:
+        raise InputError(f"{name} is an empty dict, but at least one array is expected")
+    return {key: as_rows(one, f"{name}[{key!r}]") for key, one in values.items()}
+
+
+def _names(name: str, rows: Any) -> Any:
+    return {key: f"{name}[{key!r}]" for key in rows} if isinstance(rows, dict) else name
+
+
+def _checked_length(rows: Any) -> int:
+    counts = {name: len(one) for name, one in leaves(rows)}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{count} of {name!r}" for name, count in counts.items())
+        raise InputError(f"x has {said}: pass one of each for every example")
+    count = next(iter(counts.values()))
+    if not count:
+        raise InputError("x has no examples: pass at least one for each class")
+    return count
+
+
+def _labels(y: Any, task: TargetKind, count: int) -> Any:
+    """Labels as `TargetKind.targets` takes them."""
+    names = RowNames("example", range(count))
+
+    def raw(values: Any, what: str) -> RawLabels:
+        rows = as_rows(values, what)
+        if len(rows) != count:
+            raise InputError(
+                f"x has {count} examples and {what} has {len(rows)} labels: pass one label for each "
+                "example"
+            )
+        return RawLabels(rows, names, _SOURCE, what, in_memory=True)
+
+    if not task.parts:
+        return raw(y, "y")
+    if not isinstance(y, Mapping) or set(y) != set(task.parts):
+        found = f"a dict of {', '.join(map(repr, y))}" if isinstance(y, Mapping) else kind_of(y)
+        raise InputError(
+            f"y is {found}, but a dict of {', '.join(map(repr, task.parts))} is expected, each with "
+            "the labels of all examples"
+        )
+    return {name: raw(y[name], f"y[{name!r}]") for name in task.parts}
+
+
+def _inputs(
+    rows: Rows, name: str, modality: str, max_pixels: int
+) -> tuple[str, np.ndarray, dict[int, str]]:
     """The kind of the examples, the examples, and by index why some cannot be used."""
     if modality == "image":
-        kind, values, reasons = image_rows(rows, "x", max_pixels)
+        kind, values, reasons = image_rows(rows, name, max_pixels)
     else:
         array = numeric(rows)
         if array is not None:
             return "arrays", array, not_finite(array, "input")
-        kind, values, reasons = "texts", *_texts(rows)
+        kind, values, reasons = "texts", *_texts(rows, name)
     if kind == "arrays":
         if not isinstance(values, np.ndarray):
             raise InputError(
-                "x has images of several sizes: make them equal, for example by "
+                f"{name} has images of several sizes: make them equal, for example by "
                 "x = recipe.load(x), or pass files"
             )
         return kind, values, reasons | not_finite(values, "input")
@@ -100,10 +161,11 @@ def _inputs(rows: Rows, modality: str, max_pixels: int) -> tuple[str, np.ndarray
     return kind, inputs, reasons
 
 
-def _texts(rows: Rows) -> tuple[list[str], dict[int, str]]:
+def _texts(rows: Rows, name: str) -> tuple[list[str], dict[int, str]]:
     if isinstance(rows, np.ndarray) and rows.dtype.kind not in "OUST":
         raise InputError(
-            f"x has dtype {rows.dtype}, but numbers, texts or paths are expected: convert it first"
+            f"{name} has dtype {rows.dtype}, but numbers, texts or paths are expected: convert it "
+            "first"
         )
     values = rows.tolist() if isinstance(rows, np.ndarray) else rows
     found = [text_value(value) for value in values]

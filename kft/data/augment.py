@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.data.content import content_digest
+from kft.data.trees import leaves, mapped
 from kft.errors import InputError
 
 __all__ = [
@@ -23,7 +24,7 @@ IMAGE_PRESETS = ("none", "light", "standard", "strong")
 
 def image_augmentation(
     augment: str | Sequence[Any] | Callable[..., Any] | None,
-) -> Callable[..., tuple[Any, np.ndarray]] | None:
+) -> Callable[..., tuple[Any, Any]] | None:
     """The augmentation that a person asks for by name, by layers, or by a function of their own.
 
     Args:
@@ -37,9 +38,11 @@ def image_augmentation(
     Raises:
         InputError: It is nothing of the kind.
     """
-    if augment is None or augment == "none":
+    if augment is None:
         return None
     if isinstance(augment, str):
+        if augment == "none":
+            return None
         if augment not in IMAGE_PRESETS:
             raise InputError(
                 f"augment={augment!r}, but one of {', '.join(map(repr, IMAGE_PRESETS))}, a list of "
@@ -48,7 +51,7 @@ def image_augmentation(
         return ImageAugmentation(_preset(augment))
     if isinstance(augment, list | tuple):
         return ImageAugmentation(augment)
-    if callable(augment) and not hasattr(augment, "get_config"):
+    if callable(augment) and not hasattr(augment, "get_config") and not isinstance(augment, type):
         return augment
     raise InputError(
         f"augment={augment!r}, but a preset, a list of Keras layers or a function (x, y, seed) -> "
@@ -130,38 +133,52 @@ class ImageAugmentation:
         described = [[_settings(layer) for layer in step] for step in self.steps]
         return json.dumps(described, sort_keys=True)
 
-    def __call__(
-        self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, x: Any, y: Any, seed: Sequence[int]) -> tuple[Any, Any]:
         """Augment a batch.
 
         Args:
-            x: Images `[n, h, w, 3]`, 0 to 255.
-            y: Targets; rows `[n, k]` where they are mixed.
+            x: Images `[n, h, w, 3]`, 0 to 255; or a dict of inputs, of which one is images.
+            y: Targets, an array or a dict of them; rows `[n, k]` where they are mixed.
             seed: Numbers that decide everything.
 
         Returns:
             `(x, y)`: float32 images of the same size, targets as they were or mixed.
 
         Raises:
-            InputError: The inputs are no images, or targets to be mixed are class indices.
+            InputError: The inputs are no images, several of a dict are, or targets to be mixed are
+                class indices.
         """
-        import tensorflow as tf
-
+        if isinstance(x, dict):
+            name = _only(x, lambda one: np.ndim(one) == 4, "images [n, height, width, channels]")
+            images, y = self(x[name], y, seed)
+            return {**x, name: images}, y
         if not isinstance(x, np.ndarray) or x.ndim != 4:
             raise InputError(
                 f"augmentation needs images [n, height, width, channels], not {type(x).__name__} "
                 f'of shape {getattr(x, "shape", "unknown")}: pass augment="none"'
             )
-        if self.soft_targets and np.asarray(y).dtype.kind in "iu" and y.ndim == 1:
-            raise InputError(
-                "MixUp and CutMix mix targets, but these are class indices: pass one-hot rows, "
-                "for example by class_count of Batches"
-            )
+        if not self.soft_targets:
+            return self._augmented(x, np.zeros((len(x), 0), np.float32), seed)[0], y
+        for _, targets in leaves(y):
+            if np.asarray(targets).dtype.kind in "iu" and np.ndim(targets) == 1:
+                raise InputError(
+                    "MixUp and CutMix mix targets, but these are class indices: pass one-hot rows, "
+                    "for example by soft_targets of Batches"
+                )
+        flat = [np.reshape(targets, (len(x), -1)) for _, targets in leaves(y)]
+        images, rows = self._augmented(x, np.concatenate(flat, axis=1).astype(np.float32), seed)
+        ends = np.cumsum([one.shape[1] for one in flat])[:-1]
+        mixed = iter(np.split(rows, ends, axis=1))
+        return images, mapped(lambda targets: next(mixed).reshape(np.shape(targets)), y)
+
+    def _augmented(
+        self, x: np.ndarray, flat: np.ndarray, seed: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Images and rows of targets, both mixed if a layer mixes."""
+        import tensorflow as tf
+
         rng = np.random.default_rng(list(seed))
         size = x.shape[1:3]
-        targets = np.asarray(y)
-        flat = targets.reshape(len(x), -1).astype(np.float32)
         # One batch at a time: the seeds are variables of the traced functions.
         with self._lock, tf.device("CPU"):
             images, rows = tf.constant(x, tf.float32), tf.constant(flat)
@@ -170,9 +187,7 @@ class ImageAugmentation:
                 images, rows = self._run(layer, images, rows, rng)
             if tuple(images.shape[1:3]) != size:  # a crop
                 images = tf.image.resize(images, size)
-        if self.soft_targets:
-            targets = rows.numpy().reshape(targets.shape)
-        return images.numpy(), targets
+        return images.numpy(), rows.numpy()
 
     def _run(self, layer: Any, images: Any, rows: Any, rng: np.random.Generator) -> Any:
         import tensorflow as tf
@@ -251,6 +266,22 @@ def _apply(layer: Any) -> Callable[..., Any]:
     return apply
 
 
+def _only(inputs: dict[str, Any], is_one: Callable[[Any], bool], what: str) -> str:
+    """The name of the only input that an augmentation is made for."""
+    found = [name for name, one in inputs.items() if is_one(one)]
+    if len(found) != 1:
+        raise InputError(
+            f"augmentation needs one input of {what}, but {', '.join(map(repr, inputs))} has "
+            f"{len(found)} of them: pass a function (x, y, seed) -> (x, y) that changes those you "
+            "mean"
+        )
+    return found[0]
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype == object and isinstance(values[0], str)
+
+
 class TextAugmentation:
     """Deletes and swaps words at random, by KerasHub's `RandomDeletion` and `RandomSwap`.
 
@@ -291,10 +322,24 @@ class TextAugmentation:
         """Everything besides the seed that affects what it does."""
         return f"words: deletion {self.deletion}, swap {self.swap}"
 
-    def __call__(
-        self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Augment texts `[n]`; `seed` decides everything. Returns `(texts, y)`."""
+    def __call__(self, x: Any, y: Any, seed: Sequence[int]) -> tuple[Any, Any]:
+        """Augment texts `[n]`, or those of a dict of inputs, of which one is texts.
+
+        Args:
+            x: The texts.
+            y: The targets, which stay as they are.
+            seed: Numbers that decide everything.
+
+        Returns:
+            `(texts, y)`.
+
+        Raises:
+            InputError: None of a dict of inputs is texts, or several are.
+        """
+        if isinstance(x, dict):
+            name = _only(x, _are_texts, "texts")
+            texts, y = self(x[name], y, seed)
+            return {**x, name: texts}, y
         rng = np.random.default_rng(list(seed))
         texts = np.array(x, dtype=object)
         words = [str(text).split() for text in texts]
@@ -330,8 +375,6 @@ class NextView:
     def __init__(self, count: int, views: int) -> None:
         self.count, self.views = count, views
 
-    def __call__(
-        self, x: np.ndarray, y: np.ndarray, seed: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows `[n]` among the examples to rows among their views; `seed[1]` is the epoch."""
+    def __call__(self, x: np.ndarray, y: Any, seed: Sequence[int]) -> tuple[np.ndarray, Any]:
+        """Turn rows `[n]` among the examples into rows among their views; `seed[1]` is the epoch."""
         return x + self.count * ((x + seed[1]) % self.views), y

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kft.arguments import shown
+from kft.arguments import check_choice
 from kft.data.examples import Examples
 from kft.errors import InputError
 
@@ -17,28 +17,25 @@ def check_balance(balance: object) -> None:
     Raises:
         InputError: It is neither None nor one of `"weights"`, `"oversample"` and `"undersample"`.
     """
-    if balance not in (None, *BALANCES):
-        raise InputError(
-            f"`balance={shown(balance)}`: pass None or one of {', '.join(map(repr, BALANCES))}."
-        )
+    check_choice("balance", balance, (None, *BALANCES))
 
 
 def class_weights(examples: Examples) -> np.ndarray:
     """A weight for each example, so that every class weighs the same and the mean weight is 1.
 
     Args:
-        examples: Single-label examples.
+        examples: Examples of a task that says what to balance, such as one label each.
 
     Returns:
         float32 `[n]`.
 
     Raises:
-        InputError: The examples have no single labels.
+        InputError: The task of the examples cannot be balanced.
     """
-    _check(examples, "weights")
-    counts = np.bincount(examples.targets)
+    labels = _labels(examples, "weights")
+    counts = np.bincount(labels)
     present = np.count_nonzero(counts)
-    return (len(examples) / (present * counts[examples.targets])).astype(np.float32)
+    return (len(examples) / (present * counts[labels])).astype(np.float32)
 
 
 def balanced_order(examples: Examples, balance: str | None, rng: np.random.Generator) -> np.ndarray:
@@ -49,21 +46,21 @@ def balanced_order(examples: Examples, balance: str | None, rng: np.random.Gener
         balance: None or `"weights"` (all of them, once), `"oversample"` (each class as often as the
             most frequent one,
             every example at least once) or `"undersample"` (each class as often as the rarest one).
-        rng: Draws what is repeated or left out; the number of indices does not hang on it.
+        rng: Draws what is repeated or left out; the number of indices does not depend on it.
 
     Returns:
         int64 `[m]`.
 
     Raises:
-        InputError: `balance` is unknown, or the examples have no single labels.
+        InputError: `balance` is unknown, or the task cannot be balanced.
     """
     everything = np.arange(len(examples), dtype=np.int64)
     if balance is None:
         return everything
-    _check(examples, balance)
+    labels = _labels(examples, balance)
     if balance == "weights":
         return everything
-    members = [np.flatnonzero(examples.targets == label) for label in np.unique(examples.targets)]
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     sizes = [len(of_class) for of_class in members]
     if balance == "undersample":
         return np.concatenate([rng.permutation(of_class)[: min(sizes)] for of_class in members])
@@ -74,11 +71,13 @@ def balanced_order(examples: Examples, balance: str | None, rng: np.random.Gener
     return np.concatenate(drawn)
 
 
-def _check(examples: Examples, balance: str) -> None:
+def _labels(examples: Examples, balance: str) -> np.ndarray:
+    """The class number of each example."""
     check_balance(balance)
-    if examples.classes is None or examples.targets.ndim != 1:
-        kind = "regression" if examples.classes is None else "multi-label"
+    labels = examples.task.balanced(examples.targets)
+    if labels is None:
         raise InputError(
             f"balance={balance!r} needs a single label an example, but {examples.source} is "
-            f"{kind}: leave it out"
+            f"{examples.task.name.replace('_', '-')}: leave it out"
         )
+    return labels

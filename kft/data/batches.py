@@ -11,6 +11,8 @@ import numpy as np
 
 from kft.data.balance import balanced_order, class_weights
 from kft.data.examples import Examples
+from kft.data.tf_batches import as_dataset, spec_of
+from kft.data.trees import taken
 from kft.errors import InputError
 
 __all__ = ["Batches", "FollowEpochs"]
@@ -27,8 +29,8 @@ class Batches(keras.utils.PyDataset):
 
     Args:
         examples: The examples.
-        load: Raw inputs (a slice of `examples.inputs`) to model inputs: an array or a dict of
-            arrays.
+        load: Raw inputs (those of a batch of `examples.inputs`) to model inputs: an array or a dict
+            of arrays.
         batch_size: Examples a batch; the last one may be smaller.
         seed: For the order and the augmentation.
         shuffle: Whether each epoch has an order of its own.
@@ -36,8 +38,9 @@ class Batches(keras.utils.PyDataset):
             examples of rarer classes, `"undersample"` takes a part of the more frequent ones,
             another one each epoch.
         augment: `(x, y, seed) -> (x, y)`, random only through `seed`, which is `(seed, epoch,
-            index)`; `x` is what `load` gives, or what it gets if `augment.before_load`.
-        class_count: Makes class indices one-hot rows of this many classes (for soft targets).
+            index)`; `x` is what `load` gives, or what it gets if `augment.before_load`. Both are
+            trees, as those of the examples.
+        soft_targets: Whether targets become rows that can be mixed, of classes one-hot rows.
         workers: Threads that prepare batches ahead; 0 prepares each one when it is asked for.
 
     Raises:
@@ -58,14 +61,14 @@ class Batches(keras.utils.PyDataset):
     def __init__(
         self,
         examples: Examples,
-        load: Callable[[np.ndarray], Any],
+        load: Callable[[Any], Any],
         *,
         batch_size: int,
         seed: int = 0,
         shuffle: bool = False,
         balance: str | None = None,
-        augment: Callable[..., tuple[Any, np.ndarray]] | None = None,
-        class_count: int | None = None,
+        augment: Callable[..., tuple[Any, Any]] | None = None,
+        soft_targets: bool = False,
         workers: int = 1,
     ) -> None:
         super().__init__(workers=1)
@@ -80,7 +83,7 @@ class Batches(keras.utils.PyDataset):
         self.examples, self.load, self.batch_size = examples, load, batch_size
         self.seed, self.shuffle, self.balance = seed, shuffle, balance
         self.augment: Any = augment
-        self.class_count = class_count
+        self.soft_targets = soft_targets
         self.epoch = 0
         self._weights = class_weights(examples) if balance == "weights" else None
         self._count = len(balanced_order(examples, balance, np.random.default_rng(0)))
@@ -194,8 +197,10 @@ class Batches(keras.utils.PyDataset):
         return other
 
     def for_fit(self) -> Any:
-        """What `fit` should be given for these batches."""
-        return self
+        """Return what `fit` should be given: on TensorFlow a dataset, if targets vary in shape."""
+        if keras.backend.backend() != "tensorflow" or not self.examples.task.collates:
+            return self
+        return as_dataset(self, keras.tree.map_structure(spec_of, self[0][0]))
 
     def on_epoch_begin(self) -> None:
         """Called by Keras as an epoch begins."""
@@ -218,11 +223,11 @@ class Batches(keras.utils.PyDataset):
         chosen = self.order(epoch)[index * self.batch_size : end]
         if self._part is not None and not self.is_whole(index):
             chosen = part_of(chosen, *self._part)
-        x: Any = self.examples.inputs[chosen]
-        y = self.examples.targets[chosen]
+        task, classes = self.examples.task, self.examples.classes
+        x, y = taken(self.examples.inputs, chosen), taken(self.examples.targets, chosen)
         weights = None if self._weights is None else self._weights[chosen]
-        if self.class_count is not None and y.ndim == 1 and self.examples.classes is not None:
-            y = np.eye(self.class_count, dtype=np.float32)[y]
+        if self.soft_targets:
+            y = task.soft(y, classes)
         seed = (self.seed, epoch, index)
         before_load = getattr(self.augment, "before_load", False)
         if self.augment is not None and before_load:
@@ -230,6 +235,7 @@ class Batches(keras.utils.PyDataset):
         x = self.load_examples(x, chosen)
         if self.augment is not None and not before_load:
             x, y = self.augment(x, y, seed=seed)
+        y = task.collate(y, x)
         return (x, y) if weights is None else (x, y, weights)
 
     def load_examples(self, inputs: Any, chosen: np.ndarray) -> Any:

@@ -8,6 +8,8 @@ import numpy as np
 
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.tf_batches import as_dataset
+from kft.data.trees import taken
 from kft.errors import InputError
 
 __all__ = ["BucketedBatches", "choose_buckets"]
@@ -59,7 +61,7 @@ class BucketedBatches(Batches):
         seed: int = 0,
         shuffle: bool = False,
         balance: str | None = None,
-        class_count: int | None = None,
+        soft_targets: bool = False,
     ) -> None:
         super().__init__(
             examples,
@@ -68,7 +70,7 @@ class BucketedBatches(Batches):
             seed=seed,
             shuffle=shuffle,
             balance=balance,
-            class_count=class_count,
+            soft_targets=soft_targets,
         )
         if len(lengths) != len(examples):
             raise InputError(
@@ -106,33 +108,18 @@ class BucketedBatches(Batches):
         return load(inputs, length)
 
     def for_fit(self) -> Any:
-        """The batches, on TensorFlow as a `tf.data.Dataset` that says which lengths vary.
-
-        From a `PyDataset` Keras takes the lengths of the first two batches for those of all, if they
-        happen to be equal.
-        """
+        """Return the batches, on TensorFlow as a `tf.data.Dataset` that says which lengths vary."""
         if keras.backend.backend() != "tensorflow" or len(self.buckets) == 1:
-            return self
+            return super().for_fit()
         import tensorflow as tf
 
         load: Any = self.load
-        first = np.array([self.lengths.argmin()])
-        short, long = (
-            load(self.examples.inputs[first], length)
-            for length in (self.buckets[0], self.buckets[-1])
-        )
-        _, *rest = self[0]
+        first = taken(self.examples.inputs, np.array([self.lengths.argmin()]))
+        short, long = (load(first, length) for length in (self.buckets[0], self.buckets[-1]))
 
         def spec(array: np.ndarray, other: np.ndarray) -> Any:
             same = array.shape[1:] == other.shape[1:]
             shape = array.shape[1:] if same else (None, *array.shape[2:])
             return tf.TensorSpec((None, *shape), array.dtype)
 
-        signature = (
-            keras.tree.map_structure(spec, short, long),
-            *(tf.TensorSpec((None, *one.shape[1:]), one.dtype) for one in rest),
-        )
-        dataset = tf.data.Dataset.from_generator(
-            lambda: (self[index] for index in range(len(self))), output_signature=signature
-        )
-        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+        return as_dataset(self, keras.tree.map_structure(spec, short, long))

@@ -5,14 +5,22 @@ from __future__ import annotations
 import io
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kft.data.files import open_regular, shown, why
 from kft.errors import InputError
 
-__all__ = ["MOST_BYTES", "MOST_ROWS", "Columns", "RowNames", "check_columns", "open_table"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_ROWS",
+    "Columns",
+    "RowNames",
+    "check_columns",
+    "in_column",
+    "open_table",
+]
 
 MOST_BYTES = 8 * 2**30  # of a table's file, and of what is read of it
 MOST_ROWS = 100_000_000
@@ -20,11 +28,11 @@ _SHOWN = 20  # names of columns in a message
 
 
 class RowNames(Sequence):
-    """What to call each row in a message: "line 2" or "row 1", eight bytes per row."""
+    """What to call each row in a message: "line 2" or "example 0", eight bytes per row."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, numbers: Iterable[int] = ()) -> None:
         self.kind = kind
-        self.numbers = array("q")
+        self.numbers = array("q", numbers)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -90,6 +98,17 @@ def check_columns(
             raise InputError(
                 f"{source} has {header.count(name)} columns called {name!r:.60}: rename all but one"
             )
+
+
+def in_column(reason: str, column: str, encoding: str) -> str:
+    """Say of a reason why a value cannot be used in which column of a table it stands."""
+    if reason in ("no text", "empty text"):
+        return f"no value in column {column!r}"
+    if reason == "no label":
+        return f"no label in column {column!r}"
+    if reason.startswith(f"not {encoding}"):
+        return f"not {encoding} in column {column!r}: pass encoding=... or convert the file"
+    return f"{reason}, in column {column!r}"
 
 
 def _listed(header: Sequence[str]) -> str:

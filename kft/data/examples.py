@@ -3,14 +3,17 @@
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from kft.data.content import content_digest
 from kft.data.files import open_regular, shown, why
+from kft.data.targets import TargetKind
 from kft.data.threads import map_in_threads
+from kft.data.trees import leaves, length, mapped, taken
 from kft.errors import InputError
 
 __all__ = ["Examples", "Skipped"]
@@ -33,82 +36,147 @@ class Skipped:
 class Examples:
     """Labelled examples that can be taken in any order.
 
+    Inputs and targets are trees: an array `[n, ...]`, or a dict of trees.
+
     Args:
         kind: `"image_files"` (paths), `"image_bytes"` (encoded images), `"texts"` (strings) or
-            `"arrays"` (numbers).
+            `"arrays"` (numbers); a dict of these for a dict of inputs.
         inputs: The examples, first axis first; strings and bytes in an object array, numbers
             possibly in a memmap.
-        targets: int64 `[n]` (single label), float32 `[n, k]` of 0 and 1 (multi-label), float32
-            `[n]` or `[n, d]` (regression).
-        classes: The class names in the order of the targets, None for regression.
+        targets: What `task` makes of the labels: int64 `[n]` for one class, float32 `[n, k]` of 0 and
+            1 for several, float32 `[n]` or `[n, d]` for numbers.
+        classes: The class names in the order of the targets, or a dict of them; None where there are
+            none.
         source: What to call the data in a message, such as `folder data/flowers`.
         skipped: What was left out, where the person asked for bad examples to be skipped.
+        task: What the targets are: a `kft.tasks.Task`, or another `kft.data.targets.TargetKind`.
+
+    Raises:
+        InputError: If inputs and targets differ in length.
 
     Example:
 
     ```python
     texts = np.array(["good", "bad"], dtype=object)
-    examples = Examples("texts", texts, np.array([1, 0]), ("neg", "pos"), "arrays")
+    labels, classes = np.array([1, 0]), ("neg", "pos")
+    examples = Examples("texts", texts, labels, classes, "arrays", task=Classification(2))
     examples.counts()  # {"neg": 1, "pos": 1}
     ```
     """
 
-    kind: str
-    inputs: np.ndarray
-    targets: np.ndarray
-    classes: tuple[str, ...] | None
+    kind: Any
+    inputs: Any
+    targets: Any
+    classes: Any
     source: str
     skipped: tuple[Skipped, ...] = ()
+    task: TargetKind = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        lengths = {name or "inputs": len(array) for name, array in leaves(self.inputs)}
+        lengths |= {f"targets {name}".strip(): len(array) for name, array in leaves(self.targets)}
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{count} {name}" for name, count in lengths.items())
+            raise InputError(f"{self.source} has {said}: pass one of each for every example")
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return length(self.inputs)
 
     def __repr__(self) -> str:
-        classes = "" if self.classes is None else f", {len(self.classes)} classes"
+        kinds = " and ".join(dict.fromkeys(kind for _, kind in leaves(self.kind)))
+        classes = "".join(
+            f", {len(names)} classes{f' of {name}' if name else ''}"
+            for name, names in leaves(self.classes)
+            if names is not None
+        )
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
-        return f"<Examples: {len(self)} {self.kind}{classes}{skipped} from {self.source}>"
+        return f"<Examples: {len(self)} {kinds}{classes}{skipped} from {self.source}>"
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Examples":
-        """The examples at `indices`, in that order."""
+        """Return the examples at `indices`, in that order."""
         indices = np.asarray(indices, dtype=np.int64)
-        taken = replace(self, inputs=self.inputs[indices], targets=self.targets[indices])
-        if "digests" in self.__dict__:  # content already read: not a second time for a part of it
-            taken.__dict__["digests"] = self.digests[indices]
-        return taken
+        return self._changed(
+            indices, inputs=taken(self.inputs, indices), targets=taken(self.targets, indices)
+        )
 
-    def counts(self) -> dict[str, int]:
-        """How many examples each class has; empty for regression."""
-        if self.classes is None:
-            return {}
-        if self.targets.ndim == 2:
-            numbers = (self.targets > 0).sum(axis=0)
-        else:
-            numbers = np.bincount(self.targets, minlength=len(self.classes))
-        return {name: int(number) for name, number in zip(self.classes, numbers, strict=True)}
+    def counts(self) -> dict[str, Any]:
+        """Return how many examples each class has; empty where there are no classes."""
+        return self.task.counts(self.targets, self.classes)
+
+    def label(self, index: int) -> str:
+        """Return the label of an example in words."""
+        return self.task.label(taken(self.targets, index), self.classes)
+
+    def read_for(self, task: TargetKind, classes: Any = None) -> "Examples":
+        """Return the same examples for a task, with the targets numbered by given classes.
+
+        Args:
+            task: The task.
+            classes: The classes of the training; None for those of the examples.
+
+        Returns:
+            The examples themselves where nothing differs.
+
+        Raises:
+            InputError: If the targets are not those of such a task, or an example has a class that
+                was not seen in training.
+        """
+        if task != self.task:
+            task = task.adopted(self.task, self.source)
+        known = self.classes if classes is None or self.classes is None else classes
+        if task == self.task and known == self.classes:
+            return self
+        targets = task.renumbered(self.targets, self.classes, known, self.source)
+        return self._changed(None, targets=targets, classes=known, task=task)
+
+    def _changed(self, indices: np.ndarray | None, **changes: Any) -> "Examples":
+        changed = replace(self, **changes)
+        if "digests" in self.__dict__:  # content already read: not a second time for a part of it
+            changed.__dict__["digests"] = self.digests if indices is None else self.digests[indices]
+        return changed
 
     @cached_property
     def digests(self) -> np.ndarray:
         """SHA-256 of the content of each input, files by their bytes: `bytes`, `[n]`."""
-        hash_one = _file_digest if self.kind == "image_files" else content_digest
-        result = np.empty(len(self.inputs), dtype=object)
-        result[:] = map_in_threads(hash_one, self.inputs)
+        each = leaves(mapped(_digests, self.kind, self.inputs))
+        if not isinstance(self.inputs, dict):
+            return each[0][1]
+        result = np.empty(len(self), dtype=object)
+        result[:] = [
+            content_digest({name: digest for (name, _), digest in zip(each, row, strict=True)})
+            for row in zip(*(digests for _, digests in each), strict=True)
+        ]
         return result
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the content of inputs, targets and classes, wherever files lie."""
+        """Return the SHA-256 (hex) of the content of inputs, targets and classes, wherever they lie."""
         whole = hashlib.sha256()
-        is_numeric = self.kind == "arrays" and self.inputs.dtype != object
+        described = mapped(_described, self.kind, self.inputs)
         header = (
-            self.kind,
-            self.inputs.shape[1:] if is_numeric else (),
-            str(self.inputs.dtype) if is_numeric else "",
-            None if self.classes is None else tuple(map(str, self.classes)),
+            *(described if isinstance(described, tuple) else (described,)),
+            mapped(lambda names: None if names is None else tuple(map(str, names)), self.classes),
             content_digest(self.targets),
         )
         whole.update(content_digest(header))
         for digest in self.digests:
             whole.update(digest)
         return whole.hexdigest()
+
+
+def _digests(kind: str, inputs: np.ndarray) -> np.ndarray:
+    result = np.empty(len(inputs), dtype=object)
+    result[:] = map_in_threads(_file_digest if kind == "image_files" else content_digest, inputs)
+    return result
+
+
+def _described(kind: str, inputs: np.ndarray) -> tuple[Any, ...]:
+    """What tells inputs apart whose rows have the same content."""
+    is_numeric = kind == "arrays" and inputs.dtype != object
+    return (
+        kind,
+        inputs.shape[1:] if is_numeric else (),
+        str(inputs.dtype) if is_numeric else "",
+    )
 
 
 def _file_digest(path: object) -> bytes:

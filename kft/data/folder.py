@@ -16,7 +16,9 @@ from kft.data.encodings import LONGEST, is_unicode, text_of
 from kft.data.examples import Examples
 from kft.data.files import read_regular, shown, why
 from kft.data.image_files import MAX_PIXELS, inspect_files
-from kft.data.labels import check_classes, class_targets, clean
+from kft.data.kinds.classes import check_classes, class_targets
+from kft.data.names import clean
+from kft.data.targets import TargetKind
 from kft.errors import InputError
 
 __all__ = ["IGNORED", "IMAGE_SUFFIXES", "check_images", "read_folder"]
@@ -33,6 +35,7 @@ _PARTS = re.compile(
 def read_folder(
     folder: str | os.PathLike[str],
     *,
+    task: TargetKind,
     modality: str,
     classes: Sequence[str] | None = None,
     encoding: str = "utf-8",
@@ -47,6 +50,7 @@ def read_folder(
 
     Args:
         folder: The folder.
+        task: A task with one class name for each example.
         modality: `"image"`, or `"text"` for one text per .txt file.
         classes: The classes of the training; without them, the sorted names of the folders.
         encoding: Of .txt files without a byte order mark.
@@ -96,9 +100,8 @@ def read_folder(
         )
     inputs = np.empty(len(kept), dtype=object)
     inputs[:] = [values[index] for index in kept]
-    return Examples(
-        "image_files" if modality == "image" else "texts", inputs, targets, known, source, skipped
-    )
+    kind = "image_files" if modality == "image" else "texts"
+    return Examples(kind, inputs, targets, known, source, skipped, task=task)
 
 
 def check_images(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) -> dict[int, str]:
@@ -174,7 +177,7 @@ class _Listing:
             "are the classes, put their files into them directly"
         )
 
-    def class_folders(self, folder: Path) -> set[str]:
+    def class_folders(self, folder: Path, deepest: int = 3) -> set[str]:
         """The names of the folders in a folder that has no files of its own, else nothing."""
         try:
             with os.scandir(folder) as entries:
@@ -184,7 +187,11 @@ class _Listing:
         folders = {clean(entry.name) for entry in visible if entry.is_dir(follow_symlinks=False)}
         files = (entry.name for entry in visible if not entry.is_dir(follow_symlinks=False))
         own = any(Path(name).suffix.lower() in self.suffixes for name in files)
-        return set() if own else folders
+        if own or len(folders) != 1 or deepest == 0:
+            return set() if own else folders
+        # An archive unpacked into a folder of its name: seg_train/seg_train/cat.
+        (only,) = (entry for entry in visible if entry.is_dir(follow_symlinks=False))
+        return self.class_folders(Path(only.path), deepest - 1) or folders
 
     def _refuse_nothing(self) -> None:
         if not self.folders and not self.files:
@@ -216,7 +223,9 @@ def _check_several(listing: _Listing, source: str) -> None:
 
 
 def _first_part(names: Sequence[str]) -> str:
-    return next((name for name in names if name.lower().startswith("train")), names[0])
+    # By where the word stands: of "untrained" and "train" the second.
+    found = [name for name in names if "train" in name.lower()]
+    return min(found, key=lambda name: name.lower().index("train"), default=names[0])
 
 
 def _is_ignored(entry: os.DirEntry[str]) -> bool:

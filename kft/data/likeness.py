@@ -41,12 +41,14 @@ class Marks:
 
 
 def marks(examples: Examples) -> Marks | None:
-    """The marks of images and of texts; None for other arrays, which have no looks.
+    """The marks of images and of texts; None for other arrays and several inputs, without looks.
 
     Images get a difference hash of 128 bits, from whether the gray rises from each of 8 x 8 places
     to its right and downwards neighbour. Texts get a MinHash (Broder 1997) of their runs of four
     characters, case, accents and punctuation left out.
     """
+    if isinstance(examples.inputs, dict):
+        return None
     if examples.kind == "texts":
         shingled = [_shingles(str(text)) for text in examples.inputs]
         return Marks(_min_hashes(shingled), shingled)

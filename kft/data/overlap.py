@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from kft.data.content import content_digest
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.likeness import alike_pairs, marks
+from kft.data.trees import taken
 
 MOST_LOOKED_AT = {"texts": 20_000, "arrays": 20_000}  # of each part, for examples that look alike
 MOST_IMAGES = 5_000  # whose files have to be decoded
@@ -24,8 +26,9 @@ def overlap(parts: Mapping[str, Examples]) -> dict[str, Any]:
         parts: Examples of the same kind by name, such as `train` and `validation`.
 
     Returns:
-        JSON values. `parts`: for each its `examples`, `counts` by class (for regression `values`,
-        from least to most) and how many are `copies` of an earlier example of the same part.
+        JSON values. `parts`: for each its `examples`, how the task describes its targets (`counts`
+        by class, or `values` from least to most) and how many are `copies` of an earlier example of
+        the same part.
         `across`: how many examples of later parts have the very content of one of an earlier part.
         `conflicts`: contents that come with several labels. `alike`: None where examples have no
         looks, else how many were `looked_at` in each part, the pairs that look alike `within` each
@@ -36,12 +39,11 @@ def overlap(parts: Mapping[str, Examples]) -> dict[str, Any]:
     found: dict[str, Any] = {"parts": {}, "across": 0}
     for name, examples in parts.items():
         own = [bytes(digest) for digest in examples.digests]
-        for digest, target in zip(own, examples.targets, strict=True):
-            labels.setdefault(digest, set()).add(np.asarray(target).tobytes())
+        for index, digest in enumerate(own):
+            labels.setdefault(digest, set()).add(_content(taken(examples.targets, index)))
         found["parts"][name] = {
             "examples": len(own),
-            "counts": examples.counts() or None,
-            "values": None if examples.classes is not None else _values(examples.targets),
+            **examples.task.describe(examples.targets, examples.classes),
             "copies": len(own) - len(set(own)),
         }
         found["across"] += sum(digest in seen for digest in own)
@@ -51,12 +53,11 @@ def overlap(parts: Mapping[str, Examples]) -> dict[str, Any]:
     return found
 
 
-def _values(targets: np.ndarray) -> dict[str, float]:
-    return {
-        "least": float(np.min(targets)),
-        "mean": float(np.mean(targets)),
-        "most": float(np.max(targets)),
-    }
+def _content(target: Any) -> bytes:
+    """What tells the targets of two examples apart."""
+    if isinstance(target, np.ndarray | np.generic) and not target.dtype.hasobject:
+        return repr(target.shape).encode() + target.tobytes()
+    return content_digest(target)
 
 
 def _alike(parts: Mapping[str, Examples]) -> dict[str, Any] | None:
@@ -64,7 +65,7 @@ def _alike(parts: Mapping[str, Examples]) -> dict[str, Any] | None:
     for name, examples in parts.items():
         # Each content once: of a hundred copies, each would only find the others.
         _, first = np.unique(np.array([bytes(d) for d in examples.digests]), return_index=True)
-        most = MOST_LOOKED_AT.get(examples.kind, MOST_IMAGES)
+        most = MOST_LOOKED_AT.get(str(examples.kind), MOST_IMAGES)
         chosen[name] = np.sort(first)[:most]
         made = marks(examples.take(chosen[name]))
         if made is None:
@@ -94,11 +95,4 @@ def _described(parts: Mapping[str, Examples], part: str, index: int) -> dict[str
     name = f"example {index}"
     if examples.kind == "image_files":
         name = shown("/".join(PurePath(str(examples.inputs[index])).parts[-2:]))
-    target = examples.targets[index]
-    if examples.classes is None:
-        label = " ".join(f"{value:.4g}" for value in np.atleast_1d(target))
-    elif np.ndim(target):
-        label = " | ".join(n for n, on in zip(examples.classes, target, strict=True) if on)
-    else:
-        label = examples.classes[int(target)]
-    return {"part": part, "name": name, "label": label}
+    return {"part": part, "name": name, "label": examples.label(index)}

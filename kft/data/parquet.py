@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kft.data.columns import MOST_BYTES, MOST_ROWS, Columns, RowNames, check_columns, open_table
-from kft.data.labels import refuse_rows_of_bits
+from kft.data.label_columns import LabelColumns
+from kft.data.raw_labels import LabelForm
 from kft.errors import InputError
 
 __all__ = ["read_parquet", "stream_parquet"]
@@ -22,7 +23,7 @@ _LONGEST_NAME = 10_000  # letters of a label in a list
 
 
 def read_parquet(
-    path: Path, wanted: Sequence[str], *, task: str, source: str, modality: str
+    path: Path, input_column: str, labels: Sequence[LabelColumns], *, source: str, modality: str
 ) -> Columns:
     """Read columns of a Parquet file.
 
@@ -30,30 +31,27 @@ def read_parquet(
 
     Args:
         path: The file.
-        wanted: The column of the inputs, then those of the labels.
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
+        input_column: The column of the inputs.
+        labels: The columns of the labels.
         source: What to call it in a message.
         modality: `"image"` or `"text"`.
 
     Returns:
-        The columns: strings (undecodable bytes as surrogates), numbers, None, or lists of these.
+        The columns, that of the inputs first: strings (undecodable bytes as surrogates), numbers,
+        None, or lists of these.
 
     Raises:
         InputError: It is no Parquet file, damaged or encrypted, lacks a column, or a column holds
             something else than the task needs.
     """
-    import pyarrow as pa
-
-    with _opened(path, wanted, task, source, modality) as (parquet, types):
+    wanted = [input_column, *(name for one in labels for name in one.names)]
+    with _opened(path, input_column, labels, source, modality) as parquet:
         found = Columns([[] for _ in wanted], RowNames("row"))
         read = _Strings(source)
         for batch in parquet.iter_batches(_ROWS, columns=list(dict.fromkeys(wanted))):
             for values, name in zip(found.values, wanted, strict=True):
                 column = batch.column(batch.schema.names.index(name))
                 values += read.values(column, name)
-        for values, name in zip(found.values, wanted, strict=True):
-            if task == "multi_label" and name in wanted[1:] and pa.types.is_nested(types[name]):
-                refuse_rows_of_bits(values, f"column {name!r} of {source}")
     found.names.numbers.extend(range(1, len(found.values[0]) + 1))
     return found
 
@@ -75,12 +73,12 @@ def stream_parquet(
     Raises:
         InputError: As `read_parquet`, or it has no rows.
     """
-    with _opened(path, [column], "single_label", source, modality) as (parquet, _):
+    with _opened(path, column, (), source, modality) as parquet:
         if not parquet.metadata.num_rows:
             raise InputError(f"{source} has no rows")
 
     def read() -> Iterator[Any]:
-        with _opened(path, [column], "single_label", source, modality) as (parquet, _):
+        with _opened(path, column, (), source, modality) as parquet:
             for batch in parquet.iter_batches(_STREAMED_ROWS, columns=[column]):
                 yield from _Strings(source).values(batch.column(0), column)
 
@@ -89,25 +87,23 @@ def stream_parquet(
 
 @contextlib.contextmanager
 def _opened(
-    path: Path, wanted: Sequence[str], task: str, source: str, modality: str
-) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Open a file, check what is wanted of it, and say in a line what Arrow says of a damaged one.
-
-    Yields:
-        The file, and the type of each column that is wanted.
-    """
+    path: Path, input_column: str, labels: Sequence[LabelColumns], source: str, modality: str
+) -> Iterator[Any]:
+    """Open a file, check what is wanted of it, and say in a line what Arrow says of a damaged one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with open_table(path, source) as file:
             parquet = pq.ParquetFile(file)
-            types = _checked_types(parquet, wanted, task, source, modality)
+            wanted = [input_column, *(name for one in labels for name in one.names)]
+            check_columns(parquet.schema_arrow.names, wanted, source, modality)
+            _check_types(parquet.schema_arrow, input_column, labels, source, modality)
             leaves = _leaves(parquet, wanted)
             _check_size(parquet, leaves, source)
             strings = [leaf.path for leaf in leaves.values() if leaf.physical_type == "BYTE_ARRAY"]
             file.seek(0)
-            yield pq.ParquetFile(file, read_dictionary=strings, pre_buffer=False), types
+            yield pq.ParquetFile(file, read_dictionary=strings, pre_buffer=False)
     except InputError:
         raise
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
@@ -117,31 +113,36 @@ def _opened(
         ) from error
 
 
-def _checked_types(
-    parquet: Any, wanted: Sequence[str], task: str, source: str, modality: str
-) -> dict[str, Any]:
-    schema = parquet.schema_arrow
-    check_columns(schema.names, wanted, source, modality)
-    types = {name: _plain(schema.field(name).type) for name in wanted}
-    for place, (name, kind) in enumerate(types.items()):
-        if not place:
-            expected = "texts" if modality == "text" else "paths of images"
-            fits = _is_text(kind)
-        elif task == "regression":
-            expected, fits = "numbers", _is_number(kind) or _is_text(kind)
-        elif task == "multi_label":
-            expected, fits = "lists of names", _is_text(kind) or _is_list_of_names(kind)
-        else:
-            expected, fits = "names or whole numbers", _is_text(kind) or _is_number(kind)
-        if not fits:
-            way_out = "convert the column, or name another one"
-            if place and _is_list_of_names(kind) and task == "single_label":
-                way_out = 'use task="multi_label" for several labels'
-            raise InputError(
-                f"column {name!r} of {source} holds {str(kind)[:100]}, but {expected} are expected: "
-                f"{way_out}"
-            )
-    return types
+def _check_types(
+    schema: Any, input_column: str, labels: Sequence[LabelColumns], source: str, modality: str
+) -> None:
+    kind = _plain(schema.field(input_column).type)
+    if not _is_text(kind):
+        expected = "texts" if modality == "text" else "paths of images"
+        raise InputError(
+            f"column {input_column!r} of {source} holds {str(kind)[:100]}, but {expected} are "
+            "expected: convert the column, or name another one"
+        )
+    for one in labels:
+        for name in one.names:
+            kind = _plain(schema.field(name).type)
+            refusal = one.kind.refusal(_form(kind))
+            if refusal:
+                raise InputError(
+                    f"column {name!r} of {source} holds {str(kind)[:100]}, but {refusal}"
+                )
+
+
+def _form(kind: Any, depth: int = 0) -> LabelForm:
+    from pyarrow import types
+
+    if _is_list(kind):
+        return _form(_plain(kind.value_type), depth + 1)
+    if _is_text(kind):
+        return LabelForm("text", depth, in_table=True)
+    if types.is_integer(kind):
+        return LabelForm("integer", depth, in_table=True)
+    return LabelForm("number" if _is_number(kind) else "other", depth, in_table=True)
 
 
 def _plain(kind: Any) -> Any:
@@ -175,7 +176,7 @@ def _is_number(kind: Any) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _is_list_of_names(kind: Any) -> bool:
+def _is_list(kind: Any) -> bool:
     from pyarrow import types
 
     tests = (
@@ -185,10 +186,7 @@ def _is_list_of_names(kind: Any) -> bool:
         types.is_list_view,
         types.is_large_list_view,
     )
-    if not any(test(kind) for test in tests):
-        return False
-    inner = _plain(kind.value_type)
-    return _is_text(inner) or types.is_integer(inner)
+    return any(test(kind) for test in tests)
 
 
 def _leaves(parquet: Any, wanted: Sequence[str]) -> dict[int, Any]:
@@ -222,6 +220,20 @@ def _check_size(parquet: Any, leaves: dict[int, Any], source: str) -> None:
         )
 
 
+def _innermost(column: Any) -> Iterator[Any]:
+    """The arrays of plain values inside lists and structures."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if not pa.types.is_nested(column.type):
+        yield column
+        return
+    inner = column.flatten()
+    for one in inner if isinstance(inner, list) else [inner]:
+        yield from _innermost(one)
+
+
 class _Strings:
     """Strings of Arrow as Python's, of which a long one that is repeated is kept once."""
 
@@ -240,17 +252,17 @@ class _Strings:
             indices, decoded = column.indices.to_pylist(), self._of_dictionary(column)
             return [None if index is None else decoded[index] for index in indices]
         if pa.types.is_nested(column.type):
-            inner = column.flatten()
-            labels = (
-                self._of_dictionary(inner).values()
-                if isinstance(inner, pa.DictionaryArray)
-                else self._decoded(inner)
-            )
-            if any(isinstance(label, str) and len(label) > _LONGEST_NAME for label in labels):
-                raise InputError(
-                    f"column {name!r} of {self.source} has a label of more than {_LONGEST_NAME:,} "
-                    "letters"
+            for inner in _innermost(column):
+                labels = (
+                    self._of_dictionary(inner).values()
+                    if isinstance(inner, pa.DictionaryArray)
+                    else self._decoded(inner)
                 )
+                if any(isinstance(label, str) and len(label) > _LONGEST_NAME for label in labels):
+                    raise InputError(
+                        f"column {name!r} of {self.source} has a label of more than "
+                        f"{_LONGEST_NAME:,} letters"
+                    )
             return column.to_pylist()
         return self._decoded(column)
 

@@ -211,7 +211,7 @@ def _taken(value: Any, kind: str, max_pixels: int) -> tuple[Any, str]:
     if is_missing(value):
         return None, "no image"
     if kind == "path":
-        return os.fsdecode(value), ""
+        return str.__str__(os.fsdecode(value)), ""  # of an enumeration its value
     if kind == "encoded image":
         return bytes(value), ""
     if kind == "Pillow image":

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from kft.data.array_targets import not_finite
 from kft.data.files import shown
+from kft.data.gaps import not_finite
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.pixels import check_images_in_memory, image_rows, is_encoded, is_pillow
 from kft.data.raw_texts import refuse_inputs
 from kft.data.sequences import as_rows
 
 __all__ = ["raw_images"]
+
+_EXPECTED = (
+    "Images are expected: paths of image files, encoded images (bytes), Pillow's, or arrays."
+)
 
 
 def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
@@ -49,5 +53,5 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     found = inspect_files([images[index] for index in usable], max_pixels)
     reasons |= {index: why for index, why in zip(usable, found, strict=True) if why}
     names = {index: shown(images[index]) for index in reasons if isinstance(images[index], str)}
-    refuse_inputs(reasons, names)
+    refuse_inputs(reasons, names, _EXPECTED)
     return images

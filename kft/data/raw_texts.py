@@ -36,12 +36,15 @@ def raw_texts(raw: Any) -> list[str]:
     return [text for text, _ in found]
 
 
-def refuse_inputs(reasons: dict[int, str], names: dict[int, str] | None = None) -> None:
+def refuse_inputs(
+    reasons: dict[int, str], names: dict[int, str] | None = None, expected: str = ""
+) -> None:
     """Raise about inputs that cannot be used, if there are any.
 
     Args:
         reasons: By position why they cannot.
         names: What to call some of them; by default their positions.
+        expected: A sentence on what can be passed.
 
     Raises:
         InputError: There are some; the message lists the first.
@@ -55,4 +58,5 @@ def refuse_inputs(reasons: dict[int, str], names: dict[int, str] | None = None) 
     ]
     if len(listed) > _SHOWN:
         lines.append(f"and {len(listed) - _SHOWN} more")
-    raise InputError("; ".join(lines) + ". Correct these inputs or leave them out.")
+    said = f"{'; '.join(lines)}. Correct these inputs or leave them out. {expected}"
+    raise InputError(said.rstrip())

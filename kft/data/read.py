@@ -3,19 +3,22 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kft.arguments import check_whole
+from kft.arguments import shown as shown_value
 from kft.data.arrays import read_arrays
+from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
 from kft.data.examples import Examples
 from kft.data.files import problem, shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
-from kft.data.labels import TASKS, checked_names, with_classes
+from kft.data.kinds import kind_named
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
+from kft.data.targets import TargetKind
 from kft.data.tfds import is_prepared, read_tfds
 from kft.errors import InputError
 
@@ -31,12 +34,12 @@ _EXPECTED = (
 def read(
     source: Any,
     *,
-    task: str,
+    task: TargetKind | str,
     modality: str,
-    classes: Sequence[str] | None = None,
+    classes: Any = None,
     text_column: str = "text",
     path_column: str = "path",
-    label_column: str | Sequence[str] = "label",
+    label_column: Any = None,
     encoding: str = "utf-8",
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
@@ -49,13 +52,15 @@ def read(
             name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
             `keras.utils.PyDataset`. `Examples` and
             `Stream` pass through.
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
+        task: What the labels are: a `kft.tasks.Task`, another `kft.data.targets.TargetKind`, or the
+            short name of one, see `kft.data.kinds.kind_named`.
         modality: `"image"` or `"text"`.
         classes: The classes of the training, for data to validate or test with: another label is
-            then an error.
+            then an error. A dict of them where `task` has parts.
         text_column: Column of a table, or feature of a TFDS, with the texts.
         path_column: Column of a table with paths of images, relative to the table.
-        label_column: Column of a table, or feature of a TFDS, with the labels.
+        label_column: Column of a table, or feature of a TFDS, with the labels. By default `"label"`,
+            or for a task with parts, columns that are called like them; a dict names others.
         encoding: Of text files.
         on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used; `Examples.skipped`
             lists it.
@@ -71,19 +76,23 @@ def read(
     Example:
 
     ```python
-    examples = read("data/flowers", task="single_label", modality="image")
+    examples = read("data/flowers", task=kft.tasks.Classification(5), modality="image")
     train, validation = split(examples, fraction=0.2, seed=0)
     ```
     """
-    if task not in TASKS:
-        raise InputError(f"task={task!r}, but one of {', '.join(map(repr, TASKS))} is expected")
+    task = kind_named(task)
     if modality not in ("image", "text"):
         raise InputError(f"modality={modality!r}, but 'image' or 'text' is expected")
     encoding = checked_encoding(encoding)
+    _check_columns(text_column, path_column, label_column)
+    BadExamples("data", on_bad_example)  # checks the word
+    check_whole("max_pixels", max_pixels, "pixels")
+    if split is not None and not isinstance(split, str):
+        raise InputError(f"split={shown_value(split)}, but text such as 'train[:80%]' is expected")
     if classes is not None:
-        classes = checked_names(classes, "classes")
+        classes = task.checked_classes(classes, "classes")
     if isinstance(source, Examples):
-        return source if classes is None else with_classes(source, classes)
+        return source.read_for(task, classes)
     if isinstance(source, Stream):
         return source
     if is_stream(source):
@@ -93,13 +102,14 @@ def read(
         is_folder = os.path.isdir(path)
         if is_folder and not is_prepared(path):
             _refuse_split(split, source)
-            if task != "single_label":
+            if not task.takes_folders:
                 raise InputError(
                     f"folder {shown(source)}: a folder per class gives one label per example, but "
-                    f"task={task!r}: write a table with a path and a label column"
+                    f"task={task.name!r}: write a table with a path and a label column"
                 )
             return read_folder(
                 path,
+                task=task,
                 modality=modality,
                 classes=classes,
                 encoding=encoding,
@@ -156,6 +166,19 @@ def read(
     if isinstance(source, list) or hasattr(source, "shape"):
         raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
     raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
+
+
+def _check_columns(text_column: Any, path_column: Any, label_column: Any) -> None:
+    for name, value in (("text_column", text_column), ("path_column", path_column)):
+        if not isinstance(value, str):
+            raise InputError(f"{name}={shown_value(value)}: pass the name of a column")
+    is_list = isinstance(label_column, list | tuple) and len(label_column)
+    if not (is_list and all(isinstance(name, str) for name in label_column)) and not isinstance(
+        label_column, str
+    ):
+        raise InputError(
+            f"label_column={shown_value(label_column)}: pass the name of a column, or a list of names"
+        )
 
 
 def _path(source: str | os.PathLike[str]) -> Path:

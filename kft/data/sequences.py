@@ -103,7 +103,7 @@ def _refuse_others(values: Any, name: str) -> None:
     if isinstance(values, Mapping):
         raise InputError(
             f"{name} is a {kind} of {', '.join(map(str, list(values)[:10]))}, but one array is "
-            "expected: pass a tf.data.Dataset or keras.utils.PyDataset for several inputs"
+            "expected: pass one of them, or kft.tasks.Several as the task for several labels"
         )
     if not hasattr(values, "__len__") or not (
         hasattr(values, "__getitem__") or hasattr(values, "__array__")
@@ -141,7 +141,26 @@ def _array(values: Any, name: str) -> np.ndarray:
             values = values.detach().cpu()
             # NumPy has no bfloat16.
             values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+        listed = _of_dictionaries(values)
+        if listed is not None:
+            return listed
         return np.asarray(values)
+
+
+def _of_dictionaries(values: Any) -> np.ndarray | None:
+    """A column of Arrow's dictionaries, also one in pandas; None for anything else.
+
+    NumPy is given the value of another row for a gap by Arrow (24 to 26) where pieces of a column have
+    dictionaries of their own.
+    """
+    column = values
+    if hasattr(getattr(values, "dtype", None), "pyarrow_dtype"):
+        column = getattr(values, "array", values).__arrow_array__()
+    if not (hasattr(column, "type") and hasattr(column.type, "index_type")):
+        return None
+    listed = np.empty(len(column), dtype=object)
+    listed[:] = column.to_pylist()
+    return listed
 
 
 @contextlib.contextmanager

@@ -7,15 +7,13 @@ from kft.errors import InputError
 
 __all__ = ["split"]
 
-_REGRESSION_BINS = 10
-
 
 def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
     """Split into a training and a validation part.
 
     Examples with identical content (the same bytes, text or numbers) always stay together, also
-    where their labels differ. Classes keep their shares; multi-label examples go by their rarest
-    label, regression targets by tenths of their ranks.
+    where their labels differ. The task says what keeps its share: classes, of several labels the
+    rarest one, of numbers the tenths by their ranks.
 
     Args:
         examples: What to split.
@@ -34,10 +32,12 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
             f"fraction={fraction!r}, but a validation split needs a number between 0 and 1, such "
             "as 0.2"
         )
-    strata = _strata(examples)
+    strata = examples.task.strata(examples.targets)
+    if strata is None:
+        strata = np.zeros(len(examples), dtype=np.int64)
     _, first, group = np.unique(examples.digests, return_index=True, return_inverse=True)
     sizes = np.bincount(group)
-    # Groups in the order in which they first appear, so that the split does not hang on the hashes.
+    # Groups in the order in which they first appear, so that the split does not depend on the hashes.
     groups_by_appearance = np.argsort(first, kind="stable")
     stratum_of_group = strata[first]
     rng = np.random.default_rng(seed)
@@ -62,25 +62,10 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
     return examples.take(np.flatnonzero(~chosen)), examples.take(np.flatnonzero(chosen))
 
 
-def _strata(examples: Examples) -> np.ndarray:
-    """A number for each example; the split takes its share of each number."""
-    targets = examples.targets
-    if examples.classes is None:
-        values = targets if targets.ndim == 1 else targets[:, 0]
-        ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-        bins = max(1, min(_REGRESSION_BINS, len(values) // 5))
-        return ranks * bins // max(1, len(values))
-    if targets.ndim == 1:
-        return targets
-    frequency = targets.sum(axis=0)
-    rarest = np.where(targets > 0, frequency, np.inf).argmin(axis=1)
-    return np.where((targets > 0).any(axis=1), rarest, targets.shape[1])
-
-
 def _refuse_single(examples: Examples, stratum: int, distinct: int, count: int) -> None:
-    if examples.classes is None or examples.targets.ndim != 1:
+    name = examples.task.stratum_name(stratum, examples.classes)
+    if name is None:
         return  # a rare label of many may well be in training alone
-    name = examples.classes[stratum]
     if distinct == 0:
         what = "only copies of examples of other classes"
     elif count == 1:
@@ -88,6 +73,6 @@ def _refuse_single(examples: Examples, stratum: int, distinct: int, count: int) 
     else:
         what = f"{count} examples with the same content"
     raise InputError(
-        f"class {name!r} of {examples.source} has {what}, but a validation split needs at least 2 "
+        f"{name} of {examples.source} has {what}, but a validation split needs at least 2 "
         "different ones: add examples, remove the class, or pass validation_data"
     )

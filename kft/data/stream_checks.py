@@ -20,6 +20,7 @@ import numpy as np
 from kft.data.batches import Batches
 from kft.data.pixels import check_range, out_of_range, range_rules
 from kft.data.streams import is_tf_dataset
+from kft.data.targets import Bounds, TargetKind
 from kft.errors import InputError
 
 __all__ = ["StreamCheck", "checked", "plain_errors"]
@@ -27,6 +28,7 @@ __all__ = ["StreamCheck", "checked", "plain_errors"]
 # TensorFlow hands on a message of ours inside its own, in brackets or before a traceback.
 _OURS = re.compile(r"InputError: (.+?)(?:\]\n|\nTraceback|\Z)", re.DOTALL)
 
+_DATASET = "the tf.data.Dataset"
 _NO_STRINGS = (
     "the {} yields labels that are strings, but class numbers are expected: map them first"
 )
@@ -37,13 +39,11 @@ class StreamCheck:
     """What the batches of a stream have to be.
 
     Args:
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
-        count: Number of classes, or of values for regression.
+        task: The kind of the targets, which knows how many classes there are.
         images: Whether inputs that are numbers are images, 0 to 255.
     """
 
-    task: str
-    count: int
+    task: TargetKind
     images: bool = False
 
     def check(self, batch: Any, index: int) -> None:
@@ -54,30 +54,31 @@ class StreamCheck:
         """
         if not isinstance(batch, tuple | list) or len(batch) < 2:
             return
-        y = _as_array(batch[1])
-        if y is not None and y.ndim:
-            if y.dtype.kind in "OUS":
-                raise InputError(_NO_STRINGS.format("PyDataset"))
-            self.check_targets(y, f"batch {index} of the PyDataset")
+        self.check_targets(batch[1], f"batch {index} of the PyDataset")
         x = _as_array(batch[0]) if self.images and index == 0 else None
         if x is not None and x.ndim == 4 and x.dtype.kind in "biuf":
             check_range([x], "the PyDataset")
 
-    def check_targets(self, y: np.ndarray, where: str) -> None:
-        """Check targets that are numbers.
+    def check_targets(self, targets: Any, where: str) -> None:
+        """Check the targets of a batch.
 
         Args:
-            y: The targets.
+            targets: The targets.
             where: What to call them in a message.
 
         Raises:
             InputError: One is out of range.
         """
-        self.check_width(y.shape, where)
-        low, high, name, expected = self._expectation(y.ndim, y.shape[-1])
-        outside = y[~((y >= low) & (y <= high))]
-        if outside.size:
-            raise InputError(f"{name} {outside[0]} in {where}, but {expected}")
+        for kind, part in self.task.streamed(targets, where):
+            y = _as_array(part)
+            bounds = kind.bounds(y.shape, where) if y is not None and y.ndim else None
+            if y is None or bounds is None:
+                continue
+            if y.dtype.kind in "OUS":
+                raise InputError(_NO_STRINGS.format("PyDataset"))
+            outside = y[~((y >= bounds.low) & (y <= bounds.high))]
+            if outside.size:
+                raise InputError(f"{bounds.noun} {outside[0]} in {where}, but {bounds.expected}")
 
     def check_in_graph(self, index: Any, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return a batch of a `tf.data.Dataset` behind assertions, in its graph."""
@@ -85,53 +86,31 @@ class StreamCheck:
 
         inputs, targets, *rest = batch
         assertions = []
-        if isinstance(targets, tf.Tensor) and _is_numeric(targets):
+        for kind, part in self.task.streamed(targets, _DATASET):
+            if not isinstance(part, tf.Tensor) or not _is_numeric(part):
+                continue
             # Of an unknown shape: rows from 0 to 1 lie within the numbers of the classes as well.
-            rank = targets.shape.rank or 1
-            last = targets.shape[-1] if targets.shape.rank else None
-            low, high, name, expected = self._expectation(rank, last)
-            values = tf.reshape(targets, [-1])
-            inside = (tf.cast(values, tf.float64) >= low) & (tf.cast(values, tf.float64) <= high)
-            wrong = tf.concat([tf.boolean_mask(values, ~inside), tf.zeros([1], values.dtype)], 0)
-            said = f"InputError: {name} {{}} in batch {{}} of the tf.data.Dataset, but {expected}"
-            message = tf.strings.format(said, (wrong[0], index))
-            assertions.append(tf.debugging.Assert(tf.reduce_all(inside), [message]))
+            bounds = kind.bounds(_shape(part) or (None,), _DATASET)
+            if bounds is not None:
+                assertions.append(_within(part, bounds, index))
         if self.images and isinstance(inputs, tf.Tensor) and inputs.shape.rank == 4:
             assertions += _pixels_in_graph(inputs, index)
         with tf.control_dependencies(assertions):
             return (tf.nest.map_structure(tf.identity, inputs), targets, *rest)
 
-    def check_width(self, shape: Any, where: str) -> None:
-        """Check the last axis of targets `[n, k]`.
+    def check_spec(self, targets: Any) -> None:
+        """Check what a `tf.data.Dataset` says of its targets.
 
         Args:
-            shape: Their shape; None for an axis that is not known.
-            where: What to call them in a message.
+            targets: Their `tf.TensorSpec`, or a dict of them.
 
         Raises:
-            InputError: It is not the number of classes.
+            InputError: They are strings, or have another shape than the task needs.
         """
-        widths = {"single_label": (None, 1, self.count), "multi_label": (None, self.count)}
-        if len(shape) == 2 and shape[1] not in widths.get(self.task, (shape[1],)):
-            raise InputError(
-                f"targets of shape {tuple(shape)} in {where}, but the recipe has {self.count} classes: "
-                f"pass class numbers [n] or rows [n, {self.count}]"
-            )
-
-    def _expectation(self, rank: int, last: int | None) -> tuple[float, float, str, str]:
-        """The least and the largest target, what to call one, and what to say of another."""
-        if self.task == "regression":
-            largest = float(np.finfo(np.float32).max)
-            said = "finite numbers of float32 are expected: leave such examples out"
-            return -largest, largest, "target", said
-        if self.task == "multi_label" or (rank > 1 and last != 1):
-            return 0, 1, "target", "rows of targets lie from 0 to 1: encode the labels so"
-        said = (
-            f"labels must lie in 0 to {self.count - 1}, one for each of the {self.count} classes: "
-            "renumber the labels, leave out examples without a class, or build the recipe with more "
-            "classes"
-        )
-        return 0, self.count - 1, "label", said
+        for kind, part in self.task.streamed(targets, _DATASET):
+            bounds = kind.bounds(_shape(part) or (None,), _DATASET)
+            if bounds is not None and getattr(part, "dtype", None) == "string":
+                raise InputError(_NO_STRINGS.format("tf.data.Dataset"))
 
 
 class _CheckedDataset(keras.utils.PyDataset):
@@ -190,13 +169,7 @@ def checked(dataset: Any, check: StreamCheck) -> Any:
         return dataset
     if not is_tf_dataset(dataset):
         return _CheckedDataset(dataset, check)
-    import tensorflow as tf
-
-    targets = dataset.element_spec[1]
-    if getattr(targets, "dtype", None) == tf.string:
-        raise InputError(_NO_STRINGS.format("tf.data.Dataset"))
-    if isinstance(targets, tf.TensorSpec) and targets.shape.rank:
-        check.check_width(targets.shape, "the tf.data.Dataset")
+    check.check_spec(dataset.element_spec[1])
     return dataset.enumerate().map(lambda index, batch: check.check_in_graph(index, batch))
 
 
@@ -213,6 +186,25 @@ def plain_errors() -> Iterator[None]:
         if ours is None:
             raise
         raise InputError(ours[1]) from error
+
+
+def _within(targets: Any, bounds: Bounds, index: Any) -> Any:
+    """An assertion that targets lie within bounds."""
+    import tensorflow as tf
+
+    values = tf.reshape(targets, [-1])
+    as_double = tf.cast(values, tf.float64)
+    inside = (as_double >= bounds.low) & (as_double <= bounds.high)
+    wrong = tf.concat([tf.boolean_mask(values, ~inside), tf.zeros([1], values.dtype)], 0)
+    said = f"InputError: {bounds.noun} {{}} in batch {{}} of {_DATASET}, but {bounds.expected}"
+    message = tf.strings.format(said, (wrong[0], index))
+    return tf.debugging.Assert(tf.reduce_all(inside), [message])
+
+
+def _shape(tensor: Any) -> tuple[int | None, ...]:
+    """The shape of a tensor or a spec; () where it is not known."""
+    shape = getattr(tensor, "shape", None)
+    return () if shape is None or shape.rank is None else tuple(shape)
 
 
 def _pixels_in_graph(images: Any, index: Any) -> list[Any]:

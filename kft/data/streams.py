@@ -1,11 +1,10 @@
 """Data that flow: `tf.data.Dataset` and `keras.utils.PyDataset`, passed to `fit` as they are."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kft.data.labels import TASKS
+from kft.data.targets import TargetKind
 from kft.errors import InputError
 
 __all__ = ["Stream", "is_stream", "is_tf_dataset", "read_stream", "with_known_length"]
@@ -18,14 +17,14 @@ class Stream:
     Args:
         dataset: The `tf.data.Dataset` (batched) or `keras.utils.PyDataset`; `fit` takes it as it
             is.
-        classes: The class names if they are known.
+        classes: The class names if they are known, or a dict of them.
         batches: Batches an epoch, or None where that is unknown or infinite.
         is_infinite: Whether it never ends, so that `fit` needs `steps_per_epoch`.
         source: What to call the data in a message.
     """
 
     dataset: Any
-    classes: tuple[str, ...] | None
+    classes: Any
     batches: int | None
     is_infinite: bool
     source: str
@@ -37,13 +36,13 @@ def is_stream(source: Any) -> bool:
 
 
 def read_stream(
-    source: Any, *, task: str, classes: Sequence[str] | None = None, batch_size: int = 32
+    source: Any, *, task: TargetKind, classes: Any = None, batch_size: int = 32
 ) -> Stream:
     """Wrap a stream; a `tf.data.Dataset` of single examples is batched.
 
     Args:
         source: A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(inputs, targets)`.
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
+        task: What the targets are.
         classes: The class names.
         batch_size: For a dataset that is not batched.
 
@@ -53,14 +52,11 @@ def read_stream(
     Raises:
         InputError: The elements are not pairs of inputs and targets, or the stream is empty.
     """
-    known = tuple(classes) if classes is not None else None
-    if task not in TASKS:
-        raise InputError(f"task={task!r}, but one of {', '.join(map(repr, TASKS))} is expected")
     if _is_py_dataset(source):
         batches = source.num_batches
         if batches == 0:
             raise InputError("the PyDataset has length 0, but at least one batch is expected")
-        return Stream(source, known, batches, batches is None, "PyDataset")
+        return Stream(source, classes, batches, batches is None, "PyDataset")
     spec = source.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise InputError(
@@ -72,7 +68,7 @@ def read_stream(
     size = int(source.cardinality())
     if size == 0:
         raise InputError("the tf.data.Dataset is empty, but at least one example is expected")
-    return Stream(source, known, size if size > 0 else None, size == -1, "tf.data.Dataset")
+    return Stream(source, classes, size if size > 0 else None, size == -1, "tf.data.Dataset")
 
 
 def with_known_length(dataset: Any) -> Any:
@@ -93,17 +89,23 @@ def with_known_length(dataset: Any) -> Any:
     return dataset.apply(tf.data.experimental.assert_cardinality(count))
 
 
-def _is_batched(spec: tuple[Any, ...], task: str) -> bool:
+def _is_batched(spec: tuple[Any, ...], task: TargetKind) -> bool:
     """Whether the elements are batches: inputs and targets then share their first axis."""
     import tensorflow as tf
 
     leaves = tf.nest.flatten(spec)
     if any(leaf.shape.rank == 0 for leaf in leaves):
         return False
+    told = task.is_batch(spec[1])
+    if told is not None:
+        return told
     firsts = {leaf.shape[0] for leaf in leaves if leaf.shape.rank}
-    if task == "single_label":
-        return True  # a target with an axis is a batch of indices
-    return firsts == {None} or (len(firsts) == 1 and spec[1].shape.rank == 2)
+    if len(firsts) == 1 and firsts != {None}:
+        raise InputError(
+            f"the tf.data.Dataset yields {spec}, which may be batches of {firsts.pop()} or single "
+            "examples: batch it without drop_remainder=True"
+        )
+    return firsts == {None}
 
 
 def is_tf_dataset(source: Any) -> bool:

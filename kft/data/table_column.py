@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kft.data.columns import in_column
 from kft.data.delimited import Delimited
 from kft.data.files import shown
 from kft.data.parquet import stream_parquet
-from kft.data.table import in_column
 from kft.data.values import text_value
 from kft.errors import InputError
 

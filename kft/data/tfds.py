@@ -10,22 +10,16 @@ from typing import Any
 import numpy as np
 
 from kft.data.bad import BadExamples
-from kft.data.columns import MOST_BYTES
+from kft.data.columns import MOST_BYTES, RowNames
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.folder import check_images
 from kft.data.image_files import MAX_PIXELS
-from kft.data.labels import (
-    SEPARATOR,
-    check_classes,
-    checked_names,
-    class_targets,
-    clean,
-    multi_label_targets,
-    refuse_rows_of_bits,
-)
+from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.prepared import INFO, check_prepared, is_prepared, newest_version
-from kft.data.values import class_name, text_value
+from kft.data.raw_labels import LabelForm, RawLabels
+from kft.data.targets import TargetKind
+from kft.data.values import text_value
 from kft.errors import InputError
 
 __all__ = ["is_prepared", "read_tfds"]
@@ -34,11 +28,11 @@ __all__ = ["is_prepared", "read_tfds"]
 def read_tfds(
     name: str,
     *,
-    task: str,
+    task: TargetKind,
     modality: str,
-    classes: Sequence[str] | None = None,
+    classes: Any = None,
     text_column: str = "text",
-    label_column: str | Sequence[str] = "label",
+    label_column: Any = None,
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
     split: str = "train",
@@ -48,11 +42,12 @@ def read_tfds(
     Args:
         name: Such as "tf_flowers" (downloaded and prepared by TFDS if it is not on the machine), or
             the directory of a prepared dataset.
-        task: `"single_label"`, `"multi_label"` or `"regression"`.
+        task: What the labels are.
         modality: `"image"` or `"text"`.
         classes: The classes of the training; without them, the sorted names of the label feature.
         text_column: Feature with the texts, where the dataset's supervised keys do not say.
-        label_column: Feature with the labels, where the dataset's supervised keys do not say.
+        label_column: Feature with the labels, where the dataset's supervised keys do not say; a dict
+            of features where `task` has parts, which by default are called like the parts.
         on_bad_example: `"error"`, or `"skip"` to leave out images that cannot be decoded.
         max_pixels: The largest image accepted, width times height.
         split: A split, or a part of one, such as "train[:80%]".
@@ -72,12 +67,12 @@ def read_tfds(
     features = builder.info.features
     wanted = tfds.features.Image if modality == "image" else tfds.features.Text
     keys = builder.info.supervised_keys or (None, None)
-    label_key = _feature(features, (label_column, keys[1]), None, source, "label_column")
-    _check_label(features[label_key], task, source, label_key)
+    columns = label_columns(task, label_column)
+    label_keys = [_label_key(one, features, keys[1], source) for one in columns]
     given = text_column if modality == "text" else "image"
     input_key = _feature(features, (given, keys[0]), wanted, source, f"{modality} feature")
-    rows = _rows(builder, split, input_key, label_key, modality, source)
-    names = [f"example {index}" for index in range(len(rows))]
+    rows = _rows(builder, split, input_key, label_keys, modality, source)
+    names = RowNames("example", range(len(rows)))
     reasons: dict[int, str] = {}
     values: list[Any] = [row[input_key] for row in rows]
     if modality == "image":
@@ -87,30 +82,24 @@ def read_tfds(
             values[index], reason = text_value(value)
             if reason:
                 reasons[index] = reason
-    feature = features[label_key]
-    labels = []
-    for index, row in enumerate(rows):
-        label, reason = _label(row[label_key], feature, task)
-        labels.append(label)
-        if reason:
-            reasons.setdefault(index, reason)
+    raw = [
+        RawLabels([row[key] for row in rows], names, source, numbered=_numbered(features[key]))
+        for key in label_keys
+    ]
+    targets = task.targets(parts_of(columns, raw), classes)
+    for index, reason in targets.reasons.items():
+        reasons.setdefault(index, reason)
     for index in sorted(reasons):
         bad.add(names[index], reasons[index])
     skipped = bad.settle()
-    kept = [index for index in range(len(rows)) if index not in reasons]
-    if not kept:
+    kept = np.setdiff1d(np.arange(len(rows)), list(reasons))
+    if not len(kept):
         raise InputError(f"{source} has no usable example: name another split")
-    targets, known = _targets(
-        [labels[index] for index in kept],
-        [names[index] for index in kept],
-        task,
-        source,
-        classes or _class_names(feature, task, source),
-    )
+    of_kept = targets.of(kept)
     inputs = np.empty(len(kept), dtype=object)
     inputs[:] = [values[index] for index in kept]
     kind = "image_bytes" if modality == "image" else "texts"
-    return Examples(kind, inputs, targets, known, source, skipped)
+    return Examples(kind, inputs, of_kept.rows, of_kept.classes, source, skipped, task=task)
 
 
 def _builder(name: str) -> Any:
@@ -147,13 +136,14 @@ def _builder(name: str) -> Any:
 
 
 def _rows(
-    builder: Any, split: str, input_key: str, label_key: str, modality: str, source: str
+    builder: Any, split: str, input_key: str, label_keys: Sequence[str], modality: str, source: str
 ) -> list[dict[str, Any]]:
     """The examples of a split, of which no other feature is decoded."""
     import tensorflow_datasets as tfds
 
     skip = {input_key: tfds.decode.SkipDecoding()} if modality == "image" else None
-    decoders = tfds.decode.PartialDecoding({input_key: True, label_key: True}, decoders=skip)
+    decoded = dict.fromkeys([input_key, *label_keys], True)
+    decoders = tfds.decode.PartialDecoding(decoded, decoders=skip)
     try:
         with _without_deprecations():
             dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
@@ -169,7 +159,7 @@ def _rows(
     try:
         for row in tfds.as_numpy(dataset):
             rows.append(row)
-            size += len(row[input_key])
+            size += len(row[input_key]) + sum(_size(row[key]) for key in label_keys)
             if size > MOST_BYTES:
                 raise InputError(
                     f"{source} has more than {MOST_BYTES:,} bytes: name a part of the split, such as "
@@ -216,87 +206,49 @@ def _feature(features: Any, keys: tuple[Any, ...], kind: Any, source: str, what:
     )
 
 
-def _label(value: Any, feature: Any, task: str) -> tuple[Any, str]:
-    """One example's label as text, texts or numbers, and why it cannot be used."""
-    if task == "regression":
-        return _numbers(value)
-    if task == "multi_label":
-        inner = getattr(feature, "feature", feature)
-        parts = value.split(SEPARATOR.encode()) if isinstance(value, bytes) else value
-        names = [_name(one, inner) for one in parts if one != b""]
-        return [name for name, _ in names], next((reason for _, reason in names if reason), "")
-    return _name(value, feature)
+def _label_key(columns: LabelColumns, features: Any, supervised: str | None, source: str) -> str:
+    """The feature that holds the labels of a part."""
+    if len(columns.names) > 1:
+        raise InputError(
+            f"label_column={list(columns.names)!r:.100}, but the numbers of {source} are one feature: "
+            "name one"
+        )
+    keys = (columns.names[0], None if columns.part else supervised)
+    key = _feature(features, keys, None, source, "label_column")
+    feature = features[key]
+    refusal = columns.kind.refusal(_form(feature))
+    if refusal:
+        raise InputError(
+            f"feature {key!r} of {source} is {type(feature).__name__} {feature.shape}, but {refusal}"
+        )
+    return key
 
 
-def _numbers(value: Any) -> tuple[Any, str]:
-    numbers = np.asarray(value)
-    if numbers.dtype.kind not in "biuf" or numbers.ndim > 1:
-        return None, "no number as a label"
-    with np.errstate(over="ignore"):
-        numbers = numbers.astype(np.float32)
-    return numbers, "" if np.isfinite(numbers).all() else "a label that is no finite number"
-
-
-def _name(value: Any, feature: Any) -> tuple[str, str]:
-    if isinstance(value, bytes) or not hasattr(feature, "int2str"):
-        return class_name(value)
-    if not 0 <= value < feature.num_classes:
-        return "", "no label" if value < 0 else f"label {value} of {feature.num_classes} classes"
-    return clean(feature.int2str(int(value))), ""
-
-
-def _check_label(feature: Any, task: str, source: str, key: str) -> None:
-    """Check that a feature may hold the labels of a task."""
+def _form(feature: Any, depth: int = 0) -> LabelForm:
     import tensorflow_datasets as tfds
 
     kinds = tfds.features
-    others = (
-        kinds.Image,
-        kinds.Video,
-        kinds.Audio,
-        kinds.BBoxFeature,
-        kinds.FeaturesDict,
-        kinds.Dataset,
-    )
-    several = isinstance(feature, kinds.Sequence)
-    inner = feature.feature if several else feature
-    fits = isinstance(inner, kinds.Tensor) and not isinstance(inner, others)
-    if task == "regression":
-        fits &= not isinstance(inner, kinds.Text)
-    elif task == "single_label":
-        fits &= not several and inner.shape == ()
-    elif task == "multi_label":
-        fits &= several or isinstance(feature, kinds.Text)
-    if not fits or isinstance(feature, others):
-        expected = {
-            "single_label": "one name or class number",
-            "multi_label": "a Sequence of names or class numbers",
-            "regression": "numbers",
-        }[task]
-        raise InputError(
-            f"feature {key!r} of {source} is {type(feature).__name__} {feature.shape}, but "
-            f"{expected} per example is expected: pass label_column=..., or another task"
-        )
+    if isinstance(feature, kinds.Sequence):
+        return _form(feature.feature, depth + 1)
+    # Their values are pictures, boxes and the like, though some of them are tensors as well.
+    others = (kinds.Image, kinds.Video, kinds.Audio, kinds.BBoxFeature)
+    if not isinstance(feature, kinds.Tensor) or isinstance(feature, others):
+        return LabelForm("other", depth, in_table=False)
+    if isinstance(feature, kinds.Text):
+        return LabelForm("text", depth, in_table=False)
+    kind = np.dtype(feature.np_dtype).kind
+    content = {"i": "integer", "u": "integer", "b": "number", "f": "number"}.get(kind, "text")
+    return LabelForm(content, depth + len(feature.shape), in_table=False)
 
 
-def _class_names(feature: Any, task: str, source: str) -> tuple[str, ...] | None:
-    inner = getattr(feature, "feature", feature) if task == "multi_label" else feature
-    if task == "regression" or not hasattr(inner, "int2str"):
-        return None
-    return check_classes(
-        sorted(checked_names(inner.names, f"the label feature of {source}")), source
-    )
+def _numbered(feature: Any) -> tuple[str, ...] | None:
+    """The names of classes that a feature numbers."""
+    inner = getattr(feature, "feature", feature)
+    return tuple(inner.names) if hasattr(inner, "int2str") else None
 
 
-def _targets(
-    labels: list[Any], names: list[str], task: str, source: str, classes: Sequence[str] | None
-) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    if task == "regression":
-        shapes = {np.shape(label) for label in labels}
-        if len(shapes) > 1:
-            raise InputError(f"{source} has labels of {len(shapes)} lengths, but one is expected")
-        return np.stack(labels), None
-    if task == "multi_label":
-        refuse_rows_of_bits(labels, source)
-        return multi_label_targets(labels, names, source, classes)
-    return class_targets(labels, names, source, classes)
+def _size(value: Any) -> int:
+    """The bytes of a label, of whatever arrays it is made."""
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    return len(value) if isinstance(value, bytes) else getattr(value, "nbytes", 0)

@@ -1,4 +1,4 @@
-"""What single values of a person's data are: missing, texts, names, numbers."""
+"""What single values of a person's data are: missing, texts, numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from kft.data.encodings import LONGEST, is_unicode
-from kft.data.labels import clean
 
-__all__ = ["class_name", "is_missing", "is_number", "kind_of", "text_value"]
+__all__ = ["held", "is_missing", "is_number", "kind_of", "text_value"]
 
 
 def is_missing(value: Any) -> bool:
@@ -28,6 +27,8 @@ def is_missing(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, also one of NumPy or a decimal."""
+    if isinstance(value, np.timedelta64):  # which NumPy counts among its integers
+        return False
     return isinstance(value, int | float | np.bool_ | np.integer | np.floating | decimal.Decimal)
 
 
@@ -58,27 +59,22 @@ def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
         return "", f"{kind_of(value)}, but a text is expected"
     if len(value) > LONGEST:
         return "", f"a text of {len(value):,} letters, but at most {LONGEST:,} are read: shorten it"
+    value = str.__str__(value)  # of an enumeration of strings str() would be its name
     if not value.strip():
-        return str(value), "empty text"
+        return value, "empty text"
     if not is_unicode(value):
         return "", f"not {encoding}: pass the right encoding or convert it"
-    return str(value), ""
+    return value, ""
 
 
-def class_name(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
-    """Return a value as the name of a class, and why it cannot be one (empty if it can)."""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)), ""
-    if is_number(value) and not is_missing(value):
-        if abs(value) < 2**64 and value == int(value):
-            return str(int(value)), ""
-        return "", (
-            f"{value} as a label, but a class is a name or a whole number: use "
-            'task="regression" for numbers'
-        )
-    name, reason = text_value(value, encoding)
-    if reason in ("no text", "empty text"):
-        return "", "no label"
-    if reason and not isinstance(value, str | bytes):
-        return "", f"{kind_of(value)} as a label, but the name of a class is expected"
-    return clean(name), reason
+def held(rows: Any, numbers: np.ndarray | None) -> str:
+    """Name what rows hold, for a message.
+
+    Args:
+        rows: An array or a list.
+        numbers: The rows as numbers, None if they are not numbers of one shape.
+    """
+    array = numbers if numbers is not None else rows
+    if isinstance(array, np.ndarray):
+        return f"dtype {array.dtype} and shape {array.shape}"
+    return f"values such as {kind_of(next((row for row in rows if not is_missing(row)), None))}"

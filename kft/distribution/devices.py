@@ -10,6 +10,7 @@ import keras
 
 from kft.distribution.strategies import DataParallel, Strategy, resolve
 from kft.errors import InputError
+from kft.replicas import replica_count
 
 
 @contextlib.contextmanager
@@ -81,20 +82,4 @@ def device_count() -> int:
     if keras.backend.backend() == "jax":
         present = keras.distribution.distribution()
         return 1 if present is None else int(present.device_mesh.devices.size)
-    from kft.distribution.on_tensorflow import replica_count
-
     return replica_count()
-
-
-def first_devices(names: list[Any], wanted: int | None) -> list[Any]:
-    """As many devices as are wanted.
-
-    Raises:
-        InputError: there are fewer.
-    """
-    if wanted is not None and wanted > len(names):
-        raise InputError(
-            f"`devices={wanted}`, but there are {len(names)}: {', '.join(map(str, names))}. On a CPU "
-            "virtual devices must be asked for before the backend starts, see docs/distribution.md."
-        )
-    return names[:wanted]

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from kft.data.batches import Batches
-from kft.distribution.on_tensorflow import ReplicaLoss, replica_count
+from kft.distribution.on_tensorflow import ReplicaLoss
 from kft.errors import InputError
 from kft.graph import batch_norms
 from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
+from kft.replicas import replica_count
 from kft.stages import Stage
 
 

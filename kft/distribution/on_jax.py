@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.distribution.devices import first_devices
-from kft.distribution.layouts import Layout, layout_for
+from kft.distribution.present import first_devices
 from kft.distribution.strategies import ModelParallel, Strategy
 from kft.errors import InputError
 
@@ -45,12 +44,6 @@ def entered_on_jax(strategy: Strategy, model: keras.Model | None = None) -> Iter
         keras.distribution.set_distribution(before)
 
 
-def layout_of(strategy: ModelParallel, model: keras.Model) -> Layout:
-    """What the strategy cuts of a model on the devices of this machine, or on as many as it says."""
-    parts = strategy.devices or len(keras.distribution.list_devices())
-    return layout_for(model, parts, strategy.layout)
-
-
 def _model_parallel(strategy: ModelParallel, names: list[str], model: keras.Model | None) -> Any:
     parts = len(first_devices(names, strategy.devices))
     if len(names) % parts:
@@ -61,7 +54,7 @@ def _model_parallel(strategy: ModelParallel, names: list[str], model: keras.Mode
     mesh = keras.distribution.DeviceMesh((len(names) // parts, parts), ["batch", "model"], names)
     layouts = keras.distribution.LayoutMap(mesh)
     if model is not None:
-        for path, axes in layout_of(strategy, model).axes.items():
+        for path, axes in strategy.layout_of(model).axes.items():
             layouts[path] = axes
     elif strategy.layout:
         for pattern, axes in strategy.layout.items():

@@ -8,10 +8,11 @@ from typing import Any
 
 import keras
 
-from kft.distribution.devices import first_devices
+from kft.distribution.present import first_devices
 from kft.distribution.strategies import DataParallel
 from kft.errors import InputError
 from kft.graph import batch_norms
+from kft.replicas import replica_count
 
 
 @contextlib.contextmanager
@@ -27,29 +28,6 @@ def entered_on_tensorflow(strategy: DataParallel) -> Iterator[int]:
     made = _strategy(strategy)
     with made.scope(), _finite_on_all():
         yield made.num_replicas_in_sync
-
-
-def replica_count() -> int:
-    """How many replicas a step that is made here runs on; 1 on other backends."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def summed_over_replicas(gradients: list[Any]) -> tuple[list[Any], int]:
-    """The gradients of the whole batch, and how many replicas it is spread over.
-
-    Keras (3.15.1) clips on TensorFlow before it sums, each replica's gradients by themselves.
-    """
-    replicas = replica_count()
-    if replicas == 1:
-        return gradients, 1
-    import tensorflow as tf
-
-    replica = tf.distribute.get_replica_context()
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients), replicas
 
 
 def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:

@@ -12,7 +12,7 @@ from kft.distribution.devices import device_count, entered
 from kft.distribution.on_tensorflow import refuse_optimizer, synchronise_norms
 from kft.distribution.strategies import Strategy
 from kft.errors import InputError, KftError
-from kft.graph import sublayers
+from kft.graph import settle, sublayers
 from kft.optimizers import decays, unscaled
 from kft.precision import using
 
@@ -88,6 +88,7 @@ def copied(model: keras.Model) -> keras.Model:
         )
     for target, source in zip(theirs, ours, strict=True):
         target.assign(keras.ops.convert_to_numpy(source))
+    settle(copy)
     tell_copy(model, copy)
     return copy
 

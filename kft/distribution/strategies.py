@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from kft.distribution import hosts
+from kft.distribution.layouts import Layout, layout_for
 from kft.errors import InputError
 
 WORDS = ("auto", "none", "data_parallel")
@@ -44,6 +45,10 @@ class DataParallel:
     def __post_init__(self) -> None:
         _check_counts(self, "devices", "verify_every")
 
+    def notes(self, model: keras.Model) -> list[str]:
+        """Return what to say of a model below its plan: nothing, since all devices are alike."""
+        return []
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelParallel:
@@ -75,6 +80,15 @@ class ModelParallel:
                     f"`layout[{pattern!r}]={axes!r}`: pass a tuple of 'model' and None, one for each "
                     "axis of the weight, such as (None, 'model')."
                 )
+
+    def layout_of(self, model: keras.Model) -> Layout:
+        """Return what is cut of a model on the devices of this machine, or on as many as are asked for."""
+        parts = self.devices or len(keras.distribution.list_devices())
+        return layout_for(model, parts, self.layout)
+
+    def notes(self, model: keras.Model) -> list[str]:
+        """Return what to say of a model below its plan: which of its weights are cut."""
+        return self.layout_of(model).lines()
 
 
 Strategy = DataParallel | ModelParallel

@@ -12,7 +12,7 @@ from kft.plots.explain import image_maps
 from kft.plots.style import Figure
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,7 +54,7 @@ class ImageExplanation:
         return self.plot()._repr_png_()
 
 
-def loaded(recipe: Recipe, raw: Any) -> Any:
+def loaded(recipe: Family, raw: Any) -> Any:
     """The model's inputs of raw ones, as `Recipe.predict` loads them.
 
     Raises:

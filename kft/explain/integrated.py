@@ -15,11 +15,11 @@ from kft.explain.targets import choose
 from kft.explain.texts import TextExplanation
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 def integrated_gradients(
-    recipe: Recipe, raw: Any, *, target: str | int | None = None, steps: int = 50
+    recipe: Family, raw: Any, *, target: str | int | None = None, steps: int = 50
 ) -> ImageExplanation | TextExplanation:
     """Attribute a score to pixels or tokens (Sundararajan 2017, https://arxiv.org/abs/1703.01365).
 

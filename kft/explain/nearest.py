@@ -13,13 +13,15 @@ import numpy as np
 from kft import graph
 from kft.data.examples import Examples
 from kft.data.files import shown
+from kft.data.trees import taken
 from kft.errors import InputError
 from kft.explain.images import loaded
 from kft.plots.explain import neighbour_images
 from kft.plots.style import Figure
+from kft.predicting import answered
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,7 +100,7 @@ class Neighbours:
 
 
 def nearest(
-    recipe: Recipe, raw: Any, data: Any, *, count: int = 5, batch_size: int = 32
+    recipe: Family, raw: Any, data: Any, *, count: int = 5, batch_size: int = 32
 ) -> Neighbours:
     """Find the training examples that are most like an input in the model's own features.
 
@@ -131,27 +133,28 @@ def nearest(
     cosines = _directions(model, inputs) @ known.T
     indices = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
     names = _names(raw, "input")
-    every = _names(examples.inputs, "example") if examples.kind != "arrays" else None
+    are_named = examples.kind in ("texts", "image_files", "image_bytes")
+    every = _names(examples.inputs, "example") if are_named else None
     images = None
     if recipe.modality == "image":
-        others = [recipe.load(examples.inputs[row]) for row in indices]
+        others = [recipe.load(taken(examples.inputs, row)) for row in indices]
         images = np.stack(
             [np.concatenate([one[None], two]) for one, two in zip(inputs, others, strict=True)]
         )
     return Neighbours(
         names,
-        tuple(map(str, recipe.predictions(names, recipe.model.predict_on_batch(inputs)).labels)),
+        tuple(map(str, answered(recipe, names, recipe.model.predict_on_batch(inputs)).labels)),
         indices,
         np.take_along_axis(cosines, indices, axis=1),
         tuple(tuple(every[i] if every else f"example {i}" for i in row) for row in indices),
-        tuple(tuple(_label(examples, int(i)) for i in row) for row in indices),
+        tuple(tuple(examples.label(int(i)) for i in row) for row in indices),
         images,
     )
 
 
-def _each(recipe: Recipe, examples: Examples, batch_size: int) -> Any:
+def _each(recipe: Family, examples: Examples, batch_size: int) -> Any:
     for start in range(0, len(examples), batch_size):
-        yield recipe.load(examples.inputs[start : start + batch_size])
+        yield recipe.load(taken(examples.inputs, slice(start, start + batch_size)))
 
 
 def _directions(model: keras.Model, inputs: Any) -> np.ndarray:
@@ -165,12 +168,3 @@ def _names(raw: Any, kind: str) -> tuple[str, ...]:
         shown(one) if isinstance(one, (str, os.PathLike)) else f"{kind} {index}"
         for index, one in enumerate(raw)
     )
-
-
-def _label(examples: Examples, index: int) -> str:
-    target = examples.targets[index]
-    if examples.classes is None:
-        return " ".join(f"{value:.4g}" for value in np.atleast_1d(target))
-    if np.ndim(target):
-        return " | ".join(n for n, on in zip(examples.classes, target, strict=True) if on) or "none"
-    return examples.classes[int(target)]

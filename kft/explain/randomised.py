@@ -12,7 +12,7 @@ import numpy as np
 from kft.blocks import find_anatomy
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Randomisation:
         return "\n".join(["rank correlation after shuffling down to", *lines])
 
 
-def randomise(recipe: Recipe, explain: Callable[[], Any], *, seed: int = 0) -> Randomisation:
+def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> Randomisation:
     """Shuffle the weights block by block, and see whether an explanation changes.
 
     The cascading randomisation of Adebayo 2018 (https://arxiv.org/abs/1810.03292): a method whose

@@ -10,7 +10,7 @@ import numpy as np
 from kft.errors import InputError
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Targets:
     weights: np.ndarray
 
 
-def choose(recipe: Recipe, scores: np.ndarray, target: str | int | None) -> Targets:
+def choose(recipe: Family, scores: np.ndarray, target: str | int | None) -> Targets:
     """The output to explain: a class, or what was answered.
 
     Args:

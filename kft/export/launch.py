@@ -7,7 +7,9 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from kft.arguments import check_choice, check_flag, is_whole, path_of, shown
 from kft.errors import InputError, KftError
 from kft.import_path import import_environment, path_of_class, place_of, python
 from kft.runs.reading import read_object
@@ -66,13 +68,8 @@ def export_run(
     export_run("runs/flowers", "serving/flowers")  # serving/flowers/1
     ```
     """
-    if format not in FORMATS:
-        raise InputError(f"format={format!r}; expected one of {', '.join(map(repr, FORMATS))}.")
-    if weights not in WEIGHTS:
-        raise InputError(f"weights={weights!r}; expected one of {', '.join(map(repr, WEIGHTS))}.")
-    refuse_half(format, weights)
-    if not batch_sizes or not all(isinstance(size, int) and size >= 1 for size in batch_sizes):
-        raise InputError(f"batch_sizes={tuple(batch_sizes)}; pass whole numbers from 1.")
+    check_export(format, weights, batch_sizes, clients, data)
+    base_dir = path_of("base_dir", base_dir)
     arguments = [os.fspath(run_dir), os.fspath(base_dir), "--json", "--format", format]
     arguments += ["--weights", weights]
     for size in batch_sizes:
@@ -95,6 +92,26 @@ def export_run(
         kinds = {"InputError": InputError, "ExportError": ExportError}
         raise kinds.get(outcome.get("kind", ""), ExportError)(outcome["error"])
     return Path(outcome["version"])
+
+
+def check_export(format: Any, weights: Any, batch_sizes: Any, clients: Any, data: Any) -> None:
+    """Refuse what `export_run` does not take, before anything is saved.
+
+    Raises:
+        InputError: If an argument is wrong.
+    """
+    check_choice("format", format, FORMATS)
+    check_choice("weights", weights, WEIGHTS)
+    refuse_half(format, weights)
+    is_list = isinstance(batch_sizes, Sequence) and not isinstance(batch_sizes, str | bytes)
+    if not is_list or not batch_sizes or not all(is_whole(size, 1) for size in batch_sizes):
+        raise InputError(
+            f"`batch_sizes={shown(batch_sizes)}`: pass a list of whole numbers from 1, such as "
+            f"{BATCH_SIZES}."
+        )
+    check_flag("clients", clients)
+    if data is not None and not isinstance(data, str | os.PathLike):
+        raise InputError(f"`data={shown(data)}`: pass the path of a folder or a table.")
 
 
 def refuse_half(format: str, weights: str) -> None:

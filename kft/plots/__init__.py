@@ -1,23 +1,8 @@
-"""Figures of a run and of an evaluation, as matplotlib objects: no pyplot, no global state."""
+"""Figures of a run, as matplotlib objects: no pyplot, no global state.
 
-from kft.plots.evaluation import (
-    confusion,
-    overview,
-    precision_recall,
-    reliability,
-    residuals,
-    roc,
-)
+An evaluation draws itself: `run.evaluation.plot()`.
+"""
+
 from kft.plots.history import curves, learning_rates, metric
 
-__all__ = [
-    "confusion",
-    "curves",
-    "learning_rates",
-    "metric",
-    "overview",
-    "precision_recall",
-    "reliability",
-    "residuals",
-    "roc",
-]
+__all__ = ["curves", "learning_rates", "metric"]

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 
 from kft import graph
-from kft.arguments import check_training, check_whole, is_number, shown
+from kft.arguments import (
+    check_choice,
+    check_training,
+    check_verbose,
+    check_whole,
+    is_number,
+    shown,
+)
+from kft.data.balance import check_balance
 from kft.data.stream_checks import plain_errors
 from kft.errors import InputError
+from kft.known_recipes import title_of
+from kft.optimizers import check_optimizer
 from kft.plans import BatchNorm
+from kft.printing import name_of
 from kft.range_test.batches import model_batches, recipe_batches
 from kft.range_test.kept import kept
 from kft.range_test.result import LearningRates
@@ -20,13 +31,13 @@ from kft.range_test.trainer import like_model, like_recipe, planned_stages
 from kft.stages import Stage
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 __all__ = ["LearningRates", "find_learning_rate"]
 
 
 def find_learning_rate(
-    recipe_or_model: Recipe | keras.Model,
+    recipe_or_model: Family | keras.Model,
     data: Any,
     stages: Sequence[Stage] | None = None,
     *,
@@ -112,6 +123,10 @@ def find_learning_rate(
         raise InputError(f"`smoothing={shown(smoothing)}`: pass a fraction from 0 to below 1.")
     if not (is_number(divergence) and divergence > 1):
         raise InputError(f"`divergence={shown(divergence)}`: pass a finite number above 1.")
+    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    check_optimizer(optimizer)
+    check_balance(balance)
+    check_verbose(verbose)
     sweep = Sweep(lowest, highest, steps, smoothing, divergence, verbose)
     settle = steps if settle is None else settle
     if isinstance(recipe_or_model, keras.Model):
@@ -122,14 +137,14 @@ def find_learning_rate(
             batches = model_batches(data, batch_size, seed)
             trainer = like_model(model, optimizer)
             planned = planned_stages(model, stages, batch_norm)
-            return LearningRates(model.name, sweep.run(trainer, planned, batches, settle))
+            return LearningRates(name_of(model), sweep.run(trainer, planned, batches, settle))
     recipe = recipe_or_model
     model = _checked(recipe.model)
     with kept(model, recipe), plain_errors():
         batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
         trainer = like_recipe(recipe, optimizer)
         planned = planned_stages(model, stages or recipe.default_stages(), batch_norm)
-        title = f"{type(recipe).__name__}, weights: {recipe.starting_weights}"
+        title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
         return LearningRates(title, sweep.run(trainer, planned, batches, settle))
 
 

@@ -14,11 +14,11 @@ from kft.data.streams import is_stream
 from kft.errors import InputError
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 def recipe_batches(
-    recipe: Recipe, data: Any, batch_size: int, balance: str | None, augment: Any, seed: int
+    recipe: Family, data: Any, batch_size: int, balance: str | None, augment: Any, seed: int
 ) -> Any:
     """Batches as `fit` makes them, of data of any kind that it takes.
 

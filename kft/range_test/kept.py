@@ -13,7 +13,7 @@ from kft.plans import kept_flags
 from kft.runs.randomness import random_state, restore_random_state
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 def values(model: keras.Model) -> list[np.ndarray]:
@@ -31,7 +31,7 @@ def put_back(model: keras.Model, saved: Sequence[np.ndarray]) -> None:
 
 
 @contextlib.contextmanager
-def kept(model: keras.Model, recipe: Recipe | None = None) -> Iterator[None]:
+def kept(model: keras.Model, recipe: Family | None = None) -> Iterator[None]:
     """Puts everything back that training a model on the same layers changes.
 
     Args:

@@ -21,7 +21,9 @@ from kft.stages import Stage
 
 Which = Literal["valley", "steepest", "minimum"]
 _WHICH = ("valley", "steepest", "minimum")
-_COLUMNS = ("stage", "groups", "first loss", "lowest loss", *_WHICH, "lowest group", "ended by")
+_CHOSEN: Which = "valley"
+_HEADS = (f"{which} (chosen)" if which == _CHOSEN else which for which in _WHICH)
+_COLUMNS = ("stage", "groups", "first loss", "lowest loss", *_HEADS, "lowest group", "ended by")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,12 @@ class LearningRates:
     title: str
     tests: tuple[RangeTest, ...]
 
-    def stages(self, which: Which = "valley") -> list[Stage]:
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to look at before the rates are taken, a sentence for each stage that needs one."""
+        return tuple(filter(None, map(_warning, self.tests)))
+
+    def stages(self, which: Which = _CHOSEN) -> list[Stage]:
         """The stages with the rates found, to two digits.
 
         Args:
@@ -114,6 +121,8 @@ class LearningRates:
         """All of it as plain dicts, lists, strings and numbers."""
         return {
             "title": self.title,
+            "chosen": _CHOSEN,
+            "warnings": list(self.warnings),
             "stages": [
                 {
                     "stage": test.stage.to_dict(),
@@ -138,6 +147,8 @@ class LearningRates:
             table.add_column(column, justify="left" if words else "right", overflow="fold")
         for row in map(_row, self.tests):
             table.add_row(*map(Text, row))
+        if self.warnings:
+            table.caption, table.caption_justify = Text("\n".join(self.warnings)), "left"
         return table
 
     def __str__(self) -> str:
@@ -152,11 +163,23 @@ class LearningRates:
         return (
             f"<table><caption>{html.escape(self._caption)}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            + "".join(f"<p>{html.escape(warning)}</p>" for warning in self.warnings)
         )
 
     @property
     def _caption(self) -> str:
         return f"Learning rates for {self.title}"
+
+
+def _warning(test: RangeTest) -> str | None:
+    """Warn of a chosen rate that is less than ten times below the one with the lowest loss."""
+    chosen, minimum = getattr(test, _CHOSEN), test.minimum
+    if chosen is None or minimum is None or minimum >= chosen:
+        return None
+    return (
+        f"Stage {test.stage.label}: the minimum, {minimum:.2g}, lies below the {_CHOSEN}, "
+        f"{chosen:.2g}: the loss rises soon after that rate. Take the minimum or less, or more steps."
+    )
 
 
 def _row(test: RangeTest) -> tuple[str, ...]:

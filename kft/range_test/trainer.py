@@ -17,7 +17,7 @@ from kft.regrouping import regroup, strategy_scope, template
 from kft.stages import Stage
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 
 class Unstaged(PlannedStage):
@@ -91,7 +91,7 @@ def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None)
     return Trainers(model, optimizer, settings)
 
 
-def like_recipe(recipe: Recipe, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
+def like_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
     """Trainers with a recipe's loss and, unless another is given, the optimizer of its `fit`."""
     if optimizer is None:
         optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay, name="range_test")

@@ -8,8 +8,8 @@ from html import escape
 from html.parser import HTMLParser
 
 from kft import plots
-from kft.evaluation.show import number
 from kft.plots.style import Figure, printable, to_svg
+from kft.printing import number
 
 
 class Html(str):

@@ -1,4 +1,4 @@
-"""The section that shows what the model got wrong."""
+"""The worst predictions of an evaluation, with the examples themselves."""
 
 from __future__ import annotations
 
@@ -8,44 +8,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft.report import thumbnails
-from kft.report.markup import Html, Section, name, text, value
-from kft.report.source import Source
+from kft.report.markup import Html, name, text
+from kft.tasks.evaluation import content
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
-    from kft.evaluation import Mistake
 
-MAX_MISTAKES = 12
 MAX_TEXT = 400
 
 
-def mistakes(source: Source) -> Section | None:
-    """The predictions that are wrong and sure, with the examples themselves."""
-    found = source.evaluation
-    if found is None:
-        return None
-    worst = found.mistakes(MAX_MISTAKES)
-    heading = "Largest errors" if found.task == "regression" else "Most confident mistakes"
-    if not worst:
-        return Section("mistakes", heading, Html("<p>None: every prediction is right.</p>"))
-    items = "".join(_mistake(found.task, one, source.examples) for one in worst)
-    return Section("mistakes", heading, Html(f'<ol class="mistakes">{items}</ol>'))
+def mistakes(part: content.Mistakes, examples: Examples | None) -> Html:
+    """The predictions that are wrong and sure, each with its example.
+
+    Args:
+        part: The mistakes, and what is said of them.
+        examples: The evaluated examples, None where they are not known.
+    """
+    if not part.found:
+        return Html("<p>None: every prediction is right.</p>")
+    items = "".join(
+        f"<li>{_shown(one.index, examples)}<p>{_said(one, part)}</p></li>" for one in part.found
+    )
+    return Html(f'<ol class="mistakes">{items}</ol>')
 
 
-def _mistake(task: str, one: Mistake, examples: Examples | None) -> str:
-    if task == "regression":
-        said = (
-            f"predicted <strong>{text(one.predicted)}</strong>, "
-            f"expected <strong>{text(one.expected)}</strong>, "
-            f"off by {value(one.size, fraction=False)}"
-        )
-    else:
-        sure = f'<data value="{one.size!r}">{one.size:.1%}</data>'
-        said = (
-            f"said <strong>{name(one.predicted)}</strong> ({sure} sure), "
-            f"is <strong>{name(one.expected)}</strong>"
-        )
-    return f"<li>{_shown(one.index, examples)}<p>{said}</p></li>"
+def _said(one: content.Mistake, part: content.Mistakes) -> str:
+    size = f'<data value="{one.size!r}">{format(one.size, part.size_format)}</data>'
+    return part.sentence.format(
+        predicted=f"<strong>{name(one.predicted)}</strong>",
+        expected=f"<strong>{name(one.expected)}</strong>",
+        size=size,
+    )
 
 
 def _shown(index: int, examples: Examples | None) -> str:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from kft.errors import InputError
 from kft.report.markup import Section, text
-from kft.report.sections import SECTIONS, Source
+from kft.report.sections import Source, sections_of
 from kft.report.style import STYLE
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
-    from kft.evaluation import Evaluation
+    from kft.tasks import Evaluation
 
 # The browser itself is told that the page runs nothing and loads nothing.
 POLICY = (
@@ -72,8 +72,7 @@ def write_report(
             "that were evaluated, in the same order; leave examples out to write the page without"
         )
     source = Source(history, stages_table_html, evaluation, examples, facts or {}, journal)
-    sections = [section for make in SECTIONS if (section := make(source)) is not None]
-    return write_page(target, title, sections)
+    return write_page(target, title, sections_of(source))
 
 
 def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Section]) -> Path:

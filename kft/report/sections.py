@@ -1,6 +1,7 @@
 """The sections of the page in their order, one function each: from `Source` to HTML, or None.
 
 A new section is such a function, a place in `SECTIONS`, and a field of `Source` for what it shows.
+The evaluation has sections of its own, any number of them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from typing import Any
 from kft.report.data import data
 from kft.report.journal import cache, forgetting, movement, spent
 from kft.report.markup import Section, name, table, text
-from kft.report.mistakes import mistakes
-from kft.report.quality import classes, confusion, curves, summary
+from kft.report.quality import quality, summary
 from kft.report.source import Source
 from kft.report.training import plan, training
 
@@ -39,14 +39,20 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-SECTIONS: tuple[Callable[[Source], Section | None], ...] = (
+def sections_of(source: Source) -> list[Section]:
+    """Return all sections that have something to show, in their order."""
+    found: list[Section] = []
+    for make in SECTIONS:
+        made = make(source)
+        found += made if isinstance(made, list) else [made] if made is not None else []
+    return found
+
+
+SECTIONS: tuple[Callable[[Source], Section | list[Section] | None], ...] = (
     summary,
     plan,
     training,
-    classes,
-    confusion,
-    curves,
-    mistakes,
+    quality,
     movement,
     forgetting,
     data,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
-    from kft.evaluation import Evaluation
+    from kft.tasks import Evaluation
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from kft.explain.gradients import InputGradient
 from kft.explain.parts import embeddings, logits
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.family import Family
 
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of values from 0 to 255
 TEXT_STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the root mean square of the embeddings
@@ -25,10 +25,10 @@ class Attack:
         recipe: The recipe.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Family) -> None:
         self._recipe = recipe
         before = logits(recipe.model)
-        self._is_open = before is not recipe.model.outputs[0] or recipe.task.name == "regression"
+        self._is_open = _is_open(recipe, before)
         self._gradient = InputGradient(keras.Model(recipe.model.input, before))
 
     def __call__(self, images: np.ndarray, targets: np.ndarray) -> Callable[[int], np.ndarray]:
@@ -62,11 +62,11 @@ class TextAttack:
         InputError: If its model has no embedding of tokens.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Family) -> None:
         self._recipe = recipe
         self._below, self._above, self._names = embeddings(recipe.model)
         before = logits(recipe.model)
-        self._is_open = before is not recipe.model.outputs[0] or recipe.task.name == "regression"
+        self._is_open = _is_open(recipe, before)
         self._gradient = InputGradient(embeddings(recipe.model, before)[1])
 
     def __call__(
@@ -97,10 +97,12 @@ class TextAttack:
         )
 
 
-def _slopes(recipe: Recipe, scores: np.ndarray, targets: np.ndarray, is_open: bool) -> np.ndarray:
+def _is_open(recipe: Family, before: Any) -> bool:
+    """Whether the gradients are those in front of the last activation, or there is none."""
+    return before is not recipe.model.outputs[0] or recipe.task.activation is None
+
+
+def _slopes(recipe: Family, scores: np.ndarray, targets: Any, is_open: bool) -> np.ndarray:
     """The gradient of the loss with respect to what is in front of the last activation."""
-    wanted = np.asarray(targets, "float32")
-    if recipe.task.name == "single_label":
-        wanted = np.eye(scores.shape[1], dtype="float32")[np.asarray(targets, int)]
-    slopes = scores - wanted.reshape(scores.shape)  # of cross-entropy and of squares alike
+    slopes = recipe.task.slopes(targets, scores)
     return slopes if is_open else slopes / np.maximum(scores * (1 - scores), 1e-6)

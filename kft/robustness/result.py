@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from kft.evaluation import Evaluation
-from kft.evaluation.show import LABELS, number
 from kft.plots.robustness import against_severity
-from kft.plots.style import Figure
+from kft.plots.style import Figure as Drawing
+from kft.printing import number
+from kft.tasks import Evaluation, Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,10 +47,10 @@ class Robustness:
         """The mean of the figure over all kinds and severities."""
         return float(np.mean(list(self.values.values())))
 
-    def plot(self) -> Figure:
+    def plot(self) -> Drawing:
         """The figure against the severity, a line a kind; severity 0 is the data as they are."""
         clean = float(self.clean.figures[self.figure] or 0.0)
-        return against_severity(clean, self.values, LABELS[self.figure][0])
+        return against_severity(clean, self.values, self._described.label)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain dicts, lists, strings and numbers."""
@@ -89,13 +89,13 @@ class Robustness:
         )
 
     @property
-    def _caption(self) -> str:
-        label, clean = LABELS[self.figure][0], self.clean.figures[self.figure]
-        return f"{label} by severity, {len(self.clean):,} examples; {number(clean, self._fraction)} clean"
+    def _described(self) -> Figure:
+        return self.clean.figures.figure(self.figure)
 
     @property
-    def _fraction(self) -> bool:
-        return self.clean.task != "regression"
+    def _caption(self) -> str:
+        examples = f"{len(self.clean):,} examples"
+        return f"{self._described.label} by severity, {examples}; {self._described} clean"
 
     _head = ("perturbation", "1", "2", "3", "4", "5", "mean")
 
@@ -104,5 +104,6 @@ class Robustness:
         if len(rows) > 1:
             rows["all"] = tuple(np.mean(list(rows.values()), axis=0))
         for name, values in rows.items():
-            cells = [number(value, self._fraction) for value in (*values, float(np.mean(values)))]
+            every = (*values, float(np.mean(values)))
+            cells = [number(value, fraction=self._described.is_fraction) for value in every]
             yield name.replace("_", " "), *cells

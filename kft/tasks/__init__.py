@@ -1,8 +1,22 @@
 """What models are fine-tuned to do: a task owns everything between labels and a person."""
 
 from kft.tasks.classification import Classification, MultiLabel
+from kft.tasks.evaluation import Evaluation, Figure, Figures, Scorer, evaluate
+from kft.tasks.predictions import Predictions
 from kft.tasks.regression import Regression
 from kft.tasks.several import Several
 from kft.tasks.task import Task
 
-__all__ = ["Classification", "MultiLabel", "Regression", "Several", "Task"]
+__all__ = [
+    "Classification",
+    "Evaluation",
+    "Figure",
+    "Figures",
+    "MultiLabel",
+    "Predictions",
+    "Regression",
+    "Scorer",
+    "Several",
+    "Task",
+    "evaluate",
+]

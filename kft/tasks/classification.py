@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 
 from kft.answers import Ops, Ranking, Rules
 from kft.arguments import is_number, is_whole, shown
+from kft.data.kinds import MultiLabels, SingleLabels
 from kft.errors import InputError
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.multi_label import MultiLabelScorer
+from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
 from kft.tasks.losses import LabelCrossEntropy, label_matches
+from kft.tasks.predictions import ClassPredictions, LabelPredictions
 
 MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class _Labels(DenseHead):
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
+    directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
+
     num_classes: int = field(kw_only=False)
     label_smoothing: float = 0.0
 
@@ -39,11 +48,16 @@ class _Labels(DenseHead):
         return self.num_classes
 
     @property
+    def class_count(self) -> int:
+        """How many classes there are."""
+        return self.num_classes
+
+    @property
     def label_threshold(self) -> float | None:
         """The score from which on a class is one of several labels; None for one label, the best."""
         return None
 
-    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+    def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """Return the label that a server answers with, strings `[n]`.
 
         Args:
@@ -58,7 +72,11 @@ class _Labels(DenseHead):
         order = ops.descending(outputs)
         ranked = ops.labels(self._named_classes(classes), order)
         scores = ops.take(outputs, order)
-        return {"classes": ranked, "scores": scores, "label": self.label(ranked, scores, ops)}
+        return {
+            "classes": ranked,
+            "scores": scores,
+            "label": self.answer_label(ranked, scores, ops),
+        }
 
     def answer_rules(self) -> Rules:
         """The label follows from the classes, which are sorted by their scores."""
@@ -76,8 +94,8 @@ class _Labels(DenseHead):
         return classes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Classification(_Labels):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Classification(_Labels, SingleLabels):
     """One label an example: the scores are a softmax over the classes.
 
     Args:
@@ -103,13 +121,29 @@ class Classification(_Labels):
         """The accuracy."""
         return [keras.metrics.MeanMetricWrapper(label_matches, name="accuracy")]
 
-    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+    def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """The best class."""
         return classes[:, 0]
 
+    def scorer(self, classes: Sequence[str] | None) -> SingleLabelScorer:
+        """Return what compares class numbers with probabilities."""
+        return SingleLabelScorer(classes, self.name)
 
-@dataclass(frozen=True, kw_only=True)
-class MultiLabel(_Labels):
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> ClassPredictions:
+        """Return the most probable class of each input."""
+        return ClassPredictions(names, outputs, tuple(self._named_classes(classes)))
+
+    def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
+        """Return the gradient of the loss in front of the softmax."""
+        if np.ndim(targets) < 2:  # class numbers, not one-hot rows
+            targets = np.eye(self.num_classes, dtype="float32")[np.asarray(targets, int)]
+        return super().slopes(targets, outputs)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MultiLabel(_Labels, MultiLabels):
     """Any number of labels an example: each score is a sigmoid of its own.
 
     The other arguments and errors are those of `Classification`.
@@ -144,6 +178,17 @@ class MultiLabel(_Labels):
         """The threshold."""
         return self.threshold
 
-    def label(self, classes: Any, scores: Any, ops: Ops) -> Any:
+    def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """The classes from the threshold on, joined by `|`."""
         return ops.join(classes, scores >= self.threshold)
+
+    def scorer(self, classes: Sequence[str] | None) -> MultiLabelScorer:
+        """Return what compares rows of 0 and 1 with probabilities."""
+        return MultiLabelScorer(classes, self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> LabelPredictions:
+        """Return the labels of each input whose probability is at least the threshold."""
+        named = tuple(self._named_classes(classes))
+        return LabelPredictions(names, outputs, named, threshold=self.threshold)

@@ -9,8 +9,10 @@ from typing import Any
 from kft.arguments import shown
 from kft.errors import InputError
 from kft.tasks.regression import Regression
-from kft.tasks.saved import SHORT, restored
+from kft.tasks.saved import SHORT, described, restored
 from kft.tasks.task import Task
+
+ARGUMENTS = ("num_classes", "hidden", "dropout", "label_smoothing")
 
 
 def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
@@ -56,6 +58,30 @@ def short_arguments(task: Task) -> dict[str, Any]:
         "dropout": getattr(task, "dropout", None),
         "label_smoothing": getattr(task, "label_smoothing", 0.0),
     }
+
+
+def short_name(task: Task) -> str | None:
+    """Return the short name that a recipe takes for a task, None if it takes the task alone."""
+    found = described(task)
+    return found if isinstance(found, str) else None
+
+
+def differing(task: Task) -> dict[str, Any]:
+    """Return the arguments of a recipe for a task, those at the task's defaults as the recipe's own.
+
+    Args:
+        task: A recipe's task.
+    """
+    if short_name(task) is None:
+        return {**dict.fromkeys(ARGUMENTS), "task": task}
+    defaults = {field.name: field.default for field in dataclasses.fields(task)}
+    given = {
+        name: None if value == defaults.get(name) else value
+        for name, value in short_arguments(task).items()
+    }
+    if given["label_smoothing"] == 0:  # of a task that has none
+        given["label_smoothing"] = None
+    return {**given, "task": task.name}
 
 
 def _named(kind: type[Task]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from kft.arguments import LARGEST_SEED, is_number, is_whole, shown
 from kft.errors import InputError
@@ -14,7 +15,7 @@ from kft.tasks.task import Task
 WIDEST = 65_536  # units of a hidden layer; more is a slip
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DenseHead(Task):
     """A task whose head is dense: what classification and regression have in common.
 
@@ -76,6 +77,17 @@ class DenseHead(Task):
         """Turn what the last Dense layer puts out into the scores."""
         layer = keras.layers.Activation(self.activation, dtype="float32", name=self.named("scores"))
         return layer(x)
+
+    def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
+        """Return the gradient of the loss in front of the last activation, without its scale.
+
+        It has one form for squares, for cross-entropy of a softmax and for that of sigmoids.
+
+        Args:
+            targets: What the data say, `(n, width)`, or `(n,)` for a single number.
+            outputs: What the model says, `(n, width)`.
+        """
+        return outputs - np.asarray(targets, "float32").reshape(outputs.shape)
 
     def _drop(self, x: Any, name: str, index: int) -> Any:
         if not self.dropout:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
 
 from kft.answers import Ops, Rules
 from kft.arguments import is_whole, shown
+from kft.data.kinds import Numbers
 from kft.errors import InputError
 from kft.tasks.classification import MOST_CLASSES
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.regression import RegressionScorer
 from kft.tasks.layers import DenseHead
+from kft.tasks.predictions import NumberPredictions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Regression(DenseHead):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Regression(DenseHead, Numbers):
     """Numbers in the unit of the targets; the head learns in units of their spread.
 
     Args:
@@ -29,6 +34,8 @@ class Regression(DenseHead):
     """
 
     name: ClassVar[str] = "regression"
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_rmse", "min")
+    directions: ClassVar[Mapping[str, Better]] = {"rmse": "min", "mae": "min"}
 
     num_values: int = field(default=1, kw_only=False)
 
@@ -60,6 +67,16 @@ class Regression(DenseHead):
             keras.metrics.RootMeanSquaredError(name="rmse"),
             keras.metrics.MeanAbsoluteError(name="mae"),
         ]
+
+    def scorer(self, classes: None = None) -> RegressionScorer:
+        """Return what compares expected with predicted numbers."""
+        return RegressionScorer(self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: None = None
+    ) -> NumberPredictions:
+        """Return the numbers of each input."""
+        return NumberPredictions(names, outputs)
 
     def learn(self, targets: Any) -> dict[str, Any]:
         """Mean and standard deviation of the targets, so that the head's weights can stay small."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,12 +11,16 @@ import keras
 
 from kft.answers import Ops, Rules
 from kft.arguments import shown
+from kft.data.kinds import Combined
 from kft.errors import InputError
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.several import SeveralScorer
+from kft.tasks.predictions import SeveralPredictions
 from kft.tasks.task import Task
 
 
-@dataclass(frozen=True, kw_only=True)
-class Several(Task):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Several(Task, Combined):
     """Heads side by side: targets, outputs and figures are dicts with the names of the tasks.
 
     Each example has a target of every task. The loss is the sum of the tasks' losses.
@@ -55,6 +59,11 @@ class Several(Task):
         object.__setattr__(self, "tasks", inner)
 
     @property
+    def parts(self) -> Mapping[str, Task]:
+        """The tasks by name: each has labels of its own."""
+        return self.tasks
+
+    @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The features that the tasks take, each once."""
         return tuple(dict.fromkeys(task.needs for task in self.tasks.values()))
@@ -75,6 +84,42 @@ class Several(Task):
     def metrics(self) -> dict[str, Any]:
         """The metrics of each task."""
         return {name: task.metrics() for name, task in self.tasks.items()}
+
+    @property
+    def directions(self) -> dict[str, Better]:  # type: ignore[override]
+        """The directions of the metrics of each task, by the names that Keras logs them under."""
+        return {
+            f"{name}_{metric}": better
+            for name, task in self.tasks.items()
+            for metric, better in (*task.directions.items(), ("loss", "min"))
+        }
+
+    def scorer(self, classes: Mapping[str, Any] | None) -> SeveralScorer:
+        """Return the scorers of all tasks side by side.
+
+        Args:
+            classes: Name of a task to the names of its classes; None where the data name none.
+        """
+        named = classes or {}
+        scorers = {name: task.scorer(named.get(name)) for name, task in self.tasks.items()}
+        return SeveralScorer(scorers, self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: Mapping[str, Any], classes: Mapping[str, Any] | None
+    ) -> SeveralPredictions:
+        """Return the answers of all tasks side by side.
+
+        Args:
+            names: What to call each input.
+            outputs: Name of a task to what its head puts out.
+            classes: As for `scorer`.
+        """
+        named = classes or {}
+        found = {
+            name: task.predictions(names, outputs[name], named.get(name))
+            for name, task in self.tasks.items()
+        }
+        return SeveralPredictions(names, found)
 
     def learn(self, targets: Any) -> dict[str, Any]:
         """What each task learns from its targets."""

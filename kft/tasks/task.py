@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import keras
 
 from kft.answers import Ops, Rules
+from kft.data.targets import TargetKind
 from kft.import_path import path_of_class
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.metrics import MetricsScorer
+from kft.tasks.evaluation.scorer import Scorer
+from kft.tasks.predictions import ArrayPredictions, Predictions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Task(TargetKind):
     """What a model is to do with the features of a backbone.
 
     A task is a frozen dataclass, so that equal tasks compare equal and a saved recipe can describe
     its own. It puts the last layers on a backbone, says what they are trained to do, and turns what
-    they put out into figures, predictions and answers of a server.
+    they put out into figures, predictions and answers of a server. What it has to say of labels and
+    targets, with defaults for all of it, is in `kft.data.targets.TargetKind`.
 
     Args:
         seed: Seed of the initial weights and of the dropout of its layers. A recipe sets it to its
@@ -32,11 +38,14 @@ class Task:
         needs: The features that its head takes: `"vector"` `(batch, channels)`, `"map"` `(batch,
             height, width, channels)` or `"tokens"` `(batch, length, channels)`.
         objective: The logged value that tells which epoch is better, and its direction.
+        directions: Name of a metric to `"max"` or `"min"`, of those that a search may optimise and
+            whose direction a reader should know.
     """
 
     name: ClassVar[str]
     needs: ClassVar[str] = "vector"
-    objective: ClassVar[tuple[str, str]] = ("val_loss", "min")
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_loss", "min")
+    directions: ClassVar[Mapping[str, Better]] = {}
 
     seed: int = 0
     prefix: str = ""
@@ -115,6 +124,33 @@ class Task:
         """
         return Rules()
 
+    def scorer(self, classes: Any) -> Scorer:
+        """Return what compares targets and outputs batch by batch, and ends with an evaluation.
+
+        Args:
+            classes: Names of the classes, None where the data name none.
+
+        Returns:
+            A new `Scorer`; by default one that runs the loss and the metrics of the task.
+        """
+        name, better = self.objective
+        first: dict[str, Better] = {name.removeprefix("val_"): better}
+        directions = {**(first if name != "val_loss" else {}), **self.directions}
+        return MetricsScorer(self.loss(), self.metrics(), task=self.name, directions=directions)
+
+    def predictions(self, names: Sequence[str], outputs: Any, classes: Any) -> Predictions:
+        """Return what a person reads of a model's outputs.
+
+        Args:
+            names: What to call each input.
+            outputs: What the model puts out for them, an array `(n, ...)` or a tree of them.
+            classes: Names of the classes, None where the data name none.
+
+        Returns:
+            The answers; by default the arrays of each input.
+        """
+        return ArrayPredictions(names, outputs)
+
     def config(self) -> dict[str, Any]:
         """Return the arguments that build the task again, as JSON values, without the recipe's."""
         return {
@@ -122,6 +158,15 @@ class Task:
             for each in dataclasses.fields(self)
             if each.init and each.name not in ("seed", "prefix")
         }
+
+    def __repr__(self) -> str:
+        words = [
+            f"{each.name}={value!r}" if each.kw_only else repr(value)
+            for each in dataclasses.fields(self)
+            if each.name not in ("seed", "prefix")
+            and (value := getattr(self, each.name)) != each.default
+        ]
+        return f"{type(self).__name__}({', '.join(words)})"
 
     def described(self) -> dict[str, Any]:
         """Return the task's name, class and arguments, as JSON values."""

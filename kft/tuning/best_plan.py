@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft.callbacks import RelativeEarlyStopping
-from kft.recipe import Recipe
+from kft.family import Family
+from kft.tasks.forms import differing, short_name
 
 if TYPE_CHECKING:
     from kft.tuning.result import Search
@@ -23,7 +24,6 @@ _RULES: dict[type, str] = {
     keras.callbacks.EarlyStopping: "keras.callbacks.EarlyStopping",
     RelativeEarlyStopping: "kft.callbacks.RelativeEarlyStopping",
 }
-_FIT = inspect.signature(Recipe.fit).parameters
 _SAME_RESULT = ("cache", "distribution")  # settings that change how fast a fit is, and no weights
 
 
@@ -37,7 +37,7 @@ class Asked:
         has_validation_data: Whether there were any, rather than a part of `train`.
         validation_split: The part of `train` that validates without them.
         on_bad_example: What became of bad examples.
-        classes: The names of the classes, None where the data named them.
+        classes: The names of the classes, or a dict of them; None where the data named them.
     """
 
     train: str | None = None
@@ -45,11 +45,11 @@ class Asked:
     has_validation_data: bool = False
     validation_split: float = 0.2
     on_bad_example: str = "error"
-    classes: tuple[str, ...] | None = None
+    classes: Any = None
 
     @classmethod
     def of(
-        cls, recipe: Recipe, train: Any, validation_data: Any, split: float, on_bad: str
+        cls, recipe: Family, train: Any, validation_data: Any, split: float, on_bad: str
     ) -> Asked:
         """Note how a search was called, before the data name the recipe's classes."""
         return cls(
@@ -58,7 +58,7 @@ class Asked:
             validation_data is not None,
             split,
             on_bad,
-            None if recipe.classes is None else tuple(recipe.classes),
+            recipe.classes,
         )
 
 
@@ -74,7 +74,12 @@ def fit_settings(search: Search) -> dict[str, Any]:
     if not search.asked.has_validation_data:
         chosen["validation_split"] = search.asked.validation_split
     chosen["on_bad_example"] = search.asked.on_bad_example
-    return {name: value for name, value in chosen.items() if value != _FIT[name].default}
+    own = inspect.signature(type(search.recipe).fit).parameters
+    return {
+        name: value
+        for name, value in chosen.items()
+        if name not in own or value != own[name].default
+    }
 
 
 def python_call(search: Search, stages: str, run_dir: str) -> str:
@@ -98,6 +103,8 @@ def python_call(search: Search, stages: str, run_dir: str) -> str:
     rule = _RULES.get(type(settings.get("early_stopping")))
     imports = [] if rule is None else [f"import {rule.partition('.')[0]}"]
     imports += ["from kft.stages import read_stages", *_import(type(search.recipe))]
+    if short_name(search.recipe.task) is None:
+        imports += ["from kft.tasks import *", *_import(type(search.recipe.task))]
     inner = "".join(f"    {argument},\n" for argument in arguments)
     return "\n".join(imports) + f"\n\nrecipe = {_constructed(search)}\nrun = recipe.fit(\n{inner})"
 
@@ -105,7 +112,7 @@ def python_call(search: Search, stages: str, run_dir: str) -> str:
 def _constructed(search: Search) -> str:
     """The call that makes the best trial's recipe."""
     recipe = search.new_recipe()
-    known: Mapping[str, Any] = {"classes": search.asked.classes}
+    known: Mapping[str, Any] = {"classes": search.asked.classes, **differing(recipe.task)}
     words = []
     for field in dataclasses.fields(recipe):
         value = known.get(field.name, getattr(recipe, field.name))

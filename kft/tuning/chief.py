@@ -12,6 +12,7 @@ from keras_tuner.engine.trial import Trial as Asked
 from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import KftError
+from kft.printing import how_many
 from kft.tuning.fleet import Fleet
 from kft.tuning.minutes import Minutes, end, give_back, values_of
 from kft.tuning.roles import Role
@@ -123,7 +124,7 @@ class Chief:
             if fleet is None and now - self._last_word > self.absent:
                 raise KftError(
                     f"no worker has asked for a trial in {self.absent:g} s, so the chief ends: "
-                    f"{len(self.oracle.trials)} trials have begun; the same command continues."
+                    f"{how_many(len(self.oracle.trials), 'trial')} begun; the same command continues."
                 )
 
     def create_trial(self, tuner_id: str) -> Any:

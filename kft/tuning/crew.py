@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from kft.arguments import is_whole, shown
 from kft.errors import InputError
 from kft.runs.locks import RunLock
 from kft.tuning.chief import Chief
@@ -44,8 +45,12 @@ class Crew:
         Raises:
             InputError: If `workers` is not a number of workers, or the environment is wrong.
         """
-        if workers is not None and (isinstance(workers, bool) or not 1 <= workers <= 1000):
-            raise InputError(f"`workers={workers!r}`: pass a number of processes, 1 or more.")
+        if workers is not None and not is_whole(workers, 1, 1000):
+            raise InputError(
+                f"`workers={shown(workers)}`: pass a number of processes, from 1 to 1000."
+            )
+        if host is not None and not (isinstance(host, str) and host.strip()):
+            raise InputError(f"`host={shown(host)}`: pass an address of this machine.")
         role = find_role(host)
         if role is not None or workers is None:
             return cls(role, None)

@@ -10,8 +10,8 @@ import keras
 import keras_tuner
 
 from kft.errors import InputError
+from kft.family import Family
 from kft.fitting import Run
-from kft.recipe import Recipe
 from kft.stages import Stage, checked_stages
 from kft.tuning.objectives import objective_of
 from kft.tuning.sharing import SharedBackbone
@@ -37,7 +37,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
             rest; `unfreeze` puts one stage of that depth in place of the rest. Defaults to the
             recipe's own.
         objective: name of a validation metric, or a `keras_tuner.Objective`: what ends a stage, as
-            well as what is searched for. Defaults to `"val_accuracy"`.
+            well as what is searched for. Defaults to the task's, such as `"val_accuracy"`.
         share_backbone: whether trials that differ in head, stages and training alone put their
             heads on one backbone, whose pretrained weights `build` restores. It is quicker, and a
             model is then good only until the next one is built. Defaults to False.
@@ -56,11 +56,11 @@ class StagedHyperModel(keras_tuner.HyperModel):
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Family,
         space: Any = None,
         *,
         stages: Sequence[Stage] | None = None,
-        objective: Any = "val_accuracy",
+        objective: Any = None,
         share_backbone: bool = False,
     ) -> None:
         super().__init__(name=type(recipe).__name__)
@@ -70,10 +70,10 @@ class StagedHyperModel(keras_tuner.HyperModel):
                 "weights: pass a new recipe with the same arguments."
             )
         self.recipe, self.space = recipe, space
-        self.stages = checked_stages(recipe.default_stages() if stages is None else list(stages))
+        self.stages = checked_stages(recipe.default_stages() if stages is None else stages)
         self.objective = objective_of(objective, recipe)
         self.share_backbone = share_backbone
-        self.latest: Recipe | None = None
+        self.latest: Family | None = None
         self._backbone: SharedBackbone | None = None
 
     def plan(self, hp: Any) -> TrialPlan:

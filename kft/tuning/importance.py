@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.tuning.result import Search, searched
 from kft.tuning.trials import Trial
+from kft.tuning.values import searched
+
+if TYPE_CHECKING:
+    from kft.tuning.result import Search
 
 FEWEST = 4
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, Figure, dress, figure, legend, short
 from kft.tuning.importance import coordinates, importance
-from kft.tuning.result import Search, searched, shown
+from kft.tuning.values import searched, shown
+
+if TYPE_CHECKING:
+    from kft.tuning.result import Search
 
 
 def progress(search: Search) -> Figure:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from kft.data.examples import Examples
+from kft.data.trees import concatenated
 from kft.errors import InputError
 from kft.fitting import read_history
 from kft.stages import Stage
@@ -35,10 +34,11 @@ def together(first: Any, second: Any) -> Examples:
         )
     return Examples(
         first.kind,
-        np.concatenate([first.inputs, second.inputs]),
-        np.concatenate([first.targets, second.targets]),
+        concatenated([first.inputs, second.inputs]),
+        concatenated([first.targets, second.targets]),
         first.classes,
         f"{first.source} and {second.source}",
+        task=first.task,
     )
 
 

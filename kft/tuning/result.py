@@ -14,13 +14,16 @@ from rich.table import Table
 
 from kft import saving
 from kft.errors import InputError
+from kft.family import Family
 from kft.fitting import Run
-from kft.recipe import Recipe
+from kft.printing import how_many
 from kft.stages import Stage
 from kft.tuning.best_plan import BEST, Asked, python_call
 from kft.tuning.refit import stages_to_the_best, together
+from kft.tuning.study import write_study
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import best_of
+from kft.tuning.values import searched, shown
 
 STAGES = "best_stages.yaml"
 REPORT = "report.html"
@@ -44,7 +47,7 @@ class Search:
             started; None for one that Python started.
     """
 
-    recipe: Recipe
+    recipe: Family
     objective: Any
     trials: Sequence[Trial]
     run_dir: Path
@@ -73,7 +76,7 @@ class Search:
         return list(self.best_trial.stages)
 
     @property
-    def best_recipe(self) -> Recipe:
+    def best_recipe(self) -> Family:
         """The recipe of the best trial with the weights of its best epoch, loaded anew."""
         trial = self.best_trial
         assert trial.run_dir is not None
@@ -81,7 +84,7 @@ class Search:
         saving.restore(recipe, trial.run_dir)
         return recipe
 
-    def new_recipe(self, trial: Trial | None = None) -> Recipe:
+    def new_recipe(self, trial: Trial | None = None) -> Family:
         """An untrained recipe with the arguments of a trial, to fit its stages on other data.
 
         Args:
@@ -171,8 +174,6 @@ class Search:
         Returns:
             The path of the page.
         """
-        from kft.tuning.study import write_study
-
         return write_study(self, self.run_dir / REPORT if path is None else Path(path))
 
     @property
@@ -186,7 +187,8 @@ class Search:
     def title(self) -> str:
         """The search in a line."""
         failed = sum(trial.failed for trial in self.trials)
-        said = f"{len(self.trials)} trials of {type(self.recipe).__name__} by {self.objective.name}"
+        said = f"{how_many(len(self.trials), 'trial')} of {type(self.recipe).__name__}"
+        said += f" by {self.objective.name}"
         said += f", {failed} failed" if failed else ""
         return said + (f"; ended as {self.stopped}" if self.stopped else "")
 
@@ -229,16 +231,6 @@ class Search:
             f"<tbody>{body}</tbody></table>"
             f"<p>To train the best plan:</p><pre>{html.escape(self.command)}</pre>"
         )
-
-
-def shown(value: Any) -> str:
-    """Return a hyperparameter's value as people write it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def searched(trial: Trial) -> dict[str, Any]:
-    """Return a trial's values without KerasTuner's bookkeeping."""
-    return {name: v for name, v in trial.values.items() if not name.startswith("tuner/")}
 
 
 def _row(trial: Trial) -> tuple[str, ...]:

@@ -12,15 +12,15 @@ import keras
 import keras_tuner
 
 from kft import fitting, saving
-from kft.arguments import check_training
+from kft.arguments import check_choice, check_training, check_verbose, path_of
 from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
-from kft.fit_settings import as_json, stopping_rule
-from kft.recipe import Recipe
+from kft.family import Family
+from kft.fit_settings import CHOICES, as_json, stopping_rule
 from kft.runs.differences import plan_difference
 from kft.runs.files import writing_to
 from kft.runs.places import check_apart_from_data, is_empty
@@ -30,17 +30,18 @@ from kft.tuning.best_plan import Asked
 from kft.tuning.bounds import Bounds
 from kft.tuning.crew import Crew
 from kft.tuning.hypermodel import StagedHyperModel
-from kft.tuning.oracles import hyperband_units, make_oracle
+from kft.tuning.oracles import ALGORITHMS, hyperband_units, make_oracle
 from kft.tuning.result import STAGES, Search
 from kft.tuning.sharing import why_little_is_shared
 from kft.tuning.space import declare, default_space
 from kft.tuning.tuner import all_failed
 
 SEARCH = "search.json"
+PRUNE = ("median",)
 
 
 def search(
-    recipe: Recipe,
+    recipe: Family,
     train: Any,
     validation_data: Any,
     *,
@@ -67,13 +68,17 @@ def search(
     """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
     check_training(batch_size=settings["batch_size"], seed=seed, validation_split=validation_split)
     bounds = Bounds(max_trials, max_seconds, max_epochs)
-    if prune not in (None, "median"):
-        raise InputError(f"`prune={prune!r}` is unknown: pass 'median', or None for whole trials.")
+    check_choice("prune", prune, (None, *PRUNE))
+    check_choice("algorithm", algorithm, ALGORITHMS)
+    check_choice("on_bad_example", on_bad_example, CHOICES["on_bad_example"])
+    for name in CHOICES.keys() & settings.keys():
+        check_choice(name, settings[name], CHOICES[name])
+    check_verbose(verbose)
     read_interval(checkpoint_every, "checkpoint_every")
     resolve(distribution)
     refuse_search()
     stopping_rule(early_stopping)
-    run_dir = Path(run_dir)
+    run_dir = path_of("run_dir", run_dir)
     check_apart_from_data({"run_dir": run_dir}, (train, validation_data))
     crew = Crew.of(workers, host, run_dir)
     hypermodel = StagedHyperModel(

@@ -7,17 +7,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from kft.blocks import find_anatomy
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.forward import Forward
+from kft.family import Family
+from kft.head_inputs import head_inputs
+from kft.printing import how_many
 from kft.progress import Progress
-from kft.recipe import Recipe
 from kft.tuning.logme import Evidence, targets_of
 
 SHUFFLES = 10
@@ -76,7 +75,8 @@ class Ranking:
 
     def __rich__(self) -> Table:
         table = Table(
-            title=f"LogME on {self.examples} examples, larger is better", title_justify="left"
+            title=f"LogME on {how_many(self.examples, 'example')}, larger is better",
+            title_justify="left",
         )
         for column in ("", "recipe", "LogME", "by chance", "features", "seconds"):
             table.add_column(column, justify="left" if column == "recipe" else "right")
@@ -97,7 +97,7 @@ class Ranking:
 
 
 def rank(
-    recipes: Mapping[str, Recipe],
+    recipes: Mapping[str, Family],
     data: Any,
     *,
     batch_size: int = 32,
@@ -140,7 +140,7 @@ def rank(
     return Ranking(tuple(sorted(found, key=lambda one: -one.score)), len(examples))
 
 
-def build_all(recipes: Mapping[str, Recipe]) -> None:
+def build_all(recipes: Mapping[str, Family]) -> None:
     """Build the model of each recipe, so that what cannot be ranked is refused before any work.
 
     Args:
@@ -166,7 +166,7 @@ def build_all(recipes: Mapping[str, Recipe]) -> None:
 
 
 def pooled_features(
-    recipe: Recipe, examples: Examples, batch_size: int = 32
+    recipe: Family, examples: Examples, batch_size: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what the head of an untrained recipe gets, `[examples, features]`, and the labels.
 
@@ -177,33 +177,6 @@ def pooled_features(
     """
     recipe.learn(examples)
     return head_inputs(recipe, examples, batch_size)
-
-
-def head_inputs(
-    recipe: Recipe, examples: Examples, batch_size: int = 32, progress: Progress | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the head of a recipe gets as it is, `[examples, features]`, and the labels.
-
-    Args:
-        recipe: The recipe, which learns nothing from the examples.
-        examples: What `Recipe.read` returned.
-        batch_size: Examples per step.
-        progress: Is told of each step.
-    """
-    model = recipe.model
-    head = set(find_anatomy(model).head.layers)
-    first = next(layer for layer in model.layers if layer in head)
-    extractor = Forward(keras.Model(model.input, first.input))
-    batches = recipe.batches(examples, batch_size=batch_size)
-    features, labels = [], []
-    for index in range(len(batches)):
-        x, y, *_ = batches[index]
-        rows = extractor(x)
-        features.append(rows.reshape(len(rows), -1))
-        labels.append(y)
-        if progress is not None:
-            progress.advance()
-    return np.concatenate(features), np.concatenate(labels)
 
 
 def _scores(features: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -15,15 +15,15 @@ from keras import ops
 from kft.cuts import find_cut
 from kft.family import Family
 from kft.plans import BatchNorm, kept_flags, plan
-from kft.recipe import Recipe
 from kft.stages import Stage
+from kft.tasks.forms import ARGUMENTS
 
 # Arguments that the backbone does not know of.
 HEAD_ARGUMENTS = frozenset(("hidden", "dropout", "weight_decay", "label_smoothing"))
 
 
 def why_little_is_shared(
-    recipe: Recipe, stages: Sequence[Stage], batch_norm: BatchNorm
+    recipe: Family, stages: Sequence[Stage], batch_norm: BatchNorm
 ) -> str | None:
     """Return why trials cannot share the features of frozen layers, None if they can.
 
@@ -53,7 +53,7 @@ class SharedBackbone:
         recipe: the recipe; it is left alone, a copy is built.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Family) -> None:
         self._recipe = dataclasses.replace(recipe)
         keras.utils.set_random_seed(recipe.seed)
         self._inputs = self._recipe.inputs()
@@ -65,12 +65,12 @@ class SharedBackbone:
         self._values = [np.array(ops.convert_to_numpy(v)) for v in self._backbone.variables]
 
     @staticmethod
-    def suits(recipe: Recipe, arguments: Mapping[str, Any]) -> bool:
+    def suits(recipe: Family, arguments: Mapping[str, Any]) -> bool:
         """Whether a recipe with these arguments differs in its head only."""
         builds_itself = type(recipe).model is not Family.model
         return HEAD_ARGUMENTS.issuperset(arguments) and not builds_itself
 
-    def build(self, arguments: Mapping[str, Any], classes: Any) -> Recipe:
+    def build(self, arguments: Mapping[str, Any], classes: Any) -> Family:
         """A recipe with these arguments and the pretrained weights.
 
         The one that was built before must not be used any longer: they share the backbone.
@@ -81,7 +81,7 @@ class SharedBackbone:
         """
         checked = dataclasses.replace(self._recipe, **arguments, classes=classes)
         recipe = copy.copy(self._recipe)  # with what is loaded: encoder and tokenizer
-        for name in (*arguments, "classes"):
+        for name in (*arguments, *ARGUMENTS, "classes", "task"):
             setattr(recipe, name, getattr(checked, name))
         for layer in self._backbone.layers:
             layer.trainable = True

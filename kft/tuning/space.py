@@ -8,8 +8,9 @@ from typing import Any
 
 from kft.blocks import find_blocks
 from kft.errors import InputError
-from kft.recipe import Recipe
+from kft.family import Family
 from kft.stages import Stage, checked_stages
+from kft.tuning.trials import brief
 
 # What a value of these names changes in the stages; other names are arguments of the recipe.
 STAGE_NAMES = ("head_lr", "backbone_lr", "unfreeze", "layer_decay", "warmup")
@@ -36,13 +37,13 @@ class TrialPlan:
         return sum(stage.epochs for stage in self.stages)
 
 
-def default_space(hp: Any, recipe: Recipe, *, coarse: bool = False) -> None:
+def default_space(hp: Any, recipe: Family, *, coarse: bool = False) -> None:
     """Declare what a search varies unless it is told otherwise.
 
     That is the rate of the head, how many blocks are unfrozen after it, their rate, layer decay and
-    warmup, dropout, weight decay and label smoothing. What only matters to unfrozen blocks is
-    conditional on there being some. Augmentation is left out: it makes other inputs in each epoch,
-    so that no two trials could share frozen features.
+    warmup, weight decay, and of the task's arguments dropout and label smoothing. What only matters
+    to unfrozen blocks is conditional on there being some. Augmentation is left out: it makes other
+    inputs in each epoch, so that no two trials could share frozen features.
 
     Args:
         hp: The `keras_tuner.HyperParameters` to declare it in.
@@ -62,13 +63,15 @@ def default_space(hp: Any, recipe: Recipe, *, coarse: bool = False) -> None:
         hp.Float("backbone_lr", 1e-5, 1e-3, sampling="log", default=1e-4)
         hp.Float("layer_decay", 0.6, 1.0, step=0.1, default=0.8)
         hp.Float("warmup", 0.0, 0.3, step=0.1, default=0.1)
-    hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
+    arguments = {field.name for field in dataclasses.fields(recipe.task)}
+    if "dropout" in arguments:
+        hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
     hp.Float("weight_decay", 1e-4, 1e-1, sampling="log", default=1e-2)
-    if recipe.task.name != "regression":
+    if "label_smoothing" in arguments:
         hp.Choice("label_smoothing", [0.0, 0.05, 0.1])
 
 
-def depths_of(recipe: Recipe) -> list[int]:
+def depths_of(recipe: Family) -> list[int]:
     """Return the depths worth trying: 0 for the head alone, then ever more blocks, up to all."""
     count = len(find_blocks(recipe.model))
     if count <= 5:
@@ -81,7 +84,7 @@ def depths_of(recipe: Recipe) -> list[int]:
     return [*depths, count]
 
 
-def declare(hp: Any, space: Any, recipe: Recipe) -> Sequence[Stage] | None:
+def declare(hp: Any, space: Any, recipe: Family) -> Sequence[Stage] | None:
     """Declares a space in `hp`, and returns the stages that a person's function made of it.
 
     Args:
@@ -107,7 +110,7 @@ def declare(hp: Any, space: Any, recipe: Recipe) -> Sequence[Stage] | None:
 
 
 def plan_trial(
-    values: Mapping[str, Any], made: Sequence[Stage] | None, base: Sequence[Stage], recipe: Recipe
+    values: Mapping[str, Any], made: Sequence[Stage] | None, base: Sequence[Stage], recipe: Family
 ) -> TrialPlan:
     """What the values of a trial say to train.
 
@@ -120,7 +123,7 @@ def plan_trial(
     Raises:
         InputError: a name means nothing, or does not fit the stages.
     """
-    values = {name: v for name, v in values.items() if not name.startswith("tuner/")}
+    values = {name: brief(v) for name, v in values.items() if not name.startswith("tuner/")}
     fields = {field.name for field in dataclasses.fields(recipe) if field.init}
     fields -= {"classes", "num_classes", "task"}
     arguments = {name: value for name, value in values.items() if name in fields}
@@ -168,7 +171,8 @@ def _changed(base: Sequence[Stage], values: Mapping[str, Any]) -> list[Stage]:
     if deep and "backbone_lr" in values:
         scale = values["backbone_lr"] / deep[0].learning_rate
         deep = [
-            dataclasses.replace(stage, learning_rate=stage.learning_rate * scale) for stage in deep
+            dataclasses.replace(stage, learning_rate=brief(stage.learning_rate * scale))
+            for stage in deep
         ]
     own = {name: values[name] for name in ("layer_decay", "warmup") if name in values}
     return [*head, *(dataclasses.replace(stage, **own) for stage in deep)]

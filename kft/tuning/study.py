@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
+from kft.printing import how_many
 from kft.report.markup import Html, Section, chart, table, text, value
 from kft.report.page import write_page
 from kft.tuning import plots
 from kft.tuning.importance import importance
-from kft.tuning.result import Search, searched, shown
+from kft.tuning.values import searched, shown
+
+if TYPE_CHECKING:
+    from kft.tuning.result import Search
 
 
 def write_study(search: Search, path: Path) -> Path:
@@ -83,7 +88,7 @@ def _drawn(search: Search) -> list[Section]:
             "shares",
             plots.importances(search),
             title="Importance of each hyperparameter",
-            description=f"{told}. From a forest of regression trees over {len(done)} trials: a "
+            description=f"{told}. From a forest of regression trees over {how_many(len(done), 'trial')}: a "
             "hint, not a measurement.",
         )
         sections.append(Section("importance", "Importance", bars))

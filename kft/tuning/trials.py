@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ PATIENCE = 60.0  # seconds to wait for a process of which nobody knows whether i
 TRIAL = "trial.json"
 RUN = "run"
 _NONE = object()
+_NOISE = 1e-15  # some four units in the last place of a float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +63,20 @@ class Trial:
     def failed(self) -> bool:
         """Whether it ended without a score."""
         return self.score is None
+
+
+def brief(value: Any) -> Any:
+    """Return a value without what a computer's arithmetic left in its last digits.
+
+    KerasTuner counts in steps, so that three steps of 0.1 are 0.30000000000000004.
+
+    Args:
+        value: A hyperparameter's value; only a float may change.
+    """
+    if not isinstance(value, float):
+        return value
+    short = float(f"{value:.12g}")
+    return short if math.isclose(short, value, rel_tol=_NOISE, abs_tol=0.0) else value
 
 
 def values_digest(values: Mapping[str, Any]) -> str:
@@ -132,7 +148,8 @@ def _check(trial: Trial, folder: Path) -> None:
         raise ValueError(f"run_dir is {trial.run_dir!r:.100}")
     if not folder.name.endswith(f"-{values_digest(trial.values)}"):
         raise ValueError("its values are not those of its folder")
-    others = [name for name, v in trial.arguments.items() if trial.values.get(name, _NONE) != v]
+    values = {name: brief(value) for name, value in trial.values.items()}
+    others = [name for name, v in trial.arguments.items() if values.get(name, _NONE) != v]
     if others or (trial.augment or _NONE) not in (_NONE, trial.values.get("augment")):
         raise ValueError("its arguments are not those of its values")
 

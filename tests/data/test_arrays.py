@@ -1,3 +1,5 @@
+import enum
+
 import numpy as np
 import pytest
 
@@ -106,7 +108,7 @@ def test_wrong_targets_are_named(y, options, message):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        ({"a": X}, r"x is a dict of a, but one array .*: pass a tf.data.Dataset"),
+        ({"a": np.array([object()] * 4)}, r"x\['a'\] has no usable image; the first is object"),
         (np.array([object()] * 4), r"x has no usable image; the first is object, but an image"),
         (X[:0], r"x has no examples: pass at least one for each class"),
     ],
@@ -114,3 +116,83 @@ def test_wrong_targets_are_named(y, options, message):
 def test_wrong_inputs_are_named(x, message):
     with pytest.raises(InputError, match=message):
         read_arrays(x, [] if isinstance(x, np.ndarray) and not len(x) else [0, 1, 0, 1])
+
+
+def read_texts(x, y, **options):
+    return read_arrays(x, y, modality="text", **options)
+
+
+TEXTS = ["one", "two", "three", "four"]
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "D"])
+@pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
+def test_moments_are_no_classes(kind, unit):
+    # Of nanoseconds .tolist() makes whole numbers, which would be names.
+    moments = np.array([0, 10, 0, 10]).astype(f"{kind}[{unit}]")
+    with pytest.raises(InputError, match="as a label"):
+        read_texts(TEXTS, moments)
+    with pytest.raises(InputError, match="as a label"):
+        read_texts(TEXTS, list(moments))
+
+
+def test_a_gap_in_a_dictionary_of_arrow_stays_one():
+    pa = pytest.importorskip("pyarrow")
+    pd = pytest.importorskip("pandas")
+    pieces = [pa.array(part).dictionary_encode() for part in (["a", None], ["b", "b"])]
+    column = pa.chunked_array(pieces)
+    for labels in (column, pd.Series(pd.arrays.ArrowExtensionArray(column))):
+        with pytest.raises(InputError, match="example 1: no label"):
+            read_texts(TEXTS, labels)
+        kept = read_texts(TEXTS, labels, on_bad_example="skip")
+        assert kept.inputs.tolist() == ["one", "three", "four"]
+        assert kept.targets.tolist() == [0, 1, 1]
+
+
+def test_an_enumeration_of_strings_is_its_values():
+    class Animal(str, enum.Enum):  # noqa: UP042 - StrEnum has a str() of its own
+        CAT = "cat"
+        DOG = "dog"
+
+    examples = read_texts([Animal.CAT, "b", "c", "d"], [Animal.CAT, Animal.DOG] * 2)
+    assert examples.classes == ("cat", "dog")
+    assert examples.inputs[0] == "cat"
+
+
+def test_rows_of_the_words_0_and_1_are_no_names():
+    rows = [["0", "1"], ["1", "0"], ["1", "1"], ["0", "0"]]
+    with pytest.raises(InputError, match=r"y holds rows of 0 and 1.*pass them as numbers"):
+        read_texts(TEXTS, rows, task="multi_label")
+    assert read_texts(TEXTS, [["0"], ["0", "1"], [], ["1"]], task="multi_label").classes
+
+
+def test_targets_without_a_number_are_refused():
+    with pytest.raises(InputError, match=r"shape \(4, 0\)"):
+        read_texts(TEXTS, np.zeros((4, 0)), task="regression")
+
+
+@pytest.mark.parametrize(
+    ("classes", "y", "expected"),
+    [
+        (("0", "1", "10", "2"), [0, 1, 0, 1], [0, 1, 0, 1]),
+        (("0", "1", "10", "2"), [0, 1, 2, 10], [0, 1, 3, 2]),  # as a table's are sorted
+        (("0", "1", "10", "2"), [0, 1, 2, 3], [0, 1, 2, 3]),
+        (("1", "2", "3"), [0, 1, 2, 0], [0, 1, 2, 0]),
+        (("1", "2", "3"), [1, 2, 3, 1], [0, 1, 2, 0]),
+    ],
+)
+def test_numbers_mean_classes_or_positions_where_only_one_is_possible(classes, y, expected):
+    assert read_texts(TEXTS, y, classes=classes).targets.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "y"), [(("1", "2", "3"), [1, 2, 1, 2]), (("0", "1", "10", "2"), [0, 2, 0, 1])]
+)
+def test_numbers_that_may_mean_a_class_or_a_position_are_refused(classes, y):
+    with pytest.raises(InputError, match=r"which may be the class named .* pass names"):
+        read_texts(TEXTS, y, classes=classes)
+
+
+def test_classes_without_an_order_are_refused():
+    with pytest.raises(InputError, match="classes="):
+        read_texts(TEXTS, ["a", "b", "a", "b"], classes={"a", "b"})

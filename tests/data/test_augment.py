@@ -6,6 +6,7 @@ from kft import InputError
 from kft.data.augment import ImageAugmentation, TextAugmentation, image_augmentation
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +109,33 @@ def test_wrong_batches_are_refused(images, standard):
     mix = ImageAugmentation([keras.layers.MixUp(0.2)])
     with pytest.raises(InputError, match=r"these are class indices: pass one-hot rows"):
         mix(images, INDICES, seed=(0, 0, 0))
-    with pytest.raises(InputError, match=r"needs images \[n, height, width, channels\], not dict"):
-        standard({"x": images}, INDICES, seed=(0, 0, 0))
+    with pytest.raises(InputError, match=r"needs images \[n, height, width, channels\], not tuple"):
+        standard((images,), INDICES, seed=(0, 0, 0))
+    for inputs, count in (({"a": images, "b": images}, 2), ({"a": INDICES}, 0)):
+        with pytest.raises(InputError, match=rf"needs one input of images .* has {count} of them"):
+            standard(inputs, INDICES, seed=(0, 0, 0))
+
+
+def test_of_several_inputs_the_images_are_augmented_and_all_targets_mixed(images, standard):
+    inputs, boxes = {"photo": images, "size": INDICES}, np.empty(6, object)
+    x, y = standard(inputs, {"kind": INDICES, "boxes": boxes}, seed=(0, 0, 0))
+    np.testing.assert_array_equal(x["photo"], standard(images, INDICES, seed=(0, 0, 0))[0])
+    assert x["size"] is INDICES
+    assert y["kind"] is INDICES
+    assert y["boxes"] is boxes
+    mix = ImageAugmentation([keras.layers.MixUp(0.9)])
+    rows = np.eye(3, dtype="float32")[INDICES]
+    _, mixed = mix(images, {"kind": rows, "ages": np.arange(6, dtype="float32")}, seed=(0, 0, 0))
+    _, alone = mix(images, rows, seed=(0, 0, 0))
+    np.testing.assert_array_equal(mixed["kind"], alone)
+    assert mixed["ages"].shape == (6,)
+    assert not np.array_equal(mixed["ages"], np.arange(6))
+    texts, _ = TextAugmentation(deletion=0.3)({"text": TEXTS, "n": INDICES[:4]}, None, (0, 0, 0))
+    assert texts["text"][0] != TEXTS[0]
 
 
 def test_batches_are_augmented_alike_whichever_comes_first(standard, images):
-    examples = Examples("arrays", images, INDICES, ("a", "b", "c"), "arrays")
+    examples = Examples("arrays", images, INDICES, ("a", "b", "c"), "arrays", task=SingleLabels())
     options = {"batch_size": 2, "shuffle": True, "augment": standard}
     ahead = Batches(examples, lambda x: x, workers=2, **options)
     alone = Batches(examples, lambda x: x, workers=0, **options)
@@ -124,9 +146,9 @@ def test_batches_are_augmented_alike_whichever_comes_first(standard, images):
 
 
 def test_mixing_batches_have_one_hot_targets(images):
-    examples = Examples("arrays", images, INDICES, ("a", "b", "c"), "arrays")
+    examples = Examples("arrays", images, INDICES, ("a", "b", "c"), "arrays", task=SingleLabels())
     mix = ImageAugmentation([keras.layers.MixUp(0.9)])
-    batches = Batches(examples, lambda x: x, batch_size=6, augment=mix, class_count=3)
+    batches = Batches(examples, lambda x: x, batch_size=6, augment=mix, soft_targets=True)
     np.testing.assert_allclose(batches[0][1].sum(axis=1), 1, rtol=1e-6)
 
 
@@ -152,7 +174,9 @@ def test_a_text_never_loses_its_last_word():
 
 
 def test_texts_are_augmented_before_they_are_loaded():
-    examples = Examples("texts", TEXTS, np.array([0, 1, 0, 1]), ("a", "b"), "arrays")
+    examples = Examples(
+        "texts", TEXTS, np.array([0, 1, 0, 1]), ("a", "b"), "arrays", task=SingleLabels()
+    )
     batches = Batches(
         examples,
         lambda texts: np.array([len(text.split()) for text in texts]),

@@ -5,6 +5,7 @@ from kft import InputError
 from kft.data.balance import class_weights
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.kinds import MultiLabels, Numbers, SingleLabels
 
 pytestmark = pytest.mark.once
 
@@ -13,7 +14,7 @@ COUNTS = {"a": 7, "b": 3, "c": 1}
 
 def imbalanced():
     y = np.repeat([0, 1, 2], list(COUNTS.values()))
-    return Examples("arrays", np.arange(11.0), y, tuple(COUNTS), "arrays")
+    return Examples("arrays", np.arange(11.0), y, tuple(COUNTS), "arrays", task=SingleLabels())
 
 
 def order(balance, epoch, seed=0):
@@ -65,8 +66,17 @@ def test_resampling_is_a_function_of_seed_and_epoch(balance):
 
 @pytest.mark.parametrize("balance", ["weights", "oversample", "undersample"])
 def test_only_single_labels_can_be_balanced(balance):
-    many = Examples("arrays", np.arange(3.0), np.ones((3, 2), "float32"), ("a", "b"), "arrays")
-    numbers = Examples("arrays", np.arange(3.0), np.ones(3, "float32"), None, "arrays")
+    many = Examples(
+        "arrays",
+        np.arange(3.0),
+        np.ones((3, 2), "float32"),
+        ("a", "b"),
+        "arrays",
+        task=MultiLabels(),
+    )
+    numbers = Examples(
+        "arrays", np.arange(3.0), np.ones(3, "float32"), None, "arrays", task=Numbers()
+    )
     for examples, name in ((many, "multi-label"), (numbers, "regression")):
         with pytest.raises(InputError, match=f"balance='{balance}' needs .* is {name}: leave"):
             Batches(examples, lambda x: x, batch_size=2, balance=balance)

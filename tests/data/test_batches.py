@@ -5,12 +5,13 @@ import pytest
 from kft import InputError
 from kft.data.batches import Batches, FollowEpochs
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 
 
 def numbers(count, classes=2):
     x = np.arange(count, dtype="float32")[:, None] / count
     y = np.arange(count) % classes
-    return Examples("arrays", x, y, tuple(map(str, range(classes))), "arrays")
+    return Examples("arrays", x, y, tuple(map(str, range(classes))), "arrays", task=SingleLabels())
 
 
 def small_model():
@@ -136,8 +137,8 @@ def test_augmentation_gets_seed_epoch_and_batch():
     assert seeds == [(3, 2, 1), (3, 2, 0)]
 
 
-def test_class_count_makes_targets_one_hot():
-    batches = batches_of(numbers(6, classes=3), class_count=3, shuffle=False)
+def test_soft_targets_are_one_hot():
+    batches = batches_of(numbers(6, classes=3), soft_targets=True, shuffle=False)
     np.testing.assert_array_equal(batches[0][1], np.eye(3, dtype="float32")[[0, 1, 2, 0]])
 
 
@@ -146,7 +147,10 @@ def test_class_count_makes_targets_one_hot():
     [
         ({"batch_size": 0}, r"batch_size=0, but at least 1"),
         ({"seed": -1}, r"seed=-1, but 0 or more"),
-        ({"balance": "even"}, r"balance='even'`: pass None or one of 'weights', 'oversample'"),
+        (
+            {"balance": "even"},
+            r"balance='even'`: pass None, 'weights', 'oversample' or 'undersample'",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(options, message):

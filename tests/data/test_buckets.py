@@ -4,6 +4,7 @@ import pytest
 
 from kft.data.buckets import BucketedBatches, choose_buckets
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 from kft.errors import InputError
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, 900)
@@ -12,7 +13,9 @@ LENGTHS = np.random.default_rng(0).integers(3, 60, 900)
 def batches(seed=0, shuffle=True, batch_size=8):
     texts = np.array([f"text {index}" for index in range(len(LENGTHS))])
     labels = np.arange(len(LENGTHS)) % 2
-    examples = Examples("texts", texts, labels.astype("int64"), ("a", "b"), "texts")
+    examples = Examples(
+        "texts", texts, labels.astype("int64"), ("a", "b"), "texts", task=SingleLabels()
+    )
     return BucketedBatches(
         examples,
         lambda texts, length: np.full((len(texts), length), 1),
@@ -84,7 +87,7 @@ def test_a_fit_takes_lengths_that_its_first_batches_do_not_have():
     lengths = np.array([3] * 16 + [40] * 8)
     texts = np.array([str(number) for number in range(24)])
     data = BucketedBatches(
-        Examples("texts", texts, np.arange(24) % 2, ("a", "b"), "texts"),
+        Examples("texts", texts, np.arange(24) % 2, ("a", "b"), "texts", task=SingleLabels()),
         lambda texts, length: {"tokens": np.full((len(texts), length), 1, "int32")},
         lengths=lengths,
         buckets=(8, 48),

@@ -10,6 +10,7 @@ import pytest
 from kft import InputError
 from kft.data.content import content_digest
 from kft.data.examples import Examples
+from kft.data.kinds import SingleLabels
 
 pytestmark = pytest.mark.once
 
@@ -55,7 +56,9 @@ def objects(*values):
 
 def fingerprint(*values):
     inputs = objects(*values)
-    return Examples("arrays", inputs, np.zeros(len(inputs), int), ("a", "b"), "x").fingerprint()
+    return Examples(
+        "arrays", inputs, np.zeros(len(inputs), int), ("a", "b"), "x", task=SingleLabels()
+    ).fingerprint()
 
 
 def test_different_values_have_different_digests():

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from kft.data.examples import Examples, Skipped
+from kft.data.kinds import MultiLabels, Numbers, SingleLabels
 
 pytestmark = pytest.mark.once
 
 
 def some(kind="texts", inputs=("one", "two", "three"), targets=(0, 1, 1)):
     inputs = np.array(inputs, object) if kind != "arrays" else np.asarray(inputs)
-    return Examples(kind, inputs, np.array(targets), ("a", "b"), "train.csv")
+    return Examples(kind, inputs, np.array(targets), ("a", "b"), "train.csv", task=SingleLabels())
 
 
 def test_it_can_be_read_at_a_glance():
@@ -19,6 +20,7 @@ def test_it_can_be_read_at_a_glance():
         ("a", "b"),
         "t.csv",
         (Skipped("row 2", "empty"),),
+        task=SingleLabels(),
     )
     assert repr(some()) == "<Examples: 3 texts, 2 classes from train.csv>"
     assert repr(skipped) == "<Examples: 1 texts, 2 classes, 1 skipped from t.csv>"
@@ -29,9 +31,16 @@ def test_take_and_counts():
     assert list(taken.inputs) == ["three", "one", "three"]
     assert taken.counts() == {"a": 1, "b": 2}
     assert taken.classes == ("a", "b")
-    many = Examples("texts", taken.inputs, np.array([[1, 1], [0, 1], [0, 0]]), ("a", "b"), "x")
+    many = Examples(
+        "texts",
+        taken.inputs,
+        np.array([[1, 1], [0, 1], [0, 0]]),
+        ("a", "b"),
+        "x",
+        task=MultiLabels(),
+    )
     assert many.counts() == {"a": 1, "b": 2}
-    assert Examples("texts", taken.inputs, np.arange(3.0), None, "x").counts() == {}
+    assert Examples("texts", taken.inputs, np.arange(3.0), None, "x", task=Numbers()).counts() == {}
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path):

@@ -153,7 +153,14 @@ def test_several_labels_may_be_lists_of_names(rows):
         (3, r"x is of type int, but a list, an array or a column is expected$"),
         (set(TEXTS), r"x is of type set, which has no order: pass a list"),
         (dict.fromkeys(TEXTS).keys(), r"x is of type dict_keys, which has no order"),
-        ({"text": TEXTS}, r"x is a dict of text, but one array is expected: pass a tf.data"),
+        ({"text": None}, r"x\['text'\] is None, but a list or an array is expected"),
+        (
+            {"text": {"a": TEXTS}},
+            r"x\['text'\] is a dict of a, but one array is expected: pass one",
+        ),
+        ({"a": TEXTS, "b": TEXTS[:2]}, r"x has 3 of 'a', 2 of 'b': pass one of each for every"),
+        ({"a": TEXTS, "b": ["one", None, "three"]}, r"1 bad example:\n  example 1: b: no text"),
+        ({}, r"x is an empty dict, but at least one array is expected"),
         (dict(enumerate(TEXTS)).values(), r"type dict_values, .*: pass list\(x\)"),
         (iter(TEXTS), r"x is of type list_iterator, .*: pass list\(x\)"),
         (map(str, TEXTS), r"x is of type map, .*: pass list\(x\)"),
@@ -197,6 +204,7 @@ def test_what_holds_no_texts_is_refused_by_name(x, message):
         ([0, 1, 10**12], {}, r"y\[2\] is 1000000000000, but labels must lie in 0 to 999,999"),
         (np.array([0, 1, 2**64 - 1], "uint64"), {}, r"y\[2\] is 18446744073709551615, but labels"),
         ([0, 1, 10**40], {}, r"y\[2\] is 1\d{40}, but labels must lie in 0 to 999,999"),
+        ({"a": NAMES}, {}, r"y is a dict of a, .*: pass one of them, or kft.tasks.Several"),
         (pd.DataFrame({"a": [0, 1, 0]}), {}, r"y is of type DataFrame .*: pass one column"),
         (
             ["1", "2", "3"],

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from kft.data.examples import Examples
+from kft.data.kinds import MultiLabels, Numbers, SingleLabels
 from kft.data.likeness import alike_pairs, marks
 from kft.data.overlap import overlap
 
@@ -29,7 +30,7 @@ def objects(values):
 
 def labelled(kind, inputs, targets=None):
     targets = np.zeros(len(inputs), int) if targets is None else np.asarray(targets)
-    return Examples(kind, inputs, targets, ("a", "b"), "arrays")
+    return Examples(kind, inputs, targets, ("a", "b"), "arrays", task=SingleLabels())
 
 
 def as_jpeg(image, quality=50):
@@ -123,11 +124,20 @@ def test_parts_are_compared_by_content_and_by_looks():
 
 
 def test_targets_of_a_regression_and_several_labels_are_described():
-    numbers = Examples("arrays", np.zeros((3, 5)), np.array([1.0, 2.0, 6.0]), None, "arrays")
+    numbers = Examples(
+        "arrays", np.zeros((3, 5)), np.array([1.0, 2.0, 6.0]), None, "arrays", task=Numbers()
+    )
     part = overlap({"training": numbers})["parts"]["training"]
     assert part["values"] == {"least": 1.0, "mean": 3.0, "most": 6.0}
     assert part["counts"] is None
-    several = Examples("texts", objects(["x", "x"]), np.array([[1.0, 1], [0, 1]]), ("a", "b"), "t")
+    several = Examples(
+        "texts",
+        objects(["x", "x"]),
+        np.array([[1.0, 1], [0, 1]]),
+        ("a", "b"),
+        "t",
+        task=MultiLabels(),
+    )
     found = overlap({"training": several})
     assert found["parts"]["training"]["counts"] == {"a": 1, "b": 2}
     assert found["conflicts"] == 1

@@ -150,7 +150,10 @@ def test_black_images_and_rounding_are_in_range(given):
         ([X[0], "a.png"], r"raw\[0\] is an array and raw\[1\] a path: pass images of one kind"),
         ([png(X[0]), "a.png"], r"raw\[0\] is an encoded image and raw\[1\] a path"),
         ([Image.new("LAB", (8, 8))], r"a Pillow image of mode LAB: convert it to RGB first"),
-        (["nothing.png"], r"nothing.png: no such file\. Correct these inputs or leave them out"),
+        (
+            ["nothing.png"],
+            r"nothing.png: no such file\. Correct these inputs or leave them out\. Images are expected: paths",
+        ),
         (["/dev/zero"], r"/dev/zero: a device, but a file is expected"),
         (["a\0b"], r"a\\x00b: no such file"),
         ([None, png(X[0])], r"input 0: no image"),

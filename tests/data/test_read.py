@@ -6,6 +6,7 @@ import tensorflow as tf
 from kft import InputError
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.kinds import MultiLabels, SingleLabels
 from kft.data.read import read
 from kft.data.streams import Stream
 
@@ -26,7 +27,7 @@ def small_model():
 
 
 def test_examples_and_streams_pass_through():
-    examples = Examples("arrays", X, Y, ("a", "b"), "arrays")
+    examples = Examples("arrays", X, Y, ("a", "b"), "arrays", task=SingleLabels())
     assert read_images(examples) is examples
     stream = read_images(tf.data.Dataset.from_tensor_slices((X, Y)).batch(4))
     assert read_images(stream) is stream
@@ -35,14 +36,16 @@ def test_examples_and_streams_pass_through():
 @pytest.mark.once
 def test_examples_are_renumbered_by_the_classes_of_the_training():
     classes = ("a", "b", "c", "d")
-    some = Examples("arrays", X[:3], np.array([0, 1, 1]), ("b", "d"), "arrays")
+    some = Examples("arrays", X[:3], np.array([0, 1, 1]), ("b", "d"), "arrays", task=SingleLabels())
     np.testing.assert_array_equal(read_images(some, classes=classes).targets, [1, 3, 3])
     assert read_images(some, classes=classes).classes == classes
     assert read_images(some, classes=("b", "d")) is some
     rows = np.array([[1, 1, 0], [0, 1, 0]], "float32")
-    many = Examples("arrays", X[:2], rows, ("b", "d", "z"), "arrays")
+    many = Examples("arrays", X[:2], rows, ("b", "d", "z"), "arrays", task=MultiLabels())
     expected = [[0, 1, 0, 1], [0, 0, 0, 1]]
-    np.testing.assert_array_equal(read_images(many, classes=classes).targets, expected)
+    np.testing.assert_array_equal(
+        read_images(many, classes=classes, task="multi_label").targets, expected
+    )
     with pytest.raises(InputError, match=r"label 'd' was not seen in training, .*'b', 'c'"):
         read_images(some, classes=("b", "c"))
 
@@ -123,3 +126,20 @@ def test_what_is_no_data_is_told_what_is(source, options, message):
 def test_streams_that_cannot_be_trained_on(dataset, message):
     with pytest.raises(InputError, match=message):
         read_images(dataset)
+
+
+@pytest.mark.parametrize("name", ["text_column", "path_column", "label_column"])
+@pytest.mark.parametrize("value", [3, None, True, b"text", float("nan"), [], {"text"}, ["text", 3]])
+def test_a_column_is_named_by_text(tmp_path, name, value):
+    (tmp_path / "t.csv").write_text("text,label\na,1\nb,2\n")
+    for task in ("single_label", "regression"):
+        with pytest.raises(InputError, match=f"{name}=.*pass the name of a column"):
+            read(tmp_path / "t.csv", task=task, modality="text", **{name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_pixels": "9"}, {"max_pixels": 0}, {"on_bad_example": "no"}, {"split": 3}]
+)
+def test_options_are_checked_before_anything_is_read(wrong):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}="):
+        read("no such folder", task="single_label", modality="text", **wrong)

@@ -3,13 +3,21 @@ import pytest
 
 from kft import InputError
 from kft.data.examples import Examples
+from kft.data.kinds import MultiLabels, Numbers, SingleLabels
 from kft.data.split import split
 
 pytestmark = pytest.mark.once
 
 
 def texts(values, labels, classes=("a", "b")):
-    return Examples("texts", np.array(values, object), np.array(labels), classes, "train.csv")
+    return Examples(
+        "texts",
+        np.array(values, object),
+        np.array(labels),
+        classes,
+        "train.csv",
+        task=SingleLabels(),
+    )
 
 
 def distinct(counts):
@@ -54,7 +62,12 @@ def test_files_of_the_same_bytes_stay_together(tmp_path):
         path.write_bytes(b"content %d" % (number // 2))
         paths.append(str(path))
     examples = Examples(
-        "image_files", np.array(paths, object), np.arange(20) // 10, ("a", "b"), "folder"
+        "image_files",
+        np.array(paths, object),
+        np.arange(20) // 10,
+        ("a", "b"),
+        "folder",
+        task=SingleLabels(),
     )
     train, validation = split(examples)
     assert not set(train.digests) & set(validation.digests)
@@ -88,7 +101,9 @@ def test_a_wrong_fraction_is_named(fraction):
 def test_multi_label_keeps_the_share_of_rare_labels():
     rng = np.random.default_rng(0)
     targets = (rng.random((400, 3)) < [0.6, 0.3, 0.05]).astype("float32")
-    examples = Examples("arrays", rng.random((400, 4)), targets, ("a", "b", "c"), "arrays")
+    examples = Examples(
+        "arrays", rng.random((400, 4)), targets, ("a", "b", "c"), "arrays", task=MultiLabels()
+    )
     _, validation = split(examples, fraction=0.25)
     shares = validation.targets.sum(axis=0) / targets.sum(axis=0)
     np.testing.assert_allclose(shares, 0.25, atol=0.08)
@@ -96,13 +111,13 @@ def test_multi_label_keeps_the_share_of_rare_labels():
 
 def test_regression_covers_the_range_of_targets():
     targets = np.arange(100, dtype="float32")
-    examples = Examples("arrays", np.arange(100.0), targets, None, "arrays")
+    examples = Examples("arrays", np.arange(100.0), targets, None, "arrays", task=Numbers())
     _, validation = split(examples, fraction=0.2)
     assert len(validation) == 20
     assert np.histogram(validation.targets, bins=10, range=(0, 100))[0].tolist() == [2] * 10
 
 
 def test_too_few_distinct_numbers_are_refused():
-    examples = Examples("arrays", np.zeros(4), np.arange(4.0), None, "arrays")
+    examples = Examples("arrays", np.zeros(4), np.arange(4.0), None, "arrays", task=Numbers())
     with pytest.raises(InputError, match=r"1 distinct examples are too few.*validation_data"):
         split(examples)

@@ -10,9 +10,15 @@ from kft.data.examples import Examples
 from kft.data.stream_checks import StreamCheck, checked, plain_errors
 from kft.errors import InputError
 from kft.stages import Stage
+from kft.tasks import Classification, MultiLabel, Regression
 from tests.small_images import DenseRecipe, small_images
 
 X, Y = small_images(16)
+TASKS = {
+    "single_label": Classification(2),
+    "multi_label": MultiLabel(2),
+    "regression": Regression(),
+}
 ONCE = {"stages": [Stage(0, 1, 1e-3)], "verbose": 0, "cache": False, "report": False}
 
 
@@ -87,7 +93,7 @@ def test_a_label_out_of_range_ends_a_fit_with_an_error_that_names_it(make):
 )
 def test_targets_that_do_not_fit_the_task_are_named(make, task, targets, message):
     with pytest.raises(InputError, match=message):
-        run(make(X, targets), StreamCheck(task, 2))
+        run(make(X, targets), StreamCheck(TASKS[task]))
 
 
 @pytest.mark.once
@@ -105,7 +111,7 @@ def test_targets_that_do_not_fit_the_task_are_named(make, task, targets, message
 )
 def test_batches_that_fit_pass_as_they_are(make, task, targets):
     for (x, y), start in zip(
-        run(make(X, targets), StreamCheck(task, 2, images=True)), range(0, 16, 4), strict=True
+        run(make(X, targets), StreamCheck(TASKS[task], images=True)), range(0, 16, 4), strict=True
     ):
         np.testing.assert_array_equal(x, X[start : start + 4])
         np.testing.assert_array_equal(y, targets[start : start + 4])
@@ -114,7 +120,7 @@ def test_batches_that_fit_pass_as_they_are(make, task, targets):
 @pytest.mark.once
 @pytest.mark.parametrize("make", [of_tf, Rows])
 def test_pixels_of_the_first_batch_are_checked(make):
-    check = StreamCheck("single_label", 2, images=True)
+    check = StreamCheck(Classification(2), images=True)
     for images, message in (
         (X / 255, r"from \S+ to \S+, but 0 to 255 are expected: undo the scaling"),
         (X / 127.5 - 1, r"but 0 to 255 are expected: undo the scaling"),
@@ -133,13 +139,13 @@ def test_labels_of_an_unknown_shape_are_checked():
         lambda: iter([(X[:4], Y[:4] + 1)]), output_types=(tf.float32, tf.int64)
     )
     with pytest.raises(InputError, match="label 2 in batch 0"):
-        run(dataset, StreamCheck("single_label", 2))
+        run(dataset, StreamCheck(Classification(2)))
 
 
 @pytest.mark.once
 def test_a_checked_dataset_is_the_persons_own_in_all_else():
     own = Rows(X, Y, workers=3, max_queue_size=7)
-    stream = checked(own, StreamCheck("single_label", 2))
+    stream = checked(own, StreamCheck(Classification(2)))
     assert (len(stream), stream.num_batches, stream.workers, stream.max_queue_size) == (4, 4, 3, 7)
     stream.epoch = 5
     stream.on_epoch_begin()
@@ -151,10 +157,12 @@ def test_a_checked_dataset_is_the_persons_own_in_all_else():
 
 @pytest.mark.once
 def test_batches_of_examples_are_checked_at_once():
-    batches = Batches(Examples("arrays", X, Y, ("a", "b"), "x"), lambda x: x, batch_size=4)
-    assert checked(batches, StreamCheck("single_label", 2)) is batches
-    with pytest.raises(InputError, match="label 1 in the batches, but labels must lie in 0 to 0"):
-        checked(batches, StreamCheck("single_label", 1))
+    classes = ("a", "b", "c")
+    examples = Examples("arrays", X, Y + Y, classes, "x", task=Classification(3))
+    batches = Batches(examples, lambda x: x, batch_size=4)
+    assert checked(batches, StreamCheck(Classification(3))) is batches
+    with pytest.raises(InputError, match="label 2 in the batches, but labels must lie in 0 to 1"):
+        checked(batches, StreamCheck(Classification(2)))
 
 
 @pytest.mark.once

@@ -491,3 +491,18 @@ def test_a_table_that_is_no_file_is_never_opened(suffix, tmp_path):
         InputError, match=r"1,000,000,000,000 bytes, but at most .* a tf.data.Dataset"
     ):
         read_text(path)
+
+
+@pytest.mark.parametrize("mark", [" ", "\t", "\n", "/", "+", " & "])
+def test_labels_that_stand_alone_elsewhere_are_not_one_label_together(tmp_path, mark):
+    (tmp_path / "t.csv").write_text(f'text,label\na,"x{mark}y"\nb,y\nc,x\n', newline="")
+    with pytest.raises(InputError, match=r"several labels are separated by '\|'"):
+        read(tmp_path / "t.csv", task="multi_label", modality="text")
+    (tmp_path / "t.csv").write_text(f'text,label\na,"x{mark}y"\nb,y\nc,z\n', newline="")
+    assert len(read(tmp_path / "t.csv", task="multi_label", modality="text").classes) == 3
+
+
+def test_cells_of_0_and_1_are_not_names(tmp_path):
+    (tmp_path / "t.csv").write_text("text,label\na,0|1\nb,1|1\nc,1|0\n")
+    with pytest.raises(InputError, match="holds rows of 0 and 1"):
+        read(tmp_path / "t.csv", task="multi_label", modality="text")

@@ -8,6 +8,9 @@ import pytest
 
 import kft
 from kft.errors import InputError, KftError
+from kft.range_test import LearningRates
+from kft.range_test.curve import Suggestions
+from kft.range_test.result import RangeTest
 from tests.models import images
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe, bright_sides
@@ -310,3 +313,24 @@ def test_data_with_nan_are_named_and_the_model_is_put_back():
         kft.find_learning_rate(model, x, **QUICK)
     with pytest.raises(InputError, match="pass 'valley'"):
         kft.range_test.result.LearningRates("x", ()).stages("deepest")
+
+
+@pytest.mark.once
+def test_the_table_marks_the_chosen_column_and_warns_of_a_minimum_below_it():
+    """The loss is lowest close to the valley: a step further, training fails."""
+    rates, losses = np.array([1e-3, 1e-2, 1e-1]), np.array([3.0, 1.0, 9.0])
+    made = [
+        RangeTest(
+            stage, (("head", 1.0),), rates, losses, losses, True, Suggestions(3e-3, 4e-3, low)
+        )
+        for stage, low in zip(STAGES, (1e-3, 1e-2), strict=True)
+    ]
+    found = LearningRates("it", tuple(made))
+    assert "valley (chosen)" in " ".join(str(found).split())
+    assert found.stages()[0].learning_rate == 3e-3
+    (warning,) = found.warnings
+    assert warning.startswith("Stage head: the minimum, 0.001, lies below the valley, 0.003")
+    assert warning in " ".join(str(found).split())
+    assert warning in found._repr_html_()
+    assert found.to_dict()["chosen"] == "valley"
+    assert found.to_dict()["warnings"] == [warning]

@@ -153,6 +153,18 @@ def test_select_ranks_recipes_with_their_arguments(cli, photos):
     assert scores == sorted(scores, reverse=True)
 
 
+def test_select_takes_the_words_of_the_other_commands(cli, photos):
+    """For all recipes, each of which may say otherwise for itself."""
+    own = f"{RECIPE},image-size=12x8,pooling=flatten"
+    code, out, err = cli(
+        "select", RECIPE, own, "--data", photos, "--json", "-q", "--weights", "none",
+        "--image-size", "8", "--pooling", "max", "--set", "seed=3", "--precision", "float32",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    features = {one["name"]: one["features"] for one in json.loads(out)["ranking"]}
+    assert features == {RECIPE: 8, own: 3 * 2 * 8}
+
+
 def test_select_understands_weights_none(cli, photos):
     code, out, err = cli("select", f"{RECIPE},weights=none", "--data", photos, "--json", "-q")
     assert (code, err) == (0, "")
@@ -164,11 +176,19 @@ def test_select_understands_weights_none(cli, photos):
     [
         (
             (RECIPE, f"{RECIPE},weights=gone.h5"),
-            "weights=gone.h5: `weights='gone.h5'` is not a file",
+            "weights=gone.h5: `--weights gone.h5` is not a file",
         ),
+        ((RECIPE, "--weights", "gone.h5"), f"{RECIPE}: `--weights gone.h5` is not a file"),
+        (("MobileNetRecipe,alpha=0",), "`--set alpha=0` is not a width"),
+        (
+            ("MobileNetRecipe,alpha=0.5", "--set", "alfa=1"),
+            "MobileNetRecipe has no argument 'alfa'",
+        ),
+        (("VGG16Recipe", "MobileNetRecipe,model=Big"), "model=Big: `--model Big` is not an arch"),
+        ((RECIPE, f"{RECIPE},pooling=avg,pooling=max"), "'pooling' is given twice"),
         ((RECIPE, f"{RECIPE},image_size=4"), "too small"),
         ((RECIPE, f"{RECIPE},alfa=1"), "has no argument 'alfa'"),
-        (("BertRecipe,preset=./gone",), "preset=./gone: `preset='./gone'` is no folder"),
+        (("BertRecipe,preset=./gone",), "preset=./gone: `--model ./gone` is no folder"),
         ((RECIPE, "BertRecipe,preset=./gone"), "takes images and BertRecipe,preset=./gone takes"),
     ],
 )

@@ -5,6 +5,7 @@ import keras_tuner
 import pytest
 
 import kft
+import kft.tasks
 from kft.tuning import StagedHyperModel, default_space
 from kft.tuning.oracles import hyperband_units
 from kft.tuning.space import depths_of, within
@@ -49,6 +50,18 @@ def test_rates_and_depth_change_the_stages():
     kept = planned({"backbone_lr": 2e-3, "layer_decay": 0.5}).stages
     assert [stage.learning_rate for stage in kept] == pytest.approx([1e-2, 2e-3, 2e-4])
     assert [stage.layer_decay for stage in kept] == [1.0, 0.5, 0.5]
+
+
+@pytest.mark.once
+def test_values_have_no_more_digits_than_they_mean():
+    """KerasTuner's third step of 0.1 is 0.30000000000000004."""
+    steps = 0.1 * 3
+    plan = planned({"dropout": steps, "warmup": steps, "backbone_lr": steps * 1e-3})
+    said = str((plan.arguments, [stage.to_dict() for stage in plan.stages]))
+    assert "000000" not in said
+    assert "999999" not in said
+    assert plan.arguments == {"dropout": 0.3}
+    assert plan.stages[1].learning_rate == 0.0003
 
 
 @pytest.mark.once
@@ -131,7 +144,46 @@ def test_an_unknown_objective_lists_the_metrics():
     chosen = StagedHyperModel(TinyRecipe(num_classes=2), objective="val_loss").objective
     assert chosen.direction == "min"
     with pytest.raises(kft.InputError, match="'val_rmse'"):
-        StagedHyperModel(TinyRecipe(num_classes=1, task="regression"))
+        StagedHyperModel(TinyRecipe(num_classes=1, task="regression"), objective="val_accuracy")
+
+
+class Ages(kft.tasks.Several):
+    objective = ("val_age_mae", "min")
+
+
+TWO = {"kind": kft.tasks.Classification(2), "age": kft.tasks.Regression()}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("task", "chosen", "expected"),
+    [
+        (kft.tasks.Classification(2), None, ("val_accuracy", "max")),
+        (kft.tasks.Regression(), None, ("val_rmse", "min")),
+        (kft.tasks.Several(TWO), None, ("val_loss", "min")),
+        (Ages(TWO), None, ("val_age_mae", "min")),
+        (kft.tasks.Regression(), "val_mae", ("val_mae", "min")),
+        (kft.tasks.Several(TWO), "val_kind_accuracy", ("val_kind_accuracy", "max")),
+    ],
+)
+def test_the_task_says_what_is_searched_for_and_which_way(task, chosen, expected):
+    found = StagedHyperModel(TinyRecipe(task=task), objective=chosen).objective
+    assert (found.name, found.direction) == expected
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("task", "own"),
+    [
+        (kft.tasks.Classification(2), {"dropout", "label_smoothing"}),
+        (kft.tasks.Regression(), {"dropout"}),
+        (kft.tasks.Several(TWO), set()),
+    ],
+)
+def test_the_default_space_has_the_arguments_that_the_task_has(task, own):
+    hp = keras_tuner.HyperParameters()
+    kft.tuning.default_space(hp, TinyRecipe(task=task))
+    assert {"dropout", "label_smoothing"} & hp.values.keys() == own
 
 
 def test_a_fitted_recipe_is_refused():

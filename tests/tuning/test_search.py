@@ -115,6 +115,18 @@ def test_a_trial_trains_what_its_values_say(found):
             assert trial.stages[1].learning_rate == pytest.approx(trial.values["backbone_lr"])
 
 
+@pytest.mark.once
+def test_a_value_of_several_steps_is_printed_short_and_read_again(tmp_path):
+    def third_step(hp):
+        hp.Fixed("dropout", 0.1 * 3)
+
+    chosen = {"max_trials": 1, "space": third_step, "stages": STAGES[:1]}
+    search = tune(tmp_path / "search", **chosen)
+    assert search.best_trial.values["dropout"] == 0.30000000000000004
+    assert "dropout=0.3)" in search.command
+    assert tune(tmp_path / "search", **chosen).best_recipe.dropout == 0.3
+
+
 def test_a_finished_search_is_read_and_not_trained_again(found, monkeypatch):
     search, _ = found
     counter = Forwards(monkeypatch)

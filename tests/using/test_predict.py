@@ -15,8 +15,7 @@ import pytest
 from kft.cli import using
 from kft.data.unlabelled import Unlabelled, chunks
 from kft.predicting import predict_stream
-from kft.prediction_files import PredictionFile
-from kft.predictions import Predictions
+from kft.tasks.predictions import ClassPredictions, PredictionFile
 from tests.tiny_recipe import TinyRecipe
 from tests.using.conftest import load_once
 
@@ -383,10 +382,10 @@ def test_a_writer_that_is_ended_leaves_nothing_behind(tmp_path):
     """By SIGTERM, between two batches."""
 
     def answers():
-        yield Predictions("single_label", ["one"], np.ones((1, 2)), ("a", "b"))
+        yield ClassPredictions(["one"], np.ones((1, 2)), ("a", "b"))
         assert len(list(tmp_path.iterdir())) == 1
         os.kill(os.getpid(), signal.SIGTERM)
-        yield Predictions("single_label", ["two"], np.ones((1, 2)), ("a", "b"))
+        yield ClassPredictions(["two"], np.ones((1, 2)), ("a", "b"))
 
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -458,7 +457,7 @@ def test_the_memory_does_not_grow_with_the_inputs(tmp_path, ending):
         with PredictionFile(tmp_path / f"out{ending}") as file:
             for chunk in chunks(inputs, 100):
                 names, scores = [raw.name for raw in chunk], np.full((len(chunk), 2), 0.5)
-                file.add(Predictions("single_label", names, scores, ("a", "b")))
+                file.add(ClassPredictions(names, scores, ("a", "b")))
         assert tracemalloc.get_traced_memory()[1] < 2e6
     finally:
         tracemalloc.stop()

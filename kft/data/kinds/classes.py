@@ -1,0 +1,179 @@
+"""Class names as labels: what can be one, and which number each has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.data.names import checked_names, clean
+from kft.data.raw_labels import RawLabels
+from kft.data.values import is_missing, is_number, kind_of, text_value
+from kft.errors import InputError
+
+__all__ = [
+    "agreed_classes",
+    "check_classes",
+    "class_name",
+    "class_targets",
+    "known_classes",
+    "label_name",
+    "places",
+    "refuse_unseen",
+]
+
+_SHOWN = 10
+
+
+def class_name(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
+    """Return a value as the name of a class, and why it cannot be one (empty if it can)."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)), ""
+    if is_number(value) and not is_missing(value):
+        if abs(value) < 2**64 and value == int(value):
+            return str(int(value)), ""
+        return "", (
+            f"{value} as a label, but a class is a name or a whole number: use "
+            'task="regression" for numbers'
+        )
+    name, reason = text_value(value, encoding)
+    if reason in ("no text", "empty text"):
+        return "", "no label"
+    if reason and not isinstance(value, str | bytes):
+        return "", f"{kind_of(value)} as a label, but the name of a class is expected"
+    return clean(name), reason
+
+
+def label_name(value: Any, raw: RawLabels) -> tuple[str, str]:
+    """Return the class name that a label stands for, and why it cannot be used (empty if it can).
+
+    Args:
+        value: A name, or a number, which stands for a name where the source numbers its classes.
+        raw: The labels that it is one of.
+    """
+    if raw.numbered is None or isinstance(value, str | bytes):
+        return class_name(value, raw.encoding)
+    if not 0 <= value < len(raw.numbered):
+        return "", "no label" if value < 0 else f"label {value} of {len(raw.numbered)} classes"
+    return clean(raw.numbered[int(value)]), ""
+
+
+def known_classes(raw: RawLabels, classes: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the classes that are known before any label is read, None if there are none.
+
+    Args:
+        raw: The labels, whose source may name its classes.
+        classes: The classes of the training.
+
+    Raises:
+        InputError: If the source names fewer than two classes, or one of them twice.
+    """
+    if classes is not None or raw.numbered is None:
+        return classes
+    names = checked_names(raw.numbered, f"the label feature of {raw.source}")
+    return check_classes(sorted(names), raw.source)
+
+
+def places(
+    counts: dict[str, int], old: Sequence[str], new: Sequence[str], source: str
+) -> np.ndarray:
+    """Return the number that each of the old classes has among the new ones, int `[old]`.
+
+    Args:
+        counts: How many examples each of the old classes has.
+        old: The classes that targets are numbered by.
+        new: The classes of the training.
+        source: What to call the data in a message.
+
+    Raises:
+        InputError: If a class that has examples was not seen in training.
+    """
+    for name, count in counts.items():
+        if count and name not in new:
+            refuse_unseen(name, "an example", source, tuple(new))
+    # A class that has no example here may be unknown: whatever it is given is never used.
+    return np.array([new.index(name) if name in new else 0 for name in old])
+
+
+def agreed_classes(
+    classes: Sequence[str] | None, count: int | None, source: str
+) -> tuple[str, ...] | None:
+    """Return the names of the classes of a recipe for data with these classes.
+
+    Args:
+        classes: The names; None for class numbers, which become "0", "1" and so on.
+        count: How many classes the recipe has, None if that is open.
+        source: What to call the data in a message.
+
+    Raises:
+        InputError: If the data have another number of classes.
+    """
+    if classes is None:
+        return None if count is None else tuple(str(index) for index in range(count))
+    if count is not None and len(classes) != count:
+        listed = ", ".join(map(str, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+        raise InputError(
+            f"{source} has {len(classes)} classes ({listed}), but `num_classes={count}`: make them "
+            "equal."
+        )
+    return tuple(classes)
+
+
+def check_classes(classes: Sequence[str], source: str) -> tuple[str, ...]:
+    """The classes, if there are at least two.
+
+    Raises:
+        InputError: There are fewer.
+    """
+    if len(classes) < 2:
+        found = f"one class, {classes[0]!r}" if classes else "no class"
+        raise InputError(
+            f"{source} has {found}, but classification needs at least 2: add a class, "
+            'or use task="regression" for numbers'
+        )
+    return tuple(classes)
+
+
+def class_targets(
+    labels: Sequence[str], names: Sequence[str], source: str, classes: Sequence[str] | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class names to indices.
+
+    Args:
+        labels: One class name an example.
+        names: What to call each example in a message.
+        source: What to call the data in a message.
+        classes: The classes of the training; without them, the sorted classes that occur.
+
+    Returns:
+        `(int64 [n], classes)`.
+
+    Raises:
+        InputError: A label was not seen in training, or there are fewer than two classes.
+    """
+    known = check_classes(sorted(set(labels)), source) if classes is None else tuple(classes)
+    index = {name: number for number, name in enumerate(known)}
+    for label, name in zip(labels, names, strict=True):
+        if label not in index:
+            refuse_unseen(label, name, source, known)
+    return np.array([index[label] for label in labels], dtype=np.int64), known
+
+
+def refuse_unseen(label: str, name: str, source: str, classes: tuple[str, ...]) -> None:
+    """Refuse a label that was not seen in training.
+
+    Args:
+        label: The label.
+        name: What to call its example in a message.
+        source: What to call the data in a message.
+        classes: The classes of the training.
+
+    Raises:
+        InputError: Always.
+    """
+    shown = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+    raise InputError(
+        f"{name} of {source}: label {label!r} was not seen in training, whose {len(classes)} "
+        f"classes are {shown}: correct the label, remove the example, or train with this class"
+    )

@@ -1,0 +1,73 @@
+"""Which columns of a table, or features of a TFDS, hold the labels of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kft.data.targets import TargetKind
+from kft.errors import InputError
+
+__all__ = ["LabelColumns", "label_columns"]
+
+DEFAULT = "label"
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """The columns of one part of the labels.
+
+    Args:
+        part: The name of the part; empty where labels have a single part.
+        kind: Its kind.
+        names: The columns, more than one only where the kind takes several.
+    """
+
+    part: str
+    kind: TargetKind
+    names: tuple[str, ...]
+
+
+def label_columns(task: TargetKind, given: Any) -> list[LabelColumns]:
+    """Return the columns of each part of a task's labels.
+
+    Args:
+        task: The task.
+        given: A column, several for numbers, or a dict of these with the names of the task's parts.
+            None for the usual ones: "label", or columns that are called like the parts.
+
+    Raises:
+        InputError: If a column is named for no part, or a part is given several and takes one.
+    """
+    if not task.parts:
+        return [_columns("", task, DEFAULT if given is None else given, given)]
+    named = {} if given is None else given
+    if not isinstance(named, Mapping) or not set(named) <= set(task.parts):
+        raise InputError(
+            f"label_column={given!r:.100}, but {task.name} has the labels "
+            f"{', '.join(map(repr, task.parts))}: pass a dict of them to columns"
+        )
+    return [_columns(name, kind, named.get(name, name), given) for name, kind in task.parts.items()]
+
+
+def _columns(part: str, kind: TargetKind, named: Any, given: Any) -> LabelColumns:
+    names = [named] if isinstance(named, str) else named
+    is_list = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
+    if not is_list or not (len(names) == 1 or (names and kind.takes_columns)):
+        raise InputError(
+            f"label_column={given!r:.100}, but {kind.name} has one label column: name one"
+        )
+    return LabelColumns(part, kind, tuple(names))
+
+
+def parts_of(columns: Sequence[LabelColumns], raw: Sequence[Any]) -> Any:
+    """Return labels as `TargetKind.targets` takes them: one, or a dict of them.
+
+    Args:
+        columns: What `label_columns` returned.
+        raw: The `RawLabels` of each.
+    """
+    if not columns[0].part:
+        return raw[0]
+    return {one.part: labels for one, labels in zip(columns, raw, strict=True)}

@@ -1,0 +1,45 @@
+"""How good a model is on labelled examples: figures, tables, and which examples it got wrong.
+
+A `Scorer` takes targets and outputs batch by batch, in bounded memory, and ends with an
+`Evaluation`, which prints, draws and describes itself.
+"""
+
+from kft.tasks.evaluation.base import Evaluation
+from kft.tasks.evaluation.calibration import ReliabilityBin
+from kft.tasks.evaluation.class_metrics import ClassMetrics
+from kft.tasks.evaluation.compute import evaluate
+from kft.tasks.evaluation.content import Chart, Grid, Mistake, Mistakes, Section, Table, Text
+from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.metrics import MetricsEvaluation, MetricsScorer
+from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
+from kft.tasks.evaluation.regression import RegressionEvaluation, RegressionScorer
+from kft.tasks.evaluation.scorer import Scorer
+from kft.tasks.evaluation.several import SeveralEvaluation, SeveralScorer
+from kft.tasks.evaluation.single_label import SingleLabelEvaluation, SingleLabelScorer
+
+__all__ = [
+    "Chart",
+    "ClassMetrics",
+    "Evaluation",
+    "Figure",
+    "Figures",
+    "Grid",
+    "MetricsEvaluation",
+    "MetricsScorer",
+    "Mistake",
+    "Mistakes",
+    "MultiLabelEvaluation",
+    "MultiLabelScorer",
+    "RegressionEvaluation",
+    "RegressionScorer",
+    "ReliabilityBin",
+    "Scorer",
+    "Section",
+    "SeveralEvaluation",
+    "SeveralScorer",
+    "SingleLabelEvaluation",
+    "SingleLabelScorer",
+    "Table",
+    "Text",
+    "evaluate",
+]

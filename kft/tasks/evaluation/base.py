@@ -1,0 +1,114 @@
+"""What every evaluation has, whatever its task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.tasks.evaluation import show
+from kft.tasks.evaluation.content import Mistake, Section, Table
+from kft.tasks.evaluation.figures import Figures
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from kft.plots.style import Figure as Drawing
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Evaluation:
+    """Figures of a model on labelled examples; prints as a table, and shows as one in a notebook.
+
+    Which figures there are depends on the task, see `SingleLabelEvaluation`, `MultiLabelEvaluation`,
+    `RegressionEvaluation`, `MetricsEvaluation` and `SeveralEvaluation`. Each figure is an attribute
+    too: `evaluation.accuracy`. A figure that the data do not define is None, never 0 or NaN.
+
+    An evaluation of your own is a subclass with `figures`. What else it says of itself has a default:
+    more `tables`, `sections` of a run's page, `mistakes`, the drawing that `plot` returns.
+
+    Args:
+        task: Name of the task.
+        examples: The places of the evaluated examples in the data, rising, one for each. The
+            examples themselves are not kept.
+
+    Attributes:
+        figures: Name and value of each figure, the one that says most first; see `Figures`.
+        title: What was evaluated, in a line.
+    """
+
+    task: str
+    examples: range | np.ndarray
+
+    @property
+    def figures(self) -> Figures:
+        """Name and value of each figure, the one that says most first."""
+        raise NotImplementedError(f"{type(self).__name__} must define `figures`.")
+
+    @property
+    def title(self) -> str:
+        """What was evaluated, in a line."""
+        return f"{self.task.replace('_', ' ').capitalize()}, {self._counted}"
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return what a terminal and a notebook show; by default the figures."""
+        rows = tuple((one.label, one, one.described) for one in self.figures.described)
+        return (Table(self.title, ("figure", "value", "meaning"), rows),)
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return what the page of a run shows besides the figures. Defaults to nothing."""
+        return ()
+
+    def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
+        """Return the worst predictions, the worst first, equally bad ones in the data's order.
+
+        Args:
+            limit: How many at most.
+
+        Returns:
+            The mistakes; by default none, where the task does not say what one is.
+        """
+        return ()
+
+    def plot(self) -> Drawing:
+        """Return a matplotlib figure of what says most; by default a bar for each figure."""
+        from kft.tasks.evaluation import plots
+
+        return plots.bars(self.figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as plain dicts, lists, strings and numbers, without the scores."""
+        return {"task": self.task, "examples": len(self), **self.figures}
+
+    @property
+    def _counted(self) -> str:
+        return "1 example" if len(self) == 1 else f"{len(self):,} examples"
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("examples", "figures", "task"):
+            raise AttributeError(name)
+        if name in self.figures:
+            return self.figures[name]
+        raise AttributeError(
+            f"a {self.task} evaluation has no {name!r}: it has {', '.join(self.figures)}"
+        )
+
+    def __repr__(self) -> str:
+        values = ", ".join(
+            f"{name}={'None' if v is None else format(v, '.4g')}"
+            for name, v in self.figures.items()
+        )
+        return f"{type(self).__name__}(examples={len(self)}, {values})"
+
+    def __str__(self) -> str:
+        return show.as_text(self.tables())
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from map(show.rich_table, self.tables())
+
+    def _repr_html_(self) -> str:
+        return show.as_html(self.tables())

@@ -1,0 +1,164 @@
+"""Evaluation of a model that predicts numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.tasks.evaluation import checks, plots
+from kft.tasks.evaluation.base import Evaluation
+from kft.tasks.evaluation.content import Chart, Mistake, Mistakes, Section
+from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.rows import Rows
+from kft.tasks.evaluation.scorer import Places, compact, need_examples
+from kft.tasks.evaluation.worst import Worst
+
+MAX_MISTAKES = 12
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RegressionEvaluation(Evaluation):
+    """A model that predicts one number per example, or `d` of them; figures are means over the `d`.
+
+    Attributes:
+        rmse: Root of the mean squared error, in the unit of the targets.
+        mae: Mean absolute error, in the unit of the targets.
+        r2: Fraction of the variance explained: 1 is perfect, 0 as good as always predicting the
+            mean, negative worse than that. None when the targets are all equal; of several outputs,
+            one with equal targets is left out of the mean.
+    """
+
+    task: str = "regression"
+    rows: Rows
+    rmse: float
+    mae: float
+    r2: float | None
+
+    @property
+    def scores(self) -> np.ndarray:
+        """What the model said, float64 `(n, d)`, read-only; of many examples from a file."""
+        return self.rows.read(slice(self.rows.width // 2))
+
+    @property
+    def targets(self) -> np.ndarray:
+        """What the data say, float64 `(n, d)`, read-only; of many examples from a file."""
+        return self.rows.read(slice(self.rows.width // 2, None))
+
+    @property
+    def figures(self) -> Figures:
+        """Name and value of each figure; `rmse` first."""
+        unit = "in the targets' unit"
+        squared, absolute = f"root mean squared error, {unit}", f"mean absolute error, {unit}"
+        explained = "fraction of the variance explained"
+        return Figures(
+            [
+                Figure("rmse", self.rmse, label="RMSE", meaning=squared, better="min"),
+                Figure("mae", self.mae, label="MAE", meaning=absolute, better="min"),
+                Figure("r2", self.r2, label="R²", meaning=explained, better="max"),
+            ]
+        )
+
+    def some(self, limit: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return targets and scores of examples at even steps, both `(m, d)`.
+
+        Args:
+            limit: How many at most.
+        """
+        chosen = np.unique(np.linspace(0, len(self) - 1, limit).astype(int))
+        scores, targets = np.hsplit(self.rows.take(chosen), 2)
+        return targets, scores
+
+    def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
+        """The examples with the largest absolute error of any output; `size` is that error."""
+        worst = Worst(limit)
+        for positions, rows in self.rows.blocks():
+            scores, targets = np.hsplit(rows, 2)
+            errors = np.abs(targets - scores).max(axis=1)
+            wrong = errors > 0.0
+            worst.add(positions[wrong], errors[wrong], targets[wrong], scores[wrong])
+        return tuple(
+            Mistake(int(self.examples[at]), _numbers(targets), _numbers(scores), float(error))
+            for at, error, targets, scores in worst.rows()
+        )
+
+    def plot(self) -> plots.Drawing:
+        """Return predicted against expected values as a matplotlib figure."""
+        return plots.residuals(self)
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return predicted against expected values, and the largest errors."""
+        count = min(len(self), plots.MAX_POINTS)
+        description = (
+            f"{count:,} of {len(self):,} examples; on the dashed line a prediction is exact."
+        )
+        chart = Chart("Predicted against expected", description, plots.residuals(self))
+        sentence = "predicted {predicted}, expected {expected}, off by {size}"
+        found = Mistakes(self.mistakes(MAX_MISTAKES), sentence, ".4g")
+        return (
+            Section("curves", "Predictions", (chart,)),
+            Section("mistakes", "Largest errors", (found,)),
+        )
+
+
+class RegressionScorer:
+    """Score expected and predicted numbers batch by batch; see `Scorer`.
+
+    Args:
+        task: What the evaluation calls its task.
+    """
+
+    def __init__(self, task: str = "regression") -> None:
+        self._task = task
+        self._places, self._rows = Places(), Rows(0)
+
+    def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
+        """Take over a batch: expected and predicted numbers, `(n,)` or `(n, d)`."""
+        places = self._places.of(rows, outputs)
+        expected, predicted = checks.regression(targets, outputs, places)
+        if not len(self._rows):
+            self._rows = Rows(2 * predicted.shape[1])
+        joined = np.hstack([predicted, expected])
+        self._rows.add(joined.astype(checks.narrow(targets, outputs)), places)
+
+    def result(self) -> RegressionEvaluation:
+        """Return the evaluation of all batches."""
+        rows = self._rows
+        need_examples(len(rows))
+        rows.finish()
+        squares, absolutes, sums, residual, spread = np.zeros((5, rows.width // 2))
+        low, high = np.full_like(sums, np.inf), np.full_like(sums, -np.inf)
+        for scores, targets in _pairs(rows):
+            squares += ((targets - scores) ** 2).sum(axis=0)
+            absolutes += np.abs(scores - targets).sum(axis=0)
+            sums += _by_column(targets)
+            low, high = np.minimum(low, targets.min(axis=0)), np.maximum(high, targets.max(axis=0))
+        varied = high > low
+        for scores, targets in _pairs(rows):
+            residual += _by_column((targets - scores) ** 2)
+            spread += _by_column((targets - sums / len(rows)) ** 2)
+        explained = 1 - residual[varied] / spread[varied]
+        return RegressionEvaluation(
+            task=self._task,
+            examples=compact(rows.places),
+            rows=rows,
+            rmse=float(np.mean(np.sqrt(squares / len(rows)))),
+            mae=float(np.mean(absolutes / len(rows))),
+            r2=float(np.mean(explained)) if varied.any() else None,
+        )
+
+
+def _pairs(rows: Rows) -> Any:
+    """Scores and targets, block by block, each in an array of its own."""
+    for _, block in rows.blocks():
+        yield tuple(np.ascontiguousarray(half) for half in np.hsplit(block, 2))
+
+
+def _by_column(values: np.ndarray) -> np.ndarray:
+    """The sum of each column, added up in pairs, which rounds less than row by row."""
+    return np.asfortranarray(values).sum(axis=0)
+
+
+def _numbers(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,60 @@
+"""Tables of an evaluation for the terminal, and as HTML for a notebook."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from html import escape
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from kft.printing import number, printable
+from kft.tasks.evaluation.content import Cell, Table
+
+
+def shown(cell: Cell) -> str:
+    """Return a cell as plain text, of any length and with any characters."""
+    if cell is None or isinstance(cell, float):
+        return number(cell)
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def rich_table(table: Table) -> RichTable:
+    """Return a table for a terminal; names from data cannot harm it."""
+    made = RichTable(title=table.caption, title_justify="left")
+    for index, name in enumerate(table.head):
+        numeric = table.is_numeric(index)
+        made.add_column(
+            printable(name),
+            justify="right" if numeric else "left",
+            overflow="ellipsis" if index else "fold",  # the name of a row is shown in full
+        )
+    for row in table.rows:
+        made.add_row(*(printable(shown(cell)) for cell in row))
+    return made
+
+
+def as_text(tables: Sequence[Table], width: int = 100) -> str:
+    """Return tables as plain text, without colours."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_jupyter=False)
+    console.print(*map(rich_table, tables), sep="\n\n")
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+def as_html(tables: Sequence[Table]) -> str:
+    """Return tables as HTML without colours of their own: for light and dark notebooks."""
+    return "\n".join(map(_html, tables))
+
+
+def _html(table: Table) -> str:
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.head)
+    lines = []
+    for first, *rest in table.rows:
+        cells = "".join(f"<td>{escape(shown(cell))}</td>" for cell in rest)
+        lines.append(f'<tr><th scope="row">{escape(shown(first))}</th>{cells}</tr>')
+    return (
+        f'<table><caption style="text-align:left">{escape(table.caption)}</caption>'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    )

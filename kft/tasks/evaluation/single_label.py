@@ -1,0 +1,248 @@
+"""Evaluation of classifiers that give one label to each example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kft.tasks.evaluation import checks, plots
+from kft.tasks.evaluation.calibration import Reliability, expected_calibration_error
+from kft.tasks.evaluation.class_metrics import averages, per_class
+from kft.tasks.evaluation.classes import ClassEvaluation
+from kft.tasks.evaluation.content import Chart, Grid, Mistake, Section, Table, Text
+from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.rows import Rows
+from kft.tasks.evaluation.scorer import Places, compact, need_examples
+from kft.tasks.evaluation.worst import Worst
+
+MAX_CONFUSION = 12
+MAX_CONFUSION_ON_A_PAGE = 30
+MAX_CONFUSED_PAIRS = 10
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class SingleLabelEvaluation(ClassEvaluation):
+    """A classifier with one true class per example; the class with the highest score is its answer.
+
+    Equal scores go to the class that comes first. Averages are over the classes that occur in the
+    data ("macro"): one that occurs and was never predicted counts with precision 0, as in
+    scikit-learn; a class that does not occur is left out of them, though answers that name it still
+    count as wrong.
+
+    Attributes:
+        classes: Names in the order of the model's outputs.
+        accuracy: Fraction of right answers.
+        accuracy_interval: Lower and upper end of the accuracy's 95 % confidence interval.
+        baseline_accuracy: Accuracy of always answering the most frequent class of these data.
+        precision: Macro average.
+        recall: Macro average, also called balanced accuracy.
+        f1: Macro average.
+        roc_auc: Mean over the classes, each against all others; None if only one class occurs.
+        calibration_error: Expected calibration error of the answer's probability, 15 bins of equal
+            width (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+        confusion_matrix: Counts `[k, k]`; rows are the true classes, columns the predicted ones.
+        per_class: `ClassMetrics` of each class.
+        reliability: The bins behind `calibration_error`.
+    """
+
+    kind: ClassVar[str] = "Single label"
+
+    task: str = "single_label"
+    accuracy: float
+    confusion_matrix: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.confusion_matrix.setflags(write=False)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """What the data say, class numbers `(n,)`, read-only."""
+        found = self.rows.column(len(self.classes)).astype(np.int64)
+        found.setflags(write=False)
+        return found
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The answers as class numbers, `(n,)`."""
+        found = np.empty(len(self), np.int64)
+        for positions, rows in self.rows.blocks():
+            found[positions] = rows[:, :-1].argmax(axis=1)
+        return found
+
+    @property
+    def baseline_accuracy(self) -> float:
+        """Accuracy of always answering the most frequent class of these data."""
+        return float(self.confusion_matrix.sum(axis=1).max() / len(self))
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """Where the accuracy on endless such data lies with 95 % confidence (score interval).
+
+        Wilson: Probable Inference, the Law of Succession, and Statistical Inference, 1927.
+        """
+        z, n, p = 1.959963984540054, len(self), self.accuracy
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    @property
+    def figures(self) -> Figures:
+        """Name and value of each figure; `accuracy` first."""
+        interval, over = self.accuracy_interval, "mean over the classes"
+        rest, gap = f"{over}, each against the rest", "gap between confidence and accuracy"
+        frequent = "accuracy of always answering the most frequent class"
+        made: list[tuple[str, Any, str, str, Any]] = [
+            ("precision", None, "precision", over, "max"),
+            ("recall", None, "recall", over, "max"),
+            ("f1", None, "F1", over, "max"),
+            ("roc_auc", None, "ROC AUC", rest, "max"),
+            ("calibration_error", None, "calibration error", f"{gap}; 0 is best", "min"),
+            ("baseline_accuracy", None, "baseline", frequent, None),
+        ]
+        accuracy = ("accuracy", interval, "accuracy", "fraction of right answers", "max")
+        return Figures(
+            Figure(name, getattr(self, name), between, label, meaning, better, is_fraction=True)
+            for name, between, label, meaning, better in (accuracy, *made)
+        )
+
+    def one_against_rest(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether each example is of a class, and its score for it, both `(n,)`."""
+        return self.rows.column(len(self.classes)) == index, self.rows.column(index)
+
+    def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
+        """The wrong answers the model was surest of; `size` is the probability it gave to them."""
+        worst = Worst(limit)
+        for positions, rows in self.rows.blocks():
+            scores, targets = rows[:, :-1], rows[:, -1].astype(np.int64)
+            answers = scores.argmax(axis=1)
+            wrong = answers != targets
+            sure = scores.max(axis=1)
+            worst.add(positions[wrong], sure[wrong], targets[wrong], answers[wrong])
+        return tuple(
+            Mistake(int(self.examples[at]), self.classes[true], self.classes[said], float(size))
+            for at, size, true, said in worst.rows()
+        )
+
+    def plot(self) -> plots.Drawing:
+        """Return the confusion matrix as a matplotlib figure."""
+        return plots.confusion(self)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the figures, the classes, and of few classes the confusion matrix."""
+        if len(self.classes) > MAX_CONFUSION:
+            return super().tables()
+        matrix = zip(self.classes, self.confusion_matrix.tolist(), strict=True)
+        confusion = Table(
+            "Confusion matrix: rows are true, columns predicted",
+            ("true", *self.classes),
+            tuple((name, *row) for name, row in matrix),
+        )
+        return (*super().tables(), confusion)
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return the classes, the confusion matrix, the curves and the worst mistakes."""
+        classes, *others = super().sections()
+        return (classes, self._confusion_section(), *others)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as plain dicts, lists, strings and numbers, without the scores."""
+        return {
+            **super().to_dict(),
+            "accuracy_interval": list(self.accuracy_interval),
+            "confusion_matrix": self.confusion_matrix.tolist(),
+        }
+
+    def _confusion_section(self) -> Section:
+        note, shown = "Rows are the true classes, columns the predicted ones.", self._pairs()
+        if len(self.classes) <= MAX_CONFUSION_ON_A_PAGE:
+            note += (
+                " Blue shows how much of a row is right; orange shows errors, "
+                "the darkest being the largest fraction of a row."
+            )
+            counts = tuple(map(tuple, self.confusion_matrix.tolist()))
+            body: Any = Grid("Confusion matrix", self.classes, counts)
+        else:
+            description = f"{len(self.classes)} classes by number, from 0; the diagonal is right."
+            body = Chart("Confusion matrix", description, plots.confusion(self))
+        beside = (body, shown) if shown is not None else (body,)
+        return Section("confusion", "Confusion matrix", (Text(note), beside))
+
+    def _pairs(self) -> Table | None:
+        """The pairs of classes that are confused most; of two classes the matrix says it all."""
+        matrix = self.confusion_matrix
+        wrong = matrix - np.diag(np.diag(matrix))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:MAX_CONFUSED_PAIRS]
+        pairs = [np.unravel_index(i, matrix.shape) for i in order if wrong.flat[i]]
+        if not pairs or len(self.classes) == 2:
+            return None
+        rows = tuple(
+            (self.classes[t], self.classes[p], int(matrix[t, p]), matrix[t, p] / matrix[t].sum())
+            for t, p in pairs
+        )
+        head = ("true", "predicted", "examples", "of the true class")
+        return Table("Most frequent confusions", head, rows)
+
+
+class SingleLabelScorer:
+    """Score class numbers and probabilities batch by batch; see `Scorer`.
+
+    Args:
+        classes: Names of the classes in the order of the model's outputs. Defaults to numbers.
+        task: What the evaluation calls its task.
+    """
+
+    def __init__(self, classes: Sequence[str] | None = None, task: str = "single_label") -> None:
+        self._classes, self._task = classes, task
+        self._places, self._rows = Places(), Rows(0)
+
+    def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
+        """Take over a batch: class numbers or one-hot rows, and probabilities of the classes."""
+        places = self._places.of(rows, outputs)
+        checked = checks.single_label(targets, outputs, self._classes, places)
+        labels, scores, self._classes = checked
+        if not len(self._rows):
+            self._rows = Rows(scores.shape[1] + 1)
+        # The other of two columns is computed in float64, and stays exact.
+        as_given = np.shape(outputs) == scores.shape
+        joined = np.column_stack([scores, labels])
+        self._rows.add(joined.astype(checks.narrow(outputs if as_given else scores)), places)
+
+    def result(self) -> SingleLabelEvaluation:
+        """Return the evaluation of all batches."""
+        rows = self._rows
+        need_examples(len(rows))
+        rows.finish()
+        assert self._classes is not None
+        classes = tuple(self._classes)
+        confusion = np.zeros((len(classes), len(classes)), np.int64)
+        reliability = Reliability()
+        for _, block in rows.blocks():
+            scores, targets = block[:, :-1], block[:, -1].astype(np.int64)
+            answers = scores.argmax(axis=1)
+            np.add.at(confusion, (targets, answers), 1)
+            reliability.add(scores.max(axis=1), answers == targets)
+        truth = rows.column(len(classes))
+        by_class = per_class(
+            classes,
+            np.diag(confusion),
+            confusion.sum(axis=1),
+            confusion.sum(axis=0),
+            lambda index: (truth == index, rows.column(index)),
+        )
+        bins = reliability.bins()
+        return SingleLabelEvaluation(
+            task=self._task,
+            examples=compact(rows.places),
+            rows=rows,
+            classes=classes,
+            accuracy=float(np.trace(confusion) / len(rows)),
+            confusion_matrix=confusion,
+            per_class=by_class,
+            reliability=bins,
+            calibration_error=expected_calibration_error(bins),
+            **averages(by_class),
+        )

@@ -1,0 +1,19 @@
+"""What a model says about raw inputs: as values, a table, a data frame or a file."""
+
+from kft.tasks.predictions.arrays import ArrayPredictions
+from kft.tasks.predictions.base import Predictions
+from kft.tasks.predictions.classes import ClassPredictions, LabelPredictions, Prediction
+from kft.tasks.predictions.files import PredictionFile
+from kft.tasks.predictions.numbers import NumberPredictions
+from kft.tasks.predictions.several import SeveralPredictions
+
+__all__ = [
+    "ArrayPredictions",
+    "ClassPredictions",
+    "LabelPredictions",
+    "NumberPredictions",
+    "Prediction",
+    "PredictionFile",
+    "Predictions",
+    "SeveralPredictions",
+]

@@ -1,0 +1,178 @@
+"""Predictions as a CSV, TSV, JSON lines or Parquet file, written batch by batch, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import math
+import os
+import secrets
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from kft.errors import InputError
+from kft.tasks.predictions.base import Predictions
+
+__all__ = ["ENDINGS", "PredictionFile"]
+
+
+class PredictionFile:
+    """Take predictions batch by batch, and let the file appear when all of them are there.
+
+    Until then they lie in a hidden file in the same directory. If the block ends with an error, that
+    file is removed, and one that had the name before stays as it was.
+
+    Args:
+        path: A file that ends in .csv, .tsv, .jsonl or .parquet; its directory is made if need be.
+
+    Raises:
+        InputError: If the ending is another one.
+
+    Attributes:
+        path: The file.
+        count: How many predictions it has got.
+
+    Example:
+
+    ```python
+    with PredictionFile("answers.parquet") as file:
+        for batch in batches:
+            file.add(recipe.predict(batch))
+    ```
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path, self.count = Path(path), 0
+        if self.path.suffix.lower() not in ENDINGS:
+            raise InputError(
+                f"`{self.path}`: the ending says the format; pass a file that ends in "
+                f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
+            )
+        self._target = Path(os.path.realpath(self.path))  # a link stays one
+        self._hidden = self._target.with_name(f".kft-{secrets.token_hex(8)}.partial")
+        self._writer: _Csv | _JsonLines | _Parquet | None = None
+
+    def add(self, predictions: Predictions) -> None:
+        """Write predictions below those that are there.
+
+        Args:
+            predictions: The next batch, with the same columns.
+        """
+        columns = predictions.columns()
+        if self._writer is None:
+            self._writer = _WRITERS[self.path.suffix.lower()](self._hidden, columns)
+        self._writer.write(columns)
+        self.count += len(predictions)
+
+    def __enter__(self) -> Self:
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.close()
+            if kind is None:
+                self._keep()
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                self._hidden.unlink()
+
+    def _keep(self) -> None:
+        with self._hidden.open("rb") as file:
+            os.fsync(file.fileno())
+        if self._target.exists():
+            shutil.copymode(self._target, self._hidden)
+        self._hidden.replace(self._target)
+
+
+class _Csv:
+    delimiter = ","
+
+    def __init__(self, path: Path, columns: dict[str, list]) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, delimiter=self.delimiter, lineterminator="\n")
+        self._rows.writerow(columns)
+
+    def write(self, columns: dict[str, list]) -> None:
+        cells = ([_in_text(cell) for cell in values] for values in columns.values())
+        self._rows.writerows(zip(*cells, strict=True))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Tsv(_Csv):
+    delimiter = "\t"
+
+
+class _JsonLines:
+    def __init__(self, path: Path, columns: dict[str, list]) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+
+    def write(self, columns: dict[str, list]) -> None:
+        for row in zip(*columns.values(), strict=True):
+            content = {name: _in_json(cell) for name, cell in zip(columns, row, strict=True)}
+            self._file.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Parquet:
+    def __init__(self, path: Path, columns: dict[str, list]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._schema = pa.schema(
+            (name, _parquet_type(values[0] if values else "")) for name, values in columns.items()
+        )
+        self._writer = pq.ParquetWriter(path, self._schema)
+
+    def write(self, columns: dict[str, list]) -> None:
+        import pyarrow as pa
+
+        self._writer.write_table(pa.Table.from_pydict(columns, schema=self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+_WRITERS: dict[str, type[_Csv] | type[_JsonLines] | type[_Parquet]] = {
+    ".csv": _Csv,
+    ".tsv": _Tsv,
+    ".jsonl": _JsonLines,
+    ".parquet": _Parquet,
+}
+ENDINGS = tuple(_WRITERS)
+
+
+def _parquet_type(cell: Any) -> Any:
+    """The type of a column that begins with a cell; an empty list is one of numbers."""
+    import pyarrow as pa
+
+    if isinstance(cell, list):
+        return pa.list_(_parquet_type(cell[0] if cell else 0.0))
+    kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float32()}
+    return kinds.get(type(cell), pa.string())
+
+
+def _in_text(cell: Any) -> Any:
+    """An array in a cell of a text file is JSON."""
+    return json.dumps(_in_json(cell)) if isinstance(cell, list) else cell
+
+
+def _in_json(cell: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(cell, list):
+        return [_in_json(one) for one in cell]
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell

@@ -1,0 +1,140 @@
+"""The contract of a callback: it works alone, twice, as a copy, inside stages, and after a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.callbacks import RunCheckpoint
+from kft.callbacks.fellows import give_state, state_of
+from kft.plain_fit import fit_in_stages
+from kft.runs.packing import pack, unpack
+from kft.stages import Stage
+from kft.testing.recipes import ContractError, equal, require, weights_of
+
+
+def check_callback(make: Callable[[], keras.callbacks.Callback]) -> None:
+    """Hold a callback to what kft promises of callbacks.
+
+    It works in a plain `model.fit`, a second time, and as a deep copy, which KerasTuner makes for each
+    trial; what `get_state` returns survives being written; it works in a staged fit whose frozen work
+    is done once; and a fit that is killed and resumed ends with the weights and the state of one that
+    was not.
+
+    Args:
+        make: Makes the callback; each call makes an equal one. Its class will do if its arguments all
+            have defaults.
+
+    Raises:
+        ContractError: If a promise is broken; the message names the step.
+
+    Example:
+
+    ```python
+    def test_my_callback():
+        kft.testing.check_callback(lambda: MyCallback(patience=2))
+    ```
+    """
+    callback = make()
+    require(isinstance(callback, keras.callbacks.Callback), "make", "it is no Keras callback")
+    copied = copy.deepcopy(callback)
+    _fit(_model(), [callback])
+    _fit(_model(), [callback])
+    _fit(_model(), [copied])
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        written = json.loads(json.dumps(pack(state_of(callback) or {}, arrays)))
+    except TypeError as error:
+        raise ContractError(
+            f"state: `get_state` returns what cannot be written: {error}."
+        ) from error
+    again = make()
+    if hasattr(again, "set_state"):
+        give_state(again, unpack(written, arrays))
+        require(
+            _same(state_of(again), state_of(callback)),
+            "state",
+            "`set_state` does not take over what `get_state` returned",
+        )
+    x, y = _data()
+    fit_in_stages(
+        _model(),
+        x,
+        y,
+        stages=[Stage(0, 1, 1e-2), Stage("all", 1, 1e-3)],
+        cache=True,
+        callbacks=[make()],
+        verbose=0,
+    )
+    _resumes(make)
+
+
+def _resumes(make: Callable[[], keras.callbacks.Callback]) -> None:
+    whole, whole_callback = _model(), make()
+    _fit(whole, [whole_callback])
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder, "state")
+        with contextlib.suppress(_KilledError):
+            _fit(_model(), [make(), RunCheckpoint(state, "epoch"), _KillAt()])
+        resumed, resumed_callback = _model(), make()
+        _fit(resumed, [resumed_callback, RunCheckpoint(state, "epoch")])
+    require(
+        equal(weights_of(whole), weights_of(resumed), 1e-6),
+        "resume",
+        "a fit that was killed and resumed ends with other weights: give the callback `get_state` and "
+        "`set_state`",
+    )
+    if state_of(whole_callback) is not None:
+        require(
+            _same(state_of(whole_callback), state_of(resumed_callback)),
+            "resume",
+            "a fit that was killed and resumed leaves the callback in another state",
+        )
+
+
+class _KilledError(Exception):
+    pass
+
+
+class _KillAt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == 1:
+            raise _KilledError
+
+
+def _model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(4, activation="tanh", name="body")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax", name="head")(x))
+    model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+    return model
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+    return x, (x[:, 0] > 0).astype("int64")
+
+
+def _fit(model: keras.Model, callbacks: list) -> None:
+    x, y = _data()
+    model.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0, callbacks=callbacks)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two states are equal; arrays are compared by their values."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)

@@ -1,0 +1,97 @@
+"""Families small enough for tests: backbones of a few hundred numbers, with seeded weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from kft.image_recipe import ImageRecipe, unit_pixels
+from kft.stages import Stage
+from kft.text_recipe import TextRecipe
+
+WORDS = ("good", "bad", "film", "plot", "actor", "a", "the", "was", "is", "not")
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def _tiny(input_tensor: Any, include_top: bool = False, weights: str | None = None) -> keras.Model:
+    x = input_tensor
+    for block in (1, 2):
+        x = keras.layers.Conv2D(
+            4,
+            3,
+            strides=2,
+            padding="same",
+            activation="relu",
+            kernel_initializer=keras.initializers.GlorotUniform(seed=block),
+            name=f"block{block}_conv",
+        )(x)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
+
+
+@dataclass(kw_only=True, eq=False)
+class TinyImages(ImageRecipe):
+    """Images of 16 x 16 pixels, two blocks of convolutions, maps of 4 x 4 x 4."""
+
+    architectures: ClassVar = {"tiny": _tiny}
+    smallest_image: ClassVar[int] = 8
+
+    name: str = field(default="tiny", kw_only=False)
+    image_size: tuple[int, int] = (16, 16)
+    weights: str | None = None
+
+    def preprocess(self, inputs: Any) -> Any:
+        """Pixels from -1 to 1."""
+        return unit_pixels(inputs)
+
+
+@dataclass(kw_only=True, eq=False)
+class TinyTexts(TextRecipe):
+    """Texts of the words in `WORDS`, up to 16 tokens, two Transformer layers of 8 channels.
+
+    `save_tiny_bert` writes its preset.
+    """
+
+    def default_stages(self) -> list[Stage]:
+        """The head, then everything."""
+        return [Stage(0, 1, 1e-3, name="head"), Stage("all", 1, 1e-4, name="all")]
+
+
+def save_tiny_bert(folder: Path) -> str:
+    """Write a tiny BERT with seeded weights as a KerasHub preset.
+
+    Args:
+        folder: A directory that does not exist yet.
+
+    Returns:
+        Its path, the `preset` of a `TinyTexts`.
+    """
+    import keras_hub
+
+    vocabulary = [*_SPECIAL, *WORDS]
+    keras.utils.set_random_seed(0)
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=len(vocabulary),
+        max_sequence_length=16,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+    )
+    backbone.save_to_preset(str(folder))
+    keras_hub.models.BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
+    return str(folder)
+
+
+def tiny_images(count: int, seed: int = 0) -> np.ndarray:
+    """Return random images, uint8 `(count, 16, 16, 3)`."""
+    return np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+
+
+def tiny_texts(count: int, words: int = 5, seed: int = 0) -> list[str]:
+    """Return random texts of so many words each."""
+    chosen = np.random.default_rng(seed).integers(0, len(WORDS), (count, words))
+    return [" ".join(WORDS[index] for index in row) for row in chosen]

@@ -1,0 +1,236 @@
+"""The contract of a recipe: each promise that `kft.Recipe` makes, tried on tiny data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.blocks import find_anatomy
+from kft.errors import InputError, KftError
+from kft.saving import load
+from kft.stages import Stage
+from kft.tables import plan_table
+from kft.tasks.saved import own_classes
+
+
+class ContractError(KftError, AssertionError):
+    """A recipe, a task or a callback breaks a promise; the message says which."""
+
+
+class _KilledError(Exception):
+    """Ends a fit from a callback."""
+
+
+class _KillAt(keras.callbacks.Callback):
+    """Ends a fit in the middle of its second epoch, after a commit."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Raise once the first epoch is over."""
+        if epoch == 1:
+            raise _KilledError
+
+
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """What is tried.
+
+    Attributes:
+        make: Makes the recipe anew.
+        data: Labelled data.
+        folder: Where to write.
+        stages: The stages of each fit.
+    """
+
+    make: Callable[[], Any]
+    data: Any
+    folder: Path
+    stages: list[Stage]
+
+    def fit(self, recipe: Any, name: str | None, **settings: Any) -> Any:
+        """Fit a recipe as all of these fits are."""
+        given = {"stages": self.stages, "batch_size": 8, "verbose": 0, "report": False, **settings}
+        run_dir = None if name is None else self.folder / name
+        return recipe.fit(self.data, self.data, run_dir=run_dir, **given)
+
+
+def check_recipe(
+    make: Callable[[], Any],
+    data: Any,
+    *,
+    directory: Any = None,
+    leave_out: Collection[str] = (),
+) -> None:
+    """Hold a recipe to what kft promises of recipes, step by step.
+
+    Args:
+        make: Makes the recipe; each call makes an equal one. A class will do if its arguments all
+            have defaults, else pass for example `lambda: MyRecipe(num_classes=2)`.
+        data: Labelled data as `fit` takes them; two dozen examples are enough.
+        directory: Where runs are written. Defaults to a temporary directory.
+        leave_out: Names from `STEPS` of what is not tried, such as `{"export"}` for a class in a
+            notebook, which another process cannot import.
+
+    Raises:
+        ContractError: If a promise is broken; the message names the step.
+        InputError: If a name is no step, or kft itself refuses the recipe.
+
+    Example:
+
+    ```python
+    def test_my_recipe():
+        kft.testing.check_recipe(lambda: MyRecipe(num_classes=2), (images, labels))
+    ```
+    """
+    unknown = sorted(set(leave_out) - STEPS.keys())
+    if unknown:
+        raise InputError(f"`leave_out={unknown}`: pass some of {', '.join(map(repr, STEPS))}.")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder if directory is None else directory)
+        stages = [Stage(0, 2, 1e-3, name="head"), Stage("all", 1, 1e-4, name="all")]
+        case = _Case(make, data, place, stages)
+        for name, step in STEPS.items():
+            if name not in leave_out:
+                step(case)
+
+
+def require(holds: Any, step: str, said: str) -> None:
+    """Raise if a promise does not hold.
+
+    Args:
+        holds: Whether it does.
+        step: The step that tries it.
+        said: What is wrong if it does not.
+    """
+    if not holds:
+        raise ContractError(f"{step}: {said}.")
+
+
+def weights_of(model: keras.Model) -> list[np.ndarray]:
+    """Return all weights of a model as arrays."""
+    return [np.array(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
+
+
+def equal(one: list[np.ndarray], other: list[np.ndarray], tolerance: float = 0.0) -> bool:
+    """Return whether weights are equal, to the last bit or within a tolerance."""
+    return len(one) == len(other) and all(
+        a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _plan(case: _Case) -> None:
+    one, other = case.make(), case.make()
+    require(one is not other, "plan", "`make` returned the same recipe twice: make a new one")
+    first, second = weights_of(one.model), weights_of(other.model)
+    require(
+        equal(first, second),
+        "plan",
+        "two recipes with the same seed start from different weights: pass seeds to initializers, or "
+        "draw from `keras.random` with the recipe's seed",
+    )
+    head = find_anatomy(one.model).head
+    require(head.weights or one.task.needs == "tokens", "plan", "the head has no weights to train")
+    str(plan_table(one.model, one.default_stages()))
+
+
+def _cache(case: _Case) -> None:
+    """Compare losses, not weights: Adam makes steps of what rounding leaves of a gradient of zero."""
+    plain = case.fit(case.make(), None, cache=False).history["loss"]
+    kept = case.fit(case.make(), None, cache=True).history["loss"]
+    require(
+        len(plain) == len(kept) and np.allclose(plain, kept, rtol=1e-3),
+        "cache",
+        f"training on kept features has the losses {kept}, without them {plain}: something below the "
+        "head is random or has a state that is no weight",
+    )
+
+
+def _resume(case: _Case) -> None:
+    whole, killed, resumed = case.make(), case.make(), case.make()
+    settings = {"checkpoint_every": "epoch", "cache": False}
+    case.fit(whole, "whole", **settings)
+    try:
+        case.fit(killed, "killed", callbacks=[_KillAt()], **settings)
+    except _KilledError:
+        pass
+    else:
+        raise ContractError("resume: the fit did not reach its second epoch.")
+    case.fit(resumed, "killed", **settings)
+    require(
+        equal(weights_of(whole.model), weights_of(resumed.model)),
+        "resume",
+        "a fit that was killed and resumed ends with other weights: a layer, a loss or `load` keeps a "
+        "state or draws random numbers that no seed generator of Keras holds",
+    )
+
+
+def _outcome(case: _Case) -> None:
+    recipe = case.make()
+    run = case.fit(recipe, "outcome", report=True)
+    evaluation = run.evaluation
+    require(evaluation is not None, "outcome", "the run has no evaluation, see the warning above")
+    require(str(evaluation).strip(), "outcome", "the evaluation prints as nothing")
+    json.dumps(evaluation.to_dict())
+    page = case.folder / "outcome" / "report.html"
+    require(page.is_file(), "outcome", "the run has no page, see the warning above")
+    inputs = recipe.read(case.data).inputs
+    rows = keras.tree.map_structure(lambda values: values[:3], inputs)
+    predictions = recipe.predict(rows)
+    require(len(predictions) == 3, "outcome", "`predict` did not answer each of three inputs")
+    lengths = {name: len(column) for name, column in predictions.columns().items()}
+    require(
+        set(lengths.values()) == {3}, "outcome", f"the columns of predictions are {lengths} long"
+    )
+    require(str(predictions).strip(), "outcome", "the predictions print as nothing")
+    own = own_classes(recipe.task)
+    loaded: Any = load(case.folder / "outcome", recipe=type(recipe), task=own)
+    require(
+        equal(weights_of(recipe.model), weights_of(loaded.model)),
+        "outcome",
+        "a loaded recipe has other weights",
+    )
+    require(
+        str(loaded.predict(rows)) == str(predictions),
+        "outcome",
+        "a loaded recipe answers differently: keep what `learn` finds in `state()`, and arguments as "
+        "attributes of the same names",
+    )
+
+
+def _export(case: _Case) -> None:
+    recipe = case.make()
+    case.fit(recipe, None)
+    recipe.export(case.folder / "serving")
+
+
+def _tune(case: _Case) -> None:
+    name, direction = case.make().task.objective
+    search = case.make().tune(
+        case.data,
+        case.data,
+        run_dir=case.folder / "search",
+        max_trials=2,
+        stages=case.stages,
+        objective=name if direction == "min" else (name, direction),
+        batch_size=8,
+        verbose=0,
+    )
+    failed = [trial for trial in search.trials if trial.score is None]
+    require(not failed, "tune", f"a trial failed: {failed[0].reason if failed else ''}")
+
+
+STEPS: dict[str, Callable[[_Case], None]] = {
+    "plan": _plan,
+    "cache": _cache,
+    "resume": _resume,
+    "outcome": _outcome,
+    "export": _export,
+    "tune": _tune,
+}

@@ -1,0 +1,64 @@
+"""The contract of a task: its promises, tried on a tiny family that gives the features it needs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from kft.errors import InputError
+from kft.tasks import Task
+from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert
+from kft.testing.recipes import check_recipe, require
+
+
+def check_task(
+    task: Task,
+    data: Any,
+    *,
+    directory: Any = None,
+    leave_out: Collection[str] = (),
+) -> None:
+    """Hold a task to what kft promises of tasks: the contract of a recipe that has it.
+
+    Args:
+        task: The task.
+        data: Labelled data as `fit` takes them. Their inputs are images or texts, whatever the task
+            is for; `kft.testing.families` has `tiny_images` and `tiny_texts`.
+        directory: As in `check_recipe`.
+        leave_out: As in `check_recipe`.
+
+    Raises:
+        ContractError: If a promise is broken; the message names the step.
+        InputError: If kft itself refuses the task or the data.
+
+    Example:
+
+    ```python
+    from kft.testing import families
+
+    def test_my_task():
+        kft.testing.check_task(Boxes(), (families.tiny_images(24), boxes))
+    ```
+    """
+    if not isinstance(task, Task):
+        raise InputError(f"`task={task!r}` is not a kft.tasks.Task: pass an object of the class.")
+    config = task.config()
+    require(json.loads(json.dumps(config)) is not None, "config", "`config` gives no JSON")
+    with tempfile.TemporaryDirectory() as folder:
+        needs = (task.needs,) if isinstance(task.needs, str) else task.needs
+        if set(needs) <= set(TinyImages.gives) and not _are_texts(data):
+            check_recipe(
+                lambda: TinyImages(task=task), data, directory=directory, leave_out=leave_out
+            )
+            return
+        preset = save_tiny_bert(Path(folder) / "preset")
+        check_recipe(
+            lambda: TinyTexts(preset, task=task), data, directory=directory, leave_out=leave_out
+        )
+
+
+def _are_texts(data: Any) -> bool:
+    return isinstance(data, tuple) and len(data) == 2 and isinstance(data[0][0], str)

@@ -1,0 +1,64 @@
+"""Every recipe, task and callback of kft's own keeps its contract, on each backend."""
+
+import keras
+import numpy as np
+import pytest
+
+import kft
+from kft.tasks import Classification, MultiLabel, Regression
+from kft.testing import ContractError, check_callback, check_recipe, check_task
+from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_images, tiny_texts
+
+LABELS = {
+    "single_label": ["a", "b"] * 12,
+    "multi_label": np.tile([[1, 0, 1], [0, 1, 1]], (12, 1)),
+    "regression": np.linspace(-3, 90, 24),
+}
+TASKS = {
+    "single_label": Classification(2, hidden=(4,)),
+    "multi_label": MultiLabel(3),
+    "regression": Regression(),
+}
+# Exports have tests of their own on each backend; here one family goes all the way.
+ELSEWHERE = {"export", "tune"}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_keeps_its_contract(name):
+    check_task(TASKS[name], (tiny_images(24), LABELS[name]), leave_out=ELSEWHERE)
+
+
+def test_texts_keep_the_contract(tmp_path):
+    preset = save_tiny_bert(tmp_path / "preset")
+    check_recipe(
+        lambda: TinyTexts(preset, num_classes=2),
+        (tiny_texts(24), LABELS["single_label"]),
+        leave_out=ELSEWHERE,
+    )
+
+
+@pytest.mark.once
+def test_a_family_goes_all_the_way_to_an_export_and_a_search():
+    check_recipe(lambda: TinyImages(num_classes=2), (tiny_images(24), LABELS["single_label"]))
+
+
+class Forgetful(keras.callbacks.Callback):
+    """Says what it has seen, and does not take it back."""
+
+    seen = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen += 1
+
+    def get_state(self):
+        return {"seen": self.seen}
+
+    def set_state(self, state):
+        pass
+
+
+@pytest.mark.once
+def test_a_callback_that_forgets_is_told_so():
+    check_callback(lambda: kft.callbacks.LearningRateWarmup(0.5))
+    with pytest.raises(ContractError, match="state: `set_state` does not take over"):
+        check_callback(Forgetful)

@@ -1,0 +1,81 @@
+"""`kft.data` knows tasks as objects: no module but the kinds names one."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from kft import InputError
+from kft.data.kinds import SingleLabels, kind_named
+from kft.tasks import Classification, MultiLabel, Regression, Several, Task
+
+pytestmark = pytest.mark.once
+
+DATA = Path(__file__).parents[2] / "kft" / "data"
+NAMES = ("single_label", "multi_label", "regression")
+
+
+def test_no_module_outside_of_the_kinds_names_a_task():
+    modules = [path for path in DATA.rglob("*.py") if path.parent.name != "kinds"]
+    assert len(modules) > 40
+    named = [path.name for path in modules if any(name in path.read_text() for name in NAMES)]
+    assert named == []
+
+
+def test_data_import_no_tasks():
+    for path in DATA.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                modules = [one.name for one in node.names]
+            assert not any(module.startswith("kft.tasks") for module in modules), path
+
+
+def test_a_name_or_a_task_is_a_kind():
+    assert kind_named("single_label") == SingleLabels()
+    assert kind_named("single_label") is kind_named("single_label")
+    task = Classification(3)
+    assert kind_named(task) is task
+    for wrong in ("ranking", None, 3, Classification):
+        with pytest.raises(InputError, match=r"but one of 'single_label', 'multi_label', 'regr"):
+            kind_named(wrong)
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "agreed"),
+    [
+        (Classification(2), None, ("0", "1")),
+        (MultiLabel(2), ["a", "b"], ("a", "b")),
+        (Regression(), None, None),
+        (
+            Several({"kind": Classification(2), "age": Regression()}),
+            {"kind": ["a", "b"]},
+            {"kind": ("a", "b"), "age": None},
+        ),
+        (Several({"kind": Classification(2)}), None, {"kind": ("0", "1")}),
+        (Task(), ["a"], ("a",)),
+    ],
+)
+def test_a_task_agrees_with_classes(task, classes, agreed):
+    assert task.agreed_classes(classes, "t.csv") == agreed
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "message"),
+    [
+        (
+            Classification(2),
+            ("a", "b", "c"),
+            r"t.csv has 3 classes \(a, b, c\), but `num_classes=2`",
+        ),
+        (Regression(), ("a", "b"), r"t.csv: `task='regression'` has no classes; leave them out"),
+        (
+            Several({"kind": Classification(2)}),
+            {"kind": ("a", "b", "c")},
+            r"kind of t.csv has 3 classes",
+        ),
+    ],
+)
+def test_a_task_refuses_other_classes(task, classes, message):
+    with pytest.raises(InputError, match=message):
+        task.agreed_classes(classes, "t.csv")

@@ -1,0 +1,80 @@
+"""What an option takes is what Python takes: the command line repeats it, since it imports no Keras."""
+
+import inspect
+import re
+from enum import Enum
+from typing import get_args
+
+import pytest
+from kft.heads import TASKS
+
+from kft.callbacks.staged_unfreezing import RestoreBest
+from kft.cli import app
+from kft.cli.fit_options import _CACHE
+from kft.data.bad import BadExamples
+from kft.data.balance import BALANCES
+from kft.distribution.strategies import WORDS
+from kft.errors import InputError
+from kft.export.launch import FORMATS, WEIGHTS
+from kft.features import _DTYPES
+from kft.fit_settings import _CHOICES
+from kft.plans import BatchNorm
+from kft.precision import PRECISIONS
+from kft.tuning.oracles import ALGORITHMS
+from kft.tuning.search import PRUNE
+
+pytestmark = pytest.mark.once
+
+
+def said_to_be_expected():
+    """What the reading of data takes, of which only its message has a list."""
+    with pytest.raises(InputError) as caught:
+        BadExamples("data", "?")
+    return re.findall(r'"(\w+)"', str(caught.value))
+
+
+EXPECTED = {
+    "algorithm": ALGORITHMS,
+    "balance": BALANCES,
+    "batch_norm": get_args(BatchNorm),
+    "cache": _CACHE,
+    "cache_dtype": _DTYPES,
+    "distribution": (*WORDS, "model_parallel"),  # the word for a ModelParallel()
+    "format": FORMATS,
+    "on_bad_example": said_to_be_expected(),
+    "precision": PRECISIONS,
+    "prune": PRUNE,
+    "restore_best": (*get_args(get_args(RestoreBest)[0]), "none"),  # for None
+    "task": TASKS,
+    "weights": WEIGHTS,  # of an export
+}
+
+
+def enumerations(annotation):
+    """The enumerations in a type such as `Annotated[Task | None, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return [annotation]
+    return [one for part in get_args(annotation) for one in enumerations(part)]
+
+
+CHOICES = {
+    (command.callback.__name__, parameter.name): found
+    for command in app.registered_commands
+    for parameter in inspect.signature(command.callback, eval_str=True).parameters.values()
+    for found in enumerations(parameter.annotation)
+}
+
+
+@pytest.mark.parametrize(("command", "option"), CHOICES)
+def test_an_option_offers_what_python_takes(command, option):
+    offered = {member.value for member in CHOICES[command, option]}
+    assert offered == {str(one) for one in EXPECTED[option]}
+
+
+def test_every_list_is_compared():
+    assert {option for _, option in CHOICES} == EXPECTED.keys()
+
+
+def test_what_the_cache_is_told_is_what_a_fit_takes():
+    assert set(_CACHE.values()) < set(_CHOICES["cache"])
+    assert tuple(_DTYPES) == _CHOICES["cache_dtype"]
