@@ -85,11 +85,10 @@ def answers_and_features(servable: Servable, found: list[np.ndarray]) -> tuple[A
 
 def bound_of_output(servable: Servable, asked: Reference) -> float:
     """Return how far rounding may lead from the one output of a model itself."""
-    model = keras.Model(servable.model.input, [servable.model.output])
-    _, (found,) = rounding.measure(model, asked.inputs)
-    if not np.isfinite(found):
+    _, bounds = rounding.measure(both(servable), asked.inputs)
+    if not np.isfinite(bounds[0]):
         raise ExportError("the model's outputs for the examples are not all finite numbers.")
-    return found
+    return bounds[0]
 
 
 def differences(servable: Servable, before: Arrays, after: Arrays) -> dict[str, float]:
