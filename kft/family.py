@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -207,7 +207,7 @@ class Family:
         classes: Any = None,
         text_column: str = "text",
         path_column: str = "path",
-        label_column: Any = None,
+        label_column: str | Sequence[str] | Mapping[str, Any] = "label",
         encoding: str = "utf-8",
         on_bad_example: str = "error",
         max_pixels: int = MAX_PIXELS,
@@ -222,7 +222,7 @@ class Family:
             text_column: Column of a table with the texts.
             path_column: Column of a table with paths of images, relative to the table.
             label_column: Column of a table with the labels, several for regression, or a dict of them
-                for several tasks. Defaults to `"label"`, or to columns called like the tasks.
+                for several tasks, for which the default stands for columns called like them.
             encoding: Encoding of text files.
             on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
             max_pixels: The largest image accepted, width times height.

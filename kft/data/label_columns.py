@@ -11,7 +11,7 @@ from kft.errors import InputError
 
 __all__ = ["LabelColumns", "label_columns"]
 
-DEFAULT = "label"
+DEFAULT = "label"  # the usual column
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ def label_columns(task: TargetKind, given: Any) -> list[LabelColumns]:
     Args:
         task: The task.
         given: A column, several for numbers, or a dict of these with the names of the task's parts.
-            None for the usual ones: "label", or columns that are called like the parts.
+            Of a task with parts the default, "label", stands for columns called like the parts.
 
     Raises:
         InputError: If a column is named for no part, or a part is given several and takes one.
     """
     if not task.parts:
-        return [_columns("", task, DEFAULT if given is None else given, given)]
-    named = {} if given is None else given
+        return [_columns("", task, given, given)]
+    named = {} if given == DEFAULT else given
     if not isinstance(named, Mapping) or not set(named) <= set(task.parts):
         raise InputError(
             f"label_column={given!r:.100}, but {task.name} has the labels "

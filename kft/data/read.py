@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def read(
     classes: Any = None,
     text_column: str = "text",
     path_column: str = "path",
-    label_column: Any = None,
+    label_column: str | Sequence[str] | Mapping[str, Any] = "label",
     encoding: str = "utf-8",
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
@@ -60,8 +60,9 @@ def read(
             then an error. A dict of them where `task` has parts.
         text_column: Column of a table, or feature of a TFDS, with the texts.
         path_column: Column of a table with paths of images, relative to the table.
-        label_column: Column of a table, or feature of a TFDS, with the labels. By default `"label"`,
-            or for a task with parts, columns that are called like them; a dict names others.
+        label_column: Column of a table, or feature of a TFDS, with the labels, several columns for
+            numbers. Of a task with parts the default stands for columns that are called like the
+            parts; a dict names others.
         encoding: Of text files.
         on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used; `Examples.skipped`
             lists it.
@@ -173,18 +174,19 @@ def _check_columns(text_column: Any, path_column: Any, label_column: Any) -> Non
     for name, value in (("text_column", text_column), ("path_column", path_column)):
         if not isinstance(value, str):
             raise InputError(f"{name}={shown_value(value)}: pass the name of a column")
-    given = [*label_column.values()] if isinstance(label_column, Mapping) else [label_column]
-    if label_column is not None and not (given and all(map(_are_columns, given))):
+    each = label_column.values() if isinstance(label_column, Mapping) else [label_column]
+    if not all(map(_are_columns, each)):
         raise InputError(
             f"label_column={shown_value(label_column)}: pass the name of a column, a list of names, or "
-            "for several tasks a dict of either"
+            "a dict of these for several tasks"
         )
 
 
-def _are_columns(given: Any) -> bool:
-    names = [given] if isinstance(given, str) else given
-    is_list = isinstance(names, list | tuple) and len(names) > 0
-    return is_list and all(isinstance(name, str) for name in names)
+def _are_columns(value: Any) -> bool:
+    if isinstance(value, str):
+        return True
+    is_list = isinstance(value, list | tuple) and len(value) > 0
+    return is_list and all(isinstance(name, str) for name in value)
 
 
 def _path(source: str | os.PathLike[str]) -> Path:

@@ -1,7 +1,7 @@
 """CSV, TSV and Parquet tables with a text or path column and a label column."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def read_table(
     classes: Any = None,
     text_column: str = "text",
     path_column: str = "path",
-    label_column: Any = None,
+    label_column: str | Sequence[str] | Mapping[str, Any] = "label",
     encoding: str = "utf-8",
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
@@ -51,7 +51,7 @@ def read_table(
         text_column: Column of the texts.
         path_column: Column of the image paths.
         label_column: Column of the labels; for numbers also several columns, and a dict of columns
-            where `task` has parts. By default `"label"`, or the names of the parts.
+            where `task` has parts, for which the default stands for columns called like them.
         encoding: Of a .csv or .tsv file without a byte order mark.
         on_bad_example: `"error"`, or `"skip"` to leave out rows that cannot be used.
         max_pixels: The largest image accepted, width times height.

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def read_tfds(
     modality: str,
     classes: Any = None,
     text_column: str = "text",
-    label_column: Any = None,
+    label_column: str | Sequence[str] | Mapping[str, Any] = "label",
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
     split: str = "train",

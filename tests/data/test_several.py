@@ -92,13 +92,14 @@ def test_columns_of_a_csv_are_called_as_the_tasks_or_named(renamed, tmp_path):
     header = "text,what,how old,tags" if renamed else "text,kind,age,tags"
     path = tmp_path / "animals.csv"
     path.write_text("\n".join([header, *rows]))
-    columns = {"kind": "what", "age": ["how old"]} if renamed else None
+    columns = {"kind": "what", "age": ["how old"]} if renamed else "label"
     check(read_texts(path, label_column=columns))
     path.write_text(path.read_text().replace("cow", "", 1))
     with pytest.raises(InputError, match=r"line 5: kind: no label in column '(kind|what)'"):
         read_texts(path, label_column=columns)
     for wrong, message in (
         ("kind", r"label_column='kind', but several has the labels 'kind', 'age', 'tags': pass a"),
+        ({"kind": 3}, r"label_column=.*: pass the name of a column, .*, or a dict of these"),
         ({"size": "kind"}, r"but several has the labels 'kind', 'age'"),
         ({"kind": ["what", "age"]}, r"but single_label has one label column: name one"),
         ({"kind": "species"}, r"has no column 'species'"),

@@ -48,7 +48,7 @@ def masks():
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (10, 16, 16, 3)).astype("uint8")
     y = random.integers(0, 2, (10, 16, 16, 1)).astype("float32")
-    examples = Examples("arrays", x, y, None, "arrays")
+    examples = Examples("arrays", x, y, None, "arrays", task=recipe.task)
     recipe.model.compile(loss=recipe.loss(), metrics=recipe.metrics())
     batches = recipe.batches(examples, batch_size=4)
     return recipe, examples, recipe.model.evaluate(batches, verbose=0, return_dict=True)

@@ -64,13 +64,7 @@ class MultiLabels(TargetKind):
         )
         read = [_names(row, index, raw) for index, row in enumerate(raw.values)]
         found = [names for names, _ in read]
-        if raw.in_memory:
-            pairs = zip(found, raw.values, strict=True)
-            lists = [names for names, row in pairs if not isinstance(row, str)]
-            refuse_rows_of_bits(lists, raw.what, "pass them as numbers, or write the names")
-        else:
-            column = f"column {raw.columns[0]!r} of " if raw.columns else ""
-            refuse_rows_of_bits(found, f"{column}{raw.source}")
+        _refuse_bits(found, raw)
         known = known_classes(raw, classes)
 
         def of(kept: np.ndarray | None) -> Targets:
@@ -160,6 +154,19 @@ def _names(row: Any, index: int, raw: RawLabels) -> tuple[list[str], str]:
     if raw.in_memory and any(map(is_number, parts)):
         reason = f"{kind_of(row)}, but several labels are names, or rows of 0 and 1"
     return [name for name, _ in read], raw.said(reason) if reason else ""
+
+
+def _refuse_bits(found: Sequence[Sequence[str]], raw: RawLabels) -> None:
+    """Refuse rows of 0 and 1 that would become names."""
+    are_texts = [isinstance(row, str) for row in raw.values]
+    lists = [names for names, is_text in zip(found, are_texts, strict=True) if not is_text]
+    if raw.in_memory:
+        refuse_rows_of_bits(lists, raw.what, "pass them as numbers, or write the names")
+        return
+    cells = [row.split(SEPARATOR) for row in raw.values if isinstance(row, str)]
+    refuse_rows_of_bits(cells, raw.source)
+    column = f"column {raw.columns[0]!r} of " if raw.columns else ""
+    refuse_rows_of_bits(lists, f"{column}{raw.source}")
 
 
 def _are_names(rows: Rows) -> bool:
