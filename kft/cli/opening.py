@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kft.cli import build
+from kft.runs.places import check_run
 
 if TYPE_CHECKING:
     from kft.recipe import Recipe
@@ -36,6 +37,7 @@ def open_recipe(run: Path, name: str | None) -> Recipe:
         run: The run directory.
         name: What `--recipe` names.
     """
+    check_run(run)  # before Keras is imported
     from kft.saving import load
 
     return load(run, recipe=named_class(name))

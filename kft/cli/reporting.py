@@ -12,6 +12,8 @@ from kft.cli import options as o
 from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, named_class
 from kft.cli.outputs import check_output
+from kft.errors import InputError
+from kft.runs.places import REPORT, check_run
 
 
 @grouped
@@ -45,12 +47,8 @@ def report(
 
     kft report runs/photos --data photos-test/ --output test.html
     """
-    from kft import fitting
-    from kft.errors import InputError
-    from kft.reopening import reopen, report_again
-
     check_output("--output", output)
-    written = run / fitting.REPORT
+    written = run / REPORT
     if source is not None and data is None and output is None:
         raise InputError(
             f"--source alone would write {written} without its figures: pass --data too, or --output."
@@ -58,6 +56,9 @@ def report(
     if data is None and output is None and written.is_file():
         typer.echo(str(written))
         return
+    check_run(run)  # before Keras is imported
+    from kft.reopening import reopen, report_again
+
     opened = reopen(run, recipe=named_class(recipe))
     if data is not None:
         used = opened.recipe
