@@ -32,6 +32,7 @@ from kft.known_recipes import title_of
 from kft.pretrained import StartingWeights
 from kft.printing import how_many
 from kft.report import write_report
+from kft.runs.places import REPORT
 from kft.savings import savings
 from kft.staged_fit import CachedStage
 from kft.stages import checked_stages
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 HISTORY = "history.json"
 JOURNAL = "journal.json"
-REPORT = "report.html"
 RAW_EXAMPLES = "examples.json"
 
 _FIT_FACTS = ("seed", "batch_size", "batch_norm", "balance", "augment", "train", "validation")

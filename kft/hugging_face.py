@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kft.data.files import problem, read_regular, why
 from kft.errors import InputError
+from kft.regular_files import problem, read_regular, why
 
 CONFIG, TOKENIZER_CONFIG, WEIGHTS = "config.json", "tokenizer_config.json", "model.safetensors"
 # The encoders of texts that KerasHub (0.32) converts.

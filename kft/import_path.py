@@ -58,9 +58,8 @@ def import_named(name: str) -> ModuleType:
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise ModuleNotFoundError(f"{name!r} is not a module's name", name=name)
-    top = name.partition(".")[0]
-    if top not in sys.modules and find_spec(top) is None:
-        sys.path.append(_here())
+    if not is_there(name):
+        raise ModuleNotFoundError(f"there is no module {name!r}", name=name.partition(".")[0])
     return import_module(name)
 
 
@@ -73,6 +72,22 @@ def can_be_one_class(one: str, other: str) -> bool:
     """Return whether two paths can name one class: a script's module is `__main__` while it runs."""
     (module, _, name), (other_module, _, other_name) = one.partition(":"), other.partition(":")
     return name == other_name and (module == other_module or "__main__" in (module, other_module))
+
+
+def is_there(name: str) -> bool:
+    """Return whether a module that a person named can be imported, or the package that it lies in.
+
+    The working directory is put on `sys.path`, last, if it is needed.
+
+    Args:
+        name: The module's name, from a command line.
+    """
+    top = name.partition(".")[0]
+    if top in sys.modules or find_spec(top) is not None:
+        return True
+    if _here() not in sys.path:
+        sys.path.append(_here())
+    return find_spec(top) is not None
 
 
 def attribute_of(module: ModuleType | None, qualified: str) -> object:

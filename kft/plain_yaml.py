@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from kft.data.files import read_regular
 from kft.errors import InputError
+from kft.regular_files import read_regular
 
 LARGEST = 256 * 1024  # bytes of a file or text; a stage takes about a hundred
 DEEPEST = 20  # lists and mappings inside one another

@@ -23,12 +23,11 @@ from kft.known_recipes import known_recipe
 from kft.runs import reading
 from kft.runs.files import sync, sync_tree, writing_to
 from kft.runs.hidden import hidden_directory, remove_hidden
-from kft.runs.places import is_empty
+from kft.runs.places import RECIPE, is_empty, no_run
 from kft.tasks import Task
 from kft.tasks.saved import check_used, checked_classes, restored
 
 FORMAT = 1
-RECIPE = "recipe.json"
 WEIGHTS = "weights.safetensors"
 _HIDDEN = ".writing-"
 _TRIED = ".tried"
@@ -308,10 +307,7 @@ def read_json(path: Path) -> Any:
     try:
         return reading.read_json(path, within=path.parent)
     except FileNotFoundError as error:
-        raise InputError(
-            f"`{path.parent}` is no finished run: it has no {path.name}. Pass a "
-            "run directory, as a fit writes it."
-        ) from error
+        raise no_run(path.parent, path.name) from error
 
 
 def write_json(path: Path, content: Any) -> None:

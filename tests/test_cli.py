@@ -219,12 +219,12 @@ def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, pho
     assert list(asked) == [file.read_bytes() for file in files]
 
 
-FIT = ("fit", RECIPE, "--data", "photos/", "--run-dir", "run")
+FIT = ("fit", RECIPE, "--data", "photos", "--run-dir", "run")
 MISTAKES = {
     "no such recipe": (("plan", "ResNextRecipe"), "recipes has ApplicationRecipe, BertRecipe"),
     "no such module": (("plan", "mine:Recipe"), "there is no module 'mine'"),
     "no recipe": (("plan", "tests.tiny_recipe:tiny_cnn"), "is not a kft.Recipe"),
-    "no such data": (FIT, "photos/: no such file or folder"),
+    "no such data": ((*FIT[:3], "photos/", *FIT[4:]), "photos/: no such file or folder"),
     "no such setting": (("plan", RECIPE, "--set", "alfa=1"), "has no argument 'alfa'; it has"),
     "no setting": (("plan", RECIPE, "--set", "alpha"), "write NAME=VALUE"),
     "option of another recipe": (("plan", "BertRecipe", "--image-size", "8"), "--image-size"),
@@ -234,15 +234,15 @@ MISTAKES = {
     "missing preset": (("plan", "BertRecipe"), "needs 'preset': pass --model"),
     "no such stages": (("plan", RECIPE, "--stages", "none.yaml"), "Cannot read the stages file"),
     "run below a file": (
-        ("fit", RECIPE, "--data", "photos/", "--run-dir", "/dev/null/run"),
+        ("fit", RECIPE, "--data", "photos", "--run-dir", "/dev/null/run"),
         "--run-dir /dev/null/run: Not a directory; pass the path of a new directory",
     ),
     "run with a long name": (
-        ("tune", RECIPE, "--data", "photos/", "--run-dir", "x" * 300),
+        ("tune", RECIPE, "--data", "photos", "--run-dir", "x" * 300),
         "File name too long; pass the path of a new directory",
     ),
     "run that is a device": (
-        ("fit", RECIPE, "--data", "photos/", "--run-dir", "/dev/null"),
+        ("fit", RECIPE, "--data", "photos", "--run-dir", "/dev/null"),
         "--run-dir /dev/null: not a directory",
     ),
     "recipe that is a path": (("plan", ".:x"), "RECIPE '.:x' is not a name"),

@@ -61,6 +61,37 @@ def test_it_works_without_a_standard_error(import_in_a_process):
     assert import_in_a_process("value = 7", prepare, says="").stdout == "7\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("fit", "MobilNetRecipe", "--data", "d", "--run-dir", "r"), "mean MobileNetRecipe?"),
+        (("plan", "nowhere_at_all:MyRecipe"), "there is no module 'nowhere_at_all'"),
+        (("select", "VGGRecipe,weights=none", "--data", "d"), "'VGGRecipe' is not there"),
+        (("tune", "VGG16Recipe", "--data", "./gone", "--run-dir", "r"), "no such file or folder"),
+        (("find-lr", "VGG16Recipe", "--data", "gone.csv"), "gone.csv: no such file or folder"),
+        (("evaluate", "gone", "--data", "d"), "`gone` is no finished run: it has no recipe.json"),
+        (("predict", "gone", "a.jpg"), "`gone` is no finished run"),
+        (("report", "gone"), "`gone` is no finished run"),
+        (("export", "gone", "base"), "`gone` is no finished run"),
+        (("report", ".", "--recipe", "x y"), "--recipe 'x y' is not a name"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_a_framework_is_imported(tmp_path, words, said):
+    code = (
+        "import sys; from kft.cli import main\n"
+        f"sys.argv = ['kft', *{words!r}]\n"
+        "try: main()\n"
+        "finally: print([m for m in ('tensorflow', 'keras', 'torch', 'jax') if m in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.path.realpath(".")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True, capture_output=True
+    )
+    assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_help_imports_no_framework_and_verbose_is_an_option():
     code = (
         "import sys; from kft.cli import main\n"

@@ -40,6 +40,7 @@ LAYERS = (
         "printing",
         "progress",
         "replicas",
+        "regular_files",
         "report",
         "row_files",
         "schedules",
@@ -117,6 +118,12 @@ def test_imports_point_one_way(path):
         assert {part, target} <= LAYER.keys(), f"place {part} and {target} in LAYERS"
         points_down = LAYER[target] <= LAYER[part] or (part, target) in HANDED_ON
         assert points_down, f"{part} must not import {target}"
+
+
+def test_files_of_others_are_opened_in_one_place():
+    """What may be a pipe is opened without waiting: by the reader, and where a file is made."""
+    users = [path.name for path in MODULES if "O_NONBLOCK" in path.read_text()]
+    assert users == ["regular_files.py", "row_files.py", "locks.py"]
 
 
 @pytest.mark.parametrize(

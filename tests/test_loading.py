@@ -363,9 +363,9 @@ def link_out(path, target):
 
 OTHERS = {
     too_large: "bytes, but|cannot be read",
-    pipe: "is a device, a pipe or a socket",
-    device: "is a device, a pipe or a socket",
-    directory: "is a directory",
+    pipe: "is a named pipe, but a file is expected",
+    device: "is a device, but a file is expected",
+    directory: "is a folder, but a file is expected",
     link_out: "is a link out of",
 }
 

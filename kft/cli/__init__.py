@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 import kft
 from kft.cli import startup
 from kft.cli.demonstration import demo
+from kft.cli.early import check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
 from kft.cli.planning import plan
@@ -42,6 +43,7 @@ class _Command(TyperCommand):
     """A command whose errors speak of its options, where a function spoke of its arguments."""
 
     def invoke(self, ctx: Any) -> Any:
+        check_given(ctx)  # which speaks of options, and imports no recipe to find them
         try:
             return super().invoke(ctx)
         except KftError as error:

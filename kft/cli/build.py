@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
 import stat
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kft.arguments import shortened
+from kft.cli.early import are_names, check_name, meant, no_module, no_recipe
 from kft.errors import InputError
 from kft.import_path import attribute_of, import_named
 from kft.plain_yaml import parse_yaml
@@ -39,18 +39,9 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
     Raises:
         InputError: If there is no such class, or it is not a recipe.
     """
-    from kft.known_recipes import recipes_package
+    module_name, class_name = check_name(name, option)
     from kft.recipe import Recipe
 
-    module_name, colon, class_name = name.rpartition(":")
-    module_name = module_name if colon else "recipes"
-    if not are_names(module_name, class_name):
-        raise InputError(
-            f"{option} {name!r} is not a name: write a recipe of the package recipes, such as "
-            "ResNetRecipe, or module:Class for one of your own."
-        )
-    if module_name.partition(".")[0] == "recipes":
-        recipes_package()  # not another package of that name
     module = _imported(module_name, name, option)
     found = attribute_of(module, class_name)
     if not (isinstance(found, type) and issubclass(found, Recipe)):
@@ -59,11 +50,7 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
         return found
     else:
         problem = "is what recipes are made from"
-    known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
-    raise InputError(
-        f"{option}: {class_name!r} {problem}{_meant(class_name, known.split(', '))}; {module_name} has "
-        f"{known}. For one of your own write module:Class."
-    )
+    raise no_recipe(module, class_name, problem, option)
 
 
 def find_task(name: str, option: str) -> type[Task]:
@@ -95,23 +82,7 @@ def _imported(module_name: str, name: str, option: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and something that it imports is not
-        raise InputError(
-            f"{option} {name!r}: there is no module {module_name!r}; run kft in the directory of "
-            f"{module_name}.py, or put that directory on PYTHONPATH."
-        ) from error
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    """The name that a person probably meant, as part of a message."""
-    close = difflib.get_close_matches(name.lower(), {one.lower(): one for one in known}, n=1)
-    return (
-        f" (did you mean {next(one for one in known if one.lower() == close[0])}?)" if close else ""
-    )
-
-
-def are_names(module: str, name: str) -> bool:
-    """Return whether these can be the names of a module and of something in it."""
-    return all(part.isidentifier() for part in (*module.split("."), name))
+        raise no_module(name, module_name, option) from error
 
 
 def recipe_arguments(
@@ -150,7 +121,7 @@ def recipe_arguments(
         if name not in fields:
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
             raise InputError(
-                f"{option}: {recipe_class.__name__} has no argument {name!r}{_meant(name, fields)}; "
+                f"{option}: {recipe_class.__name__} has no argument {name!r}{meant(name, fields)}; "
                 f"it has these: {', '.join(sorted(fields))}."
             )
     if str(arguments.get("weights", "")).lower() == "none":

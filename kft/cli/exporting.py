@@ -11,6 +11,7 @@ import typer
 
 from kft.cli.opening import RunRecipe, RunTask, named_class, named_tasks
 from kft.errors import InputError
+from kft.runs.places import check_run
 
 _INPUTS, _VERSIONS = "Check and warmup", "Existing versions"
 
@@ -138,6 +139,7 @@ def export(
 
 
 def _export(run: Path, base: Path, *, batch_sizes: list[int] | None, **options: object) -> None:
+    check_run(run)  # before Keras is imported
     from kft.export import clients
     from kft.export.launch import BATCH_SIZES, export_run
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from kft.cli import build
+from kft.runs.places import check_run
 
 if TYPE_CHECKING:
     from kft.recipe import Recipe
@@ -55,6 +56,7 @@ def open_recipe(run: Path, name: str | None, tasks: list[str] | None) -> Recipe:
         name: What `--recipe` names.
         tasks: What `--task` names.
     """
+    check_run(run)  # before Keras is imported
     from kft.saving import load
 
     return cast("Recipe", load(run, recipe=named_class(name), task=named_tasks(tasks)))

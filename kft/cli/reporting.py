@@ -12,6 +12,8 @@ from kft.cli import options as o
 from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, RunTask, named_class, named_tasks
 from kft.cli.outputs import check_output
+from kft.errors import InputError
+from kft.runs.places import REPORT, check_run
 
 
 @grouped
@@ -46,13 +48,8 @@ def report(
 
     kft report runs/photos --data photos-test/ --output test.html
     """
-    from kft import fitting
-    from kft.errors import InputError
-    from kft.forgetting import forgetting
-    from kft.reopening import reopen, report_again
-
     check_output("--output", output)
-    written = run / fitting.REPORT
+    written = run / REPORT
     if source is not None and data is None and output is None:
         raise InputError(
             f"--source alone would write {written} without its figures: pass --data too, or --output."
@@ -60,6 +57,10 @@ def report(
     if data is None and output is None and written.is_file():
         typer.echo(str(written))
         return
+    check_run(run)  # before Keras is imported
+    from kft.forgetting import forgetting
+    from kft.reopening import reopen, report_again
+
     opened = reopen(run, recipe=named_class(recipe), task=named_tasks(task))
     if data is not None:
         used = opened.recipe

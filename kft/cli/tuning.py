@@ -12,6 +12,7 @@ import typer
 from kft.arguments import is_number
 from kft.cli import build
 from kft.cli import options as o
+from kft.cli.early import are_names
 from kft.cli.groups import given, grouped
 from kft.errors import InputError
 from kft.import_path import import_named
@@ -243,7 +244,7 @@ def _find_function(spelled: str | None) -> Any:
         return None
     module, _, name = spelled.partition(":")
     try:
-        found = getattr(import_named(module), name, None) if build.are_names(module, name) else None
+        found = getattr(import_named(module), name, None) if are_names(module, name) else None
     except ModuleNotFoundError as error:
         if error.name != module:
             raise

@@ -140,9 +140,7 @@ def read(
                 on_bad_example=on_bad_example,
                 max_pixels=max_pixels,
             )
-        if is_folder or (
-            isinstance(source, str) and _TFDS_NAME.fullmatch(source) and path.suffix not in SUFFIXES
-        ):
+        if is_folder or _may_be_tfds(source):
             return read_tfds(
                 str(source),
                 task=task,
@@ -154,7 +152,7 @@ def read(
                 max_pixels=max_pixels,
                 split=split or "train",
             )
-        raise InputError(f"{shown(source)}: no such file or folder; data are {_EXPECTED}")
+        raise _missing(source)
     _refuse_split(split, type(source).__name__)
     if isinstance(source, tuple) and len(source) == 2:
         return read_arrays(
@@ -187,6 +185,25 @@ def _are_columns(value: Any) -> bool:
         return True
     is_list = isinstance(value, list | tuple) and len(value) > 0
     return is_list and all(isinstance(name, str) for name in value)
+
+
+def check_there(source: str) -> None:
+    """Refuse the path of data where nothing lies, if it cannot be the name of a TFDS either.
+
+    Raises:
+        InputError: If it is such a path.
+    """
+    if not os.path.lexists(_path(source)) and not _may_be_tfds(source):
+        raise _missing(source)
+
+
+def _may_be_tfds(source: str | os.PathLike[str]) -> bool:
+    named = isinstance(source, str) and _TFDS_NAME.fullmatch(source)
+    return bool(named) and _path(source).suffix not in SUFFIXES
+
+
+def _missing(source: str | os.PathLike[str]) -> InputError:
+    return InputError(f"{shown(source)}: no such file or folder; data are {_EXPECTED}")
 
 
 def _path(source: str | os.PathLike[str]) -> Path:

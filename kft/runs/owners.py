@@ -8,8 +8,9 @@ import os
 import re
 import secrets
 import socket
-import stat
 from pathlib import Path
+
+from kft.regular_files import read_regular
 
 _LARGEST = 4096  # bytes of a description; anyone may have written the file
 _TOKEN = re.compile("[0-9a-f]{16}")
@@ -52,16 +53,9 @@ class Owner:
     def read(cls, path: Path) -> Owner | None:
         """Read a description; return None if there is none or it is damaged."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
+            owner = cls(**json.loads(read_regular(path, _LARGEST, follow=False)))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            try:
-                owner = cls(**json.loads(file.read(_LARGEST)))
-            except (OSError, ValueError, TypeError, RecursionError):
-                return None
         texts = (owner.started, owner.host, owner.boot, owner.namespace, owner.token)
         is_sound = (
             all(isinstance(text, str) for text in texts)

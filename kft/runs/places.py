@@ -10,7 +10,36 @@ from typing import Any
 
 from kft.errors import InputError
 
+RECIPE = "recipe.json"  # what a finished run has
+REPORT = "report.html"
 _OF_THE_DISK = "lost+found"  # an empty ext4 volume has it
+
+
+def check_run(directory: Path) -> None:
+    """Refuse a directory that is no finished run.
+
+    Raises:
+        InputError: If it has no `recipe.json`.
+    """
+    try:
+        os.stat(directory / RECIPE)
+    except FileNotFoundError as error:
+        raise no_run(directory) from error
+    except (OSError, ValueError):
+        pass  # whoever reads it says what it is
+
+
+def no_run(directory: Path, missing: str = RECIPE) -> InputError:
+    """Return the error about a directory that is no finished run.
+
+    Args:
+        directory: The directory.
+        missing: The file that it does not have.
+    """
+    return InputError(
+        f"`{directory}` is no finished run: it has no {missing}. Pass a run directory, as a fit "
+        "writes it."
+    )
 
 
 def is_empty(directory: Path, besides: Iterable[str] = ()) -> bool:

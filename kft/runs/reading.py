@@ -1,16 +1,17 @@
-"""Reading files that a stranger may have made: regular ones only, each with a bound."""
+"""Reading the files of a run, which a stranger may have made: within its directory, and JSON."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from kft.errors import InputError
+from kft.regular_files import REFUSED, lies_in, open_regular
 
 LARGEST_JSON = 32 * 2**20
 _DEEPEST = 64  # lists and objects inside each other; those of kft and Keras nest about ten
@@ -31,20 +32,14 @@ def opened(path: Path, most: int, *, within: Path | None = None) -> Iterator[Bin
         InputError: If it is a device, a pipe, a directory, too large, or lies elsewhere.
         OSError: If it cannot be read.
     """
-    _check_regular(os.stat(path), path)  # first: opening some devices does something
-    if within is not None and not _lies_in(path, within):
-        raise InputError(
-            f"`{path}` is a link out of `{within}`: replace it with a copy of the file that it "
-            f"leads to, {os.path.realpath(path)}, if that is what you expect there."
-        )
-    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-        status = os.fstat(file.fileno())
-        _check_regular(status, path)
-        if status.st_size > most:
-            raise InputError(
-                f"`{path}` has {status.st_size:,} bytes, but at most {most:,} are expected: restore "
-                "it from a copy."
-            )
+    try:
+        file = open_regular(path, most, within=within)
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        way_out = "." if error.errno == errno.EXDEV else ": restore it from a copy."
+        raise InputError(f"`{path}` is {error.strerror}{way_out}") from error
+    with file:
         yield file
 
 
@@ -118,7 +113,7 @@ def check_tree(directory: Path) -> None:
             for entry in entries:
                 path = Path(entry.path)
                 if entry.is_symlink():
-                    if not _lies_in(path, directory):
+                    if not lies_in(path, directory):
                         raise InputError(
                             f"`{path}` is a link out of `{directory}`, through which other files "
                             "would be changed: remove the link, or pass another directory."
@@ -130,16 +125,6 @@ def check_tree(directory: Path) -> None:
                         f"`{path}` is neither a file nor a directory: remove it, or pass another "
                         "directory."
                     )
-
-
-def _lies_in(path: Path, directory: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
-
-
-def _check_regular(status: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, a pipe or a socket"
-        raise InputError(f"`{path}` is {kind}, but a file is expected: restore it from a copy.")
 
 
 def _integer(digits: str) -> int:

@@ -211,14 +211,12 @@ def _export(case: _Case) -> None:
 
 
 def _tune(case: _Case) -> None:
-    name, direction = case.make().task.objective
     search = case.make().tune(
         case.data,
         case.data,
         run_dir=case.folder / "search",
         max_trials=2,
         stages=case.stages,
-        objective=name if direction == "min" else (name, direction),
         batch_size=8,
         verbose=0,
     )

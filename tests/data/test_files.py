@@ -71,7 +71,7 @@ def test_a_file_whose_size_is_not_known_is_read_whole(tmp_path, monkeypatch):
     path.write_bytes(b"four")
     sizeless = os.stat_result([*os.stat(path)[:6], 0, *os.stat(path)[7:]])
     with monkeypatch.context() as patched:
-        patched.setattr(os, "stat", lambda path: sizeless)
+        patched.setattr(os, "stat", lambda path, **follow: sizeless)
         patched.setattr(os, "fstat", lambda descriptor: sizeless)
         assert read_regular(path, 100) == read_regular(path, 4) == b"four"
         with pytest.raises(OSError, match="larger than 3 bytes"):

@@ -1,0 +1,104 @@
+"""What a command can refuse before Keras is imported, which takes seconds: names and data."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+
+import typer
+
+from kft.errors import InputError
+from kft.import_path import is_there
+
+
+def check_given(context: typer.Context) -> None:
+    """Refuse recipes that have no such name, and data that are not there.
+
+    Args:
+        context: The command line of a command, parsed.
+
+    Raises:
+        InputError: If one of them cannot be used, in the words that it would be refused with later.
+    """
+    given = context.params
+    for name, option in _recipes(context):
+        check_name(name, option)
+    for name in ("data", "validation_data", "source"):
+        path = given.get(name)
+        if path is not None and not os.path.exists(path):
+            from kft.data.read import check_there
+
+            check_there(path)
+
+
+def check_name(name: str, option: str = "RECIPE") -> tuple[str, str]:
+    """Check the name of a recipe as far as that needs no Keras.
+
+    Args:
+        name: As for `find_recipe`.
+        option: As for `find_recipe`.
+
+    Returns:
+        The module and the class in it.
+
+    Raises:
+        InputError: If it is no name, the package `recipes` has no such recipe, or there is no such
+            module.
+    """
+    module_name, colon, class_name = name.rpartition(":")
+    module_name = module_name if colon else "recipes"
+    if not are_names(module_name, class_name):
+        raise InputError(
+            f"{option} {name!r} is not a name: write a recipe of the package recipes, such as "
+            "ResNetRecipe, or module:Class for one of your own."
+        )
+    if module_name.partition(".")[0] == "recipes":
+        from kft.known_recipes import recipes_package
+
+        package = recipes_package()  # not another package of that name
+        if module_name == "recipes" and class_name not in package.__all__:
+            raise no_recipe(package, class_name, "is not there", option)
+    elif not is_there(module_name):
+        raise no_module(name, module_name, option)
+    return module_name, class_name
+
+
+def no_module(name: str, module_name: str, option: str) -> InputError:
+    """Return the error about a recipe whose module cannot be found."""
+    return InputError(
+        f"{option} {name!r}: there is no module {module_name!r}; run kft in the directory of "
+        f"{module_name}.py, or put that directory on PYTHONPATH."
+    )
+
+
+def no_recipe(module: ModuleType, name: str, problem: str, option: str) -> InputError:
+    """Return the error about a recipe that a module does not have."""
+    known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
+    return InputError(
+        f"{option}: {name!r} {problem}{meant(name, known.split(', '))}; {module.__name__} has "
+        f"{known}. For one of your own write module:Class."
+    )
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The name that a person probably meant, as part of a message."""
+    close = difflib.get_close_matches(name.lower(), {one.lower(): one for one in known}, n=1)
+    return (
+        f" (did you mean {next(one for one in known if one.lower() == close[0])}?)" if close else ""
+    )
+
+
+def are_names(module: str, name: str) -> bool:
+    """Return whether these can be the names of a module and of something in it."""
+    return all(part.isidentifier() for part in (*module.split("."), name))
+
+
+def _recipes(context: typer.Context) -> Iterator[tuple[str, str]]:
+    """The recipes that were named, each with the option that names it."""
+    for spelled in context.params.get("recipes") or ():
+        yield spelled.partition(",")[0], "RECIPE"
+    name = context.params.get("recipe")
+    if name is not None:
+        yield name, "--recipe" if "run" in context.params else "RECIPE"
