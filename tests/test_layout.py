@@ -46,7 +46,7 @@ LAYERS = (
         "schedules",
         "terminal",
     ),
-    ("distribution", "optimizers", "plans", "runs", "stages"),
+    ("distribution", "optimizers", "plans", "runs", "stages", "steadiness"),
     (
         "callbacks",
         "compilation",
