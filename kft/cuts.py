@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from kft import graph
+from kft.steadiness import changes, code_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Cut:
         for layer in self.layers:
             config = layer.get_config() if isinstance(layer, keras.Layer) else {}
             config = {k: v for k, v in config.items() if k not in ("name", "trainable")}
-            described = [type(layer).__name__, config]
+            described = [type(layer).__name__, config, code_of(layer)]
             found.update(json.dumps(described, sort_keys=True, default=repr).encode())
             for weight in getattr(layer, "weights", []):
                 value = np.ascontiguousarray(ops.convert_to_numpy(weight))
@@ -74,15 +75,15 @@ _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
 
 
 def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | None, str]:
-    """Cut a model at the deepest tensors under which nothing trains and nothing is random.
+    """Cut a model at the deepest tensors under which nothing trains and nothing changes.
 
     Args:
         model: a functional model whose `trainable` flags are those of the stage.
         moved: ids of variables that will have changed by the time the stage begins.
 
     Returns:
-        The cut, or None; and the reason where there is none or where randomness, rather than what
-        trains, decides where it lies.
+        The cut, or None; and the reason where there is none or where a frozen layer that computes
+        something else in each step, rather than what trains, decides where it lies.
     """
     if not graph.is_functional(model):
         return None, "the model is subclassed, so it has no graph to cut"
@@ -95,8 +96,8 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
         return None, "the stage trains weights outside of the model's graph"
     made = {id(tensor): call for call in calls for tensor in call.outputs}
     steady: set[graph.Call] = set()
-    frozen: set[graph.Call] = set()  # steady, or it would be without what is random
-    random_layers: list[str] = []
+    frozen: set[graph.Call] = set()  # steady, or it would be without what changes
+    unsteady: dict[str, list[str]] = {}
     for call in calls:
         if _trains(call.operation) or _holds(call.operation, moved):
             continue
@@ -104,19 +105,20 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
             frozen.add(call)
         if not all(parent in steady for parent in call.parents):
             continue
-        if _is_random(call.operation):
-            random_layers.append(call.operation.name)
+        why = changes(call.operation) or _hides_mask(call)
+        if why:
+            unsteady.setdefault(why, []).append(call.operation.name)
             continue
         steady.add(call)
     if not any(getattr(call.operation, "weights", []) for call in frozen - steady):
-        random_layers = []
+        unsteady = {}
     wanted = {id(t): t for call in calls if call not in steady for t in call.inputs}
     wanted |= {id(tensor): tensor for tensor in model.outputs}
     tensors = [tensor for key, tensor in wanted.items() if made[key] in steady]
     below = _needed(tensors, made)
     layers = tuple(call.operation for call in calls if call in below and call.parents)
     operations = sum(_operations(call) for call in calls if call in below)
-    random = f"{', '.join(random_layers[:2])} draws random numbers there" if random_layers else ""
+    random = next((f"{', '.join(names[:2])} {why}" for why, names in unsteady.items()), "")
     if not any(getattr(layer, "weights", []) for layer in layers):
         return None, random or "the stage trains from the first layer on"
     if any(id(tensor) in {id(t) for t in model.outputs} for tensor in tensors):
@@ -125,7 +127,9 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
         (outputs,) = outputs
     suffix = keras.Model(tensors[0] if len(tensors) == 1 else tuple(tensors), outputs)
-    prefix = keras.Model(model.input, tensors)
+    # A Sequential model has no `input` before it is called.
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    prefix = keras.Model(inputs, tensors)
     return Cut(prefix, suffix, layers, operations), random
 
 
@@ -143,16 +147,31 @@ def _trains(operation: keras.Operation) -> bool:
     return moves_statistics or any(weight.trainable for weight in operation.weights)
 
 
+def _hides_mask(call: graph.Call) -> str:
+    """Say so if the outputs carry a mask as the model runs that its graph does not show.
+
+    Keras (3.15.1) takes the mask of a nested model from its tensors as they are computed; the part
+    above a cut would get them without.
+    """
+    operation = call.operation
+    if not isinstance(operation, keras.Layer) or any(map(_mask_of, call.outputs)):
+        return ""
+    if graph.is_functional(operation):
+        masked = any(map(_mask_of, operation.outputs))
+    else:
+        masked = any(len(tensor.shape) > 2 for tensor in call.outputs) and any(
+            isinstance(one, keras.layers.Masking) or getattr(one, "mask_zero", False)
+            for one in graph.sublayers(operation)
+        )
+    return "hands on a mask that the graph does not show" if masked else ""
+
+
+def _mask_of(tensor: keras.KerasTensor) -> bool:
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
 def _holds(operation: keras.Operation, variables: Set[int]) -> bool:
     return any(id(weight) in variables for weight in getattr(operation, "weights", ()))
-
-
-def _is_random(operation: keras.Operation) -> bool:
-    """Return whether the operation keeps state besides weights, which is what a seed generator is."""
-    if not isinstance(operation, keras.Layer):
-        return False
-    weights = {id(weight) for weight in operation.weights}
-    return any(id(variable) not in weights for variable in operation.variables)
 
 
 def _needed(tensors: list, made: dict[int, graph.Call]) -> set[graph.Call]:

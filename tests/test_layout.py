@@ -47,7 +47,7 @@ LAYERS = (
         "tasks",
         "terminal",
     ),
-    ("distribution", "optimizers", "plans", "runs", "stages"),
+    ("distribution", "optimizers", "plans", "runs", "stages", "steadiness"),
     (
         "callbacks",
         "compilation",
