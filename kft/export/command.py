@@ -1,4 +1,4 @@
-"""`python -m kft.export.saved_model RUN_DIR BASE_DIR`: from a run directory to a version."""
+"""`python -m kft.export RUN_DIR BASE_DIR`: from a run directory to a version."""
 
 import argparse
 import dataclasses
@@ -25,7 +25,7 @@ _FACTS = ("class", "arguments", "plan", "versions", "state")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export a run; return 0 if a version was made, 1 otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m kft.export.saved_model", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m kft.export", description=__doc__)
     parser.add_argument("run_dir", help="the directory of a run")
     parser.add_argument("base_dir", help="the directory of the versions")
     parser.add_argument("--format", choices=FORMATS, default="saved_model")

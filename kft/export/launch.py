@@ -87,7 +87,7 @@ def export_run(
             path = Path(folder) / "examples.json"
             path.write_text(encode_examples(examples), encoding="utf-8")
             arguments += ["--examples", str(path)]
-        outcome = _run("kft.export.saved_model", arguments, KERAS_BACKEND="tensorflow")
+        outcome = _run("kft.export", arguments, KERAS_BACKEND="tensorflow")
     if "error" in outcome:
         kinds = {"InputError": InputError, "ExportError": ExportError}
         raise kinds.get(outcome.get("kind", ""), ExportError)(outcome["error"])

@@ -1,12 +1,11 @@
 """Writing a version for TensorFlow Serving: built out of sight, proven, then visible.
 
-`python -m kft.export.saved_model RUN_DIR BASE_DIR` exports a run, whichever backend trained it, in
+`python -m kft.export RUN_DIR BASE_DIR` exports a run, whichever backend trained it, in
 a process that runs Keras on TensorFlow.
 """
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +52,7 @@ def write(
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             f"Keras runs on {keras.backend.backend()!r}, but a SavedModel needs TensorFlow: "
-            "run `python -m kft.export.saved_model` with KERAS_BACKEND=tensorflow."
+            "run `python -m kft.export` with KERAS_BACKEND=tensorflow."
         )
     if weights not in WEIGHTS:
         raise InputError(f"weights={weights!r}; expected one of {', '.join(map(repr, WEIGHTS))}.")
@@ -206,9 +205,3 @@ def _bad_row(asked: "Reference") -> tuple[bytes, bytes]:
             f"({error.message[:200]})"
         ) from error
     return bad, bytes(status.numpy()[0])
-
-
-if __name__ == "__main__":
-    from kft.export.command import main
-
-    sys.exit(main())

@@ -11,10 +11,12 @@ import secrets
 import shutil
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kft.errors import InputError
-from kft.tasks.predictions.base import Predictions
+
+if TYPE_CHECKING:
+    from kft.tasks.predictions.base import Predictions
 
 __all__ = ["ENDINGS", "PredictionFile"]
 
