@@ -46,7 +46,7 @@ def cores() -> list[int]:
 def compare(options: argparse.Namespace) -> None:
     from figures import publish, result
 
-    from kft.launch import launch
+    from kft.distribution.launch import launch
 
     found: dict[int, list[dict]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:

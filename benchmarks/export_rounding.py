@@ -92,8 +92,8 @@ def study(family: str, stored: str, seeds: int, folder: Path) -> list[dict[str, 
     """Draw weights again and again; by how many tolerances right and wrong exports differ."""
     import keras
 
+    from kft.cache.folding import folded
     from kft.export import rounding, storage
-    from kft.folding import folded
 
     draws: list[dict[str, Any]] = []
     traced = None

@@ -54,7 +54,7 @@ def measure(options: argparse.Namespace) -> None:
 
     from kft.data.read import read
     from kft.data.split import split
-    from kft.stages import Stage, checked_stages, read_stages
+    from kft.stages.stage import Stage, checked_stages, read_stages
 
     photos = read(options.data, task="single_label", modality="image")
     if options.limit:

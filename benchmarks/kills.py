@@ -99,7 +99,7 @@ def fit(run_dir: Path, kind: str, calls: int | None = None) -> None:
     import keras
 
     from kft.runs import commits
-    from kft.stages import Stage
+    from kft.stages.stage import Stage
     from tests.small_images import TinyRecipe, bright_sides
 
     if calls is not None:

@@ -16,11 +16,11 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from kft.cli.demo import run_demo
+from kft.cli.demo.comparison import WAYS, Comparison
+from kft.cli.demo.page import draw_curves
+from kft.cli.demo.run import STAGES
 from kft.cli.planning import table_of
-from kft.demo import run_demo
-from kft.demo.comparison import WAYS, Comparison
-from kft.demo.page import draw_curves
-from kft.demo.run import STAGES
 from recipes import MobileNetRecipe
 
 DOCS = Path(__file__).parents[1] / "docs"

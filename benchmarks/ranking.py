@@ -209,7 +209,7 @@ def train_both(options: argparse.Namespace, name: str, parts: tuple) -> tuple[fl
     """Test accuracy of the best head, and with the uppermost blocks trained after it."""
     import tempfile
 
-    from kft.stages import Stage
+    from kft.stages.stage import Stage
 
     train, validation, test = parts
     recipe = candidates(options, len(train.classes))[name]

@@ -31,7 +31,7 @@ def main() -> None:
 
     import recipes
     from kft.data.split import split
-    from kft.stages import Stage
+    from kft.stages.stage import Stage
 
     images = noise(options.noise, options.image_size)
     train, validation = split(images, 0.2, 0)
@@ -81,9 +81,9 @@ def floor(recipe: Any, train: Any, validation: Any, stages: list) -> float:
     """Seconds of what cannot be left out."""
     import keras
 
-    from kft.cuts import find_cut
-    from kft.folding import folded
-    from kft.plans import plan
+    from kft.cache.cut import find_cut
+    from kft.cache.folding import folded
+    from kft.stages.plan import plan
 
     def ready(examples: Any) -> list:
         batches = recipe.batches(examples, batch_size=32)

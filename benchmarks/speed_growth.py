@@ -89,7 +89,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def one_fit(folder: str) -> dict[str, Any]:
-    from kft.stages import Stage
+    from kft.stages.stage import Stage
     from recipes import MobileNetRecipe
 
     recipe = MobileNetRecipe(

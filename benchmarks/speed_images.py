@@ -82,7 +82,7 @@ def one_way(options: argparse.Namespace) -> dict[str, Any]:
     from kft.data.examples import Examples
     from kft.data.read import read
     from kft.data.split import split
-    from kft.stages import Stage
+    from kft.stages.stage import Stage
 
     keras.utils.set_random_seed(options.seed)
     stages = []
@@ -121,8 +121,8 @@ def with_kft(recipe: Any, train: Any, validation: Any, stages: list, seed: int) 
 def plainly(recipe: Any, train: Any, validation: Any, stages: list, seed: int) -> None:
     import keras
 
-    from kft.optimizers import norms_and_biases
-    from kft.plans import plan
+    from kft.stages.optimizer import norms_and_biases
+    from kft.stages.plan import plan
 
     model = recipe.model
     batches = dataset(recipe, train, seed), dataset(recipe, validation)

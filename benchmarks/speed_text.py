@@ -105,7 +105,7 @@ def parts(folder: Path, limit: int | None, seed: int) -> list[Any]:
 def with_kft(
     preset: str, train: Any, validation: Any, test: Any, stages: list, seed: int
 ) -> tuple[float, float]:
-    from kft.stages import Stage
+    from kft.stages.stage import Stage
     from recipes import BertRecipe
 
     staged = len(stages) > 1

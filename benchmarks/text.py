@@ -52,7 +52,7 @@ def measure(options: argparse.Namespace) -> None:
     from figures import publish, result
 
     from kft.data.split import split
-    from kft.stages import checked_stages, read_stages
+    from kft.stages.stage import checked_stages, read_stages
     from recipes import BertRecipe
 
     stages = list(read_stages(options.stages) if options.stages else checked_stages(STAGES))

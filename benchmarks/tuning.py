@@ -139,7 +139,7 @@ def with_kft(options: argparse.Namespace, task: Any, parts: tuple, turn: int) ->
     """A search with kft, from the beginning to its page."""
     import numpy as np
 
-    from kft.stages import Stage
+    from kft.stages.stage import Stage
 
     stages = [Stage(0, options.epochs, 1e-3), Stage(1, options.epochs, task.block_rate)]
     recipe = task.recipe(len(parts[0].classes))
@@ -178,7 +178,7 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
     import keras
     import keras_tuner
 
-    from kft.blocks import find_blocks
+    from kft.model.blocks import find_blocks
 
     train, validation = parts
     recipe = task.recipe(len(train.classes))

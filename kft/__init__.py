@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kft import callbacks as callbacks
     from kft import distribution as distribution
-    from kft import explain as explain
     from kft import tuning as tuning
-    from kft.blocks import find_blocks as find_blocks
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
-    from kft.image_recipe import ImageRecipe as ImageRecipe
-    from kft.plain_fit import fit_in_stages as fit_in_stages
-    from kft.range_test import find_learning_rate as find_learning_rate
-    from kft.recipe import Recipe as Recipe
-    from kft.saving import load as load
-    from kft.stages import Stage as Stage
-    from kft.tables import plan_table as plan_table
-    from kft.text_recipe import TextRecipe as TextRecipe
+    from kft.family.saving import load as load
+    from kft.insight import explain as explain
+    from kft.insight.range_test import find_learning_rate as find_learning_rate
+    from kft.model.blocks import find_blocks as find_blocks
+    from kft.recipe.image import ImageRecipe as ImageRecipe
+    from kft.recipe.recipe import Recipe as Recipe
+    from kft.recipe.text import TextRecipe as TextRecipe
+    from kft.stages.stage import Stage as Stage
+    from kft.stages.table import plan_table as plan_table
+    from kft.training.plain import fit_in_stages as fit_in_stages
 
 __version__ = "0.1.0"
 
 # Public name -> the module that defines it; a name that is a module itself stands for that module.
 _HOMES = {
-    "ImageRecipe": "kft.image_recipe",
+    "ImageRecipe": "kft.recipe.image",
     "InputError": "kft.errors",
     "KftError": "kft.errors",
-    "Recipe": "kft.recipe",
-    "Stage": "kft.stages",
-    "TextRecipe": "kft.text_recipe",
+    "Recipe": "kft.recipe.recipe",
+    "Stage": "kft.stages.stage",
+    "TextRecipe": "kft.recipe.text",
     "callbacks": "kft.callbacks",
     "distribution": "kft.distribution",
-    "explain": "kft.explain",
-    "find_blocks": "kft.blocks",
-    "find_learning_rate": "kft.range_test",
-    "fit_in_stages": "kft.plain_fit",
-    "load": "kft.saving",
-    "plan_table": "kft.tables",
+    "explain": "kft.insight.explain",
+    "find_blocks": "kft.model.blocks",
+    "find_learning_rate": "kft.insight.range_test",
+    "fit_in_stages": "kft.training.plain",
+    "load": "kft.family.saving",
+    "plan_table": "kft.stages.table",
     "tuning": "kft.tuning",
 }
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kft.errors import InputError
-from kft.image_recipe import ImageRecipe, caffe_pixels, imagenet_pixels, unit_pixels
+from kft.recipe.image import ImageRecipe, caffe_pixels, imagenet_pixels, unit_pixels
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import keras_hub
 
-from kft.blocks import find_blocks
-from kft.hugging_face import CONFIG, TOKENIZER_CONFIG, read_settings
-from kft.stages import Stage
-from kft.text_recipe import TextRecipe
+from kft.model.blocks import find_blocks
+from kft.recipe.hugging_face import CONFIG, TOKENIZER_CONFIG, read_settings
+from kft.recipe.text import TextRecipe
+from kft.stages.stage import Stage
 
 
 @dataclass(kw_only=True, eq=False)

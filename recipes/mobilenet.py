@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import keras
 
 from kft.errors import InputError
-from kft.outlines import without_values
-from kft.pretrained import fits
-from kft.stages import Stage
+from kft.model.outlines import without_values
+from kft.model.pretrained import fits
+from kft.stages.stage import Stage
 from recipes.application import ApplicationRecipe, named
 
 # The widths that keras.applications has weights of.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from recipes.application import ApplicationRecipe, named
 
 

@@ -19,7 +19,7 @@ from keras import layers
 import kft
 from kft.callbacks import StagedUnfreezing
 from kft.distribution import DataParallel, gradients, processes
-from kft.precision import using
+from kft.model.precision import using
 from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 

@@ -27,7 +27,7 @@ import kft  # noqa: E402
 from kft.callbacks import StagedUnfreezing  # noqa: E402
 from kft.distribution import Agreement, DataParallel  # noqa: E402
 from kft.distribution.agreement import copies  # noqa: E402
-from kft.precision import using  # noqa: E402
+from kft.model.precision import using  # noqa: E402
 from tests.leaving import leave  # noqa: E402
 from tests.small_images import DenseRecipe, encoded, small_images  # noqa: E402
 

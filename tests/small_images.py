@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from kft.image_recipe import ImageRecipe, unit_pixels
+from kft.recipe.image import ImageRecipe, unit_pixels
 
 
 def convolved(x, block, width, size, **settings):

@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 import kft
-from kft.blocks import find_anatomy
 from kft.errors import InputError
-from kft.plans import plan
+from kft.model.blocks import find_anatomy
+from kft.stages.plan import plan
 
 APPLICATIONS = {
     name: build

@@ -13,7 +13,7 @@ import typer
 import kft
 from kft.cli import app
 from kft.export import versions, warmup
-from kft.stages import read_stages
+from kft.stages.stage import read_stages
 from tests.tiny_recipe import TinyRecipe
 
 COMMANDS = typer.main.get_command(app).commands
@@ -249,7 +249,7 @@ MISTAKES = {
     "recipe without a class": (("plan", "tests.tiny_recipe:"), "is not a name"),
     "recipe without a module": (("plan", ":TinyRecipe"), "RECIPE ':TinyRecipe' is not a name"),
     "recipe with a blank": (("plan", "a b:c"), "RECIPE 'a b:c' is not a name"),
-    "base class": (("plan", "kft.recipe:Recipe"), "'Recipe' is what recipes are made from"),
+    "base class": (("plan", "kft.recipe.recipe:Recipe"), "'Recipe' is what recipes are made from"),
     "list for a number": (("plan", "MobileNetRecipe", "--set", "alpha=[1]"), "--set alpha=[1]"),
     "given twice": (("plan", RECIPE, "--dropout", "0", "--set", "dropout=1"), "is given twice"),
     "aliases": (("plan", RECIPE, "--set", "classes=[&a b, *a]"), "anchors and aliases"),

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from kft.heads import TASKS
 
+from kft.cache.store import _DTYPES
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.cli import app
 from kft.cli.fit_options import _CACHE
@@ -16,10 +17,9 @@ from kft.data.balance import BALANCES
 from kft.distribution.strategies import WORDS
 from kft.errors import InputError
 from kft.export.launch import FORMATS, WEIGHTS
-from kft.features import _DTYPES
-from kft.fit_settings import _CHOICES
-from kft.plans import BatchNorm
-from kft.precision import PRECISIONS
+from kft.family.settings import _CHOICES
+from kft.model.precision import PRECISIONS
+from kft.stages.plan import BatchNorm
 from kft.tuning.oracles import ALGORITHMS
 from kft.tuning.search import PRUNE
 

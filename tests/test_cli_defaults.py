@@ -17,9 +17,9 @@ import recipes
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.cli import app, main
 from kft.data.read import read
-from kft.fit_settings import stopping_rule
-from kft.range_test import find_learning_rate
-from kft.recipe import Recipe
+from kft.family.settings import stopping_rule
+from kft.insight.range_test import find_learning_rate
+from kft.recipe.recipe import Recipe
 from tests.recipes import tiny_bert
 
 pytestmark = pytest.mark.once
@@ -108,7 +108,7 @@ def called(monkeypatch, tmp_path, photos, texts, preset, examples):
             raise Reached(0)
 
         monkeypatch.setattr("kft.data.read.read", noted)
-        monkeypatch.setattr("kft.range_test.find_learning_rate", found)
+        monkeypatch.setattr("kft.insight.range_test.find_learning_rate", found)
         is_text = recipe == "BertRecipe"
         words = [command, f"recorded:{recipe}"]
         if command == "select":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kft.cli import app, main
 from kft.data.read import read
-from kft.recipe import Recipe
+from kft.recipe.recipe import Recipe
 from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
@@ -29,7 +29,7 @@ TEXTS = [
     *("", " ", "none", "None", "null", "~", "true", "yes", "[", "[1]", "[[1]]", "{a: 1}", "'", '"'),
     *("&a [*a]", "!!int 'x'", "!!python/none", "a: b: c", "\\", "a\nb", "\x1b[2J", "\ud800", "%s"),
     *("a" * 300, "a b", "=", "a=b", "=b", "a.b", "-", ":", "a:b", ".:x", ":x", "x:", "a b:c", "{}"),
-    *("os.path:sep", "kft.recipe:Recipe", "kft.image_recipe:ImageRecipe", "`x=1`"),
+    *("os.path:sep", "kft.recipe.recipe:Recipe", "kft.recipe.image:ImageRecipe", "`x=1`"),
 ]
 PATHS = ["/dev/zero", "/dev/null", "nowhere/x", "file/below", "file", "table.tsv", "x" * 300]
 NAMES = [
@@ -79,10 +79,10 @@ def stopped(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "table.tsv").write_text("text\tlabel\none\ta\ntwo\tb\n")
     monkeypatch.setattr("kft.data.read.read", read_any)
-    monkeypatch.setattr("kft.saving.load", lambda *args, **kwargs: recipe)
+    monkeypatch.setattr("kft.family.saving.load", lambda *args, **kwargs: recipe)
     monkeypatch.setattr(Recipe, "read", stop)
     monkeypatch.setattr(Recipe, "predict", stop)
-    for work in ("kft.export.launch._run", "kft.demo.run_demo", "kft.cli.together.launch"):
+    for work in ("kft.export.launch._run", "kft.cli.demo.run_demo", "kft.cli.together.launch"):
         monkeypatch.setattr(work, stop)
 
 

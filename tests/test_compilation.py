@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import kft
-from kft import compilation
-from kft.compilation import choose, pad_to_need
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
 from kft.data.examples import Examples
 from kft.data.kinds import SingleLabels
+from kft.training import compilation
+from kft.training.compilation import choose, pad_to_need
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 

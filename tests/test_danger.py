@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kft
-from kft.demo.recipe import DigitsRecipe
+from kft.cli.demo.recipe import DigitsRecipe
 from kft.errors import InputError, KftError
-from kft.stages import read_stages
+from kft.stages.stage import read_stages
 from recipes import BertRecipe, MobileNetRecipe
 from tests.recipes.tiny_bert import save_preset
 from tests.small_images import TinyRecipe

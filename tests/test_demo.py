@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kft.demo import run_demo
-from kft.demo.comparison import WAYS, Comparison
-from kft.demo.digits import make_task
+from kft.cli.demo import run_demo
+from kft.cli.demo.comparison import WAYS, Comparison
+from kft.cli.demo.digits import make_task
 from kft.errors import InputError
 
 
@@ -91,7 +91,7 @@ def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
 
 @pytest.mark.once
 def test_the_reviews_are_the_same_each_time_and_say_what_their_label_says(tmp_path):
-    from kft.demo.reviews import WORDS, reviews
+    from kft.cli.demo.reviews import WORDS, reviews
 
     texts, labels = reviews(40)
     assert (texts, labels) == reviews(40)

@@ -14,9 +14,10 @@ SCRIPT = """
 import json, os, pathlib, signal, sys
 import keras, tensorflow
 sys.path.insert(0, os.getcwd())
-from kft import fitting, planned_fit, run_directory, row_files, saving
+from kft.family import run as fitting, fit as planned_fit, directory as run_directory, saving
+from kft.cache import rows as row_files
 from kft.runs import commits
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 

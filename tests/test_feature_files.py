@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kft.feature_files import open_features, write_manifest
-from kft.row_files import RowWriter
+from kft.cache.files import open_features, write_manifest
+from kft.cache.rows import RowWriter
 
 pytestmark = pytest.mark.once
 
@@ -40,7 +40,7 @@ def folder(tmp_path):
 @pytest.fixture(params=["in memory", "in the file"], autouse=True)
 def either(request, monkeypatch):
     if request.param == "in the file":
-        monkeypatch.setattr("kft.row_files._MOST", 0)
+        monkeypatch.setattr("kft.cache.rows._MOST", 0)
 
 
 def test_features_are_read_as_they_were_written(folder):
@@ -128,7 +128,7 @@ def test_features_under_another_key_are_refused(folder):
 
 
 def test_features_that_were_checked_are_checked_again_when_they_change(folder, monkeypatch):
-    monkeypatch.setattr("kft.row_files._MOST", 0)
+    monkeypatch.setattr("kft.cache.rows._MOST", 0)
     for reader in open_features(folder):
         reader.close()
     read = []

@@ -9,8 +9,8 @@ import pytest
 
 import kft
 from kft.errors import InputError
-from kft.fit_settings import FitSettings
-from kft.planned_fit import PlannedFit
+from kft.family.fit import PlannedFit
+from kft.family.settings import FitSettings
 from tests.small_images import TinyRecipe, bright_sides
 
 pytestmark = pytest.mark.once
@@ -296,5 +296,5 @@ def test_numbers_of_numpy_are_those_of_python(tmp_path):
     again = fit(float, int)  # the same run, so that it is loaded
     assert again.history == trained.history
     assert kft.load(tmp_path / "run", recipe=TinyRecipe).hidden == (4,)
-    kft.stages.write_stages(tmp_path / "s.yaml", [kft.Stage(np.int64(0), 1, np.float32(0.5))])
-    assert kft.stages.read_stages(tmp_path / "s.yaml") == (kft.Stage(0, 1, 0.5),)
+    kft.stages.stage.write_stages(tmp_path / "s.yaml", [kft.Stage(np.int64(0), 1, np.float32(0.5))])
+    assert kft.stages.stage.read_stages(tmp_path / "s.yaml") == (kft.Stage(0, 1, 0.5),)

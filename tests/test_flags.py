@@ -10,8 +10,8 @@ from keras import layers, ops
 
 import kft
 from kft.callbacks import LearningRateWarmup, RunCheckpoint, StagedUnfreezing
-from kft.flags import decisions, kept_flags
-from kft.plans import plan
+from kft.model.flags import decisions, kept_flags
+from kft.stages.plan import plan
 
 HEAD = kft.Stage(0, 1, 1e-2)
 ALL = kft.Stage("all", 1, 1e-2)

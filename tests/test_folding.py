@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kft.folding import folded
+from kft.cache.folding import folded
 
 BACKEND = keras.backend.backend()
 SIZE = (9, 9, 3)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import kft
 from kft.cli import app
-from kft.forgetting import forgetting
+from kft.insight.forgetting import forgetting
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe, bright_sides

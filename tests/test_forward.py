@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from kft.forward import Forward
+from kft.model.forward import Forward
 
 
 def test_a_smaller_batch_is_answered_without_compiling_again():

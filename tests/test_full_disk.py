@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 
-from kft import run_directory, saving
 from kft.errors import InputError
-from kft.run_directory import RunDirectory
-from kft.stages import Stage
+from kft.family import directory as run_directory
+from kft.family import saving
+from kft.family.directory import RunDirectory
+from kft.stages.stage import Stage
 from tests.small_images import TinyRecipe, bright_sides
 
 pytestmark = pytest.mark.once

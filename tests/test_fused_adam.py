@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kft.fused_adam import is_fusable
-from kft.optimizers import GroupedOptimizer
-from kft.schedules import WarmupSchedule
+from kft.stages.fused_adam import is_fusable
+from kft.stages.optimizer import GroupedOptimizer
+from kft.stages.schedules import WarmupSchedule
 
 BACKEND = keras.backend.backend()
 SHAPES = [(5, 4), (4,), (3, 3, 2, 4), ()]

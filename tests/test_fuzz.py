@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kft.data.read import read
 from kft.errors import KftError
-from kft.stages import Stage, checked_stages, read_stages
+from kft.stages.stage import Stage, checked_stages, read_stages
 
 pytestmark = pytest.mark.once
 

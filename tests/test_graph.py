@@ -1,11 +1,11 @@
-"""Holds the private names of Keras that kft/graph.py and kft/optimizers.py read (3.15.1)."""
+"""Holds the private names of Keras that kft/model/graph.py and kft/stages/optimizer.py read (3.15.1)."""
 
 import keras
 from keras import layers
 
-from kft import graph
-from kft.optimizers import _schedule_of, averages_of, decays
-from kft.schedules import WarmupSchedule
+from kft.model import graph
+from kft.stages.optimizer import _schedule_of, averages_of, decays
+from kft.stages.schedules import WarmupSchedule
 
 
 def small():

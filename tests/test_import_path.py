@@ -13,7 +13,7 @@ from PIL import Image
 
 import kft
 from kft.cli import build, together
-from kft.demo.recipe import DigitsRecipe
+from kft.cli.demo.recipe import DigitsRecipe
 from kft.errors import InputError
 from kft.import_path import class_at, import_named, installed_path, place_of
 from tests.small_images import TinyRecipe
@@ -101,7 +101,7 @@ def test_what_is_no_modules_name_is_no_module(name):
 
 MINE = """
 from dataclasses import dataclass
-from kft.demo.recipe import DigitsRecipe
+from kft.cli.demo.recipe import DigitsRecipe
 
 @dataclass(kw_only=True, eq=False)
 class Mine(DigitsRecipe):

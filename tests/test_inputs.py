@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kft import fitting
 from kft.errors import InputError
-from kft.explain import grad_cam, integrated_gradients, nearest
-from kft.forgetting import forgetting
-from kft.stages import Stage
+from kft.family import run as fitting
+from kft.insight.explain import grad_cam, integrated_gradients, nearest
+from kft.insight.forgetting import forgetting
+from kft.stages.stage import Stage
 from recipes import BertRecipe
 from tests.recipes.tiny_bert import save_preset
 from tests.small_images import TinyRecipe, encoded

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import kft
-from kft.journal import Journal
-from kft.reopening import reopen
+from kft.family.reopening import reopen
+from kft.training.journal import Journal
 from tests.models import convnet
 from tests.small_images import TinyRecipe, bright_sides
 

@@ -3,8 +3,8 @@
 import pytest
 
 import kft
-from kft import fitting
-from kft.stages import Stage
+from kft.family import run as fitting
+from kft.stages.stage import Stage
 from tests.small_images import TinyRecipe, bright_sides
 
 pytestmark = pytest.mark.once

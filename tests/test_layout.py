@@ -1,134 +1,50 @@
 """House rules that a machine can hold: imports point one way, names are listed, imports are cheap."""
 
-import ast
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import kft
+from tests.house import ORDER, ROOT, circles, drawing, imports, modules, package
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).parent.parent
-MODULES = sorted(path for folder in ("kft", "recipes") for path in (ROOT / folder).rglob("*.py"))
 
-# Each line may import from itself and from the lines above it.
-LAYERS = (
-    ("errors",),
-    (
-        "answers",
-        "arguments",
-        "blocks",
-        "data",
-        "flags",
-        "folding",
-        "forward",
-        "fused_adam",
-        "graph",
-        "hugging_face",
-        "import_path",
-        "launch",
-        "outlines",
-        "plain_yaml",
-        "plots",
-        "pooling",
-        "precision",
-        "pretrained",
-        "printing",
-        "progress",
-        "replicas",
-        "regular_files",
-        "report",
-        "row_files",
-        "schedules",
-        "tasks",
-        "terminal",
-    ),
-    ("distribution", "optimizers", "plans", "runs", "stages", "steadiness"),
-    (
-        "callbacks",
-        "compilation",
-        "costs",
-        "cuts",
-        "feature_files",
-        "features",
-        "journal",
-        "memory",
-        "plain_fit",
-        "regrouping",
-        "savings",
-        "staged_fit",
-        "tables",
-    ),
-    (
-        "family",
-        "fit_settings",
-        "fitting",
-        "head_inputs",
-        "image_recipe",
-        "kept_weights",
-        "known_recipes",
-        "planned_fit",
-        "presets",
-        "predicting",
-        "recipe",
-        "reopening",
-        "run_directory",
-        "saving",
-        "text_recipe",
-    ),
-    ("explain", "export", "forgetting", "range_test", "robustness", "tuning"),
-    ("testing",),
-    ("__main__", "cli", "demo"),
-)
-LAYER = {part: index for index, parts in enumerate(LAYERS) for part in parts}
-# A recipe's methods hand the recipe on to these; they import it, so it imports them inside the method.
-HANDED_ON = {
-    ("recipe", "export"),
-    ("recipe", "robustness"),
-    ("recipe", "tuning"),
-}
+def test_imports_point_one_way():
+    """Imports for type checkers as well; methods' imports included."""
+    assert {package(name) for name in modules() if name.startswith("kft.")} == set(ORDER)
+    for name, path in modules().items():
+        for target in imports(path, typing=True):
+            if name.startswith("recipes") or "." not in name:
+                continue  # recipes may import all of kft, whose own names stand for what is below
+            assert not target.startswith("recipes"), f"{name}: kft knows no architecture by name"
+            own, other = package(name), package(target)
+            if other in ORDER:
+                assert ORDER.index(other) <= ORDER.index(own), f"{name} must not import {target}"
 
 
-def imported_modules(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively: write the full name"
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+def test_no_modules_import_one_another():
+    assert circles() == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path):
-    folder, part = (*path.relative_to(ROOT).with_suffix("").parts, "__init__")[:2]
-    for name in imported_modules(path):
-        package, _, rest = name.partition(".")
-        target = rest.partition(".")[0]
-        if folder == "kft":
-            assert package != "recipes", "kft knows no architecture: it never imports recipes"
-        if package != "kft" or folder == "recipes" or part == "__init__" or not target.strip("_"):
-            continue
-        assert {part, target} <= LAYER.keys(), f"place {part} and {target} in LAYERS"
-        points_down = LAYER[target] <= LAYER[part] or (part, target) in HANDED_ON
-        assert points_down, f"{part} must not import {target}"
-
-
-def test_files_of_others_are_opened_in_one_place():
-    """What may be a pipe is opened without waiting: by the reader, and where a file is made."""
-    users = [path.name for path in MODULES if "O_NONBLOCK" in path.read_text()]
-    assert users == ["regular_files.py", "row_files.py", "locks.py"]
+def test_the_drawing_of_the_packages_is_the_one_of_today():
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"```\n{drawing()}\n```" in contributing, "put in what python tests/house.py prints"
 
 
 @pytest.mark.parametrize(
     "package",
-    ["kft", "kft.callbacks", "kft.cli", "kft.explain", "kft.export", "kft.tuning", "recipes"],
+    [
+        "kft",
+        "kft.callbacks",
+        "kft.cli",
+        "kft.insight.explain",
+        "kft.export",
+        "kft.tuning",
+        "recipes",
+    ],
 )
 def test_public_names_are_listed_sorted_and_there(package):
     module = importlib.import_module(package)

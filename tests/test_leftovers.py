@@ -14,7 +14,7 @@ import kft
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.kinds import Numbers
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from tests.models import convnet, images
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -62,7 +62,7 @@ def fit(tmp_path, number, **settings):
 
 
 def test_fits_leave_nothing_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("kft.row_files._MOST", 0)  # features are read from their files
+    monkeypatch.setattr("kft.cache.rows._MOST", 0)  # features are read from their files
     repeat(lambda number: fit(tmp_path, number, report=False))
 
 
@@ -72,7 +72,7 @@ def test_pages_leave_nothing_open(tmp_path):
 
 
 def test_fits_that_fail_leave_nothing_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("kft.row_files._MOST", 0)
+    monkeypatch.setattr("kft.cache.rows._MOST", 0)
 
     def crash(number):
         with pytest.raises(RuntimeError, match="crashed"):
@@ -82,7 +82,7 @@ def test_fits_that_fail_leave_nothing_open(tmp_path, monkeypatch):
 
 
 def test_fits_of_ones_own_model_leave_nothing_open(monkeypatch):
-    monkeypatch.setattr("kft.row_files._MOST", 0)
+    monkeypatch.setattr("kft.cache.rows._MOST", 0)
     x, y = images(16)
 
     def work(number):

@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import kft
-from kft import fitting, known_recipes, saving
-from kft.demo.recipe import DigitsRecipe
+from kft.cli.demo.recipe import DigitsRecipe
 from kft.distribution.spreading import copied
 from kft.errors import InputError, KftError
-from kft.fitting import Run
-from kft.reopening import reopen, report_again
+from kft.family import known as known_recipes
+from kft.family import run as fitting
+from kft.family import saving
+from kft.family.reopening import reopen, report_again
+from kft.family.run import Run
 from kft.runs import reading
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -90,7 +92,7 @@ def test_a_recipe_that_comes_with_kft_loads_by_itself(run):
         assert known_recipes.known_recipe(f"recipes.{module}:{name}").__name__ == name
 
 
-TRAP = "import os; os.mkdir(os.environ['KFT_TRAP'])\nfrom kft.demo.recipe import DigitsRecipe as Trap\n"
+TRAP = "import os; os.mkdir(os.environ['KFT_TRAP'])\nfrom kft.cli.demo.recipe import DigitsRecipe as Trap\n"
 
 
 @pytest.mark.parametrize(
@@ -122,8 +124,8 @@ def test_no_module_that_a_run_names_is_imported(run, tmp_path, monkeypatch, modu
         "recipes.bert:os.system",
         "recipes.bert:BertRecipe.fit",
         "recipes.mobilenet:ResNetRecipe",
-        "kft.demo.recipe:small_network",
-        "kft.demo.recipe:DigitsRecipe.rebuild",
+        "kft.cli.demo.recipe:small_network",
+        "kft.cli.demo.recipe:DigitsRecipe.rebuild",
         "recipes..bert:BertRecipe",
         "recipes.:__import__",
         " recipes.bert:BertRecipe",
@@ -171,7 +173,7 @@ class OtherRecipe(TinyRecipe):
     ("passed", "said"),
     [
         (OtherRecipe, "holds a recipe of the class `tests.small_images:TinyRecipe`"),
-        (DigitsRecipe, "`kft.demo.recipe:DigitsRecipe` was passed"),
+        (DigitsRecipe, "`kft.cli.demo.recipe:DigitsRecipe` was passed"),
         ("tests.small_images:TinyRecipe", "is not a recipe's class"),
         (dict, "is not a recipe's class"),
     ],
@@ -524,7 +526,7 @@ def test_examples_that_are_too_large_do_not_stay_with_a_run(tmp_path, monkeypatc
     recipe = DigitsRecipe(num_classes=2)
     recipe.raw_examples = [b"four", b"one"]
     assert kft.load(recipe.save(tmp_path / "run")).raw_examples == [b"one"]
-    assert saving.read_description(tmp_path / "run")["class"] == "kft.demo.recipe:DigitsRecipe"
+    assert saving.read_description(tmp_path / "run")["class"] == "kft.cli.demo.recipe:DigitsRecipe"
 
 
 def test_the_end_of_a_log_is_read_without_the_rest(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 
 import kft
 from kft.errors import InputError
-from kft.optimizers import unscaled
-from kft.precision import policy_of
+from kft.model.precision import policy_of
+from kft.stages.optimizer import unscaled
 from tests.small_images import TinyRecipe, bright_sides
 
 

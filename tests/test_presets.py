@@ -12,8 +12,8 @@ import pytest
 
 import kft
 from kft.errors import InputError
-from kft.forgetting import forgetting
-from kft.presets import check_preset
+from kft.insight.forgetting import forgetting
+from kft.recipe.presets import check_preset
 from recipes import BertRecipe
 from tests.recipes.tiny_bert import save_hugging_face, save_preset
 from tests.test_danger import enormous, external_bytes, external_link

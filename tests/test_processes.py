@@ -14,7 +14,7 @@ import typer
 
 import kft
 from kft.cli import together
-from kft.launch import launch
+from kft.distribution.launch import launch
 from tests.small_images import TinyRecipe, bright_sides, encoded, export_answers
 
 pytestmark = pytest.mark.once

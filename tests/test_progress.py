@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import kft
-from kft.progress import Progress, duration
+from kft.report.progress import Progress, duration
 from kft.tuning import rank
 from tests.small_images import DenseRecipe, small_images
 

@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 
 from kft.cli import app
-from kft.stages import read_stages
+from kft.stages.stage import read_stages
 
 pytestmark = pytest.mark.once("tensorflow")  # as without the extras
 

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 import kft
-from kft import saving
 from kft.errors import InputError, NonFiniteLossError
-from kft.recipe import Recipe
+from kft.family import saving
+from kft.recipe.recipe import Recipe
 from kft.runs.commits import read_commit
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from tests.small_images import TinyRecipe, bright_sides
 
 STAGES = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kft.errors import InputError, NonFiniteLossError
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from recipes import BertRecipe
 from tests.recipes.tiny_bert import save_preset
 from tests.small_images import TinyRecipe, bright_sides
@@ -154,7 +154,7 @@ def test_a_nan_is_retried_at_half_the_rate(tmp_path):
 SCRIPT = """
 import json, os, signal, sys, keras, tensorflow
 sys.path.insert(0, os.getcwd())
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 

@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kft import row_files
-from kft.row_files import RowReader, RowWriter
+from kft.cache import rows as row_files
+from kft.cache.rows import RowReader, RowWriter
 
 pytestmark = pytest.mark.once
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from kft import saving
 from kft.errors import InputError
-from kft.kept_weights import digest
+from kft.family import saving
+from kft.family.weights import digest
 from tests.small_images import TinyRecipe, bright_sides
 
 ROOT = Path(__file__).parent.parent

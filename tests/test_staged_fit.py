@@ -8,17 +8,17 @@ import pytest
 from keras import layers
 
 import kft
+from kft.cache.cut import find_cut
+from kft.cache.files import open_features
+from kft.cache.store import FeatureStore
 from kft.callbacks import StagedUnfreezing
-from kft.cuts import find_cut
 from kft.data.augment import ImageAugmentation, NextView
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.kinds import SingleLabels
-from kft.feature_files import open_features
-from kft.features import FeatureStore
-from kft.plans import plan
 from kft.runs.hidden import hidden_directory
-from kft.staged_fit import decide, run_stages
+from kft.stages.plan import plan
+from kft.training.staged import decide, run_stages
 from tests.models import convnet, images, moved, values
 
 STAGES = [

@@ -7,9 +7,9 @@ from keras import layers
 
 import kft
 from kft.errors import InputError
-from kft.plans import kept_flags, plan
-from kft.schedules import WarmupSchedule
-from kft.stages import checked_stages, read_stages, write_stages
+from kft.stages.plan import kept_flags, plan
+from kft.stages.schedules import WarmupSchedule
+from kft.stages.stage import checked_stages, read_stages, write_stages
 from tests.models import convnet
 
 GOOD = {"unfreeze": 1, "epochs": 2, "learning_rate": 1e-3}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kft
-from kft.pretrained import RANDOM
-from kft.reopening import reopen, report_again
+from kft.family.reopening import reopen, report_again
+from kft.model.pretrained import RANDOM
 from recipes import BertRecipe, MobileNetRecipe
 from tests.tiny_recipe import TinyRecipe
 

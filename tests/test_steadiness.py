@@ -6,8 +6,8 @@ import pytest
 from keras import layers, ops
 
 import kft
-from kft.cuts import find_cut
-from kft.steadiness import code_of
+from kft.cache.cut import find_cut
+from kft.model.steadiness import code_of
 
 pytestmark = pytest.mark.once
 

@@ -6,9 +6,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import kft
-from kft.costs import Cost
-from kft.pretrained import RANDOM, StartingWeights
-from kft.tables import PlanTable
+from kft.cache.cost import Cost
+from kft.model.pretrained import RANDOM, StartingWeights
+from kft.stages.table import PlanTable
 from recipes import MobileNetRecipe
 from tests.models import convnet
 from tests.small_images import TinyRecipe, bright_sides

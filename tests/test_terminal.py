@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.terminal import shows_progress
+from kft.report.terminal import shows_progress
 
 pytestmark = pytest.mark.once
 

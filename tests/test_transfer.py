@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import kft
-from kft.demo.recipe import DigitsRecipe
+from kft.cli.demo.recipe import DigitsRecipe
 
 EXAMPLES = 5  # of each digit from 5 to 9
 STAGES = [

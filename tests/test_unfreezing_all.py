@@ -7,10 +7,10 @@ import pytest
 from keras import layers, ops
 
 import kft
+from kft.cache.cut import find_cut
 from kft.callbacks import StagedUnfreezing
-from kft.cuts import find_cut
 from kft.errors import InputError
-from kft.plans import plan
+from kft.stages.plan import plan
 from tests.models import convnet
 
 X = np.random.default_rng(0).normal(size=(8, 6, 4)).astype("float32")

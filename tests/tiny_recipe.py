@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import keras
 
-from kft.image_recipe import ImageRecipe
-from kft.stages import Stage
+from kft.recipe.image import ImageRecipe
+from kft.stages.stage import Stage
 
 
 def tiny_cnn(

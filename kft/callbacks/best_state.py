@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from kft import graph
 from kft.callbacks.monitor import Monitor
-from kft.optimizers import GroupedOptimizer, unscaled
+from kft.model import graph
+from kft.stages.optimizer import GroupedOptimizer, unscaled
 
 
 @dataclasses.dataclass(frozen=True)

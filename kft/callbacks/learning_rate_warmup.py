@@ -9,10 +9,10 @@ from keras import ops
 
 from kft.callbacks.fellows import report_stop_iteration
 from kft.errors import InputError
-from kft.optimizers import unscaled
-from kft.plans import Group
-from kft.regrouping import regroup, template, warmup_steps
-from kft.stages import Decay, Stage
+from kft.stages.optimizer import unscaled
+from kft.stages.plan import Group
+from kft.stages.regrouping import regroup, template, warmup_steps
+from kft.stages.stage import Decay, Stage
 
 
 class LearningRateWarmup(keras.callbacks.Callback):

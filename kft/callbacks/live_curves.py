@@ -8,7 +8,7 @@ import keras
 
 from kft import plots
 from kft.errors import InputError
-from kft.terminal import in_notebook
+from kft.report.terminal import in_notebook
 
 
 class LiveCurves(keras.callbacks.Callback):

@@ -28,9 +28,7 @@ from kft.callbacks.fellows import (
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.distribution import processes
 from kft.errors import InputError, KftError, NonFiniteLossError
-from kft.flags import Flags, flags_of, set_flags
-from kft.optimizers import unscaled
-from kft.regrouping import describe_optimizer, strategy_scope
+from kft.model.flags import Flags, flags_of, set_flags
 from kft.runs import commits
 from kft.runs.differences import plan_difference
 from kft.runs.locks import RunLock
@@ -41,6 +39,8 @@ from kft.runs.signals import StopSignals, end, put_off
 from kft.runs.skipping import SkippedSteps
 from kft.runs.snapshots import largest_commit, restore, snapshot
 from kft.runs.threads import cpu_threads
+from kft.stages.optimizer import unscaled
+from kft.stages.regrouping import describe_optimizer, strategy_scope
 
 _FORMAT = 2
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}

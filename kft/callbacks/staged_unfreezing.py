@@ -18,11 +18,11 @@ from kft.callbacks.monitor import Monitor
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.distribution.placement import check_placement
 from kft.errors import InputError
-from kft.optimizers import step_counter, unscaled
-from kft.plans import BatchNorm, PlannedStage, plan
 from kft.printing import how_many
-from kft.regrouping import regroup, template
-from kft.stages import Stage, checked_stages
+from kft.stages.optimizer import step_counter, unscaled
+from kft.stages.plan import BatchNorm, PlannedStage, plan
+from kft.stages.regrouping import regroup, template
+from kft.stages.stage import Stage, checked_stages
 
 RestoreBest = Literal["run", "stage"] | None
 

@@ -79,6 +79,6 @@ def plan_of(model: keras.Model, unfreezing: StagedUnfreezing | None) -> str:
     """The plan of a fit as a table; without stages what the model is."""
     if unfreezing is None:
         return f"{name_of(model)}: {model.count_params():,} parameters, no stages"
-    from kft.tables import plan_table  # it knows recipes' plans, and is slow to import
+    from kft.stages.table import plan_table  # it knows recipes' plans, and is slow to import
 
     return str(plan_table(model, unfreezing.stages, unfreezing.batch_norm))

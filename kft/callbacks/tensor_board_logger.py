@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft import graph
 from kft.callbacks.telling import epoch_values, plan_of, unfreezing_beside
 from kft.errors import InputError
+from kft.model import graph
 
 MOST_POINTS = 10_000  # what the projector still turns smoothly
 _CONFIG = """embeddings {

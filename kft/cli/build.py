@@ -17,13 +17,13 @@ from kft.arguments import shortened
 from kft.cli.early import are_names, check_name, meant, no_module, no_recipe
 from kft.errors import InputError
 from kft.import_path import attribute_of, import_named
-from kft.plain_yaml import parse_yaml
+from kft.stages.plain_yaml import parse_yaml
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
     from kft.data.targets import TargetKind
-    from kft.recipe import Recipe
+    from kft.recipe.recipe import Recipe
     from kft.tasks import Task
 
 _LISTED = 20  # skipped files that are printed by name
@@ -40,7 +40,7 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
         InputError: If there is no such class, or it is not a recipe.
     """
     module_name, class_name = check_name(name, option)
-    from kft.recipe import Recipe
+    from kft.recipe.recipe import Recipe
 
     module = _imported(module_name, name, option)
     found = attribute_of(module, class_name)

@@ -31,6 +31,6 @@ def demo(
     it in stages, its head alone, or the same network from scratch; the same test digits judge all
     three.
     """
-    from kft.demo import run_demo
+    from kft.cli.demo import run_demo
 
     run_demo(directory, seeds=range(seeds), examples=examples)

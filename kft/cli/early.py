@@ -55,7 +55,7 @@ def check_name(name: str, option: str = "RECIPE") -> tuple[str, str]:
             "ResNetRecipe, or module:Class for one of your own."
         )
     if module_name.partition(".")[0] == "recipes":
-        from kft.known_recipes import recipes_package
+        from kft.family.known import recipes_package
 
         package = recipes_package()  # not another package of that name
         if module_name == "recipes" and class_name not in package.__all__:

@@ -73,12 +73,12 @@ def find_lr(
     check_output("--write-stages", write_stages)
     check_output("--plot", plot, FIGURES)
 
-    from kft.stages import write_stages as write
+    from kft.stages.stage import write_stages as write
 
     chosen = o.read_stages(stages)
     prepared, train, _ = o.recipe_and_data(recipe, model, reading, data, None, seed)
 
-    from kft.range_test import find_learning_rate
+    from kft.insight.range_test import find_learning_rate
 
     found = find_learning_rate(
         prepared,

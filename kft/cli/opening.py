@@ -11,7 +11,7 @@ from kft.cli import build
 from kft.runs.places import check_run
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.recipe.recipe import Recipe
     from kft.tasks import Task
 
 RunRecipe = Annotated[
@@ -57,6 +57,6 @@ def open_recipe(run: Path, name: str | None, tasks: list[str] | None) -> Recipe:
         tasks: What `--task` names.
     """
     check_run(run)  # before Keras is imported
-    from kft.saving import load
+    from kft.family.saving import load
 
     return cast("Recipe", load(run, recipe=named_class(name), task=named_tasks(tasks)))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.data.streams import Stream
     from kft.data.targets import TargetKind
-    from kft.recipe import Recipe
-    from kft.stages import Stage
+    from kft.recipe.recipe import Recipe
+    from kft.stages.stage import Stage
 
 
 class Task(StrEnum):
@@ -356,6 +356,6 @@ def recipe_and_data(
 
 def read_stages(path: Path | None) -> tuple[Stage, ...] | None:
     """Return the stages of a file, None where no file was given."""
-    from kft.stages import read_stages as read
+    from kft.stages.stage import read_stages as read
 
     return None if path is None else read(path)

@@ -13,9 +13,9 @@ from kft.cli import options as o
 from kft.cli.groups import given, grouped
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
-    from kft.stages import Stage
-    from kft.tables import PlanTable
+    from kft.recipe.recipe import Recipe
+    from kft.stages.stage import Stage
+    from kft.stages.table import PlanTable
 
 
 @grouped
@@ -47,8 +47,8 @@ def table_of(recipe: Recipe, stages: Sequence[Stage] | None = None, **settings: 
         stages: The stages. Defaults to the recipe's own.
         **settings: Other arguments of `kft.plan_table`.
     """
-    from kft.known_recipes import title_of
-    from kft.tables import plan_table
+    from kft.family.known import title_of
+    from kft.stages.table import plan_table
 
     outline = recipe
     if "weights" in (field.name for field in dataclasses.fields(recipe)):

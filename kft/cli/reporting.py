@@ -58,8 +58,8 @@ def report(
         typer.echo(str(written))
         return
     check_run(run)  # before Keras is imported
-    from kft.forgetting import forgetting
-    from kft.reopening import reopen, report_again
+    from kft.family.reopening import reopen, report_again
+    from kft.insight.forgetting import forgetting
 
     opened = reopen(run, recipe=named_class(recipe), task=named_tasks(task))
     if data is not None:

@@ -7,8 +7,8 @@ import sys
 
 import typer
 
+from kft.distribution.launch import launch, launched
 from kft.import_path import import_environment, python
-from kft.launch import launch, launched
 
 
 def start(processes: int) -> None:

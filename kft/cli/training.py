@@ -11,7 +11,7 @@ from kft.cli import build, together
 from kft.cli import options as o
 from kft.cli.fit_options import Training
 from kft.cli.groups import given, grouped
-from kft.launch import speaks
+from kft.distribution.launch import speaks
 
 _TRAINING = "Training"
 
@@ -61,7 +61,7 @@ def fit(
 
     kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
     """
-    from kft.saving import RECIPE
+    from kft.family.saving import RECIPE
 
     build.check_directory("--run-dir", run_dir)
     if processes > 1:
@@ -73,7 +73,7 @@ def fit(
         recipe, model, reading, data, validation.validation_data, seed
     )
     if fresh:
-        from kft.run_directory import fresh as fresh_directory
+        from kft.family.directory import fresh as fresh_directory
 
         run_dir = fresh_directory(run_dir)
     is_finished = (run_dir / RECIPE).is_file()

@@ -18,7 +18,7 @@ from kft.errors import InputError
 from kft.import_path import import_named
 
 if TYPE_CHECKING:
-    from kft.recipe import Recipe
+    from kft.recipe.recipe import Recipe
 
 _SEARCH = "Search"
 

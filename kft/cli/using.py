@@ -157,8 +157,8 @@ def _answers(
     recipe: Any, source: Any, batch_size: int, skips: bool, top_k: int | None, *, quiet: bool
 ) -> Generator[Any, None, None]:
     """The answers batch by batch, with progress and what was skipped on standard error."""
-    from kft.predicting import predict_stream
-    from kft.progress import Progress
+    from kft.family.predicting import predict_stream
+    from kft.report.progress import Progress
 
     total = source.survey("skip" if skips else "error")
     skipped = 0
@@ -185,7 +185,7 @@ def _answers(
 
 
 def _check_top(recipe: Any, top_k: int) -> None:
-    from kft.predicting import no_answers
+    from kft.family.predicting import no_answers
 
     count = no_answers(recipe).class_count
     if not count:

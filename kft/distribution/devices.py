@@ -10,7 +10,7 @@ import keras
 
 from kft.distribution.strategies import DataParallel, Strategy, resolve
 from kft.errors import InputError
-from kft.replicas import replica_count
+from kft.model.replicas import replica_count
 
 
 @contextlib.contextmanager

@@ -12,10 +12,10 @@ import numpy as np
 from kft.data.batches import Batches
 from kft.distribution.on_tensorflow import ReplicaLoss
 from kft.errors import InputError
-from kft.graph import batch_norms
-from kft.plans import BatchNorm, PlannedStage, kept_flags, plan
-from kft.replicas import replica_count
-from kft.stages import Stage
+from kft.model.graph import batch_norms
+from kft.model.replicas import replica_count
+from kft.stages.plan import BatchNorm, PlannedStage, kept_flags, plan
+from kft.stages.stage import Stage
 
 
 def replica_loss(loss: Any) -> Any:

@@ -11,8 +11,8 @@ import keras
 from kft.distribution.present import first_devices
 from kft.distribution.strategies import DataParallel
 from kft.errors import InputError
-from kft.graph import batch_norms
-from kft.replicas import replica_count
+from kft.model.graph import batch_norms
+from kft.model.replicas import replica_count
 
 
 @contextlib.contextmanager

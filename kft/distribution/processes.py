@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from kft.distribution import hosts, messages
+from kft.distribution.launch import STORE, started
 from kft.errors import InputError, KftError
-from kft.launch import STORE, started
 
 TIMEOUT = 300.0
 

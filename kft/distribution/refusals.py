@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import keras
 
-from kft import graph
 from kft.distribution import processes
+from kft.distribution.launch import started
 from kft.errors import InputError
-from kft.launch import started
+from kft.model import graph
 
 # Their files are those of the first process.
 _WRITERS = (

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import keras
 
-from kft.blocks import tell_copy
 from kft.distribution.devices import device_count, entered
 from kft.distribution.on_tensorflow import refuse_optimizer, synchronise_norms
 from kft.distribution.strategies import Strategy
 from kft.errors import InputError, KftError
-from kft.graph import settle, sublayers
-from kft.optimizers import decays, unscaled
-from kft.precision import using
+from kft.model.blocks import tell_copy
+from kft.model.graph import settle, sublayers
+from kft.model.precision import using
+from kft.stages.optimizer import decays, unscaled
 
 
 @contextlib.contextmanager

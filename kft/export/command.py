@@ -15,8 +15,8 @@ from kft.errors import InputError, KftError
 from kft.export.comparison import distances
 from kft.export.launch import BATCH_SIZES, FORMATS, WEIGHTS, read_examples
 from kft.export.servable import Servable
-from kft.forward import Forward
 from kft.import_path import class_at
+from kft.model.forward import Forward
 
 EXAMPLES = "examples.json"  # a few raw inputs that a run keeps
 _BATCH = 32  # as `predict` has it
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
-    from kft import saving
     from kft.export import clients, formats, saved_model, storage
+    from kft.family import saving
 
     own = class_at(options.recipe, options.recipe_place) if options.recipe else None
     tasks = [class_at(*one) for one in zip(options.task, options.task_place, strict=True)]
@@ -156,7 +156,8 @@ def _predicted(recipe: Any, raw: list) -> Any:
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:
     """The recipe, the plan and the history of a run, as far as it has them."""
-    from kft import fitting, saving
+    from kft.family import run as fitting
+    from kft.family import saving
 
     content = saving.read_description(run_dir)
     facts = {"run": {key: content[key] for key in _FACTS if content.get(key) is not None}}

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.cache.folding import folded
 from kft.errors import InputError
 from kft.export import description, versions, warmup
 from kft.export.launch import BATCH_SIZES, WEIGHTS, ExportError, check_version
 from kft.export.promises import METHODS
 from kft.export.servable import Servable, with_bad_rows
-from kft.folding import folded
 
 if TYPE_CHECKING:
     from kft.export.reference import Reference

@@ -51,7 +51,7 @@ def write_report(
         evaluation: What `recipe.evaluate` returned; None leaves its sections out.
         examples: The examples of that evaluation in the same order, to show the mistakes.
         facts: Versions, seed and the like, shown as a table; values may be dicts and lists.
-        journal: `seconds` and `epochs` by stage and `moved` by block, as `kft.journal.Journal`
+        journal: `seconds` and `epochs` by stage and `moved` by block, as `kft.training.journal.Journal`
             notes them; None leaves their sections out.
 
     Returns:

@@ -15,10 +15,10 @@ import numpy as np
 
 from kft.callbacks import RunCheckpoint
 from kft.callbacks.fellows import give_state, state_of
-from kft.plain_fit import fit_in_stages
 from kft.runs.packing import pack, unpack
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from kft.testing.recipes import ContractError, equal, require, weights_of
+from kft.training.plain import fit_in_stages
 
 
 def check_callback(make: Callable[[], keras.callbacks.Callback]) -> None:

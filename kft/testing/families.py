@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from kft.image_recipe import ImageRecipe, unit_pixels
-from kft.stages import Stage
-from kft.text_recipe import TextRecipe
+from kft.recipe.image import ImageRecipe, unit_pixels
+from kft.recipe.text import TextRecipe
+from kft.stages.stage import Stage
 
 WORDS = ("good", "bad", "film", "plot", "actor", "a", "the", "was", "is", "not")
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -12,11 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.blocks import find_anatomy
 from kft.errors import InputError, KftError
-from kft.saving import load
-from kft.stages import Stage
-from kft.tables import plan_table
+from kft.family.saving import load
+from kft.model.blocks import find_anatomy
+from kft.stages.stage import Stage
+from kft.stages.table import plan_table
 from kft.tasks.saved import own_classes
 
 

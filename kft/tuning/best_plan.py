@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft.callbacks import RelativeEarlyStopping
-from kft.family import Family
+from kft.family.hooks import Family
 from kft.tasks.forms import differing, short_name
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def python_call(search: Search, stages: str, run_dir: str) -> str:
     arguments = [*data, *(f"{name}={value}" for name, value in rest.items())]
     rule = _RULES.get(type(settings.get("early_stopping")))
     imports = [] if rule is None else [f"import {rule.partition('.')[0]}"]
-    imports += ["from kft.stages import read_stages", *_import(type(search.recipe))]
+    imports += ["from kft.stages.stage import read_stages", *_import(type(search.recipe))]
     if short_name(search.recipe.task) is None:
         imports += ["from kft.tasks import *", *_import(type(search.recipe.task))]
     inner = "".join(f"    {argument},\n" for argument in arguments)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kft.progress import Progress
+from kft.report.progress import Progress
 
 
 class EpochProgress(keras.callbacks.Callback):

@@ -10,9 +10,9 @@ import keras
 import keras_tuner
 
 from kft.errors import InputError
-from kft.family import Family
-from kft.fitting import Run
-from kft.stages import Stage, checked_stages
+from kft.family.hooks import Family
+from kft.family.run import Run
+from kft.stages.stage import Stage, checked_stages
 from kft.tuning.objectives import objective_of
 from kft.tuning.sharing import SharedBackbone
 from kft.tuning.space import TrialPlan, declare, plan_trial, within
@@ -138,7 +138,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
         initial_epoch: int = 0,
         **settings: Any,
     ) -> tuple[Run, keras.callbacks.History]:
-        """As `fit`, and returns the `kft.fitting.Run` too."""
+        """As `fit`, and returns the `kft.family.run.Run` too."""
         assert self.latest is not None
         planned = self.plan(hp)
         stages = planned.stages

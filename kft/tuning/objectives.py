@@ -9,7 +9,7 @@ import keras_tuner
 
 from kft.arguments import shown
 from kft.errors import InputError
-from kft.family import Family
+from kft.family.hooks import Family
 
 
 def objective_of(chosen: Any, recipe: Family) -> keras_tuner.Objective:

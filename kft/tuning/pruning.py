@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from kft import saving
-from kft.fitting import HISTORY
+from kft.family import saving
+from kft.family.run import HISTORY
 from kft.tuning.trials import Trial
 
 FEWEST = 3  # trials that must have ended before any is cut short

@@ -8,8 +8,8 @@ from typing import Any
 from kft.data.examples import Examples
 from kft.data.trees import concatenated
 from kft.errors import InputError
-from kft.fitting import read_history
-from kft.stages import Stage
+from kft.family.run import read_history
+from kft.stages.stage import Stage
 from kft.tuning.trials import Trial
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kft import saving
 from kft.errors import InputError
-from kft.family import Family
-from kft.fitting import Run
+from kft.family import saving
+from kft.family.hooks import Family
+from kft.family.run import Run
 from kft.printing import how_many
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from kft.tuning.best_plan import BEST, Asked, python_call
 from kft.tuning.refit import stages_to_the_best, together
 from kft.tuning.study import write_study

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import keras_tuner
 
-from kft import fitting, saving
 from kft.arguments import check_choice, check_training, check_verbose, path_of
 from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
@@ -19,13 +18,15 @@ from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
-from kft.family import Family
-from kft.fit_settings import CHOICES, as_json, stopping_rule
+from kft.family import run as fitting
+from kft.family import saving
+from kft.family.hooks import Family
+from kft.family.settings import CHOICES, as_json, stopping_rule
 from kft.runs.differences import plan_difference
 from kft.runs.files import writing_to
 from kft.runs.places import check_apart_from_data, is_empty
 from kft.runs.reading import check_tree
-from kft.stages import Stage, write_stages
+from kft.stages.stage import Stage, write_stages
 from kft.tuning.best_plan import Asked
 from kft.tuning.bounds import Bounds
 from kft.tuning.crew import Crew

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.family import Family
-from kft.head_inputs import head_inputs
+from kft.family.features import head_inputs
+from kft.family.hooks import Family
 from kft.printing import how_many
-from kft.progress import Progress
+from kft.report.progress import Progress
 from kft.tuning.logme import Evidence, targets_of
 
 SHUFFLES = 10

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kft.cuts import find_cut
-from kft.family import Family
-from kft.plans import BatchNorm, kept_flags, plan
-from kft.stages import Stage
+from kft.cache.cut import find_cut
+from kft.family.hooks import Family
+from kft.stages.plan import BatchNorm, kept_flags, plan
+from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS
 
 # Arguments that the backbone does not know of.

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kft.blocks import find_blocks
 from kft.errors import InputError
-from kft.family import Family
-from kft.stages import Stage, checked_stages
+from kft.family.hooks import Family
+from kft.model.blocks import find_blocks
+from kft.stages.stage import Stage, checked_stages
 from kft.tuning.trials import brief
 
 # What a value of these names changes in the stages; other names are arguments of the recipe.

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kft import saving
 from kft.errors import InputError
+from kft.family import saving
 from kft.runs.files import writing_to
 from kft.runs.locks import InUseError, RunLock
-from kft.stages import Stage
+from kft.stages.stage import Stage
 
 PAUSE = 0.3  # seconds between two looks at a trial that another process has
 PATIENCE = 60.0  # seconds to wait for a process of which nobody knows whether it is alive

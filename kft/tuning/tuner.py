@@ -13,7 +13,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import KftError
-from kft.progress import Progress, duration
+from kft.report.progress import Progress, duration
 from kft.tuning.bounds import Bounds
 from kft.tuning.epoch_progress import EpochProgress
 from kft.tuning.garbage import Collector
@@ -43,7 +43,7 @@ class StagedTuner(BaseTuner):
         prune: whether a trial that is worse than the median of those before it ends early.
         bounds: what the search may cost.
         say: called with a line for people after each trial.
-        verbose: how the progress of the trial that runs is shown, as in `kft.progress.Progress`.
+        verbose: how the progress of the trial that runs is shown, as in `kft.report.progress.Progress`.
         overwrite: whether KerasTuner's own files of an earlier search are removed.
     """
 

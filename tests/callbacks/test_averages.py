@@ -8,9 +8,9 @@ from keras import layers, ops
 import kft
 from kft.callbacks import LearningRateWarmup, RunCheckpoint, StagedUnfreezing
 from kft.errors import InputError
-from kft.optimizers import GroupedOptimizer
-from kft.plans import plan
-from kft.regrouping import regroup, template
+from kft.stages.optimizer import GroupedOptimizer
+from kft.stages.plan import plan
+from kft.stages.regrouping import regroup, template
 
 X = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
 Y = (X[:, 0] > 0).astype("int64")

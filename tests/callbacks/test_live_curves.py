@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 
 import kft
 from kft.errors import InputError
-from kft.terminal import in_notebook
+from kft.report.terminal import in_notebook
 
 pytestmark = pytest.mark.once
 

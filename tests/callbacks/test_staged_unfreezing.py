@@ -7,7 +7,7 @@ from keras import ops
 
 import kft
 from kft.errors import InputError
-from kft.optimizers import GroupedOptimizer, norms_and_biases, unscaled
+from kft.stages.optimizer import GroupedOptimizer, norms_and_biases, unscaled
 from tests.models import convnet, images, moved, values
 
 STAGES = [

@@ -9,7 +9,7 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.stream_checks import StreamCheck, checked, plain_errors
 from kft.errors import InputError
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from kft.tasks import Classification, MultiLabel, Regression
 from tests.small_images import DenseRecipe, small_images
 

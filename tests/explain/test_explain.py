@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import kft
-from kft import explain
 from kft.errors import InputError
-from kft.explain.randomised import _rank_correlation
+from kft.insight import explain
+from kft.insight.explain.randomised import _rank_correlation
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from kft.explain import parts
-from kft.explain.gradients import InputGradient
+from kft.insight.explain import parts
+from kft.insight.explain.gradients import InputGradient
 from tests.models import convnet
 from tests.recipes import tiny_bert
 
@@ -86,9 +86,9 @@ def test_frozen_models_have_input_gradients_too():
 def test_only_one_module_knows_the_backends():
     from pathlib import Path
 
-    import kft.explain
+    import kft.insight.explain
 
-    folder = Path(kft.explain.__file__).parent
+    folder = Path(kft.insight.explain.__file__).parent
     branching = {
         path.name
         for path in folder.glob("*.py")

@@ -205,8 +205,8 @@ def text():
     import tensorflow as tf
 
     from kft.export.servable import Servable
+    from kft.recipe.text import utf8_rows
     from kft.tasks import Classification
-    from kft.text_recipe import utf8_rows
 
     keras.utils.set_random_seed(5)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]

@@ -15,7 +15,7 @@ from processes import ask
 
 from kft.errors import InputError
 from kft.export import check_version, export_run
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from recipes import BertRecipe, MobileNetRecipe
 from tests.small_images import TinyRecipe, bright_sides
 from tests.traps import lay_traps

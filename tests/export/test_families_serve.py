@@ -10,9 +10,9 @@ import pytest
 from builds import png
 from processes import ask
 
-from kft import saving
-from kft.blocks import find_anatomy
-from kft.stages import Stage
+from kft.family import saving
+from kft.model.blocks import find_anatomy
+from kft.stages.stage import Stage
 from recipes import InceptionV3Recipe, ResNetRecipe, VGG16Recipe
 
 # One of each file, at the smallest size it accepts; the deeper ones differ in nothing but depth.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kft.folding import folded
+from kft.cache.folding import folded
 
 pytestmark = pytest.mark.once("tensorflow")
 

@@ -18,7 +18,7 @@ import kft
 from kft.answers import NumpyOps
 from kft.errors import InputError
 from kft.export import check_version, clients, export_run, versions
-from kft.forward import Forward
+from kft.model.forward import Forward
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from tests.map_task import MapTask, PlainMap
 from tests.tiny_recipe import TinyRecipe

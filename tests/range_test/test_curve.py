@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kft.range_test.curve import has_diverged, running, smooth, suggest
+from kft.insight.range_test.curve import has_diverged, running, smooth, suggest
 
 pytestmark = pytest.mark.once
 

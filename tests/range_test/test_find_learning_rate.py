@@ -8,9 +8,9 @@ import pytest
 
 import kft
 from kft.errors import InputError, KftError
-from kft.range_test import LearningRates
-from kft.range_test.curve import Suggestions
-from kft.range_test.result import RangeTest
+from kft.insight.range_test import LearningRates
+from kft.insight.range_test.curve import Suggestions
+from kft.insight.range_test.result import RangeTest
 from tests.models import images
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe, bright_sides
@@ -312,7 +312,7 @@ def test_data_with_nan_are_named_and_the_model_is_put_back():
     with pytest.raises(InputError, match="`data` is ndarray"):
         kft.find_learning_rate(model, x, **QUICK)
     with pytest.raises(InputError, match="pass 'valley'"):
-        kft.range_test.result.LearningRates("x", ()).stages("deepest")
+        kft.insight.range_test.result.LearningRates("x", ()).stages("deepest")
 
 
 @pytest.mark.once

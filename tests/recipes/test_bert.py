@@ -6,12 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from kft import saving, text_recipe
-from kft.blocks import find_anatomy
 from kft.data.augment import TextAugmentation
 from kft.errors import InputError
-from kft.stages import Stage
-from kft.tables import plan_table
+from kft.family import saving
+from kft.model.blocks import find_anatomy
+from kft.recipe import text as text_recipe
+from kft.stages.stage import Stage
+from kft.stages.table import plan_table
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 

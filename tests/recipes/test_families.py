@@ -10,8 +10,8 @@ import pytest
 
 import kft
 from kft.errors import InputError
-from kft.pretrained import load_weights_file, why_not_downloaded
-from kft.tables import plan_table
+from kft.model.pretrained import load_weights_file, why_not_downloaded
+from kft.stages.table import plan_table
 from recipes import ApplicationRecipe, InceptionV3Recipe, MobileNetRecipe, ResNetRecipe, VGG16Recipe
 from recipes.application import ARCHITECTURES
 from recipes.mobilenet import _alpha_in_name

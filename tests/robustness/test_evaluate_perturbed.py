@@ -6,7 +6,7 @@ import pytest
 
 import kft
 from kft.errors import InputError
-from kft.robustness.attack import Attack
+from kft.insight.robustness.attack import Attack
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe, bright_sides

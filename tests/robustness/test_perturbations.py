@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kft.robustness.images import CORRUPTIONS, corrupt
-from kft.robustness.texts import DISTORTIONS, distort
+from kft.insight.robustness.images import CORRUPTIONS, corrupt
+from kft.insight.robustness.texts import DISTORTIONS, distort
 
 pytestmark = pytest.mark.once
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kft.errors import KftError
-from kft.run_directory import fresh
+from kft.family.directory import fresh
 from kft.runs.commits import clear, read_commit, read_newest, remove_leftovers, write_commit
 from kft.runs.packing import pack, unpack
 from kft.runs.signals import StopSignals

@@ -11,7 +11,7 @@ import pytest
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.errors import InputError, KftError
 from kft.runs.commits import read_commit, read_newest, write_commit
-from kft.stages import Stage
+from kft.stages.stage import Stage
 
 pytestmark = [
     pytest.mark.once,

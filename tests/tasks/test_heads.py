@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kft.errors import InputError
-from kft.pooling import pooled
+from kft.model.pooling import pooled
 from kft.tasks import Classification, MultiLabel, Regression
 from kft.tasks.forms import resolve
 from kft.tasks.losses import LabelCrossEntropy

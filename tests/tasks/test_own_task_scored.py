@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from kft import fitting
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.predicting import no_answers
+from kft.family import run as fitting
+from kft.family.predicting import no_answers
+from kft.insight.robustness import evaluate_perturbed
 from kft.report import write_report
-from kft.robustness import evaluate_perturbed
 from kft.tasks import Task, evaluate
 from tests.tiny_recipe import TinyRecipe
 

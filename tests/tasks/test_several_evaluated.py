@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from kft import fitting
 from kft.data.streams import Stream
+from kft.family import run as fitting
 from kft.tasks import Classification, Regression, Several
 from tests.tiny_recipe import TinyRecipe
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from kft.blocks import find_anatomy
 from kft.distribution.spreading import copied
+from kft.model.blocks import find_anatomy
 from kft.tasks import Task
 from tests.tiny_recipe import TinyRecipe
 

@@ -11,7 +11,7 @@ import pytest
 import kft
 from kft.callbacks import RelativeEarlyStopping
 from kft.callbacks.stage_early_stopping import describe_rule
-from kft.stages import read_stages, write_stages
+from kft.stages.stage import read_stages, write_stages
 from kft.tuning import Search, Trial
 from kft.tuning.best_plan import Asked
 from kft.tuning.importance import importance

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from kft.errors import InputError, KftError
-from kft.stages import Stage
+from kft.stages.stage import Stage
 from kft.tuning.minutes import Minutes
 from kft.tuning.trials import Trial, read_trial, read_trials, trial_folder, write_trial
 

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from kft import saving
+from kft.family import saving
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 from tests.tiny_recipe import TinyRecipe

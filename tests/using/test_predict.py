@@ -14,7 +14,7 @@ import pytest
 
 from kft.cli import using
 from kft.data.unlabelled import Unlabelled, chunks
-from kft.predicting import predict_stream
+from kft.family.predicting import predict_stream
 from kft.tasks.predictions import ClassPredictions, PredictionFile
 from tests.tiny_recipe import TinyRecipe
 from tests.using.conftest import load_once

@@ -1,0 +1,195 @@
+"""Where a model can be cut so that all below the cut is the same in every epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Set
+
+import keras
+import numpy as np
+from keras import ops
+
+from kft.model import graph
+from kft.model.steadiness import changes, code_of
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cut:
+    """A model in two parts: a prefix that stays as it is, and a suffix that trains on its outputs.
+
+    Attributes:
+        prefix: from the model's inputs to the cut tensors; deterministic, nothing in it trains.
+        suffix: from the cut tensors to the model's outputs; it shares the model's layers.
+        layers: the layers of the prefix that do some work, nearest the input first.
+        operations: multiplications and additions of the prefix for one example, roughly.
+    """
+
+    prefix: keras.Model
+    suffix: keras.Model
+    layers: tuple[keras.Operation, ...]
+    operations: int
+
+    @property
+    def varies(self) -> tuple[bool, ...]:
+        """Return for each cut tensor whether the length of its sequences varies."""
+        return tuple(len(t.shape) > 1 and t.shape[1] is None for t in self.prefix.outputs)
+
+    def numbers(self, length: int | None = None) -> int | None:
+        """Return how many numbers the cut tensors have for one example.
+
+        Args:
+            length: length of the sequences where it varies.
+
+        Returns:
+            The number, None if it varies and `length` does not say it.
+        """
+        total = 0
+        for tensor in self.prefix.outputs:
+            sizes = [length if size is None else size for size in tensor.shape[1:]]
+            if None in sizes:
+                return None
+            total += math.prod(size for size in sizes if size is not None)
+        return total
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Return a hash of all that decides the prefix's outputs: its graph, settings and weights."""
+        found = hashlib.sha256()
+        for layer in self.layers:
+            config = layer.get_config() if isinstance(layer, keras.Layer) else {}
+            config = {k: v for k, v in config.items() if k not in ("name", "trainable")}
+            described = [type(layer).__name__, config, code_of(layer)]
+            found.update(json.dumps(described, sort_keys=True, default=repr).encode())
+            for weight in getattr(layer, "weights", []):
+                value = np.ascontiguousarray(ops.convert_to_numpy(weight))
+                found.update(f"{value.dtype}{value.shape}".encode())
+                found.update(value.view(np.uint8).reshape(-1).data)
+        return found.hexdigest()
+
+
+_STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
+
+
+def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | None, str]:
+    """Cut a model at the deepest tensors under which nothing trains and nothing changes.
+
+    Args:
+        model: a functional model whose `trainable` flags are those of the stage.
+        moved: ids of variables that will have changed by the time the stage begins.
+
+    Returns:
+        The cut, or None; and the reason where there is none or where a frozen layer that computes
+        something else in each step, rather than what trains, decides where it lies.
+    """
+    if not graph.is_functional(model):
+        return None, "the model is subclassed, so it has no graph to cut"
+    own = [name for name in _STEPS if getattr(type(model), name) is not getattr(keras.Model, name)]
+    if own:
+        return None, f"the model has a {own[0]} of its own, which its parts would not have"
+    calls = graph.outer_calls(model)
+    inside = {id(w) for call in calls for w in getattr(call.operation, "weights", [])}
+    if any(weight.trainable and id(weight) not in inside for weight in model.weights):
+        return None, "the stage trains weights outside of the model's graph"
+    made = {id(tensor): call for call in calls for tensor in call.outputs}
+    steady: set[graph.Call] = set()
+    frozen: set[graph.Call] = set()  # steady, or it would be without what changes
+    unsteady: dict[str, list[str]] = {}
+    for call in calls:
+        if _trains(call.operation) or _holds(call.operation, moved):
+            continue
+        if all(parent in frozen for parent in call.parents):
+            frozen.add(call)
+        if not all(parent in steady for parent in call.parents):
+            continue
+        why = changes(call.operation) or _hides_mask(call)
+        if why:
+            unsteady.setdefault(why, []).append(call.operation.name)
+            continue
+        steady.add(call)
+    if not any(getattr(call.operation, "weights", []) for call in frozen - steady):
+        unsteady = {}
+    wanted = {id(t): t for call in calls if call not in steady for t in call.inputs}
+    wanted |= {id(tensor): tensor for tensor in model.outputs}
+    tensors = [tensor for key, tensor in wanted.items() if made[key] in steady]
+    below = _needed(tensors, made)
+    layers = tuple(call.operation for call in calls if call in below and call.parents)
+    operations = sum(_operations(call) for call in calls if call in below)
+    random = next((f"{', '.join(names[:2])} {why}" for why, names in unsteady.items()), "")
+    if not any(getattr(layer, "weights", []) for layer in layers):
+        return None, random or "the stage trains from the first layer on"
+    if any(id(tensor) in {id(t) for t in model.outputs} for tensor in tensors):
+        return None, "the stage trains nothing that the outputs depend on"
+    outputs = model.output
+    if isinstance(outputs, list | tuple) and len(outputs) == 1:
+        (outputs,) = outputs
+    suffix = keras.Model(tensors[0] if len(tensors) == 1 else tuple(tensors), outputs)
+    # A Sequential model has no `input` before it is called.
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    prefix = keras.Model(inputs, tensors)
+    return Cut(prefix, suffix, layers, operations), random
+
+
+def _trains(operation: keras.Operation) -> bool:
+    """Return whether a step may change a weight of the operation.
+
+    The weights' own flags decide: a layer that is frozen may share a weight with one that trains.
+    """
+    if not isinstance(operation, keras.Layer):
+        return False
+    norms = keras.layers.BatchNormalization
+    moves_statistics = any(
+        isinstance(one, norms) and one.trainable for one in (operation, *graph.sublayers(operation))
+    )
+    return moves_statistics or any(weight.trainable for weight in operation.weights)
+
+
+def _hides_mask(call: graph.Call) -> str:
+    """Say so if the outputs carry a mask as the model runs that its graph does not show.
+
+    Keras (3.15.1) takes the mask of a nested model from its tensors as they are computed; the part
+    above a cut would get them without.
+    """
+    operation = call.operation
+    if not isinstance(operation, keras.Layer) or any(map(_mask_of, call.outputs)):
+        return ""
+    if graph.is_functional(operation):
+        masked = any(map(_mask_of, operation.outputs))
+    else:
+        masked = any(len(tensor.shape) > 2 for tensor in call.outputs) and any(
+            isinstance(one, keras.layers.Masking) or getattr(one, "mask_zero", False)
+            for one in graph.sublayers(operation)
+        )
+    return "hands on a mask that the graph does not show" if masked else ""
+
+
+def _mask_of(tensor: keras.KerasTensor) -> bool:
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def _holds(operation: keras.Operation, variables: Set[int]) -> bool:
+    return any(id(weight) in variables for weight in getattr(operation, "weights", ()))
+
+
+def _needed(tensors: list, made: dict[int, graph.Call]) -> set[graph.Call]:
+    found: set[graph.Call] = set()
+    stack = [made[id(tensor)] for tensor in tensors]
+    while stack:
+        call = stack.pop()
+        if call not in found:
+            found.add(call)
+            stack.extend(call.parents)
+    return found
+
+
+def _operations(call: graph.Call) -> int:
+    """Return twice the weights of each matrix for each position that it is applied at."""
+    places = [size or 64 for size in graph.positions(call)]
+    weights = getattr(call.operation, "weights", [])
+    numbers = sum(
+        math.prod(w.shape) for w in weights if len(w.shape) > 1 and "embedding" not in w.name
+    )
+    return 2 * numbers * math.prod(places)

@@ -1,0 +1,333 @@
+"""The frozen-feature cache: what a stage keeps frozen is computed once and kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import keras
+import ml_dtypes
+import numpy as np
+
+from kft.cache.cut import Cut
+from kft.cache.files import FORMAT, open_features, write_manifest
+from kft.cache.folding import folded
+from kft.cache.rows import RowReader, RowWriter
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.distribution import hosts, processes
+from kft.distribution.spreading import copied
+from kft.errors import InputError
+from kft.model.forward import Forward
+from kft.runs.files import sync_tree
+from kft.runs.hidden import hidden_directory, remove_hidden
+from kft.runs.locks import RunLock
+
+_HIDDEN = ".writing-"
+_LOCK = ".lock"
+_KEY = re.compile("[0-9a-f]{32}")
+_DTYPES = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
+_PACKAGES = ("kft", "keras", "keras-hub", "tensorflow", "jax", "torch")
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """The outputs of a prefix for every example, in the order of the examples.
+
+    Attributes:
+        arrays: one array `[n, ...]` for each cut tensor, read from disk as needed; with several
+            views of each example `[views * n, ...]`, one view after the other.
+        computed: whether the prefix ran, rather than an earlier run's outputs being used.
+        varies: for each array whether its sequences may be cut to a shorter length.
+    """
+
+    arrays: tuple[RowReader, ...]
+    computed: bool
+    varies: tuple[bool, ...]
+
+    def load(
+        self, indices: np.ndarray, length: int | None = None
+    ) -> np.ndarray | tuple[np.ndarray, ...]:
+        """Return the suffix' inputs for these examples.
+
+        Args:
+            indices: which examples.
+            length: tokens to cut sequences to. By default they are as long as they are kept.
+        """
+        rows = tuple(
+            _numbers(array[indices][:, :length] if varies else array[indices])
+            for array, varies in zip(self.arrays, self.varies, strict=True)
+        )
+        return rows[0] if len(rows) == 1 else rows
+
+    def close(self) -> None:
+        """Close the files."""
+        for array in self.arrays:
+            array.close()
+
+
+def _numbers(rows: np.ndarray) -> np.ndarray:
+    """Rows in a type that every backend takes from NumPy."""
+    return np.asarray(rows, np.float32 if rows.dtype == ml_dtypes.bfloat16 else None)
+
+
+class FeatureStore:
+    """A directory of features, each under a key made from the content that decides them.
+
+    Args:
+        directory: where the features lie; it is made when they are first written.
+        limit: most bytes to keep; the longest unused go first. Defaults to 50 GB.
+        dtype: `"float32"` keeps features as they are, `"float16"` and `"bfloat16"` in half the
+            space, rounded: to 11 significant bits below 65,504, or to 8 bits in float32's range.
+
+    Attributes:
+        passes: how many examples went through a prefix so far, rather than being found on disk.
+
+    Raises:
+        InputError: an argument is out of its range.
+    """
+
+    def __init__(
+        self, directory: str | os.PathLike[str], *, limit: int = 50 * 10**9, dtype: str = "float32"
+    ) -> None:
+        if dtype not in _DTYPES:
+            raise InputError(f"`dtype={dtype!r}`: pass one of {', '.join(map(repr, _DTYPES))}.")
+        if limit < 0:
+            raise InputError(f"`limit={limit!r}`: pass a number of bytes, 0 or more.")
+        self.directory, self.limit, self.dtype = Path(directory), limit, dtype
+        self._compiled: tuple[tuple[Cut, ...], Forward] | None = None
+        self._fetched: list[Features] = []
+        self.passes = 0
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of all features that were fetched: removed ones keep their space until then."""
+        while self._fetched:
+            self._fetched.pop().close()
+        self._compiled = None
+
+    def fetch(
+        self, cuts: Sequence[Cut], batches: Batches, identity: str, views: int = 1
+    ) -> list[Features | None]:
+        """Return the features of all examples at each cut, from disk or computed in a single pass.
+
+        What is on disk is compared with its checksums first; damaged features are computed again,
+        with a warning.
+
+        Args:
+            cuts: cuts of one model; those that are not on disk yet are computed together.
+            batches: the examples as the model takes them, not shuffled; no batch has longer
+                sequences than the first.
+            identity: what decides the model's inputs besides the examples: the preprocessing.
+            views: how many epochs of the batches are kept, each with another augmentation.
+
+        Returns:
+            Features for each cut; None, with a warning, for all that could not be written.
+        """
+        folders = [self.directory / self._key(cut, batches.examples, identity) for cut in cuts]
+        wanted = dict(zip(folders, cuts, strict=True))
+        found = {folder: self._open(folder, cut) for folder, cut in wanted.items()}
+        missing = {folder: cut for folder, cut in wanted.items() if found[folder] is None}
+        for folder in wanted.keys() - missing.keys():
+            with contextlib.suppress(OSError):  # it may be another user's
+                os.utime(folder)
+        try:
+            if missing:
+                written = self._write_alone(missing, batches, views)
+                for folder, cut in missing.items():
+                    found[folder] = self._open(folder, cut, computed=folder in written)
+        except OSError as error:
+            warnings.warn(
+                f"The frozen features could not be kept in {self.directory} ({error}): the stage "
+                "goes on without them, slower and with the same result.",
+                stacklevel=2,
+            )
+        self._evict(keep=folders)
+        return [found[folder] for folder in folders]
+
+    def _open(self, folder: Path, cut: Cut, computed: bool = False) -> Features | None:
+        try:
+            arrays = open_features(folder)
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"The frozen features in {folder} cannot be used ({error}): they are computed again.",
+                stacklevel=3,
+            )
+            return None
+        if arrays is None:
+            return None
+        self._fetched.append(Features(arrays, computed, cut.varies))
+        return self._fetched[-1]
+
+    def _key(self, cut: Cut, examples: Examples, identity: str) -> str:
+        parts = [str(FORMAT), cut.digest, examples.fingerprint(), identity, self.dtype, _versions()]
+        parts.append(keras.backend.backend())
+        parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+    def _write_alone(
+        self, missing: dict[Path, Cut], batches: Batches, views: int
+    ) -> dict[Path, Cut]:
+        """Write what no other process has written while it was waited for; return that."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        remove_hidden(self.directory, _HIDDEN)
+        lock = RunLock(self.directory, _LOCK)
+        with contextlib.suppress(InputError):  # without it work is done twice, and no harm
+            lock.acquire(wait=math.inf)
+        try:
+            missing = {folder: cut for folder, cut in missing.items() if not _is_whole(folder)}
+            if missing:
+                with hosts.alone():  # the others wait, and could not take part
+                    self._write(missing, batches, views)
+        finally:
+            lock.release()
+        return missing
+
+    def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
+        with contextlib.ExitStack() as stack:
+            hidden = {
+                stack.enter_context(hidden_directory(self.directory, _HIDDEN)): folder
+                for folder in missing
+            }
+            cuts = dict(zip(hidden, missing.values(), strict=True))
+            for unfinished, writers in self._run(cuts, batches, views, stack).items():
+                write_manifest(unfinished, hidden[unfinished].name, writers)
+            for unfinished, folder in hidden.items():
+                self._publish(unfinished, folder)
+
+    def _publish(self, unfinished: Path, folder: Path) -> None:
+        """Make complete features visible; damaged ones give way."""
+        sync_tree(unfinished)
+        if folder.is_dir():
+            with hidden_directory(self.directory, _HIDDEN) as damaged:
+                folder.rename(damaged / folder.name)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # by another process, which had no lock either
+                raise
+
+    def _run(
+        self, cuts: dict[Path, Cut], batches: Batches, views: int, stack: contextlib.ExitStack
+    ) -> dict[Path, list[RowWriter]]:
+        """Run the prefixes once over the examples; only a batch is in memory at a time."""
+        tensors = [tensor for cut in cuts.values() for tensor in cut.prefix.outputs]
+        folders = [folder for folder, cut in cuts.items() for _ in cut.prefix.outputs]
+        forward = self._forward(tuple(cuts.values()), tensors)
+        count, size = len(batches.examples), batches.batch_size
+        writers: dict[Path, list[RowWriter]] = {folder: [] for folder in cuts}
+        for place in range(views * len(batches)):
+            view, index = divmod(place, len(batches))
+            batches.epoch = view
+            rows = batches.order(view)[index * size : (index + 1) * size] + view * count
+            outputs = keras.tree.flatten(forward(batches[index][0]))
+            if not place:  # the longest texts come first
+                for folder, output in zip(folders, outputs, strict=True):
+                    path = folder / f"{len(writers[folder])}.npy"
+                    shape = (views * count, *output.shape[1:])
+                    writer = RowWriter(path, shape, self._stored(output.dtype))
+                    writers[folder].append(stack.enter_context(contextlib.closing(writer)))
+            every = [writer for of_one in writers.values() for writer in of_one]
+            for writer, output in zip(every, outputs, strict=True):
+                writer.write(rows, output)
+        self.passes += views * count
+        return writers
+
+    def _forward(self, cuts: tuple[Cut, ...], tensors: list) -> Forward:
+        """Validation data run through what was compiled for the training data."""
+        if self._compiled is None or self._compiled[0] != cuts:
+            prefix = keras.Model(cuts[0].prefix.input, tensors)
+            prefix = copied(prefix) if hosts.count() > 1 else prefix
+            self._compiled = cuts, Forward(folded(prefix))
+        return self._compiled[1]
+
+    def _stored(self, dtype: np.dtype) -> np.dtype:
+        floating = np.issubdtype(dtype, np.floating)
+        return _DTYPES[self.dtype] if floating and dtype.itemsize > 2 else np.dtype(dtype)
+
+    def _evict(self, keep: list[Path]) -> None:
+        """Remove what killed writers left, then what has gone unused for longest, down to the limit."""
+        remove_hidden(self.directory, _HIDDEN)
+        total, others = 0, []
+        with contextlib.suppress(OSError), os.scandir(self.directory) as entries:
+            for entry in entries:
+                folder = Path(entry.path)
+                if folder in keep or entry.name.startswith("."):
+                    total += _size(folder)
+                elif _KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                    others.append((entry.stat().st_mtime, folder))
+        for _, folder in sorted(others, reverse=True):
+            total += _size(folder)
+            if total > self.limit:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_store(dtype: str = "float32") -> Iterator[FeatureStore]:
+    """Give a store in a directory of its own, which is removed at the end.
+
+    Directories of processes that were killed are removed before.
+
+    Args:
+        dtype: What features are kept as.
+    """
+    parent, prefix = Path(tempfile.gettempdir()), "kft-features-"
+    remove_hidden(parent, prefix)
+    with hidden_directory(parent, prefix) as folder:
+        folder.chmod(0o700)  # unlike a directory that somebody chose, this one is nobody else's
+        with FeatureStore(processes.from_first(str(folder)), dtype=dtype) as store:
+            yield store
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder holds undamaged features."""
+    try:
+        arrays = open_features(folder)
+    except (OSError, ValueError):
+        return False
+    for array in arrays or ():
+        array.close()
+    return arrays is not None
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder, which may be removed meanwhile."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            total += path.stat().st_size
+    return total
+
+
+def _versions() -> str:
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return json.dumps(found)

@@ -1,0 +1,5 @@
+"""`kft demo`: what staged fine-tuning is worth, shown on handwritten digits without a network."""
+
+from kft.cli.demo.run import run_demo
+
+__all__ = ["run_demo"]

@@ -1,0 +1,36 @@
+"""A recipe of one's own: a small network for small pictures."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+
+from kft.recipe.image import ImageRecipe
+
+
+def small_network(input_tensor: Any, include_top: bool, weights: None) -> keras.Model:
+    """Three blocks of convolutions, called as the functions of `keras.applications` are."""
+    x = input_tensor
+    for number, filters in enumerate((16, 32, 64), start=1):
+        block = f"block{number}"
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{block}_conv")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"{block}_bn")(x)
+        x = keras.layers.Activation("relu", name=f"{block}_relu")(x)
+        x = keras.layers.MaxPooling2D(2, name=f"{block}_pool")(x)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x)
+
+
+@dataclass(kw_only=True, eq=False)
+class DigitsRecipe(ImageRecipe):
+    """Fine-tune a small network; `weights` is None or the path of a weights file."""
+
+    architectures: ClassVar = {"small": small_network}
+    smallest_image: ClassVar[int] = 8
+
+    name: str = "small"
+    image_size: tuple[int, int] = (16, 16)
+    weights: str | None = None
+
+    def preprocess(self, inputs: Any) -> Any:
+        """Pixels from 0 to 1."""
+        return keras.layers.Rescaling(1 / 255, dtype="float32", name="unit_pixels")(inputs)

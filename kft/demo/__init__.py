@@ -1,5 +1,0 @@
-"""`kft demo`: what staged fine-tuning is worth, shown on handwritten digits without a network."""
-
-from kft.demo.run import run_demo
-
-__all__ = ["run_demo"]

@@ -1,0 +1,39 @@
+"""What the head of a recipe gets of examples, computed once."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.family.hooks import Family
+from kft.model.blocks import find_anatomy
+from kft.model.forward import Forward
+from kft.report.progress import Progress
+
+
+def head_inputs(
+    recipe: Family, examples: Examples, batch_size: int = 32, progress: Progress | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the head of a recipe gets as it is, `[examples, features]`, and the labels.
+
+    Args:
+        recipe: The recipe, which learns nothing from the examples.
+        examples: What `Recipe.read` returned.
+        batch_size: Examples per step.
+        progress: Is told of each step.
+    """
+    model = recipe.model
+    head = set(find_anatomy(model).head.layers)
+    first = next(layer for layer in model.layers if layer in head)
+    extractor = Forward(keras.Model(model.input, first.input))
+    batches = recipe.batches(examples, batch_size=batch_size)
+    features, labels = [], []
+    for index in range(len(batches)):
+        x, y, *_ = batches[index]
+        rows = extractor(x)
+        features.append(rows.reshape(len(rows), -1))
+        labels.append(y)
+        if progress is not None:
+            progress.advance()
+    return np.concatenate(features), np.concatenate(labels)

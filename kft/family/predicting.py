@@ -1,0 +1,104 @@
+"""Answer any number of inputs batch by batch, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kft.data import images
+from kft.data.unlabelled import Raw, Unlabelled, chunks
+from kft.errors import InputError
+from kft.model.forward import Forward
+from kft.tasks import Predictions
+
+if TYPE_CHECKING:
+    from kft.family.hooks import Family
+
+__all__ = ["answered", "no_answers", "predict_stream"]
+
+
+def answered(recipe: Family, names: Sequence[str], outputs: Any) -> Predictions:
+    """Return what a person reads of the outputs of a recipe's model.
+
+    Args:
+        recipe: A recipe.
+        names: What to call each input.
+        outputs: What its model puts out for them.
+    """
+    return recipe.task.predictions(names, outputs, recipe.classes)
+
+
+def no_answers(recipe: Family) -> Predictions:
+    """Return the answers for no inputs, which say what those for some will be like."""
+    outputs = keras.tree.map_structure(
+        lambda output: np.zeros([0, *(size or 0 for size in output.shape[1:])], np.float32),
+        recipe.model.output,
+    )
+    return answered(recipe, (), outputs)
+
+
+def predict_stream(
+    recipe: Family,
+    inputs: Unlabelled,
+    *,
+    batch_size: int = 32,
+    skip: Callable[[Raw], None] | None = None,
+    passed: Callable[[int], None] | None = None,
+) -> Iterator[Predictions]:
+    """Answer inputs while they are read.
+
+    Args:
+        recipe: A trained recipe.
+        inputs: The inputs.
+        batch_size: Inputs per step.
+        skip: Called with each input that cannot be used, with its reason. By default the first of
+            them is an error.
+        passed: Called with how many inputs a batch was made of, those that were skipped included.
+
+    Yields:
+        The answers for each batch, in the order of the inputs.
+
+    Raises:
+        InputError: If an input cannot be used and nobody skips it.
+    """
+    forward = Forward(recipe.model)
+    for chunk in chunks(inputs, batch_size):
+        usable, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
+        if usable:
+            yield answered(recipe, [raw.name for raw in usable], forward(loaded))
+        if passed is not None:
+            passed(len(chunk))
+
+
+def _loaded(
+    recipe: Family, inputs: Unlabelled, chunk: Sequence[Raw], skip: Callable[[Raw], None]
+) -> tuple[list[Raw], Any]:
+    """The inputs of a chunk that can be used, and what the model takes in their place."""
+    usable = []
+    for raw in inputs.judged(chunk):
+        if raw.reason:
+            skip(raw)
+        else:
+            usable.append(raw)
+    if not usable:
+        return [], None
+    try:
+        return usable, recipe.load([raw.value for raw in usable])
+    except InputError:
+        broken = images.broken([raw.value for raw in usable]) if inputs.modality == "image" else {}
+        if not broken:
+            raise
+    for index, reason in broken.items():
+        skip(Raw(usable[index].name, usable[index].value, usable[index].place, reason))
+    usable = [raw for index, raw in enumerate(usable) if index not in broken]
+    return usable, recipe.load([raw.value for raw in usable]) if usable else None
+
+
+def _refuse(raw: Raw) -> None:
+    raise InputError(
+        f"{raw.place}: {raw.reason}. Correct or remove it, or pass "
+        'on_bad_example="skip" to leave it out.'
+    )

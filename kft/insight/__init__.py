@@ -1,0 +1,1 @@
+"""What a model has learnt: explanations, robustness, rates, and what was forgotten."""

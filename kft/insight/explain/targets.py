@@ -1,0 +1,55 @@
+"""Which score is explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kft.errors import InputError
+
+if TYPE_CHECKING:
+    from kft.family.hooks import Family
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The explained output of each example.
+
+    Attributes:
+        labels: Its name.
+        scores: What the recipe gives it.
+        weights: Its place among the outputs, a row of one-hot numbers an example.
+    """
+
+    labels: tuple[str, ...]
+    scores: np.ndarray
+    weights: np.ndarray
+
+
+def choose(recipe: Family, scores: np.ndarray, target: str | int | None) -> Targets:
+    """The output to explain: a class, or what was answered.
+
+    Args:
+        recipe: The recipe.
+        scores: Its scores of the examples, `(n, classes)`.
+        target: Name or number of a class, None for each example's highest score.
+
+    Raises:
+        InputError: If there is no such class.
+    """
+    count = scores.shape[1]
+    names = [str(one) for one in (recipe.classes or range(count))]
+    if target is None:
+        places = scores.argmax(axis=1)
+    elif isinstance(target, str) and target in names:
+        places = np.full(len(scores), names.index(target))
+    elif isinstance(target, int) and 0 <= target < count:
+        places = np.full(len(scores), target)
+    else:
+        listed = ", ".join(names[:10])
+        raise InputError(f"`target={target!r}` is no class: pass one of {listed}, or None.")
+    weights = np.eye(count, dtype="float32")[places]
+    labels = tuple(names[place] for place in places)
+    return Targets(labels, scores[np.arange(len(scores)), places], weights)

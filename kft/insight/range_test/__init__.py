@@ -1,0 +1,162 @@
+"""The learning-rate range test: which rates a stage can take, tried before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import keras
+
+from kft.arguments import (
+    check_choice,
+    check_training,
+    check_verbose,
+    check_whole,
+    is_number,
+    shown,
+)
+from kft.data.balance import check_balance
+from kft.data.stream_checks import plain_errors
+from kft.errors import InputError
+from kft.family.known import title_of
+from kft.insight.range_test.batches import model_batches, recipe_batches
+from kft.insight.range_test.kept import kept
+from kft.insight.range_test.result import LearningRates
+from kft.insight.range_test.sweep import Sweep
+from kft.insight.range_test.trainer import like_model, like_recipe, planned_stages
+from kft.model import graph
+from kft.printing import name_of
+from kft.stages.optimizer import check_optimizer
+from kft.stages.plan import BatchNorm
+from kft.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from kft.family.hooks import Family
+
+__all__ = ["LearningRates", "find_learning_rate"]
+
+
+def find_learning_rate(
+    recipe_or_model: Family | keras.Model,
+    data: Any,
+    stages: Sequence[Stage] | None = None,
+    *,
+    lowest: float = 1e-7,
+    highest: float = 10.0,
+    steps: int = 100,
+    settle: int | None = None,
+    batch_size: int = 32,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    batch_norm: BatchNorm = "frozen",
+    balance: str | None = None,
+    augment: Any = None,
+    smoothing: float = 0.9,
+    divergence: float = 4.0,
+    seed: int = 0,
+    verbose: int | str = "auto",
+) -> LearningRates:
+    """Try rising learning rates on each stage, and suggest one.
+
+    The range test of Smith 2017 (https://arxiv.org/abs/1506.01186): the rate rises exponentially,
+    one step per rate, until the loss diverges. All groups of a stage rise together, in the ratio
+    that its `layer_decay` gives them. A stage is tried from where the earlier ones would have led:
+    each test is followed by `settle` steps at the rate found.
+
+    Afterwards everything is as before, to the last bit: weights, BatchNorm statistics, seed
+    generators, `trainable` flags, the optimizer and what was compiled, Python's and NumPy's random
+    numbers, and what a recipe knows of its data.
+
+    Args:
+        recipe_or_model: A recipe, fitted or not, or a compiled functional model.
+        data: For a recipe as `train` of `fit`; for a model `(x, y)` or `(x, y, sample_weight)`
+            arrays, a batched `tf.data.Dataset` or a `PyDataset`.
+        stages: `kft.Stage`s; their rates and epochs do not matter. Defaults to the recipe's
+            `default_stages()`; for a model to a single test of what trains now.
+        lowest: The first rate of the head. Defaults to 1e-7.
+        highest: The last rate. Defaults to 10.
+        steps: Rates tried per stage, one batch each, at least 10. Defaults to 100.
+        settle: Steps at the rate found before the next stage is tried; 0 tries every stage from
+            the weights as they are. Defaults to `steps`.
+        batch_size: Examples per step, for data that are not batched yet. Defaults to 32.
+        optimizer: The pattern of the optimizer. Defaults to what a model is compiled with, and for
+            a recipe to what `fit` takes.
+        batch_norm: As in `kft.callbacks.StagedUnfreezing`.
+        balance: For a recipe as in `fit`.
+        augment: For a recipe as in `fit`.
+        smoothing: What each step keeps of the running average of the loss, from 0 to below 1.
+            Defaults to 0.9.
+        divergence: A test ends when the loss has risen from its lowest value by more than this
+            number less one, times that value or times what it had fallen, whichever is more.
+            Defaults to 4.
+        seed: Seed of the order of the examples, and of augmentation. Defaults to 0.
+        verbose: How progress is shown on standard error: 0 not at all, 1 as a bar, 2 as a line
+            every half a minute. `"auto"` shows the bar at a terminal or in a notebook, and lines
+            elsewhere.
+
+    Returns:
+        A test for each stage: prints as a table, draws by `plot()`, and `stages()` gives the stages
+        with the rates found.
+
+    Raises:
+        InputError: If an argument or the data are wrong, or the model is not compiled, is
+            subclassed, or has its own `train_step`.
+        KftError: If the loss is not finite at the lowest rate.
+
+    Example:
+
+    ```python
+    found = kft.find_learning_rate(recipe, "photos")
+    print(found)
+    run = recipe.fit("photos", stages=found.stages())
+    ```
+    """
+    check_training(batch_size=batch_size, seed=seed)
+    if not (is_number(lowest) and is_number(highest) and 0 < lowest < highest):
+        raise InputError(
+            f"`lowest={shown(lowest)}`, `highest={shown(highest)}`: pass finite rates with "
+            "0 < lowest < highest."
+        )
+    check_whole("steps", steps, "rates", least=10)
+    if settle is not None:
+        check_whole("settle", settle, "steps", least=0)
+    if not (is_number(smoothing) and 0 <= smoothing < 1):
+        raise InputError(f"`smoothing={shown(smoothing)}`: pass a fraction from 0 to below 1.")
+    if not (is_number(divergence) and divergence > 1):
+        raise InputError(f"`divergence={shown(divergence)}`: pass a finite number above 1.")
+    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    check_optimizer(optimizer)
+    check_balance(balance)
+    check_verbose(verbose)
+    sweep = Sweep(lowest, highest, steps, smoothing, divergence, verbose)
+    settle = steps if settle is None else settle
+    if isinstance(recipe_or_model, keras.Model):
+        model = _checked(recipe_or_model)
+        if balance is not None or augment is not None:
+            raise InputError("`balance` and `augment` are for recipes: pass data that have both.")
+        with kept(model):
+            batches = model_batches(data, batch_size, seed)
+            trainer = like_model(model, optimizer)
+            planned = planned_stages(model, stages, batch_norm)
+            return LearningRates(name_of(model), sweep.run(trainer, planned, batches, settle))
+    recipe = recipe_or_model
+    model = _checked(recipe.model)
+    with kept(model, recipe), plain_errors():
+        batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
+        trainer = like_recipe(recipe, optimizer)
+        planned = planned_stages(model, stages or recipe.default_stages(), batch_norm)
+        title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
+        return LearningRates(title, sweep.run(trainer, planned, batches, settle))
+
+
+def _checked(model: keras.Model) -> keras.Model:
+    if not graph.is_functional(model):
+        raise InputError(
+            f"Model {model.name!r} is subclassed or not built: pass a functional or a built "
+            "Sequential model, or a recipe."
+        )
+    if type(model).train_step is not keras.Model.train_step:
+        raise InputError(
+            f"{type(model).__name__} has a `train_step` of its own, which a range test would not "
+            "follow: pass a model that trains as keras.Model does."
+        )
+    return model

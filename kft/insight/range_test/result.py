@@ -1,0 +1,204 @@
+"""What a range test found: a table, a figure, and stages with the rates found."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kft.errors import InputError
+from kft.insight.range_test.curve import Suggestions
+from kft.plots.rates import Panel, range_tests
+from kft.plots.style import Figure
+from kft.stages.stage import Stage
+
+Which = Literal["valley", "steepest", "minimum"]
+_WHICH = ("valley", "steepest", "minimum")
+_CHOSEN: Which = "valley"
+_HEADS = (f"{which} (chosen)" if which == _CHOSEN else which for which in _WHICH)
+_COLUMNS = ("stage", "groups", "first loss", "lowest loss", *_HEADS, "lowest group", "ended by")
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTest:
+    """The range test of one stage.
+
+    Attributes:
+        stage: The stage.
+        groups: Name of each group, the head first, and its rate as a part of the head's.
+        rates: The head's rates.
+        losses: The loss of the batch at each rate, before the step that the rate took.
+        smoothed: The losses, smoothed.
+        diverged: Whether the loss ended the test, rather than the highest rate.
+        suggestions: The rates that it suggests.
+    """
+
+    stage: Stage
+    groups: tuple[tuple[str, float], ...]
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    diverged: bool
+    suggestions: Suggestions
+
+    @property
+    def valley(self) -> float | None:
+        """The middle of the way down; None if the loss never fell."""
+        return self.suggestions.valley
+
+    @property
+    def steepest(self) -> float | None:
+        """Where the loss falls fastest; None if it never fell."""
+        return self.suggestions.steepest
+
+    @property
+    def minimum(self) -> float | None:
+        """A tenth of the rate with the lowest loss; None if it never fell."""
+        return self.suggestions.minimum
+
+
+@dataclass(frozen=True, eq=False)
+class LearningRates:
+    """The range tests of `kft.find_learning_rate`: print as a table, show as one in a notebook.
+
+    Attributes:
+        title: What was tested.
+        tests: A `RangeTest` for each stage.
+    """
+
+    title: str
+    tests: tuple[RangeTest, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to look at before the rates are taken, a sentence for each stage that needs one."""
+        return tuple(filter(None, map(_warning, self.tests)))
+
+    def stages(self, which: Which = _CHOSEN) -> list[Stage]:
+        """The stages with the rates found, to two digits.
+
+        Args:
+            which: `"valley"`, `"steepest"` or `"minimum"`. Defaults to `"valley"`.
+
+        Returns:
+            The stages; one whose loss never fell keeps its own rate.
+
+        Raises:
+            InputError: If there is no such suggestion.
+        """
+        if which not in _WHICH:
+            raise InputError(f"`which={which!r}`: pass {', '.join(map(repr, _WHICH))}.")
+        found = []
+        for test in self.tests:
+            rate = getattr(test, which)
+            rate = test.stage.learning_rate if rate is None else float(f"{rate:.2g}")
+            found.append(dataclasses.replace(test.stage, learning_rate=rate))
+        return found
+
+    def plot(self) -> Figure:
+        """The loss against the rate, a panel a stage, with the suggestions marked."""
+        return range_tests(
+            [
+                Panel(
+                    test.stage.label,
+                    test.rates,
+                    test.losses,
+                    test.smoothed,
+                    {which: getattr(test, which) for which in _WHICH},
+                )
+                for test in self.tests
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain dicts, lists, strings and numbers."""
+        return {
+            "title": self.title,
+            "chosen": _CHOSEN,
+            "warnings": list(self.warnings),
+            "stages": [
+                {
+                    "stage": test.stage.to_dict(),
+                    "groups": dict(test.groups),
+                    **{which: getattr(test, which) for which in _WHICH},
+                    "diverged": test.diverged,
+                    "rates": test.rates.tolist(),
+                    "losses": test.losses.tolist(),
+                    "smoothed": test.smoothed.tolist(),
+                }
+                for test in self.tests
+            ],
+        }
+
+    def __repr__(self) -> str:
+        return f"<LearningRates for {self.title}: {', '.join(t.stage.label for t in self.tests)}>"
+
+    def __rich__(self) -> Table:
+        table = Table(title=self._caption, title_justify="left")
+        for column in _COLUMNS:
+            words = column in ("stage", "groups", "ended by")
+            table.add_column(column, justify="left" if words else "right", overflow="fold")
+        for row in map(_row, self.tests):
+            table.add_row(*map(Text, row))
+        if self.warnings:
+            table.caption, table.caption_justify = Text("\n".join(self.warnings)), "left"
+        return table
+
+    def __str__(self) -> str:
+        console = Console(width=120, color_system=None, force_terminal=False)
+        with console.capture() as capture:
+            console.print(self)
+        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in _COLUMNS)
+        body = "".join(_html_row(_row(test)) for test in self.tests)
+        return (
+            f"<table><caption>{html.escape(self._caption)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            + "".join(f"<p>{html.escape(warning)}</p>" for warning in self.warnings)
+        )
+
+    @property
+    def _caption(self) -> str:
+        return f"Learning rates for {self.title}"
+
+
+def _warning(test: RangeTest) -> str | None:
+    """Warn of a chosen rate that is less than ten times below the one with the lowest loss."""
+    chosen, minimum = getattr(test, _CHOSEN), test.minimum
+    if chosen is None or minimum is None or minimum >= chosen:
+        return None
+    return (
+        f"Stage {test.stage.label}: the minimum, {minimum:.2g}, lies below the {_CHOSEN}, "
+        f"{chosen:.2g}: the loss rises soon after that rate. Take the minimum or less, or more steps."
+    )
+
+
+def _row(test: RangeTest) -> tuple[str, ...]:
+    names = [name for name, _ in test.groups]
+    shown = names if len(names) <= 4 else [*names[:2], f"... {len(names) - 3} more ...", names[-1]]
+    found = [getattr(test, which) for which in _WHICH]
+    deepest = test.groups[-1][1]
+    scaled = "-" if deepest == 1 or found[0] is None else f"{found[0] * deepest:.2g}"
+    return (
+        test.stage.label,
+        ", ".join(shown),
+        f"{test.smoothed[0]:.4g}",
+        f"{test.smoothed.min():.4g}",
+        *("none" if rate is None else f"{rate:.2g}" for rate in found),
+        scaled,
+        "divergence" if test.diverged else f"rate {test.rates[-1]:.2g}",
+    )
+
+
+def _html_row(cells: Sequence[str]) -> str:
+    first, *rest = map(html.escape, cells)
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'

@@ -1,0 +1,118 @@
+"""Models on the layers of another: they train, and what the other was compiled with stays as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kft.errors import InputError
+from kft.model.flags import decisions
+from kft.stages.optimizer import norms_and_biases, unscaled
+from kft.stages.plan import BatchNorm, Group, PlannedStage, plan
+from kft.stages.regrouping import regroup, strategy_scope, template
+from kft.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from kft.family.hooks import Family
+
+
+class Unstaged(PlannedStage):
+    """What trains now, as a stage that changes no flags."""
+
+    def enter(self, model: keras.Model) -> None:
+        """Leaves the flags as they are."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trainers:
+    """Makes models that train the layers of `model`, each with a new optimizer.
+
+    Attributes:
+        model: The model with the layers.
+        optimizer: The pattern of the optimizers, None for what `model` is compiled with.
+        settings: The other arguments of `compile`.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer | None
+    settings: dict[str, Any]
+
+    def at(self, planned: PlannedStage, rate: float) -> keras.Model:
+        """A model about to begin a stage, the head's rate being `rate`."""
+        planned.enter(self.model)
+        with strategy_scope(self.model):
+            trainer = _on_the_layers_of(self.model)
+            # Compiling scales the loss by the policy of the model, which may not be today's default.
+            trainer.dtype_policy = self.model.dtype_policy
+            placeholder = keras.optimizers.SGD(name="range_test")
+            trainer.compile(self.optimizer or placeholder, **self.settings)
+        pattern = template(self.model if self.optimizer is None else trainer)
+        factor = rate / planned.stage.learning_rate
+        groups = [
+            dataclasses.replace(group, learning_rate=group.learning_rate * factor)
+            for group in planned.groups
+        ]
+        regroup(trainer, pattern, groups, Stage("all", epochs=1, learning_rate=rate), None)
+        return trainer
+
+
+def _on_the_layers_of(model: keras.Model) -> keras.Model:
+    if isinstance(model, keras.Sequential):  # it has no `input` before it is called
+        return keras.Model(model.inputs[0], model.outputs[0], name="range_test")
+    return keras.Model(model.input, model.output, name="range_test")
+
+
+def set_rate(trainer: keras.Model, times: float) -> None:
+    """Sets the rates of all groups to so many times those that the trainer began with."""
+    unscaled(trainer.optimizer).rate_scale.assign(times)
+
+
+def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
+    """Trainers with the loss of a compiled model.
+
+    Raises:
+        InputError: If the model is not compiled, or has no loss.
+    """
+    if not model.compiled or getattr(model, "loss", None) is None:
+        raise InputError(f"Model {model.name!r} has no loss yet: call model.compile(...) first.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a loss that cannot be saved; nothing is saved here
+        weights = (model.get_compile_config() or {}).get("loss_weights")
+    settings = {
+        "loss": model.loss,
+        "loss_weights": weights,
+        "jit_compile": model.jit_compile,
+        "run_eagerly": model.run_eagerly,
+    }
+    return Trainers(model, optimizer, settings)
+
+
+def like_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
+    """Trainers with a recipe's loss and, unless another is given, the optimizer of its `fit`."""
+    if optimizer is None:
+        optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay, name="range_test")
+        optimizer.exclude_from_weight_decay(var_list=norms_and_biases(recipe.model))
+    return Trainers(recipe.model, optimizer, {"loss": recipe.loss()})
+
+
+def planned_stages(
+    model: keras.Model, stages: Sequence[Stage] | None, batch_norm: BatchNorm
+) -> list[PlannedStage]:
+    """The stages in a model; without any, what trains now as a single one.
+
+    Raises:
+        InputError: If the stages do not fit the model, or nothing trains.
+    """
+    if stages is not None:
+        return plan(model, stages, batch_norm)
+    if not model.trainable_variables:
+        raise InputError(
+            f"Nothing of model {model.name!r} trains: set `trainable`, or pass stages."
+        )
+    now = Stage("all", epochs=1, learning_rate=1.0, name="as it is")
+    trained = Group("all that trains", (), 1.0, tuple(model.trainable_variables))
+    return [Unstaged(now, (trained,), batch_norm, decisions(model))]

@@ -1,0 +1,154 @@
+"""How much of a recipe's accuracy is left when its inputs get worse."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kft.arguments import check_seed, check_whole, shown
+from kft.data.examples import Examples
+from kft.errors import InputError
+from kft.family import run as fitting
+from kft.insight.robustness.attack import Attack, TextAttack
+from kft.insight.robustness.images import CORRUPTIONS, corrupt
+from kft.insight.robustness.result import Robustness
+from kft.insight.robustness.texts import DISTORTIONS, distort
+from kft.tasks import Evaluation
+from kft.tasks.layers import DenseHead
+
+if TYPE_CHECKING:
+    from kft.family.hooks import Family
+
+__all__ = ["Robustness", "evaluate_perturbed"]
+
+SEVERITIES = (1, 2, 3, 4, 5)
+FGSM = "fgsm"
+
+
+def evaluate_perturbed(
+    recipe: Family,
+    data: Any,
+    perturb: str | Sequence[str] = "standard",
+    *,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> Robustness:
+    """Evaluate a recipe on labelled data, and on the same data made worse in five severities.
+
+    Images are corrupted after they were resized to the model's size, with the kinds and strengths
+    of ImageNet-C (Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261), and by the
+    fast gradient sign method (Goodfellow 2015, https://arxiv.org/abs/1412.6572). Texts get typos,
+    capitals and gaps, and the method moves their embeddings. It needs to know the slope of the loss,
+    so it is for tasks with a dense head. What an example becomes depends on `seed` and its place in
+    the data alone.
+
+    Args:
+        recipe: A recipe for images or texts.
+        data: Labelled data, as for `Recipe.evaluate`; no stream.
+        perturb: `"standard"` for all that suit the inputs, or names of some of them.
+        batch_size: Examples a step.
+        seed: Seed of what is random.
+
+    Returns:
+        The figures of each kind and severity: they print as a table and draw as lines.
+
+    Raises:
+        InputError: If a name is unknown, or the data are a stream.
+    """
+    check_whole("batch_size", batch_size, "examples")
+    check_seed(seed)
+    names = names_of(recipe, perturb)
+    examples = recipe.read(data, classes=recipe.classes)
+    if not isinstance(examples, Examples):
+        raise InputError(f"a {examples.source} cannot be perturbed: pass files, a table or arrays.")
+    recipe.name_classes(examples.classes, examples.source)
+    clean = fitting.evaluate(recipe, examples, batch_size)
+    if recipe.modality == "text":
+        worse = {
+            name: _attacked(recipe, examples, batch_size)
+            if name == FGSM
+            else tuple(
+                fitting.evaluate(recipe, _distorted(examples, name, severity, seed), batch_size)
+                for severity in SEVERITIES
+            )
+            for name in names
+        }
+        return Robustness(clean, worse)
+    scorers = {
+        (name, severity): recipe.task.scorer(recipe.classes)
+        for name in names
+        for severity in SEVERITIES
+    }
+    attack = Attack(recipe) if FGSM in names else None
+    for start in range(0, len(examples), batch_size):
+        part = slice(start, start + batch_size)
+        images, targets = recipe.load(examples.inputs[part]), _part(examples.targets, part)
+        attacked = None if attack is None else attack(images, targets)
+        for (name, severity), scorer in scorers.items():
+            if name == FGSM and attacked is not None:
+                changed = attacked(severity)
+            else:
+                changed = corrupt(images, name, severity, [seed, start])
+            scorer.update(targets, recipe.model.predict_on_batch(changed))
+    return Robustness(
+        clean,
+        {
+            name: tuple(scorers[name, severity].result() for severity in SEVERITIES)
+            for name in names
+        },
+    )
+
+
+def names_of(recipe: Family, perturb: Any) -> list[str]:
+    """Return the names of what data are perturbed by.
+
+    Args:
+        recipe: The recipe, whose inputs they have to suit.
+        perturb: As in `evaluate_perturbed`.
+
+    Raises:
+        InputError: If a name is unknown, or it is nothing of the kind.
+    """
+    known = {"image": tuple(CORRUPTIONS), "text": tuple(DISTORTIONS)}.get(recipe.modality, ())
+    if known and isinstance(recipe.task, DenseHead):
+        known = (*known, FGSM)
+    if isinstance(perturb, str):
+        names = list(known) if perturb == "standard" else [perturb]
+    else:
+        names = list(perturb) if isinstance(perturb, Sequence) else []
+    unknown = [name for name in names if not isinstance(name, str) or name not in known]
+    if unknown or not names:
+        raise InputError(
+            f"`perturb={shown(perturb)}`: {', '.join(map(shown, unknown)) or 'nothing'} does not fit "
+            f"{type(recipe).__name__}: pass 'standard', or some of {', '.join(map(repr, known))}."
+        )
+    return names
+
+
+def _attacked(recipe: Family, texts: Examples, batch_size: int) -> tuple[Evaluation, ...]:
+    attack = TextAttack(recipe)
+    scorers = [recipe.task.scorer(recipe.classes) for _ in SEVERITIES]
+    for start in range(0, len(texts), batch_size):
+        part = slice(start, start + batch_size)
+        targets = _part(texts.targets, part)
+        worse = attack(recipe.load(texts.inputs[part]), targets)
+        for scorer, severity in zip(scorers, SEVERITIES, strict=True):
+            scorer.update(targets, worse(severity))
+    return tuple(scorer.result() for scorer in scorers)
+
+
+def _part(targets: Any, part: slice) -> Any:
+    return keras.tree.map_structure(lambda rows: rows[part], targets)
+
+
+def _distorted(examples: Examples, name: str, severity: int, seed: int) -> Examples:
+    texts = np.empty(len(examples), dtype=object)
+    texts[:] = [
+        distort(str(text), name, severity, [seed, index])
+        for index, text in enumerate(examples.inputs)
+    ]
+    return dataclasses.replace(examples, inputs=texts)

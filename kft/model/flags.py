@@ -1,0 +1,184 @@
+"""The `trainable` flags of a model: read, set and restored, and what its owner meant by them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import keras
+
+from kft.model import graph
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """All `trainable` flags of a model.
+
+    Attributes:
+        layers: those of the model and of each layer in it, parents before their children.
+        variables: those of `model.variables`.
+    """
+
+    layers: tuple[bool, ...]
+    variables: tuple[bool, ...]
+
+    def fit(self, others: Flags) -> bool:
+        """Return whether these and others can be those of one model."""
+        return len(self.layers) == len(others.layers) and len(self.variables) == len(
+            others.variables
+        )
+
+    def to_text(self) -> list[str]:
+        """Return the flags as text of 0 and 1."""
+        return ["".join(str(int(flag)) for flag in each) for each in (self.layers, self.variables)]
+
+    @classmethod
+    def from_text(cls, texts: Sequence[str]) -> Flags:
+        """Return what `to_text` was called on."""
+        layers, variables = (tuple(letter == "1" for letter in text) for text in texts)
+        return cls(layers, variables)
+
+
+def flags_of(model: keras.Model) -> Flags:
+    """Return the `trainable` flags of all layers and variables."""
+    layers = (model, *graph.sublayers(model))
+    return Flags(
+        tuple(bool(layer.trainable) for layer in layers),
+        tuple(bool(variable.trainable) for variable in model.variables),
+    )
+
+
+def set_flags(model: keras.Model, flags: Flags) -> None:
+    """Set all flags to what `flags_of` returned for a model of the same layers."""
+    layers = (model, *graph.sublayers(model))
+    for layer, flag in zip(layers, flags.layers, strict=True):
+        _set(layer, flag)  # parents come first: setting theirs sets their children's
+    for variable, flag in zip(model.variables, flags.variables, strict=True):
+        variable.trainable = flag
+
+
+def unfreeze_all(model: keras.Model) -> None:
+    """Unfreeze every layer at every depth: a frozen container would hide what trains inside it."""
+    for layer in (model, *graph.sublayers(model)):
+        _set(layer, True)
+
+
+def _set(layer: keras.Layer, flag: bool) -> None:
+    """Set a layer's flag and, whatever it was before, those of all that it holds.
+
+    On TensorFlow, Keras (3.15.1) skips setting a flag that already has the value, and with it the
+    layers below.
+    """
+    layer.trainable = not flag
+    layer.trainable = flag
+
+
+@contextlib.contextmanager
+def kept_flags(model: keras.Model) -> Iterator[None]:
+    """Restore the flags of all layers and variables at the end."""
+    flags = flags_of(model)
+    left = [(weight, _left(weight)) for weight in model.weights]
+    try:
+        yield
+    finally:
+        set_flags(model, flags)
+        for weight, before in left:
+            setattr(weight, _LEFT, before)
+
+
+class Decisions(NamedTuple):
+    """What the owner of a model decided about its weights, each given by its `id`.
+
+    Attributes:
+        trains: weights that a stage may train.
+        frozen: weights that could be trained, but that the owner froze.
+    """
+
+    trains: set[int]
+    frozen: set[int]
+
+
+def decisions(model: keras.Model) -> Decisions:
+    """Tell the weights that stages may train from those that their owner froze.
+
+    The flag of a layer says nothing, since stages set it. Frozen by its owner is a weight whose own
+    flag is off while the flags of the layers that hold it are on (`layer.kernel.trainable = False`),
+    and, whatever the flags say, what LoRA keeps fixed. Flags that a stage has set are recognised and
+    not taken for the owner's, so a second fit decides as the first did.
+    """
+    above = _flags_above(model)
+    before = {id(weight): bool(weight.trainable) for weight in model.weights}
+    with kept_flags(model):
+        unfreeze_all(model)
+        made_to_train = {id(weight) for weight in model.weights if weight.trainable}
+    fixed = _fixed_by_lora(model)
+    trains = set()
+    for weight in model.weights:
+        key, left = id(weight), _left(weight)
+        if key in fixed:
+            continue
+        if before[key]:
+            trains.add(key)
+        elif left is not None and (left.layers == above[key] or not left.trains):
+            trains |= {key} if left.trains else set()
+        elif key in made_to_train and not all(above[key]):
+            trains.add(key)
+    return Decisions(trains, (made_to_train | fixed) - trains)
+
+
+def _fixed_by_lora(model: keras.Model) -> set[int]:
+    """Return the weights that LoRA adapts, and what else a KerasHub backbone with LoRA freezes.
+
+    `Backbone.enable_lora` freezes all of the backbone but the layers that it adapts. KerasHub
+    (0.32) has no public way to ask whether it was called.
+    """
+    adapted: set[int] = set()
+    adaptable: set[int] = set()  # all weights of the layers that are adapted
+    backbones: set[int] = set()
+    for layer in (model, *graph.sublayers(model)):
+        if getattr(layer, "_lora_enabled_layers", None):
+            backbones |= {id(weight) for weight in layer.weights}
+        if isinstance(layer, keras.Model):
+            continue
+        own = {weight.name: weight for weight in graph.own_weights(layer)}
+        pairs = [found[1] for name in own if (found := re.fullmatch("lora_(.+)_a", name))]
+        bases = [name for name in pairs if name in own and f"lora_{name}_b" in own]
+        if bases:
+            adaptable |= {id(weight) for weight in own.values()}
+            adapted |= {id(own[name]) for name in bases}
+    return adapted | (backbones - adaptable)
+
+
+# What a stage leaves behind on each weight. Only the weight itself lives and is copied as it should.
+_LEFT = "_left_by_kft"
+
+
+class _Left(NamedTuple):
+    """A weight that a stage froze: the flags of the layers that hold it, and its owner's decision."""
+
+    layers: tuple[bool, ...]
+    trains: bool
+
+
+def _left(weight: keras.Variable) -> _Left | None:
+    return getattr(weight, _LEFT, None)
+
+
+def remember(model: keras.Model, decided: Decisions) -> None:
+    """Note on each weight that is frozen now what its owner decided, for the next `decisions`."""
+    above = _flags_above(model)
+    for weight in model.weights:
+        known = None if weight.trainable else _Left(above[id(weight)], id(weight) in decided.trains)
+        setattr(weight, _LEFT, known)
+
+
+def _flags_above(model: keras.Model) -> dict[int, tuple[bool, ...]]:
+    """Return for each weight, by its `id`, the flags of the layers that hold it themselves."""
+    found: dict[int, tuple[bool, ...]] = {}
+    for layer in (model, *graph.sublayers(model)):
+        for weight in graph.own_weights(layer):
+            found[id(weight)] = (*found.get(id(weight), ()), bool(layer.trainable))
+    return found

@@ -1,0 +1,1 @@
+"""What a person calls: recipes for images and texts."""

@@ -1,0 +1,136 @@
+"""How far a long piece of work is: a bar at a terminal, elsewhere a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from kft.report.terminal import shows_progress
+
+__all__ = ["Progress", "duration"]
+
+
+class Progress:
+    """Show on standard error how far a piece of work is and about how long it will still take.
+
+    Standard output stays free for the result.
+
+    Args:
+        what: The work, such as `"find-lr: head"`.
+        total: How many steps it has at most, None if nobody knows.
+        verbose: 0 shows nothing, 1 a bar, 2 a line every `every` seconds. `"auto"` chooses the bar
+            for a person at a terminal or in a notebook, and lines for everybody else.
+
+    Attributes:
+        every: Seconds between two lines.
+
+    Example:
+
+    ```python
+    with Progress("photos/", total=len(files)) as progress:
+        for file in files:
+            ...
+            progress.advance()
+    ```
+    """
+
+    every: ClassVar[float] = 30.0
+
+    def __init__(
+        self, what: str, total: float | None = None, *, verbose: int | str = "auto"
+    ) -> None:
+        self.what, self.total, self.done = what, total, 0.0
+        self._verbose = (1 if shows_progress(sys.stderr) else 2) if verbose == "auto" else verbose
+        self._bar: Any = None
+        self._task: Any = None
+        self._began = self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._began = self._said = time.monotonic()
+        if self._verbose == 1:
+            self._bar = _bar()
+            self._task = self._bar.add_task(self.what, total=self.total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, what: str) -> None:
+        """Name the part of the work that begins."""
+        self.what = what
+        self._show()
+
+    def advance(self, by: float = 1.0) -> None:
+        """Count steps that are done."""
+        self.done += by
+        self._show()
+
+    def drop(self, steps: float) -> None:
+        """Leave out steps that turned out not to be needed."""
+        if self.total is not None:
+            self.total -= steps
+        self._show()
+
+    def say(self, line: str) -> None:
+        """Print a line that stays, above the bar if there is one."""
+        if self._verbose == 0:
+            return
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest would take at the speed so far; None before anything is done."""
+        if self.total is None or self.done <= 0:
+            return None
+        return max(0.0, (time.monotonic() - self._began) / self.done * (self.total - self.done))
+
+    def _show(self) -> None:
+        if self._bar is not None:
+            self._bar.update(
+                self._task, description=self.what, completed=self.done, total=self.total
+            )
+        elif self._verbose and time.monotonic() - self._said >= self.every:
+            self._said = time.monotonic()
+            self.say(self._line())
+
+    def _line(self) -> str:
+        if self.total is None:
+            return f"{self.what}: {self.done:,.0f} done"
+        line = f"{self.what}: {self.done:,.0f} of {self.total:,.0f}"
+        return line if self.left is None else f"{line}, about {duration(self.left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that a person would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _bar() -> Any:
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else what is piped would land on the terminal
+    )

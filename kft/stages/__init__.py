@@ -1,0 +1,1 @@
+"""What trains when, at which rate: stages, plans, their table, and the optimizer of groups."""

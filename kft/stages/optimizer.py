@@ -1,0 +1,380 @@
+"""An optimizer for groups of variables, each with its own rate, step count and state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kft.arguments import shown
+from kft.errors import InputError
+from kft.model.replicas import summed_over_replicas
+from kft.stages.fused_adam import FusedAdam, is_fusable
+from kft.stages.schedules import WarmupSchedule
+
+# Settings that a group's optimizer applies, but that callbacks read from the optimizer of the model.
+_SETTINGS = (
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "gradient_accumulation_steps",
+)
+# What the optimizer of the model has for all groups together.
+_TOGETHER = ("name", "learning_rate", "global_clipnorm", "loss_scale_factor")
+
+
+class GroupedOptimizer(keras.optimizers.Optimizer):
+    """Updates each group of variables with its own optimizer, as one optimizer.
+
+    Each group has its own slots, step count (so Adam's bias correction starts anew for weights that
+    have just been unfrozen) and learning rate. Clipping by global norm and loss scaling see all
+    groups together. `learning_rate` reads as that of the first group, the head; setting it
+    multiplies the rates of all groups by the same factor, which is what `ReduceLROnPlateau` needs.
+    Every other setting (`weight_decay`, `use_ema`, `momentum`) reads as that of the groups, which
+    all have the same, and setting it sets it for all of them.
+
+    A model saved as `.keras` while this is its optimizer keeps the optimizer it was compiled with,
+    without its state: Keras saves how the model was compiled. A run directory keeps the state.
+
+    Args:
+        optimizers: one optimizer per group, the head's first.
+        groups: for each optimizer its variables.
+        global_clipnorm: clips the gradients of all groups together to this norm.
+        loss_scale_factor: as in `keras.optimizers.Optimizer`.
+        name: as in `keras.optimizers.Optimizer`.
+    """
+
+    def __init__(
+        self,
+        optimizers: Sequence[keras.optimizers.Optimizer],
+        groups: Sequence[Sequence[keras.Variable]],
+        *,
+        global_clipnorm: float | None = None,
+        loss_scale_factor: float | None = None,
+        name: str = "grouped_optimizer",
+    ) -> None:
+        super().__init__(
+            learning_rate=1.0,
+            global_clipnorm=global_clipnorm,
+            loss_scale_factor=loss_scale_factor,
+            name=name,
+        )
+        self.finalizes = True
+        self._members = _Members(list(optimizers), [list(group) for group in groups])
+        for optimizer in self.group_optimizers:
+            optimizer.loss_scale_factor = None
+            schedule = _schedule_of(optimizer)
+            if schedule is not None:
+                schedule.scale = self.rate_scale
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting of the person's class of optimizer, such as `momentum`."""
+        if not name.startswith("_") and "_members" in vars(self):
+            first = self._members.optimizers[0]
+            if name in first.get_config():
+                return getattr(first, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if (
+            name not in _TOGETHER
+            and getattr(self, "built", False)
+            and name in self.group_optimizers[0].get_config()
+        ):
+            for optimizer in self.group_optimizers:
+                setattr(optimizer, name, value)
+            if name not in _SETTINGS:
+                return
+        super().__setattr__(name, value)
+
+    @property
+    def group_optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizer of each group, the head's first."""
+        return self._members.optimizers
+
+    @property
+    def groups(self) -> list[list[keras.Variable]]:
+        """The variables of each optimizer in `group_optimizers`."""
+        return [list(group) for group in self._members.groups]
+
+    @property
+    def rate_scale(self) -> keras.Variable:
+        """The factor on all rates, 1.0 unless a callback has set `learning_rate`."""
+        return super().learning_rate
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate of the first group's next step."""
+        return self.group_optimizers[0].learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if callable(value):
+            raise InputError(
+                f"`optimizer.learning_rate = {value!r}`: during a fit with stages or warmup the rate "
+                "has a schedule already. Set a number, or pass warmup and decay to kft.Stage."
+            )
+        now = float(ops.convert_to_numpy(self.learning_rate))
+        if now > 0:
+            self.scale_rates(float(ops.convert_to_numpy(value)) / now)
+
+    def scale_rates(self, factor: float) -> None:
+        """Multiply the rates of all groups, now and later."""
+        self.rate_scale.assign(float(ops.convert_to_numpy(self.rate_scale)) * factor)
+
+    @property
+    def steps(self) -> keras.Variable:
+        """The steps taken; `iterations` counts updates, fewer where gradients accumulate."""
+        return super().variables[0]
+
+    @property
+    def last_learning_rate(self) -> float:
+        """The first group's rate in the step that was taken last."""
+        return _last_rate(self.group_optimizers[0])
+
+    def last_rates(self) -> dict[int, float]:
+        """Return the rate of each variable in the last step, by the variable's `id`."""
+        return {
+            id(variable): rate
+            for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True)
+            for rate in [_last_rate(optimizer)]
+            for variable in group
+        }
+
+    @property
+    def schedules(self) -> list[dict[str, Any] | None]:
+        """The settings of each group's `WarmupSchedule`, None where a group has none."""
+        found = [_schedule_of(optimizer) for optimizer in self.group_optimizers]
+        return [None if schedule is None else schedule.get_config() for schedule in found]
+
+    @schedules.setter
+    def schedules(self, settings: Sequence[dict[str, Any] | None]) -> None:
+        for optimizer, each in zip(self.group_optimizers, settings, strict=True):
+            if each is not None:
+                schedule = WarmupSchedule(**each)
+                schedule.scale = self.rate_scale
+                optimizer.learning_rate = schedule
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The optimizer's own variables, then those of each group's."""
+        inner = [v for optimizer in self.group_optimizers for v in optimizer.variables]
+        return [*super().variables, *inner]
+
+    @property
+    def averages(self) -> list[tuple[keras.Variable, keras.Variable | None]]:
+        """Each variable that trains, with the moving average of its values; empty without `use_ema`."""
+        if not self.use_ema:
+            return []
+        found: dict[int, keras.Variable | None] = {}
+        for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
+            averages = zip(group, averages_of(optimizer), strict=True)
+            found.update((id(variable), average) for variable, average in averages)
+        return [(variable, found[id(variable)]) for variable in self._members.variables]
+
+    @property
+    def _model_variables_moving_average(self) -> list[keras.Variable | None]:
+        """The averages, where Keras' `SwapEMAWeights` (3.15.1) looks for them."""
+        if not self.use_ema:
+            raise AttributeError("there is no moving average without use_ema=True")
+        return [average for _, average in self.averages]
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Create the slots of groups that have none yet."""
+        if self.built:
+            return
+        self._members.bind(list(variables))
+        for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
+            if not optimizer.built:
+                optimizer.build(group)
+                _begin_averages(optimizer, group)
+        self._members.choose_steps()
+        super().build(variables)
+        for name in _SETTINGS:  # not before: Keras would make averages and accumulators here too
+            setattr(self, name, getattr(self.group_optimizers[0], name))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings of the groups, with the first group's rate of the next step."""
+        return {
+            **self.group_optimizers[0].get_config(),
+            "name": self.name,
+            "learning_rate": float(ops.convert_to_numpy(self.learning_rate)),
+            "global_clipnorm": self.global_clipnorm,
+            "loss_scale_factor": self.loss_scale_factor,
+        }
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+        """Update each group with its gradients."""
+        known = self._members.variables
+        variables = known if trainable_variables is None else list(trainable_variables)
+        pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        if not pairs:
+            raise InputError("No gradients: the loss depends on none of the variables that train.")
+        gradients = [gradient for gradient, _ in pairs]
+        if self.loss_scale_factor is not None:
+            gradients = [gradient / self.loss_scale_factor for gradient in gradients]
+        if self.global_clipnorm is not None:
+            gradients, replicas = summed_over_replicas(gradients)
+            gradients = _clipped_together(gradients, self.global_clipnorm)
+            if replicas > 1:  # each of which hands its share on to be summed
+                gradients = [gradient / replicas for gradient in gradients]
+        parts: list[tuple[list, list]] = [([], []) for _ in self.group_optimizers]
+        for gradient, (_, variable) in zip(gradients, pairs, strict=True):
+            part = parts[self._members.group_of[id(variable)]]
+            part[0].append(gradient)
+            part[1].append(variable)
+        together = FusedAdam()
+        for optimizer, (part_gradients, part_variables), decayed in zip(
+            self.group_optimizers, parts, self._members.decayed, strict=True
+        ):
+            if part_variables and decayed is not None:
+                taken = _steps_taken(optimizer)
+                rate = _rate_at(optimizer, taken)
+                together.add(optimizer, taken, rate, part_gradients, part_variables, decayed)
+            elif part_variables:
+                optimizer.apply(part_gradients, part_variables)
+        together.step()
+        self.steps.assign_add(1)
+
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        """Give variables the moving average of their values, where an average is kept.
+
+        Nothing happens while `finalizes` is False, as it is between the parts of a longer run.
+        """
+        if not self.finalizes:
+            return
+        for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
+            optimizer.finalize_variable_values(group)
+            _begin_averages(optimizer, group)  # so that another fit can follow on JAX
+
+
+class _Members:
+    """Which variable belongs to which optimizer.
+
+    Kept outside of the optimizer's own attributes, where Keras would take the model's variables
+    found in them for the optimizer's.
+    """
+
+    def __init__(self, optimizers: list, groups: list[list]) -> None:
+        self.optimizers = optimizers
+        self.groups = groups
+        self.variables: list[keras.Variable] = []
+        self.group_of: dict[int, int] = {}
+        self.decayed: list[set[int] | None] = []
+
+    def bind(self, variables: list[keras.Variable]) -> None:
+        """Settle the members, once the variables that train are known."""
+        for index, group in enumerate(self.groups):
+            self.group_of.update((id(variable), index) for variable in group)
+        stray = [variable.path for variable in variables if id(variable) not in self.group_of]
+        if stray:
+            raise InputError(
+                f"The optimizer has no group for {stray[:3]}: the trainable variables have changed "
+                "since the stage was entered. Let StagedUnfreezing set the `trainable` flags."
+            )
+        self.variables = variables
+
+    def choose_steps(self) -> None:
+        """Note whose steps are fused, and which of the variables (by `id`) weight decay reaches."""
+        self.decayed = [
+            {id(variable) for variable in group if decays(optimizer, variable)}
+            if is_fusable(optimizer, group)
+            else None
+            for optimizer, group in zip(self.optimizers, self.groups, strict=True)
+        ]
+
+
+def _clipped_together(gradients: list, limit: float) -> list:
+    squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
+    norm = ops.sqrt(ops.sum(ops.stack(squares)))
+    factor = limit / ops.maximum(norm, limit)
+    return [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
+
+
+def _schedule_of(optimizer: keras.optimizers.Optimizer) -> WarmupSchedule | None:
+    """Return the optimizer's schedule, if it is kft's. Keras (3.15.1) shows only the schedule's value."""
+    schedule = optimizer._learning_rate
+    return schedule if isinstance(schedule, WarmupSchedule) else None
+
+
+def _last_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    return _rate_at(optimizer, max(_steps_taken(optimizer) - 1, 0))
+
+
+def _steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
+    """Return the number of steps; `iterations` counts updates, fewer where gradients accumulate."""
+    return int(ops.convert_to_numpy(step_counter(optimizer)))
+
+
+def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """Return the variable that counts steps; `iterations` may count fewer, see `steps`."""
+    return optimizer.variables[0]
+
+
+def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable | None]:
+    """Return the averages of a built optimizer with `use_ema`; Keras (3.15.1) keeps them private."""
+    return optimizer._model_variables_moving_average
+
+
+def _begin_averages(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> None:
+    """Start moving averages at the weights instead of zero.
+
+    Until its first step, or without any gradient, a weight's average would otherwise be zero, and
+    swapping or finalizing would erase the weight.
+    """
+    if optimizer.use_ema:
+        for variable, average in zip(variables, averages_of(optimizer), strict=True):
+            if average is not None:
+                # A copy: on JAX the two would share a buffer, which a step may not donate twice.
+                average.assign(np.array(ops.convert_to_numpy(variable)))
+
+
+def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
+    """Return the optimizer's rate in the step with index `step`."""
+    schedule = _schedule_of(optimizer)
+    if schedule is None:
+        return float(ops.convert_to_numpy(optimizer.learning_rate))
+    return schedule.at(step)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Refuse what is neither a Keras optimizer nor None.
+
+    Raises:
+        InputError: It is something else, such as a name or a class.
+    """
+    if optimizer is not None and not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise InputError(
+            f"`optimizer={shown(optimizer)}`: pass a Keras optimizer, such as "
+            "keras.optimizers.Adam(), or None for the default."
+        )
+
+
+def unscaled(optimizer: Any) -> Any:
+    """Return the optimizer inside mixed precision's loss scaling, or the optimizer itself."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.inner_optimizer
+    return optimizer
+
+
+def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
+    """Return whether weight decay applies to a variable; Keras (3.15.1) has no public way to ask."""
+    return optimizer._use_weight_decay(variable)
+
+
+def norms_and_biases(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables that weight decay should leave alone: every vector and scalar.
+
+    Pass them to `optimizer.exclude_from_weight_decay(var_list=...)` before compiling. Decay of
+    biases and of the gains of norms does not regularise, it only moves what they normalise
+    (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
+    """
+    return [variable for variable in model.weights if len(variable.shape) < 2]

@@ -1,0 +1,209 @@
+"""A stage of fine-tuning, and stages read from and written to a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import yaml
+
+from kft.arguments import is_number, is_whole, make_plain, shortened, shown
+from kft.errors import InputError
+from kft.stages.plain_yaml import read_yaml
+
+Decay = Literal["constant", "linear", "cosine"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """What trains, for how long, and at which rate.
+
+    Args:
+        unfreeze: `0` trains the head alone, `n` also the top `n` blocks (see `kft.find_blocks`),
+            `"all"` everything. A list of patterns (`"conv5_*"`, matched against the names and paths
+            of layers and the names of blocks, as in a shell) trains the head and what they match; a
+            name that exists means itself alone. What was frozen weight by weight (LoRA,
+            `variable.trainable = False`) stays frozen.
+        epochs: most epochs that the stage takes; early stopping may end it before.
+        learning_rate: peak learning rate of the head.
+        warmup: the rate rises linearly to its peak over this many steps (`int`), or this fraction of
+            the stage's steps (`float` below 1). Groups that already train start from the rate they
+            had if it is lower than the new peak, and at the new peak if not. Defaults to 0.
+        decay: what follows the warmup: `"constant"`, or `"linear"` or `"cosine"` down to zero at
+            the end of the stage's epochs. Defaults to `"constant"`.
+        layer_decay: each block's rate is this factor times the rate of the one above it, the head
+            being the topmost (discriminative rates: Howard and Ruder 2018,
+            https://arxiv.org/abs/1801.06146). Defaults to 1.
+        name: shown in tables. Defaults to one made from `unfreeze`.
+
+    Raises:
+        InputError: a value is out of its range.
+
+    Example:
+
+    ```python
+    kft.Stage(unfreeze=2, epochs=5, learning_rate=1e-4, warmup=0.1)
+    ```
+    """
+
+    unfreeze: int | Literal["all"] | Sequence[str]
+    epochs: int
+    learning_rate: float
+    warmup: float | int = 0.0
+    decay: Decay = "constant"
+    layer_decay: float = 1.0
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        object.__setattr__(self, "unfreeze", self._checked_unfreeze())
+        self._require("epochs", is_whole(self.epochs, 1), "pass a whole number of at least 1.")
+        self._require(
+            "learning_rate",
+            is_number(self.learning_rate) and self.learning_rate > 0,
+            "pass a positive number, such as 1e-3 for a new head or 1e-5 for a whole backbone.",
+        )
+        self._require(
+            "warmup",
+            is_whole(self.warmup, 0) or (is_number(self.warmup) and 0 <= self.warmup < 1),
+            "pass a number of steps (int), or a fraction of the stage's steps (float from 0 up to, "
+            "not including, 1).",
+        )
+        self._require(
+            "decay",
+            isinstance(self.decay, str) and self.decay in ("constant", "linear", "cosine"),
+            "pass 'constant', 'linear' or 'cosine'.",
+        )
+        self._require(
+            "layer_decay",
+            is_number(self.layer_decay) and 0 < self.layer_decay <= 1,
+            "pass a factor above 0 and at most 1.",
+        )
+        self._require(
+            "name",
+            self.name is None or (isinstance(self.name, str) and bool(self.name.strip())),
+            "pass some text, or None for a name made from `unfreeze`.",
+        )
+
+    def _checked_unfreeze(self) -> int | str | tuple[str, ...]:
+        unfreeze: Any = self.unfreeze
+        if is_whole(unfreeze, 0):
+            return int(unfreeze)
+        if isinstance(unfreeze, str) and unfreeze == "all":
+            return unfreeze
+        is_list = isinstance(unfreeze, Sequence) and not isinstance(unfreeze, str) and unfreeze
+        self._require(
+            "unfreeze",
+            is_list and all(isinstance(pattern, str) and pattern for pattern in unfreeze),
+            "pass 0 for the head alone, a number of blocks, 'all', or a list of layer-name patterns "
+            "such as ['conv5_*'].",
+        )
+        return tuple(unfreeze)
+
+    def _require(self, name: str, condition: Any, advice: str) -> None:
+        if not condition:
+            raise SettingError(name, getattr(self, name), advice)
+
+    @property
+    def label(self) -> str:
+        """The stage's name, or one made from what it trains."""
+        if self.name is not None:
+            return self.name
+        if self.unfreeze == 0:
+            return "head"
+        if isinstance(self.unfreeze, int):
+            return f"top {self.unfreeze}"
+        return "all" if self.unfreeze == "all" else " ".join(self.unfreeze)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stage as plain values, without those that have their defaults."""
+        values = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.default is dataclasses.MISSING or value != field.default:
+                values[field.name] = list(value) if isinstance(value, tuple) else value
+        return values
+
+
+class SettingError(InputError):
+    """A setting of a stage is wrong; whoever read it from somewhere says where."""
+
+    def __init__(self, name: str, value: Any, advice: str) -> None:
+        self.name, self.value, self.advice = name, value, advice
+        super().__init__(f"Stage: `{name}={shown(value)}`: {advice}")
+
+
+def checked_stages(stages: Sequence[Stage | dict[str, Any]]) -> tuple[Stage, ...]:
+    """Return stages from `Stage` objects or dictionaries of their arguments.
+
+    Raises:
+        InputError: there are none, or one of them is not a stage.
+    """
+    if isinstance(stages, (Stage, dict, str)) or not isinstance(stages, Sequence) or not stages:
+        raise InputError(
+            f"`stages={shown(stages)}`: pass a list of at least one kft.Stage, such as "
+            "[kft.Stage(unfreeze=0, epochs=3, learning_rate=1e-3)]."
+        )
+    return tuple(
+        stage if isinstance(stage, Stage) else _from_values(stage, f"Stage {number}", _in_python)
+        for number, stage in enumerate(stages, start=1)
+    )
+
+
+def read_stages(path: str | os.PathLike[str]) -> tuple[Stage, ...]:
+    """Read stages from a YAML file: a list, each entry the arguments of one `Stage`.
+
+    Raises:
+        InputError: the file is missing, too large or no regular file, is not plain YAML, or holds
+            something else.
+    """
+    found = read_yaml(path, "stages file")
+    named = f"the stages file {os.fspath(path)!r}"
+    if not isinstance(found, list) or not found:
+        held = "nothing" if found in (None, []) else f"one {type(found).__name__}"
+        raise InputError(
+            f"{named} holds {held}, expected a list: one '- unfreeze: 0' with 'epochs' and "
+            "'learning_rate' for each stage."
+        )
+    return tuple(
+        _from_values(values, f"{named}, stage {number}", _in_yaml)
+        for number, values in enumerate(found, start=1)
+    )
+
+
+def write_stages(path: str | os.PathLike[str], stages: Sequence[Stage]) -> None:
+    """Write stages to a YAML file that `read_stages` and `kft fit --stages` take."""
+    text = yaml.safe_dump([stage.to_dict() for stage in stages], sort_keys=False)
+    pathlib.Path(path).write_text(text, encoding="utf-8")
+
+
+def _from_values(values: Any, place: str, spelled: Callable[[str, Any], str]) -> Stage:
+    names = [field.name for field in dataclasses.fields(Stage)]
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{place} is {shown(values)}, expected a stage with {', '.join(names[:3])}."
+        )
+    unknown = [key for key in values if key not in names]
+    missing = [name for name in names[:3] if name not in values]
+    if unknown or missing:
+        raise InputError(
+            f"{place} has unknown settings {shown(unknown)} and lacks {missing}: a stage takes "
+            f"{', '.join(names)}."
+        )
+    try:
+        return Stage(**values)
+    except SettingError as error:
+        setting = spelled(error.name, error.value)
+        raise InputError(f"{place}: `{setting}`: {error.advice}") from error
+
+
+def _in_python(name: str, value: Any) -> str:
+    return f"{name}={shown(value)}"
+
+
+def _in_yaml(name: str, value: Any) -> str:
+    return f"{name}: {shortened(json.dumps(value, ensure_ascii=False))}"

@@ -1,0 +1,151 @@
+"""Fitting a model of one's own in stages, with frozen work done once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+
+from kft.arguments import check_choice, check_training, check_verbose, path_of, shown
+from kft.cache.store import FeatureStore, temporary_store
+from kft.callbacks import StagedUnfreezing
+from kft.callbacks.staged_unfreezing import RestoreBest
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.data.sequences import as_rows, numeric
+from kft.data.targets import TargetKind
+from kft.errors import InputError
+from kft.stages.plan import BatchNorm, plan
+from kft.stages.stage import Stage, checked_stages
+from kft.stages.table import plan_table
+from kft.training.staged import check_callbacks, decide, run_stages
+
+
+def fit_in_stages(
+    model: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    stages: Sequence[Stage],
+    validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+    early_stopping: keras.callbacks.EarlyStopping | None = None,
+    restore_best: RestoreBest | Literal["auto"] = "auto",
+    monitor: str | tuple[str, str] | None = None,
+    batch_norm: BatchNorm = "frozen",
+    batch_size: int = 32,
+    cache: bool | str = "auto",
+    cache_dir: str | os.PathLike[str] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    seed: int = 0,
+    verbose: int | str = "auto",
+) -> keras.callbacks.History:
+    """Fit a compiled model in stages; what a stage keeps frozen runs once over the data.
+
+    The result is that of `model.fit` with `kft.callbacks.StagedUnfreezing`, up to the rounding of
+    another order of the same operations. Each stage is cut at the deepest tensors under which
+    nothing trains; the part below runs once, its outputs go to disk, and the part above trains on
+    them, while callbacks see the whole model.
+
+    Args:
+        model: A compiled functional model. The parts are compiled like it, by its compile
+            configuration.
+        x: Inputs `[n, ...]`.
+        y: Targets `[n, ...]`, as the model's loss takes them.
+        stages: The stages.
+        validation_data: Inputs and targets to validate on.
+        early_stopping: Ends a stage, as for `StagedUnfreezing`.
+        restore_best: Which weights stages and the fit end with, as for `StagedUnfreezing`.
+        monitor: What epochs are compared by, as for `StagedUnfreezing`.
+        batch_norm: What BatchNorm layers do, as for `StagedUnfreezing`.
+        batch_size: Examples a step. Defaults to 32.
+        cache: `"auto"` where it pays, True wherever it changes nothing, or False.
+        cache_dir: Where the outputs of frozen parts lie; later calls find them there. By default a
+            temporary directory.
+        callbacks: Keras callbacks. With a `kft.callbacks.RunCheckpoint` among them the fit resumes.
+        seed: Of the order of the examples, which is another one each epoch.
+        verbose: As in `keras.Model.fit`; 0 prints no plan either.
+
+    Returns:
+        One history over all stages.
+
+    Raises:
+        InputError: An argument is wrong, or the stages do not fit the model.
+
+    Example:
+
+    ```python
+    history = kft.fit_in_stages(model, x, y, stages=stages, validation_data=(x_val, y_val))
+    ```
+    """
+    check_choice("cache", cache, ("auto", True, False))
+    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    check_training(batch_size=batch_size, seed=seed)
+    check_verbose(verbose)
+    check_callbacks(callbacks)
+    cache_dir = None if cache_dir is None else path_of("cache_dir", cache_dir)
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model={shown(model)}`: pass a compiled Keras model.")
+    if not model.compiled:
+        raise InputError("The model is not compiled: call model.compile(...) first.")
+    stages = checked_stages(stages)
+    train = _examples(x, y, "x and y")
+    held_out = None
+    if validation_data is not None:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+            raise InputError("`validation_data` is no pair: pass inputs and targets, (x, y).")
+        held_out = _examples(*validation_data, "validation_data")
+    settings = model.get_compile_config()
+    planned = plan(model, stages, batch_norm)
+    with temporary_store() if cache_dir is None else FeatureStore(cache_dir) as store:
+        decided = decide(
+            model,
+            planned,
+            store,
+            examples=len(train) + (0 if held_out is None else len(held_out)),
+            augments=False,
+            cache=cache if settings else False,
+        )
+        if verbose != 0:
+            print(plan_table(model, stages, batch_norm, cache=[one.reason for one in decided]))
+        validation = None
+        if held_out is not None:
+            validation = Batches(held_out, np.asarray, batch_size=batch_size)
+        return run_stages(
+            model,
+            Batches(train, np.asarray, batch_size=batch_size, seed=seed, shuffle=True),
+            validation,
+            unfreezing=StagedUnfreezing(
+                stages,
+                early_stopping,
+                batch_norm=batch_norm,
+                restore_best=restore_best,
+                monitor=monitor,
+                verbose=int(verbose != 0),
+            ),
+            stages=decided,
+            store=store,
+            compile_like=lambda part: part.compile_from_config(settings),
+            identity="arrays",
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+
+
+def _examples(x: Any, y: Any, name: str) -> Examples:
+    x, y = _array(x, f"the inputs of {name}"), _array(y, f"the targets of {name}")
+    if not len(x) or len(x) != len(y):
+        raise InputError(
+            f"`{name}` have {len(x)} inputs and {len(y)} targets: pass one target for each input."
+        )
+    return Examples("arrays", x, y, None, name, task=TargetKind())
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    rows = as_rows(values, name)
+    array = rows if isinstance(rows, np.ndarray) else numeric(rows)
+    if array is None or array.dtype.hasobject:
+        raise InputError(f"{name} are no array of numbers: pass one row of numbers per example.")
+    return array

@@ -1,0 +1,121 @@
+"""The packages of kft and what they import, read from the source: `python tests/house.py` draws them."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Each may import from itself and from those above it.
+ORDER = (
+    "errors",
+    "arguments",
+    "regular_files",
+    "import_path",
+    "printing",
+    "plots",
+    "model",
+    "data",
+    "runs",
+    "answers",
+    "tasks",
+    "stages",
+    "report",
+    "distribution",
+    "cache",
+    "callbacks",
+    "training",
+    "family",
+    "tuning",
+    "export",
+    "insight",
+    "recipe",
+    "testing",
+    "cli",
+    "__main__",
+)
+
+
+def modules() -> dict[str, Path]:
+    """Each module of kft and of the recipes to its file."""
+    found = {}
+    for folder in ("kft", "recipes"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports(path: Path, *, typing: bool) -> set[str]:
+    """The names of kft and the recipes that a file imports, inside functions too.
+
+    Args:
+        path: The file.
+        typing: Whether imports for type checkers alone count.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not typing:
+            left_out |= {id(inner) for inner in ast.walk(node)}
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively: write the full name"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.partition(".")[0] in ("kft", "recipes")}
+
+
+def package(name: str) -> str:
+    """The package of kft that a module or a name lies in; empty for kft itself."""
+    return (*name.split("."), "")[1]
+
+
+def circles() -> list[list[str]]:
+    """Groups of modules that import one another, whichever of them is imported first."""
+    every = modules()
+    graph = {
+        name: {
+            whole if (whole := one) in every else one.rpartition(".")[0]
+            for one in imports(path, typing=False)
+        }
+        & every.keys() - {name}
+        for name, path in every.items()
+    }
+    reachable: dict[str, set[str]] = {}
+    for name in graph:
+        seen, waiting = set(), list(graph[name])
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                waiting += graph[one]
+        reachable[name] = seen
+    found = {
+        tuple(sorted({name} | {one for one in reachable[name] if name in reachable[one]}))
+        for name in graph
+        if name in reachable[name]
+    }
+    return [list(group) for group in sorted(found)]
+
+
+def drawing() -> str:
+    """A line for each package: how many files it has, and the packages that it imports."""
+    lines = []
+    for name in ORDER:
+        files = [path for module, path in modules().items() if module.startswith(f"kft.{name}")]
+        files = [
+            path
+            for path in files
+            if package(".".join(path.relative_to(ROOT).with_suffix("").parts)) == name
+        ]
+        used = {package(one) for path in files for one in imports(path, typing=True)}
+        below = [one for one in ORDER if one in used and one != name]
+        lines.append(f"{name:<14}{len(files):>3}  {' '.join(below)}".rstrip())
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(drawing())
