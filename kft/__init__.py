@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kft import callbacks as callbacks
     from kft import distribution as distribution
+    from kft import tasks as tasks
+    from kft import testing as testing
     from kft import tuning as tuning
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
@@ -41,6 +43,8 @@ _HOMES = {
     "fit_in_stages": "kft.training.plain",
     "load": "kft.family.saving",
     "plan_table": "kft.stages.table",
+    "tasks": "kft.tasks",
+    "testing": "kft.testing",
     "tuning": "kft.tuning",
 }
 
@@ -59,6 +63,8 @@ __all__ = [
     "fit_in_stages",
     "load",
     "plan_table",
+    "tasks",
+    "testing",
     "tuning",
 ]
 
