@@ -23,6 +23,7 @@ BACKEND = keras.backend.backend()
 # Of run_all.py: which process this is, and where it leaves what it ran.
 JOB = os.environ.get("KFT_TEST_JOB", BACKEND)
 SUMMARIES = os.environ.get("KFT_TEST_SUMMARIES")
+LEFT_OUT: list[str] = []
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -80,9 +81,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if BACKEND == "tensorflow" and "KFT_TEST_JOB" not in os.environ:
         return
     others = [item for item in items if not runs_here(item)]
+    LEFT_OUT.extend(item.nodeid for item in others)
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which tests were left to other processes, and how to run them all."""
+    if not LEFT_OUT or "KFT_TEST_JOB" in os.environ:
+        return
+    files = list(dict.fromkeys(name.partition("::")[0] for name in LEFT_OUT))
+    shown = " ".join(files[:5]) + (" ..." if len(files) > 5 else "")
+    terminalreporter.write_line(
+        f"{len(LEFT_OUT)} tests of {shown} were left out: they say nothing about the backend "
+        f"{BACKEND}, or need another one. To run all: python tests/run_all.py {' '.join(files[:5])}"
+    )
 
 
 def pytest_collection_finish() -> None:

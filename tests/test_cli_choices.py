@@ -6,7 +6,7 @@ from enum import Enum
 from typing import get_args
 
 import pytest
-from kft.heads import TASKS
+from kft.tasks.saved import SHORT
 
 from kft.cache.store import _DTYPES
 from kft.callbacks.staged_unfreezing import RestoreBest
@@ -45,7 +45,7 @@ EXPECTED = {
     "precision": PRECISIONS,
     "prune": PRUNE,
     "restore_best": (*get_args(get_args(RestoreBest)[0]), "none"),  # for None
-    "task": TASKS,
+    "task": tuple(SHORT),
     "weights": WEIGHTS,  # of an export
 }
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.tasks import Classification, MultiLabel, Regression
+from kft.tasks import Classification, MultiLabel, Regression, Several
 from kft.testing import ContractError, check_callback, check_recipe, check_task
 from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_images, tiny_texts
 
@@ -14,10 +14,12 @@ LABELS = {
     "multi_label": np.tile([[1, 0, 1], [0, 1, 1]], (12, 1)),
     "regression": np.linspace(-3, 90, 24),
 }
+LABELS["several"] = {"kind": LABELS["single_label"], "age": LABELS["regression"]}
 TASKS = {
     "single_label": Classification(2, hidden=(4,)),
     "multi_label": MultiLabel(3),
     "regression": Regression(),
+    "several": Several({"kind": Classification(2), "age": Regression()}),
 }
 # Exports have tests of their own on each backend; here one family goes all the way.
 ELSEWHERE = {"export", "tune"}
