@@ -12,6 +12,7 @@ import numpy as np
 from kft import graph
 from kft.arguments import shown
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
+from kft.callbacks.staged_unfreezing import refuse_rivals
 from kft.costs import estimate
 from kft.cuts import Cut, find_cut
 from kft.data.augment import NextView
@@ -208,6 +209,7 @@ def check_callbacks(callbacks: Any) -> None:
     for index, one in enumerate(callbacks):
         if not isinstance(one, keras.callbacks.Callback):
             raise InputError(f"`callbacks[{index}]` is {shown(one)}: {way_out}")
+    refuse_rivals(callbacks)
 
 
 def kept_part(
