@@ -6,7 +6,6 @@ from enum import Enum
 from typing import get_args
 
 import pytest
-from kft.tasks.saved import SHORT
 
 from kft.cache.store import _DTYPES
 from kft.callbacks.staged_unfreezing import RestoreBest
@@ -17,9 +16,10 @@ from kft.data.balance import BALANCES
 from kft.distribution.strategies import WORDS
 from kft.errors import InputError
 from kft.export.launch import FORMATS, WEIGHTS
-from kft.family.settings import _CHOICES
+from kft.family.settings import CHOICES
 from kft.model.precision import PRECISIONS
 from kft.stages.plan import BatchNorm
+from kft.tasks.saved import SHORT
 from kft.tuning.oracles import ALGORITHMS
 from kft.tuning.search import PRUNE
 
@@ -76,5 +76,5 @@ def test_every_list_is_compared():
 
 
 def test_what_the_cache_is_told_is_what_a_fit_takes():
-    assert set(_CACHE.values()) < set(_CHOICES["cache"])
-    assert tuple(_DTYPES) == _CHOICES["cache_dtype"]
+    assert set(_CACHE.values()) < set(CHOICES["cache"])
+    assert tuple(_DTYPES) == CHOICES["cache_dtype"]

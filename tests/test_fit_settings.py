@@ -298,3 +298,27 @@ def test_numbers_of_numpy_are_those_of_python(tmp_path):
     assert kft.load(tmp_path / "run", recipe=TinyRecipe).hidden == (4,)
     kft.stages.stage.write_stages(tmp_path / "s.yaml", [kft.Stage(np.int64(0), 1, np.float32(0.5))])
     assert kft.stages.stage.read_stages(tmp_path / "s.yaml") == (kft.Stage(0, 1, 0.5),)
+
+
+@pytest.mark.parametrize(
+    "rival",
+    [kft.callbacks.StagedUnfreezing([kft.Stage(0, 1, 1e-3)]), kft.callbacks.LearningRateWarmup(2)],
+)
+def test_callbacks_that_do_what_stages_do_are_refused(rival):
+    with pytest.raises(InputError, match=f"hold a {type(rival).__name__} beside the stages"):
+        TinyRecipe(num_classes=2).fit("no such folder", callbacks=[rival])
+    recipe = TinyRecipe(num_classes=2)
+    recipe.model.compile("sgd", "categorical_crossentropy")
+    x, y = bright_sides(4)
+    stages = kft.callbacks.StagedUnfreezing([kft.Stage(0, 1, 1e-3)])
+    with pytest.raises(InputError, match=f"hold a {type(rival).__name__} beside the stages"):
+        recipe.model.fit(recipe.load(x), np.eye(2)[y], callbacks=[rival, stages], verbose=0)
+
+
+def test_a_second_checkpoint_of_the_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="RunCheckpoint beside `run_dir`"):
+        TinyRecipe(num_classes=2).fit(
+            "no such folder",
+            run_dir=tmp_path / "run",
+            callbacks=[kft.callbacks.RunCheckpoint(tmp_path / "own")],
+        )

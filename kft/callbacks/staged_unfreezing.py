@@ -13,7 +13,8 @@ from keras import ops
 
 from kft.arguments import check_choice
 from kft.callbacks.best_state import Best, BestState
-from kft.callbacks.fellows import refuse_swaps_at_epochs, report_stop_iteration
+from kft.callbacks.fellows import fellow_callbacks, refuse_swaps_at_epochs, report_stop_iteration
+from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.distribution.placement import check_placement
@@ -144,6 +145,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._reset()
         report_stop_iteration(self)
         refuse_swaps_at_epochs(self)
+        refuse_rivals([one for one in fellow_callbacks(self) if one is not self])
         check_placement(self.model)
         self._template = template(self.model)
         self._planned = plan(self.model, self.stages, self.batch_norm)
@@ -295,3 +297,21 @@ class StagedUnfreezing(keras.callbacks.Callback):
 
     def _steps_taken(self) -> int:
         return int(ops.convert_to_numpy(step_counter(unscaled(self.model.optimizer))))
+
+
+def refuse_rivals(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Refuse callbacks that would set the same rates and flags as stages do.
+
+    Args:
+        callbacks: those that stand beside the `StagedUnfreezing` of a fit.
+
+    Raises:
+        InputError: one of them is another `StagedUnfreezing`, or a `LearningRateWarmup`.
+    """
+    for one in callbacks:
+        if isinstance(one, (StagedUnfreezing, LearningRateWarmup)):
+            raise InputError(
+                f"`callbacks` hold a {type(one).__name__} beside the stages, which would set what "
+                "trains and at which rate in its place: leave it out, and say in each kft.Stage what "
+                "it is for (unfreeze, learning_rate, warmup, decay)."
+            )

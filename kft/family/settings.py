@@ -18,7 +18,7 @@ from kft.arguments import (
     check_whole,
     make_plain,
 )
-from kft.callbacks import RelativeEarlyStopping
+from kft.callbacks import RelativeEarlyStopping, RunCheckpoint
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
@@ -110,6 +110,11 @@ class FitSettings:
             check_flag(name, getattr(self, name))
         check_verbose(self.verbose)
         check_callbacks(self.callbacks)
+        if self.run_dir is not None and any(isinstance(c, RunCheckpoint) for c in self.callbacks):
+            raise InputError(
+                "`callbacks` hold a RunCheckpoint beside `run_dir`, which commits the run already, and "
+                "the one would undo what the other restores: leave it out, or pass no run_dir."
+            )
         check_optimizer(self.optimizer)
         check_training(
             batch_size=self.batch_size,

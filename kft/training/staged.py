@@ -14,6 +14,7 @@ from kft.cache.cost import estimate
 from kft.cache.cut import Cut, find_cut
 from kft.cache.store import Features, FeatureStore
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
+from kft.callbacks.staged_unfreezing import refuse_rivals
 from kft.data.augment import NextView
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches
@@ -208,6 +209,7 @@ def check_callbacks(callbacks: Any) -> None:
     for index, one in enumerate(callbacks):
         if not isinstance(one, keras.callbacks.Callback):
             raise InputError(f"`callbacks[{index}]` is {shown(one)}: {way_out}")
+    refuse_rivals(callbacks)
 
 
 def kept_part(
