@@ -16,7 +16,7 @@ from kft.data.balance import BALANCES
 from kft.distribution.strategies import WORDS
 from kft.errors import InputError
 from kft.export.launch import FORMATS, WEIGHTS
-from kft.family.settings import CHOICES
+from kft.family.settings import CHOICES as OF_FIT
 from kft.model.precision import PRECISIONS
 from kft.stages.plan import BatchNorm
 from kft.tasks.saved import SHORT
@@ -76,5 +76,5 @@ def test_every_list_is_compared():
 
 
 def test_what_the_cache_is_told_is_what_a_fit_takes():
-    assert set(_CACHE.values()) < set(CHOICES["cache"])
-    assert tuple(_DTYPES) == CHOICES["cache_dtype"]
+    assert set(_CACHE.values()) < set(OF_FIT["cache"])
+    assert tuple(_DTYPES) == OF_FIT["cache_dtype"]
