@@ -38,7 +38,6 @@ def write(
             for this format, or `base_dir` holds versions for TensorFlow Serving.
         ExportError: If the format's own runtime does not answer what `predict` does.
     """
-    check(servable.model, servable.task, format)
     if format not in runtimes.FILES:
         known = ", ".join(map(repr, runtimes.FILES))
         raise InputError(f"format={format!r}; expected one of {known}.")
