@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kft.arguments import shortened
 from kft.errors import InputError
 
 FIGURES = (".png", ".svg", ".pdf", ".jpg")
@@ -31,9 +32,15 @@ def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) ->
             f"{option} {path}: the ending says the format; pass a file that ends in "
             f"{', '.join(endings[:-1])} or {endings[-1]}."
         )
-    if path.exists() and not path.is_file():
-        raise InputError(f"{option} {path}: that is not a file; pass the path of one.")
-    known = next(one for one in (path, *path.resolve().parents) if one.exists())
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{option} {path}: that is not a file; pass the path of one.")
+        known = next(one for one in (path, *path.resolve().parents) if one.exists())
+    except (OSError, ValueError, RuntimeError) as error:  # too long, or a link to itself
+        said = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{option} {shortened(str(path))}: {said}; pass the path of a file."
+        ) from error
     if known != path and not known.is_dir():
         raise InputError(f"{option} {path}: {known} is not a directory; pass another path.")
     if not os.access(known, os.W_OK):

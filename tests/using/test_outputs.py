@@ -3,6 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
+from kft.arguments import shortened
 from kft.cli.outputs import save_figure
 
 pytestmark = pytest.mark.once
@@ -22,8 +23,14 @@ del OF_FORMATS["find-lr --write-stages"]
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("made.csv", "is not a file"), ("file/x.csv", "is not a directory")],
-    ids=["directory", "below a file"],
+    [
+        ("made.csv", "is not a file"),
+        ("file/x.csv", "is not a directory"),
+        ("x" * 300 + ".csv", "File name too long"),
+        ("x" * 300 + "/x.csv", "File name too long"),
+        ("link/x.csv", "link"),
+    ],
+    ids=["directory", "below a file", "long", "below a long one", "below a link to itself"],
 )
 def test_what_is_in_the_way_is_said_at_once(cli, tmp_path, monkeypatch, command, path, said):
     monkeypatch.chdir(tmp_path)
@@ -31,9 +38,10 @@ def test_what_is_in_the_way_is_said_at_once(cli, tmp_path, monkeypatch, command,
     (tmp_path / "made.csv").mkdir()
     (tmp_path / "made.png").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("link")
     code, out, err = cli(*command, path)
     assert (code, out) == (2, "")
-    assert err.startswith(f"kft: {command[-1]} {path}: ")
+    assert err.startswith(f"kft: {command[-1]} {shortened(path)}: ")
     assert said.replace("is not a file", "not a file") in err
 
 
