@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from kft.arguments import check_seed, check_types, make_plain
+from kft.arguments import check_seed, check_types, make_plain, shown
 from kft.data.apart import keep_off_accelerators
 from kft.data.batches import Batches
 from kft.data.examples import Examples
@@ -342,6 +342,24 @@ class Family:
         raise InputError(
             f"`augment={chosen!r}` is unknown to {type(self).__name__}: pass None or a function "
             "(x, y, seed) -> (x, y)."
+        )
+
+    def labels_stay_true(self, chosen: Any, made: Callable | None) -> Callable | None:
+        """Return an augmentation of the inputs, if the task's labels stay true under it.
+
+        Args:
+            chosen: What was passed as `augment`.
+            made: What was made of it.
+
+        Raises:
+            InputError: If inputs would change, and labels that depend on places in them would not.
+        """
+        if self.task.augmentable or not hasattr(made, "describe"):  # a function of a person's own
+            return made
+        raise InputError(
+            f"`augment={shown(chosen)}` changes the inputs and not the labels, which the task "
+            f"{self.task.name!r} may tie to places in them: pass a function (x, y, seed) -> (x, y) that "
+            "changes both, or say `augmentable = True` in the task."
         )
 
     def serving_inputs(self) -> ServingInputs:

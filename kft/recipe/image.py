@@ -201,7 +201,7 @@ class ImageRecipe(Recipe):
         Args:
             chosen: What `kft.data.augment.image_augmentation` takes.
         """
-        return image_augmentation(chosen)
+        return self.labels_stay_true(chosen, image_augmentation(chosen))
 
     def serving_inputs(self) -> ServingInputs:
         """Encoded images as a string tensor `[n]` to the model's input, up to `max_pixels`."""

@@ -219,9 +219,9 @@ class TextRecipe(Recipe):
         if isinstance(chosen, str) and chosen == "none":
             return None
         if isinstance(chosen, str) and chosen in TEXT_PRESETS:
-            return TextAugmentation(**TEXT_PRESETS[chosen])
+            return self.labels_stay_true(chosen, TextAugmentation(**TEXT_PRESETS[chosen]))
         if chosen is None or (callable(chosen) and not isinstance(chosen, type)):
-            return chosen
+            return self.labels_stay_true(chosen, chosen)
         known = ", ".join(map(repr, ("none", *TEXT_PRESETS)))
         raise InputError(
             f"`augment={chosen!r}` is unknown for text: pass {known}, a TextAugmentation, or a "

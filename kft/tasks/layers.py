@@ -22,6 +22,7 @@ class DenseHead(Task):
     The scores are float32 under mixed precision too.
     """
 
+    augmentable: ClassVar[bool] = True
     activation: ClassVar[str | None] = None
 
     hidden: tuple[int, ...] = ()

@@ -68,6 +68,11 @@ class Several(Task, Combined):
         """The features that the tasks take, each once."""
         return tuple(dict.fromkeys(task.needs for task in self.tasks.values()))
 
+    @property
+    def augmentable(self) -> bool:  # type: ignore[override]
+        """Whether the labels of each task stay true."""
+        return all(task.augmentable for task in self.tasks.values())
+
     def head(self, features: Any, inputs: Any) -> dict[str, Any]:
         """Put all heads on the features.
 

@@ -40,12 +40,15 @@ class Task(TargetKind):
         objective: The logged value that tells which epoch is better, and its direction.
         directions: Name of a metric to `"max"` or `"min"`, of those that a search may optimise and
             whose direction a reader should know.
+        augmentable: Whether labels stay true where images are flipped, cropped and recoloured, and
+            words are deleted and swapped. Defaults to False, which refuses kft's own augmentations.
     """
 
     name: ClassVar[str]
     needs: ClassVar[str] = "vector"
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_loss", "min")
     directions: ClassVar[Mapping[str, Better]] = {}
+    augmentable: ClassVar[bool] = False
 
     seed: int = 0
     prefix: str = ""

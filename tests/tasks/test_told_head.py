@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from kft.data.augment import ImageAugmentation
 from kft.distribution.spreading import copied
+from kft.errors import InputError
 from kft.model.blocks import find_anatomy
-from kft.tasks import Task
+from kft.tasks import Classification, Several, Task
 from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
@@ -58,3 +60,19 @@ def test_equal_recipes_start_from_equal_heads():
     one, other = (TinyRecipe(task=Decoder(), image_size=(16, 16), seed=3).model for _ in "ab")
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_augmentation_that_leaves_the_labels_behind_is_refused():
+    """A flipped image whose mask is not flipped trains something else, without a word."""
+    recipe = TinyRecipe(task=Decoder(), image_size=(16, 16))
+    for augment in ("light", [keras.layers.RandomFlip()], ImageAugmentation([keras.layers.RandomFlip()])):
+        with pytest.raises(InputError, match="changes the inputs and not the labels"):
+            recipe.augmentation(augment)
+    assert recipe.augmentation("none") is None
+    assert callable(recipe.augmentation(lambda x, y, seed: (x, y)))
+    for task in (Classification(2), Several({"kind": Classification(2)})):
+        assert callable(TinyRecipe(task=task).augmentation("light"))
+    with pytest.raises(InputError, match="changes the inputs and not the labels"):
+        TinyRecipe(task=Several({"kind": Classification(2), "mask": Decoder()})).augmentation(
+            "light"
+        )
