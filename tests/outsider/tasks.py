@@ -59,7 +59,7 @@ class Mask(kft.tasks.Task):
 
     name = "mask"
     needs = "map"
-    objective = ("val_iou", "max")
+    objective = ("val_pixels", "max")
 
     def head(self, features, inputs):
         x = features
@@ -79,7 +79,7 @@ class Mask(kft.tasks.Task):
         return keras.losses.BinaryCrossentropy()
 
     def metrics(self):
-        return [keras.metrics.BinaryIoU(name="iou")]
+        return [keras.metrics.BinaryAccuracy(name="pixels")]
 
     def answer(self, outputs, classes, ops):
         return {"mask": ops.cast(outputs > 0.5, "int32")}
