@@ -42,6 +42,8 @@ class Batches(keras.utils.PyDataset):
             trees, as those of the examples.
         soft_targets: Whether targets become rows that can be mixed, of classes one-hot rows.
         workers: Threads that prepare batches ahead; 0 prepares each one when it is asked for.
+        inputs_of: The batches of the same examples whose features these load: `collate` is given
+            their inputs, unless the task reads none. By default it is given what `load` gives.
 
     Raises:
         InputError: A number is out of range, or `balance` does not fit the task.
@@ -70,6 +72,7 @@ class Batches(keras.utils.PyDataset):
         augment: Callable[..., tuple[Any, Any]] | None = None,
         soft_targets: bool = False,
         workers: int = 1,
+        inputs_of: "Batches | None" = None,
     ) -> None:
         super().__init__(workers=1)
         if batch_size < 1:
@@ -83,7 +86,7 @@ class Batches(keras.utils.PyDataset):
         self.examples, self.load, self.batch_size = examples, load, batch_size
         self.seed, self.shuffle, self.balance = seed, shuffle, balance
         self.augment: Any = augment
-        self.soft_targets = soft_targets
+        self.soft_targets, self.inputs_of = soft_targets, inputs_of
         self.epoch = 0
         self._weights = class_weights(examples) if balance == "weights" else None
         self._count = len(balanced_order(examples, balance, np.random.default_rng(0)))
@@ -235,7 +238,10 @@ class Batches(keras.utils.PyDataset):
         x = self.load_examples(x, chosen)
         if self.augment is not None and not before_load:
             x, y = self.augment(x, y, seed=seed)
-        y = task.collate(y, x)
+        of, seen = self.inputs_of, x
+        if of is not None and task.collates and task.reads_inputs:
+            seen = of.load_examples(taken(of.examples.inputs, chosen), chosen)
+        y = task.collate(y, seen)
         return (x, y) if weights is None else (x, y, weights)
 
     def load_examples(self, inputs: Any, chosen: np.ndarray) -> Any:

@@ -62,6 +62,7 @@ class BucketedBatches(Batches):
         shuffle: bool = False,
         balance: str | None = None,
         soft_targets: bool = False,
+        inputs_of: Batches | None = None,
     ) -> None:
         super().__init__(
             examples,
@@ -71,6 +72,7 @@ class BucketedBatches(Batches):
             shuffle=shuffle,
             balance=balance,
             soft_targets=soft_targets,
+            inputs_of=inputs_of,
         )
         if len(lengths) != len(examples):
             raise InputError(

@@ -66,6 +66,7 @@ class TargetKind:
     name: ClassVar[str] = "any"
     takes_folders: ClassVar[bool] = False  # whose sub-folders name the label of each file
     takes_columns: ClassVar[bool] = False  # of a table, several for one label
+    reads_inputs: ClassVar[bool] = True  # of a batch, in `collate`
 
     # From labels to targets.
 
@@ -255,7 +256,8 @@ class TargetKind:
 
         Args:
             rows: The targets of the batch's examples.
-            inputs: What the model takes for them.
+            inputs: What the model takes for them. A stage that trains on kept features loads them
+                again for this, each epoch: set `reads_inputs` to False if `collate` does without.
 
         Returns:
             Arrays `(batch, ...)` of numbers; by default the rows as they are.

@@ -273,7 +273,9 @@ class _Fit:
     def _decided(self) -> list[CachedStage]:
         settings, train = self.planned.settings, self.planned.train
         keeps = isinstance(self.batches, Batches) and isinstance(self.held_out, Batches)
-        views = settings.cached_views
+        views, task = settings.cached_views, self.planned.recipe.task
+        # Targets that follow a view's inputs would need those inputs, which are not kept.
+        follows = task.collates and task.reads_inputs
         sizes = (
             len(data) * (views or 1) if data is train else len(data)
             for data in (train, self.planned.validation)
@@ -284,7 +286,7 @@ class _Fit:
             plan_stages(self.model, settings.stages, settings.batch_norm),
             self.store,
             examples=sum(sizes),
-            augments=settings.augmentation is not None and not views,
+            augments=settings.augmentation is not None and (not views or follows),
             cache=settings.cache if keeps and settings.steps_per_epoch is None else False,
             length=getattr(self.planned.recipe, "length", None),
             before=self.planned.directory.decisions(),

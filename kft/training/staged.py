@@ -384,6 +384,7 @@ def _cached(batches: Batches, features: Features, views: int = 0) -> Batches:
         "shuffle": batches.shuffle,
         "balance": batches.balance,
         "soft_targets": batches.soft_targets,
+        "inputs_of": batches,
     }
     if not isinstance(batches, BucketedBatches):
         view = NextView(len(rows), views) if views else None

@@ -100,6 +100,11 @@ class Combined(TargetKind):
         """Whether a part collates."""
         return any(kind.collates for kind in self.parts.values())
 
+    @property
+    def reads_inputs(self) -> bool:  # type: ignore[override]
+        """Whether a part collates and looks at the inputs for it."""
+        return any(kind.collates and kind.reads_inputs for kind in self.parts.values())
+
     def is_batch(self, targets: Any) -> bool | None:
         """Return what the first part says that can tell."""
         parts = self.streamed(targets, "the stream")
