@@ -65,7 +65,11 @@ def test_equal_recipes_start_from_equal_heads():
 def test_augmentation_that_leaves_the_labels_behind_is_refused():
     """A flipped image whose mask is not flipped trains something else, without a word."""
     recipe = TinyRecipe(task=Decoder(), image_size=(16, 16))
-    for augment in ("light", [keras.layers.RandomFlip()], ImageAugmentation([keras.layers.RandomFlip()])):
+    for augment in (
+        "light",
+        [keras.layers.RandomFlip()],
+        ImageAugmentation([keras.layers.RandomFlip()]),
+    ):
         with pytest.raises(InputError, match="changes the inputs and not the labels"):
             recipe.augmentation(augment)
     assert recipe.augmentation("none") is None
