@@ -46,6 +46,6 @@ def test_the_reference_has_every_public_name(site):
     modules = {"callbacks", "distribution", "explain", "tuning"}
     for name in sorted(set(kft.__all__) - modules):
         assert any(anchor.split(".")[-1] == name for anchor in anchors), name
-    for module in (kft.callbacks, kft.insight.explain, kft.tuning):
+    for module in (kft.callbacks, kft.explain, kft.tuning):
         for name in module.__all__:
             assert any(anchor.split(".")[-1] == name for anchor in anchors), name

@@ -33,7 +33,8 @@ def test_a_task_keeps_its_contract(name):
 def test_texts_keep_the_contract(tmp_path):
     preset = save_tiny_bert(tmp_path / "preset")
     check_recipe(
-        lambda: TinyTexts(preset, num_classes=2),
+        # On PyTorch, Keras' dropout without a seed draws from global numbers.
+        lambda: TinyTexts(preset, num_classes=2, backbone_dropout=0.0),
         (tiny_texts(24), LABELS["single_label"]),
         leave_out=ELSEWHERE,
     )

@@ -59,7 +59,7 @@ def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> R
     Example:
 
     ```python
-    print(kft.insight.explain.randomise(recipe, lambda: kft.insight.explain.grad_cam(recipe, paths, target="cat")))
+    print(kft.explain.randomise(recipe, lambda: kft.explain.grad_cam(recipe, paths, target="cat")))
     ```
     """
     anatomy = find_anatomy(recipe.model)
