@@ -184,7 +184,7 @@ def test_an_interrupt_ends_without_a_traceback(tmp_path):
         "import kft.cli.build as b\n"
         "def stop(name): raise KeyboardInterrupt\n"
         "b.find_recipe = stop\n"
-        "import sys; sys.argv = ['kft', 'plan', 'X']; from kft.cli import main; main()"
+        "import sys; sys.argv = ['kft', 'plan', 'VGG16Recipe']; from kft.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "")

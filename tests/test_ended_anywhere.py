@@ -18,6 +18,7 @@ from kft.family import run as fitting, fit as planned_fit, directory as run_dire
 from kft.cache import rows as row_files
 from kft.runs import commits
 from kft.stages.stage import Stage
+from kft.tasks import Classification
 from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -65,7 +66,7 @@ def fit(run_dir, moment=None):
     elif moment == "kept":
         end(run_directory.RunDirectory, "finish")
     elif moment == "evaluating":
-        end(TinyRecipe, "score")
+        end(Classification, "scorer")
     elif moment == "writing the page":
         end(fitting, "write_report")
     TinyRecipe(num_classes=2, dropout=0.3).fit(

@@ -5,6 +5,7 @@ import pytest
 import kft
 from kft.family import run as fitting
 from kft.stages.stage import Stage
+from kft.tasks import Classification
 from tests.small_images import TinyRecipe, bright_sides
 
 pytestmark = pytest.mark.once
@@ -53,7 +54,7 @@ def test_the_same_call_completes_a_finished_run_without_training_again(tmp_path,
 
 
 def test_an_evaluation_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(TinyRecipe, "score", fails)
+    monkeypatch.setattr(Classification, "scorer", fails)
     with pytest.warns(UserWarning, match=r"evaluating the run failed.*kft evaluate .*run --data"):
         run = fit(tmp_path / "run")
     assert run.evaluation is None
@@ -69,7 +70,7 @@ def test_a_stop_while_the_outcome_is_evaluated_leaves_a_finished_run(tmp_path, m
     def stopped(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(TinyRecipe, "score", stopped)
+    monkeypatch.setattr(Classification, "scorer", stopped)
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "run")
     monkeypatch.undo()

@@ -43,9 +43,9 @@ def test_every_page_is_built_and_asks_nothing_of_the_network(site):
 def test_the_reference_has_every_public_name(site):
     reference = (site / "reference.html").read_text()
     anchors = set(re.findall(r'id="(kft[\w.]*)"', reference))
-    modules = {"callbacks", "distribution", "explain", "tuning"}
+    modules = {"callbacks", "distribution", "explain", "tasks", "testing", "tuning"}
     for name in sorted(set(kft.__all__) - modules):
         assert any(anchor.split(".")[-1] == name for anchor in anchors), name
-    for module in (kft.callbacks, kft.explain, kft.tuning):
+    for module in (kft.callbacks, kft.explain, kft.tasks, kft.tuning):
         for name in module.__all__:
             assert any(anchor.split(".")[-1] == name for anchor in anchors), name

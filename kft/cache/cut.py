@@ -123,7 +123,7 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
         return None, random or "the stage trains from the first layer on"
     if any(id(tensor) in {id(t) for t in model.outputs} for tensor in tensors):
         return None, "the stage trains nothing that the outputs depend on"
-    outputs = model.output
+    outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
         (outputs,) = outputs
     suffix = keras.Model(tensors[0] if len(tensors) == 1 else tuple(tensors), outputs)
