@@ -16,6 +16,7 @@ from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, RunTask, open_recipe
 from kft.cli.outputs import FIGURES, check_output, save_figure
 from kft.errors import InputError
+from kft.runs.places import check_run
 
 _LISTED = 20  # skipped inputs that are printed by name
 _OUTCOME = "Outcome"
@@ -112,6 +113,7 @@ def predict(
 
     kft predict runs/photos holiday/ --output answers.csv --top-k 3
     """
+    check_run(run)  # before Keras is imported
     from kft.tasks.predictions.files import ENDINGS
 
     if not inputs and not text:
