@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import tempfile
@@ -17,7 +16,13 @@ from kft.callbacks import RunCheckpoint
 from kft.callbacks.fellows import give_state, state_of
 from kft.runs.packing import pack, unpack
 from kft.stages.stage import Stage
-from kft.testing.recipes import ContractError, equal, require, weights_of
+from kft.testing.checks import (
+    ContractError,
+    end_in_second_epoch,
+    equal,
+    require,
+    weights_of,
+)
 from kft.training.plain import fit_in_stages
 
 
@@ -82,8 +87,9 @@ def _resumes(make: Callable[[], keras.callbacks.Callback]) -> None:
     _fit(whole, [whole_callback])
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder, "state")
-        with contextlib.suppress(_KilledError):
-            _fit(_model(), [make(), RunCheckpoint(state, "epoch"), _KillAt()])
+        end_in_second_epoch(
+            lambda ending: _fit(_model(), [make(), ending, RunCheckpoint(state, "epoch")])
+        )
         resumed, resumed_callback = _model(), make()
         _fit(resumed, [resumed_callback, RunCheckpoint(state, "epoch")])
     require(
@@ -98,16 +104,6 @@ def _resumes(make: Callable[[], keras.callbacks.Callback]) -> None:
             "resume",
             "a fit that was killed and resumed leaves the callback in another state",
         )
-
-
-class _KilledError(Exception):
-    pass
-
-
-class _KillAt(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if epoch == 1:
-            raise _KilledError
 
 
 def _model() -> keras.Model:

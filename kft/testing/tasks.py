@@ -10,8 +10,9 @@ from typing import Any
 
 from kft.errors import InputError
 from kft.tasks import Task
+from kft.testing.checks import require
 from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert
-from kft.testing.recipes import check_recipe, require
+from kft.testing.recipes import check_recipe
 
 
 def check_task(
