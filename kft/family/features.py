@@ -7,7 +7,6 @@ import numpy as np
 
 from kft.data.examples import Examples
 from kft.family.hooks import Family
-from kft.model.blocks import find_anatomy
 from kft.model.forward import Forward
 from kft.report.progress import Progress
 
@@ -23,16 +22,13 @@ def head_inputs(
         batch_size: Examples per step.
         progress: Is told of each step.
     """
-    model = recipe.model
-    head = set(find_anatomy(model).head.layers)
-    first = next(layer for layer in model.layers if layer in head)
-    extractor = Forward(keras.Model(model.input, first.input))
+    extractor = Forward(keras.Model(recipe.model.input, keras.tree.flatten(recipe.head_input)))
     batches = recipe.batches(examples, batch_size=batch_size)
     features, labels = [], []
     for index in range(len(batches)):
         x, y, *_ = batches[index]
-        rows = extractor(x)
-        features.append(rows.reshape(len(rows), -1))
+        given = [rows.reshape(len(rows), -1) for rows in keras.tree.flatten(extractor(x))]
+        features.append(np.concatenate(given, axis=1))
         labels.append(y)
         if progress is not None:
             progress.advance()
