@@ -123,14 +123,11 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
         return None, random or "the stage trains from the first layer on"
     if any(id(tensor) in {id(t) for t in model.outputs} for tensor in tensors):
         return None, "the stage trains nothing that the outputs depend on"
-    outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
+    inputs, outputs = graph.inputs_and_outputs(model)
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
         (outputs,) = outputs
     suffix = keras.Model(tensors[0] if len(tensors) == 1 else tuple(tensors), outputs)
-    # A Sequential model has no `input` before it is called.
-    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    prefix = keras.Model(inputs, tensors)
-    return Cut(prefix, suffix, layers, operations), random
+    return Cut(keras.Model(inputs, tensors), suffix, layers, operations), random
 
 
 def _trains(operation: keras.Operation) -> bool:

@@ -87,6 +87,19 @@ def calls_and_ends(model: keras.Model) -> tuple[list[Call], list[Call]]:
     return found, list(dict.fromkeys(made[id(tensor)] for tensor in model.outputs))
 
 
+def inputs_and_outputs(model: keras.Model) -> tuple[Any, Any]:
+    """Return the inputs and the outputs of a model in the structure that it takes and gives.
+
+    A Sequential model (Keras 3.15.1) has no `input` and no `output` before it is called.
+
+    Args:
+        model: a functional or built Sequential model.
+    """
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0], model.outputs[0]
+    return model.input, model.output
+
+
 def outer_calls(model: keras.Model) -> list[Call]:
     """Return the calls with nested models left whole: outside, only their outputs can be reached."""
     found: list[Call] = []

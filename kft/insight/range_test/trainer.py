@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft.errors import InputError
+from kft.model import graph
 from kft.model.flags import decisions
 from kft.stages.optimizer import norms_and_biases, unscaled
 from kft.stages.plan import BatchNorm, Group, PlannedStage, plan
@@ -45,7 +46,7 @@ class Trainers:
         """A model about to begin a stage, the head's rate being `rate`."""
         planned.enter(self.model)
         with strategy_scope(self.model):
-            trainer = _on_the_layers_of(self.model)
+            trainer = keras.Model(*graph.inputs_and_outputs(self.model), name="range_test")
             # Compiling scales the loss by the policy of the model, which may not be today's default.
             trainer.dtype_policy = self.model.dtype_policy
             placeholder = keras.optimizers.SGD(name="range_test")
@@ -58,12 +59,6 @@ class Trainers:
         ]
         regroup(trainer, pattern, groups, Stage("all", epochs=1, learning_rate=rate), None)
         return trainer
-
-
-def _on_the_layers_of(model: keras.Model) -> keras.Model:
-    if isinstance(model, keras.Sequential):  # it has no `input` before it is called
-        return keras.Model(model.inputs[0], model.outputs[0], name="range_test")
-    return keras.Model(model.input, model.output, name="range_test")
 
 
 def set_rate(trainer: keras.Model, times: float) -> None:
