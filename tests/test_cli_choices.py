@@ -11,6 +11,7 @@ from kft.cache.store import _DTYPES
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.cli import app
 from kft.cli.fit_options import _CACHE
+from kft.cli.outputs import ANSWERS
 from kft.data.bad import BadExamples
 from kft.data.balance import BALANCES
 from kft.distribution.strategies import WORDS
@@ -19,6 +20,7 @@ from kft.export.launch import FORMATS, WEIGHTS
 from kft.family.settings import CHOICES as OF_FIT
 from kft.model.precision import PRECISIONS
 from kft.stages.plan import BatchNorm
+from kft.tasks.predictions.files import ENDINGS
 from kft.tasks.saved import SHORT
 from kft.tuning.oracles import ALGORITHMS
 from kft.tuning.search import PRUNE
@@ -78,3 +80,7 @@ def test_every_list_is_compared():
 def test_what_the_cache_is_told_is_what_a_fit_takes():
     assert set(_CACHE.values()) < set(OF_FIT["cache"])
     assert tuple(_DTYPES) == OF_FIT["cache_dtype"]
+
+
+def test_files_of_answers_end_in_what_is_written():
+    assert ANSWERS == ENDINGS

@@ -10,6 +10,8 @@ from typing import Any
 from kft.arguments import shortened
 from kft.errors import InputError
 
+# What files of answers end in, as in kft.tasks.predictions.files, which imports Keras.
+ANSWERS = (".csv", ".tsv", ".jsonl", ".parquet")
 FIGURES = (".png", ".svg", ".pdf", ".jpg")
 
 

@@ -14,9 +14,8 @@ import typer
 from kft.cli import options as o
 from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, RunTask, open_recipe
-from kft.cli.outputs import FIGURES, check_output, save_figure
+from kft.cli.outputs import ANSWERS, FIGURES, check_output, save_figure
 from kft.errors import InputError
-from kft.runs.places import check_run
 
 _LISTED = 20  # skipped inputs that are printed by name
 _OUTCOME = "Outcome"
@@ -113,14 +112,11 @@ def predict(
 
     kft predict runs/photos holiday/ --output answers.csv --top-k 3
     """
-    check_run(run)  # before Keras is imported
-    from kft.tasks.predictions.files import ENDINGS
-
     if not inputs and not text:
         raise InputError(
             "nothing to predict: pass files, folders or tables, or --text for a text recipe."
         )
-    check_output("--output", output, ENDINGS)
+    check_output("--output", output, ANSWERS)
     if json and output is not None:
         raise InputError("--json prints the answers and --output writes them: pass one of the two.")
     opened = open_recipe(run, recipe, task)
