@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kft.data.files import open_regular, shown, why
+from kft.data.files import shown
 from kft.errors import InputError
+from kft.regular_files import open_regular, why
 
 __all__ = [
     "MOST_BYTES",

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from kft.data.content import content_digest
-from kft.data.files import open_regular, shown, why
+from kft.data.files import shown
 from kft.data.targets import TargetKind
 from kft.data.threads import map_in_threads
 from kft.data.trees import leaves, length, mapped, taken
 from kft.errors import InputError
+from kft.regular_files import open_regular, why
 
 __all__ = ["Examples", "Skipped"]
 

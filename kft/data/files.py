@@ -1,13 +1,11 @@
-"""Files of data: opened by `kft.regular_files`, and their paths as messages show them."""
+"""Paths of data as messages show them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from kft.regular_files import open_regular, problem, read_regular, why
-
-__all__ = ["open_regular", "problem", "read_regular", "shown", "why"]
+__all__ = ["shown"]
 
 _LONGEST = 400  # letters of a path in a message
 

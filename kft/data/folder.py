@@ -14,12 +14,13 @@ from kft.data.bad import BadExamples
 from kft.data.columns import MOST_BYTES
 from kft.data.encodings import LONGEST, is_unicode, text_of
 from kft.data.examples import Examples
-from kft.data.files import read_regular, shown, why
+from kft.data.files import shown
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.kinds.classes import check_classes, class_targets
 from kft.data.names import clean
 from kft.data.targets import TargetKind
 from kft.errors import InputError
+from kft.regular_files import read_regular, why
 
 __all__ = ["IGNORED", "IMAGE_SUFFIXES", "check_images", "read_folder"]
 

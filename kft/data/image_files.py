@@ -5,8 +5,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from kft.data.files import open_regular, why
 from kft.data.threads import map_in_threads
+from kft.regular_files import open_regular, why
 
 __all__ = ["MAX_PIXELS", "inspect_file", "inspect_files"]
 

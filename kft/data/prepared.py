@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kft.data.files import problem, read_regular, shown, why
+from kft.data.files import shown
 from kft.errors import InputError
+from kft.regular_files import problem, read_regular, why
 
 __all__ = ["INFO", "check_prepared", "is_prepared", "newest_version"]
 

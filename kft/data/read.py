@@ -13,7 +13,7 @@ from kft.data.arrays import read_arrays
 from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
 from kft.data.examples import Examples
-from kft.data.files import problem, shown
+from kft.data.files import shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
@@ -22,6 +22,7 @@ from kft.data.table import SUFFIXES, read_table
 from kft.data.targets import TargetKind
 from kft.data.tfds import is_prepared, read_tfds
 from kft.errors import InputError
+from kft.regular_files import problem
 
 __all__ = ["read"]
 

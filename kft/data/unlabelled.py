@@ -16,12 +16,13 @@ from typing import TypeVar
 
 from kft.data.bad import BadExamples
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
-from kft.data.files import read_regular, shown, why
+from kft.data.files import shown
 from kft.data.folder import IGNORED, IMAGE_SUFFIXES
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.table import SUFFIXES
 from kft.data.table_column import stream_column
 from kft.errors import InputError
+from kft.regular_files import read_regular, why
 
 __all__ = ["Raw", "Unlabelled", "chunks"]
 

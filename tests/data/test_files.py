@@ -3,7 +3,8 @@ import socket
 
 import pytest
 
-from kft.data.files import open_regular, problem, read_regular, shown, why
+from kft.data.files import shown
+from kft.regular_files import open_regular, problem, read_regular, why
 
 pytestmark = pytest.mark.once
 
