@@ -14,8 +14,8 @@ from kft.tasks.evaluation.class_metrics import averages, f1, mean, per_class
 from kft.tasks.evaluation.classes import ClassEvaluation
 from kft.tasks.evaluation.content import Mistake
 from kft.tasks.evaluation.figures import Figure, Figures
-from kft.tasks.evaluation.rows import Rows
-from kft.tasks.evaluation.scorer import Places, compact, need_examples
+from kft.tasks.evaluation.row_scorer import RowScorer
+from kft.tasks.evaluation.scorer import compact
 from kft.tasks.evaluation.worst import Worst
 
 # A label counts as predicted above this probability, as in keras.metrics.BinaryAccuracy.
@@ -111,7 +111,7 @@ class MultiLabelEvaluation(ClassEvaluation):
         return plots.precision_recall(self)
 
 
-class MultiLabelScorer:
+class MultiLabelScorer(RowScorer):
     """Score rows of 0 and 1 and a probability for each label batch by batch; see `Scorer`.
 
     Args:
@@ -120,23 +120,19 @@ class MultiLabelScorer:
     """
 
     def __init__(self, classes: Sequence[str] | None = None, task: str = "multi_label") -> None:
-        self._classes, self._task = classes, task
-        self._places, self._rows = Places(), Rows(0)
+        super().__init__(task)
+        self._classes = classes
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
         """Take over a batch: 0 and 1, and probabilities, both `(n, classes)`."""
         places = self._places.of(rows, outputs)
         marks, scores, self._classes = checks.multi_label(targets, outputs, self._classes, places)
-        if not len(self._rows):
-            self._rows = Rows(2 * scores.shape[1])
         joined = np.hstack([scores, marks])
-        self._rows.add(joined.astype(checks.narrow(outputs)), places)
+        self._add(joined.astype(checks.narrow(outputs)), places)
 
     def result(self) -> MultiLabelEvaluation:
         """Return the evaluation of all batches."""
-        rows = self._rows
-        need_examples(len(rows))
-        rows.finish()
+        rows = self._finished()
         assert self._classes is not None
         classes = tuple(self._classes)
         hits, support, predicted = (np.zeros(len(classes), np.int64) for _ in range(3))

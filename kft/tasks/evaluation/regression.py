@@ -11,8 +11,9 @@ from kft.tasks.evaluation import checks, plots
 from kft.tasks.evaluation.base import Evaluation
 from kft.tasks.evaluation.content import Chart, Mistake, Mistakes, Section
 from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.row_scorer import RowScorer
 from kft.tasks.evaluation.rows import Rows
-from kft.tasks.evaluation.scorer import Places, compact, need_examples
+from kft.tasks.evaluation.scorer import compact
 from kft.tasks.evaluation.worst import Worst
 
 MAX_MISTAKES = 12
@@ -102,7 +103,7 @@ class RegressionEvaluation(Evaluation):
         )
 
 
-class RegressionScorer:
+class RegressionScorer(RowScorer):
     """Score expected and predicted numbers batch by batch; see `Scorer`.
 
     Args:
@@ -110,23 +111,18 @@ class RegressionScorer:
     """
 
     def __init__(self, task: str = "regression") -> None:
-        self._task = task
-        self._places, self._rows = Places(), Rows(0)
+        super().__init__(task)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
         """Take over a batch: expected and predicted numbers, `(n,)` or `(n, d)`."""
         places = self._places.of(rows, outputs)
         expected, predicted = checks.regression(targets, outputs, places)
-        if not len(self._rows):
-            self._rows = Rows(2 * predicted.shape[1])
         joined = np.hstack([predicted, expected])
-        self._rows.add(joined.astype(checks.narrow(targets, outputs)), places)
+        self._add(joined.astype(checks.narrow(targets, outputs)), places)
 
     def result(self) -> RegressionEvaluation:
         """Return the evaluation of all batches."""
-        rows = self._rows
-        need_examples(len(rows))
-        rows.finish()
+        rows = self._finished()
         squares, absolutes, sums, residual, spread = np.zeros((5, rows.width // 2))
         low, high = np.full_like(sums, np.inf), np.full_like(sums, -np.inf)
         for scores, targets in _pairs(rows):

@@ -15,8 +15,8 @@ from kft.tasks.evaluation.class_metrics import averages, per_class
 from kft.tasks.evaluation.classes import ClassEvaluation
 from kft.tasks.evaluation.content import Chart, Grid, Mistake, Section, Table, Text
 from kft.tasks.evaluation.figures import Figure, Figures
-from kft.tasks.evaluation.rows import Rows
-from kft.tasks.evaluation.scorer import Places, compact, need_examples
+from kft.tasks.evaluation.row_scorer import RowScorer
+from kft.tasks.evaluation.scorer import compact
 from kft.tasks.evaluation.worst import Worst
 
 MAX_CONFUSION = 12
@@ -187,7 +187,7 @@ class SingleLabelEvaluation(ClassEvaluation):
         return Table("Most frequent confusions", head, rows)
 
 
-class SingleLabelScorer:
+class SingleLabelScorer(RowScorer):
     """Score class numbers and probabilities batch by batch; see `Scorer`.
 
     Args:
@@ -196,26 +196,22 @@ class SingleLabelScorer:
     """
 
     def __init__(self, classes: Sequence[str] | None = None, task: str = "single_label") -> None:
-        self._classes, self._task = classes, task
-        self._places, self._rows = Places(), Rows(0)
+        super().__init__(task)
+        self._classes = classes
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
         """Take over a batch: class numbers or one-hot rows, and probabilities of the classes."""
         places = self._places.of(rows, outputs)
         checked = checks.single_label(targets, outputs, self._classes, places)
         labels, scores, self._classes = checked
-        if not len(self._rows):
-            self._rows = Rows(scores.shape[1] + 1)
         # The other of two columns is computed in float64, and stays exact.
         as_given = np.shape(outputs) == scores.shape
         joined = np.column_stack([scores, labels])
-        self._rows.add(joined.astype(checks.narrow(outputs if as_given else scores)), places)
+        self._add(joined.astype(checks.narrow(outputs if as_given else scores)), places)
 
     def result(self) -> SingleLabelEvaluation:
         """Return the evaluation of all batches."""
-        rows = self._rows
-        need_examples(len(rows))
-        rows.finish()
+        rows = self._finished()
         assert self._classes is not None
         classes = tuple(self._classes)
         confusion = np.zeros((len(classes), len(classes)), np.int64)
