@@ -171,7 +171,7 @@ class MultiLabel(_Labels, MultiLabels):
 
     def metrics(self) -> list[keras.metrics.Metric]:
         """The accuracy of the decisions on single labels."""
-        return [keras.metrics.BinaryAccuracy(name="accuracy")]
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=self.threshold)]
 
     @property
     def label_threshold(self) -> float:
@@ -184,7 +184,7 @@ class MultiLabel(_Labels, MultiLabels):
 
     def scorer(self, classes: Sequence[str] | None) -> MultiLabelScorer:
         """Return what compares rows of 0 and 1 with probabilities."""
-        return MultiLabelScorer(classes, self.name)
+        return MultiLabelScorer(classes, self.name, self.threshold)
 
     def predictions(
         self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None

@@ -226,3 +226,21 @@ def test_several_tasks_need_a_target_and_an_output_of_each():
         evaluate(targets["age"], outputs, task=task)
     with pytest.raises(InputError, match=r"task 'kind': .*look like logits"):
         evaluate(targets, {**outputs, "kind": outputs["kind"] * 9}, task=task)
+
+
+def test_labels_count_from_the_tasks_own_threshold():
+    """What an evaluation counts is what `predict` and a server answer."""
+    scores = np.array([[0.3, 0.1], [0.2, 0.6], [0.05, 0.7]], "float32")
+    targets = np.array([[1, 0], [0, 1], [0, 1]], "float32")
+    task = MultiLabel(2, threshold=0.25)
+    scorer = task.scorer(["a", "b"])
+    scorer.update(targets, scores)
+    found = scorer.result()
+    said = [set(labels) for labels in task.predictions(["1", "2", "3"], scores, ["a", "b"]).labels]
+    counted = [{found.classes[i] for i in np.flatnonzero(row)} for row in found.predicted]
+    assert counted == said == [{"a"}, {"b"}, {"b"}]
+    assert found.subset_accuracy == 1.0
+    assert not found.mistakes()
+    (metric,) = task.metrics()
+    metric.update_state(targets, scores)
+    assert float(metric.result()) == 1.0

@@ -24,7 +24,7 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class MultiLabelEvaluation(ClassEvaluation):
-    """A classifier with any number of labels per example, predicted where scores are above 0.5.
+    """A classifier with any number of labels per example, predicted where scores are above a threshold.
 
     Averages are over the labels that occur in the data ("macro"); "micro" pools all decisions.
 
@@ -43,6 +43,7 @@ class MultiLabelEvaluation(ClassEvaluation):
             https://arxiv.org/abs/1706.04599).
         per_class: `ClassMetrics` of each label.
         reliability: The bins behind `calibration_error`.
+        threshold: The score above which a label counts as predicted, the task's own.
     """
 
     kind: ClassVar[str] = "Multi-label"
@@ -51,6 +52,7 @@ class MultiLabelEvaluation(ClassEvaluation):
     subset_accuracy: float
     f1_micro: float | None
     mean_average_precision: float | None
+    threshold: float = THRESHOLD
 
     @property
     def targets(self) -> np.ndarray:
@@ -62,7 +64,7 @@ class MultiLabelEvaluation(ClassEvaluation):
     @property
     def predicted(self) -> np.ndarray:
         """The answers as 0 and 1, `(n, classes)`."""
-        return (self.scores > THRESHOLD).astype(np.int64)
+        return (self.scores > self.threshold).astype(np.int64)
 
     @property
     def figures(self) -> Figures:
@@ -93,7 +95,7 @@ class MultiLabelEvaluation(ClassEvaluation):
         worst = Worst(limit)
         for positions, rows in self.rows.blocks():
             scores, targets = np.hsplit(rows, 2)
-            answers = scores > THRESHOLD
+            answers = scores > self.threshold
             sure = np.where(answers != targets, np.maximum(scores, 1.0 - scores), -1.0)
             label, size = sure.argmax(axis=1), sure.max(axis=1)
             said = answers[np.arange(len(label)), label]
@@ -117,11 +119,17 @@ class MultiLabelScorer(RowScorer):
     Args:
         classes: Names of the labels in the order of the model's outputs. Defaults to numbers.
         task: What the evaluation calls its task.
+        threshold: The score above which a label counts as predicted. Defaults to 0.5.
     """
 
-    def __init__(self, classes: Sequence[str] | None = None, task: str = "multi_label") -> None:
+    def __init__(
+        self,
+        classes: Sequence[str] | None = None,
+        task: str = "multi_label",
+        threshold: float = THRESHOLD,
+    ) -> None:
         super().__init__(task)
-        self._classes = classes
+        self._classes, self._threshold = classes, threshold
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
         """Take over a batch: 0 and 1, and probabilities, both `(n, classes)`."""
@@ -139,7 +147,7 @@ class MultiLabelScorer(RowScorer):
         reliability, all_right = Reliability(), 0
         for _, block in rows.blocks():
             scores, targets = np.hsplit(block, 2)
-            answers, there = scores > THRESHOLD, targets == 1
+            answers, there = scores > self._threshold, targets == 1
             right = answers == there
             all_right += int(right.all(axis=1).sum())
             hits += (answers & there).sum(axis=0)
@@ -161,6 +169,7 @@ class MultiLabelScorer(RowScorer):
             classes=classes,
             subset_accuracy=all_right / len(rows),
             f1_micro=f1(int(hits.sum()), int(support.sum()), int(predicted.sum())),
+            threshold=self._threshold,
             mean_average_precision=mean([one.average_precision for one in by_class]),
             per_class=by_class,
             reliability=bins,
