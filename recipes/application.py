@@ -10,7 +10,13 @@ import keras
 import numpy as np
 
 from kft.errors import InputError
-from kft.recipe.image import ImageRecipe, caffe_pixels, imagenet_pixels, unit_pixels
+from kft.recipe.image import (
+    IMAGENET_DEVIATIONS,
+    ImageRecipe,
+    caffe_pixels,
+    imagenet_pixels,
+    unit_pixels,
+)
 
 
 @dataclass(frozen=True)
@@ -98,20 +104,24 @@ class ApplicationRecipe(ImageRecipe):
     image_size: Any = None
 
     def __post_init__(self) -> None:
-        known = ARCHITECTURES.get(self.name) if isinstance(self.name, str) else None
         if self.image_size is None:
-            self.image_size = (known.size, known.size) if known else (224, 224)
+            self.image_size = (self._known.size, self._known.size)
         super().__post_init__()
 
     @property
     def smallest_image(self) -> int:  # type: ignore[override]
         """Least height and width of an image in pixels."""
+        return self._known.smallest
+
+    @property
+    def _known(self) -> Architecture:
+        """What is known of the architecture; the usual of one that is refused later."""
         known = ARCHITECTURES.get(self.name) if isinstance(self.name, str) else None
-        return known.smallest if known else 32
+        return known or Architecture(None)
 
     def preprocess(self, inputs: Any) -> Any:
         """Scale pixels as the architecture's own `preprocess_input` does."""
-        pixels = ARCHITECTURES[self.name].pixels
+        pixels = self._known.pixels
         return inputs if pixels is None else pixels(inputs)
 
     def application(self, inputs: Any, weights: str | None) -> keras.Model:
@@ -144,12 +154,9 @@ class ApplicationRecipe(ImageRecipe):
         norms = [one for one in backbone.layers if isinstance(one, keras.layers.Normalization)]
         for norm in norms:
             mean, variance, count = (keras.ops.convert_to_numpy(one) for one in norm.weights)
-            if np.allclose(np.ravel(variance), _IMAGENET_DEVIATIONS, atol=1e-4):
+            if np.allclose(np.ravel(variance), IMAGENET_DEVIATIONS, atol=1e-4):
                 norm.set_weights([mean, np.square(variance), count])
             norm.finalize_state()
-
-
-_IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)
 
 
 def _is_first_efficient(name: str) -> bool:

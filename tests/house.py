@@ -76,14 +76,11 @@ def package(name: str) -> str:
 def circles() -> list[list[str]]:
     """Groups of modules that import one another, whichever of them is imported first."""
     every = modules()
-    graph = {
-        name: {
-            whole if (whole := one) in every else one.rpartition(".")[0]
-            for one in imports(path, typing=False)
-        }
-        & every.keys() - {name}
-        for name, path in every.items()
-    }
+    graph = {}
+    for name, path in every.items():
+        # `from a.b import c` names a module, or something in one.
+        found = {n if n in every else n.rpartition(".")[0] for n in imports(path, typing=False)}
+        graph[name] = found & every.keys() - {name}
     reachable: dict[str, set[str]] = {}
     for name in graph:
         seen, waiting = set(), list(graph[name])
@@ -93,24 +90,19 @@ def circles() -> list[list[str]]:
                 seen.add(one)
                 waiting += graph[one]
         reachable[name] = seen
-    found = {
+    groups = {
         tuple(sorted({name} | {one for one in reachable[name] if name in reachable[one]}))
         for name in graph
         if name in reachable[name]
     }
-    return [list(group) for group in sorted(found)]
+    return [list(group) for group in sorted(groups)]
 
 
 def drawing() -> str:
     """A line for each package: how many files it has, and the packages that it imports."""
     lines = []
     for name in ORDER:
-        files = [path for module, path in modules().items() if module.startswith(f"kft.{name}")]
-        files = [
-            path
-            for path in files
-            if package(".".join(path.relative_to(ROOT).with_suffix("").parts)) == name
-        ]
+        files = [path for module, path in modules().items() if package(module) == name]
         used = {package(one) for path in files for one in imports(path, typing=True)}
         below = [one for one in ORDER if one in used and one != name]
         lines.append(f"{name:<14}{len(files):>3}  {' '.join(below)}".rstrip())

@@ -27,6 +27,7 @@ from kft.model.pretrained import RANDOM, StartingWeights, load_weights_file, why
 from kft.recipe.recipe import Recipe
 
 POOLINGS = ("avg", "max", "flatten")
+IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)  # of the channels, of pixels from 0 to 1
 
 
 @dataclass(kw_only=True, eq=False)
@@ -296,7 +297,7 @@ def imagenet_pixels(inputs):
     Args:
         inputs: RGB images with values from 0 to 255, a Keras tensor.
     """
-    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array(IMAGENET_DEVIATIONS)
     scale = keras.layers.Rescaling(
         (1 / 255 / deviation).tolist(),
         offset=(-mean / deviation).tolist(),
