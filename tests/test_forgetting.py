@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import kft
 from kft.cli import app
+from kft.family.features import head_inputs
 from kft.insight.forgetting import forgetting
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
@@ -56,6 +57,15 @@ def test_measuring_leaves_the_recipe_as_it_is(run):
         np.testing.assert_array_equal(one, keras.ops.convert_to_numpy(other))
     assert recipe.state() == state
     assert recipe.classes == ("0", "1")
+
+
+def test_what_the_head_gets_is_what_the_features_are_pooled_to():
+    recipe = TinyRecipe(num_classes=2, hidden=(4,))
+    x, y = bright_sides(6)
+    found, labels = head_inputs(recipe, recipe.read((x, y)), batch_size=4)
+    pooled = keras.Model(recipe.model.input, recipe.model.get_layer("head_pool").output)
+    np.testing.assert_allclose(found, pooled.predict(recipe.load(x), verbose=0), rtol=1e-5)
+    np.testing.assert_array_equal(labels, y)
 
 
 @pytest.mark.once

@@ -20,7 +20,6 @@ from safetensors.numpy import save_file
 
 import kft
 from kft.cli.demo.recipe import DigitsRecipe
-from kft.distribution.spreading import copied
 from kft.errors import InputError, KftError
 from kft.family import known as known_recipes
 from kft.family import run as fitting
@@ -535,35 +534,3 @@ def test_the_end_of_a_log_is_read_without_the_rest(tmp_path):
         file.seek(0, 2)
         file.write("\none\ntwö\n".encode() + b"thr\xffe")
     assert reading.last_lines(tmp_path / "log", 2) == "twö\nthr\ufffde"
-
-
-@dataclass(kw_only=True, eq=False)
-class AdaptedRecipe(TinyRecipe):
-    """Pixels by a layer that was adapted to data: a scalar weight, and values made of weights."""
-
-    def preprocess(self, inputs):
-        layer = keras.layers.Normalization(name="adapted")
-        layer.adapt(np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3)))
-        return layer(inputs)
-
-    @classmethod
-    def rebuild(cls, arguments, directory):
-        recipe = super().rebuild(arguments, directory)
-        layer = recipe.model.get_layer("adapted")
-        layer.set_weights([np.zeros(3), np.ones(3), np.array(0)])
-        layer.finalize_state()
-        return recipe
-
-
-def test_a_layer_that_was_adapted_to_data_is_the_same_when_it_is_loaded(tmp_path):
-    recipe = AdaptedRecipe(num_classes=2, image_size=(16, 16))
-    x = np.random.default_rng(1).uniform(0, 255, (3, 16, 16, 3)).astype("float32")
-    loaded = kft.load(recipe.save(tmp_path / "run"), recipe=AdaptedRecipe)
-    np.testing.assert_array_equal(loaded.predict(x).scores, recipe.predict(x).scores)
-    (layer,) = (one for one in copied(recipe.model).layers if one.name == "adapted")
-    np.testing.assert_array_equal(
-        *(
-            keras.ops.convert_to_numpy(one.mean)
-            for one in (layer, recipe.model.get_layer("adapted"))
-        )
-    )

@@ -4,6 +4,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from kft.distribution.spreading import copied
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.weights import digest
@@ -217,3 +219,35 @@ def test_numbers_and_paths_of_any_kind_are_saved(tmp_path):
     recipe = TinyRecipe(num_classes=np.int64(2), image_size=[16, 24], hidden=[3])
     loaded = saving.load(recipe.save(tmp_path / "run"), recipe=TinyRecipe)
     assert (loaded.num_classes, loaded.image_size, loaded.hidden) == (2, (16, 24), (3,))
+
+
+@dataclass(kw_only=True, eq=False)
+class AdaptedRecipe(TinyRecipe):
+    """Pixels by a layer that was adapted to data: a scalar weight, and values made of weights."""
+
+    def preprocess(self, inputs):
+        layer = keras.layers.Normalization(name="adapted")
+        layer.adapt(np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3)))
+        return layer(inputs)
+
+    @classmethod
+    def rebuild(cls, arguments, directory):
+        recipe = super().rebuild(arguments, directory)
+        layer = recipe.model.get_layer("adapted")
+        layer.set_weights([np.zeros(3), np.ones(3), np.array(0)])
+        layer.finalize_state()
+        return recipe
+
+
+def test_a_layer_that_was_adapted_to_data_is_the_same_when_it_is_loaded(tmp_path):
+    recipe = AdaptedRecipe(num_classes=2, image_size=(16, 16))
+    x = np.random.default_rng(1).uniform(0, 255, (3, 16, 16, 3)).astype("float32")
+    loaded = saving.load(recipe.save(tmp_path / "run"), recipe=AdaptedRecipe)
+    np.testing.assert_array_equal(loaded.predict(x).scores, recipe.predict(x).scores)
+    (layer,) = (one for one in copied(recipe.model).layers if one.name == "adapted")
+    np.testing.assert_array_equal(
+        *(
+            keras.ops.convert_to_numpy(one.mean)
+            for one in (layer, recipe.model.get_layer("adapted"))
+        )
+    )
