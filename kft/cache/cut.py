@@ -7,7 +7,8 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from typing import Any
 
 import keras
 import numpy as np
@@ -123,11 +124,34 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
         return None, random or "the stage trains from the first layer on"
     if any(id(tensor) in {id(t) for t in model.outputs} for tensor in tensors):
         return None, "the stage trains nothing that the outputs depend on"
+    return _parts(model, tensors, layers, operations), random
+
+
+def cut_at(model: keras.Model, tensors: Sequence[Any]) -> Cut:
+    """Cut a model at tensors that all of its outputs depend on, for a stage that takes no steps.
+
+    Nothing is random in it: everything below the tensors computes what it does in inference.
+
+    Args:
+        model: a functional model.
+        tensors: tensors of its graph, outside of nested models.
+    """
+    calls = graph.outer_calls(model)
+    made = {id(tensor): call for call in calls for tensor in call.outputs}
+    below = _needed(list(tensors), made)
+    layers = tuple(call.operation for call in calls if call in below and call.parents)
+    operations = sum(_operations(call) for call in calls if call in below)
+    return _parts(model, list(tensors), layers, operations)
+
+
+def _parts(
+    model: keras.Model, tensors: list, layers: tuple[keras.Operation, ...], operations: int
+) -> Cut:
     inputs, outputs = graph.inputs_and_outputs(model)
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
         (outputs,) = outputs
     suffix = keras.Model(tensors[0] if len(tensors) == 1 else tuple(tensors), outputs)
-    return Cut(keras.Model(inputs, tensors), suffix, layers, operations), random
+    return Cut(keras.Model(inputs, tensors), suffix, layers, operations)
 
 
 def _trains(operation: keras.Operation) -> bool:

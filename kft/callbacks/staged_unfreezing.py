@@ -98,6 +98,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         check_choice("restore_best", restore_best, ("run", "stage", None, "auto"))
         if monitor is not None:
             Monitor.of(monitor)
+        self._solved_elsewhere = False
         self.early_stopping = early_stopping
         self.batch_norm = batch_norm
         self.restore_best: RestoreBest
@@ -130,6 +131,10 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._began = (-1, 0)  # the epoch that runs, and the steps taken before it
         self.group_rates: dict[str, float] = {}
 
+    def leave_solving(self) -> None:
+        """Say that whoever runs the fit solves the head in a stage that asks for it."""
+        self._solved_elsewhere = True
+
     @property
     def best(self) -> Best | None:
         """The epoch whose weights the model ends with; see the class."""
@@ -143,6 +148,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Checks the stages against the model, before a step is taken."""
         self._reset()
+        if not self._solved_elsewhere:
+            refuse_solving(self.stages, "StagedUnfreezing in `model.fit`")
         report_stop_iteration(self)
         refuse_swaps_at_epochs(self)
         refuse_rivals([one for one in fellow_callbacks(self) if one is not self])
@@ -297,6 +304,20 @@ class StagedUnfreezing(keras.callbacks.Callback):
 
     def _steps_taken(self) -> int:
         return int(ops.convert_to_numpy(step_counter(unscaled(self.model.optimizer))))
+
+
+def refuse_solving(stages: Sequence[Stage], caller: str) -> None:
+    """Refuse stages that solve the head where nobody knows the task.
+
+    Raises:
+        InputError: the first stage has `solve=True`.
+    """
+    if stages[0].solve:
+        raise InputError(
+            f"Stage 1 has `solve=True`, which {caller} cannot do, since only a recipe's task says what "
+            "its head solves: call the `fit` of a recipe, or pass kft.Stage(unfreeze=0, epochs=20, "
+            "learning_rate=1e-3)."
+        )
 
 
 def refuse_rivals(callbacks: Sequence[keras.callbacks.Callback]) -> None:

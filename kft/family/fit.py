@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -26,6 +27,8 @@ from kft.family.hooks import Family
 from kft.family.known import title_of
 from kft.family.run import Run
 from kft.family.settings import FitSettings, as_json
+from kft.family.solving import check_solving, solver_of
+from kft.model.graph import counterparts
 from kft.model.precision import policy_of
 from kft.runs.places import check_apart_from_data
 from kft.runs.signals import end_if_asked, put_off
@@ -34,7 +37,7 @@ from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
 from kft.training import compilation
 from kft.training.journal import Journal
-from kft.training.staged import CachedStage, decide, kept_part, run_stages
+from kft.training.staged import CachedStage, Solver, decide, kept_part, run_stages
 
 if TYPE_CHECKING:
     from kft.tasks import Evaluation
@@ -89,6 +92,7 @@ class PlannedFit:
             settings.seed,
             settings.on_bad_example,
         )
+        check_solving(recipe, training, settings.stages)
         plan = {
             **fitting.identity_of(recipe, training, validation),
             **settings.identity(),
@@ -290,7 +294,18 @@ class _Fit:
             cache=settings.cache if keeps and settings.steps_per_epoch is None else False,
             length=getattr(self.planned.recipe, "length", None),
             before=self.planned.directory.decisions(),
+            solver=self.solver,
         )
+
+    @functools.cached_property
+    def solver(self) -> Solver | None:
+        """Return what solves the head of the model that is trained, where a stage asks for it."""
+        settings, recipe, train = self.planned.settings, self.planned.recipe, self.planned.train
+        if not settings.stages[0].solve or not isinstance(train, Examples):
+            return None
+        solver = solver_of(recipe, train, settings.batch_size, settings.balance, settings.seed)
+        own = counterparts(recipe.model, self.model, solver.head_inputs)
+        return dataclasses.replace(solver, head_inputs=tuple(own))
 
     def _table(self) -> PlanTable:
         settings = self.planned.settings
@@ -318,6 +333,7 @@ class _Fit:
             compile_like=self.compile_like,
             identity=self.planned.recipe.input_identity(),
             views=settings.cached_views,
+            solver=self.solver,
             callbacks=[
                 *(fitting.FiniteLoss(), journal, *settings.callbacks, *checkpoint),
                 *agreements(self.planned.strategy),

@@ -8,7 +8,7 @@ inside a composite layer, so the private names for both are read here and nowher
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -112,6 +112,23 @@ def outer_calls(model: keras.Model) -> list[Call]:
         found.append(call)
         made.update((id(tensor), call) for tensor in outputs)
     return found
+
+
+def counterparts(model: keras.Model, copy: keras.Model, tensors: Sequence[Any]) -> list[Any]:
+    """Return the tensors of a copy that are what `tensors` are in a model.
+
+    Args:
+        model: a functional model.
+        copy: a clone of it, or the model itself.
+        tensors: tensors of the model's graph, outside of nested models.
+    """
+    pairs = zip(outer_calls(model), outer_calls(copy), strict=True)
+    found = {
+        id(ours): theirs
+        for one, other in pairs
+        for ours, theirs in zip(one.outputs, other.outputs, strict=True)
+    }
+    return [found[id(tensor)] for tensor in tensors]
 
 
 def _open(

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import yaml
@@ -28,8 +28,9 @@ class Stage:
             of layers and the names of blocks, as in a shell) trains the head and what they match; a
             name that exists means itself alone. What was frozen weight by weight (LoRA,
             `variable.trainable = False`) stays frozen.
-        epochs: most epochs that the stage takes; early stopping may end it before.
-        learning_rate: peak learning rate of the head.
+        epochs: most epochs that the stage takes; early stopping may end it before. Only a stage that
+            solves has none.
+        learning_rate: peak learning rate of the head. Only a stage that solves has none.
         warmup: the rate rises linearly to its peak over this many steps (`int`), or this fraction of
             the stage's steps (`float` below 1). Groups that already train start from the rate they
             had if it is lower than the new peak, and at the new peak if not. Defaults to 0.
@@ -39,6 +40,11 @@ class Stage:
             being the topmost (discriminative rates: Howard and Ruder 2018,
             https://arxiv.org/abs/1801.06146). Defaults to 1.
         name: shown in tables. Defaults to one made from `unfreeze`.
+        solve: True puts the best linear head on the frozen features at once, without a step: the
+            minimum of the loss with an L2 penalty, whose strength is chosen by cross-validation on
+            the training data (Kumar et al. 2022, https://arxiv.org/abs/2202.10054, fine-tune from
+            there). It takes one epoch, in which data are only evaluated. It is the first stage of a
+            recipe's fit, with `unfreeze=0`, and neither epochs nor a rate. Defaults to False.
 
     Raises:
         InputError: a value is out of its range.
@@ -46,27 +52,35 @@ class Stage:
     Example:
 
     ```python
-    kft.Stage(unfreeze=2, epochs=5, learning_rate=1e-4, warmup=0.1)
+    [
+        kft.Stage(unfreeze=0, solve=True),
+        kft.Stage(unfreeze=2, epochs=5, learning_rate=1e-4, warmup=0.1),
+    ]
     ```
     """
 
     unfreeze: int | Literal["all"] | Sequence[str]
-    epochs: int
-    learning_rate: float
+    epochs: int = 0
+    learning_rate: float = 0.0
     warmup: float | int = 0.0
     decay: Decay = "constant"
     layer_decay: float = 1.0
     name: str | None = None
+    solve: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
         object.__setattr__(self, "unfreeze", self._checked_unfreeze())
-        self._require("epochs", is_whole(self.epochs, 1), "pass a whole number of at least 1.")
-        self._require(
-            "learning_rate",
-            is_number(self.learning_rate) and self.learning_rate > 0,
-            "pass a positive number, such as 1e-3 for a new head or 1e-5 for a whole backbone.",
-        )
+        self._require("solve", isinstance(self.solve, bool), "pass True or False.")
+        if self.solve:
+            self._check_solving()
+        else:
+            self._require("epochs", is_whole(self.epochs, 1), "pass a whole number of at least 1.")
+            self._require(
+                "learning_rate",
+                is_number(self.learning_rate) and self.learning_rate > 0,
+                "pass a positive number, such as 1e-3 for a new head or 1e-5 for a whole backbone.",
+            )
         self._require(
             "warmup",
             is_whole(self.warmup, 0) or (is_number(self.warmup) and 0 <= self.warmup < 1),
@@ -88,6 +102,21 @@ class Stage:
             self.name is None or (isinstance(self.name, str) and bool(self.name.strip())),
             "pass some text, or None for a name made from `unfreeze`.",
         )
+
+    def _check_solving(self) -> None:
+        self._require(
+            "unfreeze", self.unfreeze == 0, "a stage that solves takes 0, the head alone."
+        )
+        takes_one = is_whole(self.epochs, 0, 1)
+        self._require("epochs", takes_one, "leave it out: a stage that solves takes one epoch.")
+        object.__setattr__(self, "epochs", 1)
+        for name in ("learning_rate", "warmup"):
+            given = getattr(self, name)
+            has_none = is_number(given) and given == 0
+            self._require(name, has_none, "leave it out: a stage that solves takes no steps.")
+        for name, none in (("decay", "constant"), ("layer_decay", 1.0)):
+            has_none = getattr(self, name) == none
+            self._require(name, has_none, "leave it out: a stage that solves takes no steps.")
 
     def _checked_unfreeze(self) -> int | str | tuple[str, ...]:
         unfreeze: Any = self.unfreeze
@@ -114,7 +143,7 @@ class Stage:
         if self.name is not None:
             return self.name
         if self.unfreeze == 0:
-            return "head"
+            return "solved head" if self.solve else "head"
         if isinstance(self.unfreeze, int):
             return f"top {self.unfreeze}"
         return "all" if self.unfreeze == "all" else " ".join(self.unfreeze)
@@ -148,7 +177,7 @@ def checked_stages(stages: Sequence[Stage | dict[str, Any]]) -> tuple[Stage, ...
             f"`stages={shown(stages)}`: pass a list of at least one kft.Stage, such as "
             "[kft.Stage(unfreeze=0, epochs=3, learning_rate=1e-3)]."
         )
-    return tuple(
+    return _first_solves(
         stage if isinstance(stage, Stage) else _from_values(stage, f"Stage {number}", _in_python)
         for number, stage in enumerate(stages, start=1)
     )
@@ -169,7 +198,7 @@ def read_stages(path: str | os.PathLike[str]) -> tuple[Stage, ...]:
             f"{named} holds {held}, expected a list: one '- unfreeze: 0' with 'epochs' and "
             "'learning_rate' for each stage."
         )
-    return tuple(
+    return _first_solves(
         _from_values(values, f"{named}, stage {number}", _in_yaml)
         for number, values in enumerate(found, start=1)
     )
@@ -181,6 +210,17 @@ def write_stages(path: str | os.PathLike[str], stages: Sequence[Stage]) -> None:
     pathlib.Path(path).write_text(text, encoding="utf-8")
 
 
+def _first_solves(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    checked = tuple(stages)
+    for number, stage in enumerate(checked[1:], start=2):
+        if stage.solve:
+            raise InputError(
+                f"Stage {number} has `solve=True`, which would replace what the stages before it have "
+                "trained: make it the first."
+            )
+    return checked
+
+
 def _from_values(values: Any, place: str, spelled: Callable[[str, Any], str]) -> Stage:
     names = [field.name for field in dataclasses.fields(Stage)]
     if not isinstance(values, dict):
@@ -188,7 +228,8 @@ def _from_values(values: Any, place: str, spelled: Callable[[str, Any], str]) ->
             f"{place} is {shown(values)}, expected a stage with {', '.join(names[:3])}."
         )
     unknown = [key for key in values if key not in names]
-    missing = [name for name in names[:3] if name not in values]
+    needed = names[:1] if values.get("solve") is True else names[:3]
+    missing = [name for name in needed if name not in values]
     if unknown or missing:
         raise InputError(
             f"{place} has unknown settings {shown(unknown)} and lacks {missing}: a stage takes "

@@ -168,7 +168,11 @@ def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ..
         str(stage.epochs),
         f"{trained:,}",
         f"{total - trained:,}",
-        rate if stage.decay == "constant" else f"{rate}, {stage.decay}",
+        "solved"
+        if stage.solve
+        else rate
+        if stage.decay == "constant"
+        else f"{rate}, {stage.decay}",
         warmup if stage.warmup else "-",
         _batch_norm(planned, model),
         _shortened([group.name for group in planned.groups]),

@@ -17,6 +17,7 @@ from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.multi_label import MultiLabelScorer
 from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
+from kft.tasks.linear import Loss, Sigmoid, Softmax
 from kft.tasks.losses import LabelCrossEntropy, label_matches
 from kft.tasks.predictions import ClassPredictions, LabelPredictions
 
@@ -112,6 +113,7 @@ class Classification(_Labels, SingleLabels):
 
     name: ClassVar[str] = "single_label"
     activation: ClassVar[str] = "softmax"
+    convex: ClassVar[Loss] = Softmax()
 
     def loss(self) -> keras.losses.Loss:
         """Cross-entropy with label smoothing."""
@@ -154,6 +156,7 @@ class MultiLabel(_Labels, MultiLabels):
 
     name: ClassVar[str] = "multi_label"
     activation: ClassVar[str] = "sigmoid"
+    convex: ClassVar[Loss] = Sigmoid()
 
     threshold: float = 0.5
 

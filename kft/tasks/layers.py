@@ -10,6 +10,7 @@ import numpy as np
 
 from kft.arguments import LARGEST_SEED, is_number, is_whole, shown
 from kft.errors import InputError
+from kft.tasks.linear import Loss, Solved, solve
 from kft.tasks.task import Task
 
 WIDEST = 65_536  # units of a hidden layer; more is a slip
@@ -24,6 +25,7 @@ class DenseHead(Task):
 
     augmentable: ClassVar[bool] = True
     activation: ClassVar[str | None] = None
+    convex: ClassVar[Loss]  # the loss of what the last Dense layer puts out
 
     hidden: tuple[int, ...] = ()
     dropout: float = 0.2
@@ -78,6 +80,36 @@ class DenseHead(Task):
         """Turn what the last Dense layer puts out into the scores."""
         layer = keras.layers.Activation(self.activation, dtype="float32", name=self.named("scores"))
         return layer(x)
+
+    def solves(self, model: keras.Model, features: Any) -> bool:
+        """Return whether nothing but dropout lies between the features and the last Dense layer."""
+        last = model.get_layer(self.named("predictions"))
+        between = keras.Model(features, last.output).layers
+        passing = (keras.layers.InputLayer, keras.layers.Dropout)
+        return all(layer is last or isinstance(layer, passing) for layer in between)
+
+    def solve(
+        self,
+        model: keras.Model,
+        features: np.ndarray,
+        targets: Any,
+        *,
+        weights: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> dict[str, Solved]:
+        """Solve the last Dense layer, see `kft.tasks.linear.solve`."""
+        targets = self.solved_for(model, targets)
+        found = solve(features, targets, self.width, self.convex, weights=weights, seed=seed)
+        return {self.named("predictions"): found}
+
+    def solved_for(self, model: keras.Model, targets: Any) -> Any:
+        """Return the targets in the unit of the last Dense layer.
+
+        Args:
+            model: A model with this task's head.
+            targets: The targets as the data have them.
+        """
+        return targets
 
     def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
         """Return the gradient of the loss in front of the last activation, without its scale.

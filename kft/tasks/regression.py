@@ -17,6 +17,7 @@ from kft.tasks.classification import MOST_CLASSES
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.regression import RegressionScorer
 from kft.tasks.layers import DenseHead
+from kft.tasks.linear import Loss, Squares
 from kft.tasks.predictions import NumberPredictions
 
 
@@ -36,6 +37,8 @@ class Regression(DenseHead, Numbers):
     name: ClassVar[str] = "regression"
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_rmse", "min")
     directions: ClassVar[Mapping[str, Better]] = {"rmse": "min", "mae": "min"}
+
+    convex: ClassVar[Loss] = Squares()
 
     num_values: int = field(default=1, kw_only=False)
 
@@ -94,6 +97,12 @@ class Regression(DenseHead, Numbers):
         layer: Any = model.get_layer(self.named("scores"))
         layer.scale = self._checked(learnt, "target_scale")
         layer.offset = self._checked(learnt, "target_offset")
+
+    def solved_for(self, model: keras.Model, targets: Any) -> np.ndarray:
+        """Return the targets in units of the spread that the head has learnt."""
+        layer: Any = model.get_layer(self.named("scores"))
+        rows = np.asarray(targets, "float64").reshape(len(targets), self.num_values)
+        return (rows - np.asarray(layer.offset)) / np.asarray(layer.scale)
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
         """Return the `value`, `[n]`, or `[n, num_values]` where there are several."""

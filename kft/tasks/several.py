@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from kft.answers import Ops, Rules
 from kft.arguments import shown
@@ -15,6 +16,7 @@ from kft.data.kinds import Combined
 from kft.errors import InputError
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.several import SeveralScorer
+from kft.tasks.linear import Solved
 from kft.tasks.predictions import SeveralPredictions
 from kft.tasks.task import Task
 
@@ -139,6 +141,34 @@ class Several(Task, Combined):
         """Set up each head."""
         for name, task in self.tasks.items():
             task.apply(model, learnt[name])
+
+    def solves(self, model: keras.Model, features: Any) -> bool:
+        """Return whether each head can be solved."""
+        return all(task.solves(model, features[task.needs]) for task in self.tasks.values())
+
+    def solve(
+        self,
+        model: keras.Model,
+        features: Mapping[str, np.ndarray],
+        targets: Any,
+        *,
+        weights: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> dict[str, Solved]:
+        """Solve each head.
+
+        Args:
+            model: A model for which `solves` is true.
+            features: What a task `needs` to its features.
+            targets: Name of a task to its targets.
+            weights: How much each example counts.
+            seed: As for the single tasks.
+        """
+        found: dict[str, Solved] = {}
+        for name, task in self.tasks.items():
+            given = features[task.needs]
+            found |= task.solve(model, given, targets[name], weights=weights, seed=seed)
+        return found
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
         """Return what each task answers, its names behind the task's: `kind_label`, `age_value`.

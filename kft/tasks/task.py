@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 
 from kft.answers import Ops, Rules
 from kft.data.targets import TargetKind
@@ -15,6 +16,7 @@ from kft.import_path import path_of_class
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.metrics import MetricsScorer
 from kft.tasks.evaluation.scorer import Scorer
+from kft.tasks.linear import Solved
 from kft.tasks.predictions import ArrayPredictions, Predictions
 
 
@@ -100,6 +102,38 @@ class Task(TargetKind):
         Raises:
             InputError: If it is nothing that `learn` returns.
         """
+
+    def solves(self, model: keras.Model, features: Any) -> bool:
+        """Return whether the head can be solved on its features rather than trained by steps.
+
+        Args:
+            model: A model with this task's head.
+            features: The Keras tensor that the head was put on.
+        """
+        return False
+
+    def solve(
+        self,
+        model: keras.Model,
+        features: Any,
+        targets: Any,
+        *,
+        weights: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> dict[str, Solved]:
+        """Find the weights of the head that are best for features that stay as they are.
+
+        Args:
+            model: A model for which `solves` is true.
+            features: What the head takes, `[n, ...]`.
+            targets: The targets of the n examples.
+            weights: How much each example counts, `[n]`. Defaults to equally.
+            seed: Decides which examples are held out together to choose the penalty.
+
+        Returns:
+            What each Dense layer is to have, by its name.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `solve(...)`.")
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
         """Return what a server answers, from what the model puts out.

@@ -12,7 +12,7 @@ import numpy as np
 from kft.arguments import check_choice, check_training, check_verbose, path_of, shown
 from kft.cache.store import FeatureStore, temporary_store
 from kft.callbacks import StagedUnfreezing
-from kft.callbacks.staged_unfreezing import RestoreBest
+from kft.callbacks.staged_unfreezing import RestoreBest, refuse_solving
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.sequences import as_rows, numeric
@@ -91,6 +91,7 @@ def fit_in_stages(
     if not model.compiled:
         raise InputError("The model is not compiled: call model.compile(...) first.")
     stages = checked_stages(stages)
+    refuse_solving(stages, "fit_in_stages")
     train = _examples(x, y, "x and y")
     held_out = None
     if validation_data is not None:

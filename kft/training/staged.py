@@ -11,7 +11,7 @@ import numpy as np
 
 from kft.arguments import shown
 from kft.cache.cost import estimate
-from kft.cache.cut import Cut, find_cut
+from kft.cache.cut import Cut, cut_at, find_cut
 from kft.cache.store import Features, FeatureStore
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.callbacks.staged_unfreezing import refuse_rivals
@@ -27,6 +27,21 @@ from kft.report.terminal import shows_progress
 from kft.stages.optimizer import unscaled
 from kft.stages.plan import PlannedStage, kept_flags
 from kft.stages.regrouping import reorder
+from kft.stages.stage import Stage
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Solver:
+    """Solves the heads of a model, for a stage with `solve=True`.
+
+    Attributes:
+        head_inputs: The tensors of the model that the heads are on.
+        solve: Gives the heads of the model their weights. It gets the model and the kept features of
+            its training examples, or None where none are kept; and returns a line to show.
+    """
+
+    head_inputs: tuple[Any, ...]
+    solve: Callable[[keras.Model, Features | None], str]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +67,7 @@ def decide(
     cache: bool | str,
     length: int | None = None,
     before: Sequence[bool] | None = None,
+    solver: Solver | None = None,
 ) -> list[CachedStage]:
     """Chooses for each stage whether its frozen features are kept.
 
@@ -65,6 +81,7 @@ def decide(
             False nowhere.
         length: tokens of a text, where the model does not say it.
         before: what was decided when this run began, if it goes on: it decides again in the same way.
+        solver: solves the head in a stage that asks for it.
     """
     if processes.rank() > 0:  # the room on the disk, for one, is seen by the first process alone
         before = processes.from_first(before)
@@ -78,6 +95,8 @@ def decide(
             chosen.append(
                 CachedStage(None, "off")
                 if cache is False
+                else _solved(model, solver, store, examples, cache, length)
+                if stage.stage.solve and solver is not None
                 else CachedStage(None, "off: augmentation changes the inputs")
                 if augments
                 else _decide(model, stage, moved, store, examples, cache, length)
@@ -109,6 +128,22 @@ def _decide(
     return CachedStage(cut, f"on: {cost}")
 
 
+def _solved(
+    model: keras.Model,
+    solver: Solver,
+    store: FeatureStore,
+    examples: int,
+    cache: bool | str,
+    length: int | None,
+) -> CachedStage:
+    """Decide for a stage that solves the head: it reads its features twice, whatever they cost."""
+    cut = cut_at(model, solver.head_inputs)
+    cost = estimate(cut, examples, 2, store.directory, length)
+    if cache == "auto" and not cost.fits:
+        return CachedStage(None, f"off: the disk has no room ({cost})")
+    return CachedStage(cut, f"on: {cost}")
+
+
 def run_stages(
     model: keras.Model,
     train: Any,
@@ -120,6 +155,7 @@ def run_stages(
     compile_like: Callable[[keras.Model], None],
     identity: str,
     views: int = 0,
+    solver: Solver | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     steps_per_epoch: int | None = None,
     verbose: int | str = "auto",
@@ -139,6 +175,7 @@ def run_stages(
         compile_like: compiles a suffix with the model's loss and metrics; its optimizer is replaced.
         identity: what decides the model's inputs besides the examples: the preprocessing.
         views: how many augmented views of each training example are kept; 0 for unchanged examples.
+        solver: solves the head, if the first stage asks for it.
         callbacks: Keras callbacks.
         steps_per_epoch: as in `keras.Model.fit`; needs stages without a cut.
         verbose: as in `keras.Model.fit`; `"auto"` is a bar for a person at a terminal or a notebook,
@@ -149,6 +186,8 @@ def run_stages(
     """
     if verbose == "auto":
         verbose = 1 if shows_progress() else 2
+    if solver is not None:
+        unfreezing.leave_solving()
     check_shares(model, train, validation, unfreezing.stages, unfreezing.batch_norm)
     run = _OneRun(
         accompanied([unfreezing, *callbacks], model),
@@ -164,7 +203,7 @@ def run_stages(
     data: list[Features | None] = [None] * len(stages)
     held_out: list[Features | None] = [None] * len(stages)
     if any(stage.cut is not None for stage in stages):
-        data = _features(stages, store, train, identity, views)
+        data = _features_of_stages(stages, unfreezing.stages, store, train, identity, views)
         _build_metrics(model, train, stages, data)
         if validation is not None:
             held_out = _features(stages, store, validation, identity)
@@ -177,12 +216,16 @@ def run_stages(
             index = unfreezing.stage_index or 0
             trainer, batches, val = model, train, validation
             cut, kept, kept_val = stages[index].cut, data[index], held_out[index]
+            solves = unfreezing.stages[index].solve
             if cut is not None and kept is not None and (val is None or kept_val is not None):
-                trainer, batches = cut.suffix, _cached(train, kept, views)
+                trainer, batches = cut.suffix, _cached(train, kept, 0 if solves else views)
                 val = None if val is None or kept_val is None else _cached(val, kept_val)
                 opened += [batches] if val is None else [batches, val]
                 compile_like(trainer)
-            epoch = run.train(trainer, batches, val, epoch, steps_per_epoch, verbose)
+            if solves and solver is not None:
+                epoch = run.solve(solver, kept, trainer, batches, val, epoch, steps_per_epoch)
+            else:
+                epoch = run.train(trainer, batches, val, epoch, steps_per_epoch, verbose)
         optimizer = unscaled(model.optimizer)
         optimizer.finalizes = True
         optimizer.finalize_variable_values(model.trainable_variables)
@@ -297,6 +340,34 @@ class _OneRun(keras.callbacks.CallbackList):
         if self.stopped or ended:
             self._trainer.stop_training = True
 
+    def solve(
+        self,
+        solver: Solver,
+        kept: Features | None,
+        trainer: keras.Model,
+        batches: Any,
+        validation: Any,
+        epoch: int,
+        steps: int | None,
+    ) -> int:
+        """Solves the head in an epoch without steps; returns the next epoch."""
+        batches, validation = fed(batches, validation)
+        self._trainer, self._batches, self.next_epoch = trainer, batches, epoch
+        if self.checkpoint is not None:
+            self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
+        self.on_epoch_begin(epoch)
+        said = solver.solve(self._whole, kept)
+        if self.params["verbose"] and processes.rank() == 0:
+            print(said)
+        # Made before `evaluate` knows the metrics, it would not say on which devices those lie.
+        trainer.test_function = None
+        logs = trainer.evaluate(for_fit(batches), steps=steps, verbose=0, return_dict=True)
+        if validation is not None:
+            held_out = trainer.evaluate(for_fit(validation), verbose=0, return_dict=True)
+            logs |= {f"val_{name}": value for name, value in held_out.items()}
+        self.on_epoch_end(epoch, logs)
+        return self.next_epoch
+
     def train(
         self,
         trainer: keras.Model,
@@ -339,6 +410,21 @@ class _OneRun(keras.callbacks.CallbackList):
             if synced:
                 del whole.jax_state_sync
         return self.next_epoch
+
+
+def _features_of_stages(
+    stages: Sequence[CachedStage],
+    settings: Sequence[Stage],
+    store: FeatureStore,
+    batches: Batches,
+    identity: str,
+    views: int,
+) -> list[Features | None]:
+    """Return the features of each stage; a head is solved on the examples as they are."""
+    if not views or not settings[0].solve:
+        return _features(stages, store, batches, identity, views)
+    solved = _features(stages[:1], store, batches, identity)
+    return [*solved, *_features(stages[1:], store, batches, identity, views)]
 
 
 def _steps(data: Any) -> int | None:

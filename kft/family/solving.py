@@ -1,0 +1,106 @@
+"""The head of a recipe, solved on the features of its training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.cache.store import Features
+from kft.data.balance import class_weights
+from kft.data.examples import Examples
+from kft.data.streams import Stream
+from kft.distribution import processes
+from kft.errors import InputError
+from kft.family.hooks import Family
+from kft.model.forward import Forward
+from kft.printing import how_many
+from kft.stages.stage import Stage
+from kft.tasks.linear.solve import MOST
+from kft.training.staged import Solver
+
+
+def solves(recipe: Family) -> bool:
+    """Return whether the head of a recipe can be solved: it is linear in what it was put on.
+
+    Args:
+        recipe: The recipe; its model is built.
+    """
+    return recipe.task.solves(recipe.model, recipe.head_input)
+
+
+def check_solving(recipe: Family, train: Examples | Stream, stages: Sequence[Stage]) -> None:
+    """Check before any work that a stage which solves the head can do so.
+
+    Args:
+        recipe: The recipe.
+        train: The training data.
+        stages: The stages of the fit.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    if not stages[0].solve:
+        return
+    way_out = "train the head, such as by kft.Stage(unfreeze=0, epochs=20, learning_rate=1e-3)."
+    if isinstance(train, Stream):
+        raise InputError(
+            f"Stage 1 has `solve=True`, but {train.source} is a stream, which may never end: {way_out}"
+        )
+    if not solves(recipe):
+        raise InputError(
+            f"Stage 1 has `solve=True`, but the head of this {type(recipe).__name__} is not linear in "
+            f"its features, as with hidden layers or a task of one's own: {way_out}"
+        )
+
+
+def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, seed: int) -> Solver:
+    """Return what solves the head of a recipe.
+
+    Args:
+        recipe: The recipe, which has learnt from the training data.
+        train: The training data. Of more than 50,000 a random 50,000 count.
+        batch_size: Examples a step, where features have to be computed.
+        balance: None, or a way to balance classes, which gives each the same weight.
+        seed: Decides which examples count, and which are held out together.
+    """
+
+    def solve(model: keras.Model, kept: Features | None) -> str:
+        # Every process takes the solution of the first.
+        found = processes.from_first(solved(kept) if processes.rank() == 0 else None)
+        for name, (kernel, bias, _) in found.items():
+            model.get_layer(name).set_weights([np.asarray(kernel), np.asarray(bias)])
+        strengths = ", ".join(f"{name} {strength:.1g}" for name, (_, _, strength) in found.items())
+        used = how_many(min(len(train), MOST), "example")
+        return f"Head solved on {used}, with a penalty (chosen on held-out ones) for {strengths}"
+
+    def solved(kept: Features | None) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+        rows = np.arange(len(train))
+        if len(rows) > MOST:
+            rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
+        if kept is None:
+            given = _computed(recipe, train.take(rows), batch_size)
+        else:
+            loaded = kept.load(rows)
+            parts = list(loaded) if isinstance(loaded, tuple) else [loaded]
+            given = parts
+        weights = None if balance is None else class_weights(train)[rows]
+        targets = keras.tree.map_structure(lambda one: one[rows], train.targets)
+        features = keras.tree.pack_sequence_as(recipe.head_input, given)
+        found = recipe.task.solve(recipe.model, features, targets, weights=weights, seed=seed)
+        return {
+            name: (one.kernel.astype("float32"), one.bias.astype("float32"), one.strength)
+            for name, one in found.items()
+        }
+
+    return Solver(tuple(keras.tree.flatten(recipe.head_input)), solve)
+
+
+def _computed(recipe: Family, train: Examples, batch_size: int) -> list[np.ndarray]:
+    """Return what the head gets, one array for each tensor, computed in memory."""
+    forward = Forward(keras.Model(recipe.model.input, keras.tree.flatten(recipe.head_input)))
+    batches = recipe.batches(train, batch_size=batch_size)
+    outputs = [keras.tree.flatten(forward(batches[index][0])) for index in range(len(batches))]
+    return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]

@@ -1,0 +1,59 @@
+"""The convex losses that a linear head can be solved for, with their gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_SMALLEST = 1e-12
+
+
+class Loss:
+    """A loss of the numbers `[n, k]` that a linear head puts out, summed over the k for each row."""
+
+    def prepared(self, targets: Any, width: int) -> np.ndarray:
+        """Return the targets as rows `[n, width]`."""
+        return np.asarray(targets, "float64").reshape(len(targets), width)
+
+    def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss of each row `[n]`, and its gradient `[n, k]`."""
+        raise NotImplementedError
+
+
+class Softmax(Loss):
+    """The cross-entropy of a softmax; the targets are class numbers `[n]` or rows `[n, k]`."""
+
+    def prepared(self, targets: Any, width: int) -> np.ndarray:
+        """Return one-hot rows."""
+        targets = np.asarray(targets)
+        if targets.ndim == 2 and targets.shape[1] == width:
+            return targets.astype("float64")
+        return np.eye(width)[targets.reshape(-1).astype(int)]
+
+    def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cross-entropy and probabilities less targets."""
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+        exponentials = np.exp(shifted)
+        total = exponentials.sum(axis=1, keepdims=True)
+        losses = np.log(total[:, 0]) - (targets * shifted).sum(axis=1)
+        return losses, exponentials / total - targets
+
+
+class Sigmoid(Loss):
+    """The cross-entropy of k sigmoids; the targets are rows of 0 and 1."""
+
+    def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cross-entropy and probabilities less targets."""
+        losses = np.logaddexp(0, outputs) - targets * outputs
+        probabilities = 0.5 * (1 + np.tanh(outputs / 2))
+        return losses.sum(axis=1), probabilities - targets
+
+
+class Squares(Loss):
+    """Half the squared error, in units of the targets' standard deviations."""
+
+    def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return half the squares, and the errors."""
+        errors = outputs - targets
+        return 0.5 * (errors**2).sum(axis=1), errors
