@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import keras_hub
 
-from kft.model.blocks import find_blocks
 from kft.recipe.hugging_face import CONFIG, TOKENIZER_CONFIG, read_settings
 from kft.recipe.text import TextRecipe
+from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
 
 
@@ -59,23 +59,10 @@ class BertRecipe(TextRecipe):
         strip = config.get("strip_accents")
         return {"strip_accents": config.get("do_lower_case", True) if strip is None else strip}
 
-    def default_stages(self) -> list[Stage]:
-        """Stages for a few thousand texts: the head, the upper half, everything.
+    def default_stages(self, steps: int | None = None) -> list[Stage]:
+        """A solved head, then everything, for up to 15 epochs that make some 500 steps.
 
         Narrower encoders take larger rates: 5e-5 at BERT-base's 768 channels, 1e-4 at MiniLM's 384.
         """
         rate = 5e-5 * 768 / self.encoder.hidden_dim
-        half = max(1, len(find_blocks(self.model)) // 2)
-        return [
-            Stage(unfreeze=0, epochs=3, learning_rate=1e-3, name="head"),
-            Stage(unfreeze=half, epochs=1, learning_rate=rate, warmup=0.1, name="top"),
-            Stage(
-                unfreeze="all",
-                epochs=3,
-                learning_rate=rate,
-                warmup=0.1,
-                decay="linear",
-                layer_decay=0.9,
-                name="all",
-            ),
-        ]
+        return [self.head_stage(steps), deep_stage(steps, rate, most=15, layer_decay=1.0)]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
 from recipes.application import ApplicationRecipe, named
 
@@ -29,13 +30,9 @@ class VGG16Recipe(ApplicationRecipe):
 
     name: str = field(default="VGG16", kw_only=False)
 
-    def default_stages(self) -> list[Stage]:
-        """Stages for a few hundred photographs: the head, the uppermost block, everything.
+    def default_stages(self, steps: int | None = None) -> list[Stage]:
+        """A solved head, then everything, for up to 60 epochs that make some 500 steps.
 
-        The rates are small: without BatchNorm, larger ones undo what was learnt.
+        The rate is small: without BatchNorm, larger ones undo what was learnt.
         """
-        return [
-            Stage(unfreeze=0, epochs=20, learning_rate=1e-3, name="head"),
-            Stage(unfreeze=1, epochs=10, learning_rate=3e-5, warmup=0.1, name="top"),
-            Stage(unfreeze="all", epochs=10, learning_rate=1e-5, warmup=0.1, name="all"),
-        ]
+        return [self.head_stage(steps), deep_stage(steps, 3e-5)]

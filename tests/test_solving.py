@@ -167,3 +167,169 @@ def test_a_stage_that_solves_is_the_first(tmp_path):
     assert kft.stages.stage.read_stages(path) == stages
     with pytest.raises(InputError, match=r"Stage 2 has `solve=True`.*make it the first"):
         TinyRecipe(num_classes=3).fit(pictures()[:2], stages=[DEEP, SOLVED])
+
+
+@pytest.mark.once
+def test_the_soft_head_has_three_quarters_of_the_loss_of_a_constant():
+    from kft.tasks.linear import Softmax, solve
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [10, 20, 30])
+    features = rng.normal(size=(60, 100)) + 2 * np.eye(100)[labels]
+    found = solve(features, labels, 3, Softmax())
+    one_hot = np.eye(3)[labels]
+    constant = -(np.bincount(labels) / 60 * np.log(np.bincount(labels) / 60)).sum()
+    outputs = features @ found.kernel + found.bias
+    assert Softmax()(outputs, one_hot)[0].mean() < 0.5 * constant
+    soft = features @ found.soft_kernel + found.soft_bias
+    np.testing.assert_allclose(Softmax()(soft, one_hot)[0].mean(), 0.75 * constant, rtol=1e-5)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("count", [1, 3, 40])
+@pytest.mark.parametrize("size", [2, 200])
+def test_any_number_of_examples_and_features_is_solved(count, size):
+    from kft.tasks.linear import Sigmoid, Softmax, Squares, solve
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(count, size)) * 10.0 ** rng.uniform(-30, 3, size)
+    for loss, targets in (
+        (Softmax(), np.arange(count) % 3),
+        (Sigmoid(), rng.integers(0, 2, (count, 3))),
+        (Squares(), rng.normal(size=(count, 3))),
+    ):
+        found = solve(features, targets, 3, loss)
+        for values in (found.kernel, found.bias, found.soft_kernel, found.soft_bias):
+            assert np.isfinite(values).all()
+        again = solve(features, targets, 3, loss)
+        np.testing.assert_array_equal(found.kernel, again.kernel)
+
+
+@pytest.mark.once
+def test_the_solved_head_is_that_of_scikit_learn():
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    from kft.tasks.linear import Softmax, Squares, solve
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 90)
+    for size in (5, 200):
+        features = rng.normal(size=(90, size)) + 1.5 * np.eye(size)[labels]
+        scale = features.std(axis=0)
+        scale = np.maximum(scale, np.sqrt(np.mean(scale**2)))
+        scaled = (features - features.mean(axis=0)) / scale
+        found = solve(features, labels, 3, Softmax())
+        theirs = LogisticRegression(C=1 / (90 * found.strength), tol=1e-8, max_iter=5000)
+        theirs.fit(scaled, labels)
+        outputs = features @ found.kernel + found.bias
+        outputs -= outputs.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(outputs, theirs.decision_function(scaled), atol=2e-3)
+        found = solve(features, labels, 1, Squares())
+        ridge = Ridge(alpha=90 * found.strength).fit(scaled, labels)
+        np.testing.assert_allclose(
+            (features @ found.kernel + found.bias)[:, 0], ridge.predict(scaled), atol=2e-3
+        )
+
+
+def test_a_stage_after_the_solved_head_begins_softly():
+    x, kinds, _ = pictures()
+    recipe, begun = recipe_of(Classification(3)), []
+
+    class Notes(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            kernel = self.model.get_layer("predictions").kernel
+            begun.append(float(np.linalg.norm(keras.ops.convert_to_numpy(kernel))))
+
+        def on_epoch_end(self, epoch, logs=None):
+            kernel = self.model.get_layer("predictions").kernel
+            self.solved = float(np.linalg.norm(keras.ops.convert_to_numpy(kernel)))
+            self.on_epoch_end = lambda *_: None
+
+    notes = Notes()
+    recipe.fit((x, kinds), stages=[SOLVED, DEEP], callbacks=[notes], verbose=0)
+    assert begun[1] < 0.7 * notes.solved
+
+
+class PlainRecipe(TinyRecipe):
+    """With the stages that a family has which says nothing of its own."""
+
+    default_stages = kft.Recipe.default_stages
+
+
+def test_a_bare_fit_solves_the_head_and_then_trains_everything():
+    x, kinds, _ = pictures()
+    recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
+    run = recipe.fit((x, kinds), batch_size=4, verbose=0)
+    plan = recipe.origin["plan"]
+    assert [stage.get("solve", False) for stage in plan["stages"]] == [True, False]
+    assert run.history["stage"].count(2) == 42  # 12 steps an epoch make 504 of them
+    assert plan["restore_best"] == "ends"
+    assert plan["early_stopping"] is None
+    assert plan["monitor"] == ["val_loss", "min"]
+    assert plan["augment"] is not None
+    ends = [run.history["val_loss"][0], run.history["val_loss"][-1]]
+    assert run.journal["best"]["value"] == min(ends)
+    assert recipe.evaluate(run.validation).figures["accuracy"] == run.evaluation.figures["accuracy"]
+
+
+@pytest.mark.once
+def test_enough_validation_examples_tell_single_epochs_apart():
+    x, kinds, _ = pictures(60)
+    held_out = tuple(np.concatenate([rows] * 4) for rows in pictures(60, seed=1)[:2])
+    recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
+    recipe.fit((x, kinds), held_out, batch_size=30, verbose=0, report=False)
+    assert recipe.origin["plan"]["restore_best"] == "run"
+    assert recipe.origin["plan"]["monitor"] == ["val_accuracy", "max"]
+
+
+@pytest.mark.once
+def test_a_bare_fit_of_a_stream_trains_the_head():
+    import tensorflow as tf
+
+    x, kinds, _ = pictures()
+    stream = tf.data.Dataset.from_tensor_slices((x, kinds)).batch(20)
+    recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
+    stages = recipe.default_stages()
+    assert stages[0].solve
+    settings = {
+        "verbose": 0,
+        "report": False,
+        "early_stopping": keras.callbacks.EarlyStopping("val_loss", patience=0),
+    }
+    recipe.fit(stream, stream, **settings)
+    assert "solve" not in recipe.origin["plan"]["stages"][0]
+    assert recipe.origin["plan"]["augment"] is None
+
+
+@pytest.mark.once
+def test_labels_that_may_depend_on_places_are_not_augmented_by_default():
+    x, kinds, _ = pictures()
+
+    class Placed(Classification):
+        augmentable = False
+
+    recipe = PlainRecipe(task=Placed(3), image_size=(16, 16))
+    recipe.fit((x, kinds), stages=None, verbose=0, report=False, batch_size=60)
+    assert recipe.origin["plan"]["augment"] is None
+
+
+@pytest.mark.once
+def test_only_the_ends_of_stages_are_compared():
+    from kft.callbacks.best_state import BestState
+    from kft.callbacks.monitor import Monitor
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile("sgd", "mse")
+    model.optimizer.build(model.trainable_variables)
+    state = BestState(Monitor.of(("score", "max")), "ends")
+    values = iter(range(1, 10))
+    for stage, scores in enumerate([[0.9, 0.6], [0.5, 0.7], [0.8, 0.1]]):
+        state.begin_stage(model)
+        for epoch, score in enumerate(scores):
+            model.layers[0].kernel.assign([[next(values)]])
+            state.end_epoch(model, 2 * stage + epoch, stage, {"score": score})
+        state.end_stage(model)
+        assert keras.ops.convert_to_numpy(model.layers[0].kernel).item() == 2 * stage + 2
+    state.end_run(model)
+    assert (state.best.value, state.best.epoch) == (0.7, 3)
+    assert keras.ops.convert_to_numpy(model.layers[0].kernel).item() == 4

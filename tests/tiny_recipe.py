@@ -34,5 +34,5 @@ class TinyRecipe(ImageRecipe):
     def preprocess(self, inputs: Any) -> Any:
         return keras.layers.Rescaling(1 / 255, dtype="float32")(inputs)
 
-    def default_stages(self) -> list[Stage]:
+    def default_stages(self, steps: int | None = None) -> list[Stage]:
         return [Stage(unfreeze=0, epochs=1, learning_rate=0.01), Stage("all", 1, 0.003)]

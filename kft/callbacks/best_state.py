@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -40,11 +40,13 @@ class BestState:
 
     Args:
         monitor: What epochs are compared by; the first of equals counts.
-        over_run: Whether `end_run` goes back to the best stage, or stays with the last one.
+        restore: `"stage"` for the best epoch of the last stage, `"run"` for that of all stages,
+            `"ends"` for the best of the stages' last epochs.
     """
 
-    def __init__(self, monitor: Monitor, over_run: bool) -> None:
-        self.monitor, self._over_run = monitor, over_run
+    def __init__(self, monitor: Monitor, restore: Literal["run", "stage", "ends"]) -> None:
+        self.monitor = monitor
+        self._over_run, self._only_ends = restore != "stage", restore == "ends"
         self._stage: Best | None = None
         self._stage_values: list[np.ndarray] = []
         self.best: Best | None = None
@@ -79,7 +81,8 @@ class BestState:
         value = self.monitor.value(logs)
         if value is None:
             return
-        if self._stage is None or self.monitor.is_better(value, self._stage.value):
+        before = self._stage
+        if before is None or self._only_ends or self.monitor.is_better(value, before.value):
             self._stage = Best(value, epoch, stage)
             self._stage_values = [_value(variable) for variable in _state(model)]
 

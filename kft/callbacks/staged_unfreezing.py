@@ -25,7 +25,7 @@ from kft.stages.plan import BatchNorm, PlannedStage, plan
 from kft.stages.regrouping import regroup, template
 from kft.stages.stage import Stage, checked_stages
 
-RestoreBest = Literal["run", "stage"] | None
+RestoreBest = Literal["run", "stage", "ends"] | None
 
 
 class StagedUnfreezing(keras.callbacks.Callback):
@@ -49,7 +49,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
             trains them with their block. Defaults to `"frozen"`.
         restore_best: `"stage"` starts each stage from the weights and the optimizer state of the best
             epoch of the one before, and ends with the best epoch of the last stage; `"run"` does the
-            same, and ends with the weights of the best epoch of all stages; None restores nothing.
+            same, and ends with the weights of the best epoch of all stages; `"ends"` compares only
+            the last epochs of the stages, and ends with the best of them; None restores nothing.
             Defaults to `"auto"`: `"run"` where `early_stopping` has `restore_best_weights=True`, and
             otherwise None.
         monitor: name of the logged value by which epochs are compared, or a name and a direction such
@@ -95,7 +96,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
                 f"`early_stopping={early_stopping!r}`: pass a keras.callbacks.EarlyStopping or None."
             )
         check_choice("batch_norm", batch_norm, ("frozen", "train"))
-        check_choice("restore_best", restore_best, ("run", "stage", None, "auto"))
+        check_choice("restore_best", restore_best, ("run", "stage", "ends", None, "auto"))
         if monitor is not None:
             Monitor.of(monitor)
         self._solved_elsewhere = False
@@ -125,8 +126,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._entered: list[int] = []
         self._rule: Any = None
         self._best: BestState | None = None
-        if self.monitor is not None:
-            self._best = BestState(self.monitor, over_run=self.restore_best == "run")
+        if self.monitor is not None and self.restore_best is not None:
+            self._best = BestState(self.monitor, self.restore_best)
         self._steps_seen: int | None = None
         self._began = (-1, 0)  # the epoch that runs, and the steps taken before it
         self.group_rates: dict[str, float] = {}

@@ -37,6 +37,7 @@ class RestoreBest(StrEnum):
 
     run = "run"
     stage = "stage"
+    ends = "ends"
     none = "none"
 
 
@@ -72,7 +73,7 @@ class Training:
             min=0,
             metavar="EPOCHS",
             help="End a stage after so many epochs in which --monitor does not improve; 0: never. "
-            "Default: 3.",
+            "Default: 3 with --stages; the default stages take all of their epochs.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -90,15 +91,17 @@ class Training:
         typer.Option(
             metavar="NAME[:min|max]",
             help="The logged value that tells which epoch is better, such as val_accuracy, or "
-            "val_kappa:max where the name does not tell the direction. Default: val_loss.",
+            "val_kappa:max where the name does not tell the direction. Default: val_loss, and with the "
+            "default stages and at least 200 validation examples the objective of the task.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
     restore_best: Annotated[
         RestoreBest | None,
         typer.Option(
-            help="End with the best epoch of the run, with the best of its last stage, or with the "
-            "last epoch. Default: run.",
+            help="End with the best epoch of the run, with the best of its last stage, with the best "
+            "of the stages' last epochs, or with the last epoch. Default: auto, which is run, "
+            "or ends for the default stages with fewer than 200 validation examples.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -129,8 +132,8 @@ class Training:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Random changes of the training inputs: light or standard, for images strong too. "
-            "Default: none.",
+            help="Random changes of the training inputs: light or standard, for images strong too, or none. "
+            "Default: auto, which is light for images with the default stages, and otherwise none.",
             rich_help_panel=_TRAINING,
         ),
     ] = None

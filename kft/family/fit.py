@@ -92,6 +92,7 @@ class PlannedFit:
             settings.seed,
             settings.on_bad_example,
         )
+        settings = settings.decided(recipe, training, validation)
         check_solving(recipe, training, settings.stages)
         plan = {
             **fitting.identity_of(recipe, training, validation),

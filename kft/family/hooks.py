@@ -25,6 +25,7 @@ from kft.model.blocks import tell_head
 from kft.model.pooling import pooled
 from kft.model.precision import built_with, policy_of
 from kft.model.pretrained import StartingWeights
+from kft.stages.lengths import deep_stage, trained_head
 from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
 from kft.tasks.saved import described
@@ -53,6 +54,7 @@ class Family:
 
     modality: ClassVar[str]
     gives: ClassVar[tuple[str, ...]] = ("vector",)
+    usual_augmentation: ClassVar[str | None] = None  # of the default stages
 
     num_classes: int | None = None
     task: Any = "single_label"
@@ -139,16 +141,26 @@ class Family:
         """The metrics that `fit` compiles the model with: the task's."""
         return self.task.metrics()
 
-    def default_stages(self) -> list[Stage]:
-        """Stages for a few hundred examples: the head, the uppermost block, everything.
+    def default_stages(self, steps: int | None = None) -> list[Stage]:
+        """Stages for what is known of the data: by default a solved head, then everything.
 
-        The rates are careful ones; a family says its own.
+        The rate is a careful one; a family says its own.
+
+        Args:
+            steps: Batches of an epoch; None where they are not known, for those of a few hundred
+                examples.
         """
-        return [
-            Stage(unfreeze=0, epochs=20, learning_rate=1e-3, name="head"),
-            Stage(unfreeze=1, epochs=10, learning_rate=1e-4, warmup=0.1, name="top"),
-            Stage(unfreeze="all", epochs=10, learning_rate=3e-5, warmup=0.1, name="all"),
-        ]
+        return [self.head_stage(steps), deep_stage(steps, 1e-4)]
+
+    def head_stage(self, steps: int | None) -> Stage:
+        """The first of the default stages: it solves the head, or trains one that is not linear.
+
+        Args:
+            steps: As for `default_stages`.
+        """
+        if self.task.solves(self.model, self.head_input):
+            return Stage(unfreeze=0, solve=True)
+        return trained_head(steps)
 
     @property
     def model(self) -> keras.Model:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import keras
 
@@ -24,13 +24,17 @@ from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.balance import BALANCES
+from kft.data.examples import Examples
 from kft.errors import InputError
+from kft.family.hooks import Family
+from kft.stages.lengths import trained_head
 from kft.stages.optimizer import check_optimizer
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
 from kft.training.staged import check_callbacks
 
 _PATIENCE = 3
+FEW = 200  # validation examples below which an epoch is better or worse than another by chance
 
 # Checked before a run directory is looked at: a mistake is not another plan.
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -40,7 +44,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "cache_dtype": ("float32", "float16", "bfloat16"),
     "jit_compile": ("auto", True, False, None),
     "on_bad_example": ("error", "skip"),
-    "restore_best": ("run", "stage", None),
+    "restore_best": ("auto", "run", "stage", "ends", None),
 }
 _FLAGS = ("keep_examples", "allow_changed_plan", "report")
 
@@ -65,7 +69,7 @@ class FitSettings:
         InputError: If a value is out of its range, or two of them do not go together.
     """
 
-    stages: Sequence[Stage]
+    stages: Sequence[Stage]  # none as long as they are not decided
     run_dir: Path | None = dataclasses.field(metadata=may_change("where a run lies"))
     batch_size: int
     validation_split: float = dataclasses.field(
@@ -75,7 +79,7 @@ class FitSettings:
         metadata=may_change("code cannot be compared")
     )
     early_stopping: Any
-    restore_best: RestoreBest
+    restore_best: RestoreBest | Literal["auto"]
     monitor: str | tuple[str, str] | None
     batch_norm: BatchNorm
     optimizer: keras.optimizers.Optimizer | None
@@ -130,9 +134,49 @@ class FitSettings:
         if self.monitor is not None:
             object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
         read_interval(self.checkpoint_every, "checkpoint_every")
-        object.__setattr__(self, "stages", checked_stages(self.stages))
         rule = stopping_rule(self.early_stopping, self.monitor)
-        object.__setattr__(self, "early_stopping", rule)
+        if self.stages:
+            object.__setattr__(self, "stages", checked_stages(self.stages))
+            object.__setattr__(self, "early_stopping", rule)
+            if self.restore_best == "auto":
+                object.__setattr__(self, "restore_best", "run")
+            if is_auto(self.augment):
+                object.__setattr__(self, "augment", None)
+
+    def decided(self, recipe: Family, train: Any, validation: Any) -> FitSettings:
+        """Return the settings with what is left open decided, by the recipe and its data.
+
+        Stages that a person chose end by an automatic rule, and are compared by the loss. The
+        recipe's own run to their end, where their rates are zero. With at least 200 validation
+        examples their epochs are compared by the task's objective; with fewer, of which an epoch may
+        have more right by chance, the states that the stages end with are, by the loss, to which
+        every example adds how sure the model was of it.
+
+        Args:
+            recipe: The recipe.
+            train: The training data.
+            validation: The validation data.
+        """
+        if self.stages:
+            return self
+        ends = isinstance(train, Examples)
+        steps = -(-len(train) // self.batch_size) if ends else self.steps_per_epoch
+        stages = checked_stages(recipe.default_stages(steps))
+        if stages[0].solve and not ends:  # a stream cannot be held in memory
+            stages = (trained_head(steps), *stages[1:])
+        found: dict[str, Any] = {"stages": stages}
+        if stages[0].solve:
+            few = isinstance(validation, Examples) and len(validation) < FEW
+            if self.monitor is None:
+                found["monitor"] = "val_loss" if few else recipe.task.objective
+            if is_auto(self.early_stopping):
+                found["early_stopping"] = None
+            if self.restore_best == "auto":
+                found["restore_best"] = "ends" if few else "run"
+            if is_auto(self.augment) and ends and recipe.task.augmentable:
+                found["augment"] = recipe.usual_augmentation
+                found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
+        return dataclasses.replace(self, **found)
 
     def identity(self) -> dict[str, Any]:
         """Return every setting that decides what the run computes, as JSON values."""
@@ -150,6 +194,11 @@ class FitSettings:
             # Keras numbers names by what else the process has made.
             found["optimizer"]["config"].pop("name", None)
         return as_json(found)
+
+
+def is_auto(value: Any) -> bool:
+    """Return whether a setting is left to kft."""
+    return isinstance(value, str) and value == "auto"
 
 
 def stopping_rule(

@@ -18,7 +18,7 @@ from kft.family.hooks import Family
 from kft.model.forward import Forward
 from kft.printing import how_many
 from kft.stages.stage import Stage
-from kft.tasks.linear.solve import MOST
+from kft.tasks.linear.solve import MOST, Solved
 from kft.training.staged import Solver
 
 
@@ -67,16 +67,23 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
         seed: Decides which examples count, and which are held out together.
     """
 
+    soft: dict[str, dict[str, Any]] = {}
+
     def solve(model: keras.Model, kept: Features | None) -> str:
         # Every process takes the solution of the first.
         found = processes.from_first(solved(kept) if processes.rank() == 0 else None)
-        for name, (kernel, bias, _) in found.items():
-            model.get_layer(name).set_weights([np.asarray(kernel), np.asarray(bias)])
-        strengths = ", ".join(f"{name} {strength:.1g}" for name, (_, _, strength) in found.items())
+        soft.update(found)
+        for name, one in found.items():
+            model.get_layer(name).set_weights([one["kernel"], one["bias"]])
+        strengths = ", ".join(f"{name} {one['strength']:.1g}" for name, one in found.items())
         used = how_many(min(len(train), MOST), "example")
         return f"Head solved on {used}, with a penalty (chosen on held-out ones) for {strengths}"
 
-    def solved(kept: Features | None) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+    def soften(model: keras.Model) -> None:
+        for name, one in soft.items():
+            model.get_layer(name).set_weights([one["soft_kernel"], one["soft_bias"]])
+
+    def solved(kept: Features | None) -> dict[str, dict[str, Any]]:
         rows = np.arange(len(train))
         if len(rows) > MOST:
             rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
@@ -90,12 +97,18 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
         targets = keras.tree.map_structure(lambda one: one[rows], train.targets)
         features = keras.tree.pack_sequence_as(recipe.head_input, given)
         found = recipe.task.solve(recipe.model, features, targets, weights=weights, seed=seed)
-        return {
-            name: (one.kernel.astype("float32"), one.bias.astype("float32"), one.strength)
-            for name, one in found.items()
-        }
+        return {name: _in_float32(one) for name, one in found.items()}
 
-    return Solver(tuple(keras.tree.flatten(recipe.head_input)), solve)
+    return Solver(tuple(keras.tree.flatten(recipe.head_input)), solve, soften)
+
+
+def _in_float32(one: Solved) -> dict[str, Any]:
+    """Return what was solved as values that can be sent to other processes."""
+    arrays = {name: getattr(one, name) for name in ("kernel", "bias", "soft_kernel", "soft_bias")}
+    return {
+        "strength": one.strength,
+        **{name: values.astype("float32") for name, values in arrays.items()},
+    }
 
 
 def _computed(recipe: Family, train: Examples, batch_size: int) -> list[np.ndarray]:

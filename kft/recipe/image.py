@@ -55,6 +55,7 @@ class ImageRecipe(Recipe):
 
     modality: ClassVar[str] = "image"
     gives: ClassVar[tuple[str, ...]] = ("vector", "map")
+    usual_augmentation: ClassVar[str | None] = "light"
     architectures: ClassVar[dict[str, Callable[..., keras.Model]]] = {}
     smallest_image: ClassVar[int] = 32
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -26,11 +26,11 @@ from kft.family.hooks import Family
 from kft.family.known import known_recipe
 from kft.family.predicting import answered
 from kft.family.run import Run
-from kft.family.settings import CHOICES, FitSettings
+from kft.family.settings import CHOICES, FitSettings, is_auto
 from kft.import_path import place_of
 from kft.model.forward import Forward
 from kft.stages.plan import BatchNorm
-from kft.stages.stage import Stage
+from kft.stages.stage import Stage, checked_stages
 from kft.tasks import Predictions
 from kft.tasks.saved import own_classes
 
@@ -99,12 +99,12 @@ class Recipe(Family):
         validation_split: float = 0.2,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         early_stopping: Any = "auto",
-        restore_best: RestoreBest = "run",
+        restore_best: RestoreBest | Literal["auto"] = "auto",
         monitor: str | tuple[str, str] | None = None,
         batch_norm: BatchNorm = "frozen",
         optimizer: keras.optimizers.Optimizer | None = None,
         balance: str | None = None,
-        augment: Any = None,
+        augment: Any = "auto",
         jit_compile: bool | str = "auto",
         steps_per_epoch: int | None = None,
         keep_examples: bool = True,
@@ -130,7 +130,8 @@ class Recipe(Family):
             train: A folder with one sub-folder per class, a CSV, TSV or Parquet file, a TFDS name or
                 prepared directory, `(x, y)` arrays, a `tf.data.Dataset` or a `PyDataset`.
             validation_data: The same for validation. By default a part of `train`.
-            stages: `kft.Stage`s. Defaults to `default_stages()`.
+            stages: `kft.Stage`s. Defaults to `default_stages(steps)`: the head is solved, and then
+                everything trains for about 500 steps.
             run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
                 run of the same plan continues where it was killed, with the same result; a finished
                 one is loaded instead of trained again.
@@ -138,20 +139,25 @@ class Recipe(Family):
             validation_split: The part of `train` that becomes validation data when none are given.
                 Defaults to 0.2.
             callbacks: Keras callbacks of your own.
-            early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. By default a
-                `kft.callbacks.RelativeEarlyStopping`: 3 epochs in which `monitor` does not improve
-                by a thousandth.
+            early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. `"auto"` for
+                `stages` is a `kft.callbacks.RelativeEarlyStopping`, 3 epochs in which `monitor` does
+                not improve by a thousandth; the default stages take all of their epochs.
             restore_best: Which weights a stage and the run end with: `"run"` ends each stage with its
                 best epoch and the run with the best epoch of all stages, `"stage"` the run with the
-                best epoch of its last stage, None each with its last epoch. Defaults to `"run"`.
+                best epoch of its last stage, `"ends"` each stage with its last epoch and the run
+                with the best of these, None each with its last epoch. `"auto"` is `"run"`, but
+                `"ends"` for the default stages with fewer than 200 validation examples.
             monitor: The logged value that tells which epoch is better, or a name and a direction such
                 as `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or
-                `"val_loss"`.
+                `"val_loss"`; for the default stages with at least 200 validation examples to the
+                objective of the task, such as `"val_accuracy"`.
             batch_norm: What BatchNorm layers do, as in `kft.callbacks.StagedUnfreezing`.
             optimizer: A Keras optimizer; the stages set its learning rate. Defaults to AdamW with
                 the recipe's weight decay.
             balance: Against imbalanced classes `"weights"`, `"oversample"` or `"undersample"`.
-            augment: Random changes of the training inputs, see `augmentation`.
+            augment: Random changes of the training inputs, see `augmentation`; None for none. `"auto"`
+                is none, but `"light"` for images with the default stages, if the task says that its
+                labels stay true.
             jit_compile: As in `keras.Model.compile`; `"auto"` also compiles for texts on TensorFlow
                 where there are steps enough to repay it.
             steps_per_epoch: Steps an epoch, for a stream that never ends.
@@ -192,7 +198,7 @@ class Recipe(Family):
             Interrupted: After SIGTERM or SIGINT, once what was trained is kept in `run_dir`.
         """
         settings = FitSettings(
-            stages=self.default_stages() if stages is None else stages,
+            stages=() if stages is None else checked_stages(stages),
             run_dir=None if run_dir is None else path_of("run_dir", run_dir),
             batch_size=batch_size,
             validation_split=validation_split,
@@ -204,7 +210,7 @@ class Recipe(Family):
             optimizer=optimizer,
             balance=balance,
             augment=augment,
-            augmentation=self.augmentation(augment),
+            augmentation=self.augmentation(None if is_auto(augment) else augment),
             jit_compile=jit_compile,
             steps_per_epoch=steps_per_epoch,
             keep_examples=keep_examples,

@@ -43,8 +43,10 @@ class Stage:
         solve: True puts the best linear head on the frozen features at once, without a step: the
             minimum of the loss with an L2 penalty, whose strength is chosen by cross-validation on
             the training data (Kumar et al. 2022, https://arxiv.org/abs/2202.10054, fine-tune from
-            there). It takes one epoch, in which data are only evaluated. It is the first stage of a
-            recipe's fit, with `unfreeze=0`, and neither epochs nor a rate. Defaults to False.
+            there). The next stage begins with a softer head, drawn towards a constant until the
+            training loss leaves the backbone something to learn from. It takes one epoch, in which
+            data are only evaluated. It is the first stage of a recipe's fit, with `unfreeze=0`, and
+            has neither epochs nor a rate. Defaults to False.
 
     Raises:
         InputError: a value is out of its range.

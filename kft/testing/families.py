@@ -55,7 +55,7 @@ class TinyTexts(TextRecipe):
     `save_tiny_bert` writes its preset.
     """
 
-    def default_stages(self) -> list[Stage]:
+    def default_stages(self, steps: int | None = None) -> list[Stage]:
         """The head, then everything."""
         return [Stage(0, 1, 1e-3, name="head"), Stage("all", 1, 1e-4, name="all")]
 

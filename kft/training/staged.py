@@ -38,10 +38,12 @@ class Solver:
         head_inputs: The tensors of the model that the heads are on.
         solve: Gives the heads of the model their weights. It gets the model and the kept features of
             its training examples, or None where none are kept; and returns a line to show.
+        soften: Gives the heads, as the next stage begins, weights to train further from.
     """
 
     head_inputs: tuple[Any, ...]
     solve: Callable[[keras.Model, Features | None], str]
+    soften: Callable[[keras.Model], None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -214,6 +216,8 @@ def run_stages(
         while epoch < run.params["epochs"] and not run.stopped:
             unfreezing.prepare(epoch)
             index = unfreezing.stage_index or 0
+            if solver is not None and epoch == 1:  # a run that resumes replaces this
+                solver.soften(model)
             trainer, batches, val = model, train, validation
             cut, kept, kept_val = stages[index].cut, data[index], held_out[index]
             solves = unfreezing.stages[index].solve

@@ -12,6 +12,7 @@ import keras_tuner
 from kft.errors import InputError
 from kft.family.hooks import Family
 from kft.family.run import Run
+from kft.stages.lengths import trained_head
 from kft.stages.stage import Stage, checked_stages
 from kft.tuning.objectives import objective_of
 from kft.tuning.sharing import SharedBackbone
@@ -70,7 +71,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
                 "weights: pass a new recipe with the same arguments."
             )
         self.recipe, self.space = recipe, space
-        self.stages = checked_stages(recipe.default_stages() if stages is None else stages)
+        self.stages = checked_stages(_default(recipe) if stages is None else stages)
         self.objective = objective_of(objective, recipe)
         self.share_backbone = share_backbone
         self.latest: Family | None = None
@@ -150,3 +151,9 @@ class StagedHyperModel(keras_tuner.HyperModel):
         history = keras.callbacks.History()
         history.history = run.history
         return run, history
+
+
+def _default(recipe: Family) -> Sequence[Stage]:
+    """The recipe's own stages, with a head that trains: a search varies its rate."""
+    first, *others = recipe.default_stages()
+    return [trained_head(None) if first.solve else first, *others]

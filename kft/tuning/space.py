@@ -146,7 +146,9 @@ def within(stages: Sequence[Stage], epochs: int) -> tuple[Stage, ...]:
     """The same stages in proportion, shortened to a number of epochs; each keeps at least one."""
     total = sum(stage.epochs for stage in stages)
     return tuple(
-        dataclasses.replace(stage, epochs=max(1, round(stage.epochs * epochs / total)))
+        stage
+        if stage.solve
+        else dataclasses.replace(stage, epochs=max(1, round(stage.epochs * epochs / total)))
         for stage in stages
     )
 

@@ -88,8 +88,9 @@ def test_the_model_is_flat_and_every_transformer_layer_a_block(preset):
 def test_default_stages_fit_encoders_of_any_depth(preset):
     recipe = BertRecipe(preset, num_classes=2)
     stages = recipe.default_stages()
-    assert [stage.label for stage in stages] == ["head", "top", "all"]
+    assert [stage.label for stage in stages] == ["solved head", "all"]
     assert "transformer_layer_1" in str(plan_table(recipe.model, stages))
+    assert [recipe.default_stages(steps)[1].epochs for steps in (1, 50, 1000)] == [15, 10, 3]
 
 
 @pytest.mark.once

@@ -105,7 +105,7 @@ def test_the_smallest_image_is_accepted_and_a_smaller_one_refused(family, name, 
 def test_default_stages_fit_the_model(family, name, smallest):
     recipe = family(name, num_classes=2, weights=None, image_size=(smallest, smallest))
     stages = recipe.default_stages()
-    assert [stage.label for stage in stages] == ["head", "top", "all"]
+    assert [stage.label for stage in stages] == ["solved head", "all"]
     assert "head" in str(plan_table(recipe.model, stages))
 
 

@@ -1,0 +1,53 @@
+"""How long a default stage takes: few examples need steps, not epochs."""
+
+from __future__ import annotations
+
+from kft.stages.stage import Stage
+
+STEPS = 500
+_USUAL = 10  # batches of an epoch where nothing is known: a few hundred examples
+_LEAST = 3
+
+
+def epochs_of(steps: int | None, wanted: int, most: int) -> int:
+    """Return the epochs that make about so many steps, at least 3.
+
+    Args:
+        steps: Batches of an epoch; None for those of a few hundred examples.
+        wanted: Steps of the whole stage. Some 500 are what BiT's rule takes below 20,000 examples
+            (Kolesnikov et al. 2020, https://arxiv.org/abs/1912.11370).
+        most: Epochs that very few examples are repeated for.
+    """
+    return min(most, max(_LEAST, round(wanted / (steps or _USUAL))))
+
+
+def trained_head(steps: int | None) -> Stage:
+    """Return the stage that trains a head which cannot be solved.
+
+    Args:
+        steps: As for `epochs_of`.
+    """
+    epochs = epochs_of(steps, STEPS, most=20)
+    return Stage(unfreeze=0, epochs=epochs, learning_rate=1e-3, name="head")
+
+
+def deep_stage(
+    steps: int | None, rate: float, *, most: int = 60, layer_decay: float = 0.9
+) -> Stage:
+    """Return the stage that trains everything, at a rate that falls to zero.
+
+    Args:
+        steps: As for `epochs_of`.
+        rate: Peak rate of the head.
+        most: As for `epochs_of`.
+        layer_decay: As for `Stage`.
+    """
+    return Stage(
+        unfreeze="all",
+        epochs=epochs_of(steps, STEPS, most),
+        learning_rate=rate,
+        warmup=0.1,
+        decay="cosine",
+        layer_decay=layer_decay,
+        name="all",
+    )
