@@ -278,6 +278,17 @@ def recipe(name, run_dir, *ending):
         (FOLDER / f"{name}.json").write_text(json.dumps(run.history))
 
 
+def solved(name):
+    """A head that the first process solves, and a stage after it."""
+    fitted = TinyRecipe(num_classes=2, dropout=0.0)
+    stages = [kft.Stage(0, solve=True), kft.Stage("all", 2, 3e-3)]
+    data, held_out = bright_sides(43), bright_sides(17, seed=1)
+    run = fitted.fit(data, held_out, stages=stages, batch_size=10, verbose=0)
+    if os.environ["RANK"] == "0":
+        np.savez(FOLDER / f"{name}.npz", *fitted.model.get_weights())
+        (FOLDER / f"{name}.json").write_text(json.dumps(run.history))
+
+
 class Spoil(keras.callbacks.Callback):
     """Makes the weights NaN after the second epoch, and after the third, once each."""
 
@@ -401,6 +412,7 @@ def main():
     plain("plain-1")
     scaled("scaled-1")
     recipe("recipe-1", "one")
+    solved("solved-1")
     found = {}
     for precision in ("mixed_bfloat16", "mixed_float16"):
         mixed(f"{precision}-1", precision)
@@ -408,6 +420,7 @@ def main():
     for count in (2, 4):
         found[f"plain-{count}"] = together(f"plain-{count}", count, plain)
     found["scaled-2"] = together("scaled-2", 2, scaled)
+    found["solved-2"] = together("solved-2", 2, solved)
     for attempt in "ab":
         found[f"dropping-{attempt}"] = together(f"dropping-{attempt}", 2, dropping)
     found["stopped"] = together("stopped", 2, recipe, "several", 1, 0, signal.SIGTERM)

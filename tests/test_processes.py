@@ -59,6 +59,7 @@ def read(ran, name):
         ("plain-1", "plain-2"),
         ("plain-1", "plain-4"),
         ("scaled-1", "scaled-2"),
+        ("solved-1", "solved-2"),
         ("recipe-1", "recipe-4"),
         ("recipe-1", "recipe-2"),  # killed on the way: see below
     ],

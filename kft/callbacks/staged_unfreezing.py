@@ -268,9 +268,10 @@ class StagedUnfreezing(keras.callbacks.Callback):
                 stacklevel=3,
             )
         elif self.verbose:
+            among = " of the stages' ends" if self.restore_best == "ends" else ""
             print(
-                f"The model keeps the weights of epoch {best.epoch + 1} (stage {best.stage + 1}): "
-                f"{name} {best.value:.4f}"
+                f"The model keeps the weights of epoch {best.epoch + 1} (stage {best.stage + 1}), the "
+                f"best{among}: {name} {best.value:.4f}"
             )
 
     def _place(self, epoch: int) -> tuple[int, int]:
@@ -297,11 +298,13 @@ class StagedUnfreezing(keras.callbacks.Callback):
             self._best.begin_stage(self.model)
         if self.verbose and announce:
             trained = sum(int(ops.size(v)) for v in self.model.trainable_variables)
-            print(
-                f"\nStage {index + 1}/{len(self.stages)} ({planned.stage.label}): "
+            what = (
                 f"{trained:,} parameters train, up to {how_many(planned.stage.epochs, 'epoch')}, "
                 f"learning rate {planned.stage.learning_rate:g}"
             )
+            if planned.stage.solve:
+                what = f"{trained:,} parameters are solved for, without a step"
+            print(f"\nStage {index + 1}/{len(self.stages)} ({planned.stage.label}): {what}")
 
     def _steps_taken(self) -> int:
         return int(ops.convert_to_numpy(step_counter(unscaled(self.model.optimizer))))

@@ -75,9 +75,9 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
         soft.update(found)
         for name, one in found.items():
             model.get_layer(name).set_weights([one["kernel"], one["bias"]])
-        strengths = ", ".join(f"{name} {one['strength']:.1g}" for name, one in found.items())
+        strengths = ", ".join(f"{one['strength']:.1g} ({name})" for name, one in found.items())
         used = how_many(min(len(train), MOST), "example")
-        return f"Head solved on {used}, with a penalty (chosen on held-out ones) for {strengths}"
+        return f"Head solved on {used}, with the L2 penalty {strengths}"
 
     def soften(model: keras.Model) -> None:
         for name, one in soft.items():

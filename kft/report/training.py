@@ -65,9 +65,12 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
     monitor = str(best["monitor"])
     shown = monitor.removeprefix("val_").replace("_", " ")
     shown = f"validation {shown}" if monitor.startswith("val_") else shown
+    which = "which has the best"
+    if best.get("among") == "ends":  # other epochs may have been better by chance
+        which = "which of the states that the stages ended with has the best"
     return Html(
-        f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), which has "
-        f"the best {text(shown)}: {value(best['value'])}.</p>"
+        f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), {which} "
+        f"{text(shown)}: {value(best['value'])}.</p>"
     )
 
 

@@ -354,8 +354,10 @@ class _OneRun(keras.callbacks.CallbackList):
         epoch: int,
         steps: int | None,
     ) -> int:
-        """Solves the head in an epoch without steps; returns the next epoch."""
-        batches, validation = fed(batches, validation)
+        """Solves the head in an epoch without steps; returns the next epoch.
+
+        Several processes each read all of a batch here, and take their parts of it.
+        """
         self._trainer, self._batches, self.next_epoch = trainer, batches, epoch
         if self.checkpoint is not None:
             self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
