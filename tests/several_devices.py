@@ -249,6 +249,9 @@ def outcomes(directory):
         yield "two, bfloat16", fit(DataParallel(2), **halved)
     yield "one, scaled", scaled("none")
     yield "two, scaled", scaled(DataParallel(2))
+    solved = [kft.Stage(0, solve=True), kft.Stage("all", 1, 1e-2)]
+    yield "one, solved", fit("none", count=24, stages=solved)
+    yield "two, solved", fit(DataParallel(2), count=24, stages=solved, cache=True)
     yield "one, tuned", tuned("none", OUT.with_name("one"))
     yield "two, tuned", tuned(DataParallel(2), OUT.with_name("two"))
     yield "in stages", fitted_in_stages()

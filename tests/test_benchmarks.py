@@ -36,7 +36,15 @@ def write(tmp_path, readme, *outcomes):
 
 
 NAMES = (
-    *("flowers", "text", "speed_images", "speed_text", "speed_lightning", "speed_callbacks"),
+    *(
+        "accuracy",
+        "flowers",
+        "text",
+        "speed_images",
+        "speed_text",
+        "speed_lightning",
+        "speed_callbacks",
+    ),
     *("speed_growth", "speed_floor", "tuning", "ranking", "tuning_kills", "kills", "commits"),
     *("fuzz", "distribution", "export", "rounding"),
 )

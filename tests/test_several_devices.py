@@ -121,6 +121,10 @@ def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
     assert_equal(outcomes["two, plain"], outcomes["one, plain"])
 
 
+def test_a_solved_head_is_the_same_on_two_devices(outcomes):
+    assert_equal(outcomes["two, solved"], outcomes["one, solved"])
+
+
 def test_a_trial_on_two_devices_scores_as_on_one(outcomes):
     scores = [outcomes[name]["score"] for name in ("two, tuned", "one, tuned")]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
