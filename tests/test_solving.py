@@ -333,3 +333,26 @@ def test_only_the_ends_of_stages_are_compared():
     state.end_run(model)
     assert (state.best.value, state.best.epoch) == (0.7, 3)
     assert keras.ops.convert_to_numpy(model.layers[0].kernel).item() == 4
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "other", ["another layer", "a layer before", "a layer after", "two inputs"]
+)
+def test_a_head_that_a_recipe_changes_is_trained(other):
+    class Changed(PlainRecipe):
+        def head(self, backbone, inputs):
+            features = self.features("vector", backbone, inputs)
+            if other == "another layer":
+                return keras.layers.Dense(3, activation="softmax")(features)
+            if other == "a layer before":
+                return self.task.head(keras.layers.Dense(4, "relu")(features), inputs)
+            if other == "two inputs":
+                mean = keras.layers.GlobalAveragePooling2D()(inputs)
+                return self.task.head(keras.layers.Concatenate()([features, mean]), inputs)
+            return keras.layers.Dense(3, activation="softmax")(self.task.head(features, inputs))
+
+    recipe = Changed(num_classes=3, image_size=(16, 16))
+    assert [stage.solve for stage in recipe.default_stages(4)] == [False, False]
+    with pytest.raises(InputError, match="not linear in its features"):
+        recipe.fit(pictures()[:2], stages=[SOLVED], verbose=0)

@@ -82,9 +82,22 @@ class DenseHead(Task):
         return layer(x)
 
     def solves(self, model: keras.Model, features: Any) -> bool:
-        """Return whether nothing but dropout lies between the features and the last Dense layer."""
-        last = model.get_layer(self.named("predictions"))
-        between = keras.Model(features, last.output).layers
+        """Return whether nothing but dropout lies between the features and the last Dense layer.
+
+        A recipe may have put another head there, or more around this one.
+        """
+        layers = {layer.name: layer for layer in model.layers}
+        last = layers.get(self.named("predictions"))
+        scores = layers.get(self.named("scores"))
+        if not isinstance(last, keras.layers.Dense) or scores is None:
+            return False
+        ends = {id(tensor) for tensor in model.outputs}
+        if scores.input is not last.output or id(scores.output) not in ends:
+            return False
+        try:
+            between = keras.Model(features, last.output).layers
+        except ValueError:  # the layer does not depend on the features alone
+            return False
         passing = (keras.layers.InputLayer, keras.layers.Dropout)
         return all(layer is last or isinstance(layer, passing) for layer in between)
 
