@@ -356,3 +356,42 @@ def test_a_head_that_a_recipe_changes_is_trained(other):
     assert [stage.solve for stage in recipe.default_stages(4)] == [False, False]
     with pytest.raises(InputError, match="not linear in its features"):
         recipe.fit(pictures()[:2], stages=[SOLVED], verbose=0)
+
+
+@pytest.mark.once
+def test_weights_count_examples_as_often():
+    from kft.tasks.linear import Softmax
+    from kft.tasks.linear.solve import _fitted
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 4)), np.eye(3)[np.arange(30) % 3]
+    counts = rng.integers(1, 4, 30)
+    weighted = _fitted(x, y, counts.astype("float64"), Softmax(), 0.1)
+    again = np.repeat(np.arange(30), counts)
+    repeated = _fitted(x[again], y[again], np.ones(len(again)), Softmax(), 0.1)
+    for one, other in zip(weighted, repeated, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.once
+def test_balanced_classes_weigh_the_same_in_a_solved_head():
+    rng = np.random.default_rng(0)
+    kinds = np.repeat([0, 1], [70, 10])
+    x = rng.uniform(0, 255, (80, 16, 16, 3)).astype("float32")  # which say nothing of the kind
+    found = {}
+    for balance in (None, "weights"):
+        recipe = recipe_of(Classification(2))
+        recipe.fit((x, kinds), stages=[SOLVED], balance=balance, verbose=0)
+        found[balance] = float(recipe.predict(x).scores[:, 1].mean())
+    assert found[None] == pytest.approx(10 / 80, abs=0.05)
+    assert found["weights"] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.once
+def test_a_bounded_number_of_examples_is_solved_for(monkeypatch, capsys):
+    x, kinds, _ = pictures()
+    monkeypatch.setattr("kft.family.solving.MOST", 20)
+    for cache in (True, False):
+        recipe = recipe_of(Classification(3))
+        recipe.fit((x, kinds), stages=[SOLVED], cache=cache, verbose=2)
+        assert "Head solved on 20 examples" in capsys.readouterr().out
