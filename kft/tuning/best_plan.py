@@ -69,7 +69,8 @@ def fit_settings(search: Search) -> dict[str, Any]:
         search: The search.
     """
     chosen = {name: v for name, v in search.settings.items() if name not in _SAME_RESULT}
-    chosen["augment"] = search.best_trial.augment
+    if search.best_trial.augment is not None:  # none is what `fit` does with stages
+        chosen["augment"] = search.best_trial.augment
     chosen["monitor"] = (search.objective.name, search.objective.direction)
     if not search.asked.has_validation_data:
         chosen["validation_split"] = search.asked.validation_split
