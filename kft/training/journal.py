@@ -100,12 +100,12 @@ class Journal(keras.callbacks.Callback):
 
         Returns:
             `seconds` and `epochs` by stage, counted from 1, `before` being what came before the
-            first; `memory` by stage, the most bytes that the process had held by its end, on `host`
-            and `device`; `rates` by block, for each epoch the rate of its last step, None while the
-            block was frozen; `best`, the epoch whose weights the run ends with, counted from 1, if any
-            were put back, and among which it was the best, as `restore_best` says; `starting_weights`, those that the model had before; `moved` by block, the
-            head first: the length of the way from the first weights to these as a part of the length
-            of the first.
+            first; `memory` by stage, the most bytes that the process had held by its end, on `host` and
+            `device`; `rates` by block, for each epoch the rate of its last step, None while the block
+            was frozen; `best`, the epoch whose weights the run ends with, counted from 1, if any were
+            put back, and among which it was the best, as `restore_best` says; `starting_weights`, those
+            that the model had before; `moved` by block, the head first: the length of the way from the
+            first weights to these as a part of the length of the first.
         """
         blocks = dict.fromkeys(name for epoch in self.rates for name in epoch)
         rates = {name: [epoch.get(name) for epoch in self.rates] for name in blocks}
