@@ -116,9 +116,7 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
     wanted = {id(t): t for call in calls if call not in steady for t in call.inputs}
     wanted |= {id(tensor): tensor for tensor in model.outputs}
     tensors = [tensor for key, tensor in wanted.items() if made[key] in steady]
-    below = _needed(tensors, made)
-    layers = tuple(call.operation for call in calls if call in below and call.parents)
-    operations = sum(_operations(call) for call in calls if call in below)
+    layers, operations = _below(tensors, calls)
     random = next((f"{', '.join(names[:2])} {why}" for why, names in unsteady.items()), "")
     if not any(getattr(layer, "weights", []) for layer in layers):
         return None, random or "the stage trains from the first layer on"
@@ -136,12 +134,16 @@ def cut_at(model: keras.Model, tensors: Sequence[Any]) -> Cut:
         model: a functional model.
         tensors: tensors of its graph, outside of nested models.
     """
-    calls = graph.outer_calls(model)
-    made = {id(tensor): call for call in calls for tensor in call.outputs}
-    below = _needed(list(tensors), made)
-    layers = tuple(call.operation for call in calls if call in below and call.parents)
-    operations = sum(_operations(call) for call in calls if call in below)
-    return _parts(model, list(tensors), layers, operations)
+    return _parts(model, list(tensors), *_below(tensors, graph.outer_calls(model)))
+
+
+def _below(
+    tensors: Sequence[Any], calls: Sequence[graph.Call]
+) -> tuple[tuple[keras.Operation, ...], int]:
+    """Return the layers that make tensors, and their multiplications and additions."""
+    needed = _needed(tensors, {id(tensor): call for call in calls for tensor in call.outputs})
+    layers = tuple(call.operation for call in calls if call in needed and call.parents)
+    return layers, sum(_operations(call) for call in calls if call in needed)
 
 
 def _parts(
@@ -195,7 +197,7 @@ def _holds(operation: keras.Operation, variables: Set[int]) -> bool:
     return any(id(weight) in variables for weight in getattr(operation, "weights", ()))
 
 
-def _needed(tensors: list, made: dict[int, graph.Call]) -> set[graph.Call]:
+def _needed(tensors: Sequence[Any], made: dict[int, graph.Call]) -> set[graph.Call]:
     found: set[graph.Call] = set()
     stack = [made[id(tensor)] for tensor in tensors]
     while stack:

@@ -14,6 +14,8 @@ from kft.callbacks.monitor import Monitor
 from kft.model import graph
 from kft.stages.optimizer import GroupedOptimizer, unscaled
 
+Restore = Literal["run", "stage", "ends"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Best:
@@ -44,7 +46,7 @@ class BestState:
             `"ends"` for the best of the stages' last epochs.
     """
 
-    def __init__(self, monitor: Monitor, restore: Literal["run", "stage", "ends"]) -> None:
+    def __init__(self, monitor: Monitor, restore: Restore) -> None:
         self.monitor = monitor
         self._over_run, self._only_ends = restore != "stage", restore == "ends"
         self._stage: Best | None = None

@@ -6,13 +6,13 @@ import copy
 import itertools
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
 
 from kft.arguments import check_choice
-from kft.callbacks.best_state import Best, BestState
+from kft.callbacks.best_state import Best, BestState, Restore
 from kft.callbacks.fellows import fellow_callbacks, refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
@@ -25,7 +25,7 @@ from kft.stages.plan import BatchNorm, PlannedStage, plan
 from kft.stages.regrouping import regroup, template
 from kft.stages.stage import Stage, checked_stages
 
-RestoreBest = Literal["run", "stage", "ends"] | None
+RestoreBest = Restore | None
 
 
 class StagedUnfreezing(keras.callbacks.Callback):
@@ -96,7 +96,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
                 f"`early_stopping={early_stopping!r}`: pass a keras.callbacks.EarlyStopping or None."
             )
         check_choice("batch_norm", batch_norm, ("frozen", "train"))
-        check_choice("restore_best", restore_best, ("run", "stage", "ends", None, "auto"))
+        check_choice("restore_best", restore_best, (*get_args(Restore), None, "auto"))
         if monitor is not None:
             Monitor.of(monitor)
         self._solved_elsewhere = False

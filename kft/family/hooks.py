@@ -158,7 +158,7 @@ class Family:
         Args:
             steps: As for `default_stages`.
         """
-        if self.task.solves(self.model, self.head_input):
+        if self.head_is_linear:
             return Stage(unfreeze=0, solve=True)
         return trained_head(steps)
 
@@ -183,6 +183,11 @@ class Family:
         """What the head was put on: a Keras tensor of `model`, or a dict of them."""
         _ = self.model  # built now, if it has not been
         return self._head_input
+
+    @property
+    def head_is_linear(self) -> bool:
+        """Whether the head can be solved on its features rather than trained by steps."""
+        return self.task.solves(self.model, self.head_input)
 
     def build_head(self, inputs: Any, features: Any) -> None:
         """Make the model by putting a new head on a backbone that has been built.

@@ -19,6 +19,7 @@ from kft.arguments import (
     make_plain,
 )
 from kft.callbacks import RelativeEarlyStopping, RunCheckpoint
+from kft.callbacks.best_state import Restore
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
@@ -44,7 +45,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "cache_dtype": ("float32", "float16", "bfloat16"),
     "jit_compile": ("auto", True, False, None),
     "on_bad_example": ("error", "skip"),
-    "restore_best": ("auto", "run", "stage", "ends", None),
+    "restore_best": ("auto", *get_args(Restore), None),
 }
 _FLAGS = ("keep_examples", "allow_changed_plan", "report")
 

@@ -14,21 +14,12 @@ from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.distribution import processes
 from kft.errors import InputError
+from kft.family.features import head_batches
 from kft.family.hooks import Family
-from kft.model.forward import Forward
 from kft.printing import how_many
 from kft.stages.stage import Stage
 from kft.tasks.linear.solve import MOST, Solved
 from kft.training.staged import Solver
-
-
-def solves(recipe: Family) -> bool:
-    """Return whether the head of a recipe can be solved: it is linear in what it was put on.
-
-    Args:
-        recipe: The recipe; its model is built.
-    """
-    return recipe.task.solves(recipe.model, recipe.head_input)
 
 
 def check_solving(recipe: Family, train: Examples | Stream, stages: Sequence[Stage]) -> None:
@@ -49,7 +40,7 @@ def check_solving(recipe: Family, train: Examples | Stream, stages: Sequence[Sta
         raise InputError(
             f"Stage 1 has `solve=True`, but {train.source} is a stream, which may never end: {way_out}"
         )
-    if not solves(recipe):
+    if not recipe.head_is_linear:
         raise InputError(
             f"Stage 1 has `solve=True`, but the head of this {type(recipe).__name__} is not linear in "
             f"its features, as with hidden layers or a task of one's own: {way_out}"
@@ -88,14 +79,13 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
         if len(rows) > MOST:
             rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
         if kept is None:
-            given = _computed(recipe, train.take(rows), batch_size)
+            batches = [given for given, _ in head_batches(recipe, train.take(rows), batch_size)]
+            arrays = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
         else:
-            loaded = kept.load(rows)
-            parts = list(loaded) if isinstance(loaded, tuple) else [loaded]
-            given = parts
+            arrays = keras.tree.flatten(kept.load(rows))
         weights = None if balance is None else class_weights(train)[rows]
         targets = keras.tree.map_structure(lambda one: one[rows], train.targets)
-        features = keras.tree.pack_sequence_as(recipe.head_input, given)
+        features = keras.tree.pack_sequence_as(recipe.head_input, arrays)
         found = recipe.task.solve(recipe.model, features, targets, weights=weights, seed=seed)
         return {name: _in_float32(one) for name, one in found.items()}
 
@@ -109,11 +99,3 @@ def _in_float32(one: Solved) -> dict[str, Any]:
         "strength": one.strength,
         **{name: values.astype("float32") for name, values in arrays.items()},
     }
-
-
-def _computed(recipe: Family, train: Examples, batch_size: int) -> list[np.ndarray]:
-    """Return what the head gets, one array for each tensor, computed in memory."""
-    forward = Forward(keras.Model(recipe.model.input, keras.tree.flatten(recipe.head_input)))
-    batches = recipe.batches(train, batch_size=batch_size)
-    outputs = [keras.tree.flatten(forward(batches[index][0])) for index in range(len(batches))]
-    return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]

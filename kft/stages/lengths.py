@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from kft.stages.stage import Stage
 
-STEPS = 500
+_STEPS = 500
 _USUAL = 10  # batches of an epoch where nothing is known: a few hundred examples
 _LEAST = 3
 
 
-def epochs_of(steps: int | None, wanted: int, most: int) -> int:
-    """Return the epochs that make about so many steps, at least 3.
+def epochs_of(steps: int | None, most: int) -> int:
+    """Return the epochs that make about 500 steps, at least 3.
+
+    Some 500 are what BiT's rule takes below 20,000 examples (Kolesnikov et al. 2020,
+    https://arxiv.org/abs/1912.11370).
 
     Args:
         steps: Batches of an epoch; None for those of a few hundred examples.
-        wanted: Steps of the whole stage. Some 500 are what BiT's rule takes below 20,000 examples
-            (Kolesnikov et al. 2020, https://arxiv.org/abs/1912.11370).
         most: Epochs that very few examples are repeated for.
     """
-    return min(most, max(_LEAST, round(wanted / (steps or _USUAL))))
+    return min(most, max(_LEAST, round(_STEPS / (steps or _USUAL))))
 
 
 def trained_head(steps: int | None) -> Stage:
@@ -27,7 +28,7 @@ def trained_head(steps: int | None) -> Stage:
     Args:
         steps: As for `epochs_of`.
     """
-    epochs = epochs_of(steps, STEPS, most=20)
+    epochs = epochs_of(steps, most=20)
     return Stage(unfreeze=0, epochs=epochs, learning_rate=1e-3, name="head")
 
 
@@ -44,7 +45,7 @@ def deep_stage(
     """
     return Stage(
         unfreeze="all",
-        epochs=epochs_of(steps, STEPS, most),
+        epochs=epochs_of(steps, most),
         learning_rate=rate,
         warmup=0.1,
         decay="cosine",

@@ -97,11 +97,9 @@ def decide(
             chosen.append(
                 CachedStage(None, "off")
                 if cache is False
-                else _solved(model, solver, store, examples, cache, length)
-                if stage.stage.solve and solver is not None
                 else CachedStage(None, "off: augmentation changes the inputs")
-                if augments
-                else _decide(model, stage, moved, store, examples, cache, length)
+                if augments and not stage.stage.solve
+                else _decide(model, stage, moved, store, examples, cache, length, solver)
             )
             moved |= {id(variable) for variable in graph.changing(model)}
     if processes.rank() == 0:
@@ -117,32 +115,22 @@ def _decide(
     examples: int,
     cache: bool | str,
     length: int | None,
+    solver: Solver | None,
 ) -> CachedStage:
-    cut, reason = find_cut(model, moved)
+    cut: Cut | None
+    solves = stage.stage.solve and solver is not None
+    if solver is not None and solves:  # which reads its features twice: to solve and to evaluate
+        cut, reason, epochs = cut_at(model, solver.head_inputs), "", 2
+    else:
+        (cut, reason), epochs = find_cut(model, moved), stage.stage.epochs
     if cut is None:
         return CachedStage(None, f"off: {reason}")
-    cost = estimate(cut, examples, stage.stage.epochs, store.directory, length)
+    cost = estimate(cut, examples, epochs, store.directory, length)
     if cache == "auto" and not cost.fits:
         return CachedStage(None, f"off: the disk has no room ({cost})")
-    if cache == "auto" and not cost.pays:
+    if cache == "auto" and not cost.pays and not solves:
         below = f"{reason}, and what lies below it" if reason else "it"
         return CachedStage(None, f"off: {below} would not pay ({cost})")
-    return CachedStage(cut, f"on: {cost}")
-
-
-def _solved(
-    model: keras.Model,
-    solver: Solver,
-    store: FeatureStore,
-    examples: int,
-    cache: bool | str,
-    length: int | None,
-) -> CachedStage:
-    """Decide for a stage that solves the head: it reads its features twice, whatever they cost."""
-    cut = cut_at(model, solver.head_inputs)
-    cost = estimate(cut, examples, 2, store.directory, length)
-    if cache == "auto" and not cost.fits:
-        return CachedStage(None, f"off: the disk has no room ({cost})")
     return CachedStage(cut, f"on: {cost}")
 
 
@@ -358,9 +346,7 @@ class _OneRun(keras.callbacks.CallbackList):
 
         Several processes each read all of a batch here, and take their parts of it.
         """
-        self._trainer, self._batches, self.next_epoch = trainer, batches, epoch
-        if self.checkpoint is not None:
-            self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
+        self._turn_to(trainer, batches, epoch)
         self.on_epoch_begin(epoch)
         said = solver.solve(self._whole, kept)
         if self.params["verbose"] and processes.rank() == 0:
@@ -374,6 +360,12 @@ class _OneRun(keras.callbacks.CallbackList):
         self.on_epoch_end(epoch, logs)
         return self.next_epoch
 
+    def _turn_to(self, trainer: keras.Model, batches: Any, epoch: int) -> None:
+        """Note what the epochs from this one on run, before they begin."""
+        self._trainer, self._batches, self.next_epoch = trainer, batches, epoch
+        if self.checkpoint is not None:
+            self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
+
     def train(
         self,
         trainer: keras.Model,
@@ -385,16 +377,14 @@ class _OneRun(keras.callbacks.CallbackList):
     ) -> int:
         """Trains a stage, or as many as train on the same; returns the next epoch."""
         batches, validation = fed(batches, validation)
-        whole, self._trainer, self._batches = self._whole, trainer, batches
-        self.next_epoch = epoch
+        whole = self._whole
+        self._turn_to(trainer, batches, epoch)
         order = trainer.trainable_variables
         if [id(v) for v in order] != [id(v) for v in whole.trainable_variables]:
             reorder(whole, order)
         unscaled(whole.optimizer).finalizes = False
         # Made before `fit` knows the metrics, they would not say on which devices those lie.
         trainer.train_function = trainer.test_function = None
-        if self.checkpoint is not None:
-            self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
         synced = trainer is not whole and hasattr(whole, "jax_state_sync")
         if trainer is not whole:
             trainer.optimizer = whole.optimizer
