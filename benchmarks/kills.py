@@ -98,6 +98,7 @@ def fit(run_dir: Path, kind: str, calls: int | None = None) -> None:
     """Fit, or go on; with `calls`, until so many writes, syncs and renames have been made."""
     import keras
 
+    import kft
     from kft.runs import commits
     from kft.stages.stage import Stage
     from tests.small_images import TinyRecipe, bright_sides
@@ -116,7 +117,7 @@ def fit(run_dir: Path, kind: str, calls: int | None = None) -> None:
             "val_loss", patience=2, restore_best_weights=True
         ),
         run_dir=run_dir,
-        checkpoint_every=2,
+        resume=kft.Resume(every=2),
         verbose=0,
     )
 

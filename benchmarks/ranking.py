@@ -209,6 +209,7 @@ def train_both(options: argparse.Namespace, name: str, parts: tuple) -> tuple[fl
     """Test accuracy of the best head, and with the uppermost blocks trained after it."""
     import tempfile
 
+    import kft
     from kft.stages.stage import Stage
 
     train, validation, test = parts
@@ -229,8 +230,8 @@ def train_both(options: argparse.Namespace, name: str, parts: tuple) -> tuple[fl
         best = search.best_recipe
         head = best.evaluate(test).accuracy
         deeper = best.fit(
-            train, validation, stages=[Stage(1, 5, rate, warmup=0.2)], cache=True,
-            cache_dir=Path(folder) / "head" / "features", seed=options.seed, verbose=0,
+            train, validation, stages=[Stage(1, 5, rate, warmup=0.2)],
+            cache=kft.Cache(True, directory=Path(folder) / "head" / "features"), seed=options.seed, verbose=0,
         ).recipe.evaluate(test).accuracy  # fmt: skip
     return float(head), float(deeper)
 

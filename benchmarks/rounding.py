@@ -82,6 +82,7 @@ def fit(weights: str, parts: tuple, dtype: str, seed: int) -> dict[str, Any]:
     """Train on one split; the accuracy on its test part, and how much the features take."""
     import keras
 
+    import kft
     from recipes import MobileNetRecipe
 
     train, validation, test = parts
@@ -91,8 +92,8 @@ def fit(weights: str, parts: tuple, dtype: str, seed: int) -> dict[str, Any]:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         recipe.fit(
-            train, validation, stages=STAGES, cache=True,
-            cache_dir=folder, cache_dtype=dtype, early_stopping=None, seed=seed, verbose=0,
+            train, validation, stages=STAGES,
+            cache=kft.Cache(True, directory=folder, dtype=dtype), early_stopping=None, seed=seed, verbose=0,
         )  # fmt: skip
         kept = sum(path.stat().st_size for path in Path(folder).rglob("*.npy"))
     outcome = {"accuracy": recipe.evaluate(test).accuracy, "bytes": kept}

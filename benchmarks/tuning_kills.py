@@ -185,7 +185,7 @@ def search(run: Path) -> None:
             stages=[kft.Stage(0, 3, 1e-2), kft.Stage(1, 3, 1e-3)],
             early_stopping=None,
             batch_size=8,
-            checkpoint_every=4,
+            resume=kft.Resume(every=4),
         )
     except BaseException:
         traceback.print_exc()

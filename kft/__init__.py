@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from kft import tasks as tasks
     from kft import testing as testing
     from kft import tuning as tuning
+    from kft.cache.settings import Cache as Cache
     from kft.errors import InputError as InputError
     from kft.errors import KftError as KftError
+    from kft.family.policies import BestEpoch as BestEpoch
+    from kft.family.policies import Finish as Finish
+    from kft.family.policies import Resume as Resume
     from kft.family.saving import load as load
     from kft.insight import explain as explain
     from kft.insight.range_test import find_learning_rate as find_learning_rate
@@ -29,10 +33,14 @@ __version__ = "0.1.0"
 
 # Public name -> the module that defines it; a name that is a module itself stands for that module.
 _HOMES = {
+    "BestEpoch": "kft.family.policies",
+    "Cache": "kft.cache.settings",
+    "Finish": "kft.family.policies",
     "ImageRecipe": "kft.recipe.image",
     "InputError": "kft.errors",
     "KftError": "kft.errors",
     "Recipe": "kft.recipe.recipe",
+    "Resume": "kft.family.policies",
     "Stage": "kft.stages.stage",
     "TextRecipe": "kft.recipe.text",
     "callbacks": "kft.callbacks",
@@ -49,10 +57,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "BestEpoch",
+    "Cache",
+    "Finish",
     "ImageRecipe",
     "InputError",
     "KftError",
     "Recipe",
+    "Resume",
     "Stage",
     "TextRecipe",
     "callbacks",

@@ -99,14 +99,7 @@ def check_seed(seed: Any) -> None:
         )
 
 
-def check_training(
-    *,
-    batch_size: Any,
-    seed: Any,
-    validation_split: Any = 0.2,
-    steps_per_epoch: Any = None,
-    retries: Any = 0,
-) -> None:
+def check_training(*, batch_size: Any, seed: Any) -> None:
     """Check the numbers that `fit`, `tune` and a range test share, before any data are read.
 
     Raises:
@@ -114,14 +107,6 @@ def check_training(
     """
     check_whole("batch_size", batch_size, "examples")
     check_seed(seed)
-    if not is_number(validation_split) or not 0 < validation_split < 1:
-        raise InputError(
-            f"`validation_split={shown(validation_split)}`: pass a fraction between 0 and 1, such "
-            "as 0.2."
-        )
-    if steps_per_epoch is not None:
-        check_whole("steps_per_epoch", steps_per_epoch, "steps")
-    check_whole("retries", retries, "retries", least=0)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:

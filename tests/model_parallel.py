@@ -44,7 +44,7 @@ def fit(recipe, train, validation, distribution, unfreeze="all", rate=1e-2):
         distribution=distribution,
         cache=True,
         early_stopping=None,
-        report=False,
+        finish=kft.Finish(report=False),
         callbacks=[shards],
         verbose=0,
     )

@@ -264,7 +264,7 @@ def recipe(name, run_dir, *ending):
         run_dir=FOLDER / run_dir,
         batch_size=10,
         cache=True,
-        checkpoint_every=2,
+        resume=kft.Resume(every=2),
         verbose=0,
         callbacks=[End(*ending)] if ending else [],
     )
@@ -324,8 +324,7 @@ def slowed(name):
         run_dir=FOLDER / name,
         batch_size=8,
         cache=True,
-        checkpoint_every="epoch",
-        retries=2,
+        resume=kft.Resume(every="epoch", retries=2),
         callbacks=[Spoil(), rates],
         verbose=0,
     )

@@ -64,7 +64,7 @@ def fit(distribution, count=22, cache=False, stages=STAGES, precision=None, **se
         cache=cache,
         distribution=distribution,
         early_stopping=None,
-        report=False,
+        finish=kft.Finish(report=False),
         verbose=0,
         **settings,
     )
@@ -80,7 +80,7 @@ def fit(distribution, count=22, cache=False, stages=STAGES, precision=None, **se
 
 
 def crashed_and_gone_on(first, then, directory):
-    settings = {"run_dir": directory, "checkpoint_every": 1, "batch_norm": "train"}
+    settings = {"run_dir": directory, "resume": kft.Resume(every=1), "batch_norm": "train"}
     try:
         fit(first, callbacks=[Crash()], **settings)
     except ZeroDivisionError:
@@ -232,8 +232,8 @@ def fitted_in_stages():
 
 def outcomes(directory):
     if PLACE:  # one of two processes, each of which has a directory, or alone
-        places = {"run_dir": directory, "cache_dir": OUT.parent.with_name("features")}
-        yield "auto", fit("auto", batch_norm="train", cache=True, **places)
+        cache = kft.Cache(True, directory=OUT.parent.with_name("features"))
+        yield "auto", fit("auto", batch_norm="train", cache=cache, run_dir=directory)
         return
     yield "one", fit("none", batch_norm="train")
     yield "four, then two", crashed_and_gone_on(DataParallel(4), DataParallel(2), directory)

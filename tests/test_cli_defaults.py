@@ -26,7 +26,7 @@ pytestmark = pytest.mark.once
 
 COMMANDS = typer.main.get_command(app).commands
 BUILDING = ("fit", "tune", "find-lr", "plan", "select")
-GIVEN = {"validation_data", "run_dir"}  # by the tests, though Python has defaults for them
+GIVEN = {"run_dir"}  # by the tests, though Python has a default for it
 
 
 class Reached(SystemExit):
@@ -211,29 +211,32 @@ SHARED = {
 OPTIONS = {
     "fit": {
         **SHARED,
-        "--validation-split": ("0.3", "validation_split", 0.3),
+        "--validation-split": ("0.3", "validation_data", 0.3),
         "--balance": ("weights", "balance", "weights"),
         "--augment": ("light", "augment", "light"),
         "--jit-compile": (None, "jit_compile", True),
         "--no-jit-compile": (None, "jit_compile", False),
-        "--steps-per-epoch": ("7", "steps_per_epoch", 7),
-        "--keep-examples": (None, "keep_examples", True),
-        "--no-keep-examples": (None, "keep_examples", False),
-        "--cache": ("off", "cache", False),
-        "--cache-dtype": ("float16", "cache_dtype", "float16"),
-        "--cached-views": ("7", "cached_views", 7),
-        "--checkpoint-every": ("7", "checkpoint_every", 7),
-        "--allow-changed-plan": (None, "allow_changed_plan", True),
-        "--retries": ("7", "retries", 7),
+        "--keep-examples": (None, "finish", kft.Finish(keep_examples=True)),
+        "--no-keep-examples": (None, "finish", kft.Finish(keep_examples=False)),
+        "--cache": ("off", "cache", kft.Cache(False)),
+        "--cache-dtype": ("float16", "cache", kft.Cache(dtype="float16")),
+        "--cached-views": ("7", "cache", kft.Cache(views=7)),
+        "--checkpoint-every": ("7", "resume", kft.Resume(every=7)),
+        "--allow-changed-plan": (None, "resume", kft.Resume(allow_changed_plan=True)),
+        "--retries": ("7", "resume", kft.Resume(retries=7)),
         "--distribution": ("none", "distribution", "none"),
         "--early-stopping": ("0", "early_stopping", None),
-        "--monitor": ("val_kappa:max", "monitor", ("val_kappa", "max")),
-        "--restore-best": ("none", "restore_best", None),
+        "--monitor": (
+            "val_kappa:max",
+            "restore_best",
+            kft.BestEpoch(monitor=("val_kappa", "max")),
+        ),
+        "--restore-best": ("none", "restore_best", kft.BestEpoch(None)),
         "--quiet": (None, "verbose", 0),
     },
     "tune": {
         **SHARED,
-        "--validation-split": ("0.3", "validation_split", 0.3),
+        "--validation-split": ("0.3", "validation_data", 0.3),
         "--trials": ("7", "max_trials", 7),
         "--minutes": ("2", "max_seconds", 120.0),
         "--epochs": ("7", "max_epochs", 7),
@@ -307,14 +310,22 @@ def test_an_option_sets_the_argument_of_its_name_and_no_other(
     assert all(value == expected for value in changed.values())
 
 
+def default_of(default, expected):
+    """The default of an argument, or of the part of it that an option sets."""
+    if type(expected) not in (kft.BestEpoch, kft.Cache, kft.Finish, kft.Resume):
+        return default
+    parts = vars(type(expected)())
+    return next((v for name, v in parts.items() if v != getattr(expected, name)), None)
+
+
 @pytest.mark.parametrize("command", OPTIONS)
 def test_the_default_that_help_names_is_pythons(called, command):
     handed = called(command, "MobileNetRecipe")
     helps = {max(one.opts, key=len): one.help for one in COMMANDS[command].params if one.opts}
     for target, options in (("recipe", RECIPE), ("read", READ), (command, OPTIONS[command])):
         defaults = handed[target].values()
-        for option, (_, name, _) in options.items():
-            default, said = defaults[name], helps.get(option, "")
+        for option, (_, name, expected) in options.items():
+            default, said = default_of(defaults[name], expected), helps.get(option, "")
             if option in helps and option not in SAID_OTHERWISE:
                 plain = isinstance(default, (int, float, str)) and not isinstance(default, bool)
                 assert not plain or re.search(rf"Default: .*\b{re.escape(str(default))}\b", said), (

@@ -14,6 +14,7 @@ SCRIPT = """
 import json, os, pathlib, signal, sys
 import keras, tensorflow
 sys.path.insert(0, os.getcwd())
+import kft
 from kft.family import run as fitting, fit as planned_fit, directory as run_directory, saving
 from kft.cache import rows as row_files
 from kft.runs import commits
@@ -71,7 +72,7 @@ def fit(run_dir, moment=None):
         end(fitting, "write_report")
     TinyRecipe(num_classes=2, dropout=0.3).fit(
         bright_sides(32), bright_sides(16, seed=1), run_dir=run_dir, verbose=0, cache=True,
-        stages=[Stage(0, 2, 1e-2)], batch_size=8, checkpoint_every=1,
+        stages=[Stage(0, 2, 1e-2)], batch_size=8, resume=kft.Resume(every=1),
         callbacks=callbacks,
     )
 

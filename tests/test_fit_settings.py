@@ -22,18 +22,14 @@ OTHER = {
     "batch_size": 7,
     "early_stopping": keras.callbacks.EarlyStopping("val_loss", patience=9),
     "restore_best": "stage",
-    "monitor": "val_accuracy",
     "batch_norm": "train",
     "optimizer": keras.optimizers.SGD(),
     "balance": "weights",
     "augment": "light",
     "jit_compile": True,
-    "steps_per_epoch": 3,
-    "cache_dtype": "float16",
-    "cached_views": 2,
+    "cache": kft.Cache(dtype="float16"),
     "seed": 1,
 }
-NEEDED_BESIDE = {"cached_views": {"augment": "light"}}
 
 
 class SeenError(Exception):
@@ -64,17 +60,58 @@ def may_change():
 
 
 def test_every_argument_is_tried_or_may_change_for_a_reason():
-    assert set(parameters()) == set(OTHER) | (may_change() - {"augmentation"})
+    assert set(parameters()) == set(OTHER) | (may_change() - {"augmentation"}) | {"finish"}
     assert not set(OTHER) & may_change()
+
+
+def test_a_person_has_to_read_about_twenty_arguments_at_most():
+    assert len(inspect.signature(kft.Recipe.fit).parameters) - len(("self",)) <= 20
 
 
 @pytest.mark.parametrize("name", OTHER)
 def test_another_value_is_another_run(name):
-    beside = NEEDED_BESIDE.get(name, {})
-    before = settings_of(**beside).identity()
-    after = settings_of(**beside, **{name: OTHER[name]}).identity()
+    before = settings_of().identity()
+    after = settings_of(**{name: OTHER[name]}).identity()
     assert before != after
-    assert before == settings_of(**beside).identity(), "equal settings are equal runs"
+    assert before == settings_of().identity(), "equal settings are equal runs"
+
+
+# Another value for each part of these arguments, and whether it makes another run.
+PARTS = {
+    kft.Cache: {
+        "on": (True, False),
+        "directory": ("features", False),
+        "dtype": ("bfloat16", True),
+        "views": (2, True),
+    },
+    kft.Resume: {
+        "every": (3, False),
+        "retries": (2, False),
+        "allow_changed_plan": (True, False),
+    },
+    kft.Finish: {"report": (False, False), "keep_examples": (False, False)},
+    kft.BestEpoch: {"among": ("stage", True), "monitor": ("val_accuracy", True)},
+}
+ARGUMENTS = {
+    kft.Cache: "cache",
+    kft.Resume: "resume",
+    kft.Finish: "finish",
+    kft.BestEpoch: "restore_best",
+}
+
+
+@pytest.mark.parametrize("policy", PARTS)
+def test_each_part_of_an_argument_makes_another_run_or_may_change(policy, tmp_path):
+    parts = PARTS[policy]
+    assert parts.keys() == {field.name for field in dataclasses.fields(policy)}
+
+    def identity(**given):
+        return settings_of(
+            run_dir=tmp_path, augment="light", **{ARGUMENTS[policy]: policy(**given)}
+        ).identity()
+
+    for name, (value, is_other) in parts.items():
+        assert (identity(**{name: value}) != identity()) == is_other, name
 
 
 @pytest.mark.parametrize(
@@ -116,15 +153,10 @@ def test_names_that_keras_numbers_make_no_other_run():
         ({"batch_size": 0}, "batch_size=0"),
         ({"batch_size": True}, "batch_size=True"),
         ({"batch_size": 8.0}, r"batch_size=8\.0"),
-        ({"steps_per_epoch": 0}, "steps_per_epoch=0"),
-        ({"cached_views": -1}, "cached_views=-1"),
-        ({"retries": -1}, "retries=-1"),
-        ({"retries": 1}, "retries=1.*run_dir"),
+        ({"resume": kft.Resume(retries=1)}, "retries=1.*run_dir"),
         ({"restore_best": "best"}, "restore_best='best'"),
-        ({"monitor": "kappa"}, "monitor='kappa'"),
         ({"early_stopping": 3}, "early_stopping=3"),
         ({"cache": "on"}, "cache='on'"),
-        ({"checkpoint_every": "often"}, "every='often'"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_before_data_are_read(given, message):
@@ -132,20 +164,50 @@ def test_a_setting_that_makes_no_sense_is_refused_before_data_are_read(given, me
         TinyRecipe(num_classes=2).fit("no such folder", **given)
 
 
+@pytest.mark.parametrize(
+    ("policy", "wrong"),
+    [
+        (kft.Cache, {"on": (None, 1, 0, "no")}),
+        (kft.Cache, {"directory": (True, 3, b"kept", "", "a\0b")}),
+        (kft.Cache, {"dtype": (None, "int8", "f16", np.float16)}),
+        (kft.Cache, {"views": (-1, True, "2", None, 1.5)}),
+        (kft.Resume, {"every": (True, None, float("nan"), "soon", "\uff140s", "9" * 400 + "h")}),
+        (kft.Resume, {"retries": (-1, True, "2", None)}),
+        (kft.Resume, {"allow_changed_plan": (None, 1, "no")}),
+        (kft.Finish, {"report": (None, 1, "no")}),
+        (kft.Finish, {"keep_examples": (None, 1, "no")}),
+        (kft.BestEpoch, {"among": (True, 3, "last", np.array([1, 2]))}),
+        (kft.BestEpoch, {"monitor": (3, "", [1], "kappa", ("val_loss", 3), np.array([1, 2]))}),
+    ],
+    ids=str,
+)
+def test_a_part_of_another_type_is_refused_as_it_is_made(policy, wrong):
+    ((name, values),) = wrong.items()
+    said = {"on": "cache", "among": "restore_best"}.get(name, name)
+    for value in values:
+        with pytest.raises(InputError, match=f"`{said}=.*pass"):
+            policy(**{name: value})
+
+
+def test_numbers_of_numpy_in_a_part_are_those_of_python():
+    assert type(kft.Cache(views=np.int64(2)).views) is int
+    assert kft.Resume(every=np.int64(3)) == kft.Resume(every=3)
+
+
 def test_a_finished_run_of_another_setting_is_refused(tmp_path):
     def fit(**settings):
         recipe = TinyRecipe(num_classes=2)
         return recipe.fit(
-            bright_sides(8), bright_sides(8, seed=1), stages=[kft.Stage(0, 1, 1e-2)], report=False,
-            run_dir=tmp_path / "run", verbose=0, **settings,
+            bright_sides(8), bright_sides(8, seed=1), stages=[kft.Stage(0, 1, 1e-2)],
+            finish=kft.Finish(report=False), run_dir=tmp_path / "run", verbose=0, **settings,
         )  # fmt: skip
 
     fit()
     for name in ("early_stopping", "restore_best"):
         with pytest.raises(InputError, match=rf"another plan: {name}"):
             fit(**{name: None})
-    with pytest.raises(InputError, match='another plan: cache_dtype: "float32" there, "float16"'):
-        fit(cache_dtype="float16")
+    with pytest.raises(InputError, match=r'another plan: cache\.dtype: "float32" there, "float16"'):
+        fit(cache=kft.Cache(dtype="float16"))
     assert fit(batch_size=32, on_bad_example="skip").history
 
 
@@ -155,7 +217,6 @@ def test_a_finished_run_of_another_setting_is_refused(tmp_path):
         ("balance", "weight"),
         ("batch_norm", "yes"),
         ("cache", "always"),
-        ("cache_dtype", "f16"),
         ("jit_compile", "yes"),
         ("restore_best", "best"),
     ],
@@ -169,29 +230,20 @@ def test_a_mistake_is_named_before_data_and_directory_are_looked_at(name, value)
 WRONG = {
     "run_dir": (True, 3, b"runs", "", [], "a\0b"),
     "batch_size": (True, "32", 1.5, None, float("nan")),
-    "validation_split": ("0.2", True, None, float("nan"), 1),
     "callbacks": (None, 3, "CSVLogger", keras.callbacks.CSVLogger("log"), [3], [keras.callbacks.Callback]),
     "early_stopping": (True, 3, "val_loss", keras.callbacks.EarlyStopping),
     "restore_best": (True, 3, "last", np.array([1, 2])),
-    "monitor": (3, "", [1], ("val_loss", 3), np.array([1, 2])),
     "batch_norm": (None, True, np.array([1, 2])),
     "optimizer": ("adam", keras.optimizers.Adam, 3, True),
     "balance": (True, "all", np.array([1, 2])),
     "augment": (3, True, "heavy", np.array([1, 2]), keras.layers.RandomFlip),
     "jit_compile": (1, 1.0, "yes", np.array([1, 2])),
-    "steps_per_epoch": (True, "3", 1.5, float("inf")),
-    "keep_examples": (None, 1, "no"),
     "cache": (None, 1, 0, "no"),
-    "cache_dir": (True, 3, b"kept", ""),
-    "cache_dtype": (None, "int8", np.float16),
-    "cached_views": (True, "2", None),
-    "checkpoint_every": (True, None, float("nan"), "soon"),
-    "allow_changed_plan": (None, 1, "no"),
-    "retries": (True, "2", None),
+    "resume": (True, "1min", 3, kft.Cache()),
+    "finish": (True, "report", kft.Resume),
     "distribution": (True, 3, "all"),
     "seed": (True, "3", -1, 0.5, None),
     "on_bad_example": (None, True, "ignore"),
-    "report": (None, 1, "no"),
     "stages": (3, "all", {}, kft.Stage(0, 1, 1e-3), []),
     "verbose": (None, "no", 3, float("nan")),
 }  # fmt: skip
@@ -199,6 +251,25 @@ WRONG = {
 
 def test_every_setting_is_tried_with_values_of_other_types():
     assert set(WRONG) == set(parameters())
+
+
+@pytest.mark.parametrize("value", [True, None, float("nan"), 1, 0, -0.5, 1.0, np.float32(2)])
+def test_validation_data_that_are_neither_data_nor_a_part_are_refused(value):
+    for call in (TinyRecipe(num_classes=2).fit, TinyRecipe(num_classes=2).tune):
+        with pytest.raises(InputError, match=r"`validation_data=.*pass data, or a fraction"):
+            call("no such folder", value, **({} if call.__name__ == "fit" else {"run_dir": "t"}))
+
+
+@pytest.mark.parametrize("steps", [0, True, "3", 1.5, float("inf")])
+def test_steps_of_an_epoch_are_checked_as_a_stream_is_read(steps):
+    import tensorflow as tf
+
+    recipe = TinyRecipe(num_classes=2)
+    data = tf.data.Dataset.from_tensor_slices(bright_sides(8)).batch(4)
+    with pytest.raises(InputError, match="steps_per_epoch="):
+        recipe.read(data, steps_per_epoch=steps)
+    with pytest.raises(InputError, match="`steps_per_epoch=3` is for a"):
+        recipe.read(bright_sides(8), steps_per_epoch=3)
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -287,7 +358,8 @@ def test_numbers_of_numpy_are_those_of_python(tmp_path):
         )  # fmt: skip
         stage = kft.Stage(whole(0), whole(1), number(0.5), warmup=number(0.25))
         return recipe.fit(
-            bright_sides(8), bright_sides(8, seed=1), stages=[stage], report=False, verbose=0,
+            bright_sides(8), bright_sides(8, seed=1), stages=[stage], verbose=0,
+            finish=kft.Finish(report=False),
             batch_size=whole(4), seed=whole(2), run_dir=tmp_path / "run",
         )  # fmt: skip
 

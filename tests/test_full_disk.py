@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+import kft
 from kft.errors import InputError
 from kft.family import directory as run_directory
 from kft.family import saving
@@ -20,8 +21,8 @@ def fit(run_dir, **settings):
     recipe = TinyRecipe(num_classes=2, dropout=0.3)
     data = bright_sides(16), bright_sides(8, seed=1)
     return recipe.fit(
-        *data, stages=[Stage(0, 2, 1e-2)], run_dir=run_dir, batch_size=8, verbose=0, report=False,
-        checkpoint_every=1, **settings,
+        *data, stages=[Stage(0, 2, 1e-2)], run_dir=run_dir, batch_size=8, verbose=0,
+        finish=kft.Finish(report=False), resume=kft.Resume(every=1), **settings,
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def fit(tmp_path, number, **settings):
 
 def test_fits_leave_nothing_open(tmp_path, monkeypatch):
     monkeypatch.setattr("kft.cache.rows._MOST", 0)  # features are read from their files
-    repeat(lambda number: fit(tmp_path, number, report=False))
+    repeat(lambda number: fit(tmp_path, number, finish=kft.Finish(report=False)))
 
 
 @pytest.mark.once

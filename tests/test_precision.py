@@ -24,7 +24,9 @@ def test_a_recipe_computes_with_its_precision(precision, scales, tmp_path):
     recipe, watch = TinyRecipe(num_classes=2, precision=precision), Watch()
     x, y = bright_sides(16)
     stages = [kft.Stage(0, 1, 1e-3)]
-    recipe.fit((x, y), (x, y), stages=stages, callbacks=[watch], verbose=0, report=False)
+    recipe.fit(
+        (x, y), (x, y), stages=stages, callbacks=[watch], verbose=0, finish=kft.Finish(report=False)
+    )
     assert watch.scales == scales
     layer = recipe.model.get_layer("block1_conv")
     assert layer.compute_dtype == precision.removeprefix("mixed_")

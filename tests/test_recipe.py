@@ -187,7 +187,7 @@ def test_augmentation_sees_each_epoch_another_seed_and_may_return_soft_targets()
 
 
 def test_kept_views_of_the_augmentation_take_turns():
-    turned = {"augment": [keras.layers.RandomFlip("horizontal")], "cached_views": 2, "cache": True}
+    turned = {"augment": [keras.layers.RandomFlip("horizontal")], "cache": kft.Cache(True, views=2)}
     recipe = TinyRecipe(num_classes=2, dropout=0.0, weight_decay=0.0)
     run = fit(recipe, bright_sides(20), [Stage(0, 5, 1e-12)], **turned)
     loss = run.history["loss"]
@@ -200,7 +200,7 @@ def test_kept_views_of_the_augmentation_take_turns():
 
 @pytest.mark.once
 def test_without_validation_data_a_part_of_the_training_data_is_held_back():
-    run = fit(TinyRecipe(num_classes=2), bright_sides(40), validation_split=0.25)
+    run = fit(TinyRecipe(num_classes=2), bright_sides(40), validation_data=0.25)
     assert len(run.evaluation) == 10
 
 
@@ -233,11 +233,12 @@ def test_a_stream_that_cannot_be_split_or_never_ends_is_refused():
     data = tf.data.Dataset.from_tensor_slices(bright_sides(20)).batch(8)
     with pytest.raises(InputError, match="pass validation_data"):
         fit(TinyRecipe(num_classes=2), data)
-    with pytest.raises(InputError, match="never ends: pass steps_per_epoch"):
-        TinyRecipe(num_classes=2).fit(data.repeat(), data, stages=SHORT, verbose=0)
-    run = TinyRecipe(num_classes=2).fit(
-        data.repeat(), data, stages=SHORT, steps_per_epoch=2, verbose=0
-    )
+    recipe = TinyRecipe(num_classes=2)
+    with pytest.raises(
+        InputError, match=r"never ends: pass recipe.read\(data, steps_per_epoch=n\)"
+    ):
+        recipe.fit(data.repeat(), data, stages=SHORT, verbose=0)
+    run = recipe.fit(recipe.read(data.repeat(), steps_per_epoch=2), data, stages=SHORT, verbose=0)
     assert len(run.history["loss"]) == 2
 
 
@@ -265,16 +266,17 @@ def test_images_that_were_scaled_already_are_refused():
         fit(TinyRecipe(num_classes=2), (x / 255, y))
 
 
+VIEWS = kft.Cache(views=2)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
         ({"early_stopping": 3}, "early_stopping=3"),
-        ({"cached_views": -1}, "cached_views=-1"),
-        ({"cached_views": 2}, "cached_views=2` needs an augmentation by name or by layers"),
-        ({"cached_views": 2, "augment": lambda x, y, seed: (x, y)}, "augment='light'"),
-        ({"cached_views": 2, "augment": "strong"}, "MixUp and CutMix"),
-        ({"cache_dtype": "int8"}, "dtype='int8'"),
+        ({"cache": VIEWS}, "views=2` of `kft.Cache` needs an augmentation by name or by layers"),
+        ({"cache": VIEWS, "augment": lambda x, y, seed: (x, y)}, "augment='light'"),
+        ({"cache": VIEWS, "augment": "strong"}, "MixUp and CutMix"),
         ({"augment": "sepia"}, "augment='sepia'"),
         ({"cache": "always"}, "cache='always'"),
         ({"stages": []}, "stages="),

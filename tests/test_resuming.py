@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import kft
 from kft.errors import InputError, NonFiniteLossError
 from kft.stages.stage import Stage
 from recipes import BertRecipe
@@ -49,8 +50,8 @@ def crash_and_resume(make, data, tmp_path, crashes, **settings):
         recipe = make()
         keras.utils.set_random_seed(5)
         run = recipe.fit(
-            *data, stages=STAGES, run_dir=tmp_path / run_dir, checkpoint_every=1, batch_size=8,
-            callbacks=callbacks, report=False, verbose=0, **settings,
+            *data, stages=STAGES, run_dir=tmp_path / run_dir, resume=kft.Resume(every=1), batch_size=8,
+            callbacks=callbacks, finish=kft.Finish(report=False), verbose=0, **settings,
         )  # fmt: skip
         return outcome(recipe, run)
 
@@ -106,7 +107,7 @@ def test_an_unfinished_run_of_another_plan_is_refused_unless_asked(tmp_path):
         recipe = TinyRecipe(num_classes=2)
         return recipe.fit(
             bright_sides(32), bright_sides(16, seed=1), stages=stages, run_dir=tmp_path / "run",
-            batch_size=8, checkpoint_every=1, callbacks=callbacks, verbose=0, **settings,
+            batch_size=8, callbacks=callbacks, verbose=0, resume=kft.Resume(every=1, **settings),
         )  # fmt: skip
 
     with pytest.raises(RuntimeError, match="crashed"):
@@ -131,11 +132,12 @@ def test_a_nan_is_retried_at_half_the_rate(tmp_path):
                 for weight in self.model.trainable_variables:
                     weight.assign(weight * float("nan"))
 
-    def fit(times, **settings):
+    def fit(times, run_dir=None, retries=0):
         Spoil.left = times
         return TinyRecipe(num_classes=2).fit(
             bright_sides(32), bright_sides(16, seed=1), stages=[Stage(0, 4, 1e-2)], batch_size=8,
-            checkpoint_every="epoch", callbacks=[Spoil()], report=False, verbose=0, **settings,
+            callbacks=[Spoil()], finish=kft.Finish(report=False), verbose=0, run_dir=run_dir,
+            resume=kft.Resume(every="epoch", retries=retries),
         )  # fmt: skip
 
     with pytest.raises(NonFiniteLossError):
@@ -154,6 +156,7 @@ def test_a_nan_is_retried_at_half_the_rate(tmp_path):
 SCRIPT = """
 import json, os, signal, sys, keras, tensorflow
 sys.path.insert(0, os.getcwd())
+import kft
 from kft.stages.stage import Stage
 from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
@@ -170,8 +173,8 @@ class Kill(keras.callbacks.Callback):
 def fit(run_dir, at=0, by="SIGKILL"):
     TinyRecipe(num_classes=2, dropout=0.3).fit(
         bright_sides(32), bright_sides(16, seed=1), run_dir=run_dir, verbose=0,
-        stages=[Stage(0, 2, 1e-2), Stage("all", 2, 1e-3)], batch_size=8, checkpoint_every=1,
-        callbacks=[Kill(at, by)], report=False,
+        stages=[Stage(0, 2, 1e-2), Stage("all", 2, 1e-3)], batch_size=8, resume=kft.Resume(every=1),
+        callbacks=[Kill(at, by)], finish=kft.Finish(report=False),
     )
 
 """

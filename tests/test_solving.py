@@ -33,7 +33,7 @@ def recipe_of(task, **arguments):
 def test_the_solved_head_is_the_minimum_of_its_loss(tmp_path):
     x, kinds, _ = pictures()
     recipe = recipe_of(Classification(3))
-    run = recipe.fit((x, kinds), stages=[SOLVED], cache_dir=tmp_path, verbose=0)
+    run = recipe.fit((x, kinds), stages=[SOLVED], cache=kft.Cache(directory=tmp_path), verbose=0)
     assert run.history["val_accuracy"] == [1.0]
     assert run.history["stage"] == [1]
     features, labels = head_inputs(recipe, run.training)
@@ -109,7 +109,7 @@ def test_a_run_that_ended_after_the_solved_head_goes_on_to_the_same_weights(tmp_
         arguments = {"stages": [SOLVED, DEEP], "run_dir": tmp_path / "run", "verbose": 0}
         try:
             run = resumed.fit(
-                (x, kinds), callbacks=callbacks, checkpoint_every="epoch", **arguments
+                (x, kinds), callbacks=callbacks, resume=kft.Resume(every="epoch"), **arguments
             )
         except KeyboardInterrupt:
             continue
@@ -277,7 +277,7 @@ def test_enough_validation_examples_tell_single_epochs_apart():
     x, kinds, _ = pictures(60)
     held_out = tuple(np.concatenate([rows] * 4) for rows in pictures(60, seed=1)[:2])
     recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
-    recipe.fit((x, kinds), held_out, batch_size=30, verbose=0, report=False)
+    recipe.fit((x, kinds), held_out, batch_size=30, verbose=0, finish=kft.Finish(report=False))
     assert recipe.origin["plan"]["restore_best"] == "run"
     assert recipe.origin["plan"]["monitor"] == ["val_accuracy", "max"]
 
@@ -309,7 +309,7 @@ def test_labels_that_may_depend_on_places_are_not_augmented_by_default():
         augmentable = False
 
     recipe = PlainRecipe(task=Placed(3), image_size=(16, 16))
-    recipe.fit((x, kinds), stages=None, verbose=0, report=False, batch_size=60)
+    recipe.fit((x, kinds), stages=None, verbose=0, finish=kft.Finish(report=False), batch_size=60)
     assert recipe.origin["plan"]["augment"] is None
 
 

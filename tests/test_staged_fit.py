@@ -444,7 +444,7 @@ def test_a_model_of_ones_own_is_fitted_with_frozen_work_done_once(tmp_path, unca
     x, y = images(48)
     history = kft.fit_in_stages(
         model, x, y, stages=STAGES, validation_data=(x[:20], y[:20]), batch_size=8, seed=3,
-        cache=True, cache_dir=tmp_path, verbose=0,
+        cache=kft.Cache(True, directory=tmp_path), verbose=0,
     )  # fmt: skip
     assert_same((model, history.history), uncached)
     assert sum(ran) == 48 + 24

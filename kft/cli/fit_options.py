@@ -144,12 +144,6 @@ class Training:
             rich_help_panel=_TRAINING,
         ),
     ] = None
-    steps_per_epoch: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Steps per epoch, for data that never end.", rich_help_panel=_TRAINING
-        ),
-    ] = None
     keep_examples: Annotated[
         bool | None,
         typer.Option(
@@ -220,29 +214,42 @@ class Training:
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `Recipe.fit` that were given."""
+        from kft.cache.settings import Cache
+        from kft.family.policies import Finish, Resume
+
         every = self.checkpoint_every
         settings = given(
             stages=o.read_stages(self.stages),
             batch_size=self.batch_size,
-            restore_best=self.restore_best,
             batch_norm=self.batch_norm,
             optimizer=_optimizer(self.optimizer, self.clipnorm),
             balance=self.balance,
             augment=self.augment,
             jit_compile=self.jit_compile,
-            steps_per_epoch=self.steps_per_epoch,
-            keep_examples=self.keep_examples,
-            cache=None if self.cache is None else _CACHE[self.cache],
-            cache_dtype=self.cache_dtype,
-            cached_views=self.cached_views,
-            checkpoint_every=None if every is None else _interval(every),
-            allow_changed_plan=self.allow_changed_plan or None,
-            retries=self.retries,
             distribution=_distribution(self.distribution),
         )
-        if self.restore_best is RestoreBest.none:
-            settings["restore_best"] = None
-        return settings | _stopping(self.early_stopping, self.min_delta, self.monitor)
+        settings |= _policies(
+            cache=(
+                Cache,
+                given(
+                    on=None if self.cache is None else _CACHE[self.cache],
+                    dtype=self.cache_dtype,
+                    views=self.cached_views,
+                ),
+            ),
+            resume=(
+                Resume,
+                given(
+                    every=None if every is None else _interval(every),
+                    allow_changed_plan=self.allow_changed_plan or None,
+                    retries=self.retries,
+                ),
+            ),
+            finish=(Finish, given(keep_examples=self.keep_examples)),
+        )
+        return settings | _choosing(
+            self.early_stopping, self.min_delta, self.monitor, self.restore_best
+        )
 
 
 def _distribution(chosen: Distribution | None) -> Any:
@@ -258,12 +265,26 @@ def _interval(text: str) -> int | str:
     return text if steps is None else steps
 
 
-def _stopping(patience: int | None, min_delta: float | None, monitor: str | None) -> dict[str, Any]:
+def _policies(**known: tuple[Any, dict[str, Any]]) -> dict[str, Any]:
+    """Return the arguments with parts of which the person said any."""
+    return {name: kind(**parts) for name, (kind, parts) in known.items() if parts}
+
+
+def _choosing(
+    patience: int | None,
+    min_delta: float | None,
+    monitor: str | None,
+    restore_best: RestoreBest | None,
+) -> dict[str, Any]:
     """Return what decides about epochs, as far as the person said anything about it."""
     from kft.callbacks import RelativeEarlyStopping
     from kft.callbacks.monitor import Monitor
+    from kft.family.policies import BestEpoch
 
     found: dict[str, Any] = {}
+    best: dict[str, Any] = given(among=restore_best)
+    if restore_best is RestoreBest.none:
+        best["among"] = None
     rule: dict[str, Any] = given(patience=patience, min_delta=min_delta)
     if patience == 0 and min_delta is not None:
         raise InputError(
@@ -272,8 +293,10 @@ def _stopping(patience: int | None, min_delta: float | None, monitor: str | None
     if monitor is not None:
         name, colon, mode = monitor.partition(":")
         chosen = Monitor.of((name, mode) if colon else name)
-        found["monitor"] = (chosen.name, chosen.mode) if colon else chosen.name
+        best["monitor"] = (chosen.name, chosen.mode)
         rule |= {"monitor": chosen.name, "mode": chosen.mode}
+    if best:
+        found["restore_best"] = BestEpoch(**best)
     if patience == 0:
         found["early_stopping"] = None
     elif patience is not None or min_delta is not None:

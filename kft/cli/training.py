@@ -66,9 +66,7 @@ def fit(
     build.check_directory("--run-dir", run_dir)
     if processes > 1:
         together.start(processes)
-    settings = training.settings() | given(
-        validation_split=validation.validation_split, seed=seed, verbose=0 if quiet else None
-    )
+    settings = training.settings() | given(seed=seed, verbose=0 if quiet else None)
     prepared, train, valid = o.recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed
     )
@@ -77,7 +75,8 @@ def fit(
 
         run_dir = fresh_directory(run_dir)
     is_finished = (run_dir / RECIPE).is_file()
-    run = prepared.fit(train, valid, run_dir=run_dir, **settings)
+    settings |= given(validation_data=validation.validation_split if valid is None else valid)
+    run = prepared.fit(train, run_dir=run_dir, **settings)
     if not speaks():
         return
     if quiet and is_finished:  # without --quiet the fit says so

@@ -162,7 +162,6 @@ def tune(
         objective=objective,
         stages=o.read_stages(stages),
         batch_size=batch_size,
-        validation_split=validation.validation_split,
         batch_norm=batch_norm,
         seed=seed,
         verbose=0 if quiet else None,
@@ -170,7 +169,8 @@ def tune(
     prepared, train, valid = o.recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed
     )
-    search = prepared.tune(train, valid, run_dir=run_dir, **settings)
+    settings |= given(validation_data=validation.validation_split if valid is None else valid)
+    search = prepared.tune(train, run_dir=run_dir, **settings)
     if role is not None and not role.is_chief:
         return
     from kft.cli.best_plan import SCRIPT, with_command

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def read(
     on_bad_example: str = "error",
     max_pixels: int = MAX_PIXELS,
     split: str | None = None,
+    steps_per_epoch: int | None = None,
 ) -> Examples | Stream:
     """Read labelled data.
 
@@ -69,6 +71,8 @@ def read(
             lists it.
         max_pixels: The largest image accepted, width times height.
         split: Split of a TFDS, such as "train" (the default) or "train[:80%]".
+        steps_per_epoch: Batches that an epoch takes of a stream. Defaults to all of them, which one that
+            never ends does not have.
 
     Returns:
         `Examples` for everything that can be taken in any order, else a `Stream`.
@@ -96,10 +100,18 @@ def read(
         classes = task.checked_classes(classes, "classes")
     if isinstance(source, Examples):
         return source.read_for(task, classes)
-    if isinstance(source, Stream):
-        return source
-    if is_stream(source):
-        return read_stream(source, task=task, classes=classes)
+    if isinstance(source, Stream) or is_stream(source):
+        if not isinstance(source, Stream):
+            source = read_stream(source, task=task, classes=classes)
+        if steps_per_epoch is None:
+            return source
+        check_whole("steps_per_epoch", steps_per_epoch, "steps")
+        return replace(source, steps=steps_per_epoch, batches=steps_per_epoch)
+    if steps_per_epoch is not None:
+        raise InputError(
+            f"`steps_per_epoch={shown_value(steps_per_epoch)}` is for a tf.data.Dataset or a PyDataset, "
+            "of which an epoch may take a part: leave it out."
+        )
     if isinstance(source, str | os.PathLike):
         path = _path(source)
         is_folder = os.path.isdir(path)

@@ -19,8 +19,9 @@ class Stream:
             is.
         classes: The class names if they are known, or a dict of them.
         batches: Batches an epoch, or None where that is unknown or infinite.
-        is_infinite: Whether it never ends, so that `fit` needs `steps_per_epoch`.
+        is_infinite: Whether it never ends, so that `fit` needs `steps`.
         source: What to call the data in a message.
+        steps: Batches that an epoch takes of it, None for all of them.
     """
 
     dataset: Any
@@ -28,6 +29,7 @@ class Stream:
     batches: int | None
     is_infinite: bool
     source: str
+    steps: int | None = None
 
 
 def is_stream(source: Any) -> bool:

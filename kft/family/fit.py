@@ -30,7 +30,7 @@ from kft.family.settings import FitSettings, as_json
 from kft.family.solving import check_solving, solver_of
 from kft.model.graph import counterparts
 from kft.model.precision import policy_of
-from kft.runs.places import check_apart_from_data
+from kft.runs.places import FEATURES_PLACE, check_apart_from_data
 from kft.runs.signals import end_if_asked, put_off
 from kft.stages.optimizer import norms_and_biases
 from kft.stages.plan import plan as plan_stages
@@ -82,15 +82,10 @@ class PlannedFit:
             InputError: If the data are wrong, or results would be written among them.
         """
         strategy = resolve(settings.distribution)
-        places = {"run_dir": settings.run_dir, "cache_dir": settings.cache_dir}
+        places = {"run_dir": settings.run_dir, FEATURES_PLACE: settings.cache.path}
         check_apart_from_data(places, (train, validation_data))
         training, validation = fitting.read_both(
-            recipe,
-            train,
-            validation_data,
-            settings.validation_split,
-            settings.seed,
-            settings.on_bad_example,
+            recipe, train, validation_data, settings.seed, settings.on_bad_example
         )
         settings = settings.decided(recipe, training, validation)
         check_solving(recipe, training, settings.stages)
@@ -99,7 +94,9 @@ class PlannedFit:
             **settings.identity(),
             "precision": policy_of(recipe.precision) or keras.config.dtype_policy().name,
         }
-        directory = RunDirectory(settings.run_dir, as_json(plan), settings.allow_changed_plan)
+        directory = RunDirectory(
+            settings.run_dir, as_json(plan), settings.resume.allow_changed_plan
+        )
         return cls(recipe, training, validation, settings, strategy, directory.plan, directory)
 
     def is_finished(self) -> bool:
@@ -116,7 +113,7 @@ class PlannedFit:
         assert path is not None
         run = fitting.take_over(self.recipe, path, verbose=self.settings.verbose)
         run = dataclasses.replace(run, training=self.train, validation=self.validation)
-        if self.settings.report and not (path / fitting.REPORT).is_file():
+        if self.settings.finish.report and not (path / fitting.REPORT).is_file():
             return self._shown(run, None)
         return run
 
@@ -132,16 +129,16 @@ class PlannedFit:
         recipe, settings = self.recipe, self.settings
         optimizer = self._prepared()
         needs = 4 * recipe.model.count_params()
-        with self.directory.held(settings.cache_dir, settings.cache_dtype, needs) as store:
+        with self.directory.held(settings.cache.path, settings.cache.dtype, needs) as store:
             with self._fit(store, optimizer) as fit:
                 run = fit.run()
-                kept = fit.kept_part() if settings.report else None
+                kept = fit.kept_part() if settings.finish.report else None
             recipe.is_fitted, recipe.loaded_from = True, None  # the weights are back on one device
             recipe.origin = {"plan": self.plan, "history": run.history}
             with put_off():
                 self.directory.keep(lambda: fitting.keep(run, self.plan))
             end_if_asked()
-            return self._shown(run, kept) if settings.report else run
+            return self._shown(run, kept) if settings.finish.report else run
 
     def _prepared(self) -> keras.optimizers.Optimizer:
         """Give the recipe what it takes from the data; return the optimizer to train with."""
@@ -149,7 +146,8 @@ class PlannedFit:
         model = recipe.model
         if isinstance(self.train, Examples):
             recipe.learn(self.train)
-            recipe.raw_examples = fitting.raw_examples(self.train) if settings.keep_examples else []
+            keeps = settings.finish.keep_examples
+            recipe.raw_examples = fitting.raw_examples(self.train) if keeps else []
         if settings.optimizer is not None:
             return settings.optimizer
         rate = settings.stages[0].learning_rate
@@ -174,9 +172,8 @@ class PlannedFit:
         recipe, settings = self.recipe, self.settings
         batches: Any
         if isinstance(self.train, Stream):
-            counted = fitting.counted(self.train, settings.steps_per_epoch)
             batches = fitting.batches_of(
-                recipe, counted, settings.batch_size, settings.steps_per_epoch
+                recipe, fitting.counted(self.train), settings.batch_size, self.train.steps
             )
         else:
             batches = recipe.batches(
@@ -247,13 +244,13 @@ class _Fit:
             monitor=settings.monitor,
             verbose=int(settings.verbose != 0),
         )
-        checkpoint = directory.checkpoint(settings.checkpoint_every)
+        checkpoint = directory.checkpoint(settings.resume.every)
         weights = self.planned.recipe.starting_weights
         journal = Journal(self.model, unfreezing, self.store, weights)
         history = fitting.with_retries(
             lambda: self._run_stages(unfreezing, journal, checkpoint),
             checkpoint,
-            settings.retries,
+            settings.resume.retries,
             before_retry=lambda: self.compile_like(self.model),
         )
         return Run(
@@ -278,7 +275,7 @@ class _Fit:
     def _decided(self) -> list[CachedStage]:
         settings, train = self.planned.settings, self.planned.train
         keeps = isinstance(self.batches, Batches) and isinstance(self.held_out, Batches)
-        views, task = settings.cached_views, self.planned.recipe.task
+        views, task = settings.cache.views, self.planned.recipe.task
         # Targets that follow a view's inputs would need those inputs, which are not kept.
         follows = task.collates and task.reads_inputs
         sizes = (
@@ -292,7 +289,7 @@ class _Fit:
             self.store,
             examples=sum(sizes),
             augments=settings.augmentation is not None and (not views or follows),
-            cache=settings.cache if keeps and settings.steps_per_epoch is None else False,
+            cache=settings.cache.on if keeps else False,
             length=getattr(self.planned.recipe, "length", None),
             before=self.planned.directory.decisions(),
             solver=self.solver,
@@ -333,13 +330,13 @@ class _Fit:
             store=self.store,
             compile_like=self.compile_like,
             identity=self.planned.recipe.input_identity(),
-            views=settings.cached_views,
+            views=settings.cache.views,
             solver=self.solver,
             callbacks=[
                 *(fitting.FiniteLoss(), journal, *settings.callbacks, *checkpoint),
                 *agreements(self.planned.strategy),
             ],
-            steps_per_epoch=settings.steps_per_epoch,
+            steps_per_epoch=getattr(self.planned.train, "steps", None),
             verbose=settings.verbose,
         )
 

@@ -229,6 +229,7 @@ class Family:
         on_bad_example: str = "error",
         max_pixels: int = MAX_PIXELS,
         split: str | None = None,
+        steps_per_epoch: int | None = None,
     ) -> Any:
         """Read labelled data; `fit` and `evaluate` take what it returns in place of the source.
 
@@ -244,6 +245,7 @@ class Family:
             on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
             max_pixels: The largest image accepted, width times height.
             split: Split of a TFDS, such as `"train[:80%]"`.
+            steps_per_epoch: Batches that an epoch takes of a stream that never ends.
 
         Returns:
             `Examples`, or a `Stream`.
@@ -260,6 +262,7 @@ class Family:
             on_bad_example=on_bad_example,
             max_pixels=max_pixels,
             split=split,
+            steps_per_epoch=steps_per_epoch,
         )
         if isinstance(data, Examples):
             self.check_examples(data)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import math
+import numbers
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import keras
 import numpy as np
 
+from kft.arguments import is_number, shown
 from kft.callbacks import RunCheckpoint
 from kft.data.batches import Batches
 from kft.data.examples import Examples
@@ -145,8 +147,8 @@ class FiniteLoss(keras.callbacks.Callback):
                     f"`{name}` is {float(value)} in epoch {epoch + 1}{at}, but a finite number is "
                     "expected: look for NaN in the data and for class numbers outside 0 to "
                     "num_classes - 1, lower the stage's learning_rate, or pass "
-                    "an optimizer with clipnorm=1.0, or retries=2, which resume from the last "
-                    "commit at half the rate."
+                    "an optimizer with clipnorm=1.0, or resume=kft.Resume(retries=2), which "
+                    "goes on from the last commit at half the rate."
                 )
 
 
@@ -185,15 +187,14 @@ def with_retries(
 
 
 def read_both(
-    recipe: Family, train: Any, validation_data: Any, fraction: float, seed: int, on_bad: str
+    recipe: Family, train: Any, validation_data: Any, seed: int, on_bad: str
 ) -> tuple[Examples | Stream, Examples | Stream]:
     """Read training and validation data, or split the latter off.
 
     Args:
         recipe: The recipe, which takes over the classes of the training data.
         train: What was passed to `fit`.
-        validation_data: What was passed to `fit`, or None.
-        fraction: The part of `train` that is split off.
+        validation_data: What was passed to `fit`: data, or the part of `train` that is split off.
         seed: Seed of the split.
         on_bad: What to do with bad examples, `"error"` or `"skip"`.
 
@@ -202,12 +203,28 @@ def read_both(
     """
     data = recipe.read(train, classes=recipe.classes, on_bad_example=on_bad)
     recipe.name_classes(data.classes, data.source)
-    if validation_data is not None:
+    if not is_fraction(validation_data):
         validation = recipe.read(validation_data, classes=recipe.classes, on_bad_example=on_bad)
         return data, validation
     if isinstance(data, Stream):
         raise InputError(f"a {data.source} cannot be split: pass validation_data.")
-    return split(data, fraction, seed)
+    return split(data, float(validation_data), seed)
+
+
+def is_fraction(validation_data: Any) -> bool:
+    """Return whether what was passed as `validation_data` is a part of the training data.
+
+    Raises:
+        InputError: If it is neither data nor a fraction between 0 and 1.
+    """
+    if is_number(validation_data) and 0 < validation_data < 1:
+        return True
+    if validation_data is None or isinstance(validation_data, numbers.Number | np.generic):
+        raise InputError(
+            f"`validation_data={shown(validation_data)}`: pass data, or a fraction of the training "
+            "data between 0 and 1, such as 0.2."
+        )
+    return False
 
 
 def batches_of(
@@ -225,15 +242,15 @@ def batches_of(
         return recipe.batches(data, batch_size=batch_size)
     if data.is_infinite and steps is None:
         raise InputError(
-            f"the {data.source} never ends: pass steps_per_epoch for training, or end it with "
-            "take(n)."
+            f"the {data.source} never ends: pass recipe.read(data, steps_per_epoch=n) for training, or "
+            "end it with take(n)."
         )
     return recipe.from_stream(data.dataset)
 
 
-def counted(stream: Stream, steps: int | None) -> Stream:
+def counted(stream: Stream) -> Stream:
     """A stream to train on that knows how many batches an epoch has."""
-    if steps is not None or stream.batches is not None:
+    if stream.steps is not None or stream.batches is not None:
         return stream
     return replace(stream, dataset=with_known_length(stream.dataset))
 

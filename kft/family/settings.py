@@ -10,24 +10,18 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from kft.arguments import (
-    check_choice,
-    check_flag,
-    check_training,
-    check_verbose,
-    check_whole,
-    make_plain,
-)
+from kft.arguments import check_choice, check_training, check_verbose, make_plain
+from kft.cache.settings import Cache
 from kft.callbacks import RelativeEarlyStopping, RunCheckpoint
-from kft.callbacks.best_state import Restore
 from kft.callbacks.monitor import Monitor
-from kft.callbacks.run_checkpoint import read_interval
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.balance import BALANCES
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.hooks import Family
+from kft.family.policies import BestEpoch, Finish, Resume
+from kft.runs.identity import identity, may_change
 from kft.stages.lengths import trained_head
 from kft.stages.optimizer import check_optimizer
 from kft.stages.plan import BatchNorm
@@ -41,22 +35,9 @@ FEW = 200  # validation examples below which an epoch is better or worse than an
 CHOICES: dict[str, tuple[Any, ...]] = {
     "batch_norm": get_args(BatchNorm),
     "balance": (None, *BALANCES),
-    "cache": ("auto", True, False),
-    "cache_dtype": ("float32", "float16", "bfloat16"),
     "jit_compile": ("auto", True, False, None),
     "on_bad_example": ("error", "skip"),
-    "restore_best": ("auto", *get_args(Restore), None),
 }
-_FLAGS = ("keep_examples", "allow_changed_plan", "report")
-
-
-def may_change(reason: str) -> dict[str, str]:
-    """Return the metadata of a field that is no part of a run's identity.
-
-    Args:
-        reason: Why an unfinished run may go on, and a finished one be loaded, with another value.
-    """
-    return {"may_change": reason}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,9 +54,6 @@ class FitSettings:
     stages: Sequence[Stage]  # none as long as they are not decided
     run_dir: Path | None = dataclasses.field(metadata=may_change("where a run lies"))
     batch_size: int
-    validation_split: float = dataclasses.field(
-        metadata=may_change("the validation data that it gives are part of the identity")
-    )
     callbacks: Sequence[keras.callbacks.Callback] = dataclasses.field(
         metadata=may_change("code cannot be compared")
     )
@@ -88,31 +66,23 @@ class FitSettings:
     augment: Any
     augmentation: Callable | None = dataclasses.field(metadata=may_change("is what augment says"))
     jit_compile: bool | str
-    steps_per_epoch: int | None
-    keep_examples: bool = dataclasses.field(metadata=may_change("training does not see it"))
-    cache: bool | str = dataclasses.field(
-        metadata=may_change("a run that goes on keeps what was decided when it began")
+    cache: Cache
+    resume: Resume = dataclasses.field(
+        metadata=may_change("a run that goes on comes to what it would have come to at once")
     )
-    cache_dir: Path | None = dataclasses.field(metadata=may_change("where features lie"))
-    cache_dtype: str
-    cached_views: int
-    checkpoint_every: Any = dataclasses.field(metadata=may_change("training does not see it"))
-    allow_changed_plan: bool = dataclasses.field(metadata=may_change("about the identity itself"))
-    retries: int = dataclasses.field(metadata=may_change("matters only after a loss that is NaN"))
+    finish: Finish
     distribution: Any = dataclasses.field(metadata=may_change("the result does not depend on it"))
     seed: int
     on_bad_example: str = dataclasses.field(
         metadata=may_change("the examples that it leaves are part of the identity")
     )
-    report: bool = dataclasses.field(metadata=may_change("comes after the training"))
     verbose: int | str = dataclasses.field(metadata=may_change("training does not see it"))
 
     def __post_init__(self) -> None:
         make_plain(self)
+        object.__setattr__(self, "monitor", BestEpoch(monitor=self.monitor).monitor)
         for name, choices in CHOICES.items():
             check_choice(name, getattr(self, name), choices)
-        for name in _FLAGS:
-            check_flag(name, getattr(self, name))
         check_verbose(self.verbose)
         check_callbacks(self.callbacks)
         if self.run_dir is not None and any(isinstance(c, RunCheckpoint) for c in self.callbacks):
@@ -121,20 +91,12 @@ class FitSettings:
                 "the one would undo what the other restores: leave it out, or pass no run_dir."
             )
         check_optimizer(self.optimizer)
-        check_training(
-            batch_size=self.batch_size,
-            seed=self.seed,
-            validation_split=self.validation_split,
-            steps_per_epoch=self.steps_per_epoch,
-            retries=self.retries,
-        )
-        check_whole("cached_views", self.cached_views, "views", least=0)
-        _check_views(self.cached_views, self.augmentation)
-        if self.retries and self.run_dir is None:
-            raise InputError(f"`retries={self.retries}` resume from a commit: pass run_dir too.")
-        if self.monitor is not None:
-            object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
-        read_interval(self.checkpoint_every, "checkpoint_every")
+        check_training(batch_size=self.batch_size, seed=self.seed)
+        _check_views(self.cache.views, self.augmentation)
+        if self.resume.retries and self.run_dir is None:
+            raise InputError(
+                f"`retries={self.resume.retries}` resume from a commit: pass run_dir too."
+            )
         rule = stopping_rule(self.early_stopping, self.monitor)
         if self.stages:
             object.__setattr__(self, "stages", checked_stages(self.stages))
@@ -161,7 +123,7 @@ class FitSettings:
         if self.stages:
             return self
         ends = isinstance(train, Examples)
-        steps = -(-len(train) // self.batch_size) if ends else self.steps_per_epoch
+        steps = -(-len(train) // self.batch_size) if ends else getattr(train, "batches", None)
         stages = checked_stages(recipe.default_stages(steps))
         if stages[0].solve and not ends:  # a stream cannot be held in memory
             stages = (trained_head(steps), *stages[1:])
@@ -181,11 +143,8 @@ class FitSettings:
 
     def identity(self) -> dict[str, Any]:
         """Return every setting that decides what the run computes, as JSON values."""
-        found = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if "may_change" not in field.metadata
-        }
+        found = identity(self)
+        found |= {"cache": identity(self.cache), "finish": identity(self.finish)}
         found["stages"] = [stage.to_dict() for stage in self.stages]
         found["early_stopping"] = describe_rule(self.early_stopping)
         if not isinstance(self.augment, str):
@@ -246,11 +205,11 @@ def _check_views(views: int, augmentation: Any) -> None:
     """Check that views of the examples can be made once and kept."""
     if views and not hasattr(augmentation, "describe"):
         raise InputError(
-            f"`cached_views={views}` needs an augmentation by name or by layers, which identify the "
+            f"`views={views}` of `kft.Cache` needs an augmentation by name or by layers, which identify the "
             f"views on disk, not {augmentation!r}: pass for example augment='light'."
         )
     if views and augmentation.soft_targets:
         raise InputError(
-            f"`cached_views={views}`: MixUp and CutMix mix targets, which kept views do not hold: "
+            f"`views={views}` of `kft.Cache`: MixUp and CutMix mix targets, which kept views do not hold: "
             "pass augment='light' or 'standard', or layers without them."
         )

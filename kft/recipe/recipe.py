@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from kft.arguments import check_choice, check_whole, path_of
-from kft.callbacks.staged_unfreezing import RestoreBest
+from kft.cache.settings import Cache
+from kft.callbacks.best_state import Restore
 from kft.data.files import shown
 from kft.distribution import processes
 from kft.distribution.replicas import in_all_processes
@@ -24,6 +25,7 @@ from kft.family.directory import stopped_safely
 from kft.family.fit import PlannedFit
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
+from kft.family.policies import BestEpoch, Finish, Resume
 from kft.family.predicting import answered
 from kft.family.run import Run
 from kft.family.settings import CHOICES, FitSettings, is_auto
@@ -91,34 +93,25 @@ class Recipe(Family):
     def fit(
         self,
         train: Any,
-        validation_data: Any = None,
+        validation_data: Any = 0.2,
         *,
         stages: Sequence[Stage] | None = None,
         run_dir: str | os.PathLike | None = None,
         batch_size: int = 32,
-        validation_split: float = 0.2,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         early_stopping: Any = "auto",
-        restore_best: RestoreBest | Literal["auto"] = "auto",
-        monitor: str | tuple[str, str] | None = None,
+        restore_best: BestEpoch | Restore | Literal["auto"] | None = "auto",
         batch_norm: BatchNorm = "frozen",
         optimizer: keras.optimizers.Optimizer | None = None,
         balance: str | None = None,
         augment: Any = "auto",
         jit_compile: bool | str = "auto",
-        steps_per_epoch: int | None = None,
-        keep_examples: bool = True,
-        cache: bool | str = "auto",
-        cache_dir: str | os.PathLike | None = None,
-        cache_dtype: str = "float32",
-        cached_views: int = 0,
-        checkpoint_every: Any = "1min",
-        allow_changed_plan: bool = False,
-        retries: int = 0,
+        cache: Cache | bool | str = "auto",
+        resume: Resume | None = None,
+        finish: Finish | None = None,
         distribution: Any = "auto",
         seed: int = 0,
         on_bad_example: str = "error",
-        report: bool = True,
         verbose: int | str = "auto",
     ) -> Run:
         """Fine-tune in stages.
@@ -129,28 +122,21 @@ class Recipe(Family):
         Args:
             train: A folder with one sub-folder per class, a CSV, TSV or Parquet file, a TFDS name or
                 prepared directory, `(x, y)` arrays, a `tf.data.Dataset` or a `PyDataset`.
-            validation_data: The same for validation. By default a part of `train`.
+            validation_data: The same for validation, or the part of `train` that becomes validation
+                data. Defaults to 0.2.
             stages: `kft.Stage`s. Defaults to `default_stages(steps)`: the head is solved, and then
                 everything trains for about 500 steps.
             run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
                 run of the same plan continues where it was killed, with the same result; a finished
                 one is loaded instead of trained again.
             batch_size: Examples a step. Defaults to 32.
-            validation_split: The part of `train` that becomes validation data when none are given.
-                Defaults to 0.2.
             callbacks: Keras callbacks of your own.
             early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. `"auto"` for
                 `stages` is a `kft.callbacks.RelativeEarlyStopping`, 3 epochs in which `monitor` does
                 not improve by a thousandth; the default stages take all of their epochs.
-            restore_best: Which weights a stage and the run end with: `"run"` ends each stage with its
-                best epoch and the run with the best epoch of all stages, `"stage"` the run with the
-                best epoch of its last stage, `"ends"` each stage with its last epoch and the run
-                with the best of these, None each with its last epoch. `"auto"` is `"run"`, but
-                `"ends"` for the default stages with fewer than 200 validation examples.
-            monitor: The logged value that tells which epoch is better, or a name and a direction such
-                as `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or
-                `"val_loss"`; for the default stages with at least 200 validation examples to the
-                objective of the task, such as `"val_accuracy"`.
+            restore_best: Which weights a stage and the run end with: `"run"`, `"stage"`, `"ends"`, None
+                or `"auto"`, as `kft.BestEpoch` describes them, or a `kft.BestEpoch`, which also says
+                what tells which epoch is better.
             batch_norm: What BatchNorm layers do, as in `kft.callbacks.StagedUnfreezing`.
             optimizer: A Keras optimizer; the stages set its learning rate. Defaults to AdamW with
                 the recipe's weight decay.
@@ -160,31 +146,19 @@ class Recipe(Family):
                 labels stay true.
             jit_compile: As in `keras.Model.compile`; `"auto"` also compiles for texts on TensorFlow
                 where there are steps enough to repay it.
-            steps_per_epoch: Steps an epoch, for a stream that never ends.
-            keep_examples: Whether four of the training inputs stay with the recipe, in the run
-                directory too, for the warmup and the check of an export.
             cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
-                result: `"auto"` where it pays, True wherever it changes nothing, or False. The plan
-                says what was decided.
-            cache_dir: Where that lies; several runs may share it. Defaults to the run directory.
-            cache_dtype: `"float32"`, or `"float16"` or `"bfloat16"` for half the space, rounded.
-            cached_views: With `augment`, how many augmented views of each training example are made
-                once and kept, of which each epoch takes the next; 0 augments anew in every epoch,
-                which leaves nothing to keep. Defaults to 0.
-            checkpoint_every: How often the state is committed to `run_dir`: `"epoch"`, a number of
-                steps, or a time. Defaults to `"1min"`.
-            allow_changed_plan: Whether an unfinished run in `run_dir` continues though its plan is
-                another. Defaults to False, which makes it an error.
-            retries: How many times to resume from the last commit at half the learning rate after the loss
-                was NaN or infinite; needs `run_dir`. Defaults to 0.
+                result: `"auto"` where it pays, True wherever it changes nothing, or False; or a
+                `kft.Cache`, which also says where and how.
+            resume: How often the state is committed to `run_dir` and how a fit goes on from there, a
+                `kft.Resume`. By default it is committed every minute.
+            finish: What follows the training, a `kft.Finish`. By default the outcome is evaluated and
+                shown on a page.
             distribution: `"none"` for one device, `"data_parallel"` for all of them, a
                 `kft.distribution.DataParallel` or `ModelParallel`, or `"auto"`: data parallel where
                 there are several accelerators or a group of processes. The result does not depend
                 on it, and a run that goes on may have another one.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
-            report: Whether the outcome is evaluated on the validation data, for the run's
-                `evaluation` and its page. A trial of a search needs its history alone.
             verbose: As in `keras.Model.fit`; 0 prints no plan either. `"auto"` shows bars at a terminal
                 or in a notebook, and elsewhere a line an epoch.
 
@@ -197,34 +171,28 @@ class Recipe(Family):
             NonFiniteLossError: If the loss is no finite number.
             Interrupted: After SIGTERM or SIGINT, once what was trained is kept in `run_dir`.
         """
+        best = BestEpoch.of(restore_best)
+        fitting.is_fraction(validation_data)  # or data; neither is refused before anything else
         settings = FitSettings(
             stages=() if stages is None else checked_stages(stages),
             run_dir=None if run_dir is None else path_of("run_dir", run_dir),
             batch_size=batch_size,
-            validation_split=validation_split,
             callbacks=callbacks,
             early_stopping=early_stopping,
-            restore_best=restore_best,
-            monitor=monitor,
+            restore_best=best.among,
+            monitor=best.monitor,
             batch_norm=batch_norm,
             optimizer=optimizer,
             balance=balance,
             augment=augment,
             augmentation=self.augmentation(None if is_auto(augment) else augment),
             jit_compile=jit_compile,
-            steps_per_epoch=steps_per_epoch,
-            keep_examples=keep_examples,
-            cache=cache,
-            cache_dir=None if cache_dir is None else path_of("cache_dir", cache_dir),
-            cache_dtype=cache_dtype,
-            cached_views=cached_views,
-            checkpoint_every=checkpoint_every,
-            allow_changed_plan=allow_changed_plan,
-            retries=retries,
+            cache=Cache.of(cache),
+            resume=Resume.of(resume),
+            finish=Finish.of(finish),
             distribution=distribution,
             seed=seed,
             on_bad_example=on_bad_example,
-            report=report,
             verbose=verbose,
         )
         with stopped_safely(settings.run_dir):
@@ -295,7 +263,7 @@ class Recipe(Family):
     def tune(
         self,
         train: Any,
-        validation_data: Any = None,
+        validation_data: Any = 0.2,
         *,
         run_dir: str | os.PathLike,
         max_trials: int = 20,
@@ -307,13 +275,12 @@ class Recipe(Family):
         objective: Any = None,
         stages: Sequence[Stage] | None = None,
         batch_size: int = 32,
-        validation_split: float = 0.2,
         early_stopping: Any = "auto",
         batch_norm: BatchNorm = "frozen",
         balance: str | None = None,
         jit_compile: bool | str = "auto",
         cache: bool | str = True,
-        checkpoint_every: Any = "1min",
+        resume: Resume | None = None,
         workers: int | None = None,
         host: str | None = None,
         distribution: Any = "auto",
@@ -331,7 +298,7 @@ class Recipe(Family):
 
         Args:
             train: As in `fit`.
-            validation_data: As in `fit`.
+            validation_data: As in `fit`; the same for all trials.
             run_dir: Directory of the search: trials, features, a report, the best stages.
             max_trials: Most trials. Defaults to 20.
             max_seconds: After so many seconds in trials no other one begins. Defaults to no limit.
@@ -347,15 +314,14 @@ class Recipe(Family):
                 task's, such as `"val_accuracy"`.
             stages: The stages that a trial's values change. Defaults to `default_stages()`.
             batch_size: As in `fit`.
-            validation_split: As in `fit`; the same part for all trials.
             early_stopping: As in `fit`; by default 3 epochs without a better objective.
             batch_norm: As in `fit`.
             balance: As in `fit`.
             jit_compile: As in `fit`.
             cache: Whether frozen features are kept, as in `fit`. Defaults to True, since what does
                 not pay in a single fit does in many.
-            checkpoint_every: As in `fit`: how often the trial that runs commits its state, from
-                which it resumes after a kill.
+            resume: As in `fit`: how often the trial that runs commits its state, from which it
+                resumes after a kill.
             workers: How many processes run trials side by side; each runs the command of this one
                 again. By default this process runs them, or has the part that KerasTuner's
                 environment variables give it.
@@ -391,7 +357,6 @@ class Recipe(Family):
             objective=objective,
             stages=stages,
             early_stopping=early_stopping,
-            validation_split=validation_split,
             seed=seed,
             on_bad_example=on_bad_example,
             verbose=verbose,
@@ -400,7 +365,7 @@ class Recipe(Family):
             balance=balance,
             jit_compile=jit_compile,
             cache=cache,
-            checkpoint_every=checkpoint_every,
+            resume=resume,
             distribution=distribution,
         )
 

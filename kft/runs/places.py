@@ -11,6 +11,7 @@ from typing import Any
 from kft.errors import InputError
 
 RECIPE = "recipe.json"  # what a finished run has
+FEATURES_PLACE = "cache"  # the argument that says where kept features lie
 REPORT = "report.html"
 _OF_THE_DISK = "lost+found"  # an empty ext4 volume has it
 
@@ -59,8 +60,8 @@ def check_apart_from_data(places: Mapping[str, Any], data: Iterable[Any]) -> Non
     Folders are compared as the file system sees them: links and mounts do not hide anything.
 
     Args:
-        places: Where results go, by the argument that said so; None for nowhere. A `cache_dir` is
-            often shared, so it may hold other things.
+        places: Where results go, by the argument that said so; None for nowhere. The place of
+            features is often shared, so it may hold other things.
         data: What was passed as data; only folders matter.
 
     Raises:
@@ -77,7 +78,7 @@ def check_apart_from_data(places: Mapping[str, Any], data: Iterable[Any]) -> Non
         for folder in folders:
             inside = _identity(folder) in _ancestors(Path(place))
             around = _identity(Path(place)) in _ancestors(folder)
-            if inside or (around and name != "cache_dir"):
+            if inside or (around and name != FEATURES_PLACE):
                 where = "is" if inside and around else "lies inside" if inside else "holds"
                 raise InputError(
                     f"`{name}={str(place)!r}` {where} the data folder {folder}, and what is written "

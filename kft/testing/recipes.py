@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kft.errors import InputError
+from kft.family.policies import Finish, Resume
 from kft.family.saving import load
 from kft.model.blocks import find_anatomy
 from kft.stages.stage import Stage
@@ -39,7 +40,8 @@ class _Case:
 
     def fit(self, recipe: Any, name: str | None, **settings: Any) -> Any:
         """Fit a recipe as all of these fits are."""
-        given = {"stages": self.stages, "batch_size": 8, "verbose": 0, "report": False, **settings}
+        plain = {"batch_size": 8, "verbose": 0, "finish": Finish(report=False)}
+        given = {"stages": self.stages, **plain, **settings}
         run_dir = None if name is None else self.folder / name
         return recipe.fit(self.data, self.data, run_dir=run_dir, **given)
 
@@ -113,7 +115,7 @@ def _cache(case: _Case) -> None:
 
 def _resume(case: _Case) -> None:
     whole, killed, resumed = case.make(), case.make(), case.make()
-    settings = {"checkpoint_every": "epoch", "cache": False}
+    settings = {"resume": Resume(every="epoch"), "cache": False}
     case.fit(whole, "whole", **settings)
     end_in_second_epoch(lambda ending: case.fit(killed, "killed", callbacks=[ending], **settings))
     case.fit(resumed, "killed", **settings)
@@ -127,7 +129,7 @@ def _resume(case: _Case) -> None:
 
 def _outcome(case: _Case) -> None:
     recipe = case.make()
-    run = case.fit(recipe, "outcome", report=True)
+    run = case.fit(recipe, "outcome", finish=Finish())
     evaluation = run.evaluation
     require(evaluation is not None, "outcome", "the run has no evaluation, see the warning above")
     require(str(evaluation).strip(), "outcome", "the evaluation prints as nothing")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 
-from kft.arguments import check_choice, check_training, check_verbose, path_of, shown
+from kft.arguments import check_choice, check_training, check_verbose, shown
+from kft.cache.settings import Cache
 from kft.cache.store import FeatureStore, temporary_store
 from kft.callbacks import StagedUnfreezing
 from kft.callbacks.staged_unfreezing import RestoreBest, refuse_solving
@@ -36,8 +36,7 @@ def fit_in_stages(
     monitor: str | tuple[str, str] | None = None,
     batch_norm: BatchNorm = "frozen",
     batch_size: int = 32,
-    cache: bool | str = "auto",
-    cache_dir: str | os.PathLike[str] | None = None,
+    cache: Cache | bool | str = "auto",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     seed: int = 0,
     verbose: int | str = "auto",
@@ -61,9 +60,8 @@ def fit_in_stages(
         monitor: What epochs are compared by, as for `StagedUnfreezing`.
         batch_norm: What BatchNorm layers do, as for `StagedUnfreezing`.
         batch_size: Examples a step. Defaults to 32.
-        cache: `"auto"` where it pays, True wherever it changes nothing, or False.
-        cache_dir: Where the outputs of frozen parts lie; later calls find them there. By default a
-            temporary directory.
+        cache: `"auto"` where it pays, True wherever it changes nothing, or False; or a `kft.Cache`,
+            which also says where the outputs of frozen parts lie: later calls find them there.
         callbacks: Keras callbacks. With a `kft.callbacks.RunCheckpoint` among them the fit resumes.
         seed: Of the order of the examples, which is another one each epoch.
         verbose: As in `keras.Model.fit`; 0 prints no plan either.
@@ -80,12 +78,16 @@ def fit_in_stages(
     history = kft.fit_in_stages(model, x, y, stages=stages, validation_data=(x_val, y_val))
     ```
     """
-    check_choice("cache", cache, ("auto", True, False))
+    kept = Cache.of(cache)
+    if kept.views:
+        raise InputError(
+            f"`views={kept.views}` of `kft.Cache` are of augmented inputs, and `fit_in_stages` changes "
+            "none: leave it out."
+        )
     check_choice("batch_norm", batch_norm, get_args(BatchNorm))
     check_training(batch_size=batch_size, seed=seed)
     check_verbose(verbose)
     check_callbacks(callbacks)
-    cache_dir = None if cache_dir is None else path_of("cache_dir", cache_dir)
     if not isinstance(model, keras.Model):
         raise InputError(f"`model={shown(model)}`: pass a compiled Keras model.")
     if not model.compiled:
@@ -100,14 +102,17 @@ def fit_in_stages(
         held_out = _examples(*validation_data, "validation_data")
     settings = model.get_compile_config()
     planned = plan(model, stages, batch_norm)
-    with temporary_store() if cache_dir is None else FeatureStore(cache_dir) as store:
+    place = kept.path
+    with (
+        temporary_store(kept.dtype) if place is None else FeatureStore(place, dtype=kept.dtype)
+    ) as store:
         decided = decide(
             model,
             planned,
             store,
             examples=len(train) + (0 if held_out is None else len(held_out)),
             augments=False,
-            cache=cache if settings else False,
+            cache=kept.on if settings else False,
         )
         if verbose != 0:
             print(plan_table(model, stages, batch_norm, cache=[one.reason for one in decided]))

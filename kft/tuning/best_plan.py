@@ -13,6 +13,8 @@ import keras
 
 from kft.callbacks import RelativeEarlyStopping
 from kft.family.hooks import Family
+from kft.family.policies import BestEpoch
+from kft.family.run import is_fraction
 from kft.tasks.forms import differing, short_name
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Asked:
         train: The path or the name of the training data; None if they were passed themselves.
         validation_data: The same for the validation data.
         has_validation_data: Whether there were any, rather than a part of `train`.
-        validation_split: The part of `train` that validates without them.
+        fraction: The part of `train` that validates without them.
         on_bad_example: What became of bad examples.
         classes: The names of the classes, or a dict of them; None where the data named them.
     """
@@ -43,22 +45,21 @@ class Asked:
     train: str | None = None
     validation_data: str | None = None
     has_validation_data: bool = False
-    validation_split: float = 0.2
+    fraction: float = 0.2
     on_bad_example: str = "error"
     classes: Any = None
 
     @classmethod
-    def of(
-        cls, recipe: Family, train: Any, validation_data: Any, split: float, on_bad: str
-    ) -> Asked:
+    def of(cls, recipe: Family, train: Any, validation_data: Any, on_bad: str) -> Asked:
         """Note how a search was called, before the data name the recipe's classes."""
+        split = is_fraction(validation_data)
         return cls(
-            _path(train),
-            _path(validation_data),
-            validation_data is not None,
-            split,
-            on_bad,
-            recipe.classes,
+            train=_path(train),
+            validation_data=_path(validation_data),
+            has_validation_data=not split,
+            fraction=float(validation_data) if split else cls.fraction,
+            on_bad_example=on_bad,
+            classes=recipe.classes,
         )
 
 
@@ -71,9 +72,9 @@ def fit_settings(search: Search) -> dict[str, Any]:
     chosen = {name: v for name, v in search.settings.items() if name not in _SAME_RESULT}
     if search.best_trial.augment is not None:  # none is what `fit` does with stages
         chosen["augment"] = search.best_trial.augment
-    chosen["monitor"] = (search.objective.name, search.objective.direction)
+    chosen["restore_best"] = BestEpoch(monitor=(search.objective.name, search.objective.direction))
     if not search.asked.has_validation_data:
-        chosen["validation_split"] = search.asked.validation_split
+        chosen["validation_data"] = search.asked.fraction
     chosen["on_bad_example"] = search.asked.on_bad_example
     own = inspect.signature(type(search.recipe).fit).parameters
     return {
@@ -101,8 +102,8 @@ def python_call(search: Search, stages: str, run_dir: str) -> str:
     rest = {"stages": f"read_stages({stages!r})", "run_dir": repr(run_dir)}
     rest |= {name: _spelled(value) for name, value in settings.items()}
     arguments = [*data, *(f"{name}={value}" for name, value in rest.items())]
-    rule = _RULES.get(type(settings.get("early_stopping")))
-    imports = [] if rule is None else [f"import {rule.partition('.')[0]}"]
+    rule = _RULES.get(type(settings.get("early_stopping")), "kft")
+    imports = [f"import {one}" for one in sorted({"kft", rule.partition(".")[0]}, reverse=True)]
     imports += ["from kft.stages.stage import read_stages", *_import(type(search.recipe))]
     if short_name(search.recipe.task) is None:
         imports += ["from kft.tasks import *", *_import(type(search.recipe.task))]
@@ -142,6 +143,8 @@ def _named(name: str, path: str | None) -> str:
 
 
 def _spelled(value: Any) -> str:
+    if isinstance(value, BestEpoch):
+        return f"kft.BestEpoch(monitor={value.monitor!r})"
     if not isinstance(value, keras.callbacks.EarlyStopping):
         return repr(value)
     if type(value) not in _RULES:

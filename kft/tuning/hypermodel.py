@@ -11,6 +11,7 @@ import keras_tuner
 
 from kft.errors import InputError
 from kft.family.hooks import Family
+from kft.family.policies import BestEpoch
 from kft.family.run import Run
 from kft.stages.lengths import trained_head
 from kft.stages.stage import Stage, checked_stages
@@ -105,7 +106,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
         hp: Any,
         model: keras.Model,
         train: Any,
-        validation_data: Any = None,
+        validation_data: Any = 0.2,
         *,
         epochs: int | None = None,
         initial_epoch: int = 0,
@@ -134,7 +135,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
         self,
         hp: Any,
         train: Any,
-        validation_data: Any = None,
+        validation_data: Any = 0.2,
         epochs: int | None = None,
         initial_epoch: int = 0,
         **settings: Any,
@@ -145,8 +146,8 @@ class StagedHyperModel(keras_tuner.HyperModel):
         stages = planned.stages
         if epochs is not None:
             stages = within(stages, epochs - initial_epoch)
-        monitor = (self.objective.name, self.objective.direction)
-        settings = {"augment": planned.augment, "monitor": monitor, **settings}
+        best = BestEpoch(monitor=(self.objective.name, self.objective.direction))
+        settings = {"augment": planned.augment, "restore_best": best, **settings}
         run = self.latest.fit(train, validation_data, stages=stages, **settings)
         history = keras.callbacks.History()
         history.history = run.history

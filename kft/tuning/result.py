@@ -15,6 +15,7 @@ from rich.table import Table
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.hooks import Family
+from kft.family.policies import BestEpoch, Finish
 from kft.family.run import Run
 from kft.printing import how_many
 from kft.stages.stage import Stage
@@ -126,7 +127,7 @@ class Search:
             stages=stages_to_the_best(trial, self.objective),
             augment=trial.augment,
             run_dir=run_dir,
-            report=False,
+            finish=Finish(report=False),
             verbose=verbose,
             restore_best=None,
             **{**self.settings, "early_stopping": None},
@@ -155,7 +156,7 @@ class Search:
             augment=self.best_trial.augment,
             run_dir=run_dir,
             verbose=verbose,
-            monitor=(self.objective.name, self.objective.direction),
+            restore_best=BestEpoch(monitor=(self.objective.name, self.objective.direction)),
             **self.settings,
         )
 

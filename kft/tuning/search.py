@@ -12,7 +12,7 @@ import keras
 import keras_tuner
 
 from kft.arguments import check_choice, check_training, check_verbose, path_of
-from kft.callbacks.run_checkpoint import read_interval
+from kft.cache.settings import CACHING
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
@@ -21,6 +21,7 @@ from kft.errors import InputError
 from kft.family import run as fitting
 from kft.family import saving
 from kft.family.hooks import Family
+from kft.family.policies import Resume
 from kft.family.settings import CHOICES, as_json, stopping_rule
 from kft.runs.differences import plan_difference
 from kft.runs.files import writing_to
@@ -58,24 +59,25 @@ def search(
     objective: Any,
     stages: Sequence[Stage] | None,
     early_stopping: Any,
-    validation_split: float,
     seed: int,
-    checkpoint_every: Any,
+    resume: Resume | None,
     distribution: Any,
     on_bad_example: str,
     verbose: int | str,
     **settings: Any,
 ) -> Search:
     """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
-    check_training(batch_size=settings["batch_size"], seed=seed, validation_split=validation_split)
+    check_training(batch_size=settings["batch_size"], seed=seed)
+    fitting.is_fraction(validation_data)
     bounds = Bounds(max_trials, max_seconds, max_epochs)
     check_choice("prune", prune, (None, *PRUNE))
     check_choice("algorithm", algorithm, ALGORITHMS)
     check_choice("on_bad_example", on_bad_example, CHOICES["on_bad_example"])
+    check_choice("cache", settings["cache"], CACHING)
     for name in CHOICES.keys() & settings.keys():
         check_choice(name, settings[name], CHOICES[name])
     check_verbose(verbose)
-    read_interval(checkpoint_every, "checkpoint_every")
+    resume = Resume.of(resume)
     resolve(distribution)
     refuse_search()
     stopping_rule(early_stopping)
@@ -98,10 +100,8 @@ def search(
         hyperparameters=hyperparameters,
         seed=seed,
     )
-    asked = Asked.of(recipe, train, validation_data, validation_split, on_bad_example)
-    train, validation = fitting.read_both(
-        recipe, train, validation_data, validation_split, seed, on_bad_example
-    )
+    asked = Asked.of(recipe, train, validation_data, on_bad_example)
+    train, validation = fitting.read_both(recipe, train, validation_data, seed, on_bad_example)
     units = hyperband_units(max_trials) if algorithm == "hyperband" else 1
     crew.wait_for_chief(run_dir / SEARCH)
     _claim(
@@ -131,7 +131,7 @@ def search(
         oracle,
         hypermodel,
         run_dir,
-        settings={**shared, "checkpoint_every": checkpoint_every, "distribution": distribution},
+        settings={**shared, "resume": resume, "distribution": distribution},
         units=units,
         prune=prune == "median",
         bounds=bounds,

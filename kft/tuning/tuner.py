@@ -12,7 +12,9 @@ from typing import Any
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 
+from kft.cache.settings import Cache
 from kft.errors import KftError
+from kft.family.policies import Finish
 from kft.report.progress import Progress, duration
 from kft.tuning.bounds import Bounds
 from kft.tuning.epoch_progress import EpochProgress
@@ -190,6 +192,7 @@ class StagedTuner(BaseTuner):
     ) -> tuple[dict[str, Any], str | None]:
         """What came out, or why nothing did."""
         objective = self.hypermodel.objective
+        cache = Cache(self.settings["cache"], directory=self.run_dir / FEATURES)
         callbacks: list[Any] = [told]
         if self.prune:
             callbacks.append(MedianStopping(objective, scores_by_epoch(self.trials, objective)))
@@ -201,11 +204,10 @@ class StagedTuner(BaseTuner):
                 validation_data,
                 epochs,
                 run_dir=run_dir,
-                cache_dir=self.run_dir / FEATURES,
                 callbacks=callbacks,
-                report=False,
+                finish=Finish(report=False),
                 verbose=0,
-                **self.settings,
+                **{**self.settings, "cache": cache},
             )
             score, epoch, stage = score_of(run.history, objective)
         except Exception as error:  # whatever it is, the other trials are worth having

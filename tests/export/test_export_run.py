@@ -13,6 +13,7 @@ from builds import WORDS
 from PIL import Image
 from processes import ask
 
+import kft
 from kft.errors import InputError
 from kft.export import check_version, export_run
 from kft.stages.stage import Stage
@@ -185,7 +186,14 @@ def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(
     """Exported as `kft export` does, from a run that was told to keep nothing."""
     x, y = bright_sides(16)
     recipe, run = TinyRecipe(num_classes=2, classes=("left", "right")), tmp_path / "run"
-    recipe.fit((x, y), (x, y), stages=STAGES, run_dir=run, keep_examples=False, verbose=0)
+    recipe.fit(
+        (x, y),
+        (x, y),
+        stages=STAGES,
+        run_dir=run,
+        finish=kft.Finish(keep_examples=False),
+        verbose=0,
+    )
     assert recipe.raw_examples == []
     assert not (run / "examples.json").exists()
     for name, image in zip(np.take(recipe.classes, y[:4]), x[:4], strict=True):

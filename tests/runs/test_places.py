@@ -35,7 +35,7 @@ def photos(tmp_path):
 def test_a_place_among_the_data_is_refused(photos, monkeypatch, place, data, kind):
     monkeypatch.chdir(photos.parent)
     with pytest.raises(InputError, match=r"`run_dir=.*` (is|lies inside|holds) the data folder"):
-        check_apart_from_data({"cache_dir": None, "run_dir": kind(place)}, [None, kind(data)])
+        check_apart_from_data({"cache": None, "run_dir": kind(place)}, [None, kind(data)])
 
 
 @pytest.mark.parametrize("place", ["photos-2", "runs/photos", "train.csv/run", "nowhere/photos"])
@@ -49,9 +49,9 @@ def test_a_directory_beside_a_table_is_not_among_the_data(photos):
 
 
 def test_a_cache_may_hold_data_but_does_not_lie_among_them(photos):
-    check_apart_from_data({"cache_dir": photos.parent}, [photos])
-    with pytest.raises(InputError, match=r"`cache_dir=.*` is the data folder"):
-        check_apart_from_data({"cache_dir": photos}, [photos])
+    check_apart_from_data({"cache": photos.parent}, [photos])
+    with pytest.raises(InputError, match=r"`cache=.*` is the data folder"):
+        check_apart_from_data({"cache": photos}, [photos])
 
 
 def test_an_empty_volume_is_empty(tmp_path):

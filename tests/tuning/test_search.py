@@ -223,8 +223,8 @@ def test_the_trial_that_ran_goes_on_in_mid_training(tmp_path, monkeypatch):
 
     monkeypatch.setattr(BestState, "end_epoch", dying)
     with pytest.raises(Killed):
-        tune(tmp_path / "search", checkpoint_every="epoch", **whole)
-    again = tune(tmp_path / "search", checkpoint_every="epoch", **whole).trials[0]
+        tune(tmp_path / "search", resume=kft.Resume(every="epoch"), **whole)
+    again = tune(tmp_path / "search", resume=kft.Resume(every="epoch"), **whole).trials[0]
     assert len(seen) == 5, "of four epochs the third alone was trained twice"
     assert again.epochs == 4
     assert again.score == pytest.approx(reference.score)

@@ -16,7 +16,7 @@ STAGES = [kft.Stage(0, 1, 1e-2), kft.Stage("all", 1, 1e-2)]
 def fit(recipe):
     recipe.fit(
         bright_sides(16), bright_sides(8, seed=1), stages=STAGES, batch_size=8, verbose=0,
-        batch_norm="train", report=False,
+        batch_norm="train", finish=kft.Finish(report=False),
     )  # fmt: skip
     return [np.array(weight) for weight in values(recipe.model).values()]
 

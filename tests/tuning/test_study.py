@@ -102,7 +102,7 @@ def test_the_heat_map_has_the_best_score_of_each_cell(tmp_path):
     ids=["auto", "none", "Keras'", "relative"],
 )
 def test_the_call_that_is_printed_has_the_rule_and_the_data_of_the_search(tmp_path, rule):
-    asked = Asked(str(tmp_path / "a 'path'"), validation_split=0.3, on_bad_example="skip")
+    asked = Asked(str(tmp_path / "a 'path'"), fraction=0.3, on_bad_example="skip")
     settings = {"early_stopping": rule, "batch_size": 8, "cache": True, "seed": 0}
     search = dataclasses.replace(found(tmp_path), asked=asked, settings=settings)
     write_stages(tmp_path / "best_stages.yaml", search.best_stages)
@@ -117,9 +117,9 @@ def test_the_call_that_is_printed_has_the_rule_and_the_data_of_the_search(tmp_pa
     ((data, settings),) = fits
     assert data == (str(tmp_path / "a 'path'"),)
     assert settings["batch_size"] == 8
-    assert settings["validation_split"] == 0.3
+    assert settings["validation_data"] == 0.3
     assert settings["on_bad_example"] == "skip"
-    assert settings["monitor"] == ("val_accuracy", "max")
+    assert settings["restore_best"] == kft.BestEpoch(monitor="val_accuracy")
     chosen = settings.get("early_stopping", "auto")
     if rule in ("auto", None):
         assert chosen == rule

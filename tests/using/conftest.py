@@ -4,6 +4,7 @@ import functools
 
 import pytest
 
+import kft
 from kft.family import saving
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
@@ -23,7 +24,7 @@ def image_run(photos, tmp_path_factory):
     """A run on the photos."""
     directory = tmp_path_factory.mktemp("runs") / "images"
     recipe = TinyRecipe(num_classes=2)
-    recipe.fit(photos, run_dir=directory, batch_size=4, report=False, verbose=0)
+    recipe.fit(photos, run_dir=directory, batch_size=4, finish=kft.Finish(report=False), verbose=0)
     return directory
 
 

@@ -1,0 +1,143 @@
+"""How a fit is resumed, which epoch it keeps and what follows it: arguments of `Recipe.fit` with parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar, Literal, Self
+
+from kft.arguments import check_choice, check_flag, check_whole, make_plain, shown
+from kft.callbacks.best_state import Restore
+from kft.callbacks.monitor import Monitor
+from kft.callbacks.run_checkpoint import read_interval
+from kft.errors import InputError
+from kft.runs.identity import may_change
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resume:
+    """How the state of a fit with `run_dir` is committed, and how the fit goes on from it.
+
+    Args:
+        every: How often the state is committed: `"epoch"`, a number of steps, or a time such as
+            `"30s"`. Defaults to `"1min"`.
+        retries: How many times to resume from the last commit at half the learning rate after the loss
+            was NaN or infinite. Defaults to 0.
+        allow_changed_plan: Whether an unfinished run in `run_dir` continues though its plan is
+            another. Defaults to False, which makes it an error.
+
+    Raises:
+        InputError: If a value is out of its range.
+
+    Example:
+
+    ```python
+    recipe.fit("photos", run_dir="runs/photos", resume=kft.Resume(every="10min", retries=2))
+    ```
+    """
+
+    every: Any = "1min"
+    retries: int = 0
+    allow_changed_plan: bool = False
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        read_interval(self.every, "every")
+        check_whole("retries", self.retries, "retries", least=0)
+        check_flag("allow_changed_plan", self.allow_changed_plan)
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return what was passed as `resume`, None for the defaults.
+
+        Raises:
+            InputError: If it is something else.
+        """
+        return _of(cls, value, "resume", "kft.Resume(every='10min')")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finish:
+    """What a fit does once its stages have trained.
+
+    Args:
+        report: Whether the outcome is evaluated on the validation data, for the run's `evaluation`
+            and its page. Defaults to True; a trial of a search needs its history alone.
+        keep_examples: Whether four of the training inputs stay with the recipe, in the run directory
+            too, for the warmup and the check of an export. Defaults to True.
+
+    Raises:
+        InputError: If a value is none of its kind.
+
+    Example:
+
+    ```python
+    recipe.fit("photos", finish=kft.Finish(keep_examples=False))
+    ```
+    """
+
+    report: bool = dataclasses.field(default=True, metadata=may_change("comes after the training"))
+    keep_examples: bool = dataclasses.field(
+        default=True, metadata=may_change("training does not see it")
+    )
+
+    def __post_init__(self) -> None:
+        check_flag("report", self.report)
+        check_flag("keep_examples", self.keep_examples)
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return what was passed as `finish`, None for the defaults.
+
+        Raises:
+            InputError: If it is something else.
+        """
+        return _of(cls, value, "finish", "kft.Finish(keep_examples=False)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BestEpoch:
+    """Which weights a stage and the run end with, and what tells which epoch is better.
+
+    Args:
+        among: `"run"` ends each stage with its best epoch and the run with the best epoch of all
+            stages, `"stage"` the run with the best epoch of its last stage, `"ends"` each stage with
+            its last epoch and the run with the best of these, None each with its last epoch.
+            `"auto"` is `"run"`, but `"ends"` for the default stages with fewer than 200
+            validation examples.
+        monitor: The logged value that tells which epoch is better, or a name and a direction such as
+            `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`; for
+            the default stages with at least 200 validation examples to the objective of the task,
+            such as `"val_accuracy"`.
+
+    Raises:
+        InputError: If a value is none of these.
+
+    Example:
+
+    ```python
+    recipe.fit("photos", restore_best=kft.BestEpoch("run", monitor="val_accuracy"))
+    ```
+    """
+
+    among: Restore | Literal["auto"] | None = dataclasses.field(default="auto", kw_only=False)
+    monitor: str | tuple[str, str] | None = None
+
+    AMONG: ClassVar[tuple[Any, ...]] = ("auto", "run", "stage", "ends", None)
+
+    def __post_init__(self) -> None:
+        check_choice("restore_best", self.among, self.AMONG)
+        if self.monitor is not None:
+            object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return what was passed as `restore_best`: a `BestEpoch`, or what its `among` is."""
+        return value if isinstance(value, cls) else cls(value)
+
+
+def _of(kind: Any, value: Any, name: str, example: str) -> Any:
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise InputError(f"`{name}={shown(value)}`: pass a kft.{kind.__name__}, such as {example}.")
+    return value
