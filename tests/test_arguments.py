@@ -114,7 +114,13 @@ def test_a_recipe_takes_an_argument_or_refuses_it_by_name(name):
 def test_the_smallest_and_the_largest_seed_train(seed):
     x = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype="uint8")
     recipe = TinyRecipe(num_classes=2, seed=seed, hidden=(3,))
-    settings = {"augment": "light", "verbose": 0, "cache": False, "report": False, "batch_size": 4}
+    settings = {
+        "augment": "light",
+        "verbose": 0,
+        "cache": False,
+        "finish": kft.Finish(report=False),
+        "batch_size": 4,
+    }
     run = recipe.fit((x, np.arange(8) % 2), seed=seed, **settings)
     assert np.isfinite(run.history["loss"][-1])
 

@@ -15,7 +15,7 @@ import json, os, pathlib, signal, sys
 import keras, tensorflow
 sys.path.insert(0, os.getcwd())
 import kft
-from kft.family import run as fitting, fit as planned_fit, directory as run_directory, saving
+from kft.family import run as fitting, finishing, directory as run_directory, saving
 from kft.cache import rows as row_files
 from kft.runs import commits
 from kft.stages.stage import Stage
@@ -47,7 +47,7 @@ class End(keras.callbacks.Callback):
             os.kill(os.getpid(), NUMBER)
 
 def fit(run_dir, moment=None):
-    callbacks = []
+    callbacks, follows = [], "follows" in run_dir
     if moment == "reading":
         end(fitting, "read_both")
     elif moment == "computing features":
@@ -70,10 +70,21 @@ def fit(run_dir, moment=None):
         end(Classification, "scorer")
     elif moment == "writing the page":
         end(fitting, "write_report")
+    elif moment == "finding the temperature":
+        end(finishing, "answers")
+    elif moment == "beginning to train again":
+        end(run_directory.RunDirectory, "begin", at=2)
+    elif moment == "training again":
+        original = finishing.training_pass
+        def training_pass(planned, *args, **kwargs):
+            if planned.validation is None:
+                planned.settings.__dict__["callbacks"] = [End("on_train_batch_begin", 5)]
+            return original(planned, *args, **kwargs)
+        finishing.training_pass = training_pass
     TinyRecipe(num_classes=2, dropout=0.3).fit(
         bright_sides(32), bright_sides(16, seed=1), run_dir=run_dir, verbose=0, cache=True,
         stages=[Stage(0, 2, 1e-2)], batch_size=8, resume=kft.Resume(every=1),
-        callbacks=callbacks,
+        callbacks=callbacks, finish=kft.Finish(calibrate=follows, refit=follows),
     )
 
 for arguments in json.loads(sys.argv[2]):
@@ -114,9 +125,20 @@ STOPS = (
 )
 
 
-def run(number, tmp_path, moments):
+FOLLOWING = (
+    "training",
+    "finding the temperature",
+    "evaluating",
+    "beginning to train again",
+    "training again",
+    "writing weights",
+    "writing the page",
+)
+
+
+def run(number, tmp_path, moments, prefix=""):
     """Ends one fit at moment after moment, each time going on with it, and another one never."""
-    whole, ended = str(tmp_path / "whole"), str(tmp_path / "ended")
+    whole, ended = str(tmp_path / f"{prefix}whole"), str(tmp_path / f"{prefix}ended")
     fits = [(whole,), *((ended, moment) for moment in moments), (ended,)]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, number, json.dumps(fits)], capture_output=True, text=True
@@ -127,18 +149,25 @@ def run(number, tmp_path, moments):
     return codes, names, done.stderr
 
 
-def assert_same_end(tmp_path, names):
+def assert_same_end(tmp_path, names, prefix=""):
     assert names[-1] == names[0], "nothing of the unfinished run is left"
     assert "report.html" in names[0]
-    for name in ("recipe.json", "history.json"):
-        one, other = ((tmp_path / run / name).read_text() for run in ("whole", "ended"))
-        assert one == other
+    for name in ("recipe.json", "history.json", "weights.safetensors"):
+        one, other = ((tmp_path / (prefix + run) / name).read_bytes() for run in ("whole", "ended"))
+        assert one == other, name
 
 
 def test_a_fit_killed_at_each_moment_goes_on_to_the_same_end(tmp_path):
     codes, names, said = run("SIGKILL", tmp_path, KILLS)
     assert codes == [0, *(-signal.SIGKILL for _ in KILLS), 0], said[-5000:]
     assert_same_end(tmp_path, names)
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGKILL", -signal.SIGKILL), ("SIGTERM", 75)])
+def test_what_follows_the_stages_goes_on_to_the_same_end(tmp_path, number, code):
+    codes, names, said = run(number, tmp_path, FOLLOWING, "follows-")
+    assert codes == [0, *(code for _ in FOLLOWING), 0], said[-5000:]
+    assert_same_end(tmp_path, names, "follows-")
 
 
 def test_a_fit_stopped_at_each_moment_ends_with_75_and_goes_on_to_the_same_end(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 import kft
 from kft.errors import InputError
-from kft.family.fit import PlannedFit
+from kft.family.planned import PlannedFit
 from kft.family.settings import FitSettings
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -28,6 +28,7 @@ OTHER = {
     "augment": "light",
     "jit_compile": True,
     "cache": kft.Cache(dtype="float16"),
+    "finish": kft.Finish(refit=True),
     "seed": 1,
 }
 
@@ -60,7 +61,7 @@ def may_change():
 
 
 def test_every_argument_is_tried_or_may_change_for_a_reason():
-    assert set(parameters()) == set(OTHER) | (may_change() - {"augmentation"}) | {"finish"}
+    assert set(parameters()) == set(OTHER) | (may_change() - {"augmentation"})
     assert not set(OTHER) & may_change()
 
 
@@ -89,7 +90,12 @@ PARTS = {
         "retries": (2, False),
         "allow_changed_plan": (True, False),
     },
-    kft.Finish: {"report": (False, False), "keep_examples": (False, False)},
+    kft.Finish: {
+        "calibrate": (False, True),
+        "refit": (True, True),
+        "report": (False, False),
+        "keep_examples": (False, False),
+    },
     kft.BestEpoch: {"among": ("stage", True), "monitor": ("val_accuracy", True)},
 }
 ARGUMENTS = {
@@ -174,6 +180,8 @@ def test_a_setting_that_makes_no_sense_is_refused_before_data_are_read(given, me
         (kft.Resume, {"every": (True, None, float("nan"), "soon", "\uff140s", "9" * 400 + "h")}),
         (kft.Resume, {"retries": (-1, True, "2", None)}),
         (kft.Resume, {"allow_changed_plan": (None, 1, "no")}),
+        (kft.Finish, {"calibrate": (None, 1, "no")}),
+        (kft.Finish, {"refit": (None, 1, "no")}),
         (kft.Finish, {"report": (None, 1, "no")}),
         (kft.Finish, {"keep_examples": (None, 1, "no")}),
         (kft.BestEpoch, {"among": (True, 3, "last", np.array([1, 2]))}),

@@ -84,7 +84,12 @@ def test_the_cache_saved_what_the_epochs_would_have_needed_again(run):
 
 
 def test_without_a_cache_nothing_is_said_to_be_saved(tmp_path):
-    settings = {"stages": STAGES[:1], "cache": False, "report": False, "verbose": 0}
+    settings = {
+        "stages": STAGES[:1],
+        "cache": False,
+        "finish": kft.Finish(report=False),
+        "verbose": 0,
+    }
     run = TinyRecipe(num_classes=2).fit(bright_sides(), **settings)
     assert run.journal["cache"]["needed"] == run.journal["cache"]["computed"] == 0
     assert "data" not in run.journal

@@ -293,7 +293,7 @@ def test_a_bare_fit_of_a_stream_trains_the_head():
     assert stages[0].solve
     settings = {
         "verbose": 0,
-        "report": False,
+        "finish": kft.Finish(report=False),
         "early_stopping": keras.callbacks.EarlyStopping("val_loss", patience=0),
     }
     recipe.fit(stream, stream, **settings)

@@ -12,7 +12,11 @@ from tests.tiny_recipe import TinyRecipe
 pytestmark = pytest.mark.once
 
 DATA = (np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), "uint8"), np.arange(12) % 2)
-BRIEF = {"stages": [kft.Stage(0, epochs=1, learning_rate=0.01)], "cache": False, "report": False}
+BRIEF = {
+    "stages": [kft.Stage(0, epochs=1, learning_rate=0.01)],
+    "cache": False,
+    "finish": kft.Finish(report=False),
+}
 
 
 def test_a_family_says_where_its_pretrained_weights_come_from(tmp_path):

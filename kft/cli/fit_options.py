@@ -144,6 +144,24 @@ class Training:
             rich_help_panel=_TRAINING,
         ),
     ] = None
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help="Divide the scores by a temperature, found on the validation data, so that a "
+            "probability is how often such an answer is right. Default: with the default stages.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
+    refit: Annotated[
+        bool | None,
+        typer.Option(
+            "--refit/--no-refit",
+            help="In the end train again from the start, on training and validation data together. "
+            "Default: with the default stages and fewer than 200 examples split off to validate.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
     keep_examples: Annotated[
         bool | None,
         typer.Option(
@@ -245,7 +263,10 @@ class Training:
                     retries=self.retries,
                 ),
             ),
-            finish=(Finish, given(keep_examples=self.keep_examples)),
+            finish=(
+                Finish,
+                given(calibrate=self.calibrate, refit=self.refit, keep_examples=self.keep_examples),
+            ),
         )
         return settings | _choosing(
             self.early_stopping, self.min_delta, self.monitor, self.restore_best

@@ -28,6 +28,7 @@ from kft.training.staged import CachedStage
 
 FEATURES = "features"
 STATE = "state"
+REFIT = "refit"
 BEGUN = "begun.json"
 _LOCK = ".lock"
 
@@ -37,7 +38,8 @@ class RunDirectory:
     """What `Recipe.fit` keeps on disk; without a path, features for as long as it takes.
 
     While a run is unfinished its directory holds `begun.json` with the plan, `state` with commits,
-    and `features`. When it is finished the first two give way to the trained recipe. Of several
+    `features`, and `refit` with the same for what trains on all data at the end. When it is finished
+    all but the features give way to the trained recipe. Of several
     processes the first one alone reads and writes; the others learn from it.
 
     Args:
@@ -73,7 +75,7 @@ class RunDirectory:
             begun = _read_begun(path)
             self._compare(begun["plan"], self.allow_changed_plan)
             self._compare_backend(begun.get("backend"))
-        elif not is_empty(path, besides=(FEATURES, STATE)):
+        elif not is_empty(path, besides=(FEATURES, STATE, REFIT)):
             raise InputError(
                 f"`run_dir={str(path)!r}` holds files, but no run: pass a new directory."
             )
@@ -81,7 +83,7 @@ class RunDirectory:
 
     def _remove_leftovers(self, path: Path) -> None:
         """Remove what a process left of a finished run that was killed as it finished."""
-        if any(name in (BEGUN, STATE) or name.startswith(".") for name in os.listdir(path)):
+        if any(name in (BEGUN, STATE, REFIT) or name.startswith(".") for name in os.listdir(path)):
             with contextlib.suppress(InputError, OSError), RunLock(path, _LOCK):
                 saving.remove_half_written(path)
                 self.finish()
@@ -154,6 +156,7 @@ class RunDirectory:
             content = {"plan": self.plan, "cached": cached, "backend": keras.backend.backend()}
             hidden = self.path / f".{BEGUN}"
             with writing_to(self.path):
+                self.path.mkdir(exist_ok=True)
                 saving.write_json(hidden, content)
                 hidden.replace(self.path / BEGUN)
 
@@ -163,6 +166,11 @@ class RunDirectory:
             return []
         on_mismatch = "continue" if self.allow_changed_plan else "error"
         return [RunCheckpoint(self.path / STATE, every, keep=2, on_mismatch=on_mismatch)]
+
+    def for_refit(self) -> RunDirectory:
+        """The directory of what trains on all data at the end of this run."""
+        path = None if self.path is None else self.path / REFIT
+        return RunDirectory(path, self.plan, self.allow_changed_plan)
 
     def keep(self, write: Callable[[], None]) -> None:
         """Write the trained recipe; the commits stay until that is done.
@@ -191,6 +199,8 @@ class RunDirectory:
             with contextlib.suppress(OSError):  # the next call tries again
                 (self.path / BEGUN).unlink(missing_ok=True)
                 commits.clear(self.path / STATE)
+                if (self.path / REFIT).is_dir():
+                    shutil.rmtree(self.path / REFIT)
 
     def _compare_backend(self, began_on: Any) -> None:
         now = keras.backend.backend()

@@ -60,6 +60,14 @@ class Finish:
     """What a fit does once its stages have trained.
 
     Args:
+        calibrate: Whether the scores are divided by a temperature, found on the validation data, so
+            that a probability is how often such an answer is right (Guo et al. 2017,
+            https://arxiv.org/abs/1706.04599). It is folded into the head, so that an export has it
+            too. `"auto"` does so with the default stages, for tasks that answer with probabilities.
+        refit: Whether the model is trained once more from the start, on training and validation data
+            together, in as many epochs as led to the best weights. The run's history, evaluation
+            and page are those of before. `"auto"` does so with the default stages where kft has
+            split off fewer than 200 validation examples itself.
         report: Whether the outcome is evaluated on the validation data, for the run's `evaluation`
             and its page. Defaults to True; a trial of a search needs its history alone.
         keep_examples: Whether four of the training inputs stay with the recipe, in the run directory
@@ -75,14 +83,31 @@ class Finish:
     ```
     """
 
+    calibrate: bool | str = "auto"
+    refit: bool | str = "auto"
     report: bool = dataclasses.field(default=True, metadata=may_change("comes after the training"))
     keep_examples: bool = dataclasses.field(
         default=True, metadata=may_change("training does not see it")
     )
 
     def __post_init__(self) -> None:
+        check_choice("calibrate", self.calibrate, ("auto", True, False))
+        check_choice("refit", self.refit, ("auto", True, False))
         check_flag("report", self.report)
         check_flag("keep_examples", self.keep_examples)
+
+    def decided(self, calibrate: bool, refit: bool) -> Self:
+        """Return it with what is left open decided.
+
+        Args:
+            calibrate: What `calibrate="auto"` is.
+            refit: What `refit="auto"` is.
+        """
+        return dataclasses.replace(
+            self,
+            calibrate=calibrate if self.calibrate == "auto" else self.calibrate,
+            refit=refit if self.refit == "auto" else self.refit,
+        )
 
     @classmethod
     def of(cls, value: Any) -> Self:

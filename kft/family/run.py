@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import math
@@ -19,7 +18,6 @@ import numpy as np
 
 from kft.arguments import is_number, shown
 from kft.callbacks import RunCheckpoint
-from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.overlap import overlap
 from kft.data.split import split
@@ -29,7 +27,6 @@ from kft.errors import InputError, NonFiniteLossError
 from kft.family import saving
 from kft.family.hooks import Family
 from kft.family.known import title_of
-from kft.model.forward import Forward
 from kft.model.pretrained import StartingWeights
 from kft.printing import how_many
 from kft.report import write_report
@@ -255,43 +252,11 @@ def counted(stream: Stream) -> Stream:
     return replace(stream, dataset=with_known_length(stream.dataset))
 
 
-def evaluate(
-    recipe: Family,
-    data: Examples | Stream,
-    batch_size: int,
-    kept: tuple[keras.Model, Batches] | None = None,
-) -> Evaluation:
-    """Compare a recipe's answers with labelled data, in one pass over them and in bounded memory.
-
-    Args:
-        recipe: The recipe.
-        data: The data.
-        batch_size: Examples a step.
-        kept: The part of the recipe's model that has trained, and the same data as it takes them.
-    """
-    model, dataset = kept or (recipe.model, batches_of(recipe, data, batch_size))
-    batches: Any = dataset
-    if isinstance(dataset, keras.utils.PyDataset):
-        batches = (dataset[index] for index in range(dataset.num_batches))
-    order = dataset.order(dataset.epoch) if isinstance(dataset, Batches) else None
-    forward, scorer, done = Forward(model), recipe.task.scorer(recipe.classes), 0
-    closing: Any = contextlib.closing(dataset) if isinstance(dataset, Batches) else None
-    with closing or contextlib.nullcontext(), plain_errors():
-        for x, y, *_ in batches:
-            # JAX and PyTorch take no TensorFlow tensors.
-            x, y = keras.tree.map_structure(_as_array, (x, y))
-            count = len(keras.tree.flatten(y)[0])
-            rows = None if order is None else order[done : done + count]
-            scorer.update(y, forward(x), rows)
-            done += count
-    return scorer.result()
-
-
 def noted(
     journal: Journal,
     stages: Sequence[CachedStage],
     training: Examples | Stream,
-    validation: Examples | Stream,
+    validation: Examples | Stream | None,
 ) -> dict[str, Any]:
     """What was noted while a run went on, as JSON values.
 
@@ -299,7 +264,7 @@ def noted(
         journal: What was noted.
         stages: What was decided for each stage.
         training: The training data.
-        validation: The validation data.
+        validation: The validation data, None for none.
     """
     content: dict[str, Any] = dict(journal.content())
     if isinstance(training, Examples) and isinstance(validation, Examples):
@@ -317,23 +282,33 @@ def with_overlap(run: Run) -> Mapping[str, Any]:
     return {**journal, "data": overlap({"training": training, "validation": validation})}
 
 
-def keep(run: Run, plan: Mapping[str, Any]) -> None:
-    """Write a trained run to its directory, all of it or nothing; the page comes later."""
+def keep(run: Run, plan: Mapping[str, Any], draw: Callable[[Path], Any] | None = None) -> None:
+    """Write a trained run to its directory, all of it or nothing.
+
+    Args:
+        run: The run.
+        plan: What identifies it.
+        draw: Writes the page to a directory. By default it comes later.
+    """
     assert run.run_dir is not None
     with saving.being_written(run.run_dir) as hidden:
         saving.write(run.recipe, hidden, plan=plan)
         saving.write_json(hidden / HISTORY, run.history)
         saving.write_json(hidden / JOURNAL, run.journal)
+        if draw is not None:
+            draw(hidden)
 
 
-def add_page(run: Run) -> Mapping[str, Any]:
-    """Write the page of a run that is kept, and note in its journal what the page found.
+def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
+    """Write the page of a run, and note in its journal what the page found.
+
+    Args:
+        run: The run.
+        folder: Where it is kept.
 
     Returns:
         That journal.
     """
-    folder = run.run_dir
-    assert folder is not None
     journal = with_overlap(run)
     replace(run, journal=journal).report(folder / REPORT)
     saving.write_json(folder / f".{JOURNAL}", journal)
@@ -476,12 +451,6 @@ def _identity(data):
         return {"examples": len(data), "sha256": data.fingerprint()}
     # What a stream will yield cannot be known, so two streams count as equal.
     return {"stream": data.source, "batches": data.batches}
-
-
-def _as_array(tensor):
-    if keras.ops.is_tensor(tensor):
-        return keras.ops.convert_to_numpy(tensor)
-    return np.asarray(tensor)
 
 
 def _as_encoded(image):

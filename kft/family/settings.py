@@ -106,7 +106,9 @@ class FitSettings:
             if is_auto(self.augment):
                 object.__setattr__(self, "augment", None)
 
-    def decided(self, recipe: Family, train: Any, validation: Any) -> FitSettings:
+    def decided(
+        self, recipe: Family, train: Any, validation: Any, *, split: bool = False
+    ) -> FitSettings:
         """Return the settings with what is left open decided, by the recipe and its data.
 
         Stages that a person chose end by an automatic rule, and are compared by the loss. The
@@ -119,17 +121,19 @@ class FitSettings:
             recipe: The recipe.
             train: The training data.
             validation: The validation data.
+            split: Whether they were split off the training data.
         """
         if self.stages:
-            return self
+            return dataclasses.replace(self, finish=self.finish.decided(False, False))
         ends = isinstance(train, Examples)
         steps = -(-len(train) // self.batch_size) if ends else getattr(train, "batches", None)
         stages = checked_stages(recipe.default_stages(steps))
         if stages[0].solve and not ends:  # a stream cannot be held in memory
             stages = (trained_head(steps), *stages[1:])
+        few = isinstance(validation, Examples) and len(validation) < FEW
         found: dict[str, Any] = {"stages": stages}
+        found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
         if stages[0].solve:
-            few = isinstance(validation, Examples) and len(validation) < FEW
             if self.monitor is None:
                 found["monitor"] = "val_loss" if few else recipe.task.objective
             if is_auto(self.early_stopping):

@@ -21,10 +21,12 @@ from kft.distribution.replicas import in_all_processes
 from kft.errors import InputError
 from kft.family import run as fitting
 from kft.family import saving
+from kft.family.answers import evaluate
 from kft.family.directory import stopped_safely
-from kft.family.fit import PlannedFit
+from kft.family.fit import loaded, trained
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
+from kft.family.planned import PlannedFit
 from kft.family.policies import BestEpoch, Finish, Resume
 from kft.family.predicting import answered
 from kft.family.run import Run
@@ -197,7 +199,7 @@ class Recipe(Family):
         )
         with stopped_safely(settings.run_dir):
             planned = PlannedFit.of(self, train, validation_data, settings)
-            return planned.loaded() if planned.is_finished() else planned.trained()
+            return loaded(planned) if planned.is_finished() else trained(planned)
 
     def evaluate(
         self,
@@ -229,7 +231,7 @@ class Recipe(Family):
         if perturb is not None:
             return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
         self.name_classes(read.classes, read.source)
-        return fitting.evaluate(self, read, batch_size)
+        return evaluate(self, read, batch_size)
 
     def predict(self, raw: Any, *, batch_size: int = 32) -> Predictions:
         """Answer raw inputs.

@@ -53,7 +53,7 @@ def training(source: Source) -> Section | None:
         f"<p>{text(where)}. Dashed lines mark where a stage begins.</p>" if len(spans) > 1 else ""
     )
     if source.journal is not None:
-        note += _kept(source.journal.get("best"))
+        note += _kept(source.journal.get("best")) + _followed(source.journal)
     body = f'{_diverged(history)}{note}<div class="charts">{"".join(charts)}</div>'
     return Section("training", "Training", Html(body + _epochs(history, epochs)))
 
@@ -72,6 +72,27 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
         f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), {which} "
         f"{text(shown)}: {value(best['value'])}.</p>"
     )
+
+
+def _followed(journal: Mapping[str, Any]) -> Html:
+    """Say what followed the stages."""
+    said = []
+    temperatures = journal.get("temperature")
+    if temperatures:
+        values = ", ".join(f"{float(one):.3g}" for one in temperatures.values())
+        said.append(
+            f"<p>The scores are divided by a temperature of {text(values)}, found on the validation "
+            "data, so that a probability is how often such an answer is right.</p>"
+        )
+    again = journal.get("refit")
+    if again:
+        epochs = " and ".join(str(int(one)) for one in again["epochs"])
+        said.append(
+            f"<p>Then the model was trained again from the start on all {int(again['examples']):,} "
+            f"examples, those of the validation included, for {text(epochs)} epochs. What this page shows "
+            "is the model before that.</p>"
+        )
+    return Html("".join(said))
 
 
 def _rates_by_block(

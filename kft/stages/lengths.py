@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from kft.stages.stage import Stage
 
 _STEPS = 500
@@ -52,3 +56,38 @@ def deep_stage(
         layer_decay=layer_decay,
         name="all",
     )
+
+
+def epochs_behind(
+    stages: Sequence[Stage],
+    history: Mapping[str, Sequence[Any]],
+    best: Mapping[str, Any] | None,
+    less: bool = True,
+) -> list[Stage]:
+    """Return the stages of a run with the epochs that lead to the weights that it ended with.
+
+    A stage that went back to its best epoch takes those up to it; what came after the best of all
+    is left out.
+
+    Args:
+        stages: The stages of the run.
+        history: What it logged, `stage` among it.
+        best: The `monitor`, the `epoch` whose weights were put back, from 1, and `among` which it was
+            the best, see `kft.BestEpoch`; None where none were.
+        less: Whether less of the monitor is better.
+    """
+    known = list(history["stage"])
+    if best is not None:
+        known = known[: best["epoch"]]
+    kept = []
+    for number in dict.fromkeys(known):
+        length = known.count(number)
+        if best is not None and best["among"] != "ends":
+            values = [
+                value
+                for value, stage in zip(history[best["monitor"]], known, strict=False)
+                if stage == number
+            ]
+            length = values.index((min if less else max)(values)) + 1
+        kept.append(dataclasses.replace(stages[int(number) - 1], epochs=length))
+    return kept

@@ -17,10 +17,11 @@ from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.multi_label import MultiLabelScorer
 from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
-from kft.tasks.linear import Loss, Sigmoid, Softmax
+from kft.tasks.linear import Loss, Sigmoid, Softmax, temperature
 from kft.tasks.losses import LabelCrossEntropy, label_matches
 from kft.tasks.predictions import ClassPredictions, LabelPredictions
 
+SMALLEST = 1e-30  # score of which a logarithm is taken
 MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
 
 
@@ -57,6 +58,22 @@ class _Labels(DenseHead):
     def label_threshold(self) -> float | None:
         """The score from which on a class is one of several labels; None for one label, the best."""
         return None
+
+    def calibrates(self, model: keras.Model) -> bool:
+        """Return whether there is a last Dense layer whose scores may be changed.
+
+        With a threshold other than 0.5 the labels would not be those of before.
+        """
+        return self.last_dense(model) is not None and self.label_threshold in (None, 0.5)
+
+    def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
+        """Return the temperature of the last Dense layer, see `kft.tasks.linear.temperature`."""
+        found = temperature(self.before_activation(outputs), targets, self.convex)
+        return {self.named("predictions"): found}
+
+    def before_activation(self, scores: np.ndarray) -> np.ndarray:
+        """Return what the activation made scores of, up to a constant for each example."""
+        raise NotImplementedError
 
     def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """Return the label that a server answers with, strings `[n]`.
@@ -123,6 +140,10 @@ class Classification(_Labels, SingleLabels):
         """The accuracy."""
         return [keras.metrics.MeanMetricWrapper(label_matches, name="accuracy")]
 
+    def before_activation(self, scores: np.ndarray) -> np.ndarray:
+        """The logarithms of the probabilities."""
+        return np.log(np.maximum(scores, SMALLEST))
+
     def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """The best class."""
         return classes[:, 0]
@@ -180,6 +201,11 @@ class MultiLabel(_Labels, MultiLabels):
     def label_threshold(self) -> float:
         """The threshold."""
         return self.threshold
+
+    def before_activation(self, scores: np.ndarray) -> np.ndarray:
+        """The logarithms of the odds."""
+        odds = np.clip(scores.astype("float64"), SMALLEST, 1 - 1e-7)  # 1 in float32 is infinite
+        return np.log(odds / (1 - odds))
 
     def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """The classes from the threshold on, joined by `|`."""

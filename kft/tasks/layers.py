@@ -86,13 +86,8 @@ class DenseHead(Task):
 
         A recipe may have put another head there, or more around this one.
         """
-        layers = {layer.name: layer for layer in model.layers}
-        last = layers.get(self.named("predictions"))
-        scores = layers.get(self.named("scores"))
-        if not isinstance(last, keras.layers.Dense) or scores is None:
-            return False
-        ends = {id(tensor) for tensor in model.outputs}
-        if scores.input is not last.output or id(scores.output) not in ends:
+        last = self.last_dense(model)
+        if last is None:
             return False
         try:
             between = keras.Model(features, last.output).layers
@@ -100,6 +95,18 @@ class DenseHead(Task):
             return False
         passing = (keras.layers.InputLayer, keras.layers.Dropout)
         return all(layer is last or isinstance(layer, passing) for layer in between)
+
+    def last_dense(self, model: keras.Model) -> keras.layers.Dense | None:
+        """Return the last Dense layer, if only the activation lies between it and an output."""
+        layers = {layer.name: layer for layer in model.layers}
+        last = layers.get(self.named("predictions"))
+        scores = layers.get(self.named("scores"))
+        if not isinstance(last, keras.layers.Dense) or scores is None:
+            return None
+        ends = {id(tensor) for tensor in model.outputs}
+        if scores.input is not last.output or id(scores.output) not in ends:
+            return None
+        return last
 
     def solve(
         self,

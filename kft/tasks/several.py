@@ -137,6 +137,19 @@ class Several(Task, Combined):
         """What each task has before it learns."""
         return {name: task.unlearnt for name, task in self.tasks.items()}
 
+    def calibrates(self, model: keras.Model) -> bool:
+        """Whether the scores of any task can be."""
+        return any(task.calibrates(model) for task in self.tasks.values())
+
+    def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
+        """The temperatures of all heads."""
+        return {
+            layer: value
+            for name, task in self.tasks.items()
+            if task.calibrates(model)
+            for layer, value in task.temperatures(model, outputs[name], targets[name]).items()
+        }
+
     def apply(self, model: keras.Model, learnt: dict[str, Any]) -> None:
         """Set up each head."""
         for name, task in self.tasks.items():

@@ -135,6 +135,27 @@ class Task(TargetKind):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `solve(...)`.")
 
+    def calibrates(self, model: keras.Model) -> bool:
+        """Return whether the scores can be made probabilities by `temperatures`.
+
+        Args:
+            model: A model with this task's head.
+        """
+        return False
+
+    def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
+        """Return what the scores have to be divided by to be probabilities.
+
+        Args:
+            model: The trained model, for which `calibrates` is true.
+            outputs: What it answered to examples that it was not trained on.
+            targets: Their targets.
+
+        Returns:
+            Name of a Dense layer to the temperature that its kernel and bias are to be divided by.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `temperatures(...)`.")
+
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
         """Return what a server answers, from what the model puts out.
 

@@ -133,6 +133,7 @@ class Journal(keras.callbacks.Callback):
         ):
             content["best"] = {
                 "monitor": unfreezing.monitor.name,
+                "mode": unfreezing.monitor.mode,
                 "value": unfreezing.best.value,
                 "epoch": unfreezing.best.epoch + 1,
                 "stage": unfreezing.best.stage + 1,

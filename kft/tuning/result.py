@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kft.data.joined import joined
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.hooks import Family
@@ -20,7 +21,7 @@ from kft.family.run import Run
 from kft.printing import how_many
 from kft.stages.stage import Stage
 from kft.tuning.best_plan import BEST, Asked, python_call
-from kft.tuning.refit import stages_to_the_best, together
+from kft.tuning.refit import stages_to_the_best
 from kft.tuning.study import write_study
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import best_of
@@ -120,7 +121,7 @@ class Search:
         """
         trial = self._finished(trial)
         train, validation = self.data
-        everything = together(train, validation)
+        everything = joined(train, validation, "fit `search.new_recipe()` on data of your own")
         return self.new_recipe(trial).fit(
             everything,
             validation,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kft
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.stream_checks import StreamCheck, checked, plain_errors
@@ -19,7 +20,12 @@ TASKS = {
     "multi_label": MultiLabel(2),
     "regression": Regression(),
 }
-ONCE = {"stages": [Stage(0, 1, 1e-3)], "verbose": 0, "cache": False, "report": False}
+ONCE = {
+    "stages": [Stage(0, 1, 1e-3)],
+    "verbose": 0,
+    "cache": False,
+    "finish": kft.Finish(report=False),
+}
 
 
 class Rows(keras.utils.PyDataset):

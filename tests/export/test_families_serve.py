@@ -10,6 +10,7 @@ import pytest
 from builds import png
 from processes import ask
 
+import kft
 from kft.family import saving
 from kft.model.blocks import find_anatomy
 from kft.stages.stage import Stage
@@ -35,7 +36,13 @@ def fitted(tmp_path_factory):
         x = np.random.default_rng(0).uniform(0, 120, (4, size, size, 3)).astype("float32")
         x[y == 1, :, : size // 2] += 130
         recipe = family(name, num_classes=2, weights=None, image_size=(size, size))
-        settings = {"stages": STAGES, "cache": True, "batch_size": 4, "verbose": 0, "report": False}
+        settings = {
+            "stages": STAGES,
+            "cache": True,
+            "batch_size": 4,
+            "verbose": 0,
+            "finish": kft.Finish(report=False),
+        }
         found[name] = recipe, recipe.fit((x, y), (x, y), run_dir=folder / name, **settings), (x, y)
     return found
 

@@ -6,7 +6,7 @@ import pytest
 
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.family import run as fitting
+from kft.family import answers
 from kft.family.predicting import no_answers
 from kft.insight.robustness import evaluate_perturbed
 from kft.report import write_report
@@ -56,7 +56,7 @@ def masks():
 
 def test_an_own_task_is_evaluated_by_its_loss_and_metrics(masks):
     recipe, examples, expected = masks
-    found = fitting.evaluate(recipe, examples, 4)
+    found = answers.evaluate(recipe, examples, 4)
     assert list(found.figures) == ["overlap", "mae", "loss"]
     assert dict(found.figures) == pytest.approx(expected, rel=1e-5)
     assert found.overlap == found.figures["overlap"]
@@ -108,7 +108,7 @@ def test_outputs_of_any_structure_and_length_are_evaluated():
 
 def test_the_page_shows_an_own_task(masks, tmp_path):
     recipe, examples, _ = masks
-    found = fitting.evaluate(recipe, examples, 4)
+    found = answers.evaluate(recipe, examples, 4)
     page = write_report(
         tmp_path / "page.html", title="masks", history={}, evaluation=found, examples=examples
     ).read_text()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kft.data.streams import Stream
-from kft.family import run as fitting
+from kft.family.answers import evaluate
 from kft.tasks import Classification, Regression, Several
 from tests.tiny_recipe import TinyRecipe
 
@@ -33,7 +33,7 @@ def test_two_heads_are_evaluated_and_answer():
     targets = {"kind": random.integers(0, 3, 10), "age": random.normal(size=10)}
     batches = Pairs(x, targets, 4)
     stream = Stream(batches, None, len(batches), False, "PyDataset")
-    found = fitting.evaluate(recipe, stream, 4, (recipe.model, batches))
+    found = evaluate(recipe, stream, 4, (recipe.model, batches))
     outputs = recipe.model.predict_on_batch(x)
     answers = outputs["kind"].argmax(axis=1)
     assert found.kind_accuracy == np.mean(answers == targets["kind"])

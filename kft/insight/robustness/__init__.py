@@ -12,7 +12,7 @@ import numpy as np
 from kft.arguments import check_seed, check_whole, shown
 from kft.data.examples import Examples
 from kft.errors import InputError
-from kft.family import run as fitting
+from kft.family.answers import evaluate
 from kft.insight.robustness.attack import Attack, TextAttack
 from kft.insight.robustness.images import CORRUPTIONS, corrupt
 from kft.insight.robustness.result import Robustness
@@ -66,13 +66,13 @@ def evaluate_perturbed(
     if not isinstance(examples, Examples):
         raise InputError(f"a {examples.source} cannot be perturbed: pass files, a table or arrays.")
     recipe.name_classes(examples.classes, examples.source)
-    clean = fitting.evaluate(recipe, examples, batch_size)
+    clean = evaluate(recipe, examples, batch_size)
     if recipe.modality == "text":
         worse = {
             name: _attacked(recipe, examples, batch_size)
             if name == FGSM
             else tuple(
-                fitting.evaluate(recipe, _distorted(examples, name, severity, seed), batch_size)
+                evaluate(recipe, _distorted(examples, name, severity, seed), batch_size)
                 for severity in SEVERITIES
             )
             for name in names

@@ -1,0 +1,78 @@
+"""A recipe's answers to labelled data, batch by batch, and how good they are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.data.stream_checks import plain_errors
+from kft.data.streams import Stream
+from kft.family.hooks import Family
+from kft.family.run import batches_of
+from kft.model.forward import Forward
+
+if TYPE_CHECKING:
+    from kft.tasks import Evaluation
+
+
+def answers(
+    recipe: Family,
+    data: Examples | Stream,
+    batch_size: int,
+    kept: tuple[keras.Model, Batches] | None = None,
+) -> Iterator[tuple[Any, Any, np.ndarray | None]]:
+    """Yield the targets, the outputs and the rows of each batch, as arrays.
+
+    Args:
+        recipe: The recipe.
+        data: The data.
+        batch_size: Examples a step.
+        kept: The part of the recipe's model that has trained, and the same data as it takes them.
+    """
+    model, dataset = kept or (recipe.model, batches_of(recipe, data, batch_size))
+    batches: Any = dataset
+    if isinstance(dataset, keras.utils.PyDataset):
+        batches = (dataset[index] for index in range(dataset.num_batches))
+    order = dataset.order(dataset.epoch) if isinstance(dataset, Batches) else None
+    forward, done = Forward(model), 0
+    closing: Any = contextlib.closing(dataset) if isinstance(dataset, Batches) else None
+    with closing or contextlib.nullcontext(), plain_errors():
+        for x, y, *_ in batches:
+            # JAX and PyTorch take no TensorFlow tensors.
+            x, y = keras.tree.map_structure(_as_array, (x, y))
+            count = len(keras.tree.flatten(y)[0])
+            rows = None if order is None else order[done : done + count]
+            yield y, forward(x), rows
+            done += count
+
+
+def evaluate(
+    recipe: Family,
+    data: Examples | Stream,
+    batch_size: int,
+    kept: tuple[keras.Model, Batches] | None = None,
+) -> Evaluation:
+    """Compare a recipe's answers with labelled data, in one pass over them and in bounded memory.
+
+    Args:
+        recipe: The recipe.
+        data: The data.
+        batch_size: Examples a step.
+        kept: As for `answers`.
+    """
+    scorer = recipe.task.scorer(recipe.classes)
+    for targets, outputs, rows in answers(recipe, data, batch_size, kept):
+        scorer.update(targets, outputs, rows)
+    return scorer.result()
+
+
+def _as_array(tensor):
+    if keras.ops.is_tensor(tensor):
+        return keras.ops.convert_to_numpy(tensor)
+    return np.asarray(tensor)

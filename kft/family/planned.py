@@ -1,0 +1,102 @@
+"""A fit whose arguments and data have been checked, before anything is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+import keras
+
+from kft.data.examples import Examples
+from kft.data.joined import joined
+from kft.data.streams import Stream
+from kft.distribution.strategies import Strategy, resolve
+from kft.errors import InputError
+from kft.family import run as fitting
+from kft.family.directory import RunDirectory
+from kft.family.hooks import Family
+from kft.family.policies import Finish
+from kft.family.settings import FitSettings, as_json
+from kft.family.solving import check_solving
+from kft.model.precision import policy_of
+from kft.runs.places import FEATURES_PLACE, check_apart_from_data
+
+Data = Examples | Stream
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PlannedFit:
+    """What a fit trains, on what, and where it is kept.
+
+    Attributes:
+        recipe: The recipe.
+        train: The training data.
+        validation: The validation data; None where everything is trained on.
+        settings: The arguments of `Recipe.fit`.
+        strategy: Where it trains; None for one device.
+        plan: Everything that decides what the fit computes, as JSON: equal plans give equal weights.
+        directory: Where the run is kept.
+    """
+
+    recipe: Family
+    train: Data
+    validation: Data | None
+    settings: FitSettings
+    strategy: Strategy | None
+    plan: Mapping[str, Any]
+    directory: RunDirectory
+
+    @classmethod
+    def of(cls, recipe: Family, train: Any, validation_data: Any, settings: FitSettings) -> Self:
+        """Read the data and identify the run.
+
+        Args:
+            recipe: The recipe.
+            train: What was passed to `fit`.
+            validation_data: What was passed to `fit`.
+            settings: The other arguments.
+
+        Raises:
+            InputError: If the data are wrong, or results would be written among them.
+        """
+        strategy = resolve(settings.distribution)
+        places = {"run_dir": settings.run_dir, FEATURES_PLACE: settings.cache.path}
+        check_apart_from_data(places, (train, validation_data))
+        training, validation = fitting.read_both(
+            recipe, train, validation_data, settings.seed, settings.on_bad_example
+        )
+        split = fitting.is_fraction(validation_data)
+        asked = settings.finish
+        settings = settings.decided(recipe, training, validation, split=split)
+        check_solving(recipe, training, settings.stages)
+        _check_finish(recipe, asked, settings, training, validation)
+        plan = {
+            **fitting.identity_of(recipe, training, validation),
+            **settings.identity(),
+            "precision": policy_of(recipe.precision) or keras.config.dtype_policy().name,
+        }
+        directory = RunDirectory(
+            settings.run_dir, as_json(plan), settings.resume.allow_changed_plan
+        )
+        return cls(recipe, training, validation, settings, strategy, directory.plan, directory)
+
+    def is_finished(self) -> bool:
+        """Return whether the run directory holds this very run, finished.
+
+        Raises:
+            InputError: If it holds another run.
+        """
+        return self.directory.path is not None and self.directory.is_finished()
+
+
+def _check_finish(
+    recipe: Family, asked: Finish, settings: FitSettings, train: Data, validation: Data
+) -> None:
+    if settings.finish.refit:
+        joined(train, validation, "leave out `refit=True`")
+    if asked.calibrate is True and not recipe.task.calibrates(recipe.model):
+        raise InputError(
+            f"`calibrate=True` makes probabilities of scores, and the task {recipe.task.name!r} answers "
+            "with none, or by a threshold other than 0.5: leave it out."
+        )

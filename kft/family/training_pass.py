@@ -1,0 +1,244 @@
+"""One pass of a recipe's model through stages, on its devices and with frozen work done once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kft.cache.store import FeatureStore
+from kft.callbacks import StagedUnfreezing
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.data.streams import Stream
+from kft.distribution.agreement import agreements
+from kft.distribution.feeding import replica_loss
+from kft.distribution.spreading import spread
+from kft.family import run as fitting
+from kft.family.known import title_of
+from kft.family.planned import PlannedFit
+from kft.family.run import Run
+from kft.family.solving import solver_of
+from kft.model.graph import counterparts
+from kft.stages.optimizer import norms_and_biases
+from kft.stages.plan import plan as plan_stages
+from kft.stages.table import PlanTable, plan_table
+from kft.training import compilation
+from kft.training.journal import Journal
+from kft.training.staged import CachedStage, Solver, decide, kept_part, run_stages
+
+
+@contextlib.contextmanager
+def training_pass(
+    planned: PlannedFit,
+    store: FeatureStore,
+    optimizer: keras.optimizers.Optimizer,
+    announced: str | None = None,
+) -> Iterator[TrainingPass]:
+    """Give a pass on its devices; when the block ends, the weights are back on one.
+
+    Args:
+        planned: What is trained.
+        store: Where frozen features are kept.
+        optimizer: What `prepared` returned.
+        announced: A line to print in place of the table of the stages.
+    """
+    settings = planned.settings
+    batches, held_out = _batches(planned)
+    jit = compilation.choose(settings.jit_compile, batches, settings.stages, planned.strategy)
+    with spread(planned.recipe.model, optimizer, planned.strategy) as (model, own_optimizer):
+        fit = TrainingPass(
+            planned, store, model, own_optimizer, batches, held_out, jit, announced=announced
+        )
+        fit.compile_like(model)
+        compilation.pad_to_need(model, batches, held_out)
+        yield fit
+
+
+def prepared(planned: PlannedFit) -> keras.optimizers.Optimizer:
+    """Give the recipe what it takes from the data; return the optimizer to train with."""
+    recipe, settings = planned.recipe, planned.settings
+    model = recipe.model
+    if isinstance(planned.train, Examples):
+        recipe.learn(planned.train)
+        keeps = settings.finish.keep_examples
+        recipe.raw_examples = fitting.raw_examples(planned.train) if keeps else []
+    if settings.optimizer is not None:
+        return settings.optimizer
+    rate = settings.stages[0].learning_rate
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
+    return optimizer
+
+
+def _batches(planned: PlannedFit) -> tuple[Any, Any]:
+    recipe, settings, train = planned.recipe, planned.settings, planned.train
+    batches: Any
+    if isinstance(train, Stream):
+        counted = fitting.counted(train)
+        batches = fitting.batches_of(recipe, counted, settings.batch_size, train.steps)
+    else:
+        batches = recipe.batches(
+            train,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            shuffle=True,
+            balance=settings.balance,
+            augment=settings.augmentation,
+        )
+    if planned.validation is None:
+        return batches, None
+    return batches, fitting.batches_of(recipe, planned.validation, settings.batch_size)
+
+
+@dataclasses.dataclass(eq=False)
+class TrainingPass:
+    """The training itself: a compiled model, its data, and where frozen features are kept.
+
+    Attributes:
+        planned: What is trained.
+        store: Where frozen features are kept.
+        model: The model on the devices that it trains on.
+        optimizer: Its optimizer.
+        batches: What it trains on.
+        held_out: What it is validated on, None for nothing.
+        jit_compile: As in `keras.Model.compile`.
+        announced: A line to print in place of the table of the stages.
+        decided: Whether each stage trains on kept features.
+    """
+
+    planned: PlannedFit
+    store: FeatureStore
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    batches: Any
+    held_out: Any
+    jit_compile: bool | str
+    announced: str | None = None
+    decided: list[CachedStage] = dataclasses.field(default_factory=list)
+
+    def compile_like(self, part: keras.Model) -> None:
+        """Compile the model, or a part of it, for this fit."""
+        recipe = self.planned.recipe
+        part.compile(
+            self.optimizer,
+            loss=replica_loss(recipe.loss()),
+            metrics=recipe.metrics(),
+            jit_compile=self.jit_compile,
+        )
+
+    def run(self) -> Run:
+        """Train through all stages."""
+        settings, directory = self.planned.settings, self.planned.directory
+        self.decided = self._decided()
+        directory.begin(self.decided)
+        table = self._table()
+        if settings.verbose != 0:
+            print(table if self.announced is None else self.announced)
+        unfreezing = StagedUnfreezing(
+            settings.stages,
+            settings.early_stopping,
+            batch_norm=settings.batch_norm,
+            restore_best=settings.restore_best,
+            monitor=settings.monitor,
+            verbose=int(settings.verbose != 0),
+        )
+        checkpoint = directory.checkpoint(settings.resume.every)
+        weights = self.planned.recipe.starting_weights
+        journal = Journal(self.model, unfreezing, self.store, weights)
+        history = fitting.with_retries(
+            lambda: self._run_stages(unfreezing, journal, checkpoint),
+            checkpoint,
+            settings.resume.retries,
+            before_retry=lambda: self.compile_like(self.model),
+        )
+        return Run(
+            recipe=self.planned.recipe,
+            history=fitting.plain_history(history.history),
+            run_dir=directory.path,
+            training=self.planned.train,
+            validation=self.planned.validation,
+            stages_table=table._repr_html_(),
+            journal=fitting.noted(
+                journal, self.decided, self.planned.train, self.planned.validation
+            ),
+        )
+
+    def kept_part(self) -> tuple[keras.Model, Batches] | None:
+        """Return what evaluates the validation data on features that are kept, if any does."""
+        if self.planned.strategy is not None or not isinstance(self.held_out, Batches):
+            return None
+        identity = self.planned.recipe.input_identity()
+        return kept_part(self.decided[-1], self.store, self.held_out, identity)
+
+    def _decided(self) -> list[CachedStage]:
+        settings, train = self.planned.settings, self.planned.train
+        keeps = isinstance(self.batches, Batches) and isinstance(self.held_out, Batches | None)
+        views, task = settings.cache.views, self.planned.recipe.task
+        # Targets that follow a view's inputs would need those inputs, which are not kept.
+        follows = task.collates and task.reads_inputs
+        sizes = (
+            len(data) * (views or 1) if data is train else len(data)
+            for data in (train, self.planned.validation)
+            if isinstance(data, Examples)
+        )
+        return decide(
+            self.model,
+            plan_stages(self.model, settings.stages, settings.batch_norm),
+            self.store,
+            examples=sum(sizes),
+            augments=settings.augmentation is not None and (not views or follows),
+            cache=settings.cache.on if keeps else False,
+            length=getattr(self.planned.recipe, "length", None),
+            before=self.planned.directory.decisions(),
+            solver=self.solver,
+        )
+
+    @functools.cached_property
+    def solver(self) -> Solver | None:
+        """Return what solves the head of the model that is trained, where a stage asks for it."""
+        settings, recipe, train = self.planned.settings, self.planned.recipe, self.planned.train
+        if not settings.stages[0].solve or not isinstance(train, Examples):
+            return None
+        solver = solver_of(recipe, train, settings.batch_size, settings.balance, settings.seed)
+        own = counterparts(recipe.model, self.model, solver.head_inputs)
+        return dataclasses.replace(solver, head_inputs=tuple(own))
+
+    def _table(self) -> PlanTable:
+        settings = self.planned.settings
+        return plan_table(
+            self.model,
+            settings.stages,
+            settings.batch_norm,
+            weights=self.planned.recipe.starting_weights,
+            cache=[one.reason for one in self.decided],
+            distribution=self.planned.strategy,
+            title=title_of(self.planned.recipe),
+        )
+
+    def _run_stages(
+        self, unfreezing: StagedUnfreezing, journal: Journal, checkpoint: list
+    ) -> keras.callbacks.History:
+        settings = self.planned.settings
+        return run_stages(
+            self.model,
+            self.batches,
+            self.held_out,
+            unfreezing=unfreezing,
+            stages=self.decided,
+            store=self.store,
+            compile_like=self.compile_like,
+            identity=self.planned.recipe.input_identity(),
+            views=settings.cache.views,
+            solver=self.solver,
+            callbacks=[
+                *(fitting.FiniteLoss(), journal, *settings.callbacks, *checkpoint),
+                *agreements(self.planned.strategy),
+            ],
+            steps_per_epoch=getattr(self.planned.train, "steps", None),
+            verbose=settings.verbose,
+        )
