@@ -37,7 +37,8 @@ def write(tmp_path, readme, *outcomes):
 
 NAMES = (
     *(
-        "accuracy",
+        "accuracy_texts",
+        "accuracy_images",
         "flowers",
         "text",
         "speed_images",
