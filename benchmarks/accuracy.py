@@ -1,15 +1,18 @@
-"""What a bare `recipe.fit(data)` gets out of few examples, beside a linear model on frozen features.
+"""What a bare `recipe.fit(data)` makes of few examples, compared with other ways on the same weights.
 
-    python benchmarks/accuracy.py --name trec6 --data FOLDER --weights FOLDER --out FILE.json
-    python benchmarks/accuracy.py --name flowers --data FOLDER --weights FILE --out FILE.json
+    python benchmarks/accuracy.py --data FOLDER --weights FOLDER --out FILE.json  # texts
+    python benchmarks/accuracy.py --data FOLDER --weights FILE --out FILE.json    # photographs
 
-Both ways get the same examples of each class and the same weights. The linear model is
-scikit-learn's logistic regression on standardised features, its strength cross-validated on all of
-the examples; kft splits its validation data off them. Cells that `--out` holds already are kept, so
-that a command which was ended goes on.
+`--data` is a folder with `train.tsv` and `test.tsv`, whose columns are `label` and `text`, or a folder
+of photographs with one sub-folder per class, a share of which is the test part. All ways get the
+same examples of each class and the same weights. The linear model is scikit-learn's logistic
+regression on standardised features, its strength cross-validated on all of the examples; kft splits
+its validation data off them; the ways in `rivals.py` train on all of them. Cells that `--out` holds
+already are kept, so a command that was interrupted resumes when it is run again.
 """
 
 import argparse
+import csv
 import json
 import math
 import statistics
@@ -18,37 +21,57 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-TEXTS, IMAGES = ("trec6", "sst2"), ("flowers",)
+COLUMNS = {
+    "linear": "linear model",
+    "kft": "`recipe.fit(data)`",
+    "keras_guide": "Keras' guide",
+    "fastai": "fastai's `fine_tune`",
+    "bit_hyperrule": "BiT-HyperRule",
+    "trainer": "Hugging Face's `Trainer`",
+    "setfit": "SetFit",
+}
+OF_IMAGES, OF_TEXTS = ("keras_guide", "fastai", "bit_hyperrule"), ("trainer", "setfit")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--name", choices=TEXTS + IMAGES, required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--name", help="what the table calls the data; default: the folder's name")
     parser.add_argument("--weights", required=True, help="a preset's folder, or a file of weights")
-    parser.add_argument("--each", type=int, nargs="+", default=[5, 20], help="examples of a class")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ways", choices=COLUMNS, nargs="+", default=["linear", "kft"])
+    parser.add_argument("--each", type=int, nargs="+", default=[5, 20], help="examples per class")
+    parser.add_argument("--seeds", type=int, default=3, help="draws of examples")
+    parser.add_argument("--test-share", type=float, default=0.1, help="of photographs")
+    parser.add_argument("--most-tests", type=int, default=500, help="test examples at most")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    options.texts = all((options.data / f"{part}.tsv").is_file() for part in ("train", "test"))
+    if wrong := set(options.ways) & set(OF_IMAGES if options.texts else OF_TEXTS):
+        kind = "texts" if options.texts else "photographs"
+        parser.error(f"--ways {' '.join(sorted(wrong))}: not for {kind}, which {options.data} has")
     cells = json.loads(options.out.read_text())["details"] if options.out.is_file() else {}
-    data = read(options)
+    pool, test = read(options)
     for each in options.each:
         for seed in range(options.seeds):
-            if (key := f"{each} a class, seed {seed}") not in cells:
-                cells[key] = {"each": each, "seed": seed, **measured(options, data, each, seed)}
-                print(key, cells[key], flush=True)
-                write(options, cells)
+            for way in options.ways:
+                if (key := f"{each} per class, seed {seed}, {way}") not in cells:
+                    reached = measured(options, way, drawn(pool, each, seed), test, seed)
+                    cells[key] = {"each": each, "seed": seed, "way": way, **reached}
+                    print(key, cells[key], flush=True)
+                    write(options, cells)
     write(options, cells)
 
 
-def new_recipe(options: argparse.Namespace, classes: int, seed: int) -> Any:
+def new_recipe(options: argparse.Namespace, seed: int) -> Any:
     from recipes import BertRecipe, MobileNetRecipe
 
-    if options.name in TEXTS:
-        return BertRecipe(options.weights, num_classes=classes, seed=seed)
+    if options.texts:
+        with open(options.data / "train.tsv", newline="", encoding="utf-8") as file:
+            classes = {row["label"] for row in csv.DictReader(file, delimiter="\t")}
+        return BertRecipe(options.weights, num_classes=len(classes), seed=seed)
     return MobileNetRecipe(
         "MobileNetV2",
-        num_classes=classes,
+        num_classes=sum(path.is_dir() for path in options.data.iterdir()),
         alpha=0.35,
         image_size=(128, 128),
         weights=options.weights,
@@ -58,17 +81,63 @@ def new_recipe(options: argparse.Namespace, classes: int, seed: int) -> Any:
 
 def read(options: argparse.Namespace) -> tuple[Any, Any]:
     """The pool that examples are drawn from, and the test part."""
+    import numpy as np
+
     from kft.data.split import split
 
-    if options.name in TEXTS:
-        recipe = new_recipe(options, 2 if options.name == "sst2" else 6, 0)
+    recipe = new_recipe(options, 0)
+    if options.texts:
         pool = recipe.read(options.data / "train.tsv")
-        return pool, recipe.read(options.data / "test.tsv", classes=pool.classes)
-    return split(new_recipe(options, 5, 0).read(options.data), 0.1, 0)
+        test = recipe.read(options.data / "test.tsv", classes=pool.classes)
+    else:
+        pool, test = split(recipe.read(options.data), options.test_share, 0)
+    if len(test) > options.most_tests:
+        test = test.take(np.random.default_rng(0).permutation(len(test))[: options.most_tests])
+    return pool, test
 
 
-def measured(options: argparse.Namespace, data: Any, each: int, seed: int) -> dict[str, Any]:
-    """Accuracies on the test part, which nothing is chosen by."""
+def drawn(pool: Any, each: int, seed: int) -> Any:
+    """The same number of examples of each class, or all that a class has."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    classes = np.asarray(pool.targets)
+    chosen = [rng.permutation(np.flatnonzero(classes == c))[:each] for c in np.unique(classes)]
+    return pool.take(rng.permutation(np.concatenate(chosen)))
+
+
+def measured(
+    options: argparse.Namespace, way: str, train: Any, test: Any, seed: int
+) -> dict[str, Any]:
+    """What a way reaches on the test part, which nothing is chosen by."""
+    import rivals
+
+    from kft.tasks import evaluate
+
+    recipe = new_recipe(options, seed)
+    started = time.perf_counter()
+    if way == "kft":
+        run = recipe.fit(train, seed=seed, verbose=0)
+        seconds = time.perf_counter() - started
+        evaluation = recipe.evaluate(test)
+        notes = {"kept_stage": run.journal["best"]["stage"]}
+    else:
+        answers = (linear if way == "linear" else getattr(rivals, way))(recipe, train, seed)
+        seconds = time.perf_counter() - started
+        evaluation = evaluate(*answers(test), task="single_label")
+        notes = {}
+    return {
+        "examples": len(train),
+        "test": len(test),
+        "accuracy": float(evaluation.accuracy),
+        "calibration_error": float(evaluation.figures["calibration_error"]),
+        "seconds": seconds,
+        **notes,
+    }
+
+
+def linear(recipe: Any, train: Any, seed: int) -> Any:
+    """Logistic regression on frozen features, trained and answering like the ways in `rivals.py`."""
     import numpy as np
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
@@ -76,59 +145,46 @@ def measured(options: argparse.Namespace, data: Any, each: int, seed: int) -> di
 
     from kft.family.features import head_inputs
 
-    pool, test = data
-    rng = np.random.default_rng(seed)
-    classes = np.asarray(pool.targets)
-    drawn = [rng.permutation(np.flatnonzero(classes == c))[:each] for c in np.unique(classes)]
-    train = pool.take(rng.permutation(np.concatenate(drawn)))
-    recipe = new_recipe(options, len(pool.classes), seed)
-    (x, y), (x_test, y_test) = head_inputs(recipe, train), head_inputs(recipe, test)
-    linear = make_pipeline(
+    x, y = head_inputs(recipe, train)
+    folds = min(5, *np.bincount(y))
+    model = make_pipeline(
         StandardScaler(),
-        LogisticRegressionCV(Cs=np.logspace(-4, 1, 6), cv=min(5, each), max_iter=2000),
+        LogisticRegressionCV(Cs=np.logspace(-4, 1, 6), cv=folds, max_iter=2000),
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of steps that did not suffice, and of arguments to come
-        linear.fit(x, y)
-    started = time.perf_counter()
-    run = recipe.fit(train, seed=seed, verbose=0)
-    seconds = time.perf_counter() - started
-    evaluation = recipe.evaluate(test)
-    return {
-        "examples": len(train),
-        "test": len(test),
-        "linear": float(linear.score(x_test, y_test)),
-        "kft": float(evaluation.accuracy),
-        "calibration_error": float(evaluation.figures["calibration_error"]),
-        "kept_stage": run.journal["best"]["stage"],
-        "seconds": seconds,
-    }
+        warnings.simplefilter("ignore")  # solvers that stop early, and arguments about to change
+        model.fit(x, y)
+
+    def answers(test: Any) -> tuple[Any, Any]:
+        x_test, y_test = head_inputs(recipe, test)
+        return y_test, model.predict_proba(x_test)
+
+    return answers
 
 
 def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
     import keras
     from figures import result
 
-    rows = []
-    for each in sorted({cell["each"] for cell in cells.values()}):
-        found = [cell for cell in cells.values() if cell["each"] == each]
-        rows.append(
-            (
-                options.name,
-                f"{each}",
-                *(mean(found, "linear"), mean(found, "kft"), difference(found)),
-            )
-        )
+    ways = [way for way in COLUMNS if any(cell["way"] == way for cell in cells.values())]
+    sizes = sorted({cell["each"] for cell in cells.values()})
     backend = keras.backend.backend()
-    sizes = " ".join(row[1] for row in rows)
-    command = f"python benchmarks/accuracy.py --name {options.name} --data {options.data.name}"
+    name = f" --name {options.name}" if options.name else ""
+    share = "" if options.texts else f" --test-share {options.test_share:g}"
     outcome = result(
-        "accuracy",
-        command=f"KERAS_BACKEND={backend} {command} --weights {Path(options.weights).name} --each {sizes}",
-        columns=(
-            *("data", "examples a class", "linear model", "`recipe.fit(data)`", "difference"),
-        ),
-        rows=rows,
+        "accuracy_texts" if options.texts else "accuracy_images",
+        command=f"KERAS_BACKEND={backend} python benchmarks/accuracy.py --data {options.data.name}{name} "
+        f"--weights {Path(options.weights).name} --each {' '.join(map(str, sizes))} "
+        f"--ways {' '.join(ways)}{share}",
+        columns=("data", "examples per class", *(COLUMNS[way] for way in ways)),
+        rows=[
+            (
+                options.name or options.data.name,
+                f"{each}",
+                *(accuracy(cells, each, way) for way in ways),
+            )
+            for each in sizes
+        ],
         notes=[
             "Accuracy on the test part, the mean over draws of examples and its standard error. The "
             "rules behind the defaults were chosen with other draws of trec6 and flowers, and with "
@@ -140,17 +196,13 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
     options.out.write_text(json.dumps(outcome, indent=1) + "\n")
 
 
-def mean(cells: list[dict[str, Any]], name: str) -> str:
-    return _with_error([cell[name] for cell in cells])
-
-
-def difference(cells: list[dict[str, Any]]) -> str:
-    return _with_error([cell["kft"] - cell["linear"] for cell in cells], "+")
-
-
-def _with_error(values: list[float], sign: str = "") -> str:
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return f"{statistics.mean(values):{sign}.3f} ± {error:.3f}"
+def accuracy(cells: dict[str, Any], each: int, way: str) -> str:
+    """The mean over the draws and its standard error."""
+    found = [c["accuracy"] for c in cells.values() if (c["each"], c["way"]) == (each, way)]
+    if not found:
+        return "—"
+    error = statistics.stdev(found) / math.sqrt(len(found)) if len(found) > 1 else math.nan
+    return f"{statistics.mean(found):.3f} ± {error:.3f}"
 
 
 if __name__ == "__main__":

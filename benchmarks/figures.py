@@ -32,7 +32,7 @@ def result(
     details: Any,
     backend: str,
 ) -> dict[str, Any]:
-    """A benchmark's outcome; results of the same name and columns share a table in README."""
+    """A benchmark's outcome; results of the same name share a table in README."""
     return {
         "name": name,
         "command": command,
@@ -45,10 +45,16 @@ def result(
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
-    """One table of the rows of several results, with what they were measured on below it."""
-    columns = results[0]["columns"]
+    """One table of the rows of several results, with what they were measured on below it.
+
+    A column that only some of the results have is a dash in the rows of the others.
+    """
+    columns = list(dict.fromkeys(column for one in results for column in one["columns"]))
     lines = [_line(columns), _line(["---"] * len(columns))]
-    lines += [_line(row) for one in results for row in one["rows"]]
+    for one in results:
+        for row in one["rows"]:
+            cells = dict(zip(one["columns"], row, strict=True))
+            lines.append(_line([cells.get(column, "—") for column in columns]))
     for note in dict.fromkeys(note for one in results for note in one["notes"]):
         lines += ["", note]
     lines += ["", *dict.fromkeys(f"`{one['command']}`  " for one in results)]

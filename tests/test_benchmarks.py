@@ -37,7 +37,8 @@ def write(tmp_path, readme, *outcomes):
 
 NAMES = (
     *(
-        "accuracy",
+        "accuracy_texts",
+        "accuracy_images",
         "flowers",
         "text",
         "speed_images",
@@ -70,6 +71,16 @@ def test_results_of_a_name_share_a_table_and_replace_the_one_before(tmp_path):
     assert text.startswith("a\n<!-- figures:text -->\n")
     assert text.endswith("<!-- /figures -->\nb\n")
     assert write(tmp_path, text, *results)[1] == text
+
+
+def test_results_share_a_table_where_one_has_more_columns(tmp_path):
+    readme = "<!-- figures:text -->\n<!-- /figures -->\n"
+    more = outcome("text", "torch", "7 s")
+    more["columns"], more["rows"] = ["task", "accuracy", "seconds"], [["trec6", "0.9", "8 s"]]
+    done, text = write(tmp_path, readme, outcome("text", "torch", "7 s"), more)
+    assert done.returncode == 0, done.stderr
+    assert "| task | seconds | accuracy |\n" in text
+    assert "| flowers | 7 s | — |\n| trec6 | 8 s | 0.9 |" in text
 
 
 def test_a_table_without_a_place_is_an_error(tmp_path):
