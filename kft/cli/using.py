@@ -103,6 +103,15 @@ def predict(
             rich_help_panel=_OUTCOME,
         ),
     ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PROBABILITY",
+            help="Add to each answer a set of classes, or a range around a number, that holds the "
+            "truth with this probability, such as 0.9.",
+            rich_help_panel=_OUTCOME,
+        ),
+    ] = None,
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -124,6 +133,7 @@ def predict(
         raise InputError(f"--text: {type(opened).__name__} answers images; pass their files.")
     if top_k is not None:
         _check_top(opened, top_k)
+    _check_coverage(opened, coverage)
 
     from kft.data.image_files import MAX_PIXELS
     from kft.data.unlabelled import Unlabelled
@@ -141,7 +151,7 @@ def predict(
         raise InputError(f"--output {output} is one of the inputs: pass another file.")
     skips = on_bad_example is o.OnBadExample.skip
     with contextlib.closing(
-        _answers(opened, source, batch_size, skips, top_k, quiet=quiet)
+        _answers(opened, source, batch_size, skips, top_k, coverage, quiet=quiet)
     ) as answers:
         if output is not None:
             _write(answers, output)
@@ -152,7 +162,14 @@ def predict(
 
 
 def _answers(
-    recipe: Any, source: Any, batch_size: int, skips: bool, top_k: int | None, *, quiet: bool
+    recipe: Any,
+    source: Any,
+    batch_size: int,
+    skips: bool,
+    top_k: int | None,
+    coverage: float | None,
+    *,
+    quiet: bool,
 ) -> Generator[Any, None, None]:
     """The answers batch by batch, with progress and what was skipped on standard error."""
     from kft.family.predicting import predict_stream
@@ -174,12 +191,19 @@ def _answers(
             batch_size=batch_size,
             skip=skip if skips else None,
             passed=progress.advance,
+            coverage=coverage,
         ):
             yield predictions if top_k is None else predictions.top(top_k)
         if progress.done == skipped:
             raise InputError(f"none of the {skipped} inputs can be used.")
     if skipped > _LISTED:
         typer.echo(f"skipped {skipped - _LISTED} more", err=True)
+
+
+def _check_coverage(recipe: Any, coverage: float | None) -> None:
+    from kft.family.predicting import check_coverage
+
+    check_coverage(recipe, coverage)
 
 
 def _check_top(recipe: Any, top_k: int) -> None:

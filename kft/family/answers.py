@@ -13,9 +13,11 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.stream_checks import plain_errors
 from kft.data.streams import Stream
+from kft.data.trees import concatenated, mapped
 from kft.family.hooks import Family
 from kft.family.run import batches_of
 from kft.model.forward import Forward
+from kft.tasks.predictions.covering import kept_distances
 
 if TYPE_CHECKING:
     from kft.tasks import Evaluation
@@ -66,8 +68,43 @@ def evaluate(
         batch_size: Examples a step.
         kept: As for `answers`.
     """
+    return _evaluated(recipe, answers(recipe, data, batch_size, kept))
+
+
+def evaluate_apart(
+    recipe: Family,
+    data: Examples | Stream,
+    batch_size: int,
+    kept: tuple[keras.Model, Batches] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """As `evaluate`, on data that the recipe was not trained on, and note how far off it was.
+
+    Args:
+        recipe: The recipe; its `distances` are what `predict(coverage=...)` needs.
+        data: The data.
+        batch_size: Examples a step.
+        kept: As for `answers`.
+        seed: Decides which distances are kept, if there are many.
+    """
+    found: list[Any] = []
+
+    def noted() -> Iterator[tuple[Any, Any, np.ndarray | None]]:
+        for targets, outputs, rows in answers(recipe, data, batch_size, kept):
+            found.append(recipe.task.distances(outputs, targets))
+            yield targets, outputs, rows
+
+    evaluation = _evaluated(recipe, noted())
+    recipe.distances = None
+    if found[0] is not None:
+        together = concatenated(found)
+        recipe.distances = mapped(lambda one: kept_distances(one, seed), together)
+    return evaluation
+
+
+def _evaluated(recipe: Family, batches: Iterator[tuple[Any, Any, np.ndarray | None]]) -> Evaluation:
     scorer = recipe.task.scorer(recipe.classes)
-    for targets, outputs, rows in answers(recipe, data, batch_size, kept):
+    for targets, outputs, rows in batches:
         scorer.update(targets, outputs, rows)
     return scorer.result()
 

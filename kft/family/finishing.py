@@ -121,13 +121,14 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
         ),
     )
     start.restore()
-    raw = planned.recipe.raw_examples
+    recipe = planned.recipe
+    raw, distances = recipe.raw_examples, recipe.distances
     said = (
         f"Training again on all {how_many(len(everything), 'example')}, validation data included."
     )
     with training_pass(again, store, prepared(again), announced=said) as fit:
         fit.run()
-    planned.recipe.raw_examples = raw
+    recipe.raw_examples, recipe.distances = raw, distances
     return {
         "examples": len(everything),
         "epochs": [stage.epochs for stage in stages],

@@ -15,7 +15,7 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.distribution import processes
 from kft.family import run as fitting
-from kft.family.answers import evaluate
+from kft.family.answers import evaluate_apart
 from kft.family.finishing import Start, divide, found_temperatures, refit
 from kft.family.planned import PlannedFit
 from kft.family.run import Run
@@ -112,7 +112,7 @@ def _evaluated(planned: PlannedFit, run: Run, kept: _Kept) -> Run:
     evaluation = _attempt(
         "evaluating the run",
         "`recipe.evaluate(data)`" if path is None else f"`kft evaluate {path} --data DATA`",
-        lambda: evaluate(planned.recipe, data, settings.batch_size, kept),
+        lambda: evaluate_apart(planned.recipe, data, settings.batch_size, kept, settings.seed),
     )
     return dataclasses.replace(run, evaluation=evaluation)
 

@@ -82,6 +82,7 @@ class Family:
             self.name_classes(names, "`classes`")
         self.is_fitted = False
         self.loaded_from: Path | None = None  # the run that the weights were loaded from
+        self.distances: Any = None  # how far off it was on validation data, for sets and ranges
         self.raw_examples: list[str | bytes] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None

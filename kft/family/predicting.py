@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from kft.arguments import is_number, shown
 from kft.data import images
 from kft.data.unlabelled import Raw, Unlabelled, chunks
 from kft.errors import InputError
 from kft.model.forward import Forward
 from kft.tasks import Predictions
+from kft.tasks.predictions.covering import quantile
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
@@ -20,24 +23,56 @@ if TYPE_CHECKING:
 __all__ = ["answered", "no_answers", "predict_stream"]
 
 
-def answered(recipe: Family, names: Sequence[str], outputs: Any) -> Predictions:
+def answered(
+    recipe: Family, names: Sequence[str], outputs: Any, coverage: float | None = None
+) -> Predictions:
     """Return what a person reads of the outputs of a recipe's model.
 
     Args:
         recipe: A recipe.
         names: What to call each input.
         outputs: What its model puts out for them.
+        coverage: As for `Recipe.predict`.
     """
-    return recipe.task.predictions(names, outputs, recipe.classes)
+    if coverage is None:
+        return recipe.task.predictions(names, outputs, recipe.classes)
+    reach = partial(quantile, coverage=coverage)
+    return recipe.task.covering(names, outputs, recipe.classes, reach, recipe.distances)
 
 
-def no_answers(recipe: Family) -> Predictions:
+def check_coverage(recipe: Family, coverage: float | None) -> None:
+    """Refuse a coverage that is none, or that the recipe knows nothing of.
+
+    Raises:
+        InputError: If it is no probability, or the recipe has no distances.
+    """
+    if coverage is None:
+        return
+    if not is_number(coverage) or not 0 < coverage < 1:
+        raise InputError(
+            f"`coverage={shown(coverage)}`: pass a probability above 0 and below 1, such as 0.9."
+        )
+    if recipe.distances is None:
+        raise InputError(
+            f"`coverage={shown(coverage)}` needs to know how far off the recipe was on validation data: "
+            "fit it with `report=True` in kft.Finish, on a task with classes, one for each example, or "
+            "with numbers."
+        )
+    try:
+        no_answers(recipe, coverage)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "the distances that were saved with the recipe are of another task: fit it again."
+        ) from error
+
+
+def no_answers(recipe: Family, coverage: float | None = None) -> Predictions:
     """Return the answers for no inputs, which say what those for some will be like."""
     outputs = keras.tree.map_structure(
         lambda output: np.zeros([0, *(size or 0 for size in output.shape[1:])], np.float32),
         recipe.model.output,
     )
-    return answered(recipe, (), outputs)
+    return answered(recipe, (), outputs, coverage)
 
 
 def predict_stream(
@@ -47,6 +82,7 @@ def predict_stream(
     batch_size: int = 32,
     skip: Callable[[Raw], None] | None = None,
     passed: Callable[[int], None] | None = None,
+    coverage: float | None = None,
 ) -> Iterator[Predictions]:
     """Answer inputs while they are read.
 
@@ -56,6 +92,7 @@ def predict_stream(
         batch_size: Inputs per step.
         skip: Called with each input that cannot be used, with its reason. By default the first of
             them is an error.
+        coverage: As for `Recipe.predict`.
         passed: Called with how many inputs a batch was made of, those that were skipped included.
 
     Yields:
@@ -68,7 +105,7 @@ def predict_stream(
     for chunk in chunks(inputs, batch_size):
         usable, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
         if usable:
-            yield answered(recipe, [raw.name for raw in usable], forward(loaded))
+            yield answered(recipe, [raw.name for raw in usable], forward(loaded), coverage)
         if passed is not None:
             passed(len(chunk))
 

@@ -24,7 +24,7 @@ from kft.data.split import split
 from kft.data.stream_checks import plain_errors
 from kft.data.streams import Stream, with_known_length
 from kft.errors import InputError, NonFiniteLossError
-from kft.family import saving
+from kft.family import distances, saving
 from kft.family.hooks import Family
 from kft.family.known import title_of
 from kft.model.pretrained import StartingWeights
@@ -309,6 +309,7 @@ def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
     Returns:
         That journal.
     """
+    distances.write(run.recipe.distances, folder)
     journal = with_overlap(run)
     replace(run, journal=journal).report(folder / REPORT)
     saving.write_json(folder / f".{JOURNAL}", journal)

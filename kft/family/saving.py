@@ -16,6 +16,7 @@ import keras
 
 from kft.arguments import path_of
 from kft.errors import InputError
+from kft.family import distances
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
 from kft.family.weights import check_outline, load_weights, save_weights
@@ -153,6 +154,7 @@ def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> Non
             recipe.name_classes(content["classes"], "`classes`")
         recipe.restore(content["state"])
         recipe.restore_files(directory)
+        recipe.distances = distances.read(directory)
     load_weights(recipe.model, directory / WEIGHTS, content["weights_sha256"])
     recipe.is_fitted, recipe.loaded_from = True, directory
 
@@ -192,6 +194,7 @@ def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> No
         plan: What was trained, ready for JSON.
     """
     sha256 = save_weights(recipe.model, directory / WEIGHTS)
+    distances.write(recipe.distances, directory)
     recipe.save_files(directory)
     content = {
         "format": FORMAT,

@@ -63,6 +63,7 @@ def prepared(planned: PlannedFit) -> keras.optimizers.Optimizer:
     """Give the recipe what it takes from the data; return the optimizer to train with."""
     recipe, settings = planned.recipe, planned.settings
     model = recipe.model
+    recipe.distances = None
     if isinstance(planned.train, Examples):
         recipe.learn(planned.train)
         keeps = settings.finish.keep_examples

@@ -28,7 +28,7 @@ from kft.family.hooks import Family
 from kft.family.known import known_recipe
 from kft.family.planned import PlannedFit
 from kft.family.policies import BestEpoch, Finish, Resume
-from kft.family.predicting import answered
+from kft.family.predicting import answered, check_coverage
 from kft.family.run import Run
 from kft.family.settings import CHOICES, FitSettings, is_auto
 from kft.import_path import place_of
@@ -233,7 +233,9 @@ class Recipe(Family):
         self.name_classes(read.classes, read.source)
         return evaluate(self, read, batch_size)
 
-    def predict(self, raw: Any, *, batch_size: int = 32) -> Predictions:
+    def predict(
+        self, raw: Any, *, batch_size: int = 32, coverage: float | None = None
+    ) -> Predictions:
         """Answer raw inputs.
 
         Args:
@@ -241,6 +243,10 @@ class Recipe(Family):
                 or of texts, or an array of images with values from 0 to 255; or a single path, image
                 or text, but no single array.
             batch_size: Inputs a step.
+            coverage: The probability with which an answer is to hold the truth, such as 0.9: each
+                gets a set of classes, or a range around its number (split conformal prediction on the
+                validation data of the fit, Angelopoulos and Bates 2021,
+                https://arxiv.org/abs/2107.07511). Defaults to none.
 
         Returns:
             The answer for each input, such as a label and its probability; they print as a table.
@@ -249,6 +255,7 @@ class Recipe(Family):
             InputError: If an input cannot be used; the message names it.
         """
         check_whole("batch_size", batch_size, "inputs")
+        check_coverage(self, coverage)
         raw = self.raw_inputs(raw)
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
@@ -260,7 +267,7 @@ class Recipe(Family):
             for index, one in enumerate(raw)
         ]
         joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
-        return answered(self, names, joined)
+        return answered(self, names, joined, coverage)
 
     def tune(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +19,7 @@ from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
 from kft.tasks.linear import Loss, Sigmoid, Softmax, temperature
 from kft.tasks.losses import LabelCrossEntropy, label_matches
-from kft.tasks.predictions import ClassPredictions, LabelPredictions
+from kft.tasks.predictions import ClassPredictions, ClassSets, LabelPredictions
 
 SMALLEST = 1e-30  # score of which a logarithm is taken
 MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
@@ -157,6 +157,23 @@ class Classification(_Labels, SingleLabels):
     ) -> ClassPredictions:
         """Return the most probable class of each input."""
         return ClassPredictions(names, outputs, tuple(self._named_classes(classes)))
+
+    def distances(self, outputs: np.ndarray, targets: Any) -> np.ndarray:
+        """Return how far the probability of the true class is below 1, `[n]`."""
+        rows = self.convex.prepared(targets, self.num_classes)
+        return 1 - (outputs * rows).sum(axis=1)
+
+    def covering(
+        self,
+        names: Sequence[str],
+        outputs: np.ndarray,
+        classes: Sequence[str] | None,
+        reach: Callable[[Any], np.ndarray],
+        distances: Any,
+    ) -> ClassSets:
+        """Return the most probable class of each input, and a set that holds the true one."""
+        named = tuple(self._named_classes(classes))
+        return ClassSets(names, outputs, named, distance=float(reach(distances)))
 
     def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
         """Return the gradient of the loss in front of the softmax."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +18,7 @@ from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.regression import RegressionScorer
 from kft.tasks.layers import DenseHead
 from kft.tasks.linear import Loss, Squares
-from kft.tasks.predictions import NumberPredictions
+from kft.tasks.predictions import NumberPredictions, NumberRanges
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -80,6 +80,21 @@ class Regression(DenseHead, Numbers):
     ) -> NumberPredictions:
         """Return the numbers of each input."""
         return NumberPredictions(names, outputs)
+
+    def distances(self, outputs: np.ndarray, targets: Any) -> np.ndarray:
+        """Return the absolute errors, `[n, num_values]`."""
+        return np.abs(outputs - np.asarray(targets, "float32").reshape(outputs.shape))
+
+    def covering(
+        self,
+        names: Sequence[str],
+        outputs: np.ndarray,
+        classes: None,
+        reach: Callable[[Any], np.ndarray],
+        distances: Any,
+    ) -> NumberRanges:
+        """Return the numbers of each input, and a range that holds the true one."""
+        return NumberRanges(names, outputs, distance=reach(distances))
 
     def learn(self, targets: Any) -> dict[str, Any]:
         """Mean and standard deviation of the targets, so that the head's weights can stay small."""

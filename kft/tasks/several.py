@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -124,6 +124,31 @@ class Several(Task, Combined):
         named = classes or {}
         found = {
             name: task.predictions(names, outputs[name], named.get(name))
+            for name, task in self.tasks.items()
+        }
+        return SeveralPredictions(names, found)
+
+    def distances(self, outputs: Any, targets: Any) -> dict[str, Any] | None:
+        """The distances of each task that has some."""
+        found = {
+            name: task.distances(outputs[name], targets[name]) for name, task in self.tasks.items()
+        }
+        return {name: one for name, one in found.items() if one is not None} or None
+
+    def covering(
+        self,
+        names: Sequence[str],
+        outputs: Mapping[str, Any],
+        classes: Mapping[str, Any] | None,
+        reach: Callable[[Any], np.ndarray],
+        distances: Mapping[str, Any],
+    ) -> SeveralPredictions:
+        """Return sets and ranges for the tasks that have some, and plain answers for the others."""
+        named = classes or {}
+        found = {
+            name: task.covering(names, outputs[name], named.get(name), reach, own)
+            if (own := distances.get(name)) is not None
+            else task.predictions(names, outputs[name], named.get(name))
             for name, task in self.tasks.items()
         }
         return SeveralPredictions(names, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -208,6 +208,38 @@ class Task(TargetKind):
             The answers; by default the arrays of each input.
         """
         return ArrayPredictions(names, outputs)
+
+    def distances(self, outputs: Any, targets: Any) -> Any:
+        """Return how far off the truth was from each answer, for `predict(coverage=...)`.
+
+        Args:
+            outputs: What the model puts out for a batch.
+            targets: What the data say.
+
+        Returns:
+            An array `[n]` or `[n, d]`, or a dict of such arrays. Defaults to None: the task answers
+            with no sets or ranges.
+        """
+        return None
+
+    def covering(
+        self,
+        names: Sequence[str],
+        outputs: Any,
+        classes: Any,
+        reach: Callable[[Any], np.ndarray],
+        distances: Any,
+    ) -> Predictions:
+        """Return answers that hold the truth as often as was asked for.
+
+        Args:
+            names: As for `predictions`.
+            outputs: As for `predictions`.
+            classes: As for `predictions`.
+            reach: Gives for the distances of examples the one that is enough.
+            distances: Those of examples that the model was not trained on.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `covering(...)`.")
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that build the task again, as JSON values, without the recipe's."""

@@ -3,6 +3,7 @@
 from kft.tasks.predictions.arrays import ArrayPredictions
 from kft.tasks.predictions.base import Predictions
 from kft.tasks.predictions.classes import ClassPredictions, LabelPredictions, Prediction
+from kft.tasks.predictions.covering import ClassSets, NumberRanges
 from kft.tasks.predictions.files import PredictionFile
 from kft.tasks.predictions.numbers import NumberPredictions
 from kft.tasks.predictions.several import SeveralPredictions
@@ -10,8 +11,10 @@ from kft.tasks.predictions.several import SeveralPredictions
 __all__ = [
     "ArrayPredictions",
     "ClassPredictions",
+    "ClassSets",
     "LabelPredictions",
     "NumberPredictions",
+    "NumberRanges",
     "Prediction",
     "PredictionFile",
     "Predictions",

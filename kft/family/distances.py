@@ -1,0 +1,49 @@
+"""How far off a recipe was on its validation data, in a file of its run directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.errors import InputError
+from kft.runs import reading
+
+DISTANCES = "distances.json"
+
+
+def write(found: Any, directory: Path) -> None:
+    """Write the distances of a recipe, if they are known.
+
+    Args:
+        found: `kft.family.hooks.Family.distances`.
+        directory: Where to.
+    """
+    if found is not None:
+        (directory / DISTANCES).write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
+def read(directory: Path) -> Any:
+    """Return the distances that a run directory holds, None for none.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    path = directory / DISTANCES
+    if not path.exists():
+        return None
+    found = reading.read_json(path)
+    parts = list(found.values()) if isinstance(found, dict) else [found]
+    if not parts or not all(map(_is_sound, parts)):
+        raise InputError(f"`{path}` is damaged: restore it from a copy.")
+    return found
+
+
+def _is_sound(part: Any) -> bool:
+    try:
+        numbers = np.asarray(part, "float64")
+    except (TypeError, ValueError):
+        return False
+    return bool(numbers.size and 1 <= numbers.ndim <= 2 and np.isfinite(numbers).all())
