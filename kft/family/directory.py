@@ -24,7 +24,7 @@ from kft.runs.locks import RunLock
 from kft.runs.places import is_empty
 from kft.runs.reading import check_tree
 from kft.runs.signals import stoppable
-from kft.training.staged import CachedStage
+from kft.training.cached_stages import CachedStage
 
 FEATURES = "features"
 STATE = "state"

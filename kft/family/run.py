@@ -33,9 +33,9 @@ from kft.report import write_report
 from kft.runs.places import REPORT
 from kft.stages.stage import checked_stages
 from kft.stages.table import plan_table
+from kft.training.cached_stages import CachedStage
 from kft.training.journal import Journal
 from kft.training.savings import savings
-from kft.training.staged import CachedStage
 
 if TYPE_CHECKING:
     from kft.tasks import Evaluation

@@ -28,8 +28,11 @@ from kft.stages.optimizer import norms_and_biases
 from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
 from kft.training import compilation
+from kft.training.cached_stages import CachedStage, decide
 from kft.training.journal import Journal
-from kft.training.staged import CachedStage, Solver, decide, kept_part, run_stages
+from kft.training.kept_features import kept_part
+from kft.training.solver import Solver
+from kft.training.staged import run_stages
 
 
 @contextlib.contextmanager
