@@ -17,7 +17,7 @@ sys.path.insert(0, os.getcwd())
 import kft
 from kft.family import run as fitting, finishing, directory as run_directory, saving
 from kft.cache import rows as row_files
-from kft.runs import commits
+from kft.runs import commits, json_files
 from kft.stages.stage import Stage
 from kft.tasks import Classification
 from tests.leaving import leave
@@ -61,7 +61,7 @@ def fit(run_dir, moment=None):
     elif moment == "committing the end":
         end(commits, "sync")
     elif moment == "writing weights":
-        end(saving, "write_json")
+        end(json_files, "write_json")
     elif moment == "moving weights":
         end(pathlib.Path, "replace", when=lambda path, target: target.name == saving.WEIGHTS)
     elif moment == "kept":

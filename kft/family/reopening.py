@@ -9,6 +9,7 @@ from pathlib import Path
 from kft.errors import InputError, KftError
 from kft.family import run as fitting
 from kft.family import saving
+from kft.family.description import read_description
 from kft.family.hooks import Family
 from kft.family.run import Measurement, Run
 from kft.tasks import Task
@@ -35,7 +36,7 @@ def reopen(
     """
     directory = Path(run_dir)
     loaded = saving.load(directory, recipe=recipe, task=task)
-    plan = saving.read_description(directory).get("plan")
+    plan = read_description(directory).get("plan")
     if not plan:
         raise InputError(
             f"`{directory}` holds a recipe that was saved, but no run: pass the "

@@ -25,11 +25,13 @@ from kft.data.stream_checks import plain_errors
 from kft.data.streams import Stream, with_known_length
 from kft.errors import InputError, NonFiniteLossError
 from kft.family import distances, saving
+from kft.family.description import class_path, damage_named, versions
 from kft.family.hooks import Family
 from kft.family.known import title_of
 from kft.model.pretrained import StartingWeights
 from kft.printing import how_many
 from kft.report import write_report
+from kft.runs import atomic, json_files
 from kft.runs.places import REPORT
 from kft.stages.stage import checked_stages
 from kft.stages.table import plan_table
@@ -121,10 +123,10 @@ class Run:
             examples=self.validation if isinstance(self.validation, Examples) else None,
             journal=journal,
             facts={
-                "recipe": saving.class_path(recipe),
+                "recipe": class_path(recipe),
                 **recipe.arguments(),
                 "fit": {name: plan[name] for name in _FIT_FACTS if name in plan},
-                **saving.versions(),
+                **versions(),
             },
         )
 
@@ -291,10 +293,10 @@ def keep(run: Run, plan: Mapping[str, Any], draw: Callable[[Path], Any] | None =
         draw: Writes the page to a directory. By default it comes later.
     """
     assert run.run_dir is not None
-    with saving.being_written(run.run_dir) as hidden:
+    with atomic.being_written(run.run_dir) as hidden:
         saving.write(run.recipe, hidden, plan=plan)
-        saving.write_json(hidden / HISTORY, run.history)
-        saving.write_json(hidden / JOURNAL, run.journal)
+        json_files.write_json(hidden / HISTORY, run.history)
+        json_files.write_json(hidden / JOURNAL, run.journal)
         if draw is not None:
             draw(hidden)
 
@@ -312,7 +314,7 @@ def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
     distances.write(run.recipe.distances, folder)
     journal = with_overlap(run)
     replace(run, journal=journal).report(folder / REPORT)
-    saving.write_json(folder / f".{JOURNAL}", journal)
+    json_files.write_json(folder / f".{JOURNAL}", journal)
     (folder / f".{JOURNAL}").replace(folder / JOURNAL)
     return journal
 
@@ -343,7 +345,7 @@ def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | Non
     Raises:
         InputError: If the run describes no stages.
     """
-    with saving.damage_named(run_dir, saving.class_path(recipe)):
+    with damage_named(run_dir, class_path(recipe)):
         plan = recipe.origin["plan"]
         noted = (journal or {}).get("starting_weights")
         table = plan_table(
@@ -362,7 +364,7 @@ def read_history(run_dir: Path) -> dict[str, list]:
     Raises:
         InputError: If there is none, or it is damaged.
     """
-    history = saving.read_json(run_dir / HISTORY)
+    history = json_files.read_json(run_dir / HISTORY)
     if not isinstance(history, dict) or not all(map(_is_column, history.values())):
         raise InputError(f"`{run_dir / HISTORY}` is damaged: restore it from a copy.")
     return history
@@ -376,7 +378,7 @@ def read_journal(run_dir: Path) -> Mapping[str, Any] | None:
     """
     if not (run_dir / JOURNAL).exists():
         return None
-    journal = saving.read_json(run_dir / JOURNAL)
+    journal = json_files.read_json(run_dir / JOURNAL)
     if journal is not None and not isinstance(journal, dict):
         raise InputError(f"`{run_dir / JOURNAL}` is damaged: restore it from a copy.")
     return journal
@@ -426,7 +428,7 @@ def identity_of(
         validation: The validation data.
     """
     return {
-        "recipe": saving.class_path(recipe),
+        "recipe": class_path(recipe),
         "arguments": recipe.arguments(),
         "train": _identity(train),
         "validation": _identity(validation),

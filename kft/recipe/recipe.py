@@ -22,6 +22,7 @@ from kft.errors import InputError
 from kft.family import run as fitting
 from kft.family import saving
 from kft.family.answers import evaluate
+from kft.family.description import class_path, read_description
 from kft.family.directory import stopped_safely
 from kft.family.fit import loaded, trained
 from kft.family.hooks import Family
@@ -33,6 +34,7 @@ from kft.family.run import Run
 from kft.family.settings import CHOICES, FitSettings, is_auto
 from kft.import_path import place_of
 from kft.model.forward import Forward
+from kft.runs.json_files import write_json
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
 from kft.tasks import Predictions
@@ -429,7 +431,7 @@ class Recipe(Family):
 
         base_dir = path_of("base_dir", base_dir)
         check_export(format, weights, batch_sizes, clients, data)
-        own = None if known_recipe(saving.class_path(self)) is type(self) else type(self)
+        own = None if known_recipe(class_path(self)) is type(self) else type(self)
         tasks = own_classes(self.task)
         for one in (*([] if own is None else [own]), *tasks):
             place_of(one)  # a class that the other process cannot import is told of now
@@ -438,7 +440,7 @@ class Recipe(Family):
         def write() -> Path:
             with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
                 saved = saving.save(self, Path(folder) / "run", plan=self.origin.get("plan"))
-                saving.write_json(saved / fitting.HISTORY, self.origin.get("history", {}))
+                write_json(saved / fitting.HISTORY, self.origin.get("history", {}))
                 return export_run(
                     saved,
                     base_dir,
@@ -470,6 +472,6 @@ class Recipe(Family):
         path = directory / fitting.RAW_EXAMPLES
         if path.exists():
             self.raw_examples = list(read_examples(path, within=directory))
-        plan = saving.read_description(directory).get("plan")
+        plan = read_description(directory).get("plan")
         logged = fitting.read_history(directory) if (directory / fitting.HISTORY).exists() else {}
         self.origin = {"plan": plan, "history": logged}
