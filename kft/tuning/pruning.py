@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kft.family.run import HISTORY
+from kft.family.run_files import HISTORY
 from kft.runs.json_files import read_json
 from kft.tuning.trials import Trial
 

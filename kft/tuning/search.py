@@ -18,8 +18,8 @@ from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
-from kft.family import run as fitting
 from kft.family.description import class_path
+from kft.family.fit_data import is_fraction, read_both
 from kft.family.hooks import Family
 from kft.family.policies import Resume
 from kft.family.settings import CHOICES, as_json, stopping_rule
@@ -70,7 +70,7 @@ def search(
 ) -> Search:
     """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
     check_training(batch_size=settings["batch_size"], seed=seed)
-    fitting.is_fraction(validation_data)
+    is_fraction(validation_data)
     bounds = Bounds(max_trials, max_seconds, max_epochs)
     check_choice("prune", prune, (None, *PRUNE))
     check_choice("algorithm", algorithm, ALGORITHMS)
@@ -103,7 +103,7 @@ def search(
         seed=seed,
     )
     asked = Asked.of(recipe, train, validation_data, on_bad_example)
-    train, validation = fitting.read_both(recipe, train, validation_data, seed, on_bad_example)
+    train, validation = read_both(recipe, train, validation_data, seed, on_bad_example)
     units = hyperband_units(max_trials) if algorithm == "hyperband" else 1
     crew.wait_for_chief(run_dir / SEARCH)
     _claim(
