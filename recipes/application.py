@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from kft.errors import InputError
-from kft.recipe.image import (
+from kft.recipe.image import ImageRecipe
+from kft.recipe.preprocessing import (
     IMAGENET_DEVIATIONS,
-    ImageRecipe,
     caffe_pixels,
     imagenet_pixels,
     unit_pixels,

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from kft.recipe.image import ImageRecipe, unit_pixels
+from kft.recipe.image import ImageRecipe
+from kft.recipe.preprocessing import unit_pixels
 
 
 def convolved(x, block, width, size, **settings):

@@ -15,9 +15,9 @@ import json, os, pathlib, signal, sys
 import keras, tensorflow
 sys.path.insert(0, os.getcwd())
 import kft
-from kft.family import run as fitting, finishing, directory as run_directory, saving
+from kft.family import directory as run_directory, finishing, fit_data, run, saving
 from kft.cache import rows as row_files
-from kft.runs import commits
+from kft.runs import commits, json_files
 from kft.stages.stage import Stage
 from kft.tasks import Classification
 from tests.leaving import leave
@@ -49,7 +49,7 @@ class End(keras.callbacks.Callback):
 def fit(run_dir, moment=None):
     callbacks, follows = [], "follows" in run_dir
     if moment == "reading":
-        end(fitting, "read_both")
+        end(fit_data, "read_both")
     elif moment == "computing features":
         end(row_files.RowWriter, "write", at=2)
     elif moment == "completing features":
@@ -61,7 +61,7 @@ def fit(run_dir, moment=None):
     elif moment == "committing the end":
         end(commits, "sync")
     elif moment == "writing weights":
-        end(saving, "write_json")
+        end(json_files, "write_json")
     elif moment == "moving weights":
         end(pathlib.Path, "replace", when=lambda path, target: target.name == saving.WEIGHTS)
     elif moment == "kept":
@@ -69,7 +69,7 @@ def fit(run_dir, moment=None):
     elif moment == "evaluating":
         end(Classification, "scorer")
     elif moment == "writing the page":
-        end(fitting, "write_report")
+        end(run, "write_report")
     elif moment == "finding the temperature":
         end(finishing, "answers")
     elif moment == "beginning to train again":

@@ -11,6 +11,7 @@ from kft.errors import InputError
 from kft.family import directory as run_directory
 from kft.family import saving
 from kft.family.directory import RunDirectory
+from kft.runs import atomic, json_files
 from kft.stages.stage import Stage
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -41,7 +42,7 @@ def test_a_result_that_cannot_be_written_is_written_by_the_same_call(tmp_path, m
         patched.setattr(
             RunDirectory,
             "keep",
-            lambda self, write: patched.setattr(saving, "sync_tree", full) or kept(self, write),
+            lambda self, write: patched.setattr(atomic, "sync_tree", full) or kept(self, write),
         )
         left = (
             r"No space left.*Make room there: the state is committed to .*run/state; run it again"
@@ -54,9 +55,11 @@ def test_a_result_that_cannot_be_written_is_written_by_the_same_call(tmp_path, m
     assert sorted(os.listdir(tmp_path / "run")) == sorted(os.listdir(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("name", ["sync_tree", "write_json"])
-def test_a_disk_that_is_full_at_the_start_is_named_before_training(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(saving, name, full)
+@pytest.mark.parametrize(("home", "name"), [(atomic, "sync_tree"), (json_files, "write_json")])
+def test_a_disk_that_is_full_at_the_start_is_named_before_training(
+    tmp_path, monkeypatch, home, name
+):
+    monkeypatch.setattr(home, name, full)
     with pytest.raises(InputError, match=r"run` cannot be written to .*No space.*make room there"):
         fit(tmp_path / "run")
     assert not list((tmp_path / "run").glob("state/commit-*"))

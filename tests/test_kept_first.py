@@ -3,7 +3,7 @@
 import pytest
 
 import kft
-from kft.family import run as fitting
+from kft.family.run_files import read_journal
 from kft.stages.stage import Stage
 from kft.tasks import Classification
 from tests.small_images import TinyRecipe, bright_sides
@@ -24,7 +24,7 @@ def fails(*args, **kwargs):
 
 
 def test_a_page_that_fails_costs_neither_the_weights_nor_the_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "write_report", fails)
+    monkeypatch.setattr("kft.family.run.write_report", fails)
     repeat = rf"ValueError: no such font\..*kft report {tmp_path / 'run'} --data"
     with pytest.warns(UserWarning, match=repeat):
         run = fit(tmp_path / "run")
@@ -36,7 +36,7 @@ def test_a_page_that_fails_costs_neither_the_weights_nor_the_figures(tmp_path, m
 
 
 def test_the_same_call_completes_a_finished_run_without_training_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "write_report", fails)
+    monkeypatch.setattr("kft.family.run.write_report", fails)
     with pytest.warns(UserWarning, match="no such font"):
         first = fit(tmp_path / "run")
     with pytest.warns(UserWarning, match="no such font"):
@@ -50,7 +50,7 @@ def test_the_same_call_completes_a_finished_run_without_training_again(tmp_path,
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Stage plan" in page
     assert "The weights are those of epoch 1 (stage 1)" in page
-    assert fitting.read_journal(tmp_path / "run")["data"]
+    assert read_journal(tmp_path / "run")["data"]
 
 
 def test_an_evaluation_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch):

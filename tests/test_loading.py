@@ -22,10 +22,10 @@ import kft
 from kft.cli.demo.recipe import DigitsRecipe
 from kft.errors import InputError, KftError
 from kft.family import known as known_recipes
-from kft.family import run as fitting
-from kft.family import saving
+from kft.family.description import read_description
 from kft.family.reopening import reopen, report_again
 from kft.family.run import Run
+from kft.family.run_files import keep
 from kft.runs import reading
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -44,7 +44,7 @@ def saved(tmp_path_factory):
         tmp_path_factory.mktemp("saved") / "run",
         journal={"seconds": {"1": 2.0}, "moved": {"head": 0.1}},
     )
-    fitting.keep(run, {"stages": stages, "batch_norm": "frozen", "seed": 0})
+    keep(run, {"stages": stages, "batch_norm": "frozen", "seed": 0})
     return run.run_dir
 
 
@@ -525,7 +525,7 @@ def test_examples_that_are_too_large_do_not_stay_with_a_run(tmp_path, monkeypatc
     recipe = DigitsRecipe(num_classes=2)
     recipe.raw_examples = [b"four", b"one"]
     assert kft.load(recipe.save(tmp_path / "run")).raw_examples == [b"one"]
-    assert saving.read_description(tmp_path / "run")["class"] == "kft.cli.demo.recipe:DigitsRecipe"
+    assert read_description(tmp_path / "run")["class"] == "kft.cli.demo.recipe:DigitsRecipe"
 
 
 def test_the_end_of_a_log_is_read_without_the_rest(tmp_path):

@@ -1,6 +1,5 @@
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -75,63 +74,11 @@ def test_saving_never_writes_over_something(saved):
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
 
 
-def test_a_directory_that_fails_to_be_written_does_not_appear(tmp_path):
-    def write_half():
-        with saving.being_written(tmp_path / "run") as hidden:
-            (hidden / "half").write_text("half")
-            raise OSError("no space left")
-
-    with pytest.raises(OSError, match="no space"):
-        write_half()
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.once
-def test_an_existing_directory_is_written_from_within(tmp_path):
-    """It may be all of a volume, lie in a directory that is read-only, or have the longest name."""
-    directory = tmp_path / ("n" * 255)
-    directory.mkdir()
-    with saving.being_written(directory) as hidden:
-        assert hidden.parent == directory
-        assert list(tmp_path.iterdir()) == [directory]
-        (hidden / "new").write_text("new")
-    assert [path.name for path in directory.iterdir()] == ["new"]
-
-
-@pytest.mark.once
-def test_a_new_directory_may_have_the_longest_name_and_appears_at_once(tmp_path):
-    directory = tmp_path / ("n" * 255)
-    with saving.being_written(directory) as hidden:
-        (hidden / "new").write_text("new")
-        assert not directory.exists()
-    assert [path.name for path in directory.iterdir()] == ["new"]
-
-
 @pytest.mark.once
 def test_a_recipe_is_saved_into_an_empty_volume(tmp_path):
     (tmp_path / "lost+found").mkdir()
     assert TinyRecipe(num_classes=2).save(tmp_path) == tmp_path
     assert (tmp_path / "recipe.json").is_file()
-
-
-@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does without JAX
-@pytest.mark.once
-@pytest.mark.parametrize("place", ["new", "there"])
-def test_what_a_killed_process_has_half_written_is_removed_by_the_next(tmp_path, place):
-    directory = tmp_path / "there" / place
-    directory.parent.mkdir()
-    if place == "there":
-        directory.mkdir()
-    child = os.fork()
-    if not child:
-        with saving.being_written(directory) as hidden:
-            (hidden / "half").write_text("half")
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert list((tmp_path / "there").rglob("half"))
-    with saving.being_written(directory) as hidden:
-        (hidden / "whole").write_text("whole")
-    assert {path.name for path in (tmp_path / "there").rglob("*")} == {place, "whole"}
 
 
 @pytest.mark.once
@@ -147,20 +94,6 @@ def test_what_is_saved_has_the_permissions_that_the_umask_gives(tmp_path):
     assert stat.S_IMODE(directory.stat().st_mode) == 0o2775
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
     assert modes == {"recipe.json": 0o664, "weights.safetensors": 0o664}
-
-
-@pytest.mark.once
-def test_what_would_fail_at_the_end_fails_when_it_is_tried(tmp_path, monkeypatch):
-    saving.try_writing(tmp_path / "run")
-    assert not list((tmp_path / "run").iterdir())
-
-    def refused(self, target):
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(Path, "replace", refused)
-    with pytest.raises(InputError, match=r"run` cannot be written to \(.*cross-device"):
-        saving.try_writing(tmp_path / "run")
-    assert not list((tmp_path / "run").iterdir())
 
 
 def test_a_changed_byte_in_the_weights_is_noticed(saved):

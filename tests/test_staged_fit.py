@@ -18,7 +18,8 @@ from kft.data.examples import Examples
 from kft.data.kinds import SingleLabels
 from kft.runs.hidden import hidden_directory
 from kft.stages.plan import plan
-from kft.training.staged import decide, run_stages
+from kft.training.cached_stages import decide
+from kft.training.staged import run_stages
 from tests.models import convnet, images, moved, values
 
 STAGES = [

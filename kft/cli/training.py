@@ -61,7 +61,7 @@ def fit(
 
     kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
     """
-    from kft.family.saving import RECIPE
+    from kft.runs.places import RECIPE
 
     build.check_directory("--run-dir", run_dir)
     if processes > 1:

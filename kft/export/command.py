@@ -156,13 +156,13 @@ def _predicted(recipe: Any, raw: list) -> Any:
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:
     """The recipe, the plan and the history of a run, as far as it has them."""
-    from kft.family import run as fitting
-    from kft.family import saving
+    from kft.family.description import read_description
+    from kft.family.run_files import HISTORY, read_history
 
-    content = saving.read_description(run_dir)
+    content = read_description(run_dir)
     facts = {"run": {key: content[key] for key in _FACTS if content.get(key) is not None}}
-    if (run_dir / fitting.HISTORY).exists():
-        logged = fitting.read_history(run_dir)
+    if (run_dir / HISTORY).exists():
+        logged = read_history(run_dir)
         facts["run"]["last_epoch"] = {name: values[-1] for name, values in logged.items() if values}
     return facts
 

@@ -14,8 +14,8 @@ from kft.data.examples import Examples
 from kft.data.stream_checks import plain_errors
 from kft.data.streams import Stream
 from kft.data.trees import concatenated, mapped
+from kft.family.fit_data import batches_of
 from kft.family.hooks import Family
-from kft.family.run import batches_of
 from kft.model.forward import Forward
 from kft.tasks.predictions.covering import kept_distances
 

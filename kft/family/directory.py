@@ -16,15 +16,15 @@ from kft.cache.store import FeatureStore, temporary_store
 from kft.callbacks import RunCheckpoint
 from kft.distribution import processes
 from kft.errors import InputError
-from kft.family import saving
-from kft.runs import commits
+from kft.family.description import read_description
+from kft.runs import atomic, commits, json_files
 from kft.runs.differences import plan_difference
 from kft.runs.files import WriteError, writing_to
 from kft.runs.locks import RunLock
-from kft.runs.places import is_empty
+from kft.runs.places import RECIPE, is_empty
 from kft.runs.reading import check_tree
 from kft.runs.signals import stoppable
-from kft.training.staged import CachedStage
+from kft.training.cached_stages import CachedStage
 
 FEATURES = "features"
 STATE = "state"
@@ -67,8 +67,8 @@ class RunDirectory:
         if not path.is_dir():
             raise InputError(f"`run_dir={str(path)!r}` is a file: pass a directory.")
         check_tree(path)
-        if (path / saving.RECIPE).is_file():
-            self._compare(saving.read_description(path).get("plan"), changes=False)
+        if (path / RECIPE).is_file():
+            self._compare(read_description(path).get("plan"), changes=False)
             self._remove_leftovers(path)
             return True
         if (path / BEGUN).is_file():
@@ -85,7 +85,7 @@ class RunDirectory:
         """Remove what a process left of a finished run that was killed as it finished."""
         if any(name in (BEGUN, STATE, REFIT) or name.startswith(".") for name in os.listdir(path)):
             with contextlib.suppress(InputError, OSError), RunLock(path, _LOCK):
-                saving.remove_half_written(path)
+                atomic.remove_half_written(path)
                 self.finish()
 
     @contextlib.contextmanager
@@ -120,12 +120,12 @@ class RunDirectory:
 
     def _check_unfinished(self, path: Path, needs: int) -> None:
         """Check, now that nobody else can write there, that there is a run to finish and room for it."""
-        if (path / saving.RECIPE).is_file():
+        if (path / RECIPE).is_file():
             raise InputError(
                 f"`run_dir={str(path)!r}` has just been finished by another process: the same call "
                 "loads the run."
             )
-        saving.try_writing(path)
+        atomic.try_writing(path)
         disk = shutil.disk_usage(path)
         if disk.total and disk.free < needs:  # some network drives do not tell
             raise WriteError(
@@ -157,7 +157,7 @@ class RunDirectory:
             hidden = self.path / f".{BEGUN}"
             with writing_to(self.path):
                 self.path.mkdir(exist_ok=True)
-                saving.write_json(hidden, content)
+                json_files.write_json(hidden, content)
                 hidden.replace(self.path / BEGUN)
 
     def checkpoint(self, every: Any) -> list[RunCheckpoint]:
@@ -220,7 +220,7 @@ class RunDirectory:
 
 
 def _read_begun(path: Path) -> dict[str, Any]:
-    begun = saving.read_json(path / BEGUN)
+    begun = json_files.read_json(path / BEGUN)
     cached = begun.get("cached") if isinstance(begun, dict) else None
     is_sound = isinstance(cached, list) and all(isinstance(one, bool) for one in cached)
     if not is_sound or not isinstance(begun.get("plan"), dict):
@@ -244,7 +244,7 @@ def stopped_safely(path: Path | None) -> Iterator[None]:
 
 def standing(path: Path) -> str:
     """Return a sentence on what of a run is kept in its directory, and what the same call does."""
-    if (path / saving.RECIPE).is_file():
+    if (path / RECIPE).is_file():
         return f"the trained weights are kept in {path}; run it again to complete the run."
     if any((path / STATE).glob("commit-*")):
         return f"the state is committed to {path / STATE}; run it again to resume from there."

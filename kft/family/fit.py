@@ -14,12 +14,14 @@ from kft.cache.store import FeatureStore
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.distribution import processes
-from kft.family import run as fitting
+from kft.family import run_files
 from kft.family.answers import evaluate_apart
 from kft.family.finishing import Start, divide, found_temperatures, refit
 from kft.family.planned import PlannedFit
+from kft.family.reopening import take_over
 from kft.family.run import Run
 from kft.family.training_pass import prepared, training_pass
+from kft.runs.places import REPORT
 from kft.runs.signals import end_if_asked, put_off
 
 _T = TypeVar("_T")
@@ -30,9 +32,9 @@ def loaded(planned: PlannedFit) -> Run:
     """Load a finished run into its recipe, and complete it if its page is missing."""
     path = planned.directory.path
     assert path is not None
-    run = fitting.take_over(planned.recipe, path, verbose=planned.settings.verbose)
+    run = take_over(planned.recipe, path, verbose=planned.settings.verbose)
     run = dataclasses.replace(run, training=planned.train, validation=planned.validation)
-    if not planned.settings.finish.report or (path / fitting.REPORT).is_file():
+    if not planned.settings.finish.report or (path / REPORT).is_file():
         return run
     if "refit" in (run.journal or {}):
         warnings.warn(
@@ -72,7 +74,7 @@ def trained(planned: PlannedFit) -> Run:
         draws = first and run.evaluation is not None  # with what trains again it would be lost
         draw = (lambda folder: _drawn(run, folder)) if draws else None
         with put_off():
-            planned.directory.keep(lambda: fitting.keep(run, planned.plan, draw))
+            planned.directory.keep(lambda: run_files.keep(run, planned.plan, draw))
         end_if_asked()
         if first or not finish.report:
             return run
@@ -131,7 +133,7 @@ def _drawn(run: Run, folder: Path) -> Mapping[str, Any] | None:
     return _attempt(
         "writing the page of the run",
         f"`kft report {run.run_dir} --data DATA`",
-        lambda: fitting.add_page(run, folder),
+        lambda: run_files.add_page(run, folder),
     )
 
 

@@ -13,9 +13,10 @@ from kft.data.joined import joined
 from kft.data.streams import Stream
 from kft.distribution.strategies import Strategy, resolve
 from kft.errors import InputError
-from kft.family import run as fitting
+from kft.family import fit_data
 from kft.family.directory import RunDirectory
 from kft.family.hooks import Family
+from kft.family.identity import identity_of
 from kft.family.policies import Finish
 from kft.family.settings import FitSettings, as_json
 from kft.family.solving import check_solving
@@ -63,16 +64,16 @@ class PlannedFit:
         strategy = resolve(settings.distribution)
         places = {"run_dir": settings.run_dir, FEATURES_PLACE: settings.cache.path}
         check_apart_from_data(places, (train, validation_data))
-        training, validation = fitting.read_both(
+        training, validation = fit_data.read_both(
             recipe, train, validation_data, settings.seed, settings.on_bad_example
         )
-        split = fitting.is_fraction(validation_data)
+        split = fit_data.is_fraction(validation_data)
         asked = settings.finish
         settings = settings.decided(recipe, training, validation, split=split)
         check_solving(recipe, training, settings.stages)
         _check_finish(recipe, asked, settings, training, validation)
         plan = {
-            **fitting.identity_of(recipe, training, validation),
+            **identity_of(recipe, training, validation),
             **settings.identity(),
             "precision": policy_of(recipe.precision) or keras.config.dtype_policy().name,
         }

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kft.errors import InputError, KftError
-from kft.family import run as fitting
 from kft.family import saving
+from kft.family.description import class_path, damage_named, read_description
 from kft.family.hooks import Family
+from kft.family.known import title_of
 from kft.family.run import Measurement, Run
+from kft.family.run_files import HISTORY, JOURNAL, read_history, read_journal
+from kft.model.pretrained import StartingWeights
+from kft.stages.stage import checked_stages
+from kft.stages.table import plan_table
 from kft.tasks import Task
 
 
@@ -35,20 +41,59 @@ def reopen(
     """
     directory = Path(run_dir)
     loaded = saving.load(directory, recipe=recipe, task=task)
-    plan = saving.read_description(directory).get("plan")
+    plan = read_description(directory).get("plan")
     if not plan:
         raise InputError(
             f"`{directory}` holds a recipe that was saved, but no run: pass the "
             "directory of one, as a fit writes it."
         )
-    journal = fitting.read_journal(directory)
+    journal = read_journal(directory)
     return Run(
         recipe=loaded,
-        history=fitting.read_history(directory),
+        history=read_history(directory),
         run_dir=directory,
-        stages_table=fitting.stages_table(loaded, directory, journal),
+        stages_table=stages_table(loaded, directory, journal),
         journal=journal,
     )
+
+
+def take_over(recipe: Family, run_dir: Path, *, verbose: int | str) -> Run:
+    """Load a finished run into the recipe that was about to be fitted in the same way."""
+    saving.restore(recipe, run_dir)
+    journal = read_journal(run_dir)
+    if verbose != 0:
+        print(f"{run_dir} is finished: loaded, not trained again.")
+    return Run(
+        recipe,
+        read_history(run_dir),
+        run_dir,
+        stages_table=stages_table(recipe, run_dir, journal),
+        journal=journal,
+    )
+
+
+def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | None) -> str:
+    """Return the plan of a run that was loaded, as an HTML table.
+
+    Args:
+        recipe: The recipe that was loaded.
+        run_dir: Where it was loaded from.
+        journal: What the run noted of itself.
+
+    Raises:
+        InputError: If the run describes no stages.
+    """
+    with damage_named(run_dir, class_path(recipe)):
+        plan = recipe.origin["plan"]
+        noted = (journal or {}).get("starting_weights")
+        table = plan_table(
+            recipe.model,
+            checked_stages(plan["stages"]),
+            plan["batch_norm"],
+            weights=noted and StartingWeights(str(noted["source"]), bool(noted["pretrained"])),
+            title=title_of(recipe),
+        )
+    return table._repr_html_()
 
 
 def report_again(run: Run, path: Path, *, forgetting: Measurement | None = None) -> Path:
@@ -72,5 +117,5 @@ def report_again(run: Run, path: Path, *, forgetting: Measurement | None = None)
     except Exception as error:
         raise InputError(
             f"`{run.run_dir}` cannot be drawn ({type(error).__name__}: {error}): see "
-            f"{fitting.HISTORY} and {fitting.JOURNAL} in it."
+            f"{HISTORY} and {JOURNAL} in it."
         ) from error

@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
-import platform
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import keras
 
 from kft.arguments import path_of
 from kft.errors import InputError
 from kft.family import distances
+from kft.family.description import damage_named, read_description, write_description
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
 from kft.family.weights import check_outline, load_weights, save_weights
 from kft.import_path import can_be_one_class, path_of_class
-from kft.runs import reading
-from kft.runs.files import sync, sync_tree, writing_to
-from kft.runs.hidden import hidden_directory, remove_hidden
-from kft.runs.places import RECIPE, is_empty, no_run
+from kft.runs import atomic
+from kft.runs.places import RECIPE, is_empty
 from kft.tasks import Task
 from kft.tasks.saved import check_used, checked_classes, restored
 
-FORMAT = 1
 WEIGHTS = "weights.safetensors"
-_HIDDEN = ".writing-"
-_TRIED = ".tried"
-_MISSING = object()
-
-
-def _is_class_path(value: Any) -> bool:
-    return isinstance(value, str) and 0 < value.find(":") < len(value) - 1 and len(value) < 500
-
-
-def _is_names(value: Any) -> bool:
-    if isinstance(value, dict):  # those of several tasks
-        return all(map(_is_names, value.values()))
-    return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
-
-
-# What `load` needs of recipe.json, and whether a value will do.
-_FIELDS: dict[str, Callable[[Any], bool]] = {
-    "class": _is_class_path,
-    "arguments": lambda value: isinstance(value, dict),
-    "classes": _is_names,
-    "state": lambda value: isinstance(value, dict),
-    "weights_sha256": lambda value: isinstance(value, str),
-    "plan": lambda value: value is None or isinstance(value, dict),
-}
 
 
 def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
@@ -75,7 +43,7 @@ def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None =
     directory = path_of("directory", directory)
     if directory.exists() and not (directory.is_dir() and is_empty(directory)):
         raise InputError(f"`{directory}` exists already: pass a new directory to save to.")
-    with being_written(directory) as hidden:
+    with atomic.being_written(directory) as hidden:
         write(recipe, hidden, plan=plan)
     return directory
 
@@ -159,167 +127,18 @@ def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> Non
     recipe.is_fitted, recipe.loaded_from = True, directory
 
 
-def read_description(directory: Path) -> dict[str, Any]:
-    """Read the `recipe.json` of a run directory, its values of the right types.
-
-    Raises:
-        InputError: If the directory is not a finished run, is one of another version of kft, or is
-            damaged.
-    """
-    path = directory / RECIPE
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
-    if content.get("format") != FORMAT:
-        versions = content.get("versions")
-        by = versions.get("kft") if isinstance(versions, dict) else None
-        raise InputError(
-            f"`{path}` has format {content.get('format')!r:.100}, but this version of kft reads "
-            f"format {FORMAT}: load it with kft {by!s:.100}."
-        )
-    wrong = [name for name, fits in _FIELDS.items() if not fits(content.get(name, _MISSING))]
-    if wrong:
-        raise InputError(
-            f"`{path}` is damaged (see {', '.join(wrong)} in it): restore it from a copy."
-        )
-    return content
-
-
 def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> None:
     """Write the files of a recipe into an existing directory.
 
     Args:
         recipe: The recipe.
-        directory: Where to; `being_written` makes it appear at once.
+        directory: Where to; `kft.runs.atomic.being_written` makes it appear at once.
         plan: What was trained, ready for JSON.
     """
     sha256 = save_weights(recipe.model, directory / WEIGHTS)
     distances.write(recipe.distances, directory)
     recipe.save_files(directory)
-    content = {
-        "format": FORMAT,
-        "class": class_path(recipe),
-        "arguments": recipe.arguments(),
-        "classes": recipe.classes,
-        "task": recipe.task.name,
-        "modality": recipe.modality,
-        "state": recipe.state(),
-        "weights_sha256": sha256,
-        "plan": plan,
-        "versions": versions(),
-    }
-    write_json(directory / RECIPE, content)
-
-
-@contextmanager
-def being_written(directory: Path) -> Iterator[Path]:
-    """Give a hidden directory, whose files appear in `directory` when the block ends.
-
-    A block that raises leaves nothing behind, and what killed processes left is removed. A new
-    directory appears at once. Into one that exists, which may be all of a volume, the files are
-    moved one by one, `recipe.json` last, since that is what `load` looks for.
-
-    Args:
-        directory: Where the files go.
-
-    Raises:
-        WriteError: If the directory cannot be written to.
-    """
-    directory = Path(directory)
-    is_new = not directory.exists()
-    parent = directory.parent if is_new else directory
-    remove_hidden(parent, _HIDDEN)
-    with writing_to(directory), hidden_directory(parent, _HIDDEN) as hidden:
-        yield hidden
-        sync_tree(hidden)
-        if is_new:
-            hidden.rename(directory)
-        else:
-            for path in sorted(hidden.iterdir(), key=lambda path: path.name == RECIPE):
-                target = directory / path.name
-                if target.is_dir():
-                    shutil.rmtree(target)
-                path.replace(target)
-        sync(parent)
-
-
-def remove_half_written(directory: Path) -> None:
-    """Remove what processes that were killed have half written to a directory."""
-    remove_hidden(directory, _HIDDEN)
-
-
-def try_writing(directory: Path) -> None:
-    """Write an empty file as `being_written` writes results, and remove it.
-
-    Args:
-        directory: Where results will go.
-
-    Raises:
-        WriteError: What would fail at the end fails now.
-    """
-    with writing_to(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        with being_written(directory) as hidden:
-            (hidden / _TRIED).touch()
-        (directory / _TRIED).unlink()
-
-
-def class_path(recipe: Family) -> str:
-    """Return the `module:Class` of a recipe, which a run directory keeps."""
-    return path_of_class(type(recipe))
-
-
-def versions() -> dict[str, str]:
-    """What made a run: versions of Python, kft and Keras, the backend, the dtype policy."""
-    import kft
-
-    return {
-        "python": platform.python_version(),
-        "kft": kft.__version__,
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-        "dtype_policy": keras.config.dtype_policy().name,
-    }
-
-
-@contextmanager
-def damage_named(directory: Path, path: str) -> Iterator[None]:
-    """Turn whatever is raised over a run's values into an error that names their file.
-
-    Args:
-        directory: The run directory.
-        path: The path of the recipe's class.
-    """
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"`{directory / RECIPE}`: {error}") from error
-    except Exception as error:
-        said = f"{type(error).__name__}: {error}"[:300]
-        raise InputError(
-            f"`{directory / RECIPE}` does not describe a {path} ({said}): restore it from a copy."
-        ) from error
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a run directory, in which it has to lie itself.
-
-    Raises:
-        InputError: If there is none, or it is damaged.
-    """
-    try:
-        return reading.read_json(path, within=path.parent)
-    except FileNotFoundError as error:
-        raise no_run(path.parent, path.name) from error
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file and have it on the disk before returning."""
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_description(recipe, directory, weights_sha256=sha256, plan=plan)
 
 
 def _chosen_class(path, directory, given):

@@ -19,7 +19,7 @@ from kft.family.hooks import Family
 from kft.printing import how_many
 from kft.stages.stage import Stage
 from kft.tasks.linear.solve import MOST, Solved
-from kft.training.staged import Solver
+from kft.training.solver import Solver
 
 
 def check_solving(recipe: Family, train: Examples | Stream, stages: Sequence[Stage]) -> None:

@@ -18,18 +18,23 @@ from kft.data.streams import Stream
 from kft.distribution.agreement import agreements
 from kft.distribution.feeding import replica_loss
 from kft.distribution.spreading import spread
-from kft.family import run as fitting
+from kft.family.fit_data import batches_of, counted
 from kft.family.known import title_of
 from kft.family.planned import PlannedFit
-from kft.family.run import Run
+from kft.family.raw_examples import raw_examples
+from kft.family.retries import FiniteLoss, with_retries
+from kft.family.run import Run, noted, plain_history
 from kft.family.solving import solver_of
 from kft.model.graph import counterparts
 from kft.stages.optimizer import norms_and_biases
 from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
 from kft.training import compilation
+from kft.training.cached_stages import CachedStage, decide
 from kft.training.journal import Journal
-from kft.training.staged import CachedStage, Solver, decide, kept_part, run_stages
+from kft.training.kept_features import kept_part
+from kft.training.solver import Solver
+from kft.training.staged import run_stages
 
 
 @contextlib.contextmanager
@@ -67,7 +72,7 @@ def prepared(planned: PlannedFit) -> keras.optimizers.Optimizer:
     if isinstance(planned.train, Examples):
         recipe.learn(planned.train)
         keeps = settings.finish.keep_examples
-        recipe.raw_examples = fitting.raw_examples(planned.train) if keeps else []
+        recipe.raw_examples = raw_examples(planned.train) if keeps else []
     if settings.optimizer is not None:
         return settings.optimizer
     rate = settings.stages[0].learning_rate
@@ -80,8 +85,7 @@ def _batches(planned: PlannedFit) -> tuple[Any, Any]:
     recipe, settings, train = planned.recipe, planned.settings, planned.train
     batches: Any
     if isinstance(train, Stream):
-        counted = fitting.counted(train)
-        batches = fitting.batches_of(recipe, counted, settings.batch_size, train.steps)
+        batches = batches_of(recipe, counted(train), settings.batch_size, train.steps)
     else:
         batches = recipe.batches(
             train,
@@ -93,7 +97,7 @@ def _batches(planned: PlannedFit) -> tuple[Any, Any]:
         )
     if planned.validation is None:
         return batches, None
-    return batches, fitting.batches_of(recipe, planned.validation, settings.batch_size)
+    return batches, batches_of(recipe, planned.validation, settings.batch_size)
 
 
 @dataclasses.dataclass(eq=False)
@@ -151,7 +155,7 @@ class TrainingPass:
         checkpoint = directory.checkpoint(settings.resume.every)
         weights = self.planned.recipe.starting_weights
         journal = Journal(self.model, unfreezing, self.store, weights)
-        history = fitting.with_retries(
+        history = with_retries(
             lambda: self._run_stages(unfreezing, journal, checkpoint),
             checkpoint,
             settings.resume.retries,
@@ -159,14 +163,12 @@ class TrainingPass:
         )
         return Run(
             recipe=self.planned.recipe,
-            history=fitting.plain_history(history.history),
+            history=plain_history(history.history),
             run_dir=directory.path,
             training=self.planned.train,
             validation=self.planned.validation,
             stages_table=table._repr_html_(),
-            journal=fitting.noted(
-                journal, self.decided, self.planned.train, self.planned.validation
-            ),
+            journal=noted(journal, self.decided, self.planned.train, self.planned.validation),
         )
 
     def kept_part(self) -> tuple[keras.Model, Batches] | None:
@@ -237,7 +239,7 @@ class TrainingPass:
             views=settings.cache.views,
             solver=self.solver,
             callbacks=[
-                *(fitting.FiniteLoss(), journal, *settings.callbacks, *checkpoint),
+                *(FiniteLoss(), journal, *settings.callbacks, *checkpoint),
                 *agreements(self.planned.strategy),
             ],
             steps_per_epoch=getattr(self.planned.train, "steps", None),

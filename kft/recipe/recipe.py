@@ -19,20 +19,24 @@ from kft.data.files import shown
 from kft.distribution import processes
 from kft.distribution.replicas import in_all_processes
 from kft.errors import InputError
-from kft.family import run as fitting
 from kft.family import saving
 from kft.family.answers import evaluate
+from kft.family.description import class_path, read_description
 from kft.family.directory import stopped_safely
 from kft.family.fit import loaded, trained
+from kft.family.fit_data import is_fraction
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
 from kft.family.planned import PlannedFit
 from kft.family.policies import BestEpoch, Finish, Resume
 from kft.family.predicting import answered, check_coverage
+from kft.family.raw_examples import RAW_EXAMPLES, encoded
 from kft.family.run import Run
+from kft.family.run_files import HISTORY, read_history
 from kft.family.settings import CHOICES, FitSettings, is_auto
 from kft.import_path import place_of
 from kft.model.forward import Forward
+from kft.runs.json_files import write_json
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
 from kft.tasks import Predictions
@@ -174,7 +178,7 @@ class Recipe(Family):
             Interrupted: After SIGTERM or SIGINT, once what was trained is kept in `run_dir`.
         """
         best = BestEpoch.of(restore_best)
-        fitting.is_fraction(validation_data)  # or data; neither is refused before anything else
+        is_fraction(validation_data)  # or data; neither is refused before anything else
         settings = FitSettings(
             stages=() if stages is None else checked_stages(stages),
             run_dir=None if run_dir is None else path_of("run_dir", run_dir),
@@ -429,16 +433,16 @@ class Recipe(Family):
 
         base_dir = path_of("base_dir", base_dir)
         check_export(format, weights, batch_sizes, clients, data)
-        own = None if known_recipe(saving.class_path(self)) is type(self) else type(self)
+        own = None if known_recipe(class_path(self)) is type(self) else type(self)
         tasks = own_classes(self.task)
         for one in (*([] if own is None else [own]), *tasks):
             place_of(one)  # a class that the other process cannot import is told of now
-        given = None if examples is None else fitting.encoded(self, examples)
+        given = None if examples is None else encoded(self, examples)
 
         def write() -> Path:
             with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
                 saved = saving.save(self, Path(folder) / "run", plan=self.origin.get("plan"))
-                saving.write_json(saved / fitting.HISTORY, self.origin.get("history", {}))
+                write_json(saved / HISTORY, self.origin.get("history", {}))
                 return export_run(
                     saved,
                     base_dir,
@@ -460,16 +464,16 @@ class Recipe(Family):
 
         kept = [raw for raw in self.raw_examples if len(raw) <= LARGEST_EXAMPLE]
         if kept:
-            path = directory / fitting.RAW_EXAMPLES
+            path = directory / RAW_EXAMPLES
             path.write_text(encode_examples(kept), encoding="utf-8")
 
     def restore_files(self, directory: Path) -> None:
         """Take over the raw inputs that were kept, and where the weights come from."""
         from kft.export.launch import read_examples
 
-        path = directory / fitting.RAW_EXAMPLES
+        path = directory / RAW_EXAMPLES
         if path.exists():
             self.raw_examples = list(read_examples(path, within=directory))
-        plan = saving.read_description(directory).get("plan")
-        logged = fitting.read_history(directory) if (directory / fitting.HISTORY).exists() else {}
+        plan = read_description(directory).get("plan")
+        logged = read_history(directory) if (directory / HISTORY).exists() else {}
         self.origin = {"plan": plan, "history": logged}

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from kft.recipe.image import ImageRecipe, unit_pixels
+from kft.recipe.image import ImageRecipe
+from kft.recipe.preprocessing import unit_pixels
 from kft.recipe.text import TextRecipe
 from kft.stages.stage import Stage
 

@@ -21,7 +21,8 @@ from kft.errors import InputError
 from kft.stages.plan import BatchNorm, plan
 from kft.stages.stage import Stage, checked_stages
 from kft.stages.table import plan_table
-from kft.training.staged import check_callbacks, decide, run_stages
+from kft.training.cached_stages import decide
+from kft.training.staged import check_callbacks, run_stages
 
 
 def fit_in_stages(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kft.training.staged import CachedStage
+from kft.training.cached_stages import CachedStage
 
 
 def savings(

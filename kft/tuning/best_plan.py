@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kft.callbacks import RelativeEarlyStopping
+from kft.family.fit_data import is_fraction
 from kft.family.hooks import Family
 from kft.family.policies import BestEpoch
-from kft.family.run import is_fraction
 from kft.tasks.forms import differing, short_name
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from kft.family import saving
-from kft.family.run import HISTORY
+from kft.family.run_files import HISTORY
+from kft.runs.json_files import read_json
 from kft.tuning.trials import Trial
 
 FEWEST = 3  # trials that must have ended before any is cut short
@@ -61,6 +61,6 @@ class MedianStopping(keras.callbacks.Callback):
 def scores_by_epoch(trials: Sequence[Trial], objective: Any) -> list[list[float]]:
     """The scores of each trial that ended well, from the history in its run directory."""
     histories = (
-        saving.read_json(trial.run_dir / HISTORY) for trial in trials if trial.run_dir is not None
+        read_json(trial.run_dir / HISTORY) for trial in trials if trial.run_dir is not None
     )
     return [[float(score) for score in history[objective.name]] for history in histories]

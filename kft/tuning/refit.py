@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kft.family.run import read_history
+from kft.family.run_files import read_history
 from kft.stages.lengths import epochs_behind
 from kft.stages.stage import Stage
 from kft.tuning.trials import Trial

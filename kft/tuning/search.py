@@ -18,13 +18,15 @@ from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.distribution.strategies import resolve
 from kft.errors import InputError
-from kft.family import run as fitting
-from kft.family import saving
+from kft.family.description import class_path
+from kft.family.fit_data import is_fraction, read_both
 from kft.family.hooks import Family
 from kft.family.policies import Resume
 from kft.family.settings import CHOICES, as_json, stopping_rule
+from kft.runs.atomic import try_writing
 from kft.runs.differences import plan_difference
 from kft.runs.files import writing_to
+from kft.runs.json_files import read_json, write_json
 from kft.runs.places import check_apart_from_data, is_empty
 from kft.runs.reading import check_tree
 from kft.stages.stage import Stage, write_stages
@@ -68,7 +70,7 @@ def search(
 ) -> Search:
     """As `Recipe.tune`, which documents the arguments; `settings` are those that trials share."""
     check_training(batch_size=settings["batch_size"], seed=seed)
-    fitting.is_fraction(validation_data)
+    is_fraction(validation_data)
     bounds = Bounds(max_trials, max_seconds, max_epochs)
     check_choice("prune", prune, (None, *PRUNE))
     check_choice("algorithm", algorithm, ALGORITHMS)
@@ -101,13 +103,13 @@ def search(
         seed=seed,
     )
     asked = Asked.of(recipe, train, validation_data, on_bad_example)
-    train, validation = fitting.read_both(recipe, train, validation_data, seed, on_bad_example)
+    train, validation = read_both(recipe, train, validation_data, seed, on_bad_example)
     units = hyperband_units(max_trials) if algorithm == "hyperband" else 1
     crew.wait_for_chief(run_dir / SEARCH)
     _claim(
         run_dir,
         {
-            "recipe": saving.class_path(recipe),
+            "recipe": class_path(recipe),
             "arguments": recipe.arguments(),
             "train": _identity(train),
             "validation": _identity(validation),
@@ -180,14 +182,14 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
             raise InputError(
                 f"`run_dir={str(run_dir)!r}` holds files, but no search: pass a new directory."
             )
-        saving.try_writing(run_dir)
+        try_writing(run_dir)
         hidden = run_dir / f".{SEARCH}"
         with writing_to(run_dir):
-            saving.write_json(hidden, plan)
+            write_json(hidden, plan)
             hidden.replace(path)
         return
     check_tree(run_dir)
-    difference = plan_difference(saving.read_json(path), plan)
+    difference = plan_difference(read_json(path), plan)
     if difference:
         raise InputError(
             f"`run_dir={str(run_dir)!r}` belongs to another search: {'; '.join(difference)}. Pass "

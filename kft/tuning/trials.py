@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kft.errors import InputError
-from kft.family import saving
 from kft.runs.files import writing_to
+from kft.runs.json_files import read_json, write_json
 from kft.runs.locks import InUseError, RunLock
 from kft.stages.stage import Stage
 
@@ -107,7 +107,7 @@ def write_trial(folder: Path, trial: Trial) -> None:
     hidden = folder / f".{TRIAL}.{os.getpid()}"
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        saving.write_json(hidden, content)
+        write_json(hidden, content)
         hidden.replace(folder / TRIAL)
 
 
@@ -115,7 +115,7 @@ def read_trial(folder: Path) -> Trial | None:
     """The trial that was written to a folder, None if it has not ended."""
     if not (folder / TRIAL).is_file():
         return None
-    content = saving.read_json(folder / TRIAL)
+    content = read_json(folder / TRIAL)
     try:
         trial = Trial(**{**content, "stages": tuple(Stage(**one) for one in content["stages"])})
         _check(trial, folder)

@@ -1,0 +1,130 @@
+"""What `recipe.json` says of a saved recipe, and whether its values will do."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kft.errors import InputError
+from kft.family.hooks import Family
+from kft.import_path import path_of_class
+from kft.runs import json_files
+from kft.runs.places import RECIPE
+
+FORMAT = 1
+_MISSING = object()
+
+
+def _is_class_path(value: Any) -> bool:
+    return isinstance(value, str) and 0 < value.find(":") < len(value) - 1 and len(value) < 500
+
+
+def _is_names(value: Any) -> bool:
+    if isinstance(value, dict):  # those of several tasks
+        return all(map(_is_names, value.values()))
+    return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+
+
+# What `load` needs of recipe.json, and whether a value will do.
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "class": _is_class_path,
+    "arguments": lambda value: isinstance(value, dict),
+    "classes": _is_names,
+    "state": lambda value: isinstance(value, dict),
+    "weights_sha256": lambda value: isinstance(value, str),
+    "plan": lambda value: value is None or isinstance(value, dict),
+}
+
+
+def read_description(directory: Path) -> dict[str, Any]:
+    """Read the `recipe.json` of a run directory, its values of the right types.
+
+    Raises:
+        InputError: If the directory is not a finished run, is one of another version of kft, or is
+            damaged.
+    """
+    path = directory / RECIPE
+    content = json_files.read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
+    if content.get("format") != FORMAT:
+        versions = content.get("versions")
+        by = versions.get("kft") if isinstance(versions, dict) else None
+        raise InputError(
+            f"`{path}` has format {content.get('format')!r:.100}, but this version of kft reads "
+            f"format {FORMAT}: load it with kft {by!s:.100}."
+        )
+    wrong = [name for name, fits in _FIELDS.items() if not fits(content.get(name, _MISSING))]
+    if wrong:
+        raise InputError(
+            f"`{path}` is damaged (see {', '.join(wrong)} in it): restore it from a copy."
+        )
+    return content
+
+
+def write_description(
+    recipe: Family, directory: Path, *, weights_sha256: str, plan: Mapping | None
+) -> None:
+    """Write the `recipe.json` of a recipe.
+
+    Args:
+        recipe: The recipe.
+        directory: Where to.
+        weights_sha256: The digest of its weights, as they are written.
+        plan: What was trained, ready for JSON.
+    """
+    content = {
+        "format": FORMAT,
+        "class": class_path(recipe),
+        "arguments": recipe.arguments(),
+        "classes": recipe.classes,
+        "task": recipe.task.name,
+        "modality": recipe.modality,
+        "state": recipe.state(),
+        "weights_sha256": weights_sha256,
+        "plan": plan,
+        "versions": versions(),
+    }
+    json_files.write_json(directory / RECIPE, content)
+
+
+def class_path(recipe: Family) -> str:
+    """Return the `module:Class` of a recipe, which a run directory keeps."""
+    return path_of_class(type(recipe))
+
+
+def versions() -> dict[str, str]:
+    """What made a run: versions of Python, kft and Keras, the backend, the dtype policy."""
+    import kft
+
+    return {
+        "python": platform.python_version(),
+        "kft": kft.__version__,
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "dtype_policy": keras.config.dtype_policy().name,
+    }
+
+
+@contextmanager
+def damage_named(directory: Path, path: str) -> Iterator[None]:
+    """Turn whatever is raised over a run's values into an error that names their file.
+
+    Args:
+        directory: The run directory.
+        path: The path of the recipe's class.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"`{directory / RECIPE}`: {error}") from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"[:300]
+        raise InputError(
+            f"`{directory / RECIPE}` does not describe a {path} ({said}): restore it from a copy."
+        ) from error

@@ -1,0 +1,85 @@
+"""The data of a fit: read, split where validation data are a part of them, and as batches."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kft.arguments import is_number, shown
+from kft.data.examples import Examples
+from kft.data.split import split
+from kft.data.streams import Stream, with_known_length
+from kft.errors import InputError
+from kft.family.hooks import Family
+
+
+def read_both(
+    recipe: Family, train: Any, validation_data: Any, seed: int, on_bad: str
+) -> tuple[Examples | Stream, Examples | Stream]:
+    """Read training and validation data, or split the latter off.
+
+    Args:
+        recipe: The recipe, which takes over the classes of the training data.
+        train: What was passed to `fit`.
+        validation_data: What was passed to `fit`: data, or the part of `train` that is split off.
+        seed: Seed of the split.
+        on_bad: What to do with bad examples, `"error"` or `"skip"`.
+
+    Raises:
+        InputError: If the data are wrong, or a stream would have to be split.
+    """
+    data = recipe.read(train, classes=recipe.classes, on_bad_example=on_bad)
+    recipe.name_classes(data.classes, data.source)
+    if not is_fraction(validation_data):
+        validation = recipe.read(validation_data, classes=recipe.classes, on_bad_example=on_bad)
+        return data, validation
+    if isinstance(data, Stream):
+        raise InputError(f"a {data.source} cannot be split: pass validation_data.")
+    return split(data, float(validation_data), seed)
+
+
+def is_fraction(validation_data: Any) -> bool:
+    """Return whether what was passed as `validation_data` is a part of the training data.
+
+    Raises:
+        InputError: If it is neither data nor a fraction between 0 and 1.
+    """
+    if is_number(validation_data) and 0 < validation_data < 1:
+        return True
+    if validation_data is None or isinstance(validation_data, numbers.Number | np.generic):
+        raise InputError(
+            f"`validation_data={shown(validation_data)}`: pass data, or a fraction of the training "
+            "data between 0 and 1, such as 0.2."
+        )
+    return False
+
+
+def batches_of(
+    recipe: Family, data: Examples | Stream, batch_size: int, steps: int | None = None
+) -> Any:
+    """Batches of data in their own order, as `fit` and `evaluate` take them.
+
+    Args:
+        recipe: The recipe that turns raw inputs into the model's.
+        data: What `Recipe.read` returned.
+        batch_size: Examples a batch; a stream has batches of its own.
+        steps: Batches to take of a stream that never ends.
+    """
+    if isinstance(data, Examples):
+        return recipe.batches(data, batch_size=batch_size)
+    if data.is_infinite and steps is None:
+        raise InputError(
+            f"the {data.source} never ends: pass recipe.read(data, steps_per_epoch=n) for training, or "
+            "end it with take(n)."
+        )
+    return recipe.from_stream(data.dataset)
+
+
+def counted(stream: Stream) -> Stream:
+    """A stream to train on that knows how many batches an epoch has."""
+    if stream.steps is not None or stream.batches is not None:
+        return stream
+    return replace(stream, dataset=with_known_length(stream.dataset))

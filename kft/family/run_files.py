@@ -1,0 +1,83 @@
+"""The files of a finished run besides those of its recipe: its history, its journal and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kft.errors import InputError
+from kft.family import distances, saving
+from kft.family.run import Run, with_overlap
+from kft.runs import atomic, json_files
+from kft.runs.places import REPORT
+
+HISTORY = "history.json"
+JOURNAL = "journal.json"
+
+
+def keep(run: Run, plan: Mapping[str, Any], draw: Callable[[Path], Any] | None = None) -> None:
+    """Write a trained run to its directory, all of it or nothing.
+
+    Args:
+        run: The run.
+        plan: What identifies it.
+        draw: Writes the page to a directory. By default it comes later.
+    """
+    assert run.run_dir is not None
+    with atomic.being_written(run.run_dir) as hidden:
+        saving.write(run.recipe, hidden, plan=plan)
+        json_files.write_json(hidden / HISTORY, run.history)
+        json_files.write_json(hidden / JOURNAL, run.journal)
+        if draw is not None:
+            draw(hidden)
+
+
+def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
+    """Write the page of a run, and note in its journal what the page found.
+
+    Args:
+        run: The run.
+        folder: Where it is kept.
+
+    Returns:
+        That journal.
+    """
+    distances.write(run.recipe.distances, folder)
+    journal = with_overlap(run)
+    replace(run, journal=journal).report(folder / REPORT)
+    json_files.write_json(folder / f".{JOURNAL}", journal)
+    (folder / f".{JOURNAL}").replace(folder / JOURNAL)
+    return journal
+
+
+def read_history(run_dir: Path) -> dict[str, list]:
+    """Read the history of a run: lists of numbers, of which stages may have names instead.
+
+    Raises:
+        InputError: If there is none, or it is damaged.
+    """
+    history = json_files.read_json(run_dir / HISTORY)
+    if not isinstance(history, dict) or not all(map(_is_column, history.values())):
+        raise InputError(f"`{run_dir / HISTORY}` is damaged: restore it from a copy.")
+    return history
+
+
+def read_journal(run_dir: Path) -> Mapping[str, Any] | None:
+    """Read what a run noted of itself; None where it noted nothing.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    if not (run_dir / JOURNAL).exists():
+        return None
+    journal = json_files.read_json(run_dir / JOURNAL)
+    if journal is not None and not isinstance(journal, dict):
+        raise InputError(f"`{run_dir / JOURNAL}` is damaged: restore it from a copy.")
+    return journal
+
+
+def _is_column(values):
+    kinds = (str, int, float, type(None))
+    return isinstance(values, list) and all(isinstance(value, kinds) for value in values)
