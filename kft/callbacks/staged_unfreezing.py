@@ -20,7 +20,8 @@ from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.distribution.placement import check_placement
 from kft.errors import InputError
 from kft.printing import how_many
-from kft.stages.optimizer import step_counter, unscaled
+from kft.stages.optimizer import unscaled
+from kft.stages.optimizer_internals import step_counter
 from kft.stages.plan import BatchNorm, PlannedStage, plan
 from kft.stages.regrouping import regroup, template
 from kft.stages.stage import Stage, checked_stages

@@ -14,7 +14,8 @@ from kft.errors import InputError, KftError
 from kft.model.graph import settle, sublayers
 from kft.model.heads import tell_copy
 from kft.model.precision import using
-from kft.stages.optimizer import decays, unscaled
+from kft.stages.optimizer import unscaled
+from kft.stages.optimizer_internals import decays
 
 
 @contextlib.contextmanager
