@@ -9,10 +9,11 @@ import numpy as np
 
 from kft.data.files import shown
 from kft.data.image_decoding import decode, decode_coarsely, resize
+from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.pixels import check_shape
 from kft.errors import InputError
 
-__all__ = ["broken", "load", "load_files"]
+__all__ = ["broken", "check_images", "load", "load_files"]
 
 
 def load(inputs: Any, image_size: tuple[int, int]) -> np.ndarray:
@@ -82,6 +83,23 @@ def broken(inputs: Sequence[str | bytes]) -> dict[int, str]:
         good = _decodable([inputs[index] for index in rest], are_paths, attempt)
         rest = np.delete(rest, good).tolist()
     return {index: _why(inputs[index], are_paths) for index in rest}
+
+
+def check_images(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) -> dict[int, str]:
+    """Tell which files are no usable images: by their headers, then by decoding them.
+
+    Args:
+        files: Paths or encoded bytes.
+        max_pixels: The largest image accepted, width times height.
+
+    Returns:
+        Index of each unusable image to the reason.
+    """
+    reasons = {n: reason for n, reason in enumerate(inspect_files(files, max_pixels)) if reason}
+    rest = [index for index in range(len(files)) if index not in reasons]
+    for index, reason in broken([files[index] for index in rest]).items():
+        reasons[rest[index]] = reason
+    return reasons
 
 
 def _decodable(items: list[Any], are_paths: bool, attempt: Callable[[Any], Any]) -> list[int]:
