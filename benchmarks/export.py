@@ -47,15 +47,15 @@ def measure(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str,
 
 def serve(folder: str, seconds: float) -> None:
     """In a process without Keras: ask SavedModels through the C API."""
-    from kft.export import capi, protos
+    from kft.export import protos
+    from kft.export.session import Session
 
     protos.without_tensorflow()
     base = Path(folder)
     pixels = np.load(base / "pixels.npy")
     raw = np.array([path.read_bytes() for path in sorted(base.glob("*.jpg"))], dtype=object)
     sessions = {
-        name: capi.Session(path)
-        for name, path in json.loads((base / "served.json").read_text()).items()
+        name: Session(path) for name, path in json.loads((base / "served.json").read_text()).items()
     }
     (plain_input,) = sessions["plain"].signatures["serving_default"].inputs
 

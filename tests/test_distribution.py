@@ -12,7 +12,7 @@ import kft
 from kft.distribution import DataParallel, ModelParallel
 from kft.distribution.spreading import spread
 from kft.errors import InputError
-from kft.stages.optimizer import decays
+from kft.stages.optimizer_internals import decays
 from tests.small_images import TinyRecipe, bright_sides
 
 pytestmark = pytest.mark.once("tensorflow")

@@ -1,10 +1,10 @@
-"""Holds the private names of Keras that kft/model/graph.py and kft/stages/optimizer.py read (3.15.1)."""
+"""Holds the private names of Keras that kft/model/graph.py and kft/stages/optimizer_internals.py read (3.15.1)."""
 
 import keras
 from keras import layers
 
 from kft.model import graph
-from kft.stages.optimizer import _schedule_of, averages_of, decays
+from kft.stages.optimizer_internals import averages_of, decays, schedule_of
 from kft.stages.schedules import WarmupSchedule
 
 
@@ -25,7 +25,7 @@ def test_private_names_of_keras_are_as_in_3_15_1():
 def test_private_names_of_the_optimizer_are_as_in_3_15_1():
     schedule = WarmupSchedule(0.1)
     optimizer = keras.optimizers.AdamW(schedule)
-    assert _schedule_of(optimizer) is schedule
+    assert schedule_of(optimizer) is schedule
     model = small()
     kernel, bias = model.get_layer("a").weights
     optimizer.exclude_from_weight_decay(var_list=[bias])

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kft.distribution import messages, processes
+from kft.distribution.torch_group import TorchGroup
 from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
 from kft.runs.randomness import random_state
 from kft.tuning.roles import Role
@@ -167,7 +168,7 @@ def second(monkeypatch):
     from torch import distributed
 
     store = distributed.HashStore()
-    group = processes._Group(1, 2, 5.0, store, None, torch.device("cpu"), secret="a1b2")
+    group = TorchGroup(1, 2, 5.0, store, None, torch.device("cpu"), secret="a1b2")
     monkeypatch.setattr(processes, "_joined", group)
     return group
 

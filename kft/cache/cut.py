@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from kft.model import graph
+from kft.model.positions import positions
 from kft.model.steadiness import changes, code_of
 
 
@@ -210,7 +211,7 @@ def _needed(tensors: Sequence[Any], made: dict[int, graph.Call]) -> set[graph.Ca
 
 def _operations(call: graph.Call) -> int:
     """Return twice the weights of each matrix for each position that it is applied at."""
-    places = [size or 64 for size in graph.positions(call)]
+    places = [size or 64 for size in positions(call)]
     weights = getattr(call.operation, "weights", [])
     numbers = sum(
         math.prod(w.shape) for w in weights if len(w.shape) > 1 and "embedding" not in w.name

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import importlib.metadata
-import json
 import math
 import os
-import re
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,11 +17,12 @@ import ml_dtypes
 import numpy as np
 
 from kft.cache.cut import Cut
-from kft.cache.files import FORMAT, open_features, write_manifest
+from kft.cache.eviction import HIDDEN, evict
+from kft.cache.files import open_features, write_manifest
 from kft.cache.folding import folded
+from kft.cache.key import features_key
 from kft.cache.rows import RowReader, RowWriter
 from kft.data.batches import Batches
-from kft.data.examples import Examples
 from kft.distribution import hosts, processes
 from kft.distribution.spreading import copied
 from kft.errors import InputError
@@ -35,15 +31,12 @@ from kft.runs.files import sync_tree
 from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.locks import RunLock
 
-_HIDDEN = ".writing-"
 _LOCK = ".lock"
-_KEY = re.compile("[0-9a-f]{32}")
 _DTYPES = {
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
 }
-_PACKAGES = ("kft", "keras", "keras-hub", "tensorflow", "jax", "torch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +143,10 @@ class FeatureStore:
         Returns:
             Features for each cut; None, with a warning, for all that could not be written.
         """
-        folders = [self.directory / self._key(cut, batches.examples, identity) for cut in cuts]
+        folders = [
+            self.directory / features_key(cut, batches.examples, identity, self.dtype)
+            for cut in cuts
+        ]
         wanted = dict(zip(folders, cuts, strict=True))
         found = {folder: self._open(folder, cut) for folder, cut in wanted.items()}
         missing = {folder: cut for folder, cut in wanted.items() if found[folder] is None}
@@ -168,7 +164,7 @@ class FeatureStore:
                 "goes on without them, slower and with the same result.",
                 stacklevel=2,
             )
-        self._evict(keep=folders)
+        evict(self.directory, self.limit, folders)
         return [found[folder] for folder in folders]
 
     def _open(self, folder: Path, cut: Cut, computed: bool = False) -> Features | None:
@@ -185,18 +181,12 @@ class FeatureStore:
         self._fetched.append(Features(arrays, computed, cut.varies))
         return self._fetched[-1]
 
-    def _key(self, cut: Cut, examples: Examples, identity: str) -> str:
-        parts = [str(FORMAT), cut.digest, examples.fingerprint(), identity, self.dtype, _versions()]
-        parts.append(keras.backend.backend())
-        parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
     def _write_alone(
         self, missing: dict[Path, Cut], batches: Batches, views: int
     ) -> dict[Path, Cut]:
         """Write what no other process has written while it was waited for; return that."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        remove_hidden(self.directory, _HIDDEN)
+        remove_hidden(self.directory, HIDDEN)
         lock = RunLock(self.directory, _LOCK)
         with contextlib.suppress(InputError):  # without it work is done twice, and no harm
             lock.acquire(wait=math.inf)
@@ -212,7 +202,7 @@ class FeatureStore:
     def _write(self, missing: dict[Path, Cut], batches: Batches, views: int) -> None:
         with contextlib.ExitStack() as stack:
             hidden = {
-                stack.enter_context(hidden_directory(self.directory, _HIDDEN)): folder
+                stack.enter_context(hidden_directory(self.directory, HIDDEN)): folder
                 for folder in missing
             }
             cuts = dict(zip(hidden, missing.values(), strict=True))
@@ -225,7 +215,7 @@ class FeatureStore:
         """Make complete features visible; damaged ones give way."""
         sync_tree(unfinished)
         if folder.is_dir():
-            with hidden_directory(self.directory, _HIDDEN) as damaged:
+            with hidden_directory(self.directory, HIDDEN) as damaged:
                 folder.rename(damaged / folder.name)
         try:
             unfinished.rename(folder)
@@ -271,22 +261,6 @@ class FeatureStore:
         floating = np.issubdtype(dtype, np.floating)
         return _DTYPES[self.dtype] if floating and dtype.itemsize > 2 else np.dtype(dtype)
 
-    def _evict(self, keep: list[Path]) -> None:
-        """Remove what killed writers left, then what has gone unused for longest, down to the limit."""
-        remove_hidden(self.directory, _HIDDEN)
-        total, others = 0, []
-        with contextlib.suppress(OSError), os.scandir(self.directory) as entries:
-            for entry in entries:
-                folder = Path(entry.path)
-                if folder in keep or entry.name.startswith("."):
-                    total += _size(folder)
-                elif _KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                    others.append((entry.stat().st_mtime, folder))
-        for _, folder in sorted(others, reverse=True):
-            total += _size(folder)
-            if total > self.limit:
-                shutil.rmtree(folder, ignore_errors=True)
-
 
 @contextlib.contextmanager
 def temporary_store(dtype: str = "float32") -> Iterator[FeatureStore]:
@@ -314,20 +288,3 @@ def _is_whole(folder: Path) -> bool:
     for array in arrays or ():
         array.close()
     return arrays is not None
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder, which may be removed meanwhile."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            total += path.stat().st_size
-    return total
-
-
-def _versions() -> str:
-    found = {}
-    for package in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return json.dumps(found)

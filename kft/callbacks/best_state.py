@@ -17,6 +17,31 @@ from kft.stages.optimizer import GroupedOptimizer, unscaled
 Restore = Literal["run", "stage", "ends"]
 
 
+def what_is_restored(
+    restore_best: Restore | Literal["auto"] | None,
+    monitor: str | tuple[str, str] | None,
+    early_stopping: keras.callbacks.EarlyStopping | None,
+) -> tuple[Restore | None, Monitor | None]:
+    """Return what a run in stages restores, and by which value; None for both if it restores nothing.
+
+    Args:
+        restore_best: What `StagedUnfreezing` takes.
+        monitor: What `StagedUnfreezing` takes. Defaults to that of `early_stopping`, or `"val_loss"`.
+        early_stopping: The rule that ends a stage, if there is one.
+
+    Raises:
+        InputError: The direction of the monitor cannot be told.
+    """
+    if restore_best == "auto":
+        restores = early_stopping is not None and early_stopping.restore_best_weights
+        restore_best = "run" if restores else None
+    if restore_best is None:
+        return None, None
+    if monitor is None and early_stopping is not None:
+        return restore_best, Monitor.of_rule(early_stopping)
+    return restore_best, Monitor.of("val_loss" if monitor is None else monitor)
+
+
 @dataclasses.dataclass(frozen=True)
 class Best:
     """The best epoch so far.

@@ -144,7 +144,7 @@ def give_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> Non
             return
 
 
-def names_of(callbacks: list[keras.callbacks.Callback]) -> list[str]:
+def names_of(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
     """Return a name for each callback: its class, and how many of the class came before."""
     counts: dict[str, int] = {}
     names = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -12,18 +11,20 @@ import keras
 from keras import ops
 
 from kft.arguments import check_choice
-from kft.callbacks.best_state import Best, BestState, Restore
+from kft.callbacks.best_state import Best, BestState, Restore, what_is_restored
 from kft.callbacks.fellows import fellow_callbacks, refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
+from kft.callbacks.stage_messages import print_best, print_stage
 from kft.distribution.placement import check_placement
 from kft.errors import InputError
 from kft.printing import how_many
-from kft.stages.optimizer import step_counter, unscaled
+from kft.stages.optimizer import unscaled
+from kft.stages.optimizer_internals import step_counter
 from kft.stages.plan import BatchNorm, PlannedStage, plan
 from kft.stages.regrouping import regroup, template
-from kft.stages.stage import Stage, checked_stages
+from kft.stages.stage import Stage, checked_stages, stage_of_epoch
 
 RestoreBest = Restore | None
 
@@ -102,18 +103,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         self._solved_elsewhere = False
         self.early_stopping = early_stopping
         self.batch_norm = batch_norm
-        self.restore_best: RestoreBest
-        if restore_best == "auto":
-            restores = early_stopping is not None and early_stopping.restore_best_weights
-            self.restore_best = "run" if restores else None
-        else:
-            self.restore_best = restore_best
-        self.monitor: Monitor | None = None
-        if self.restore_best is not None:
-            if monitor is None and early_stopping is not None:
-                self.monitor = Monitor.of_rule(early_stopping)
-            else:
-                self.monitor = Monitor.of("val_loss" if monitor is None else monitor)
+        self.restore_best, self.monitor = what_is_restored(restore_best, monitor, early_stopping)
         self.verbose = verbose
         self._reset()
 
@@ -177,7 +167,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         it before.
         """
         if self._index < 0:
-            self._enter(*self._place(epoch))
+            self._enter(*stage_of_epoch(self.stages, epoch))
         elif self._stage_ended:
             if self._best is not None:
                 self._best.end_stage(self.model)
@@ -254,36 +244,9 @@ class StagedUnfreezing(keras.callbacks.Callback):
         """Go back to the best epoch of the run, and release what only the run needed."""
         if self._best is not None and self._entered:
             self._best.end_run(self.model)
-            self._tell(self._best)
+            print_best(self._best, self.restore_best, verbose=bool(self.verbose))
         self._rule = None
         self._template = None
-
-    def _tell(self, state: BestState) -> None:
-        best, name = state.best, state.monitor.name
-        if best is None:
-            warnings.warn(
-                f"`restore_best={self.restore_best!r}` found no finite {name!r} in the logs of any "
-                "epoch, so the model keeps its last weights: pass validation_data, or name a logged "
-                "value by monitor=....",
-                stacklevel=3,
-            )
-        elif self.verbose:
-            among = " of the stages' ends" if self.restore_best == "ends" else ""
-            print(
-                f"The model keeps the weights of epoch {best.epoch + 1} (stage {best.stage + 1}), the "
-                f"best{among}: {name} {best.value:.4f}"
-            )
-
-    def _place(self, epoch: int) -> tuple[int, int]:
-        """The stage that an epoch lies in if none was cut short, and the epochs done in it."""
-        ends = list(itertools.accumulate(stage.epochs for stage in self.stages))
-        for index, end in enumerate(ends):
-            if epoch < end:
-                return index, epoch - (end - self.stages[index].epochs)
-        raise InputError(
-            f"`initial_epoch={epoch}`, but the stages end after {ends[-1]} epochs: pass an earlier "
-            "epoch, or longer stages."
-        )
 
     def _enter(self, index: int, epochs_done: int, announce: bool = True) -> None:
         planned = self._planned[index]
@@ -297,14 +260,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         if self._best is not None:
             self._best.begin_stage(self.model)
         if self.verbose and announce:
-            trained = sum(int(ops.size(v)) for v in self.model.trainable_variables)
-            what = (
-                f"{trained:,} parameters train, up to {how_many(planned.stage.epochs, 'epoch')}, "
-                f"learning rate {planned.stage.learning_rate:g}"
-            )
-            if planned.stage.solve:
-                what = f"{trained:,} parameters are solved for, without a step"
-            print(f"\nStage {index + 1}/{len(self.stages)} ({planned.stage.label}): {what}")
+            print_stage(self.model, planned.stage, index + 1, len(self.stages))
 
     def _steps_taken(self) -> int:
         return int(ops.convert_to_numpy(step_counter(unscaled(self.model.optimizer))))

@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 
 from kft.cli import options as o
+from kft.cli.data_options import Reading, TrainingData
 from kft.cli.groups import given, grouped
+from kft.cli.model_options import Model
 from kft.cli.outputs import FIGURES, check_output, save_figure
+from kft.cli.recipe_and_data import recipe_and_data
 
 _TEST = "Test"
 
@@ -18,9 +21,9 @@ _TEST = "Test"
 @grouped
 def find_lr(
     recipe: o.RecipeName,
-    data: o.TrainingData,
-    model: o.Model,
-    reading: o.Reading,
+    data: TrainingData,
+    model: Model,
+    reading: Reading,
     stages: o.Stages = None,
     write_stages: Annotated[
         Path | None,
@@ -76,7 +79,7 @@ def find_lr(
     from kft.stages.stage import write_stages as write
 
     chosen = o.read_stages(stages)
-    prepared, train, _ = o.recipe_and_data(recipe, model, reading, data, None, seed)
+    prepared, train, _ = recipe_and_data(recipe, model, reading, data, None, seed)
 
     from kft.insight.range_test import find_learning_rate
 

@@ -11,6 +11,7 @@ import typer
 from kft.cli import build
 from kft.cli import options as o
 from kft.cli.groups import given, grouped
+from kft.cli.model_options import Model
 
 if TYPE_CHECKING:
     from kft.recipe.recipe import Recipe
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @grouped
 def plan(
     recipe: o.RecipeName,
-    model: o.Model,
+    model: Model,
     num_classes: Annotated[
         int, typer.Option(min=1, help="Number of classes, or of values for regression.")
     ] = 2,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kft.cli import options as o
+from kft.cli.data_options import Reading
 from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, RunTask, named_class, named_tasks
 from kft.cli.outputs import check_output
@@ -19,7 +20,7 @@ from kft.runs.places import REPORT, check_run
 @grouped
 def report(
     run: o.RunDir,
-    reading: o.Reading,
+    reading: Reading,
     data: Annotated[
         str | None,
         typer.Option(

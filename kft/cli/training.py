@@ -9,8 +9,11 @@ import typer
 
 from kft.cli import build, together
 from kft.cli import options as o
+from kft.cli.data_options import Reading, TrainingData, Validation
 from kft.cli.fit_options import Training
 from kft.cli.groups import given, grouped
+from kft.cli.model_options import Model
+from kft.cli.recipe_and_data import recipe_and_data
 from kft.distribution.launch import speaks
 
 _TRAINING = "Training"
@@ -19,7 +22,7 @@ _TRAINING = "Training"
 @grouped
 def fit(
     recipe: o.RecipeName,
-    data: o.TrainingData,
+    data: TrainingData,
     run_dir: Annotated[
         Path,
         typer.Option(
@@ -27,9 +30,9 @@ def fit(
             "again continues an unfinished run, and loads a finished one."
         ),
     ],
-    validation: o.Validation,
-    model: o.Model,
-    reading: o.Reading,
+    validation: Validation,
+    model: Model,
+    reading: Reading,
     training: Training,
     fresh: Annotated[
         bool,
@@ -67,7 +70,7 @@ def fit(
     if processes > 1:
         together.start(processes)
     settings = training.settings() | given(seed=seed, verbose=0 if quiet else None)
-    prepared, train, valid = o.recipe_and_data(
+    prepared, train, valid = recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed
     )
     if fresh:

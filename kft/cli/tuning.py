@@ -12,8 +12,11 @@ import typer
 from kft.arguments import is_number
 from kft.cli import build
 from kft.cli import options as o
+from kft.cli.data_options import Reading, TrainingData, Validation
 from kft.cli.early import are_names
 from kft.cli.groups import given, grouped
+from kft.cli.model_options import Backbone, Model
+from kft.cli.recipe_and_data import recipe_and_data
 from kft.errors import InputError
 from kft.import_path import import_named
 
@@ -42,7 +45,7 @@ class Prune(StrEnum):
 def tune(
     context: typer.Context,
     recipe: o.RecipeName,
-    data: o.TrainingData,
+    data: TrainingData,
     run_dir: Annotated[
         Path,
         typer.Option(
@@ -50,9 +53,9 @@ def tune(
             "command continues a search that was interrupted."
         ),
     ],
-    validation: o.Validation,
-    model: o.Model,
-    reading: o.Reading,
+    validation: Validation,
+    model: Model,
+    reading: Reading,
     max_trials: Annotated[
         int | None,
         typer.Option("--trials", min=1, help="Most trials. Default: 20.", rich_help_panel=_SEARCH),
@@ -166,7 +169,7 @@ def tune(
         seed=seed,
         verbose=0 if quiet else None,
     )
-    prepared, train, valid = o.recipe_and_data(
+    prepared, train, valid = recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed
     )
     settings |= given(validation_data=validation.validation_split if valid is None else valid)
@@ -194,9 +197,9 @@ def select(
             "name: MobileNetRecipe,model=MobileNetV2,alpha=0.35,weights=FILE.",
         ),
     ],
-    data: o.TrainingData,
-    backbone: o.Backbone,
-    reading: o.Reading,
+    data: TrainingData,
+    backbone: Backbone,
+    reading: Reading,
     json_output: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -216,7 +219,7 @@ def select(
     typer.echo(json.dumps(ranking.to_dict()) if json_output else str(ranking))
 
 
-def _candidate(spelled: str, shared: o.Backbone) -> Recipe:
+def _candidate(spelled: str, shared: Backbone) -> Recipe:
     """Return the recipe that `NAME,ARGUMENT=VALUE,...` describes.
 
     Args:

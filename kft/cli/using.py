@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from kft.cli import options as o
+from kft.cli.data_options import LabelledData, OnBadExample, Reading
 from kft.cli.groups import grouped
 from kft.cli.opening import RunRecipe, RunTask, open_recipe
 from kft.cli.outputs import ANSWERS, FIGURES, check_output, save_figure
@@ -24,8 +25,8 @@ _OUTCOME = "Outcome"
 @grouped
 def evaluate(
     run: o.RunDir,
-    data: o.LabelledData,
-    reading: o.Reading,
+    data: LabelledData,
+    reading: Reading,
     recipe: RunRecipe = None,
     task: RunTask = None,
     batch_size: o.BatchSize = 32,
@@ -79,9 +80,9 @@ def predict(
         typer.Option(min=1, help="The largest image accepted, width times height."),
     ] = None,
     on_bad_example: Annotated[
-        o.OnBadExample,
+        OnBadExample,
         typer.Option(help="Stop at an input that cannot be used, or skip it and say so."),
-    ] = o.OnBadExample.error,
+    ] = OnBadExample.error,
     recipe: RunRecipe = None,
     task: RunTask = None,
     batch_size: o.BatchSize = 32,
@@ -149,7 +150,7 @@ def predict(
     )
     if output is not None and source.reads(output):
         raise InputError(f"--output {output} is one of the inputs: pass another file.")
-    skips = on_bad_example is o.OnBadExample.skip
+    skips = on_bad_example is OnBadExample.skip
     with contextlib.closing(
         _answers(opened, source, batch_size, skips, top_k, coverage, quiet=quiet)
     ) as answers:

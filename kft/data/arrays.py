@@ -8,9 +8,9 @@ import numpy as np
 from kft.data.bad import BadExamples
 from kft.data.columns import RowNames
 from kft.data.examples import Examples
-from kft.data.folder import check_images
 from kft.data.gaps import not_finite
 from kft.data.image_files import MAX_PIXELS
+from kft.data.images import check_images
 from kft.data.pixels import image_rows
 from kft.data.raw_labels import RawLabels
 from kft.data.sequences import Rows, as_rows, numeric

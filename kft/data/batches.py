@@ -3,7 +3,7 @@
 import copy
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.data.balance import balanced_order, class_weights
 from kft.data.examples import Examples
+from kft.data.lazy_threads import LazyThreads
 from kft.data.tf_batches import as_dataset, spec_of
 from kft.data.trees import taken
 from kft.errors import InputError
@@ -91,7 +92,7 @@ class Batches(keras.utils.PyDataset):
         self._weights = class_weights(examples) if balance == "weights" else None
         self._count = len(balanced_order(examples, balance, np.random.default_rng(0)))
         self._order: tuple[int, np.ndarray] | None = None
-        self._threads = _Threads(workers)
+        self._threads = LazyThreads(workers, "kft-batches")
         self._ahead: dict[tuple[int, int], Future[Any]] = {}
         self._lock = threading.Lock()
         self._began = self._complete = False
@@ -252,28 +253,6 @@ class Batches(keras.utils.PyDataset):
             chosen: Their indices among the examples.
         """
         return self.load(inputs)
-
-
-class _Threads:
-    """Threads that start with the first call, shared by batches and the copies made of them."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="kft-batches")
-            return self._pool.submit(function, *arguments)
-
-    def close(self) -> None:
-        """Wait for what has been asked for, and end the threads."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown()
 
 
 def part_of(rows: Any, place: int, count: int) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from kft.data import image_headers, images
+from kft.data import image_decoding, image_headers
 from kft.data.surviving import map_surviving
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def decode_rows(
         return status, tf.cond(
             tf.equal(status, ""),
             # As whole numbers, which take a quarter of the memory until they are resized.
-            lambda: images.resize(images.decode_pixels(image), image_size),
+            lambda: image_decoding.resize(image_decoding.decode_pixels(image), image_size),
             lambda: nothing,
         )
 

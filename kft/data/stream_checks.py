@@ -20,7 +20,8 @@ import numpy as np
 from kft.data.batches import Batches
 from kft.data.pixels import check_range, out_of_range, range_rules
 from kft.data.streams import is_tf_dataset
-from kft.data.targets import Bounds, TargetKind
+from kft.data.target_bounds import Bounds
+from kft.data.targets import TargetKind
 from kft.errors import InputError
 
 __all__ = ["StreamCheck", "checked", "plain_errors"]

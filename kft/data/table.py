@@ -12,8 +12,8 @@ from kft.data.columns import Columns, in_column
 from kft.data.delimited import read_delimited
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.folder import check_images
 from kft.data.image_files import MAX_PIXELS
+from kft.data.images import check_images
 from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.parquet import read_parquet
 from kft.data.raw_labels import RawLabels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,30 +11,14 @@ from kft.data.gaps import filled_numbers
 from kft.data.names import checked_names
 from kft.data.ragged import as_objects, objects_not_finite
 from kft.data.raw_labels import LabelForm, RawLabels, ReadTargets, Targets
+from kft.data.target_bounds import Bounds
 from kft.data.trees import mapped
 from kft.data.values import is_missing
 from kft.errors import InputError
 
-__all__ = ["Bounds", "TargetKind"]
+__all__ = ["TargetKind"]
 
 _SHOWN = 40  # characters of a label
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The numbers that the targets of a stream lie within.
-
-    Args:
-        low: The least.
-        high: The largest.
-        noun: What to call a target in a message.
-        expected: What to say of a number outside, with the way out.
-    """
-
-    low: float
-    high: float
-    noun: str
-    expected: str
 
 
 class TargetKind:

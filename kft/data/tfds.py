@@ -13,8 +13,8 @@ from kft.data.bad import BadExamples
 from kft.data.columns import MOST_BYTES, RowNames
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.folder import check_images
 from kft.data.image_files import MAX_PIXELS
+from kft.data.images import check_images
 from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.prepared import INFO, check_prepared, is_prepared, newest_version
 from kft.data.raw_labels import LabelForm, RawLabels

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from kft.data.bad import BadExamples
+from kft.data.class_folders import IMAGE_SUFFIXES
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
 from kft.data.files import shown
-from kft.data.folder import IGNORED, IMAGE_SUFFIXES
+from kft.data.folder_walk import is_ignored
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.table import SUFFIXES
 from kft.data.table_column import stream_column
@@ -261,7 +262,7 @@ def _below(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, 
         return
     for entry in found:
         path = folder / entry.name
-        if entry.name[0] == "." or entry.name.lower() in IGNORED:
+        if is_ignored(entry):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _below(path, root, endings)

@@ -11,10 +11,11 @@ from kft.distribution.devices import device_count, entered
 from kft.distribution.on_tensorflow import refuse_optimizer, synchronise_norms
 from kft.distribution.strategies import Strategy
 from kft.errors import InputError, KftError
-from kft.model.blocks import tell_copy
 from kft.model.graph import settle, sublayers
+from kft.model.heads import tell_copy
 from kft.model.precision import using
-from kft.stages.optimizer import decays, unscaled
+from kft.stages.optimizer import unscaled
+from kft.stages.optimizer_internals import decays
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A SavedModel through TensorFlow's C API, by ctypes: the way in that TensorFlow Serving takes.
+"""TensorFlow's C API, by ctypes: its library, its ops and its errors.
 
 No Keras, no `tensorflow` package, and XLA's compiler disabled for the whole process, as a server
 with default flags has it. Meant for a process of its own.
@@ -6,28 +6,24 @@ with default flags has it. Meant for a process of its own.
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from kft.export.protos import tensorflow_folder, tensorflow_text_folder
-
-_STRING = 7
-_DTYPES = {1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 9: np.int64, 10: np.bool_}
-_NUMBERS = {np.dtype(dtype): number for number, dtype in _DTYPES.items()}
-_TSTRING_BYTES = 24
 
 
 class TensorFlowError(Exception):
     """What TensorFlow's runtime answered instead of a result: an error a server would send."""
 
 
-class _Output(ctypes.Structure):
+class Output(ctypes.Structure):
+    """An output of an operation in a graph, `TF_Output`."""
+
     _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
 
 
-class _Buffer(ctypes.Structure):
+class Buffer(ctypes.Structure):
+    """Bytes that TensorFlow holds, `TF_Buffer`."""
+
     _fields_ = [
         ("data", ctypes.c_void_p),
         ("length", ctypes.c_size_t),
@@ -75,10 +71,10 @@ class Runtime:
             "TF_DeleteStatus": (None, [pointer]),
             "TF_GetCode": (integer, [pointer]),
             "TF_Message": (ctypes.c_char_p, [pointer]),
-            "TF_GetAllOpList": (ctypes.POINTER(_Buffer), []),
+            "TF_GetAllOpList": (ctypes.POINTER(Buffer), []),
             "TF_LoadLibrary": (pointer, [ctypes.c_char_p, pointer]),
-            "TF_NewBuffer": (ctypes.POINTER(_Buffer), []),
-            "TF_DeleteBuffer": (None, [ctypes.POINTER(_Buffer)]),
+            "TF_NewBuffer": (ctypes.POINTER(Buffer), []),
+            "TF_DeleteBuffer": (None, [ctypes.POINTER(Buffer)]),
             "TF_NewGraph": (pointer, []),
             "TF_DeleteGraph": (None, [pointer]),
             "TF_GraphOperationByName": (pointer, [pointer, ctypes.c_char_p]),
@@ -124,7 +120,7 @@ class Runtime:
         from tensorflow.core.framework import op_def_pb2
 
         buffer = self.library.TF_GetAllOpList()
-        ops = op_def_pb2.OpList.FromString(_content(buffer))
+        ops = op_def_pb2.OpList.FromString(buffer_bytes(buffer))
         self.library.TF_DeleteBuffer(buffer)
         return frozenset(op.name for op in ops.op)
 
@@ -146,161 +142,6 @@ class Status:
         self._library.TF_DeleteStatus(self.pointer)
 
 
-class Session:
-    """A loaded SavedModel that answers by signature name.
-
-    Args:
-        directory: The version directory.
-        threads: The number of threads within an op and between ops, the runtime's choice if None.
-
-    Raises:
-        TensorFlowError: If the runtime cannot load it.
-
-    Example:
-
-    ```python
-    session = Session("serving/flowers/1")
-    session.run("serving_default", {"inputs": [jpeg_bytes]})["label"]
-    ```
-    """
-
-    def __init__(self, directory: str | os.PathLike, threads: int | None = None) -> None:
-        from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
-
-        library = self._library = Runtime.get().library
-        self._graph = library.TF_NewGraph()
-        self._session = None
-        config = config_pb2.ConfigProto()
-        if threads is not None:
-            config.intra_op_parallelism_threads = config.inter_op_parallelism_threads = threads
-        serialized = config.SerializeToString()
-        options, meta_graph, status = (
-            library.TF_NewSessionOptions(),
-            library.TF_NewBuffer(),
-            Status(library),
-        )
-        library.TF_SetConfig(options, serialized, len(serialized), status.pointer)
-        tags = (ctypes.c_char_p * 1)(b"serve")
-        self._session = library.TF_LoadSessionFromSavedModel(
-            options, None, os.fsencode(directory), tags, 1, self._graph, meta_graph, status.pointer
-        )
-        loaded = _content(meta_graph)
-        library.TF_DeleteBuffer(meta_graph)
-        library.TF_DeleteSessionOptions(options)
-        status.check()
-        # `signatures`: name to SignatureDef, as the file has them.
-        self.signatures = dict(meta_graph_pb2.MetaGraphDef.FromString(loaded).signature_def)
-
-    def run(
-        self, signature: str, inputs: Mapping[str, np.ndarray | Sequence[bytes]]
-    ) -> dict[str, np.ndarray]:
-        """Ask a signature, as one request to a server would.
-
-        Args:
-            signature: The name of the signature.
-            inputs: For each input of the signature an array; strings as bytes (a list or an array
-                of objects).
-
-        Returns:
-            For each output an array; strings as an array of bytes objects.
-
-        Raises:
-            TensorFlowError: If the signature or an input is unknown, or if the graph fails.
-        """
-        if signature not in self.signatures:
-            known = ", ".join(sorted(self.signatures))
-            raise TensorFlowError(f"no signature {signature!r}; there are: {known}")
-        definition = self.signatures[signature]
-        if set(inputs) != set(definition.inputs):
-            expected = ", ".join(sorted(definition.inputs))
-            raise TensorFlowError(f"inputs {sorted(inputs)}, but {signature!r} takes: {expected}")
-        library, status, names = self._library, Status(self._library), sorted(definition.outputs)
-        feeds = (_Output * len(inputs))(*(self._find(definition.inputs[k].name) for k in inputs))
-        fetches = (_Output * len(names))(*(self._find(definition.outputs[k].name) for k in names))
-        keep: list[bytes] = []
-        values = (ctypes.c_void_p * len(inputs))()
-        results = (ctypes.c_void_p * len(names))()
-        try:
-            for i, (name, value) in enumerate(inputs.items()):
-                values[i] = self._to_tensor(value, definition.inputs[name].dtype, keep)
-            library.TF_SessionRun(
-                self._session,
-                None,
-                *(feeds, values, len(values)),
-                *(fetches, results, len(results)),
-                *(None, 0, None, status.pointer),
-            )
-            status.check()
-            return {
-                name: self._to_array(tensor) for name, tensor in zip(names, results, strict=True)
-            }
-        finally:
-            for tensor in (*values, *results):
-                if tensor:
-                    library.TF_DeleteTensor(tensor)
-
-    def _find(self, tensor: str) -> _Output:
-        name, _, index = tensor.partition(":")
-        operation = self._library.TF_GraphOperationByName(self._graph, name.encode())
-        if not operation:
-            raise TensorFlowError(f"the signature names {tensor!r}, which is not in the graph")
-        return _Output(operation, int(index or 0))
-
-    def _to_tensor(self, value: object, dtype: int, keep: list[bytes]) -> int:
-        library = self._library
-        if dtype == _STRING:
-            array = np.array(value, dtype=object)
-        else:
-            array = np.ascontiguousarray(value, dtype=_DTYPES[dtype])
-        shape = (ctypes.c_int64 * max(array.ndim, 1))(*array.shape)
-        size = array.size * _TSTRING_BYTES if dtype == _STRING else array.nbytes
-        tensor = library.TF_AllocateTensor(dtype, shape, array.ndim, size)
-        data = library.TF_TensorData(tensor)
-        if dtype != _STRING:
-            ctypes.memmove(data, array.ctypes.data, size)
-            return tensor
-        for i, item in enumerate(array.flat):
-            keep.append(item)  # the tensor only views the bytes
-            library.TF_StringInit(data + i * _TSTRING_BYTES)
-            library.TF_StringAssignView(data + i * _TSTRING_BYTES, item, len(item))
-        return tensor
-
-    def _to_array(self, tensor: int) -> np.ndarray:
-        library = self._library
-        dtype = library.TF_TensorType(tensor)
-        shape = [library.TF_Dim(tensor, i) for i in range(library.TF_NumDims(tensor))]
-        data = library.TF_TensorData(tensor)
-        if dtype != _STRING:
-            if dtype not in _DTYPES:
-                raise TensorFlowError(f"an output of the type {dtype}, which kft does not read")
-            content = ctypes.string_at(data, library.TF_TensorByteSize(tensor))
-            return np.frombuffer(content, _DTYPES[dtype]).reshape(shape)
-        array = np.empty(int(np.prod(shape)), dtype=object)
-        for i in range(array.size):
-            text = data + i * _TSTRING_BYTES
-            array[i] = ctypes.string_at(
-                library.TF_StringGetDataPointer(text), library.TF_StringGetSize(text)
-            )
-        return array.reshape(shape)
-
-    def close(self) -> None:
-        """Free the session and its graph."""
-        if self._session:
-            status = Status(self._library)
-            self._library.TF_CloseSession(self._session, status.pointer)
-            self._library.TF_DeleteSession(self._session, status.pointer)
-            self._session = None
-        if self._graph:
-            self._library.TF_DeleteGraph(self._graph)
-            self._graph = None
-
-    def __enter__(self) -> "Session":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 def _library(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if not found:
@@ -310,5 +151,6 @@ def _library(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _content(buffer: "ctypes._Pointer[_Buffer]") -> bytes:
+def buffer_bytes(buffer: "ctypes._Pointer[Buffer]") -> bytes:
+    """Return the bytes of a buffer, which stays TensorFlow's."""
     return ctypes.string_at(buffer.contents.data, buffer.contents.length)

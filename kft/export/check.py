@@ -20,6 +20,7 @@ from kft.export.comparison import compare
 from kft.export.dangers import dangers, shown
 from kft.export.file_bounds import compare_files
 from kft.export.promises import DTYPES, METADATA, METHODS, Promises, Signature
+from kft.export.session import Session
 
 _MANY = 3  # times all examples: a batch larger than any that was written
 _MOST_ROWS = 96
@@ -67,7 +68,7 @@ def check(directory: str | os.PathLike) -> list[str]:
         return [*reasons, *unsafe]
     reasons += compare_signatures(graph.signatures, promised.signatures)
     try:
-        session = capi.Session(directory)
+        session = Session(directory)
     except capi.TensorFlowError as error:
         return [*reasons, f"the server cannot load it: {str(error).splitlines()[0]}"]
     with session:
@@ -123,7 +124,7 @@ def compare_signatures(found: dict[str, Any], promised: dict[str, Signature]) ->
     return reasons
 
 
-def replay(session: capi.Session, directory: str | os.PathLike, promised: Promises) -> list[str]:
+def replay(session: Session, directory: str | os.PathLike, promised: Promises) -> list[str]:
     """Run every warmup record, and its inputs in other batches; return what went wrong.
 
     Args:

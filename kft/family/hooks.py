@@ -21,7 +21,7 @@ from kft.data.read import read
 from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
-from kft.model.blocks import tell_head
+from kft.model.heads import tell_head
 from kft.model.pooling import pooled
 from kft.model.precision import built_with, policy_of
 from kft.model.pretrained import StartingWeights

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from kft.arguments import check_choice, check_flag, check_whole, make_plain, shown
 from kft.callbacks.best_state import Restore
+from kft.callbacks.commit_timer import read_interval
 from kft.callbacks.monitor import Monitor
-from kft.callbacks.run_checkpoint import read_interval
 from kft.errors import InputError
 from kft.runs.identity import may_change
 

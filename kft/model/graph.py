@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from kft.errors import InputError
+from kft.model.varying_sizes import VaryingSizes, varies
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,6 +74,17 @@ def calls(model: keras.Model) -> list[Call]:
     return calls_and_ends(model)[0]
 
 
+def with_ancestors(chosen: list[Call]) -> set[Call]:
+    """Return these calls and all calls that they depend on."""
+    found, stack = set(chosen), list(chosen)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent not in found:
+                found.add(parent)
+                stack.append(parent)
+    return found
+
+
 def calls_and_ends(model: keras.Model) -> tuple[list[Call], list[Call]]:
     """Return `calls(model)`, and those among them that make an output, each once."""
     if not is_functional(model):
@@ -82,8 +94,8 @@ def calls_and_ends(model: keras.Model) -> tuple[list[Call], list[Call]]:
             "layers to train: unfreeze=['encoder_3*', 'head']."
         )
     found: list[Call] = []
-    stand_ins = _Sizes() if any(_varies(tensor) for tensor in model.inputs) else None
-    made = _open(model, {}, (), found, stand_ins)
+    sizes = VaryingSizes() if any(varies(tensor) for tensor in model.inputs) else None
+    made = _open(model, {}, (), found, sizes)
     return found, list(dict.fromkeys(made[id(tensor)] for tensor in model.outputs))
 
 
@@ -136,7 +148,7 @@ def _open(
     given: dict[int, Call],
     owners: tuple[keras.Model, ...],
     found: list[Call],
-    sizes: _Sizes | None,
+    sizes: VaryingSizes | None,
 ) -> dict[int, Call]:
     """Append the calls of one model to `found`, and return the call that made each of its tensors."""
     made = dict(given)
@@ -163,38 +175,6 @@ def _open(
             found.append(call)
             made.update((id(tensor), call) for tensor in outputs)
     return made
-
-
-class _Sizes:
-    """Output sizes of a graph whose images vary in size, followed from a 512 pixel image."""
-
-    def __init__(self) -> None:
-        self._tensors: dict[int, keras.KerasTensor] = {}
-
-    def rename(self, old: list, new: list) -> None:
-        for before, after in zip(old, new, strict=True):
-            self._tensors[id(after)] = self._tensors[id(before)]
-
-    def of_first_output(self, node: Any) -> keras.KerasTensor:
-        if not node.input_tensors:
-            outputs = [_fixed_size(tensor) for tensor in node.output_tensors]
-        else:
-            args, kwargs = node.arguments.fill_in(self._tensors)
-            outputs = keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
-        for tensor, sized in zip(node.output_tensors, outputs, strict=True):
-            self._tensors[id(tensor)] = sized
-        return outputs[0]
-
-
-def _varies(tensor: keras.KerasTensor) -> bool:
-    return len(tensor.shape) > 3 and None in tensor.shape[1:]
-
-
-def _fixed_size(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    if not _varies(tensor):
-        return tensor
-    shape = (tensor.shape[0], *(512 if size is None else size for size in tensor.shape[1:]))
-    return keras.KerasTensor(shape, dtype=tensor.dtype)
 
 
 def _matching_inputs(model: keras.Model, tensors: list) -> list[keras.KerasTensor]:
@@ -248,6 +228,12 @@ def own_weights(layer: keras.Layer) -> list[keras.Variable]:
     return [weight for weight in layer.weights if id(weight) not in inner]
 
 
+def has_matrix(operation: keras.Operation) -> bool:
+    """Return whether a layer has a weight matrix, other than a table it looks up."""
+    weights = getattr(operation, "weights", [])
+    return any(len(weight.shape) > 1 and "embedding" not in weight.name for weight in weights)
+
+
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the layers that freezing decides about, inputs first, each once.
 
@@ -287,12 +273,6 @@ def changing(model: keras.Model) -> list[keras.Variable]:
     layers = (layer for layer in leaf_layers(model) if layer.trainable)
     weights = [weight for layer in layers for weight in layer.weights]
     return list({id(one): one for one in (*weights, *model.trainable_variables)}.values())
-
-
-def positions(call: Call) -> tuple[int | None, ...]:
-    """Return the sizes of the position axes of the first output: (height, width), (tokens,) or ()."""
-    channels_first = len(call.shape) > 3 and keras.config.image_data_format() == "channels_first"
-    return call.shape[2:] if channels_first else call.shape[1:-1]
 
 
 def settle(model: keras.Model) -> None:

@@ -16,6 +16,8 @@ from kft.arguments import is_whole, shown
 from kft.data import images
 from kft.data.augment import image_augmentation
 from kft.data.examples import Examples
+from kft.data.image_decoding import decode_batch
+from kft.data.image_files import MAX_PIXELS
 from kft.data.pixels import check_images_in_memory, check_shape
 from kft.data.raw_images import raw_images
 from kft.data.sequences import as_rows
@@ -62,7 +64,7 @@ class ImageRecipe(Recipe):
     image_size: tuple[int, int] = (224, 224)
     weights: str | PathLike | None = "imagenet"
     pooling: str = "avg"
-    max_pixels: int = images.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
         self.image_size = self._checked_size()  # first, since a single number stands for a square
@@ -191,7 +193,7 @@ class ImageRecipe(Recipe):
             check_shape(shape)
         if tuple(shape[1:3]) == self.image_size:
             return dataset
-        decode = partial(images.decode_batch, image_size=self.image_size)
+        decode = partial(decode_batch, image_size=self.image_size)
         if spec.dtype != "string":
             decode = partial(images.resize, image_size=self.image_size)
         return dataset.map(lambda image, *rest: (decode(image), *rest))
@@ -257,7 +259,7 @@ class ImageRecipe(Recipe):
                 "as image_size=(224, 224)."
             )
         height, width = map(int, size)
-        least, most = self.smallest_image, images.MAX_PIXELS
+        least, most = self.smallest_image, MAX_PIXELS
         if min(height, width) < least:
             raise InputError(
                 f"`image_size={(height, width)}` is too small: {type(self).__name__} needs at least "

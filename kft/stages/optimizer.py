@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from kft.arguments import shown
 from kft.errors import InputError
 from kft.model.replicas import summed_over_replicas
-from kft.stages.fused_adam import FusedAdam, is_fusable
+from kft.stages.fused_adam import FusedAdam
+from kft.stages.optimizer_groups import OptimizerGroups
+from kft.stages.optimizer_internals import (
+    averages_of,
+    begin_averages,
+    last_rate,
+    rate_at,
+    schedule_of,
+    steps_taken,
+)
 from kft.stages.schedules import WarmupSchedule
 
 # Settings that a group's optimizer applies, but that callbacks read from the optimizer of the model.
@@ -66,10 +74,10 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             name=name,
         )
         self.finalizes = True
-        self._members = _Members(list(optimizers), [list(group) for group in groups])
+        self._members = OptimizerGroups(list(optimizers), [list(group) for group in groups])
         for optimizer in self.group_optimizers:
             optimizer.loss_scale_factor = None
-            schedule = _schedule_of(optimizer)
+            schedule = schedule_of(optimizer)
             if schedule is not None:
                 schedule.scale = self.rate_scale
 
@@ -136,21 +144,21 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     @property
     def last_learning_rate(self) -> float:
         """The first group's rate in the step that was taken last."""
-        return _last_rate(self.group_optimizers[0])
+        return last_rate(self.group_optimizers[0])
 
     def last_rates(self) -> dict[int, float]:
         """Return the rate of each variable in the last step, by the variable's `id`."""
         return {
             id(variable): rate
             for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True)
-            for rate in [_last_rate(optimizer)]
+            for rate in [last_rate(optimizer)]
             for variable in group
         }
 
     @property
     def schedules(self) -> list[dict[str, Any] | None]:
         """The settings of each group's `WarmupSchedule`, None where a group has none."""
-        found = [_schedule_of(optimizer) for optimizer in self.group_optimizers]
+        found = [schedule_of(optimizer) for optimizer in self.group_optimizers]
         return [None if schedule is None else schedule.get_config() for schedule in found]
 
     @schedules.setter
@@ -193,7 +201,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
             if not optimizer.built:
                 optimizer.build(group)
-                _begin_averages(optimizer, group)
+                begin_averages(optimizer, group)
         self._members.choose_steps()
         super().build(variables)
         for name in _SETTINGS:  # not before: Keras would make averages and accumulators here too
@@ -234,8 +242,8 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             self.group_optimizers, parts, self._members.decayed, strict=True
         ):
             if part_variables and decayed is not None:
-                taken = _steps_taken(optimizer)
-                rate = _rate_at(optimizer, taken)
+                taken = steps_taken(optimizer)
+                rate = rate_at(optimizer, taken)
                 together.add(optimizer, taken, rate, part_gradients, part_variables, decayed)
             elif part_variables:
                 optimizer.apply(part_gradients, part_variables)
@@ -251,43 +259,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             return
         for optimizer, group in zip(self.group_optimizers, self._members.groups, strict=True):
             optimizer.finalize_variable_values(group)
-            _begin_averages(optimizer, group)  # so that another fit can follow on JAX
-
-
-class _Members:
-    """Which variable belongs to which optimizer.
-
-    Kept outside of the optimizer's own attributes, where Keras would take the model's variables
-    found in them for the optimizer's.
-    """
-
-    def __init__(self, optimizers: list, groups: list[list]) -> None:
-        self.optimizers = optimizers
-        self.groups = groups
-        self.variables: list[keras.Variable] = []
-        self.group_of: dict[int, int] = {}
-        self.decayed: list[set[int] | None] = []
-
-    def bind(self, variables: list[keras.Variable]) -> None:
-        """Settle the members, once the variables that train are known."""
-        for index, group in enumerate(self.groups):
-            self.group_of.update((id(variable), index) for variable in group)
-        stray = [variable.path for variable in variables if id(variable) not in self.group_of]
-        if stray:
-            raise InputError(
-                f"The optimizer has no group for {stray[:3]}: the trainable variables have changed "
-                "since the stage was entered. Let StagedUnfreezing set the `trainable` flags."
-            )
-        self.variables = variables
-
-    def choose_steps(self) -> None:
-        """Note whose steps are fused, and which of the variables (by `id`) weight decay reaches."""
-        self.decayed = [
-            {id(variable) for variable in group if decays(optimizer, variable)}
-            if is_fusable(optimizer, group)
-            else None
-            for optimizer, group in zip(self.optimizers, self.groups, strict=True)
-        ]
+            begin_averages(optimizer, group)  # so that another fit can follow on JAX
 
 
 def _clipped_together(gradients: list, limit: float) -> list:
@@ -295,54 +267,6 @@ def _clipped_together(gradients: list, limit: float) -> list:
     norm = ops.sqrt(ops.sum(ops.stack(squares)))
     factor = limit / ops.maximum(norm, limit)
     return [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
-
-
-def _schedule_of(optimizer: keras.optimizers.Optimizer) -> WarmupSchedule | None:
-    """Return the optimizer's schedule, if it is kft's. Keras (3.15.1) shows only the schedule's value."""
-    schedule = optimizer._learning_rate
-    return schedule if isinstance(schedule, WarmupSchedule) else None
-
-
-def _last_rate(optimizer: keras.optimizers.Optimizer) -> float:
-    return _rate_at(optimizer, max(_steps_taken(optimizer) - 1, 0))
-
-
-def _steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
-    """Return the number of steps; `iterations` counts updates, fewer where gradients accumulate."""
-    return int(ops.convert_to_numpy(step_counter(optimizer)))
-
-
-def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """Return the variable that counts steps; `iterations` may count fewer, see `steps`."""
-    return optimizer.variables[0]
-
-
-def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable | None]:
-    """Return the averages of a built optimizer with `use_ema`; Keras (3.15.1) keeps them private."""
-    return optimizer._model_variables_moving_average
-
-
-def _begin_averages(
-    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
-) -> None:
-    """Start moving averages at the weights instead of zero.
-
-    Until its first step, or without any gradient, a weight's average would otherwise be zero, and
-    swapping or finalizing would erase the weight.
-    """
-    if optimizer.use_ema:
-        for variable, average in zip(variables, averages_of(optimizer), strict=True):
-            if average is not None:
-                # A copy: on JAX the two would share a buffer, which a step may not donate twice.
-                average.assign(np.array(ops.convert_to_numpy(variable)))
-
-
-def _rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
-    """Return the optimizer's rate in the step with index `step`."""
-    schedule = _schedule_of(optimizer)
-    if schedule is None:
-        return float(ops.convert_to_numpy(optimizer.learning_rate))
-    return schedule.at(step)
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -363,11 +287,6 @@ def unscaled(optimizer: Any) -> Any:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.inner_optimizer
     return optimizer
-
-
-def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Return whether weight decay applies to a variable; Keras (3.15.1) has no public way to ask."""
-    return optimizer._use_weight_decay(variable)
 
 
 def norms_and_biases(model: keras.Model) -> list[keras.Variable]:

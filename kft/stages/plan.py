@@ -11,8 +11,9 @@ import keras
 
 from kft.errors import InputError
 from kft.model import graph
-from kft.model.blocks import Anatomy, Block, UnclearHeadError, find_anatomy
+from kft.model.blocks import Anatomy, Block, find_anatomy
 from kft.model.flags import Decisions, decisions, kept_flags, remember, unfreeze_all
+from kft.model.heads import UnclearHeadError
 from kft.printing import how_many
 from kft.stages.stage import Stage, checked_stages
 

@@ -13,7 +13,8 @@ import keras
 from keras import ops
 
 from kft.errors import InputError
-from kft.stages.optimizer import GroupedOptimizer, decays, step_counter, unscaled
+from kft.stages.optimizer import GroupedOptimizer, unscaled
+from kft.stages.optimizer_internals import decays, step_counter
 from kft.stages.plan import Group
 from kft.stages.schedules import WarmupSchedule
 from kft.stages.stage import Stage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -182,6 +183,26 @@ def checked_stages(stages: Sequence[Stage | dict[str, Any]]) -> tuple[Stage, ...
     return _first_solves(
         stage if isinstance(stage, Stage) else _from_values(stage, f"Stage {number}", _in_python)
         for number, stage in enumerate(stages, start=1)
+    )
+
+
+def stage_of_epoch(stages: Sequence[Stage], epoch: int) -> tuple[int, int]:
+    """Return the stage that an epoch lies in if none was cut short, and the epochs done in it.
+
+    Args:
+        stages: the stages.
+        epoch: the epoch of the run, from 0.
+
+    Raises:
+        InputError: the stages end before the epoch.
+    """
+    ends = list(itertools.accumulate(stage.epochs for stage in stages))
+    for index, end in enumerate(ends):
+        if epoch < end:
+            return index, epoch - (end - stages[index].epochs)
+    raise InputError(
+        f"`initial_epoch={epoch}`, but the stages end after {ends[-1]} epochs: pass an earlier "
+        "epoch, or longer stages."
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from kft.cache.store import FeatureStore
 from kft.callbacks import StagedUnfreezing
-from kft.model.blocks import UnclearHeadError, find_anatomy
+from kft.model.blocks import find_anatomy
 from kft.model.graph import is_functional
+from kft.model.heads import UnclearHeadError
 from kft.model.memory import device_peak, host_peak
 from kft.model.pretrained import StartingWeights
 

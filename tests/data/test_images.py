@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from kft import InputError
-from kft.data import images
+from kft.data import image_decoding, images
+from kft.data.image_files import inspect_file
 
 pytestmark = pytest.mark.once
 
@@ -39,7 +40,7 @@ FORMS = {
 
 @pytest.fixture(scope="module")
 def decode_in_graph():
-    return tf.function(images.decode, input_signature=[tf.TensorSpec([], tf.string)])
+    return tf.function(image_decoding.decode, input_signature=[tf.TensorSpec([], tf.string)])
 
 
 def as_pillow(encoded):
@@ -68,7 +69,7 @@ def test_decodes_to_the_pixels_that_pillow_gives(form, picture, encode, decode_i
 def test_sixteen_bits_become_eight(picture, encode):
     gray = np.asarray(picture.convert("L"))
     encoded = encode(Image.fromarray(gray.astype("uint16") * 257), "PNG")
-    pixels = images.decode(tf.constant(encoded)).numpy()
+    pixels = image_decoding.decode(tf.constant(encoded)).numpy()
     np.testing.assert_array_equal(pixels, np.repeat(gray[..., None], 3, -1))
 
 
@@ -76,13 +77,13 @@ def test_sixteen_bits_a_channel_become_eight():
     """Pillow writes no 16-bit colour, so TensorFlow does."""
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype("uint16")
     encoded = tf.io.encode_png(pixels * 257).numpy()
-    np.testing.assert_array_equal(images.decode(tf.constant(encoded)), pixels)
+    np.testing.assert_array_equal(image_decoding.decode(tf.constant(encoded)), pixels)
 
 
 def test_the_first_frame_of_an_animated_gif_is_taken(picture, encode):
     frames = [picture.rotate(90 * turn).convert("P") for turn in range(3)]
     encoded = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    np.testing.assert_array_equal(images.decode(tf.constant(encoded)), as_pillow(encoded))
+    np.testing.assert_array_equal(image_decoding.decode(tf.constant(encoded)), as_pillow(encoded))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -93,7 +94,7 @@ def test_an_animated_webp_is_refused_before_the_decoder_sees_it(
     encoded = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     for _ in range(5):  # TensorFlow's decoder would corrupt the memory of the process
         with pytest.raises(tf.errors.InvalidArgumentError):
-            images.decode(tf.constant(encoded))
+            image_decoding.decode(tf.constant(encoded))
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_in_graph(encoded)
 
@@ -137,7 +138,7 @@ def test_what_is_no_image_is_refused(encoded, decode_in_graph):
 def test_decode_batch_takes_any_number_in_a_saved_model(tmp_path, picture, encode):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def serve(encoded):
-        return {"pixels": images.decode_batch(encoded, (16, 24))}
+        return {"pixels": image_decoding.decode_batch(encoded, (16, 24))}
 
     module = tf.Module()
     module.serve = serve
@@ -148,7 +149,7 @@ def test_decode_batch_takes_any_number_in_a_saved_model(tmp_path, picture, encod
         pixels = served(encoded=tf.constant(some[:count], tf.string))["pixels"]
         assert pixels.shape == (count, 16, 24, 3)
         for one, encoded in zip(pixels, some, strict=False):
-            alone = images.resize(images.decode(tf.constant(encoded)), (16, 24))
+            alone = image_decoding.resize(image_decoding.decode(tf.constant(encoded)), (16, 24))
             np.testing.assert_allclose(one, alone, atol=1e-4)
 
 
@@ -214,7 +215,7 @@ def test_a_damaged_jpeg_is_broken_where_decoding_it_fails(picture, encode, optio
 
 def decodes(encoded):
     try:
-        images.decode(tf.constant(encoded))
+        image_decoding.decode(tf.constant(encoded))
     except tf.errors.OpError:
         return False
     return True
@@ -224,9 +225,9 @@ def test_an_image_of_the_right_size_is_what_resizing_gives(picture):
     pixels = tf.constant(np.asarray(picture), tf.float32)
     size = picture.height, picture.width
     expected = tf.image.resize(pixels, size, method="bilinear", antialias=True)
-    np.testing.assert_array_equal(images.resize(pixels, size), expected)
-    np.testing.assert_array_equal(images.resize(pixels[None], size)[0], expected)
-    small = images.resize(pixels, (8, 9))
+    np.testing.assert_array_equal(image_decoding.resize(pixels, size), expected)
+    np.testing.assert_array_equal(image_decoding.resize(pixels[None], size)[0], expected)
+    small = image_decoding.resize(pixels, (8, 9))
     assert small.shape == (8, 9, 3)
     in_graph = tf.function(images.resize)
     whole_numbers = tf.constant(np.asarray(picture))
@@ -238,7 +239,7 @@ def test_inspect_file_judges_by_the_header(tmp_path, picture, encode):
     def judge(encoded, **limits):
         path = tmp_path / "file"
         path.write_bytes(encoded)
-        return images.inspect_file(str(path), **limits)
+        return inspect_file(str(path), **limits)
 
     animated = [picture.rotate(90), picture.rotate(180)]
     for mode, form, options in FORMS.values():
@@ -260,4 +261,4 @@ def test_a_gigantic_image_is_refused_by_its_header_without_a_warning(tmp_path, w
     path = tmp_path / "bomb.png"
     chunk = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 40) + b"IDAT" + bytes(44))
-    assert "gigantic" in images.inspect_file(str(path), 50_000_000)
+    assert "gigantic" in inspect_file(str(path), 50_000_000)

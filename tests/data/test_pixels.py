@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from kft import InputError
-from kft.data import images
+from kft.data import image_decoding, images
 from kft.data.pixels import check_images_in_memory
 from kft.data.raw_images import raw_images
 from kft.data.raw_texts import raw_texts
@@ -98,7 +98,7 @@ def test_an_image_of_pillow_is_turned_upright(picture):
     file = io.BytesIO()
     picture.save(file, "PNG", exif=exif.tobytes())
     (pixels,) = raw_images(Image.open(file))
-    np.testing.assert_array_equal(pixels, images.decode(tf.constant(file.getvalue())))
+    np.testing.assert_array_equal(pixels, image_decoding.decode(tf.constant(file.getvalue())))
 
 
 RANGES = [

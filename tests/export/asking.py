@@ -10,13 +10,14 @@ import sys
 import numpy as np
 
 from kft.export import capi, protos
+from kft.export.session import Session
 
 protos.without_tensorflow()
 
 
 def main(directory: str) -> None:
     answers, before = [], 0
-    with capi.Session(directory, threads=1) as session:
+    with Session(directory, threads=1) as session:
         for signature, inputs in json.load(sys.stdin):
             raw = inputs
             if not inputs or isinstance(inputs[0], str):

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 
 from kft.export import capi, protos, versions, warmup
+from kft.export.session import Session
 
 protos.without_tensorflow()
 
@@ -33,7 +34,7 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, name: str, base_dir: str) -> None:
         self.name = name
         self.version, directory = list(versions.find_versions(base_dir).items())[-1]
-        self.session = capi.Session(directory)
+        self.session = Session(directory)
         for log in warmup.read(directory):
             signature, inputs, _ = warmup.read_log(log)
             self.session.run(signature, {"inputs": inputs})

@@ -58,9 +58,10 @@ def write_when_loaded(meta, target: Path) -> None:
 
 LOAD = """
 import sys
-from kft.export import capi, protos
+from kft.export import protos
+from kft.export.session import Session
 protos.without_tensorflow()
-capi.Session(sys.argv[1])
+Session(sys.argv[1])
 """
 
 

@@ -25,7 +25,8 @@ from kft.data.kinds.lists import (
 )
 from kft.data.raw_labels import LabelForm, RawLabels, ReadTargets, Targets
 from kft.data.sequences import Rows, as_rows
-from kft.data.targets import Bounds, TargetKind
+from kft.data.target_bounds import Bounds
+from kft.data.targets import TargetKind
 from kft.data.values import held, is_missing, is_number, kind_of
 from kft.errors import InputError
 

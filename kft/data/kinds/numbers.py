@@ -10,7 +10,8 @@ import numpy as np
 
 from kft.data.gaps import filled_numbers, not_finite
 from kft.data.raw_labels import LabelForm, RawLabels, ReadTargets, Targets
-from kft.data.targets import Bounds, TargetKind
+from kft.data.target_bounds import Bounds
+from kft.data.targets import TargetKind
 from kft.data.values import held, is_missing, is_number, kind_of
 from kft.errors import InputError
 

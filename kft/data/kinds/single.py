@@ -19,7 +19,8 @@ from kft.data.kinds.classes import (
     places,
 )
 from kft.data.raw_labels import LabelForm, RawLabels, ReadTargets, Targets
-from kft.data.targets import Bounds, TargetKind
+from kft.data.target_bounds import Bounds
+from kft.data.targets import TargetKind
 from kft.data.values import is_missing, is_number, kind_of
 from kft.errors import InputError
 

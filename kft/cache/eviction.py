@@ -1,0 +1,46 @@
+"""Keep a directory of features below its limit: the longest unused go first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from kft.cache.key import KEY
+from kft.runs.hidden import remove_hidden
+
+HIDDEN = ".writing-"  # how the names of unfinished features begin
+
+
+def evict(directory: Path, limit: int, keep: Collection[Path]) -> None:
+    """Remove what killed writers left, then what has gone unused for longest, down to the limit.
+
+    Args:
+        directory: the directory of the features.
+        limit: most bytes to keep.
+        keep: features in use, which stay.
+    """
+    remove_hidden(directory, HIDDEN)
+    total, others = 0, []
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            folder = Path(entry.path)
+            if folder in keep or entry.name.startswith("."):
+                total += _size(folder)
+            elif KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                others.append((entry.stat().st_mtime, folder))
+    for _, folder in sorted(others, reverse=True):
+        total += _size(folder)
+        if total > limit:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder, which may be removed meanwhile."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            total += path.stat().st_size
+    return total

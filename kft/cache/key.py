@@ -1,0 +1,41 @@
+"""What identifies kept features: everything that decides them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import re
+
+import keras
+
+from kft.cache.cut import Cut
+from kft.cache.files import FORMAT
+from kft.data.examples import Examples
+
+KEY = re.compile("[0-9a-f]{32}")
+_PACKAGES = ("kft", "keras", "keras-hub", "tensorflow", "jax", "torch")
+
+
+def features_key(cut: Cut, examples: Examples, identity: str, dtype: str) -> str:
+    """Return the key of the features of all examples at a cut, which matches `KEY`.
+
+    Args:
+        cut: the cut.
+        examples: the examples.
+        identity: what decides the model's inputs besides the examples: the preprocessing.
+        dtype: what the features are kept as.
+    """
+    parts = [str(FORMAT), cut.digest, examples.fingerprint(), identity, dtype, _versions()]
+    parts.append(keras.backend.backend())
+    parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _versions() -> str:
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return json.dumps(found)

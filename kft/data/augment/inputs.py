@@ -1,0 +1,27 @@
+"""Which of several inputs an augmentation is made for."""
+
+from collections.abc import Callable
+from typing import Any
+
+from kft.errors import InputError
+
+
+def only_input(inputs: dict[str, Any], is_one: Callable[[Any], bool], what: str) -> str:
+    """Return the name of the only input that an augmentation is made for.
+
+    Args:
+        inputs: The inputs by name.
+        is_one: Whether an input is of the kind.
+        what: What to call the kind in a message.
+
+    Raises:
+        InputError: None of the inputs is of the kind, or several are.
+    """
+    found = [name for name, one in inputs.items() if is_one(one)]
+    if len(found) != 1:
+        raise InputError(
+            f"augmentation needs one input of {what}, but {', '.join(map(repr, inputs))} has "
+            f"{len(found)} of them: pass a function (x, y, seed) -> (x, y) that changes those you "
+            "mean"
+        )
+    return found[0]

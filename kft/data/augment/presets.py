@@ -1,0 +1,67 @@
+"""The augmentation of images that a person asks for by name, by layers, or by a function."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kft.data.augment.images import ImageAugmentation
+from kft.errors import InputError
+
+_PRESETS = ("none", "light", "standard", "strong")
+
+
+def image_augmentation(
+    augment: str | Sequence[Any] | Callable[..., Any] | None,
+) -> Callable[..., tuple[Any, Any]] | None:
+    """The augmentation that a person asks for by name, by layers, or by a function of their own.
+
+    Args:
+        augment: `"none"` or None; `"light"` (flip and small crops); `"standard"` (flip, rotation,
+            crops); `"strong"` (standard, RandAugment, and MixUp or CutMix, one of them drawn for
+            each batch); a list of Keras layers; or a function `(x, y, seed) -> (x, y)`.
+
+    Returns:
+        A function `(x, y, seed) -> (x, y)`, or None.
+
+    Raises:
+        InputError: It is nothing of the kind.
+    """
+    if augment is None:
+        return None
+    if isinstance(augment, str):
+        if augment == "none":
+            return None
+        if augment not in _PRESETS:
+            raise InputError(
+                f"augment={augment!r}, but one of {', '.join(map(repr, _PRESETS))}, a list of "
+                "Keras layers or a function (x, y, seed) -> (x, y) is expected"
+            )
+        return ImageAugmentation(_preset(augment))
+    if isinstance(augment, list | tuple):
+        return ImageAugmentation(augment)
+    if callable(augment) and not hasattr(augment, "get_config") and not isinstance(augment, type):
+        return augment
+    raise InputError(
+        f"augment={augment!r}, but a preset, a list of Keras layers or a function (x, y, seed) -> "
+        "(x, y) is expected: put a single layer into a list"
+    )
+
+
+def _preset(name: str) -> list[Any]:
+    from keras import layers
+
+    # Whatever dtype the model computes in, and whatever layout its backend prefers, images here
+    # are float32 and have their channels last.
+    common = {"dtype": "float32", "data_format": "channels_last"}
+    flip = layers.RandomFlip("horizontal", **common)
+    # Zooming in, then moving: each image gets a crop of its own, of the same size as before.
+    crop = [
+        layers.RandomZoom((-0.2, 0.0), **common),
+        layers.RandomTranslation(0.1, 0.1, **common),
+    ]
+    if name == "light":
+        return [flip, *crop]
+    turned = [flip, layers.RandomRotation(0.05, **common), *crop]
+    if name == "standard":
+        return turned
+    mixes = (layers.MixUp(0.2, **common), layers.CutMix(1.0, **common))
+    return [*turned, layers.RandAugment(num_ops=2, factor=0.3, **common), mixes]

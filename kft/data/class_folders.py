@@ -1,0 +1,152 @@
+"""The files of a folder by class, and folders whose sub-folders are no classes."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+from kft.data.bad import BadExamples
+from kft.data.encodings import is_unicode
+from kft.data.files import shown
+from kft.data.folder_walk import entries_of, files_below, is_ignored, leads_astray
+from kft.data.kinds.classes import check_classes
+from kft.data.names import clean
+from kft.errors import InputError
+
+__all__ = ["IMAGE_SUFFIXES", "ClassFolders"]
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
+_PARTS = re.compile(
+    r"(train(ing)?|val(id(ation)?)?|dev(el)?|test(ing)?|eval(uation)?|hold[-_ ]?out)"
+    r"([-_ ]?(set|data|split|images?|texts?|\d+))?",
+    re.IGNORECASE,
+)
+
+
+class ClassFolders:
+    """The files of a folder that has one sub-folder per class.
+
+    Args:
+        root: The folder.
+        modality: `"image"` or `"text"`.
+        source: What to call the folder in a message.
+        bad: Where files that cannot be used are noted.
+
+    Raises:
+        InputError: There is no class, or the sub-folders are parts of a dataset.
+
+    Attributes:
+        files: The files, ordered by class and path.
+        labels: The class of each.
+        folders: The folder of each class.
+    """
+
+    def __init__(self, root: Path, modality: str, source: str, bad: BadExamples) -> None:
+        self.root, self.modality, self.source, self.bad = root, modality, source, bad
+        self.suffixes = IMAGE_SUFFIXES if modality == "image" else {".txt"}
+        self.files: list[Path] = []
+        self.labels: list[str] = []
+        self.folders: dict[str, Path] = {}
+        for entry in entries_of(root, root, bad):
+            if leads_astray(entry, root, bad):
+                continue
+            if entry.is_dir():
+                self._add_class(entry)
+            elif Path(entry.name).suffix.lower() in self.suffixes:
+                bad.add(entry.name, "lies outside the class folders, so it has no label")
+        self._refuse_parts()
+        for name, folder in self.folders.items():
+            within = files_below(folder, root, bad)
+            self.files += within
+            self.labels += [name] * len(within)
+        self._refuse_nothing()
+
+    def check_several(self) -> None:
+        """Check that there are two classes; one may be a folder too high.
+
+        Raises:
+            InputError: There is none, or one.
+        """
+        if len(self.folders) == 1:
+            (name, folder), *_ = self.folders.items()
+            inside = sorted(self.class_folders(folder))
+            if len(inside) > 1:
+                raise InputError(
+                    f"{self.source} has one folder, {name!r}, which has the folders "
+                    f"{', '.join(map(repr, inside[:10]))}: pass {shown(folder)} if these are the classes"
+                )
+        check_classes(sorted(self.folders), self.source)
+
+    def _add_class(self, entry: os.DirEntry[str]) -> None:
+        name = clean(entry.name)
+        if not name or not is_unicode(name):
+            self.bad.add(
+                entry.name, "a class folder whose name is blank or not UTF-8: give it another name"
+            )
+        elif name in self.folders:
+            raise InputError(
+                f"{self.source}: folders {self.folders[name].name!r} and {entry.name!r} are the same "
+                f"class {name!r}: put their files into one folder"
+            )
+        else:
+            self.folders[name] = Path(entry.path)
+
+    def _refuse_parts(self) -> None:
+        """Refuse a folder of parts, each with its own class folders, which would become the classes."""
+        names = sorted(self.folders)
+        inside = {name: self.class_folders(folder) for name, folder in self.folders.items()}
+        parts = [name for name in names if _PARTS.fullmatch(name)]
+        if len(parts) < len(names) and not all(inside[name] for name in parts):
+            parts = []
+        repeated = [one for one, times in Counter(chain(*inside.values())).items() if times > 1]
+        if all(inside.values()) and len(repeated) > 1:
+            parts = names
+        if len(parts) < 2:
+            return
+        listed = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+        classes = f", each with the folders {', '.join(map(repr, sorted(repeated)[:10]))}"
+        raise InputError(
+            f"{self.source}: its folders {listed} look like parts of the data"
+            f"{classes if repeated else ''}, not like classes: pass "
+            f"{shown(self.root / _first_part(parts))}, and another part as validation_data; if they "
+            "are the classes, put their files into them directly"
+        )
+
+    def class_folders(self, folder: Path, deepest: int = 3) -> set[str]:
+        """Return the names of the folders in a folder that has no files of its own, else nothing."""
+        try:
+            with os.scandir(folder) as entries:
+                visible = [entry for entry in entries if not is_ignored(entry)]
+        except OSError:
+            return set()  # it is named as bad when it is read
+        folders = {clean(entry.name) for entry in visible if entry.is_dir(follow_symlinks=False)}
+        files = (entry.name for entry in visible if not entry.is_dir(follow_symlinks=False))
+        own = any(Path(name).suffix.lower() in self.suffixes for name in files)
+        if own or len(folders) != 1 or deepest == 0:
+            return set() if own else folders
+        # An archive unpacked into a folder of its name: seg_train/seg_train/cat.
+        (only,) = (entry for entry in visible if entry.is_dir(follow_symlinks=False))
+        return self.class_folders(Path(only.path), deepest - 1) or folders
+
+    def _refuse_nothing(self) -> None:
+        if not self.folders and not self.files:
+            found = len(self.bad.found)
+            stray = f" ({found} files lie in it without a class)" if found else ""
+            raise InputError(
+                f"{self.source} has no class folders{stray}: expected one sub-folder per class, such "
+                f"as {shown(self.root.name)}/cat and {shown(self.root.name)}/dog, with "
+                f"{self.modality} files in each"
+            )
+        if not self.files and not self.bad.found:
+            raise InputError(
+                f"{self.source} is empty: its class folders {', '.join(sorted(self.folders))} have no "
+                f"files; put {self.modality} files into them"
+            )
+
+
+def _first_part(names: Sequence[str]) -> str:
+    # By where the word stands: of "untrained" and "train" the second.
+    found = [name for name in names if "train" in name.lower()]
+    return min(found, key=lambda name: name.lower().index("train"), default=names[0])

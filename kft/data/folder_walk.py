@@ -1,0 +1,81 @@
+"""What lies in a folder, without what operating systems leave there and links that lead astray."""
+
+import os
+from pathlib import Path
+
+from kft.data.bad import BadExamples
+from kft.data.files import shown
+from kft.errors import InputError
+from kft.regular_files import why
+
+__all__ = ["entries_of", "files_below", "is_ignored", "leads_astray"]
+
+_IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
+
+
+def is_ignored(entry: os.DirEntry[str]) -> bool:
+    """Return whether a file or folder is hidden, or one that operating systems leave behind."""
+    return entry.name[0] == "." or entry.name.lower() in _IGNORED
+
+
+def entries_of(folder: Path, root: Path, bad: BadExamples) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, ordered by name, without what is ignored.
+
+    Args:
+        folder: The folder.
+        root: The folder of the data, which is the same or lies above it.
+        bad: Where a folder that cannot be read is noted.
+
+    Raises:
+        InputError: The folder of the data itself cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            kept = [entry for entry in entries if not is_ignored(entry)]
+    except OSError as error:
+        if folder == root:
+            raise InputError(f"folder {shown(folder)}: {why(error)}") from error
+        bad.add(str(folder.relative_to(root)), f"a folder that {why(error)}")
+        return []
+    return sorted(kept, key=lambda entry: entry.name)
+
+
+def files_below(folder: Path, root: Path, bad: BadExamples) -> list[Path]:
+    """Return the files in a folder and below it, ordered by path; see `entries_of`."""
+    files: list[Path] = []
+    waiting: list[Path | os.DirEntry[str]] = [folder]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, os.DirEntry):
+            if leads_astray(one, root, bad):
+                continue
+            if not one.is_dir():
+                files.append(Path(one.path))
+                continue
+        waiting += reversed(entries_of(Path(one), root, bad))
+    return files
+
+
+def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
+    """Return whether a link leads out of the data, nowhere, or to a folder; note it if it does."""
+    name = str(Path(entry.path).relative_to(root))
+    try:
+        if not entry.is_symlink():
+            entry.is_dir()  # raises here, where it is caught, if the file system does not tell
+            return False
+        target = Path(os.path.realpath(entry.path))
+        reason = ""
+        if not target.is_relative_to(root):
+            reason = (
+                f"a link that leads out of the dataset folder, to {shown(target)}; copy the file into "
+                "the folder"
+            )
+        elif not os.path.exists(target):
+            reason = "a link that leads nowhere"
+        elif os.path.isdir(target):
+            reason = "a link to a folder, whose files would count twice"
+    except OSError as error:
+        reason = why(error)
+    if reason:
+        bad.add(name, reason)
+    return bool(reason)
