@@ -62,6 +62,7 @@ def _options_of_settings(search: Search, known: set[str]) -> dict[str, Any]:
     """What all trials shared, as options of `kft fit`."""
     settings = fit_settings(search)
     settings["validation_split"] = settings.pop("validation_data", None)
+    del settings["restore_best"]  # which only names the objective
     settings["monitor"] = search.objective.name  # whose direction the name tells, here at least
     given = {name: value for name, value in settings.items() if value is not None}
     return {name: value for name, value in given.items() if name in known}
