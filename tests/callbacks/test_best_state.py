@@ -165,6 +165,7 @@ def test_a_recipe_ends_with_the_best_validation_loss_over_its_stages(cache):
     best = run.journal["best"]
     assert best == {
         "monitor": "val_loss",
+        "mode": "min",
         "value": min(losses),
         "epoch": losses.index(min(losses)) + 1,
         "stage": 1,
