@@ -44,6 +44,7 @@ def test_fitting_in_stages_learns_and_is_one_history(tmp_path):
     assert recipe.classes == ("0", "1")
     files = {path.name for path in run.run_dir.iterdir()}
     assert files - {"features"} == {
+        "distances.json",
         "examples.json",
         "history.json",
         "journal.json",
