@@ -149,7 +149,8 @@ class Training:
         typer.Option(
             "--calibrate/--no-calibrate",
             help="Divide the scores by a temperature, found on the validation data, so that a "
-            "probability is how often such an answer is right. Default: with the default stages.",
+            "probability is how often such an answer is right. Default: auto, which does so with the "
+            "default stages.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -158,7 +159,8 @@ class Training:
         typer.Option(
             "--refit/--no-refit",
             help="In the end train again from the start, on training and validation data together. "
-            "Default: with the default stages and fewer than 200 examples split off to validate.",
+            "Default: auto, which does so with the default stages and fewer than 200 examples split off "
+            "to validate.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
