@@ -177,9 +177,7 @@ class Classification(_Labels, SingleLabels):
 
     def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
         """Return the gradient of the loss in front of the softmax."""
-        if np.ndim(targets) < 2:  # class numbers, not one-hot rows
-            targets = np.eye(self.num_classes, dtype="float32")[np.asarray(targets, int)]
-        return super().slopes(targets, outputs)
+        return super().slopes(self.convex.prepared(targets, self.num_classes), outputs)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -29,7 +29,9 @@ class Softmax(Loss):
         targets = np.asarray(targets)
         if targets.ndim == 2 and targets.shape[1] == width:
             return targets.astype("float64")
-        return np.eye(width)[targets.reshape(-1).astype(int)]
+        rows = np.zeros((len(targets), width))
+        rows[np.arange(len(targets)), targets.reshape(-1).astype(int)] = 1
+        return rows
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the cross-entropy and probabilities less targets."""
