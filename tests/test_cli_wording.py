@@ -42,6 +42,12 @@ def context(command, *more):
         ("label_column=['a', 'b c']", "--label-column a --label-column 'b c'"),
         ("compile with jit_compile=False, or", "compile with --no-jit-compile, or"),
         ("`jit_compile=True`", "`--jit-compile`"),
+        ("`cache=kft.Cache(views=2)` needs", "`--cached-views 2` needs"),
+        ("`every='soon'`: pass 'epoch'", "`--checkpoint-every soon`: pass 'epoch'"),
+        ("or resume=kft.Resume(retries=2), which", "or --retries 2, which"),
+        ("`validation_data=1.5`: pass data", "`--validation-split 1.5`: pass data"),
+        ("`validation_data=nan`: pass data", "`--validation-split nan`: pass data"),
+        ("leave out `refit=True`.", "leave out `--refit`."),
         ("`encoding='my code'`", "`--encoding 'my code'`"),
         ("`name='ResNet7'` is not", "`--model ResNet7` is not"),
         ("`alpha=[1]`: pass", "`--set alpha=[1]`: pass"),
@@ -89,6 +95,9 @@ def test_the_options_are_those_of_the_command():
         ('precision: "float32" there, "mixed_float16"', "--precision: "),
         ("trained before: null there, 4", "trained before: null"),
         ("unheard[0].of: null there, 4", "unheard[0].of: null"),
+        ('cache.dtype: "float32" there, "float16"', '--cache-dtype: "float32" there'),
+        ("cache.views: 0 there, 4", "--cached-views: 0 there"),
+        ("finish.refit: true there, false", "--refit: true there"),
     ],
 )
 def test_plans_differ_in_options(said, expected):

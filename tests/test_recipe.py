@@ -275,7 +275,10 @@ VIEWS = kft.Cache(views=2)
     ("settings", "named"),
     [
         ({"early_stopping": 3}, "early_stopping=3"),
-        ({"cache": VIEWS}, "views=2` of `kft.Cache` needs an augmentation by name or by layers"),
+        (
+            {"cache": VIEWS},
+            r"cache=kft.Cache\(views=2\)` needs an augmentation by name or by layers",
+        ),
         ({"cache": VIEWS, "augment": lambda x, y, seed: (x, y)}, "augment='light'"),
         ({"cache": VIEWS, "augment": "strong"}, "MixUp and CutMix"),
         ({"augment": "sepia"}, "augment='sepia'"),

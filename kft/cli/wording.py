@@ -18,13 +18,14 @@ import typer
 from kft.cli import build
 from kft.errors import KftError
 
+_PART = r"kft\.[A-Z]\w+\(([a-z_]+)=([^=()]*)\)"  # such as `kft.Cache(views=2)`
 _VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\([^()]*\)|\[[^\[\]]*\]|\.\.\.|[^\s`,;:()]*[^\s`,;:().]"""
 _MENTION = re.compile(
     rf"""
     [\w.]+\((?:[^()]|\([^()]*\))*\)                       # a call, as Python writes it
     | (?<![^\s(\[,:])(?:'[^'\n]*'|"[^"\n]*")(?![^\s,.;:)\]]) # a quoted text, such as a path
     | `(?P<ticked>[a-z_]+)(?:=(?P<inside>[^`]*))?`
-    | (?<!--set\ )(?<![^\s(])(?P<name>[a-z_]+)=(?P<value>{_VALUE})
+    | (?<!--set\ )(?<![^\s(])(?P<name>[a-z_]+)=(?P<value>kft\.[A-Z]\w+\([^()]*\)|{_VALUE})
     | (?<![^\s(])(?P<bare>[a-z]+(?:_[a-z]+)+)(?![^\s,.;:)])
     """,
     re.VERBOSE,
@@ -34,6 +35,9 @@ _MENTION = re.compile(
 # In a message about two plans: where they differ, and what is there and here.
 _DIFFERENCE = re.compile(r"(?<=[:;] )([a-z]\w*)((?:\[\d+\]|\.\w+)*)(?=: [^;]* there, [^;]* here)")
 _OF_DATA = {"train": "data", "validation": "validation_data"}
+# Arguments with parts, such as `cache=kft.Cache(views=2)`; a part whose option has another name.
+_WITH_PARTS = ("cache", "finish", "resume")
+_OF_PARTS = {"dtype": "cache_dtype", "every": "checkpoint_every", "views": "cached_views"}
 _OTHER_RUN_DIR = "Pass another --run-dir"
 
 
@@ -69,7 +73,7 @@ def _difference(name: str, inside: str, options: Mapping[str, Callable[[Any], st
         inside: What follows it, such as `[0].learning_rate`.
         options: How the command's options are spelled, by the names of their arguments.
     """
-    if name == "arguments":  # those of the recipe
+    if name == "arguments" or name in _WITH_PARTS:  # those of the recipe, or parts of one
         _, name, inside = re.split(r"^\.(\w+)", inside, maxsplit=1)
     option = options.get(_OF_DATA.get(name, name))
     if option is None:
@@ -86,9 +90,12 @@ def _difference(name: str, inside: str, options: Mapping[str, Callable[[Any], st
 
 def _translated(found: re.Match[str], options: Mapping[str, Callable[[Any], str]]) -> str:
     name = found["ticked"] or found["name"] or found["bare"]
+    value = found["value"] if found["inside"] is None else found["inside"]
+    part = re.fullmatch(_PART, value or "")
+    if part is not None:
+        name, value = part.groups()
     if name not in options:
         return found[0]
-    value = found["value"] if found["inside"] is None else found["inside"]
     said = options[name](_Absent if value is None else _literal(value))
     return f"`{said}`" if found["ticked"] else said
 
@@ -111,11 +118,20 @@ def _literal(text: str) -> Any:
 
 def _options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
     """Every parameter of the command that has an option, by the name of the argument."""
-    return {
+    found = {
         parameter.name: _spelled_by(parameter)
         for parameter in context.command.params
         if parameter.name and parameter.opts[0].startswith("-")
     }
+    found |= {part: found[name] for part, name in _OF_PARTS.items() if name in found}
+    if "validation_split" in found:
+        data, split = found["validation_data"], found["validation_split"]
+        found["validation_data"] = lambda value: (split if _is_number(value) else data)(value)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or value in ("nan", "inf", "-inf")
 
 
 def _spelled_by(parameter: Any) -> Callable[[Any], str]:

@@ -54,9 +54,9 @@ def check_coverage(recipe: Family, coverage: float | None) -> None:
         )
     if recipe.distances is None:
         raise InputError(
-            f"`coverage={shown(coverage)}` needs to know how far off the recipe was on validation data: "
-            "fit it with `report=True` in kft.Finish, on a task with classes, one for each example, or "
-            "with numbers."
+            f"`coverage={shown(coverage)}` needs to know how far off the recipe was on validation data, "
+            "which a fit notes as it evaluates its outcome, for one class an example and for numbers: "
+            "leave it out."
         )
     try:
         no_answers(recipe, coverage)

@@ -209,11 +209,11 @@ def _check_views(views: int, augmentation: Any) -> None:
     """Check that views of the examples can be made once and kept."""
     if views and not hasattr(augmentation, "describe"):
         raise InputError(
-            f"`views={views}` of `kft.Cache` needs an augmentation by name or by layers, which identify the "
+            f"`cache=kft.Cache(views={views})` needs an augmentation by name or by layers, which identify the "
             f"views on disk, not {augmentation!r}: pass for example augment='light'."
         )
     if views and augmentation.soft_targets:
         raise InputError(
-            f"`views={views}` of `kft.Cache`: MixUp and CutMix mix targets, which kept views do not hold: "
+            f"`cache=kft.Cache(views={views})`: MixUp and CutMix mix targets, which kept views do not hold: "
             "pass augment='light' or 'standard', or layers without them."
         )

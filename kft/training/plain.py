@@ -82,7 +82,7 @@ def fit_in_stages(
     kept = Cache.of(cache)
     if kept.views:
         raise InputError(
-            f"`views={kept.views}` of `kft.Cache` are of augmented inputs, and `fit_in_stages` changes "
+            f"`cache=kft.Cache(views={kept.views})` keeps augmented inputs, and `fit_in_stages` changes "
             "none: leave it out."
         )
     check_choice("batch_norm", batch_norm, get_args(BatchNorm))
