@@ -8,6 +8,8 @@ from typing import get_args
 import pytest
 
 from kft.cache.settings import CACHING, DTYPES
+from kft.cache.store import _DTYPES
+from kft.callbacks.best_state import Restore
 from kft.cli import app
 from kft.cli.fit_options import _CACHE
 from kft.cli.outputs import ANSWERS
@@ -44,7 +46,7 @@ EXPECTED = {
     "on_bad_example": said_to_be_expected(),
     "precision": PRECISIONS,
     "prune": PRUNE,
-    "restore_best": ("run", "stage", "ends", "none"),  # for None
+    "restore_best": (*get_args(Restore), "none"),  # for None
     "task": tuple(SHORT),
     "weights": WEIGHTS,  # of an export
 }
@@ -77,6 +79,7 @@ def test_every_list_is_compared():
 
 def test_what_the_cache_is_told_is_what_a_fit_takes():
     assert set(_CACHE.values()) < set(CACHING)
+    assert tuple(_DTYPES) == DTYPES
 
 
 def test_files_of_answers_end_in_what_is_written():

@@ -61,11 +61,11 @@ def shell_command(search: Search, context: typer.Context) -> str:
 def _options_of_settings(search: Search, known: set[str]) -> dict[str, Any]:
     """What all trials shared, as options of `kft fit`."""
     settings = fit_settings(search)
-    settings["validation_split"] = settings.pop("validation_data", None)
+    if "validation_data" in settings:
+        settings["validation_split"] = settings.pop("validation_data")
     del settings["restore_best"]  # which only names the objective
     settings["monitor"] = search.objective.name  # whose direction the name tells, here at least
-    given = {name: value for name, value in settings.items() if value is not None}
-    return {name: value for name, value in given.items() if name in known}
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from kft.arguments import check_choice, check_flag, check_whole, make_plain, shown
 from kft.callbacks.best_state import Restore
@@ -147,10 +147,8 @@ class BestEpoch:
     among: Restore | Literal["auto"] | None = dataclasses.field(default="auto", kw_only=False)
     monitor: str | tuple[str, str] | None = None
 
-    AMONG: ClassVar[tuple[Any, ...]] = ("auto", "run", "stage", "ends", None)
-
     def __post_init__(self) -> None:
-        check_choice("restore_best", self.among, self.AMONG)
+        check_choice("restore_best", self.among, ("auto", *get_args(Restore), None))
         if self.monitor is not None:
             object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
 

@@ -20,7 +20,7 @@ from kft.data.balance import BALANCES
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.hooks import Family
-from kft.family.policies import BestEpoch, Finish, Resume
+from kft.family.policies import Finish, Resume
 from kft.runs.identity import identity, may_change
 from kft.stages.lengths import trained_head
 from kft.stages.optimizer import check_optimizer
@@ -80,7 +80,6 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        object.__setattr__(self, "monitor", BestEpoch(monitor=self.monitor).monitor)
         for name, choices in CHOICES.items():
             check_choice(name, getattr(self, name), choices)
         check_verbose(self.verbose)
@@ -135,7 +134,7 @@ class FitSettings:
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
         if stages[0].solve:
             if self.monitor is None:
-                found["monitor"] = "val_loss" if few else recipe.task.objective
+                found["monitor"] = ("val_loss", "min") if few else recipe.task.objective
             if is_auto(self.early_stopping):
                 found["early_stopping"] = None
             if self.restore_best == "auto":

@@ -86,11 +86,10 @@ def _followed(journal: Mapping[str, Any]) -> Html:
         )
     again = journal.get("refit")
     if again:
-        epochs = " and ".join(str(int(one)) for one in again["epochs"])
         said.append(
             f"<p>Then the model was trained again from the start on all {int(again['examples']):,} "
-            f"examples, those of the validation included, for {text(epochs)} epochs. What this page shows "
-            "is the model before that.</p>"
+            f"examples, those of the validation included, for as many epochs as led to these weights. What "
+            "this page shows is the model before that.</p>"
         )
     return Html("".join(said))
 
