@@ -8,6 +8,7 @@ import pytest
 
 import kft
 from kft.data.joined import joined
+from kft.data.split import split
 from kft.errors import InputError
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from kft.tasks.linear import Sigmoid, Softmax, temperature
@@ -116,7 +117,7 @@ def test_a_refit_is_the_fit_of_everything_in_the_epochs_that_were_best(tmp_path)
     assert run.journal["refit"]["epochs"] == lengths
     assert run.journal["refit"]["examples"] == 60
     assert len(run.history["loss"]) >= sum(lengths), "the history is that of the first fit"
-    everything = joined(run.training, run.validation, "")
+    everything = joined(run.training, run.validation)
     expected = recipe_of(Classification(3))
     kept = [stages[0], kft.Stage("all", lengths[-1], 1e-3)][: len(lengths)]
     expected.fit(
@@ -129,6 +130,25 @@ def test_a_refit_is_the_fit_of_everything_in_the_epochs_that_were_best(tmp_path)
     assert "trained again from the start on all 60 examples" in page
     assert not (tmp_path / "run" / "refit").exists()
     assert run.evaluation is not None
+
+
+def test_a_refit_takes_an_optimizer_like_the_one_that_was_passed():
+    """With what weight decay leaves alone, which is no part of an optimizer's configuration."""
+    x, kinds, _ = pictures()
+
+    def fitted(data, *more, **settings):
+        recipe = recipe_of(Classification(3))
+        optimizer = keras.optimizers.SGD(weight_decay=0.9)
+        optimizer.exclude_from_weight_decay(var_list=recipe.model.weights[:1])
+        recipe.fit(data, *more, stages=[DEEP], optimizer=optimizer, early_stopping=None,
+                   restore_best=None, verbose=0, **settings)  # fmt: skip
+        return recipe
+
+    refitted = fitted((x, kinds), finish=kft.Finish(refit=True))
+    train, held_out = split(refitted.read((x, kinds)), 0.2, 0)
+    expected = fitted(joined(train, held_out), pictures(9, seed=3)[:2])
+    for ours, theirs in zip(refitted.model.weights, expected.model.weights, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.once

@@ -9,13 +9,13 @@ from kft.data.trees import concatenated
 from kft.errors import InputError
 
 
-def joined(first: Any, second: Any, instead: str) -> Examples:
-    """Return two sets of examples as one.
+def check_joins(first: Any, second: Any, instead: str) -> None:
+    """Check that two sets of examples can be joined.
 
     Args:
         first: What `Recipe.read` returned.
-        second: The same, of the same kind.
-        instead: What to do where they cannot be joined, for the message.
+        second: The same.
+        instead: What to do where they cannot be, for the message.
 
     Raises:
         InputError: If they are streams, or of different kinds.
@@ -27,6 +27,10 @@ def joined(first: Any, second: Any, instead: str) -> Examples:
             f"training data are {first.kind} and validation data {second.kind}, which cannot be "
             f"joined: {instead}."
         )
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """Return two sets of examples, which `check_joins` has let pass, as one."""
     return Examples(
         first.kind,
         concatenated([first.inputs, second.inputs]),

@@ -14,8 +14,8 @@ from kft.errors import InputError, KftError
 from kft.model.graph import settle, sublayers
 from kft.model.heads import tell_copy
 from kft.model.precision import using
+from kft.stages.fresh_optimizer import anew
 from kft.stages.optimizer import unscaled
-from kft.stages.optimizer_internals import decays
 
 
 @contextlib.contextmanager
@@ -51,13 +51,8 @@ def spread(
         refuse_optimizer(unscaled(optimizer))
         copy = copied(model)
         synchronise_norms(copy)
-        moved = dict(zip(map(id, model.variables), copy.variables, strict=True))
-        decaying = unscaled(optimizer)
-        undecayed = [moved[id(one)] for one in model.variables if not decays(decaying, one)]
-        settings = optimizer.get_config()
-        remade = type(optimizer).from_config(settings)  # its counters belong to the devices too
-        if undecayed:
-            unscaled(remade).exclude_from_weight_decay(var_list=undecayed)
+        # The optimizer's counters belong to the devices too.
+        remade = anew(optimizer, zip(model.variables, copy.variables, strict=True))
         own = copy.variables  # without those of the metrics and of the optimizer, which come later
         yield copy, remade
         for target, source in zip(model.variables, own, strict=True):

@@ -22,7 +22,9 @@ from kft.family.planned import PlannedFit
 from kft.family.policies import Finish
 from kft.family.run import Run
 from kft.family.training_pass import prepared, training_pass
+from kft.model.values import Values, put_back, values_of
 from kft.printing import how_many
+from kft.stages.fresh_optimizer import anew
 from kft.stages.lengths import epochs_behind
 
 _MOST = 20_000  # examples that a temperature is found on
@@ -64,27 +66,23 @@ def divide(model: keras.Model, temperatures: Mapping[str, float]) -> None:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Start:
-    """The state that a model had before it was trained.
+    """What a fit begins with.
 
     Attributes:
-        model: The model.
-        values: The values of its variables, those of random number generators among them.
+        values: The model's variables, those of random number generators among them, and their values.
+        optimizer: The optimizer that was passed to `fit`, before its first step; None for the default.
     """
 
-    model: keras.Model
-    values: list[np.ndarray]
+    values: Values
+    optimizer: keras.optimizers.Optimizer | None
 
     @classmethod
-    def of(cls, model: keras.Model) -> Start:
-        """Take the state that the model has."""
-        values = [np.array(keras.ops.convert_to_numpy(one)) for one in model.variables]
-        return cls(model, values)
-
-    def restore(self) -> None:
-        """Give it back."""
-        # What a fit adds to the variables, such as those of metrics, comes after the model's own.
-        for variable, value in zip(self.model.variables, self.values, strict=False):
-            variable.assign(value)
+    def of(cls, planned: PlannedFit) -> Start:
+        """Take what a fit begins with, before it does."""
+        variables, optimizer = planned.recipe.model.variables, planned.settings.optimizer
+        if optimizer is not None:
+            optimizer = anew(optimizer, [(one, one) for one in variables])
+        return cls(values_of(variables), optimizer)
 
 
 def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> dict[str, Any]:
@@ -93,7 +91,7 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
     Args:
         planned: The fit.
         run: What came out of it.
-        start: The state that the model had before.
+        start: What it began with.
         store: Where frozen features are kept.
 
     Returns:
@@ -101,9 +99,10 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
     """
     began = time.perf_counter()
     settings, best = planned.settings, (run.journal or {}).get("best")
-    less = best is None or best["mode"] == "min"
-    stages = epochs_behind(settings.stages, run.history, best, less)
-    everything = joined(planned.train, planned.validation, "pass refit=False")
+    stages = epochs_behind(settings.stages, run.history, best)
+    assert isinstance(planned.train, Examples)
+    assert isinstance(planned.validation, Examples)
+    everything = joined(planned.train, planned.validation)
     again = dataclasses.replace(
         planned,
         train=everything,
@@ -116,28 +115,18 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
             restore_best=None,
             monitor=None,
             callbacks=(),
-            optimizer=_anew(settings.optimizer),
+            optimizer=start.optimizer,
             finish=Finish(calibrate=False, refit=False, report=False),
         ),
     )
-    start.restore()
-    recipe = planned.recipe
-    raw, distances = recipe.raw_examples, recipe.distances
+    put_back(start.values)
     said = (
         f"Training again on all {how_many(len(everything), 'example')}, validation data included."
     )
     with training_pass(again, store, prepared(again), announced=said) as fit:
         fit.run()
-    recipe.raw_examples, recipe.distances = raw, distances
     return {
         "examples": len(everything),
         "epochs": [stage.epochs for stage in stages],
         "seconds": time.perf_counter() - began,
     }
-
-
-def _anew(optimizer: keras.optimizers.Optimizer | None) -> keras.optimizers.Optimizer | None:
-    """Return an optimizer with the same settings that has taken no step."""
-    if optimizer is None:
-        return None
-    return type(optimizer).from_config(optimizer.get_config())

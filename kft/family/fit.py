@@ -18,6 +18,7 @@ from kft.family import run_files
 from kft.family.answers import evaluate_apart
 from kft.family.finishing import Start, divide, found_temperatures, refit
 from kft.family.planned import PlannedFit
+from kft.family.raw_examples import raw_examples
 from kft.family.reopening import take_over
 from kft.family.run import Run
 from kft.family.training_pass import prepared, training_pass
@@ -59,10 +60,13 @@ def trained(planned: PlannedFit) -> Run:
     """
     recipe, finish = planned.recipe, planned.settings.finish
     optimizer = prepared(planned)
+    recipe.distances = None
+    if isinstance(planned.train, Examples):
+        recipe.raw_examples = raw_examples(planned.train) if finish.keep_examples else []
     needs = 4 * recipe.model.count_params()
     cache = planned.settings.cache
     with planned.directory.held(cache.path, cache.dtype, needs) as store:
-        start = Start.of(recipe.model) if finish.refit else None
+        start = Start.of(planned) if finish.refit else None
         with training_pass(planned, store, optimizer) as fit:
             run = fit.run()
             kept = fit.kept_part() if finish.report or finish.calibrate else None

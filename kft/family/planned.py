@@ -9,7 +9,7 @@ from typing import Any, Self
 import keras
 
 from kft.data.examples import Examples
-from kft.data.joined import joined
+from kft.data.joined import check_joins
 from kft.data.streams import Stream
 from kft.distribution.strategies import Strategy, resolve
 from kft.errors import InputError
@@ -95,7 +95,7 @@ def _check_finish(
     recipe: Family, asked: Finish, settings: FitSettings, train: Data, validation: Data
 ) -> None:
     if settings.finish.refit:
-        joined(train, validation, "leave out `refit=True`")
+        check_joins(train, validation, "leave out `refit=True`")
     if asked.calibrate is True and not recipe.task.calibrates(recipe.model):
         raise InputError(
             f"`calibrate=True` makes probabilities of scores, and the task {recipe.task.name!r} answers "

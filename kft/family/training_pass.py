@@ -21,7 +21,6 @@ from kft.distribution.spreading import spread
 from kft.family.fit_data import batches_of, counted
 from kft.family.known import title_of
 from kft.family.planned import PlannedFit
-from kft.family.raw_examples import raw_examples
 from kft.family.retries import FiniteLoss, with_retries
 from kft.family.run import Run, noted, plain_history
 from kft.family.solving import solver_of
@@ -68,11 +67,8 @@ def prepared(planned: PlannedFit) -> keras.optimizers.Optimizer:
     """Give the recipe what it takes from the data; return the optimizer to train with."""
     recipe, settings = planned.recipe, planned.settings
     model = recipe.model
-    recipe.distances = None
     if isinstance(planned.train, Examples):
         recipe.learn(planned.train)
-        keeps = settings.finish.keep_examples
-        recipe.raw_examples = raw_examples(planned.train) if keeps else []
     if settings.optimizer is not None:
         return settings.optimizer
     rate = settings.stages[0].learning_rate

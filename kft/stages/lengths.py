@@ -62,7 +62,6 @@ def epochs_behind(
     stages: Sequence[Stage],
     history: Mapping[str, Sequence[Any]],
     best: Mapping[str, Any] | None,
-    less: bool = True,
 ) -> list[Stage]:
     """Return the stages of a run with the epochs that lead to the weights that it ended with.
 
@@ -72,9 +71,8 @@ def epochs_behind(
     Args:
         stages: The stages of the run.
         history: What it logged, `stage` among it.
-        best: The `monitor`, the `epoch` whose weights were put back, from 1, and `among` which it was
-            the best, see `kft.BestEpoch`; None where none were.
-        less: Whether less of the monitor is better.
+        best: The `monitor` and its `mode`, `"min"` or `"max"`, the `epoch` whose weights were put
+            back, from 1, and `among` which it was the best, see `kft.BestEpoch`; None where none were.
     """
     known = list(history["stage"])
     if best is not None:
@@ -88,6 +86,6 @@ def epochs_behind(
                 for value, stage in zip(history[best["monitor"]], known, strict=False)
                 if stage == number
             ]
-            length = values.index((min if less else max)(values)) + 1
+            length = values.index((min if best["mode"] == "min" else max)(values)) + 1
         kept.append(dataclasses.replace(stages[int(number) - 1], epochs=length))
     return kept

@@ -22,6 +22,10 @@ def stages_to_the_best(trial: Trial, objective: Any) -> list[Stage]:
     """
     assert trial.run_dir is not None
     assert trial.best_epoch is not None
-    best = {"monitor": objective.name, "epoch": trial.best_epoch, "among": "run"}
-    less = objective.direction == "min"
-    return epochs_behind(trial.stages, read_history(trial.run_dir), best, less)
+    best = {
+        "monitor": objective.name,
+        "mode": objective.direction,
+        "epoch": trial.best_epoch,
+        "among": "run",
+    }
+    return epochs_behind(trial.stages, read_history(trial.run_dir), best)

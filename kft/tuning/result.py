@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kft.data.joined import joined
+from kft.data.joined import check_joins, joined
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.hooks import Family
@@ -121,7 +121,8 @@ class Search:
         """
         trial = self._finished(trial)
         train, validation = self.data
-        everything = joined(train, validation, "fit `search.new_recipe()` on data of your own")
+        check_joins(train, validation, "fit `search.new_recipe()` on data of your own")
+        everything = joined(train, validation)
         return self.new_recipe(trial).fit(
             everything,
             validation,

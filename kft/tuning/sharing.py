@@ -10,10 +10,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from kft.cache.cut import find_cut
 from kft.family.hooks import Family
+from kft.model.values import put_back, values_of
 from kft.stages.plan import BatchNorm, kept_flags, plan
 from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS
@@ -62,7 +62,7 @@ class SharedBackbone:
         # Initializers draw from Python's generator, the head's after those of the backbone.
         self._random = random.getstate(), np.random.get_state()
         self._backbone = keras.Model(self._inputs, self._features)
-        self._values = [np.array(ops.convert_to_numpy(v)) for v in self._backbone.variables]
+        self._values = values_of(self._backbone.variables)
 
     @staticmethod
     def suits(recipe: Family, arguments: Mapping[str, Any]) -> bool:
@@ -85,8 +85,7 @@ class SharedBackbone:
             setattr(recipe, name, getattr(checked, name))
         for layer in self._backbone.layers:
             layer.trainable = True
-        for variable, value in zip(self._backbone.variables, self._values, strict=True):
-            variable.assign(value)
+        put_back(self._values)
         keras.utils.set_random_seed(recipe.seed)
         random.setstate(self._random[0])
         np.random.set_state(self._random[1])

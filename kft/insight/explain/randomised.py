@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kft.model.blocks import find_anatomy
+from kft.model.values import put_back, values_of
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
@@ -64,7 +65,7 @@ def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> R
     """
     anatomy = find_anatomy(recipe.model)
     random = np.random.default_rng(seed)
-    saved = [np.array(keras.ops.convert_to_numpy(one)) for one in recipe.model.weights]
+    saved = values_of(recipe.model.weights)
     before = _maps(explain())
     names, correlations = [], []
     try:
@@ -78,8 +79,7 @@ def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> R
             pairs = zip(before, after, strict=True)
             correlations.append(float(np.mean([_rank_correlation(*pair) for pair in pairs])))
     finally:
-        for weight, value in zip(recipe.model.weights, saved, strict=True):
-            weight.assign(value)
+        put_back(saved)
     return Randomisation(tuple(names), tuple(correlations))
 
 

@@ -14,9 +14,9 @@ from kft.data.batches import Batches
 from kft.errors import KftError
 from kft.insight.range_test.batches import endless
 from kft.insight.range_test.curve import has_diverged, smooth, suggest
-from kft.insight.range_test.kept import put_back, values
 from kft.insight.range_test.result import RangeTest
 from kft.insight.range_test.trainer import Trainers, set_rate
+from kft.model.values import put_back, values_of
 from kft.report.progress import Progress
 from kft.stages.plan import PlannedStage
 
@@ -50,9 +50,9 @@ class Sweep:
             for stage in planned:
                 place = f"stage {len(tests) + 1} of {len(planned)}, {stage.stage.label}"
                 progress.begin(f"{place}: rising rates")
-                start = values(trainers.model)
+                start = values_of(trainers.model.variables)
                 tests.append(self._test(trainers, stage, endless(batches), progress))
-                put_back(trainers.model, start)
+                put_back(start)
                 if len(tests) == len(planned):
                     break
                 rate = tests[-1].valley
