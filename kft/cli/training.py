@@ -85,5 +85,7 @@ def fit(
     if quiet and is_finished:  # without --quiet the fit says so
         typer.echo(f"{run_dir} is finished: loaded, not trained again.")
     if run.evaluation is not None:
+        if "refit" in (run.journal or {}):
+            typer.echo("The figures are those of the model before it was trained on everything.")
         typer.echo(f"On the validation data:\n{run.evaluation}")
     typer.echo(f"Report: {run.report()}")
