@@ -275,10 +275,7 @@ VIEWS = kft.Cache(views=2)
     ("settings", "named"),
     [
         ({"early_stopping": 3}, "early_stopping=3"),
-        (
-            {"cache": VIEWS},
-            r"cache=kft.Cache\(views=2\)` needs an augmentation by name or by layers",
-        ),
+        ({"cache": VIEWS}, "cache=kft.Cache(views=2)` needs an augmentation by name"),
         ({"cache": VIEWS, "augment": lambda x, y, seed: (x, y)}, "augment='light'"),
         ({"cache": VIEWS, "augment": "strong"}, "MixUp and CutMix"),
         ({"augment": "sepia"}, "augment='sepia'"),
