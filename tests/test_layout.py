@@ -20,7 +20,6 @@ TOO_LONG = {
     "kft.cli.fit_options",
     "kft.family.hooks",
     "kft.recipe.recipe",
-    "kft.recipe.text",
 }
 
 

@@ -6,6 +6,7 @@ imports the module that the file names. Here only what a text model is made of g
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
@@ -61,6 +62,22 @@ def check_preset(folder: Path, backbone_class: type) -> dict[str, Any]:
         if (folder / name).exists():
             _check_index(folder / name)
     return config
+
+
+def write_kept_preset(folder: Path, tokenizer: Any, encoder: keras.Model) -> None:
+    """Write a preset folder without weights, for a run directory.
+
+    Args:
+        folder: A directory that does not exist yet.
+        tokenizer: The KerasHub tokenizer.
+        encoder: The KerasHub backbone, of which the configuration is written.
+    """
+    folder.mkdir()
+    tokenizer.save_to_preset(str(folder))
+    config = keras.saving.serialize_keras_object(encoder)
+    config.pop("build_config", None)
+    config.pop("compile_config", None)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
 def check_kept_preset(folder: Path) -> None:

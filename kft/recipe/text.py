@@ -1,39 +1,33 @@
 """Recipes for text: what the encoders of KerasHub have in common."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import keras
 import keras_hub
 import numpy as np
 
 from kft.arguments import check_whole
-from kft.data.augment import TextAugmentation
+from kft.data.augment import text_augmentation
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches, choose_buckets
 from kft.data.examples import Examples
 from kft.data.raw_texts import raw_texts
-from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.family.hooks import ServingInputs
 from kft.model.pooling import pooled
 from kft.model.precision import built_with
 from kft.model.pretrained import RANDOM, StartingWeights
-from kft.recipe.hugging_face import Defaults, check_folder, completed, first_line
-from kft.recipe.presets import check_kept_preset, check_preset, check_size
+from kft.recipe import tokenization
+from kft.recipe.from_preset import from_preset
+from kft.recipe.hugging_face import Defaults
+from kft.recipe.presets import check_kept_preset, write_kept_preset
 from kft.recipe.recipe import Recipe
 
 POOLINGS = ("cls", "mean", "pooler")
 PRESET = "preset"
-LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
-NOT_UTF8 = "not UTF-8"
-TEXT_PRESETS = {"light": {"deletion": 0.05}, "standard": {"deletion": 0.1, "swap": 0.1}}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -107,7 +101,8 @@ class TextRecipe(Recipe):
         """The KerasHub backbone, loaded when first asked for."""
         if self._encoder is None:
             with built_with(self.precision):
-                self._encoder = self._from_preset(
+                self._encoder = from_preset(
+                    self,
                     self.backbone_class,
                     load_weights=self.weights is not None,
                     dropout=self.backbone_dropout,
@@ -123,9 +118,9 @@ class TextRecipe(Recipe):
     def preprocessor(self) -> Any:
         """The KerasHub preprocessor with the preset's tokenizer, loaded when first asked for."""
         if self._preprocessor is None:
-            tokenizer = self._from_preset(keras_hub.models.Tokenizer, **self.tokenizer_arguments())
+            tokenizer = from_preset(self, keras_hub.models.Tokenizer, **self.tokenizer_arguments())
             kind = keras_hub.models.TextClassifierPreprocessor
-            self._preprocessor = self._from_preset(kind, tokenizer=tokenizer)
+            self._preprocessor = from_preset(self, kind, tokenizer=tokenizer)
         return self._preprocessor
 
     @property
@@ -177,7 +172,8 @@ class TextRecipe(Recipe):
         """Choose the sequence length, unless the argument says it."""
         super().learn(examples)
         if self.sequence_length is None:
-            self._learned_length = self._suggested_length(examples.inputs)
+            some = examples.inputs[:: max(1, len(examples.inputs) // 20_000)]
+            self._learned_length = tokenization.suggested_length(self._lengths(some), self.longest)
 
     def state(self) -> dict[str, Any]:
         """What `learn` found."""
@@ -216,17 +212,7 @@ class TextRecipe(Recipe):
             chosen: `"light"` deletes one word in 20, `"standard"` deletes and swaps one in 10 each;
                 a `TextAugmentation`; a function `(x, y, seed) -> (x, y)`; None or `"none"`.
         """
-        if isinstance(chosen, str) and chosen == "none":
-            return None
-        if isinstance(chosen, str) and chosen in TEXT_PRESETS:
-            return self.labels_stay_true(chosen, TextAugmentation(**TEXT_PRESETS[chosen]))
-        if chosen is None or (callable(chosen) and not isinstance(chosen, type)):
-            return self.labels_stay_true(chosen, chosen)
-        known = ", ".join(map(repr, ("none", *TEXT_PRESETS)))
-        raise InputError(
-            f"`augment={chosen!r}` is unknown for text: pass {known}, a TextAugmentation, or a "
-            "function (x, y, seed) -> (x, y)."
-        )
+        return self.labels_stay_true(chosen, text_augmentation(chosen))
 
     def batches(
         self,
@@ -239,33 +225,21 @@ class TextRecipe(Recipe):
         augment: Callable | None = None,
     ) -> Batches:
         """Batches padded to what their texts need, in a few lengths chosen from the data."""
+        settings: dict[str, Any] = {
+            "batch_size": batch_size,
+            "seed": seed,
+            "shuffle": shuffle,
+            "balance": balance,
+        }
         if augment is not None:
-            return super().batches(
-                examples,
-                batch_size=batch_size,
-                seed=seed,
-                shuffle=shuffle,
-                balance=balance,
-                augment=augment,
-            )
+            return super().batches(examples, augment=augment, **settings)
         lengths = self._lengths(examples.inputs)
-        return BucketedBatches(
-            examples,
-            self.load,
-            lengths=lengths,
-            buckets=choose_buckets(lengths, self.length),
-            batch_size=batch_size,
-            seed=seed,
-            shuffle=shuffle,
-            balance=balance,
-        )
+        buckets = choose_buckets(lengths, self.length)
+        return BucketedBatches(examples, self.load, lengths=lengths, buckets=buckets, **settings)
 
     def input_identity(self) -> str:
         """The tokenizer's vocabulary and settings, and the length."""
-        tokenizer = self.preprocessor.tokenizer
-        config = {k: v for k, v in tokenizer.get_config().items() if k not in ("name", "trainable")}
-        described = [config, list(tokenizer.get_vocabulary()), self.length]
-        return f"text {hashlib.sha256(json.dumps(described, default=repr).encode()).hexdigest()}"
+        return f"text {tokenization.digest(self.preprocessor.tokenizer, self.length)}"
 
     def from_stream(self, dataset: Any) -> Any:
         """Put `load` in front of a `tf.data.Dataset` of texts; one of tokens stays as it is."""
@@ -273,16 +247,16 @@ class TextRecipe(Recipe):
         spec = getattr(dataset, "element_spec", (None,))[0]
         if getattr(spec, "dtype", None) != "string":
             return dataset
-        preprocessor = self._with_length(self.length)
-        return dataset.map(lambda texts, *rest: (self._pack(preprocessor, texts), *rest))
+        preprocessor = tokenization.with_length(self.preprocessor, self.length)
+        return dataset.map(lambda texts, *rest: (tokenization.pack(preprocessor, texts), *rest))
 
     def serving_inputs(self) -> ServingInputs:
         """Texts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
-        preprocessor = self._with_length(self.length)
+        preprocessor = tokenization.with_length(self.preprocessor, self.length)
 
         def decode(raw: Any) -> tuple[Any, Any]:
-            texts, status = utf8_rows(raw)
-            return self._pack(preprocessor, texts), status
+            texts, status = tokenization.utf8_rows(raw)
+            return tokenization.pack(preprocessor, texts), status
 
         return ServingInputs(decode, (preprocessor.tokenizer,))
 
@@ -308,43 +282,12 @@ class TextRecipe(Recipe):
     def save_files(self, directory: Path) -> None:
         """Write the tokenizer and the encoder's configuration, a preset folder without weights."""
         super().save_files(directory)
-        folder = directory / PRESET
-        folder.mkdir()
-        self.preprocessor.tokenizer.save_to_preset(str(folder))
-        config = keras.saving.serialize_keras_object(self.encoder)
-        config.pop("build_config", None)
-        config.pop("compile_config", None)
-        (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        write_kept_preset(directory / PRESET, self.preprocessor.tokenizer, self.encoder)
 
     def _packed(self, raw, length):
-        import tensorflow as tf
-
         if length not in self._packers:
-            signature = [tf.TensorSpec([None], tf.string)]
-            pack = partial(self._pack, self._with_length(length))
-            self._packers[length] = tf.function(pack, input_signature=signature, autograph=False)
-        with tf.device("CPU"):
-            packed = self._packers[length](tf.constant([*map(_as_text, raw)], tf.string))
-        return {name: tensor.numpy() for name, tensor in packed.items()}
-
-    def _with_length(self, length):
-        known = self.preprocessor
-        return type(known)(
-            tokenizer=known.tokenizer, sequence_length=length, truncate=known.truncate
-        )
-
-    @staticmethod
-    def _pack(preprocessor, texts):
-        import tensorflow as tf
-
-        # A tokenizer takes some sixty bytes of memory for each byte, and then drops most tokens.
-        texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
-        return {name: tf.cast(values, tf.int32) for name, values in preprocessor(texts).items()}
-
-    def _suggested_length(self, texts, most=20_000):
-        lengths = self._lengths(texts[:: max(1, len(texts) // most)])
-        fits = int(np.ceil(np.quantile(lengths, 0.99)))
-        return min(self.longest, max(8, -(-fits // 8) * 8))
+            self._packers[length] = tokenization.packer(self.preprocessor, length)
+        return self._packers[length](raw)
 
     def _lengths(self, texts):
         """Tokens of each text, cut to what the encoder takes."""
@@ -353,62 +296,3 @@ class TextRecipe(Recipe):
             for start in range(0, len(texts), 512)
         ]
         return np.concatenate(lengths)
-
-    def _from_preset(self, kind, **arguments):
-        folder = Path(self.preset)
-        if folder.is_dir():
-            check_folder(
-                folder,
-                self.preset,
-                needs_weights=self.weights is not None,
-                types=self.hugging_face_types,
-                recipe=type(self).__name__,
-            )
-        elif os.sep in self.preset and "://" not in self.preset:
-            raise InputError(
-                f"`preset={self.preset!r}` is no folder: pass a preset folder, a Hugging Face "
-                "folder, or the name of a KerasHub preset."
-            )
-        try:
-            if folder.is_dir():
-                check_preset(folder, self.backbone_class)
-                with completed(folder, self.hugging_face_defaults) as whole:
-                    if arguments.get("load_weights"):
-                        outline = {**arguments, "load_weights": False}
-                        check_size(whole, lambda: kind.from_preset(str(whole), **outline))
-                    return kind.from_preset(str(whole), **arguments)
-            return kind.from_preset(self.preset, **arguments)
-        except Exception as error:
-            # What a failed download raises depends on who was asked: Kaggle, Hugging Face, ...
-            said = first_line(error)
-            if folder.is_dir():
-                raise InputError(
-                    f"`preset={self.preset!r}` cannot be loaded by {type(self).__name__}: {said}"
-                ) from error
-            raise InputError(
-                f"`preset={self.preset!r}` could not be fetched ({said}). On a machine with a "
-                "network, download the preset (config.json, tokenizer.json, model.weights.h5, "
-                "assets/tokenizer/) or the Hugging Face folder (config.json, vocab.txt, "
-                "tokenizer_config.json, model.safetensors), bring it here and pass its path."
-            ) from error
-
-
-def _as_text(value: Any) -> str | bytes:
-    """A text as it is; the word "None" or "nan" is never made of a gap."""
-    if not isinstance(value, str | bytes):
-        raise InputError(f"{kind_of(value)} is not a text: pass strings.")
-    return value
-
-
-def utf8_rows(raw: Any) -> tuple[Any, Any]:
-    """Return the rows of a string tensor `[n]` that are UTF-8, and a status for each of the n.
-
-    Args:
-        raw: Bytes of strangers, a TensorFlow tensor.
-    """
-    import tensorflow as tf
-
-    # Leaving out what is not UTF-8 leaves only UTF-8 as it is.
-    clean = tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="ignore")
-    is_text = tf.equal(clean, raw)
-    return tf.boolean_mask(raw, is_text), tf.where(is_text, "", NOT_UTF8)

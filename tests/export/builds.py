@@ -205,7 +205,7 @@ def text():
     import tensorflow as tf
 
     from kft.export.servable import Servable
-    from kft.recipe.text import utf8_rows
+    from kft.recipe.tokenization import utf8_rows
     from kft.tasks import Classification
 
     keras.utils.set_random_seed(5)

@@ -10,7 +10,7 @@ from kft.data.augment import TextAugmentation
 from kft.errors import InputError
 from kft.family import saving
 from kft.model.blocks import find_anatomy
-from kft.recipe import text as text_recipe
+from kft.recipe.tokenization import LONGEST_TEXT, with_length
 from kft.stages.stage import Stage
 from kft.stages.table import plan_table
 from recipes import BertRecipe
@@ -61,7 +61,7 @@ def test_bytes_that_are_no_text_are_named(preset):
 
 def test_of_a_text_without_end_the_beginning_is_tokenised(preset):
     recipe = BertRecipe(preset, num_classes=2, sequence_length=12)
-    blank = " " * text_recipe.LONGEST_TEXT
+    blank = " " * LONGEST_TEXT
     packed = recipe.load(["good" + blank[4:] + "film", "good", blank + "film", ""])
     for tokens in packed.values():
         np.testing.assert_array_equal(tokens[0], tokens[1])
@@ -292,7 +292,7 @@ def test_texts_are_cut_and_padded_to_any_length_as_the_preprocessor_does(preset)
     for length in (4, 6, 12, 20):
         for chosen in (texts[:1], texts[:2], texts):
             loaded = recipe.load(chosen, length)
-            packed = recipe._with_length(length)(chosen)
+            packed = with_length(recipe.preprocessor, length)(chosen)
             for name, tokens in loaded.items():
                 np.testing.assert_array_equal(tokens, packed[name])
 

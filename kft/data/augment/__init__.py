@@ -1,8 +1,14 @@
 """Augmentation of images and texts, random only through (seed, epoch, batch)."""
 
 from kft.data.augment.images import ImageAugmentation
-from kft.data.augment.presets import image_augmentation
+from kft.data.augment.presets import image_augmentation, text_augmentation
 from kft.data.augment.texts import TextAugmentation
 from kft.data.augment.views import NextView
 
-__all__ = ["ImageAugmentation", "NextView", "TextAugmentation", "image_augmentation"]
+__all__ = [
+    "ImageAugmentation",
+    "NextView",
+    "TextAugmentation",
+    "image_augmentation",
+    "text_augmentation",
+]

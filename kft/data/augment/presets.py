@@ -1,12 +1,14 @@
-"""The augmentation of images that a person asks for by name, by layers, or by a function."""
+"""The augmentations that a person asks for by name, by layers, or by a function."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from kft.data.augment.images import ImageAugmentation
+from kft.data.augment.texts import TextAugmentation
 from kft.errors import InputError
 
-_PRESETS = ("none", "light", "standard", "strong")
+_IMAGE_PRESETS = ("none", "light", "standard", "strong")
+_TEXT_PRESETS = {"light": {"deletion": 0.05}, "standard": {"deletion": 0.1, "swap": 0.1}}
 
 
 def image_augmentation(
@@ -30,9 +32,9 @@ def image_augmentation(
     if isinstance(augment, str):
         if augment == "none":
             return None
-        if augment not in _PRESETS:
+        if augment not in _IMAGE_PRESETS:
             raise InputError(
-                f"augment={augment!r}, but one of {', '.join(map(repr, _PRESETS))}, a list of "
+                f"augment={augment!r}, but one of {', '.join(map(repr, _IMAGE_PRESETS))}, a list of "
                 "Keras layers or a function (x, y, seed) -> (x, y) is expected"
             )
         return ImageAugmentation(_preset(augment))
@@ -43,6 +45,29 @@ def image_augmentation(
     raise InputError(
         f"augment={augment!r}, but a preset, a list of Keras layers or a function (x, y, seed) -> "
         "(x, y) is expected: put a single layer into a list"
+    )
+
+
+def text_augmentation(augment: Any) -> Callable | None:
+    """Return the augmentation that a person asks for by name, or by a function of their own.
+
+    Args:
+        augment: `"none"` or None; `"light"` or `"standard"`; a `TextAugmentation`; or a function
+            `(x, y, seed) -> (x, y)`.
+
+    Raises:
+        InputError: If it is nothing of the kind.
+    """
+    if isinstance(augment, str) and augment == "none":
+        return None
+    if isinstance(augment, str) and augment in _TEXT_PRESETS:
+        return TextAugmentation(**_TEXT_PRESETS[augment])
+    if augment is None or (callable(augment) and not isinstance(augment, type)):
+        return augment
+    known = ", ".join(map(repr, ("none", *_TEXT_PRESETS)))
+    raise InputError(
+        f"`augment={augment!r}` is unknown for text: pass {known}, a TextAugmentation, or a "
+        "function (x, y, seed) -> (x, y)."
     )
 
 

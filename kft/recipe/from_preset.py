@@ -1,0 +1,69 @@
+"""Parts of a text model, loaded from a KerasHub preset or a Hugging Face folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from kft.errors import InputError
+from kft.recipe.hugging_face import Defaults, check_folder, completed, first_line
+from kft.recipe.presets import check_preset, check_size
+
+
+class OfPreset(Protocol):
+    """A recipe whose model comes from a preset; `kft.TextRecipe` documents the attributes."""
+
+    backbone_class: ClassVar[Any]
+    hugging_face_types: ClassVar[tuple[str, ...]]
+    hugging_face_defaults: ClassVar[Defaults]
+    preset: str
+    weights: str | None
+
+
+def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
+    """Load a part of a recipe's model.
+
+    Args:
+        recipe: The recipe.
+        kind: KerasHub's class of the part.
+        arguments: What else `kind.from_preset` gets.
+
+    Raises:
+        InputError: If the preset is no such model, is damaged, or could not be fetched.
+    """
+    preset, name = recipe.preset, type(recipe).__name__
+    folder = Path(preset)
+    if folder.is_dir():
+        check_folder(
+            folder,
+            preset,
+            needs_weights=recipe.weights is not None,
+            types=recipe.hugging_face_types,
+            recipe=name,
+        )
+    elif os.sep in preset and "://" not in preset:
+        raise InputError(
+            f"`preset={preset!r}` is no folder: pass a preset folder, a Hugging Face "
+            "folder, or the name of a KerasHub preset."
+        )
+    try:
+        if folder.is_dir():
+            check_preset(folder, recipe.backbone_class)
+            with completed(folder, recipe.hugging_face_defaults) as whole:
+                if arguments.get("load_weights"):
+                    outline = {**arguments, "load_weights": False}
+                    check_size(whole, lambda: kind.from_preset(str(whole), **outline))
+                return kind.from_preset(str(whole), **arguments)
+        return kind.from_preset(preset, **arguments)
+    except Exception as error:
+        # What a failed download raises depends on who was asked: Kaggle, Hugging Face, ...
+        said = first_line(error)
+        if folder.is_dir():
+            raise InputError(f"`preset={preset!r}` cannot be loaded by {name}: {said}") from error
+        raise InputError(
+            f"`preset={preset!r}` could not be fetched ({said}). On a machine with a "
+            "network, download the preset (config.json, tokenizer.json, model.weights.h5, "
+            "assets/tokenizer/) or the Hugging Face folder (config.json, vocab.txt, "
+            "tokenizer_config.json, model.safetensors), bring it here and pass its path."
+        ) from error

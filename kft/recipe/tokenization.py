@@ -1,0 +1,115 @@
+"""Texts to tokens, by the same graph for training, answers and exports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from kft.data.values import kind_of
+from kft.errors import InputError
+
+LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
+NOT_UTF8 = "not UTF-8"
+
+
+def with_length(preprocessor: Any, length: int) -> Any:
+    """Return a KerasHub preprocessor that cuts and pads to another length.
+
+    Args:
+        preprocessor: The preprocessor, whose tokenizer the new one shares.
+        length: Tokens of each text.
+    """
+    return type(preprocessor)(
+        tokenizer=preprocessor.tokenizer,
+        sequence_length=length,
+        truncate=preprocessor.truncate,
+    )
+
+
+def pack(preprocessor: Any, texts: Any) -> dict[str, Any]:
+    """Turn a string tensor `[n]` into the inputs of an encoder, in TensorFlow's graph ops.
+
+    Args:
+        preprocessor: What `with_length` returned.
+        texts: The texts, in UTF-8.
+    """
+    import tensorflow as tf
+
+    # A tokenizer takes some sixty bytes of memory for each byte, and then drops most tokens.
+    texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
+    return {name: tf.cast(values, tf.int32) for name, values in preprocessor(texts).items()}
+
+
+def packer(
+    preprocessor: Any, length: int
+) -> Callable[[Sequence[str | bytes]], dict[str, np.ndarray]]:
+    """Return what turns texts into arrays of tokens, on the CPU.
+
+    Args:
+        preprocessor: The KerasHub preprocessor.
+        length: Tokens of each text.
+    """
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None], tf.string)]
+    graph = tf.function(
+        partial(pack, with_length(preprocessor, length)),
+        input_signature=signature,
+        autograph=False,
+    )
+
+    def packed(texts: Sequence[str | bytes]) -> dict[str, np.ndarray]:
+        with tf.device("CPU"):
+            tokens = graph(tf.constant([*map(_as_text, texts)], tf.string))
+        return {name: tensor.numpy() for name, tensor in tokens.items()}
+
+    return packed
+
+
+def suggested_length(counts: np.ndarray, longest: int) -> int:
+    """Return what 99 of 100 texts fit into, rounded up to a multiple of 8.
+
+    Args:
+        counts: Tokens of each text.
+        longest: The most tokens that the encoder takes.
+    """
+    fits = int(np.ceil(np.quantile(counts, 0.99)))
+    return min(longest, max(8, -(-fits // 8) * 8))
+
+
+def digest(tokenizer: Any, length: int) -> str:
+    """Return a digest of what decides the tokens: the vocabulary, the settings and the length.
+
+    Args:
+        tokenizer: The KerasHub tokenizer.
+        length: Tokens of each text.
+    """
+    config = {k: v for k, v in tokenizer.get_config().items() if k not in ("name", "trainable")}
+    content = [config, list(tokenizer.get_vocabulary()), length]
+    return hashlib.sha256(json.dumps(content, default=repr).encode()).hexdigest()
+
+
+def utf8_rows(raw: Any) -> tuple[Any, Any]:
+    """Return the rows of a string tensor `[n]` that are UTF-8, and a status for each of the n.
+
+    Args:
+        raw: Bytes of strangers, a TensorFlow tensor.
+    """
+    import tensorflow as tf
+
+    # Leaving out what is not UTF-8 leaves only UTF-8 as it is.
+    clean = tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="ignore")
+    is_text = tf.equal(clean, raw)
+    return tf.boolean_mask(raw, is_text), tf.where(is_text, "", NOT_UTF8)
+
+
+def _as_text(value: Any) -> str | bytes:
+    """A text as it is; the word "None" or "nan" is never made of a gap."""
+    if not isinstance(value, str | bytes):
+        raise InputError(f"{kind_of(value)} is not a text: pass strings.")
+    return value
