@@ -3,60 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from kft.arguments import is_number
-from kft.cli import build
+from kft.cli import fit_arguments
 from kft.cli import options as o
+from kft.cli.fit_choices import Balance, CacheDtype, Distribution, RestoreBest, Switch
 from kft.cli.groups import given
-from kft.errors import InputError
 
 _TRAINING = "Training"
-
-
-class Balance(StrEnum):
-    """What to do about imbalanced classes."""
-
-    weights = "weights"
-    oversample = "oversample"
-    undersample = "undersample"
-
-
-class Switch(StrEnum):
-    """Something that looks after itself, or is off."""
-
-    auto = "auto"
-    off = "off"
-
-
-class RestoreBest(StrEnum):
-    """Which weights a fit ends with."""
-
-    run = "run"
-    stage = "stage"
-    ends = "ends"
-    none = "none"
-
-
-class Distribution(StrEnum):
-    """How a fit is spread over devices."""
-
-    auto = "auto"
-    none = "none"
-    data_parallel = "data_parallel"
-    model_parallel = "model_parallel"
-
-
-class CacheDtype(StrEnum):
-    """What frozen features are kept as."""
-
-    float32 = "float32"
-    float16 = "float16"
-    bfloat16 = "bfloat16"
-
 
 _CACHE = {Switch.auto: "auto", Switch.off: False}
 
@@ -242,13 +198,13 @@ class Training:
             stages=o.read_stages(self.stages),
             batch_size=self.batch_size,
             batch_norm=self.batch_norm,
-            optimizer=_optimizer(self.optimizer, self.clipnorm),
+            optimizer=fit_arguments.optimizer(self.optimizer, self.clipnorm),
             balance=self.balance,
             augment=self.augment,
             jit_compile=self.jit_compile,
-            distribution=_distribution(self.distribution),
+            distribution=fit_arguments.distribution(self.distribution),
         )
-        settings |= _policies(
+        settings |= fit_arguments.policies(
             cache=(
                 Cache,
                 given(
@@ -260,7 +216,7 @@ class Training:
             resume=(
                 Resume,
                 given(
-                    every=None if every is None else _interval(every),
+                    every=None if every is None else fit_arguments.interval(every),
                     allow_changed_plan=self.allow_changed_plan or None,
                     retries=self.retries,
                 ),
@@ -270,79 +226,6 @@ class Training:
                 given(calibrate=self.calibrate, refit=self.refit, keep_examples=self.keep_examples),
             ),
         )
-        return settings | _choosing(
+        return settings | fit_arguments.monitoring(
             self.early_stopping, self.min_delta, self.monitor, self.restore_best
         )
-
-
-def _distribution(chosen: Distribution | None) -> Any:
-    if chosen is Distribution.model_parallel:
-        from kft.distribution import ModelParallel
-
-        return ModelParallel()
-    return chosen
-
-
-def _interval(text: str) -> int | str:
-    steps = build.whole_number(text)
-    return text if steps is None else steps
-
-
-def _policies(**known: tuple[Any, dict[str, Any]]) -> dict[str, Any]:
-    """Return the arguments with parts of which the person said any."""
-    return {name: kind(**parts) for name, (kind, parts) in known.items() if parts}
-
-
-def _choosing(
-    patience: int | None,
-    min_delta: float | None,
-    monitor: str | None,
-    restore_best: RestoreBest | None,
-) -> dict[str, Any]:
-    """Return what decides about epochs, as far as the person said anything about it."""
-    from kft.callbacks import RelativeEarlyStopping
-    from kft.callbacks.monitor import Monitor
-    from kft.family.policies import BestEpoch
-
-    found: dict[str, Any] = {}
-    best: dict[str, Any] = given(among=restore_best)
-    if restore_best is RestoreBest.none:
-        best["among"] = None
-    rule: dict[str, Any] = given(patience=patience, min_delta=min_delta)
-    if patience == 0 and min_delta is not None:
-        raise InputError(
-            f"--min-delta {min_delta} is for --early-stopping, which is off: leave it out."
-        )
-    if monitor is not None:
-        name, colon, mode = monitor.partition(":")
-        chosen = Monitor.of((name, mode) if colon else name)
-        best["monitor"] = (chosen.name, chosen.mode)
-        rule |= {"monitor": chosen.name, "mode": chosen.mode}
-    if best:
-        found["restore_best"] = BestEpoch(**best)
-    if patience == 0:
-        found["early_stopping"] = None
-    elif patience is not None or min_delta is not None:
-        found["early_stopping"] = RelativeEarlyStopping(**rule)
-    return found
-
-
-def _optimizer(name: str | None, clipnorm: float | None) -> Any:
-    import keras
-
-    if name is None:
-        if clipnorm is not None:
-            raise InputError(
-                f"--clipnorm {clipnorm}: name the optimizer too, as in --optimizer adam."
-            )
-        return None
-    if clipnorm is not None and not (is_number(clipnorm) and clipnorm > 0):
-        raise InputError(f"--clipnorm {clipnorm}: pass a finite number above 0, such as 1.0.")
-    settings = {} if clipnorm is None else {"global_clipnorm": clipnorm}
-    try:
-        return keras.optimizers.get({"class_name": name, "config": settings})
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"--optimizer {name!r} is not one of Keras' optimizers: pass a name such as adam, "
-            "adamw, sgd or lion."
-        ) from error

@@ -1,0 +1,99 @@
+"""Options of `kft fit` as the arguments of `Recipe.fit` that they stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kft.arguments import is_number
+from kft.cli import build
+from kft.cli.fit_choices import Distribution, RestoreBest
+from kft.cli.groups import given
+from kft.errors import InputError
+
+
+def distribution(chosen: Distribution | None) -> Any:
+    """Return how a fit is spread over devices; None where the person did not say."""
+    if chosen is Distribution.model_parallel:
+        from kft.distribution import ModelParallel
+
+        return ModelParallel()
+    return chosen
+
+
+def interval(text: str) -> int | str:
+    """Return how often the state is committed: a number of steps, or words of `kft.Resume`."""
+    steps = build.whole_number(text)
+    return text if steps is None else steps
+
+
+def policies(**known: tuple[Any, dict[str, Any]]) -> dict[str, Any]:
+    """Return the arguments with parts of which the person said any.
+
+    Args:
+        known: By argument, the class of its value and the parts that the person said.
+    """
+    return {name: kind(**parts) for name, (kind, parts) in known.items() if parts}
+
+
+def monitoring(
+    patience: int | None,
+    min_delta: float | None,
+    monitor: str | None,
+    restore_best: RestoreBest | None,
+) -> dict[str, Any]:
+    """Return what ends a stage and which epoch is best, as far as the person said.
+
+    Raises:
+        InputError: If two options do not go together.
+    """
+    from kft.callbacks import RelativeEarlyStopping
+    from kft.callbacks.monitor import Monitor
+    from kft.family.policies import BestEpoch
+
+    found: dict[str, Any] = {}
+    best: dict[str, Any] = given(among=restore_best)
+    if restore_best is RestoreBest.none:
+        best["among"] = None
+    rule: dict[str, Any] = given(patience=patience, min_delta=min_delta)
+    if patience == 0 and min_delta is not None:
+        raise InputError(
+            f"--min-delta {min_delta} is for --early-stopping, which is off: leave it out."
+        )
+    if monitor is not None:
+        name, colon, mode = monitor.partition(":")
+        chosen = Monitor.of((name, mode) if colon else name)
+        best["monitor"] = (chosen.name, chosen.mode)
+        rule |= {"monitor": chosen.name, "mode": chosen.mode}
+    if best:
+        found["restore_best"] = BestEpoch(**best)
+    if patience == 0:
+        found["early_stopping"] = None
+    elif patience is not None or min_delta is not None:
+        found["early_stopping"] = RelativeEarlyStopping(**rule)
+    return found
+
+
+def optimizer(name: str | None, clipnorm: float | None) -> Any:
+    """Return the Keras optimizer of that name; None where the person named none.
+
+    Raises:
+        InputError: If Keras has none of that name, or the norm is no positive number.
+    """
+    import keras
+
+    if name is None:
+        if clipnorm is not None:
+            raise InputError(
+                f"--clipnorm {clipnorm}: name the optimizer too, as in --optimizer adam."
+            )
+        return None
+    if clipnorm is not None and not (is_number(clipnorm) and clipnorm > 0):
+        raise InputError(f"--clipnorm {clipnorm}: pass a finite number above 0, such as 1.0.")
+    settings = {} if clipnorm is None else {"global_clipnorm": clipnorm}
+    try:
+        return keras.optimizers.get({"class_name": name, "config": settings})
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"--optimizer {name!r} is not one of Keras' optimizers: pass a name such as adam, "
+            "adamw, sgd or lion."
+        ) from error
