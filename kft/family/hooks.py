@@ -1,26 +1,22 @@
-"""What a family of models, or a new task, may say: the hooks that a `Recipe` is made of."""
+"""What a family of models may say: the hooks that a `Recipe` is made of."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
 
-from kft.arguments import check_seed, check_types, make_plain, shown
+from kft.arguments import check_seed, check_types, make_plain
 from kft.data.apart import keep_off_accelerators
-from kft.data.batches import Batches
 from kft.data.examples import Examples
-from kft.data.image_files import MAX_PIXELS
-from kft.data.read import read
-from kft.data.sequences import as_rows
-from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
+from kft.family.data_hooks import DataHooks
 from kft.model.heads import tell_head
 from kft.model.pooling import pooled
 from kft.model.precision import built_with, policy_of
@@ -31,30 +27,14 @@ from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
 from kft.tasks.saved import described
 
 
-@dataclass(frozen=True)
-class ServingInputs:
-    """The way from raw inputs to a model's inputs, for the exporter.
+@dataclass(kw_only=True, eq=False)
+class Family(DataHooks):
+    """The arguments and the hooks that every recipe has; `kft.Recipe` documents them.
 
-    A request may hold anything, and one bad row must spoil no other: `decode` raises for none.
-
-    Attributes:
-        decode: A string tensor `[n]`, encoded images or texts, to the model's inputs of the m rows
-            that can be used, in their order, and a status for each of the n rows, a string tensor:
-            empty, or why the row is missing. In TensorFlow's graph ops.
-        resources: Layers with tables that `decode` uses.
+    Those for raw data, such as `read` and `load`, are `kft.family.data_hooks.DataHooks`.
     """
 
-    decode: Callable[[Any], tuple[Any, Any]]
-    resources: tuple[Any, ...] = ()
-
-
-@dataclass(kw_only=True, eq=False)
-class Family:
-    """The hooks and the arguments that every recipe has; `kft.Recipe` documents them."""
-
-    modality: ClassVar[str]
     gives: ClassVar[tuple[str, ...]] = ("vector",)
-    usual_augmentation: ClassVar[str | None] = None  # of the default stages
 
     num_classes: int | None = None
     task: Any = "single_label"
@@ -216,86 +196,7 @@ class Family:
         """Which weights a new recipe's model has; a family whose arguments say it returns that."""
         return StartingWeights(f"those that {type(self).__name__} builds its backbone with")
 
-    # What goes in.
-
-    def read(
-        self,
-        source: Any,
-        *,
-        classes: Any = None,
-        text_column: str = "text",
-        path_column: str = "path",
-        label_column: str | Sequence[str] | Mapping[str, Any] = "label",
-        encoding: str = "utf-8",
-        on_bad_example: str = "error",
-        max_pixels: int = MAX_PIXELS,
-        split: str | None = None,
-        steps_per_epoch: int | None = None,
-    ) -> Any:
-        """Read labelled data; `fit` and `evaluate` take what it returns in place of the source.
-
-        Args:
-            source: A folder, table, TFDS name, arrays or stream, as for `kft.data.read`.
-            classes: The classes to expect, a dict of them for several tasks; None to take those of
-                the data.
-            text_column: Column of a table with the texts.
-            path_column: Column of a table with paths of images, relative to the table.
-            label_column: Column of a table with the labels, several for regression, or a dict of them
-                for several tasks, for which the default stands for columns called like them.
-            encoding: Encoding of text files.
-            on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
-            max_pixels: The largest image accepted, width times height.
-            split: Split of a TFDS, such as `"train[:80%]"`.
-            steps_per_epoch: Batches that an epoch takes of a stream that never ends.
-
-        Returns:
-            `Examples`, or a `Stream`.
-        """
-        data = read(
-            source,
-            task=self.task,
-            modality=self.modality,
-            classes=classes,
-            text_column=text_column,
-            path_column=path_column,
-            label_column=label_column,
-            encoding=encoding,
-            on_bad_example=on_bad_example,
-            max_pixels=max_pixels,
-            split=split,
-            steps_per_epoch=steps_per_epoch,
-        )
-        if isinstance(data, Examples):
-            self.check_examples(data)
-        return data
-
-    def check_examples(self, examples: Examples) -> None:
-        """Check that what was read is what the recipe takes, beyond what `kft.data` can know.
-
-        Args:
-            examples: What `read` read, or was handed.
-
-        Raises:
-            InputError: If it is not.
-        """
-
-    def raw_inputs(self, raw: Any) -> Any:
-        """Return what `predict` was given as a list or an array, each input by its position.
-
-        Args:
-            raw: A single input, or whatever holds several in an order.
-
-        Returns:
-            Inputs that `load` takes, and slices of which it takes.
-
-        Raises:
-            InputError: If it has no order or no end, is a whole table, or holds what cannot be used.
-        """
-        return as_rows([raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw, "raw")
-
-    def load(self, raw: Any) -> Any:
-        """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""
-        raise NotImplementedError(f"{type(self).__name__} must define `load(raw)`.")
+    # What it learns from the data, and how it is trained and judged.
 
     def input_identity(self) -> str:
         """What decides the outcome of `load`, besides what it gets: the key of kept features.
@@ -308,13 +209,6 @@ class Family:
         described = {**arguments, **self.state()}
         name = f"{type(self).__module__}:{type(self).__qualname__}"
         return f"{name} {json.dumps(described, sort_keys=True, default=repr)}"
-
-    def from_stream(self, dataset: Any) -> Any:
-        """Put in front of a `tf.data.Dataset` or `PyDataset` what makes the model's inputs of its.
-
-        By default a check of each batch's targets: a stream yields what the model takes.
-        """
-        return checked(dataset, StreamCheck(self.task))
 
     def learn(self, examples: Examples) -> None:
         """Take from the training data what the recipe leaves open, before training begins."""
@@ -333,59 +227,6 @@ class Family:
         """
         self.task.apply(self.model, state)
         self._learnt = dict(state)
-
-    def batches(
-        self,
-        examples: Examples,
-        *,
-        batch_size: int,
-        seed: int = 0,
-        shuffle: bool = False,
-        balance: str | None = None,
-        augment: Callable | None = None,
-    ) -> keras.utils.PyDataset:
-        """Batches of the model's inputs and targets; the arguments are those of `Batches`."""
-        return Batches(
-            examples,
-            self.load,
-            batch_size=batch_size,
-            seed=seed,
-            shuffle=shuffle,
-            balance=balance,
-            augment=augment,
-            soft_targets=getattr(augment, "soft_targets", False),
-        )
-
-    def augmentation(self, chosen: Any) -> Callable | None:
-        """Turn what was passed as `augment` into `(x, y, seed) -> (x, y)`, or None."""
-        if chosen is None or callable(chosen):
-            return chosen
-        raise InputError(
-            f"`augment={chosen!r}` is unknown to {type(self).__name__}: pass None or a function "
-            "(x, y, seed) -> (x, y)."
-        )
-
-    def labels_stay_true(self, chosen: Any, made: Callable | None) -> Callable | None:
-        """Return an augmentation of the inputs, if the task's labels stay true under it.
-
-        Args:
-            chosen: What was passed as `augment`.
-            made: What was made of it.
-
-        Raises:
-            InputError: If inputs would change, and labels that depend on places in them would not.
-        """
-        if self.task.augmentable or not hasattr(made, "describe"):  # a function of a person's own
-            return made
-        raise InputError(
-            f"`augment={shown(chosen)}` changes the inputs and not the labels, which the task "
-            f"{self.task.name!r} may tie to places in them: pass a function (x, y, seed) -> (x, y) that "
-            "changes both, or say `augmentable = True` in the task."
-        )
-
-    def serving_inputs(self) -> ServingInputs:
-        """What the exporter needs to get from raw inputs to the model's inputs."""
-        raise NotImplementedError(f"{type(self).__name__} must define `serving_inputs()`.")
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Fine-tune in stages, as `kft.Recipe.fit` documents it."""

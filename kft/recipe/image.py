@@ -24,7 +24,7 @@ from kft.data.sequences import as_rows
 from kft.data.served_images import decode_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
-from kft.family.hooks import ServingInputs
+from kft.family.serving import ServingInputs
 from kft.model.pretrained import RANDOM, StartingWeights, load_weights_file, why_not_downloaded
 from kft.recipe.recipe import Recipe
 

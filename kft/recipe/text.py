@@ -16,7 +16,7 @@ from kft.data.buckets import BucketedBatches, choose_buckets
 from kft.data.examples import Examples
 from kft.data.raw_texts import raw_texts
 from kft.errors import InputError
-from kft.family.hooks import ServingInputs
+from kft.family.serving import ServingInputs
 from kft.model.pooling import pooled
 from kft.model.precision import built_with
 from kft.model.pretrained import RANDOM, StartingWeights

@@ -1,0 +1,166 @@
+"""What a family of models may say of its data: how they are read, loaded, batched and augmented."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+
+from kft.arguments import shown
+from kft.data.batches import Batches
+from kft.data.examples import Examples
+from kft.data.image_files import MAX_PIXELS
+from kft.data.read import read
+from kft.data.sequences import as_rows
+from kft.data.stream_checks import StreamCheck, checked
+from kft.errors import InputError
+from kft.family.serving import ServingInputs
+
+
+class DataHooks:
+    """The hooks between raw data and a model; `kft.family.hooks.Family` has the others."""
+
+    modality: ClassVar[str]
+    usual_augmentation: ClassVar[str | None] = None  # of the default stages
+    task: Any
+
+    def read(
+        self,
+        source: Any,
+        *,
+        classes: Any = None,
+        text_column: str = "text",
+        path_column: str = "path",
+        label_column: str | Sequence[str] | Mapping[str, Any] = "label",
+        encoding: str = "utf-8",
+        on_bad_example: str = "error",
+        max_pixels: int = MAX_PIXELS,
+        split: str | None = None,
+        steps_per_epoch: int | None = None,
+    ) -> Any:
+        """Read labelled data; `fit` and `evaluate` take what it returns in place of the source.
+
+        Args:
+            source: A folder, table, TFDS name, arrays or stream, as for `kft.data.read`.
+            classes: The classes to expect, a dict of them for several tasks; None to take those of
+                the data.
+            text_column: Column of a table with the texts.
+            path_column: Column of a table with paths of images, relative to the table.
+            label_column: Column of a table with the labels, several for regression, or a dict of them
+                for several tasks, for which the default stands for columns called like them.
+            encoding: Encoding of text files.
+            on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
+            max_pixels: The largest image accepted, width times height.
+            split: Split of a TFDS, such as `"train[:80%]"`.
+            steps_per_epoch: Batches that an epoch takes of a stream that never ends.
+
+        Returns:
+            `Examples`, or a `Stream`.
+        """
+        data = read(
+            source,
+            task=self.task,
+            modality=self.modality,
+            classes=classes,
+            text_column=text_column,
+            path_column=path_column,
+            label_column=label_column,
+            encoding=encoding,
+            on_bad_example=on_bad_example,
+            max_pixels=max_pixels,
+            split=split,
+            steps_per_epoch=steps_per_epoch,
+        )
+        if isinstance(data, Examples):
+            self.check_examples(data)
+        return data
+
+    def check_examples(self, examples: Examples) -> None:
+        """Check that what was read is what the recipe takes, beyond what `kft.data` can know.
+
+        Args:
+            examples: What `read` read, or was handed.
+
+        Raises:
+            InputError: If it is not.
+        """
+
+    def raw_inputs(self, raw: Any) -> Any:
+        """Return what `predict` was given as a list or an array, each input by its position.
+
+        Args:
+            raw: A single input, or whatever holds several in an order.
+
+        Returns:
+            Inputs that `load` takes, and slices of which it takes.
+
+        Raises:
+            InputError: If it has no order or no end, is a whole table, or holds what cannot be used.
+        """
+        return as_rows([raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw, "raw")
+
+    def load(self, raw: Any) -> Any:
+        """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""
+        raise NotImplementedError(f"{type(self).__name__} must define `load(raw)`.")
+
+    def from_stream(self, dataset: Any) -> Any:
+        """Put in front of a `tf.data.Dataset` or `PyDataset` what makes the model's inputs of its.
+
+        By default a check of each batch's targets: a stream yields what the model takes.
+        """
+        return checked(dataset, StreamCheck(self.task))
+
+    def batches(
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: str | None = None,
+        augment: Callable | None = None,
+    ) -> keras.utils.PyDataset:
+        """Batches of the model's inputs and targets; the arguments are those of `Batches`."""
+        return Batches(
+            examples,
+            self.load,
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=shuffle,
+            balance=balance,
+            augment=augment,
+            soft_targets=getattr(augment, "soft_targets", False),
+        )
+
+    def augmentation(self, chosen: Any) -> Callable | None:
+        """Turn what was passed as `augment` into `(x, y, seed) -> (x, y)`, or None."""
+        if chosen is None or callable(chosen):
+            return chosen
+        raise InputError(
+            f"`augment={chosen!r}` is unknown to {type(self).__name__}: pass None or a function "
+            "(x, y, seed) -> (x, y)."
+        )
+
+    def labels_stay_true(self, chosen: Any, made: Callable | None) -> Callable | None:
+        """Return an augmentation of the inputs, if the task's labels stay true under it.
+
+        Args:
+            chosen: What was passed as `augment`.
+            made: What was made of it.
+
+        Raises:
+            InputError: If inputs would change, and labels that depend on places in them would not.
+        """
+        if self.task.augmentable or not hasattr(made, "describe"):  # a function of a person's own
+            return made
+        raise InputError(
+            f"`augment={shown(chosen)}` changes the inputs and not the labels, which the task "
+            f"{self.task.name!r} may tie to places in them: pass a function (x, y, seed) -> (x, y) that "
+            "changes both, or say `augmentable = True` in the task."
+        )
+
+    def serving_inputs(self) -> ServingInputs:
+        """What the exporter needs to get from raw inputs to the model's inputs."""
+        raise NotImplementedError(f"{type(self).__name__} must define `serving_inputs()`.")
