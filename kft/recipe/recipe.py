@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,31 +15,26 @@ from kft.arguments import check_choice, check_whole, path_of
 from kft.cache.settings import Cache
 from kft.callbacks.best_state import Restore
 from kft.data.files import shown
-from kft.distribution import processes
 from kft.distribution.replicas import in_all_processes
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.answers import evaluate
-from kft.family.description import class_path, read_description
+from kft.family.description import read_description
 from kft.family.directory import stopped_safely
 from kft.family.fit import loaded, trained
 from kft.family.fit_data import is_fraction
 from kft.family.hooks import Family
-from kft.family.known import known_recipe
 from kft.family.planned import PlannedFit
 from kft.family.policies import BestEpoch, Finish, Resume
 from kft.family.predicting import answered, check_coverage
-from kft.family.raw_examples import RAW_EXAMPLES, encoded
+from kft.family.raw_examples import RAW_EXAMPLES
 from kft.family.run import Run
 from kft.family.run_files import HISTORY, read_history
 from kft.family.settings import CHOICES, FitSettings, is_auto
-from kft.import_path import place_of
 from kft.model.forward import Forward
-from kft.runs.json_files import write_json
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
 from kft.tasks import Predictions
-from kft.tasks.saved import own_classes
 
 if TYPE_CHECKING:
     from kft.tuning import Search
@@ -429,34 +423,18 @@ class Recipe(Family):
                 in a script or a notebook, from which the other process cannot import it.
             kft.export.launch.ExportError: If the version did not pass its check.
         """
-        from kft.export.launch import check_export, export_run
+        from kft.export.from_recipe import export_recipe
 
-        base_dir = path_of("base_dir", base_dir)
-        check_export(format, weights, batch_sizes, clients, data)
-        own = None if known_recipe(class_path(self)) is type(self) else type(self)
-        tasks = own_classes(self.task)
-        for one in (*([] if own is None else [own]), *tasks):
-            place_of(one)  # a class that the other process cannot import is told of now
-        given = None if examples is None else encoded(self, examples)
-
-        def write() -> Path:
-            with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:
-                saved = saving.save(self, Path(folder) / "run", plan=self.origin.get("plan"))
-                write_json(saved / HISTORY, self.origin.get("history", {}))
-                return export_run(
-                    saved,
-                    base_dir,
-                    recipe=own,
-                    task=tasks,
-                    format=format,
-                    weights=weights,
-                    batch_sizes=batch_sizes,
-                    examples=given or self.raw_examples or None,
-                    data=data,
-                    clients=clients,
-                )
-
-        return processes.by_first(os.path.abspath(base_dir), write)
+        return export_recipe(
+            self,
+            base_dir,
+            format=format,
+            weights=weights,
+            batch_sizes=batch_sizes,
+            examples=examples,
+            data=data,
+            clients=clients,
+        )
 
     def save_files(self, directory: Path) -> None:
         """Keep a few raw inputs for exports."""
