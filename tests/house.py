@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each may import from itself and from those above it.
 ORDER = (
     "errors",
+    "backends",
     "arguments",
     "regular_files",
     "import_path",
@@ -96,6 +97,35 @@ def circles() -> list[list[str]]:
         if name in reachable[name]
     }
     return [list(group) for group in sorted(groups)]
+
+
+def backend_branches(source: str) -> list[str]:
+    """The places where code asks Keras for its backend, or depends on the name of one.
+
+    Args:
+        source: The code of a module outside of `kft.backends`.
+    """
+    nodes = list(ast.walk(ast.parse(source)))
+    sources = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    asks = any(module.startswith("kft.backends") for module in sources)
+    found = [f"from {module}" for module in sources if module in ("keras.backend", "keras.config")]
+    for node in nodes:
+        match node:
+            case ast.Attribute(attr="backend", value=ast.Attribute(attr="backend" | "config")):
+                found.append(ast.unparse(node))
+            case ast.Compare() if _names_a_backend(node):
+                said = ast.unparse(node)
+                found += [said] if asks or "backend" in said.lower() else []
+            case ast.Dict(keys=keys) if any(key and _names_a_backend(key) for key in keys):
+                found.append(ast.unparse(node))
+            case ast.match_case(pattern=pattern) if _names_a_backend(pattern):
+                found.append(ast.unparse(node))
+    return found
+
+
+def _names_a_backend(node: ast.AST) -> bool:
+    names = ("jax", "tensorflow", "torch")
+    return any(isinstance(one, ast.Constant) and one.value in names for one in ast.walk(node))
 
 
 def drawing() -> str:

@@ -24,9 +24,9 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 import kft  # noqa: E402
+from kft.backends import backend  # noqa: E402
 from kft.callbacks import StagedUnfreezing  # noqa: E402
 from kft.distribution import Agreement, DataParallel  # noqa: E402
-from kft.distribution.agreement import copies  # noqa: E402
 from kft.model.precision import using  # noqa: E402
 from tests.leaving import leave  # noqa: E402
 from tests.small_images import DenseRecipe, encoded, small_images  # noqa: E402
@@ -151,7 +151,7 @@ class LossScale(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if BACKEND == "jax":
             self.model.jax_state_sync()
-        scales = copies(self.model.optimizer.dynamic_scale, self.model)
+        scales = backend().copies(self.model.optimizer.dynamic_scale, self.model)
         self.seen.append([float(np.ravel(one)[0]) for one in scales])
 
 

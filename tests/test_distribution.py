@@ -122,7 +122,7 @@ def test_an_optimizer_with_loss_scaling_keeps_what_does_not_decay():
 
 
 def test_clipping_inside_of_loss_scaling_is_refused_on_tensorflow(monkeypatch):
-    monkeypatch.setattr("kft.distribution.on_tensorflow.replica_count", lambda: 2)
+    monkeypatch.setattr("kft.backends.TensorFlow.replica_count", lambda self: 2)
     monkeypatch.setattr("kft.distribution.spreading.device_count", lambda: 1)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
     with (

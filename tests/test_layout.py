@@ -1,6 +1,7 @@
 """House rules that a machine can hold.
 
-Imports point one way and are cheap, names are listed, files are short.
+Imports point one way and are cheap, names are listed, files are short, and one package knows what
+the backends differ in.
 """
 
 import importlib
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 import kft
-from tests.house import ORDER, ROOT, circles, drawing, imports, modules, package
+from tests.house import ORDER, ROOT, backend_branches, circles, drawing, imports, modules, package
 
 pytestmark = pytest.mark.once
 
@@ -40,6 +41,37 @@ def test_no_modules_import_one_another():
 def test_the_drawing_of_the_packages_is_the_one_of_today():
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert f"```\n{drawing()}\n```" in contributing, "put in what python tests/house.py prints"
+
+
+def test_only_the_package_of_backends_knows_them_by_name():
+    found = {
+        name: branches
+        for name, path in modules().items()
+        if package(name) != "backends"
+        and (branches := backend_branches(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}, "ask kft.backends.backend() for what differs"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import keras\nif keras.backend.backend() == 'jax': pass",
+        "import keras\nname = keras.config.backend()",
+        "from keras.backend import backend",
+        "from kft.backends import backend\nname = backend().name\nif name in ('jax', 'torch'): pass",
+        "import os\nif os.environ['KERAS_BACKEND'] != 'torch': pass",
+        "ways = {'jax': 1, 'torch': 2}",
+        "match name:\n    case 'tensorflow': pass",
+    ],
+)
+def test_a_branch_by_backend_is_found(source):
+    assert backend_branches(source)
+
+
+def test_asking_a_fact_is_no_branch_by_backend():
+    source = "from kft.backends import backend\nif backend().has_fused_adam: print(backend().name)"
+    assert backend_branches(source) == []
 
 
 def test_no_file_is_long():

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kft.backends import backend
 from kft.model import graph
 
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
@@ -29,7 +30,7 @@ def folded(model: keras.Model) -> keras.Model:
         A model of the same inputs and outputs, equal up to float32 rounding, which keeps the weights
         of now; `model` itself where there is nothing to fold.
     """
-    pairs = {} if keras.backend.backend() == "jax" else _pairs(model)
+    pairs = _pairs(model) if backend().gains_by_folding else {}
     if not pairs:
         return model
     merged = {conv: _with_bias(conv) for conv in pairs}

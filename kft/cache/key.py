@@ -8,8 +8,7 @@ import importlib.metadata
 import json
 import re
 
-import keras
-
+from kft.backends import backend
 from kft.cache.cut import Cut
 from kft.cache.files import FORMAT
 from kft.data.examples import Examples
@@ -28,7 +27,7 @@ def features_key(cut: Cut, examples: Examples, identity: str, dtype: str) -> str
         dtype: what the features are kept as.
     """
     parts = [str(FORMAT), cut.digest, examples.fingerprint(), identity, dtype, _versions()]
-    parts.append(keras.backend.backend())
+    parts.append(backend().name)
     parts.append(str([tuple(tensor.shape) for tensor in cut.prefix.outputs]))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 

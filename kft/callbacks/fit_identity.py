@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
-
+from kft.backends import backend
 from kft.callbacks.fit_state import FitState
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.distribution import processes
@@ -18,7 +17,6 @@ from kft.errors import InputError, KftError
 from kft.model.flags import flags_of
 from kft.runs.commits import Commit
 from kft.runs.differences import plan_difference
-from kft.runs.threads import cpu_threads
 from kft.stages.regrouping import describe_optimizer
 
 FORMAT = 2
@@ -33,7 +31,7 @@ def describe_fit(fit: FitState, steps: int | None) -> dict[str, Any]:
     """
     stages = [one.describe() for one in fit.callbacks if isinstance(one, StagedUnfreezing)]
     identity = {
-        "backend": keras.backend.backend(),
+        "backend": backend().name,
         "weights": [
             # Keras numbers the names of weights that were given none.
             [re.sub(r"_\d+$", "", weight.name), list(weight.shape), str(weight.dtype)]
@@ -81,7 +79,7 @@ def check_commit(
             f"`{directory}` holds another run: {'; '.join(difference[:5])}. Pass another "
             "directory or the same settings, or on_mismatch='continue' to resume with these."
         )
-    before, now = commit.state.get("threads"), cpu_threads()
+    before, now = commit.state.get("threads"), backend().cpu_threads()
     if None not in (before, now) and before != now and processes.rank() == 0:
         warnings.warn(
             f"{commit.path} was made with {before} threads per operation, and this process uses "

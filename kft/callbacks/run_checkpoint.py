@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from kft.backends import backend
 from kft.callbacks.commit_timer import CommitTimer
 from kft.callbacks.fellows import fellow_callbacks, report_stop_iteration
 from kft.callbacks.fit_identity import FORMAT, check_commit, describe_fit
@@ -24,7 +25,6 @@ from kft.runs.reading import check_tree
 from kft.runs.signals import StopSignals, end, put_off
 from kft.runs.skipping import SkippedSteps
 from kft.runs.snapshots import largest_commit
-from kft.runs.threads import cpu_threads
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -272,7 +272,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         state = {
             "format": FORMAT,
             "ended": ended,
-            "threads": cpu_threads(),
+            "threads": backend().cpu_threads(),
             "position": {"epoch": self._epoch, "step": step, "stopped": stopped},
             "identity": self._identity,
             **fit_state,

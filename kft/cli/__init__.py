@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 import kft
+from kft.backends import BACKENDS
 from kft.cli import startup
 from kft.cli.demonstration import demo
 from kft.cli.early import check_given
@@ -67,7 +68,6 @@ class _Command(TyperCommand):
 for command in (fit, tune, select, evaluate, predict, export, plan, find_lr, report, demo):
     app.command(cls=_Command)(command)
 
-_BACKENDS = {"jax": "kft[jax]", "tensorflow": "tensorflow", "torch": "kft[torch]"}
 _UsageError: Any = typer.BadParameter.__base__  # of click's; Typer shows only this one of its kind
 
 
@@ -111,11 +111,11 @@ def main() -> None:
         said = " ".join(error.format_message().split()).replace("Value error, ", "")
         _stop(f"{said}{'' if said.endswith(('.', '?')) else '.'} See {command} --help.")
     except ModuleNotFoundError as error:
-        if error.name not in _BACKENDS:
+        if error.name not in BACKENDS:
             raise
         _stop(
             f"Keras' backend needs `{error.name}`, which is not installed: "
-            f"pip install '{_BACKENDS[error.name]}', or set KERAS_BACKEND to another backend."
+            f"pip install '{BACKENDS[error.name].package}', or set KERAS_BACKEND to another backend."
         )
     except typer.Abort:
         code = 1

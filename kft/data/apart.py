@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 
-import keras
+from kft.backends import backend
 
 __all__ = ["keep_off_accelerators"]
 
@@ -17,7 +17,7 @@ def keep_off_accelerators() -> None:
     It would take nearly all memory of each GPU with its first operation, the decoding of an image say,
     and leave none to the backend. Where its devices are in use already, that is left as it is.
     """
-    if keras.backend.backend() == "tensorflow":
+    if backend().computes_in_tensorflow:
         return
     import tensorflow as tf
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.backends import backend
 from kft.data.balance import balanced_order, class_weights
 from kft.data.examples import Examples
 from kft.data.lazy_threads import LazyThreads
@@ -202,7 +203,7 @@ class Batches(keras.utils.PyDataset):
 
     def for_fit(self) -> Any:
         """Return what `fit` should be given: on TensorFlow a dataset, if targets vary in shape."""
-        if keras.backend.backend() != "tensorflow" or not self.examples.task.collates:
+        if not backend().needs_declared_shapes or not self.examples.task.collates:
             return self
         return as_dataset(self, keras.tree.map_structure(spec_of, self[0][0]))
 

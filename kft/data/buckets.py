@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.backends import backend
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.tf_batches import as_dataset
@@ -111,7 +112,7 @@ class BucketedBatches(Batches):
 
     def for_fit(self) -> Any:
         """Return the batches, on TensorFlow as a `tf.data.Dataset` that says which lengths vary."""
-        if keras.backend.backend() != "tensorflow" or len(self.buckets) == 1:
+        if not backend().needs_declared_shapes or len(self.buckets) == 1:
             return super().for_fit()
         import tensorflow as tf
 

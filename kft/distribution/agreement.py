@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
+from kft.backends import backend
 from kft.distribution import processes
 from kft.errors import InputError, KftError
 
@@ -89,7 +89,7 @@ def check_agreement(model: keras.Model, when: str) -> None:
         KftError: they differ; it names the first variable that does.
     """
     variables = model.trainable_variables
-    here = [[_digest(copy) for copy in copies(variable, model)] for variable in variables]
+    here = [[_digest(copy) for copy in backend().copies(variable, model)] for variable in variables]
     for variable, digests in zip(variables, here, strict=True):
         for index, digest in enumerate(digests):
             if digest != digests[0]:
@@ -114,27 +114,6 @@ def check_agreement(model: keras.Model, when: str) -> None:
             f"The copies of the model have drifted apart {when}: process 0 trains "
             f"{len(everywhere[0])} variables, process {place} {len(theirs)}."
         )
-
-
-def copies(variable: keras.Variable, model: keras.Model) -> list[np.ndarray]:
-    """The values that the devices of this process hold, where they should be equal.
-
-    Args:
-        variable: a variable.
-        model: the model that it belongs to.
-    """
-    if keras.backend.backend() == "jax":
-        shards = getattr(variable.value, "addressable_shards", [])
-        # Shards of another index are other parts of the variable, not copies.
-        groups: dict[str, list[Any]] = {}
-        for shard in shards:
-            groups.setdefault(str(shard.index), []).append(shard.data)
-        columns = zip(*groups.values(), strict=False)
-        return [np.concatenate([np.ravel(part) for part in column]) for column in columns]
-    if keras.backend.backend() == "tensorflow":
-        strategy = model.distribute_strategy
-        return [one.numpy() for one in strategy.experimental_local_results(variable.value)]
-    return [ops.convert_to_numpy(variable)]
 
 
 def _digest(value: np.ndarray) -> str:

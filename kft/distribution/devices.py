@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
-import keras
-
-from kft.distribution.strategies import DataParallel, Strategy, resolve
+from kft.backends import backend
+from kft.distribution.strategies import Strategy, resolve
 from kft.errors import InputError
-from kft.model.replicas import replica_count
 
 
 @contextlib.contextmanager
@@ -52,34 +51,20 @@ def entered(strategy: Strategy | None, model: Any = None) -> Iterator[int]:
         strategy: The strategy, None for one device.
         model: The model that is about to be copied; only `ModelParallel` looks at it.
     """
-    backend = keras.backend.backend()
     if strategy is None:
         yield 1
-    elif backend == "jax":
-        from kft.distribution.on_jax import entered_on_jax
-
-        with entered_on_jax(strategy, model) as count:
-            yield count
-    elif backend == "tensorflow" and isinstance(strategy, DataParallel):
-        from kft.distribution.on_tensorflow import entered_on_tensorflow
-
-        with entered_on_tensorflow(strategy) as count:
-            yield count
-    elif backend == "torch" and isinstance(strategy, DataParallel):
-        from kft.distribution.replicas import entered_on_torch
-
-        with entered_on_torch(strategy) as count:
-            yield count
-    else:
+        return
+    module = backend().strategy_module
+    if module is None:
         raise InputError(
-            f"`distribution={strategy}`: Keras has no strategy for {backend}, and replicas without "
-            "one would drift apart. Use KERAS_BACKEND=jax or tensorflow, or distribution='none'."
+            f"`distribution={strategy}`: Keras has no strategy for {backend().name}, and replicas "
+            "without one would drift apart. Use KERAS_BACKEND=jax or tensorflow, or "
+            "distribution='none'."
         )
+    with import_module(module).entered(strategy, model) as count:
+        yield count
 
 
 def device_count() -> int:
     """How many devices a model that is built here would be spread over."""
-    if keras.backend.backend() == "jax":
-        present = keras.distribution.distribution()
-        return 1 if present is None else int(present.device_mesh.devices.size)
-    return replica_count()
+    return backend().device_count()

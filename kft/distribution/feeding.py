@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.backends import backend
 from kft.data.batches import Batches
 from kft.distribution.on_tensorflow import ReplicaLoss
 from kft.errors import InputError
 from kft.model.graph import batch_norms
-from kft.model.replicas import replica_count
 from kft.stages.plan import BatchNorm, PlannedStage, kept_flags, plan
 from kft.stages.stage import Stage
 
@@ -24,7 +24,7 @@ def replica_loss(loss: Any) -> Any:
     Args:
         loss: what `keras.Model.compile` takes.
     """
-    if replica_count() == 1 or loss is None:
+    if backend().replica_count() == 1 or loss is None:
         return loss
     return keras.tree.map_structure(
         lambda one: None if one is None else ReplicaLoss(_as_object(one)), loss
@@ -48,7 +48,7 @@ def check_shares(
             would have to be filled up where BatchNorm layers train; or the model was compiled without
             `replica_loss`.
     """
-    if replica_count() == 1:
+    if backend().replica_count() == 1:
         return
     if not all(isinstance(one, ReplicaLoss) for one in keras.tree.flatten(model.loss)):
         raise InputError(
@@ -64,7 +64,7 @@ def check_shares(
         and _fills(train)
         and _trains_norms(model, plan(model, stages, batch_norm))
     ):
-        size, count, replicas = train.batch_size, train.example_count, replica_count()
+        size, count, replicas = train.batch_size, train.example_count, backend().replica_count()
         larger = next(
             n for n in itertools.count(size, replicas) if not 0 < count % min(n, count) < replicas
         )
@@ -77,7 +77,7 @@ def check_shares(
 
 def _fills(batches: Batches) -> bool:
     """Whether the last batch has to be filled up, so that each replica gets an example."""
-    return 0 < batches.example_count % batches.batch_size < replica_count()
+    return 0 < batches.example_count % batches.batch_size < backend().replica_count()
 
 
 def _trains_norms(model: keras.Model, planned: Sequence[PlannedStage]) -> bool:
@@ -97,7 +97,7 @@ def for_fit(data: Any) -> Any:
     """
     if not isinstance(data, Batches):
         return data
-    return data.for_fit() if replica_count() == 1 else _shared(_even_start(data))
+    return data.for_fit() if backend().replica_count() == 1 else _shared(_even_start(data))
 
 
 def _even_start(batches: Batches) -> Batches:
@@ -106,7 +106,7 @@ def _even_start(batches: Batches) -> Batches:
     A last batch that is smaller than their number is filled up while training: what fills it counts
     nothing in the gradient, but it does in the metrics, so validation goes without.
     """
-    replicas, size, count = replica_count(), batches.batch_size, batches.example_count
+    replicas, size, count = backend().replica_count(), batches.batch_size, batches.example_count
     if batches.shuffle:
         if min(size, count) % replicas:
             smaller = min(size, count) // replicas * replicas
@@ -130,7 +130,7 @@ def _shared(batches: Batches) -> Any:
     """A distributed dataset that gives each replica its part of each batch."""
     import tensorflow as tf
 
-    replicas = replica_count()
+    replicas = backend().replica_count()
     fills = _fills(batches)
     known = batches.for_fit()
     spec = known.element_spec if hasattr(known, "element_spec") else _signature(batches[0])

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.backends import backend
 from kft.distribution import messages
 from kft.errors import InputError
 
@@ -42,15 +43,11 @@ def initialize(
     recipe.fit("photos", run_dir="/shared/runs/photos")
     ```
     """
-    backend = keras.backend.backend()
-    if backend != "jax":
-        ways = {"torch": "start it with torchrun, or with `kft fit --processes N`"}
-        way = ways.get(
-            backend,
-            "Keras 3's fit does not work with TensorFlow's strategies for several hosts "
-            "(https://github.com/keras-team/keras/issues/20585); use KERAS_BACKEND=jax or torch",
+    here = backend()
+    if not here.joins_by_initialize:
+        raise InputError(
+            f"`initialize` is for JAX, and the backend is {here.name}: {here.other_way_to_join}."
         )
-        raise InputError(f"`initialize` is for JAX, and the backend is {backend}: {way}.")
     given = [one is not None for one in (address, processes, index)]
     if any(given) and not all(given):
         raise InputError(
@@ -62,7 +59,7 @@ def initialize(
 
 def count() -> int:
     """How many processes JAX has joined; 1 for a process on its own, and on other backends."""
-    if keras.backend.backend() != "jax":
+    if not backend().joins_by_initialize:
         return 1
     import jax
 

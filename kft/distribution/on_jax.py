@@ -15,7 +15,7 @@ from kft.errors import InputError
 
 
 @contextlib.contextmanager
-def entered_on_jax(strategy: Strategy, model: keras.Model | None = None) -> Iterator[int]:
+def entered(strategy: Strategy, model: keras.Model | None = None) -> Iterator[int]:
     """Has variables that are made inside it, and the steps, spread over the devices.
 
     Args:

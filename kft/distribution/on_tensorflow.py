@@ -8,19 +8,20 @@ from typing import Any
 
 import keras
 
+from kft.backends import backend
 from kft.distribution.present import first_devices
 from kft.distribution.strategies import DataParallel
 from kft.errors import InputError
 from kft.model.graph import batch_norms
-from kft.model.replicas import replica_count
 
 
 @contextlib.contextmanager
-def entered_on_tensorflow(strategy: DataParallel) -> Iterator[int]:
+def entered(strategy: DataParallel, model: keras.Model | None = None) -> Iterator[int]:
     """Has variables that are made inside it copied to each device.
 
     Args:
         strategy: what `resolve` returned.
+        model: ignored, since all replicas are alike.
 
     Yields:
         The number of replicas.
@@ -37,7 +38,7 @@ def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
         InputError: the optimizer clips each variable, or accumulates gradients.
     """
     for name in ("clipnorm", "clipvalue", "gradient_accumulation_steps"):
-        if replica_count() > 1 and getattr(optimizer, name, None):
+        if backend().replica_count() > 1 and getattr(optimizer, name, None):
             raise InputError(
                 f"`{name}={getattr(optimizer, name)}`: with several devices on TensorFlow Keras "
                 "(3.15.1) does that on each of them before the gradients are summed, which is "
@@ -47,7 +48,7 @@ def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
 
 def synchronise_norms(model: keras.Model) -> None:
     """Has each BatchNorm layer that trains take its statistics over the batch, not over its part."""
-    if replica_count() > 1:
+    if backend().replica_count() > 1:
         for layer in batch_norms(model):
             layer.synchronized = True
 

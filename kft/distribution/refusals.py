@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from kft.backends import backend
 from kft.distribution import processes
 from kft.distribution.launch import started
 from kft.errors import InputError
@@ -73,7 +74,7 @@ def refuse_search() -> None:
     Raises:
         InputError: this process was started as one of several.
     """
-    if keras.backend.backend() == "torch" and started() > 1:
+    if backend().is_one_device_per_process and started() > 1:
         raise InputError(
             f"`tune` was called in {started()} processes, each of which would run the whole search: "
             "start it in one process, and fit with the best stages in several."

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import keras
 
+from kft.backends import backend
 from kft.data.batches import Batches
 from kft.distribution import processes
 from kft.distribution.agreement import Agreement
@@ -33,11 +34,12 @@ _place: Place | None = None
 
 
 @contextlib.contextmanager
-def entered_on_torch(strategy: DataParallel) -> Iterator[int]:
+def entered(strategy: DataParallel, model: keras.Model | None = None) -> Iterator[int]:
     """Has every `fit` and `evaluate` inside it share its batches with the other processes.
 
     Args:
         strategy: what `resolve` returned.
+        model: ignored, since all processes hold the whole model.
 
     Yields:
         The number of processes.
@@ -123,10 +125,10 @@ def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(fit)
     def fit_together(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        if keras.backend.backend() != "torch":
+        if not backend().is_one_device_per_process:
             if launched():
                 raise InputError(
-                    f"--processes is for PyTorch, and the backend is {keras.backend.backend()}, which "
+                    f"--processes is for PyTorch, and the backend is {backend().name}, which "
                     "uses all devices of a machine in one process: leave it out, or set "
                     "KERAS_BACKEND=torch."
                 )
@@ -136,7 +138,7 @@ def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
         strategy = resolve(kwargs.get("distribution", "auto"))
         if not isinstance(strategy, DataParallel):
             return fit(*args, **kwargs)
-        with entered_on_torch(strategy):
+        with entered(strategy):
             kwargs["distribution"] = "none"  # within a process there is one device
             if processes.rank() > 0:
                 kwargs["verbose"] = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from kft.backends import backend
 from kft.distribution import hosts
 from kft.distribution.layouts import Layout, layout_for
 from kft.errors import InputError
@@ -107,10 +108,10 @@ def resolve(distribution: Any) -> Strategy | None:
     Raises:
         InputError: It is none of these, or cannot work here; the message says why and what can.
     """
-    backend = keras.backend.backend()
+    here = backend()
     if isinstance(distribution, str) and distribution in WORDS:
         chosen: Strategy | None = DataParallel()
-        if distribution == "none" or (distribution == "auto" and not _sees_several()):
+        if distribution == "none" or (distribution == "auto" and not here.sees_several_devices()):
             chosen = None
     elif isinstance(distribution, (DataParallel, ModelParallel)):
         chosen = distribution
@@ -123,39 +124,23 @@ def resolve(distribution: Any) -> Strategy | None:
         )
     if chosen is None:
         return None
-    if isinstance(chosen, ModelParallel) and backend != "jax":
+    if isinstance(chosen, ModelParallel) and not here.has_model_parallel:
         raise InputError(
             f"`distribution={chosen}`: Keras has model parallel training on JAX alone, and the "
-            f"backend is {backend}. Use KERAS_BACKEND=jax, or 'data_parallel'."
+            f"backend is {here.name}. Use KERAS_BACKEND=jax, or 'data_parallel'."
         )
     if isinstance(chosen, ModelParallel) and hosts.count() > 1:
         raise InputError(
             "`ModelParallel` over several processes is not there yet, since no single one of them "
             "could commit the state: use one process with several devices, or 'data_parallel'."
         )
-    if isinstance(chosen, DataParallel) and chosen.tpu is not None and backend != "tensorflow":
+    if isinstance(chosen, DataParallel) and chosen.tpu is not None and not here.takes_tpu_address:
         raise InputError(
-            f"`tpu={chosen.tpu!r}` is for TensorFlow, and the backend is {backend}: leave it out."
+            f"`tpu={chosen.tpu!r}` is for TensorFlow, and the backend is {here.name}: leave it out."
         )
-    if backend == "tensorflow":
+    if not here.trains_on_several_hosts:
         _refuse_several_hosts()
     return chosen
-
-
-def _sees_several() -> bool:
-    """Whether data parallel training is what this process was started for."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        return jax.process_count() > 1 or (
-            jax.default_backend() != "cpu" and len(jax.devices()) > 1
-        )
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return len(tf.config.list_logical_devices("GPU")) > 1
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1  # set by torchrun
 
 
 def _refuse_several_hosts() -> None:

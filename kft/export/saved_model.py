@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.backends import backend
 from kft.cache.folding import folded
 from kft.errors import InputError
 from kft.export import description, versions, warmup
@@ -47,11 +48,9 @@ def write(
         InputError: If an argument is wrong or Keras runs on another backend.
         ExportError: If the version does not pass `kft.export.check`; it lists each reason.
     """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
+    if not backend().computes_in_tensorflow:
         raise InputError(
-            f"Keras runs on {keras.backend.backend()!r}, but a SavedModel needs TensorFlow: "
+            f"Keras runs on {backend().name!r}, but a SavedModel needs TensorFlow: "
             "run `python -m kft.export` with KERAS_BACKEND=tensorflow."
         )
     if weights not in WEIGHTS:

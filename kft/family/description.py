@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from kft.backends import backend
 from kft.errors import InputError
 from kft.family.hooks import Family
 from kft.import_path import path_of_class
@@ -106,7 +107,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "kft": kft.__version__,
         "keras": keras.__version__,
-        "backend": keras.backend.backend(),
+        "backend": backend().name,
         "dtype_policy": keras.config.dtype_policy().name,
     }
 

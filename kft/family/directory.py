@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
+from kft.backends import backend
 from kft.cache.store import FeatureStore, temporary_store
 from kft.callbacks import RunCheckpoint
 from kft.distribution import processes
@@ -153,7 +152,7 @@ class RunDirectory:
         """
         if self.path is not None and processes.rank() == 0:
             cached = [stage.cut is not None for stage in stages]
-            content = {"plan": self.plan, "cached": cached, "backend": keras.backend.backend()}
+            content = {"plan": self.plan, "cached": cached, "backend": backend().name}
             hidden = self.path / f".{BEGUN}"
             with writing_to(self.path):
                 self.path.mkdir(exist_ok=True)
@@ -203,7 +202,7 @@ class RunDirectory:
                     shutil.rmtree(self.path / REFIT)
 
     def _compare_backend(self, began_on: Any) -> None:
-        now = keras.backend.backend()
+        now = backend().name
         if began_on != now and not self.allow_changed_plan:
             raise InputError(
                 f"`run_dir={str(self.path)!r}` was begun on {began_on}, and this is {now}, which rounds "

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kft.backends import backend
 from kft.errors import InputError
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
@@ -50,33 +51,7 @@ def using(policy: Any) -> Iterator[None]:
 
 
 def _best() -> str:
-    kind, generation = _accelerator()
+    kind, generation = backend().accelerator()
     if kind == "tpu" or (kind == "gpu" and generation >= 8):
         return "mixed_bfloat16"
     return "mixed_float16" if kind == "gpu" and generation == 7 else "float32"
-
-
-def _accelerator() -> tuple[str, int]:
-    """What the backend computes on, and of an NVIDIA GPU the major compute capability, else 0."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        device = jax.devices()[0]
-        capability = str(getattr(device, "compute_capability", "0"))
-        return device.platform, int(capability.partition(".")[0])
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        if tf.config.list_logical_devices("TPU"):
-            return "tpu", 0
-        found = tf.config.list_physical_devices("GPU")
-        if not found:
-            return "cpu", 0
-        details = tf.config.experimental.get_device_details(found[0])
-        return "gpu", int(details.get("compute_capability", (0, 0))[0])
-    import torch
-
-    if torch.cuda.is_available():
-        return "gpu", torch.cuda.get_device_capability()[0]
-    return "cpu", 0

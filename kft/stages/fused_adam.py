@@ -12,6 +12,8 @@ from typing import Any
 
 import keras
 
+from kft.backends import backend
+
 Setting = tuple[float, float, float, float, float, int]
 
 
@@ -22,7 +24,7 @@ def is_fusable(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.
     weights in the CPU's memory. All else is Keras' to step.
     """
     return (
-        keras.backend.backend() == "torch"
+        backend().has_fused_adam
         and isinstance(optimizer, keras.optimizers.Adam)
         and type(optimizer).__module__.startswith("keras.")  # not a subclass of somebody's own
         and not any(

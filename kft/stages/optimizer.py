@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from kft.arguments import shown
+from kft.backends import backend
 from kft.errors import InputError
-from kft.model.replicas import summed_over_replicas
 from kft.stages.fused_adam import FusedAdam
 from kft.stages.optimizer_groups import OptimizerGroups
 from kft.stages.optimizer_internals import (
@@ -228,7 +228,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         if self.loss_scale_factor is not None:
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
         if self.global_clipnorm is not None:
-            gradients, replicas = summed_over_replicas(gradients)
+            gradients, replicas = backend().summed_over_replicas(gradients)
             gradients = _clipped_together(gradients, self.global_clipnorm)
             if replicas > 1:  # each of which hands its share on to be summed
                 gradients = [gradient / replicas for gradient in gradients]

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kft.backends import backend
 from kft.data.buckets import BucketedBatches
 from kft.stages.stage import Stage
 
@@ -32,7 +33,7 @@ def choose(
     if (
         jit_compile != "auto"
         or distribution is not None
-        or keras.backend.backend() != "tensorflow"
+        or not backend().can_compile_on_request
         or not isinstance(batches, BucketedBatches)
     ):
         return jit_compile
@@ -48,7 +49,7 @@ def pad_to_need(model: keras.Model, *batches: Any) -> None:
         model: the compiled model.
         batches: what it is trained and validated on.
     """
-    if keras.backend.backend() == "jax" or model.jit_compile:
+    if backend().compiles_every_step or model.jit_compile:
         return  # each length is compiled anew
     for one in batches:
         if isinstance(one, BucketedBatches):

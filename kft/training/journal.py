@@ -9,12 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.backends import backend
 from kft.cache.store import FeatureStore
 from kft.callbacks import StagedUnfreezing
 from kft.model.blocks import find_anatomy
 from kft.model.graph import is_functional
 from kft.model.heads import UnclearHeadError
-from kft.model.memory import device_peak, host_peak
+from kft.model.memory import host_peak
 from kft.model.pretrained import StartingWeights
 
 # BatchNorm's statistics follow the data, not the gradient.
@@ -70,7 +71,7 @@ class Journal(keras.callbacks.Callback):
         taken = time.perf_counter() - (self._begun or self._made)
         self.seconds[stage] = self.seconds.get(stage, 0.0) + taken
         self.epochs[stage] = self.epochs.get(stage, 0) + 1
-        self.memory[stage] = {"host": host_peak(), "device": device_peak()}
+        self.memory[stage] = {"host": host_peak(), "device": backend().peak_memory()}
         self.rates.append({} if self._unfreezing is None else dict(self._unfreezing.group_rates))
 
     @property

@@ -9,10 +9,10 @@ import pytest
 from keras import layers, ops
 
 import kft
+from kft.backends import backend
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.errors import KftError
 from kft.runs.commits import read_newest
-from kft.runs.threads import cpu_threads
 
 BACKEND = keras.backend.backend()
 X = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
@@ -251,16 +251,16 @@ def test_the_number_of_threads_is_known(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     before = limited(1)
     try:
-        assert cpu_threads() == 1
+        assert backend().cpu_threads() == 1
     finally:
         limited(before)
-    assert cpu_threads() == (before if BACKEND == "torch" else len(before))
+    assert backend().cpu_threads() == (before if BACKEND == "torch" else len(before))
     if BACKEND in TELLS:
         monkeypatch.setenv(*TELLS[BACKEND])
-        assert cpu_threads() == 3
+        assert backend().cpu_threads() == 3
     if BACKEND == "jax":
         monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-        assert cpu_threads() == 1
+        assert backend().cpu_threads() == 1
 
 
 @pytest.mark.once

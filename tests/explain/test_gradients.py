@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 
 from kft.insight.explain import parts
 from kft.insight.explain.gradients import InputGradient
@@ -80,21 +79,3 @@ def test_frozen_models_have_input_gradients_too():
     expected = InputGradient(model)(x, np.eye(3)[:1])
     model.trainable = False
     np.testing.assert_allclose(InputGradient(model)(x, np.eye(3)[:1]), expected, rtol=1e-5)
-
-
-@pytest.mark.once
-def test_only_one_module_knows_the_backends():
-    from pathlib import Path
-
-    from kft.insight import explain
-
-    folder = Path(explain.__file__).parent
-    branching = {
-        path.name
-        for path in folder.glob("*.py")
-        if any(
-            word in path.read_text()
-            for word in ("import jax", "import torch", "import tensorflow", "backend()")
-        )
-    }
-    assert branching == {"gradients.py"}

@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from kft.backends import backend
 from kft.cli.demo.comparison import WAYS, Comparison
 from kft.cli.demo.digits import Digits, Task, make_task
 from kft.cli.demo.page import write_page
@@ -74,7 +75,7 @@ def run_demo(
     task = make_task()
     console.print(
         f"A source model learns the digits 0 to 4 from {len(task.source)} pictures "
-        f"(Keras on {keras.backend.backend()})."
+        f"(Keras on {backend().name})."
     )
     weights = train_source(task.source, directory)
     comparison = Comparison(examples=examples, test=len(task.test))
