@@ -82,7 +82,7 @@ def stopped(monkeypatch, tmp_path):
     monkeypatch.setattr("kft.family.saving.load", lambda *args, **kwargs: recipe)
     monkeypatch.setattr(Recipe, "read", stop)
     monkeypatch.setattr(Recipe, "predict", stop)
-    for work in ("kft.export.launch._run", "kft.cli.demo.run_demo", "kft.cli.together.launch"):
+    for work in ("kft.export.launch._run", "kft.cli.demo.run_demo", "kft.cli.processes.launch"):
         monkeypatch.setattr(work, stop)
 
 

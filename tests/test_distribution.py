@@ -10,7 +10,7 @@ import pytest
 
 import kft
 from kft.distribution import DataParallel, ModelParallel
-from kft.distribution.spreading import spread
+from kft.distribution.model_copies import spread
 from kft.errors import InputError
 from kft.stages.optimizer_internals import decays
 from tests.small_images import TinyRecipe, bright_sides
@@ -102,7 +102,7 @@ def test_a_bad_word_is_named():
 
 
 def test_a_recipe_in_a_scope_of_several_devices_is_refused(monkeypatch):
-    monkeypatch.setattr("kft.distribution.spreading.device_count", lambda: 4)
+    monkeypatch.setattr("kft.distribution.model_copies.device_count", lambda: 4)
     with pytest.raises(InputError, match="scope of 4 devices"):
         TinyRecipe(num_classes=2).fit(bright_sides(16), verbose=0)
 
@@ -123,7 +123,7 @@ def test_an_optimizer_with_loss_scaling_keeps_what_does_not_decay():
 
 def test_clipping_inside_of_loss_scaling_is_refused_on_tensorflow(monkeypatch):
     monkeypatch.setattr("kft.backends.TensorFlow.replica_count", lambda self: 2)
-    monkeypatch.setattr("kft.distribution.spreading.device_count", lambda: 1)
+    monkeypatch.setattr("kft.distribution.model_copies.device_count", lambda: 1)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
     with (
         pytest.raises(InputError, match=r"`clipnorm=1.0`: with several devices on TensorFlow"),

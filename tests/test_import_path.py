@@ -12,7 +12,7 @@ import typer
 from PIL import Image
 
 import kft
-from kft.cli import build, together
+from kft.cli import build, processes
 from kft.cli.demo.recipe import DigitsRecipe
 from kft.errors import InputError
 from kft.import_path import class_at, import_named, installed_path, place_of
@@ -179,7 +179,7 @@ def test_processes_that_a_command_starts_import_nothing_of_it(here, monkeypatch,
     sprung = lay_traps(here)
     monkeypatch.setattr(sys, "argv", ["kft", "--version"])
     with pytest.raises(typer.Exit) as ended:
-        together.start(2)
+        processes.start(2)
     assert (ended.value.exit_code, capfd.readouterr().out) == (0, f"{kft.__version__}\n")
     assert not sprung.exists(), sprung.read_text()
 

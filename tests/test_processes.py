@@ -13,7 +13,7 @@ import pytest
 import typer
 
 import kft
-from kft.cli import together
+from kft.cli import processes
 from kft.distribution.launch import launch
 from tests.small_images import TinyRecipe, bright_sides, encoded, export_answers
 
@@ -223,10 +223,10 @@ def test_the_launcher_ends_with_the_first_that_failed(capfd, work, code, says):
 def test_the_command_starts_itself_in_several_processes(monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["kft", "--version"])
     with pytest.raises(typer.Exit) as ended:
-        together.start(3)
+        processes.start(3)
     assert ended.value.exit_code == 0
     assert capfd.readouterr().out == f"{kft.__version__}\n"
     monkeypatch.setattr(sys, "argv", ["kft", "nothing"])
     with pytest.raises(typer.Exit) as ended:
-        together.start(2)
+        processes.start(2)
     assert ended.value.exit_code == 2

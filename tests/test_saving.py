@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from kft.distribution.spreading import copied
+from kft.distribution.model_copies import copied
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.weights import digest

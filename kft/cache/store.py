@@ -24,7 +24,7 @@ from kft.cache.key import features_key
 from kft.cache.rows import RowReader, RowWriter
 from kft.data.batches import Batches
 from kft.distribution import hosts, processes
-from kft.distribution.spreading import copied
+from kft.distribution.model_copies import copied
 from kft.errors import InputError
 from kft.model.forward import Forward
 from kft.runs.files import sync_tree

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.callbacks.fellows import give_state, names_of, state_of
+from kft.callbacks.others import give_state, names_of, state_of
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.errors import KftError, NonFiniteLossError
 from kft.model.flags import Flags, flags_of, set_flags

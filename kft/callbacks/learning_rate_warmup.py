@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kft.callbacks.fellows import report_stop_iteration
+from kft.callbacks.others import report_stop_iteration
 from kft.errors import InputError
 from kft.stages.optimizer import unscaled
 from kft.stages.plan import Group

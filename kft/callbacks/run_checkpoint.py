@@ -14,9 +14,9 @@ import keras
 
 from kft.backends import backend
 from kft.callbacks.commit_timer import CommitTimer
-from kft.callbacks.fellows import fellow_callbacks, report_stop_iteration
 from kft.callbacks.fit_identity import FORMAT, check_commit, describe_fit
 from kft.callbacks.fit_state import FitState, begin_at
+from kft.callbacks.others import other_callbacks, report_stop_iteration
 from kft.distribution import processes
 from kft.errors import InputError, KftError
 from kft.runs import commits
@@ -133,7 +133,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Look for a commit to resume from."""
         self._reset()
         report_stop_iteration(self)
-        self._fellows = fellow_callbacks(self)
+        self._fellows = other_callbacks(self)
         try:
             self._identity = describe_fit(self._fit, self.params.get("steps"))
             most = largest_commit(self.model, self.trainer)

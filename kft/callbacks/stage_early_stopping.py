@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kft.callbacks.fellows import give_state, state_of
+from kft.callbacks.others import give_state, state_of
 from kft.callbacks.relative_early_stopping import RelativeEarlyStopping
 
 

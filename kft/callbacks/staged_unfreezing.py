@@ -12,9 +12,9 @@ from keras import ops
 
 from kft.arguments import check_choice
 from kft.callbacks.best_state import Best, BestState, Restore, what_is_restored
-from kft.callbacks.fellows import fellow_callbacks, refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
+from kft.callbacks.others import other_callbacks, refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.callbacks.stage_messages import print_best, print_stage
 from kft.distribution.placement import check_placement
@@ -143,7 +143,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
             refuse_solving(self.stages, "StagedUnfreezing in `model.fit`")
         report_stop_iteration(self)
         refuse_swaps_at_epochs(self)
-        refuse_rivals([one for one in fellow_callbacks(self) if one is not self])
+        refuse_rivals([one for one in other_callbacks(self) if one is not self])
         check_placement(self.model)
         self._template = template(self.model)
         self._planned = plan(self.model, self.stages, self.batch_norm)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.callbacks.telling import epoch_values, plan_of, unfreezing_beside
+from kft.callbacks.run_logger import epoch_values, plan_of, unfreezing_beside
 from kft.errors import InputError
 from kft.model import graph
 

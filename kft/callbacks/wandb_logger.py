@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from kft.callbacks.telling import (
+from kft.callbacks.run_logger import (
     RunLogger,
     epoch_values,
     optional_module,

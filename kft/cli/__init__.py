@@ -16,7 +16,7 @@ import kft
 from kft.backends import BACKENDS
 from kft.cli import startup
 from kft.cli.demonstration import demo
-from kft.cli.early import check_given
+from kft.cli.early_checks import check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
 from kft.cli.planning import plan

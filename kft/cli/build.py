@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kft.arguments import shortened
-from kft.cli.early import are_names, check_name, meant, no_module, no_recipe
+from kft.cli.early_checks import are_names, check_name, meant, no_module, no_recipe
 from kft.errors import InputError
 from kft.import_path import attribute_of, import_named
 from kft.stages.plain_yaml import parse_yaml

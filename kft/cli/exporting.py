@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kft.cli.opening import RunRecipe, RunTask, named_class, named_tasks
+from kft.cli.open_run import RunRecipe, RunTask, named_class, named_tasks
 from kft.errors import InputError
 from kft.runs.places import check_run
 

@@ -11,7 +11,7 @@ import typer
 from kft.cli import options as o
 from kft.cli.data_options import Reading
 from kft.cli.groups import grouped
-from kft.cli.opening import RunRecipe, RunTask, named_class, named_tasks
+from kft.cli.open_run import RunRecipe, RunTask, named_class, named_tasks
 from kft.cli.outputs import check_output
 from kft.errors import InputError
 from kft.runs.places import REPORT, check_run

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from kft.cli import build, together
+from kft.cli import build
 from kft.cli import options as o
 from kft.cli.data_options import Reading, TrainingData, Validation
 from kft.cli.fit_options import Training
 from kft.cli.groups import given, grouped
 from kft.cli.model_options import Model
+from kft.cli.processes import start
 from kft.cli.recipe_and_data import recipe_and_data
 from kft.distribution.launch import speaks
 
@@ -68,7 +69,7 @@ def fit(
 
     build.check_directory("--run-dir", run_dir)
     if processes > 1:
-        together.start(processes)
+        start(processes)
     settings = training.settings() | given(seed=seed, verbose=0 if quiet else None)
     prepared, train, valid = recipe_and_data(
         recipe, model, reading, data, validation.validation_data, seed

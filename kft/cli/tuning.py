@@ -13,7 +13,7 @@ from kft.arguments import is_number
 from kft.cli import build
 from kft.cli import options as o
 from kft.cli.data_options import Reading, TrainingData, Validation
-from kft.cli.early import are_names
+from kft.cli.early_checks import are_names
 from kft.cli.groups import given, grouped
 from kft.cli.model_options import Backbone, Model
 from kft.cli.recipe_and_data import recipe_and_data

@@ -14,7 +14,7 @@ import typer
 from kft.cli import options as o
 from kft.cli.data_options import LabelledData, OnBadExample, Reading
 from kft.cli.groups import grouped
-from kft.cli.opening import RunRecipe, RunTask, open_recipe
+from kft.cli.open_run import RunRecipe, RunTask, open_recipe
 from kft.cli.outputs import ANSWERS, FIGURES, check_output, save_figure
 from kft.errors import InputError
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from kft.data import image_decoding, image_headers
-from kft.data.surviving import map_surviving
+from kft.data.failed_rows import map_rows
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -39,7 +39,7 @@ def decode_rows(
             lambda: nothing,
         )
 
-    index, (judged, pixels) = map_surviving(decode, encoded, ("", nothing))
+    index, (judged, pixels) = map_rows(decode, encoded, ("", nothing))
     unknown = tf.fill([tf.size(encoded)], image_headers.UNDECODABLE)
     status = tf.tensor_scatter_nd_update(unknown, index[:, None], judged)
     good = tf.equal(judged, "")

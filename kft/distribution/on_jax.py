@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.distribution.present import first_devices
+from kft.distribution.first_devices import first_devices
 from kft.distribution.strategies import ModelParallel, Strategy
 from kft.errors import InputError
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kft.backends import backend
-from kft.distribution.present import first_devices
+from kft.distribution.first_devices import first_devices
 from kft.distribution.strategies import DataParallel
 from kft.errors import InputError
 from kft.model.graph import batch_norms

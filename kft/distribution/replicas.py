@@ -21,8 +21,8 @@ from kft.backends import backend
 from kft.data.batches import Batches
 from kft.distribution import processes
 from kft.distribution.agreement import Agreement
-from kft.distribution.following import Follow, Lead, Place
 from kft.distribution.launch import launched
+from kft.distribution.lockstep import Follow, Lead, Place
 from kft.distribution.refusals import chosen_callbacks, refuse_model
 from kft.distribution.shared_steps import shared_steps
 from kft.distribution.strategies import DataParallel, resolve

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kft.answers import TensorFlowOps
 from kft.answers.description import STATUS
-from kft.data.surviving import map_surviving
+from kft.data.failed_rows import map_rows
 from kft.export.promises import REGRESSION
 from kft.export.servable import Servable, blank_of
 
@@ -62,7 +62,7 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
     def parse(serialized: tf.Tensor) -> tuple[Any, tf.Tensor]:
         name = servable.feature_name
         feature = {name: tf.io.FixedLenFeature([], tf.string)}
-        index, values = map_surviving(
+        index, values = map_rows(
             lambda one: tf.io.parse_single_example(one, feature)[name], serialized, ""
         )
         inputs, status = decode(values)

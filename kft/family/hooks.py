@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Self
 import keras
 
 from kft.arguments import check_seed, check_types, make_plain
-from kft.data.apart import keep_off_accelerators
 from kft.data.examples import Examples
+from kft.data.tensorflow_on_cpu import keep_off_accelerators
 from kft.errors import InputError
 from kft.family.data_hooks import DataHooks
 from kft.model.heads import tell_head

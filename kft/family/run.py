@@ -19,7 +19,7 @@ from kft.report import write_report
 from kft.runs.places import REPORT
 from kft.training.cached_stages import CachedStage
 from kft.training.journal import Journal
-from kft.training.savings import savings
+from kft.training.saved_work import savings
 
 if TYPE_CHECKING:
     from kft.tasks import Evaluation

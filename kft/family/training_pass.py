@@ -16,8 +16,8 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.distribution.agreement import agreements
-from kft.distribution.feeding import replica_loss
-from kft.distribution.spreading import spread
+from kft.distribution.model_copies import spread
+from kft.distribution.replica_batches import replica_loss
 from kft.family.fit_data import batches_of, counted
 from kft.family.known import title_of
 from kft.family.planned import PlannedFit

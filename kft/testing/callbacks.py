@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kft.callbacks import RunCheckpoint
-from kft.callbacks.fellows import give_state, state_of
+from kft.callbacks.others import give_state, state_of
 from kft.runs.packing import pack, unpack
 from kft.stages.stage import Stage
 from kft.testing.checks import (

@@ -11,7 +11,7 @@ from kft.cache.store import Features
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.data.batches import Batches
 from kft.distribution import processes
-from kft.distribution.feeding import for_fit
+from kft.distribution.replica_batches import for_fit
 from kft.distribution.replicas import accompanied, fed
 from kft.stages.optimizer import unscaled
 from kft.stages.regrouping import reorder

@@ -12,7 +12,7 @@ from kft.cache.store import Features, FeatureStore
 from kft.callbacks import StagedUnfreezing
 from kft.callbacks.staged_unfreezing import refuse_rivals
 from kft.data.batches import Batches
-from kft.distribution.feeding import check_shares
+from kft.distribution.replica_batches import check_shares
 from kft.errors import InputError
 from kft.report.terminal import shows_progress
 from kft.stages.optimizer import unscaled

@@ -13,13 +13,13 @@ from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import KftError
 from kft.printing import how_many
+from kft.tuning.chief_journal import ChiefJournal, end, give_back, values_of
 from kft.tuning.fleet import Fleet
-from kft.tuning.minutes import Minutes, end, give_back, values_of
 from kft.tuning.roles import Role
+from kft.tuning.rpc import serve
 from kft.tuning.trials import Trial, is_held, read_trial, trial_folder, write_trial
-from kft.tuning.wire import serve
 
-MINUTES = "chief.jsonl"
+JOURNAL = "chief.jsonl"
 GRACE = 5.0  # seconds in which workers may still hear that the search is over
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 STUCK = 5  # times its patience that a chief waits for a silent process that still has its trial
@@ -57,15 +57,15 @@ class Chief:
         oracle.max_retries_per_trial = 10**6  # who counts them is this class
         self.oracle, self.trials_dir, self.ended = oracle, trials_dir, ended
         self.stopped: str | None = None
-        self.minutes = Minutes(run_dir / MINUTES)
-        self._lost = self.minutes.replay(oracle)
+        self.journal = ChiefJournal(run_dir / JOURNAL)
+        self._lost = self.journal.replay(oracle)
         self._resumed = bool(oracle.trials)
-        self._began = time.monotonic() - self.minutes.seconds
+        self._began = time.monotonic() - self.journal.seconds
         self._seen = dict.fromkeys(oracle.ongoing_trials, time.monotonic())
         self._given = {name: trial.trial_id for name, trial in oracle.ongoing_trials.items()}
         self._last_word = time.monotonic()
         self._told: set[str] = set()
-        self._exhausted = self.minutes.over >= oracle.max_trials
+        self._exhausted = self.journal.over >= oracle.max_trials
         self._lock = threading.RLock()
 
     @property
@@ -203,7 +203,7 @@ class Chief:
         return trial_folder(self.trials_dir, int(trial.trial_id) + 1, trial.hyperparameters.values)
 
     def _note(self, **line: Any) -> None:
-        self.minutes.write(self.seconds, **line)
+        self.journal.write(self.seconds, **line)
 
     def _finished(self) -> bool:
         with self._lock:

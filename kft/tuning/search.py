@@ -32,13 +32,13 @@ from kft.runs.reading import check_tree
 from kft.stages.stage import Stage, write_stages
 from kft.tuning.best_plan import Asked
 from kft.tuning.bounds import Bounds
-from kft.tuning.crew import Crew
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.oracles import ALGORITHMS, hyperband_units, make_oracle
 from kft.tuning.result import STAGES, Search
 from kft.tuning.sharing import why_little_is_shared
 from kft.tuning.space import declare, default_space
 from kft.tuning.tuner import all_failed
+from kft.tuning.workers import Workers
 
 SEARCH = "search.json"
 PRUNE = ("median",)
@@ -85,7 +85,7 @@ def search(
     stopping_rule(early_stopping)
     run_dir = path_of("run_dir", run_dir)
     check_apart_from_data({"run_dir": run_dir}, (train, validation_data))
-    crew = Crew.of(workers, host, run_dir)
+    search_workers = Workers.of(workers, host, run_dir)
     hypermodel = StagedHyperModel(
         recipe, space, stages=stages, objective=objective, share_backbone=True
     )
@@ -105,7 +105,7 @@ def search(
     asked = Asked.of(recipe, train, validation_data, on_bad_example)
     train, validation = read_both(recipe, train, validation_data, seed, on_bad_example)
     units = hyperband_units(max_trials) if algorithm == "hyperband" else 1
-    crew.wait_for_chief(run_dir / SEARCH)
+    search_workers.wait_for_chief(run_dir / SEARCH)
     _claim(
         run_dir,
         {
@@ -126,10 +126,10 @@ def search(
     )
     say = print if verbose else lambda line: None
     slow = why_little_is_shared(recipe, hypermodel.stages, settings["batch_norm"])
-    if slow is not None and not crew.is_worker:
+    if slow is not None and not search_workers.is_worker:
         say(slow)
     shared = {**settings, "early_stopping": early_stopping, "seed": seed}
-    tuner = crew.tuner(
+    tuner = search_workers.tuner(
         oracle,
         hypermodel,
         run_dir,
@@ -143,15 +143,15 @@ def search(
     if verbose:
         print(f"Weights: {recipe.starting_weights}")
     try:
-        with crew.alone_in(run_dir), warnings.catch_warnings():
+        with search_workers.alone_in(run_dir), warnings.catch_warnings():
             # Of a Gaussian process over a handful of trials there is nothing else to be expected.
             warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
-            stopped = crew.search(tuner, train, validation)
+            stopped = search_workers.search(tuner, train, validation)
     finally:
         tuner.garbage.close()
     if tuner.best is None:
         raise all_failed(tuner.trials)
-    if crew.concludes and stopped is None and len(oracle.trials) < max_trials:
+    if search_workers.concludes and stopped is None and len(oracle.trials) < max_trials:
         stopped = "the space has no other trial"
     outcome = Search(
         recipe=recipe,
@@ -163,7 +163,7 @@ def search(
         settings=shared,
         asked=asked,
     )
-    if crew.concludes:
+    if search_workers.concludes:
         write_stages(run_dir / STAGES, outcome.best_stages)
         outcome.report()
     return outcome

@@ -18,7 +18,7 @@ from kft.family.policies import Finish
 from kft.report.progress import Progress, duration
 from kft.tuning.bounds import Bounds
 from kft.tuning.epoch_progress import EpochProgress
-from kft.tuning.garbage import Collector
+from kft.tuning.garbage_collection import Collector
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.pruning import MedianStopping, scores_by_epoch
 from kft.tuning.space import TrialPlan, within

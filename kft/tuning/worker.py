@@ -18,9 +18,9 @@ from keras_tuner.engine.trial import TrialStatus
 from kft.errors import RESUMABLE, KftError
 from kft.tuning.fleet import LAUNCHED, STOPPING
 from kft.tuning.roles import Role
+from kft.tuning.rpc import Caller, answers
 from kft.tuning.trials import read_trials
 from kft.tuning.tuner import TRIALS, StagedTuner
-from kft.tuning.wire import Caller, answers
 
 PAUSE = 0.3  # seconds between two questions
 

@@ -263,7 +263,7 @@ def test_a_rule_that_makes_no_sense_is_refused(settings):
 @pytest.mark.once
 def test_a_rule_that_was_interrupted_compares_as_before():
     """Keras sets the direction with the first epoch, which a resumed rule has behind it."""
-    from kft.callbacks.fellows import give_state, state_of
+    from kft.callbacks.others import give_state, state_of
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     first, second = RelativeEarlyStopping(min_delta=0.1), RelativeEarlyStopping(min_delta=0.1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.callbacks.fellows import give_state, state_of
+from kft.callbacks.others import give_state, state_of
 from kft.runs.packing import pack, unpack
 
 STAGES = [

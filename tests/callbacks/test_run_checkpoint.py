@@ -10,7 +10,7 @@ from keras import layers, ops
 
 import kft
 from kft.callbacks import LearningRateWarmup, RunCheckpoint, StagedUnfreezing
-from kft.callbacks.fellows import _STATES, state_of
+from kft.callbacks.others import _STATES, state_of
 from kft.errors import RESUMABLE, InputError, Interrupted, NonFiniteLossError
 from kft.runs.commits import read_newest, write_commit
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from kft.data import images
+from kft.data.failed_rows import map_rows
 from kft.data.served_images import decode_rows
-from kft.data.surviving import map_surviving
 from tests.data.test_images import FORMS, convert
 
 pytestmark = pytest.mark.once
@@ -33,6 +33,6 @@ def test_rows_that_raise_are_left_out():
         return tf.strings.to_number(text)
 
     rows = tf.constant(["1", "two", "3", ""])
-    index, values = map_surviving(number, rows, 0.0)
+    index, values = map_rows(number, rows, 0.0)
     np.testing.assert_array_equal(index, [0, 2])
     np.testing.assert_array_equal(values, [1, 3])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kft.data.augment import ImageAugmentation
-from kft.distribution.spreading import copied
+from kft.distribution.model_copies import copied
 from kft.errors import InputError
 from kft.model.blocks import find_anatomy
 from kft.tasks import Classification, Several, Task

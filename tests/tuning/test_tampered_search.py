@@ -7,7 +7,7 @@ import pytest
 
 from kft.errors import InputError, KftError
 from kft.stages.stage import Stage
-from kft.tuning.minutes import Minutes
+from kft.tuning.chief_journal import ChiefJournal
 from kft.tuning.trials import Trial, read_trial, read_trials, trial_folder, write_trial
 
 pytestmark = pytest.mark.once
@@ -103,11 +103,11 @@ def test_minutes_that_no_chief_has_written_are_refused_by_name(tmp_path, line):
 
     (tmp_path / "chief.jsonl").write_bytes(line + b"\n")
     with pytest.raises(KftError, match=r"chief\.jsonl` is damaged"):
-        Minutes(tmp_path / "chief.jsonl").replay(Oracle())
+        ChiefJournal(tmp_path / "chief.jsonl").replay(Oracle())
 
 
 def test_minutes_without_end_are_not_read(tmp_path):
     with (tmp_path / "chief.jsonl").open("wb") as file:
         file.truncate(10**11)  # takes no room on the disk
     with pytest.raises(InputError, match="at most"):
-        Minutes(tmp_path / "chief.jsonl").read()
+        ChiefJournal(tmp_path / "chief.jsonl").read()

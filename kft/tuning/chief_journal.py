@@ -18,7 +18,7 @@ from kft.runs.reading import opened, parse_json
 _LARGEST = 64 * 2**20  # bytes; a line has some hundred
 
 
-class Minutes:
+class ChiefJournal:
     """A file with a line for each trial that was handed out, ended or taken back, and for the end.
 
     An oracle proposes the same trials when it is asked and told the same in the same order, so a

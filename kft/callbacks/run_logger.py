@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kft.callbacks.fellows import fellow_callbacks
+from kft.callbacks.others import other_callbacks
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.errors import InputError
 from kft.printing import name_of
@@ -56,7 +56,7 @@ class RunLogger(keras.callbacks.Callback):
 
 def unfreezing_beside(callback: keras.callbacks.Callback) -> StagedUnfreezing | None:
     """The `StagedUnfreezing` of the fit that is calling `callback` now, if there is one."""
-    fellows = fellow_callbacks(callback)
+    fellows = other_callbacks(callback)
     return next((one for one in fellows if isinstance(one, StagedUnfreezing)), None)
 
 

@@ -25,7 +25,7 @@ _STATES: dict[type, tuple[str, ...]] = {
 }
 
 
-def fellow_callbacks(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
+def other_callbacks(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
     """Return all callbacks of the fit that is calling `callback` now, itself among them."""
     found = _list_of(callback)
     return [callback] if found is None else list(found.callbacks)
@@ -113,7 +113,7 @@ def refuse_swaps_at_epochs(callback: keras.callbacks.Callback) -> None:
     Raises:
         InputError: there is one.
     """
-    for one in fellow_callbacks(callback):
+    for one in other_callbacks(callback):
         if isinstance(one, keras.callbacks.SwapEMAWeights) and one.swap_on_epoch:
             raise InputError(
                 f"SwapEMAWeights(swap_on_epoch=True) does not go together with "

@@ -22,7 +22,7 @@ STATE = "state"
 LOGS = "workers"
 
 
-class Crew:
+class Workers:
     """The processes of a search, as seen by this one.
 
     Args:
@@ -34,8 +34,8 @@ class Crew:
         self.role, self.fleet = role, fleet
 
     @classmethod
-    def of(cls, workers: int | None, host: str | None, run_dir: Path) -> Crew:
-        """Return the crew that a person asked for, by arguments or by KerasTuner's environment.
+    def of(cls, workers: int | None, host: str | None, run_dir: Path) -> Workers:
+        """Return the workers that a person asked for, by arguments or by KerasTuner's environment.
 
         Args:
             workers: How many workers to start; None for none.

@@ -32,8 +32,8 @@ def main(folder: Path) -> None:
     os.environ["STORY"] = "alone"
     assert kills.wait(kills.start(folder / "alone")) == 0
 
-    os.environ["STORY"] = "crew"
-    run, port = folder / "crew", kills.free_port()
+    os.environ["STORY"] = "workers"
+    run, port = folder / "workers", kills.free_port()
     chief = kills.start(run, "chief", port)
     first = kills.start(run, "worker-1", port)
     when(lambda: list(run.glob("trials/001-*/run/state/commit-*")), chief, first)
@@ -52,8 +52,8 @@ def main(folder: Path) -> None:
                 "codes": codes,
                 "secret": kills.SECRET,
                 "ended_when_killed": ended,
-                "outcomes": [kills.outcome(folder / name) for name in ("alone", "crew")],
-                "passes": [passes(folder / f"{name}.txt") for name in ("alone", "crew")],
+                "outcomes": [kills.outcome(folder / name) for name in ("alone", "workers")],
+                "passes": [passes(folder / f"{name}.txt") for name in ("alone", "workers")],
                 "lines": [json.loads(one) for one in (run / "chief.jsonl").open()],
             }
         )

@@ -13,11 +13,11 @@ import pytest
 from keras_tuner.engine.trial import TrialStatus
 
 import kft
-from kft.tuning import wire
+from kft.tuning import rpc
 from kft.tuning.chief import Chief
 from kft.tuning.oracles import make_oracle
 from kft.tuning.roles import Role
-from kft.tuning.wire import Caller, Desk, serve
+from kft.tuning.rpc import Caller, Desk, serve
 from kft.tuning.worker import Worker
 
 pytestmark = pytest.mark.once
@@ -44,13 +44,13 @@ def served(tmp_path):
 
 
 def untouched(chief):
-    return not chief.oracle.trials and not chief.minutes.path.exists()
+    return not chief.oracle.trials and not chief.journal.path.exists()
 
 
 def call(role, method, *metadata, messages=(), timeout=10):
     """What anybody can send."""
     with grpc.insecure_channel(f"{role.host}:{role.port}") as channel:
-        ask = channel.stream_unary(f"/{wire.SERVICE}/{method}")
+        ask = channel.stream_unary(f"/{rpc.SERVICE}/{method}")
         return ask(iter(messages), metadata=metadata, timeout=timeout)
 
 
@@ -63,7 +63,7 @@ def request(role, content, secret=SECRET, challenge=None):
 
 def refusal(role, made, **settings):
     with pytest.raises(grpc.RpcError) as refused:
-        call(role, "ask", (wire.REQUEST, made), **settings)
+        call(role, "ask", (rpc.REQUEST, made), **settings)
     return refused.value.code()
 
 
@@ -111,12 +111,12 @@ def test_a_stranger_without_the_secret_is_refused(served, made):
 def test_what_was_overheard_is_worth_nothing(served):
     chief, role = served
     heard = request(role, {"ask": "trial", "worker": "worker-1"})
-    assert call(role, "ask", (wire.REQUEST, heard))
-    before = chief.minutes.path.read_text()
+    assert call(role, "ask", (rpc.REQUEST, heard))
+    before = chief.journal.path.read_text()
     assert refusal(role, heard) is grpc.StatusCode.ABORTED
     invented = request(role, {"ask": "trial", "worker": "b"}, challenge=secrets.token_bytes(32))
     assert refusal(role, invented) is grpc.StatusCode.ABORTED
-    assert chief.minutes.path.read_text() == before
+    assert chief.journal.path.read_text() == before
 
 
 def test_a_chief_knows_no_challenge_of_the_one_before_it(served, tmp_path):
@@ -159,7 +159,7 @@ def test_who_says_nothing_makes_nobody_wait(served):
         yield b""
 
     with grpc.insecure_channel(f"{role.host}:{role.port}") as channel:
-        ask = channel.stream_unary(f"/{wire.SERVICE}/ask")
+        ask = channel.stream_unary(f"/{rpc.SERVICE}/ask")
         begun = [ask.future(silent(), timeout=30) for _ in range(8)]
         assert Caller(role).create_trial().trial_id == "0"
         over.set()
@@ -187,14 +187,14 @@ def test_challenges_do_not_pile_up(served):
 def test_one_who_knows_the_secret_is_bounded_too(served, content, said):
     chief, role = served
     with pytest.raises(grpc.RpcError, match=said) as refused:
-        call(role, "ask", (wire.REQUEST, request(role, content)))
+        call(role, "ask", (rpc.REQUEST, request(role, content)))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert untouched(chief)
 
 
 def test_the_number_of_workers_is_bounded(served, monkeypatch):
     _, role = served
-    monkeypatch.setattr(wire, "MOST_WORKERS", 2)
+    monkeypatch.setattr(rpc, "MOST_WORKERS", 2)
     for name in ("a", "b", "a"):
         Caller(Role(name, role.host, role.port, SECRET)).create_trial()
     with pytest.raises(kft.KftError, match="at most 2 workers"):
@@ -214,14 +214,14 @@ def test_a_worker_believes_no_chief_that_lacks_the_secret(served):
     """An impostor at the port of a dead chief, who repeats what that one said last."""
     _, role = served
     heard = request(role, {"ask": "trial", "worker": "worker-1"})
-    said = call(role, "ask", (wire.REQUEST, heard))
+    said = call(role, "ask", (rpc.REQUEST, heard))
     challenge = heard[32:64]
     server = grpc.server(futures.ThreadPoolExecutor(1))
     replies = {"challenge": lambda *_: challenge, "ask": lambda *_: said}
     handlers = {
         name: grpc.stream_unary_rpc_method_handler(reply) for name, reply in replies.items()
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, handlers),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(rpc.SERVICE, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

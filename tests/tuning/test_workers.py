@@ -12,8 +12,8 @@ from keras_tuner.engine.trial import TrialStatus
 import kft
 from kft.tuning.bounds import Bounds
 from kft.tuning.chief import Chief
+from kft.tuning.chief_journal import ChiefJournal, end, give_back, values_of
 from kft.tuning.fleet import Fleet
-from kft.tuning.minutes import Minutes, end, give_back, values_of
 from kft.tuning.oracles import make_oracle
 from kft.tuning.roles import Role, find_role
 from kft.tuning.trials import Trial, trial_folder, write_trial
@@ -35,7 +35,7 @@ def given(name, ip="127.0.0.1", port="8000", secret=SECRET):
 @once
 def test_the_trials_outlive_a_worker_and_a_chief(tmp_path):
     """A worker dies in mid-training and stays dead, the chief dies and is started again."""
-    story = Path(__file__).with_name("crew_story.py")
+    story = Path(__file__).with_name("workers_story.py")
     done = subprocess.run(
         [sys.executable, str(story), str(tmp_path)], capture_output=True, text=True, timeout=300
     )
@@ -44,8 +44,8 @@ def test_the_trials_outlive_a_worker_and_a_chief(tmp_path):
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["codes"] == [0, 0]
     assert told["ended_when_killed"] == 0, "the worker had not ended its trial"
-    alone, crew = told["outcomes"]
-    assert crew == alone
+    alone, workers = told["outcomes"]
+    assert workers == alone
     assert alone["folders"] == len(alone["trials"]) == 3
     assert told["passes"][0] == told["passes"][1] > 0, "workers share the frozen features"
     assert [line["back"] for line in told["lines"] if "back" in line] == ["0"]
@@ -121,33 +121,33 @@ def prepared(oracle, folder):
 @pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband", "grid"])
 def test_a_new_oracle_goes_on_where_the_minutes_end(tmp_path, algorithm):
     oracle = prepared(make(algorithm), tmp_path / "first")
-    minutes = Minutes(tmp_path / "chief.jsonl")
+    journal = ChiefJournal(tmp_path / "chief.jsonl")
 
     def begin(worker):
         trial = oracle.create_trial(worker)
-        minutes.write(1.0, begin=trial.trial_id, worker=worker, values=values_of(trial))
+        journal.write(1.0, begin=trial.trial_id, worker=worker, values=values_of(trial))
         return trial
 
     first, second = begin("a"), begin("b")
     end(oracle, second.trial_id, 0.5)
-    minutes.write(2.0, end=second.trial_id, score=0.5)
+    journal.write(2.0, end=second.trial_id, score=0.5)
     give_back(oracle, first.trial_id)
-    minutes.write(3.0, back=first.trial_id)
+    journal.write(3.0, back=first.trial_id)
     assert begin("b").trial_id == first.trial_id, "taken from one worker, given to another"
     third = begin("c")
     end(oracle, third.trial_id, None)
-    minutes.write(4.0, end=third.trial_id, score=None)
-    with minutes.path.open("a") as file:
+    journal.write(4.0, end=third.trial_id, score=None)
+    with journal.path.open("a") as file:
         file.write('{"begin": "torn')
 
     again = prepared(make(algorithm), tmp_path / "second")
-    assert Minutes(minutes.path).replay(again) == {first.trial_id: 1}
+    assert ChiefJournal(journal.path).replay(again) == {first.trial_id: 1}
     assert {n: t.trial_id for n, t in again.ongoing_trials.items()} == {"b": first.trial_id}
     assert again.trials[second.trial_id].score == 0.5
     assert values_of(again.create_trial("d")) == values_of(oracle.create_trial("d"))
-    minutes.path.write_text(minutes.path.read_text().replace('"head_lr": 0', '"head_lr": 9'))
+    journal.path.write_text(journal.path.read_text().replace('"head_lr": 0', '"head_lr": 9'))
     with pytest.raises(kft.KftError, match="go on with the version"):
-        Minutes(minutes.path).replay(prepared(make(algorithm), tmp_path / "third"))
+        ChiefJournal(journal.path).replay(prepared(make(algorithm), tmp_path / "third"))
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["map_surviving"]
+__all__ = ["map_rows"]
 
 _AT_ONCE = 4  # bounds the memory that large images need together
 
 
-def map_surviving(
+def map_rows(
     function: Callable[["tf.Tensor"], Any], rows: "tf.Tensor", blank: Any
 ) -> tuple["tf.Tensor", Any]:
     """Call a function for each row, and leave out the rows for which it raises.

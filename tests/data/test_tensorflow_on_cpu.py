@@ -2,7 +2,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from kft.data.apart import keep_off_accelerators
+from kft.data.tensorflow_on_cpu import keep_off_accelerators
 from tests.small_images import TinyRecipe
 
 
