@@ -1,4 +1,4 @@
-"""Results of benchmarks: as JSON files, and as the tables that README shows."""
+"""Results of benchmarks: as JSON files, and as the tables that the pages show."""
 
 import importlib.metadata
 import json
@@ -32,7 +32,7 @@ def result(
     details: Any,
     backend: str,
 ) -> dict[str, Any]:
-    """A benchmark's outcome; results of the same name share a table in README."""
+    """A benchmark's outcome; results of the same name share a table."""
     return {
         "name": name,
         "command": command,

@@ -3,7 +3,8 @@
     python benchmarks/write_figures.py benchmarks/results/*.json
 
 A table named `flowers` replaces what stands between `<!-- figures:flowers -->` and the next
-`<!-- /figures -->`, on the page that has these lines.
+`<!-- /figures -->`, on the page that has these lines. Given all results that README's first table is made
+of, it writes that one too.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from figures import markdown
+from first_table import NAME, TAKES, first_table
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "measured.md")
@@ -28,14 +30,16 @@ def main() -> None:
         one = json.loads(Path(path).read_text(encoding="utf-8"))
         by_name.setdefault(one["name"], []).append(one)
     pages = {Path(page): Path(page).read_text(encoding="utf-8") for page in options.page or PAGES}
-    for name, results in by_name.items():
+    tables = {name: markdown(results) for name, results in by_name.items()}
+    if all(name in by_name for name in TAKES):
+        tables[NAME] = first_table(by_name)
+    for name, table in tables.items():
         page = next((page for page, text in pages.items() if place_of(name).search(text)), None)
         if page is None:
             sys.exit(
                 f"No page has a place for the figures {name!r}: write the lines "
                 f"'<!-- figures:{name} -->' and '<!-- /figures -->' into one."
             )
-        table = markdown(results)
         pages[page] = place_of(name).sub(
             lambda at, table=table: f"{at[1]}\n{table}\n\n{at[2]}", pages[page]
         )

@@ -87,3 +87,19 @@ def test_a_table_without_a_place_is_an_error(tmp_path):
     done, _ = write(tmp_path, "nothing", outcome("text", "torch", "7 s"))
     assert done.returncode != 0
     assert "<!-- figures:text -->" in done.stderr
+
+
+def test_the_pages_show_the_results_that_are_kept(tmp_path):
+    results = sorted(map(str, (ROOT / "benchmarks" / "results").glob("*.json")))
+    pages = [tmp_path / "README.md", tmp_path / "measured.md"]
+    (pages[0]).write_text((ROOT / "README.md").read_text())
+    (pages[1]).write_text((ROOT / "docs" / "measured.md").read_text())
+    command = [sys.executable, str(SCRIPT), *results]
+    done = subprocess.run(
+        [*command, *(word for page in pages for word in ("--page", str(page)))],
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert pages[0].read_text() == (ROOT / "README.md").read_text()
+    assert pages[1].read_text() == (ROOT / "docs" / "measured.md").read_text()

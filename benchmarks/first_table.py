@@ -1,0 +1,69 @@
+"""README's first table: one row each of what makes people switch, from the results of benchmarks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Results = Mapping[str, Sequence[Mapping[str, Any]]]
+NAME = "first"
+TAKES = ("accuracy_texts", "speed_images", "kills")  # names of the results that it is made of
+
+
+def first_table(by_name: Results) -> str:
+    """Return the table, of results by their names; `TAKES` names those that it needs."""
+    rows = [_accuracy(by_name), _speed(by_name), _kills(by_name)]
+    lines = ["| | usually | kft |", "| --- | --- | --- |"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
+
+
+def _accuracy(by_name: Results) -> tuple[str, str, str]:
+    row = _find(by_name["accuracy_texts"], data="trec6", **{"examples per class": "20"})
+    trainer = row["Hugging Face's `Trainer`"]
+    return (
+        f"accuracy without tuning, {row['examples per class']} texts per class (trec6, MiniLM)",
+        f"{row['linear model']} logistic regression on its features, "
+        f"{trainer} Hugging Face's `Trainer` for 3 epochs",
+        f"**{row['`recipe.fit(data)`']}**",
+    )
+
+
+def _speed(by_name: Results) -> tuple[str, str, str]:
+    head = "MobileNetV2, 128 px, 0:20:3e-3"
+    plain = _find(by_name["speed_images"], **{"": "plain Keras", _MODEL: head})
+    ours = _find(by_name["speed_images"], **{"": "kft", _MODEL: head})
+    return (
+        "seconds for 20 epochs of a head (flowers, MobileNetV2, 2 cores)",
+        f"{plain['seconds']} plain Keras",
+        f"**{ours['seconds']}**: {ours['times faster'].partition(' ')[0]} times faster",
+    )
+
+
+def _kills(by_name: Results) -> tuple[str, str, str]:
+    rows = [row for one in by_name["kills"] for row in _rows(one)]
+    kills, ended, equal = (
+        sum(int(row[column]) for row in rows)
+        for column in ("kills", "runs ended", "equal to the last bit")
+    )
+    backends = {row["backend"] for row in rows}
+    return (
+        f"runs killed {kills} times at random moments, on {len(backends)} backends",
+        "start again, or go on with other weights",
+        f"**{equal} of {ended}** end with the weights of an undisturbed run, to the last bit",
+    )
+
+
+_MODEL = "model, size, stages (blocks:epochs:rate)"
+
+
+def _find(results: Sequence[Mapping[str, Any]], **cells: str) -> dict[str, str]:
+    """The one row that has these cells."""
+    (row,) = [
+        row
+        for one in results
+        for row in _rows(one)
+        if all(row.get(column) == cell for column, cell in cells.items())
+    ]
+    return row
+
+
+def _rows(one: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [dict(zip(one["columns"], row, strict=True)) for row in one["rows"]]
