@@ -1,4 +1,4 @@
-"""Draw README's pictures anew: the table of `kft plan`, and the curves of `kft demo`.
+"""Draw README's pictures anew: the table of `kft plan`, and the accuracies of `kft demo`.
 
     KERAS_BACKEND=tensorflow python benchmarks/pictures.py [--demo FOLDER]
 
@@ -17,9 +17,9 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kft.cli.demo import run_demo
-from kft.cli.demo.comparison import WAYS, Comparison
-from kft.cli.demo.page import draw_curves
-from kft.cli.demo.run import STAGES
+from kft.cli.demo.comparison import Comparison
+from kft.cli.demo.page import draw_accuracies
+from kft.cli.demo.run import FROM_SCRATCH, SIZES, SOURCE
 from kft.cli.planning import table_of
 from recipes import MobileNetRecipe
 
@@ -36,7 +36,7 @@ def main() -> None:
         demo = options.demo or Path(folder) / "demo"
         if options.demo is None:
             run_demo(demo)
-        curves(demo)
+        accuracies(demo)
 
 
 def plan() -> str:
@@ -46,21 +46,19 @@ def plan() -> str:
     return console.export_svg(title="kft plan MobileNetRecipe --num-classes 5", unique_id="plan")
 
 
-def curves(demo: Path) -> None:
-    """Draw the curves of a demo, with what they are curves of in the picture's description."""
+def accuracies(demo: Path) -> None:
+    """Draw the figures of a demo, with what they are figures of in the picture's description."""
     results = json.loads((demo / "results.json").read_text(encoding="utf-8"))
-    comparison = Comparison(results["examples_per_digit"], results["test_pictures"])
-    for way in WAYS:
-        for seed, curve in results["curves"][way].items():
-            comparison.add(way, int(seed), {"val_accuracy": curve})
     metadata = {"Date": None, "Creator": None, "Description": described()}
-    draw_curves(comparison).savefig(DOCS / "curves.svg", metadata=metadata)
+    drawn = draw_accuracies(Comparison.from_dict(results))
+    drawn.savefig(DOCS / "demo.svg", metadata=metadata)
 
 
 def described() -> str:
-    """The stages of each way of the demo, as the picture's description keeps them."""
-    ways = {way: [stage.to_dict() for stage in STAGES[way]] for way in WAYS}
-    return json.dumps(ways, sort_keys=True)
+    """The settings of the demo, as the picture's description keeps them."""
+    stages = {"source": SOURCE, "from scratch": FROM_SCRATCH}
+    settings = {name: [stage.to_dict() for stage in some] for name, some in stages.items()}
+    return json.dumps({"examples": SIZES, **settings}, sort_keys=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_the_plan_in_the_picture_is_the_plan_of_today(pictures):
     assert "Weights: ImageNet" in shown
 
 
-def test_the_curves_in_the_picture_are_of_the_demo_of_today(pictures):
-    svg = (ROOT / "docs" / "curves.svg").read_text(encoding="utf-8")
+def test_the_accuracies_in_the_picture_are_of_the_demo_of_today(pictures):
+    svg = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
     (said,) = re.findall(r"<dc:description>(.*?)</dc:description>", svg, flags=re.DOTALL)
     assert html.unescape(said) == pictures.described(), DRAW_AGAIN

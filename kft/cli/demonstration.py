@@ -22,14 +22,20 @@ def demo(
         ),
     ] = 3,
     examples: Annotated[
-        int, typer.Option(min=2, max=40, help="Examples of each new digit to learn from.")
-    ] = 5,
+        list[int] | None,
+        typer.Option(
+            min=2,
+            max=40,
+            help="Examples of each new digit to learn from; several times for several numbers. "
+            "Default: 2, 5 and 10.",
+        ),
+    ] = None,
 ) -> None:
-    """Show on handwritten digits what staged fine-tuning is worth, without a network.
+    """Show on handwritten digits what fine-tuning is worth, without a network.
 
-    A small model learns the digits 0 to 4. Then a few examples of each of the digits 5 to 9 train
-    it in stages, its head alone, or the same network from scratch; the same test digits judge all
-    three.
+    A small model learns the digits 0 to 4. Then a few examples of each of the digits 5 to 9 are learned
+    from: by `recipe.fit(data)`, by a linear model on what the small model makes of them, and by the same
+    network from scratch. The same test digits judge all three.
     """
     from kft.cli.demo import run_demo
 

@@ -2,71 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-WAYS = ("from scratch", "head only", "stages")
+SCRATCH, LINEAR, FIT = "from scratch", "linear model", "recipe.fit(data)"
+WAYS = (SCRATCH, LINEAR, FIT)
 
 
 @dataclass
 class Comparison:
-    """Test accuracies of three ways to train, by way and seed.
+    """Test accuracies of three ways to learn, by the number of examples and seed.
 
     Args:
-        examples: Examples of each digit that were learned from.
         test: Number of test pictures.
+        reached: Accuracies by way, examples of each digit, and seed.
     """
 
-    examples: int
     test: int
-    curves: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    reached: dict[tuple[str, int, int], float] = field(default_factory=dict)
 
-    def add(self, way: str, seed: int, history: Mapping[str, Sequence[Any]]) -> None:
-        """Take over the test accuracy by epoch."""
-        self.curves[way, seed] = [float(value) for value in history["val_accuracy"]]
+    def add(self, way: str, examples: int, seed: int, accuracy: float) -> None:
+        """Take over the accuracy on the test pictures."""
+        self.reached[way, examples, seed] = accuracy
+
+    @property
+    def sizes(self) -> list[int]:
+        """The numbers of examples of each digit, in their order."""
+        return list(dict.fromkeys(examples for _, examples, _ in self.reached))
 
     @property
     def seeds(self) -> list[int]:
         """The seeds, in their order."""
-        return list(dict.fromkeys(seed for _, seed in self.curves))
+        return list(dict.fromkeys(seed for *_, seed in self.reached))
 
-    def accuracy(self, way: str, seed: int) -> float:
-        """What the trained model reached, in its last epoch."""
-        return self.curves[way, seed][-1]
+    def accuracies(self, way: str, examples: int) -> np.ndarray:
+        """What a way reached with so many examples, one accuracy a seed."""
+        return np.array([self.reached[way, examples, seed] for seed in self.seeds])
 
-    def rows(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Each way with its accuracies, one a seed."""
-        for way in WAYS:
-            yield way, np.array([self.accuracy(way, seed) for seed in self.seeds])
-
-    def mean_curve(self, way: str) -> np.ndarray:
-        """Accuracy by epoch, averaged over the seeds."""
-        return np.mean([self.curves[way, seed] for seed in self.seeds], axis=0)
+    def rows(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Numbers of examples, ways, and accuracies, one a seed."""
+        for examples in self.sizes:
+            for way in WAYS:
+                yield examples, way, self.accuracies(way, examples)
 
     def verdict(self) -> str:
-        """Say in words what stages did compared with the others, whatever it is."""
-        reached = dict(self.rows())
+        """Say in words what a bare fit did compared with the others, whatever it is."""
+        return " ".join(self._verdict(examples) for examples in self.sizes)
+
+    def _verdict(self, examples: int) -> str:
+        ours = self.accuracies(FIT, examples)
         parts = []
-        for other in ("from scratch", "head only"):
-            gains = (reached["stages"] - reached[other]) * 100
+        for other in (LINEAR, SCRATCH):
+            gains = (ours - self.accuracies(other, examples)) * 100
             won = int((gains > 0).sum())
+            name = {LINEAR: "the linear model", SCRATCH: "training from scratch"}[other]
             parts.append(
-                f"{won} of {len(gains)} times above {other} ({np.mean(gains):+.1f} points on "
-                f"average, {gains.min():+.1f} to {gains.max():+.1f})"
+                f"{won} of {len(gains)} times above {name} ({np.mean(gains):+.1f} points on average, "
+                f"{gains.min():+.1f} to {gains.max():+.1f})"
             )
-        return f"Stages came out {', and '.join(parts)}."
+        return f"With {examples} of each digit, {FIT} came out {', and '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values."""
         return {
-            "examples_per_digit": self.examples,
             "test_pictures": self.test,
             "seeds": self.seeds,
-            "accuracy": {way: values.tolist() for way, values in self.rows()},
-            "curves": {
-                way: {str(seed): self.curves[way, seed] for seed in self.seeds} for way in WAYS
-            },
+            "accuracy": [
+                {"examples": examples, "way": way, "by_seed": values.tolist()}
+                for examples, way, values in self.rows()
+            ],
         }
+
+    @classmethod
+    def from_dict(cls, figures: dict[str, Any]) -> Comparison:
+        """Take back what `to_dict` returned."""
+        made = cls(figures["test_pictures"])
+        for row in figures["accuracy"]:
+            for seed, accuracy in zip(figures["seeds"], row["by_seed"], strict=True):
+                made.add(row["way"], row["examples"], seed, accuracy)
+        return made

@@ -13,7 +13,7 @@ from kft.report.markup import Html, Section, chart, plain_table, scrolling, tabl
 
 
 def write_page(path: Path, comparison: Comparison, plan: str) -> Path:
-    """Write the curves, the figures and the plan as one HTML page.
+    """Write the figures, drawn and in a table, and the plan as one HTML page.
 
     Args:
         path: The file to write.
@@ -27,19 +27,22 @@ def write_page(path: Path, comparison: Comparison, plan: str) -> Path:
     return report_page.write_page(path, "kft demo", sections)
 
 
-def draw_curves(comparison: Comparison) -> Figure:
-    """Test accuracy by epoch: a thick line for the mean of a way, thin ones for its seeds."""
+def draw_accuracies(comparison: Comparison) -> Figure:
+    """Test accuracy by the number of examples: a line for the mean of a way, dots for its seeds."""
     drawn = figure((8.0, 4.5))
     axes = drawn.add_subplot()
-    for way, color, dash in zip(WAYS, SERIES, DASHES, strict=False):
-        mean = comparison.mean_curve(way)
-        epochs = np.arange(1, len(mean) + 1)
-        for seed in comparison.seeds:
-            curve = comparison.curves[way, seed]
-            axes.plot(epochs, curve, color=color, linewidth=0.7, alpha=0.35, label="_seed")
-        axes.plot(epochs, mean, color=color, linestyle=dash, linewidth=2.2, label=way)
+    sizes = comparison.sizes
+    for way, color, dash in zip(WAYS, SERIES, DASHES[len(WAYS) - 1 :: -1], strict=False):
+        reached = np.array([comparison.accuracies(way, examples) for examples in sizes])
+        axes.plot(sizes, reached, "o", color=color, markersize=3.5, alpha=0.45, label="_seeds")
+        axes.plot(
+            sizes, reached.mean(axis=1), color=color, linestyle=dash, linewidth=2.2, label=way
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [str(examples) for examples in sizes], minor=False)
+    axes.set_xticks([], minor=True)
     axes.set_ylim(0, 1)
-    dress(axes, x="epoch", y="accuracy on the test digits")
+    dress(axes, x="labelled examples of each digit", y="accuracy on the test digits")
     legend(axes, list(WAYS), columns=len(WAYS))
     return drawn
 
@@ -47,20 +50,23 @@ def draw_curves(comparison: Comparison) -> Figure:
 def _comparison(comparison: Comparison) -> Html:
     seeds = comparison.seeds
     rows = [
-        (way, *map(value, accuracies), value(float(np.mean(accuracies))))
-        for way, accuracies in comparison.rows()
+        (str(examples), way, *map(value, accuracies), value(float(np.mean(accuracies))))
+        for examples, way, accuracies in comparison.rows()
     ]
-    head = ("way", *(f"seed {seed}" for seed in seeds), "mean")
-    ends = ", ".join(f"{way} {np.mean(accuracies):.3f}" for way, accuracies in comparison.rows())
-    curves = chart(
-        "curves",
-        draw_curves(comparison),
-        title="Accuracy by epoch",
-        description=f"Thick: the mean over {len(seeds)} seeds; thin: each seed. At the end {ends}.",
+    head = ("of each digit", "way", *(f"seed {seed}" for seed in seeds), "mean")
+    means = ", ".join(
+        f"{way} with {examples} {np.mean(accuracies):.3f}"
+        for examples, way, accuracies in comparison.rows()
+    )
+    accuracies = chart(
+        "accuracies",
+        draw_accuracies(comparison),
+        title="Accuracy by the number of examples",
+        description=f"Lines: the mean over {len(seeds)} seeds; dots: each seed. {means}.",
     )
     return Html(
-        f"<p>A small model learned the digits 0 to 4. {comparison.examples} pictures each of 5 to "
-        f"9 were then learned from, and {comparison.test} others judged. Nothing was chosen by "
+        "<p>A small model learned to tell the digits 0 to 4, turned and mirrored. A few pictures each "
+        f"of 5 to 9 were then learned from, and {comparison.test} others judged. Nothing was chosen by "
         f"those.</p><p>{text(comparison.verdict())}</p>"
-        f"{table('Accuracy on the test digits', head, rows)}{curves}"
+        f"{table('Accuracy on the test digits', head, rows)}{accuracies}"
     )
