@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from kft.data.bad import BadExamples
 from kft.data.columns import RowNames
 from kft.data.examples import Examples
 from kft.data.gaps import not_finite
-from kft.data.image_files import MAX_PIXELS
 from kft.data.images import check_images
 from kft.data.pixels import image_rows
 from kft.data.raw_labels import RawLabels
+from kft.data.read_settings import ReadSettings
 from kft.data.sequences import Rows, as_rows, numeric
 from kft.data.targets import TargetKind
 from kft.data.trees import leaves, mapped, taken
@@ -24,29 +23,18 @@ __all__ = ["read_arrays"]
 _SOURCE = "arrays"
 
 
-def read_arrays(
-    x: Any,
-    y: Any,
-    *,
-    task: TargetKind,
-    modality: str,
-    classes: Any = None,
-    on_bad_example: str = "error",
-    max_pixels: int = MAX_PIXELS,
-) -> Examples:
+def read_arrays(x: Any, y: Any, how: ReadSettings) -> Examples:
     """Read inputs and labels that are already in memory, each by its position.
 
     Args:
         x: Array `[n, ...]` (a memmap stays one), or a list or column of texts, of paths of images, of
             encoded images (bytes), of Pillow's images or of arrays of one shape; or a dict of these
             for several inputs.
-        y: Labels as `task` takes them: class indices or class names `[n]`, lists of names or rows of 0
-            and 1 `[n, k]`, numbers; a dict of these where `task` has parts.
-        task: What the labels are.
-        modality: `"image"` or `"text"`: says what strings and bytes in `x` are.
-        classes: The class names; without them, the names in `y`, or "0", "1", ... for indices.
-        on_bad_example: `"error"`, or `"skip"` to leave out examples with a gap, NaN or a bad file.
-        max_pixels: The largest image accepted, width times height.
+        y: Labels as the task takes them: class indices or class names `[n]`, lists of names or rows of
+            0 and 1 `[n, k]`, numbers; a dict of these where the task has parts.
+        how: How to read them. The modality says what strings and bytes in `x` are. Without classes,
+            they are the names in `y`, or "0", "1", ... for indices. Examples with a gap, NaN or a bad
+            file are bad.
 
     Returns:
         `Examples` of kind `"arrays"`, `"texts"`, `"image_files"` or `"image_bytes"`, or a dict of
@@ -56,20 +44,18 @@ def read_arrays(
         InputError: Lengths differ, labels are out of range or have the wrong shape, inputs or
             targets have gaps or NaN.
     """
-    bad = BadExamples(_SOURCE, on_bad_example)
+    bad = how.bad_examples(_SOURCE)
     rows = _several(x, "x")
     count = _checked_length(rows)
-    raw = _labels(y, task, count)
+    raw = _labels(y, how.task, count)
     # From here on an input is a kind, the values, and by index why some cannot be used.
-    read = mapped(
-        lambda name, one: _inputs(one, name, modality, max_pixels), _names("x", rows), rows
-    )
+    read = mapped(lambda name, one: _inputs(one, name, how), _names("x", rows), rows)
     kind, inputs = mapped(lambda one: one[0], read), mapped(lambda one: one[1], read)
     reasons: dict[int, str] = {}
     for name, (_, _, found) in leaves(read):
         for index, reason in found.items():
             reasons.setdefault(index, f"{name}: {reason}" if name else reason)
-    targets = task.targets(raw, classes)
+    targets = how.task.targets(raw, how.classes)
     for index, reason in targets.reasons.items():
         reasons.setdefault(index, reason)
     for index in sorted(reasons):
@@ -83,7 +69,7 @@ def read_arrays(
             raise InputError(f"x has no usable example; the first is bad: {reasons[min(reasons)]}")
         inputs = taken(inputs, kept)
     of_kept = targets.of(kept)
-    return Examples(kind, inputs, of_kept.rows, of_kept.classes, _SOURCE, skipped, task=task)
+    return Examples(kind, inputs, of_kept.rows, of_kept.classes, _SOURCE, skipped, task=how.task)
 
 
 def _several(values: Any, name: str) -> Any:
@@ -134,12 +120,10 @@ def _labels(y: Any, task: TargetKind, count: int) -> Any:
     return {name: raw(y[name], f"y[{name!r}]") for name in task.parts}
 
 
-def _inputs(
-    rows: Rows, name: str, modality: str, max_pixels: int
-) -> tuple[str, np.ndarray, dict[int, str]]:
+def _inputs(rows: Rows, name: str, how: ReadSettings) -> tuple[str, np.ndarray, dict[int, str]]:
     """The kind of the examples, the examples, and by index why some cannot be used."""
-    if modality == "image":
-        kind, values, reasons = image_rows(rows, name, max_pixels)
+    if how.modality == "image":
+        kind, values, reasons = image_rows(rows, name, how.max_pixels)
     else:
         array = numeric(rows)
         if array is not None:
@@ -156,7 +140,7 @@ def _inputs(
     inputs[:] = values
     if kind != "texts":
         usable = [index for index in range(len(inputs)) if index not in reasons]
-        for index, reason in check_images([inputs[n] for n in usable], max_pixels).items():
+        for index, reason in check_images([inputs[n] for n in usable], how.max_pixels).items():
             reasons[usable[index]] = reason
     return kind, inputs, reasons
 

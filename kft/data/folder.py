@@ -6,32 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.data.bad import BadExamples
 from kft.data.class_folders import ClassFolders
 from kft.data.columns import MOST_BYTES
 from kft.data.encodings import LONGEST, text_of
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.image_files import MAX_PIXELS
 from kft.data.images import check_images
 from kft.data.kinds.classes import class_targets
-from kft.data.targets import TargetKind
+from kft.data.read_settings import ReadSettings
 from kft.errors import InputError
 from kft.regular_files import read_regular, why
 
 __all__ = ["read_folder"]
 
 
-def read_folder(
-    folder: str | os.PathLike[str],
-    *,
-    task: TargetKind,
-    modality: str,
-    classes: Sequence[str] | None = None,
-    encoding: str = "utf-8",
-    on_bad_example: str = "error",
-    max_pixels: int = MAX_PIXELS,
-) -> Examples:
+def read_folder(folder: str | os.PathLike[str], how: ReadSettings) -> Examples:
     """Read a folder that has one sub-folder per class; folders inside these belong to the class.
 
     Hidden files, `Thumbs.db` and the like are ignored. A link that leads out of the folder is
@@ -40,32 +29,34 @@ def read_folder(
 
     Args:
         folder: The folder.
-        task: A task with one class name for each example.
-        modality: `"image"`, or `"text"` for one text per .txt file.
-        classes: The classes of the training; without them, the sorted names of the folders.
-        encoding: Of .txt files without a byte order mark.
-        on_bad_example: `"error"`, or `"skip"` to leave out files that cannot be used.
-        max_pixels: The largest image accepted, width times height.
+        how: How to read it: images, or one text per .txt file. Without classes, they are the sorted
+            names of the folders.
 
     Returns:
         `Examples` of kind `"image_files"` or `"texts"`, ordered by class and path.
 
     Raises:
-        InputError: No or one class, an empty class, a class unknown to the training, bad files.
+        InputError: The task has other labels than one class name per example; no or one class, an
+            empty class, a class unknown to the training, bad files.
     """
     root = Path(folder).resolve()
     source = f"folder {shown(folder)}"
-    bad = BadExamples(source, on_bad_example)
-    listing = ClassFolders(root, modality, source, bad)
+    if not how.task.takes_folders:
+        raise InputError(
+            f"{source}: a folder per class gives one label per example, but task={how.task.name!r}: "
+            "write a table with a path and a label column"
+        )
+    classes, bad = how.classes, how.bad_examples(source)
+    listing = ClassFolders(root, how.modality, source, bad)
     files, found = listing.files, sorted(listing.folders)
     if classes is None:
         listing.check_several()
     else:
         class_targets(found, [f"folder {name!r}" for name in found], source, classes)
     names = [str(path.relative_to(root)) for path in files]
-    is_image = modality == "image"
+    is_image = how.modality == "image"
     values, reasons = (
-        _read_paths(files, max_pixels) if is_image else _read_texts(files, encoding, source)
+        _read_paths(files, how.max_pixels) if is_image else _read_texts(files, how.encoding, source)
     )
     for index in sorted(reasons):
         bad.add(names[index], reasons[index])
@@ -77,11 +68,11 @@ def read_folder(
     places = [shown(names[index]) for index in kept]
     targets, known = class_targets(labels, places, source, classes or found)
     if not kept:
-        expected = f"expected one sub-folder per class with {modality} files in it"
+        expected = f"expected one sub-folder per class with {how.modality} files in it"
         raise InputError(f"{source} has no usable example: {expected}")
     inputs = np.array(values, dtype=object)[kept]
     kind = "image_files" if is_image else "texts"
-    return Examples(kind, inputs, targets, known, source, skipped, task=task)
+    return Examples(kind, inputs, targets, known, source, skipped, task=how.task)
 
 
 def _check_filled(folders: Sequence[str], labels: Sequence[str], source: str) -> None:

@@ -4,7 +4,8 @@ A few hundred kilobytes can claim a billion pixels, or hold gigabytes of compres
 frames or scans. A server must refuse them by what is written at their beginning.
 """
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kft.data.gif import first_frame
 
@@ -52,44 +53,7 @@ def judge(
         ],
         0,
     )
-
-    def jpeg() -> tuple[Any, ...]:
-        shape = tf.io.extract_jpeg_shape(encoded, output_type=tf.int32)
-        height, width = tf.cast(shape[0], tf.int64), tf.cast(shape[1], tf.int64)
-        data = tf.io.decode_raw(encoded, tf.uint8)
-        scans = tf.math.count_nonzero((data[:-1] == 0xFF) & (data[1:] == 0xDA))
-        return encoded, width, height, scans <= _MOST_SCANS
-
-    def png() -> tuple[Any, ...]:
-        # Where chunks of these names lie in other data by chance, they are far fewer.
-        texts = rf"\C*((zTXt|iTXt|iCCP)\C*){{{_MOST_TEXTS + 1}}}"
-        is_fine = _says(head, 12, b"IHDR") & ~tf.strings.regex_full_match(encoded, texts)
-        return encoded, _number(head, 16, 4, big=True), _number(head, 20, 4, big=True), is_fine
-
-    def gif() -> tuple[Any, ...]:
-        frame, width, height = first_frame(encoded)
-        return frame, width, height, tf.strings.length(frame) > 0
-
-    def bmp() -> tuple[Any, ...]:
-        width, height = _number(head, 18, 4), _number(head, 22, 4)
-        top_down = height >= 2**31  # a negative height
-        return encoded, width, tf.where(top_down, 2**32 - height, height), tf.constant(True)
-
-    def webp() -> tuple[Any, ...]:
-        sizes = []
-        for axis in (0, 1):
-            plain = _number(head, 26 + 2 * axis, 2) % 2**14
-            lossless = _number(head, 21, 4) // 2 ** (14 * axis) % 2**14 + 1
-            extended = _number(head, 24 + 3 * axis, 3) + 1
-            is_lossless, is_extended = _says(head, 12, b"VP8L"), _says(head, 12, b"VP8X")
-            sizes.append(tf.where(is_extended, extended, tf.where(is_lossless, lossless, plain)))
-        return encoded, *sizes, tf.constant(True)
-
-    def other() -> tuple[Any, ...]:
-        zero = tf.constant(0, tf.int64)
-        return "", zero, zero, tf.constant(True)
-
-    claims = [
+    begins = [
         _says(head, 0, b"\xff\xd8\xff"),
         _says(head, 0, b"\x89PNG\r\n\x1a\n"),
         _says(head, 0, b"GIF8"),
@@ -97,17 +61,84 @@ def judge(
         _says(head, 0, b"RIFF") & _says(head, 8, b"WEBP"),
         tf.constant(True),
     ]
-    kind = tf.argmax(tf.stack(claims), output_type=tf.int32)
-    found, width, height, is_fine = tf.switch_case(kind, [jpeg, png, gif, bmp, webp, other])
-    is_known = kind < len(claims) - 1
+    readers = [_jpeg, _png, _gif, _bmp, _webp, _other]
+    kind = tf.argmax(tf.stack(begins), output_type=tf.int32)
+    claim = tf.switch_case(kind, [functools.partial(read, encoded, head) for read in readers])
+    is_known = kind < len(readers) - 1
     # Divided: the product of two sizes of a PNG may be more than 64 bits hold.
-    is_small = width <= max_pixels // tf.maximum(height, image_size[0])
+    is_small = claim.width <= max_pixels // tf.maximum(claim.height, image_size[0])
     status = tf.where(
         ~is_known,
         NOT_AN_IMAGE,
-        tf.where(~is_fine, UNDECODABLE, tf.where(is_small, "", too_large(max_pixels))),
+        tf.where(~claim.is_fine, UNDECODABLE, tf.where(is_small, "", too_large(max_pixels))),
     )
-    return status, found
+    return status, claim.image
+
+
+class _Claim(NamedTuple):
+    """What a header says: what to decode, its size in pixels (int64), and whether it is harmless."""
+
+    image: Any
+    width: Any
+    height: Any
+    is_fine: Any
+
+
+def _jpeg(encoded: Any, head: Any) -> _Claim:
+    import tensorflow as tf
+
+    shape = tf.io.extract_jpeg_shape(encoded, output_type=tf.int32)
+    height, width = tf.cast(shape[0], tf.int64), tf.cast(shape[1], tf.int64)
+    data = tf.io.decode_raw(encoded, tf.uint8)
+    scans = tf.math.count_nonzero((data[:-1] == 0xFF) & (data[1:] == 0xDA))
+    return _Claim(encoded, width, height, scans <= _MOST_SCANS)
+
+
+def _png(encoded: Any, head: Any) -> _Claim:
+    import tensorflow as tf
+
+    # Where chunks of these names lie in other data by chance, they are far fewer.
+    texts = rf"\C*((zTXt|iTXt|iCCP)\C*){{{_MOST_TEXTS + 1}}}"
+    is_fine = _says(head, 12, b"IHDR") & ~tf.strings.regex_full_match(encoded, texts)
+    width, height = _number(head, 16, 4, big=True), _number(head, 20, 4, big=True)
+    return _Claim(encoded, width, height, is_fine)
+
+
+def _gif(encoded: Any, head: Any) -> _Claim:
+    import tensorflow as tf
+
+    frame, width, height = first_frame(encoded)
+    return _Claim(frame, width, height, tf.strings.length(frame) > 0)
+
+
+def _bmp(encoded: Any, head: Any) -> _Claim:
+    import tensorflow as tf
+
+    width, height = _number(head, 18, 4), _number(head, 22, 4)
+    top_down = height >= 2**31  # a negative height
+    height = tf.where(top_down, 2**32 - height, height)
+    return _Claim(encoded, width, height, tf.constant(True))
+
+
+def _webp(encoded: Any, head: Any) -> _Claim:
+    import tensorflow as tf
+
+    sizes = []
+    for axis in (0, 1):
+        plain = _number(head, 26 + 2 * axis, 2) % 2**14
+        lossless = _number(head, 21, 4) // 2 ** (14 * axis) % 2**14 + 1
+        extended = _number(head, 24 + 3 * axis, 3) + 1
+        is_lossless, is_extended = _says(head, 12, b"VP8L"), _says(head, 12, b"VP8X")
+        sizes.append(tf.where(is_extended, extended, tf.where(is_lossless, lossless, plain)))
+    width, height = sizes
+    return _Claim(encoded, width, height, tf.constant(True))
+
+
+def _other(encoded: Any, head: Any) -> _Claim:
+    import tensorflow as tf
+
+    zero = tf.constant(0, tf.int64)
+    return _Claim(tf.constant(""), zero, zero, tf.constant(True))
 
 
 def _says(head: Any, position: int, expected: bytes) -> Any:

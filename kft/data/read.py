@@ -11,13 +11,12 @@ from typing import Any
 from kft.arguments import check_whole
 from kft.arguments import shown as shown_value
 from kft.data.arrays import read_arrays
-from kft.data.bad import BadExamples
-from kft.data.encodings import checked_encoding
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
+from kft.data.read_settings import ReadSettings
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
 from kft.data.targets import TargetKind
@@ -87,117 +86,68 @@ def read(
     train, validation = split(examples, fraction=0.2, seed=0)
     ```
     """
-    task = kind_named(task)
-    if modality not in ("image", "text"):
-        raise InputError(f"modality={modality!r}, but 'image' or 'text' is expected")
-    encoding = checked_encoding(encoding)
-    _check_columns(text_column, path_column, label_column)
-    BadExamples("data", on_bad_example)  # checks the word
-    check_whole("max_pixels", max_pixels, "pixels")
-    if split is not None and not isinstance(split, str):
-        raise InputError(f"split={shown_value(split)}, but text such as 'train[:80%]' is expected")
-    if classes is not None:
-        classes = task.checked_classes(classes, "classes")
+    how = ReadSettings(
+        task=kind_named(task),
+        modality=modality,
+        classes=classes,
+        text_column=text_column,
+        path_column=path_column,
+        label_column=label_column,
+        encoding=encoding,
+        on_bad_example=on_bad_example,
+        max_pixels=max_pixels,
+        split=split,
+    )
     if isinstance(source, Examples):
-        return source.read_for(task, classes)
+        return source.read_for(how.task, how.classes)
     if isinstance(source, Stream) or is_stream(source):
-        if not isinstance(source, Stream):
-            source = read_stream(source, task=task, classes=classes)
-        if steps_per_epoch is None:
-            return source
-        check_whole("steps_per_epoch", steps_per_epoch, "steps")
-        return replace(source, steps=steps_per_epoch, batches=steps_per_epoch)
+        return _stream(source, how, steps_per_epoch)
     if steps_per_epoch is not None:
         raise InputError(
             f"`steps_per_epoch={shown_value(steps_per_epoch)}` is for a tf.data.Dataset or a PyDataset, "
             "of which an epoch may take a part: leave it out."
         )
     if isinstance(source, str | os.PathLike):
-        path = _path(source)
-        is_folder = os.path.isdir(path)
-        if is_folder and not is_prepared(path):
-            _refuse_split(split, source)
-            if not task.takes_folders:
-                raise InputError(
-                    f"folder {shown(source)}: a folder per class gives one label per example, but "
-                    f"task={task.name!r}: write a table with a path and a label column"
-                )
-            return read_folder(
-                path,
-                task=task,
-                modality=modality,
-                classes=classes,
-                encoding=encoding,
-                on_bad_example=on_bad_example,
-                max_pixels=max_pixels,
-            )
-        # How large a file may be depends on what it is.
-        reason = "" if is_folder else problem(path, sys.maxsize)
-        if reason not in ("", "no such file"):
-            raise InputError(f"{shown(source)}: {reason}; data are {_EXPECTED}")
-        if not is_folder and not reason:
-            _refuse_split(split, source)
-            if path.suffix.lower() not in SUFFIXES:
-                raise InputError(
-                    f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
-                )
-            return read_table(
-                path,
-                task=task,
-                modality=modality,
-                classes=classes,
-                text_column=text_column,
-                path_column=path_column,
-                label_column=label_column,
-                encoding=encoding,
-                on_bad_example=on_bad_example,
-                max_pixels=max_pixels,
-            )
-        if is_folder or _may_be_tfds(source):
-            return read_tfds(
-                str(source),
-                task=task,
-                modality=modality,
-                classes=classes,
-                text_column=text_column,
-                label_column=label_column,
-                on_bad_example=on_bad_example,
-                max_pixels=max_pixels,
-                split=split or "train",
-            )
-        raise _missing(source)
+        return _stored(source, how)
     _refuse_split(split, type(source).__name__)
     if isinstance(source, tuple) and len(source) == 2:
-        return read_arrays(
-            *source,
-            task=task,
-            modality=modality,
-            classes=classes,
-            on_bad_example=on_bad_example,
-            max_pixels=max_pixels,
-        )
+        return read_arrays(*source, how)
     if isinstance(source, list) or hasattr(source, "shape"):
         raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
     raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
 
 
-def _check_columns(text_column: Any, path_column: Any, label_column: Any) -> None:
-    for name, value in (("text_column", text_column), ("path_column", path_column)):
-        if not isinstance(value, str):
-            raise InputError(f"{name}={shown_value(value)}: pass the name of a column")
-    each = label_column.values() if isinstance(label_column, Mapping) else [label_column]
-    if not all(map(_are_columns, each)):
-        raise InputError(
-            f"label_column={shown_value(label_column)}: pass the name of a column, a list of names, or "
-            "a dict of these for several tasks"
-        )
+def _stream(source: Any, how: ReadSettings, steps_per_epoch: int | None) -> Stream:
+    """Return a dataset as a `Stream`, or a `Stream` as it is, with epochs of the given length."""
+    if not isinstance(source, Stream):
+        source = read_stream(source, task=how.task, classes=how.classes)
+    if steps_per_epoch is None:
+        return source
+    check_whole("steps_per_epoch", steps_per_epoch, "steps")
+    return replace(source, steps=steps_per_epoch, batches=steps_per_epoch)
 
 
-def _are_columns(value: Any) -> bool:
-    if isinstance(value, str):
-        return True
-    is_list = isinstance(value, list | tuple) and len(value) > 0
-    return is_list and all(isinstance(name, str) for name in value)
+def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
+    """Read what a path or a name stands for: a folder, a table or a TFDS."""
+    path = _path(source)
+    is_folder = os.path.isdir(path)
+    if is_folder and not is_prepared(path):
+        _refuse_split(how.split, source)
+        return read_folder(path, how)
+    # How large a file may be depends on what it is.
+    reason = "" if is_folder else problem(path, sys.maxsize)
+    if reason not in ("", "no such file"):
+        raise InputError(f"{shown(source)}: {reason}; data are {_EXPECTED}")
+    if not is_folder and not reason:
+        _refuse_split(how.split, source)
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(
+                f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
+            )
+        return read_table(path, how)
+    if is_folder or _may_be_tfds(source):
+        return read_tfds(str(source), how)
+    raise _missing(source)
 
 
 def check_there(source: str) -> None:

@@ -3,54 +3,35 @@
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kft.data.bad import BadExamples
 from kft.data.columns import MOST_BYTES, RowNames
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.image_files import MAX_PIXELS
 from kft.data.images import check_images
 from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.prepared import INFO, check_prepared, is_prepared, newest_version
 from kft.data.raw_labels import LabelForm, RawLabels
-from kft.data.targets import TargetKind
+from kft.data.read_settings import ReadSettings
 from kft.data.values import text_value
 from kft.errors import InputError
 
 __all__ = ["is_prepared", "read_tfds"]
 
 
-def read_tfds(
-    name: str,
-    *,
-    task: TargetKind,
-    modality: str,
-    classes: Any = None,
-    text_column: str = "text",
-    label_column: str | Sequence[str] | Mapping[str, Any] = "label",
-    on_bad_example: str = "error",
-    max_pixels: int = MAX_PIXELS,
-    split: str = "train",
-) -> Examples:
+def read_tfds(name: str, how: ReadSettings) -> Examples:
     """Read a split of a TensorFlow Dataset into memory, images as the bytes of their files.
 
     Args:
         name: Such as "tf_flowers" (downloaded and prepared by TFDS if it is not on the machine), or
             the directory of a prepared dataset.
-        task: What the labels are.
-        modality: `"image"` or `"text"`.
-        classes: The classes of the training; without them, the sorted names of the label feature.
-        text_column: Feature with the texts, where the dataset's supervised keys do not say.
-        label_column: Feature with the labels, where the dataset's supervised keys do not say; a dict
-            of features where `task` has parts, which by default are called like the parts.
-        on_bad_example: `"error"`, or `"skip"` to leave out images that cannot be decoded.
-        max_pixels: The largest image accepted, width times height.
-        split: A split, or a part of one, such as "train[:80%]".
+        how: How to read it. The columns name features where the dataset's supervised keys do not;
+            where the task has parts, features called like them are the default. Without classes,
+            they are the sorted names of the label feature. The split is `"train"` by default.
 
     Returns:
         `Examples` of kind `"image_bytes"` or `"texts"`, in the order of the dataset.
@@ -62,21 +43,22 @@ def read_tfds(
     import tensorflow_datasets as tfds
 
     builder = _builder(name)
+    split = how.split or "train"
     source = f"TFDS {builder.info.full_name} {split}"
-    bad = BadExamples(source, on_bad_example)
+    bad = how.bad_examples(source)
     features = builder.info.features
-    wanted = tfds.features.Image if modality == "image" else tfds.features.Text
+    wanted = tfds.features.Image if how.modality == "image" else tfds.features.Text
     keys = builder.info.supervised_keys or (None, None)
-    columns = label_columns(task, label_column)
+    columns = label_columns(how.task, how.label_column)
     label_keys = [_label_key(one, features, keys[1], source) for one in columns]
-    given = text_column if modality == "text" else "image"
-    input_key = _feature(features, (given, keys[0]), wanted, source, f"{modality} feature")
-    rows = _rows(builder, split, input_key, label_keys, modality, source)
+    given = how.text_column if how.modality == "text" else "image"
+    input_key = _feature(features, (given, keys[0]), wanted, source, f"{how.modality} feature")
+    rows = _rows(builder, split, input_key, label_keys, how.modality, source)
     names = RowNames("example", range(len(rows)))
     reasons: dict[int, str] = {}
     values: list[Any] = [row[input_key] for row in rows]
-    if modality == "image":
-        reasons = check_images(values, max_pixels)
+    if how.modality == "image":
+        reasons = check_images(values, how.max_pixels)
     else:
         for index, value in enumerate(values):
             values[index], reason = text_value(value)
@@ -86,7 +68,7 @@ def read_tfds(
         RawLabels([row[key] for row in rows], names, source, numbered=_numbered(features[key]))
         for key in label_keys
     ]
-    targets = task.targets(parts_of(columns, raw), classes)
+    targets = how.task.targets(parts_of(columns, raw), how.classes)
     for index, reason in targets.reasons.items():
         reasons.setdefault(index, reason)
     for index in sorted(reasons):
@@ -98,8 +80,8 @@ def read_tfds(
     of_kept = targets.of(kept)
     inputs = np.empty(len(kept), dtype=object)
     inputs[:] = [values[index] for index in kept]
-    kind = "image_bytes" if modality == "image" else "texts"
-    return Examples(kind, inputs, of_kept.rows, of_kept.classes, source, skipped, task=task)
+    kind = "image_bytes" if how.modality == "image" else "texts"
+    return Examples(kind, inputs, of_kept.rows, of_kept.classes, source, skipped, task=how.task)
 
 
 def _builder(name: str) -> Any:
