@@ -23,7 +23,7 @@ from kft.stages.plan import BatchNorm
 from kft.tasks.predictions.files import ENDINGS
 from kft.tasks.saved import SHORT
 from kft.tuning.oracles import ALGORITHMS
-from kft.tuning.search import PRUNE
+from kft.tuning.settings import PRUNE
 
 pytestmark = pytest.mark.once
 

@@ -347,34 +347,33 @@ class Recipe(Family):
             KftError: If every trial fails.
         """
         from kft.tuning.search import search
+        from kft.tuning.settings import SearchSettings
 
-        return search(
-            self,
-            train,
-            validation_data,
+        settings = SearchSettings(
             run_dir=run_dir,
             max_trials=max_trials,
             max_seconds=max_seconds,
             max_epochs=max_epochs,
-            workers=workers,
-            host=host,
             algorithm=algorithm,
             prune=prune,
             space=space,
             objective=objective,
             stages=stages,
-            early_stopping=early_stopping,
-            seed=seed,
-            on_bad_example=on_bad_example,
-            verbose=verbose,
             batch_size=batch_size,
+            early_stopping=early_stopping,
             batch_norm=batch_norm,
             balance=balance,
             jit_compile=jit_compile,
             cache=cache,
             resume=resume,
+            workers=workers,
+            host=host,
             distribution=distribution,
+            seed=seed,
+            on_bad_example=on_bad_example,
+            verbose=verbose,
         )
+        return search(self, train, validation_data, settings)
 
     def save(self, directory: str | os.PathLike) -> Path:
         """Write the recipe to a directory that `kft.load` reads on any backend.
