@@ -80,29 +80,21 @@ def fit_in_stages(
     ```
     """
     kept = Cache.of(cache)
-    if kept.views:
-        raise InputError(
-            f"`cache=kft.Cache(views={kept.views})` keeps augmented inputs, and `fit_in_stages` changes "
-            "none: leave it out."
-        )
-    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    _check(model, kept, batch_norm, verbose)
     check_training(batch_size=batch_size, seed=seed)
-    check_verbose(verbose)
     check_callbacks(callbacks)
-    if not isinstance(model, keras.Model):
-        raise InputError(f"`model={shown(model)}`: pass a compiled Keras model.")
-    if not model.compiled:
-        raise InputError("The model is not compiled: call model.compile(...) first.")
     stages = checked_stages(stages)
     refuse_solving(stages, "fit_in_stages")
-    train = _examples(x, y, "x and y")
-    held_out = None
-    if validation_data is not None:
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-            raise InputError("`validation_data` is no pair: pass inputs and targets, (x, y).")
-        held_out = _examples(*validation_data, "validation_data")
-    settings = model.get_compile_config()
-    planned = plan(model, stages, batch_norm)
+    train, held_out = _examples(x, y, "x and y"), _held_out(validation_data)
+    unfreezing = StagedUnfreezing(
+        stages,
+        early_stopping,
+        batch_norm=batch_norm,
+        restore_best=restore_best,
+        monitor=monitor,
+        verbose=int(verbose != 0),
+    )
+    planned, settings = plan(model, stages, batch_norm), model.get_compile_config()
     place = kept.path
     with (
         temporary_store(kept.dtype) if place is None else FeatureStore(place, dtype=kept.dtype)
@@ -117,21 +109,11 @@ def fit_in_stages(
         )
         if verbose != 0:
             print(plan_table(model, stages, batch_norm, cache=[one.reason for one in decided]))
-        validation = None
-        if held_out is not None:
-            validation = Batches(held_out, np.asarray, batch_size=batch_size)
         return run_stages(
             model,
             Batches(train, np.asarray, batch_size=batch_size, seed=seed, shuffle=True),
-            validation,
-            unfreezing=StagedUnfreezing(
-                stages,
-                early_stopping,
-                batch_norm=batch_norm,
-                restore_best=restore_best,
-                monitor=monitor,
-                verbose=int(verbose != 0),
-            ),
+            None if held_out is None else Batches(held_out, np.asarray, batch_size=batch_size),
+            unfreezing=unfreezing,
             stages=decided,
             store=store,
             compile_like=lambda part: part.compile_from_config(settings),
@@ -139,6 +121,30 @@ def fit_in_stages(
             callbacks=callbacks,
             verbose=verbose,
         )
+
+
+def _check(model: Any, cache: Cache, batch_norm: str, verbose: Any) -> None:
+    """Check that a model can be fitted as it was asked for."""
+    if cache.views:
+        raise InputError(
+            f"`cache=kft.Cache(views={cache.views})` keeps augmented inputs, and `fit_in_stages` changes "
+            "none: leave it out."
+        )
+    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    check_verbose(verbose)
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model={shown(model)}`: pass a compiled Keras model.")
+    if not model.compiled:
+        raise InputError("The model is not compiled: call model.compile(...) first.")
+
+
+def _held_out(validation_data: Any) -> Examples | None:
+    if validation_data is None:
+        return None
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise InputError("`validation_data` is no pair: pass inputs and targets, (x, y).")
+    x, y = validation_data
+    return _examples(x, y, "validation_data")
 
 
 def _examples(x: Any, y: Any, name: str) -> Examples:

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-from kft.cache.store import Features
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.data.batches import Batches
 from kft.distribution import processes
@@ -17,6 +16,7 @@ from kft.stages.optimizer import unscaled
 from kft.stages.regrouping import reorder
 from kft.training.cached_stages import CachedStage
 from kft.training.solver import Solver
+from kft.training.stage_parts import StagePart
 
 
 class SingleRun(keras.callbacks.CallbackList):
@@ -115,10 +115,7 @@ class SingleRun(keras.callbacks.CallbackList):
     def solve(
         self,
         solver: Solver,
-        kept: Features | None,
-        trainer: keras.Model,
-        batches: Any,
-        validation: Any,
+        part: StagePart,
         epoch: int,
         steps: int | None,
     ) -> int:
@@ -126,9 +123,10 @@ class SingleRun(keras.callbacks.CallbackList):
 
         Several processes each read all of a batch here, and take their parts of it.
         """
+        trainer, batches, validation = part.trainer, part.batches, part.validation
         self._turn_to(trainer, batches, epoch)
         self.on_epoch_begin(epoch)
-        said = solver.solve(self._whole, kept)
+        said = solver.solve(self._whole, part.features)
         if self.params["verbose"] and processes.rank() == 0:
             print(said)
         # Made before `evaluate` knows the metrics, it would not say on which devices those lie.
@@ -148,16 +146,14 @@ class SingleRun(keras.callbacks.CallbackList):
 
     def train(
         self,
-        trainer: keras.Model,
-        batches: Any,
-        validation: Any,
+        part: StagePart,
         epoch: int,
         steps: int | None,
         verbose: Any,
     ) -> int:
         """Train a stage, or as many as train on the same; returns the next epoch."""
-        batches, validation = fed(batches, validation)
-        whole = self._whole
+        batches, validation = fed(part.batches, part.validation)
+        whole, trainer = self._whole, part.trainer
         self._turn_to(trainer, batches, epoch)
         order = trainer.trainable_variables
         if [id(v) for v in order] != [id(v) for v in whole.trainable_variables]:

@@ -8,23 +8,17 @@ from typing import Any
 import keras
 
 from kft.arguments import shown
-from kft.cache.store import Features, FeatureStore
+from kft.cache.store import FeatureStore
 from kft.callbacks import StagedUnfreezing
 from kft.callbacks.staged_unfreezing import refuse_rivals
-from kft.data.batches import Batches
 from kft.distribution.replica_batches import check_shares
 from kft.errors import InputError
 from kft.report.terminal import shows_progress
 from kft.stages.optimizer import unscaled
 from kft.training.cached_stages import CachedStage
-from kft.training.kept_features import (
-    build_metrics,
-    feature_batches,
-    kept_features,
-    training_features,
-)
 from kft.training.single_run import SingleRun
 from kft.training.solver import Solver
+from kft.training.stage_parts import StageParts
 
 
 def run_stages(
@@ -81,15 +75,9 @@ def run_stages(
         steps=_steps(train) if steps_per_epoch is None else steps_per_epoch,
         verbose=verbose,
     )
-    data: list[Features | None] = [None] * len(stages)
-    held_out: list[Features | None] = [None] * len(stages)
-    if any(stage.cut is not None for stage in stages):
-        data = training_features(stages, unfreezing.stages, store, train, identity, views)
-        build_metrics(model, train, stages, data)
-        if validation is not None:
-            held_out = kept_features(stages, store, validation, identity)
+    parts = StageParts(model, train, validation, unfreezing.stages, stages, views)
+    parts.compute(store, identity)
     model.stop_training = False
-    opened = [data for data in (train, validation) if isinstance(data, Batches)]
     try:
         epoch = run.begin()
         while epoch < run.params["epochs"] and not run.stopped:
@@ -97,19 +85,13 @@ def run_stages(
             index = unfreezing.stage_index or 0
             if solver is not None and epoch == 1:  # a run that resumes replaces this
                 solver.soften(model)
-            trainer, batches, val = model, train, validation
-            cut, kept, kept_val = stages[index].cut, data[index], held_out[index]
-            solves = unfreezing.stages[index].solve
-            if cut is not None and kept is not None and (val is None or kept_val is not None):
-                trainer = cut.suffix
-                batches = feature_batches(train, kept, 0 if solves else views)
-                val = None if kept_val is None else feature_batches(validation, kept_val)
-                opened += [batches] if val is None else [batches, val]
-                compile_like(trainer)
-            if solves and solver is not None:
-                epoch = run.solve(solver, kept, trainer, batches, val, epoch, steps_per_epoch)
+            part = parts.of(index)
+            if part.trainer is not model:
+                compile_like(part.trainer)
+            if solver is not None and unfreezing.stages[index].solve:
+                epoch = run.solve(solver, part, epoch, steps_per_epoch)
             else:
-                epoch = run.train(trainer, batches, val, epoch, steps_per_epoch, verbose)
+                epoch = run.train(part, epoch, steps_per_epoch, verbose)
         optimizer = unscaled(model.optimizer)
         optimizer.finalizes = True
         optimizer.finalize_variable_values(model.trainable_variables)
@@ -118,8 +100,7 @@ def run_stages(
         unscaled(model.optimizer).finalizes = True
         if run.checkpoint is not None:
             run.checkpoint.close()
-        for batches in opened:
-            batches.close()
+        parts.close()
         run.close()
     return model.history
 
