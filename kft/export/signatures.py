@@ -36,10 +36,54 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
         call: How to apply a model; another way where the variables are stored otherwise.
     """
     signatures = servable.description.signatures()
+    raw = tf.TensorSpec([None], tf.string, name="inputs")
+    apply = _applied(servable, decode, call)
+
+    def answered(inputs: Any, status: tf.Tensor) -> Tensors:
+        """The answers to all rows: to the good ones as if there were no others."""
+        return _spread(apply(_at_least_one(inputs))[0], status)
+
+    def predict(inputs: tf.Tensor) -> Tensors:
+        return answered(*decode(inputs))
+
+    def embed(inputs: tf.Tensor) -> Tensors:
+        decoded, status = decode(inputs)
+        return _spread(apply(_at_least_one(decoded))[1], status)
+
+    def tensors(inputs: tf.Tensor) -> Tensors:
+        pixels, status = _finite_rows(inputs)
+        decoded, _ = decode.structured_outputs
+        return answered(tf.nest.pack_sequence_as(decoded, [pixels]), status)
+
+    def classify(inputs: tf.Tensor) -> Tensors:
+        found = answered(*_parsed(inputs, servable.feature_name, decode))
+        return {name: found[name] for name in signatures["classify"].outputs}
+
+    def regress(inputs: tf.Tensor) -> Tensors:
+        found = answered(*_parsed(inputs, servable.feature_name, decode))
+        return {REGRESSION: found[str(servable.description.answers.rules.regress)]}
+
+    made: Functions = {
+        "serving_default": (predict, raw),
+        "embed": (embed, raw),
+        "classify": (classify, raw),
+        "regress": (regress, raw),
+    }
+    if "tensors" in signatures:
+        shape = [None, *servable.model.inputs[0].shape[1:]]
+        made["tensors"] = (tensors, tf.TensorSpec(shape, tf.float32, name="inputs"))
+    return {name: made[name] for name in signatures}
+
+
+def _applied(servable: Servable, decode: Any, call: Call) -> Any:
+    """Return the model as a concrete function from decoded inputs to answers and features.
+
+    It is traced and stored once, as `decode` is, whichever signatures ask; what one does not need is
+    not run. Saving traces the signatures again, which then find these as they are.
+    """
     model, features = servable.model, servable.named_features()
     # A list, since Keras keeps the order of no other structure.
     whole = keras.Model(model.input, [*keras.tree.flatten(model.output), *features.values()])
-    raw = tf.TensorSpec([None], tf.string, name="inputs")
     ops = TensorFlowOps()
 
     def run(inputs: Any) -> tuple[Tensors, Tensors]:
@@ -50,58 +94,26 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
         embedded = [ops.cast(ops.served(one), "float32") for one in found[count:]]
         return servable.answered(outputs, ops), dict(zip(features, embedded, strict=True))
 
-    # Traced and stored once, as `decode` is, whichever signatures ask; what one does not need is not
-    # run. Saving traces the signatures again, which then find these as they are.
     decoded, _ = decode.structured_outputs
-    apply = tf.function(run, autograph=False).get_concrete_function(decoded)
+    return tf.function(run, autograph=False).get_concrete_function(decoded)
 
-    def answered(inputs: Any, status: tf.Tensor) -> Tensors:
-        """The answers to all rows: to the good ones as if there were no others."""
-        return _spread(apply(_at_least_one(inputs))[0], status)
 
-    def parse(serialized: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        name = servable.feature_name
-        feature = {name: tf.io.FixedLenFeature([], tf.string)}
-        index, values = map_rows(
-            lambda one: tf.io.parse_single_example(one, feature)[name], serialized, ""
-        )
-        inputs, status = decode(values)
-        unparsed = tf.fill(tf.shape(serialized), f"no tf.Example with one {name!r}")
-        return inputs, tf.tensor_scatter_nd_update(unparsed, index[:, None], status)
+def _parsed(serialized: tf.Tensor, name: str, decode: Any) -> tuple[Any, tf.Tensor]:
+    """Decode the feature `name` of serialized tf.Examples; one that has none is a bad row."""
+    feature = {name: tf.io.FixedLenFeature([], tf.string)}
+    index, values = map_rows(
+        lambda one: tf.io.parse_single_example(one, feature)[name], serialized, ""
+    )
+    inputs, status = decode(values)
+    unparsed = tf.fill(tf.shape(serialized), f"no tf.Example with one {name!r}")
+    return inputs, tf.tensor_scatter_nd_update(unparsed, index[:, None], status)
 
-    def predict(inputs: tf.Tensor) -> Tensors:
-        return answered(*decode(inputs))
 
-    def embed(inputs: tf.Tensor) -> Tensors:
-        decoded, status = decode(inputs)
-        return _spread(apply(_at_least_one(decoded))[1], status)
-
-    def tensors(inputs: tf.Tensor) -> Tensors:
-        is_good = tf.reduce_all(tf.math.is_finite(inputs), axis=list(range(1, len(inputs.shape))))
-        good = tf.cond(
-            tf.reduce_all(is_good), lambda: inputs, lambda: tf.boolean_mask(inputs, is_good)
-        )
-        pixels = tf.nest.pack_sequence_as(decoded, [tf.ensure_shape(good, inputs.shape)])
-        return answered(pixels, tf.where(is_good, "", NOT_FINITE))
-
-    def classify(inputs: tf.Tensor) -> Tensors:
-        found = answered(*parse(inputs))
-        return {name: found[name] for name in signatures["classify"].outputs}
-
-    def regress(inputs: tf.Tensor) -> Tensors:
-        found = answered(*parse(inputs))
-        return {REGRESSION: found[str(servable.description.answers.rules.regress)]}
-
-    made: Functions = {
-        "serving_default": (predict, raw),
-        "embed": (embed, raw),
-        "classify": (classify, raw),
-        "regress": (regress, raw),
-    }
-    if "tensors" in signatures:
-        shape = [None, *model.inputs[0].shape[1:]]
-        made["tensors"] = (tensors, tf.TensorSpec(shape, tf.float32, name="inputs"))
-    return {name: made[name] for name in signatures}
+def _finite_rows(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Leave out the rows that are not finite; return the others [m, ...] and the status of all."""
+    is_good = tf.reduce_all(tf.math.is_finite(inputs), axis=list(range(1, len(inputs.shape))))
+    good = tf.cond(tf.reduce_all(is_good), lambda: inputs, lambda: tf.boolean_mask(inputs, is_good))
+    return tf.ensure_shape(good, inputs.shape), tf.where(is_good, "", NOT_FINITE)
 
 
 def _at_least_one(inputs: Any) -> Any:
