@@ -99,6 +99,31 @@ def circles() -> list[list[str]]:
     return [list(group) for group in sorted(groups)]
 
 
+def function_lengths(source: str, *, signatures: bool = True) -> dict[str, int]:
+    """The name and place of each function of a module to its lines, docstring aside.
+
+    Args:
+        source: The code of the module.
+        signatures: Whether the lines of signatures count.
+    """
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        first = node.body[0]
+        has_docstring = ast.get_docstring(node, clean=False) is not None
+        lines = _lines(node) - (_lines(first) if has_docstring else 0)
+        if not signatures:
+            lines -= first.lineno - node.lineno
+        found[f"{node.name}, line {node.lineno}"] = lines
+    return found
+
+
+def _lines(node: ast.stmt) -> int:
+    assert node.end_lineno is not None
+    return node.end_lineno - node.lineno + 1
+
+
 def backend_branches(source: str) -> list[str]:
     """The places where code asks Keras for its backend, or depends on the name of one.
 

@@ -11,11 +11,22 @@ import sys
 import pytest
 
 import kft
-from tests.house import ORDER, ROOT, backend_branches, circles, drawing, imports, modules, package
+from tests.house import (
+    ORDER,
+    ROOT,
+    backend_branches,
+    circles,
+    drawing,
+    function_lengths,
+    imports,
+    modules,
+    package,
+)
 
 pytestmark = pytest.mark.once
 
 LONGEST_FILE = 300  # lines
+LONGEST_FUNCTION = 60  # lines, docstring aside
 TOO_LONG = {
     "kft.recipe.recipe",  # one class; half of its lines document what a person calls
 }
@@ -79,6 +90,39 @@ def test_no_file_is_long():
         name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()
     }
     assert {name for name, length in lengths.items() if length > LONGEST_FILE} == TOO_LONG
+
+
+def test_no_function_is_long():
+    """Of a command, whose signature documents its options, the body alone counts."""
+    found = {
+        f"{name}.{function}": length
+        for name, path in modules().items()
+        for function, length in function_lengths(
+            path.read_text(encoding="utf-8"), signatures=package(name) != "cli"
+        ).items()
+        if length > LONGEST_FUNCTION
+    }
+    assert found == {}, "give the steps of these functions names, as functions of their own"
+
+
+def test_docstrings_and_a_command_s_options_are_no_lines_of_a_function():
+    source = (
+        "class A:\n"
+        "    async def f(\n"
+        "        self,\n"
+        "        option=1,\n"
+        "    ):\n"
+        '        """One.\n'
+        "\n"
+        "        Two.\n"
+        '        """\n'
+        "        def inner():\n"
+        "            return 1\n"
+        "        return inner\n"
+    )
+    lengths = {"f, line 2": 7, "inner, line 10": 2}
+    assert function_lengths(source) == lengths
+    assert function_lengths(source, signatures=False) == {"f, line 2": 3, "inner, line 10": 1}
 
 
 @pytest.mark.parametrize(
