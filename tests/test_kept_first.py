@@ -55,15 +55,42 @@ def test_the_same_call_completes_a_finished_run_without_training_again(tmp_path,
 
 def test_an_evaluation_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(Classification, "scorer", fails)
-    with pytest.warns(UserWarning, match=r"evaluating the run failed.*kft evaluate .*run --data"):
+    kept = r"its weights are kept, but evaluating the run failed.*kft evaluate .*run --data"
+    with pytest.warns(UserWarning, match=kept):
         run = fit(tmp_path / "run")
     assert run.evaluation is None
     assert kft.load(tmp_path / "run", recipe=TinyRecipe).is_fitted
-    with pytest.warns(UserWarning, match=r"evaluating the run failed.*recipe\.evaluate"):
+    held = r"the recipe has its weights, but evaluating the run failed.*recipe\.evaluate"
+    with pytest.warns(UserWarning, match=held):
         run = fit()
     assert run.evaluation is None
     assert run.recipe.is_fitted
     assert len(run.recipe.predict(bright_sides(4)[0]).labels) == 4
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        ("kft.family.fit.found_temperatures", "finding the temperature of its scores"),
+        ("kft.family.fit.evaluate_apart", "evaluating the run"),
+        ("kft.family.run.write_report", "writing the page of the run"),
+    ],
+)
+def test_what_fails_before_the_weights_are_kept_does_not_say_that_they_are(
+    tmp_path, monkeypatch, broken, what
+):
+    standing = []
+
+    def failing(*args, **kwargs):
+        standing.append((tmp_path / "run" / "recipe.json").exists())
+        fails()
+
+    monkeypatch.setattr(broken, failing)
+    said = f"^The stages are trained and the fit continues, but {what} failed"
+    with pytest.warns(UserWarning, match=said):
+        fit(tmp_path / "run", finish=kft.Finish(calibrate=True))
+    assert standing == [False]
+    assert kft.load(tmp_path / "run", recipe=TinyRecipe).is_fitted
 
 
 def test_a_stop_while_the_outcome_is_evaluated_leaves_a_finished_run(tmp_path, monkeypatch):

@@ -28,6 +28,11 @@ from kft.runs.signals import end_if_asked, put_off
 _T = TypeVar("_T")
 _Kept = tuple[keras.Model, Batches] | None
 
+# What is safe when something fails that comes after the training of the stages.
+_TRAINED = "The stages are trained and the fit continues"
+_IN_MEMORY = "The run is finished and the recipe has its weights"
+_ON_DISK = "The run is finished and its weights are kept"
+
 
 def loaded(planned: PlannedFit) -> Run:
     """Load a finished run into its recipe, and complete it if its page is missing."""
@@ -44,7 +49,7 @@ def loaded(planned: PlannedFit) -> Run:
             stacklevel=3,
         )
         return run
-    return _shown(planned, _evaluated(planned, run, None))
+    return _shown(planned, _evaluated(planned, run, None, is_kept=True))
 
 
 def trained(planned: PlannedFit) -> Run:
@@ -76,13 +81,13 @@ def trained(planned: PlannedFit) -> Run:
         if first:
             run = _finished(planned, run, kept, start, store)
         draws = first and run.evaluation is not None  # with what trains again it would be lost
-        draw = (lambda folder: _drawn(run, folder)) if draws else None
+        draw = (lambda folder: _drawn(run, folder, _TRAINED)) if draws else None
         with put_off():
             planned.directory.keep(lambda: run_files.keep(run, planned.plan, draw))
         end_if_asked()
         if first or not finish.report:
             return run
-        return _shown(planned, _evaluated(planned, run, kept))
+        return _shown(planned, _evaluated(planned, run, kept, is_kept=True))
 
 
 def _finished(
@@ -95,6 +100,7 @@ def _finished(
     calibrates = settings.finish.calibrate and recipe.task.calibrates(recipe.model)
     if calibrates and isinstance(data, Examples):
         found = _attempt(
+            _TRAINED,
             "finding the temperature of its scores",
             "finish=kft.Finish(calibrate=True) in another run_dir",
             lambda: found_temperatures(recipe, data, settings.batch_size, kept, settings.seed),
@@ -104,18 +110,22 @@ def _finished(
     if temperatures:
         noted["temperature"] = temperatures
     if settings.finish.report:
-        run = _evaluated(planned, run, kept)
+        run = _evaluated(planned, run, kept, is_kept=False)
     if start is not None:
         noted["refit"] = refit(planned, run, start, store)
         divide(recipe.model, temperatures)
     return dataclasses.replace(run, journal=noted)
 
 
-def _evaluated(planned: PlannedFit, run: Run, kept: _Kept) -> Run:
+def _evaluated(planned: PlannedFit, run: Run, kept: _Kept, *, is_kept: bool) -> Run:
     """Evaluate a trained run on its validation data; a failure is a warning."""
     path, data, settings = planned.directory.path, planned.validation, planned.settings
     assert data is not None
+    state = _TRAINED
+    if is_kept:
+        state = _IN_MEMORY if path is None else _ON_DISK
     evaluation = _attempt(
+        state,
         "evaluating the run",
         "`recipe.evaluate(data)`" if path is None else f"`kft evaluate {path} --data DATA`",
         lambda: evaluate_apart(planned.recipe, data, settings.batch_size, kept, settings.seed),
@@ -128,27 +138,34 @@ def _shown(planned: PlannedFit, run: Run) -> Run:
     path = planned.directory.path
     if path is None or run.evaluation is None:
         return run
-    journal = processes.decided(lambda: _drawn(run, path))
+    journal = processes.decided(lambda: _drawn(run, path, _ON_DISK))
     return run if journal is None else dataclasses.replace(run, journal=journal)
 
 
-def _drawn(run: Run, folder: Path) -> Mapping[str, Any] | None:
+def _drawn(run: Run, folder: Path, state: str) -> Mapping[str, Any] | None:
     """Write the page of a run to a folder, and return its journal; a failure is a warning."""
     return _attempt(
+        state,
         "writing the page of the run",
         f"`kft report {run.run_dir} --data DATA`",
         lambda: run_files.add_page(run, folder),
     )
 
 
-def _attempt(what: str, again: str, function: Callable[[], _T]) -> _T | None:
-    """Return what the function returns; what it raises becomes a warning that names the way out."""
+def _attempt(state: str, what: str, again: str, function: Callable[[], _T]) -> _T | None:
+    """Return what the function returns; what it raises becomes a warning that names the way out.
+
+    Args:
+        state: What is safe already.
+        what: What is attempted.
+        again: How to repeat it.
+        function: Does it.
+    """
     try:
         return function()
     except Exception as error:  # whatever it is, what was trained is worth more
         warnings.warn(
-            f"The run is finished and its weights are kept, but {what} failed with "
-            f"{type(error).__name__}: {error} To repeat it: {again}.",
+            f"{state}, but {what} failed with {type(error).__name__}: {error} To repeat it: {again}.",
             stacklevel=3,
         )
         return None
