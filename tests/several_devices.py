@@ -252,6 +252,9 @@ def outcomes(directory):
     solved = [kft.Stage(0, solve=True), kft.Stage("all", 1, 1e-2)]
     yield "one, solved", fit("none", count=24, stages=solved)
     yield "two, solved", fit(DataParallel(2), count=24, stages=solved, cache=True)
+    head = [kft.Stage(0, 3, 1e-2)]
+    yield "one, head", fit("none", stages=head)
+    yield "two, measured", fit(DataParallel(2), stages=head, cache="auto")
     yield "one, tuned", tuned("none", OUT.with_name("one"))
     yield "two, tuned", tuned(DataParallel(2), OUT.with_name("two"))
     yield "in stages", fitted_in_stages()

@@ -125,6 +125,12 @@ def test_a_solved_head_is_the_same_on_two_devices(outcomes):
     assert_equal(outcomes["two, solved"], outcomes["one, solved"])
 
 
+def test_a_machine_is_measured_on_its_devices(outcomes):
+    measured = outcomes["two, measured"]
+    assert measured["computed"] == 22 + 10
+    assert_equal(measured, outcomes["one, head"])
+
+
 def test_a_trial_on_two_devices_scores_as_on_one(outcomes):
     scores = [outcomes[name]["score"] for name in ("two, tuned", "one, tuned")]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)

@@ -126,7 +126,7 @@ def test_a_plan_speaks_of_what_a_person_named(cli):
     ],
 )
 def test_what_is_saved_is_said_in_words(size, saved, said):
-    assert str(Cost(size, saved, pays=True, fits=True)) == said
+    assert str(Cost(size, saved, size, fits=True)) == said
 
 
 @pytest.mark.once

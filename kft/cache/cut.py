@@ -40,22 +40,22 @@ class Cut:
         """Return for each cut tensor whether the length of its sequences varies."""
         return tuple(len(t.shape) > 1 and t.shape[1] is None for t in self.prefix.outputs)
 
-    def numbers(self, length: int | None = None) -> int | None:
-        """Return how many numbers the cut tensors have for one example.
+    def numbers(self, length: int | None = None) -> tuple[int, ...] | None:
+        """Return how many numbers each cut tensor has for one example.
 
         Args:
             length: length of the sequences where it varies.
 
         Returns:
-            The number, None if it varies and `length` does not say it.
+            The numbers, None if one varies and `length` does not say it.
         """
-        total = 0
+        found = []
         for tensor in self.prefix.outputs:
             sizes = [length if size is None else size for size in tensor.shape[1:]]
             if None in sizes:
                 return None
-            total += math.prod(size for size in sizes if size is not None)
-        return total
+            found.append(math.prod(size for size in sizes if size is not None))
+        return tuple(found)
 
     @functools.cached_property
     def digest(self) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from kft.arguments import check_choice, check_whole, make_plain, path_of
+from kft.cache.dtypes import DTYPES
 from kft.runs.identity import may_change
 
 CACHING = ("auto", True, False)
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,9 @@ class Cache:
     The result is the same with and without.
 
     Args:
-        on: `"auto"` where it pays, True wherever it changes nothing, or False. The plan says what was
-            decided.
+        on: `"auto"` where it pays, which is measured on this machine as a fit begins, True wherever
+            it changes nothing, or False. The plan says what was decided, and a run that resumes
+            keeps to it.
         directory: Where the outputs lie; several runs may share it. Defaults to the run directory,
             or without one to a temporary directory.
         dtype: `"float32"`, or `"float16"` or `"bfloat16"` for half the space, rounded.
@@ -56,7 +57,7 @@ class Cache:
         check_choice("cache", self.on, CACHING)
         if self.directory is not None:
             object.__setattr__(self, "directory", path_of("directory", self.directory))
-        check_choice("dtype", self.dtype, DTYPES)
+        check_choice("dtype", self.dtype, tuple(DTYPES))
         check_whole("views", self.views, "views", least=0)
 
     @classmethod

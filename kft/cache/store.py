@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from kft.cache.cut import Cut
+from kft.cache.dtypes import DTYPES, stored_as
 from kft.cache.eviction import HIDDEN, evict
 from kft.cache.files import open_features, write_manifest
 from kft.cache.folding import folded
@@ -32,11 +33,6 @@ from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.locks import RunLock
 
 _LOCK = ".lock"
-_DTYPES = {
-    "float32": np.dtype(np.float32),
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +95,8 @@ class FeatureStore:
     def __init__(
         self, directory: str | os.PathLike[str], *, limit: int = 50 * 10**9, dtype: str = "float32"
     ) -> None:
-        if dtype not in _DTYPES:
-            raise InputError(f"`dtype={dtype!r}`: pass one of {', '.join(map(repr, _DTYPES))}.")
+        if dtype not in DTYPES:
+            raise InputError(f"`dtype={dtype!r}`: pass one of {', '.join(map(repr, DTYPES))}.")
         if limit < 0:
             raise InputError(f"`limit={limit!r}`: pass a number of bytes, 0 or more.")
         self.directory, self.limit, self.dtype = Path(directory), limit, dtype
@@ -227,9 +223,8 @@ class FeatureStore:
         self, cuts: dict[Path, Cut], batches: Batches, views: int, stack: contextlib.ExitStack
     ) -> dict[Path, list[RowWriter]]:
         """Run the prefixes once over the examples; only a batch is in memory at a time."""
-        tensors = [tensor for cut in cuts.values() for tensor in cut.prefix.outputs]
         folders = [folder for folder, cut in cuts.items() for _ in cut.prefix.outputs]
-        forward = self._forward(tuple(cuts.values()), tensors)
+        forward = self.forward(tuple(cuts.values()))
         count, size = len(batches.examples), batches.batch_size
         writers: dict[Path, list[RowWriter]] = {folder: [] for folder in cuts}
         for place in range(views * len(batches)):
@@ -241,7 +236,7 @@ class FeatureStore:
                 for folder, output in zip(folders, outputs, strict=True):
                     path = folder / f"{len(writers[folder])}.npy"
                     shape = (views * count, *output.shape[1:])
-                    writer = RowWriter(path, shape, self._stored(output.dtype))
+                    writer = RowWriter(path, shape, stored_as(output.dtype, self.dtype))
                     writers[folder].append(stack.enter_context(contextlib.closing(writer)))
             every = [writer for of_one in writers.values() for writer in of_one]
             for writer, output in zip(every, outputs, strict=True):
@@ -249,28 +244,37 @@ class FeatureStore:
         self.passes += views * count
         return writers
 
-    def _forward(self, cuts: tuple[Cut, ...], tensors: list) -> Forward:
-        """Validation data run through what was compiled for the training data."""
+    def forward(self, cuts: tuple[Cut, ...]) -> Forward:
+        """Return what runs the prefixes of cuts of one model.
+
+        Validation data run through what was compiled for the training data.
+
+        Args:
+            cuts: the cuts.
+        """
         if self._compiled is None or self._compiled[0] != cuts:
+            tensors = [tensor for cut in cuts for tensor in cut.prefix.outputs]
             prefix = keras.Model(cuts[0].prefix.input, tensors)
             prefix = copied(prefix) if hosts.count() > 1 else prefix
             self._compiled = cuts, Forward(folded(prefix))
         return self._compiled[1]
 
-    def _stored(self, dtype: np.dtype) -> np.dtype:
-        floating = np.issubdtype(dtype, np.floating)
-        return _DTYPES[self.dtype] if floating and dtype.itemsize > 2 else np.dtype(dtype)
-
 
 @contextlib.contextmanager
-def temporary_store(dtype: str = "float32") -> Iterator[FeatureStore]:
-    """Give a store in a directory of its own, which is removed at the end.
-
-    Directories of processes that were killed are removed before.
+def opened_store(
+    directory: str | os.PathLike[str] | None = None, dtype: str = "float32"
+) -> Iterator[FeatureStore]:
+    """Give a store, whose files are closed at the end.
 
     Args:
+        directory: Where features lie. Defaults to a temporary directory that is removed at the end;
+            those of processes that were killed are removed before.
         dtype: What features are kept as.
     """
+    if directory is not None:
+        with FeatureStore(directory, dtype=dtype) as store:
+            yield store
+        return
     parent, prefix = Path(tempfile.gettempdir()), "kft-features-"
     remove_hidden(parent, prefix)
     with hidden_directory(parent, prefix) as folder:

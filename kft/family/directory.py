@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.backends import backend
-from kft.cache.store import FeatureStore, temporary_store
+from kft.cache.store import FeatureStore, opened_store
 from kft.callbacks import RunCheckpoint
 from kft.distribution import processes
 from kft.errors import InputError
@@ -113,9 +113,7 @@ class RunDirectory:
                 stack.callback(lock.release)
                 processes.decided(lambda: self._check_unfinished(path, needs))
                 features = features or path / FEATURES
-            yield stack.enter_context(
-                temporary_store(dtype) if features is None else FeatureStore(features, dtype=dtype)
-            )
+            yield stack.enter_context(opened_store(features, dtype))
 
     def _check_unfinished(self, path: Path, needs: int) -> None:
         """Check, now that nobody else can write there, that there is a run to finish and room for it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from kft.cache.store import FeatureStore
-from kft.callbacks import StagedUnfreezing
+from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
@@ -195,7 +195,18 @@ class TrainingPass:
             length=getattr(self.planned.recipe, "length", None),
             before=self.planned.directory.decisions(),
             solver=self.solver,
+            sample=self._sample(),
         )
+
+    def _sample(self) -> Callable[[], Any] | None:
+        """Return what gives a batch to measure the machine by.
+
+        None where the fit may resume without a run directory, in which the decision would be kept.
+        """
+        if any(isinstance(one, RunCheckpoint) for one in self.planned.settings.callbacks):
+            return None
+        batches = self.batches if self.held_out is None else self.held_out
+        return lambda: batches[0][0]
 
     @functools.cached_property
     def solver(self) -> Solver | None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from kft.arguments import check_choice, check_training, check_verbose, shown
 from kft.cache.settings import Cache
-from kft.cache.store import FeatureStore, temporary_store
-from kft.callbacks import StagedUnfreezing
+from kft.cache.store import opened_store
+from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.callbacks.staged_unfreezing import RestoreBest, refuse_solving
 from kft.data.batches import Batches
 from kft.data.examples import Examples
@@ -94,11 +94,10 @@ def fit_in_stages(
         monitor=monitor,
         verbose=int(verbose != 0),
     )
+    batches = Batches(train, np.asarray, batch_size=batch_size, seed=seed, shuffle=True)
     planned, settings = plan(model, stages, batch_norm), model.get_compile_config()
-    place = kept.path
-    with (
-        temporary_store(kept.dtype) if place is None else FeatureStore(place, dtype=kept.dtype)
-    ) as store:
+    resumes = any(isinstance(one, RunCheckpoint) for one in callbacks)
+    with opened_store(kept.path, kept.dtype) as store:
         decided = decide(
             model,
             planned,
@@ -106,12 +105,14 @@ def fit_in_stages(
             examples=len(train) + (0 if held_out is None else len(held_out)),
             augments=False,
             cache=kept.on if settings else False,
+            # What a measurement decided would not be known to a fit that resumes.
+            sample=None if resumes else lambda: batches[0][0],
         )
         if verbose != 0:
             print(plan_table(model, stages, batch_norm, cache=[one.reason for one in decided]))
         return run_stages(
             model,
-            Batches(train, np.asarray, batch_size=batch_size, seed=seed, shuffle=True),
+            batches,
             None if held_out is None else Batches(held_out, np.asarray, batch_size=batch_size),
             unfreezing=unfreezing,
             stages=decided,
