@@ -45,9 +45,9 @@ def read_arrays(x: Any, y: Any, how: ReadSettings) -> Examples:
             targets have gaps or NaN.
     """
     bad = how.bad_examples(_SOURCE)
-    rows = _several(x, "x")
+    rows = mapped(lambda one: _as_inputs(one, how.task), _several(x, "x"))
     count = _checked_length(rows)
-    raw = _labels(y, how.task, count)
+    raw = _labels(y, how.task, count, rows)
     # From here on an input is a kind, the values, and by index why some cannot be used.
     read = mapped(lambda name, one: _inputs(one, name, how), _names("x", rows), rows)
     kind, inputs = mapped(lambda one: one[0], read), mapped(lambda one: one[1], read)
@@ -96,7 +96,14 @@ def _checked_length(rows: Any) -> int:
     return count
 
 
-def _labels(y: Any, task: TargetKind, count: int) -> Any:
+def _as_inputs(rows: Rows, task: TargetKind) -> Rows:
+    """The rows of one input, each as the task has it."""
+    if type(task).as_input is TargetKind.as_input:
+        return rows
+    return [task.as_input(row) for row in rows]
+
+
+def _labels(y: Any, task: TargetKind, count: int, inputs: Any) -> Any:
     """Labels as `TargetKind.targets` takes them."""
     names = RowNames("example", range(count))
 
@@ -107,7 +114,8 @@ def _labels(y: Any, task: TargetKind, count: int) -> Any:
                 f"x has {count} examples and {what} has {len(rows)} labels: pass one label for each "
                 "example"
             )
-        return RawLabels(rows, names, _SOURCE, what, in_memory=True)
+        own = None if isinstance(inputs, dict) else inputs
+        return RawLabels(rows, names, _SOURCE, what, in_memory=True, inputs=own)
 
     if not task.parts:
         return raw(y, "y")

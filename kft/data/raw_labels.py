@@ -29,6 +29,8 @@ class RawLabels:
         in_memory: Whether a person passed them as arrays or lists, where numbers are class indices;
             elsewhere a number is the name of a class.
         numbered: The names that class numbers stand for, where the source has them.
+        inputs: The inputs that the labels belong to, for labels of places in them; None where the source
+            does not hand them on.
     """
 
     values: Rows
@@ -39,6 +41,7 @@ class RawLabels:
     encoding: str = "UTF-8"
     in_memory: bool = False
     numbered: tuple[str, ...] | None = None
+    inputs: Rows | None = None
 
     def said(self, reason: str) -> str:
         """Return why a label cannot be used, with the column that it stands in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ __all__ = ["raw_texts", "refuse_inputs"]
 _SHOWN = 5
 
 
-def raw_texts(raw: Any) -> list[str]:
+def raw_texts(raw: Any, as_input: Callable[[Any], Any] | None = None) -> list[str]:
     """Return texts by their position.
 
     A blank text is answered too, as a server answers it.
 
     Args:
         raw: A text, or a list or column of them; bytes are UTF-8.
+        as_input: Makes a text of each value, as `SourceHooks.as_input`.
 
     Raises:
         InputError: There are gaps among them, or something else; the message names it.
@@ -30,7 +32,8 @@ def raw_texts(raw: Any) -> list[str]:
     if isinstance(raw, os.PathLike):
         raise InputError(f"{raw!r} is a path, but texts are expected: pass path.read_text()")
     rows = as_rows([raw] if isinstance(raw, str | bytes) else raw, "raw")
-    found = [text_value(one) for one in (rows.tolist() if isinstance(rows, np.ndarray) else rows)]
+    each = rows.tolist() if isinstance(rows, np.ndarray) else rows
+    found = [text_value(one if as_input is None else as_input(one)) for one in each]
     reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
     refuse_inputs({index: reason for index, reason in reasons.items() if reason != "empty text"})
     return [text for text, _ in found]

@@ -16,6 +16,7 @@ from kft.data.files import shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
+from kft.data.own_files import read_own_file
 from kft.data.read_settings import ReadSettings
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
@@ -140,6 +141,9 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         raise InputError(f"{shown(source)}: {reason}; data are {_EXPECTED}")
     if not is_folder and not reason:
         _refuse_split(how.split, source)
+        reader = how.task.files.get(path.suffix.lower()) if how.modality == "text" else None
+        if reader is not None:
+            return read_own_file(path, reader, how)
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"

@@ -61,7 +61,8 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
             [inputs[index] for index in usable], how.max_pixels
         ).items():
             reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}"
-    targets = how.task.targets(_raw(table, labels, how.encoding, source), how.classes)
+    raw = _raw(table, labels, how.encoding, source, inputs)
+    targets = how.task.targets(raw, how.classes)
     for index, reason in targets.reasons.items():
         reasons.setdefault(index, reason)
     for index in sorted(reasons):
@@ -89,14 +90,23 @@ def _read(
     return read_delimited(path, wanted, encoding=how.encoding, source=source, modality=how.modality)
 
 
-def _raw(table: Columns, labels: Sequence[LabelColumns], encoding: str, source: str) -> Any:
+def _raw(
+    table: Columns,
+    labels: Sequence[LabelColumns],
+    encoding: str,
+    source: str,
+    inputs: list[str],
+) -> Any:
     """The labels as `TargetKind.targets` takes them."""
     columns = iter(table.values[1:])
     raw = []
     for one in labels:
         values = [next(columns) for _ in one.names]
         rows = values[0] if len(values) == 1 else list(zip(*values, strict=True))
-        raw.append(RawLabels(rows, table.names, source, columns=one.names, encoding=encoding))
+        own = RawLabels(
+            rows, table.names, source, columns=one.names, encoding=encoding, inputs=inputs
+        )
+        raw.append(own)
     return parts_of(labels, raw)
 
 

@@ -11,6 +11,7 @@ from kft.data.gaps import filled_numbers
 from kft.data.names import checked_names
 from kft.data.ragged import as_objects, objects_not_finite
 from kft.data.raw_labels import LabelForm, RawLabels, ReadTargets, Targets
+from kft.data.source_hooks import SourceHooks
 from kft.data.target_bounds import Bounds
 from kft.data.trees import mapped
 from kft.data.values import is_missing
@@ -21,7 +22,7 @@ __all__ = ["TargetKind"]
 _SHOWN = 40  # characters of a label
 
 
-class TargetKind:
+class TargetKind(SourceHooks):
     """What a task's labels look like, how they become targets, and what else data need to know.
 
     `kft.tasks.Task` is one. Each method has a default that suits any task whose label for an example

@@ -11,6 +11,7 @@ import keras
 from kft.arguments import shown
 from kft.data.batches import Batches
 from kft.data.examples import Examples
+from kft.data.files import shown as shown_path
 from kft.data.image_files import MAX_PIXELS
 from kft.data.read import read
 from kft.data.sequences import as_rows
@@ -100,6 +101,17 @@ class DataHooks:
             InputError: If it has no order or no end, is a whole table, or holds what cannot be used.
         """
         return as_rows([raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw, "raw")
+
+    def input_name(self, value: Any, index: int) -> str:
+        """Return what to call an input of `predict` beside its answer: its path, or the text itself.
+
+        Args:
+            value: One of what `raw_inputs` returned.
+            index: Its position.
+        """
+        if isinstance(value, str) and self.modality == "text":
+            return value
+        return shown_path(value) if isinstance(value, (str, os.PathLike)) else f"input {index}"
 
     def load(self, raw: Any) -> Any:
         """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""

@@ -287,6 +287,7 @@ class Family(DataHooks):
         self.classes = self.task.agreed_classes(
             self.classes if classes is None else classes, source
         )
+        self.task = self.task.for_classes(self.classes)
 
 
 def _plain(value):

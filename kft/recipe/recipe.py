@@ -14,7 +14,6 @@ import numpy as np
 from kft.arguments import check_choice, check_whole, path_of
 from kft.cache.settings import Cache
 from kft.callbacks.best_state import Restore
-from kft.data.files import shown
 from kft.distribution.replicas import in_all_processes
 from kft.errors import InputError
 from kft.family import saving
@@ -260,10 +259,7 @@ class Recipe(Family):
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
         forward = Forward(self.model)
         outputs = [forward(self.load(chunk)) for chunk in chunks]
-        names = [
-            shown(one) if isinstance(one, (str, os.PathLike)) else f"input {index}"
-            for index, one in enumerate(raw)
-        ]
+        names = [self.input_name(one, index) for index, one in enumerate(raw)]
         joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
         return answered(self, names, joined, coverage)
 

@@ -25,6 +25,7 @@ from kft.recipe.from_preset import from_preset
 from kft.recipe.hugging_face import Defaults
 from kft.recipe.presets import check_kept_preset, write_kept_preset
 from kft.recipe.recipe import Recipe
+from kft.recipe.words import word_inputs
 
 POOLINGS = ("cls", "mean", "pooler")
 PRESET = "preset"
@@ -35,7 +36,8 @@ class TextRecipe(Recipe):
     """A recipe whose inputs are texts.
 
     The model takes `token_ids`, `padding_mask` and `segment_ids`, int32 `(batch, length)` of any
-    length up to what the encoder was made for; `load` makes them of texts.
+    length up to what the encoder was made for, and for a task that needs `"words"` those of
+    `kft.recipe.words`; `load` makes them of texts.
 
     A family is a subclass: its `backbone_class`, `features` where they have other names, and of
     Hugging Face's folders the `hugging_face_types` that it takes and the `hugging_face_defaults` of
@@ -56,7 +58,7 @@ class TextRecipe(Recipe):
     """
 
     modality: ClassVar[str] = "text"
-    gives: ClassVar[tuple[str, ...]] = ("vector", "tokens")
+    gives: ClassVar[tuple[str, ...]] = ("vector", "tokens", "words")
     backbone_class: ClassVar[Any] = keras_hub.models.Backbone
     hugging_face_types: ClassVar[tuple[str, ...]] = ()
     hugging_face_defaults: ClassVar[Defaults] = {}
@@ -79,9 +81,8 @@ class TextRecipe(Recipe):
         if self.pooling not in POOLINGS:
             known = ", ".join(map(repr, POOLINGS))
             raise InputError(f"`pooling={self.pooling!r}` is unknown for text: pass {known}.")
-        length = self.sequence_length
-        if length is not None:
-            check_whole("sequence_length", length, "tokens", least=4)
+        if self.sequence_length is not None:
+            check_whole("sequence_length", self.sequence_length, "tokens", least=4)
         if not 0 <= self.backbone_dropout < 1:
             raise InputError(
                 f"`backbone_dropout={self.backbone_dropout!r}` is not a fraction: pass 0 to below 1."
@@ -137,9 +138,14 @@ class TextRecipe(Recipe):
         """What to tell the tokenizer beside what the preset says."""
         return {}
 
+    @property
+    def words(self) -> bool:
+        """Whether the task asks where words lie."""
+        return "words" in self.task.needs
+
     def inputs(self) -> Any:
-        """The encoder's inputs, by name."""
-        return self.encoder.input
+        """The encoder's inputs, by name; and where words lie, if the task asks for it."""
+        return word_inputs(self.encoder.input) if self.words else self.encoder.input
 
     def backbone(self, inputs: Any) -> Any:
         """The encoder's outputs by name: `sequence_output` `(batch, length, channels)`, and others."""
@@ -148,7 +154,7 @@ class TextRecipe(Recipe):
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
         """A vector for each text by `pooling`, which ignores padding, or one for each token."""
         tokens = backbone["sequence_output"]
-        if need == "tokens":
+        if need in ("tokens", "words"):
             return tokens
         if self.pooling == "pooler":
             return backbone["pooled_output"]
@@ -166,14 +172,17 @@ class TextRecipe(Recipe):
 
     def raw_inputs(self, raw: Any) -> list[str]:
         """Return texts to answer by their position."""
-        return raw_texts(raw)
+        return raw_texts(raw, self.task.as_input)
 
     def learn(self, examples: Examples) -> None:
         """Choose the sequence length, unless the argument says it."""
         super().learn(examples)
+        some = examples.inputs[:: max(1, len(examples.inputs) // 20_000)]
+        if self.words:
+            tokenization.check_words(self.preprocessor, some[:2_000], self.preset)
         if self.sequence_length is None:
-            some = examples.inputs[:: max(1, len(examples.inputs) // 20_000)]
-            self._learned_length = tokenization.suggested_length(self._lengths(some), self.longest)
+            counts = tokenization.lengths(self.load, some, self.longest)
+            self._learned_length = tokenization.suggested_length(counts, self.longest, self.words)
 
     def state(self) -> dict[str, Any]:
         """What `learn` found."""
@@ -233,13 +242,14 @@ class TextRecipe(Recipe):
         }
         if augment is not None:
             return super().batches(examples, augment=augment, **settings)
-        lengths = self._lengths(examples.inputs)
+        lengths = tokenization.lengths(self.load, examples.inputs, self.longest)
         buckets = choose_buckets(lengths, self.length)
         return BucketedBatches(examples, self.load, lengths=lengths, buckets=buckets, **settings)
 
     def input_identity(self) -> str:
         """The tokenizer's vocabulary and settings, and the length."""
-        return f"text {tokenization.digest(self.preprocessor.tokenizer, self.length)}"
+        kind = "words" if self.words else "text"
+        return f"{kind} {tokenization.digest(self.preprocessor.tokenizer, self.length)}"
 
     def from_stream(self, dataset: Any) -> Any:
         """Put `load` in front of a `tf.data.Dataset` of texts; one of tokens stays as it is."""
@@ -248,7 +258,7 @@ class TextRecipe(Recipe):
         if getattr(spec, "dtype", None) != "string":
             return dataset
         preprocessor = tokenization.with_length(self.preprocessor, self.length)
-        return dataset.map(lambda texts, *rest: (tokenization.pack(preprocessor, texts), *rest))
+        return dataset.map(lambda x, *y: (tokenization.pack(preprocessor, x, self.words), *y))
 
     def serving_inputs(self) -> ServingInputs:
         """Texts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
@@ -256,7 +266,7 @@ class TextRecipe(Recipe):
 
         def decode(raw: Any) -> tuple[Any, Any]:
             texts, status = tokenization.utf8_rows(raw)
-            return tokenization.pack(preprocessor, texts), status
+            return tokenization.pack(preprocessor, texts, self.words), status
 
         return ServingInputs(decode, (preprocessor.tokenizer,))
 
@@ -286,13 +296,5 @@ class TextRecipe(Recipe):
 
     def _packed(self, raw, length):
         if length not in self._packers:
-            self._packers[length] = tokenization.packer(self.preprocessor, length)
+            self._packers[length] = tokenization.packer(self.preprocessor, length, self.words)
         return self._packers[length](raw)
-
-    def _lengths(self, texts):
-        """Tokens of each text, cut to what the encoder takes."""
-        lengths = [
-            self.load(texts[start : start + 512], self.longest)["padding_mask"].sum(axis=1)
-            for start in range(0, len(texts), 512)
-        ]
-        return np.concatenate(lengths)

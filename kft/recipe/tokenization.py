@@ -12,6 +12,7 @@ import numpy as np
 
 from kft.data.values import kind_of
 from kft.errors import InputError
+from kft.recipe.words import pack_words
 
 LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
 NOT_UTF8 = "not UTF-8"
@@ -24,41 +25,47 @@ def with_length(preprocessor: Any, length: int) -> Any:
         preprocessor: The preprocessor, whose tokenizer the new one shares.
         length: Tokens of each text.
     """
-    return type(preprocessor)(
+    made = type(preprocessor)(
         tokenizer=preprocessor.tokenizer,
         sequence_length=length,
         truncate=preprocessor.truncate,
     )
+    made.build(None)  # its packer, which otherwise comes with the first text
+    return made
 
 
-def pack(preprocessor: Any, texts: Any) -> dict[str, Any]:
+def pack(preprocessor: Any, texts: Any, words: bool = False) -> dict[str, Any]:
     """Turn a string tensor `[n]` into the inputs of an encoder, in TensorFlow's graph ops.
 
     Args:
         preprocessor: What `with_length` returned.
         texts: The texts, in UTF-8.
+        words: Whether to tell the places of words too, see `kft.recipe.words`. Defaults to False.
     """
     import tensorflow as tf
 
     # A tokenizer takes some sixty bytes of memory for each byte, and then drops most tokens.
     texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
+    if words:
+        return pack_words(preprocessor, texts)
     return {name: tf.cast(values, tf.int32) for name, values in preprocessor(texts).items()}
 
 
 def packer(
-    preprocessor: Any, length: int
+    preprocessor: Any, length: int, words: bool = False
 ) -> Callable[[Sequence[str | bytes]], dict[str, np.ndarray]]:
     """Return what turns texts into arrays of tokens, on the CPU.
 
     Args:
         preprocessor: The KerasHub preprocessor.
         length: Tokens of each text.
+        words: As for `pack`.
     """
     import tensorflow as tf
 
     signature = [tf.TensorSpec([None], tf.string)]
     graph = tf.function(
-        partial(pack, with_length(preprocessor, length)),
+        partial(pack, with_length(preprocessor, length), words=words),
         input_signature=signature,
         autograph=False,
     )
@@ -71,15 +78,53 @@ def packer(
     return packed
 
 
-def suggested_length(counts: np.ndarray, longest: int) -> int:
+def suggested_length(counts: np.ndarray, longest: int, all_fit: bool = False) -> int:
     """Return what 99 of 100 texts fit into, rounded up to a multiple of 8.
 
     Args:
         counts: Tokens of each text.
         longest: The most tokens that the encoder takes.
+        all_fit: Whether each text is to fit, as far as the encoder takes it. Defaults to False.
     """
-    fits = int(np.ceil(np.quantile(counts, 0.99)))
+    fits = int(np.ceil(np.quantile(counts, 1.0 if all_fit else 0.99)))
     return min(longest, max(8, -(-fits // 8) * 8))
+
+
+def lengths(load: Callable[..., Any], texts: Sequence[str], longest: int) -> np.ndarray:
+    """Return how many tokens each text has, cut to what the encoder takes, `[n]`.
+
+    Args:
+        load: `load(texts, length)` gives the encoder's inputs.
+        texts: The texts.
+        longest: The most tokens that the encoder takes.
+    """
+    counts = [
+        load(texts[start : start + 512], longest)["padding_mask"].sum(axis=1)
+        for start in range(0, len(texts), 512)
+    ]
+    return np.concatenate(counts)
+
+
+def check_words(preprocessor: Any, texts: Sequence[str], name: str, length: int = 128) -> None:
+    """Refuse a tokenizer to which a text is something else than its words.
+
+    Args:
+        preprocessor: The KerasHub preprocessor.
+        texts: Some texts, of which `length` tokens are looked at.
+        name: What to call the model in the message.
+        length: Tokens of each text. Defaults to 128.
+
+    Raises:
+        InputError: If it makes other tokens of a text than of its words one by one.
+    """
+    whole, parts = (packer(preprocessor, length, words)(texts) for words in (False, True))
+    differing = np.flatnonzero((whole["token_ids"] != parts["token_ids"]).any(axis=1))
+    if len(differing):
+        raise InputError(
+            f"the tokenizer of {name!r} makes other tokens of {len(differing)} of {len(texts)} texts "
+            "than of their words one by one, so that tags cannot be aligned: choose a model with a "
+            "WordPiece tokenizer, such as BERT."
+        )
 
 
 def digest(tokenizer: Any, length: int) -> str:

@@ -45,7 +45,7 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
             raise InputError(f"`{name}={shown(value)}`, but {_named(kind)} has none: leave it out.")
     if isinstance(given, Task):
         return dataclasses.replace(given, **own)
-    if kind is not Regression:
+    if "num_classes" in fields:
         own.setdefault("num_classes", None)
     return kind(**own)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -100,6 +100,12 @@ class Several(Task, Combined):
             for name, task in self.tasks.items()
             for metric, better in (*task.directions.items(), ("loss", "min"))
         }
+
+    def for_classes(self, classes: Mapping[str, Any] | None) -> Self:
+        """Return this task for data whose classes are known, which each of its tasks may look at."""
+        known = classes or {}
+        tasks = {name: task.for_classes(known.get(name)) for name, task in self.tasks.items()}
+        return self if tasks == self.tasks else dataclasses.replace(self, tasks=tasks)
 
     def scorer(self, classes: Mapping[str, Any] | None) -> SeveralScorer:
         """Return the scorers of all tasks side by side.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.tasks import Classification, MultiLabel, Regression, Several
+from kft.tasks import Classification, MultiLabel, Regression, Several, Tagging
 from kft.testing import ContractError, check_callback, check_recipe, check_task
 from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_images, tiny_texts
 
@@ -38,6 +38,12 @@ def test_texts_keep_the_contract(tmp_path):
         (tiny_texts(24), LABELS["single_label"]),
         leave_out=ELSEWHERE,
     )
+
+
+def test_tags_keep_the_contract():
+    texts = tiny_texts(24)
+    tags = [["B-X" if word == "film" else "O" for word in text.split()] for text in texts]
+    check_task(Tagging(("O", "B-X", "I-X")), (texts, tags), leave_out=ELSEWHERE)
 
 
 @pytest.mark.once

@@ -16,10 +16,13 @@ from kft.tasks.evaluation.regression import RegressionEvaluation, RegressionScor
 from kft.tasks.evaluation.scorer import Scorer
 from kft.tasks.evaluation.several import SeveralEvaluation, SeveralScorer
 from kft.tasks.evaluation.single_label import SingleLabelEvaluation, SingleLabelScorer
+from kft.tasks.evaluation.tagging import EntityMetrics, TaggingEvaluation
+from kft.tasks.evaluation.tagging_scorer import TaggingScorer
 
 __all__ = [
     "Chart",
     "ClassMetrics",
+    "EntityMetrics",
     "Evaluation",
     "Figure",
     "Figures",
@@ -40,6 +43,8 @@ __all__ = [
     "SingleLabelEvaluation",
     "SingleLabelScorer",
     "Table",
+    "TaggingEvaluation",
+    "TaggingScorer",
     "Text",
     "evaluate",
 ]

@@ -4,6 +4,7 @@ from kft.tasks.predictions.arrays import ArrayPredictions
 from kft.tasks.predictions.base import Predictions
 from kft.tasks.predictions.classes import ClassPredictions, LabelPredictions, Prediction
 from kft.tasks.predictions.covering import ClassSets, NumberRanges
+from kft.tasks.predictions.entities import Entity, EntityPredictions
 from kft.tasks.predictions.files import PredictionFile
 from kft.tasks.predictions.numbers import NumberPredictions
 from kft.tasks.predictions.several import SeveralPredictions
@@ -12,6 +13,8 @@ __all__ = [
     "ArrayPredictions",
     "ClassPredictions",
     "ClassSets",
+    "Entity",
+    "EntityPredictions",
     "LabelPredictions",
     "NumberPredictions",
     "NumberRanges",

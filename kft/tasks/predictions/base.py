@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Predictions(Sequence):
     Args:
         inputs: What to call each input in the table.
     """
+
+    like: ClassVar[Mapping[str, Any]] = {}  # a full cell of columns whose first cells may be empty
 
     inputs: Sequence[str]
 

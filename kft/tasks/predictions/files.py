@@ -65,7 +65,8 @@ class PredictionFile:
         """
         columns = predictions.columns()
         if self._writer is None:
-            self._writer = _WRITERS[self.path.suffix.lower()](self._hidden, columns)
+            like = {name: [cell] for name, cell in predictions.like.items() if name in columns}
+            self._writer = _WRITERS[self.path.suffix.lower()](self._hidden, {**columns, **like})
         self._writer.write(columns)
         self.count += len(predictions)
 
@@ -164,6 +165,8 @@ def _parquet_type(cell: Any) -> Any:
 
     if isinstance(cell, list):
         return pa.list_(_parquet_type(cell[0] if cell else 0.0))
+    if isinstance(cell, dict):
+        return pa.struct([(name, _parquet_type(one)) for name, one in cell.items()])
     kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float32()}
     return kinds.get(type(cell), pa.string())
 

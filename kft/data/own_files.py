@@ -1,0 +1,61 @@
+"""Files that only one kind of labels knows, such as CoNLL files of tagged words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.data.files import shown
+from kft.data.raw_labels import RawLabels
+from kft.data.read_settings import ReadSettings
+from kft.data.source_hooks import ReadFile
+from kft.data.values import text_value
+from kft.errors import InputError
+
+__all__ = ["read_own_file"]
+
+
+def read_own_file(
+    path: Path,
+    reader: Callable[[Path, str], ReadFile],
+    how: ReadSettings,
+) -> Examples:
+    """Read a file of texts by a reader of the task's own.
+
+    Args:
+        path: The file.
+        reader: What reads it, one of `task.files`.
+        how: How to read; its task, classes, encoding and what to do with bad examples count.
+
+    Raises:
+        InputError: The file cannot be read, or examples in it cannot be used.
+    """
+    source = shown(path.name)
+    bad = how.bad_examples(source)
+    found = reader(path, how.encoding)
+    reasons = dict(found.reasons)
+    for index, value in enumerate(found.inputs):
+        reason = text_value(value, how.encoding)[1]
+        if reason:
+            reasons.setdefault(index, reason)
+    raw = RawLabels(found.labels, found.names, source, inputs=found.inputs, encoding=how.encoding)
+    targets = how.task.targets(raw, how.classes)
+    for index, reason in targets.reasons.items():
+        reasons.setdefault(index, reason)
+    for index in sorted(reasons):
+        bad.add(found.names[index], reasons[index])
+    skipped = bad.settle()
+    kept = np.setdiff1d(np.arange(len(found.inputs)), list(reasons))
+    if not len(kept):
+        raise InputError(f"{source} has no usable example: {_first(reasons)}")
+    of_kept = targets.of(kept)
+    inputs = np.empty(len(kept), dtype=object)
+    inputs[:] = [found.inputs[index] for index in kept]
+    return Examples("texts", inputs, of_kept.rows, of_kept.classes, source, skipped, task=how.task)
+
+
+def _first(reasons: dict[int, str]) -> str:
+    return f"the first is bad: {reasons[min(reasons)]}" if reasons else "it is empty"

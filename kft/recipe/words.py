@@ -1,0 +1,111 @@
+"""Where the words of a text begin and end among its tokens, in the graph that an export runs too.
+
+A text is split at white space, and each mark of punctuation and each CJK character stands alone, as
+BERT does it. The parts are tokenized one by one, so that the first token of each is known. A word of
+a text is a run of parts: "U.N" and "well-known" are one word, of "Germany's" the apostrophe and the
+"s" are words of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kft.tasks.tags.words import ENDS, STARTS
+
+__all__ = ["pack_words", "word_inputs"]
+
+NOWHERE = -1
+
+_SPACE = r"\s|\p{Cc}|\p{Cf}"
+_MARK = r"[!-/]|[:-@]|[\[-`]|[{-~]|[\p{P}]"
+_CJK = (
+    r"[\x{4E00}-\x{9FFF}]|[\x{3400}-\x{4DBF}]|[\x{20000}-\x{2A6DF}]|[\x{2A700}-\x{2B73F}]"
+    r"|[\x{2B740}-\x{2B81F}]|[\x{2B820}-\x{2CEAF}]|[\x{F900}-\x{FAFF}]|[\x{2F800}-\x{2FA1F}]"
+)
+_ALONE = f"{_MARK}|{_CJK}"
+_APOSTROPHES = ("'", "\u2019")
+
+
+def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
+    """Turn a string tensor `[n]` into the inputs of an encoder, and the places of its words.
+
+    Args:
+        preprocessor: A KerasHub preprocessor.
+        texts: The texts, in UTF-8.
+
+    Returns:
+        `token_ids`, `padding_mask`, `segment_ids`; `word_starts`, int32 `[n, length]`, the byte at
+        which a part of the text begins whose first token this is, else -1; and `word_ends`, the byte
+        at which the word ends that begins there, -1 where a part lies within a word.
+    """
+    import tensorflow as tf
+    import tensorflow_text as tf_text
+
+    parts, starts, ends = tf_text.regex_split_with_offsets(texts, f"{_SPACE}|{_ALONE}", _ALONE)
+    starts, ends = tf.cast(starts, tf.int32), tf.cast(ends, tf.int32)
+    pieces = preprocessor.tokenizer(parts.flat_values)
+    flat, rows = pieces.flat_values, pieces.value_rowids()
+    is_first = tf.concat([[True], rows[1:] != rows[:-1]], 0)[: tf.size(rows)]
+
+    def of_pieces(values: Any) -> Any:
+        return tf.where(is_first, tf.gather(values, rows), NOWHERE)
+
+    word_ends = _word_ends(parts, starts, ends)
+    counts = tf.math.segment_sum(pieces.row_lengths(), parts.value_rowids())
+    counts = tf.concat([counts, tf.zeros([parts.nrows() - tf.size(counts, tf.int64)], tf.int64)], 0)
+    ragged = tf.RaggedTensor.from_row_lengths(flat, counts)
+    token_ids, segment_ids = preprocessor.packer((ragged,))
+    length = preprocessor.sequence_length
+    places = {
+        name: _placed(ragged.with_flat_values(of_pieces(values)), length)
+        for name, values in ((STARTS, starts.flat_values), (ENDS, word_ends))
+    }
+    packed = {
+        "token_ids": token_ids,
+        "padding_mask": token_ids != preprocessor.tokenizer.pad_token_id,
+        "segment_ids": segment_ids,
+        **places,
+    }
+    return {name: tf.cast(values, tf.int32) for name, values in packed.items()}
+
+
+def word_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return an encoder's inputs, and those that tell where words begin and end.
+
+    Args:
+        inputs: The encoder's inputs, by name.
+    """
+    own = {name: keras.Input((None,), dtype="int32", name=name) for name in (STARTS, ENDS)}
+    return {**inputs, **own}
+
+
+def _word_ends(parts: Any, starts: Any, ends: Any) -> Any:
+    """The end of the word that begins with each part, -1 for a part within a word; flat."""
+    import tensorflow as tf
+
+    start, end, texts = starts.flat_values, ends.flat_values, parts.flat_values
+    row = parts.value_rowids()
+    alone = tf.strings.regex_full_match(texts, _ALONE)
+    joins = tf.strings.regex_full_match(texts, _MARK)
+    for apostrophe in _APOSTROPHES:
+        joins &= texts != apostrophe
+    touches = (row[1:] == row[:-1]) & (start[1:] == end[:-1])  # the part before
+    after_letters = tf.concat([[False], touches & ~alone[:-1]], 0)[: tf.size(row)]
+    before_letters = tf.concat([touches & ~alone[1:], [False]], 0)[: tf.size(row)]
+    is_joint = joins & after_letters & before_letters
+    follows_joint = tf.concat([[False], touches & is_joint[:-1]], 0)[: tf.size(row)]
+    begins = ~(is_joint | follows_joint)
+    # The parts of a word have one number; its end is that of the last of them.
+    word = tf.cumsum(tf.cast(begins, tf.int32)) - 1
+    last = tf.math.segment_max(end, word)
+    return tf.where(begins, tf.gather(last, word), NOWHERE)
+
+
+def _placed(ragged: Any, length: int) -> Any:
+    """Values of tokens behind the one that begins a text, and before the one that ends it."""
+    import tensorflow as tf
+
+    values = ragged[:, : length - 2].to_tensor(NOWHERE, shape=[None, length - 2])
+    return tf.pad(values, [[0, 0], [1, 1]], constant_values=NOWHERE)

@@ -1,0 +1,51 @@
+"""A ratio of two sums over texts, such as F1, with its interval, in memory that does not grow."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Ratio"]
+
+_Z = 1.959963984540054  # 95 %
+
+
+class Ratio:
+    """The sum of one number over the sum of another, each text adding to both.
+
+    The variance is that of a ratio estimator (Cochran: Sampling Techniques, 1977, chapter 6), so that
+    words of one text do not count as if they were drawn one by one.
+    """
+
+    def __init__(self) -> None:
+        self._above = self._below = 0.0
+        self._squares = [0.0, 0.0, 0.0]  # of the first, of both, of the second
+
+    def add(self, above: float, below: float) -> None:
+        """Add a text's numbers."""
+        self._above += above
+        self._below += below
+        for place, value in enumerate((above * above, above * below, below * below)):
+            self._squares[place] += value
+
+    @property
+    def value(self) -> float | None:
+        """The ratio; None where the second sum is 0."""
+        return self._above / self._below if self._below else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where the ratio of endless such data lies with 95 % confidence; None without a ratio.
+
+        Wilson's score interval for as many draws as have the variance of the texts. Where that is 0,
+        since all is right or wrong, each unit of the second sum counts as a draw.
+        """
+        p = self.value
+        if p is None:
+            return None
+        above, both, below = self._squares
+        variance = (above - 2 * p * both + p * p * below) / self._below**2
+        n = min(p * (1 - p) / variance, self._below) if variance > 0 else self._below
+        n = n or self._below
+        middle = (p + _Z * _Z / (2 * n)) / (1 + _Z * _Z / n)
+        half = _Z / (1 + _Z * _Z / n) * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n))
+        return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,131 @@
+"""From the tags of words, batch by batch, to an evaluation of a tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.errors import InputError
+from kft.tasks.evaluation.content import Mistake
+from kft.tasks.evaluation.ratios import Ratio
+from kft.tasks.evaluation.scorer import Places, compact, need_examples
+from kft.tasks.evaluation.tagging import EntityMetrics, TaggingEvaluation
+from kft.tasks.evaluation.worst import Worst
+from kft.tasks.tags.answers import tags_of
+from kft.tasks.tags.scheme import Span, scheme_of
+
+KEPT_MISTAKES = 100
+_SHOWN = 8  # entities of a mistake
+
+
+class TaggingScorer:
+    """Compare tags batch by batch; see `Scorer`. Besides counts it keeps the worst texts alone.
+
+    Args:
+        classes: The tags.
+        task: What the evaluation calls its task.
+    """
+
+    def __init__(self, classes: Sequence[str], task: str = "tagging") -> None:
+        self._classes, self._task = tuple(classes), task
+        self._scheme = scheme_of(self._classes, "the recipe")
+        self._types = self._scheme.types(self._classes)
+        self._number = {name: place for place, name in enumerate(self._types)}
+        k = len(self._types)
+        self._counts = np.zeros((3, k), np.int64)  # in the data, answers, right
+        self._confusion = np.zeros((k + 1, k + 1), np.int64)
+        self._scored, self._words = Ratio(), Ratio()
+        self._cut = 0
+        self._places = Places()
+        self._examples: list[np.ndarray] = []
+        self._worst = Worst(KEPT_MISTAKES)
+
+    def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
+        """Take over a batch.
+
+        Args:
+            targets: What `Tagging.collate` returned, `[n, length]`.
+            outputs: What the model puts out, `[n, length, tags + 2]`.
+            rows: As in `Scorer`.
+
+        Raises:
+            InputError: If the two do not fit each other, or scores are no finite numbers.
+        """
+        targets, outputs = np.asarray(targets), np.asarray(outputs)
+        if targets.shape != outputs.shape[:2] or outputs.shape[2:] != (len(self._classes) + 2,):
+            raise InputError(
+                f"targets of shape {targets.shape} and outputs of shape {outputs.shape}: expected "
+                f"[n, length] and [n, length, {len(self._classes) + 2}], the {len(self._classes)} tags "
+                "and the places of the words."
+            )
+        chosen = targets >= 0
+        if not np.isfinite(outputs[chosen]).all():
+            raise InputError(
+                "scores are NaN or infinite: the model's weights may have diverged: look at the loss in "
+                "its history."
+            )
+        places = self._places.of(rows, outputs)
+        self._examples.append(places)
+        self._cut += int((-1 - np.minimum(targets, -1)).sum())
+        answers, _ = tags_of(outputs[..., :-2], chosen, self._classes)
+        sizes, said = np.zeros(len(targets)), np.empty((len(targets), 2), object)
+        for index, answer in enumerate(answers):
+            truth = [self._classes[n] for n in targets[index, chosen[index]]]
+            spans = self._scheme.spans(truth), self._scheme.spans(answer)
+            sizes[index] = self._count(*map(set, spans))
+            right = sum(one == other for one, other in zip(truth, answer, strict=True))
+            self._words.add(right, len(truth))
+            if sizes[index]:
+                at = outputs[index, chosen[index], -2:].astype(np.int64)
+                said[index] = [_said(one, at) for one in spans]
+        wrong = sizes > 0
+        self._worst.add(places[wrong], sizes[wrong], said[wrong])
+
+    def result(self) -> TaggingEvaluation:
+        """Return the evaluation of all batches."""
+        need_examples(sum(map(len, self._examples)))
+        metrics = [
+            EntityMetrics(name, *map(int, counts))
+            for name, counts in zip(self._types, self._counts.T, strict=True)
+        ]
+        return TaggingEvaluation(
+            task=self._task,
+            examples=compact(np.sort(np.concatenate(self._examples))),
+            per_type=tuple(metrics),
+            confusion_matrix=self._confusion,
+            scored=self._scored,
+            words=self._words,
+            cut_words=self._cut,
+            has_entities=bool(self._scheme.prefixes),
+            wrong=tuple(
+                Mistake(int(place), str(said[0]), str(said[1]), float(size))
+                for place, size, said in self._worst.rows()
+            ),
+        )
+
+    def _count(self, truth: set[Span], answers: set[Span]) -> int:
+        """Count the entities of a text, and return how many of them are wrong."""
+        for row, spans in enumerate((truth, answers, truth & answers)):
+            for _, _, kind in spans:
+                self._counts[row, self._number[kind]] += 1
+        right = len(truth & answers)
+        self._scored.add(2 * right, len(truth) + len(answers))
+        none = len(self._types)
+        ends = {(first, end): self._number[kind] for first, end, kind in answers}
+        for first, end, kind in truth:
+            self._confusion[self._number[kind], ends.pop((first, end), none)] += 1
+        for number in ends.values():
+            self._confusion[none, number] += 1
+        return len(truth) + len(answers) - 2 * right
+
+
+def _said(spans: Sequence[Span], places: np.ndarray) -> str:
+    """Entities in words, with the bytes at which their words start and end."""
+    told = [
+        f"{kind} {places[first, 0]} to {max(places[end - 1, 1], places[end - 1, 0] + 1)}"
+        for first, end, kind in spans[:_SHOWN]
+    ]
+    more = [f"{len(spans) - _SHOWN} more"] if len(spans) > _SHOWN else []
+    return ", ".join([*told, *more]) or "nothing"

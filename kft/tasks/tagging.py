@@ -1,0 +1,236 @@
+"""Tagging: a tag for each word of a text, such as named entities and parts of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import keras
+import numpy as np
+
+from kft.answers import Ops
+from kft.arguments import is_number, shown
+from kft.data.raw_labels import RawLabels, ReadTargets, Targets
+from kft.data.source_hooks import ReadFile
+from kft.errors import InputError
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.tagging_scorer import TaggingScorer
+from kft.tasks.predictions import EntityPredictions
+from kft.tasks.tags.files import joined, read_conll, read_json_lines
+from kft.tasks.tags.labels import labelled, numbered
+from kft.tasks.tags.layers import NOT_A_WORD, TagAccuracy, TagCrossEntropy, WithPlaces
+from kft.tasks.tags.scheme import scheme_of
+from kft.tasks.tags.words import ENDS, STARTS
+from kft.tasks.task import Task
+
+_CONLL = (".conll", ".conllu", ".conll2003", ".bio", ".iob", ".iob2", ".bioes")
+_JSON_LINES = (".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Tagging(Task):
+    """A tag for each word: named entities in BIO, BIOES or IO, or tags such as parts of speech.
+
+    The scheme is found from the names of the tags. The first token of a word carries its tag; the
+    others count in neither loss nor figures.
+
+    Texts with their labels are `(texts, tags)`, where a text is a string or a list of words and its
+    label a list of tags, one for each word, or of entities `(start, end, type)` in characters; CoNLL
+    files; JSON lines of texts with entities; or tables whose columns hold words and tags that white
+    space separates.
+
+    Args:
+        tags: All tags. Defaults to those of the training data, and for each type of entity the other
+            tags of the scheme.
+        dropout: Fraction of the features dropped before the scores. Defaults to 0.1.
+        label_smoothing: Fraction of each target spread over all tags. Defaults to 0.
+
+    Raises:
+        InputError: If an argument is out of its range, or the tags have no known scheme.
+
+    Example:
+
+    ```python
+    recipe = BertRecipe("bert_base_en_uncased", task=kft.tasks.Tagging())
+    run = recipe.fit("train.conll", "dev.conll", run_dir="runs/entities")
+    print(recipe.predict("Ada Lovelace was born in London."))
+    ```
+    """
+
+    name: ClassVar[str] = "tagging"
+    needs: ClassVar[str] = "words"
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
+    directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
+
+    tags: tuple[str, ...] | None = field(default=None, kw_only=False)
+    dropout: float = 0.1
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "label_smoothing"):
+            value = getattr(self, name)
+            if not is_number(value) or not 0 <= value < 1:
+                raise InputError(f"`{name}={shown(value)}` is not a fraction: pass 0 to below 1.")
+        if self.tags is not None:
+            tags = self.checked_classes(self.tags, "`tags`")
+            scheme_of(tags, "`tags`")
+            object.__setattr__(self, "tags", tuple(tags))
+
+    # From words and tags to targets.
+
+    @property
+    def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
+        """CoNLL files and JSON lines."""
+        return {**dict.fromkeys(_CONLL, read_conll), **dict.fromkeys(_JSON_LINES, read_json_lines)}
+
+    def as_input(self, value: Any) -> Any:
+        """Join a list of words to a text."""
+        is_list = isinstance(value, list | tuple | np.ndarray)
+        return joined(list(value)) if is_list else value
+
+    def for_classes(self, classes: Any) -> Self:
+        """Return the task with the tags of the training data."""
+        return self if classes is None or self.tags is not None else replace(self, tags=classes)
+
+    def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
+        """Return the tags of the data, which must be those of the task."""
+        if self.tags is None or classes is None:
+            return self.tags if classes is None else tuple(classes)
+        if not set(classes) <= set(self.tags):
+            unknown = sorted(set(classes) - set(self.tags))
+            raise InputError(
+                f"{source} has the tags {', '.join(map(repr, unknown[:5]))}, which `tags` does not name: "
+                "add them, or leave `tags` out."
+            )
+        return self.tags
+
+    def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
+        """Turn tags and entities into rows of words: the first byte and the class number of each."""
+        found, reasons = labelled(raw)
+        rows, known = numbered(found, reasons, raw, classes or self.tags)
+        return ReadTargets(
+            reasons, lambda kept: Targets(rows if kept is None else rows[kept], known)
+        )
+
+    def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
+        """Return rows that were read without knowing the training, by its tags."""
+        if old is None or tuple(old) == tuple(new):
+            return rows
+        missing = sorted({old[n] for row in rows for n in row[:, 1]} - set(new))
+        if missing:
+            raise InputError(
+                f"{source} has the tag {missing[0]!r:.60}, which was not seen in training: read the data "
+                "with classes=... to have tags brought to the form of the training."
+            )
+        numbers = np.array([new.index(tag) if tag in new else 0 for tag in old], np.int32)
+        made = np.empty(len(rows), object)
+        made[:] = [np.stack([row[:, 0], numbers[row[:, 1]]], axis=1) for row in rows]
+        return made
+
+    def counts(self, rows: Any, classes: Any) -> dict[str, int]:
+        """Return how many entities there are of each type, or words with each tag."""
+        if not classes:
+            return {}
+        scheme = scheme_of(classes, "the recipe")
+        found = dict.fromkeys(scheme.types(classes), 0)
+        for row in rows:
+            for _, _, kind in scheme.spans([classes[n] for n in row[:, 1]]):
+                found[kind] += 1
+        return found
+
+    def label(self, row: Any, classes: Any) -> str:
+        """Return the tags of a text."""
+        said = " ".join(classes[n] for n in row[:12, 1])
+        return said if len(row) <= 12 else f"{said} ..."
+
+    def collate(self, rows: Any, inputs: Any) -> np.ndarray:
+        """Return the tag of each token that begins a word, and -1 elsewhere, int32 `[batch, length]`.
+
+        The first token, which begins the text, has -1 less the words that no token stands for: those
+        of a text that was cut.
+        """
+        starts = np.asarray(inputs[STARTS])
+        made = np.full(starts.shape, NOT_A_WORD, np.int32)
+        for place, row in enumerate(rows):
+            tokens = np.flatnonzero(starts[place] >= 0)
+            bytes_ = starts[place, tokens]
+            at = np.searchsorted(bytes_, row[:, 0])
+            there = at < len(tokens)
+            there[there] = bytes_[at[there]] == row[there, 0]
+            made[place, tokens[at[there]]] = row[there, 1]
+            made[place, 0] = NOT_A_WORD - np.count_nonzero(~there)
+        return made
+
+    # The model.
+
+    @property
+    def _known(self) -> tuple[str, ...]:
+        if self.tags is None:
+            raise InputError(
+                "the tags are not known before data are read: call `fit` first, or pass them, such as "
+                'Tagging(("O", "B-PER", "I-PER")).'
+            )
+        return self.tags
+
+    def head(self, features: Any, inputs: Any) -> Any:
+        """Add dropout and the scores of the tags; behind them come the places of the words.
+
+        Returns:
+            float32 `(batch, length, tags + 2)`: probabilities, and the bytes at which the word that a
+            token begins starts and ends, -1 where it begins none.
+        """
+        x = features
+        if self.dropout:
+            name = self.named("head_dropout")
+            x = keras.layers.Dropout(self.dropout, seed=self.seed, name=name)(x)
+        x = keras.layers.Dense(
+            len(self._known),
+            kernel_initializer=keras.initializers.GlorotUniform(seed=self.seed),
+            dtype="float32",
+            name=self.named("predictions"),
+        )(x)
+        x = keras.layers.Activation("softmax", dtype="float32", name=self.named("scores"))(x)
+        layer = WithPlaces(dtype="float32", name=self.named("words"))
+        return layer([x, inputs[STARTS], inputs[ENDS]])
+
+    def loss(self) -> keras.losses.Loss:
+        """Cross-entropy, the mean over the words of a batch."""
+        return TagCrossEntropy(label_smoothing=self.label_smoothing)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The accuracy of words."""
+        return [TagAccuracy()]
+
+    # The outcome.
+
+    def scorer(self, classes: Sequence[str] | None) -> TaggingScorer:
+        """Return what compares entities."""
+        return TaggingScorer(classes or self._known, self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> EntityPredictions:
+        """Return the entities of each text."""
+        return EntityPredictions.of(names, outputs, classes or self._known)
+
+    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
+        """Return for each text its words in order: `tags`, `scores`, `starts` and `ends`, `[n, length]`.
+
+        Places are in bytes of the text in UTF-8. Behind the words there are empty tags and -1. The tags
+        are the most probable ones of each word, an I without a B before it included.
+        """
+        order = ops.descending(ops.cast(outputs[..., -1] > 0, "float32"))
+        starts, ends = (ops.take(outputs[..., at], order) for at in (-2, -1))
+        is_word = ends > 0
+        scores = outputs[..., :-2]
+        best = ops.largest(scores)
+        sure = ops.take(scores, best[..., None])[..., 0]
+        tags = ops.take(ops.labels(classes or self._known, best), order)
+        return {
+            "tags": ops.where(is_word, tags, ""),
+            "scores": ops.where(is_word, ops.take(sure, order), 0.0),
+            "starts": ops.cast(ops.where(is_word, starts, -1.0), "int32"),
+            "ends": ops.cast(ops.where(is_word, ends, -1.0), "int32"),
+        }

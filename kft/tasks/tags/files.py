@@ -1,0 +1,167 @@
+"""CoNLL files, and JSON lines of texts with entities."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kft.data.columns import MOST_ROWS, RowNames, open_table
+from kft.data.encodings import LONGEST, encoding_of
+from kft.data.files import shown
+from kft.data.source_hooks import ReadFile
+from kft.data.values import kind_of
+from kft.errors import InputError
+
+__all__ = ["read_conll", "read_json_lines"]
+
+_DOCUMENT = "-DOCSTART-"
+_UNIVERSAL = {".conllu": 3}  # the column with the tag: UPOS; elsewhere the last one
+
+
+def read_conll(path: Path, encoding: str) -> ReadFile:
+    """Read a CoNLL file: a word on each line, its tag in the last column, a blank line after a text.
+
+    Columns are separated by a tab if the line has one, else by white space. Lines with `-DOCSTART-`
+    begin a document and are left out. In a .conllu file the word is the second column and the tag the
+    fourth (UPOS), comments begin with `#`, and lines of several words at once are left out.
+
+    Args:
+        path: The file.
+        encoding: Its encoding where it has no byte order mark.
+
+    Raises:
+        InputError: If it cannot be read, or has too many texts.
+    """
+    found = ReadFile([], [], RowNames("line"), {})
+    column = _UNIVERSAL.get(path.suffix.lower())
+    words: list[str] = []
+    tags: list[str] = []
+    begins, reason = 0, ""
+
+    def end() -> None:
+        if words or reason:
+            if reason:
+                found.reasons[len(found.inputs)] = reason
+            found.inputs.append(" ".join(words))
+            found.labels.append(list(tags))
+            found.names.numbers.append(begins)
+        words.clear()
+        tags.clear()
+
+    for number, line in _lines(path, encoding):
+        fields = line.split("\t") if "\t" in line else line.split()
+        if not line.strip() or fields[0] == _DOCUMENT:
+            end()
+            reason = ""
+            continue
+        if column is not None and (line.startswith("#") or not fields[0].isdigit()):
+            continue
+        begins = begins if words or reason else number
+        word, tag = _word_and_tag(fields, column)
+        if word is None or not tag:
+            said = f"line {number} has {len(fields)} columns: expected a word and its tag"
+            reason = reason or said
+            continue
+        words.append(word)
+        tags.append(tag)
+    end()
+    if not found.inputs:
+        raise InputError(
+            f"{shown(path.name)} has no words: expected a word and its tag on each line, and a blank "
+            "line after each text."
+        )
+    return found
+
+
+def read_json_lines(path: Path, encoding: str) -> ReadFile:
+    """Read JSON lines: `{"text": "Ada was here", "entities": [[0, 3, "PER"]]}`.
+
+    An entity is `[start, end, type]`, or a dict with these keys, in characters from 0, the end not
+    included. Lines with `"words"` and `"tags"`, lists of strings, are taken too.
+
+    Args:
+        path: The file.
+        encoding: Its encoding where it has no byte order mark.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    found = ReadFile([], [], RowNames("line"), {})
+    for number, line in _lines(path, encoding):
+        if not line.strip():
+            continue
+        text, label, reason = _of_json(line)
+        if reason:
+            found.reasons[len(found.inputs)] = reason
+        found.inputs.append(text)
+        found.labels.append(label)
+        found.names.numbers.append(number)
+    if not found.inputs:
+        raise InputError(f"{shown(path.name)} is empty: expected a JSON object on each line.")
+    return found
+
+
+def joined(words: Any) -> str:
+    """Return the text of a list of words, which stand one space apart.
+
+    Raises:
+        InputError: If one is no word: no string, empty, or with white space inside.
+    """
+    for word in words:
+        if not isinstance(word, str) or len(word.split(" ")) != 1 or not word.strip():
+            raise InputError(f"{kind_of(word)} is no word: pass lists of words without spaces.")
+    return " ".join(words)
+
+
+def _of_json(line: str) -> tuple[str, Any, str]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return "", [], f"not JSON ({error!s:.60})"
+    if not isinstance(value, dict):
+        return "", [], f"{kind_of(value)}, but an object is expected"
+    if "words" in value or "tags" in value:
+        words, tags = value.get("words"), value.get("tags")
+        if not isinstance(words, list) or not isinstance(tags, list):
+            return "", [], '"words" and "tags" have to be lists of strings'
+        try:
+            return joined(words), tags, ""
+        except InputError as error:
+            return "", [], str(error)
+    text, entities = value.get("text"), value.get("entities")
+    if not isinstance(text, str) or not isinstance(entities, list):
+        return "", [], 'expected {"text": "...", "entities": [[start, end, "type"], ...]}'
+    return text, entities, ""
+
+
+def _word_and_tag(fields: list[str], column: int | None) -> tuple[str | None, str]:
+    if column is not None:
+        return (fields[1], fields[column].strip()) if len(fields) > column else (None, "")
+    if len(fields) < 2:
+        return None, ""
+    word = "".join(fields[0].split(" "))  # a tab separates, and words have no spaces
+    return (word or None), fields[-1].strip()
+
+
+def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    source = shown(path.name)
+    with open_table(path, source) as file:
+        used = encoding_of(file.read(4096), encoding)
+    with open_table(path, source) as file:
+        reader = io.TextIOWrapper(file, used, errors="surrogateescape", newline=None)
+        try:
+            for number in range(1, MOST_ROWS + 1):
+                line = reader.readline(LONGEST + 1)
+                if not line:
+                    return
+                if len(line) > LONGEST:
+                    raise InputError(f"line {number} of {source} has more than {LONGEST:,} letters")
+                yield number, line.rstrip("\n")
+        except UnicodeError as error:
+            raise InputError(
+                f"{source} cannot be read with encoding={used!r} ({error}): pass the right one"
+            ) from error
+    raise InputError(f"{source} has more than {MOST_ROWS:,} lines: split it")
