@@ -164,8 +164,19 @@ def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> 
         arguments: What `recipe_arguments` returned.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
-    has_object = not isinstance(arguments.get("task", defaults["task"]), str)
-    return "num_classes" not in arguments and not has_object
+    task = arguments.get("task", defaults["task"])
+    return "num_classes" not in arguments and needs_count(task)
+
+
+def needs_count(task: Any) -> bool:
+    """Return whether a recipe has to be told `num_classes`.
+
+    Args:
+        task: A task object, which says it itself, or a short name.
+    """
+    from kft.tasks.forms import takes_count
+
+    return isinstance(task, str) and takes_count(task)
 
 
 def say_if_random(recipe: Recipe) -> None:

@@ -24,6 +24,7 @@ class Task(StrEnum):
     single_label = "single_label"
     multi_label = "multi_label"
     regression = "regression"
+    tagging = "tagging"
 
 
 class Precision(StrEnum):
@@ -116,7 +117,9 @@ class Model(Backbone):
     task: Annotated[
         Task | None,
         typer.Option(
-            "--task", help="What the labels are. Default: single_label.", rich_help_panel=_MODEL
+            "--task",
+            help="What the labels are; tagging: a tag for each word. Default: single_label.",
+            rich_help_panel=_MODEL,
         ),
     ] = None
     hidden: Annotated[
@@ -131,7 +134,7 @@ class Model(Backbone):
     dropout: Annotated[
         float | None,
         typer.Option(
-            help="Fraction dropped in the head while training. Default: 0.2.",
+            help="Fraction dropped in the head while training. Default: 0.2; for tagging 0.1.",
             rich_help_panel=_MODEL,
         ),
     ] = None

@@ -35,7 +35,12 @@ def plan(
     """
     chosen = o.read_stages(stages)
     recipe_class = build.find_recipe(recipe)
-    planned = recipe_class(**{"num_classes": num_classes, **model.arguments(recipe_class)})
+    arguments = model.arguments(recipe_class)
+    if build.data_say_count(recipe_class, arguments):
+        arguments["num_classes"] = num_classes
+    planned = recipe_class(**arguments)
+    if planned.classes is None and planned.task.example_classes is not None:
+        planned.name_classes(planned.task.example_classes, "a plan")
     build.say_if_random(planned)
     typer.echo(str(table_of(planned, chosen, **given(batch_norm=batch_norm))))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from kft.data.columns import RowNames
@@ -32,6 +32,10 @@ class ReadFile:
 
 class SourceHooks:
     """The hooks between a source of data and the labels; `kft.data.targets.TargetKind` has the others."""
+
+    example_classes: ClassVar[tuple[str, ...] | None] = (
+        None  # to plan a model whose data are unknown
+    )
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:

@@ -18,6 +18,7 @@ from kft.family.features import head_batches
 from kft.family.hooks import Family
 from kft.printing import how_many
 from kft.stages.stage import Stage
+from kft.tasks import Task
 from kft.tasks.linear.solve import MOST, Solved
 from kft.training.solver import Solver
 
@@ -75,6 +76,10 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
             model.get_layer(name).set_weights([one["soft_kernel"], one["soft_bias"]])
 
     def solved(kept: Features | None) -> dict[str, dict[str, Any]]:
+        if type(recipe.task).solver_rows is not Task.solver_rows:
+            features, targets = _rows(recipe, train, batch_size, seed)
+            found = recipe.task.solve(recipe.model, features, targets, seed=seed)
+            return {name: _in_float32(one) for name, one in found.items()}
         rows = np.arange(len(train))
         if len(rows) > MOST:
             rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
@@ -90,6 +95,25 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
         return {name: _in_float32(one) for name, one in found.items()}
 
     return Solver(tuple(keras.tree.flatten(recipe.head_input)), solve, soften)
+
+
+def _rows(
+    recipe: Family, train: Examples, batch_size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that a task makes of each batch; of more than 50,000 a random part of each."""
+    examples = train
+    if len(train) > MOST:
+        examples = train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:MOST]))
+    most = -(-MOST // -(-len(examples) // batch_size))  # of a batch
+    found = []
+    for index, (given, y) in enumerate(head_batches(recipe, examples, batch_size)):
+        features = keras.tree.pack_sequence_as(recipe.head_input, given)
+        rows = recipe.task.solver_rows(features, y)
+        assert rows is not None
+        kept = np.random.default_rng([seed, index]).permutation(len(rows[0]))[:most]
+        found.append([one[np.sort(kept)] for one in rows])
+    features, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return features, targets
 
 
 def _in_float32(one: Solved) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from kft.recipe.from_preset import from_preset
 from kft.recipe.hugging_face import Defaults
 from kft.recipe.presets import check_kept_preset, write_kept_preset
 from kft.recipe.recipe import Recipe
-from kft.recipe.words import word_inputs
+from kft.recipe.words import word_features, word_inputs
 
 POOLINGS = ("cls", "mean", "pooler")
 PRESET = "preset"
@@ -49,7 +49,7 @@ class TextRecipe(Recipe):
             `tokenizer_config.json` and `model.safetensors`.
         weights: `"preset"` for the pretrained weights, None to start from scratch.
         sequence_length: Tokens a text is cut or padded to. By default what 99 of 100 training texts
-            fit into, rounded up to a multiple of 8.
+            fit into, rounded up to a multiple of 8; twice the longest for a task on words.
         pooling: `"cls"` takes the first token's features, `"mean"` the average over the text,
             `"pooler"` the encoder's own pooling layer.
         backbone_dropout: Dropout in the encoder. Defaults to 0.1.
@@ -152,10 +152,10 @@ class TextRecipe(Recipe):
         return self.encoder.output
 
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
-        """A vector for each text by `pooling`, which ignores padding, or one for each token."""
+        """A vector for each text by `pooling`, or one for each token; with words their places too."""
         tokens = backbone["sequence_output"]
-        if need in ("tokens", "words"):
-            return tokens
+        if need != "vector":
+            return tokens if need == "tokens" else word_features(tokens, inputs)
         if self.pooling == "pooler":
             return backbone["pooled_output"]
         return pooled(tokens, self.pooling, mask=inputs["padding_mask"])

@@ -78,15 +78,16 @@ def packer(
     return packed
 
 
-def suggested_length(counts: np.ndarray, longest: int, all_fit: bool = False) -> int:
+def suggested_length(counts: np.ndarray, longest: int, whole: bool = False) -> int:
     """Return what 99 of 100 texts fit into, rounded up to a multiple of 8.
 
     Args:
         counts: Tokens of each text.
         longest: The most tokens that the encoder takes.
-        all_fit: Whether each text is to fit, as far as the encoder takes it. Defaults to False.
+        whole: Whether texts must not be cut, since what is cut has no answer: room for twice the
+            longest of these, as far as the encoder goes. Defaults to False.
     """
-    fits = int(np.ceil(np.quantile(counts, 1.0 if all_fit else 0.99)))
+    fits = 2 * int(counts.max()) if whole else int(np.ceil(np.quantile(counts, 0.99)))
     return min(longest, max(8, -(-fits // 8) * 8))
 
 

@@ -14,7 +14,7 @@ import keras
 
 from kft.tasks.tags.words import ENDS, STARTS
 
-__all__ = ["pack_words", "word_inputs"]
+__all__ = ["pack_words", "word_features", "word_inputs"]
 
 NOWHERE = -1
 
@@ -79,6 +79,16 @@ def word_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
     """
     own = {name: keras.Input((None,), dtype="int32", name=name) for name in (STARTS, ENDS)}
     return {**inputs, **own}
+
+
+def word_features(tokens: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return what a task that needs `"words"` is given: features of tokens, and where words lie.
+
+    Args:
+        tokens: `(batch, length, channels)`, by the name `tokens` in what is returned.
+        inputs: What `word_inputs` returned; its places keep their names.
+    """
+    return {"tokens": tokens, **{name: inputs[name] for name in (STARTS, ENDS)}}
 
 
 def _word_ends(parts: Any, starts: Any, ends: Any) -> Any:

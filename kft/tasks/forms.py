@@ -50,6 +50,17 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
     return kind(**own)
 
 
+def takes_count(name: str) -> bool:
+    """Return whether the task with this short name has to be told how many outputs there are.
+
+    Args:
+        name: A short name; of an unknown one the answer is True.
+    """
+    kind = SHORT.get(name)
+    names = {one.name for one in dataclasses.fields(kind)} if kind else {"num_classes"}
+    return not names.isdisjoint(("num_classes", "num_values"))
+
+
 def short_arguments(task: Task) -> dict[str, Any]:
     """Return the values of the recipe's arguments that are short for the task's own."""
     return {

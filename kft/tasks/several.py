@@ -188,7 +188,10 @@ class Several(Task, Combined):
 
     def solves(self, model: keras.Model, features: Any) -> bool:
         """Return whether each head can be solved."""
-        return all(task.solves(model, features[task.needs]) for task in self.tasks.values())
+        return all(
+            type(task).solver_rows is Task.solver_rows and task.solves(model, features[task.needs])
+            for task in self.tasks.values()
+        )
 
     def solve(
         self,

@@ -17,6 +17,7 @@ from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.tagging_scorer import TaggingScorer
+from kft.tasks.linear import Softmax, Solved, solve
 from kft.tasks.predictions import EntityPredictions
 from kft.tasks.tags.files import joined, read_conll, read_json_lines
 from kft.tasks.tags.labels import labelled, numbered
@@ -63,6 +64,7 @@ class Tagging(Task):
     needs: ClassVar[str] = "words"
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
     directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
+    example_classes: ClassVar[tuple[str, ...] | None] = ("O", "B-PER", "I-PER")
 
     tags: tuple[str, ...] | None = field(default=None, kw_only=False)
     dropout: float = 0.1
@@ -181,7 +183,7 @@ class Tagging(Task):
             float32 `(batch, length, tags + 2)`: probabilities, and the bytes at which the word that a
             token begins starts and ends, -1 where it begins none.
         """
-        x = features
+        x = features["tokens"]
         if self.dropout:
             name = self.named("head_dropout")
             x = keras.layers.Dropout(self.dropout, seed=self.seed, name=name)(x)
@@ -193,7 +195,37 @@ class Tagging(Task):
         )(x)
         x = keras.layers.Activation("softmax", dtype="float32", name=self.named("scores"))(x)
         layer = WithPlaces(dtype="float32", name=self.named("words"))
-        return layer([x, inputs[STARTS], inputs[ENDS]])
+        return layer([x, features[STARTS], features[ENDS]])
+
+    def solves(self, model: keras.Model, features: Any) -> bool:
+        """Return whether nothing but dropout lies between the features and the scores."""
+        last = next((one for one in model.layers if one.name == self.named("predictions")), None)
+        if not isinstance(last, keras.layers.Dense):
+            return False
+        try:
+            between = keras.Model(features["tokens"], last.output).layers
+        except ValueError:  # the layer does not depend on the features alone
+            return False
+        passing = (keras.layers.InputLayer, keras.layers.Dropout)
+        return all(layer is last or isinstance(layer, passing) for layer in between)
+
+    def solver_rows(self, features: Any, targets: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features of the tokens that begin words, `[m, channels]`, and their tags `[m]`."""
+        chosen = np.asarray(targets) >= 0
+        return np.asarray(features["tokens"], np.float32)[chosen], np.asarray(targets)[chosen]
+
+    def solve(
+        self,
+        model: keras.Model,
+        features: Any,
+        targets: Any,
+        *,
+        weights: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> dict[str, Solved]:
+        """Solve the Dense layer on the features of words, see `kft.tasks.linear.solve`."""
+        found = solve(features, targets, len(self._known), Softmax(), weights=weights, seed=seed)
+        return {self.named("predictions"): found}
 
     def loss(self) -> keras.losses.Loss:
         """Cross-entropy, the mean over the words of a batch."""

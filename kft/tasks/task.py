@@ -38,7 +38,8 @@ class Task(TargetKind):
     Attributes:
         name: What the task is called in `recipe.json` and in an export's description.
         needs: The features that its head takes: `"vector"` `(batch, channels)`, `"map"` `(batch,
-            height, width, channels)` or `"tokens"` `(batch, length, channels)`.
+            height, width, channels)`, `"tokens"` `(batch, length, channels)`, or `"words"`, a dict of
+            these `tokens` and of where words start and end, see `kft.recipe.words`.
         objective: The logged value that tells which epoch is better, and its direction.
         directions: Name of a metric to `"max"` or `"min"`, of those that a search may optimise and
             whose direction a reader should know.
@@ -111,6 +112,19 @@ class Task(TargetKind):
             features: The Keras tensor that the head was put on.
         """
         return False
+
+    def solver_rows(self, features: Any, targets: Any) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return what the head is solved on, where that is more than a row for each example.
+
+        Args:
+            features: What the head takes for a batch.
+            targets: What `collate` made of the targets of the batch.
+
+        Returns:
+            Rows `[m, ...]` and their targets, which `solve` is then given of all batches; or None, the
+            default, for the features and the targets of each example as they are.
+        """
+        return None
 
     def solve(
         self,
