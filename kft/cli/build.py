@@ -157,26 +157,17 @@ def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
 
 
 def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> bool:
-    """Return whether the data decide `num_classes`: it was not given, and no task object has it.
+    """Return whether the data decide `num_classes`: it was not given, and no task does without it.
 
     Args:
         recipe_class: The recipe's class, whose default may be a task object.
         arguments: What `recipe_arguments` returned.
     """
-    defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
-    task = arguments.get("task", defaults["task"])
-    return "num_classes" not in arguments and needs_count(task)
-
-
-def needs_count(task: Any) -> bool:
-    """Return whether a recipe has to be told `num_classes`.
-
-    Args:
-        task: A task object, which says it itself, or a short name.
-    """
     from kft.tasks.forms import takes_count
 
-    return isinstance(task, str) and takes_count(task)
+    defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
+    task = arguments.get("task", defaults["task"])
+    return "num_classes" not in arguments and isinstance(task, str) and takes_count(task)
 
 
 def say_if_random(recipe: Recipe) -> None:

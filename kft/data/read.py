@@ -145,8 +145,10 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         if reader is not None:
             return read_own_file(path, reader, how)
         if path.suffix.lower() not in SUFFIXES:
+            own = ", ".join(how.task.files) if how.modality == "text" else ""
             raise InputError(
                 f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
+                f"{own and f'; for the task {how.task.name!r} also files that end in {own}'}"
             )
         return read_table(path, how)
     if is_folder or _may_be_tfds(source):

@@ -10,6 +10,8 @@ from kft.data.raw_labels import RawLabels
 from kft.data.read import read
 from kft.errors import InputError
 from kft.tasks import Tagging
+from kft.tasks.forms import takes_count
+from kft.tasks.saved import described, restored
 from kft.tasks.tags.scheme import Scheme, scheme_of
 from kft.tasks.tags.viterbi import best_tags
 from kft.tasks.tags.words import words_of
@@ -220,3 +222,19 @@ def test_tags_without_their_texts_are_refused():
 def test_words_with_spaces_are_refused():
     with pytest.raises(InputError, match=r"'a b' \(str\) is no word"):
         _read(([["a b", "c"]], [["B-X", "O"]]))
+
+
+def test_a_file_of_another_kind_is_told_which_there_are(tmp_path):
+    (tmp_path / "a.xml").write_text("<a/>")
+    with pytest.raises(
+        InputError, match=r"is a .xml file.*'tagging' also files that end in .conll"
+    ):
+        _read(tmp_path / "a.xml")
+
+
+def test_the_data_say_the_tags():
+    assert not takes_count("tagging")
+    assert takes_count("single_label")
+    task = Tagging().for_classes(("O", "B-X", "I-X"))
+    assert restored(described(task)) == task
+    assert described(Tagging()) == "tagging"

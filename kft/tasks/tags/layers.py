@@ -64,7 +64,9 @@ class TagAccuracy(keras.metrics.Mean):
         """Take over a batch; tokens that begin no word do not count."""
         known, labels = _labels(y_true)
         found = ops.cast(ops.argmax(y_pred[..., :-2], axis=-1), "int32")
-        return super().update_state(ops.cast(found == labels, "float32"), sample_weight=known)
+        return super().update_state(
+            ops.cast(ops.equal(found, labels), "float32"), sample_weight=known
+        )
 
 
 def _labels(y_true: Any) -> tuple[Any, Any]:
