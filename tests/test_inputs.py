@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kft.data.raw_images import raw_images
 from kft.errors import InputError
 from kft.family import raw_examples
 from kft.insight.explain import grad_cam, integrated_gradients, nearest
@@ -91,6 +92,37 @@ def test_images_of_several_sizes_may_lie_in_an_array_of_objects(images):
     apart = np.empty(2, object)
     apart[:] = [X[0], X[1][:8]]
     assert images.load(apart).shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "HSV"])
+def test_images_of_pillow_are_loaded_as_predict_takes_them(images, mode):
+    from PIL import Image
+
+    opened = [
+        Image.fromarray(image).convert("RGBA").convert("RGB").convert(mode) for image in X[:2]
+    ]
+    opened.append(Image.fromarray(X[2]))  # of another mode
+    np.testing.assert_array_equal(images.load(opened), raw_images(opened))
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ([encoded(X[:1])[0], None], r"^input 1: no image\. Correct"),
+        (X[:2] * 1j, r"raw has dtype complex128, but images are numbers"),
+        (["/dev/null"], r"^/dev/null: a device, but a file is expected\. A JPEG"),
+        (["no.png"], r"^no\.png: no such file\. A JPEG"),
+    ],
+)
+def test_what_are_no_images_is_not_loaded(images, raw, message):
+    with pytest.raises(InputError, match=message):
+        images.load(raw)
+
+
+def test_a_pipe_is_not_waited_for(images, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match=r"pipe\.png: a named pipe, but a file is expected"):
+        images.load([tmp_path / "pipe.png"])
 
 
 def test_examples_of_an_export_may_be_whatever_predict_takes(images, texts, tmp_path):

@@ -1,6 +1,7 @@
 """Raw images of any kind to pixels, for training and for `predict`; and which cannot be decoded."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from kft.data.image_decoding import decode, decode_coarsely, resize
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.pixels import check_shape
 from kft.errors import InputError
+from kft.regular_files import problem
 
 __all__ = ["broken", "check_images", "load", "load_files"]
 
@@ -167,6 +169,11 @@ def _resize_function(image_size: tuple[int, int]) -> Any:
 def _load(items: list[Any], image_size: tuple[int, int], are_paths: bool) -> np.ndarray:
     import tensorflow as tf
 
+    # Before TensorFlow opens one: it waits for the writer of a pipe, and reads a device for ever.
+    for path in items if are_paths else ():
+        reason = problem(path, sys.maxsize)
+        if reason:
+            raise _undecodable(shown(path), reason)
     try:
         with tf.device("CPU"):
             return _load_function(image_size, are_paths)(_constant(items)).numpy()
@@ -175,12 +182,15 @@ def _load(items: list[Any], image_size: tuple[int, int], are_paths: bool) -> np.
             reason = _why(item, are_paths)
             if reason:
                 name = shown(item) if are_paths else f"image {index}"
-                raise InputError(
-                    f"{name}: {reason}, but a JPEG, PNG, GIF, BMP or still WebP is expected: "
-                    "remove it, convert it, "
-                    'or pass on_bad_example="skip"'
-                ) from error
+                raise _undecodable(name, reason) from error
         raise
+
+
+def _undecodable(name: str, reason: str) -> InputError:
+    return InputError(
+        f"{name}: {reason}. A JPEG, PNG, GIF, BMP or still WebP is expected: remove it, convert "
+        'it, or pass on_bad_example="skip"'
+    )
 
 
 def _constant(items: Sequence[str | bytes]) -> Any:

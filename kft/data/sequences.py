@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.data.values import is_number
+from kft.data.values import is_missing, is_number
 from kft.errors import InputError
 
 __all__ = ["as_rows", "is_frame", "numeric"]
@@ -34,7 +34,7 @@ def as_rows(values: Any, name: str) -> Rows:
     if isinstance(values, np.ndarray):
         return _checked(values, name)
     if isinstance(values, list | tuple | range):
-        return list(values)
+        return [_unwrapped(value) for value in values]
     if hasattr(values, "__getitem__") and not _is_array(values):
         with _named(values, name):
             return [values[index] for index in range(len(values))]
@@ -135,6 +135,13 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "__array__") or isinstance(value, memoryview)
 
 
+def _unwrapped(value: Any) -> Any:
+    """A value out of an array or tensor without axes, as iterating over a tensor yields them."""
+    if getattr(value, "shape", None) != () or isinstance(value, np.generic) or is_missing(value):
+        return value
+    return _array(value, "a value")[()] if _is_array(value) else value
+
+
 def _array(values: Any, name: str) -> np.ndarray:
     with _named(values, name):
         if hasattr(values, "detach") and hasattr(values, "cpu"):  # PyTorch: on any device
@@ -144,7 +151,12 @@ def _array(values: Any, name: str) -> np.ndarray:
         listed = _of_dictionaries(values)
         if listed is not None:
             return listed
-        return np.asarray(values)
+        array = np.asarray(values)
+        if array.ndim > 1 and getattr(values, "shape", None) == array.shape[:1]:
+            # A column of Polars' structures, of which NumPy makes rows of numbers.
+            array = np.empty(len(array), dtype=object)
+            array[:] = values.to_list()
+        return array
 
 
 def _of_dictionaries(values: Any) -> np.ndarray | None:

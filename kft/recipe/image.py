@@ -18,8 +18,9 @@ from kft.data.augment import image_augmentation
 from kft.data.examples import Examples
 from kft.data.image_decoding import decode_batch
 from kft.data.image_files import MAX_PIXELS
-from kft.data.pixels import check_images_in_memory, check_shape
+from kft.data.pixels import check_images_in_memory, check_shape, image_rows
 from kft.data.raw_images import raw_images
+from kft.data.raw_texts import refuse_inputs
 from kft.data.sequences import as_rows
 from kft.data.served_images import decode_rows
 from kft.data.stream_checks import StreamCheck, checked
@@ -142,18 +143,22 @@ class ImageRecipe(Recipe):
         """Decode and resize images.
 
         Args:
-            raw: Paths of image files, encoded images, or images as arrays `(height, width, 3)` with
-                values from 0 to 255, which may differ in size if they are in a list.
+            raw: Paths of image files, encoded images, Pillow's, or images as arrays
+                `(height, width, 3)` with values from 0 to 255, which may differ in size if they are
+                in a list.
 
         Returns:
             Float32 `(n, *image_size, 3)`, values from 0 to 255.
+
+        Raises:
+            InputError: One of them is no image, or cannot be decoded; or arrays have another shape.
         """
         rows = as_rows(raw, "raw")
-        are_apart = isinstance(rows, list) or rows.dtype == object
-        if are_apart and len(rows) and isinstance(rows[0], np.ndarray):
-            if len({image.shape for image in rows}) > 1:
-                return np.concatenate([images.load(image[None], self.image_size) for image in rows])
-            rows = np.stack(list(rows))
+        if len(rows):
+            _, rows, reasons = image_rows(rows, "raw", self.max_pixels)
+            refuse_inputs(reasons)
+        if isinstance(rows, list) and rows and isinstance(rows[0], np.ndarray):
+            return np.concatenate([images.load(image[None], self.image_size) for image in rows])
         return images.load(rows, self.image_size)
 
     def input_identity(self) -> str:

@@ -45,6 +45,8 @@ def read_texts(x, y, **options):
         np.array(TEXTS, "S"),
         [text.encode() for text in TEXTS],
         tf.constant(TEXTS),
+        list(tf.constant(TEXTS)),
+        [np.array(text) for text in TEXTS],
         tuple(TEXTS),
         collections.deque(TEXTS),
         collections.UserList(TEXTS),
@@ -136,6 +138,7 @@ def test_gaps_among_numbers_and_lists_are_bad_examples(numbers, task):
         pd.Series(MANY, index=[7, 8, 9]),
         pa.array(MANY),
         ["a|b", "b", ""],
+        [np.array("a|b"), np.array("b"), np.array("")],
     ],
     ids=lambda rows: type(rows).__name__,
 )
@@ -230,3 +233,31 @@ def test_what_are_no_labels_is_refused_by_name(y, options, message):
 def test_a_comma_may_belong_to_the_name_of_a_class():
     examples = read_texts(TEXTS, ["Paris, F", "Lyon, F", "Bonn, D"], task="multi_label")
     assert examples.classes == ("Bonn, D", "Lyon, F", "Paris, F")
+
+
+class Structures:
+    """A column of structures as Polars has them: one axis, of which NumPy is given two."""
+
+    shape = (3,)
+
+    def __len__(self):
+        return 3
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1], [2], [1]])
+
+    def to_list(self):
+        return [{"age": 1}, {"age": 2}, {"age": 1}]
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("single_label", r"y\[0\] is \{'age': 1\} \(dict\), but a single label is expected"),
+        ("multi_label", r"y has .*, but multi-label targets are 0 and 1"),
+        ("regression", r"y has .*, but regression needs numbers"),
+    ],
+)
+def test_structures_are_not_taken_for_rows_of_numbers(task, message):
+    with pytest.raises(InputError, match=message):
+        read_texts(TEXTS, Structures(), task=task)
