@@ -14,8 +14,7 @@ from typer.core import TyperCommand
 
 import kft
 from kft.backends import BACKENDS
-from kft.cli import startup
-from kft.cli.demonstration import demo
+from kft.cli import demonstration, startup
 from kft.cli.early_checks import check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
@@ -65,7 +64,9 @@ class _Command(TyperCommand):
                 formatter.write_dl(rows)
 
 
-for command in (fit, tune, select, evaluate, predict, export, plan, find_lr, report, demo):
+# `kft.cli.demo` is the package that the command runs, so the function has no place beside it.
+_COMMANDS = (fit, tune, select, evaluate, predict, export, plan, find_lr, report, demonstration.demo)
+for command in _COMMANDS:
     app.command(cls=_Command)(command)
 
 _UsageError: Any = typer.BadParameter.__base__  # of click's; Typer shows only this one of its kind

@@ -101,10 +101,11 @@ def _builder(name: str) -> Any:
         check_prepared(info.parent, whole=False)
     try:
         builder = tfds.builder(name, try_gcs=False)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise InputError(
-            f"{name!r} is no file, no folder and no dataset that TFDS knows: check the path, or "
-            "see https://www.tensorflow.org/datasets/catalog for the names"
+            f"{name!r} is no file, no folder and no dataset that TFDS knows: check the path, or see "
+            "https://www.tensorflow.org/datasets/catalog for the names, versions and configurations; "
+            f"TFDS says: {_first_line(error)[:200]}"
         ) from error
     try:
         builder.download_and_prepare()
@@ -170,9 +171,12 @@ def _without_deprecations() -> Iterator[None]:
 
 
 def _damaged(source: str, error: Exception) -> InputError:
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    said = re.sub(r"\{\{.*?\}\} ", "", said).split(" [Op:")[0][:200]  # TensorFlow's own places
-    return InputError(f"{source} cannot be read ({said}): prepare the dataset again")
+    said = re.sub(r"\{\{.*?\}\} ", "", _first_line(error)).split(" [Op:")[0]  # TensorFlow's own places
+    return InputError(f"{source} cannot be read ({said[:200]}): prepare the dataset again")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _feature(features: Any, keys: tuple[Any, ...], kind: Any, source: str, what: str) -> str:
