@@ -65,7 +65,18 @@ class _Command(TyperCommand):
 
 
 # `kft.cli.demo` is the package that the command runs, so the function has no place beside it.
-_COMMANDS = (fit, tune, select, evaluate, predict, export, plan, find_lr, report, demonstration.demo)
+_COMMANDS = (
+    fit,
+    tune,
+    select,
+    evaluate,
+    predict,
+    export,
+    plan,
+    find_lr,
+    report,
+    demonstration.demo,
+)
 for command in _COMMANDS:
     app.command(cls=_Command)(command)
 

@@ -7,10 +7,6 @@ on a `PyDataset` a wrapper.
 
 from __future__ import annotations
 
-import contextlib
-import re
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +20,7 @@ from kft.data.target_bounds import Bounds
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 
-__all__ = ["StreamCheck", "checked", "plain_errors"]
-
-# TensorFlow hands on a message of ours inside its own, in brackets or before a traceback.
-_OURS = re.compile(r"InputError: (.+?)(?:\]\n|\nTraceback|\Z)", re.DOTALL)
+__all__ = ["StreamCheck", "checked"]
 
 _DATASET = "the tf.data.Dataset"
 _NO_STRINGS = (
@@ -42,23 +35,44 @@ class StreamCheck:
     Args:
         task: The kind of the targets, which knows how many classes there are.
         images: Whether inputs that are numbers are images, 0 to 255.
+        image_size: (height, width) of the images in a `PyDataset`, which nothing resizes; None for
+            any.
     """
 
     task: TargetKind
     images: bool = False
+    image_size: tuple[int, int] | None = None
 
     def check(self, batch: Any, index: int) -> None:
         """Check a batch of `(inputs, targets, ...)` of any backend.
 
         Raises:
-            InputError: A target or a pixel is out of range.
+            InputError: It is no such batch, its parts differ in length, or a target, an image or a
+                pixel is not as expected.
         """
-        if not isinstance(batch, tuple | list) or len(batch) < 2:
-            return
-        self.check_targets(batch[1], f"batch {index} of the PyDataset")
+        where = f"batch {index} of the PyDataset"
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            is_tuple = isinstance(batch, tuple | list)
+            found = f"{len(batch)} part(s)" if is_tuple else f"the type {type(batch).__name__}"
+            raise InputError(
+                f"{where} has {found}, but (inputs, targets) or (inputs, targets, sample_weights) is "
+                "expected"
+            )
+        _check_lengths(batch, where)
+        self.check_targets(batch[1], where)
+        if self.image_size is not None and hasattr(batch[0], "shape"):
+            self._check_size(tuple(batch[0].shape), self.image_size, where)
         x = _as_array(batch[0]) if self.images and index == 0 else None
         if x is not None and x.ndim == 4 and x.dtype.kind in "biuf":
             check_range([x], "the PyDataset")
+
+    @staticmethod
+    def _check_size(shape: tuple[int, ...], size: tuple[int, int], where: str) -> None:
+        if shape[1:] != (*size, 3):
+            raise InputError(
+                f"images of shape {shape} in {where}, but the model takes [n, {size[0]}, {size[1]}, 3]: "
+                "make them so, for example by recipe.load(images)"
+            )
 
     def check_targets(self, targets: Any, where: str) -> None:
         """Check the targets of a batch.
@@ -86,7 +100,7 @@ class StreamCheck:
         import tensorflow as tf
 
         inputs, targets, *rest = batch
-        assertions = []
+        assertions = _lengths_in_graph(batch, index)
         for kind, part in self.task.streamed(targets, _DATASET):
             if not isinstance(part, tf.Tensor) or not _is_numeric(part):
                 continue
@@ -94,7 +108,7 @@ class StreamCheck:
             bounds = kind.bounds(_shape(part) or (None,), _DATASET)
             if bounds is not None:
                 assertions.append(_within(part, bounds, index))
-        if self.images and isinstance(inputs, tf.Tensor) and inputs.shape.rank == 4:
+        if self.images and isinstance(inputs, tf.Tensor) and inputs.shape.rank in (3, 4):
             assertions += _pixels_in_graph(inputs, index)
         with tf.control_dependencies(assertions):
             return (tf.nest.map_structure(tf.identity, inputs), targets, *rest)
@@ -174,19 +188,40 @@ def checked(dataset: Any, check: StreamCheck) -> Any:
     return dataset.enumerate().map(lambda index, batch: check.check_in_graph(index, batch))
 
 
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Raise what a check said inside TensorFlow's graph as the `InputError` that it is."""
-    try:
-        yield
-    except Exception as error:
-        tensorflow = sys.modules.get("tensorflow")
-        if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
-            raise
-        ours = _OURS.search(error.message)
-        if ours is None:
-            raise
-        raise InputError(ours[1]) from error
+def _check_lengths(batch: Any, where: str) -> None:
+    """Check that the parts of a batch are arrays or tensors with one row per example."""
+    names = ("inputs", "targets", "sample_weights")
+    lengths: dict[int, str] = {}
+    for name, part in zip(names, batch, strict=False):
+        for leaf in keras.tree.flatten(part):
+            shape = getattr(leaf, "shape", None)
+            if shape is None or not len(shape):
+                raise InputError(
+                    f"{name} of {where} hold {type(leaf).__name__}, but arrays or tensors with one row "
+                    "per example are expected: convert them, for example by np.stack"
+                )
+            lengths.setdefault(int(shape[0]), name)
+    if len(lengths) > 1:
+        (one, first), (other, second) = list(lengths.items())[:2]
+        raise InputError(
+            f"{where} has {one} {first} and {other} {second}: yield one of each per example"
+        )
+    if 0 in lengths:
+        raise InputError(f"{where} has no examples: leave it out of the dataset's length")
+
+
+def _lengths_in_graph(batch: Any, index: Any) -> list[Any]:
+    """An assertion that the parts of a batch have one row per example."""
+    import tensorflow as tf
+
+    leaves = [leaf for leaf in tf.nest.flatten(batch) if isinstance(leaf, tf.Tensor)]
+    counts = tf.stack([tf.shape(leaf)[0] for leaf in leaves if leaf.shape.rank != 0])
+    said = (
+        f"InputError: batch {{}} of {_DATASET} has tensors of {{}} rows: yield one of each per "
+        "example"
+    )
+    message = tf.strings.format(said, (index, counts))
+    return [tf.debugging.Assert(tf.reduce_all(counts == counts[0]), [message])]
 
 
 def _within(targets: Any, bounds: Bounds, index: Any) -> Any:

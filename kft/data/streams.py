@@ -7,7 +7,16 @@ from typing import Any
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 
-__all__ = ["Stream", "is_stream", "is_tf_dataset", "read_stream", "with_known_length"]
+__all__ = [
+    "Stream",
+    "check_not_empty",
+    "is_stream",
+    "is_tf_dataset",
+    "read_stream",
+    "with_known_length",
+]
+
+EMPTY = "the tf.data.Dataset is empty, but at least one example is expected"
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,14 @@ def read_stream(
         InputError: The elements are not pairs of inputs and targets, or the stream is empty.
     """
     if _is_py_dataset(source):
-        batches = source.num_batches
+        try:
+            batches = source.num_batches
+        except Exception as error:  # of a person's own `__len__`, or of Keras where there is none
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"the PyDataset does not say how many batches it has ({reason}): define `__len__`, or "
+                "`num_batches` as None for one that never ends"
+            ) from error
         if batches == 0:
             raise InputError("the PyDataset has length 0, but at least one batch is expected")
         return Stream(source, classes, batches, batches is None, "PyDataset")
@@ -69,8 +85,19 @@ def read_stream(
         source = source.batch(batch_size)
     size = int(source.cardinality())
     if size == 0:
-        raise InputError("the tf.data.Dataset is empty, but at least one example is expected")
+        raise InputError(EMPTY)
     return Stream(source, classes, size if size > 0 else None, size == -1, "tf.data.Dataset")
+
+
+def check_not_empty(stream: Stream) -> None:
+    """Refuse a `tf.data.Dataset` that turns out to have no batch; Keras would pass it over.
+
+    Raises:
+        InputError: If it has none.
+    """
+    may_be = stream.batches is None and not stream.is_infinite and is_tf_dataset(stream.dataset)
+    if may_be and next(iter(stream.dataset.take(1)), None) is None:
+        raise InputError(EMPTY)
 
 
 def with_known_length(dataset: Any) -> Any:
@@ -82,12 +109,17 @@ def with_known_length(dataset: Any) -> Any:
 
     Args:
         dataset: The dataset; one that knows its length, or is none of `tf.data`, stays as it is.
+
+    Raises:
+        InputError: If it has no batch.
     """
     if not is_tf_dataset(dataset) or int(dataset.cardinality()) != -2:
         return dataset
     import tensorflow as tf
 
     count = dataset.reduce(tf.constant(0, tf.int64), lambda count, *_: count + 1)
+    if int(count) == 0:
+        raise InputError(EMPTY)
     return dataset.apply(tf.data.experimental.assert_cardinality(count))
 
 

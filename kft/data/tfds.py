@@ -171,7 +171,9 @@ def _without_deprecations() -> Iterator[None]:
 
 
 def _damaged(source: str, error: Exception) -> InputError:
-    said = re.sub(r"\{\{.*?\}\} ", "", _first_line(error)).split(" [Op:")[0]  # TensorFlow's own places
+    said = re.sub(r"\{\{.*?\}\} ", "", _first_line(error)).split(" [Op:")[
+        0
+    ]  # TensorFlow's own places
     return InputError(f"{source} cannot be read ({said[:200]}): prepare the dataset again")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kft.data.batches import Batches
 from kft.data.examples import Examples
-from kft.data.stream_checks import plain_errors
+from kft.data.plain_errors import plain_errors
 from kft.data.streams import Stream
 from kft.data.trees import concatenated, mapped
 from kft.family.fit_data import batches_of

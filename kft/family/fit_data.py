@@ -11,7 +11,7 @@ import numpy as np
 from kft.arguments import is_number, shown
 from kft.data.examples import Examples
 from kft.data.split import split
-from kft.data.streams import Stream, with_known_length
+from kft.data.streams import Stream, check_not_empty, with_known_length
 from kft.errors import InputError
 from kft.family.hooks import Family
 
@@ -75,6 +75,7 @@ def batches_of(
             f"the {data.source} never ends: pass recipe.read(data, steps_per_epoch=n) for training, or "
             "end it with take(n)."
         )
+    check_not_empty(data)
     return recipe.from_stream(data.dataset)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kft.callbacks import RunCheckpoint
-from kft.data.stream_checks import plain_errors
+from kft.data.plain_errors import plain_errors
 from kft.errors import NonFiniteLossError
 
 

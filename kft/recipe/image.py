@@ -16,14 +16,14 @@ from kft.arguments import is_whole, shown
 from kft.data import images
 from kft.data.augment import image_augmentation
 from kft.data.examples import Examples
-from kft.data.image_decoding import decode_batch
 from kft.data.image_files import MAX_PIXELS
-from kft.data.pixels import check_images_in_memory, check_shape, image_rows
+from kft.data.pixels import check_images_in_memory, image_rows
 from kft.data.raw_images import raw_images
 from kft.data.raw_texts import refuse_inputs
 from kft.data.sequences import as_rows
 from kft.data.served_images import decode_rows
 from kft.data.stream_checks import StreamCheck, checked
+from kft.data.stream_images import as_model_images
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.model.pretrained import RANDOM, StartingWeights, load_weights_file, why_not_downloaded
@@ -182,26 +182,11 @@ class ImageRecipe(Recipe):
     def from_stream(self, dataset: Any) -> Any:
         """Put decoding and resizing in front of a `tf.data.Dataset` of images or encoded images.
 
-        The targets of each batch are checked, and the pixels of the first.
+        The targets of each batch are checked, and the pixels of the first. A `PyDataset` yields
+        images of the size that the model takes.
         """
-        dataset = checked(dataset, StreamCheck(self.task, images=True))
-        spec = getattr(dataset, "element_spec", (None,))[0]
-        shape = getattr(spec, "shape", None)
-        if spec is None or shape is None:
-            return dataset
-        if spec.dtype != "string":
-            if shape.rank is None:
-                raise InputError(
-                    "the tf.data.Dataset yields images of an unknown shape: pass output_signature to "
-                    "from_generator, or map tf.ensure_shape."
-                )
-            check_shape(shape)
-        if tuple(shape[1:3]) == self.image_size:
-            return dataset
-        decode = partial(decode_batch, image_size=self.image_size)
-        if spec.dtype != "string":
-            decode = partial(images.resize, image_size=self.image_size)
-        return dataset.map(lambda image, *rest: (decode(image), *rest))
+        check = StreamCheck(self.task, images=True, image_size=self.image_size)
+        return as_model_images(checked(dataset, check), self.image_size)
 
     def augmentation(self, chosen: Any) -> Callable | None:
         """Turn a preset (`"light"`, `"standard"`, `"strong"`), Keras layers or a function into one.

@@ -105,7 +105,11 @@ def test_a_py_dataset_is_a_stream_that_fit_takes():
         ("no/such/sub/folder", {}, r"folder: no such file or folder; data are a folder with"),
         ("no_such/folder", {}, r"is no file, no folder and no dataset that TFDS knows: check"),
         ("no_such:1.0.0", {}, r"is no file, no folder and no dataset that TFDS knows: check"),
-        ("mnist:9.9.9", {}, r"no dataset that TFDS knows: check .*cannot be loaded at version 9\.9\.9"),
+        (
+            "mnist:9.9.9",
+            {},
+            r"no dataset that TFDS knows: check .*cannot be loaded at version 9\.9\.9",
+        ),
         ("mnist/none", {}, r"no dataset that TFDS knows: check .*BuilderConfig none not found"),
         ("data/train.csv", {}, r"train.csv: no such file or folder; data are a folder with"),
         ("flowers.csv", {}, r"flowers.csv: no such file or folder; data are"),

@@ -12,9 +12,10 @@ from kft import InputError
 from kft.data.batches import Batches
 from kft.data.kinds import SingleLabels
 from kft.data.overlap import overlap
+from kft.data.plain_errors import plain_errors
 from kft.data.read import read
 from kft.data.split import split
-from kft.data.stream_checks import StreamCheck, checked, plain_errors
+from kft.data.stream_checks import StreamCheck, checked
 from kft.tasks import Classification, MultiLabel, Regression, Several
 
 pytestmark = pytest.mark.once

@@ -8,13 +8,18 @@ import tensorflow as tf
 import kft
 from kft.data.batches import Batches
 from kft.data.examples import Examples
-from kft.data.stream_checks import StreamCheck, checked, plain_errors
+from kft.data.images import load
+from kft.data.plain_errors import plain_errors
+from kft.data.stream_checks import StreamCheck, checked
+from kft.data.stream_images import as_model_images
+from kft.data.streams import read_stream
 from kft.errors import InputError
 from kft.stages.stage import Stage
 from kft.tasks import Classification, MultiLabel, Regression
-from tests.small_images import DenseRecipe, small_images
+from tests.small_images import DenseRecipe, encoded, small_images
 
 X, Y = small_images(16)
+PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype="uint8")
 TASKS = {
     "single_label": Classification(2),
     "multi_label": MultiLabel(2),
@@ -175,3 +180,94 @@ def test_batches_of_examples_are_checked_at_once():
 def test_other_errors_of_tensorflow_stay_what_they_are():
     with pytest.raises(tf.errors.InvalidArgumentError), plain_errors():
         tf.reshape([1], [2])
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (None, r"batch 0 .* has the type NoneType, but \(inputs, targets\) or"),
+        (PIXELS[:4], r"has the type ndarray, but \(inputs, targets\) or"),
+        ((PIXELS[:4],), r"has 1 part\(s\), but"),
+        ((PIXELS[:4], Y[:4], Y[:4], Y[:4]), r"has 4 part\(s\), but"),
+        ((PIXELS[:4], Y[:3]), r"batch 0 of the PyDataset has 4 inputs and 3 targets: yield one"),
+        ((PIXELS[:4], Y[:4], np.ones(3)), r"has 4 inputs and 3 sample_weights"),
+        ((PIXELS[:0], Y[:0]), r"has no examples: leave it out"),
+        ((PIXELS[:4].tolist(), Y[:4]), r"inputs of batch 0 .* hold int, but arrays or tensors"),
+        (
+            (PIXELS[:4, :8], Y[:4]),
+            r"images of shape \(4, 8, 16, 3\) .* the model takes \[n, 16, 16, 3\]",
+        ),
+        ((PIXELS[:4, ..., 0], Y[:4]), r"images of shape \(4, 16, 16\) .* the model takes"),
+    ],
+)
+def test_a_batch_that_no_model_takes_is_named(batch, message):
+    class One(Rows):
+        def __getitem__(self, index):
+            return batch
+
+    check = StreamCheck(Classification(2), images=True, image_size=(16, 16))
+    with pytest.raises(InputError, match=message):
+        run(One(PIXELS, Y), check)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("length", [-1, 2.5, None])
+def test_a_dataset_without_a_length_says_how_to_have_one(length):
+    class Odd(Rows):
+        def __len__(self):
+            return length
+
+    with pytest.raises(InputError, match=r"does not say how many batches .*: define `__len__`, or"):
+        read_stream(Odd(PIXELS, Y), task=Classification(2))
+
+
+@pytest.mark.once
+def test_tensors_of_different_lengths_in_a_batch_are_named():
+    specs = tf.TensorSpec([None, 16, 16, 3], "uint8"), tf.TensorSpec([None], "int64")
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter([(PIXELS[:4], Y[:4]), (PIXELS[:4], Y[:3])]), output_signature=specs
+    )
+    with pytest.raises(InputError, match=r"batch 1 of .* has tensors of \[4 3\] rows: yield one"):
+        run(dataset, StreamCheck(Classification(2)))
+
+
+@pytest.mark.once
+def test_a_dataset_that_turns_out_to_be_empty_is_refused_to_train_and_to_validate():
+    empty = of_tf(PIXELS, Y).filter(lambda x, y: False)
+    recipe = DenseRecipe(num_classes=2, classes=["a", "b"])
+    for data in ((empty, (PIXELS, Y)), ((PIXELS, Y), empty), (of_tf(PIXELS, Y), empty)):
+        with pytest.raises(InputError, match=r"the tf\.data\.Dataset is empty, but at least one"):
+            recipe.fit(*data, **ONCE)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("size", [(16, 16), (8, 12)])
+@pytest.mark.parametrize(
+    "images",
+    [PIXELS[..., 0], PIXELS[..., :1], np.concatenate([PIXELS, PIXELS[..., :1]], -1)],
+    ids=["hw", "1", "4"],
+)
+def test_a_stream_of_images_has_three_channels_as_arrays_have(images, size):
+    loaded = load(images, size)
+    unknown = tf.data.Dataset.from_generator(
+        lambda: iter([(images, Y)]),
+        output_signature=(
+            tf.TensorSpec([None] * images.ndim, "uint8"),
+            tf.TensorSpec([None], "int64"),
+        ),
+    )
+    for dataset in (of_tf(images, Y), unknown):
+        streamed = [batch for batch, _ in as_model_images(dataset, size)]
+        np.testing.assert_array_equal(np.concatenate(streamed), loaded)
+
+
+@pytest.mark.once
+def test_an_encoded_image_of_a_stream_that_cannot_be_decoded_is_named():
+    rows = iter(as_model_images(of_tf([*encoded(PIXELS)[:5], b"x" * 99], Y[:6]), (16, 16)))
+    np.testing.assert_array_equal(next(rows)[0], PIXELS[:4])
+    message = (
+        r"^an image of the tf\.data\.Dataset cannot be decoded \(Unknown image file.*: leave it out"
+    )
+    with pytest.raises(InputError, match=message), plain_errors():
+        next(rows)

@@ -16,7 +16,7 @@ from kft.arguments import (
     shown,
 )
 from kft.data.balance import check_balance
-from kft.data.stream_checks import plain_errors
+from kft.data.plain_errors import plain_errors
 from kft.errors import InputError
 from kft.family.known import title_of
 from kft.insight.range_test.batches import model_batches, recipe_batches
