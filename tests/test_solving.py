@@ -9,6 +9,7 @@ import pytest
 import kft
 from kft.errors import InputError
 from kft.family.features import head_inputs
+from kft.stages.lengths import batch_size_for
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from tests.tiny_recipe import TinyRecipe
 
@@ -270,6 +271,27 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything():
     ends = [run.history["val_loss"][0], run.history["val_loss"][-1]]
     assert run.journal["best"]["value"] == min(ends)
     assert recipe.evaluate(run.validation).figures["accuracy"] == run.evaluation.figures["accuracy"]
+
+
+@pytest.mark.once
+def test_few_examples_make_small_batches_unless_their_size_is_given(capsys):
+    x, kinds, _ = pictures(30)
+
+    def chosen(**given):
+        recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
+        recipe.fit((x, kinds), pictures(3)[:2], finish=kft.Finish(report=False), **given)
+        plan, said = recipe.origin["plan"], capsys.readouterr().out
+        return plan["batch_size"], plan["stages"][-1]["epochs"], "small batches" in said
+
+    assert chosen() == (8, 60, True)
+    assert chosen(batch_size=32) == (32, 60, False)
+    assert chosen(stages=[SOLVED]) == (32, 1, False)
+
+
+@pytest.mark.once
+def test_an_epoch_has_ten_steps_as_long_as_a_step_has_eight_examples():
+    sizes = {1: 8, 80: 8, 159: 8, 160: 16, 239: 16, 240: 24, 320: 32, 10**6: 32}
+    assert {count: batch_size_for(count) for count in sizes} == sizes
 
 
 @pytest.mark.once

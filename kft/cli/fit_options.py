@@ -22,7 +22,15 @@ class Training:
     """How a recipe is trained; None leaves `Recipe.fit` its own default."""
 
     stages: o.Stages = None
-    batch_size: o.TrainingBatchSize = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Examples per step. Default: 32; with the default stages as few as make 10 steps per "
+            "epoch, at least 8.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
     early_stopping: Annotated[
         int | None,
         typer.Option(

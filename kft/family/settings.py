@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from kft.arguments import check_choice, check_training, check_verbose, make_plain
+from kft.arguments import check_choice, check_seed, check_verbose, check_whole, make_plain
 from kft.cache.settings import Cache
 from kft.callbacks import RelativeEarlyStopping, RunCheckpoint
 from kft.callbacks.monitor import Monitor
@@ -21,8 +21,9 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.hooks import Family
 from kft.family.policies import Finish, Resume
+from kft.printing import how_many
 from kft.runs.identity import identity, may_change
-from kft.stages.lengths import trained_head
+from kft.stages.lengths import USUAL_BATCH, batch_size_for, trained_head
 from kft.stages.optimizer import check_optimizer
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
@@ -53,7 +54,7 @@ class FitSettings:
 
     stages: Sequence[Stage]  # none as long as they are not decided
     run_dir: Path | None = dataclasses.field(metadata=may_change("where a run lies"))
-    batch_size: int
+    batch_size: Any  # "auto" as long as it is not decided
     callbacks: Sequence[keras.callbacks.Callback] = dataclasses.field(
         metadata=may_change("code cannot be compared")
     )
@@ -77,6 +78,9 @@ class FitSettings:
         metadata=may_change("the examples that it leaves are part of the identity")
     )
     verbose: int | str = dataclasses.field(metadata=may_change("training does not see it"))
+    rules: tuple[str, ...] = dataclasses.field(
+        default=(), metadata=may_change("says why others are what they are")
+    )
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -90,7 +94,9 @@ class FitSettings:
                 "the one would undo what the other restores: leave it out, or pass no run_dir."
             )
         check_optimizer(self.optimizer)
-        check_training(batch_size=self.batch_size, seed=self.seed)
+        if not is_auto(self.batch_size):
+            check_whole("batch_size", self.batch_size, "examples")
+        check_seed(self.seed)
         _check_views(self.cache.views, self.augmentation)
         if self.resume.retries and self.run_dir is None:
             raise InputError(
@@ -104,6 +110,8 @@ class FitSettings:
                 object.__setattr__(self, "restore_best", "run")
             if is_auto(self.augment):
                 object.__setattr__(self, "augment", None)
+            if is_auto(self.batch_size):
+                object.__setattr__(self, "batch_size", USUAL_BATCH)
 
     def decided(
         self, recipe: Family, train: Any, validation: Any, *, split: bool = False
@@ -114,7 +122,8 @@ class FitSettings:
         recipe's own run to their end, where their rates are zero. With at least 200 validation
         examples their epochs are compared by the task's objective; with fewer, of which an epoch may
         have more right by chance, the states that the stages end with are, by the loss, to which
-        every example adds how sure the model was of it.
+        every example adds how sure the model was of it. Few training examples are taken in smaller
+        batches, see `kft.stages.lengths.batch_size_for`.
 
         Args:
             recipe: The recipe.
@@ -125,12 +134,17 @@ class FitSettings:
         if self.stages:
             return dataclasses.replace(self, finish=self.finish.decided(False, False))
         ends = isinstance(train, Examples)
-        steps = -(-len(train) // self.batch_size) if ends else getattr(train, "batches", None)
+        found: dict[str, Any] = {}
+        if is_auto(self.batch_size):
+            solves = ends and recipe.default_stages()[0].solve
+            found = _batches_of(len(train)) if solves else {"batch_size": USUAL_BATCH}
+        size = found.get("batch_size", self.batch_size)
+        steps = -(-len(train) // size) if ends else getattr(train, "batches", None)
         stages = checked_stages(recipe.default_stages(steps))
         if stages[0].solve and not ends:  # a stream cannot be held in memory
             stages = (trained_head(steps), *stages[1:])
         few = isinstance(validation, Examples) and len(validation) < FEW
-        found: dict[str, Any] = {"stages": stages}
+        found["stages"] = stages
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
         if stages[0].solve:
             if self.monitor is None:
@@ -157,6 +171,16 @@ class FitSettings:
             # Keras numbers names by what else the process has made.
             found["optimizer"]["config"].pop("name", None)
         return as_json(found)
+
+
+def _batches_of(examples: int) -> dict[str, Any]:
+    """Return the settings by which examples are taken in batches, and the rule if they are few."""
+    size = batch_size_for(examples)
+    if size == USUAL_BATCH:
+        return {"batch_size": size}
+    steps = how_many(-(-examples // size), "step")
+    rule = f"Batches of {size} examples, {steps} per epoch: few examples need small batches."
+    return {"batch_size": size, "rules": (rule,)}
 
 
 def is_auto(value: Any) -> bool:

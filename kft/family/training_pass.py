@@ -220,7 +220,7 @@ class TrainingPass:
 
     def _table(self) -> PlanTable:
         settings = self.planned.settings
-        return plan_table(
+        table = plan_table(
             self.model,
             settings.stages,
             settings.batch_norm,
@@ -229,6 +229,7 @@ class TrainingPass:
             distribution=self.planned.strategy,
             title=title_of(self.planned.recipe),
         )
+        return dataclasses.replace(table, notes=(*settings.rules, *table.notes))
 
     def _run_stages(
         self, unfreezing: StagedUnfreezing, journal: Journal, checkpoint: list

@@ -96,7 +96,7 @@ class Recipe(Family):
         *,
         stages: Sequence[Stage] | None = None,
         run_dir: str | os.PathLike | None = None,
-        batch_size: int = 32,
+        batch_size: int | Literal["auto"] = "auto",
         callbacks: Sequence[keras.callbacks.Callback] = (),
         early_stopping: Any = "auto",
         restore_best: BestEpoch | Restore | Literal["auto"] | None = "auto",
@@ -128,7 +128,8 @@ class Recipe(Family):
             run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
                 run of the same plan continues where it was killed, with the same result; a finished
                 one is loaded instead of trained again.
-            batch_size: Examples a step. Defaults to 32.
+            batch_size: Examples per step. `"auto"` is 32, but with default stages that solve the head
+                as few as make 10 steps per epoch, at least 8.
             callbacks: Keras callbacks of your own.
             early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. `"auto"` for
                 `stages` is a `kft.callbacks.RelativeEarlyStopping`, 3 epochs in which `monitor` does
@@ -316,7 +317,7 @@ class Recipe(Family):
             objective: Name of a validation metric, or a `keras_tuner.Objective`. Defaults to the
                 task's, such as `"val_accuracy"`.
             stages: The stages that a trial's values change. Defaults to `default_stages()`.
-            batch_size: As in `fit`.
+            batch_size: Examples per step. Defaults to 32.
             early_stopping: As in `fit`; by default 3 epochs without a better objective.
             batch_norm: As in `fit`.
             balance: As in `fit`.

@@ -1,4 +1,4 @@
-"""How long a default stage takes: few examples need steps, not epochs."""
+"""How long a default stage takes, and in which batches: few examples need steps, not epochs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from kft.stages.stage import Stage
 _STEPS = 500
 _USUAL = 10  # batches of an epoch where nothing is known: a few hundred examples
 _LEAST = 3
+USUAL_BATCH = 32
+_SMALLEST_BATCH = 8
+_STEPS_OF_AN_EPOCH = 10
 
 
 def epochs_of(steps: int | None, most: int) -> int:
@@ -24,6 +27,22 @@ def epochs_of(steps: int | None, most: int) -> int:
         most: Epochs that very few examples are repeated for.
     """
     return min(most, max(_LEAST, round(_STEPS / (steps or _USUAL))))
+
+
+def batch_size_for(examples: int) -> int:
+    """Return the examples per step of the default stages.
+
+    With 32 examples per step, few examples make too few steps for the epochs that a stage repeats them
+    for. So an epoch has at least 10 steps, as long as a step still has 8 examples.
+
+    Args:
+        examples: Training examples.
+
+    Returns:
+        8, 16, 24 or 32.
+    """
+    fitting = examples // _STEPS_OF_AN_EPOCH // _SMALLEST_BATCH * _SMALLEST_BATCH
+    return min(USUAL_BATCH, max(_SMALLEST_BATCH, fitting))
 
 
 def trained_head(steps: int | None) -> Stage:
