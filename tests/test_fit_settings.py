@@ -96,7 +96,11 @@ PARTS = {
         "report": (False, False),
         "keep_examples": (False, False),
     },
-    kft.BestEpoch: {"among": ("stage", True), "monitor": ("val_accuracy", True)},
+    kft.BestEpoch: {
+        "among": ("stage", True),
+        "monitor": ("val_accuracy", True),
+        "tolerance": (0.1, True, {"among": "ends"}),
+    },
 }
 ARGUMENTS = {
     kft.Cache: "cache",
@@ -116,8 +120,9 @@ def test_each_part_of_an_argument_makes_another_run_or_may_change(policy, tmp_pa
             run_dir=tmp_path, augment="light", **{ARGUMENTS[policy]: policy(**given)}
         ).identity()
 
-    for name, (value, is_other) in parts.items():
-        assert (identity(**{name: value}) != identity()) == is_other, name
+    for name, (value, is_other, *beside) in parts.items():
+        others = beside[0] if beside else {}
+        assert (identity(**others, **{name: value}) != identity(**others)) == is_other, name
 
 
 @pytest.mark.parametrize(
@@ -185,6 +190,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_data_are_read(given, me
         (kft.Finish, {"report": (None, 1, "no")}),
         (kft.Finish, {"keep_examples": (None, 1, "no")}),
         (kft.BestEpoch, {"among": (True, 3, "last", np.array([1, 2]))}),
+        (kft.BestEpoch, {"tolerance": (True, "0.1", -0.1, float("nan"), float("inf"), 0.1)}),
         (kft.BestEpoch, {"monitor": (3, "", [1], "kappa", ("val_loss", 3), np.array([1, 2]))}),
     ],
     ids=str,

@@ -9,7 +9,7 @@ import pytest
 import kft
 from kft.errors import InputError
 from kft.family.features import head_inputs
-from kft.stages.lengths import batch_size_for
+from kft.stages.lengths import batch_size_for, deep_stage
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from tests.tiny_recipe import TinyRecipe
 
@@ -268,8 +268,10 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything():
     assert plan["early_stopping"] is None
     assert plan["monitor"] == ["val_loss", "min"]
     assert plan["augment"] is not None
-    ends = [run.history["val_loss"][0], run.history["val_loss"][-1]]
-    assert run.journal["best"]["value"] == min(ends)
+    head, deep = run.history["val_loss"][0], run.history["val_loss"][-1]
+    allowed = plan["tolerance"] * head
+    assert allowed == pytest.approx(head / 12**0.5)
+    assert run.journal["best"]["value"] == (deep if deep < head + allowed else head)
     assert recipe.evaluate(run.validation).figures["accuracy"] == run.evaluation.figures["accuracy"]
 
 
@@ -277,14 +279,18 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything():
 def test_few_examples_make_small_batches_unless_their_size_is_given(capsys):
     x, kinds, _ = pictures(30)
 
+    class Short(PlainRecipe):
+        def default_stages(self, steps=None):
+            return [self.head_stage(steps), deep_stage(steps, 1e-4, most=steps or 1)]
+
     def chosen(**given):
-        recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
+        recipe = Short(num_classes=3, image_size=(16, 16))
         recipe.fit((x, kinds), pictures(3)[:2], finish=kft.Finish(report=False), **given)
         plan, said = recipe.origin["plan"], capsys.readouterr().out
         return plan["batch_size"], plan["stages"][-1]["epochs"], "small batches" in said
 
-    assert chosen() == (8, 60, True)
-    assert chosen(batch_size=32) == (32, 60, False)
+    assert chosen() == (8, 4, True)
+    assert chosen(batch_size=32) == (32, 1, False)
     assert chosen(stages=[SOLVED]) == (32, 1, False)
 
 
@@ -336,14 +342,15 @@ def test_labels_that_may_depend_on_places_are_not_augmented_by_default():
 
 
 @pytest.mark.once
-def test_only_the_ends_of_stages_are_compared():
+@pytest.mark.parametrize(("tolerance", "kept"), [(0.0, (0.7, 3)), (0.2, (0.7, 3)), (0.9, (0.1, 5))])
+def test_only_the_ends_of_stages_are_compared(tolerance, kept):
     from kft.callbacks.best_state import BestState
     from kft.callbacks.monitor import Monitor
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.compile("sgd", "mse")
     model.optimizer.build(model.trainable_variables)
-    state = BestState(Monitor.of(("score", "max")), "ends")
+    state = BestState(Monitor.of(("score", "max")), "ends", tolerance)
     values = iter(range(1, 10))
     for stage, scores in enumerate([[0.9, 0.6], [0.5, 0.7], [0.8, 0.1]]):
         state.begin_stage(model)
@@ -353,8 +360,8 @@ def test_only_the_ends_of_stages_are_compared():
         state.end_stage(model)
         assert keras.ops.convert_to_numpy(model.layers[0].kernel).item() == 2 * stage + 2
     state.end_run(model)
-    assert (state.best.value, state.best.epoch) == (0.7, 3)
-    assert keras.ops.convert_to_numpy(model.layers[0].kernel).item() == 4
+    assert (state.best.value, state.best.epoch) == kept
+    assert keras.ops.convert_to_numpy(model.layers[0].kernel).item() == kept[1] + 1
 
 
 @pytest.mark.once

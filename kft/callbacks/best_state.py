@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,7 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from kft.arguments import is_number, shown
 from kft.callbacks.monitor import Monitor
+from kft.errors import InputError
 from kft.model import graph
 from kft.stages.optimizer import GroupedOptimizer, unscaled
 
@@ -42,6 +45,25 @@ def what_is_restored(
     return restore_best, Monitor.of("val_loss" if monitor is None else monitor)
 
 
+def check_tolerance(tolerance: Any, restore_best: Any) -> None:
+    """Refuse a tolerance that is no share, or with nothing to tolerate.
+
+    Args:
+        tolerance: What `StagedUnfreezing` takes.
+        restore_best: What `StagedUnfreezing` takes.
+
+    Raises:
+        InputError: If it is either.
+    """
+    if not is_number(tolerance) or not 0 <= tolerance < math.inf:
+        raise InputError(f"`tolerance={shown(tolerance)}`: pass a share of 0 or more, such as 0.1.")
+    if tolerance and restore_best != "ends":
+        raise InputError(
+            f"`tolerance={tolerance}` is for the ends of stages, but restore_best={restore_best!r}: pass "
+            "restore_best='ends', or leave the tolerance out."
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Best:
     """The best epoch so far.
@@ -69,10 +91,12 @@ class BestState:
         monitor: What epochs are compared by; the first of equals counts.
         restore: `"stage"` for the best epoch of the last stage, `"run"` for that of all stages,
             `"ends"` for the best of the stages' last epochs.
+        tolerance: How much worse the end of a later stage may be and still remain, as a share of the
+            value of the best one before.
     """
 
-    def __init__(self, monitor: Monitor, restore: Restore) -> None:
-        self.monitor = monitor
+    def __init__(self, monitor: Monitor, restore: Restore, tolerance: float = 0.0) -> None:
+        self.monitor, self.tolerance = monitor, tolerance
         self._over_run, self._only_ends = restore != "stage", restore == "ends"
         self._stage: Best | None = None
         self._stage_values: list[np.ndarray] = []
@@ -123,7 +147,7 @@ class BestState:
         if (
             best is None
             or not self._over_run
-            or self.monitor.is_better(self._stage.value, best.value)
+            or self.monitor.is_better(self._stage.value, best.value, self.tolerance)
         ):
             self.best, self._run_values = self._stage, _averages(model)
         self._stage, self._stage_values = None, []

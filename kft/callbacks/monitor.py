@@ -73,9 +73,16 @@ class Monitor:
         found = (logs or {}).get(self.name)
         return float(found) if found is not None and math.isfinite(float(found)) else None
 
-    def is_better(self, value: float, than: float) -> bool:
-        """Return whether one value is strictly better than another."""
-        return value < than if self.mode == "min" else value > than
+    def is_better(self, value: float, than: float, tolerance: float = 0.0) -> bool:
+        """Return whether one value is strictly better than another.
+
+        Args:
+            value: The one.
+            than: The other.
+            tolerance: How much worse the one may be, as a share of the other.
+        """
+        allowed = tolerance * abs(than)
+        return value < than + allowed if self.mode == "min" else value > than - allowed
 
 
 def direction(name: str) -> str | None:

@@ -49,6 +49,8 @@ def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> 
         )
     elif verbose:
         among = " of the stages' ends" if restore_best == "ends" else ""
+        if state.tolerance:
+            among += f" (up to {state.tolerance:.0%} worse than an earlier one counts as chance)"
         print(
             f"The model keeps the weights of epoch {best.epoch + 1} (stage {best.stage + 1}), the "
             f"best{among}: {name} {best.value:.4f}"

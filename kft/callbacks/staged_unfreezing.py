@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from kft.arguments import check_choice
-from kft.callbacks.best_state import Best, BestState, Restore, what_is_restored
+from kft.callbacks.best_state import Best, BestState, Restore, check_tolerance, what_is_restored
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.others import other_callbacks, refuse_swaps_at_epochs, report_stop_iteration
@@ -56,6 +56,8 @@ class StagedUnfreezing(keras.callbacks.Callback):
             otherwise None.
         monitor: name of the logged value by which epochs are compared, or a name and a direction such
             as `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`.
+        tolerance: how much worse, as a share, the end of a stage may be than the best end before it
+            and still remain, for `restore_best="ends"`. Defaults to 0.
         verbose: 1 prints a line at each stage, 0 nothing. Defaults to 1.
 
     Attributes:
@@ -86,6 +88,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         batch_norm: BatchNorm = "frozen",
         restore_best: RestoreBest | Literal["auto"] = "auto",
         monitor: str | tuple[str, str] | None = None,
+        tolerance: float = 0.0,
         verbose: int = 1,
     ) -> None:
         super().__init__()
@@ -101,23 +104,22 @@ class StagedUnfreezing(keras.callbacks.Callback):
         if monitor is not None:
             Monitor.of(monitor)
         self._solved_elsewhere = False
-        self.early_stopping = early_stopping
-        self.batch_norm = batch_norm
+        check_tolerance(tolerance, restore_best)
+        self.early_stopping, self.batch_norm = early_stopping, batch_norm
         self.restore_best, self.monitor = what_is_restored(restore_best, monitor, early_stopping)
-        self.verbose = verbose
+        self.tolerance, self.verbose = tolerance, verbose
         self._reset()
 
     def _reset(self) -> None:
         self._planned: list[PlannedStage] = []
         self._template: Any = None
-        self._index = -1
-        self._epochs_done = 0
+        self._index, self._epochs_done = -1, 0
         self._stage_ended = False
         self._entered: list[int] = []
         self._rule: Any = None
         self._best: BestState | None = None
         if self.monitor is not None and self.restore_best is not None:
-            self._best = BestState(self.monitor, self.restore_best)
+            self._best = BestState(self.monitor, self.restore_best, self.tolerance)
         self._steps_seen: int | None = None
         self._began = (-1, 0)  # the epoch that runs, and the steps taken before it
         self.group_rates: dict[str, float] = {}
@@ -181,6 +183,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
             "batch_norm": self.batch_norm,
             "restore_best": self.restore_best,
             "monitor": None if self.monitor is None else [self.monitor.name, self.monitor.mode],
+            "tolerance": self.tolerance,
         }
 
     def get_state(self) -> dict[str, Any]:
@@ -245,8 +248,7 @@ class StagedUnfreezing(keras.callbacks.Callback):
         if self._best is not None and self._entered:
             self._best.end_run(self.model)
             print_best(self._best, self.restore_best, verbose=bool(self.verbose))
-        self._rule = None
-        self._template = None
+        self._rule = self._template = None
 
     def _enter(self, index: int, epochs_done: int, announce: bool = True) -> None:
         planned = self._planned[index]

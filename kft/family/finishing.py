@@ -114,6 +114,7 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
             early_stopping=None,
             restore_best=None,
             monitor=None,
+            tolerance=None,
             callbacks=(),
             optimizer=start.optimizer,
             finish=Finish(calibrate=False, refit=False, report=False),

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Literal, Self, get_args
 
 from kft.arguments import check_choice, check_flag, check_whole, make_plain, shown
-from kft.callbacks.best_state import Restore
+from kft.callbacks.best_state import Restore, check_tolerance
 from kft.callbacks.commit_timer import read_interval
 from kft.callbacks.monitor import Monitor
 from kft.errors import InputError
@@ -133,6 +133,9 @@ class BestEpoch:
             `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`; for
             the default stages with at least 200 validation examples to the objective of the task,
             such as `"val_accuracy"`.
+        tolerance: How much worse, as a share, the end of a stage may be than the best end before it
+            and still remain, for `"ends"`. Defaults to 0, but for the default stages with n, fewer
+            than 200, validation examples to 1/sqrt(n), by which chance moves a mean loss.
 
     Raises:
         InputError: If a value is none of these.
@@ -146,9 +149,12 @@ class BestEpoch:
 
     among: Restore | Literal["auto"] | None = dataclasses.field(default="auto", kw_only=False)
     monitor: str | tuple[str, str] | None = None
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("restore_best", self.among, ("auto", *get_args(Restore), None))
+        if self.tolerance is not None:
+            check_tolerance(self.tolerance, self.among)
         if self.monitor is not None:
             object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
 

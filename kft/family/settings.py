@@ -61,6 +61,7 @@ class FitSettings:
     early_stopping: Any
     restore_best: RestoreBest | Literal["auto"]
     monitor: str | tuple[str, str] | None
+    tolerance: float | None  # None as long as it is not decided
     batch_norm: BatchNorm
     optimizer: keras.optimizers.Optimizer | None
     balance: str | None
@@ -112,6 +113,8 @@ class FitSettings:
                 object.__setattr__(self, "augment", None)
             if is_auto(self.batch_size):
                 object.__setattr__(self, "batch_size", USUAL_BATCH)
+            if self.tolerance is None:
+                object.__setattr__(self, "tolerance", 0.0)
 
     def decided(
         self, recipe: Family, train: Any, validation: Any, *, split: bool = False
@@ -122,7 +125,9 @@ class FitSettings:
         recipe's own run to their end, where their rates are zero. With at least 200 validation
         examples their epochs are compared by the task's objective; with fewer, of which an epoch may
         have more right by chance, the states that the stages end with are, by the loss, to which
-        every example adds how sure the model was of it. Few training examples are taken in smaller
+        every example adds how sure the model was of it. Losses of single examples spread about as
+        much as their mean, so that chance moves a mean over n of them by a share of 1/sqrt(n): only
+        what is worse by more than that is taken back. Few training examples are taken in smaller
         batches, see `kft.stages.lengths.batch_size_for`.
 
         Args:
@@ -153,9 +158,13 @@ class FitSettings:
                 found["early_stopping"] = None
             if self.restore_best == "auto":
                 found["restore_best"] = "ends" if few else "run"
+            if few and found.get("restore_best", self.restore_best) == "ends":
+                chance = len(validation) ** -0.5
+                found["tolerance"] = chance if self.tolerance is None else self.tolerance
             if is_auto(self.augment) and ends and recipe.task.augmentable:
                 found["augment"] = recipe.usual_augmentation
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
+        found.setdefault("tolerance", self.tolerance or 0.0)
         return dataclasses.replace(self, **found)
 
     def identity(self) -> dict[str, Any]:

@@ -146,6 +146,7 @@ class TrainingPass:
             batch_norm=settings.batch_norm,
             restore_best=settings.restore_best,
             monitor=settings.monitor,
+            tolerance=settings.tolerance or 0.0,
             verbose=int(settings.verbose != 0),
         )
         checkpoint = directory.checkpoint(settings.resume.every)

@@ -181,6 +181,7 @@ class Recipe(Family):
             early_stopping=early_stopping,
             restore_best=best.among,
             monitor=best.monitor,
+            tolerance=best.tolerance,
             batch_norm=batch_norm,
             optimizer=optimizer,
             balance=balance,

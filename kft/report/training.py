@@ -68,9 +68,15 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
     which = "which has the best"
     if best.get("among") == "ends":  # other epochs may have been better by chance
         which = "which of the states that the stages ended with has the best"
+    tolerance = best.get("tolerance")
+    within = (
+        f", where up to {float(tolerance):.0%} worse than an earlier one counts as chance"
+        if tolerance
+        else ""
+    )
     return Html(
         f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), {which} "
-        f"{text(shown)}: {value(best['value'])}.</p>"
+        f"{text(shown)}{within}: {value(best['value'])}.</p>"
     )
 
 

@@ -105,9 +105,9 @@ class Journal(keras.callbacks.Callback):
             first; `memory` by stage, the most bytes that the process had held by its end, on `host` and
             `device`; `rates` by block, for each epoch the rate of its last step, None while the block
             was frozen; `best`, the epoch whose weights the run ends with, counted from 1, if any were
-            put back, and among which it was the best, as `restore_best` says; `starting_weights`, those
-            that the model had before; `moved` by block, the head first: the length of the way from the
-            first weights to these as a part of the length of the first.
+            put back, among which it was the best, as `restore_best` says, and within which `tolerance`;
+            `starting_weights`, those that the model had before; `moved` by block, the head first: the
+            length of the way from the first weights to these as a part of the length of the first.
         """
         blocks = dict.fromkeys(name for epoch in self.rates for name in epoch)
         rates = {name: [epoch.get(name) for epoch in self.rates] for name in blocks}
@@ -140,6 +140,7 @@ class Journal(keras.callbacks.Callback):
                 "epoch": unfreezing.best.epoch + 1,
                 "stage": unfreezing.best.stage + 1,
                 "among": unfreezing.restore_best,
+                "tolerance": unfreezing.tolerance,
             }
         return content
 

@@ -170,6 +170,7 @@ def test_a_recipe_ends_with_the_best_validation_loss_over_its_stages(cache):
         "epoch": losses.index(min(losses)) + 1,
         "stage": 1,
         "among": "run",
+        "tolerance": 0.0,
     }
 
 
