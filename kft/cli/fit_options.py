@@ -26,8 +26,8 @@ class Training:
         int | None,
         typer.Option(
             min=1,
-            help="Examples per step. Default: 32; with the default stages as few as make 10 steps per "
-            "epoch, at least 8.",
+            help="Examples per step. Default: auto, which is 32, but with the default stages as few as "
+            "make 10 steps per epoch, at least 8.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
