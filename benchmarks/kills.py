@@ -36,6 +36,8 @@ def main() -> None:
     import keras
     from figures import publish, result
 
+    from tests.forked import in_child
+
     # What a fit imports, before the first fork.
     for module in ("tensorflow", "kft.report", "kft.export.launch", "tests.small_images"):
         importlib.import_module(module)
@@ -141,28 +143,6 @@ def die_after(calls: int, commits) -> None:
     Path.rename = counted(Path.rename)
     os.unlink = counted(os.unlink)
     os.rmdir = counted(os.rmdir)
-
-
-def in_child(work, kill_after: float | None = None) -> int:
-    """Run `work` in a forked process, killed after some seconds; its exit code, or minus the signal."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    deadline = None if kill_after is None else time.monotonic() + kill_after
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        if deadline is not None and time.monotonic() >= deadline:
-            os.kill(child, signal.SIGKILL)
-            deadline = None
-        time.sleep(0.002)
 
 
 def outcome(run_dir: Path) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from kft.cache import rows as row_files
 from kft.runs import commits, json_files
 from kft.stages.stage import Stage
 from kft.tasks import Classification
+from tests.forked import End, in_child
 from tests.leaving import leave
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -36,16 +37,6 @@ def end(home, name, at=1, when=lambda *args: True):
         return original(*args, **kwargs)
     setattr(home, name, ending)
 
-class End(keras.callbacks.Callback):
-    def __init__(self, hook, at):
-        super().__init__()
-        self.left = at
-        setattr(self, hook, self.count)
-    def count(self, *args, **kwargs):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), NUMBER)
-
 def fit(run_dir, moment=None):
     callbacks, follows = [], "follows" in run_dir
     if moment == "reading":
@@ -55,9 +46,9 @@ def fit(run_dir, moment=None):
     elif moment == "completing features":
         end(row_files.RowWriter, "finish")
     elif moment == "training":
-        callbacks = [End("on_train_batch_begin", 3)]
+        callbacks = [End("on_train_batch_begin", 3, NUMBER)]
     elif moment in ("validating", "validating last"):
-        callbacks = [End("on_test_batch_begin", 2)]
+        callbacks = [End("on_test_batch_begin", 2, NUMBER)]
     elif moment == "committing the end":
         end(commits, "sync")
     elif moment == "writing weights":
@@ -78,7 +69,7 @@ def fit(run_dir, moment=None):
         original = finishing.training_pass
         def training_pass(planned, *args, **kwargs):
             if planned.validation is None:
-                planned.settings.__dict__["callbacks"] = [End("on_train_batch_begin", 5)]
+                planned.settings.__dict__["callbacks"] = [End("on_train_batch_begin", 5, NUMBER)]
             return original(planned, *args, **kwargs)
         finishing.training_pass = training_pass
     TinyRecipe(num_classes=2, dropout=0.3).fit(
@@ -88,14 +79,7 @@ def fit(run_dir, moment=None):
     )
 
 for arguments in json.loads(sys.argv[2]):
-    child = os.fork()
-    if not child:
-        try:
-            fit(*arguments)
-        except SystemExit as ended:  # to clean up all that was imported takes longest
-            os._exit(ended.code)
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print(in_child(lambda: fit(*arguments)), flush=True)
     names = sorted(path.name for path in pathlib.Path(arguments[0]).rglob("*"))
     print(json.dumps(names), flush=True)
 leave()

@@ -1,31 +1,24 @@
 """Tasks written from the documentation alone keep the contract of kft's own."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 
 from kft.testing import check_task
-from kft.testing.families import tiny_images, tiny_texts
-from tests.outsider.tasks import TWO_HEADS, Boxes, Mask, NextToken, Tags
+from kft.testing.families import save_tiny_bert
+from tests.outsider.answers import columns
+from tests.outsider.cases import CASES, recipe_of
 
-EXAMPLES = 24
+ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"export", "tune"}
 HERE = {"plan", "cache", "resume", "outcome"}
-
-random = np.random.default_rng(0)
-IMAGES = tiny_images(EXAMPLES)
-TEXTS = [text for words in (3, 5, 8) for text in tiny_texts(EXAMPLES // 3, words, seed=words)]
-BOXES = [random.uniform(0, 1, (n % 4, 4)).tolist() for n in range(EXAMPLES)]
-MASKS = [image.mean(axis=-1) > 128 for image in IMAGES]
-TAGS = [random.choice(["noun", "verb", "other"], len(text.split())).tolist() for text in TEXTS]
-
-CASES = {
-    "boxes": (Boxes(), (IMAGES, BOXES)),
-    "mask": (Mask(), (IMAGES, [mask.astype("int64") for mask in MASKS])),
-    "tags": (Tags(), (TEXTS, TAGS)),
-    "next": (NextToken(), (TEXTS, [0] * EXAMPLES)),
-    "two_heads": (TWO_HEADS, (IMAGES, {"kind": ["a", "b"] * 12, "boxes": BOXES})),
-}
-
 
 # A map and tokens on each backend; the others differ from them in nothing that a backend does.
 EVERYWHERE = ("mask", "tags")
@@ -43,3 +36,73 @@ def test_it_trains_resumes_and_answers(name):
 def test_it_is_exported_and_searched(name):
     task, data = CASES[name]
     check_task(task, data, leave_out=HERE)
+
+
+def output_of(module, *arguments, backend):
+    """What a module of this package prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.outsider.{module}", *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    return save_tiny_bert(tmp_path_factory.mktemp("bert") / "preset")
+
+
+@pytest.mark.once
+def test_killed_twice_it_ends_with_the_same_bits(preset, tmp_path):
+    lines = output_of("killed", tmp_path, preset, backend="torch").splitlines()
+    found = [json.loads(line) for line in lines]
+    killed = -signal.SIGKILL
+    # Nine steps; the last process begins with the epoch that it resumes in, the second of three.
+    processes = [(0, 9), (killed, 3), (killed, 6), (0, 6)]
+    assert found == [[name, *one] for name in CASES for one in processes]
+    for name in CASES:
+        for file in ("weights.safetensors", "history.json"):
+            whole, resumed = (tmp_path / f"{name}-{end}" / file for end in ("whole", "killed"))
+            assert whole.read_bytes() == resumed.read_bytes(), (name, file)
+
+
+# What is saved on the other backends is saved by the same code; tests/test_saving.py saves there.
+@pytest.mark.once
+@pytest.mark.parametrize("other", ["tensorflow", "jax"])
+def test_saved_on_pytorch_it_answers_the_same_on(other, preset, tmp_path):
+    ours = {}
+    for name in CASES:
+        recipe = recipe_of(name, preset)
+        recipe.learn(recipe.read(CASES[name][1]))
+        move_weights(recipe.model)
+        recipe.save(tmp_path / name)
+        ours[name] = columns(recipe, name)
+    theirs = json.loads(output_of("answers", tmp_path, backend=other).splitlines()[-1])
+    assert_alike(theirs, ours)
+
+
+def move_weights(model):
+    """Give a model other weights than a new one has, so that only the saved ones answer alike."""
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if keras.backend.is_float_dtype(weight.dtype):
+            weight.assign(weight + rng.normal(0, 0.1, weight.shape).astype("float32"))
+
+
+def assert_alike(one, other):
+    """Trees of lists, numbers and strings are equal up to the rounding of float32."""
+    if isinstance(other, dict):
+        assert one.keys() == other.keys()
+        for key in other:
+            assert_alike(one[key], other[key])
+    elif other and isinstance(other, list) and isinstance(other[0], (dict, str)):
+        assert len(one) == len(other)
+        for pair in zip(one, other, strict=True):
+            assert_alike(*pair)
+    elif isinstance(other, str):
+        assert one == other
+    else:
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
