@@ -1,0 +1,62 @@
+"""Each named family keeps the contract of recipes with its real architecture at its smallest."""
+
+import numpy as np
+import pytest
+
+import recipes
+from kft.testing import check_recipe
+from recipes import (
+    ApplicationRecipe,
+    BertRecipe,
+    InceptionV3Recipe,
+    MobileNetRecipe,
+    ResNetRecipe,
+    VGG16Recipe,
+)
+from tests.recipes import tiny_bert
+
+# On PyTorch these take a minute of processor time together, and several times as much on the other
+# backends, where the tiny families of test_recipes.py go through the same steps.
+pytestmark = pytest.mark.once
+
+EXAMPLES = 8
+LABELS = ["a", "b"] * (EXAMPLES // 2)
+ELSEWHERE = {"export", "tune"}  # tests/export/test_families_serve.py and tests/tuning
+# Commits of 15 to 25 million weights cost more than all else, and are the same for each convolution.
+LARGE = {*ELSEWHERE, "resume"}
+
+IMAGES = {
+    "application": (ApplicationRecipe, {"name": "MobileNetV3Small"}, 32, ELSEWHERE),
+    "mobilenet": (MobileNetRecipe, {"name": "MobileNetV2", "alpha": 0.35}, 32, ELSEWHERE),
+    "resnet": (ResNetRecipe, {"name": "ResNet50"}, 32, LARGE),
+    "vgg16": (VGG16Recipe, {"name": "VGG16"}, 32, LARGE),
+    "inception_v3": (InceptionV3Recipe, {}, 75, LARGE),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_family_of_image_models_keeps_the_contract(name):
+    family, arguments, size, leave_out = IMAGES[name]
+    shape = (EXAMPLES, size, size, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    check_recipe(
+        lambda: family(**arguments, num_classes=2, weights=None, image_size=(size, size)),
+        (images, LABELS),
+        leave_out=leave_out,
+    )
+
+
+def test_bert_keeps_the_contract(tmp_path):
+    preset = tiny_bert.save_preset(tmp_path / "preset")
+    texts = ["the film was good !", "the plot was bad .", "great actors", "awful"] * 2
+    check_recipe(
+        # Dropout in frozen layers would keep the cache from reaching the head.
+        lambda: BertRecipe(preset, num_classes=2, backbone_dropout=0.0),
+        (texts, LABELS),
+        leave_out=ELSEWHERE,
+    )
+
+
+def test_every_named_family_is_held_to_the_contract():
+    held = {family.__name__ for family, *_ in IMAGES.values()} | {"BertRecipe"}
+    assert held == set(recipes.__all__)
