@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from kft.testing import check_task
+from kft.testing import STEPS, check_task
 from kft.testing.families import save_tiny_bert
 from tests.outsider.answers import columns
 from tests.outsider.cases import CASES, recipe_of
@@ -29,6 +29,13 @@ ONCE = [pytest.param(name, marks=pytest.mark.once) for name in CASES if name not
 def test_it_trains_resumes_and_answers(name):
     task, data = CASES[name]
     check_task(task, data, leave_out=ELSEWHERE)
+
+
+# All of its steps pass there, and take 40 s: "tags" goes through them in its place.
+@pytest.mark.once("tensorflow")
+def test_the_next_token_is_learnt_on_tensorflow_too():
+    task, data = CASES["next"]
+    check_task(task, data, leave_out=STEPS.keys() - {"outcome"})
 
 
 @pytest.mark.once
