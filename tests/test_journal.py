@@ -1,15 +1,21 @@
 """A run notes how far each block moved and how long each stage took."""
 
+import dataclasses
 import json
 import re
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 import kft
+from kft.cache.cut import find_cut
 from kft.family.reopening import reopen
+from kft.stages.plan import plan
+from kft.training.cached_stages import CachedStage
 from kft.training.journal import Journal
+from kft.training.saved_work import savings
 from tests.models import convnet
 from tests.small_images import TinyRecipe, bright_sides
 
@@ -83,6 +89,18 @@ def test_the_cache_saved_what_the_epochs_would_have_needed_again(run):
     assert "ran over 48 examples" in (run.run_dir / "report.html").read_text()
 
 
+@pytest.mark.once
+def test_what_was_saved_is_less_by_the_pass_that_filled_the_cache():
+    model = convnet()
+    plan(model, STAGES)[1].enter(model)
+    cut, _ = find_cut(model)
+    deep, shallow = (dataclasses.replace(cut, operations=number) for number in (10, 4))
+    stages = [CachedStage(one, "") for one in (deep, shallow, None)]
+    found = savings(stages, {"1": 3, "2": 2, "3": 5}, examples=7, passes=7)
+    assert found["stages"] == {"1": 21, "2": 14}
+    assert found["saved"] == 21 * 10 + 14 * 4 - 7 * 10
+
+
 def test_without_a_cache_nothing_is_said_to_be_saved(tmp_path):
     settings = {
         "stages": STAGES[:1],
@@ -147,6 +165,18 @@ def test_a_resumed_run_goes_on_with_the_times():
     assert second.rates == [{}, {}]
     assert content["seconds"]["1"] > first.seconds["1"]
     assert content["seconds"]["before"] > first.seconds["before"]
+
+
+@pytest.mark.once
+def test_a_stage_takes_the_seconds_of_its_own_epochs(monkeypatch):
+    """What lies between epochs, such as an evaluation, is no part of them."""
+    clock = iter([0.0, 5.0, 7.0, 10.0, 13.0, 20.0, 21.0])
+    monkeypatch.setattr("kft.training.journal.time", SimpleNamespace(perf_counter=clock.__next__))
+    journal = Journal(convnet())
+    for epoch, stage in enumerate((1, 2, 2)):
+        journal.on_epoch_begin(epoch)
+        journal.on_epoch_end(epoch, {"stage": stage})
+    assert journal.content()["seconds"] == {"before": 5.0, "1": 2.0, "2": 4.0}
 
 
 def test_a_saved_recipe_is_no_run(tmp_path):
