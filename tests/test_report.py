@@ -390,8 +390,10 @@ def contrast(one, other):
 
 
 def test_the_page_is_replaced_in_one_step_and_readable_by_others(tmp_path):
-    written(tmp_path, title="first")
-    markup = written(tmp_path, title="second")
+    first = written(tmp_path, title="first")
+    with open(tmp_path / "report.html", encoding="utf-8") as reader:
+        markup = written(tmp_path, title="second")
+        assert reader.read() == first, "who reads the old page while it is replaced has all of it"
     assert "<h1>second</h1>" in markup
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     (tmp_path / "plain").touch()

@@ -8,6 +8,7 @@ import pytest
 
 from kft.errors import InputError
 from kft.runs.atomic import being_written, try_writing
+from kft.runs.places import RECIPE
 
 pytestmark = pytest.mark.once
 
@@ -40,6 +41,23 @@ def test_a_new_directory_may_have_the_longest_name_and_appears_at_once(tmp_path)
         (hidden / "new").write_text("new")
         assert not directory.exists()
     assert [path.name for path in directory.iterdir()] == ["new"]
+
+
+def test_what_load_looks_for_comes_last_into_an_existing_directory(tmp_path, monkeypatch):
+    """Killed before, the directory holds no run, instead of one without its weights."""
+    names = ["history.json", RECIPE, "weights.safetensors"]
+    order, replace = [], Path.replace
+
+    def noted(self, target):
+        order.append(Path(target).name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
+    with being_written(tmp_path) as hidden:
+        for name in names:
+            (hidden / name).touch()
+    assert sorted(order) == names
+    assert order[-1] == RECIPE
 
 
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does without JAX
