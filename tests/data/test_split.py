@@ -32,6 +32,12 @@ def test_every_class_keeps_its_share():
     assert list(validation.counts().values()) == [20, 10, 2]
 
 
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
+def test_every_class_is_on_both_sides_whatever_the_fraction(fraction):
+    for part in split(distinct([30, 7, 2]), fraction=fraction):
+        assert min(part.counts().values()) >= 1
+
+
 def test_every_example_is_on_exactly_one_side():
     examples = distinct([30, 7, 2])
     train, validation = split(examples, fraction=0.3)
