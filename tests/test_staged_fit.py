@@ -405,6 +405,16 @@ def test_auto_keeps_what_pays():
     assert found.cut.numbers() == (1280,)
 
 
+@pytest.mark.once
+def test_a_run_that_goes_on_decides_as_it_did_when_it_began():
+    """The disk may have room now that it had not, and a cost may come out on the other side."""
+    settings = {"cache": "auto"}
+    model, stage = convnet(), dataclasses.replace(STAGES[0], epochs=1)
+    assert reason(model, stage, **settings).cut is None
+    assert reason(model, stage, before=[True], **settings).cut is not None
+    assert reason(model, STAGES[0], before=[False]).cut is None
+
+
 def test_several_cut_tensors_and_skip_connections_agree(tmp_path):
     def model():
         keras.utils.set_random_seed(0)
