@@ -45,3 +45,16 @@ def test_auto_is_float32_on_a_cpu():
 def test_an_unknown_precision_is_named():
     with pytest.raises(InputError, match=r"`precision='float8'` is unknown: pass 'float32'"):
         TinyRecipe(num_classes=2, precision="float8")
+
+
+@pytest.mark.once
+def test_another_precision_of_all_models_is_another_run(tmp_path):
+    data = bright_sides(16)
+    settings = {"stages": [kft.Stage(0, 1, 1e-3)], "run_dir": tmp_path / "run", "verbose": 0}
+    TinyRecipe(num_classes=2).fit(data, data, finish=kft.Finish(report=False), **settings)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with pytest.raises(InputError, match=r'precision.*"float32".*"mixed_bfloat16"'):
+            TinyRecipe(num_classes=2).fit(data, data, **settings)
+    finally:
+        keras.config.set_dtype_policy("float32")
