@@ -32,6 +32,7 @@ def epochs_taken(scores, others, objective=HIGHEST):
         ([0.5, 0.5, 0.5], [[0.6] * 3] * 3, 1),
         ([0.5, 0.9, 0.1], [[0.4, 0.8, 0.9]] * 3, 3),  # means 0.4, 0.6, 0.7: its best is 0.9
         ([0.5, 0.5, 0.5], [[0.4, 0.8, 0.9]] * 3, 2),
+        ([0.65] * 4, [[0.4, 0.8, 0.9, 0.9]] * 3, 3),  # theirs in the second epoch does not count
         ([0.5, 0.5, 0.5], [[0.6] * 3] * 2, 3),  # two trials are too few
         ([0.5, 0.5, 0.5], [[0.4], [0.4], [0.9] * 3], 3),  # and so is one that got as far
         ([0.5, 0.5, 0.5], [[0.1] * 3, [0.4] * 3, [0.9] * 3], 3),

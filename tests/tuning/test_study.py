@@ -16,6 +16,7 @@ from kft.tuning import Search, Trial
 from kft.tuning.best_plan import Asked
 from kft.tuning.importance import importance
 from kft.tuning.plots import heat
+from kft.tuning.trials import score_of
 from tests.small_images import TinyRecipe
 
 pytestmark = pytest.mark.once
@@ -82,6 +83,19 @@ def test_importance_finds_what_the_scores_hang_on(tmp_path):
     assert sum(shares.values()) == pytest.approx(1)
     assert next(iter(shares)) == "head_lr"
     assert shares["head_lr"] > 3 * shares["dropout"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "found"),
+    [("val_accuracy", "max", (0.9, 2, 1)), ("val_loss", "min", (0.1, 3, 2))],
+)
+def test_a_score_comes_with_the_first_epoch_that_had_it_and_its_stage(name, mode, found):
+    history = {
+        "val_accuracy": [0.5, 0.9, 0.9, 0.7, 0.8],
+        "val_loss": [0.4, 0.3, 0.1, 0.2, 0.1],
+        "stage": [1, 1, 2, 3, 3],
+    }
+    assert score_of(history, keras_tuner.Objective(name, mode)) == found
 
 
 def test_the_heat_map_has_the_best_score_of_each_cell(tmp_path):
