@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import kft
 from kft.cli import app
 from kft.family.features import head_inputs
-from kft.insight.forgetting import forgetting
+from kft.insight.forgetting import _neighbours, forgetting
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe, bright_sides
@@ -115,3 +115,9 @@ def test_source_data_of_one_class_or_a_stream_are_refused(run):
     stream = tf.data.Dataset.from_tensor_slices((x, np.zeros(64, "int64"))).batch(8)
     with pytest.raises(kft.InputError, match="cannot be the source data"):
         forgetting(run.recipe, stream)
+
+
+@pytest.mark.once
+def test_no_example_is_a_neighbour_of_its_own():
+    """Of six equal examples each has two of its class around it, and three of the other."""
+    assert _neighbours(np.ones((6, 4)), np.array([0, 0, 0, 1, 1, 1])) == 0
