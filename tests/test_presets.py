@@ -15,9 +15,9 @@ from kft.errors import InputError
 from kft.insight.forgetting import forgetting
 from kft.recipe.presets import check_preset
 from recipes import BertRecipe
+from tests.family.test_loading import at_once
 from tests.recipes.tiny_bert import save_hugging_face, save_preset
 from tests.test_danger import enormous, external_bytes, external_link
-from tests.test_loading import at_once
 
 pytestmark = pytest.mark.once
 

@@ -2,7 +2,7 @@
 
 Keras 3 has no public way to ask which layer made a tensor, and none to list the layers
 inside a composite layer, so the private names for both are read here and nowhere else.
-`tests/test_graph.py` holds them and names the Keras version they were read in.
+`tests/model/test_graph.py` holds them and names the Keras version they were read in.
 """
 
 from __future__ import annotations

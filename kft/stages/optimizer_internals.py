@@ -1,6 +1,6 @@
 """What a Keras optimizer does not show by itself: its schedule, steps, averages and weight decay.
 
-Keras 3.15.1 keeps them under private names, which are read here. `tests/test_graph.py` holds them.
+Keras 3.15.1 keeps them under private names, which are read here. `tests/model/test_graph.py` holds them.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_killed_twice_it_ends_with_the_same_bits(preset, tmp_path):
             assert whole.read_bytes() == resumed.read_bytes(), (name, file)
 
 
-# What is saved on the other backends is saved by the same code; tests/test_saving.py saves there.
+# What is saved on the other backends is saved by the same code; tests/family/test_saving.py saves there.
 @pytest.mark.once
 @pytest.mark.parametrize("other", ["tensorflow", "jax"])
 def test_saved_on_pytorch_it_answers_the_same_on(other, preset, tmp_path):

@@ -17,7 +17,7 @@ from kft.family import saving
 from kft.family.weights import digest
 from tests.small_images import TinyRecipe, bright_sides
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OTHERS = {"tensorflow": "torch", "torch": "jax", "jax": "tensorflow"}
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.test_report import EVALUATIONS, HISTORY, PLAN, write_report
+from tests.report.test_report import EVALUATIONS, HISTORY, PLAN, write_report
 
 pytestmark = pytest.mark.once
 
-BROWSER = Path(__file__).parent / "browser.py"
+BROWSER = Path(__file__).parents[1] / "browser.py"
 DATA = {
     "parts": {
         "training": {"examples": 5, "counts": {"a": 3, "b": 2}, "values": None, "copies": 1},

@@ -9,7 +9,7 @@ import kft
 from kft.errors import InputError
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from kft.tasks.predictions.covering import ClassSets, NumberRanges, kept_distances, quantile
-from tests.test_solving import SOLVED, pictures, recipe_of
+from tests.family.test_solving import SOLVED, pictures, recipe_of
 from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once

@@ -19,7 +19,7 @@ from tests.small_images import TinyRecipe, bright_sides, encoded, export_answers
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

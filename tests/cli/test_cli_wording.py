@@ -14,7 +14,7 @@ from kft.cli.wording import in_options
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 WORDS = {
     "fit": ["MobileNetRecipe", "--data", "photos", "--run-dir", "run"],

@@ -23,7 +23,7 @@ def outcomes_of(script, backend, folder, *arguments):
     out = folder / "outcomes.json"
     command = [sys.executable, "-m", f"tests.{script}", str(out), *arguments]
     environment = os.environ | {"KERAS_BACKEND": backend}
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run(command, env=environment, cwd=root, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr[-5000:]
     return json.loads(out.read_text())

@@ -12,7 +12,7 @@ from kft.data.split import split
 from kft.errors import InputError
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from kft.tasks.linear import Sigmoid, Softmax, temperature
-from tests.test_solving import DEEP, SOLVED, PlainRecipe, pictures, recipe_of
+from tests.family.test_solving import DEEP, SOLVED, PlainRecipe, pictures, recipe_of
 
 TOO_SURE = 5.0
 

@@ -248,7 +248,7 @@ OPTIONS = {
         "--host": ("10.0.0.7", "host", "10.0.0.7"),
         "--algorithm": ("grid", "algorithm", "grid"),
         "--prune": ("median", "prune", "median"),
-        "--space": ("tests.test_cli_defaults:stage", "space", stage),
+        "--space": ("tests.cli.test_cli_defaults:stage", "space", stage),
         "--objective": ("val_loss", "objective", "val_loss"),
         "--quiet": (None, "verbose", 0),
     },
