@@ -39,6 +39,7 @@ NAMES = (
     *(
         "accuracy_texts",
         "accuracy_images",
+        "accuracy_unseen",
         "flowers",
         "text",
         "speed_images",
