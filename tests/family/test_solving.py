@@ -275,13 +275,27 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything():
     assert recipe.evaluate(run.validation).figures["accuracy"] == run.evaluation.figures["accuracy"]
 
 
+class Short(PlainRecipe):
+    """With a deep stage of as many epochs as an epoch has steps."""
+
+    def default_stages(self, steps=None):
+        return [self.head_stage(steps), deep_stage(steps, 1e-4, most=steps or 1)]
+
+
+@pytest.mark.once
+def test_the_page_names_what_few_examples_changed(tmp_path):
+    x, kinds, _ = pictures(20)
+    recipe = Short(num_classes=3, image_size=(16, 16))
+    run = recipe.fit((x, kinds), run_dir=tmp_path / "run", verbose=0)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Batches of 8 examples, 3 steps per epoch: few examples need small batches." in page
+    assert len(run.validation) == 3
+    assert "where up to 58% worse than an earlier one counts as chance" in page
+
+
 @pytest.mark.once
 def test_few_examples_make_small_batches_unless_their_size_is_given(capsys):
     x, kinds, _ = pictures(30)
-
-    class Short(PlainRecipe):
-        def default_stages(self, steps=None):
-            return [self.head_stage(steps), deep_stage(steps, 1e-4, most=steps or 1)]
 
     def chosen(**given):
         recipe = Short(num_classes=3, image_size=(16, 16))
