@@ -24,6 +24,7 @@ from kft.cli.training import fit
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
 from kft.cli.wording import in_options
+from kft.data.files import shown
 from kft.errors import KftError
 from kft.import_path import leave_out_working_directory
 
@@ -120,7 +121,8 @@ def main() -> None:
         _stop(str(error))
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "kft"
-        said = " ".join(error.format_message().split()).replace("Value error, ", "")
+        words = (shown(word) for word in error.format_message().split())
+        said = " ".join(words).replace("Value error, ", "")
         _stop(f"{said}{'' if said.endswith(('.', '?')) else '.'} See {command} --help.")
     except ModuleNotFoundError as error:
         if error.name not in BACKENDS:

@@ -124,3 +124,14 @@ def test_any_values_of_any_options(stopped, monkeypatch, capsys, command):
             assert err.count("\n") == 1, err
 
     check()
+
+
+@pytest.mark.parametrize(
+    "words", [["plan", "a:B", "1" * 10**6], ["fit", "--epochs=" + "a" * 10**6]]
+)
+def test_a_word_without_end_is_not_repeated(stopped, monkeypatch, capsys, words):
+    monkeypatch.setattr(sys, "argv", ["kft", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err) < 1000
