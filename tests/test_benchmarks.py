@@ -48,7 +48,7 @@ NAMES = (
         "speed_callbacks",
     ),
     *("speed_growth", "speed_floor", "tuning", "ranking", "tuning_kills", "kills", "commits"),
-    *("fuzz", "distribution", "export", "rounding"),
+    *("fuzz", "distribution", "export", "rounding", "export_rounding"),
 )
 
 
