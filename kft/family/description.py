@@ -54,18 +54,27 @@ def read_description(directory: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
     if content.get("format") != FORMAT:
-        versions = content.get("versions")
-        by = versions.get("kft") if isinstance(versions, dict) else None
-        raise InputError(
-            f"`{path}` has format {content.get('format')!r:.100}, but this version of kft reads "
-            f"format {FORMAT}: load it with kft {by!s:.100}."
-        )
+        raise _of_another_version(path, content)
     wrong = [name for name, fits in _FIELDS.items() if not fits(content.get(name, _MISSING))]
     if wrong:
         raise InputError(
             f"`{path}` is damaged (see {', '.join(wrong)} in it): restore it from a copy."
         )
     return content
+
+
+def _of_another_version(path: Path, content: dict[str, Any]) -> InputError:
+    if "format" not in content:
+        return InputError(
+            f"`{path}` says no format, so kft did not write it: restore it from a copy."
+        )
+    versions = content.get("versions")
+    by = versions.get("kft") if isinstance(versions, dict) else None
+    way_out = f"load it with kft {by!s:.100}" if by else "load it with the version that wrote it"
+    return InputError(
+        f"`{path}` has format {content['format']!r:.100}, but this version of kft reads format "
+        f"{FORMAT}: {way_out}."
+    )
 
 
 def write_description(

@@ -130,7 +130,8 @@ def test_missing_weights_are_named(saved):
     [
         ({"class": "nowhere.to:BeFound"}, "of the class `nowhere.to:BeFound`, but"),
         ({"classes": ["only one"]}, "has 1 classes"),
-        ({"format": 99}, "format 99"),
+        ({"format": 99}, r"format 99, .*: load it with kft \d"),
+        ({"format": 99, "versions": {}}, "format 99, .*: load it with the version that wrote it"),
     ],
 )
 def test_a_recipe_that_cannot_be_built_again_says_why(saved, values, named):
@@ -138,6 +139,12 @@ def test_a_recipe_that_cannot_be_built_again_says_why(saved, values, named):
     change(directory, **values)
     with pytest.raises(InputError, match=named):
         saving.load(directory, recipe=TinyRecipe)
+
+
+def test_a_description_that_kft_did_not_write_is_refused(tmp_path):
+    (tmp_path / "recipe.json").write_text('{"class": "kft.cli.demo.recipe:DigitsRecipe"}')
+    with pytest.raises(InputError, match="says no format, so kft did not write it"):
+        saving.load(tmp_path)
 
 
 def test_a_directory_without_a_run_is_refused(tmp_path):

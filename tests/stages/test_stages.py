@@ -65,8 +65,10 @@ def test_stages_come_back_from_their_file(tmp_path):
         ("- 3", "stage 1 is 3, expected a stage with unfreeze, epochs, learning_rate"),
         (
             "- {unfreeze: 0, epochs: 1, learning_rate: 0.1, speed: 9}",
-            r"unknown settings \['speed'\]",
+            r"stage 1 has unknown settings \['speed'\]: a stage takes unfreeze",
         ),
+        ("- {unfreeze: 0, epochs: 1}", "stage 1 lacks learning_rate: a stage takes unfreeze"),
+        ("- {unfreeze: 0, speed: 9}", r"settings \['speed'\] and lacks epochs, learning_rate: a"),
         ("- {unfreeze: 0, epochs: 1, learning_rate: 0.1, 7: 9}", "the key 7 is not text"),
         ("- {unfreeze: 0, epochs: 1, epochs: 2}", "'epochs' stands here a second time"),
         ("- !!python/object/apply:os.system ['true']", "the tag .* is not supported"),
