@@ -35,6 +35,7 @@ class Family(DataHooks):
     """
 
     gives: ClassVar[tuple[str, ...]] = ("vector",)
+    deeper_is_better: ClassVar[bool] = False  # unless few validation examples clearly say otherwise
 
     num_classes: int | None = None
     task: Any = "single_label"

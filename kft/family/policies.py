@@ -134,8 +134,8 @@ class BestEpoch:
             the default stages with at least 200 validation examples to the objective of the task,
             such as `"val_accuracy"`.
         tolerance: How much worse, as a share, the end of a stage may be than the best end before it
-            and still remain, for `"ends"`. Defaults to 0, but for the default stages with n, fewer
-            than 200, validation examples to 1/sqrt(n), by which chance moves a mean loss.
+            and still remain, for `"ends"`. Defaults to 0, but for the default stages of texts with
+            n, fewer than 200, validation examples to 1/sqrt(n), by which chance moves a mean loss.
 
     Raises:
         InputError: If a value is none of these.

@@ -126,9 +126,10 @@ class FitSettings:
         examples their epochs are compared by the task's objective; with fewer, of which an epoch may
         have more right by chance, the states that the stages end with are, by the loss, to which
         every example adds how sure the model was of it. Losses of single examples spread about as
-        much as their mean, so that chance moves a mean over n of them by a share of 1/sqrt(n): only
-        what is worse by more than that is taken back. Few training examples are taken in smaller
-        batches, see `kft.stages.lengths.batch_size_for`.
+        much as their mean, so that chance moves a mean over n of them by a share of 1/sqrt(n). In a
+        family in which deeper stages usually help, only what is worse by more than that is taken
+        back; in others whatever is worse. Few training examples are taken in smaller batches, see
+        `kft.stages.lengths.batch_size_for`.
 
         Args:
             recipe: The recipe.
@@ -159,7 +160,7 @@ class FitSettings:
             if self.restore_best == "auto":
                 found["restore_best"] = "ends" if few else "run"
             if few and found.get("restore_best", self.restore_best) == "ends":
-                chance = len(validation) ** -0.5
+                chance = len(validation) ** -0.5 if recipe.deeper_is_better else 0.0
                 found["tolerance"] = chance if self.tolerance is None else self.tolerance
             if is_auto(self.augment) and ends and recipe.task.augmentable:
                 found["augment"] = recipe.usual_augmentation

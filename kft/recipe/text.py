@@ -35,9 +35,8 @@ PRESET = "preset"
 class TextRecipe(Recipe):
     """A recipe whose inputs are texts.
 
-    The model takes `token_ids`, `padding_mask` and `segment_ids`, int32 `(batch, length)` of any
-    length up to what the encoder was made for, and for a task that needs `"words"` those of
-    `kft.recipe.words`; `load` makes them of texts.
+    `load` makes of texts what the model takes: `token_ids`, `padding_mask` and `segment_ids`, int32
+    `(batch, length)`, and for a task that needs `"words"` those of `kft.recipe.words`.
 
     A family is a subclass: its `backbone_class`, `features` where they have other names, and of
     Hugging Face's folders the `hugging_face_types` that it takes and the `hugging_face_defaults` of
@@ -59,6 +58,7 @@ class TextRecipe(Recipe):
 
     modality: ClassVar[str] = "text"
     gives: ClassVar[tuple[str, ...]] = ("vector", "tokens", "words")
+    deeper_is_better: ClassVar[bool] = True
     backbone_class: ClassVar[Any] = keras_hub.models.Backbone
     hugging_face_types: ClassVar[tuple[str, ...]] = ()
     hugging_face_defaults: ClassVar[Defaults] = {}
