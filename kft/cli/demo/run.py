@@ -31,7 +31,7 @@ SOURCE = [Stage("all", 6, 3e-3, decay="cosine")]
 # From scratch there are no blocks to open one after the other. As many steps as the default stages
 # take, at 1e-1: of the rates tried with five examples on seeds not shown here 3e-3, 1e-2 and 3e-2 were
 # worse, and 3e-1 no better.
-EPOCHS, STEPS, BATCH = 25, 20, 25
+EPOCHS, STEPS, BATCH = 10, 50, 25
 FROM_SCRATCH = [Stage("all", EPOCHS, 1e-1, warmup=0.1, decay="cosine")]
 
 
