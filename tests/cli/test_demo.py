@@ -81,18 +81,18 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
 @pytest.mark.once("tensorflow")  # as without the extras
 def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
     console = Console(record=True, width=200)
-    made = run_demo(tmp_path / "demo", seeds=[0], examples=[5], console=console)
+    made = run_demo(tmp_path / "demo", seeds=[0], examples=[2], console=console)
     results = json.loads((tmp_path / "demo" / "results.json").read_text())
     assert Comparison.from_dict(results) == made
-    reached = {way: made.accuracies(way, 5)[0] for way in WAYS}
+    reached = {way: made.accuracies(way, 2)[0] for way in WAYS}
     assert all(accuracy > 0.25 for accuracy in reached.values()), "no better than chance (0.2)"
-    assert reached[LINEAR] > 0.6, "features that hold too little to show anything"
+    assert reached[LINEAR] > 0.5, "features that hold too little to show anything"
     assert reached[FIT] > reached[SCRATCH] + 0.1
     page = (tmp_path / "demo" / "report.html").read_text()
-    assert "With 5 of each digit, recipe.fit(data) came out" in page
+    assert "With 2 of each digit, recipe.fit(data) came out" in page
     assert page.count("<svg") >= 1
     kept = {path.name for path in (tmp_path / "demo" / "runs").iterdir()}
-    assert kept == {"from-scratch-5", "linear-model-5", "fit-5"}
+    assert kept == {"from-scratch-2", "linear-model-2", "fit-2"}
     assert (tmp_path / "demo" / "serving" / "1" / "saved_model.pb").is_file()
     answers = re.findall(r"a picture of (\d): (\d) \(\d+%\)", console.export_text())
     assert len(answers) == 5
