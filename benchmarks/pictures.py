@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=tensorflow python benchmarks/pictures.py [--demo FOLDER]
 
-The demo is run for it, which takes two minutes; `--demo` takes the folder of one that has been run.
+The demo is run for it, which takes some four minutes; `--demo` takes the folder of one that has been run.
 """
 
 import argparse
