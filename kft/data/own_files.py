@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.raw_labels import RawLabels
 from kft.data.read_settings import ReadSettings
 from kft.data.source_hooks import ReadFile
+from kft.data.usable import usable_examples
 from kft.data.values import text_value
-from kft.errors import InputError
 
 __all__ = ["read_own_file"]
 
@@ -43,18 +41,16 @@ def read_own_file(
             reasons.setdefault(index, reason)
     raw = RawLabels(found.labels, found.names, source, inputs=found.inputs, encoding=how.encoding)
     targets = how.task.targets(raw, how.classes)
-    for index, reason in targets.reasons.items():
-        reasons.setdefault(index, reason)
-    for index in sorted(reasons):
-        bad.add(found.names[index], reasons[index])
-    skipped = bad.settle()
-    kept = np.setdiff1d(np.arange(len(found.inputs)), list(reasons))
-    if not len(kept):
-        raise InputError(f"{source} has no usable example: {_first(reasons)}")
-    of_kept = targets.of(kept)
-    inputs = np.empty(len(kept), dtype=object)
-    inputs[:] = [found.inputs[index] for index in kept]
-    return Examples("texts", inputs, of_kept.rows, of_kept.classes, source, skipped, task=how.task)
+    return usable_examples(
+        "texts",
+        found.inputs,
+        targets,
+        task=how.task,
+        bad=bad,
+        names=found.names,
+        reasons=reasons,
+        nothing=f"has no usable example: {_first({**targets.reasons, **reasons})}",
+    )
 
 
 def _first(reasons: dict[int, str]) -> str:

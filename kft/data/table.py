@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kft.data.columns import Columns, in_column
 from kft.data.delimited import read_delimited
 from kft.data.examples import Examples
@@ -16,8 +14,8 @@ from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.parquet import read_parquet
 from kft.data.raw_labels import RawLabels
 from kft.data.read_settings import ReadSettings
+from kft.data.usable import usable_examples
 from kft.data.values import text_value
-from kft.errors import InputError
 
 __all__ = ["SUFFIXES", "read_table"]
 
@@ -62,23 +60,17 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
         ).items():
             reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}"
     raw = _raw(table, labels, how.encoding, source, inputs)
-    targets = how.task.targets(raw, how.classes)
-    for index, reason in targets.reasons.items():
-        reasons.setdefault(index, reason)
-    for index in sorted(reasons):
-        bad.add(table.names[index], reasons[index])
-    skipped = bad.settle()
-    kept = np.setdiff1d(np.arange(len(inputs)), list(reasons))
-    if not len(kept):
-        expected = " and ".join(repr(name) for one in labels for name in one.names)
-        raise InputError(
-            f"{source} has no usable row: expected columns {input_column!r} and {expected}, filled"
-        )
-    of_kept = targets.of(kept)
-    values = np.empty(len(kept), dtype=object)
-    values[:] = [inputs[index] for index in kept]
-    kind = "texts" if how.modality == "text" else "image_files"
-    return Examples(kind, values, of_kept.rows, of_kept.classes, source, skipped, task=how.task)
+    expected = " and ".join(repr(name) for one in labels for name in one.names)
+    return usable_examples(
+        "texts" if how.modality == "text" else "image_files",
+        inputs,
+        how.task.targets(raw, how.classes),
+        task=how.task,
+        bad=bad,
+        names=table.names,
+        reasons=reasons,
+        nothing=f"has no usable row: expected columns {input_column!r} and {expected}, filled",
+    )
 
 
 def _read(

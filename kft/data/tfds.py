@@ -17,6 +17,7 @@ from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.prepared import INFO, check_prepared, is_prepared, newest_version
 from kft.data.raw_labels import LabelForm, RawLabels
 from kft.data.read_settings import ReadSettings
+from kft.data.usable import usable_examples
 from kft.data.values import text_value
 from kft.errors import InputError
 
@@ -68,20 +69,16 @@ def read_tfds(name: str, how: ReadSettings) -> Examples:
         RawLabels([row[key] for row in rows], names, source, numbered=_numbered(features[key]))
         for key in label_keys
     ]
-    targets = how.task.targets(parts_of(columns, raw), how.classes)
-    for index, reason in targets.reasons.items():
-        reasons.setdefault(index, reason)
-    for index in sorted(reasons):
-        bad.add(names[index], reasons[index])
-    skipped = bad.settle()
-    kept = np.setdiff1d(np.arange(len(rows)), list(reasons))
-    if not len(kept):
-        raise InputError(f"{source} has no usable example: name another split")
-    of_kept = targets.of(kept)
-    inputs = np.empty(len(kept), dtype=object)
-    inputs[:] = [values[index] for index in kept]
-    kind = "image_bytes" if how.modality == "image" else "texts"
-    return Examples(kind, inputs, of_kept.rows, of_kept.classes, source, skipped, task=how.task)
+    return usable_examples(
+        "image_bytes" if how.modality == "image" else "texts",
+        values,
+        how.task.targets(parts_of(columns, raw), how.classes),
+        task=how.task,
+        bad=bad,
+        names=names,
+        reasons=reasons,
+        nothing="has no usable example: name another split",
+    )
 
 
 def _builder(name: str) -> Any:

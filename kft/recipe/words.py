@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kft.tasks.tags.words import ENDS, STARTS
+from kft.tasks.tags.words import APOSTROPHES, CJK, ENDS, STARTS
 
 __all__ = ["pack_words", "word_features", "word_inputs"]
 
@@ -20,12 +20,8 @@ NOWHERE = -1
 
 _SPACE = r"\s|\p{Cc}|\p{Cf}"
 _MARK = r"[!-/]|[:-@]|[\[-`]|[{-~]|[\p{P}]"
-_CJK = (
-    r"[\x{4E00}-\x{9FFF}]|[\x{3400}-\x{4DBF}]|[\x{20000}-\x{2A6DF}]|[\x{2A700}-\x{2B73F}]"
-    r"|[\x{2B740}-\x{2B81F}]|[\x{2B820}-\x{2CEAF}]|[\x{F900}-\x{FAFF}]|[\x{2F800}-\x{2FA1F}]"
-)
+_CJK = "|".join(f"[\\x{{{first:X}}}-\\x{{{last:X}}}]" for first, last in CJK)
 _ALONE = f"{_MARK}|{_CJK}"
-_APOSTROPHES = ("'", "\u2019")
 
 
 def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
@@ -99,7 +95,7 @@ def _word_ends(parts: Any, starts: Any, ends: Any) -> Any:
     row = parts.value_rowids()
     alone = tf.strings.regex_full_match(texts, _ALONE)
     joins = tf.strings.regex_full_match(texts, _MARK)
-    for apostrophe in _APOSTROPHES:
+    for apostrophe in APOSTROPHES:
         joins &= texts != apostrophe
     touches = (row[1:] == row[:-1]) & (start[1:] == end[:-1])  # the part before
     after_letters = tf.concat([[False], touches & ~alone[:-1]], 0)[: tf.size(row)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from kft.cli import app, main
+from kft.cli import app
 from kft.cli.wording import in_options
 
 pytestmark = pytest.mark.once
@@ -145,12 +145,12 @@ def raised(path):
 
 
 @pytest.fixture
-def cli(monkeypatch, capsys):
+def cli(cli):
+    """Exit code and errors alone."""
+
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code or 0, capsys.readouterr().err
+        code, _, said = cli(*arguments)
+        return code, said
 
     return call
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from kft.tasks.evaluation.intervals import score_interval
 
 __all__ = ["Ratio"]
-
-_Z = 1.959963984540054  # 95 %
 
 
 class Ratio:
@@ -45,7 +43,4 @@ class Ratio:
         above, both, below = self._squares
         variance = (above - 2 * p * both + p * p * below) / self._below**2
         n = min(p * (1 - p) / variance, self._below) if variance > 0 else self._below
-        n = n or self._below
-        middle = (p + _Z * _Z / (2 * n)) / (1 + _Z * _Z / n)
-        half = _Z / (1 + _Z * _Z / n) * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        return score_interval(p, n or self._below)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from kft.tasks.evaluation.class_metrics import averages, per_class
 from kft.tasks.evaluation.classes import ClassEvaluation
 from kft.tasks.evaluation.content import Chart, Grid, Mistake, Section, Table, Text
 from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.intervals import score_interval
 from kft.tasks.evaluation.row_scorer import RowScorer
 from kft.tasks.evaluation.scorer import compact
 from kft.tasks.evaluation.worst import Worst
@@ -80,14 +80,8 @@ class SingleLabelEvaluation(ClassEvaluation):
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """Where the accuracy on endless such data lies with 95 % confidence (score interval).
-
-        Wilson: Probable Inference, the Law of Succession, and Statistical Inference, 1927.
-        """
-        z, n, p = 1.959963984540054, len(self), self.accuracy
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """Where the accuracy on endless such data lies with 95 % confidence; see `score_interval`."""
+        return score_interval(self.accuracy, len(self))
 
     @property
     def figures(self) -> Figures:

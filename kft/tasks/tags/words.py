@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["ENDS", "STARTS", "given_words", "words_of"]
+__all__ = ["APOSTROPHES", "CJK", "ENDS", "STARTS", "given_words", "words_of"]
 
 STARTS, ENDS = "word_starts", "word_ends"  # inputs of a model that is told where words lie
 
@@ -13,8 +13,8 @@ Places = list[tuple[int, int]]  # the first character of each word and the one a
 
 # Unlike str.split: words of a list are joined by spaces, and may hold wider ones.
 _GIVEN = re.compile(r"[^ \t\n\r\f\v]+")
-_APOSTROPHES = "'\u2019"
-_CJK = (
+APOSTROPHES = "'\u2019"
+CJK = (  # first and last code point of each block
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
     (0x20000, 0x2A6DF),
@@ -45,7 +45,7 @@ def words_of(text: str) -> Places:
         if kinds[first] == " ":
             continue
         while kinds[first] == "a" and place < len(text):
-            joins = kinds[place] == "." and text[place] not in _APOSTROPHES
+            joins = kinds[place] == "." and text[place] not in APOSTROPHES
             if joins and place + 1 < len(text) and kinds[place + 1] == "a":
                 place += 1
             elif kinds[place] != "a":
@@ -67,7 +67,7 @@ def _kind(letter: str) -> str:
         return " "
     if category.startswith("P"):
         return "."
-    return "c" if any(low <= number <= high for low, high in _CJK) else "a"
+    return "c" if any(low <= number <= high for low, high in CJK) else "a"
 
 
 def _visible(text: str, first: int, end: int) -> int:
