@@ -11,6 +11,7 @@ from kft.errors import InputError
 from kft.family.features import head_inputs
 from kft.stages.lengths import batch_size_for, deep_stage
 from kft.tasks import Classification, MultiLabel, Regression, Several
+from recipes import BertRecipe, MobileNetRecipe
 from tests.tiny_recipe import TinyRecipe
 
 SOLVED = kft.Stage(unfreeze=0, solve=True)
@@ -280,6 +281,12 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything(family):
     assert allowed == pytest.approx(head / 12**0.5 if family is TrustingRecipe else 0)
     assert run.journal["best"]["value"] == (deep if deep < head + allowed else head)
     assert recipe.evaluate(run.validation).figures["accuracy"] == run.evaluation.figures["accuracy"]
+
+
+@pytest.mark.once
+def test_encoders_of_texts_are_trusted_to_gain_by_depth_and_networks_for_images_are_not():
+    assert BertRecipe.deeper_is_better
+    assert not MobileNetRecipe.deeper_is_better
 
 
 class Short(TrustingRecipe):
