@@ -117,6 +117,16 @@ def test_words_of_running_text(text, expected):
     assert [text[start:end] for start, end in words_of(text)] == expected
 
 
+@pytest.mark.parametrize(
+    "block", [0x4E00, 0x3400, 0x20000, 0x2A700, 0x2B740, 0x2B820, 0xF900, 0x2F800]
+)
+def test_the_characters_that_stand_alone_in_bert_stand_alone(block):
+    """Each block of the list in BERT's own tokenizer; letters of Hangul and Kana are no such block."""
+    letter, hangul = chr(block + 5), chr(0xAC05)
+    assert words_of(f"a{letter}b") == [(0, 1), (1, 2), (2, 3)]
+    assert words_of(f"a{hangul}b") == [(0, 3)]
+
+
 def _tags(examples, index=0):
     return [examples.classes[n] for n in examples.targets[index][:, 1]]
 
