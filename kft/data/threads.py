@@ -1,11 +1,12 @@
 """The same small work on many items, in threads."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
+
+from kft.backends.cores import cores
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ def map_in_threads(function: Callable[[Any], T], items: Sequence[Any] | np.ndarr
     Raises:
         Exception: what the function raised first.
     """
-    threads = min(16, 2 * (os.cpu_count() or 1))
+    threads = min(16, 2 * cores())
     size = max(1, min(64, len(items) // (4 * threads)))
     parts = (items[start : start + size] for start in range(0, len(items), size))
     pool = ThreadPoolExecutor(threads)

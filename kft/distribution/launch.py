@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from kft.backends.cores import cores
 from kft.errors import RESUMABLE, InputError
 
 STORE = "KFT_PROCESSES_STORE"  # names the file by which the processes find each other
@@ -118,9 +119,8 @@ def _environment(
     given: Mapping[str, str] | None, place: int, processes: int, folder: Path
 ) -> dict[str, str]:
     loopback = "lo0" if sys.platform == "darwin" else "lo"
-    cores = max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 1)
     return {
-        "OMP_NUM_THREADS": str(max(cores // processes, 1)),
+        "OMP_NUM_THREADS": str(max(cores() // processes, 1)),
         **(os.environ if given is None else given),
         "RANK": str(place),
         "LOCAL_RANK": str(place),

@@ -33,3 +33,14 @@ def test_an_error_reaches_the_caller():
 
     with pytest.raises(ValueError, match="the 70th"):
         map_in_threads(fail, range(100))
+
+
+def test_there_are_two_threads_for_each_core_that_the_process_may_use(monkeypatch):
+    made = []
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0}, raising=False)
+    start = ThreadPoolExecutor.__init__
+    monkeypatch.setattr(
+        ThreadPoolExecutor, "__init__", lambda pool, most: made.append(most) or start(pool, most)
+    )
+    map_in_threads(abs, range(10))
+    assert made == [2]
