@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 import kft
 from kft.backends import BACKENDS
 from kft.cli import demonstration, startup
+from kft.cli.comparing import runs
 from kft.cli.early_checks import check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
@@ -76,6 +77,7 @@ _COMMANDS = (
     plan,
     find_lr,
     report,
+    runs,
     demonstration.demo,
 )
 for command in _COMMANDS:

@@ -45,11 +45,19 @@ def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
         That journal.
     """
     distances.write(run.recipe.distances, folder)
-    journal = with_overlap(run)
+    journal = {**with_overlap(run), "figures": _figures(run.evaluation)}
     replace(run, journal=journal).report(folder / REPORT)
     json_files.write_json(folder / f".{JOURNAL}", journal)
     (folder / f".{JOURNAL}").replace(folder / JOURNAL)
     return journal
+
+
+def _figures(evaluation: Any) -> dict[str, dict[str, Any]]:
+    """Return the figures of an evaluation as JSON values."""
+    return {
+        one.name: {"value": one.value, "interval": one.interval, "better": one.better}
+        for one in evaluation.figures.described
+    }
 
 
 def read_history(run_dir: Path) -> dict[str, list]:

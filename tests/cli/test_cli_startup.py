@@ -71,6 +71,7 @@ def test_it_works_without_a_standard_error(import_in_a_process):
         (("find-lr", "VGG16Recipe", "--data", "gone.csv"), "gone.csv: no such file or folder"),
         (("evaluate", "gone", "--data", "d"), "`gone` is no finished run: it has no recipe.json"),
         (("predict", "gone", "a.jpg"), "`gone` is no finished run"),
+        (("runs", "gone"), "gone: no such directory"),
         (("report", "gone"), "`gone` is no finished run"),
         (("export", "gone", "base"), "`gone` is no finished run"),
         (("report", ".", "--recipe", "x y"), "--recipe 'x y' is not a name"),

@@ -1,0 +1,270 @@
+"""Finished runs side by side: what they reached, and the settings in which they differ."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kft.errors import InputError
+from kft.printing import as_text, how_many, number, printable
+from kft.runs.json_files import read_json
+from kft.runs.places import RECIPE
+
+_MOST_DIFFERENCES = 12
+_LEFT_OUT = ("sha256", "weights_sha256")  # says nothing to a reader
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run directory says of its run.
+
+    Attributes:
+        path: The directory.
+        recipe: Class of the recipe.
+        figures: Name to the `value` of a figure, the ends of its `interval`, None where it has none,
+            and which one is `better`, `"max"`, `"min"` or None.
+        best: The logged value of the epoch that was kept, its name, its number and its stage.
+        settings: Every setting of the run by its dotted name.
+        validated_on: The digest of the validation data, None where they cannot be identified.
+        seconds: Those of all stages.
+    """
+
+    path: Path
+    recipe: str
+    figures: Mapping[str, Mapping[str, Any]]
+    best: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    validated_on: str | None
+    seconds: float
+
+    @classmethod
+    def read(cls, path: Path) -> FinishedRun:
+        """Read a run directory.
+
+        Raises:
+            InputError: If it is not a finished run, or is damaged.
+        """
+        described, journal = _object(path / RECIPE), {}
+        if (path / "journal.json").exists():
+            journal = _object(path / "journal.json")
+        plan = _mapping(described.get("plan"))
+        return cls(
+            path=path,
+            recipe=str(described.get("class")).rpartition(":")[2],
+            figures={
+                str(name): values
+                for name, values in _mapping(journal.get("figures")).items()
+                if _is_figure(values)
+            },
+            best=_mapping(journal.get("best")),
+            settings=dict(_flat(plan)),
+            validated_on=_mapping(plan.get("validation")).get("sha256"),
+            seconds=sum(
+                v for v in _mapping(journal.get("seconds")).values() if _is_number(v) and v
+            ),
+        )
+
+    def figure(self, name: str) -> Mapping[str, Any]:
+        """Return a figure, or the logged value by which the epochs were compared."""
+        if name in self.figures:
+            return self.figures[name]
+        if name != self.best.get("monitor"):
+            return {"value": None}
+        return {"value": self.best.get("value"), "better": self.best.get("mode")}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Finished runs, the best first where they are sorted by a figure; prints as a table.
+
+    Attributes:
+        runs: The runs.
+        figure: The figure that is shown.
+    """
+
+    runs: Sequence[FinishedRun]
+    figure: str
+
+    @classmethod
+    def of(cls, places: Iterable[Path], figure: str | None = None) -> Comparison:
+        """Read the runs in some directories.
+
+        Args:
+            places: Run directories, or directories of these.
+            figure: Name of a figure of the evaluations, such as `"accuracy"`, or of what epochs were
+                compared by, such as `"val_loss"`. Defaults to the first figure of the first run. Runs
+                are sorted by it, the best first, where it is said which value is better.
+
+        Raises:
+            InputError: If there is no finished run, or none has the figure.
+        """
+        found = [FinishedRun.read(path) for place in places for path in _runs_in(place)]
+        known = dict.fromkeys(name for run in found for name in run.figures)
+        known |= dict.fromkeys(run.best["monitor"] for run in found if "monitor" in run.best)
+        if figure is None:
+            figure = next(iter(known), "")
+        elif figure not in known:
+            names = ", ".join(map(str, known)) or "none"
+            raise InputError(f"`figure={figure!r}` is in none of these runs, which have {names}.")
+        name = str(figure)
+
+        def place(run: FinishedRun) -> float:
+            shown = run.figure(name)
+            value, better = shown["value"], shown.get("better")
+            if value is None or better is None:
+                return math.inf
+            return value if better == "min" else -value
+
+        return cls(sorted(found, key=place), name)
+
+    @property
+    def differences(self) -> dict[str, list[Any]]:
+        """Each setting in which the runs differ, with its value in each run, None where it has none."""
+        names = dict.fromkeys(name for run in self.runs for name in run.settings)
+        table = {name: [run.settings.get(name) for run in self.runs] for name in names}
+        return {
+            name: values
+            for name, values in table.items()
+            if any(value != values[0] for value in values) and not name.endswith(_LEFT_OUT)
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the runs as rows of a table."""
+        differences = self.differences
+        return [
+            {
+                "run": str(run.path),
+                "recipe": run.recipe,
+                **{name: figure["value"] for name, figure in run.figures.items()},
+                **{f"kept_{name}": run.best.get(name) for name in ("epoch", "stage")},
+                "seconds": run.seconds,
+                **{name: values[index] for name, values in differences.items()},
+            }
+            for index, run in enumerate(self.runs)
+        ]
+
+    def as_csv(self) -> str:
+        """Return the rows as CSV."""
+        rows, file = self.rows(), io.StringIO()
+        names = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(file, list(names), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return file.getvalue()
+
+    def as_json(self) -> str:
+        """Return the rows as a JSON list."""
+        return json.dumps(self.rows(), ensure_ascii=False, indent=1)
+
+    def __str__(self) -> str:
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        for name in ("run", "recipe", self.figure, "kept", "time"):
+            table.add_column(name.replace("_", " "), overflow="fold")
+        parents = {run.path.parent for run in self.runs}
+        for run in self.runs:
+            table.add_row(
+                printable(run.path.name if len(parents) == 1 else str(run.path)),
+                printable(run.recipe),
+                _with_interval(run, self.figure),
+                _kept(run.best),
+                f"{run.seconds:.0f} s",
+            )
+        title = [f"Runs in {printable(str(next(iter(parents))))}"] if len(parents) == 1 else []
+        return "\n\n".join([*title, as_text(table), *self._notes()])
+
+    def _notes(self) -> list[str]:
+        """Return what a reader should know of the table."""
+        said = []
+        if len({run.validated_on for run in self.runs}) > 1:
+            said.append(
+                "These runs were not all validated on the same examples, so a small difference may be "
+                "that of the examples."
+            )
+        found = self.differences
+        lines = [
+            f"  {printable(name)}: {printable(', '.join(map(_short, values)))}"
+            for name, values in list(found.items())[:_MOST_DIFFERENCES]
+        ]
+        if lines:
+            rest = len(found) - len(lines)
+            more = [f"  and {how_many(rest, 'setting')} more"] if rest else []
+            said.append("\n".join(["They differ, in this order, in", *lines, *more]))
+        return said
+
+
+def _runs_in(place: Path) -> list[Path]:
+    """Return a run directory, or those in a directory, in the order of their names."""
+    if (place / RECIPE).is_file():
+        return [place]
+    if not place.is_dir():
+        raise InputError(
+            f"{place}: no such directory; pass run directories, or one that holds some."
+        )
+    found = sorted(path for path in place.iterdir() if (path / RECIPE).is_file())
+    if not found:
+        raise InputError(f"{place} holds no finished run: pass run directories, or one of some.")
+    return found
+
+
+def _object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
+    return content
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _is_figure(value: Any) -> bool:
+    if not isinstance(value, dict) or not _is_number(value.get("value")):
+        return False
+    ends = value.get("interval")
+    return ends is None or (
+        isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))
+    )
+
+
+def _flat(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
+    """Give each value of a tree with its dotted name; lists of plain values stay whole."""
+    if isinstance(value, dict) and value:
+        for key, one in value.items():
+            yield from _flat(one, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        for index, one in enumerate(value):
+            yield from _flat(one, f"{name}[{index}]")
+    elif not name.startswith("arguments.") or value is not None:
+        yield name, value
+
+
+def _with_interval(run: FinishedRun, name: str) -> str:
+    found = run.figure(name)
+    if found["value"] is None:
+        return "-"
+    ends = found.get("interval")
+    interval = f" ({number(ends[0])} to {number(ends[1])})" if ends else ""
+    return f"{number(found['value'])}{interval}"
+
+
+def _kept(best: Mapping[str, Any]) -> str:
+    if "epoch" not in best:
+        return "the last epoch"
+    return f"epoch {best['epoch']}, stage {best['stage']}"
+
+
+def _short(value: Any) -> str:
+    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return said if len(said) <= 40 else f"{said[:37]}..."
