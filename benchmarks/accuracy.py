@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, nargs="+", default=[5, 20], help="examples per class")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="draws of examples")
     parser.add_argument(
+        "--first", type=int, default=0, help="number of the first draw: earlier ones chose a rule"
+    )
+    parser.add_argument(
         "--unseen", action="store_true", help="no rule of kft was chosen on these data"
     )
     parser.add_argument("--test-share", type=float, default=0.1, help="of photographs")
@@ -56,7 +59,7 @@ def main() -> None:
     cells = json.loads(options.out.read_text())["details"] if options.out.is_file() else {}
     pool, test = read(options)
     for each in options.each:
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             for way in options.ways:
                 if (key := f"{each} per class, seed {seed}, {way}") not in cells:
                     reached = measured(options, way, drawn(pool, each, seed), test, seed)
@@ -179,6 +182,7 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
         [
             "" if options.texts else f" --test-share {options.test_share:g}",
             f" --seeds {options.seeds}" if options.seeds != SEEDS else "",
+            f" --first {options.first}" if options.first else "",
             " --unseen" if options.unseen else "",
         ]
     )

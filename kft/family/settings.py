@@ -27,6 +27,7 @@ from kft.stages.lengths import USUAL_BATCH, batch_size_for, trained_head
 from kft.stages.optimizer import check_optimizer
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
+from kft.tasks.calibrated_loss import CALIBRATED_LOSS
 from kft.training.staged import check_callbacks
 
 _PATIENCE = 3
@@ -125,7 +126,8 @@ class FitSettings:
         recipe's own run to their end, where their rates are zero. With at least 200 validation
         examples their epochs are compared by the task's objective; with fewer, of which an epoch may
         have more right by chance, the states that the stages end with are, by the loss, to which
-        every example adds how sure the model was of it. Losses of single examples spread about as
+        every example adds how sure the model was of it; in a task whose scores are divided by a
+        temperature in the end, by the loss at the best temperature. Losses of single examples spread about as
         much as their mean, so that chance moves a mean over n of them by a share of 1/sqrt(n). In a
         family in which deeper stages usually help, only what is worse by more than that is taken
         back; in others whatever is worse. Few training examples are taken in smaller batches, see
@@ -154,7 +156,7 @@ class FitSettings:
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
         if stages[0].solve:
             if self.monitor is None:
-                found["monitor"] = ("val_loss", "min") if few else recipe.task.objective
+                found["monitor"] = _judge(recipe) if few else recipe.task.objective
             if is_auto(self.early_stopping):
                 found["early_stopping"] = None
             if self.restore_best == "auto":
@@ -181,6 +183,12 @@ class FitSettings:
             # Keras numbers names by what else the process has made.
             found["optimizer"]["config"].pop("name", None)
         return as_json(found)
+
+
+def _judge(recipe: Family) -> tuple[str, str]:
+    """Return by which value few validation examples compare the ends of stages."""
+    calibrated = recipe.task.calibrated_loss() is not None
+    return (f"val_{CALIBRATED_LOSS}" if calibrated else "val_loss", "min")
 
 
 def _batches_of(examples: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from kft.model.graph import counterparts
 from kft.stages.optimizer import norms_and_biases
 from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
+from kft.tasks.calibrated_loss import CALIBRATED_LOSS
 from kft.training import compilation
 from kft.training.cached_stages import CachedStage, decide
 from kft.training.journal import Journal
@@ -128,9 +129,19 @@ class TrainingPass:
         part.compile(
             self.optimizer,
             loss=replica_loss(recipe.loss()),
-            metrics=recipe.metrics(),
+            metrics=self._metrics(),
             jit_compile=self.jit_compile,
         )
+
+    def _metrics(self) -> Any:
+        """Return the recipe's metrics, and the calibrated loss where epochs are compared by it."""
+        recipe, monitor = self.planned.recipe, self.planned.settings.monitor
+        metrics = recipe.metrics()
+        name = monitor if isinstance(monitor, str) or monitor is None else monitor[0]
+        if name != f"val_{CALIBRATED_LOSS}" or not isinstance(metrics, list):
+            return metrics
+        judge = recipe.task.calibrated_loss()
+        return metrics if judge is None else [*metrics, judge]
 
     def run(self) -> Run:
         """Train through all stages."""

@@ -13,6 +13,7 @@ from kft.answers import Ops, Ranking, Rules
 from kft.arguments import is_number, is_whole, shown
 from kft.data.kinds import MultiLabels, SingleLabels
 from kft.errors import InputError
+from kft.tasks.calibrated_loss import CalibratedLoss
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.multi_label import MultiLabelScorer
 from kft.tasks.evaluation.single_label import SingleLabelScorer
@@ -65,6 +66,10 @@ class _Labels(DenseHead):
         With a threshold other than 0.5 the labels would not be those of before.
         """
         return self.last_dense(model) is not None and self.label_threshold in (None, 0.5)
+
+    def calibrated_loss(self) -> keras.metrics.Metric:
+        """Return the loss at the best temperature."""
+        return CalibratedLoss(self.activation)
 
     def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
         """Return the temperature of the last Dense layer, see `kft.tasks.linear.temperature`."""

@@ -157,6 +157,14 @@ class Task(TargetKind):
         """
         return False
 
+    def calibrated_loss(self) -> keras.metrics.Metric | None:
+        """Return a new metric: the loss that the scores have once a temperature has divided them.
+
+        With few validation examples the ends of stages are compared by it rather than by the loss.
+        Defaults to None: by the loss.
+        """
+        return None
+
     def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
         """Return what the scores have to be divided by to be probabilities.
 

@@ -274,9 +274,10 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything(family):
     assert run.history["stage"].count(2) == 42  # 12 steps an epoch make 504 of them
     assert plan["restore_best"] == "ends"
     assert plan["early_stopping"] is None
-    assert plan["monitor"] == ["val_loss", "min"]
+    assert plan["monitor"] == ["val_calibrated_loss", "min"]
     assert plan["augment"] is not None
-    head, deep = run.history["val_loss"][0], run.history["val_loss"][-1]
+    losses = run.history["val_calibrated_loss"]
+    head, deep = losses[0], losses[-1]
     allowed = plan["tolerance"] * head
     assert allowed == pytest.approx(head / 12**0.5 if family is TrustingRecipe else 0)
     assert run.journal["best"]["value"] == (deep if deep < head + allowed else head)

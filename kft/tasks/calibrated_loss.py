@@ -1,0 +1,77 @@
+"""The loss that scores have once a temperature has made probabilities of them, as a Keras metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+CALIBRATED_LOSS = "calibrated_loss"
+_SPREAD = 0.5  # as in `kft.tasks.linear.temperature`
+_LOGARITHMS = np.linspace(-2, 2, 33)  # of the temperatures that are tried: four such spreads
+_SMALLEST = 1e-30
+
+
+@keras.saving.register_keras_serializable("kft")
+class CalibratedLoss(keras.metrics.Metric):
+    """The mean cross-entropy of scores at the best of 33 temperatures from 0.14 to 7.4.
+
+    A model that has trained for long on few examples is surer than it should be, and its loss says
+    so. Which of two models is better shows once that is mended, as `fit` mends it in the end; see
+    `kft.tasks.linear.temperature`, whose expectation of the temperature counts here as well.
+
+    Args:
+        activation: What made the scores, `"softmax"` or `"sigmoid"`. Targets of a softmax are class
+            numbers `(batch,)` or rows of probabilities, those of a sigmoid rows of 0 and 1.
+        name: The name in the logs. Defaults to `"calibrated_loss"`.
+        dtype: The dtype of the sums.
+    """
+
+    def __init__(self, activation: str, name: str = CALIBRATED_LOSS, dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.activation = activation
+        self.sums = self.add_variable((len(_LOGARITHMS),), "zeros", name="sums")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the losses of a batch at each temperature.
+
+        Args:
+            y_true: The targets.
+            y_pred: The scores `(batch, k)`.
+            sample_weight: How much each example counts, `(batch,)`. Defaults to 1.
+        """
+        scores = ops.cast(y_pred, "float32")
+        softmax = self.activation == "softmax"
+        rows = _rows(y_true, scores) if softmax else ops.cast(y_true, "float32")
+        outputs = ops.log(ops.maximum(scores, _SMALLEST))
+        if not softmax:
+            outputs = outputs - ops.log(ops.maximum(1 - scores, 1e-7))
+        divided = outputs[:, None] / ops.convert_to_tensor(np.exp(_LOGARITHMS)[:, None], "float32")
+        if softmax:
+            losses = ops.logsumexp(divided, axis=-1) - ops.sum(rows[:, None] * divided, axis=-1)
+        else:
+            losses = ops.sum(ops.softplus(divided) - rows[:, None] * divided, axis=-1)
+        shape = (-1, 1)
+        weights = ops.ones_like(losses[:, :1]) if sample_weight is None else sample_weight
+        weights = ops.reshape(ops.cast(weights, "float32"), shape)
+        self.sums.assign_add(ops.cast(ops.sum(losses * weights, axis=0), self.dtype))
+        self.count.assign_add(ops.cast(ops.sum(weights), self.dtype))
+
+    def result(self) -> Any:
+        """Return the loss at the best temperature."""
+        expected = ops.convert_to_tensor(0.5 * (_LOGARITHMS / _SPREAD) ** 2, self.dtype)
+        return ops.divide_no_nan(ops.min(self.sums + expected), self.count)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for Keras' serialisation."""
+        return {"name": self.name, "dtype": self.dtype, "activation": self.activation}
+
+
+def _rows(y_true: Any, scores: Any) -> Any:
+    """Return targets as rows of probabilities."""
+    if len(y_true.shape) == len(scores.shape) and y_true.shape[-1] == scores.shape[-1]:
+        return ops.cast(y_true, "float32")
+    return ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), scores.shape[-1])
