@@ -16,6 +16,7 @@ RUN = (
     "stages.md",
     "callbacks.md",
     "data.md",
+    "segmentation.md",
     "tagging.md",
     "own_recipe.md",
     "learning_rates.md",

@@ -79,6 +79,8 @@ class Rules:
         rankings: Outputs that are sorted by scores. Defaults to none.
         largest: Output of integers `[...]` to the float32 output `[..., k]` of whose last axis it
             names the largest value's place. Defaults to none.
+        pictures: Outputs of strings `[n]` that are PNG files of one channel, whose pixels are compared
+            rather than their bytes: as many may differ as rounding explains. Defaults to none.
         classify: Whether TensorFlow Serving's Classify API can give the answer; its outputs
             `classes` and `scores` are a ranking then. Defaults to False.
         regress: The output, float32 `[n]`, that the Regress API can give. Defaults to none.
@@ -86,6 +88,7 @@ class Rules:
 
     rankings: tuple[Ranking, ...] = ()
     largest: Mapping[str, str] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
     classify: bool = False
     regress: str | None = None
 
@@ -94,6 +97,7 @@ class Rules:
         return Rules(
             tuple(ranking.prefixed(prefix) for ranking in self.rankings),
             {prefix + name: prefix + of for name, of in self.largest.items()},
+            tuple(prefix + name for name in self.pictures),
         )
 
 
@@ -133,6 +137,8 @@ class Answers:
                     f"{name!r} cannot name the largest of {of!r}: pass integers [...] of float32 "
                     "[..., k]."
                 )
+        for name in self.rules.pictures:
+            self._expect(name, "string", 1)
         names = [(one.classes, one.scores) for one in self.rules.rankings]
         if self.rules.classify and ("classes", "scores") not in names:
             raise InputError("`classify` without a ranking of 'classes' and 'scores': add one.")
@@ -151,10 +157,10 @@ class Answers:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The outputs that a person reads: a label stands for the classes that it was chosen from."""
+        """The outputs that a person reads: no pictures, and a label for what it was chosen from."""
         details = {
             name for one in self.rules.rankings if one.label for name in (one.classes, one.scores)
-        }
+        } | set(self.rules.pictures)
         return tuple(name for name in self.outputs if name not in details)
 
     def to_json(self) -> dict[str, Any]:
@@ -163,6 +169,7 @@ class Answers:
             "outputs": {name: dataclasses.asdict(one) for name, one in self.outputs.items()},
             "rankings": [dataclasses.asdict(ranking) for ranking in self.rules.rankings],
             "largest": dict(self.rules.largest),
+            "pictures": list(self.rules.pictures),
             "classify": self.rules.classify,
             "regress": self.rules.regress,
         }
@@ -181,8 +188,9 @@ class Answers:
             raise ValueError(f"the rankings {rankings!r:.100}, but a short list is expected")
         if not isinstance(found["classify"], bool):
             raise ValueError(f"classify={found['classify']!r:.100}, but true or false is expected")
-        largest = dict(found.pop("largest"))
-        return cls(outputs, Rules(tuple(Ranking(**one) for one in rankings), largest, **found))
+        largest, pictures = dict(found.pop("largest")), tuple(found.pop("pictures", ()))
+        ranked = tuple(Ranking(**one) for one in rankings)
+        return cls(outputs, Rules(ranked, largest, pictures, **found))
 
     def _check_ranking(self, ranking: Ranking) -> None:
         self._expect(ranking.classes, "string", 2)

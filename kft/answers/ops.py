@@ -5,10 +5,12 @@ Arithmetic, comparisons and slices need no operation here: both kinds of tensors
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
 LABEL_SEPARATOR = "|"  # between several labels of an answer, as in the data files
 DTYPES = ("float32", "int32", "int64", "string")  # of what a server answers with
@@ -77,6 +79,20 @@ class Ops(Protocol):
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """Return `yes` where a condition holds and `no` elsewhere; each may be a single value."""
 
+    def mean(self, values: Any, axes: tuple[int, ...]) -> Any:
+        """Return the mean of numbers over axes, which the result is without."""
+
+    def png(self, values: Any) -> Any:
+        """Return each row as the bytes of a grey PNG file.
+
+        Args:
+            values: Whole numbers from 0 to 255, `[n, height, width]`.
+
+        Returns:
+            Strings `[n]`. Another library may encode the same pixels in other bytes: say
+            `Rules(pictures=...)`.
+        """
+
     def join(self, labels: Any, chosen: Any) -> Any:
         """Return the labels that are chosen in each row, joined by `|`; an empty string for none.
 
@@ -128,6 +144,19 @@ class NumpyOps:
     def where(self, condition: Any, yes: Any, no: Any) -> np.ndarray:
         """See `Ops`."""
         return np.where(condition, _encoded(yes), _encoded(no))
+
+    def mean(self, values: Any, axes: tuple[int, ...]) -> np.ndarray:
+        """See `Ops`."""
+        return np.mean(values, axis=axes)
+
+    def png(self, values: Any) -> np.ndarray:
+        """See `Ops`."""
+        made = np.empty(len(values), dtype=object)
+        for row, pixels in enumerate(np.asarray(values, np.uint8)):
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "PNG")
+            made[row] = file.getvalue()
+        return made
 
     def join(self, labels: Any, chosen: Any) -> np.ndarray:
         """See `Ops`."""
@@ -183,6 +212,18 @@ class TensorFlowOps:
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """See `Ops`."""
         return self._tf.where(condition, yes, no)
+
+    def mean(self, values: Any, axes: tuple[int, ...]) -> Any:
+        """See `Ops`."""
+        return self._tf.reduce_mean(values, axis=axes)
+
+    def png(self, values: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.map_fn(
+            self._tf.io.encode_png,
+            self._tf.cast(values, self._tf.uint8)[..., None],
+            fn_output_signature=self._tf.string,
+        )
 
     def join(self, labels: Any, chosen: Any) -> Any:
         """See `Ops`."""

@@ -90,8 +90,8 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the answers to a file that ends in .csv, .tsv, .jsonl or .parquet, all of "
-            "them or nothing. Default: print them.",
+            help="Write the answers to a file that ends in .csv, .tsv, .jsonl or .parquet, or masks to "
+            "a folder, all of them or nothing. Default: print them.",
             rich_help_panel=_OUTCOME,
         ),
     ] = None,
@@ -126,7 +126,8 @@ def predict(
         raise InputError(
             "nothing to predict: pass files, folders or tables, or --text for a text recipe."
         )
-    check_output("--output", output, ANSWERS)
+    if output is not None and output.suffix:  # a folder depends on the task
+        check_output("--output", output, ANSWERS)
     if json and output is not None:
         raise InputError("--json prints the answers and --output writes them: pass one of the two.")
     opened = open_recipe(run, recipe, task)
@@ -138,6 +139,7 @@ def predict(
 
     from kft.data.image_files import MAX_PIXELS
     from kft.data.unlabelled import Unlabelled
+    from kft.family.predicting import no_answers
 
     source = Unlabelled(
         inputs or (),
@@ -148,14 +150,15 @@ def predict(
         encoding=encoding,
         max_pixels=max_pixels or MAX_PIXELS,
     )
+    writer = None if output is None else no_answers(opened).writer(output)
     if output is not None and source.reads(output):
         raise InputError(f"--output {output} is one of the inputs: pass another file.")
     skips = on_bad_example is OnBadExample.skip
     with contextlib.closing(
         _answers(opened, source, batch_size, skips, top_k, coverage, quiet=quiet)
     ) as answers:
-        if output is not None:
-            _write(answers, output)
+        if writer is not None:
+            _write(answers, writer)
         elif json:
             _print_json(answers)
         else:
@@ -217,17 +220,17 @@ def _check_top(recipe: Any, top_k: int) -> None:
         raise InputError(f"--top-k {top_k}: the run has {count} classes; pass 1 to {count}.")
 
 
-def _write(answers: Iterator[Any], output: Path) -> None:
-    from kft.tasks.predictions.files import PredictionFile
-
+def _write(answers: Iterator[Any], writer: Any) -> None:
     signal.signal(signal.SIGTERM, _end)  # so that nothing half written stays
     try:
-        with PredictionFile(output) as file:
+        with writer as file:
             for predictions in answers:
                 file.add(predictions)
     except OSError as error:
-        raise InputError(f"--output {output}: cannot be written ({error.strerror}).") from error
-    typer.echo(f"{file.count:,} answers: {output}")
+        raise InputError(
+            f"--output {writer.path}: cannot be written ({error.strerror})."
+        ) from error
+    typer.echo(f"{file.count:,} answers: {writer.path}")
 
 
 def _end(number: int, frame: object) -> None:

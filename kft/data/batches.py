@@ -233,6 +233,9 @@ class Batches(keras.utils.PyDataset):
         weights = None if self._weights is None else self._weights[chosen]
         if self.soft_targets:
             y = task.soft(y, classes)
+        moves = task.moves_with_images  # with the images of an augmentation
+        if moves:
+            y = task.collate(y, None)
         seed = (self.seed, epoch, index)
         before_load = getattr(self.augment, "before_load", False)
         if self.augment is not None and before_load:
@@ -243,7 +246,8 @@ class Batches(keras.utils.PyDataset):
         of, seen = self.inputs_of, x
         if of is not None and task.collates and task.reads_inputs:
             seen = of.load_examples(taken(of.examples.inputs, chosen), chosen)
-        y = task.collate(y, seen)
+        if not moves:
+            y = task.collate(y, seen)
         return (x, y) if weights is None else (x, y, weights)
 
     def load_examples(self, inputs: Any, chosen: np.ndarray) -> Any:

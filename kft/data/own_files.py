@@ -1,19 +1,21 @@
-"""Files that only one kind of labels knows, such as CoNLL files of tagged words."""
+"""Files and folders that only one kind of labels knows, such as CoNLL files of tagged words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+from kft.data.bad import BadExamples
 from kft.data.examples import Examples
 from kft.data.files import shown
+from kft.data.images import check_images
 from kft.data.raw_labels import RawLabels
 from kft.data.read_settings import ReadSettings
 from kft.data.source_hooks import ReadFile
 from kft.data.usable import usable_examples
 from kft.data.values import text_value
 
-__all__ = ["read_own_file"]
+__all__ = ["read_own_file", "read_own_folder"]
 
 
 def read_own_file(
@@ -31,18 +33,49 @@ def read_own_file(
     Raises:
         InputError: The file cannot be read, or examples in it cannot be used.
     """
-    source = shown(path.name)
-    bad = how.bad_examples(source)
+    bad = how.bad_examples(shown(path.name))
     found = reader(path, how.encoding)
-    reasons = dict(found.reasons)
+    reasons = {}
     for index, value in enumerate(found.inputs):
         reason = text_value(value, how.encoding)[1]
         if reason:
-            reasons.setdefault(index, reason)
-    raw = RawLabels(found.labels, found.names, source, inputs=found.inputs, encoding=how.encoding)
+            reasons[index] = reason
+    return _examples("texts", found, reasons, how, bad)
+
+
+def read_own_folder(
+    path: Path, reader: Callable[[Path, BadExamples], ReadFile], how: ReadSettings
+) -> Examples:
+    """Read a folder of images by a reader of the task's own.
+
+    Args:
+        path: The folder.
+        reader: What reads it, `task.folder`.
+        how: How to read; its task, classes, largest image and what to do with bad examples count.
+
+    Raises:
+        InputError: The folder has another form, or examples in it cannot be used.
+    """
+    bad = how.bad_examples(f"folder {shown(path)}")
+    found = reader(path.resolve(), bad)
+    return _examples("image_files", found, check_images(found.inputs, how.max_pixels), how, bad)
+
+
+def _examples(
+    kind: str, found: ReadFile, reasons: dict[int, str], how: ReadSettings, bad: BadExamples
+) -> Examples:
+    reasons = {**reasons, **found.reasons}
+    raw = RawLabels(
+        found.labels,
+        found.names,
+        bad.source,
+        inputs=found.inputs,
+        encoding=how.encoding,
+        numbered=found.numbered,
+    )
     targets = how.task.targets(raw, how.classes)
     return usable_examples(
-        "texts",
+        kind,
         found.inputs,
         targets,
         task=how.task,

@@ -16,7 +16,7 @@ from kft.data.files import shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
-from kft.data.own_files import read_own_file
+from kft.data.own_files import read_own_file, read_own_folder
 from kft.data.read_settings import ReadSettings
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
@@ -134,7 +134,8 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     is_folder = os.path.isdir(path)
     if is_folder and not is_prepared(path):
         _refuse_split(how.split, source)
-        return read_folder(path, how)
+        folder = how.task.folder if how.modality == "image" else None
+        return read_folder(path, how) if folder is None else read_own_folder(path, folder, how)
     # How large a file may be depends on what it is.
     reason = "" if is_folder else problem(path, sys.maxsize)
     if reason not in ("", "no such file"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
-    from kft.data.columns import RowNames
+    from kft.data.bad import BadExamples
 
 __all__ = ["ReadFile", "SourceHooks"]
 
@@ -22,12 +22,14 @@ class ReadFile:
         labels: Their labels, as `TargetKind.targets` takes them.
         names: What to call each example in a message, such as "line 3".
         reasons: By index why an example cannot be used, as far as it is known.
+        numbered: The names that class numbers stand for, where the source has them.
     """
 
     inputs: list[Any]
     labels: list[Any]
-    names: RowNames
+    names: Sequence[str]
     reasons: dict[int, str]
+    numbered: tuple[str, ...] | None = None
 
 
 class SourceHooks:
@@ -44,6 +46,22 @@ class SourceHooks:
         These come before the tables that every task reads. Empty by default.
         """
         return {}
+
+    @property
+    def folder(self) -> Callable[[Path, BadExamples], ReadFile] | None:
+        """What reads a folder of images, given its path and where bad files are noted.
+
+        None, the default, for a folder with one sub-folder per class. The inputs are paths.
+        """
+        return None
+
+    def for_images(self, size: tuple[int, int]) -> Self:
+        """Return this kind for a model that takes images of this height and width.
+
+        Args:
+            size: Height and width.
+        """
+        return self
 
     def as_input(self, value: Any) -> Any:
         """Return an input in memory as the reader takes it; by default as it is.

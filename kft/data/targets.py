@@ -51,6 +51,8 @@ class TargetKind(SourceHooks):
     takes_folders: ClassVar[bool] = False  # whose sub-folders name the label of each file
     takes_columns: ClassVar[bool] = False  # of a table, several for one label
     reads_inputs: ClassVar[bool] = True  # of a batch, in `collate`
+    # Whether the targets of a batch are masks `[n, height, width]` that images are augmented with.
+    moves_with_images: ClassVar[bool] = False
 
     # From labels to targets.
 

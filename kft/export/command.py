@@ -138,7 +138,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         task=recipe.task,
         classes=recipe.classes,
         examples=tuple(raw),
-        features=recipe.head_input,
+        features=recipe.task.embedded(recipe.head_input),
         resources=tuple(serving.resources),
         facts=facts,
     )

@@ -1,11 +1,14 @@
 """Whether a version answers what the prediction answered, as far as rounding lets it."""
 
+import io
 from collections.abc import Mapping
 
 import numpy as np
+from PIL import Image
 
 from kft.answers import Answers, NumpyOps, Ranking, Tensor
 from kft.answers.description import STATUS
+from kft.data.image_files import inspect_files
 
 Answer = Mapping[str, np.ndarray]
 
@@ -42,6 +45,11 @@ def compare(
             return f"{name} is {before.dtype} and {after.dtype}, not {tensor.dtype}"
         if name in answers.following:
             continue
+        if name in answers.rules.pictures:
+            allowed, found = tolerance.get(name, 0.0), _pixels_apart(before, after)
+            if not found <= allowed:
+                return f"{name} differs from the prediction in {found:.2g} of its pixels {_allowed(allowed)}"
+            continue
         if tensor.dtype != "float32":
             if not np.array_equal(before, after):
                 return f"{name} is {_first_change(before, after)}"
@@ -69,13 +77,16 @@ def distances(expected: Answer, answered: Answer, answers: Answers) -> dict[str,
         answers: What they are.
 
     Returns:
-        The largest difference of each output of floats, scores by their class; infinite for integers
-        and strings that differ and that no rule lets follow from numbers.
+        The largest difference of each output of floats, scores by their class; of pictures the largest
+        fraction of pixels; infinite for integers and strings that differ and that no rule lets follow
+        from numbers.
     """
     found = {}
     for name, tensor in answers.outputs.items():
         if tensor.dtype == "float32":
             found[name] = _distance(expected[name], answered[name])
+        elif name in answers.rules.pictures:
+            found[name] = _pixels_apart(expected[name], answered[name])
         elif name not in answers.following:
             same = np.array_equal(expected[name], answered[name])
             found[name] = 0.0 if same else np.inf
@@ -130,6 +141,22 @@ def _distance(before: np.ndarray, after: np.ndarray) -> float:
         apart = np.abs(np.where(missing, 0, before) - np.where(missing, 0, after))
     found = float(np.max(apart, initial=0.0))
     return found if np.isfinite(found) else np.inf
+
+
+def _pixels_apart(before: np.ndarray, after: np.ndarray) -> float:
+    """Return the largest fraction of pixels in which two pictures of a row differ."""
+    return max(map(_apart, before, after), default=0.0)
+
+
+def _apart(one: bytes, other: bytes) -> float:
+    if one == other:
+        return 0.0
+    if any(inspect_files([one, other])):
+        return np.inf
+    pixels = [np.asarray(Image.open(io.BytesIO(file))) for file in (one, other)]
+    if pixels[0].shape != pixels[1].shape:
+        return np.inf
+    return float(np.mean(pixels[0] != pixels[1]))
 
 
 def _by_class(answer: Answer, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,10 @@ from kft.export.servable import Servable
 
 Arrays = dict[str, np.ndarray]
 
+LEAST_OF_PIXELS = (
+    2.0**-10
+)  # of a picture: a draw in which none changed does not prove that none can
+
 _OPS = NumpyOps()
 
 
@@ -113,9 +117,10 @@ def _measured(servable: Servable, inputs: Any) -> tuple[dict[str, float], Arrays
     for moved, moved_features in drawn:
         for name, one in differences(servable, first, {**moved, **moved_features}).items():
             apart[name] = max(apart.get(name, 0.0), one)
-    return {
-        name: rounding.bound(one, _largest(first[name])) for name, one in apart.items()
-    }, features
+    bounds = {name: rounding.bound(one, _largest(first[name])) for name, one in apart.items()}
+    for name in servable.description.answers.rules.pictures:
+        bounds[name] = max(bounds[name], LEAST_OF_PIXELS)
+    return bounds, features
 
 
 def _largest(values: np.ndarray) -> float:
@@ -126,7 +131,11 @@ def _largest(values: np.ndarray) -> float:
 def _check(servable: Servable, tolerance: dict[str, float]) -> None:
     """Refuse answers to which no export could be held."""
     answers = servable.description.answers
-    exact = [name for name, one in answers.outputs.items() if one.dtype != "float32"]
+    exact = [
+        name
+        for name, one in answers.outputs.items()
+        if one.dtype != "float32" and name not in answers.rules.pictures
+    ]
     changed = [name for name in exact if tolerance.get(name, 0.0) > 0]
     if changed:
         raise ExportError(

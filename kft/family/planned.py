@@ -72,6 +72,7 @@ class PlannedFit:
         settings = settings.decided(recipe, training, validation, split=split)
         check_solving(recipe, training, settings.stages)
         _check_finish(recipe, asked, settings, training, validation)
+        _check_views(recipe, settings)
         plan = {
             **identity_of(recipe, training, validation),
             **settings.identity(),
@@ -89,6 +90,14 @@ class PlannedFit:
             InputError: If it holds another run.
         """
         return self.directory.path is not None and self.directory.is_finished()
+
+
+def _check_views(recipe: Family, settings: FitSettings) -> None:
+    if settings.cache.views and recipe.task.moves_with_images:
+        raise InputError(
+            f"`cache=kft.Cache(views={settings.cache.views})` keeps augmented images without their masks, "
+            f"which the task {recipe.task.name!r} has: leave it out, to augment anew in every epoch."
+        )
 
 
 def _check_finish(

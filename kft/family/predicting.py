@@ -31,7 +31,7 @@ def answered(
     Args:
         recipe: A recipe.
         names: What to call each input.
-        outputs: What its model puts out for them.
+        outputs: What `task.reduced` left of what its model puts out for them.
         coverage: As for `Recipe.predict`.
     """
     if coverage is None:
@@ -72,7 +72,7 @@ def no_answers(recipe: Family, coverage: float | None = None) -> Predictions:
         lambda output: np.zeros([0, *(size or 0 for size in output.shape[1:])], np.float32),
         recipe.model.output,
     )
-    return answered(recipe, (), outputs, coverage)
+    return answered(recipe, (), recipe.task.reduced(outputs), coverage)
 
 
 def predict_stream(
@@ -105,7 +105,8 @@ def predict_stream(
     for chunk in chunks(inputs, batch_size):
         usable, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
         if usable:
-            yield answered(recipe, [raw.name for raw in usable], forward(loaded), coverage)
+            outputs = recipe.task.reduced(forward(loaded))
+            yield answered(recipe, [raw.name for raw in usable], outputs, coverage)
         if passed is not None:
             passed(len(chunk))
 

@@ -27,6 +27,7 @@ from kft.data.stream_images import as_model_images
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.model.pretrained import RANDOM, StartingWeights, load_weights_file, why_not_downloaded
+from kft.model.pyramid import pyramid
 from kft.recipe.recipe import Recipe
 
 POOLINGS = ("avg", "max", "flatten")
@@ -56,7 +57,7 @@ class ImageRecipe(Recipe):
     """
 
     modality: ClassVar[str] = "image"
-    gives: ClassVar[tuple[str, ...]] = ("vector", "map")
+    gives: ClassVar[tuple[str, ...]] = ("vector", "map", "pyramid")
     usual_augmentation: ClassVar[str | None] = "light"
     architectures: ClassVar[dict[str, Callable[..., keras.Model]]] = {}
     smallest_image: ClassVar[int] = 32
@@ -72,6 +73,7 @@ class ImageRecipe(Recipe):
         if isinstance(self.weights, PathLike):
             self.weights = fspath(self.weights)
         super().__post_init__()
+        self.task = self.task.for_images(self.image_size)
         if self.name not in self.architectures:
             known = ", ".join(map(repr, self.architectures))
             raise InputError(
@@ -131,6 +133,12 @@ class ImageRecipe(Recipe):
             load_weights_file(backbone, self.weights, architecture=self.name)
         self.adapt(backbone)
         return backbone.output
+
+    def features(self, need: str, backbone: Any, inputs: Any) -> Any:
+        """Return pooled features, the last map, or those of all resolutions, see `kft.model.pyramid`."""
+        if need == "pyramid":
+            return pyramid(inputs, backbone)
+        return super().features(need, backbone, inputs)
 
     def adapt(self, backbone: keras.Model) -> None:
         """Change what the pretrained weights of an architecture need changed. Defaults to nothing.
@@ -194,7 +202,8 @@ class ImageRecipe(Recipe):
         Args:
             chosen: What `kft.data.augment.image_augmentation` takes.
         """
-        return self.labels_stay_true(chosen, image_augmentation(chosen))
+        moves = self.task.moves_with_images
+        return self.labels_stay_true(chosen, image_augmentation(chosen, moves_masks=moves))
 
     def serving_inputs(self) -> ServingInputs:
         """Encoded images as a string tensor `[n]` to the model's input, up to `max_pixels`."""

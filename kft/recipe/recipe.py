@@ -260,7 +260,7 @@ class Recipe(Family):
             raise InputError("`predict` got no inputs: pass at least one.")
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
         forward = Forward(self.model)
-        outputs = [forward(self.load(chunk)) for chunk in chunks]
+        outputs = [self.task.reduced(forward(self.load(chunk))) for chunk in chunks]
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
         joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
         return answered(self, names, joined, coverage)

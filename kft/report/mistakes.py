@@ -27,9 +27,21 @@ def mistakes(part: content.Mistakes, examples: Examples | None) -> Html:
     if not part.found:
         return Html("<p>None: every prediction is right.</p>")
     items = "".join(
-        f"<li>{_shown(one.index, examples)}<p>{_said(one, part)}</p></li>" for one in part.found
+        f"<li>{_shown(one.index, examples)}{_pictures(one)}<p>{_said(one, part)}</p></li>"
+        for one in part.found
     )
     return Html(f'<ol class="mistakes">{items}</ol>')
+
+
+def _pictures(one: content.Mistake) -> str:
+    drawn = ((each.caption, thumbnails.from_array(each.pixels)) for each in one.pictures)
+    figures = "".join(
+        f'<figure><img src="{url}" alt="{text(caption)}" loading="lazy">'
+        f"<figcaption>{text(caption)}</figcaption></figure>"
+        for caption, url in drawn
+        if url is not None
+    )
+    return f'<div class="pictures">{figures}</div>' if figures else ""
 
 
 def _said(one: content.Mistake, part: content.Mistakes) -> str:

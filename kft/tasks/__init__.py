@@ -4,6 +4,7 @@ from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.evaluation import Evaluation, Figure, Figures, Scorer, evaluate
 from kft.tasks.predictions import Predictions
 from kft.tasks.regression import Regression
+from kft.tasks.segmentation import Segmentation
 from kft.tasks.several import Several
 from kft.tasks.tagging import Tagging
 from kft.tasks.task import Task
@@ -17,6 +18,7 @@ __all__ = [
     "Predictions",
     "Regression",
     "Scorer",
+    "Segmentation",
     "Several",
     "Tagging",
     "Task",

@@ -11,15 +11,16 @@ from kft.errors import InputError
 from kft.import_path import can_be_one_class, path_of_class
 from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.regression import Regression
+from kft.tasks.segmentation import Segmentation
 from kft.tasks.several import Several
 from kft.tasks.tagging import Tagging
 from kft.tasks.task import Task
 
 SHORT: dict[str, type[Task]] = {
-    kind.name: kind for kind in (Classification, MultiLabel, Regression, Tagging)
+    kind.name: kind for kind in (Classification, MultiLabel, Regression, Segmentation, Tagging)
 }
 _OF_KFT = {path_of_class(kind): kind for kind in (*SHORT.values(), Several)}
-_BY_RECIPE = ("num_classes", "num_values", "hidden", "dropout", "label_smoothing", "seed", "prefix")
+_SHORT = ("num_classes", "num_values", "hidden", "dropout", "label_smoothing")
 
 
 def described(task: Task) -> Any:
@@ -29,7 +30,8 @@ def described(task: Task) -> Any:
     its arguments.
     """
     if type(task) in SHORT.values():
-        own = [one for one in dataclasses.fields(task) if one.name not in _BY_RECIPE]
+        by_recipe = (*_SHORT, *task.set_by_recipe)
+        own = [one for one in dataclasses.fields(task) if one.name not in by_recipe]
         if all(getattr(task, one.name) == one.default for one in own):
             return task.name
     return task.described()

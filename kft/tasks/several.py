@@ -72,8 +72,8 @@ class Several(Task, Combined):
 
     @property
     def augmentable(self) -> bool:  # type: ignore[override]
-        """Whether the labels of each task stay true."""
-        return all(task.augmentable for task in self.tasks.values())
+        """Whether the labels of each task stay true; masks would have to move with the images."""
+        return all(one.augmentable and not one.moves_with_images for one in self.tasks.values())
 
     def head(self, features: Any, inputs: Any) -> dict[str, Any]:
         """Put all heads on the features.
@@ -107,6 +107,16 @@ class Several(Task, Combined):
         tasks = {name: task.for_classes(known.get(name)) for name, task in self.tasks.items()}
         return self if tasks == self.tasks else dataclasses.replace(self, tasks=tasks)
 
+    def for_images(self, size: tuple[int, int]) -> Self:
+        """Return this task for a model that takes images of a size, which its tasks may look at."""
+        tasks = {name: task.for_images(size) for name, task in self.tasks.items()}
+        return self if tasks == self.tasks else dataclasses.replace(self, tasks=tasks)
+
+    def embedded(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Return of each kind of features what the first task that takes it returns."""
+        first = {task.needs: task for task in reversed(list(self.tasks.values()))}
+        return {need: first[need].embedded(one) for need, one in features.items()}
+
     def scorer(self, classes: Mapping[str, Any] | None) -> SeveralScorer:
         """Return the scorers of all tasks side by side.
 
@@ -117,6 +127,10 @@ class Several(Task, Combined):
         scorers = {name: task.scorer(named.get(name)) for name, task in self.tasks.items()}
         return SeveralScorer(scorers, self.name)
 
+    def reduced(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what each task needs of its output."""
+        return {name: task.reduced(outputs[name]) for name, task in self.tasks.items()}
+
     def predictions(
         self, names: Sequence[str], outputs: Mapping[str, Any], classes: Mapping[str, Any] | None
     ) -> SeveralPredictions:
@@ -124,7 +138,7 @@ class Several(Task, Combined):
 
         Args:
             names: What to call each input.
-            outputs: Name of a task to what its head puts out.
+            outputs: Name of a task to what `reduced` left of what its head puts out.
             classes: As for `scorer`.
         """
         named = classes or {}
@@ -243,7 +257,8 @@ class Several(Task, Combined):
         """The rules of each task for its part of the answer."""
         parts = [task.answer_rules().prefixed(f"{name}_") for name, task in self.tasks.items()]
         rankings = tuple(ranking for part in parts for ranking in part.rankings)
-        return Rules(rankings, {k: v for part in parts for k, v in part.largest.items()})
+        largest = {k: v for part in parts for k, v in part.largest.items()}
+        return Rules(rankings, largest, tuple(name for part in parts for name in part.pictures))
 
     def config(self) -> dict[str, Any]:
         """The tasks as `Task.described` describes them, by their names."""

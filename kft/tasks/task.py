@@ -38,11 +38,13 @@ class Task(TargetKind):
     Attributes:
         name: What the task is called in `recipe.json` and in an export's description.
         needs: The features that its head takes: `"vector"` `(batch, channels)`, `"map"` `(batch,
-            height, width, channels)`, `"tokens"` `(batch, length, channels)`, or `"words"`, a dict of
-            these `tokens` and of where words start and end, see `kft.recipe.words`.
+            height, width, channels)`, `"pyramid"`, a dict of such maps at several resolutions, see
+            `kft.model.pyramid`, `"tokens"` `(batch, length, channels)`, or `"words"`, a dict of these
+            `tokens` and of where words start and end, see `kft.recipe.words`.
         objective: The logged value that tells which epoch is better, and its direction.
         directions: Name of a metric to `"max"` or `"min"`, of those that a search may optimise and
             whose direction a reader should know.
+        set_by_recipe: Names of the arguments that a recipe sets, which describe no task.
         augmentable: Whether labels stay true where images are flipped, cropped and recoloured, and
             words are deleted and swapped. Defaults to False, which refuses kft's own augmentations.
     """
@@ -52,6 +54,7 @@ class Task(TargetKind):
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_loss", "min")
     directions: ClassVar[Mapping[str, Better]] = {}
     augmentable: ClassVar[bool] = False
+    set_by_recipe: ClassVar[tuple[str, ...]] = ("seed", "prefix")
 
     seed: int = 0
     prefix: str = ""
@@ -71,6 +74,10 @@ class Task(TargetKind):
             The model's output: a Keras tensor, or a dict of them.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `head(features, inputs)`.")
+
+    def embedded(self, features: Any) -> Any:
+        """Return what an export's `embed` answers with, of what `head` takes: by default all."""
+        return features
 
     def loss(self) -> Any:
         """Return the loss that `fit` compiles the model with."""
@@ -218,12 +225,16 @@ class Task(TargetKind):
         directions = {**(first if name != "val_loss" else {}), **self.directions}
         return MetricsScorer(self.loss(), self.metrics(), task=self.name, directions=directions)
 
+    def reduced(self, outputs: Any) -> Any:
+        """Return what `predictions` needs of the outputs for a batch; by default all, as it is."""
+        return outputs
+
     def predictions(self, names: Sequence[str], outputs: Any, classes: Any) -> Predictions:
         """Return what a person reads of a model's outputs.
 
         Args:
             names: What to call each input.
-            outputs: What the model puts out for them, an array `(n, ...)` or a tree of them.
+            outputs: What `reduced` left of what the model puts out for them.
             classes: Names of the classes, None where the data name none.
 
         Returns:
@@ -268,14 +279,14 @@ class Task(TargetKind):
         return {
             each.name: _plain(getattr(self, each.name))
             for each in dataclasses.fields(self)
-            if each.init and each.name not in ("seed", "prefix")
+            if each.init and each.name not in self.set_by_recipe
         }
 
     def __repr__(self) -> str:
         words = [
             f"{each.name}={value!r}" if each.kw_only else repr(value)
             for each in dataclasses.fields(self)
-            if each.name not in ("seed", "prefix")
+            if each.name not in self.set_by_recipe
             and (value := getattr(self, each.name)) != each.default
         ]
         return f"{type(self).__name__}({', '.join(words)})"

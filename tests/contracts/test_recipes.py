@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.tasks import Classification, MultiLabel, Regression, Several, Tagging
+from kft.tasks import Classification, MultiLabel, Regression, Segmentation, Several, Tagging
 from kft.testing import ContractError, check_callback, check_recipe, check_task
 from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_images, tiny_texts
 
@@ -44,6 +44,15 @@ def test_tags_keep_the_contract():
     texts = tiny_texts(24)
     tags = [["B-X" if word == "film" else "O" for word in text.split()] for text in texts]
     check_task(Tagging(("O", "B-X", "I-X")), (texts, tags), leave_out=ELSEWHERE)
+
+
+# JAX takes a minute to compile the decoder for each of these fits; tests/tasks/test_segmentation.py trains
+# there.
+@pytest.mark.once
+def test_masks_keep_the_contract():
+    images = tiny_images(24)
+    masks = (images.mean(axis=-1) > 128).astype(int)
+    check_task(Segmentation(("dark", "bright"), channels=8), (images, masks), leave_out=ELSEWHERE)
 
 
 @pytest.mark.once

@@ -23,6 +23,8 @@ class ImageAugmentation:
     Args:
         layers: Keras layers that take images `[n, h, w, 3]`, 0 to 255; in place of one, a tuple of
             several, of which each batch gets one.
+        moves_masks: Whether the targets are masks `[n, height, width]`, which move as the images do,
+            by their nearest pixels. Defaults to False.
 
     Raises:
         InputError: The list is empty or has something else than layers.
@@ -38,9 +40,10 @@ class ImageAugmentation:
     ```
     """
 
-    def __init__(self, layers: Sequence[Any]) -> None:
+    def __init__(self, layers: Sequence[Any], *, moves_masks: bool = False) -> None:
         import keras
 
+        self.moves_masks = moves_masks
         self.steps = [tuple(one) if isinstance(one, list | tuple) else (one,) for one in layers]
         flat = [layer for step in self.steps for layer in step]
         for layer in flat or [None]:
@@ -92,6 +95,9 @@ class ImageAugmentation:
                 f"augmentation needs images [n, height, width, channels], not {type(x).__name__} "
                 f'of shape {getattr(x, "shape", "unknown")}: pass augment="none"'
             )
+        if self.moves_masks:
+            images, masks = self._augmented(x, y[..., None].astype(np.float32), seed)
+            return images, masks[..., 0].astype(y.dtype)
         if not self.soft_targets:
             return self._augmented(x, np.zeros((len(x), 0), np.float32), seed)[0], y
         for _, targets in leaves(y):
@@ -109,7 +115,7 @@ class ImageAugmentation:
     def _augmented(
         self, x: np.ndarray, flat: np.ndarray, seed: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Images and rows of targets, both mixed if a layer mixes."""
+        """Images and rows of targets, both mixed if a layer mixes; or masks in place of rows."""
         import tensorflow as tf
 
         rng = np.random.default_rng(list(seed))
@@ -122,6 +128,8 @@ class ImageAugmentation:
                 images, rows = self._run(layer, images, rows, rng)
             if tuple(images.shape[1:3]) != size:  # a crop
                 images = tf.image.resize(images, size)
+                if self.moves_masks:
+                    rows = tf.image.resize(rows, size, method="nearest")
         return images.numpy(), rows.numpy()
 
     def _run(self, layer: Any, images: Any, rows: Any, rng: np.random.Generator) -> Any:
@@ -130,8 +138,10 @@ class ImageAugmentation:
         function, shape = self._functions.get(id(layer), (None, None))
         if function is None or shape != images.shape[1:]:
             shape = images.shape[1:]
-            spec = [tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec([None, None])]
-            traced = tf.function(_apply(layer), input_signature=spec, autograph=False)
+            of_rows = [None, *rows.shape[1:]] if self.moves_masks else [None, None]
+            spec = [tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec(of_rows)]
+            apply = _apply(layer, self.moves_masks)
+            traced = tf.function(apply, input_signature=spec, autograph=False)
             try:
                 function = traced.get_concrete_function()
             except Exception as error:  # whatever a layer raises that was not made for this
@@ -153,13 +163,16 @@ def _mixes(layer: Any) -> bool:
     return isinstance(layer, keras.layers.MixUp | keras.layers.CutMix)
 
 
-def _apply(layer: Any) -> Callable[..., Any]:
+def _apply(layer: Any, moves_masks: bool) -> Callable[..., Any]:
     import tensorflow as tf
 
     def apply(images: Any, rows: Any) -> Any:
         if _mixes(layer):
             mixed = layer({"images": images, "labels": rows}, training=True)
             return tf.cast(mixed["images"], tf.float32), tf.cast(mixed["labels"], tf.float32)
+        if moves_masks:
+            moved = layer({"images": images, "segmentation_masks": rows}, training=True)
+            return tuple(tf.cast(one, tf.float32) for one in moved.values())
         return tf.cast(layer(images, training=True), tf.float32), rows
 
     return apply

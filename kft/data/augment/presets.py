@@ -13,6 +13,8 @@ _TEXT_PRESETS = {"light": {"deletion": 0.05}, "standard": {"deletion": 0.1, "swa
 
 def image_augmentation(
     augment: str | Sequence[Any] | Callable[..., Any] | None,
+    *,
+    moves_masks: bool = False,
 ) -> Callable[..., tuple[Any, Any]] | None:
     """The augmentation that a person asks for by name, by layers, or by a function of their own.
 
@@ -20,6 +22,7 @@ def image_augmentation(
         augment: `"none"` or None; `"light"` (flip and small crops); `"standard"` (flip, rotation,
             crops); `"strong"` (standard, RandAugment, and MixUp or CutMix, one of them drawn for
             each batch); a list of Keras layers; or a function `(x, y, seed) -> (x, y)`.
+        moves_masks: As for `ImageAugmentation`.
 
     Returns:
         A function `(x, y, seed) -> (x, y)`, or None.
@@ -37,9 +40,9 @@ def image_augmentation(
                 f"augment={augment!r}, but one of {', '.join(map(repr, _IMAGE_PRESETS))}, a list of "
                 "Keras layers or a function (x, y, seed) -> (x, y) is expected"
             )
-        return ImageAugmentation(_preset(augment))
+        return ImageAugmentation(_preset(augment), moves_masks=moves_masks)
     if isinstance(augment, list | tuple):
-        return ImageAugmentation(augment)
+        return ImageAugmentation(augment, moves_masks=moves_masks)
     if callable(augment) and not hasattr(augment, "get_config") and not isinstance(augment, type):
         return augment
     raise InputError(

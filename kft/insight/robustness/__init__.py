@@ -86,7 +86,8 @@ def evaluate_perturbed(
     attack = Attack(recipe) if FGSM in names else None
     for start in range(0, len(examples), batch_size):
         part = slice(start, start + batch_size)
-        images, targets = recipe.load(examples.inputs[part]), _part(examples.targets, part)
+        images = recipe.load(examples.inputs[part])
+        targets = recipe.task.collate(_part(examples.targets, part), images)
         attacked = None if attack is None else attack(images, targets)
         for (name, severity), scorer in scorers.items():
             if name == FGSM and attacked is not None:

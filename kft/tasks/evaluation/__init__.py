@@ -8,12 +8,23 @@ from kft.tasks.evaluation.base import Evaluation
 from kft.tasks.evaluation.calibration import ReliabilityBin
 from kft.tasks.evaluation.class_metrics import ClassMetrics
 from kft.tasks.evaluation.compute import evaluate
-from kft.tasks.evaluation.content import Chart, Grid, Mistake, Mistakes, Section, Table, Text
+from kft.tasks.evaluation.content import (
+    Chart,
+    Grid,
+    Mistake,
+    Mistakes,
+    Picture,
+    Section,
+    Table,
+    Text,
+)
 from kft.tasks.evaluation.figures import Figure, Figures
 from kft.tasks.evaluation.metrics import MetricsEvaluation, MetricsScorer
 from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
 from kft.tasks.evaluation.regression import RegressionEvaluation, RegressionScorer
 from kft.tasks.evaluation.scorer import Scorer
+from kft.tasks.evaluation.segmentation import MaskMetrics, SegmentationEvaluation
+from kft.tasks.evaluation.segmentation_scorer import SegmentationScorer
 from kft.tasks.evaluation.several import SeveralEvaluation, SeveralScorer
 from kft.tasks.evaluation.single_label import SingleLabelEvaluation, SingleLabelScorer
 from kft.tasks.evaluation.tagging import EntityMetrics, TaggingEvaluation
@@ -27,17 +38,21 @@ __all__ = [
     "Figure",
     "Figures",
     "Grid",
+    "MaskMetrics",
     "MetricsEvaluation",
     "MetricsScorer",
     "Mistake",
     "Mistakes",
     "MultiLabelEvaluation",
     "MultiLabelScorer",
+    "Picture",
     "RegressionEvaluation",
     "RegressionScorer",
     "ReliabilityBin",
     "Scorer",
     "Section",
+    "SegmentationEvaluation",
+    "SegmentationScorer",
     "SeveralEvaluation",
     "SeveralScorer",
     "SingleLabelEvaluation",

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kft.tasks.evaluation.figures import Figure
 
 if TYPE_CHECKING:
@@ -83,6 +85,19 @@ class Text:
     is_notice: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A small picture of what the data or the model say of an example.
+
+    Args:
+        caption: Whose it is, in a word.
+        pixels: uint8 `[height, width, 3]`.
+    """
+
+    caption: str
+    pixels: np.ndarray
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One wrong prediction.
@@ -93,12 +108,14 @@ class Mistake:
         predicted: What the model said, ready to print.
         size: How bad it is: the confidence in the wrong answer (0..1), or a regression's absolute
             error.
+        pictures: What to show beside the example. Defaults to nothing.
     """
 
     index: int
     expected: str
     predicted: str
     size: float
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,26 @@ def bars(figures: Figures) -> Drawing:
         )  # fmt: skip
     dress(axes, x="", y="", grid="x")
     axes.margins(x=0.2)
+    return drawn
+
+
+def coloured_bars(
+    names: Sequence[str], values: Sequence[float | None], colours: np.ndarray
+) -> Drawing:
+    """A bar from 0 to 1 for each class, in its own colour; a class without a value has none.
+
+    Args:
+        names: The classes.
+        values: The value of each.
+        colours: The colour of each, uint8 `[k, 3]`.
+    """
+    drawn = figure((5.0, 1.0 + 0.3 * len(names)))
+    axes = drawn.add_subplot()
+    axes.barh(range(len(names)), [one or 0.0 for one in values], color=colours / 255)
+    axes.set_yticks(range(len(names)), [short(name) for name in names], parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    dress(axes, x="IoU", y="", grid="x")
     return drawn
 
 

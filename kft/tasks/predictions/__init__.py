@@ -6,6 +6,7 @@ from kft.tasks.predictions.classes import ClassPredictions, LabelPredictions, Pr
 from kft.tasks.predictions.covering import ClassSets, NumberRanges
 from kft.tasks.predictions.entities import Entity, EntityPredictions
 from kft.tasks.predictions.files import PredictionFile
+from kft.tasks.predictions.masks import MaskPredictions
 from kft.tasks.predictions.numbers import NumberPredictions
 from kft.tasks.predictions.several import SeveralPredictions
 
@@ -16,6 +17,7 @@ __all__ = [
     "Entity",
     "EntityPredictions",
     "LabelPredictions",
+    "MaskPredictions",
     "NumberPredictions",
     "NumberRanges",
     "Prediction",

@@ -101,11 +101,22 @@ class Predictions(Sequence):
         Raises:
             InputError: If the ending is another one.
         """
-        from kft.tasks.predictions.files import PredictionFile
-
-        with PredictionFile(path) as file:
+        with self.writer(path) as file:
             file.add(self)
         return file.path
+
+    def writer(self, path: str | os.PathLike) -> Any:
+        """Return what writes answers like these batch by batch: by default a `PredictionFile`.
+
+        Args:
+            path: As for `write`.
+
+        Raises:
+            InputError: As `write`.
+        """
+        from kft.tasks.predictions.files import PredictionFile
+
+        return PredictionFile(path)
 
     def __len__(self) -> int:
         return len(self.inputs)

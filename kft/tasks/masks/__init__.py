@@ -1,0 +1,1 @@
+"""Masks of classes: their files, the layers that make them, and how they are drawn."""

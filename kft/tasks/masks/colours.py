@@ -1,0 +1,48 @@
+"""The colours in which classes are drawn, and masks as pictures."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kft.tasks.masks.files import IGNORED
+
+__all__ = ["colours_of", "drawn"]
+
+_GOLDEN = 0.61803398875  # turns by it never come close to each other
+_NOTHING = (232, 232, 232)  # where pixels are ignored
+
+
+def colours_of(
+    classes: Sequence[str], colors: Mapping[str, tuple[int, int, int]] | None
+) -> np.ndarray:
+    """Return a colour for each class, uint8 `[k, 3]`.
+
+    Args:
+        classes: The classes.
+        colors: Their own colours; None for some that are easily told apart.
+    """
+    if colors is not None:
+        return np.array([colors[name] for name in classes], np.uint8)
+    made = [
+        colorsys.hls_to_rgb((0.58 + place * _GOLDEN) % 1, (0.42, 0.6, 0.3)[place % 3], 0.75)
+        for place in range(len(classes))
+    ]
+    return np.round(np.array(made) * 255).astype(np.uint8)
+
+
+def drawn(mask: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return a mask as a picture.
+
+    Args:
+        mask: Class numbers, uint8 `[height, width]`.
+        colours: What `colours_of` returned.
+
+    Returns:
+        uint8 `[height, width, 3]`; ignored pixels are light grey.
+    """
+    table = np.full((IGNORED + 1, 3), _NOTHING, np.uint8)
+    table[: len(colours)] = colours
+    return table[mask]

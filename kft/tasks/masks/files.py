@@ -1,0 +1,168 @@
+"""Masks that lie in PNG files: read when a batch needs them, so that their number is not bounded."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from kft.data.content import content_digest
+from kft.data.image_files import MAX_PIXELS, inspect_file
+from kft.data.threads import map_in_threads
+from kft.errors import InputError
+from kft.regular_files import open_regular, read_regular, why
+
+__all__ = ["IGNORED", "Ignored", "MaskFile", "numbered", "sizes_of"]
+
+IGNORED = 255  # the class number of pixels that count nowhere
+_MOST_BYTES = 2**28
+_ORIENTATION = 0x0112  # of EXIF
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
+Colour = tuple[int, int, int]
+Ignored = int | Colour
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A PNG file with a class for each pixel.
+
+    Args:
+        path: The file.
+        colors: The colour of each class, by its name in their order; None where pixels are class
+            numbers.
+        ignored: The class number or the colour of pixels that count nowhere.
+        content: Digest of the class numbers, once they were read.
+        pixels: How many pixels each class number has, 256 of them, once they were read.
+    """
+
+    path: str
+    colors: Mapping[str, Colour] | None = None
+    ignored: Ignored = IGNORED
+    content: bytes = b""
+    pixels: tuple[int, ...] = ()
+
+    def read(self) -> np.ndarray:
+        """Return the class numbers, uint8 `[height, width]`, 255 for what is ignored.
+
+        Raises:
+            InputError: If the file is no such mask; the message says why, without the file.
+        """
+        image = self._opened()
+        if self.colors is not None:
+            return _of_colours(np.asarray(image.convert("RGB")), self.colors, self.ignored)
+        if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+            raise InputError(
+                f"a mask of mode {image.mode}, but class numbers have one channel: pass "
+                'colors={"road": (128, 64, 128), ...} for a mask of colours'
+            )
+        return numbered(np.asarray(image), self.ignored)
+
+    def looked_at(self) -> tuple[Self, tuple[int, int]]:
+        """Return the same with content and pixels, and its height and width.
+
+        Raises:
+            InputError: As `read`.
+        """
+        mask = self.read()
+        pixels = np.bincount(mask.reshape(-1), minlength=256)
+        digest = content_digest(mask)
+        return replace(self, content=digest, pixels=tuple(pixels.tolist())), mask.shape[:2]
+
+    def _opened(self) -> Image.Image:
+        reason = inspect_file(self.path, MAX_PIXELS)
+        if reason:
+            raise InputError(f"its mask {os.path.basename(self.path)} is unusable: {reason}")
+        try:
+            image = Image.open(io.BytesIO(read_regular(self.path, _MOST_BYTES)))
+            if image.format != "PNG":
+                raise InputError(
+                    f"its mask {os.path.basename(self.path)} is a {image.format} image, whose "
+                    "compression may change classes: convert it to PNG"
+                )
+            image.load()
+            return image
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            said = why(error) if isinstance(error, OSError) else str(error)
+            raise InputError(f"its mask {os.path.basename(self.path)}: {said}") from error
+
+
+def numbered(values: np.ndarray, ignored: Ignored = IGNORED) -> np.ndarray:
+    """Return class numbers as uint8, with 255 for what is ignored.
+
+    Args:
+        values: Whole numbers of any type.
+        ignored: The number that is ignored; a colour ignores no number.
+
+    Raises:
+        InputError: If a number is below 0, or above 254 and not ignored.
+    """
+    skipped = values == ignored if isinstance(ignored, int) else np.zeros(values.shape, bool)
+    counted = np.where(skipped, 0, values)
+    low, high = (int(counted.min()), int(counted.max())) if counted.size else (0, 0)
+    if low < 0 or high >= IGNORED:
+        raise InputError(
+            f"class number {low if low < 0 else high}, but classes are numbered from 0 to 254: "
+            "choose other numbers, or pass ignore=... for one that is to be left out"
+        )
+    return np.where(skipped, IGNORED, counted).astype(np.uint8)
+
+
+def sizes_of(images: Sequence[Any] | np.ndarray) -> list[tuple[int, int] | None]:
+    """Return the height and width of each image in its upright position; None if it cannot be read.
+
+    Args:
+        images: Paths, encoded bytes, Pillow's images or arrays.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return map_in_threads(_size_of, images)
+
+
+def _size_of(image: Any) -> tuple[int, int] | None:
+    if not isinstance(image, str | os.PathLike | bytes | Image.Image):
+        shape = np.shape(image)
+        return (shape[0], shape[1]) if len(shape) in (2, 3) else None
+    if isinstance(image, Image.Image):
+        return _upright(image)
+    try:
+        file = io.BytesIO(image) if isinstance(image, bytes) else open_regular(image, _MOST_BYTES)
+        with file, Image.open(file) as opened:
+            return _upright(opened)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return None  # what reads images says what is wrong with it
+
+
+def _upright(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    on_its_side = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    return (width, height) if on_its_side else (height, width)
+
+
+def _of_colours(pixels: np.ndarray, colors: Mapping[str, Colour], ignored: Ignored) -> np.ndarray:
+    """Return the class number of each colour."""
+    table = {int(_code(np.array(color))): number for number, color in enumerate(colors.values())}
+    if not isinstance(ignored, int):
+        table[int(_code(np.array(ignored)))] = IGNORED
+    known = np.array(sorted(table), np.int32)
+    numbers = np.array([table[code] for code in known.tolist()], np.uint8)
+    codes = _code(pixels)
+    places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    strange = codes[known[places] != codes]
+    if strange.size:
+        color = tuple(int(strange[0]) >> shift & 255 for shift in (16, 8, 0))
+        raise InputError(
+            f"the colour {color}, which no class has: add it to `colors`, or pass ignore={color}"
+        )
+    return numbers[places]
+
+
+def _code(pixels: np.ndarray) -> np.ndarray:
+    wide = pixels.astype(np.int32)
+    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]

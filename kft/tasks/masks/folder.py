@@ -1,0 +1,121 @@
+"""A folder with `images` and `masks`: which mask belongs to which image, and what the classes are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from kft.data.bad import BadExamples
+from kft.data.class_folders import IMAGE_SUFFIXES
+from kft.data.encodings import text_of
+from kft.data.files import shown
+from kft.data.folder_walk import files_below
+from kft.data.names import checked_names
+from kft.data.source_hooks import ReadFile
+from kft.errors import InputError
+from kft.regular_files import lies_in, read_regular, why
+from kft.tasks.masks.files import Ignored, MaskFile
+
+__all__ = ["read_mask_folder"]
+
+IMAGES, MASKS, CLASSES = "images", "masks", "classes.txt"
+_MOST_BYTES = 2**20
+
+
+def read_mask_folder(
+    root: Path,
+    bad: BadExamples,
+    colors: Mapping[str, tuple[int, int, int]] | None,
+    ignored: Ignored,
+) -> ReadFile:
+    """Return the images of a folder, each with its mask.
+
+    Args:
+        root: The folder. `images` and `masks` in it hold files whose paths are alike but for the
+            suffix; `classes.txt` may name the classes, one in each line, with a colour behind each or
+            none.
+        bad: Where files that cannot be used are noted.
+        colors: The colour of each class; None for those of `classes.txt`, if it has some.
+        ignored: As for `MaskFile`.
+
+    Raises:
+        InputError: If one of the two folders is not there, or `classes.txt` is wrong.
+    """
+    for name in (IMAGES, MASKS):
+        if not (root / name).is_dir():
+            raise InputError(
+                f"{bad.source} has no folder {name!r}: expected {IMAGES}/ and {MASKS}/ with a PNG mask "
+                f"for each image, such as {IMAGES}/one.jpg and {MASKS}/one.png"
+            )
+        if not lies_in(root / name, root):
+            raise InputError(
+                f"{bad.source}: {name!r} is a link that leads out of the folder: put a copy of the files there"
+            )
+    names, found = _classes(root / CLASSES)
+    colors = found if colors is None else colors
+    masks = _by_stem(root / MASKS, root, bad, {".png"})
+    images = _by_stem(root / IMAGES, root, bad, IMAGE_SUFFIXES)
+    for stem in sorted(masks.keys() - images.keys()):
+        bad.add(f"{MASKS}/{masks[stem].name}", f"a mask without an image {IMAGES}/{stem}.*")
+    inputs: list[str] = []
+    labels: list[MaskFile | None] = []
+    reasons: dict[int, str] = {}
+    for place, (stem, image) in enumerate(images.items()):
+        inputs.append(str(image))
+        if stem in masks:
+            labels.append(MaskFile(str(masks[stem]), colors, ignored))
+        else:
+            labels.append(None)
+            reasons[place] = f"no mask: {MASKS}/{stem}.png is missing"
+    where = [str(Path(one).relative_to(root)) for one in inputs]
+    return ReadFile(inputs, labels, where, reasons, names)
+
+
+def _by_stem(folder: Path, root: Path, bad: BadExamples, suffixes: set[str]) -> dict[str, Path]:
+    """The files of a folder by their path in it, without the suffix."""
+    found: dict[str, Path] = {}
+    for path in files_below(folder, root, bad):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if path.suffix.lower() not in suffixes:
+            expected = ", ".join(sorted(suffixes))
+            bad.add(str(path.relative_to(root)), f"expected a file that ends in {expected}")
+        elif stem in found:
+            bad.add(str(path.relative_to(root)), f"has the name of {found[stem].name}")
+        else:
+            found[stem] = path
+    return dict(sorted(found.items()))
+
+
+def _classes(
+    path: Path,
+) -> tuple[tuple[str, ...] | None, dict[str, tuple[int, int, int]] | None]:
+    """The names and the colours that a file has; None where it has none."""
+    if not path.exists():
+        return None, None
+    try:
+        text, reason = text_of(read_regular(path, _MOST_BYTES), "utf-8")
+    except OSError as error:
+        text, reason = "", why(error)
+    if reason:
+        raise InputError(f"{shown(path)}: {reason}")
+    rows = [_split(line) for line in text.splitlines() if line.strip()]
+    names = checked_names([name for name, _ in rows], shown(path))
+    colors = {name: color for name, (_, color) in zip(names, rows, strict=True) if color}
+    if not colors:
+        return names or None, None
+    if len(colors) < len(names) or any(part > 255 for color in colors.values() for part in color):
+        raise InputError(
+            f"{shown(path)}: expected a colour from 0 to 255 behind each name or behind none, such as "
+            "road 128 64 128"
+        )
+    return names, colors
+
+
+def _split(line: str) -> tuple[str, tuple[int, int, int] | None]:
+    """A name, and the colour behind it."""
+    parts = line.replace(",", " ").split()
+    numbers = [int(part) for part in parts[-3:] if re.fullmatch("[0-9]{1,3}", part)]
+    if len(parts) < 4 or len(numbers) < 3:
+        return line.strip(), None
+    return " ".join(parts[:-3]), (numbers[0], numbers[1], numbers[2])

@@ -1,0 +1,137 @@
+"""From masks as a reader found them to targets: looked at once, numbered, and sized for a batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.data.raw_labels import RawLabels, ReadTargets, Targets
+from kft.data.sequences import numeric
+from kft.data.threads import map_in_threads
+from kft.data.values import is_missing, kind_of
+from kft.errors import InputError
+from kft.tasks.masks.files import IGNORED, Ignored, MaskFile, numbered, sizes_of
+
+__all__ = ["batch_of", "mask_targets", "pixels_of"]
+
+Row = np.ndarray | MaskFile
+
+
+def mask_targets(
+    raw: RawLabels,
+    classes: Sequence[str] | None,
+    colors: Mapping[str, tuple[int, int, int]] | None,
+    ignored: Ignored,
+) -> ReadTargets:
+    """Return masks as rows: arrays uint8 `[height, width]`, and for files what reads them.
+
+    Every mask is looked at once, in parallel.
+
+    Args:
+        raw: Arrays of class numbers, paths, or `MaskFile`s.
+        classes: The classes; None for those of the data, or as many numbers as there are.
+        colors: The colour of each class in files; None for class numbers.
+        ignored: The class number, or in files the colour, of pixels that count nowhere.
+    """
+    sizes = [None] * len(raw.values) if raw.inputs is None else sizes_of(raw.inputs)
+    known = classes or raw.numbered
+
+    def look(place: int) -> tuple[Row | None, str]:
+        try:
+            row, size = _looked_at(raw.values[place], colors, ignored)
+        except InputError as error:
+            return None, str(error)
+        expected = sizes[place]
+        if expected is not None and expected != size:
+            return None, (
+                f"its mask is {size[1]} x {size[0]} pixels, but the image {expected[1]} x "
+                f"{expected[0]}, upright as its EXIF orientation says: make them equal"
+            )
+        most = int(np.max(np.flatnonzero(pixels_of(row)), initial=0))
+        if known is not None and most >= len(known):
+            return None, (
+                f"its mask has the class number {most}, but there are {len(known)} classes, from 0 to "
+                f"{len(known) - 1}"
+            )
+        return row, ""
+
+    looked = map_in_threads(look, range(len(raw.values)))
+    reasons = {n: raw.said(reason) for n, (_, reason) in enumerate(looked) if reason}
+
+    def of(kept: np.ndarray | None) -> Targets:
+        chosen = range(len(looked)) if kept is None else kept.tolist()
+        rows = np.empty(len(chosen), object)
+        for place, index in enumerate(chosen):
+            rows[place] = looked[index][0]
+        names = known or tuple(map(str, range(_count(rows))))
+        return Targets(rows, tuple(names))
+
+    return ReadTargets(reasons, of)
+
+
+def pixels_of(row: Row) -> np.ndarray:
+    """Return how many pixels of a mask each class number has, without those that are ignored."""
+    counted = row.pixels if isinstance(row, MaskFile) else np.bincount(row.ravel(), minlength=256)
+    return np.asarray(counted)[:IGNORED]
+
+
+def batch_of(rows: Sequence[Row], size: tuple[int, int] | None) -> np.ndarray:
+    """Return masks of one size, uint8 `[n, height, width]`, by their nearest pixels.
+
+    Args:
+        rows: The masks.
+        size: Height and width; None for masks that have one size already.
+
+    Raises:
+        InputError: If a file has changed since it was looked at, and is no mask now.
+    """
+    return np.stack([_resized(mask, size) for mask in map_in_threads(_read, list(rows))])
+
+
+def _looked_at(
+    value: Any, colors: Mapping[str, tuple[int, int, int]] | None, ignored: Ignored
+) -> tuple[Row, tuple[int, int]]:
+    if is_missing(value):
+        raise InputError("no mask")
+    if isinstance(value, str | os.PathLike):
+        value = MaskFile(os.fsdecode(value), colors, ignored)
+    if isinstance(value, MaskFile):
+        return value.looked_at()
+    array = numeric([value])
+    if array is not None and array.ndim == 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array is None or array.ndim != 3 or not np.array_equal(array, np.round(array)):
+        raise InputError(
+            f"its mask is {kind_of(value)}, but a path or whole numbers [height, width] are expected"
+        )
+    mask = numbered(array[0], ignored)
+    return mask, mask.shape
+
+
+def _read(row: Row) -> np.ndarray:
+    if not isinstance(row, MaskFile):
+        return row
+    try:
+        return row.read()
+    except InputError as error:
+        raise InputError(f"{row.path}: {error}") from error
+
+
+def _resized(mask: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Take the pixel in whose area the middle of each new one lies, as images are resized."""
+    if size is None or mask.shape == size:
+        return mask
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
+        for new, old in zip(size, mask.shape, strict=True)
+    )
+    return mask[rows[:, None], columns]
+
+
+def _count(rows: np.ndarray) -> int:
+    """How many classes there are, if the largest number in use is the last of them; at least 2."""
+    used = [np.max(np.flatnonzero(pixels_of(row)), initial=1) for row in rows if row is not None]
+    return int(max(used, default=1)) + 1

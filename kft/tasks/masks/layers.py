@@ -1,0 +1,72 @@
+"""What trains a model of masks: a loss and a metric on the pixels that count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kft.tasks.masks.files import IGNORED
+
+__all__ = ["MaskLoss", "PixelAccuracy"]
+
+_LEAST = 1e-7  # a probability whose logarithm is finite
+
+
+class MaskLoss(keras.losses.Loss):
+    """Cross-entropy of the pixels of an image, the mean over those that are not ignored.
+
+    Args:
+        dice: Weight of the soft Dice loss that is added (Milletari et al. 2016,
+            https://arxiv.org/abs/1606.04797), the mean over the classes that an image has. Defaults to
+            0.
+    """
+
+    def __init__(self, *, dice: float = 0.0, name: str = "mask_loss"):
+        super().__init__(name=name)
+        self.dice = dice
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each image, `[n]`; 0 for one of which all is ignored."""
+        counted, rows = _counted(y_true, y_pred)
+        right = ops.clip(ops.sum(rows * y_pred, axis=-1), _LEAST, 1.0)
+        losses = -ops.log(right) * counted
+        loss = ops.sum(losses, (1, 2)) / ops.maximum(ops.sum(counted, (1, 2)), 1.0)
+        if not self.dice:
+            return loss
+        here = counted[..., None]
+        shared = ops.sum(rows * y_pred * here, (1, 2))
+        truth, both = ops.sum(rows * here, (1, 2)), ops.sum((rows + y_pred) * here, (1, 2))
+        present = ops.cast(truth > 0, y_pred.dtype)
+        missed = (1 - 2 * shared / ops.maximum(both, 1.0)) * present
+        return loss + self.dice * ops.sum(missed, -1) / ops.maximum(ops.sum(present, -1), 1.0)
+
+    def get_config(self) -> dict:
+        """The arguments, for Keras' serialisation."""
+        return {"name": self.name, "dice": self.dice}
+
+
+class PixelAccuracy(keras.metrics.Mean):
+    """Fraction of the pixels that count whose most probable class is right."""
+
+    def __init__(self, name: str = "pixel_accuracy", dtype: Any = None):
+        super().__init__(name=name, dtype=dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Take over a batch."""
+        found = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+        labels = ops.cast(y_true, "int32")
+        return super().update_state(
+            ops.cast(ops.equal(found, labels), "float32"),
+            sample_weight=ops.cast(ops.not_equal(labels, IGNORED), "float32"),
+        )
+
+
+def _counted(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Which pixels count, as 0 and 1, and the class of each as a row with one 1."""
+    labels = ops.cast(y_true, "int32")
+    is_counted = ops.not_equal(labels, IGNORED)
+    labels = ops.where(is_counted, labels, 0)  # PyTorch refuses a class that is not there
+    rows = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
+    return ops.cast(is_counted, y_pred.dtype), rows

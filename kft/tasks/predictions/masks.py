@@ -1,0 +1,183 @@
+"""Answers with a class for each pixel: as masks, in files, and drawn over their images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from kft.errors import InputError
+from kft.tasks.masks.colours import drawn
+from kft.tasks.masks.files import sizes_of
+from kft.tasks.predictions.base import Predictions, line, plain
+from kft.tasks.predictions.files import PredictionFile
+
+_DRAWN = 20  # images in a notebook
+_SIDE = 224
+_SHOWN = 3  # classes of an image in a table
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskPredictions(Predictions):
+    """The mask of each image; an answer, `predictions[0]`, is an array of class numbers.
+
+    Args:
+        inputs: What to call each image: its path, if it has one.
+        masks: Class numbers, uint8 `[n, height, width]`, in the size that the model takes.
+        classes: Names of the classes.
+        colours: The colour in which each is drawn, uint8 `[k, 3]`.
+    """
+
+    masks: np.ndarray
+    classes: tuple[str, ...]
+    colours: np.ndarray
+
+    @property
+    def shares(self) -> np.ndarray:
+        """The fraction of the pixels that each class has, `[n, k]`."""
+        k, n = len(self.classes), len(self.masks)
+        flat = self.masks.reshape(n, -1).astype(np.int64) + k * np.arange(n)[:, None]
+        counts = np.bincount(flat.ravel(), minlength=n * k).reshape(n, k)
+        return counts / max(self.masks[0].size if n else 1, 1)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return `input`, and for each class `area_` and its name: its fraction of the image."""
+        areas = {
+            f"area_{name}": plain(column)
+            for name, column in zip(self.classes, self.shares.T, strict=True)
+        }
+        return {"input": list(self.inputs), **areas}
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return the table that prints: the largest classes of each image."""
+        rows = []
+        for name, shares in zip(self.inputs, self.shares, strict=True):
+            order = [n for n in np.argsort(-shares, kind="stable")[:_SHOWN] if shares[n]]
+            told = ", ".join(f"{self.classes[n]} {shares[n]:.0%}" for n in order)
+            rows.append([self.shown("input", name), line(told)])
+        return ["input", "largest classes"], rows
+
+    def writer(self, path: str | os.PathLike) -> MaskFolder | PredictionFile:
+        """Return what writes masks to a folder, or their areas to a file that ends in .csv or the like."""
+        return PredictionFile(path) if Path(path).suffix else MaskFolder(path)
+
+    def write(self, path: str | os.PathLike) -> Path:
+        """Write a PNG file of class numbers for each image, or a file of areas.
+
+        A mask is as large as the image, if that is a file that can still be read, and else as large as
+        the model takes images. Its colours are those in which it is drawn.
+
+        Args:
+            path: A folder that does not exist or is empty; or a file that ends in .csv, .tsv, .jsonl or
+                .parquet.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: If the folder holds something, or the ending is another one.
+        """
+        return super().write(path)
+
+    def _at(self, index: int) -> np.ndarray:
+        return self.masks[index]
+
+    def _repr_html_(self) -> str:
+        pairs = zip(self.inputs[:_DRAWN], self.masks[:_DRAWN], strict=True)
+        figures = "".join(
+            f'<figure style="display:inline-block;margin:.3em"><img src="{_over(name, mask, self.colours)}">'
+            f"<figcaption>{escape(line(name))}</figcaption></figure>"
+            for name, mask in pairs
+        )
+        keys = "".join(
+            f'<span style="background:rgb({",".join(map(str, colour))});padding:0 .6em;margin-left:1em">'
+            f"</span> {escape(name)}"
+            for name, colour in zip(self.classes, self.colours.tolist(), strict=True)
+        )
+        left = len(self) - _DRAWN
+        more = f"<p>{left:,} more are not drawn.</p>" if left > 0 else ""
+        return f"<div>{figures}</div><p>{keys}</p>{more}"
+
+
+class MaskFolder:
+    """Take masks batch by batch, and let a folder of PNG files appear when all of them are there.
+
+    Until then they lie in a hidden folder beside it, which is removed if the block ends with an error.
+
+    Args:
+        path: The folder; one that exists must be empty.
+
+    Raises:
+        InputError: If it holds something, or is a file.
+
+    Attributes:
+        path: The folder.
+        count: How many masks it has got.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path, self.count = Path(path), 0
+        self._target = Path(os.path.realpath(self.path))
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise InputError(
+                f"`{self.path}` is there already: pass a new or empty folder for masks, or a file that "
+                "ends in .csv, .tsv, .jsonl or .parquet for areas."
+            )
+        self._hidden = self._target.with_name(f".kft-{secrets.token_hex(8)}.partial")
+        self._names: dict[str, int] = {}
+
+    def add(self, predictions: MaskPredictions) -> None:
+        """Write the masks of the next batch."""
+        palette = predictions.colours.tobytes()
+        sizes = sizes_of(predictions.inputs)
+        for name, mask, size in zip(predictions.inputs, predictions.masks, sizes, strict=True):
+            image = Image.fromarray(mask)
+            if size is not None:
+                image = image.resize(size[::-1], Image.Resampling.NEAREST)
+            image.putpalette(palette)
+            image.save(self._hidden / self._name(name), "PNG")
+        self.count += len(predictions)
+
+    def _name(self, name: str) -> str:
+        """A name that no mask has yet: of two images called alike the second gets a number."""
+        stem = Path(name).stem.replace(" ", "_") or "image"
+        times = self._names[stem] = self._names.get(stem, 0) + 1
+        return f"{stem}.png" if times == 1 else self._name(f"{stem}-{times}.png")
+
+    def __enter__(self) -> Self:
+        self._hidden.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._hidden.replace(self._target)
+        else:
+            shutil.rmtree(self._hidden, ignore_errors=True)
+
+
+def _over(name: str, mask: np.ndarray, colours: np.ndarray) -> str:
+    """A mask over its image, where that is a file, as a `data:` URL."""
+    picture = Image.fromarray(drawn(mask, colours))
+    if sizes_of([name])[0] is not None:
+        with Image.open(name) as image:
+            under = ImageOps.exif_transpose(image).convert("RGB")
+        under.thumbnail((_SIDE, _SIDE))
+        picture = Image.blend(under, picture.resize(under.size, Image.Resampling.NEAREST), 0.5)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
