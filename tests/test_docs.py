@@ -17,6 +17,7 @@ RUN = (
     "callbacks.md",
     "data.md",
     "tagging.md",
+    "spans.md",
     "own_recipe.md",
     "learning_rates.md",
     "insight.md",

@@ -77,6 +77,18 @@ class Ops(Protocol):
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """Return `yes` where a condition holds and `no` elsewhere; each may be a single value."""
 
+    def cut(self, texts: Any, starts: Any, lengths: Any) -> Any:
+        """Return so many bytes of each text from a byte that it has, or the one after its last.
+
+        Args:
+            texts: Strings `[n]`.
+            starts: int32 `[n]`.
+            lengths: int32 `[n]`.
+
+        Returns:
+            Strings `[n]`.
+        """
+
     def join(self, labels: Any, chosen: Any) -> Any:
         """Return the labels that are chosen in each row, joined by `|`; an empty string for none.
 
@@ -128,6 +140,13 @@ class NumpyOps:
     def where(self, condition: Any, yes: Any, no: Any) -> np.ndarray:
         """See `Ops`."""
         return np.where(condition, _encoded(yes), _encoded(no))
+
+    def cut(self, texts: Any, starts: Any, lengths: Any) -> np.ndarray:
+        """See `Ops`."""
+        found = np.empty(len(texts), dtype=object)
+        for row, (text, start, length) in enumerate(zip(texts, starts, lengths, strict=True)):
+            found[row] = text[start : start + length]
+        return found
 
     def join(self, labels: Any, chosen: Any) -> np.ndarray:
         """See `Ops`."""
@@ -183,6 +202,10 @@ class TensorFlowOps:
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """See `Ops`."""
         return self._tf.where(condition, yes, no)
+
+    def cut(self, texts: Any, starts: Any, lengths: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.strings.substr(texts, starts, lengths)
 
     def join(self, labels: Any, chosen: Any) -> Any:
         """See `Ops`."""

@@ -24,6 +24,7 @@ class Task(StrEnum):
     single_label = "single_label"
     multi_label = "multi_label"
     regression = "regression"
+    spans = "spans"
     tagging = "tagging"
 
 
@@ -118,7 +119,8 @@ class Model(Backbone):
         Task | None,
         typer.Option(
             "--task",
-            help="What the labels are; tagging: a tag for each word. Default: single_label.",
+            help="What the labels are; tagging: a tag for each word; spans: answers in a context. "
+            "Default: single_label.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -134,7 +136,8 @@ class Model(Backbone):
     dropout: Annotated[
         float | None,
         typer.Option(
-            help="Fraction dropped in the head while training. Default: 0.2; for tagging 0.1.",
+            help="Fraction dropped in the head while training. Default: 0.2; for tagging and spans "
+            "0.1.",
             rich_help_panel=_MODEL,
         ),
     ] = None

@@ -147,6 +147,7 @@ def predict(
         path_column=path_column,
         encoding=encoding,
         max_pixels=max_pixels or MAX_PIXELS,
+        hooks=opened.task,
     )
     if output is not None and source.reads(output):
         raise InputError(f"--output {output} is one of the inputs: pass another file.")

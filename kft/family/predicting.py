@@ -66,6 +66,11 @@ def check_coverage(recipe: Family, coverage: float | None) -> None:
         ) from error
 
 
+def joined_outputs(parts: Sequence[Any]) -> Any:
+    """Return the outputs of several batches as those of one."""
+    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+
 def no_answers(recipe: Family, coverage: float | None = None) -> Predictions:
     """Return the answers for no inputs, which say what those for some will be like."""
     outputs = keras.tree.map_structure(
@@ -103,17 +108,17 @@ def predict_stream(
     """
     forward = Forward(recipe.model)
     for chunk in chunks(inputs, batch_size):
-        usable, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
-        if usable:
-            yield answered(recipe, [raw.name for raw in usable], forward(loaded), coverage)
+        names, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
+        if names:
+            yield answered(recipe, names, _forwarded(forward, loaded, batch_size), coverage)
         if passed is not None:
             passed(len(chunk))
 
 
 def _loaded(
     recipe: Family, inputs: Unlabelled, chunk: Sequence[Raw], skip: Callable[[Raw], None]
-) -> tuple[list[Raw], Any]:
-    """The inputs of a chunk that can be used, and what the model takes in their place."""
+) -> tuple[Sequence[str], Any]:
+    """What to call the inputs of a chunk that can be used, and what the model takes in their place."""
     usable = []
     for raw in inputs.judged(chunk):
         if raw.reason:
@@ -123,7 +128,7 @@ def _loaded(
     if not usable:
         return [], None
     try:
-        return usable, recipe.load([raw.value for raw in usable])
+        return _pieces(recipe, usable)
     except InputError:
         broken = images.broken([raw.value for raw in usable]) if inputs.modality == "image" else {}
         if not broken:
@@ -131,7 +136,25 @@ def _loaded(
     for index, reason in broken.items():
         skip(Raw(usable[index].name, usable[index].value, usable[index].place, reason))
     usable = [raw for index, raw in enumerate(usable) if index not in broken]
-    return usable, recipe.load([raw.value for raw in usable]) if usable else None
+    return _pieces(recipe, usable) if usable else ([], None)
+
+
+def _pieces(recipe: Family, usable: Sequence[Raw]) -> tuple[Sequence[str], Any]:
+    """The names of inputs, or pieces of them, and what the model takes in their place."""
+    values = [raw.value for raw in usable]
+    pieces = recipe.in_pieces(values)
+    names = [raw.name for raw in usable] if pieces is values else pieces
+    return names, recipe.load(pieces)
+
+
+def _forwarded(forward: Forward, loaded: Any, batch_size: int) -> Any:
+    """What a model puts out for as many rows as there are, so many at a time."""
+    count = len(keras.tree.flatten(loaded)[0])
+    parts = [
+        forward(keras.tree.map_structure(lambda rows: rows[at : at + batch_size], loaded))  # noqa: B023
+        for at in range(0, count, batch_size)
+    ]
+    return joined_outputs(parts)
 
 
 def _refuse(raw: Raw) -> None:

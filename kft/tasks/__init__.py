@@ -5,6 +5,7 @@ from kft.tasks.evaluation import Evaluation, Figure, Figures, Scorer, evaluate
 from kft.tasks.predictions import Predictions
 from kft.tasks.regression import Regression
 from kft.tasks.several import Several
+from kft.tasks.spans import Spans
 from kft.tasks.tagging import Tagging
 from kft.tasks.task import Task
 
@@ -18,6 +19,7 @@ __all__ = [
     "Regression",
     "Scorer",
     "Several",
+    "Spans",
     "Tagging",
     "Task",
     "evaluate",

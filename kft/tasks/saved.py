@@ -12,11 +12,12 @@ from kft.import_path import can_be_one_class, path_of_class
 from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.regression import Regression
 from kft.tasks.several import Several
+from kft.tasks.spans import Spans
 from kft.tasks.tagging import Tagging
 from kft.tasks.task import Task
 
 SHORT: dict[str, type[Task]] = {
-    kind.name: kind for kind in (Classification, MultiLabel, Regression, Tagging)
+    kind.name: kind for kind in (Classification, MultiLabel, Regression, Spans, Tagging)
 }
 _OF_KFT = {path_of_class(kind): kind for kind in (*SHORT.values(), Several)}
 _BY_RECIPE = ("num_classes", "num_values", "hidden", "dropout", "label_smoothing", "seed", "prefix")

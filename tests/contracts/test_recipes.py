@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.tasks import Classification, MultiLabel, Regression, Several, Tagging
+from kft.tasks import Classification, MultiLabel, Regression, Several, Spans, Tagging
 from kft.testing import ContractError, check_callback, check_recipe, check_task
 from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_images, tiny_texts
 
@@ -44,6 +44,12 @@ def test_tags_keep_the_contract():
     texts = tiny_texts(24)
     tags = [["B-X" if word == "film" else "O" for word in text.split()] for text in texts]
     check_task(Tagging(("O", "B-X", "I-X")), (texts, tags), leave_out=ELSEWHERE)
+
+
+def test_spans_keep_the_contract():
+    pairs = [(f"is {text.split()[1]}", text) for text in tiny_texts(24)]
+    answers = [(context.index(" ") + 1, context.split()[1]) for _, context in pairs]
+    check_task(Spans(), (pairs, answers), leave_out=ELSEWHERE)
 
 
 @pytest.mark.once

@@ -16,6 +16,8 @@ from kft.tasks.evaluation.regression import RegressionEvaluation, RegressionScor
 from kft.tasks.evaluation.scorer import Scorer
 from kft.tasks.evaluation.several import SeveralEvaluation, SeveralScorer
 from kft.tasks.evaluation.single_label import SingleLabelEvaluation, SingleLabelScorer
+from kft.tasks.evaluation.spans import SpansEvaluation
+from kft.tasks.evaluation.spans_scorer import SpansScorer
 from kft.tasks.evaluation.tagging import EntityMetrics, TaggingEvaluation
 from kft.tasks.evaluation.tagging_scorer import TaggingScorer
 
@@ -42,6 +44,8 @@ __all__ = [
     "SeveralScorer",
     "SingleLabelEvaluation",
     "SingleLabelScorer",
+    "SpansEvaluation",
+    "SpansScorer",
     "Table",
     "TaggingEvaluation",
     "TaggingScorer",
