@@ -18,6 +18,7 @@ RUN = (
     "data.md",
     "segmentation.md",
     "tagging.md",
+    "spans.md",
     "own_recipe.md",
     "learning_rates.md",
     "insight.md",

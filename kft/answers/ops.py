@@ -93,6 +93,18 @@ class Ops(Protocol):
             `Rules(pictures=...)`.
         """
 
+    def cut(self, texts: Any, starts: Any, lengths: Any) -> Any:
+        """Return so many bytes of each text from a byte that it has, or the one after its last.
+
+        Args:
+            texts: Strings `[n]`.
+            starts: int32 `[n]`.
+            lengths: int32 `[n]`.
+
+        Returns:
+            Strings `[n]`.
+        """
+
     def join(self, labels: Any, chosen: Any) -> Any:
         """Return the labels that are chosen in each row, joined by `|`; an empty string for none.
 
@@ -157,6 +169,13 @@ class NumpyOps:
             Image.fromarray(pixels).save(file, "PNG")
             made[row] = file.getvalue()
         return made
+
+    def cut(self, texts: Any, starts: Any, lengths: Any) -> np.ndarray:
+        """See `Ops`."""
+        found = np.empty(len(texts), dtype=object)
+        for row, (text, start, length) in enumerate(zip(texts, starts, lengths, strict=True)):
+            found[row] = text[start : start + length]
+        return found
 
     def join(self, labels: Any, chosen: Any) -> np.ndarray:
         """See `Ops`."""
@@ -224,6 +243,10 @@ class TensorFlowOps:
             self._tf.cast(values, self._tf.uint8)[..., None],
             fn_output_signature=self._tf.string,
         )
+
+    def cut(self, texts: Any, starts: Any, lengths: Any) -> Any:
+        """See `Ops`."""
+        return self._tf.strings.substr(texts, starts, lengths)
 
     def join(self, labels: Any, chosen: Any) -> Any:
         """See `Ops`."""

@@ -25,6 +25,7 @@ class Task(StrEnum):
     multi_label = "multi_label"
     regression = "regression"
     segmentation = "segmentation"
+    spans = "spans"
     tagging = "tagging"
 
 
@@ -120,7 +121,7 @@ class Model(Backbone):
         typer.Option(
             "--task",
             help="What the labels are; segmentation: a class for each pixel; tagging: a tag for each "
-            "word. Default: single_label.",
+            "word; spans: answers in a context. Default: single_label.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -136,7 +137,8 @@ class Model(Backbone):
     dropout: Annotated[
         float | None,
         typer.Option(
-            help="Fraction dropped in the head while training. Default: 0.2; for tagging 0.1.",
+            help="Fraction dropped in the head while training. Default: 0.2; for tagging and spans "
+            "0.1.",
             rich_help_panel=_MODEL,
         ),
     ] = None

@@ -149,6 +149,7 @@ def predict(
         path_column=path_column,
         encoding=encoding,
         max_pixels=max_pixels or MAX_PIXELS,
+        hooks=opened.task,
     )
     writer = None if output is None else no_answers(opened).writer(output)
     if output is not None and source.reads(output):

@@ -45,6 +45,7 @@ def read_arrays(x: Any, y: Any, how: ReadSettings) -> Examples:
             targets have gaps or NaN.
     """
     bad = how.bad_examples(_SOURCE)
+    x = how.task.as_inputs(x)
     rows = mapped(lambda one: _as_inputs(one, how.task), _several(x, "x"))
     count = _checked_length(rows)
     raw = _labels(y, how.task, count, rows)

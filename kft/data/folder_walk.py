@@ -1,6 +1,7 @@
 """What lies in a folder, without what operating systems leave there and links that lead astray."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from kft.data.bad import BadExamples
@@ -8,7 +9,7 @@ from kft.data.files import shown
 from kft.errors import InputError
 from kft.regular_files import why
 
-__all__ = ["entries_of", "files_below", "is_ignored", "leads_astray"]
+__all__ = ["entries_of", "files_below", "is_ignored", "leads_astray", "walked"]
 
 _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 
@@ -79,3 +80,40 @@ def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
     if reason:
         bad.add(name, reason)
     return bool(reason)
+
+
+def walked(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, str]]:
+    """Yield the files below a folder with one of these endings, and why some cannot be used.
+
+    Args:
+        folder: The folder.
+        root: The folder that was named, which is the same or lies above it, its links followed.
+        endings: Suffixes in lower case, such as ".txt".
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield folder, f"cannot be read ({error.strerror})"
+        return
+    for entry in found:
+        path = folder / entry.name
+        if is_ignored(entry):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from walked(path, root, endings)
+        elif entry.is_dir():
+            yield path, "a link to a folder: name that folder too, if it is wanted"
+        elif path.suffix.lower() in endings:
+            yield path, _reason(entry, root)
+
+
+def _reason(entry: os.DirEntry[str], root: Path) -> str:
+    """Why something in a folder cannot be read; empty if it can."""
+    if entry.is_symlink():
+        target = Path(os.path.realpath(entry.path))
+        if not target.is_relative_to(root):
+            return f"a link that leads out of the folder, to {shown(target)}"
+        if not target.exists():
+            return "a link that leads nowhere"
+    return "" if entry.is_file() else "not a file"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from kft.data.sequences import as_rows
+from kft.data.source_hooks import SourceHooks
 from kft.data.values import text_value
 from kft.errors import InputError
 
@@ -17,23 +17,26 @@ __all__ = ["raw_texts", "refuse_inputs"]
 _SHOWN = 5
 
 
-def raw_texts(raw: Any, as_input: Callable[[Any], Any] | None = None) -> list[str]:
+def raw_texts(raw: Any, hooks: SourceHooks | None = None) -> list[str]:
     """Return texts by their position.
 
     A blank text is answered too, as a server answers it.
 
     Args:
         raw: A text, or a list or column of them; bytes are UTF-8.
-        as_input: Makes a text of each value, as `SourceHooks.as_input`.
+        hooks: What makes texts of the values. Defaults to nothing.
 
     Raises:
         InputError: There are gaps among them, or something else; the message names it.
     """
     if isinstance(raw, os.PathLike):
         raise InputError(f"{raw!r} is a path, but texts are expected: pass path.read_text()")
+    hooks = hooks or SourceHooks()
+    raw = hooks.as_inputs(raw)
     rows = as_rows([raw] if isinstance(raw, str | bytes) else raw, "raw")
     each = rows.tolist() if isinstance(rows, np.ndarray) else rows
-    found = [text_value(one if as_input is None else as_input(one)) for one in each]
+    found = [text_value(hooks.as_input(one)) for one in each]
+    found = [(text, reason or hooks.input_problem(text)) for text, reason in found]
     reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
     refuse_inputs({index: reason for index, reason in reasons.items() if reason != "empty text"})
     return [text for text, _ in found]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 if TYPE_CHECKING:
     from kft.data.bad import BadExamples
 
@@ -38,6 +40,8 @@ class SourceHooks:
     example_classes: ClassVar[tuple[str, ...] | None] = (
         None  # to plan a model whose data are unknown
     )
+    input_parts: ClassVar[tuple[str, ...]] = ()
+    """Names of the texts that an input consists of, see `kft.data.parts`; empty for a single one."""
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
@@ -73,6 +77,43 @@ class SourceHooks:
             InputError: If it is something that this kind of labels does not go with.
         """
         return value
+
+    def as_inputs(self, values: Any) -> Any:
+        """Return inputs in memory as one sequence of them; by default as they are.
+
+        Args:
+            values: What a person passed for all examples, or for a single one to be answered.
+        """
+        return values
+
+    def input_problem(self, text: str) -> str:
+        """Return why a text cannot be answered; an empty string if it can, which is the default.
+
+        Args:
+            text: The text.
+        """
+        return ""
+
+    def groups(self, inputs: Any, rows: Any) -> np.ndarray | None:
+        """Return what examples belong to, `[n]`; a split keeps those of one group on one side.
+
+        None, the default, keeps only inputs with the same content together.
+
+        Args:
+            inputs: The inputs of the examples.
+            rows: Their targets.
+        """
+        return None
+
+    def of_piece(self, row: Any, first: int, end: int) -> Any:
+        """Return the target of a piece of a long text, by default that of the whole.
+
+        Args:
+            row: The target of the whole text.
+            first: The byte of the text's last part at which the piece begins.
+            end: The byte after its last one.
+        """
+        return row
 
     def for_classes(self, classes: Any) -> Self:
         """Return this kind for data whose classes are known, which may decide its outputs.

@@ -12,8 +12,8 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
     """Split into a training and a validation part.
 
     Examples with identical content (the same bytes, text or numbers) always stay together, also
-    where their labels differ. The task says what keeps its share: classes, of several labels the
-    rarest one, of numbers the tenths by their ranks.
+    where their labels differ, and so do the groups that the task names. The task says what keeps its
+    share: classes, of several labels the rarest one, of numbers the tenths by their ranks.
 
     Args:
         examples: What to split.
@@ -35,7 +35,9 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
     strata = examples.task.strata(examples.targets)
     if strata is None:
         strata = np.zeros(len(examples), dtype=np.int64)
-    _, first, group = np.unique(examples.digests, return_index=True, return_inverse=True)
+    groups = examples.task.groups(examples.inputs, examples.targets)
+    together = examples.digests if groups is None else groups
+    _, first, group = np.unique(together, return_index=True, return_inverse=True)
     sizes = np.bincount(group)
     # Groups in the order in which they first appear, so that the split does not depend on the hashes.
     groups_by_appearance = np.argsort(first, kind="stable")

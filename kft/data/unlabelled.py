@@ -18,8 +18,9 @@ from kft.data.bad import BadExamples
 from kft.data.class_folders import IMAGE_SUFFIXES
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
 from kft.data.files import shown
-from kft.data.folder_walk import is_ignored
+from kft.data.folder_walk import walked
 from kft.data.image_files import MAX_PIXELS, inspect_files
+from kft.data.source_hooks import ReadFile, SourceHooks
 from kft.data.table import SUFFIXES
 from kft.data.table_column import stream_column
 from kft.errors import InputError
@@ -63,6 +64,7 @@ class Unlabelled:
         path_column: Column of a table with paths of images, relative to the table.
         encoding: Of text files.
         max_pixels: The largest image accepted, width times height.
+        hooks: What else may be read, and what a text must be: a task. Defaults to nothing.
 
     Raises:
         InputError: If a source is not there, is something else, or has no inputs.
@@ -85,10 +87,12 @@ class Unlabelled:
         path_column: str = "path",
         encoding: str = "utf-8",
         max_pixels: int = MAX_PIXELS,
+        hooks: SourceHooks | None = None,
     ) -> None:
         self.modality, self.max_pixels = modality, max_pixels
         self.encoding = checked_encoding(encoding)
         self._column = text_column if modality == "text" else path_column
+        self._hooks = hooks or SourceHooks()
         self._files: list[Path] = []
         self._parts: list[Callable[[], Iterator[Raw]]] = []
         self.is_endless = STDIN in sources
@@ -174,14 +178,17 @@ class Unlabelled:
                 "into standard input"
             )
         self._files.append(path)
-        if path.suffix.lower() in SUFFIXES:
+        reader = self._hooks.files.get(path.suffix.lower()) if self.modality == "text" else None
+        if reader is not None:
+            self._parts.append(lambda: self._own_file(path, reader))
+        elif path.suffix.lower() in SUFFIXES:
             self._parts.append(self._table(path))
         else:
             self._parts.append(lambda: iter([self._file(path)]))
 
     def _add_folder(self, folder: Path) -> None:
         endings = IMAGE_SUFFIXES if self.modality == "image" else {".txt"}
-        if next(_below(folder, folder.resolve(), endings), None) is None:
+        if next(walked(folder, folder.resolve(), endings), None) is None:
             raise InputError(
                 f"{shown(folder)}: no {self.modality} in this folder or below it, that is, no file "
                 f"that ends in {', '.join(sorted(endings))}"
@@ -189,7 +196,7 @@ class Unlabelled:
         self._parts.append(
             lambda: (
                 Raw(named(path), "", shown(path), reason) if reason else self._file(path)
-                for path, reason in _below(folder, folder.resolve(), endings)
+                for path, reason in walked(folder, folder.resolve(), endings)
             )
         )
 
@@ -197,7 +204,13 @@ class Unlabelled:
         if self.modality == "image":
             return Raw(named(path), str(path), shown(path))
         text, reason = _read_text(path, self.encoding)
-        return Raw(named(path), text, shown(path), reason)
+        return Raw(named(path), text, shown(path), reason or self._hooks.input_problem(text))
+
+    def _own_file(self, path: Path, reader: Callable[[Path, str], ReadFile]) -> Iterator[Raw]:
+        found = reader(path, self.encoding)
+        for index, value in enumerate(found.inputs):
+            place = f"{found.names[index]} of {shown(path)}"
+            yield self._told(value, place, found.reasons.get(index, ""), path.parent)
 
     def _table(self, path: Path) -> Callable[[], Iterator[Raw]]:
         rows = stream_column(path, self._column, encoding=self.encoding, modality=self.modality)
@@ -234,7 +247,8 @@ class Unlabelled:
         if self.modality == "text" and not reason and not is_unicode(value):
             reason = f"not {self.encoding}: pass the right encoding or convert it"
         if self.modality == "text" or reason:
-            return Raw(value, value, place, reason or ("" if value.strip() else "empty text"))
+            reason = reason or ("" if value.strip() else "empty text")
+            return Raw(value, value, place, reason or self._hooks.input_problem(value))
         path = str(folder / value)
         reason = "" if os.path.isfile(path) else f"no such file: {shown(path)}"
         return Raw(named(value), path, place, reason)
@@ -250,37 +264,6 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def named(path: str | os.PathLike) -> str:
     """Return a path that can be written to a file, whatever bytes the file system has for it."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _below(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, str]]:
-    """Files below a folder with one of these endings, and why some cannot be used."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        yield folder, f"cannot be read ({error.strerror})"
-        return
-    for entry in found:
-        path = folder / entry.name
-        if is_ignored(entry):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(path, root, endings)
-        elif entry.is_dir():
-            yield path, "a link to a folder: name that folder too, if it is wanted"
-        elif path.suffix.lower() in endings:
-            yield path, _reason(entry, root)
-
-
-def _reason(entry: os.DirEntry[str], root: Path) -> str:
-    """Why something in a folder cannot be read; empty if it can."""
-    if entry.is_symlink():
-        target = Path(os.path.realpath(entry.path))
-        if not target.is_relative_to(root):
-            return f"a link that leads out of the folder, to {shown(target)}"
-        if not target.exists():
-            return "a link that leads nowhere"
-    return "" if entry.is_file() else "not a file"
 
 
 def _read_text(path: Path, encoding: str) -> tuple[str, str]:

@@ -105,7 +105,7 @@ def compare_signatures(found: dict[str, Any], promised: dict[str, Signature]) ->
                 f"signature {name!r} is of the API {definition.method_name!r}, not {expected!r}"
             )
         for kind, tensors, wanted in (
-            ("input", definition.inputs, {"inputs": promise.inputs}),
+            ("input", definition.inputs, promise.inputs),
             ("output", definition.outputs, promise.outputs),
         ):
             if set(tensors) != set(wanted):
@@ -133,11 +133,12 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
         promised: How far answers may be from those of the records.
     """
     reasons: list[str] = []
-    golden: dict[bytes, dict[str, np.ndarray]] = {}
+    golden: dict[tuple[bytes, ...], dict[str, np.ndarray]] = {}
+    names: list[str] = []
 
-    def ask(signature: str, inputs: np.ndarray, expected: dict, where: str) -> None:
+    def ask(signature: str, inputs: dict, expected: dict, where: str) -> None:
         try:
-            answered = session.run(signature, {"inputs": inputs})
+            answered = session.run(signature, inputs)
         except capi.TensorFlowError as error:
             reasons.append(f"{where} fails at {signature!r}: {str(error).splitlines()[0][:300]}")
             return
@@ -157,6 +158,7 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
             signature, inputs, expected = warmup.read_log(log)
             ask(signature, inputs, expected, f"warmup record {count}")
             if signature == "serving_default":
+                names = list(inputs)
                 _collect(golden, inputs, expected)
     except FileNotFoundError:
         reasons.append(f"{warmup.PATH} is missing")
@@ -166,7 +168,8 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
         return [*reasons, f"{warmup.PATH} holds no request for 'serving_default' to compare with"]
     raw, rows = list(golden), list(golden.values())
     for batch in _batches(len(raw)):
-        inputs = np.array([raw[i] for i in batch], dtype=object)
+        values = np.array([raw[i] for i in batch], dtype=object).T
+        inputs = dict(zip(names, values, strict=True))
         try:
             expected = {name: np.concatenate([rows[i][name] for i in batch]) for name in rows[0]}
         except (ValueError, LookupError) as error:
@@ -175,8 +178,8 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
     return reasons
 
 
-def _collect(golden: dict, inputs: np.ndarray, expected: dict[str, np.ndarray]) -> None:
-    for i, raw in enumerate(inputs):
+def _collect(golden: dict, inputs: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    for i, raw in enumerate(zip(*inputs.values(), strict=True)):
         golden.setdefault(raw, {name: value[i : i + 1] for name, value in expected.items()})
 
 

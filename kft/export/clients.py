@@ -1,6 +1,7 @@
 """What to type to serve a version and to ask it: Docker, `models.config`, REST, gRPC, TensorFlow."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from kft.answers import Answers, Tensor
@@ -44,7 +45,7 @@ import json
 import sys
 import urllib.request
 
-instances = sys.argv[1:]
+instances = {instances}
 """
 
 _REST = """\
@@ -65,11 +66,12 @@ import grpc
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-raw = {raw}
+inputs = {inputs}
 request = predict_pb2.PredictRequest()
 request.model_spec.name = "{name}"
 request.model_spec.signature_name = "serving_default"
-request.inputs["inputs"].CopyFrom(tf.make_tensor_proto(raw, tf.string))
+for name, raw in inputs.items():
+    request.inputs[name].CopyFrom(tf.make_tensor_proto(raw, tf.string))
 with grpc.insecure_channel("localhost:8500") as channel:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     found = stub.Predict(request, timeout=10).outputs
@@ -84,7 +86,7 @@ import sys
 
 import tensorflow as tf
 
-raw = [open(path, "rb").read() for path in sys.argv[1:]]
+inputs = {inputs}
 """
 
 _PLAIN_TEXT = """\
@@ -93,12 +95,13 @@ import sys
 import tensorflow as tf
 import tensorflow_text  # registers the tokenizer's ops: without it, loading fails
 
-raw = sys.argv[1:]
+inputs = {inputs}
 """
 
 _PLAIN = """\
 ask = tf.saved_model.load("{version}").signatures["serving_default"]
-outputs = {{name: value.numpy() for name, value in ask(inputs=tf.constant(raw)).items()}}
+asked = {{name: tf.constant(raw) for name, raw in inputs.items()}}
+outputs = {{name: value.numpy() for name, value in ask(**asked).items()}}
 for row, status in enumerate(outputs["status"]):
     print(status.decode() or {shown})
 """
@@ -113,15 +116,16 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
     """
     version = Path(version).absolute()
     facts = promises.read_facts(version)
-    answers = Answers.from_json(facts["answers"])  # checked: its names become code here
-    is_image = facts["modality"] == "image"
+    described = promises.Description.from_json(facts)  # checked: its names become code here
+    answers, is_image = described.answers, facts["modality"] == "image"
     words = {
         "base": version.parent,
         "name": name or version.parent.name,
         "version": version,
         "shown": _together({name: _of_arrays(name, answers) for name in answers.shown}),
         "rest_answer": _together({name: _of_rest(name, answers) for name in answers.shown}),
-        "raw": '[open(path, "rb").read() for path in sys.argv[1:]]' if is_image else "sys.argv[1:]",
+        "inputs": _inputs(described.inputs, is_image),
+        "instances": _instances(described.inputs),
     }
     rest = (_REST_IMAGE if is_image else _REST_TEXT) + _REST
     plain = (_PLAIN_IMAGE if is_image else _PLAIN_TEXT) + _PLAIN
@@ -132,6 +136,23 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
         "grpc_client.py": _GRPC.format(**words),
         "tensorflow_client.py": plain.format(**words),
     }
+
+
+def _inputs(names: Sequence[str], is_image: bool) -> str:
+    """Return code for what a request has, from the arguments of a client: a row after another."""
+    if is_image:
+        return f'{{"{names[0]}": [open(path, "rb").read() for path in sys.argv[1:]]}}'
+    step = f":{len(names)}" if len(names) > 1 else ""
+    each = (f'"{name}": sys.argv[{place}:{step}]' for place, name in enumerate(names, 1))
+    return f"{{{', '.join(each)}}}"
+
+
+def _instances(names: Sequence[str]) -> str:
+    """Return code for the rows of a request over REST, from the arguments of a client."""
+    if len(names) == 1:
+        return "sys.argv[1:]"
+    columns = ", ".join(f"sys.argv[{place}::{len(names)}]" for place in range(1, len(names) + 1))
+    return f"[dict(zip({list(names)}, row)) for row in zip({columns})]"
 
 
 def _together(shown: dict[str, str]) -> str:

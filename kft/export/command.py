@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kft.answers import NumpyOps
+from kft.data.parts import join_parts
 from kft.errors import InputError, KftError
 from kft.export.comparison import distances
 from kft.export.launch import BATCH_SIZES, FORMATS, WEIGHTS, read_examples
@@ -92,7 +93,8 @@ def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:
 
 
 def _answer(servable: Servable) -> dict[str, np.ndarray]:
-    return servable.answered(servable.predict(list(servable.examples)), NumpyOps())
+    raw = list(servable.examples)
+    return servable.answered(servable.predict(raw), NumpyOps(), raw)
 
 
 def _cost(servable: Servable, before: dict, after: dict) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
     elif examples:
         raise InputError(f"examples={examples!r} is not a file; pass JSON of raw inputs.")
     else:
-        raw = _made_up(recipe.modality)
+        raw = _made_up(recipe.modality, max(1, len(recipe.task.input_parts)))
         facts["examples"] = "made up: the run kept none"
     serving = recipe.serving_inputs()
     return Servable(
@@ -139,6 +141,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         classes=recipe.classes,
         examples=tuple(raw),
         features=recipe.task.embedded(recipe.head_input),
+        parts=serving.parts,
         resources=tuple(serving.resources),
         facts=facts,
     )
@@ -167,10 +170,12 @@ def _read_facts(run_dir: Path) -> dict[str, Any]:
     return facts
 
 
-def _made_up(modality: str) -> list[bytes]:
-    """Raw inputs for a run that kept none."""
+def _made_up(modality: str, parts: int) -> list[bytes]:
+    """Raw inputs of so many parts for a run that kept none."""
     if modality == "text":
-        return [b"", b"A sentence.", "Une autre, un peu plus longue, sans réponse ?".encode()]
+        texts = ["A sentence.", "Une autre, un peu plus longue, sans réponse ?"]
+        made = [join_parts([text] * parts).encode() for text in texts]
+        return made if parts > 1 else [b"", *made]
     import io
 
     from PIL import Image

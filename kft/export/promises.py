@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from kft.answers import Answers, Ranking, Rules, Tensor
-from kft.answers.description import FEATURES, STATUS
+from kft.answers.description import FEATURES, MOST_OUTPUTS, STATUS
 from kft.errors import InputError
 
 METADATA = "assets.extra/kft.json"
 FORMAT = 3  # of the metadata
+INPUT = "inputs"  # how a single raw input is called
 LARGEST_SCORE_TOLERANCE = 0.1  # beyond it, equal scores mean nothing
 DTYPES = {
     "string": 7,
@@ -35,12 +36,12 @@ class Signature:
 
     Attributes:
         api: The API of the server that answers it: `"predict"`, `"classify"` or `"regress"`.
-        inputs: Its one input, which is always named `inputs`.
+        inputs: Name to tensor of its inputs; a single one is always named `inputs`.
         answers: Its outputs, without `status`, which the Predict API's have besides.
     """
 
     api: str
-    inputs: Tensor
+    inputs: Mapping[str, Tensor]
     answers: Answers
 
     @property
@@ -58,16 +59,31 @@ class Description:
         answers: What `serving_default` answers.
         features: What `embed` answers, float32.
         tensors: How many axes the input of `tensors` has; None where there is no such signature.
+        inputs: The names of the raw inputs, strings `[n]`.
     """
 
     answers: Answers
     features: Answers
     tensors: int | None = None
+    inputs: tuple[str, ...] = (INPUT,)
+
+    def __post_init__(self) -> None:
+        names = self.inputs
+        are_names = all(isinstance(name, str) and name.isidentifier() for name in names)
+        if not are_names or not 1 <= len(set(names)) == len(names) <= MOST_OUTPUTS:
+            raise InputError(
+                f"the inputs {list(names)!r:.100}: expected different Python identifiers."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as entries of the metadata."""
         features = {name: one.rank for name, one in self.features.outputs.items()}
-        return {"answers": self.answers.to_json(), "features": features, "tensors": self.tensors}
+        return {
+            "answers": self.answers.to_json(),
+            "features": features,
+            "tensors": self.tensors,
+            "inputs": list(self.inputs),
+        }
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Description":
@@ -79,17 +95,20 @@ class Description:
         features = {name: Tensor("float32", rank) for name, rank in facts["features"].items()}
         tensors = facts["tensors"]
         answers = Answers.from_json(facts["answers"])
-        return cls(answers, Answers(features), tensors if tensors is None else int(tensors))
+        rank = tensors if tensors is None else int(tensors)
+        return cls(answers, Answers(features), rank, tuple(facts.get("inputs", (INPUT,))))
 
     def signatures(self) -> dict[str, Signature]:
         """Return the signatures that offer these answers, by name."""
-        raw = Tensor("string", 1)
+        raw = dict.fromkeys(self.inputs, Tensor("string", 1))
         made = {
             "serving_default": Signature("predict", raw, self.answers),
             "embed": Signature("predict", raw, self.features),
         }
         if self.tensors is not None:
-            made["tensors"] = Signature("predict", Tensor("float32", self.tensors), self.answers)
+            made["tensors"] = Signature(
+                "predict", {INPUT: Tensor("float32", self.tensors)}, self.answers
+            )
         if self.answers.rules.classify:
             listed = {name: self.answers.outputs[name] for name in ("classes", "scores")}
             rules = Rules((Ranking("classes", "scores"),))

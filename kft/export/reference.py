@@ -67,7 +67,7 @@ def ask(servable: Servable) -> Reference:
     regress = servable.description.answers.rules.regress
     if regress is not None:
         tolerance[REGRESSION] = tolerance[regress]
-    answer = servable.answered(outputs, _OPS)
+    answer = servable.answered(outputs, _OPS, raw)
     return Reference(decode, inputs, outputs, answer, features, tolerance)
 
 
@@ -79,12 +79,14 @@ def both(servable: Servable) -> keras.Model:
 
 
 def answers_and_features(servable: Servable, found: list[np.ndarray]) -> tuple[Arrays, Arrays]:
-    """Return what a server answers, from the outputs of a model that `both` returned."""
+    """Return what a server answers to the examples, from the outputs of what `both` returned."""
     names = list(servable.named_features())
     count = len(found) - len(names)
     outputs = keras.tree.pack_sequence_as(servable.model.output, found[:count])
     features = [_OPS.cast(one, "float32") for one in found[count:]]
-    return servable.answered(outputs, _OPS), dict(zip(names, features, strict=True))
+    return servable.answered(outputs, _OPS, servable.examples), dict(
+        zip(names, features, strict=True)
+    )
 
 
 def bound_of_output(servable: Servable, asked: Reference) -> float:

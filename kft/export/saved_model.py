@@ -17,7 +17,7 @@ from kft.cache.folding import folded
 from kft.errors import InputError
 from kft.export import description, versions, warmup
 from kft.export.launch import BATCH_SIZES, WEIGHTS, ExportError, check_version
-from kft.export.promises import METHODS
+from kft.export.promises import INPUT, METHODS
 from kft.export.servable import Servable, with_bad_rows
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def _write_graph(servable: Servable, decode: Any, directory: Path, weights: str)
     for resource in servable.resources:
         archive.track(resource)
     made = signatures.functions(servable, decode, call)
-    for name, (function, spec) in made.items():
-        archive.add_endpoint(name, function, input_signature=[spec])
+    for name, (function, specs) in made.items():
+        archive.add_endpoint(name, function, input_signature=specs)
     archive.write_out(str(directory), verbose=False)
     # TensorFlow 2 writes every signature as one of Predict; Classify and Regress want their own.
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(directory))
@@ -157,16 +157,17 @@ def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]
     def rows(values: dict[str, np.ndarray], status: np.ndarray, chosen: np.ndarray) -> dict:
         return with_bad_rows({name: one[chosen] for name, one in values.items()}, status)
 
-    def add(inputs: np.ndarray, status: np.ndarray, chosen: np.ndarray) -> None:
+    def add(raw: np.ndarray, status: np.ndarray, chosen: np.ndarray) -> None:
+        inputs = servable.request(raw)
         answer = rows(asked.answer, status, chosen)
         logs.append(warmup.predict_log("serving_default", inputs, answer))
         logs.append(warmup.predict_log("embed", inputs, rows(asked.features, status, chosen)))
         name = servable.feature_name
         if "classify" in signatures:
-            logs.append(warmup.classify_log(name, inputs, answer["classes"], answer["scores"]))
+            logs.append(warmup.classify_log(name, raw, answer["classes"], answer["scores"]))
         if "regress" in signatures:
             value = answer[servable.description.answers.rules.regress]
-            logs.append(warmup.regress_log(name, inputs, value))
+            logs.append(warmup.regress_log(name, raw, value))
 
     for size in batch_sizes:
         chosen = np.arange(size) % len(servable.examples)
@@ -176,7 +177,7 @@ def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]
         if "tensors" in signatures and size <= 2:  # pixels are large
             (pixels,) = _arrays(asked.inputs)
             answer = rows(asked.answer, good, chosen)
-            logs.append(warmup.predict_log("tensors", pixels[chosen], answer))
+            logs.append(warmup.predict_log("tensors", {INPUT: pixels[chosen]}, answer))
     bad, status = _bad_row(asked)
     if status:  # beside a good row, which is answered as if it were alone
         inputs = np.array([servable.examples[0], bad], dtype=object)

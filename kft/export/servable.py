@@ -9,9 +9,10 @@ import numpy as np
 
 from kft.answers import Answers, NumpyOps, Ops, Tensor
 from kft.answers.description import FEATURES, STATUS
+from kft.data.parts import split_parts
 from kft.errors import InputError
 from kft.export import promises
-from kft.export.promises import Description
+from kft.export.promises import INPUT, Description
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +37,8 @@ class Servable:
         classes: The class names that the task answers with, None where there are none.
         examples: Real raw inputs, from which warmup requests are made; at least one.
         features: The tensor of `model` that `embed` answers with, [n, ...]; or a dict of them.
+        parts: The names of the texts of a request, of which `kft.data.parts.join_parts` makes a raw
+            input; empty where it is one itself.
         resources: Layers with tables that `decode` uses and the export has to carry.
         facts: What else to say in the metadata, ready for JSON.
 
@@ -51,6 +54,7 @@ class Servable:
     classes: Any
     examples: tuple[bytes, ...]
     features: Any
+    parts: tuple[str, ...] = ()
     resources: tuple[Any, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -72,7 +76,8 @@ class Servable:
         features = {
             name: Tensor("float32", len(one.shape)) for name, one in self.named_features().items()
         }
-        return Description(self._answers(), Answers(features), self._tensors())
+        inputs = self.parts or (INPUT,)
+        return Description(self._answers(), Answers(features), self._tensors(), inputs)
 
     def named_features(self) -> dict[str, "keras.KerasTensor"]:
         """Return the tensors that `embed` answers with, by the names of its outputs."""
@@ -80,12 +85,23 @@ class Servable:
             return {f"{FEATURES}_{name}": one for name, one in self.features.items()}
         return {FEATURES: self.features}
 
-    def answered(self, outputs: Any, ops: Ops) -> dict[str, Any]:
+    def request(self, raw: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Return raw inputs as a request has them, name to strings `[n]`."""
+        if not self.parts:
+            return {INPUT: np.array(raw, dtype=object)}
+        rows = [split_parts(one, len(self.parts)) for one in raw]
+        columns = np.array(rows, dtype=object).reshape(-1, len(self.parts)).T
+        return dict(zip(self.parts, columns, strict=True))
+
+    def answered(
+        self, outputs: Any, ops: Ops, raw: Sequence[bytes] | None = None
+    ) -> dict[str, Any]:
         """Return what the task answers, in types that a server has.
 
         Args:
             outputs: The model's outputs for rows that could be read, in its own structure.
             ops: The operations of the library that the outputs are of.
+            raw: The raw inputs of these rows; None leaves out what is cut out of them.
         """
         served = _mapped(ops.served, outputs)
         found = self.task.answer(served, self.classes, ops)
@@ -94,7 +110,20 @@ class Servable:
                 f"{type(self.task).__name__} answers with {type(found).__name__}: return a dict of "
                 "names to tensors from `answer`."
             )
-        return {name: ops.served(value) for name, value in found.items()}
+        found = {name: ops.served(value) for name, value in found.items()}
+        return found if raw is None else self.quoted(found, self.request(raw), ops)
+
+    def quoted(
+        self, answer: Mapping[str, Any], request: Mapping[str, Any], ops: Ops
+    ) -> dict[str, Any]:
+        """Return an answer with what the task cuts out of a request.
+
+        Args:
+            answer: What `answered` returned, for each row of the request.
+            request: Name of an input to strings `[n]`.
+            ops: The operations of the library that both are of.
+        """
+        return {**answer, **self.task.quote(answer, request, ops)}
 
     def _answers(self) -> Answers:
         """Describe the answer to one blank row."""
@@ -102,7 +131,7 @@ class Servable:
             lambda one: np.zeros([1, *(size or 1 for size in one.shape[1:])], _numpy(one.dtype)),
             self.model.output,
         )
-        found = self.answered(blank, NumpyOps())
+        found = self.answered(blank, NumpyOps(), [b""])
         for name, value in found.items():
             if np.shape(value)[:1] != (1,):
                 raise InputError(

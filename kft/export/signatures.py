@@ -3,7 +3,7 @@
 Only imported where Keras runs on the TensorFlow backend.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,14 +12,15 @@ import tensorflow as tf
 from kft.answers import TensorFlowOps
 from kft.answers.description import STATUS
 from kft.data.failed_rows import map_rows
-from kft.export.promises import REGRESSION
+from kft.data.parts import SEPARATOR
+from kft.export.promises import INPUT, REGRESSION
 from kft.export.servable import Servable, blank_of
 
 NOT_FINITE = "not finite numbers"
 
 Call = Callable[[keras.Model, Any], Any]  # how a model is applied to inputs
 Tensors = dict[str, tf.Tensor]
-Functions = dict[str, tuple[Callable[[tf.Tensor], Tensors], tf.TensorSpec]]
+Functions = dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]]
 
 
 def call_plainly(model: keras.Model, inputs: Any) -> Any:
@@ -28,7 +29,7 @@ def call_plainly(model: keras.Model, inputs: Any) -> Any:
 
 
 def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Functions:
-    """Return for each signature its function and the specification of its input.
+    """Return for each signature its function and the specifications of its inputs.
 
     Args:
         servable: The model.
@@ -36,18 +37,21 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
         call: How to apply a model; another way where the variables are stored otherwise.
     """
     signatures = servable.description.signatures()
-    raw = tf.TensorSpec([None], tf.string, name="inputs")
+    names = servable.description.inputs
+    raw = [tf.TensorSpec([None], tf.string, name=name) for name in names]
+    ops = TensorFlowOps()
     apply = _applied(servable, decode, call)
 
     def answered(inputs: Any, status: tf.Tensor) -> Tensors:
         """The answers to all rows: to the good ones as if there were no others."""
         return _spread(apply(_at_least_one(inputs))[0], status)
 
-    def predict(inputs: tf.Tensor) -> Tensors:
-        return answered(*decode(inputs))
+    def predict(*inputs: tf.Tensor) -> Tensors:
+        found = answered(*decode(_joined(inputs)))
+        return servable.quoted(found, dict(zip(names, inputs, strict=True)), ops)
 
-    def embed(inputs: tf.Tensor) -> Tensors:
-        decoded, status = decode(inputs)
+    def embed(*inputs: tf.Tensor) -> Tensors:
+        decoded, status = decode(_joined(inputs))
         return _spread(apply(_at_least_one(decoded))[1], status)
 
     def tensors(inputs: tf.Tensor) -> Tensors:
@@ -71,7 +75,7 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
     }
     if "tensors" in signatures:
         shape = [None, *servable.model.inputs[0].shape[1:]]
-        made["tensors"] = (tensors, tf.TensorSpec(shape, tf.float32, name="inputs"))
+        made["tensors"] = (tensors, [tf.TensorSpec(shape, tf.float32, name=INPUT)])
     return {name: made[name] for name in signatures}
 
 
@@ -96,6 +100,13 @@ def _applied(servable: Servable, decode: Any, call: Call) -> Any:
 
     decoded, _ = decode.structured_outputs
     return tf.function(run, autograph=False).get_concrete_function(decoded)
+
+
+def _joined(inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Make one text of several, as `kft.data.parts.join_parts` does."""
+    *first, last = inputs
+    lines = [tf.strings.regex_replace(one, SEPARATOR, " ") for one in first]
+    return tf.strings.join([*lines, last], SEPARATOR) if first else last
 
 
 def _parsed(serialized: tf.Tensor, name: str, decode: Any) -> tuple[Any, tf.Tensor]:

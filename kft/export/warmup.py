@@ -39,13 +39,14 @@ for _byte in range(256):
 
 
 def predict_log(
-    signature: str, inputs: np.ndarray, outputs: Mapping[str, np.ndarray]
+    signature: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> "PredictionLog":
-    """Return a Predict request for one input named `inputs`, with the response expected.
+    """Return a Predict request with the response expected.
 
     Args:
         signature: The name of the signature.
-        inputs: Numbers, or bytes in an array of objects; the first axis is the batch.
+        inputs: The value of each input: numbers, or bytes in an array of objects; the first axis is
+            the batch.
         outputs: The expected value of each output, likewise.
     """
     from tensorflow_serving.apis import prediction_log_pb2
@@ -53,7 +54,8 @@ def predict_log(
     log = prediction_log_pb2.PredictionLog()
     request, response = log.predict_log.request, log.predict_log.response
     request.model_spec.signature_name = response.model_spec.signature_name = signature
-    _to_proto(inputs, request.inputs["inputs"])
+    for name, value in inputs.items():
+        _to_proto(value, request.inputs[name])
     for name, value in outputs.items():
         _to_proto(value, response.outputs[name])
     return log
@@ -100,8 +102,10 @@ def regress_log(feature: str, inputs: np.ndarray, values: np.ndarray) -> "Predic
     return log
 
 
-def read_log(log: "PredictionLog") -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
-    """Return the signature, the value fed to `inputs` and the expected outputs of a record.
+def read_log(
+    log: "PredictionLog",
+) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the signature, the value of each input and the expected outputs of a record.
 
     Raises:
         ValueError: If the record holds no Predict, Classify or Regress request, or a tensor of a
@@ -111,9 +115,8 @@ def read_log(log: "PredictionLog") -> tuple[str, np.ndarray, dict[str, np.ndarra
     if kind == "predict_log":
         request, response = log.predict_log.request, log.predict_log.response
         outputs = {name: from_proto(tensor) for name, tensor in response.outputs.items()}
-        if set(request.inputs) != {"inputs"}:
-            raise ValueError(f"a request with the inputs {sorted(request.inputs)}")
-        return request.model_spec.signature_name, from_proto(request.inputs["inputs"]), outputs
+        inputs = {name: from_proto(request.inputs[name]) for name in sorted(request.inputs)}
+        return request.model_spec.signature_name, inputs, outputs
     if kind == "classify_log":
         request = log.classify_log.request
         results = log.classify_log.response.result.classifications
@@ -128,8 +131,8 @@ def read_log(log: "PredictionLog") -> tuple[str, np.ndarray, dict[str, np.ndarra
     else:
         raise ValueError(f"a record of the kind {kind}")
     examples = request.input.example_list.examples
-    inputs = _strings([example.SerializeToString() for example in examples])
-    return request.model_spec.signature_name, inputs, outputs
+    serialized = _strings([example.SerializeToString() for example in examples])
+    return request.model_spec.signature_name, {"inputs": serialized}, outputs
 
 
 def write(directory: str | os.PathLike, logs: Sequence["PredictionLog"]) -> Path:

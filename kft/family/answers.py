@@ -68,7 +68,7 @@ def evaluate(
         batch_size: Examples a step.
         kept: As for `answers`.
     """
-    return _evaluated(recipe, answers(recipe, data, batch_size, kept))
+    return _evaluated(recipe, data, answers(recipe, data, batch_size, kept))
 
 
 def evaluate_apart(
@@ -94,7 +94,7 @@ def evaluate_apart(
             found.append(recipe.task.distances(outputs, targets))
             yield targets, outputs, rows
 
-    evaluation = _evaluated(recipe, noted())
+    evaluation = _evaluated(recipe, data, noted())
     recipe.distances = None
     if found[0] is not None:
         together = concatenated(found)
@@ -102,8 +102,13 @@ def evaluate_apart(
     return evaluation
 
 
-def _evaluated(recipe: Family, batches: Iterator[tuple[Any, Any, np.ndarray | None]]) -> Evaluation:
-    scorer = recipe.task.scorer(recipe.classes)
+def _evaluated(
+    recipe: Family,
+    data: Examples | Stream,
+    batches: Iterator[tuple[Any, Any, np.ndarray | None]],
+) -> Evaluation:
+    examples = data if isinstance(data, Examples) else None
+    scorer = recipe.task.scorer_of(examples, recipe.classes)
     for targets, outputs, rows in batches:
         scorer.update(targets, outputs, rows)
     return scorer.result()

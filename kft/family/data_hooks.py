@@ -76,6 +76,7 @@ class DataHooks:
         )
         if isinstance(data, Examples):
             self.check_examples(data)
+            return self.examples_in_pieces(data)
         return data
 
     def check_examples(self, examples: Examples) -> None:
@@ -87,6 +88,14 @@ class DataHooks:
         Raises:
             InputError: If it is not.
         """
+
+    def examples_in_pieces(self, examples: Examples) -> Examples:
+        """Return examples with a row for each piece of a long input, by default as they are.
+
+        Args:
+            examples: What was read, or what this method has returned before.
+        """
+        return examples
 
     def raw_inputs(self, raw: Any) -> Any:
         """Return what `predict` was given as a list or an array, each input by its position.
@@ -101,6 +110,17 @@ class DataHooks:
             InputError: If it has no order or no end, is a whole table, or holds what cannot be used.
         """
         return as_rows([raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw, "raw")
+
+    def in_pieces(self, raw: Any) -> Any:
+        """Return what `predict` is to answer, a long input as several pieces, one after another.
+
+        By default the inputs as they are. Pieces take the place of the names that `Task.predictions`
+        is given otherwise, so that it can put their answers together.
+
+        Args:
+            raw: What `raw_inputs` returned, or a part of it.
+        """
+        return raw
 
     def input_name(self, value: Any, index: int) -> str:
         """Return what to call an input of `predict` beside its answer: its path, or the text itself.

@@ -66,6 +66,11 @@ def check_coverage(recipe: Family, coverage: float | None) -> None:
         ) from error
 
 
+def joined_outputs(parts: Sequence[Any]) -> Any:
+    """Return the outputs of several batches as those of one."""
+    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+
 def no_answers(recipe: Family, coverage: float | None = None) -> Predictions:
     """Return the answers for no inputs, which say what those for some will be like."""
     outputs = keras.tree.map_structure(
@@ -103,18 +108,17 @@ def predict_stream(
     """
     forward = Forward(recipe.model)
     for chunk in chunks(inputs, batch_size):
-        usable, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
-        if usable:
-            outputs = recipe.task.reduced(forward(loaded))
-            yield answered(recipe, [raw.name for raw in usable], outputs, coverage)
+        names, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
+        if names:
+            yield answered(recipe, names, _outputs(recipe, forward, loaded, batch_size), coverage)
         if passed is not None:
             passed(len(chunk))
 
 
 def _loaded(
     recipe: Family, inputs: Unlabelled, chunk: Sequence[Raw], skip: Callable[[Raw], None]
-) -> tuple[list[Raw], Any]:
-    """The inputs of a chunk that can be used, and what the model takes in their place."""
+) -> tuple[Sequence[str], Any]:
+    """What to call the inputs of a chunk that can be used, and what the model takes in their place."""
     usable = []
     for raw in inputs.judged(chunk):
         if raw.reason:
@@ -124,7 +128,7 @@ def _loaded(
     if not usable:
         return [], None
     try:
-        return usable, recipe.load([raw.value for raw in usable])
+        return _pieces(recipe, usable)
     except InputError:
         broken = images.broken([raw.value for raw in usable]) if inputs.modality == "image" else {}
         if not broken:
@@ -132,7 +136,26 @@ def _loaded(
     for index, reason in broken.items():
         skip(Raw(usable[index].name, usable[index].value, usable[index].place, reason))
     usable = [raw for index, raw in enumerate(usable) if index not in broken]
-    return usable, recipe.load([raw.value for raw in usable]) if usable else None
+    return _pieces(recipe, usable) if usable else ([], None)
+
+
+def _pieces(recipe: Family, usable: Sequence[Raw]) -> tuple[Sequence[str], Any]:
+    """The names of inputs, or pieces of them, and what the model takes in their place."""
+    values = [raw.value for raw in usable]
+    pieces = recipe.in_pieces(values)
+    names = [raw.name for raw in usable] if pieces is values else pieces
+    return names, recipe.load(pieces)
+
+
+def _outputs(recipe: Family, forward: Forward, loaded: Any, batch_size: int) -> Any:
+    """What the task keeps of the outputs for as many rows as there are, so many at a time."""
+    count = len(keras.tree.flatten(loaded)[0])
+    parts = []
+    for start in range(0, count, batch_size):
+        rows = slice(start, start + batch_size)
+        part = keras.tree.map_structure(lambda array: array[rows], loaded)  # noqa: B023
+        parts.append(recipe.task.reduced(forward(part)))
+    return joined_outputs(parts)
 
 
 def _refuse(raw: Raw) -> None:

@@ -18,7 +18,10 @@ class ServingInputs:
             that can be used, in their order, and a status for each of the n rows, a string tensor:
             empty, or why the row is missing. In TensorFlow's graph ops.
         resources: Layers with tables that `decode` uses.
+        parts: The names of the texts that a request has for each row, of which
+            `kft.data.parts.join_parts` makes the string that `decode` takes; empty for a single one.
     """
 
     decode: Callable[[Any], tuple[Any, Any]]
     resources: tuple[Any, ...] = ()
+    parts: tuple[str, ...] = ()

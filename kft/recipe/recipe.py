@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
-import numpy as np
 
 from kft.arguments import check_choice, check_whole, path_of
 from kft.cache.settings import Cache
@@ -25,7 +24,7 @@ from kft.family.fit_data import is_fraction
 from kft.family.hooks import Family
 from kft.family.planned import PlannedFit
 from kft.family.policies import BestEpoch, Finish, Resume
-from kft.family.predicting import answered, check_coverage
+from kft.family.predicting import answered, check_coverage, joined_outputs
 from kft.family.raw_examples import RAW_EXAMPLES
 from kft.family.run import Run
 from kft.family.run_files import HISTORY, read_history
@@ -258,12 +257,12 @@ class Recipe(Family):
         raw = self.raw_inputs(raw)
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
+        raw = self.in_pieces(raw)
         chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
         forward = Forward(self.model)
         outputs = [self.task.reduced(forward(self.load(chunk))) for chunk in chunks]
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
-        joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
-        return answered(self, names, joined, coverage)
+        return answered(self, names, joined_outputs(outputs), coverage)
 
     def tune(
         self,

@@ -23,16 +23,19 @@ from kft.model.pretrained import RANDOM, StartingWeights
 from kft.recipe import tokenization
 from kft.recipe.from_preset import from_preset
 from kft.recipe.hugging_face import Defaults
+from kft.recipe.pairs import InPieces, pack_pairs
 from kft.recipe.presets import check_kept_preset, write_kept_preset
 from kft.recipe.recipe import Recipe
-from kft.recipe.words import word_features, word_inputs
+from kft.recipe.tokenization import Places
+from kft.recipe.words import pack_words, word_features, word_inputs
 
 POOLINGS = ("cls", "mean", "pooler")
+_PLACES: dict[str, Places] = {"words": pack_words, "pairs": pack_pairs}
 PRESET = "preset"
 
 
 @dataclass(kw_only=True, eq=False)
-class TextRecipe(Recipe):
+class TextRecipe(InPieces, Recipe):
     """A recipe whose inputs are texts.
 
     `load` makes of texts what the model takes: `token_ids`, `padding_mask` and `segment_ids`, int32
@@ -48,7 +51,8 @@ class TextRecipe(Recipe):
             `tokenizer_config.json` and `model.safetensors`.
         weights: `"preset"` for the pretrained weights, None to start from scratch.
         sequence_length: Tokens a text is cut or padded to. By default what 99 of 100 training texts
-            fit into, rounded up to a multiple of 8; twice the longest for a task on words.
+            fit into, rounded up to a multiple of 8; for a task on pairs all of them, for one on words
+            twice the longest.
         pooling: `"cls"` takes the first token's features, `"mean"` the average over the text,
             `"pooler"` the encoder's own pooling layer.
         backbone_dropout: Dropout in the encoder. Defaults to 0.1.
@@ -57,7 +61,7 @@ class TextRecipe(Recipe):
     """
 
     modality: ClassVar[str] = "text"
-    gives: ClassVar[tuple[str, ...]] = ("vector", "tokens", "words")
+    gives: ClassVar[tuple[str, ...]] = ("vector", "tokens", "words", "pairs")
     deeper_is_better: ClassVar[bool] = True
     backbone_class: ClassVar[Any] = keras_hub.models.Backbone
     hugging_face_types: ClassVar[tuple[str, ...]] = ()
@@ -139,13 +143,18 @@ class TextRecipe(Recipe):
         return {}
 
     @property
-    def words(self) -> bool:
-        """Whether the task asks where words lie."""
-        return "words" in self.task.needs
+    def form(self) -> str:
+        """What texts become: tokens as `"text"`, with places as `"words"` or `"pairs"`."""
+        return next((need for need in _PLACES if need in self.task.needs), "text")
+
+    @property
+    def places(self) -> Places | None:
+        """What packs texts and tells where words lie, if the task asks for it."""
+        return _PLACES.get(self.form)
 
     def inputs(self) -> Any:
         """The encoder's inputs, by name; and where words lie, if the task asks for it."""
-        return word_inputs(self.encoder.input) if self.words else self.encoder.input
+        return word_inputs(self.encoder.input) if self.places else self.encoder.input
 
     def backbone(self, inputs: Any) -> Any:
         """The encoder's outputs by name: `sequence_output` `(batch, length, channels)`, and others."""
@@ -172,17 +181,17 @@ class TextRecipe(Recipe):
 
     def raw_inputs(self, raw: Any) -> list[str]:
         """Return texts to answer by their position."""
-        return raw_texts(raw, self.task.as_input)
+        return raw_texts(raw, self.task)
 
     def learn(self, examples: Examples) -> None:
         """Choose the sequence length, unless the argument says it."""
         super().learn(examples)
         some = examples.inputs[:: max(1, len(examples.inputs) // 20_000)]
-        if self.words:
+        if self.places:
             tokenization.check_words(self.preprocessor, some[:2_000], self.preset)
         if self.sequence_length is None:
             counts = tokenization.lengths(self.load, some, self.longest)
-            self._learned_length = tokenization.suggested_length(counts, self.longest, self.words)
+            self._learned_length = tokenization.suggested_length(counts, self.longest, self.form)
 
     def state(self) -> dict[str, Any]:
         """What `learn` found."""
@@ -234,12 +243,8 @@ class TextRecipe(Recipe):
         augment: Callable | None = None,
     ) -> Batches:
         """Batches padded to what their texts need, in a few lengths chosen from the data."""
-        settings: dict[str, Any] = {
-            "batch_size": batch_size,
-            "seed": seed,
-            "shuffle": shuffle,
-            "balance": balance,
-        }
+        order: dict[str, Any] = {"seed": seed, "shuffle": shuffle, "balance": balance}
+        settings = {"batch_size": batch_size, **order}
         if augment is not None:
             return super().batches(examples, augment=augment, **settings)
         lengths = tokenization.lengths(self.load, examples.inputs, self.longest)
@@ -248,8 +253,7 @@ class TextRecipe(Recipe):
 
     def input_identity(self) -> str:
         """The tokenizer's vocabulary and settings, and the length."""
-        kind = "words" if self.words else "text"
-        return f"{kind} {tokenization.digest(self.preprocessor.tokenizer, self.length)}"
+        return f"{self.form} {tokenization.digest(self.preprocessor.tokenizer, self.length)}"
 
     def from_stream(self, dataset: Any) -> Any:
         """Put `load` in front of a `tf.data.Dataset` of texts; one of tokens stays as it is."""
@@ -258,17 +262,12 @@ class TextRecipe(Recipe):
         if getattr(spec, "dtype", None) != "string":
             return dataset
         preprocessor = tokenization.with_length(self.preprocessor, self.length)
-        return dataset.map(lambda x, *y: (tokenization.pack(preprocessor, x, self.words), *y))
+        return dataset.map(lambda x, *y: (tokenization.pack(preprocessor, x, self.places), *y))
 
     def serving_inputs(self) -> ServingInputs:
         """Texts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
-        preprocessor = tokenization.with_length(self.preprocessor, self.length)
-
-        def decode(raw: Any) -> tuple[Any, Any]:
-            texts, status = tokenization.utf8_rows(raw)
-            return tokenization.pack(preprocessor, texts, self.words), status
-
-        return ServingInputs(decode, (preprocessor.tokenizer,))
+        parts = self.task.input_parts
+        return tokenization.serving_inputs(self.preprocessor, self.length, self.places, parts)
 
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
@@ -296,5 +295,5 @@ class TextRecipe(Recipe):
 
     def _packed(self, raw, length):
         if length not in self._packers:
-            self._packers[length] = tokenization.packer(self.preprocessor, length, self.words)
+            self._packers[length] = tokenization.packer(self.preprocessor, length, self.places)
         return self._packers[length](raw)

@@ -12,10 +12,13 @@ import numpy as np
 
 from kft.data.values import kind_of
 from kft.errors import InputError
+from kft.family.serving import ServingInputs
 from kft.recipe.words import pack_words
 
 LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
 NOT_UTF8 = "not UTF-8"
+
+Places = Callable[[Any, Any], dict[str, Any]]
 
 
 def with_length(preprocessor: Any, length: int) -> Any:
@@ -34,38 +37,39 @@ def with_length(preprocessor: Any, length: int) -> Any:
     return made
 
 
-def pack(preprocessor: Any, texts: Any, words: bool = False) -> dict[str, Any]:
+def pack(preprocessor: Any, texts: Any, places: Places | None = None) -> dict[str, Any]:
     """Turn a string tensor `[n]` into the inputs of an encoder, in TensorFlow's graph ops.
 
     Args:
         preprocessor: What `with_length` returned.
         texts: The texts, in UTF-8.
-        words: Whether to tell the places of words too, see `kft.recipe.words`. Defaults to False.
+        places: What packs texts and tells the places of words too, `kft.recipe.words.pack_words` or
+            `kft.recipe.pairs.pack_pairs`. Defaults to the preprocessor itself.
     """
     import tensorflow as tf
 
     # A tokenizer takes some sixty bytes of memory for each byte, and then drops most tokens.
     texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
-    if words:
-        return pack_words(preprocessor, texts)
+    if places is not None:
+        return places(preprocessor, texts)
     return {name: tf.cast(values, tf.int32) for name, values in preprocessor(texts).items()}
 
 
 def packer(
-    preprocessor: Any, length: int, words: bool = False
+    preprocessor: Any, length: int, places: Places | None = None
 ) -> Callable[[Sequence[str | bytes]], dict[str, np.ndarray]]:
     """Return what turns texts into arrays of tokens, on the CPU.
 
     Args:
         preprocessor: The KerasHub preprocessor.
         length: Tokens of each text.
-        words: As for `pack`.
+        places: As for `pack`.
     """
     import tensorflow as tf
 
     signature = [tf.TensorSpec([None], tf.string)]
     graph = tf.function(
-        partial(pack, with_length(preprocessor, length), words=words),
+        partial(pack, with_length(preprocessor, length), places=places),
         input_signature=signature,
         autograph=False,
     )
@@ -78,16 +82,17 @@ def packer(
     return packed
 
 
-def suggested_length(counts: np.ndarray, longest: int, whole: bool = False) -> int:
+def suggested_length(counts: np.ndarray, longest: int, form: str = "text") -> int:
     """Return what 99 of 100 texts fit into, rounded up to a multiple of 8.
 
     Args:
         counts: Tokens of each text.
         longest: The most tokens that the encoder takes.
-        whole: Whether texts must not be cut, since what is cut has no answer: room for twice the
-            longest of these, as far as the encoder goes. Defaults to False.
+        form: `"pairs"` for all of the texts, and `"words"`, where what is cut has no answer, for twice
+            the longest one, as far as the encoder goes. Defaults to `"text"`.
     """
-    fits = 2 * int(counts.max()) if whole else int(np.ceil(np.quantile(counts, 0.99)))
+    most = int(counts.max())
+    fits = {"words": 2 * most, "pairs": most}.get(form, int(np.ceil(np.quantile(counts, 0.99))))
     return min(longest, max(8, -(-fits // 8) * 8))
 
 
@@ -118,7 +123,7 @@ def check_words(preprocessor: Any, texts: Sequence[str], name: str, length: int 
     Raises:
         InputError: If it makes other tokens of a text than of its words one by one.
     """
-    whole, parts = (packer(preprocessor, length, words)(texts) for words in (False, True))
+    whole, parts = (packer(preprocessor, length, one)(texts) for one in (None, pack_words))
     differing = np.flatnonzero((whole["token_ids"] != parts["token_ids"]).any(axis=1))
     if len(differing):
         raise InputError(
@@ -152,6 +157,26 @@ def utf8_rows(raw: Any) -> tuple[Any, Any]:
     clean = tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="ignore")
     is_text = tf.equal(clean, raw)
     return tf.boolean_mask(raw, is_text), tf.where(is_text, "", NOT_UTF8)
+
+
+def serving_inputs(
+    preprocessor: Any, length: int, places: Places | None, parts: tuple[str, ...]
+) -> ServingInputs:
+    """Return the way from a string tensor `[n]` to an encoder's inputs; what is no text is missing.
+
+    Args:
+        preprocessor: The KerasHub preprocessor.
+        length: Tokens of each text.
+        places: As for `pack`.
+        parts: The names of the texts that an input consists of, see `SourceHooks.input_parts`.
+    """
+    preprocessor = with_length(preprocessor, length)
+
+    def decode(raw: Any) -> tuple[Any, Any]:
+        texts, status = utf8_rows(raw)
+        return pack(preprocessor, texts, places), status
+
+    return ServingInputs(decode, (preprocessor.tokenizer,), parts)
 
 
 def _as_text(value: Any) -> str | bytes:

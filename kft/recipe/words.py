@@ -8,13 +8,14 @@ a text is a run of parts: "U.N" and "well-known" are one word, of "Germany's" th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from kft.tasks.tags.words import APOSTROPHES, CJK, ENDS, STARTS
 
-__all__ = ["pack_words", "word_features", "word_inputs"]
+__all__ = ["NOWHERE", "pack_words", "split_parts", "tokenized", "word_features", "word_inputs"]
 
 NOWHERE = -1
 
@@ -37,26 +38,14 @@ def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
         at which the word ends that begins there, -1 where a part lies within a word.
     """
     import tensorflow as tf
-    import tensorflow_text as tf_text
 
-    parts, starts, ends = tf_text.regex_split_with_offsets(texts, f"{_SPACE}|{_ALONE}", _ALONE)
-    starts, ends = tf.cast(starts, tf.int32), tf.cast(ends, tf.int32)
-    pieces = preprocessor.tokenizer(parts.flat_values)
-    flat, rows = pieces.flat_values, pieces.value_rowids()
-    is_first = tf.concat([[True], rows[1:] != rows[:-1]], 0)[: tf.size(rows)]
-
-    def of_pieces(values: Any) -> Any:
-        return tf.where(is_first, tf.gather(values, rows), NOWHERE)
-
-    word_ends = _word_ends(parts, starts, ends)
-    counts = tf.math.segment_sum(pieces.row_lengths(), parts.value_rowids())
-    counts = tf.concat([counts, tf.zeros([parts.nrows() - tf.size(counts, tf.int64)], tf.int64)], 0)
-    ragged = tf.RaggedTensor.from_row_lengths(flat, counts)
+    parts, starts, ends = split_parts(texts)
+    ragged, placed = tokenized(preprocessor, parts)
     token_ids, segment_ids = preprocessor.packer((ragged,))
     length = preprocessor.sequence_length
     places = {
-        name: _placed(ragged.with_flat_values(of_pieces(values)), length)
-        for name, values in ((STARTS, starts.flat_values), (ENDS, word_ends))
+        name: _placed(ragged.with_flat_values(placed(values)), length)
+        for name, values in ((STARTS, starts.flat_values), (ENDS, _word_ends(parts, starts, ends)))
     }
     packed = {
         "token_ids": token_ids,
@@ -65,6 +54,41 @@ def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
         **places,
     }
     return {name: tf.cast(values, tf.int32) for name, values in packed.items()}
+
+
+def split_parts(texts: Any) -> tuple[Any, Any, Any]:
+    """Return the parts of texts, and the bytes at which each starts and ends, ragged `[n, parts]`.
+
+    Args:
+        texts: A string tensor `[n]`.
+    """
+    import tensorflow as tf
+    import tensorflow_text as tf_text
+
+    parts, starts, ends = tf_text.regex_split_with_offsets(texts, f"{_SPACE}|{_ALONE}", _ALONE)
+    return parts, tf.cast(starts, tf.int32), tf.cast(ends, tf.int32)
+
+
+def tokenized(preprocessor: Any, parts: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the tokens of texts, and what brings values of their parts to tokens.
+
+    Args:
+        preprocessor: A KerasHub preprocessor.
+        parts: What `split_parts` returned first.
+
+    Returns:
+        The tokens, ragged `[n, tokens]`; and a function from a value for each of all parts to one for
+        each of all tokens, -1 for those with which no part begins.
+    """
+    import tensorflow as tf
+
+    pieces = preprocessor.tokenizer(parts.flat_values)
+    rows = pieces.value_rowids()
+    is_first = tf.concat([[True], rows[1:] != rows[:-1]], 0)[: tf.size(rows)]
+    counts = tf.math.segment_sum(pieces.row_lengths(), parts.value_rowids())
+    counts = tf.concat([counts, tf.zeros([parts.nrows() - tf.size(counts, tf.int64)], tf.int64)], 0)
+    ragged = tf.RaggedTensor.from_row_lengths(pieces.flat_values, counts)
+    return ragged, lambda values: tf.where(is_first, tf.gather(values, rows), NOWHERE)
 
 
 def word_inputs(inputs: dict[str, Any]) -> dict[str, Any]:

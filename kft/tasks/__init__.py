@@ -6,6 +6,7 @@ from kft.tasks.predictions import Predictions
 from kft.tasks.regression import Regression
 from kft.tasks.segmentation import Segmentation
 from kft.tasks.several import Several
+from kft.tasks.spans import Spans
 from kft.tasks.tagging import Tagging
 from kft.tasks.task import Task
 
@@ -20,6 +21,7 @@ __all__ = [
     "Scorer",
     "Segmentation",
     "Several",
+    "Spans",
     "Tagging",
     "Task",
     "evaluate",

@@ -13,11 +13,13 @@ from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.regression import Regression
 from kft.tasks.segmentation import Segmentation
 from kft.tasks.several import Several
+from kft.tasks.spans import Spans
 from kft.tasks.tagging import Tagging
 from kft.tasks.task import Task
 
 SHORT: dict[str, type[Task]] = {
-    kind.name: kind for kind in (Classification, MultiLabel, Regression, Segmentation, Tagging)
+    kind.name: kind
+    for kind in (Classification, MultiLabel, Regression, Segmentation, Spans, Tagging)
 }
 _OF_KFT = {path_of_class(kind): kind for kind in (*SHORT.values(), Several)}
 _SHORT = ("num_classes", "num_values", "hidden", "dropout", "label_smoothing")

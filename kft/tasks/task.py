@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import keras
 import numpy as np
 
-from kft.answers import Ops, Rules
 from kft.data.targets import TargetKind
 from kft.import_path import path_of_class
 from kft.tasks.evaluation.figures import Better
@@ -18,16 +17,21 @@ from kft.tasks.evaluation.metrics import MetricsScorer
 from kft.tasks.evaluation.scorer import Scorer
 from kft.tasks.linear import Solved
 from kft.tasks.predictions import ArrayPredictions, Predictions
+from kft.tasks.served import Served
+
+if TYPE_CHECKING:
+    from kft.data.examples import Examples
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Task(TargetKind):
+class Task(Served, TargetKind):
     """What a model is to do with the features of a backbone.
 
     A task is a frozen dataclass, so that equal tasks compare equal and a saved recipe can describe
     its own. It puts the last layers on a backbone, says what they are trained to do, and turns what
-    they put out into figures, predictions and answers of a server. What it has to say of labels and
-    targets, with defaults for all of it, is in `kft.data.targets.TargetKind`.
+    they put out into figures and predictions. What it has to say of labels and targets, with defaults
+    for all of it, is in `kft.data.targets.TargetKind`, and of a server's answers in
+    `kft.tasks.served.Served`.
 
     Args:
         seed: Seed of the initial weights and of the dropout of its layers. A recipe sets it to its
@@ -39,8 +43,9 @@ class Task(TargetKind):
         name: What the task is called in `recipe.json` and in an export's description.
         needs: The features that its head takes: `"vector"` `(batch, channels)`, `"map"` `(batch,
             height, width, channels)`, `"pyramid"`, a dict of such maps at several resolutions, see
-            `kft.model.pyramid`, `"tokens"` `(batch, length, channels)`, or `"words"`, a dict of these
-            `tokens` and of where words start and end, see `kft.recipe.words`.
+            `kft.model.pyramid`, `"tokens"` `(batch, length, channels)`, or `"words"` and `"pairs"`, a
+            dict of these `tokens` and of where words start and end, see `kft.recipe.words` and
+            `kft.recipe.pairs`.
         objective: The logged value that tells which epoch is better, and its direction.
         directions: Name of a metric to `"max"` or `"min"`, of those that a search may optimise and
             whose direction a reader should know.
@@ -185,32 +190,6 @@ class Task(TargetKind):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `temperatures(...)`.")
 
-    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
-        """Return what a server answers, from what the model puts out.
-
-        The same code makes the served graph and what that graph is compared with: use `ops`,
-        arithmetic, comparisons and slices. A row that cannot be read is not among these; it is
-        answered with NaN, 0 or an empty string in each output.
-
-        Args:
-            outputs: The model's output for the rows that could be read, tensors `[n, ...]` in the
-                structure that `head` returned; floats are float32.
-            classes: The recipe's class names, as training found them; None where there are none.
-            ops: The operations, of NumPy or of TensorFlow.
-
-        Returns:
-            Name of an output to tensor `[n, ...]`. Defaults to the outputs as they are: a dict by its
-            own names, a single tensor as `outputs`.
-        """
-        return dict(outputs) if isinstance(outputs, Mapping) else {"outputs": outputs}
-
-    def answer_rules(self) -> Rules:
-        """Return which outputs of `answer` follow from others. Defaults to none.
-
-        Without a rule numbers are compared up to rounding; integers and strings must be equal.
-        """
-        return Rules()
-
     def scorer(self, classes: Any) -> Scorer:
         """Return what compares targets and outputs batch by batch, and ends with an evaluation.
 
@@ -224,6 +203,18 @@ class Task(TargetKind):
         first: dict[str, Better] = {name.removeprefix("val_"): better}
         directions = {**(first if name != "val_loss" else {}), **self.directions}
         return MetricsScorer(self.loss(), self.metrics(), task=self.name, directions=directions)
+
+    def scorer_of(self, examples: Examples | None, classes: Any) -> Scorer:
+        """Return what compares targets and outputs of given examples; by default `scorer(classes)`.
+
+        A task whose figures need more than targets and outputs, such as the words of an answer, takes
+        it from the examples: the `rows` of `Scorer.update` say which ones a batch has.
+
+        Args:
+            examples: The examples, None for a stream.
+            classes: As for `scorer`.
+        """
+        return self.scorer(classes)
 
     def reduced(self, outputs: Any) -> Any:
         """Return what `predictions` needs of the outputs for a batch; by default all, as it is."""

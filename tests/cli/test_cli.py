@@ -228,7 +228,7 @@ def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, pho
         assert said in err
     signature, asked, _ = warmup.read_log(next(warmup.read(serving / "2")))
     assert signature == "serving_default"
-    assert list(asked) == [file.read_bytes() for file in files]
+    assert list(asked["inputs"]) == [file.read_bytes() for file in files]
 
 
 FIT = ("fit", RECIPE, "--data", "photos", "--run-dir", "run")

@@ -19,19 +19,23 @@ def main(directory: str) -> None:
     answers, before = [], 0
     with Session(directory, threads=1) as session:
         for signature, inputs in json.load(sys.stdin):
-            raw = inputs
-            if not inputs or isinstance(inputs[0], str):
-                raw = np.array([text.encode("latin-1") for text in inputs], dtype=object)
+            given = inputs if isinstance(inputs, dict) else {"inputs": inputs}
             if len(answers) == 1:
                 before = peak()
             try:
-                answer = session.run(signature, {"inputs": raw})
+                answer = session.run(signature, {name: _raw(one) for name, one in given.items()})
             except capi.TensorFlowError as error:
                 answers.append({"error": str(error)})
                 continue
             answers.append({name: _plain(value) for name, value in answer.items()})
     assert not {"keras", "keras_hub"} & set(sys.modules)
     print(json.dumps({"answers": answers, "grown": peak() - before}))
+
+
+def _raw(values: list) -> object:
+    if values and not isinstance(values[0], str):
+        return values
+    return np.array([text.encode("latin-1") for text in values], dtype=object)
 
 
 def peak() -> float:

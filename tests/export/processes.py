@@ -27,18 +27,24 @@ def run(*command: str, backend: str = "tensorflow", stdin: str = "") -> subproce
 def ask(directory: Path, requests: list[tuple[str, list]]) -> list[dict]:
     """Ask a version through the C API, in a process of its own.
 
-    Each request is a signature and its inputs; an answer is a dict of lists, or has the key
-    `error`.
+    Each request is a signature and its inputs, a dict of them if there are several; an answer is a
+    dict of lists, or has the key `error`.
     """
     return ask_and_weigh(directory, requests)[0]
 
 
 def ask_and_weigh(directory: Path, requests: list[tuple[str, list]]) -> tuple[list[dict], float]:
     """Also return by how many MB the process grew after the first answer."""
-    coded = [
-        (name, [x.decode("latin-1") if isinstance(x, bytes) else x for x in inputs])
-        for name, inputs in requests
-    ]
-    done = run(str(HERE / "asking.py"), str(directory), stdin=json.dumps(coded))
+
+    def coded(inputs):
+        if isinstance(inputs, dict):
+            return {name: coded(one) for name, one in inputs.items()}
+        return [x.decode("latin-1") if isinstance(x, bytes) else x for x in inputs]
+
+    done = run(
+        str(HERE / "asking.py"),
+        str(directory),
+        stdin=json.dumps([(name, coded(inputs)) for name, inputs in requests]),
+    )
     outcome = json.loads(done.stdout.splitlines()[-1])
     return outcome["answers"], outcome["grown"]

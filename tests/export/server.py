@@ -37,7 +37,7 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.session = Session(directory)
         for log in warmup.read(directory):
             signature, inputs, _ = warmup.read_log(log)
-            self.session.run(signature, {"inputs": inputs})
+            self.session.run(signature, inputs)
 
     def ask(self, request, context, api: str, inputs: dict) -> tuple[str, dict[str, np.ndarray]]:
         name = request.model_spec.signature_name or "serving_default"

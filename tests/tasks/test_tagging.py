@@ -131,7 +131,7 @@ def test_words_have_the_tokens_of_their_text(tmp_path):
         "was " * 30,
     ]
     whole = tokenization.packer(recipe.preprocessor, 12)(texts)
-    found = tokenization.packer(recipe.preprocessor, 12, words=True)(texts)
+    found = tokenization.packer(recipe.preprocessor, 12, pack_words)(texts)
     for name, tokens in whole.items():
         np.testing.assert_array_equal(found[name], tokens)
     for text, starts, ends in zip(texts, found["word_starts"], found["word_ends"], strict=True):
@@ -147,7 +147,7 @@ def test_words_have_the_tokens_of_their_text(tmp_path):
 
 @pytest.mark.once
 def test_parts_within_a_word_begin_no_word(tmp_path):
-    found = tokenization.packer(_recipe(tmp_path).preprocessor, 8, words=True)(["good-bad film"])
+    found = tokenization.packer(_recipe(tmp_path).preprocessor, 8, pack_words)(["good-bad film"])
     assert found["word_starts"][0].tolist() == [-1, 0, 4, 5, 9, -1, -1, -1]
     assert found["word_ends"][0].tolist() == [-1, 8, -1, -1, 13, -1, -1, -1]
 

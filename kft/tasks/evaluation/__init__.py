@@ -27,6 +27,8 @@ from kft.tasks.evaluation.segmentation import MaskMetrics, SegmentationEvaluatio
 from kft.tasks.evaluation.segmentation_scorer import SegmentationScorer
 from kft.tasks.evaluation.several import SeveralEvaluation, SeveralScorer
 from kft.tasks.evaluation.single_label import SingleLabelEvaluation, SingleLabelScorer
+from kft.tasks.evaluation.spans import SpansEvaluation
+from kft.tasks.evaluation.spans_scorer import SpansScorer
 from kft.tasks.evaluation.tagging import EntityMetrics, TaggingEvaluation
 from kft.tasks.evaluation.tagging_scorer import TaggingScorer
 
@@ -57,6 +59,8 @@ __all__ = [
     "SeveralScorer",
     "SingleLabelEvaluation",
     "SingleLabelScorer",
+    "SpansEvaluation",
+    "SpansScorer",
     "Table",
     "TaggingEvaluation",
     "TaggingScorer",

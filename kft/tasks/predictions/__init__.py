@@ -1,5 +1,6 @@
 """What a model says about raw inputs: as values, a table, a data frame or a file."""
 
+from kft.tasks.predictions.answers import Answer, AnswerPredictions
 from kft.tasks.predictions.arrays import ArrayPredictions
 from kft.tasks.predictions.base import Predictions
 from kft.tasks.predictions.classes import ClassPredictions, LabelPredictions, Prediction
@@ -11,6 +12,8 @@ from kft.tasks.predictions.numbers import NumberPredictions
 from kft.tasks.predictions.several import SeveralPredictions
 
 __all__ = [
+    "Answer",
+    "AnswerPredictions",
     "ArrayPredictions",
     "ClassPredictions",
     "ClassSets",

@@ -15,7 +15,7 @@ from kft.data.source_hooks import ReadFile
 from kft.data.values import kind_of
 from kft.errors import InputError
 
-__all__ = ["read_conll", "read_json_lines"]
+__all__ = ["joined", "lines_of", "read_conll", "read_json_lines"]
 
 _DOCUMENT = "-DOCSTART-"
 _UNIVERSAL = {".conllu": 3}  # the column with the tag: UPOS; elsewhere the last one
@@ -52,7 +52,7 @@ def read_conll(path: Path, encoding: str) -> ReadFile:
         words.clear()
         tags.clear()
 
-    for number, line in _lines(path, encoding):
+    for number, line in lines_of(path, encoding):
         fields = line.split("\t") if "\t" in line else line.split()
         if not line.strip() or fields[0] == _DOCUMENT:
             end()
@@ -92,7 +92,7 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
     """
     names = RowNames("line")
     found = ReadFile([], [], names, {})
-    for number, line in _lines(path, encoding):
+    for number, line in lines_of(path, encoding):
         if not line.strip():
             continue
         text, label, reason = _of_json(line)
@@ -148,7 +148,16 @@ def _word_and_tag(fields: list[str], column: int | None) -> tuple[str | None, st
     return (word or None), fields[-1].strip()
 
 
-def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def lines_of(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text file with their numbers, without line breaks.
+
+    Args:
+        path: The file.
+        encoding: Its encoding where it has no byte order mark.
+
+    Raises:
+        InputError: If it cannot be read, or has too many or too long lines.
+    """
     source = shown(path.name)
     with open_table(path, source) as file:
         used = encoding_of(file.read(4096), encoding)

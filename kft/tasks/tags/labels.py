@@ -15,7 +15,7 @@ from kft.errors import InputError
 from kft.tasks.tags.scheme import Scheme, Span, scheme_of
 from kft.tasks.tags.words import given_words, words_of
 
-__all__ = ["Labelled", "labelled", "numbered"]
+__all__ = ["Labelled", "is_within_letter", "labelled", "numbered"]
 
 Places = list[tuple[int, int]]  # of words in a text: the first character and the one after the last
 Labelled = tuple[Places, list[str]]
@@ -154,7 +154,7 @@ def _span(value: Any, text: str) -> Span:
             f"the entity {start} to {end} does not lie in a text of {len(text)} characters"
         )
     for edge in (start, end):
-        if edge < len(text) and _is_within_letter(text, edge):
+        if edge < len(text) and is_within_letter(text, edge):
             raise _UnusableError(f"the entity {start} to {end} cuts the letter at {edge}")
     return start, end, kind
 
@@ -166,7 +166,7 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_within_letter(text: str, edge: int) -> bool:
+def is_within_letter(text: str, edge: int) -> bool:
     """Whether a mark that belongs to the letter before, such as an accent, stands at a place."""
     return unicodedata.combining(text[edge]) > 0 or text[edge] == "\u200d"
 

@@ -1,0 +1,104 @@
+"""From the outputs of a model to the best answer of each text, by the same code for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.answers import NumpyOps, Ops
+from kft.data.parts import as_piece
+
+__all__ = ["Best", "best_spans", "merged"]
+
+_NEVER = -1e9
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best answer to each of n questions.
+
+    Attributes:
+        starts: Its first byte in the context, `[n]`.
+        ends: The byte after its last one, `[n]`.
+        scores: The logarithm of its probability, `[n]`; hugely negative where the context has no
+            word.
+        none: The logarithm of the probability that there is no answer, `[n]`.
+    """
+
+    starts: Any
+    ends: Any
+    scores: Any
+    none: Any
+
+    @property
+    def margin(self) -> Any:
+        """By how much no answer is more probable than this one, `[n]`."""
+        return self.none - self.scores
+
+
+def best_spans(outputs: Any, longest: int, ops: Ops) -> Best:
+    """Return the most probable answers of which the end does not come before the start.
+
+    Args:
+        outputs: What the model puts out, `[n, length, 4]`: the logarithms of the probabilities of
+            start and end, and the bytes at which the word that a token begins starts and ends.
+        longest: The most tokens of an answer.
+        ops: The operations of the library that the outputs are of.
+    """
+    start, end, first, last = (outputs[..., column] for column in range(4))
+    none = start[..., 0] + end[..., 0]
+    is_word = last > 0
+    start, end = (ops.where(is_word, one, _NEVER) for one in (start, end))
+    places = ops.descending(first * 0)  # 0, 1, 2, ...
+    best, at = start + end, places
+    for step in range(1, longest):
+        there = places + step < ops.shape(start)[-1]
+        moved = ops.where(there, places + step, 0)
+        sums = ops.where(there, start + ops.take(end, moved), 2 * _NEVER)
+        is_better = sums > best
+        best, at = ops.where(is_better, sums, best), ops.where(is_better, moved, at)
+    begins = ops.largest(best)[..., None]
+    return Best(
+        ops.take(first, begins)[..., 0],
+        ops.take(last, ops.take(at, begins))[..., 0],
+        ops.take(best, begins)[..., 0],
+        none,
+    )
+
+
+def merged(texts: Sequence[str], best: Best) -> tuple[np.ndarray, Best]:
+    """Return the best answers of texts of which some are pieces of one, and the first piece of each.
+
+    Of several pieces the most probable answer counts, and for no answer the piece that is least sure
+    of it.
+
+    Args:
+        texts: The texts, the pieces of one after another.
+        best: Arrays for all of them; the bytes are those of the piece.
+    """
+    pieces = [as_piece(text) for text in texts]
+    offsets = np.array([piece.offset for piece in pieces], np.int64)
+    begins = np.flatnonzero(
+        [
+            not at or not piece.offset or piece.whole != pieces[at - 1].whole
+            for at, piece in enumerate(pieces)
+        ]
+    )
+    owner = np.repeat(np.arange(len(begins)), np.diff([*begins, len(pieces)]))
+    order = np.lexsort((-np.asarray(best.scores), owner))  # the best piece of each comes first
+    chosen = order[begins]
+    none = np.minimum.reduceat(best.none, begins) if len(begins) else best.none
+    return begins, Best(
+        np.asarray(best.starts)[chosen].astype(np.int64) + offsets[chosen],
+        np.asarray(best.ends)[chosen].astype(np.int64) + offsets[chosen],
+        np.asarray(best.scores)[chosen],
+        none,
+    )
+
+
+def best_of(texts: Sequence[str], outputs: np.ndarray, longest: int) -> tuple[np.ndarray, Best]:
+    """Return what `merged` does of the outputs for texts."""
+    return merged(texts, best_spans(np.asarray(outputs, np.float32), longest, NumpyOps()))

@@ -1,0 +1,160 @@
+"""SQuAD's JSON, JSON lines and tables of questions with contexts and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kft.data.columns import MOST_BYTES, RowNames, open_table
+from kft.data.delimited import Delimited, read_delimited
+from kft.data.encodings import encoding_of
+from kft.data.files import shown
+from kft.data.label_columns import LabelColumns
+from kft.data.parquet import read_parquet
+from kft.data.parts import join_parts
+from kft.data.source_hooks import ReadFile
+from kft.data.targets import TargetKind
+from kft.data.values import is_missing, kind_of
+from kft.errors import InputError
+from kft.tasks.tags.files import lines_of
+
+__all__ = ["INPUTS", "read_json_lines", "read_squad", "read_table"]
+
+INPUTS = ("question", "context")
+_ANSWERS = (("answer", "answers"), ("start", "answer_start"))  # the first one that is there counts
+
+
+def read_squad(path: Path, encoding: str) -> ReadFile:
+    """Read a file in SQuAD's own form, version 1 or 2.
+
+    Args:
+        path: The file.
+        encoding: Its encoding where it has no byte order mark.
+
+    Raises:
+        InputError: If it cannot be read, or has another form.
+    """
+    source = shown(path.name)
+    found = ReadFile([], [], names := [], {})
+    try:
+        for number, (context, asked) in enumerate(_questions(_content(path, encoding, source)), 1):
+            names.append(f"question {asked.get('id', number)}")
+            _add(found, {**asked, "context": context})
+            if asked.get("is_impossible"):  # those of version 2 have plausible answers at most
+                found.labels[-1] = []
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'{source} is not in the form of SQuAD, {{"data": [{{"paragraphs": [{{"context": "...", '
+            f'"qas": [{{"question": "...", "answers": [...]}}]}}]}}]}}: {error!r:.80}'
+        ) from error
+    return _checked(found, source)
+
+
+def read_json_lines(path: Path, encoding: str) -> ReadFile:
+    """Read JSON lines: `{"question": "...", "context": "...", "answers": [{"text", "answer_start"}]}`.
+
+    Args:
+        path: The file.
+        encoding: Its encoding where it has no byte order mark.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    found = ReadFile([], [], names := RowNames("line"), {})
+    for number, line in lines_of(path, encoding):
+        if not line.strip():
+            continue
+        names.numbers.append(number)
+        try:
+            _add(found, json.loads(line))
+        except (ValueError, RecursionError) as error:
+            found.reasons[len(found.inputs)] = f"not JSON ({error!s:.60})"
+            _add(found, {})
+    return _checked(found, shown(path.name))
+
+
+def read_table(path: Path, encoding: str) -> ReadFile:
+    """Read a table with the columns question, context, answer and perhaps start.
+
+    Args:
+        path: A .csv, .tsv or .parquet file.
+        encoding: Its encoding where it has no byte order mark.
+
+    Raises:
+        InputError: If it cannot be read, or lacks a column.
+    """
+    source, is_parquet = shown(path.name), path.suffix.lower() == ".parquet"
+    header = _parquet_names(path, source) if is_parquet else _header(path, encoding, source)
+    columns = [*INPUTS, *(one for names in _ANSWERS for one in names if one in header)]
+    if is_parquet:
+        wanted = LabelColumns("", TargetKind(), tuple(columns[1:]))
+        table = read_parquet(path, columns[0], [wanted], source=source, modality="text")
+    else:
+        table = read_delimited(path, columns, encoding=encoding, source=source, modality="text")
+    found = ReadFile([], [], table.names, dict(table.reasons))
+    for row in zip(*table.values, strict=True):
+        _add(found, dict(zip(columns, row, strict=True)))
+    return _checked(found, source)
+
+
+def _add(found: ReadFile, row: Any) -> None:
+    """Add a question with its context, and its answers as far as they are there."""
+    index = len(found.inputs)
+    row = row if isinstance(row, Mapping) else {}
+    parts = [row.get(name) for name in INPUTS]
+    for name, part in zip(INPUTS, parts, strict=True):
+        if not isinstance(part, str) or not part.strip():
+            said = (
+                f"no {name}" if is_missing(part) or part == "" else f"{kind_of(part)} is no {name}"
+            )
+            found.reasons.setdefault(index, said)
+    found.inputs.append("" if index in found.reasons else join_parts(parts))
+    answer, start = (next((row[one] for one in names if one in row), None) for names in _ANSWERS)
+    if isinstance(start, str):  # of a table
+        start = int(start) if start.strip().isdigit() else None
+    found.labels.append(answer if is_missing(start) else (start, answer))
+
+
+def _questions(content: Any) -> Iterator[tuple[str, Any]]:
+    for article in content["data"]:
+        for paragraph in article["paragraphs"]:
+            for asked in paragraph["qas"]:
+                yield paragraph["context"], asked
+
+
+def _content(path: Path, encoding: str, source: str) -> Any:
+    with open_table(path, source) as file:
+        content = file.read(MOST_BYTES)
+    used = encoding_of(content[:4], encoding)
+    try:
+        return json.loads(content.decode(used))
+    except UnicodeError as error:
+        raise InputError(
+            f"{source} cannot be read with encoding={used!r} ({error}): pass the right one"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source} is not JSON ({error!s:.80})") from error
+
+
+def _header(path: Path, encoding: str, source: str) -> list[str]:
+    table = Delimited(path, list(INPUTS), encoding=encoding, source=source, modality="text")
+    return table.header
+
+
+def _parquet_names(path: Path, source: str) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_table(path, source) as file:
+        try:
+            return pq.ParquetFile(file).schema_arrow.names
+        except pa.ArrowException as error:
+            raise InputError(f"{source} is no Parquet file ({error!s:.80})") from error
+
+
+def _checked(found: ReadFile, source: str) -> ReadFile:
+    if not found.inputs:
+        raise InputError(f"{source} has no questions: expected some with their contexts.")
+    return found

@@ -1,0 +1,180 @@
+"""From answers as people write them to their places in the context, in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kft.data.parts import SEPARATOR, as_piece
+from kft.data.raw_labels import RawLabels
+from kft.data.values import is_missing, is_number, kind_of
+from kft.errors import InputError
+from kft.tasks.tags.labels import is_within_letter
+
+__all__ = [
+    "NO_ANSWER",
+    "answers_of",
+    "context_of",
+    "is_answerable",
+    "located",
+    "problem_of",
+    "row_of_piece",
+]
+
+NO_ANSWER = (-1, -1)
+
+_KEYS = (("text", "answer"), ("answer_start", "start"))  # of a dict: the answer, where it starts
+_EXPECTED = "pass a text, (start, text), or a list of these"
+
+
+def located(raw: RawLabels) -> tuple[list[np.ndarray], dict[int, str]]:
+    """Return the accepted answers to each question, and why some examples cannot be used.
+
+    A label is a text, `(start, text)`, a dict with `text` and perhaps `answer_start`, or a list of
+    these; an empty list says that the context has no answer. Starts are characters of the context.
+
+    Args:
+        raw: The labels, with the questions and contexts as their `inputs`.
+
+    Returns:
+        For each example int32 `[1 + answers, 2]`, first and last byte (not included) in the context:
+        the answer to train on, or -1 and -1 without one, then all that are accepted.
+
+    Raises:
+        InputError: If the questions are not known.
+    """
+    if raw.inputs is None:
+        raise InputError(
+            f"{raw.source} has answers, but not the questions and contexts that they belong to: pass "
+            "(pairs, answers), a SQuAD file, JSON lines or a table."
+        )
+    rows: list[np.ndarray] = []
+    reasons = {}
+    for index, (text, value) in enumerate(zip(raw.inputs, raw.values, strict=True)):
+        try:
+            if not isinstance(text, str) or problem_of(text):
+                raise _UnusableError(problem_of(text) if isinstance(text, str) else "no question")
+            rows.append(_row(text.partition(SEPARATOR)[2], value))
+        except _UnusableError as error:
+            rows.append(np.array([NO_ANSWER], np.int32))
+            reasons[index] = raw.said(str(error))
+    return rows, reasons
+
+
+def problem_of(text: str) -> str:
+    """Return why a text is no question with its context; an empty string if it is."""
+    question, separator, context = text.partition(SEPARATOR)
+    if not question.strip():
+        return "no question"
+    if not separator:
+        return "no context: pass (question, context), or a text whose first line is the question"
+    return "" if context.strip() else "no context"
+
+
+def is_answerable(row: np.ndarray) -> bool:
+    """Return whether the context has an answer."""
+    return len(row) > 1
+
+
+def answers_of(row: np.ndarray, context: str) -> list[str]:
+    """Return the accepted answers of a row in words.
+
+    Args:
+        row: One of what `located` returned.
+        context: The whole context.
+    """
+    content = context.encode()
+    return [content[first:end].decode() for first, end in row[1:]]
+
+
+def row_of_piece(row: np.ndarray, first: int, end: int) -> np.ndarray:
+    """Return the row of a piece of a context, which trains on the answer if the piece has it whole.
+
+    Args:
+        row: That of the whole context.
+        first: The byte at which the piece begins.
+        end: The byte after its last one.
+    """
+    made = row.copy()
+    is_inside = first <= row[0, 0] and row[0, 1] <= end
+    made[0] = row[0] - first if is_inside else NO_ANSWER
+    return made
+
+
+class _UnusableError(ValueError):
+    """Why the label of one question cannot be used."""
+
+
+def _row(context: str, value: Any) -> np.ndarray:
+    found = [_span(context, *one) for one in _several(value)]
+    places = [
+        (len(context[:start].encode()), len(context[: start + len(text)].encode()))
+        for start, text in found
+    ]
+    return np.array([(places or [NO_ANSWER])[0], *places], np.int32)
+
+
+def _several(value: Any) -> list[tuple[int | None, str]]:
+    """The accepted answers, each with its start if that is told."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if is_missing(value) or (isinstance(value, str) and not value.strip()):
+        raise _UnusableError("no answer: an empty list says that the context has none")
+    if isinstance(value, str | Mapping) or _is_placed(value):
+        return _told(value)
+    if not isinstance(value, list | tuple):
+        raise _UnusableError(f"{kind_of(value)} is no answer: {_EXPECTED}")
+    return [one for each in value for one in _told(each)]
+
+
+def _told(value: Any) -> list[tuple[int | None, str]]:
+    """An answer, or those of a dict of lists."""
+    if isinstance(value, Mapping):
+        text, start = (next((value[k] for k in keys if k in value), None) for keys in _KEYS)
+        if isinstance(text, list | tuple | np.ndarray):
+            starts = [None] * len(text) if start is None else list(start)
+            if len(starts) != len(text):
+                raise _UnusableError(f"{len(text)} answers with {len(starts)} starts")
+            return [one for pair in zip(starts, text, strict=True) for one in _told(pair)]
+        value = (start, text)
+    start, text = value if _is_placed(value) else (None, value)
+    if not isinstance(text, str):
+        raise _UnusableError(f"{kind_of(value)} is no answer: {_EXPECTED}")
+    if not text.strip():
+        raise _UnusableError("an answer without a letter")
+    return [(None if is_missing(start) else int(start), text)]
+
+
+def _is_placed(value: Any) -> bool:
+    """Whether a value is a start and a text."""
+    is_pair = isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[1], str)
+    return is_pair and (is_missing(value[0]) or (is_number(value[0]) and value[0] == int(value[0])))
+
+
+def _span(context: str, start: int | None, text: str) -> tuple[int, str]:
+    """The start of an answer, and the answer, without the white space around it."""
+    if start is None:
+        count = context.count(text)
+        if count != 1:
+            said = "does not occur" if not count else f"occurs {count} times"
+            way = "" if not count else ": say at which character it starts"
+            raise _UnusableError(f"the answer {text!r:.60} {said} in the context{way}")
+        start = context.index(text)
+    found = context[start : start + len(text)] if start >= 0 else ""
+    if found != text:
+        raise _UnusableError(
+            f"the answer {text!r:.60} is not at character {start} of the context, where {found!r:.60} "
+            "stands"
+        )
+    end = start + len(text)
+    for edge in (start, end):
+        if edge < len(context) and is_within_letter(context, edge):
+            raise _UnusableError(f"the answer {text!r:.60} cuts the letter at {edge}")
+    return start + len(text) - len(text.lstrip()), text.strip()
+
+
+def context_of(text: str) -> str:
+    """Return the context of a question; of a piece that of the whole text."""
+    return as_piece(text).whole.partition(SEPARATOR)[2]

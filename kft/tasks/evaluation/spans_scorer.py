@@ -1,0 +1,144 @@
+"""From the outputs of a model, batch by batch, to an evaluation of its answers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.answers import NumpyOps
+from kft.errors import InputError
+from kft.tasks.answering.best import Best, best_spans, merged
+from kft.tasks.answering.counting import best_scores
+from kft.tasks.answering.labels import answers_of, context_of
+from kft.tasks.evaluation.content import Mistake
+from kft.tasks.evaluation.ratios import Ratio
+from kft.tasks.evaluation.scorer import Places, compact, need_examples
+from kft.tasks.evaluation.spans import AnswerMetrics, SpansEvaluation
+from kft.tasks.evaluation.worst import Worst
+
+if TYPE_CHECKING:
+    from kft.data.examples import Examples
+
+KEPT_MISTAKES = 100
+NO_ANSWER = "(no answer)"
+
+
+class SpansScorer:
+    """Compare answers in words; see `Scorer`. It keeps four numbers for each piece of a context.
+
+    Args:
+        examples: The questions, of which the pieces of a long context stand one after another.
+        longest: The most tokens of an answer.
+        threshold: The margin from which on there is no answer.
+        task: What the evaluation calls its task.
+    """
+
+    def __init__(
+        self, examples: Examples, longest: int, threshold: float, task: str = "spans"
+    ) -> None:
+        self._examples, self._longest = examples, longest
+        self._threshold, self._task = threshold, task
+        self._places = Places()
+        self._found = np.full((len(examples), 4), np.nan)
+
+    def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
+        """Take over a batch.
+
+        Args:
+            targets: What `Spans.collate` returned, of which nothing is needed.
+            outputs: What the model puts out, `[n, length, 4]`.
+            rows: As in `Scorer`.
+
+        Raises:
+            InputError: If the outputs are of another shape, or no finite numbers.
+        """
+        outputs = np.asarray(outputs, np.float32)
+        if outputs.ndim != 3 or outputs.shape[2] != 4:
+            raise InputError(f"outputs of shape {outputs.shape}: expected [n, length, 4].")
+        if not np.isfinite(outputs).all():
+            raise InputError(
+                "scores are NaN or infinite: the model's weights may have diverged: look at the loss in "
+                "its history."
+            )
+        best = best_spans(outputs, self._longest, NumpyOps())
+        found = np.stack([best.starts, best.ends, best.scores, best.none], axis=1)
+        self._found[self._places.of(rows, outputs)] = found
+
+    def result(self) -> SpansEvaluation:
+        """Return the evaluation of all batches."""
+        seen = np.flatnonzero(~np.isnan(self._found[:, 2]))
+        need_examples(len(seen))
+        texts = self._examples.inputs[seen]
+        begins, best = merged(texts, Best(*self._found[seen].T))
+        counted = _Counted(self._threshold)
+        for index, at in enumerate(begins):
+            context = context_of(texts[at])
+            answer = context.encode()[best.starts[index] : best.ends[index]].decode()
+            accepted = answers_of(self._examples.targets[seen[at]], context)
+            counted.add(int(seen[at]), answer, accepted, best.scores[index], best.none[index])
+        best_f1, best_threshold = counted.best()
+        return SpansEvaluation(
+            task=self._task,
+            examples=compact(seen[begins]),
+            all_questions=counted.metrics[None],
+            answered=counted.metrics[True],
+            unanswered=counted.metrics[False],
+            best_f1=best_f1,
+            best_threshold=best_threshold,
+            wrong=counted.wrong(),
+        )
+
+
+class _Counted:
+    """Sums over the questions, and the worst answers."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self.metrics = {kind: AnswerMetrics(Ratio(), Ratio()) for kind in (None, True, False)}
+        self._worst = Worst(KEPT_MISTAKES)
+        self._margins: list[tuple[float, float]] = []  # and what an answer changes of the sum of F1
+        self._unanswered = 0.0  # the sum of F1 if nothing is answered
+
+    def add(self, row: int, answer: str, accepted: list[str], score: float, none: float) -> None:
+        """Take over the best answer to a question.
+
+        Args:
+            row: Its place in the data.
+            answer: The answer.
+            accepted: Those that are right; none if there is none.
+            score: The logarithm of the probability of the answer.
+            none: That of no answer.
+        """
+        margin = none - score
+        silent = best_scores("", accepted)[1]
+        self._margins.append((margin, best_scores(answer, accepted)[1] - silent))
+        self._unanswered += silent
+        if margin > self._threshold:
+            answer, score = "", none
+        exact, f1 = best_scores(answer, accepted)
+        for kind in (None, bool(accepted)):
+            self.metrics[kind].exact.add(exact, 1)
+            self.metrics[kind].f1.add(f1, 1)
+        if not exact:
+            said = [answer or NO_ANSWER, " | ".join(dict.fromkeys(accepted)) or NO_ANSWER]
+            sure = np.array([math.exp(score)])
+            self._worst.add(np.array([row]), sure, np.array([said], object))
+
+    def best(self) -> tuple[float | None, float | None]:
+        """The best mean F1, and the margin up to which the model has to answer for it."""
+        if self.metrics[False].f1.value is None:
+            return None, None
+        margins, gains = np.array(sorted(self._margins)).T
+        sums = self._unanswered + np.concatenate([[0.0], np.cumsum(gains)])
+        at = int(sums.argmax())
+        threshold = margins[at - 1] if at else margins[0] - 1.0
+        return float(sums[at] / len(gains)), float(threshold)
+
+    def wrong(self) -> tuple[Mistake, ...]:
+        """The wrong answers, those first of which the model is most sure."""
+        return tuple(
+            Mistake(int(row), str(said[1]), str(said[0]), float(size))
+            for row, size, said in self._worst.rows()
+        )
