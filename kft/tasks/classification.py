@@ -69,6 +69,7 @@ class _Labels(DenseHead):
 
     def calibrated_loss(self) -> keras.metrics.Metric:
         """Return the loss at the best temperature."""
+        assert self.activation is not None
         return CalibratedLoss(self.activation)
 
     def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
