@@ -184,7 +184,7 @@ def test_the_command_line_goes_from_a_folder_to_a_folder(cli, tmp_path):
     run, masks = tmp_path / "run", tmp_path / "masks"
     recipe = "kft.testing.families:TinyImages"
     fitted = ("fit", recipe, "--task", "segmentation", "--data", data, "--run-dir", run)
-    code, _, err = cli(*fitted, "--stages", stages, "--verbose", "0")
+    code, _, err = cli(*fitted, "--stages", stages, "--quiet")
     assert code == 0, err
     asked = ("predict", run, data / "images", "--recipe", recipe, "--quiet", "--output", masks)
     code, out, err = cli(*asked)

@@ -39,7 +39,7 @@ class MaskFile:
             numbers.
         ignored: The class number or the colour of pixels that count nowhere.
         content: Digest of the class numbers, once they were read.
-        pixels: How many pixels each class number has, 256 of them, once they were read.
+        pixels: How many pixels each class number has, up to the largest in use, once they were read.
     """
 
     path: str
@@ -71,9 +71,8 @@ class MaskFile:
             InputError: As `read`.
         """
         mask = self.read()
-        pixels = np.bincount(mask.reshape(-1), minlength=256)
-        digest = content_digest(mask)
-        return replace(self, content=digest, pixels=tuple(pixels.tolist())), mask.shape[:2]
+        pixels = tuple(np.bincount(mask[mask != IGNORED]).tolist())
+        return replace(self, content=content_digest(mask), pixels=pixels), mask.shape[:2]
 
     def _opened(self) -> Image.Image:
         reason = inspect_file(self.path, MAX_PIXELS)

@@ -73,9 +73,11 @@ def mask_targets(
 
 
 def pixels_of(row: Row) -> np.ndarray:
-    """Return how many pixels of a mask each class number has, without those that are ignored."""
-    counted = row.pixels if isinstance(row, MaskFile) else np.bincount(row.ravel(), minlength=256)
-    return np.asarray(counted)[:IGNORED]
+    """Return how many pixels of a mask each class number from 0 to 254 has."""
+    counted = row.pixels if isinstance(row, MaskFile) else np.bincount(row[row != IGNORED])
+    found = np.zeros(IGNORED, np.int64)
+    found[: len(counted)] = counted
+    return found
 
 
 def batch_of(rows: Sequence[Row], size: tuple[int, int] | None) -> np.ndarray:

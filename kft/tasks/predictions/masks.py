@@ -45,10 +45,9 @@ class MaskPredictions(Predictions):
     @property
     def shares(self) -> np.ndarray:
         """The fraction of the pixels that each class has, `[n, k]`."""
-        k, n = len(self.classes), len(self.masks)
-        flat = self.masks.reshape(n, -1).astype(np.int64) + k * np.arange(n)[:, None]
-        counts = np.bincount(flat.ravel(), minlength=n * k).reshape(n, k)
-        return counts / max(self.masks[0].size if n else 1, 1)
+        k, (n, height, width) = len(self.classes), self.masks.shape
+        cells = self.masks.astype(np.int64) + k * np.arange(n)[:, None, None]
+        return np.bincount(cells.ravel(), minlength=n * k).reshape(n, k) / (height * width)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return `input`, and for each class `area_` and its name: its fraction of the image."""
