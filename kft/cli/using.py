@@ -64,8 +64,9 @@ def predict(
         typer.Argument(
             metavar="INPUT...",
             help="Images or .txt files with one text each; folders, searched with all below them; "
-            "patterns such as 'photos/**/*.jpg'; CSV, TSV or Parquet files; - for standard input, "
-            "one text per line, or one path of an image.",
+            "patterns such as 'photos/**/*.jpg'; CSV, TSV or Parquet files; files that the run's "
+            "task reads, such as SQuAD's JSON; - for standard input, one text per line, or one path of "
+            "an image.",
             show_default=False,
         ),
     ] = None,

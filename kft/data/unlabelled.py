@@ -57,7 +57,7 @@ class Unlabelled:
     Args:
         sources: Each one an image, a .txt file with one text, a folder that is searched with all
             that is below it, a pattern such as `"photos/**/*.jpg"`, a .csv, .tsv or .parquet file,
-            or `"-"` for standard input: one text per line, or one path of an image.
+            one of `hooks.files`, or `"-"` for standard input: one text per line, or one path of an image.
         modality: `"image"` or `"text"`.
         texts: Texts themselves.
         text_column: Column of a table with the texts.

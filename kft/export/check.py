@@ -134,7 +134,7 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
     """
     reasons: list[str] = []
     golden: dict[tuple[bytes, ...], dict[str, np.ndarray]] = {}
-    names: list[str] = []
+    names = sorted(promised.signatures["serving_default"].inputs)
 
     def ask(signature: str, inputs: dict, expected: dict, where: str) -> None:
         try:
@@ -157,8 +157,7 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
                 break
             signature, inputs, expected = warmup.read_log(log)
             ask(signature, inputs, expected, f"warmup record {count}")
-            if signature == "serving_default":
-                names = list(inputs)
+            if signature == "serving_default" and sorted(inputs) == names:
                 _collect(golden, inputs, expected)
     except FileNotFoundError:
         reasons.append(f"{warmup.PATH} is missing")

@@ -16,7 +16,7 @@ import numpy as np
 from kft.data.examples import Examples
 from kft.data.parts import SEPARATOR, Piece
 from kft.data.trees import taken
-from kft.recipe.tokenization import with_length
+from kft.recipe.tokenization import LONGEST_TEXT, with_length
 from kft.recipe.words import NOWHERE, split_parts, tokenized
 from kft.tasks.tags.words import ENDS, STARTS
 
@@ -132,6 +132,7 @@ class Cutter:
     def _measure(self, texts: Any) -> tuple[Any, Any, Any]:
         import tensorflow as tf
 
+        texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
         questions, contexts = _split(texts)
         parts, starts, ends = split_parts(contexts)
         tokens = self._preprocessor.tokenizer(parts.flat_values)

@@ -213,6 +213,7 @@ def test_pieces_are_one_question_and_the_best_answer_counts(tmp_path):
     assert "exact match" in str(found)
 
 
+@once
 def test_answers_are_found_kept_and_loaded(tmp_path):
     rng = np.random.default_rng(0)
     contexts = tiny_texts(60, 6)
