@@ -35,7 +35,7 @@ def read_conll(path: Path, encoding: str) -> ReadFile:
     Raises:
         InputError: If it cannot be read, or has too many texts.
     """
-    found = ReadFile([], [], RowNames("line"), {})
+    found = ReadFile([], [], names := RowNames("line"), {})
     column = _UNIVERSAL.get(path.suffix.lower())
     words: list[str] = []
     tags: list[str] = []
@@ -47,7 +47,7 @@ def read_conll(path: Path, encoding: str) -> ReadFile:
                 found.reasons[len(found.inputs)] = reason
             found.inputs.append(" ".join(words))
             found.labels.append(list(tags))
-            found.names.numbers.append(begins)
+            names.numbers.append(begins)
         words.clear()
         tags.clear()
 
@@ -89,7 +89,7 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
     Raises:
         InputError: If it cannot be read.
     """
-    found = ReadFile([], [], RowNames("line"), {})
+    found = ReadFile([], [], names := RowNames("line"), {})
     for number, line in lines_of(path, encoding):
         if not line.strip():
             continue
@@ -98,7 +98,7 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
             found.reasons[len(found.inputs)] = reason
         found.inputs.append(text)
         found.labels.append(label)
-        found.names.numbers.append(number)
+        names.numbers.append(number)
     if not found.inputs:
         raise InputError(f"{shown(path.name)} is empty: expected a JSON object on each line.")
     return found
