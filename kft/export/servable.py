@@ -85,7 +85,7 @@ class Servable:
             return {f"{FEATURES}_{name}": one for name, one in self.features.items()}
         return {FEATURES: self.features}
 
-    def request(self, raw: Sequence[bytes]) -> dict[str, np.ndarray]:
+    def request(self, raw: Sequence[bytes] | np.ndarray) -> dict[str, np.ndarray]:
         """Return raw inputs as a request has them, name to strings `[n]`."""
         if not self.parts:
             return {INPUT: np.array(raw, dtype=object)}

@@ -146,9 +146,20 @@ class Cutter:
 class InPieces:
     """The hooks that cut long contexts, of a recipe for texts whose task is on pairs."""
 
-    form: str
-    length: int
-    preprocessor: Any
+    @property
+    def form(self) -> str:
+        """What texts become, `"pairs"` for such a task."""
+        raise NotImplementedError
+
+    @property
+    def length(self) -> int:
+        """The tokens that a text is cut to."""
+        raise NotImplementedError
+
+    @property
+    def preprocessor(self) -> Any:
+        """The KerasHub preprocessor."""
+        raise NotImplementedError
 
     def examples_in_pieces(self, examples: Examples) -> Examples:
         """Return examples with a row for each piece of a context that is too long."""

@@ -144,7 +144,7 @@ def _told(value: Any) -> list[tuple[int | None, str]]:
         raise _UnusableError(f"{kind_of(value)} is no answer: {_EXPECTED}")
     if not text.strip():
         raise _UnusableError("an answer without a letter")
-    return [(None if is_missing(start) else int(start), text)]
+    return [(None if start is None or is_missing(start) else int(start), text)]
 
 
 def _is_placed(value: Any) -> bool:
