@@ -166,8 +166,13 @@ class InPieces:
         return self._cutter().examples(examples) if self.form == "pairs" else examples
 
     def in_pieces(self, raw: Any) -> Any:
-        """Return texts, and in place of those with a context that is too long their pieces."""
-        return self._cutter().texts(raw) if self.form == "pairs" else raw
+        """Return texts, and in place of those with a context that is too long their pieces.
+
+        Where words have places, the texts themselves are named, and not the files that they lie in.
+        """
+        if self.form == "pairs":
+            return self._cutter().texts(raw)
+        return raw if self.form == "text" else list(raw)
 
     def _cutter(self) -> Cutter:
         return Cutter(with_length(self.preprocessor, self.length))

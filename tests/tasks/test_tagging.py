@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import kft
+from kft.data.unlabelled import Unlabelled
 from kft.errors import InputError
+from kft.family.predicting import predict_stream
 from kft.recipe import tokenization
 from kft.recipe.words import pack_words
 from kft.tasks import Tagging
@@ -203,3 +205,8 @@ def test_entities_are_found_where_they_are(tmp_path):
     assert [len(row) for row in rows] == [len(some) for some in found]
     assert "<mark" in found._repr_html_()
     assert "A: film" in str(found)
+    # A text in a file is cut out of what the file says and not of its name.
+    (tmp_path / "one.txt").write_text(texts[0], encoding="utf-8")
+    inputs = Unlabelled([str(tmp_path / "one.txt")], modality="text")
+    (answers,) = predict_stream(recipe, inputs)
+    assert answers[0] == found[0]
