@@ -144,8 +144,7 @@ class FitSettings:
         ends = isinstance(train, Examples)
         found: dict[str, Any] = {}
         if is_auto(self.batch_size):
-            solves = ends and recipe.default_stages()[0].solve
-            found = _batches_of(len(train)) if solves else {"batch_size": USUAL_BATCH}
+            found = _batches_of(len(train)) if ends else {"batch_size": USUAL_BATCH}
         size = found.get("batch_size", self.batch_size)
         steps = -(-len(train) // size) if ends else getattr(train, "batches", None)
         stages = checked_stages(recipe.default_stages(steps))
@@ -154,7 +153,7 @@ class FitSettings:
         few = isinstance(validation, Examples) and len(validation) < FEW
         found["stages"] = stages
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
-        if stages[0].solve:
+        if ends:
             if self.monitor is None:
                 found["monitor"] = _judge(recipe) if few else recipe.task.objective
             if is_auto(self.early_stopping):
@@ -164,7 +163,7 @@ class FitSettings:
             if few and found.get("restore_best", self.restore_best) == "ends":
                 chance = len(validation) ** -0.5 if recipe.deeper_is_better else 0.0
                 found["tolerance"] = chance if self.tolerance is None else self.tolerance
-            if is_auto(self.augment) and ends and recipe.task.augmentable:
+            if is_auto(self.augment) and stages[0].solve and recipe.task.augmentable:
                 found["augment"] = recipe.usual_augmentation
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
         found.setdefault("tolerance", self.tolerance or 0.0)

@@ -127,8 +127,8 @@ class Recipe(Family):
             run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
                 run of the same plan continues where it was killed, with the same result; a finished
                 one is loaded instead of trained again.
-            batch_size: Examples per step. `"auto"` is 32, but with default stages that solve the head
-                as few as make 10 steps per epoch, at least 8.
+            batch_size: Examples per step. `"auto"` is 32, but with default stages as few as make 10
+                steps per epoch, at least 8.
             callbacks: Keras callbacks of your own.
             early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. `"auto"` for
                 `stages` is a `kft.callbacks.RelativeEarlyStopping`, 3 epochs in which `monitor` does
