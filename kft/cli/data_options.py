@@ -10,6 +10,7 @@ import typer
 
 from kft.cli import build
 from kft.cli.groups import given
+from kft.errors import InputError
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
@@ -141,3 +142,35 @@ class Validation:
             rich_help_panel=_DATA,
         ),
     ] = None
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            "--group-column",
+            help="Column of a table, such as person, whose equal values are either all trained on or "
+            "all validated on. Default: none.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None
+    order: Annotated[
+        str | None,
+        typer.Option(
+            "--time-column",
+            help="Column of a table with dates or numbers, by which the latest examples are validated "
+            "on. Default: none.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None
+
+    def split_by(self) -> dict[str, str]:
+        """Return the columns that the training data are split by, as arguments of `kft.data.read`.
+
+        Raises:
+            InputError: If there is nothing to split.
+        """
+        found = given(groups=self.groups, order=self.order)
+        if found and self.validation_data is not None:
+            raise InputError(
+                "--group-column and --time-column say how --data are split, but with "
+                "--validation-data they are not: leave one out."
+            )
+        return found

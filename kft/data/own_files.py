@@ -49,6 +49,7 @@ def read_own_file(
         bad=bad,
         names=found.names,
         reasons=reasons,
+        by=how.by.values(found.names, source),
         nothing=f"has no usable example: {_first({**targets.reasons, **reasons})}",
     )
 

@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kft.arguments import check_whole
 from kft.arguments import shown as shown_value
 from kft.data.arrays import read_arrays
+from kft.data.columns import RowNames
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.folder import read_folder
@@ -18,6 +21,7 @@ from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
 from kft.data.own_files import read_own_file
 from kft.data.read_settings import ReadSettings
+from kft.data.split_values import SplitBy
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
 from kft.data.targets import TargetKind
@@ -29,8 +33,9 @@ __all__ = ["read"]
 
 _TFDS_NAME = re.compile(r"[a-z]\w*(/\w[\w.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?")
 _EXPECTED = (
-    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, (x, y) arrays, a TFDS name "
-    "or prepared TFDS directory, a tf.data.Dataset or a keras.utils.PyDataset"
+    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, (x, y) "
+    "arrays, a TFDS name or prepared TFDS directory, a "
+    "tf.data.Dataset or a keras.utils.PyDataset"
 )
 
 
@@ -48,14 +53,15 @@ def read(
     max_pixels: int = MAX_PIXELS,
     split: str | None = None,
     steps_per_epoch: int | None = None,
+    groups: Any = None,
+    order: Any = None,
 ) -> Examples | Stream:
     """Read labelled data.
 
     Args:
         source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a TFDS
             name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
-            `keras.utils.PyDataset`. `Examples` and
-            `Stream` pass through.
+            `keras.utils.PyDataset`. `Examples` and `Stream` pass through.
         task: What the labels are: a `kft.tasks.Task`, another `kft.data.targets.TargetKind`, or the
             short name of one, see `kft.data.kinds.kind_named`.
         modality: `"image"` or `"text"`.
@@ -73,6 +79,10 @@ def read(
         split: Split of a TFDS, such as "train" (the default) or "train[:80%]".
         steps_per_epoch: Batches that an epoch takes of a stream. Defaults to all of them, which one that
             never ends does not have.
+        groups: Column of a table, or feature of a TFDS, with what a split keeps together, such as the
+            person in a photo; or a value for each example.
+        order: The same with times, ISO 8601 dates or numbers: a split then takes the latest examples
+            for validation. Not together with `groups`.
 
     Returns:
         `Examples` for everything that can be taken in any order, else a `Stream`.
@@ -98,10 +108,12 @@ def read(
         on_bad_example=on_bad_example,
         max_pixels=max_pixels,
         split=split,
+        by=SplitBy(groups, order),
     )
     if isinstance(source, Examples):
-        return source.read_for(how.task, how.classes)
+        return _read_again(source, how)
     if isinstance(source, Stream) or is_stream(source):
+        how.by.refuse("stream")
         return _stream(source, how, steps_per_epoch)
     if steps_per_epoch is not None:
         raise InputError(
@@ -111,11 +123,29 @@ def read(
     if isinstance(source, str | os.PathLike):
         return _stored(source, how)
     _refuse_split(split, type(source).__name__)
+    how.by.refuse_columns(type(source).__name__)
     if isinstance(source, tuple) and len(source) == 2:
         return read_arrays(*source, how)
     if isinstance(source, list) or hasattr(source, "shape"):
         raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
     raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
+
+
+def _read_again(examples: Examples, how: ReadSettings) -> Examples:
+    """Return examples for a task, with the groups or times that were given."""
+    examples = examples.read_for(how.task, how.classes)
+    if not how.by:
+        return examples
+    how.by.refuse_columns(examples.source)
+    bad = how.bad_examples(examples.source)
+    names = RowNames("example", range(len(examples)))
+    by = how.by.values(names, examples.source)
+    for index in sorted(by.reasons):
+        bad.add(names[index], by.reasons[index])
+    skipped = bad.settle()
+    kept = np.setdiff1d(np.arange(len(examples)), list(by.reasons))
+    examples = replace(examples, groups=by.groups, order=by.order).take(kept)
+    return replace(examples, skipped=(*examples.skipped, *skipped))
 
 
 def _stream(source: Any, how: ReadSettings, steps_per_epoch: int | None) -> Stream:
@@ -134,6 +164,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     is_folder = os.path.isdir(path)
     if is_folder and not is_prepared(path):
         _refuse_split(how.split, source)
+        how.by.refuse_columns(f"folder {shown(source)}")
         return read_folder(path, how)
     # How large a file may be depends on what it is.
     reason = "" if is_folder else problem(path, sys.maxsize)
@@ -143,6 +174,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         _refuse_split(how.split, source)
         reader = how.task.files.get(path.suffix.lower()) if how.modality == "text" else None
         if reader is not None:
+            how.by.refuse_columns(shown(path.name))
             return read_own_file(path, reader, how)
         if path.suffix.lower() not in SUFFIXES:
             own = ", ".join(how.task.files) if how.modality == "text" else ""

@@ -9,6 +9,7 @@ from typing import Any
 from kft.arguments import check_whole, shown
 from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
+from kft.data.split_values import SplitBy
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 
@@ -32,6 +33,7 @@ class ReadSettings:
         on_bad_example: `"error"` or `"skip"`.
         max_pixels: The largest image accepted, width times height.
         split: Split of a TFDS; None for its default.
+        by: The groups or times that the data are split by.
 
     Raises:
         InputError: A value is out of its range.
@@ -47,6 +49,7 @@ class ReadSettings:
     on_bad_example: str
     max_pixels: int
     split: str | None
+    by: SplitBy
 
     def __post_init__(self) -> None:
         if self.modality not in ("image", "text"):

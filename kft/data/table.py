@@ -46,6 +46,10 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
     labels = label_columns(how.task, how.label_column)
     input_column = how.text_column if how.modality == "text" else how.path_column
     table = _read(path, input_column, labels, how, source)
+    columns = dict(
+        zip(how.by.columns, table.values[len(table.values) - len(how.by.columns) :], strict=True)
+    )
+    by = how.by.values(table.names, source, columns)
     reasons = dict(table.reasons)
     inputs: list[str] = []
     for index, value in enumerate(table.values[0]):
@@ -69,6 +73,7 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
         bad=bad,
         names=table.names,
         reasons=reasons,
+        by=by,
         nothing=f"has no usable row: expected columns {input_column!r} and {expected}, filled",
     )
 
@@ -77,9 +82,23 @@ def _read(
     path: Path, input_column: str, labels: Sequence[LabelColumns], how: ReadSettings, source: str
 ) -> Columns:
     if path.suffix.lower() == ".parquet":
-        return read_parquet(path, input_column, labels, source=source, modality=how.modality)
+        return read_parquet(
+            path,
+            input_column,
+            labels,
+            source=source,
+            modality=how.modality,
+            others=how.by.columns,
+        )
     wanted = [input_column, *(name for one in labels for name in one.names)]
-    return read_delimited(path, wanted, encoding=how.encoding, source=source, modality=how.modality)
+    return read_delimited(
+        path,
+        wanted,
+        encoding=how.encoding,
+        source=source,
+        modality=how.modality,
+        others=how.by.columns,
+    )
 
 
 def _raw(

@@ -70,6 +70,8 @@ class PlannedFit:
         split = fit_data.is_fraction(validation_data)
         asked = settings.finish
         settings = settings.decided(recipe, training, validation, split=split)
+        if isinstance(training, Examples) and training.note:
+            settings = dataclasses.replace(settings, rules=(training.note, *settings.rules))
         check_solving(recipe, training, settings.stages)
         _check_finish(recipe, asked, settings, training, validation)
         plan = {
