@@ -30,7 +30,8 @@ class OnBadExample(StrEnum):
 TrainingData = Annotated[
     str,
     typer.Option(
-        help="Training data: a folder with one sub-folder per class; a CSV, TSV or Parquet file; for "
+        help="Training data: a folder with one sub-folder per class, or with train and val folders of "
+        "these; a CSV, TSV or Parquet file; for "
         "tagging also a CoNLL file, or JSON lines of texts with entities; "
         "the name of a TFDS, or a prepared TFDS directory.",
         rich_help_panel=_DATA,

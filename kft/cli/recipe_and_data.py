@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from kft.cli import build
 from kft.cli.data_options import Reading, Validation
 from kft.cli.model_options import Model
+from kft.data.dataset_parts import sources
+from kft.data.examples import Examples
 
 if TYPE_CHECKING:
-    from kft.data.examples import Examples
     from kft.data.streams import Stream
     from kft.recipe.recipe import Recipe
 
@@ -38,13 +40,21 @@ def recipe_and_data(
     recipe_class = build.find_recipe(name)
     arguments = model.arguments(recipe_class, seed=seed)
     sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
+    data, validation_data, note = sources(
+        data,
+        validation.validation_data,
+        recipe_class.modality,
+        split=validation.validation_data is None,
+    )
     train = reading.read(data, recipe_class, sketch.task, sketch.classes, **validation.split_by())
+    if note and isinstance(train, Examples):
+        train = dataclasses.replace(train, note=note)
     if build.data_say_count(recipe_class, arguments):
         arguments["num_classes"] = build.count_outputs(train, sketch.task)
     validating = None
-    if validation.validation_data is not None:
+    if validation_data is not None:
         validating = reading.read(
-            validation.validation_data, recipe_class, sketch.task, train.classes, split=None
+            validation_data, recipe_class, sketch.task, train.classes, split=None
         )
     recipe = recipe_class(**arguments)
     build.say_if_random(recipe)

@@ -8,8 +8,12 @@ from kft.data.files import shown
 from kft.errors import InputError
 from kft.regular_files import why
 
-__all__ = ["entries_of", "files_below", "is_ignored", "leads_astray"]
+__all__ = ["SUFFIXES", "entries_of", "files_below", "is_ignored", "leads_astray"]
 
+SUFFIXES = {
+    "image": {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"},
+    "text": {".txt"},
+}  # of files, by modality
 _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 
 
