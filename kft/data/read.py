@@ -17,10 +17,13 @@ from kft.data.columns import RowNames
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.folder import read_folder
+from kft.data.frames import read_frame
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
 from kft.data.own_files import read_own_file
+from kft.data.pairs import are_pairs, read_pairs
 from kft.data.read_settings import ReadSettings
+from kft.data.sequences import is_frame
 from kft.data.split_values import SplitBy
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
@@ -34,7 +37,7 @@ __all__ = ["read"]
 _TFDS_NAME = re.compile(r"[a-z]\w*(/\w[\w.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?")
 _EXPECTED = (
     "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, (x, y) "
-    "arrays, a TFDS name or prepared TFDS directory, a "
+    "arrays, a table in memory, pairs (input, label), a TFDS name or prepared TFDS directory, a "
     "tf.data.Dataset or a keras.utils.PyDataset"
 )
 
@@ -59,8 +62,10 @@ def read(
     """Read labelled data.
 
     Args:
-        source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a TFDS
-            name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
+        source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a
+            table of pandas, Polars, Arrow or
+            Hugging Face, or a dict of columns; a PyTorch `Dataset`, a list or a generator of pairs
+            `(input, label)`; a TFDS name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
             `keras.utils.PyDataset`. `Examples` and `Stream` pass through.
         task: What the labels are: a `kft.tasks.Task`, another `kft.data.targets.TargetKind`, or the
             short name of one, see `kft.data.kinds.kind_named`.
@@ -123,11 +128,15 @@ def read(
     if isinstance(source, str | os.PathLike):
         return _stored(source, how)
     _refuse_split(split, type(source).__name__)
+    if is_frame(source) or isinstance(source, Mapping):
+        return read_frame(source, how)
     how.by.refuse_columns(type(source).__name__)
     if isinstance(source, tuple) and len(source) == 2:
         return read_arrays(*source, how)
-    if isinstance(source, list) or hasattr(source, "shape"):
+    if hasattr(source, "shape"):
         raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
+    if are_pairs(source):
+        return read_pairs(source, how)
     raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
 
 
