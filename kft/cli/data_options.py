@@ -31,7 +31,7 @@ TrainingData = Annotated[
     str,
     typer.Option(
         help="Training data: a folder with one sub-folder per class, or with train and val folders of "
-        "these; a CSV, TSV or Parquet file; for "
+        "these; a CSV, TSV or Parquet file; a zip or tar archive; for "
         "tagging also a CoNLL file, or JSON lines of texts with entities; "
         "the name of a TFDS, or a prepared TFDS directory.",
         rich_help_panel=_DATA,

@@ -12,6 +12,8 @@ import numpy as np
 
 from kft.arguments import check_whole
 from kft.arguments import shown as shown_value
+from kft.data.archive_members import SUFFIXES as ARCHIVES
+from kft.data.archives import is_shards, read_archives
 from kft.data.arrays import read_arrays
 from kft.data.columns import RowNames
 from kft.data.examples import Examples
@@ -36,7 +38,7 @@ __all__ = ["read"]
 
 _TFDS_NAME = re.compile(r"[a-z]\w*(/\w[\w.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?")
 _EXPECTED = (
-    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, (x, y) "
+    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, a .zip or .tar archive, (x, y) "
     "arrays, a table in memory, pairs (input, label), a TFDS name or prepared TFDS directory, a "
     "tf.data.Dataset or a keras.utils.PyDataset"
 )
@@ -62,8 +64,8 @@ def read(
     """Read labelled data.
 
     Args:
-        source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a
-            table of pandas, Polars, Arrow or
+        source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; a .zip or .tar
+            archive, or a folder of WebDataset's shards; `(x, y)`; a table of pandas, Polars, Arrow or
             Hugging Face, or a dict of columns; a PyTorch `Dataset`, a list or a generator of pairs
             `(input, label)`; a TFDS name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
             `keras.utils.PyDataset`. `Examples` and `Stream` pass through.
@@ -174,6 +176,8 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     if is_folder and not is_prepared(path):
         _refuse_split(how.split, source)
         how.by.refuse_columns(f"folder {shown(source)}")
+        if is_shards(path):
+            return read_archives(sorted(path.glob("[!.]*")), how)
         return read_folder(path, how)
     # How large a file may be depends on what it is.
     reason = "" if is_folder else problem(path, sys.maxsize)
@@ -185,6 +189,9 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         if reader is not None:
             how.by.refuse_columns(shown(path.name))
             return read_own_file(path, reader, how)
+        if path.name.lower().endswith(ARCHIVES):
+            how.by.refuse_columns(shown(path.name))
+            return read_archives([path], how)
         if path.suffix.lower() not in SUFFIXES:
             own = ", ".join(how.task.files) if how.modality == "text" else ""
             raise InputError(
