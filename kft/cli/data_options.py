@@ -60,12 +60,20 @@ class Reading:
             rich_help_panel=_DATA,
         ),
     ] = None
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder that paths of images in a table are relative to. Default: that of the table.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None
     label_column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
             help="Column of a table with the labels; several labels are separated by |. Repeatable "
-            "for regression on several numbers. Default: label.",
+            "for regression on several numbers, and for columns of 0 and 1 that are called like several "
+            "labels. Default: label.",
             rich_help_panel=_DATA,
         ),
     ] = None

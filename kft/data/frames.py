@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ def read_frame(frame: Any, how: ReadSettings) -> Examples:
     if not len(rows):
         raise InputError(f"{source} has no rows")
     if how.modality == "image":
-        rows = _plain_images(rows)
+        rows = _plain_images(rows, how.image_root)
     names = RowNames("row", range(len(rows)))
     raw = [_labels(one, frame, columns, names, rows) for one in labels]
     return examples_of(
@@ -70,7 +72,7 @@ def _labels(
     source = type(frame).__name__
     found = [columns[name] for name in wanted.names]
     for name, values in zip(wanted.names, found, strict=True):
-        refusal = wanted.kind.refusal(_form(values))
+        refusal = wanted.kind.refusal(replace(_form(values), alone=len(found) == 1))
         if refusal:
             raise InputError(
                 f"column {name!r} of {source} holds {held(values, None)}, but {refusal}"
@@ -139,15 +141,15 @@ def _form(values: Rows) -> LabelForm:
     return LabelForm("number" if is_number(value) else "other", depth, in_table=True)
 
 
-def _plain_images(rows: Rows) -> Rows:
+def _plain_images(rows: Rows, root: Any) -> Rows:
     """Images as bytes or paths, where Hugging Face keeps both in a dict."""
     if isinstance(rows, np.ndarray) and rows.dtype != object:
         return rows
 
     def plain(row: Any) -> Any:
         if isinstance(row, Mapping):
-            return row.get("bytes") or row.get("path")
-        return row
+            row = row.get("bytes") or row.get("path")
+        return os.path.join(root, row) if root is not None and isinstance(row, str) else row
 
     return [plain(row) for row in rows]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def _check_types(
     for one in labels:
         for name in one.names:
             kind = plain(schema.field(name).type)
-            refusal = one.kind.refusal(form(kind))
+            refusal = one.kind.refusal(replace(form(kind), alone=len(one.names) == 1))
             if refusal:
                 raise InputError(
                     f"column {name!r} of {source} holds {str(kind)[:100]}, but {refusal}"

@@ -60,6 +60,7 @@ def read(
     steps_per_epoch: int | None = None,
     groups: Any = None,
     order: Any = None,
+    image_root: str | os.PathLike[str] | None = None,
 ) -> Examples | Stream:
     """Read labelled data.
 
@@ -76,9 +77,9 @@ def read(
             then an error. A dict of them where `task` has parts.
         text_column: Column of a table, or feature of a TFDS, with the texts.
         path_column: Column of a table with paths of images, relative to the table.
-        label_column: Column of a table, or feature of a TFDS, with the labels, several columns for
-            numbers. Of a task with parts the default stands for columns that are called like the
-            parts; a dict names others.
+        label_column: Column of a table, or feature of a TFDS, with the labels; several columns for
+            numbers, or for several labels of 0 and 1, each called like its class. Of a task with parts
+            the default stands for columns that are called like the parts; a dict names others.
         encoding: Of text files.
         on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used; `Examples.skipped`
             lists it.
@@ -90,6 +91,8 @@ def read(
             person in a photo; or a value for each example.
         order: The same with times, ISO 8601 dates or numbers: a split then takes the latest examples
             for validation. Not together with `groups`.
+        image_root: Folder that paths of images in a table are relative to. Defaults to that of the table,
+            or to the working directory for a table in memory.
 
     Returns:
         `Examples` for everything that can be taken in any order, else a `Stream`.
@@ -116,6 +119,7 @@ def read(
         max_pixels=max_pixels,
         split=split,
         by=SplitBy(groups, order),
+        image_root=image_root,
     )
     if isinstance(source, Examples):
         return _read_again(source, how)

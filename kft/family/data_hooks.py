@@ -42,6 +42,7 @@ class DataHooks:
         steps_per_epoch: int | None = None,
         groups: Any = None,
         order: Any = None,
+        image_root: str | os.PathLike[str] | None = None,
     ) -> Any:
         """Read labelled data; `fit` and `evaluate` take what it returns in place of the source.
 
@@ -61,6 +62,8 @@ class DataHooks:
             groups: Column of a table with what a split keeps together, such as the person in a photo;
                 or a value for each example.
             order: The same with times, of which a split takes the latest for validation.
+            image_root: Folder that paths of images in a table are relative to. Defaults to that of the
+                table.
 
         Returns:
             `Examples`, or a `Stream`.
@@ -80,6 +83,7 @@ class DataHooks:
             steps_per_epoch=steps_per_epoch,
             groups=groups,
             order=order,
+            image_root=image_root,
         )
         if isinstance(data, Examples):
             self.check_examples(data)

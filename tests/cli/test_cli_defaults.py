@@ -196,6 +196,7 @@ RECIPE = {
 READ = {
     "--text-column": ("words", "text_column", "words"),
     "--path-column": ("file", "path_column", "file"),
+    "--image-root": ("photos", "image_root", "photos"),
     "--label-column": ("kind", "label_column", "kind"),
     "--encoding": ("latin-1", "encoding", "latin-1"),
     "--max-pixels": ("99", "max_pixels", 99),
