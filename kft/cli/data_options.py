@@ -10,6 +10,7 @@ import typer
 
 from kft.cli import build
 from kft.cli.groups import given
+from kft.errors import InputError
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
@@ -29,9 +30,10 @@ class OnBadExample(StrEnum):
 TrainingData = Annotated[
     str,
     typer.Option(
-        help="Training data: a folder with one sub-folder per class; a CSV, TSV or Parquet file; for "
-        "tagging also a CoNLL file, or JSON lines of texts with entities; for spans SQuAD's JSON, JSON "
-        "lines or a table of questions with contexts and answers; "
+        help="Training data: a folder with one sub-folder per class, or with train and val folders of "
+        "these; a CSV, TSV or Parquet file; a zip or tar archive; for tagging also a CoNLL file, or JSON "
+        "lines of texts with entities; for spans SQuAD's JSON, JSON lines or a table of questions with "
+        "contexts and answers; for segmentation a folder with images and masks; "
         "the name of a TFDS, or a prepared TFDS directory.",
         rich_help_panel=_DATA,
     ),
@@ -59,12 +61,20 @@ class Reading:
             rich_help_panel=_DATA,
         ),
     ] = None
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder that paths of images in a table are relative to. Default: that of the table.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None
     label_column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
             help="Column of a table with the labels; several labels are separated by |. Repeatable "
-            "for regression on several numbers. Default: label.",
+            "for regression on several numbers, and for columns of 0 and 1 that are called like several "
+            "labels. Default: label.",
             rich_help_panel=_DATA,
         ),
     ] = None
@@ -142,3 +152,35 @@ class Validation:
             rich_help_panel=_DATA,
         ),
     ] = None
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            "--group-column",
+            help="Column of a table, such as person, whose equal values are either all trained on or "
+            "all validated on. Default: none.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None
+    order: Annotated[
+        str | None,
+        typer.Option(
+            "--time-column",
+            help="Column of a table with dates or numbers, by which the latest examples are validated "
+            "on. Default: none.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None
+
+    def split_by(self) -> dict[str, str]:
+        """Return the columns that the training data are split by, as arguments of `kft.data.read`.
+
+        Raises:
+            InputError: If there is nothing to split.
+        """
+        found = given(groups=self.groups, order=self.order)
+        if found and self.validation_data is not None:
+            raise InputError(
+                "--group-column and --time-column say how --data are split, but with "
+                "--validation-data they are not: leave one out."
+            )
+        return found

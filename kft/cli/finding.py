@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kft.cli import options as o
-from kft.cli.data_options import Reading, TrainingData
+from kft.cli.data_options import Reading, TrainingData, Validation
 from kft.cli.groups import given, grouped
 from kft.cli.model_options import Model
 from kft.cli.outputs import FIGURES, check_output, save_figure
@@ -79,7 +79,7 @@ def find_lr(
     from kft.stages.stage import write_stages as write
 
     chosen = o.read_stages(stages)
-    prepared, train, _ = recipe_and_data(recipe, model, reading, data, None, seed)
+    prepared, train, _ = recipe_and_data(recipe, model, reading, data, Validation(), seed)
 
     from kft.insight.range_test import find_learning_rate
 

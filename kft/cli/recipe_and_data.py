@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from kft.cli import build
-from kft.cli.data_options import Reading
+from kft.cli.data_options import Reading, Validation
 from kft.cli.model_options import Model
+from kft.data.dataset_parts import sources
+from kft.data.examples import Examples
 
 if TYPE_CHECKING:
-    from kft.data.examples import Examples
     from kft.data.streams import Stream
     from kft.recipe.recipe import Recipe
 
@@ -19,7 +21,7 @@ def recipe_and_data(
     model: Model,
     reading: Reading,
     data: str,
-    validation_data: str | None,
+    validation: Validation,
     seed: int | None,
 ) -> tuple[Recipe, Examples | Stream, Examples | Stream | None]:
     """Read the data, and make the recipe that suits them.
@@ -29,7 +31,7 @@ def recipe_and_data(
         model: Its options; the data say `num_classes` if they do not.
         reading: How the data are read; its split is of the training data.
         data: The training data.
-        validation_data: The validation data, None for none.
+        validation: The validation data, or what the training data are split by.
         seed: The recipe's seed, None for its default.
 
     Returns:
@@ -38,14 +40,22 @@ def recipe_and_data(
     recipe_class = build.find_recipe(name)
     arguments = model.arguments(recipe_class, seed=seed)
     sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
-    train = reading.read(data, recipe_class, sketch.task, sketch.classes)
+    data, validation_data, note = sources(
+        data,
+        validation.validation_data,
+        recipe_class.modality,
+        split=validation.validation_data is None,
+    )
+    train = reading.read(data, recipe_class, sketch.task, sketch.classes, **validation.split_by())
+    if note and isinstance(train, Examples):
+        train = dataclasses.replace(train, note=note)
     if build.data_say_count(recipe_class, arguments):
         arguments["num_classes"] = build.count_outputs(train, sketch.task)
-    validation = None
+    validating = None
     if validation_data is not None:
-        validation = reading.read(
+        validating = reading.read(
             validation_data, recipe_class, sketch.task, train.classes, split=None
         )
     recipe = recipe_class(**arguments)
     build.say_if_random(recipe)
-    return recipe, train, validation
+    return recipe, train, validating

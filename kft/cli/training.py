@@ -71,9 +71,7 @@ def fit(
     if processes > 1:
         start(processes)
     settings = training.settings() | given(seed=seed, verbose=0 if quiet else None)
-    prepared, train, valid = recipe_and_data(
-        recipe, model, reading, data, validation.validation_data, seed
-    )
+    prepared, train, valid = recipe_and_data(recipe, model, reading, data, validation, seed)
     if fresh:
         from kft.family.directory import fresh as fresh_directory
 

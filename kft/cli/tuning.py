@@ -169,9 +169,7 @@ def tune(
         seed=seed,
         verbose=0 if quiet else None,
     )
-    prepared, train, valid = recipe_and_data(
-        recipe, model, reading, data, validation.validation_data, seed
-    )
+    prepared, train, valid = recipe_and_data(recipe, model, reading, data, validation, seed)
     settings |= given(validation_data=validation.validation_split if valid is None else valid)
     search = prepared.tune(train, run_dir=run_dir, **settings)
     if role is not None and not role.is_chief:

@@ -1,10 +1,11 @@
 """Arrays with labels, or lists of texts or images with labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from kft.data.bad import BadExamples
 from kft.data.columns import RowNames
 from kft.data.examples import Examples
 from kft.data.gaps import not_finite
@@ -18,7 +19,7 @@ from kft.data.trees import leaves, mapped, taken
 from kft.data.values import kind_of, text_value
 from kft.errors import InputError
 
-__all__ = ["read_arrays"]
+__all__ = ["examples_of", "read_arrays"]
 
 _SOURCE = "arrays"
 
@@ -44,33 +45,84 @@ def read_arrays(x: Any, y: Any, how: ReadSettings) -> Examples:
         InputError: Lengths differ, labels are out of range or have the wrong shape, inputs or
             targets have gaps or NaN.
     """
-    bad = how.bad_examples(_SOURCE)
     x = how.task.as_inputs(x)
     rows = mapped(lambda one: _as_inputs(one, how.task), _several(x, "x"))
     count = _checked_length(rows)
-    raw = _labels(y, how.task, count, rows)
+    names = RowNames("example", range(count))
+    raw = _labels(y, how.task, names, rows)
+    return examples_of(rows, raw, how, names=names, source=_SOURCE)
+
+
+def examples_of(
+    rows: Any,
+    raw: Any,
+    how: ReadSettings,
+    *,
+    names: Sequence[str],
+    source: str,
+    columns: Mapping[str, Any] | None = None,
+    reasons: Mapping[int, str] | None = None,
+) -> Examples:
+    """Return rows and their labels as examples, without those that cannot be used.
+
+    Args:
+        rows: The inputs, as `as_rows` returns them, or a dict of them.
+        raw: The labels, as `TargetKind.targets` takes them.
+        how: How to read them.
+        names: What to call each example.
+        source: What to call the data.
+        columns: The values of the columns that a split goes by, by the name of the argument.
+        reasons: By index why an example cannot be used, as far as it is known.
+
+    Raises:
+        InputError: If bad examples are errors and there are some, or no example is left.
+    """
+    bad = how.bad_examples(source)
+    by = how.by.values(names, source, columns)
+    if reasons and len(reasons) == len(names):
+        _refuse_all(bad, names, reasons)
     # From here on an input is a kind, the values, and by index why some cannot be used.
     read = mapped(lambda name, one: _inputs(one, name, how), _names("x", rows), rows)
     kind, inputs = mapped(lambda one: one[0], read), mapped(lambda one: one[1], read)
-    reasons: dict[int, str] = {}
+    reasons = dict(reasons or {})
     for name, (_, _, found) in leaves(read):
         for index, reason in found.items():
             reasons.setdefault(index, f"{name}: {reason}" if name else reason)
     targets = how.task.targets(raw, how.classes)
-    for index, reason in targets.reasons.items():
+    for index, reason in {**by.reasons, **targets.reasons}.items():
         reasons.setdefault(index, reason)
     for index in sorted(reasons):
         named = kind == "image_files" and inputs[index] is not None
-        bad.add(str(inputs[index]) if named else f"example {index}", reasons[index])
+        bad.add(str(inputs[index]) if named else names[index], reasons[index])
     skipped = bad.settle()
     kept = None
     if reasons:
-        kept = np.setdiff1d(np.arange(count), list(reasons))
+        kept = np.setdiff1d(np.arange(len(names)), list(reasons))
         if not len(kept):
-            raise InputError(f"x has no usable example; the first is bad: {reasons[min(reasons)]}")
+            raise _none_usable(source, reasons)
         inputs = taken(inputs, kept)
     of_kept = targets.of(kept)
-    return Examples(kind, inputs, of_kept.rows, of_kept.classes, _SOURCE, skipped, task=how.task)
+    return Examples(
+        kind,
+        inputs,
+        of_kept.rows,
+        of_kept.classes,
+        source,
+        skipped,
+        task=how.task,
+        **by.of(kept),
+    )
+
+
+def _refuse_all(bad: BadExamples, names: Sequence[str], reasons: Mapping[int, str]) -> None:
+    for index in sorted(reasons):
+        bad.add(names[index], reasons[index])
+    bad.settle()
+    raise _none_usable(bad.source, reasons)
+
+
+def _none_usable(source: str, reasons: Mapping[int, str]) -> InputError:
+    return InputError(f"{source} has no usable example; the first is bad: {reasons[min(reasons)]}")
 
 
 def _several(values: Any, name: str) -> Any:
@@ -104,15 +156,14 @@ def _as_inputs(rows: Rows, task: TargetKind) -> Rows:
     return [task.as_input(row) for row in rows]
 
 
-def _labels(y: Any, task: TargetKind, count: int, inputs: Any) -> Any:
+def _labels(y: Any, task: TargetKind, names: RowNames, inputs: Any) -> Any:
     """Labels as `TargetKind.targets` takes them."""
-    names = RowNames("example", range(count))
 
     def raw(values: Any, what: str) -> RawLabels:
         rows = as_rows(values, what)
-        if len(rows) != count:
+        if len(rows) != len(names):
             raise InputError(
-                f"x has {count} examples and {what} has {len(rows)} labels: pass one label for each "
+                f"x has {len(names)} examples and {what} has {len(rows)} labels: pass one label for each "
                 "example"
             )
         own = None if isinstance(inputs, dict) else inputs

@@ -1,28 +1,21 @@
 """The files of a folder by class, and folders whose sub-folders are no classes."""
 
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 from kft.data.bad import BadExamples
+from kft.data.dataset_parts import class_folders, part_names
 from kft.data.encodings import is_unicode
 from kft.data.files import shown
-from kft.data.folder_walk import entries_of, files_below, is_ignored, leads_astray
+from kft.data.folder_walk import SUFFIXES, entries_of, files_below, leads_astray
 from kft.data.kinds.classes import check_classes
 from kft.data.names import clean
 from kft.errors import InputError
 
-__all__ = ["IMAGE_SUFFIXES", "ClassFolders"]
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
-_PARTS = re.compile(
-    r"(train(ing)?|val(id(ation)?)?|dev(el)?|test(ing)?|eval(uation)?|hold[-_ ]?out)"
-    r"([-_ ]?(set|data|split|images?|texts?|\d+))?",
-    re.IGNORECASE,
-)
+__all__ = ["ClassFolders"]
 
 
 class ClassFolders:
@@ -45,7 +38,7 @@ class ClassFolders:
 
     def __init__(self, root: Path, modality: str, source: str, bad: BadExamples) -> None:
         self.root, self.modality, self.source, self.bad = root, modality, source, bad
-        self.suffixes = IMAGE_SUFFIXES if modality == "image" else {".txt"}
+        self.suffixes = SUFFIXES[modality]
         self.files: list[Path] = []
         self.labels: list[str] = []
         self.folders: dict[str, Path] = {}
@@ -71,7 +64,7 @@ class ClassFolders:
         """
         if len(self.folders) == 1:
             (name, folder), *_ = self.folders.items()
-            inside = sorted(self.class_folders(folder))
+            inside = sorted(class_folders(folder, self.suffixes))
             if len(inside) > 1:
                 raise InputError(
                     f"{self.source} has one folder, {name!r}, which has the folders "
@@ -96,10 +89,8 @@ class ClassFolders:
     def _refuse_parts(self) -> None:
         """Refuse a folder of parts, each with its own class folders, which would become the classes."""
         names = sorted(self.folders)
-        inside = {name: self.class_folders(folder) for name, folder in self.folders.items()}
-        parts = [name for name in names if _PARTS.fullmatch(name)]
-        if len(parts) < len(names) and not all(inside[name] for name in parts):
-            parts = []
+        inside = {name: class_folders(one, self.suffixes) for name, one in self.folders.items()}
+        parts = part_names(inside)
         repeated = [one for one, times in Counter(chain(*inside.values())).items() if times > 1]
         if all(inside.values()) and len(repeated) > 1:
             parts = names
@@ -113,22 +104,6 @@ class ClassFolders:
             f"{shown(self.root / _first_part(parts))}, and another part as validation_data; if they "
             "are the classes, put their files into them directly"
         )
-
-    def class_folders(self, folder: Path, deepest: int = 3) -> set[str]:
-        """Return the names of the folders in a folder that has no files of its own, else nothing."""
-        try:
-            with os.scandir(folder) as entries:
-                visible = [entry for entry in entries if not is_ignored(entry)]
-        except OSError:
-            return set()  # it is named as bad when it is read
-        folders = {clean(entry.name) for entry in visible if entry.is_dir(follow_symlinks=False)}
-        files = (entry.name for entry in visible if not entry.is_dir(follow_symlinks=False))
-        own = any(Path(name).suffix.lower() in self.suffixes for name in files)
-        if own or len(folders) != 1 or deepest == 0:
-            return set() if own else folders
-        # An archive unpacked into a folder of its name: seg_train/seg_train/cat.
-        (only,) = (entry for entry in visible if entry.is_dir(follow_symlinks=False))
-        return self.class_folders(Path(only.path), deepest - 1) or folders
 
     def _refuse_nothing(self) -> None:
         if not self.folders and not self.files:

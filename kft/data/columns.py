@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,12 @@ def open_table(path: str | os.PathLike[str], source: str) -> io.BufferedReader:
 
 
 def check_columns(
-    header: Sequence[str], wanted: Sequence[str], source: str, modality: str, note: str = ""
+    header: Sequence[str],
+    wanted: Sequence[str],
+    source: str,
+    modality: str,
+    note: str = "",
+    others: Mapping[str, str] | None = None,
 ) -> None:
     """Check that a table has each column that is wanted, and once.
 
@@ -84,12 +89,14 @@ def check_columns(
         source: What to call the table in a message.
         modality: `"image"` or `"text"`.
         note: What else to say of the header.
+        others: Other columns that are wanted, by the arguments that name them.
 
     Raises:
         InputError: A column is missing, or has the name of another.
     """
-    for place, name in enumerate(wanted):
-        argument = "label_column" if place else f"{'text' if modality == 'text' else 'path'}_column"
+    first = f"{'text' if modality == 'text' else 'path'}_column"
+    arguments = [first, *["label_column"] * (len(wanted) - 1), *(others or {})]
+    for argument, name in zip(arguments, [*wanted, *(others or {}).values()], strict=True):
         if name not in header:
             raise InputError(
                 f"{source} has no column {name!r:.60}, only {_listed(header)}{note}: name the right "

@@ -7,7 +7,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,13 @@ Row = tuple[int, list[str]]  # the line on which it begins, and its fields
 
 
 def read_delimited(
-    path: Path, wanted: Sequence[str], *, encoding: str, source: str, modality: str
+    path: Path,
+    wanted: Sequence[str],
+    *,
+    encoding: str,
+    source: str,
+    modality: str,
+    others: Mapping[str, str],
 ) -> Columns:
     """Read columns of a CSV or TSV file; only they are kept in memory.
 
@@ -36,13 +42,16 @@ def read_delimited(
             surrogates.
         source: What to call it in a message.
         modality: `"image"` or `"text"`.
+        others: Other columns that are wanted, by the arguments that name them.
 
     Raises:
         InputError: It is empty or no such file, lacks a column, or its quotation marks are wrong.
     """
-    table = Delimited(path, wanted, encoding=encoding, source=source, modality=modality)
-    places = [table.header.index(name) for name in wanted]
-    found = Columns([[] for _ in wanted], RowNames("line"))
+    table = Delimited(
+        path, wanted, encoding=encoding, source=source, modality=modality, others=others
+    )
+    places = [table.header.index(name) for name in (*wanted, *others.values())]
+    found = Columns([[] for _ in places], RowNames("line"))
     for line, row in table.rows():
         if len(row) != len(table.header):
             found.reasons[len(found.names)] = (
@@ -70,6 +79,7 @@ class Delimited:
         encoding: Its encoding where it has no byte order mark.
         source: What to call it in a message.
         modality: `"image"` or `"text"`.
+        others: Other columns that are wanted, by the arguments that name them.
 
     Attributes:
         header: The names of the columns.
@@ -77,7 +87,14 @@ class Delimited:
     """
 
     def __init__(
-        self, path: Path, wanted: Sequence[str], *, encoding: str, source: str, modality: str
+        self,
+        path: Path,
+        wanted: Sequence[str],
+        *,
+        encoding: str,
+        source: str,
+        modality: str,
+        others: Mapping[str, str] | None = None,
     ) -> None:
         self.path, self.source = path, source
         self.encoding = self._look(encoding)
@@ -93,7 +110,7 @@ class Delimited:
             )
         usual = "\t" if path.suffix.lower() == ".tsv" else ","
         note = "" if self.separator == usual else f" (separated by {self.separator!r})"
-        check_columns(self.header, wanted, source, modality, note)
+        check_columns(self.header, wanted, source, modality, note, others)
         self._quoting = self._usual_quoting()
 
     def rows(self) -> Iterator[Row]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.data.content import content_digest
 from kft.data.files import shown
+from kft.data.split_values import check_one
 from kft.data.targets import TargetKind
 from kft.data.threads import map_in_threads
 from kft.data.trees import leaves, length, mapped, taken
@@ -51,9 +52,13 @@ class Examples:
         source: What to call the data in a message, such as `folder data/flowers`.
         skipped: What was left out, where the person asked for bad examples to be skipped.
         task: What the targets are: a `kft.tasks.Task`, or another `kft.data.targets.TargetKind`.
+        groups: The group of each example, `[n]`, which a split keeps whole; None for no groups.
+        order: The time of each example, float64 `[n]`, of which a split takes the latest for
+            validation; None for a random split.
+        note: A sentence about where the data come from or how they were split, for the plan of a fit.
 
     Raises:
-        InputError: If inputs and targets differ in length.
+        InputError: If inputs, targets, groups and times differ in length.
 
     Example:
 
@@ -72,10 +77,15 @@ class Examples:
     source: str
     skipped: tuple[Skipped, ...] = ()
     task: TargetKind = field(kw_only=True)
+    groups: np.ndarray | None = field(default=None, kw_only=True)
+    order: np.ndarray | None = field(default=None, kw_only=True)
+    note: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
+        check_one(self.groups, self.order)
         lengths = {name or "inputs": len(array) for name, array in leaves(self.inputs)}
         lengths |= {f"targets {name}".strip(): len(array) for name, array in leaves(self.targets)}
+        lengths |= {name: len(values) for name, values in self._split_by().items()}
         if len(set(lengths.values())) > 1:
             said = ", ".join(f"{count} {name}" for name, count in lengths.items())
             raise InputError(f"{self.source} has {said}: pass one of each for every example")
@@ -97,7 +107,10 @@ class Examples:
         """Return the examples at `indices`, in that order."""
         indices = np.asarray(indices, dtype=np.int64)
         return self._changed(
-            indices, inputs=taken(self.inputs, indices), targets=taken(self.targets, indices)
+            indices,
+            inputs=taken(self.inputs, indices),
+            targets=taken(self.targets, indices),
+            **taken(self._split_by(), indices),
         )
 
     def counts(self) -> dict[str, Any]:
@@ -129,6 +142,10 @@ class Examples:
             return self
         targets = task.renumbered(self.targets, self.classes, known, self.source)
         return self._changed(None, targets=targets, classes=known, task=task)
+
+    def _split_by(self) -> dict[str, np.ndarray]:
+        values = {"groups": self.groups, "order": self.order}
+        return {name: one for name, one in values.items() if one is not None}
 
     def _changed(self, indices: np.ndarray | None, **changes: Any) -> "Examples":
         changed = replace(self, **changes)

@@ -58,6 +58,8 @@ def read_folder(folder: str | os.PathLike[str], how: ReadSettings) -> Examples:
     values, reasons = (
         _read_paths(files, how.max_pixels) if is_image else _read_texts(files, how.encoding, source)
     )
+    by = how.by.values(names, source)
+    reasons = {**by.reasons, **reasons}
     for index in sorted(reasons):
         bad.add(names[index], reasons[index])
     skipped = bad.settle()
@@ -72,7 +74,9 @@ def read_folder(folder: str | os.PathLike[str], how: ReadSettings) -> Examples:
         raise InputError(f"{source} has no usable example: {expected}")
     inputs = np.array(values, dtype=object)[kept]
     kind = "image_files" if is_image else "texts"
-    return Examples(kind, inputs, targets, known, source, skipped, task=how.task)
+    return Examples(
+        kind, inputs, targets, known, source, skipped, task=how.task, **by.of(np.array(kept))
+    )
 
 
 def _check_filled(folders: Sequence[str], labels: Sequence[str], source: str) -> None:

@@ -9,14 +9,31 @@ from kft.data.files import shown
 from kft.errors import InputError
 from kft.regular_files import why
 
-__all__ = ["entries_of", "files_below", "is_ignored", "leads_astray", "walked"]
+__all__ = [
+    "SUFFIXES",
+    "entries_of",
+    "files_below",
+    "is_ignored",
+    "is_ignored_name",
+    "leads_astray",
+    "walked",
+]
 
+SUFFIXES = {
+    "image": {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"},
+    "text": {".txt"},
+}  # of files, by modality
 _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 
 
 def is_ignored(entry: os.DirEntry[str]) -> bool:
     """Return whether a file or folder is hidden, or one that operating systems leave behind."""
-    return entry.name[0] == "." or entry.name.lower() in _IGNORED
+    return is_ignored_name(entry.name)
+
+
+def is_ignored_name(name: str) -> bool:
+    """Return whether a file or folder of this name is ignored, see `is_ignored`."""
+    return name[0] == "." or name.lower() in _IGNORED
 
 
 def entries_of(folder: Path, root: Path, bad: BadExamples) -> list[os.DirEntry[str]]:

@@ -8,12 +8,17 @@ from typing import Any
 from kft.data.threads import map_in_threads
 from kft.regular_files import open_regular, why
 
-__all__ = ["MAX_PIXELS", "inspect_file", "inspect_files"]
+__all__ = ["MAX_PIXELS", "inspect_file", "inspect_files", "largest_file"]
 
 MAX_PIXELS = 50_000_000  # 50 megapixels are 600 MB as float32
 # The largest file of an image: 16 bits of four channels per pixel, and what is said about it.
 _BYTES_PER_PIXEL, _SPARE_BYTES = 8, 64 * 2**20
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP")
+
+
+def largest_file(max_pixels: int) -> int:
+    """Return how many bytes the file of an image of so many pixels may have."""
+    return _BYTES_PER_PIXEL * max_pixels + _SPARE_BYTES
 
 
 def inspect_file(path: str, max_pixels: int = MAX_PIXELS) -> str | None:
@@ -42,9 +47,12 @@ def inspect_files(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) ->
 def _inspect(file: str | bytes, max_pixels: int) -> str | None:
     from PIL import Image, UnidentifiedImageError
 
-    most = _BYTES_PER_PIXEL * max_pixels + _SPARE_BYTES
     try:
-        opened = io.BytesIO(file) if isinstance(file, bytes) else open_regular(file, most)
+        opened = (
+            io.BytesIO(file)
+            if isinstance(file, bytes)
+            else open_regular(file, largest_file(max_pixels))
+        )
     except (OSError, ValueError) as error:  # ValueError for a name with a NUL character
         return why(error) if isinstance(error, OSError) else "no such file"
     try:

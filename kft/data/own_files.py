@@ -82,6 +82,7 @@ def _examples(
         bad=bad,
         names=found.names,
         reasons=reasons,
+        by=how.by.values(found.names, bad.source),
         nothing=f"has no usable example: {_first({**targets.reasons, **reasons})}",
     )
 

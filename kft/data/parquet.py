@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kft.data.arrow_types import form, is_text, plain
 from kft.data.columns import MOST_BYTES, MOST_ROWS, Columns, RowNames, check_columns, open_table
 from kft.data.label_columns import LabelColumns
-from kft.data.raw_labels import LabelForm
 from kft.errors import InputError
 
 __all__ = ["read_parquet", "stream_parquet"]
@@ -23,7 +24,13 @@ _LONGEST_NAME = 10_000  # letters of a label in a list
 
 
 def read_parquet(
-    path: Path, input_column: str, labels: Sequence[LabelColumns], *, source: str, modality: str
+    path: Path,
+    input_column: str,
+    labels: Sequence[LabelColumns],
+    *,
+    source: str,
+    modality: str,
+    others: Mapping[str, str],
 ) -> Columns:
     """Read columns of a Parquet file.
 
@@ -35,6 +42,7 @@ def read_parquet(
         labels: The columns of the labels.
         source: What to call it in a message.
         modality: `"image"` or `"text"`.
+        others: Other columns that are wanted, by the arguments that name them.
 
     Returns:
         The columns, that of the inputs first: strings (undecodable bytes as surrogates), numbers,
@@ -44,8 +52,8 @@ def read_parquet(
         InputError: It is no Parquet file, damaged or encrypted, lacks a column, or a column holds
             something else than the task needs.
     """
-    wanted = [input_column, *(name for one in labels for name in one.names)]
-    with _opened(path, input_column, labels, source, modality) as parquet:
+    wanted = [input_column, *(name for one in labels for name in one.names), *others.values()]
+    with _opened(path, input_column, labels, source, modality, others) as parquet:
         found = Columns([[] for _ in wanted], RowNames("row"))
         read = _Strings(source)
         for batch in parquet.iter_batches(_ROWS, columns=list(dict.fromkeys(wanted))):
@@ -87,7 +95,12 @@ def stream_parquet(
 
 @contextlib.contextmanager
 def _opened(
-    path: Path, input_column: str, labels: Sequence[LabelColumns], source: str, modality: str
+    path: Path,
+    input_column: str,
+    labels: Sequence[LabelColumns],
+    source: str,
+    modality: str,
+    others: Mapping[str, str] | None = None,
 ) -> Iterator[Any]:
     """Open a file, check what is wanted of it, and say in a line what Arrow says of a damaged one."""
     import pyarrow as pa
@@ -97,7 +110,8 @@ def _opened(
         with open_table(path, source) as file:
             parquet = pq.ParquetFile(file)
             wanted = [input_column, *(name for one in labels for name in one.names)]
-            check_columns(parquet.schema_arrow.names, wanted, source, modality)
+            check_columns(parquet.schema_arrow.names, wanted, source, modality, others=others)
+            wanted += (others or {}).values()
             _check_types(parquet.schema_arrow, input_column, labels, source, modality)
             leaves = _leaves(parquet, wanted)
             _check_size(parquet, leaves, source)
@@ -116,8 +130,8 @@ def _opened(
 def _check_types(
     schema: Any, input_column: str, labels: Sequence[LabelColumns], source: str, modality: str
 ) -> None:
-    kind = _plain(schema.field(input_column).type)
-    if not _is_text(kind):
+    kind = plain(schema.field(input_column).type)
+    if not is_text(kind):
         expected = "texts" if modality == "text" else "paths of images"
         raise InputError(
             f"column {input_column!r} of {source} holds {str(kind)[:100]}, but {expected} are "
@@ -125,68 +139,12 @@ def _check_types(
         )
     for one in labels:
         for name in one.names:
-            kind = _plain(schema.field(name).type)
-            refusal = one.kind.refusal(_form(kind))
+            kind = plain(schema.field(name).type)
+            refusal = one.kind.refusal(replace(form(kind), alone=len(one.names) == 1))
             if refusal:
                 raise InputError(
                     f"column {name!r} of {source} holds {str(kind)[:100]}, but {refusal}"
                 )
-
-
-def _form(kind: Any, depth: int = 0) -> LabelForm:
-    from pyarrow import types
-
-    if _is_list(kind):
-        return _form(_plain(kind.value_type), depth + 1)
-    if _is_text(kind):
-        return LabelForm("text", depth, in_table=True)
-    if types.is_integer(kind):
-        return LabelForm("integer", depth, in_table=True)
-    return LabelForm("number" if _is_number(kind) else "other", depth, in_table=True)
-
-
-def _plain(kind: Any) -> Any:
-    """A type without what only says how its values are stored."""
-    import pyarrow as pa
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
-    return _plain(kind.value_type) if pa.types.is_dictionary(kind) else kind
-
-
-def _is_text(kind: Any) -> bool:
-    from pyarrow import types
-
-    tests = (
-        types.is_string,
-        types.is_large_string,
-        types.is_string_view,
-        types.is_binary,
-        types.is_large_binary,
-        types.is_binary_view,
-        types.is_null,
-    )
-    return any(test(kind) for test in tests)
-
-
-def _is_number(kind: Any) -> bool:
-    from pyarrow import types
-
-    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
-    return any(test(kind) for test in tests)
-
-
-def _is_list(kind: Any) -> bool:
-    from pyarrow import types
-
-    tests = (
-        types.is_list,
-        types.is_large_list,
-        types.is_fixed_size_list,
-        types.is_list_view,
-        types.is_large_list_view,
-    )
-    return any(test(kind) for test in tests)
 
 
 def _leaves(parquet: Any, wanted: Sequence[str]) -> dict[int, Any]:
@@ -275,7 +233,7 @@ class _Strings:
         """Strings, which need not be UTF-8, with surrogates for what is not; or other values."""
         import pyarrow as pa
 
-        if not _is_text(strings.type) or pa.types.is_null(strings.type):
+        if not is_text(strings.type) or pa.types.is_null(strings.type):
             return strings.to_pylist()
         raw = strings.cast(pa.large_binary()).to_pylist()
         return [None if value is None else self._kept(value) for value in raw]

@@ -89,11 +89,13 @@ class LabelForm:
         content: `"text"`, `"integer"`, `"number"` or `"other"`.
         depth: Axes or lists around it: 0 for a single value.
         in_table: Whether it is a column of a table, where a text may be a number that was written.
+        alone: Whether it is the only column of these labels.
     """
 
     content: str
     depth: int
     in_table: bool
+    alone: bool = True
 
     @property
     def way_out(self) -> str:

@@ -8,16 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kft.arguments import check_whole
 from kft.arguments import shown as shown_value
+from kft.data.archive_members import SUFFIXES as ARCHIVES
+from kft.data.archives import is_shards, read_archives
 from kft.data.arrays import read_arrays
+from kft.data.columns import RowNames
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.folder import read_folder
+from kft.data.frames import read_frame
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
 from kft.data.own_files import read_own_file, read_own_folder
+from kft.data.pairs import are_pairs, read_pairs
 from kft.data.read_settings import ReadSettings
+from kft.data.sequences import is_frame
+from kft.data.split_values import SplitBy
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
 from kft.data.targets import TargetKind
@@ -29,8 +38,9 @@ __all__ = ["read"]
 
 _TFDS_NAME = re.compile(r"[a-z]\w*(/\w[\w.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?")
 _EXPECTED = (
-    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, (x, y) arrays, a TFDS name "
-    "or prepared TFDS directory, a tf.data.Dataset or a keras.utils.PyDataset"
+    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, a .zip or .tar archive, (x, y) "
+    "arrays, a table in memory, pairs (input, label), a TFDS name or prepared TFDS directory, a "
+    "tf.data.Dataset or a keras.utils.PyDataset"
 )
 
 
@@ -48,14 +58,18 @@ def read(
     max_pixels: int = MAX_PIXELS,
     split: str | None = None,
     steps_per_epoch: int | None = None,
+    groups: Any = None,
+    order: Any = None,
+    image_root: str | os.PathLike[str] | None = None,
 ) -> Examples | Stream:
     """Read labelled data.
 
     Args:
-        source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; `(x, y)`; a TFDS
-            name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
-            `keras.utils.PyDataset`. `Examples` and
-            `Stream` pass through.
+        source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; a .zip or .tar
+            archive, or a folder of WebDataset's shards; `(x, y)`; a table of pandas, Polars, Arrow or
+            Hugging Face, or a dict of columns; a PyTorch `Dataset`, a list or a generator of pairs
+            `(input, label)`; a TFDS name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
+            `keras.utils.PyDataset`. `Examples` and `Stream` pass through.
         task: What the labels are: a `kft.tasks.Task`, another `kft.data.targets.TargetKind`, or the
             short name of one, see `kft.data.kinds.kind_named`.
         modality: `"image"` or `"text"`.
@@ -63,9 +77,9 @@ def read(
             then an error. A dict of them where `task` has parts.
         text_column: Column of a table, or feature of a TFDS, with the texts.
         path_column: Column of a table with paths of images, relative to the table.
-        label_column: Column of a table, or feature of a TFDS, with the labels, several columns for
-            numbers. Of a task with parts the default stands for columns that are called like the
-            parts; a dict names others.
+        label_column: Column of a table, or feature of a TFDS, with the labels; several columns for
+            numbers, or for several labels of 0 and 1, each called like its class. Of a task with parts
+            the default stands for columns that are called like the parts; a dict names others.
         encoding: Of text files.
         on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used; `Examples.skipped`
             lists it.
@@ -73,6 +87,12 @@ def read(
         split: Split of a TFDS, such as "train" (the default) or "train[:80%]".
         steps_per_epoch: Batches that an epoch takes of a stream. Defaults to all of them, which one that
             never ends does not have.
+        groups: Column of a table, or feature of a TFDS, with what a split keeps together, such as the
+            person in a photo; or a value for each example.
+        order: The same with times, ISO 8601 dates or numbers: a split then takes the latest examples
+            for validation. Not together with `groups`.
+        image_root: Folder that paths of images in a table are relative to. Defaults to that of the table,
+            or to the working directory for a table in memory.
 
     Returns:
         `Examples` for everything that can be taken in any order, else a `Stream`.
@@ -98,10 +118,13 @@ def read(
         on_bad_example=on_bad_example,
         max_pixels=max_pixels,
         split=split,
+        by=SplitBy(groups, order),
+        image_root=image_root,
     )
     if isinstance(source, Examples):
-        return source.read_for(how.task, how.classes)
+        return _read_again(source, how)
     if isinstance(source, Stream) or is_stream(source):
+        how.by.refuse("stream")
         return _stream(source, how, steps_per_epoch)
     if steps_per_epoch is not None:
         raise InputError(
@@ -111,11 +134,33 @@ def read(
     if isinstance(source, str | os.PathLike):
         return _stored(source, how)
     _refuse_split(split, type(source).__name__)
+    if is_frame(source) or isinstance(source, Mapping):
+        return read_frame(source, how)
+    how.by.refuse_columns(type(source).__name__)
     if isinstance(source, tuple) and len(source) == 2:
         return read_arrays(*source, how)
-    if isinstance(source, list) or hasattr(source, "shape"):
+    if hasattr(source, "shape"):
         raise InputError(f"data of type {type(source).__name__} have no labels: pass (x, y)")
+    if are_pairs(source):
+        return read_pairs(source, how)
     raise InputError(f"data of type {type(source).__name__}, but data are {_EXPECTED}")
+
+
+def _read_again(examples: Examples, how: ReadSettings) -> Examples:
+    """Return examples for a task, with the groups or times that were given."""
+    examples = examples.read_for(how.task, how.classes)
+    if not how.by:
+        return examples
+    how.by.refuse_columns(examples.source)
+    bad = how.bad_examples(examples.source)
+    names = RowNames("example", range(len(examples)))
+    by = how.by.values(names, examples.source)
+    for index in sorted(by.reasons):
+        bad.add(names[index], by.reasons[index])
+    skipped = bad.settle()
+    kept = np.setdiff1d(np.arange(len(examples)), list(by.reasons))
+    examples = replace(examples, groups=by.groups, order=by.order).take(kept)
+    return replace(examples, skipped=(*examples.skipped, *skipped))
 
 
 def _stream(source: Any, how: ReadSettings, steps_per_epoch: int | None) -> Stream:
@@ -134,6 +179,9 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     is_folder = os.path.isdir(path)
     if is_folder and not is_prepared(path):
         _refuse_split(how.split, source)
+        how.by.refuse_columns(f"folder {shown(source)}")
+        if is_shards(path):
+            return read_archives(sorted(path.glob("[!.]*")), how)
         folder = how.task.folder if how.modality == "image" else None
         return read_folder(path, how) if folder is None else read_own_folder(path, folder, how)
     # How large a file may be depends on what it is.
@@ -144,7 +192,11 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         _refuse_split(how.split, source)
         reader = how.task.files.get(path.suffix.lower()) if how.modality == "text" else None
         if reader is not None:
+            how.by.refuse_columns(shown(path.name))
             return read_own_file(path, reader, how)
+        if path.name.lower().endswith(ARCHIVES):
+            how.by.refuse_columns(shown(path.name))
+            return read_archives([path], how)
         if path.suffix.lower() not in SUFFIXES:
             own = ", ".join(how.task.files) if how.modality == "text" else ""
             raise InputError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kft.arguments import check_whole, shown
 from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
+from kft.data.split_values import SplitBy
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 
@@ -32,6 +34,8 @@ class ReadSettings:
         on_bad_example: `"error"` or `"skip"`.
         max_pixels: The largest image accepted, width times height.
         split: Split of a TFDS; None for its default.
+        by: The groups or times that the data are split by.
+        image_root: Folder that paths of images in a table are relative to; None for that of the table.
 
     Raises:
         InputError: A value is out of its range.
@@ -47,6 +51,8 @@ class ReadSettings:
     on_bad_example: str
     max_pixels: int
     split: str | None
+    by: SplitBy
+    image_root: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if self.modality not in ("image", "text"):
@@ -58,6 +64,13 @@ class ReadSettings:
         if self.split is not None and not isinstance(self.split, str):
             raise InputError(
                 f"split={shown(self.split)}, but text such as 'train[:80%]' is expected"
+            )
+        if self.image_root is not None and (
+            not isinstance(self.image_root, str | os.PathLike) or not os.path.isdir(self.image_root)
+        ):
+            raise InputError(
+                f"image_root={shown(self.image_root)}, but the folder that paths of images in a table are "
+                "relative to is expected"
             )
         if self.classes is not None:
             object.__setattr__(self, "classes", self.task.checked_classes(self.classes, "classes"))

@@ -1,8 +1,11 @@
-"""A validation split: stratified, seeded, and never with the same content on both sides."""
+"""A validation split: by content, by groups or by time; stratified where it can be, and seeded."""
+
+from dataclasses import replace
 
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.data.split_apart import latest, whole_groups
 from kft.errors import InputError
 
 __all__ = ["split"]
@@ -11,9 +14,13 @@ __all__ = ["split"]
 def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
     """Split into a training and a validation part.
 
-    Examples with identical content (the same bytes, text or numbers) always stay together, also
-    where their labels differ, and so do the groups that the task names. The task says what keeps its
-    share: classes, of several labels the rarest one, of numbers the tenths by their ranks.
+    The task says what keeps its share: classes, of several labels the rarest one, of numbers the
+    tenths by their ranks. Examples with identical content (the same bytes, text or numbers) stay
+    together, also where their labels differ, and so do those that the task groups.
+
+    If the examples have `groups`, these stay whole instead, and classes keep their share as well as
+    groups allow. If they have an `order`, the latest part becomes the validation part, whatever its
+    classes.
 
     Args:
         examples: What to split.
@@ -24,8 +31,8 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
         `(train, validation)`, each in the order of `examples`.
 
     Raises:
-        InputError: `fraction` is out of range, or a class has too few distinct examples to be on
-            both sides.
+        InputError: `fraction` is out of range, a class has too few distinct examples to be on both
+            sides, or groups or times are too large for the fraction.
     """
     if not 0 < fraction < 1:
         raise InputError(
@@ -35,6 +42,20 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
     strata = examples.task.strata(examples.targets)
     if strata is None:
         strata = np.zeros(len(examples), dtype=np.int64)
+    if examples.order is not None:
+        chosen = latest(examples, strata, fraction)
+        examples = replace(
+            examples, note=f"Validated on the latest {chosen.mean():.0%} of the examples."
+        )
+    elif examples.groups is not None:
+        chosen = whole_groups(examples, strata, fraction, seed)
+        examples = replace(examples, note=_groups_note(examples.groups, chosen))
+    else:
+        chosen = _by_content(examples, strata, fraction, seed)
+    return examples.take(np.flatnonzero(~chosen)), examples.take(np.flatnonzero(chosen))
+
+
+def _by_content(examples: Examples, strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     groups = examples.task.groups(examples.inputs, examples.targets)
     together = examples.digests if groups is None else groups
     _, first, group = np.unique(together, return_index=True, return_inverse=True)
@@ -61,7 +82,12 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
             f"{examples.source}: {len(sizes)} distinct examples are too few for a validation "
             "split: add examples or pass validation_data"
         )
-    return examples.take(np.flatnonzero(~chosen)), examples.take(np.flatnonzero(chosen))
+    return chosen
+
+
+def _groups_note(groups: np.ndarray, chosen: np.ndarray) -> str:
+    validated, every = len(set(groups[chosen].tolist())), len(set(groups.tolist()))
+    return f"Validated on {validated} of {every} groups, {chosen.mean():.0%} of the examples."
 
 
 def _refuse_single(examples: Examples, stratum: int, distinct: int, count: int) -> None:

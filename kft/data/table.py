@@ -46,19 +46,25 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
     labels = label_columns(how.task, how.label_column)
     input_column = how.text_column if how.modality == "text" else how.path_column
     table = _read(path, input_column, labels, how, source)
+    columns = dict(
+        zip(how.by.columns, table.values[len(table.values) - len(how.by.columns) :], strict=True)
+    )
+    by = how.by.values(table.names, source, columns)
     reasons = dict(table.reasons)
+    root = path.parent if how.image_root is None else Path(how.image_root)
     inputs: list[str] = []
     for index, value in enumerate(table.values[0]):
         text, reason = text_value(value, how.encoding)
-        inputs.append(text if how.modality == "text" else _path(path.parent, value))
+        inputs.append(text if how.modality == "text" else _path(root, value))
         if reason:
             reasons.setdefault(index, in_column(reason, input_column, how.encoding))
     if how.modality == "image":
         usable = [index for index in range(len(inputs)) if index not in reasons]
-        for index, reason in check_images(
-            [inputs[index] for index in usable], how.max_pixels
-        ).items():
-            reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}"
+        found = check_images([inputs[index] for index in usable], how.max_pixels)
+        missing = next((n for n, reason in found.items() if reason == "no such file"), None)
+        for index, reason in found.items():
+            hint = _hint(root, table.values[0][usable[index]]) if index == missing else ""
+            reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}{hint}"
     raw = _raw(table, labels, how.encoding, source, inputs)
     expected = " and ".join(repr(name) for one in labels for name in one.names)
     return usable_examples(
@@ -69,6 +75,7 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
         bad=bad,
         names=table.names,
         reasons=reasons,
+        by=by,
         nothing=f"has no usable row: expected columns {input_column!r} and {expected}, filled",
     )
 
@@ -77,9 +84,23 @@ def _read(
     path: Path, input_column: str, labels: Sequence[LabelColumns], how: ReadSettings, source: str
 ) -> Columns:
     if path.suffix.lower() == ".parquet":
-        return read_parquet(path, input_column, labels, source=source, modality=how.modality)
+        return read_parquet(
+            path,
+            input_column,
+            labels,
+            source=source,
+            modality=how.modality,
+            others=how.by.columns,
+        )
     wanted = [input_column, *(name for one in labels for name in one.names)]
-    return read_delimited(path, wanted, encoding=how.encoding, source=source, modality=how.modality)
+    return read_delimited(
+        path,
+        wanted,
+        encoding=how.encoding,
+        source=source,
+        modality=how.modality,
+        others=how.by.columns,
+    )
 
 
 def _raw(
@@ -104,3 +125,12 @@ def _raw(
 
 def _path(folder: Path, value: Any) -> str:
     return str(folder / value) if isinstance(value, str) else ""
+
+
+def _hint(root: Path, name: str) -> str:
+    """Say in which folder beside the table a file lies that was not found."""
+    try:
+        found = [folder for folder in root.iterdir() if (folder / name).is_file()]
+    except OSError:
+        return ""
+    return f"; it lies in {shown(found[0])}: pass image_root={str(found[0])!r}" if found else ""

@@ -54,7 +54,8 @@ def read_tfds(name: str, how: ReadSettings) -> Examples:
     label_keys = [_label_key(one, features, keys[1], source) for one in columns]
     given = how.text_column if how.modality == "text" else "image"
     input_key = _feature(features, (given, keys[0]), wanted, source, f"{how.modality} feature")
-    rows = _rows(builder, split, input_key, label_keys, how.modality, source)
+    own = [_feature(features, (key,), None, source, name) for name, key in how.by.columns.items()]
+    rows = _rows(builder, split, input_key, [*label_keys, *own], how.modality, source)
     names = RowNames("example", range(len(rows)))
     reasons: dict[int, str] = {}
     values: list[Any] = [row[input_key] for row in rows]
@@ -77,6 +78,11 @@ def read_tfds(name: str, how: ReadSettings) -> Examples:
         bad=bad,
         names=names,
         reasons=reasons,
+        by=how.by.values(
+            names,
+            source,
+            {name: [row[key] for row in rows] for name, key in how.by.columns.items()},
+        ),
         nothing="has no usable example: name another split",
     )
 

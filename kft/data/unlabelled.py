@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from kft.data.bad import BadExamples
-from kft.data.class_folders import IMAGE_SUFFIXES
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
 from kft.data.files import shown
+from kft.data.folder_walk import SUFFIXES as FILE_SUFFIXES
 from kft.data.folder_walk import walked
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.source_hooks import ReadFile, SourceHooks
@@ -187,7 +187,7 @@ class Unlabelled:
             self._parts.append(lambda: iter([self._file(path)]))
 
     def _add_folder(self, folder: Path) -> None:
-        endings = IMAGE_SUFFIXES if self.modality == "image" else {".txt"}
+        endings = FILE_SUFFIXES[self.modality]
         if next(walked(folder, folder.resolve(), endings), None) is None:
             raise InputError(
                 f"{shown(folder)}: no {self.modality} in this folder or below it, that is, no file "

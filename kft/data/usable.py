@@ -9,6 +9,7 @@ import numpy as np
 from kft.data.bad import BadExamples
 from kft.data.examples import Examples
 from kft.data.raw_labels import ReadTargets
+from kft.data.split_values import SplitValues
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 
@@ -24,6 +25,7 @@ def usable_examples(
     bad: BadExamples,
     names: Sequence[str],
     reasons: dict[int, str],
+    by: SplitValues,
     nothing: str,
 ) -> Examples:
     """Return the examples without the bad ones, or raise about those.
@@ -36,12 +38,13 @@ def usable_examples(
         bad: What collects the bad examples of the source.
         names: What to call each example.
         reasons: By index, what is wrong with inputs.
+        by: The groups or times of all examples.
         nothing: What to say, behind the source, if no example is left.
 
     Raises:
         InputError: If bad examples are errors and there are some, or no example is left.
     """
-    reasons = {**targets.reasons, **reasons}
+    reasons = {**by.reasons, **targets.reasons, **reasons}
     for index in sorted(reasons):
         bad.add(names[index], reasons[index])
     skipped = bad.settle()
@@ -51,4 +54,13 @@ def usable_examples(
     of_kept = targets.of(kept)
     values = np.empty(len(kept), dtype=object)
     values[:] = [inputs[index] for index in kept]
-    return Examples(kind, values, of_kept.rows, of_kept.classes, bad.source, skipped, task=task)
+    return Examples(
+        kind,
+        values,
+        of_kept.rows,
+        of_kept.classes,
+        bad.source,
+        skipped,
+        task=task,
+        **by.of(kept),
+    )

@@ -40,6 +40,9 @@ class DataHooks:
         max_pixels: int = MAX_PIXELS,
         split: str | None = None,
         steps_per_epoch: int | None = None,
+        groups: Any = None,
+        order: Any = None,
+        image_root: str | os.PathLike[str] | None = None,
     ) -> Any:
         """Read labelled data; `fit` and `evaluate` take what it returns in place of the source.
 
@@ -56,6 +59,11 @@ class DataHooks:
             max_pixels: The largest image accepted, width times height.
             split: Split of a TFDS, such as `"train[:80%]"`.
             steps_per_epoch: Batches that an epoch takes of a stream that never ends.
+            groups: Column of a table with what a split keeps together, such as the person in a photo;
+                or a value for each example.
+            order: The same with times, of which a split takes the latest for validation.
+            image_root: Folder that paths of images in a table are relative to. Defaults to that of the
+                table.
 
         Returns:
             `Examples`, or a `Stream`.
@@ -73,6 +81,9 @@ class DataHooks:
             max_pixels=max_pixels,
             split=split,
             steps_per_epoch=steps_per_epoch,
+            groups=groups,
+            order=order,
+            image_root=image_root,
         )
         if isinstance(data, Examples):
             self.check_examples(data)

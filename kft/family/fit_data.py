@@ -17,7 +17,7 @@ from kft.family.hooks import Family
 
 
 def read_both(
-    recipe: Family, train: Any, validation_data: Any, seed: int, on_bad: str
+    recipe: Family, train: Any, validation_data: Any, seed: int, on_bad: str, note: str = ""
 ) -> tuple[Examples | Stream, Examples | Stream]:
     """Read training and validation data, or split the latter off.
 
@@ -27,12 +27,15 @@ def read_both(
         validation_data: What was passed to `fit`: data, or the part of `train` that is split off.
         seed: Seed of the split.
         on_bad: What to do with bad examples, `"error"` or `"skip"`.
+        note: What the plan is to say of the data.
 
     Raises:
         InputError: If the data are wrong, or a stream would have to be split.
     """
     data = recipe.read(train, classes=recipe.classes, on_bad_example=on_bad)
     recipe.name_classes(data.classes, data.source)
+    if note and isinstance(data, Examples):
+        data = replace(data, note=note)
     if not is_fraction(validation_data):
         validation = recipe.read(validation_data, classes=recipe.classes, on_bad_example=on_bad)
         return data, validation

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import keras
 
+from kft.data.dataset_parts import sources
 from kft.data.examples import Examples
 from kft.data.joined import check_joins
 from kft.data.streams import Stream
@@ -64,12 +65,17 @@ class PlannedFit:
         strategy = resolve(settings.distribution)
         places = {"run_dir": settings.run_dir, FEATURES_PLACE: settings.cache.path}
         check_apart_from_data(places, (train, validation_data))
+        train, validation_data, note = sources(
+            train, validation_data, recipe.modality, split=fit_data.is_fraction(validation_data)
+        )
         training, validation = fit_data.read_both(
-            recipe, train, validation_data, settings.seed, settings.on_bad_example
+            recipe, train, validation_data, settings.seed, settings.on_bad_example, note
         )
         split = fit_data.is_fraction(validation_data)
         asked = settings.finish
         settings = settings.decided(recipe, training, validation, split=split)
+        if isinstance(training, Examples) and training.note:
+            settings = dataclasses.replace(settings, rules=(training.note, *settings.rules))
         check_solving(recipe, training, settings.stages)
         _check_finish(recipe, asked, settings, training, validation)
         _check_views(recipe, settings)

@@ -118,8 +118,10 @@ class Recipe(Family):
         trained further.
 
         Args:
-            train: A folder with one sub-folder per class, a CSV, TSV or Parquet file, a TFDS name or
-                prepared directory, `(x, y)` arrays, a `tf.data.Dataset` or a `PyDataset`.
+            train: A folder with one sub-folder per class, or with the folders `train` and `val` of such,
+                or anything else that `kft.data.read.read` takes: a table in a file or in memory, an
+                archive, a TFDS name or prepared directory, `(x, y)` arrays, pairs, a `tf.data.Dataset`
+                or a `PyDataset`. What `read` returns also holds groups or times to split by.
             validation_data: The same for validation, or the part of `train` that becomes validation
                 data. Defaults to 0.2.
             stages: `kft.Stage`s. Defaults to `default_stages(steps)`: the head is solved, and then

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras_tuner
 
+from kft.data.dataset_parts import sources
 from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.errors import InputError
@@ -51,12 +52,15 @@ def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSet
         share_backbone=True,
     )
     oracle = _oracle(hypermodel, settings)
+    train, validation_data, note = sources(
+        train, validation_data, recipe.modality, split=is_fraction(validation_data)
+    )
     asked = Asked.of(recipe, train, validation_data, settings.on_bad_example)
-    data = read_both(recipe, train, validation_data, settings.seed, settings.on_bad_example)
+    data = read_both(recipe, train, validation_data, settings.seed, settings.on_bad_example, note)
     workers.wait_for_chief(run_dir / SEARCH)
     _claim(run_dir, _identity(hypermodel, oracle, data, settings))
     if settings.verbose:
-        _announce(hypermodel, settings, workers)
+        _announce(hypermodel, settings, workers, data[0])
     tuner = _tuner(oracle, hypermodel, settings, workers)
     stopped = _run(tuner, data, workers)
     if tuner.best is None:
@@ -113,12 +117,16 @@ def _identity(
     }
 
 
-def _announce(hypermodel: StagedHyperModel, settings: SearchSettings, workers: Workers) -> None:
-    """Print what slows the trials down, and which weights they begin with."""
+def _announce(
+    hypermodel: StagedHyperModel, settings: SearchSettings, workers: Workers, train: Any
+) -> None:
+    """Print what slows the trials down, which data are used, and which weights trials begin with."""
     recipe = hypermodel.recipe
     slow = why_little_is_shared(recipe, hypermodel.stages, settings.batch_norm)
     if slow is not None and not workers.is_worker:
         print(slow)
+    if isinstance(train, Examples) and train.note:
+        print(train.note)
     print(f"Weights: {recipe.starting_weights}")
 
 

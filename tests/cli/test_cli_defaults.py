@@ -196,12 +196,18 @@ RECIPE = {
 READ = {
     "--text-column": ("words", "text_column", "words"),
     "--path-column": ("file", "path_column", "file"),
+    "--image-root": ("photos", "image_root", "photos"),
     "--label-column": ("kind", "label_column", "kind"),
     "--encoding": ("latin-1", "encoding", "latin-1"),
     "--max-pixels": ("99", "max_pixels", 99),
     "--split": ("test", "split", "test"),
     "--on-bad-example": ("skip", "on_bad_example", "skip"),
 }
+SPLIT = {
+    "--group-column": ("person", "groups", "person"),
+    "--time-column": ("day", "order", "day"),
+}
+READ_BY = {"fit": READ | SPLIT, "tune": READ | SPLIT, "find-lr": READ}
 SHARED = {
     "--stages": (stage, "stages", (kft.Stage(0, 1, 0.5),)),
     "--batch-size": ("7", "batch_size", 7),
@@ -274,7 +280,7 @@ PLAIN = {}  # what a command hands over without options, found once
 
 @pytest.mark.parametrize("command", OPTIONS)
 def test_every_option_is_known_to_these_tests(command):
-    known = {*RECIPE, *READ, *OPTIONS[command], *ASIDE, "--data", "--run-dir"}
+    known = {*RECIPE, *READ_BY[command], *OPTIONS[command], *ASIDE, "--data", "--run-dir"}
     options = {
         max(opts, key=len)
         for one in COMMANDS[command].params
@@ -289,14 +295,14 @@ def test_every_option_is_known_to_these_tests(command):
     [
         (command, target, option)
         for command, own in OPTIONS.items()
-        for target, options in (("recipe", RECIPE), ("read", READ), (command, own))
+        for target, options in (("recipe", RECIPE), ("read", READ_BY[command]), (command, own))
         for option in options
     ],
 )
 def test_an_option_sets_the_argument_of_its_name_and_no_other(
     called, tmp_path, command, target, option
 ):
-    typed, name, expected = (RECIPE | READ | OPTIONS[command])[option]
+    typed, name, expected = (RECIPE | READ_BY[command] | OPTIONS[command])[option]
     words = [option] if typed is None else [option, typed(tmp_path) if callable(typed) else typed]
     plain = PLAIN.get(command) or PLAIN.setdefault(command, called(command, "MobileNetRecipe"))
     handed = called(command, "MobileNetRecipe", *words)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from kft import InputError
 from kft.data import images
+from kft.data.dataset_parts import sources
 from kft.data.examples import Skipped
 from kft.data.image_files import inspect_files
 from kft.data.read import read
@@ -332,6 +333,51 @@ def test_parts_of_a_dataset_are_not_taken_for_its_classes(first, names, tmp_path
     with pytest.raises(InputError, match="look like parts"):
         read_texts(folder, classes=("a", "b"))
     assert read_texts(folder / first).classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            ("train/a/0.txt", "train/b/0.txt", "val/a/0.txt", "val/b/0.txt", "test/a/0.txt"),
+            ("train", "val", "Trained on {}/train, validated on {}/val; {}/test is left out."),
+        ),
+        (
+            ("TRAINING/a/0.txt", "TRAINING/b/0.txt", "Validation/a/0.txt"),
+            ("TRAINING", "Validation", "Trained on {}/TRAINING, validated on {}/Validation."),
+        ),
+        (
+            ("seg_train/seg_train/a/0.txt", "seg_train/seg_train/b/0.txt", "seg_test/a/0.txt"),
+            ("", "", ""),
+        ),
+        (
+            ("train/train/a/0.txt", "train/train/b/0.txt", "test/0.txt"),
+            (
+                "train/train",
+                None,
+                "Trained on {}/train, of which a part validates; {}/test is left out.",
+            ),
+        ),
+        (("train/0.txt", "val/0.txt", "bus/0.txt"), ("", "", "")),
+    ],
+)
+def test_training_and_validation_folders_are_taken_for_what_they_are(names, expected, tmp_path):
+    folder = write_texts(tmp_path, *names)
+    train, validation, said = expected
+    found = sources(folder, 0.2, "text", split=True)
+    if not said:
+        assert found == (folder, 0.2, "")
+        return
+    assert found[0] == str(folder / train)
+    assert found[1] == (0.2 if validation is None else str(folder / validation))
+    assert found[2] == said.replace("{}", str(folder))
+
+
+def test_validation_data_of_ones_own_leave_the_folder_out(tmp_path):
+    folder = write_texts(tmp_path, "train/a/0.txt", "train/b/0.txt", "val/a/0.txt", "val/b/0.txt")
+    train, validation, said = sources(str(folder), "other", "text", split=False)
+    assert (train, validation) == (str(folder / "train"), "other")
+    assert said == f"Trained on {folder}/train; {folder}/val is left out."
 
 
 @pytest.mark.parametrize(

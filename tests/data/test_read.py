@@ -100,7 +100,11 @@ def test_a_py_dataset_is_a_stream_that_fit_takes():
         ((X, Y), {"split": "train"}, r"split='train' belongs to TFDS, but tuple is none: leave"),
         ((X, Y), {"on_bad_example": "drop"}, r"on_bad_example='drop', but \"error\" or \"skip\""),
         (X, {}, r"data of type ndarray have no labels: pass \(x, y\)"),
-        (["a.jpg"], {}, r"data of type list have no labels: pass \(x, y\)"),
+        (
+            ["a.jpg"],
+            {},
+            r"example 0 of list is 'a.jpg' \(str\), but a pair .*pass \(inputs, labels\)",
+        ),
         (7, {}, r"data of type int, but data are a folder with one sub-folder per class, a .csv"),
         ("no/such/sub/folder", {}, r"folder: no such file or folder; data are a folder with"),
         ("no_such/folder", {}, r"is no file, no folder and no dataset that TFDS knows: check"),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,20 @@ def texts(values, labels, classes=("a", "b")):
         classes,
         "train.csv",
         task=SingleLabels(),
+    )
+
+
+def grouped(labels, groups):
+    return dataclasses.replace(
+        texts([f"text {number}" for number in range(len(labels))], labels, tuple("abcdefgh")),
+        groups=np.array(groups, object),
+    )
+
+
+def dated(labels, times):
+    return dataclasses.replace(
+        texts([f"text {number}" for number in range(len(labels))], labels, tuple("abcdefgh")),
+        order=np.array(times, "float64"),
     )
 
 
@@ -127,3 +143,63 @@ def test_too_few_distinct_numbers_are_refused():
     examples = Examples("arrays", np.zeros(4), np.arange(4.0), None, "arrays", task=Numbers())
     with pytest.raises(InputError, match=r"1 distinct examples are too few.*validation_data"):
         split(examples)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_stay_whole_and_classes_keep_about_their_share(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, 600, p=[0.6, 0.3, 0.1])
+    examples = grouped(labels, rng.integers(0, 60, 600))
+    train, validation = split(examples, 0.2, seed)
+    assert not set(train.groups) & set(validation.groups)
+    assert len(train) + len(validation) == 600
+    shares = np.bincount(validation.targets, minlength=3) / np.bincount(labels, minlength=3)
+    np.testing.assert_allclose(shares, 0.2, atol=0.06)
+    assert list(split(examples, 0.2, seed)[1].inputs) == list(validation.inputs)
+
+
+def test_groups_of_labels_that_follow_the_group_leave_each_class_to_both_parts():
+    labels = np.repeat([0, 1, 2], [40, 40, 4])
+    groups = [*(f"a{n // 4}" for n in range(40)), *(f"b{n // 4}" for n in range(40)), *"ccdd"]
+    train, validation = split(grouped(labels, groups))
+    assert set(train.targets) == set(validation.targets) == {0, 1, 2}
+
+
+def test_a_class_of_a_single_group_is_trained_on():
+    labels = [0] * 20 + [1] * 20 + [2] * 3
+    train, validation = split(grouped(labels, [n // 4 for n in range(40)] + ["only"] * 3))
+    assert list(train.targets).count(2) == 3
+    assert 2 not in validation.targets
+
+
+def test_a_group_that_holds_nearly_everything_is_named():
+    examples = grouped([0, 1] * 20, ["studio"] * 38 + ["street"] * 2)
+    with pytest.raises(
+        InputError, match=r"its largest of 2 groups, 'studio', holds 95%.*ask for 0.05"
+    ):
+        split(examples)
+    assert set(split(examples, 0.05)[1].groups) == {"street"}
+    with pytest.raises(InputError, match=r"largest of 1 groups, 'x', holds 100%.*more groups, or"):
+        split(grouped([0, 1] * 20, ["x"] * 40))
+
+
+def test_the_latest_examples_are_validated_on():
+    times = np.random.default_rng(0).permutation(50)
+    train, validation = split(dated(np.arange(50) % 2, times), 0.2, seed=7)
+    assert sorted(validation.order) == list(range(40, 50))
+    assert len(train) == 40
+
+
+def test_examples_of_the_same_time_stay_together():
+    train, validation = split(dated([0, 1] * 15, np.arange(30) // 4), 0.2)
+    assert not set(train.order) & set(validation.order)
+    assert len(validation) == 6
+    with pytest.raises(InputError, match=r"train.csv cannot.*97% of its examples have the same"):
+        split(dated([0, 1] * 15, [0] * 29 + [1]))
+
+
+def test_a_class_that_only_comes_up_lately_is_named():
+    with pytest.raises(
+        InputError, match=r"class 'c' of train.csv occurs only among the latest 20%"
+    ):
+        split(dated([0, 1] * 10 + [2] * 5, range(25)))

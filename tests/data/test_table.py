@@ -506,3 +506,56 @@ def test_cells_of_0_and_1_are_not_names(tmp_path):
     (tmp_path / "t.csv").write_text("text,label\na,0|1\nb,1|1\nc,1|0\n")
     with pytest.raises(InputError, match="holds rows of 0 and 1"):
         read(tmp_path / "t.csv", task="multi_label", modality="text")
+
+
+def test_several_columns_of_0_and_1_are_several_labels(write, tmp_path):
+    path = write("text,red,round,small\na,1,0,1\nb,0,0,0\nc,True,1.0,0\n")
+    columns = ["red", "round", "small"]
+    examples = read_text(path, task="multi_label", label_column=columns)
+    assert examples.classes == ("red", "round", "small")
+    np.testing.assert_array_equal(examples.targets, [[1, 0, 1], [0, 0, 0], [1, 1, 0]])
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": ["a", "b"], "red": [1, 0], "round": [True, False]}),
+        tmp_path / "data.parquet",
+    )
+    again = read_text(
+        tmp_path / "data.parquet",
+        task="multi_label",
+        label_column=["round", "red"],
+        classes=("red", "round"),
+    )
+    np.testing.assert_array_equal(again.targets, [[1, 1], [0, 0]])
+    with pytest.raises(InputError, match=r"column 'small' of data.csv: label 'small' was not seen"):
+        read_text(path, task="multi_label", label_column=columns, classes=("red", "round"))
+
+
+def test_other_values_than_0_and_1_in_several_columns_are_named(write):
+    path = write("text,red,round\na,1,2\nb,,1\n")
+    with pytest.raises(
+        InputError, match=r"line 2: '2' \(str\) where 0 or 1.*'round'\n  line 3: '' .*'red'"
+    ):
+        read_text(path, task="multi_label", label_column=["red", "round"])
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "expected"),
+    [
+        ("regression", "age", [1.5, 2.5]),
+        ("regression", ["age", "size"], [[1.5, 3], [2.5, 4]]),
+        ("multi_label", "tags", [[1, 1], [0, 1]]),
+        ("multi_label", ["old", "new"], [[0, 1], [1, 0]]),
+    ],
+)
+def test_a_folder_of_images_with_a_table_of_their_names(
+    image_folder, tmp_path, task, columns, expected
+):
+    image_folder({"images": 2}, name="data")
+    table = tmp_path / "data/labels.csv"
+    table.write_text("file,age,size,tags,old,new\n000.png,1.5,3,a|b,0,1\n001.png,2.5,4,b,1,0\n")
+    options = {"task": task, "modality": "image", "path_column": "file", "label_column": columns}
+    with pytest.raises(InputError, match=r"no such file; it lies in .*pass image_root='.*/images'"):
+        read(table, **options)
+    examples = read(table, image_root=tmp_path / "data/images", **options)
+    np.testing.assert_array_equal(examples.targets, expected)
+    with pytest.raises(InputError, match=r"image_root='nowhere', but the folder that paths of"):
+        read(table, image_root="nowhere", **options)

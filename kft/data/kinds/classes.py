@@ -52,7 +52,7 @@ def label_name(value: Any, raw: RawLabels) -> tuple[str, str]:
         value: A name, or a number, which stands for a name where the source numbers its classes.
         raw: The labels that it is one of.
     """
-    if raw.numbered is None or isinstance(value, str | bytes):
+    if raw.numbered is None or not is_number(value) or is_missing(value):
         return class_name(value, raw.encoding)
     if not 0 <= value < len(raw.numbered):
         return "", "no label" if value < 0 else f"label {value} of {len(raw.numbered)} classes"

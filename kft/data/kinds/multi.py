@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kft.data.gaps import filled_numbers
+from kft.data.kinds.bit_columns import columns_of_bits
 from kft.data.kinds.classes import (
     agreed_classes,
     check_classes,
@@ -38,6 +39,7 @@ class MultiLabels(TargetKind):
     """Any number of classes for each example; its targets are 0 and 1, float32 `[n, classes]`."""
 
     name: ClassVar[str] = "multi_label"
+    takes_columns: ClassVar[bool] = True
 
     @property
     def class_count(self) -> int | None:
@@ -45,7 +47,12 @@ class MultiLabels(TargetKind):
         return None
 
     def refusal(self, form: LabelForm) -> str:
-        """Accept texts with `|` between names, and lists of names or of class numbers."""
+        """Accept texts with `|` between names, lists of names or of class numbers, and several columns."""
+        if not form.alone:
+            fits = not form.depth and form.content != "other"
+            return (
+                "" if fits else f"0 and 1 are expected in each of several columns: {form.way_out}"
+            )
         is_list = form.depth == 1 and form.content in ("text", "integer")
         if is_list or (not form.depth and form.content == "text"):
             return ""
@@ -54,7 +61,9 @@ class MultiLabels(TargetKind):
         return f"a Sequence of names or class numbers per example is expected: {form.way_out}"
 
     def targets(self, raw: Any, classes: Any = None) -> ReadTargets:
-        """Turn lists of names, or in memory also rows of 0 and 1, into rows of 0 and 1."""
+        """Turn lists of names, several columns or in memory rows of 0 and 1, into rows of 0 and 1."""
+        if len(raw.columns) > 1:
+            return columns_of_bits(raw, classes)
         if raw.in_memory:
             numbers, reasons = filled_numbers(raw.values)
             if numbers is not None or not _are_names(raw.values):

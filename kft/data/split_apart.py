@@ -1,0 +1,148 @@
+"""Splits that keep groups whole, and splits that take the latest examples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.errors import InputError
+
+__all__ = ["latest", "whole_groups"]
+
+_STEPS, _MOST_TRIES = 20_000, 20  # groups that are looked at in all orders together, and orders
+
+
+def whole_groups(examples: Examples, strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Choose groups whose examples make up about the given fraction of each stratum.
+
+    Groups are taken in a random order, each if it brings the shares of the strata closer to the
+    fraction. A class is never in the validation part alone, and is in both parts if its groups allow it.
+
+    Args:
+        examples: The examples, with `groups`.
+        strata: The stratum of each, `[n]`.
+        fraction: Share of the validation part.
+        seed: The same seed gives the same choice.
+
+    Returns:
+        Whether each example is in the validation part, bool `[n]`.
+
+    Raises:
+        InputError: If whole groups come to less than half or more than twice the fraction.
+    """
+    assert examples.groups is not None
+    numbers: dict[object, int] = {}
+    group = np.array([numbers.setdefault(one, len(numbers)) for one in examples.groups.tolist()])
+    table = _Table(examples, group, strata, fraction)
+    rng = np.random.default_rng(seed)
+    # A single pass gets stuck with few groups; of many, one is as good as another.
+    tries = [table.chosen(rng.permutation(len(numbers))) for _ in range(table.tries)]
+    chosen = min(tries, key=lambda one: one[0])[1]
+    largest = int(np.bincount(group).argmax())
+    _check_share(
+        examples,
+        chosen[group],
+        fraction,
+        f"its largest of {len(numbers)} groups, {list(numbers)[largest]!r:.60}, holds "
+        f"{np.mean(group == largest):.0%} of the examples",
+        "name a column with more groups",
+    )
+    return chosen[group]
+
+
+class _Table:
+    """How many examples of each stratum each group has; most groups have few strata."""
+
+    def __init__(
+        self, examples: Examples, group: np.ndarray, strata: np.ndarray, fraction: float
+    ) -> None:
+        known, stratum, self.counts = np.unique(strata, return_inverse=True, return_counts=True)
+        pairs, self.sizes = np.unique(group * len(known) + stratum, return_counts=True)
+        self.owners, self.strata = np.divmod(pairs, len(known))
+        self.starts = np.searchsorted(self.owners, np.arange(group.max() + 2))
+        self.fraction = fraction
+        names = [examples.task.stratum_name(int(one), examples.classes) for one in known]
+        self.named = np.array([name is not None for name in names])
+        self.tries = int(np.clip(_STEPS // (group.max() + 1), 1, _MOST_TRIES))
+
+    def chosen(self, order: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return how far the strata are from their share, and whether each group validates."""
+        chosen = np.zeros(len(order), dtype=bool)
+        excess = -self.fraction * self.counts  # of each stratum's validation part over its share
+        left = np.where(self.named, self.counts, np.inf)
+
+        def rows(index: int) -> tuple[np.ndarray, np.ndarray]:
+            part = slice(self.starts[index], self.starts[index + 1])
+            return self.sizes[part], self.strata[part]
+
+        def fits(index: int) -> bool:
+            sizes, own = rows(index)
+            return not chosen[index] and bool((sizes < left[own]).all())
+
+        def harm(index: int) -> float:
+            sizes, own = rows(index)
+            return float((sizes * (2 * excess[own] + sizes) / self.counts[own]).sum())
+
+        def take(index: int) -> None:
+            sizes, own = rows(index)
+            chosen[index] = True
+            excess[own] += sizes
+            left[own] -= sizes
+
+        for index in order:
+            if fits(index) and harm(index) < 0:
+                take(index)
+        for one in np.flatnonzero(self.named):  # a class that is in the training part alone
+            able = [index for index in self.owners[self.strata == one] if fits(index)]
+            if left[one] == self.counts[one] and able:
+                take(min(able, key=harm))
+        return float((excess**2 / self.counts).sum()), chosen
+
+
+def latest(examples: Examples, strata: np.ndarray, fraction: float) -> np.ndarray:
+    """Choose the latest examples; those of the same time stay together.
+
+    Args:
+        examples: The examples, with `order`.
+        strata: The stratum of each, `[n]`.
+        fraction: Share of the validation part.
+
+    Returns:
+        Whether each example is in the validation part, bool `[n]`.
+
+    Raises:
+        InputError: If one time holds too many examples, or a class occurs in the latest part alone.
+    """
+    assert examples.order is not None
+    _, place, counts = np.unique(examples.order, return_inverse=True, return_counts=True)
+    since = np.append(counts[::-1].cumsum()[::-1], 0)  # examples from each time on
+    chosen = place >= np.abs(since - fraction * len(examples)).argmin()
+    _check_share(
+        examples,
+        chosen,
+        fraction,
+        f"{counts.max() / len(examples):.0%} of its examples have the same time",
+        "name a column with finer times",
+    )
+    for stratum in np.setdiff1d(strata[chosen], strata[~chosen]):
+        name = examples.task.stratum_name(int(stratum), examples.classes)
+        if name is not None:
+            raise InputError(
+                f"{name} of {examples.source} occurs only among the latest {chosen.mean():.0%} of the "
+                "examples, so that nothing could learn it: validate on fewer, remove the class, or "
+                "pass validation_data"
+            )
+    return chosen
+
+
+def _check_share(
+    examples: Examples, chosen: np.ndarray, fraction: float, why: str, way_out: str
+) -> None:
+    share = float(chosen.mean())
+    if 0 < share < 1 and fraction / 2 <= share <= 2 * fraction:
+        return
+    instead = f"ask for {share:.2g}, " if 0 < share < 1 else ""
+    raise InputError(
+        f"{examples.source} cannot be split into {1 - fraction:.0%} and {fraction:.0%}: {why}; "
+        f"{way_out}, {instead}or pass validation_data"
+    )
