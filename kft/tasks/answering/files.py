@@ -90,9 +90,11 @@ def read_table(path: Path, encoding: str) -> ReadFile:
     columns = [*INPUTS, *(one for names in _ANSWERS for one in names if one in header)]
     if is_parquet:
         wanted = LabelColumns("", TargetKind(), tuple(columns[1:]))
-        table = read_parquet(path, columns[0], [wanted], source=source, modality="text")
+        table = read_parquet(path, columns[0], [wanted], source=source, modality="text", others={})
     else:
-        table = read_delimited(path, columns, encoding=encoding, source=source, modality="text")
+        table = read_delimited(
+            path, columns, encoding=encoding, source=source, modality="text", others={}
+        )
     found = ReadFile([], [], table.names, dict(table.reasons))
     for row in zip(*table.values, strict=True):
         _add(found, dict(zip(columns, row, strict=True)))

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kft.data.bad import BadExamples
-from kft.data.class_folders import IMAGE_SUFFIXES
 from kft.data.encodings import text_of
 from kft.data.files import shown
-from kft.data.folder_walk import files_below
+from kft.data.folder_walk import SUFFIXES, files_below
 from kft.data.names import checked_names
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
@@ -55,7 +54,7 @@ def read_mask_folder(
     names, found = _classes(root / CLASSES)
     colors = found if colors is None else colors
     masks = _by_stem(root / MASKS, root, bad, {".png"})
-    images = _by_stem(root / IMAGES, root, bad, IMAGE_SUFFIXES)
+    images = _by_stem(root / IMAGES, root, bad, SUFFIXES["image"])
     for stem in sorted(masks.keys() - images.keys()):
         bad.add(f"{MASKS}/{masks[stem].name}", f"a mask without an image {IMAGES}/{stem}.*")
     inputs: list[str] = []
