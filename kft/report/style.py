@@ -99,6 +99,7 @@ summary { cursor: pointer; color: var(--link); margin-bottom: .5rem; }
 .mistakes img { display: block; width: 100%; height: 11rem; object-fit: contain;
   background: var(--shade); border-radius: .25rem; margin-bottom: .5rem; }
 .mistakes .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; }
+.mistakes .pictures img { height: auto; image-rendering: pixelated; }
 .mistakes figure { margin: 0 0 .25rem; }
 .mistakes figcaption { color: var(--muted); font-size: .8125rem; }
 .mistakes blockquote { margin: 0 0 .5rem; padding-left: .75rem; border-left: 3px solid var(--grid);
