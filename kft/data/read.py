@@ -16,7 +16,7 @@ from kft.data.files import shown
 from kft.data.folder import read_folder
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
-from kft.data.own_files import read_own_file
+from kft.data.own_files import read_own_file, read_own_folder
 from kft.data.read_settings import ReadSettings
 from kft.data.streams import Stream, is_stream, read_stream
 from kft.data.table import SUFFIXES, read_table
@@ -111,6 +111,9 @@ def read(
     if isinstance(source, str | os.PathLike):
         return _stored(source, how)
     _refuse_split(split, type(source).__name__)
+    own = how.task.inputs_and_labels(source)
+    if own is not None:
+        return read_arrays(*own, how)
     if isinstance(source, tuple) and len(source) == 2:
         return read_arrays(*source, how)
     if isinstance(source, list) or hasattr(source, "shape"):
@@ -134,7 +137,8 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     is_folder = os.path.isdir(path)
     if is_folder and not is_prepared(path):
         _refuse_split(how.split, source)
-        return read_folder(path, how)
+        has_files = how.modality == "text" and how.task.files and not how.task.takes_folders
+        return (read_own_folder if has_files else read_folder)(path, how)
     # How large a file may be depends on what it is.
     reason = "" if is_folder else problem(path, sys.maxsize)
     if reason not in ("", "no such file"):

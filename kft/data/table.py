@@ -60,7 +60,8 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
         ).items():
             reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}"
     raw = _raw(table, labels, how.encoding, source, inputs)
-    expected = " and ".join(repr(name) for one in labels for name in one.names)
+    columns = (input_column, *(name for one in labels for name in one.names))
+    expected = " and ".join(map(repr, columns))
     return usable_examples(
         "texts" if how.modality == "text" else "image_files",
         inputs,
@@ -69,7 +70,7 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
         bad=bad,
         names=table.names,
         reasons=reasons,
-        nothing=f"has no usable row: expected columns {input_column!r} and {expected}, filled",
+        nothing=f"has no usable row: expected {'columns' if labels else 'a column'} {expected}, filled",
     )
 
 
@@ -99,7 +100,7 @@ def _raw(
             rows, table.names, source, columns=one.names, encoding=encoding, inputs=inputs
         )
         raw.append(own)
-    return parts_of(labels, raw)
+    return parts_of(labels, raw, table.names, source, inputs)
 
 
 def _path(folder: Path, value: Any) -> str:
