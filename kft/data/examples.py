@@ -51,6 +51,8 @@ class Examples:
         source: What to call the data in a message, such as `folder data/flowers`.
         skipped: What was left out, where the person asked for bad examples to be skipped.
         task: What the targets are: a `kft.tasks.Task`, or another `kft.data.targets.TargetKind`.
+        places: Of parts that other examples were cut into, the place of each part's example among
+            these, `[n]`. Defaults to None: these are the examples themselves.
 
     Raises:
         InputError: If inputs and targets differ in length.
@@ -72,6 +74,7 @@ class Examples:
     source: str
     skipped: tuple[Skipped, ...] = ()
     task: TargetKind = field(kw_only=True)
+    places: np.ndarray | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         lengths = {name or "inputs": len(array) for name, array in leaves(self.inputs)}
@@ -97,7 +100,10 @@ class Examples:
         """Return the examples at `indices`, in that order."""
         indices = np.asarray(indices, dtype=np.int64)
         return self._changed(
-            indices, inputs=taken(self.inputs, indices), targets=taken(self.targets, indices)
+            indices,
+            inputs=taken(self.inputs, indices),
+            targets=taken(self.targets, indices),
+            places=None if self.places is None else self.places[indices],
         )
 
     def counts(self) -> dict[str, Any]:
