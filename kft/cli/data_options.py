@@ -30,7 +30,8 @@ TrainingData = Annotated[
     str,
     typer.Option(
         help="Training data: a folder with one sub-folder per class; a CSV, TSV or Parquet file; for "
-        "tagging also a CoNLL file, or JSON lines of texts with entities; "
+        "tagging also a CoNLL file, or JSON lines of texts with entities; for language models a folder "
+        "of .txt files, or JSON lines of texts, prompts with answers, or chats; "
         "the name of a TFDS, or a prepared TFDS directory.",
         rich_help_panel=_DATA,
     ),

@@ -24,6 +24,7 @@ class Task(StrEnum):
     single_label = "single_label"
     multi_label = "multi_label"
     regression = "regression"
+    next_token = "next_token"
     tagging = "tagging"
 
 
@@ -118,7 +119,8 @@ class Model(Backbone):
         Task | None,
         typer.Option(
             "--task",
-            help="What the labels are; tagging: a tag for each word. Default: single_label.",
+            help="What the labels are; tagging: a tag for each word; next_token: none, of a language "
+            "model. Default: single_label; for language models next_token.",
             rich_help_panel=_MODEL,
         ),
     ] = None

@@ -2,6 +2,7 @@
 
 from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.evaluation import Evaluation, Figure, Figures, Scorer, evaluate
+from kft.tasks.next_token import NextToken
 from kft.tasks.predictions import Predictions
 from kft.tasks.regression import Regression
 from kft.tasks.several import Several
@@ -14,6 +15,7 @@ __all__ = [
     "Figure",
     "Figures",
     "MultiLabel",
+    "NextToken",
     "Predictions",
     "Regression",
     "Scorer",

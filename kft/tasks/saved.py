@@ -10,13 +10,14 @@ from kft.arguments import shown
 from kft.errors import InputError
 from kft.import_path import can_be_one_class, path_of_class
 from kft.tasks.classification import Classification, MultiLabel
+from kft.tasks.next_token import NextToken
 from kft.tasks.regression import Regression
 from kft.tasks.several import Several
 from kft.tasks.tagging import Tagging
 from kft.tasks.task import Task
 
 SHORT: dict[str, type[Task]] = {
-    kind.name: kind for kind in (Classification, MultiLabel, Regression, Tagging)
+    kind.name: kind for kind in (Classification, MultiLabel, NextToken, Regression, Tagging)
 }
 _OF_KFT = {path_of_class(kind): kind for kind in (*SHORT.values(), Several)}
 _BY_RECIPE = ("num_classes", "num_values", "hidden", "dropout", "label_smoothing", "seed", "prefix")

@@ -54,7 +54,19 @@ def test_help_comes_in_under_a_second():
 
 @pytest.mark.parametrize(
     "command",
-    ["fit", "tune", "select", "evaluate", "predict", "export", "plan", "find-lr", "report", "demo"],
+    [
+        "fit",
+        "tune",
+        "select",
+        "evaluate",
+        "predict",
+        "generate",
+        "export",
+        "plan",
+        "find-lr",
+        "report",
+        "demo",
+    ],
 )
 def test_every_option_says_what_it_does(cli, command):
     code, _, _ = cli(command, "--help")

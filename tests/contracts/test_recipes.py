@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.tasks import Classification, MultiLabel, Regression, Several, Tagging
+from kft.tasks import Classification, MultiLabel, NextToken, Regression, Several, Tagging
 from kft.testing import ContractError, check_callback, check_recipe, check_task
 from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_images, tiny_texts
 
@@ -44,6 +44,10 @@ def test_tags_keep_the_contract():
     texts = tiny_texts(24)
     tags = [["B-X" if word == "film" else "O" for word in text.split()] for text in texts]
     check_task(Tagging(("O", "B-X", "I-X")), (texts, tags), leave_out=ELSEWHERE)
+
+
+def test_a_language_model_keeps_the_contract():
+    check_task(NextToken(), tiny_texts(24), leave_out=ELSEWHERE)
 
 
 @pytest.mark.once

@@ -12,6 +12,8 @@ from kft.tasks.evaluation.content import Chart, Grid, Mistake, Mistakes, Section
 from kft.tasks.evaluation.figures import Figure, Figures
 from kft.tasks.evaluation.metrics import MetricsEvaluation, MetricsScorer
 from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
+from kft.tasks.evaluation.next_token import NextTokenEvaluation
+from kft.tasks.evaluation.next_token_scorer import NextTokenScorer
 from kft.tasks.evaluation.regression import RegressionEvaluation, RegressionScorer
 from kft.tasks.evaluation.scorer import Scorer
 from kft.tasks.evaluation.several import SeveralEvaluation, SeveralScorer
@@ -33,6 +35,8 @@ __all__ = [
     "Mistakes",
     "MultiLabelEvaluation",
     "MultiLabelScorer",
+    "NextTokenEvaluation",
+    "NextTokenScorer",
     "RegressionEvaluation",
     "RegressionScorer",
     "ReliabilityBin",

@@ -3,9 +3,11 @@
 from kft.tasks.predictions.arrays import ArrayPredictions
 from kft.tasks.predictions.base import Predictions
 from kft.tasks.predictions.classes import ClassPredictions, LabelPredictions, Prediction
+from kft.tasks.predictions.continuations import Continuations
 from kft.tasks.predictions.covering import ClassSets, NumberRanges
 from kft.tasks.predictions.entities import Entity, EntityPredictions
 from kft.tasks.predictions.files import PredictionFile
+from kft.tasks.predictions.next_tokens import NextTokenPredictions, NextTokens
 from kft.tasks.predictions.numbers import NumberPredictions
 from kft.tasks.predictions.several import SeveralPredictions
 
@@ -13,9 +15,12 @@ __all__ = [
     "ArrayPredictions",
     "ClassPredictions",
     "ClassSets",
+    "Continuations",
     "Entity",
     "EntityPredictions",
     "LabelPredictions",
+    "NextTokenPredictions",
+    "NextTokens",
     "NumberPredictions",
     "NumberRanges",
     "Prediction",
