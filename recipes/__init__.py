@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recipes.application import ApplicationRecipe
     from recipes.bert import BertRecipe
+    from recipes.causal_lm import CausalLMRecipe, GPT2Recipe, LlamaRecipe
     from recipes.inception_v3 import InceptionV3Recipe
     from recipes.mobilenet import MobileNetRecipe
     from recipes.resnet import ResNetRecipe
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "ApplicationRecipe": "recipes.application",
     "BertRecipe": "recipes.bert",
+    "CausalLMRecipe": "recipes.causal_lm",
+    "GPT2Recipe": "recipes.causal_lm",
     "InceptionV3Recipe": "recipes.inception_v3",
+    "LlamaRecipe": "recipes.causal_lm",
     "MobileNetRecipe": "recipes.mobilenet",
     "ResNetRecipe": "recipes.resnet",
     "VGG16Recipe": "recipes.vgg16",
@@ -26,7 +30,10 @@ _HOMES = {
 __all__ = [
     "ApplicationRecipe",
     "BertRecipe",
+    "CausalLMRecipe",
+    "GPT2Recipe",
     "InceptionV3Recipe",
+    "LlamaRecipe",
     "MobileNetRecipe",
     "ResNetRecipe",
     "VGG16Recipe",

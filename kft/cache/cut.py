@@ -62,9 +62,7 @@ class Cut:
         """Return a hash of all that decides the prefix's outputs: its graph, settings and weights."""
         found = hashlib.sha256()
         for layer in self.layers:
-            config = layer.get_config() if isinstance(layer, keras.Layer) else {}
-            config = {k: v for k, v in config.items() if k not in ("name", "trainable")}
-            described = [type(layer).__name__, config, code_of(layer)]
+            described = [type(layer).__name__, _settings(layer), code_of(layer)]
             found.update(json.dumps(described, sort_keys=True, default=repr).encode())
             for weight in getattr(layer, "weights", []):
                 value = np.ascontiguousarray(ops.convert_to_numpy(weight))
@@ -136,6 +134,19 @@ def cut_at(model: keras.Model, tensors: Sequence[Any]) -> Cut:
         tensors: tensors of its graph, outside of nested models.
     """
     return _parts(model, list(tensors), *_below(tensors, graph.outer_calls(model)))
+
+
+def _settings(layer: keras.Operation) -> dict[str, Any]:
+    """Return what a layer was made with, besides its name."""
+    if not isinstance(layer, keras.Layer):
+        return {}
+    try:
+        found = layer.get_config()
+    except AttributeError:  # LlamaTransformerDecoder (KerasHub 0.32) has no `rope_scaling_factor`
+        plain = (bool, int, float, str)
+        public = (name for name in vars(layer) if not name.startswith("_"))
+        found = {name: value for name in public if isinstance(value := vars(layer)[name], plain)}
+    return {k: v for k, v in found.items() if k not in ("name", "trainable", "training")}
 
 
 def _below(

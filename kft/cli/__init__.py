@@ -25,6 +25,7 @@ from kft.cli.training import fit
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
 from kft.cli.wording import in_options
+from kft.cli.writing import generate
 from kft.data.files import shown
 from kft.errors import KftError
 from kft.import_path import leave_out_working_directory
@@ -73,6 +74,7 @@ _COMMANDS = (
     select,
     evaluate,
     predict,
+    generate,
     export,
     plan,
     find_lr,

@@ -24,6 +24,7 @@ class Task(StrEnum):
     single_label = "single_label"
     multi_label = "multi_label"
     regression = "regression"
+    next_token = "next_token"
     segmentation = "segmentation"
     spans = "spans"
     tagging = "tagging"
@@ -121,7 +122,8 @@ class Model(Backbone):
         typer.Option(
             "--task",
             help="What the labels are; segmentation: a class for each pixel; tagging: a tag for each "
-            "word; spans: answers in a context. Default: single_label.",
+            "word; spans: answers in a context; next_token: none, of a language model. Default: "
+            "single_label; for language models next_token.",
             rich_help_panel=_MODEL,
         ),
     ] = None

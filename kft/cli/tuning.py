@@ -228,7 +228,8 @@ def _candidate(spelled: str, shared: Backbone) -> Recipe:
     recipe_class = build.find_recipe(name)
     try:
         arguments = shared.arguments(recipe_class, own)
-        arguments.setdefault("num_classes", 2)  # of the head, which a ranking does not look at
+        if build.data_say_count(recipe_class, arguments):
+            arguments["num_classes"] = 2  # of the head, which a ranking does not look at
         return recipe_class(**arguments)
     except InputError as error:
         raise InputError(f"{spelled}: {error}") from error

@@ -56,6 +56,8 @@ class Examples:
         order: The time of each example, float64 `[n]`, of which a split takes the latest for
             validation; None for a random split.
         note: A sentence about where the data come from or how they were split, for the plan of a fit.
+        places: Of parts that other examples were cut into, the place of each part's example among
+            these, `[n]`. Defaults to None: these are the examples themselves.
 
     Raises:
         InputError: If inputs, targets, groups and times differ in length.
@@ -80,6 +82,7 @@ class Examples:
     groups: np.ndarray | None = field(default=None, kw_only=True)
     order: np.ndarray | None = field(default=None, kw_only=True)
     note: str = field(default="", kw_only=True)
+    places: np.ndarray | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_one(self.groups, self.order)
@@ -111,6 +114,7 @@ class Examples:
             inputs=taken(self.inputs, indices),
             targets=taken(self.targets, indices),
             **taken(self._split_by(), indices),
+            places=None if self.places is None else self.places[indices],
         )
 
     def counts(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def read_frame(frame: Any, how: ReadSettings) -> Examples:
     raw = [_labels(one, frame, columns, names, rows) for one in labels]
     return examples_of(
         rows,
-        parts_of(labels, raw),
+        parts_of(labels, raw, names, source, rows),
         how,
         names=names,
         source=source,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kft.data.raw_labels import RawLabels
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 
@@ -37,9 +38,18 @@ def label_columns(task: TargetKind, given: Any) -> list[LabelColumns]:
         given: A column, several for numbers, or a dict of these with the names of the task's parts.
             Of a task with parts the default, "label", stands for columns called like the parts.
 
+    Returns:
+        The columns; none for a task without labels.
+
     Raises:
         InputError: If a column is named for no part, or a part is given several and takes one.
     """
+    if not task.has_labels:
+        if given != DEFAULT:
+            raise InputError(
+                f"label_column={given!r:.100}, but {task.name} has no labels: leave it out"
+            )
+        return []
     if not task.parts:
         return [_columns("", task, given, given)]
     named = {} if given == DEFAULT else given
@@ -61,13 +71,24 @@ def _columns(part: str, kind: TargetKind, named: Any, given: Any) -> LabelColumn
     return LabelColumns(part, kind, tuple(names))
 
 
-def parts_of(columns: Sequence[LabelColumns], raw: Sequence[Any]) -> Any:
+def parts_of(
+    columns: Sequence[LabelColumns],
+    raw: Sequence[Any],
+    names: Sequence[str],
+    source: str,
+    inputs: Any,
+) -> Any:
     """Return labels as `TargetKind.targets` takes them: one, or a dict of them.
 
     Args:
         columns: What `label_columns` returned.
         raw: The `RawLabels` of each.
+        names: What to call each example.
+        source: What to call the data in a message.
+        inputs: The inputs.
     """
+    if not columns:
+        return RawLabels([None] * len(names), names, source, inputs=inputs)
     if not columns[0].part:
         return raw[0]
     return {one.part: labels for one, labels in zip(columns, raw, strict=True)}

@@ -22,7 +22,7 @@ from kft.data.folder import read_folder
 from kft.data.frames import read_frame
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
-from kft.data.own_files import read_own_file, read_own_folder
+from kft.data.own_files import read_own_file, read_own_folder, read_text_folder
 from kft.data.pairs import are_pairs, read_pairs
 from kft.data.read_settings import ReadSettings
 from kft.data.sequences import is_frame
@@ -137,6 +137,9 @@ def read(
     if is_frame(source) or isinstance(source, Mapping):
         return read_frame(source, how)
     how.by.refuse_columns(type(source).__name__)
+    own = how.task.inputs_and_labels(source)
+    if own is not None:
+        return read_arrays(*own, how)
     if isinstance(source, tuple) and len(source) == 2:
         return read_arrays(*source, how)
     if hasattr(source, "shape"):
@@ -182,6 +185,8 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         how.by.refuse_columns(f"folder {shown(source)}")
         if is_shards(path):
             return read_archives(sorted(path.glob("[!.]*")), how)
+        if how.modality == "text" and how.task.files and not how.task.takes_folders:
+            return read_text_folder(path, how)
         folder = how.task.folder if how.modality == "image" else None
         return read_folder(path, how) if folder is None else read_own_folder(path, folder, how)
     # How large a file may be depends on what it is.

@@ -42,12 +42,14 @@ class SourceHooks:
     )
     input_parts: ClassVar[tuple[str, ...]] = ()
     """Names of the texts that an input consists of, see `kft.data.parts`; empty for a single one."""
+    has_labels: ClassVar[bool] = True  # whether a table or a TFDS needs labels beside the inputs
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
         """Suffix of a file, such as ".conll", to what reads it, given its path and its encoding.
 
-        These come before the tables that every task reads. Empty by default.
+        These come before the tables that every task reads. A folder is read as all such files in it,
+        unless its sub-folders name labels. Empty by default.
         """
         return {}
 
@@ -66,6 +68,17 @@ class SourceHooks:
             size: Height and width.
         """
         return self
+
+    def inputs_and_labels(self, source: Any) -> tuple[Any, Any] | None:
+        """Return the inputs and the labels of data in memory that are not arrays or lists `(x, y)`.
+
+        Args:
+            source: What a person passed as data.
+
+        Returns:
+            A list of each; None, the default, for data that are to be read as `(x, y)`.
+        """
+        return None
 
     def as_input(self, value: Any) -> Any:
         """Return an input in memory as the reader takes it; by default as it is.

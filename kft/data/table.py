@@ -66,7 +66,8 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
             hint = _hint(root, table.values[0][usable[index]]) if index == missing else ""
             reasons[usable[index]] = f"{shown(inputs[usable[index]])}: {reason}{hint}"
     raw = _raw(table, labels, how.encoding, source, inputs)
-    expected = " and ".join(repr(name) for one in labels for name in one.names)
+    used = (input_column, *(name for one in labels for name in one.names))
+    expected = " and ".join(map(repr, used))
     return usable_examples(
         "texts" if how.modality == "text" else "image_files",
         inputs,
@@ -76,7 +77,7 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
         names=table.names,
         reasons=reasons,
         by=by,
-        nothing=f"has no usable row: expected columns {input_column!r} and {expected}, filled",
+        nothing=f"has no usable row: expected {'columns' if labels else 'a column'} {expected}, filled",
     )
 
 
@@ -120,7 +121,7 @@ def _raw(
             rows, table.names, source, columns=one.names, encoding=encoding, inputs=inputs
         )
         raw.append(own)
-    return parts_of(labels, raw)
+    return parts_of(labels, raw, table.names, source, inputs)
 
 
 def _path(folder: Path, value: Any) -> str:

@@ -73,7 +73,7 @@ def read_tfds(name: str, how: ReadSettings) -> Examples:
     return usable_examples(
         "image_bytes" if how.modality == "image" else "texts",
         values,
-        how.task.targets(parts_of(columns, raw), how.classes),
+        how.task.targets(parts_of(columns, raw, names, source, values), how.classes),
         task=how.task,
         bad=bad,
         names=names,

@@ -58,6 +58,7 @@ def export_recipe(
     tasks = own_classes(recipe.task)
     for one in (*([] if own is None else [own]), *tasks):
         place_of(one)  # a class that the other process cannot import is told of now
+    recipe.serving_inputs()  # inputs that no server can read are told of now
     given = None if examples is None else encoded(recipe, examples)
 
     def write() -> Path:

@@ -29,7 +29,7 @@ def answers(
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
 ) -> Iterator[tuple[Any, Any, np.ndarray | None]]:
-    """Yield the targets, the outputs and the rows of each batch, as arrays.
+    """Yield the targets, the outputs and the places in the data of each batch, as arrays.
 
     Args:
         recipe: The recipe.
@@ -42,6 +42,7 @@ def answers(
     if isinstance(dataset, keras.utils.PyDataset):
         batches = (dataset[index] for index in range(dataset.num_batches))
     order = dataset.order(dataset.epoch) if isinstance(dataset, Batches) else None
+    places = dataset.examples.places if isinstance(dataset, Batches) else None
     forward, done = Forward(model), 0
     closing: Any = contextlib.closing(dataset) if isinstance(dataset, Batches) else None
     with closing or contextlib.nullcontext(), plain_errors():
@@ -50,7 +51,7 @@ def answers(
             x, y = keras.tree.map_structure(_as_array, (x, y))
             count = len(keras.tree.flatten(y)[0])
             rows = None if order is None else order[done : done + count]
-            yield y, forward(x), rows
+            yield y, forward(x), rows if places is None else places[rows]
             done += count
 
 

@@ -26,6 +26,7 @@ class DataHooks:
     modality: ClassVar[str]
     usual_augmentation: ClassVar[str | None] = None  # of the default stages
     task: Any
+    classes: Any
 
     def read(
         self,
@@ -176,6 +177,15 @@ class DataHooks:
             augment=augment,
             soft_targets=getattr(augment, "soft_targets", False),
         )
+
+    @property
+    def output_names(self) -> Any:
+        """What the task calls the outputs that it numbers: by default the classes."""
+        return self.classes
+
+    def row_count(self, examples: Examples) -> int:
+        """Return how many rows `batches` has for examples: one for each, unless they are cut."""
+        return len(examples)
 
     def augmentation(self, chosen: Any) -> Callable | None:
         """Turn what was passed as `augment` into `(x, y, seed) -> (x, y)`, or None."""

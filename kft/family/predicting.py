@@ -35,7 +35,7 @@ def answered(
         coverage: As for `Recipe.predict`.
     """
     if coverage is None:
-        return recipe.task.predictions(names, outputs, recipe.classes)
+        return recipe.task.predictions(names, outputs, recipe.output_names)
     reach = partial(quantile, coverage=coverage)
     return recipe.task.covering(names, outputs, recipe.classes, reach, recipe.distances)
 

@@ -142,11 +142,12 @@ class FitSettings:
         if self.stages:
             return dataclasses.replace(self, finish=self.finish.decided(False, False))
         ends = isinstance(train, Examples)
+        rows = recipe.row_count(train) if ends else 0
         found: dict[str, Any] = {}
         if is_auto(self.batch_size):
-            found = _batches_of(len(train)) if ends else {"batch_size": USUAL_BATCH}
+            found = _batches_of(rows) if ends else {"batch_size": USUAL_BATCH}
         size = found.get("batch_size", self.batch_size)
-        steps = -(-len(train) // size) if ends else getattr(train, "batches", None)
+        steps = -(-rows // size) if ends else getattr(train, "batches", None)
         stages = checked_stages(recipe.default_stages(steps))
         if stages[0].solve and not ends:  # a stream cannot be held in memory
             stages = (trained_head(steps), *stages[1:])

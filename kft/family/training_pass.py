@@ -189,11 +189,11 @@ class TrainingPass:
     def _decided(self) -> list[CachedStage]:
         settings, train = self.planned.settings, self.planned.train
         keeps = isinstance(self.batches, Batches) and isinstance(self.held_out, Batches | None)
-        views, task = settings.cache.views, self.planned.recipe.task
+        views, recipe = settings.cache.views, self.planned.recipe
         # Targets that follow a view's inputs would need those inputs, which are not kept.
-        follows = task.collates and task.reads_inputs
+        follows = recipe.task.collates and recipe.task.reads_inputs
         sizes = (
-            len(data) * (views or 1) if data is train else len(data)
+            recipe.row_count(data) * ((views or 1) if data is train else 1)
             for data in (train, self.planned.validation)
             if isinstance(data, Examples)
         )
@@ -204,7 +204,7 @@ class TrainingPass:
             examples=sum(sizes),
             augments=settings.augmentation is not None and (not views or follows),
             cache=settings.cache.on if keeps else False,
-            length=getattr(self.planned.recipe, "length", None),
+            length=getattr(recipe, "length", None),
             before=self.planned.directory.decisions(),
             solver=self.solver,
             sample=self._sample(),

@@ -102,7 +102,7 @@ class Cutter:
             targets[row] = examples.task.of_piece(targets[row], offset, offset + size)
         inputs = np.empty(len(pieces), object)
         inputs[:] = pieces
-        return dataclasses.replace(examples, inputs=inputs, targets=targets)
+        return dataclasses.replace(examples.take(owners), inputs=inputs, targets=targets)
 
     def texts(self, texts: Sequence[str]) -> list[Piece]:
         """Return the pieces of texts, one after another."""

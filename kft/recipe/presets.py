@@ -6,6 +6,7 @@ imports the module that the file names. Here only what a text model is made of g
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -77,6 +78,7 @@ def write_kept_preset(folder: Path, tokenizer: Any, encoder: keras.Model) -> Non
     config = keras.saving.serialize_keras_object(encoder)
     config.pop("build_config", None)
     config.pop("compile_config", None)
+    config["config"] = {**_left_out(encoder, config["config"]), **config["config"]}
     (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
@@ -123,6 +125,16 @@ def check_size(folder: Path, build: Callable[[], keras.Model]) -> None:
             )
 
     without_values(compare)
+
+
+def _left_out(encoder: keras.Model, config: dict[str, Any]) -> dict[str, Any]:
+    """What a backbone was built with and does not say, such as LlamaBackbone's tied embeddings.
+
+    https://github.com/keras-team/keras-hub/issues/3098
+    """
+    names = inspect.signature(type(encoder).__init__).parameters.keys() - config.keys()
+    values = {name: getattr(encoder, name, None) for name in sorted(names)}
+    return {name: one for name, one in values.items() if isinstance(one, bool | int | float | str)}
 
 
 def _check_files(folder: Path) -> None:

@@ -1,41 +1,31 @@
 """Recipes for text: what the encoders of KerasHub have in common."""
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import keras_hub
 import numpy as np
 
-from kft.arguments import check_whole
 from kft.data.augment import text_augmentation
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches, choose_buckets
 from kft.data.examples import Examples
-from kft.data.raw_texts import raw_texts
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.model.pooling import pooled
-from kft.model.precision import built_with
-from kft.model.pretrained import RANDOM, StartingWeights
 from kft.recipe import tokenization
-from kft.recipe.from_preset import from_preset
-from kft.recipe.hugging_face import Defaults
 from kft.recipe.pairs import InPieces, pack_pairs
-from kft.recipe.presets import check_kept_preset, write_kept_preset
-from kft.recipe.recipe import Recipe
+from kft.recipe.preset_recipe import PresetRecipe
 from kft.recipe.tokenization import Places
 from kft.recipe.words import pack_words, word_features, word_inputs
 
 POOLINGS = ("cls", "mean", "pooler")
 _PLACES: dict[str, Places] = {"words": pack_words, "pairs": pack_pairs}
-PRESET = "preset"
 
 
 @dataclass(kw_only=True, eq=False)
-class TextRecipe(InPieces, Recipe):
+class TextRecipe(InPieces, PresetRecipe):
     """A recipe whose inputs are texts.
 
     `load` makes of texts what the model takes: `token_ids`, `padding_mask` and `segment_ids`, int32
@@ -60,87 +50,23 @@ class TextRecipe(InPieces, Recipe):
     The other arguments are those of `kft.Recipe`.
     """
 
-    modality: ClassVar[str] = "text"
     gives: ClassVar[tuple[str, ...]] = ("vector", "tokens", "words", "pairs")
-    deeper_is_better: ClassVar[bool] = True
-    backbone_class: ClassVar[Any] = keras_hub.models.Backbone
-    hugging_face_types: ClassVar[tuple[str, ...]] = ()
-    hugging_face_defaults: ClassVar[Defaults] = {}
+    preprocessor_class: ClassVar[Any] = keras_hub.models.TextClassifierPreprocessor
 
-    preset: str = field(kw_only=False)
-    weights: str | None = "preset"
-    sequence_length: int | None = None
     pooling: str = "mean"
-    backbone_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if isinstance(self.preset, os.PathLike):
-            self.preset = os.fspath(self.preset)
         super().__post_init__()
-        if self.weights not in ("preset", None):
-            raise InputError(
-                f"`weights={self.weights!r}`: pass 'preset' for the pretrained weights of "
-                f"{self.preset!r}, or weights=None to start from scratch."
-            )
         if self.pooling not in POOLINGS:
             known = ", ".join(map(repr, POOLINGS))
             raise InputError(f"`pooling={self.pooling!r}` is unknown for text: pass {known}.")
-        if self.sequence_length is not None:
-            check_whole("sequence_length", self.sequence_length, "tokens", least=4)
-        if not 0 <= self.backbone_dropout < 1:
-            raise InputError(
-                f"`backbone_dropout={self.backbone_dropout!r}` is not a fraction: pass 0 to below 1."
-            )
         self._learned_length: int | None = None
-        self._preset_of_run: str | None = None
-        self._encoder: Any = None
-        self._preprocessor: Any = None
         self._packers: dict[int, Callable] = {}
-
-    def pretrained_weights(self) -> StartingWeights:
-        """Those of the preset, or random ones."""
-        return RANDOM if self.weights is None else StartingWeights(f"the preset {self.preset}")
-
-    @property
-    def encoder(self) -> Any:
-        """The KerasHub backbone, loaded when first asked for."""
-        if self._encoder is None:
-            with built_with(self.precision):
-                self._encoder = from_preset(
-                    self,
-                    self.backbone_class,
-                    load_weights=self.weights is not None,
-                    dropout=self.backbone_dropout,
-                )
-            if self.sequence_length and self.sequence_length > self.longest:
-                raise InputError(
-                    f"`sequence_length={self.sequence_length}`, but {self.preset!r} takes at most "
-                    f"{self.longest} tokens."
-                )
-        return self._encoder
-
-    @property
-    def preprocessor(self) -> Any:
-        """The KerasHub preprocessor with the preset's tokenizer, loaded when first asked for."""
-        if self._preprocessor is None:
-            tokenizer = from_preset(self, keras_hub.models.Tokenizer, **self.tokenizer_arguments())
-            kind = keras_hub.models.TextClassifierPreprocessor
-            self._preprocessor = from_preset(self, kind, tokenizer=tokenizer)
-        return self._preprocessor
-
-    @property
-    def longest(self) -> int:
-        """The most tokens that the encoder takes."""
-        return int(getattr(self.encoder, "max_sequence_length", None) or 512)
 
     @property
     def length(self) -> int:
         """The tokens that `load` cuts and pads to: the argument, or what the data suggested."""
         return self.sequence_length or self._learned_length or self.longest
-
-    def tokenizer_arguments(self) -> dict[str, Any]:
-        """What to tell the tokenizer beside what the preset says."""
-        return {}
 
     @property
     def form(self) -> str:
@@ -168,20 +94,6 @@ class TextRecipe(InPieces, Recipe):
         if self.pooling == "pooler":
             return backbone["pooled_output"]
         return pooled(tokens, self.pooling, mask=inputs["padding_mask"])
-
-    def check_examples(self, examples: Examples) -> None:
-        """Check that examples are texts."""
-        if examples.kind != "texts":
-            what = "numbers" if examples.kind == "arrays" else "images"
-            if isinstance(examples.inputs, dict):
-                what = "several inputs"
-            raise InputError(
-                f"{examples.source} has {what}, but {type(self).__name__} takes texts: pass strings."
-            )
-
-    def raw_inputs(self, raw: Any) -> list[str]:
-        """Return texts to answer by their position."""
-        return raw_texts(raw, self.task)
 
     def learn(self, examples: Examples) -> None:
         """Choose the sequence length, unless the argument says it."""
@@ -268,30 +180,6 @@ class TextRecipe(InPieces, Recipe):
         """Texts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
         parts = self.task.input_parts
         return tokenization.serving_inputs(self.preprocessor, self.length, self.places, parts)
-
-    @classmethod
-    def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
-        """Build the recipe again from the tokenizer and the configuration in a run directory."""
-        check_kept_preset(directory / PRESET)
-        recipe = cls(**{**arguments, "preset": str(directory / PRESET), "weights": None})
-        recipe.model, recipe.preprocessor  # noqa: B018  read now: the directory may go
-        recipe.preset = recipe._preset_of_run = str(arguments["preset"])
-        recipe.weights = None if arguments["weights"] is None else "preset"
-        return recipe
-
-    def pretrained(self) -> Self:
-        """Return a recipe with the preset's weights; a run cannot name where to fetch them from."""
-        if self.preset == self._preset_of_run and "://" in self.preset:
-            raise InputError(
-                f"the run says that its weights were those of {self.preset!r}, and nothing is fetched "
-                "because a run names it: fetch the preset, and set recipe.preset to its folder."
-            )
-        return super().pretrained()
-
-    def save_files(self, directory: Path) -> None:
-        """Write the tokenizer and the encoder's configuration, a preset folder without weights."""
-        super().save_files(directory)
-        write_kept_preset(directory / PRESET, self.preprocessor.tokenizer, self.encoder)
 
     def _packed(self, raw, length):
         if length not in self._packers:

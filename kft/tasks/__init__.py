@@ -2,6 +2,7 @@
 
 from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.evaluation import Evaluation, Figure, Figures, Scorer, evaluate
+from kft.tasks.next_token import NextToken
 from kft.tasks.predictions import Predictions
 from kft.tasks.regression import Regression
 from kft.tasks.segmentation import Segmentation
@@ -16,6 +17,7 @@ __all__ = [
     "Figure",
     "Figures",
     "MultiLabel",
+    "NextToken",
     "Predictions",
     "Regression",
     "Scorer",

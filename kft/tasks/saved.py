@@ -10,6 +10,7 @@ from kft.arguments import shown
 from kft.errors import InputError
 from kft.import_path import can_be_one_class, path_of_class
 from kft.tasks.classification import Classification, MultiLabel
+from kft.tasks.next_token import NextToken
 from kft.tasks.regression import Regression
 from kft.tasks.segmentation import Segmentation
 from kft.tasks.several import Several
@@ -19,7 +20,15 @@ from kft.tasks.task import Task
 
 SHORT: dict[str, type[Task]] = {
     kind.name: kind
-    for kind in (Classification, MultiLabel, Regression, Segmentation, Spans, Tagging)
+    for kind in (
+        Classification,
+        MultiLabel,
+        NextToken,
+        Regression,
+        Segmentation,
+        Spans,
+        Tagging,
+    )
 }
 _OF_KFT = {path_of_class(kind): kind for kind in (*SHORT.values(), Several)}
 _SHORT = ("num_classes", "num_values", "hidden", "dropout", "label_smoothing")

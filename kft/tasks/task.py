@@ -43,9 +43,10 @@ class Task(Served, TargetKind):
         name: What the task is called in `recipe.json` and in an export's description.
         needs: The features that its head takes: `"vector"` `(batch, channels)`, `"map"` `(batch,
             height, width, channels)`, `"pyramid"`, a dict of such maps at several resolutions, see
-            `kft.model.pyramid`, `"tokens"` `(batch, length, channels)`, or `"words"` and `"pairs"`, a
+            `kft.model.pyramid`, `"tokens"` `(batch, length, channels)`, `"words"` and `"pairs"`, a
             dict of these `tokens` and of where words start and end, see `kft.recipe.words` and
-            `kft.recipe.pairs`.
+            `kft.recipe.pairs`, or `"next_token"`, the scores of the token after each, `(batch, length,
+            vocabulary)`.
         objective: The logged value that tells which epoch is better, and its direction.
         directions: Name of a metric to `"max"` or `"min"`, of those that a search may optimise and
             whose direction a reader should know.

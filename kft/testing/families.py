@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 
 from kft.recipe.image import ImageRecipe
+from kft.recipe.language import LanguageRecipe
 from kft.recipe.preprocessing import unit_pixels
 from kft.recipe.text import TextRecipe
 from kft.stages.stage import Stage
@@ -84,6 +86,57 @@ def save_tiny_bert(folder: Path) -> str:
     )
     backbone.save_to_preset(str(folder))
     keras_hub.models.BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
+    return str(folder)
+
+
+@dataclass(kw_only=True, eq=False)
+class TinyLanguage(LanguageRecipe):
+    """A language model of two decoder layers of 8 channels, for texts of the words in `WORDS`.
+
+    `save_tiny_llama` writes its preset. Texts are cut into rows of 8 tokens.
+    """
+
+    sequence_length: int | None = 8
+
+    def default_stages(self, steps: int | None = None) -> list[Stage]:
+        """The head, then everything."""
+        return [Stage(0, 1, 1e-3, name="head"), Stage("all", 1, 1e-4, name="all")]
+
+
+def save_tiny_llama(folder: Path, tied: bool = False) -> str:
+    """Write a tiny Llama with seeded weights as a KerasHub preset.
+
+    Args:
+        folder: A directory that does not exist yet.
+        tied: Whether the scores are products with the embeddings of the input.
+
+    Returns:
+        Its path, the `preset` of a `TinyLanguage`.
+    """
+    import keras_hub
+    from sentencepiece import SentencePieceTrainer
+
+    file = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(tiny_texts(64)),
+        model_writer=file,
+        model_type="bpe",
+        vocab_size=40,
+        minloglevel=2,
+    )
+    tokenizer = keras_hub.models.LlamaTokenizer(file.getvalue())
+    keras.utils.set_random_seed(0)
+    backbone = keras_hub.models.LlamaBackbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        num_layers=2,
+        num_query_heads=2,
+        num_key_value_heads=1,
+        hidden_dim=8,
+        intermediate_dim=16,
+        tie_word_embeddings=tied,
+    )
+    backbone.save_to_preset(str(folder))
+    tokenizer.save_to_preset(str(folder))
     return str(folder)
 
 

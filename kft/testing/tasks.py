@@ -11,7 +11,13 @@ from typing import Any
 from kft.errors import InputError
 from kft.tasks import Task
 from kft.testing.checks import require
-from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert
+from kft.testing.families import (
+    TinyImages,
+    TinyLanguage,
+    TinyTexts,
+    save_tiny_bert,
+    save_tiny_llama,
+)
 from kft.testing.recipes import check_recipe
 
 
@@ -53,6 +59,15 @@ def check_task(
         if set(needs) <= set(TinyImages.gives) and not _are_texts(data):
             check_recipe(
                 lambda: TinyImages(task=task), data, directory=directory, leave_out=leave_out
+            )
+            return
+        if set(needs) <= set(TinyLanguage.gives):
+            preset = save_tiny_llama(Path(folder) / "preset")
+            check_recipe(
+                lambda: TinyLanguage(preset, task=task),
+                data,
+                directory=directory,
+                leave_out=leave_out,
             )
             return
         preset = save_tiny_bert(Path(folder) / "preset")

@@ -121,6 +121,12 @@ def rank(
             data are a stream.
     """
     build_all(recipes)
+    for name, recipe in recipes.items():
+        if not recipe.task.has_labels:
+            raise InputError(
+                f"{name} learns without labels, and backbones are ranked by how well their features tell "
+                "labels apart: compare such recipes by their evaluations."
+            )
     examples = next(iter(recipes.values())).read(data)
     if not isinstance(examples, Examples):
         raise InputError(f"a {examples.source} cannot be ranked on: pass a folder or a table.")

@@ -60,6 +60,7 @@ def test_help_comes_in_under_a_second():
         "select",
         "evaluate",
         "predict",
+        "generate",
         "export",
         "plan",
         "find-lr",

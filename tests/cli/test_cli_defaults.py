@@ -16,11 +16,13 @@ import kft
 import recipes
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.cli import app, main
+from kft.cli.build import data_say_count
 from kft.data.read import read
 from kft.family.settings import stopping_rule
 from kft.insight.range_test import find_learning_rate
 from kft.recipe.recipe import Recipe
-from tests.recipes import tiny_bert
+from kft.testing.families import save_tiny_llama
+from tests.recipes import tiny_bert, tiny_gpt2
 
 pytestmark = pytest.mark.once
 
@@ -76,8 +78,16 @@ def texts(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def preset(tmp_path_factory):
-    return str(tiny_bert.save_preset(tmp_path_factory.mktemp("presets") / "tiny"))
+def presets(tmp_path_factory):
+    """A preset for each recipe of texts."""
+    folder = tmp_path_factory.mktemp("presets")
+    gpt2 = tiny_gpt2.save_preset(folder / "gpt2")
+    return {
+        "BertRecipe": str(tiny_bert.save_preset(folder / "bert")),
+        "CausalLMRecipe": gpt2,
+        "GPT2Recipe": gpt2,
+        "LlamaRecipe": save_tiny_llama(folder / "llama"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +100,7 @@ def examples(photos, texts):
 
 
 @pytest.fixture
-def called(monkeypatch, tmp_path, photos, texts, preset, examples):
+def called(monkeypatch, tmp_path, photos, texts, presets, examples):
     """Run a command on a recipe; return what it handed to Python, call by call."""
 
     def run(command, recipe, *options):
@@ -109,12 +119,12 @@ def called(monkeypatch, tmp_path, photos, texts, preset, examples):
 
         monkeypatch.setattr("kft.data.read.read", noted)
         monkeypatch.setattr("kft.insight.range_test.find_learning_rate", found)
-        is_text = recipe == "BertRecipe"
+        is_text = recipe in presets
         words = [command, f"recorded:{recipe}"]
         if command == "select":
-            words[1] += f",preset={preset}" if is_text else ""
+            words[1] += f",preset={presets[recipe]}" if is_text else ""
         elif is_text and "--model" not in options:
-            words += ["--model", preset]
+            words += ["--model", presets[recipe]]
         if command != "plan":
             words += ["--data", texts if is_text else photos]
         if command in ("fit", "tune"):
@@ -160,13 +170,17 @@ def fields(recipe):
 
 @pytest.mark.parametrize("command", BUILDING)
 @pytest.mark.parametrize("recipe", recipes.__all__)
-def test_a_command_without_options_hands_over_pythons_own_defaults(called, preset, command, recipe):
+def test_a_command_without_options_hands_over_pythons_own_defaults(
+    called, presets, command, recipe
+):
     handed = called(command, recipe)
     recipe_class = getattr(recipes, recipe)
-    needed = {"preset": preset} if recipe == "BertRecipe" else {}
+    needed = {"preset": presets[recipe]} if recipe in presets else {}
+    if data_say_count(recipe_class, {}):
+        needed["num_classes"] = 2
     made = handed.pop("recipe")
-    assert made.kwargs.keys() == {"num_classes", *needed}, "what is not given is not passed"
-    assert fields(recipe_class(**made.kwargs)) == fields(recipe_class(num_classes=2, **needed))
+    assert made.kwargs.keys() == needed.keys(), "what is not given is not passed"
+    assert fields(recipe_class(**made.kwargs)) == fields(recipe_class(**needed))
     for call in handed.values():
         assert call.values() == call.defaults(), call.name
     if command in ("fit", "tune", "find-lr"):

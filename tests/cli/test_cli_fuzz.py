@@ -48,6 +48,7 @@ NEEDED = {
     "plan": ["tests.tiny_recipe:TinyRecipe"],
     "evaluate": ["run", "--data", "data"],
     "predict": ["run", "--text", "hello"],
+    "generate": ["run", "--prompt", "hello"],
     "report": ["run", "--data", "data"],
     "export": ["run", "serving"],
     "demo": [],

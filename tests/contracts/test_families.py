@@ -5,15 +5,19 @@ import pytest
 
 import recipes
 from kft.testing import check_recipe
+from kft.testing.families import save_tiny_llama
 from recipes import (
     ApplicationRecipe,
     BertRecipe,
+    CausalLMRecipe,
+    GPT2Recipe,
     InceptionV3Recipe,
+    LlamaRecipe,
     MobileNetRecipe,
     ResNetRecipe,
     VGG16Recipe,
 )
-from tests.recipes import tiny_bert
+from tests.recipes import tiny_bert, tiny_gpt2
 
 # On PyTorch these take a minute of processor time together, and several times as much on the other
 # backends, where the tiny families of test_recipes.py go through the same steps.
@@ -57,6 +61,22 @@ def test_bert_keeps_the_contract(tmp_path):
     )
 
 
+LANGUAGE = {
+    "causal_lm": (CausalLMRecipe, tiny_gpt2.save_preset),
+    "gpt2": (GPT2Recipe, tiny_gpt2.save_preset),
+    "llama": (LlamaRecipe, save_tiny_llama),
+}
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_a_family_of_language_models_keeps_the_contract(name, tmp_path):
+    family, save_preset = LANGUAGE[name]
+    preset = save_preset(tmp_path / "preset")
+    texts = ["the film was good", "the plot was bad", "a good actor", "not the film"] * 2
+    check_recipe(lambda: family(preset, sequence_length=16), texts, leave_out=ELSEWHERE)
+
+
 def test_every_named_family_is_held_to_the_contract():
-    held = {family.__name__ for family, *_ in IMAGES.values()} | {"BertRecipe"}
+    held = {family.__name__ for family, *_ in (*IMAGES.values(), *LANGUAGE.values())}
+    held.add("BertRecipe")
     assert held == set(recipes.__all__)

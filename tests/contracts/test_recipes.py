@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 import kft
-from kft.tasks import Classification, MultiLabel, Regression, Segmentation, Several, Spans, Tagging
+from kft.tasks import (
+    Classification,
+    MultiLabel,
+    NextToken,
+    Regression,
+    Segmentation,
+    Several,
+    Spans,
+    Tagging,
+)
 from kft.testing import ContractError, check_callback, check_recipe, check_task
 from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_images, tiny_texts
 
@@ -59,6 +68,10 @@ def test_spans_keep_the_contract():
     pairs = [(f"is {text.split()[1]}", text) for text in tiny_texts(24)]
     answers = [(context.index(" ") + 1, context.split()[1]) for _, context in pairs]
     check_task(Spans(), (pairs, answers), leave_out=ELSEWHERE)
+
+
+def test_a_language_model_keeps_the_contract():
+    check_task(NextToken(), tiny_texts(24), leave_out=ELSEWHERE)
 
 
 @pytest.mark.once

@@ -16,9 +16,9 @@ from kft.data.parquet import read_parquet
 from kft.data.parts import join_parts
 from kft.data.source_hooks import ReadFile
 from kft.data.targets import TargetKind
+from kft.data.text_lines import text_lines
 from kft.data.values import is_missing, kind_of
 from kft.errors import InputError
-from kft.tasks.tags.files import lines_of
 
 __all__ = ["INPUTS", "read_json_lines", "read_squad", "read_table"]
 
@@ -63,7 +63,7 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
         InputError: If it cannot be read.
     """
     found = ReadFile([], [], names := RowNames("line"), {})
-    for number, line in lines_of(path, encoding):
+    for number, line in text_lines(path, encoding):
         if not line.strip():
             continue
         names.numbers.append(number)

@@ -21,6 +21,8 @@ from kft.tasks.evaluation.content import (
 from kft.tasks.evaluation.figures import Figure, Figures
 from kft.tasks.evaluation.metrics import MetricsEvaluation, MetricsScorer
 from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
+from kft.tasks.evaluation.next_token import NextTokenEvaluation
+from kft.tasks.evaluation.next_token_scorer import NextTokenScorer
 from kft.tasks.evaluation.regression import RegressionEvaluation, RegressionScorer
 from kft.tasks.evaluation.scorer import Scorer
 from kft.tasks.evaluation.segmentation import MaskMetrics, SegmentationEvaluation
@@ -47,6 +49,8 @@ __all__ = [
     "Mistakes",
     "MultiLabelEvaluation",
     "MultiLabelScorer",
+    "NextTokenEvaluation",
+    "NextTokenScorer",
     "Picture",
     "RegressionEvaluation",
     "RegressionScorer",

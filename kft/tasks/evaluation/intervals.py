@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["score_interval"]
+__all__ = ["Z_OF_95", "score_interval"]
 
-_Z = 1.959963984540054  # of 95 %
+Z_OF_95 = 1.959963984540054  # deviations of a normal distribution on each side of 95 %
 
 
 def score_interval(fraction: float, draws: float) -> tuple[float, float]:
@@ -19,6 +19,10 @@ def score_interval(fraction: float, draws: float) -> tuple[float, float]:
         draws: In how many independent draws.
     """
     p, n = fraction, draws
-    middle = (p + _Z * _Z / (2 * n)) / (1 + _Z * _Z / n)
-    half = _Z / (1 + _Z * _Z / n) * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n))
+    middle = (p + Z_OF_95 * Z_OF_95 / (2 * n)) / (1 + Z_OF_95 * Z_OF_95 / n)
+    half = (
+        Z_OF_95
+        / (1 + Z_OF_95 * Z_OF_95 / n)
+        * math.sqrt(p * (1 - p) / n + Z_OF_95 * Z_OF_95 / (4 * n * n))
+    )
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kft.tasks.evaluation.intervals import score_interval
+import math
+
+from kft.tasks.evaluation.intervals import Z_OF_95, score_interval
 
 __all__ = ["Ratio"]
 
@@ -17,9 +19,11 @@ class Ratio:
     def __init__(self) -> None:
         self._above = self._below = 0.0
         self._squares = [0.0, 0.0, 0.0]  # of the first, of both, of the second
+        self._texts = 0
 
     def add(self, above: float, below: float) -> None:
         """Add a text's numbers."""
+        self._texts += 1
         self._above += above
         self._below += below
         for place, value in enumerate((above * above, above * below, below * below)):
@@ -40,7 +44,20 @@ class Ratio:
         p = self.value
         if p is None:
             return None
-        above, both, below = self._squares
-        variance = (above - 2 * p * both + p * p * below) / self._below**2
+        variance = self._variance(p)
         n = min(p * (1 - p) / variance, self._below) if variance > 0 else self._below
         return score_interval(p, n or self._below)
+
+    @property
+    def normal_interval(self) -> tuple[float, float] | None:
+        """The same for a ratio that is no fraction, such as nats per token; None for a single text."""
+        ratio = self.value
+        if ratio is None or self._texts < 2:
+            return None
+        spread = self._variance(ratio) * self._texts / (self._texts - 1)
+        half = Z_OF_95 * math.sqrt(max(spread, 0.0))
+        return ratio - half, ratio + half
+
+    def _variance(self, ratio: float) -> float:
+        above, both, below = self._squares
+        return (above - 2 * ratio * both + ratio * ratio * below) / self._below**2

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kft.data.columns import MOST_ROWS, RowNames, open_table
-from kft.data.encodings import LONGEST, encoding_of
+from kft.data.columns import RowNames
 from kft.data.files import shown
 from kft.data.source_hooks import ReadFile
+from kft.data.text_lines import read_json_lines as json_lines
+from kft.data.text_lines import text_lines
 from kft.data.values import kind_of
 from kft.errors import InputError
 
-__all__ = ["joined", "lines_of", "read_conll", "read_json_lines"]
+__all__ = ["joined", "read_conll", "read_json_lines"]
 
 _DOCUMENT = "-DOCSTART-"
 _UNIVERSAL = {".conllu": 3}  # the column with the tag: UPOS; elsewhere the last one
@@ -52,7 +50,7 @@ def read_conll(path: Path, encoding: str) -> ReadFile:
         words.clear()
         tags.clear()
 
-    for number, line in lines_of(path, encoding):
+    for number, line in text_lines(path, encoding):
         fields = line.split("\t") if "\t" in line else line.split()
         if not line.strip() or fields[0] == _DOCUMENT:
             end()
@@ -90,20 +88,7 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
     Raises:
         InputError: If it cannot be read.
     """
-    names = RowNames("line")
-    found = ReadFile([], [], names, {})
-    for number, line in lines_of(path, encoding):
-        if not line.strip():
-            continue
-        text, label, reason = _of_json(line)
-        if reason:
-            found.reasons[len(found.inputs)] = reason
-        found.inputs.append(text)
-        found.labels.append(label)
-        names.numbers.append(number)
-    if not found.inputs:
-        raise InputError(f"{shown(path.name)} is empty: expected a JSON object on each line.")
-    return found
+    return json_lines(path, encoding, _of_object)
 
 
 def joined(words: Any) -> str:
@@ -118,13 +103,7 @@ def joined(words: Any) -> str:
     return " ".join(words)
 
 
-def _of_json(line: str) -> tuple[str, Any, str]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return "", [], f"not JSON ({error!s:.60})"
-    if not isinstance(value, dict):
-        return "", [], f"{kind_of(value)}, but an object is expected"
+def _of_object(value: dict[str, Any]) -> tuple[str, Any, str]:
     if "words" in value or "tags" in value:
         words, tags = value.get("words"), value.get("tags")
         if not isinstance(words, list) or not isinstance(tags, list):
@@ -146,33 +125,3 @@ def _word_and_tag(fields: list[str], column: int | None) -> tuple[str | None, st
         return None, ""
     word = "".join(fields[0].split(" "))  # a tab separates, and words have no spaces
     return (word or None), fields[-1].strip()
-
-
-def lines_of(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file with their numbers, without line breaks.
-
-    Args:
-        path: The file.
-        encoding: Its encoding where it has no byte order mark.
-
-    Raises:
-        InputError: If it cannot be read, or has too many or too long lines.
-    """
-    source = shown(path.name)
-    with open_table(path, source) as file:
-        used = encoding_of(file.read(4096), encoding)
-    with open_table(path, source) as file:
-        reader = io.TextIOWrapper(file, used, errors="surrogateescape", newline=None)
-        try:
-            for number in range(1, MOST_ROWS + 1):
-                line = reader.readline(LONGEST + 1)
-                if not line:
-                    return
-                if len(line) > LONGEST:
-                    raise InputError(f"line {number} of {source} has more than {LONGEST:,} letters")
-                yield number, line.rstrip("\n")
-        except UnicodeError as error:
-            raise InputError(
-                f"{source} cannot be read with encoding={used!r} ({error}): pass the right one"
-            ) from error
-    raise InputError(f"{source} has more than {MOST_ROWS:,} lines: split it")

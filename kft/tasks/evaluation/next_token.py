@@ -1,0 +1,103 @@
+"""Evaluation of language models: how well each token of a text is predicted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from kft.tasks.evaluation.base import Evaluation
+from kft.tasks.evaluation.content import Mistake, Mistakes, Section, Text
+from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.ratios import Ratio
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class NextTokenEvaluation(Evaluation):
+    """How well a model predicts the tokens of texts; of prompts with answers those of the answers.
+
+    Attributes:
+        perplexity: The exponential of the cross-entropy per token: among how many equally probable
+            tokens it chooses, on average. It depends on the tokenizer.
+        bits_per_byte: Cross-entropy per byte of the text in UTF-8, which does not.
+        accuracy: Fraction of the tokens to which the model prefers no other.
+        tokens: How many tokens count, those that end the texts included.
+    """
+
+    task: str = "next_token"
+    nats_per_token: Ratio
+    nats_per_byte: Ratio
+    right: Ratio
+    tokens: int
+    worst: tuple[Mistake, ...] = ()
+
+    @property
+    def figures(self) -> Figures:
+        """Name and value of each figure."""
+        perplexity = Figure(
+            "perplexity",
+            _exponential(self.nats_per_token.value),
+            _both(_exponential, self.nats_per_token.normal_interval),
+            meaning="tokens that the model hesitates between",
+            better="min",
+        )
+        bits = Figure(
+            "bits_per_byte",
+            _bits(self.nats_per_byte.value),
+            _both(_bits, self.nats_per_byte.normal_interval),
+            meaning="what a byte of text costs; comparable between tokenizers",
+            better="min",
+        )
+        accuracy = Figure(
+            "accuracy",
+            self.right.value,
+            self.right.interval,
+            meaning="tokens that the model puts first",
+            better="max",
+            is_fraction=True,
+        )
+        return Figures((perplexity, bits, accuracy))
+
+    @property
+    def title(self) -> str:
+        """What was evaluated, in a line."""
+        return f"{super().title}, {self.tokens:,} tokens"
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return the texts that are predicted worst."""
+        if not self.worst:
+            return ()
+        note = Text(
+            "The texts that cost the most bits per byte; of prompts with answers the answers."
+        )
+        sentence = "{size} bits per byte: {predicted}; {expected}."
+        shown = Mistakes(self.mistakes(), sentence, ".2f")
+        return (Section("surprises", "Texts that are predicted worst", (note, shown)),)
+
+    def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
+        """The texts that cost the most; `size` is the bits per byte, of at most 100 texts."""
+        return self.worst[:limit]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as plain dicts, lists, strings and numbers."""
+        intervals = {
+            f"{one.name}_interval": None if one.interval is None else list(one.interval)
+            for one in self.figures.described
+        }
+        return {**super().to_dict(), **intervals, "tokens": self.tokens}
+
+
+def _exponential(nats: float | None) -> float | None:
+    """The perplexity; None also where it is too large for a number."""
+    return None if nats is None or nats > 700 else math.exp(nats)
+
+
+def _bits(nats: float | None) -> float | None:
+    return None if nats is None else nats / math.log(2)
+
+
+def _both(function: Any, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    if interval is None:
+        return None
+    low, high = map(function, interval)
+    return None if low is None or high is None else (max(low, 0.0), high)

@@ -1,0 +1,95 @@
+"""Texts whose parts count or do not: plain texts, prompts with answers, and chats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kft.data.values import kind_of, text_value
+
+__all__ = ["EXPECTED", "Parts", "Spans", "joined", "parts_of", "separated"]
+
+EXPECTED = (
+    '{"text": "..."}, {"prompt": "...", "answer": "..."}, or '
+    '{"messages": [{"role": "user", "content": "..."}, ...]}'
+)
+Parts = list[tuple[str, bool]]  # pieces of a text, and whether the model is to learn to write them
+Spans = list[tuple[int, int]]  # the characters that count: the first, and the one after the last
+
+_ANSWERS = ("answer", "completion")
+_ASSISTANT = "assistant"
+
+
+def parts_of(value: Any, template: str) -> tuple[Parts, str]:
+    """Return the parts of an example, and why it cannot be used, which is empty if it can.
+
+    Args:
+        value: A text, a pair of a prompt and an answer, or a dict with the keys in `EXPECTED`.
+        template: How a message of a chat is written, with `{role}` and `{content}`.
+    """
+    if isinstance(value, str | bytes):
+        return _checked([(value, True)])
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return _checked([(value[0], False), (value[1], True)])
+    if not isinstance(value, Mapping):
+        return [], f"{kind_of(value)}, but a text or a pair (prompt, answer) is expected"
+    answer = next((name for name in _ANSWERS if name in value), None)
+    if "messages" in value:
+        return _of_messages(value["messages"], template)
+    if "prompt" in value and answer is not None:
+        return _checked([(value["prompt"], False), (value[answer], True)])
+    if "text" in value:
+        return _checked([(value["text"], True)])
+    return [], f"expected {EXPECTED}"
+
+
+def joined(parts: Parts) -> tuple[str, Spans]:
+    """Return the text of some parts, and which of its characters count."""
+    text, spans = "", []
+    for part, counts in parts:
+        if counts and part:
+            spans.append((len(text), len(text) + len(part)))
+        text += part
+    return text, spans
+
+
+def separated(text: str, spans: Iterable[Sequence[int]]) -> Parts:
+    """Return the parts of a text, of which those in the spans count."""
+    parts, done = [], 0
+    for first, end in spans:
+        parts += [(text[done:first], False), (text[first:end], True)]
+        done = end
+    parts.append((text[done:], False))
+    return [part for part in parts if part[0]]
+
+
+def _of_messages(messages: Any, template: str) -> tuple[Parts, str]:
+    """The messages of a chat; those of the assistant count, without what precedes their content."""
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        return [], '"messages" has to be a list of {"role": "...", "content": "..."}'
+    before, _, after = template.partition("{content}")
+    parts: list[tuple[Any, bool]] = []
+    for message in messages:
+        known = message if isinstance(message, Mapping) else {}
+        role, content = known.get("role"), known.get("content")
+        if not isinstance(role, str) or not isinstance(content, str):
+            return (
+                [],
+                f'{kind_of(message)} is no message: expected {{"role": "...", "content": "..."}}',
+            )
+        lead, end = (one.replace("{role}", role) for one in (before, after))
+        parts += [(lead, False), (content + end, role == _ASSISTANT)]
+    if not any(counts for _, counts in parts):
+        return [], 'no message has the role "assistant", so that there is nothing to learn'
+    return _checked([part for part in parts if part[0]])
+
+
+def _checked(parts: Sequence[tuple[Any, bool]]) -> tuple[Parts, str]:
+    """Parts whose texts are texts; what precedes an answer may be empty."""
+    found: Parts = []
+    for part, counts in parts:
+        text, reason = text_value(part)
+        if reason and (counts or reason != "empty text"):
+            return [], reason
+        found.append((text, counts))
+    return found, ""

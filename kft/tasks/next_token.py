@@ -1,0 +1,181 @@
+"""The next token: what follows a text, which is how language models are trained to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from kft.answers import Ops, Ranking, Rules
+from kft.arguments import shown
+from kft.data.raw_labels import RawLabels, ReadTargets, Targets
+from kft.data.source_hooks import ReadFile
+from kft.errors import InputError
+from kft.tasks.evaluation.figures import Better
+from kft.tasks.evaluation.next_token_scorer import NextTokenScorer
+from kft.tasks.language.files import read_text_file, read_text_lines
+from kft.tasks.language.layers import FollowingTokens, TokenAccuracy, TokenCrossEntropy
+from kft.tasks.language.parts import joined, parts_of
+from kft.tasks.predictions.next_tokens import NextTokenPredictions
+from kft.tasks.task import Task
+
+CANDIDATES = 10  # most probable tokens of an answer
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NextToken(Task):
+    """Predict each token of a text from those before it, to fine-tune a model that writes.
+
+    Data are texts, prompts with answers, or chats: a list of strings, of pairs `(prompt, answer)` or of
+    dicts; JSON lines of such dicts; a folder of .txt files; or a table with a column of texts. Where
+    there is a prompt, loss and figures count the answer alone.
+
+    Args:
+        template: How a message of a chat is written: a text with `{content}`, and `{role}` before it.
+            Defaults to `"{role}: {content}\\n"`.
+
+    Raises:
+        InputError: If the template does not hold `{content}` once.
+
+    Example:
+
+    ```python
+    recipe = CausalLMRecipe("gpt2_base_en")
+    run = recipe.fit("stories/", run_dir="runs/stories")
+    print(recipe.generate("Once upon a time", max_new_tokens=40))
+    ```
+    """
+
+    name: ClassVar[str] = "next_token"
+    needs: ClassVar[str] = "next_token"
+    has_labels: ClassVar[bool] = False
+    directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
+
+    template: str = "{role}: {content}\n"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.template, str) or self.template.count("{content}") != 1:
+            raise InputError(
+                f"`template={shown(self.template)}` does not say where a message stands: pass a text "
+                'with {content} once, such as "{role}: {content}\\n".'
+            )
+
+    # From texts to targets.
+
+    @property
+    def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
+        """A text in a .txt file, and JSON lines of texts, prompts with answers, and chats."""
+        lines = partial(read_text_lines, template=self.template)
+        return {".txt": read_text_file, ".jsonl": lines, ".ndjson": lines}
+
+    def inputs_and_labels(self, source: Any) -> tuple[Any, Any] | None:
+        """Return the texts in a list, or in a pair of lists of prompts and answers."""
+        if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], str):
+            prompts, answers = map(list, source)
+            if len(prompts) != len(answers):
+                raise InputError(
+                    f"{len(prompts)} prompts and {len(answers)} answers: pass one answer for each "
+                    "prompt."
+                )
+            source = list(zip(prompts, answers, strict=True))
+        if not isinstance(source, list | np.ndarray):
+            return None
+        texts: list[str] = []
+        labels: list[Any] = []
+        for value in source:
+            parts, reason = parts_of(value, self.template)
+            text, spans = joined(parts)
+            texts.append(text or reason)  # which stands for a text that is not there
+            labels.append(reason or spans)
+        return texts, labels
+
+    def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
+        """Turn the characters that count into rows `[first, end]`; without any all count.
+
+        A string in place of them says why the example cannot be used.
+        """
+        values = list(raw.values)
+        reasons = {n: raw.said(one) for n, one in enumerate(values) if isinstance(one, str)}
+        rows = np.empty(len(values), object)
+        for index, (value, text) in enumerate(zip(values, raw.inputs or (), strict=True)):
+            spans = [(0, len(text))] if value is None else [] if index in reasons else value
+            rows[index] = np.array(spans, np.int32).reshape(-1, 2)
+        return ReadTargets(reasons, lambda kept: Targets(rows if kept is None else rows[kept]))
+
+    def label(self, row: Any, classes: Any) -> str:
+        """Return how many characters of a text count."""
+        return f"{int((row[:, 1] - row[:, 0]).sum()):,} characters"
+
+    def collate(self, rows: Any, inputs: Any) -> np.ndarray:
+        """Return for each token of a batch whether the next one counts, and the bytes that count with it.
+
+        Args:
+            rows: Those of rows of tokens, as `kft.tasks.language.rows.cut_rows` makes them.
+            inputs: The model's inputs.
+
+        Returns:
+            int32 `[batch, length, 2]`.
+        """
+        lengths = np.array([len(row) for row in rows])
+        made = np.zeros((len(rows), np.shape(inputs["token_ids"])[1], 2), np.int32)
+        made[np.arange(made.shape[1]) < lengths[:, None]] = np.concatenate(rows)
+        return made
+
+    # The model.
+
+    def head(self, features: Any, inputs: Any) -> Any:
+        """Keep of the scores of all tokens what is asked for, see `FollowingTokens`.
+
+        Args:
+            features: Scores before the softmax, `[batch, length, vocabulary]`.
+            inputs: The model's inputs `token_ids` and `padding_mask`.
+        """
+        layer = FollowingTokens(
+            min(CANDIDATES, features.shape[-1]), dtype="float32", name=self.named("following")
+        )
+        return layer([features, inputs["token_ids"], inputs["padding_mask"]])
+
+    def loss(self) -> keras.losses.Loss:
+        """Cross-entropy, the mean over the tokens of a batch that count."""
+        return TokenCrossEntropy()
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The accuracy of tokens."""
+        return [TokenAccuracy()]
+
+    # The outcome.
+
+    def scorer(self, classes: Any) -> NextTokenScorer:
+        """Return what measures perplexity."""
+        return NextTokenScorer(self.name)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> NextTokenPredictions:
+        """Return the most probable tokens after each text.
+
+        Args:
+            names: The texts.
+            outputs: What the model puts out.
+            classes: The tokens of the vocabulary as texts.
+        """
+        return NextTokenPredictions.of(names, outputs, classes or (), CANDIDATES)
+
+    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
+        """Return the most probable tokens that follow each text: `tokens` and `scores`, `[n, 10]`.
+
+        A token is what has to be put behind the text, spaces included; the one that ends a text is told
+        by its name, such as `</s>`.
+        """
+        count = min(CANDIDATES, len(classes))
+        numbers = ops.cast(outputs[:, -count:, 1], "int32")
+        return {"tokens": ops.labels(classes, numbers), "scores": outputs[:, -count:, 0]}
+
+    def answer_rules(self) -> Rules:
+        """The tokens are sorted by their scores."""
+        return Rules((Ranking("tokens", "scores"),))
