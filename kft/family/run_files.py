@@ -55,7 +55,11 @@ def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
 def _figures(evaluation: Any) -> dict[str, dict[str, Any]]:
     """Return the figures of an evaluation as JSON values."""
     return {
-        one.name: {"value": one.value, "interval": one.interval, "better": one.better}
+        one.name: {
+            "value": one.value,
+            "interval": None if one.interval is None else list(one.interval),
+            "better": one.better,
+        }
         for one in evaluation.figures.described
     }
 

@@ -16,11 +16,11 @@ import numpy as np
 from kft.data.examples import Examples
 from kft.data.parts import SEPARATOR, Piece
 from kft.data.trees import taken
-from kft.recipe.tokenization import LONGEST_TEXT, with_length
+from kft.recipe.tokenization import LONGEST_TEXT
 from kft.recipe.words import NOWHERE, split_parts, tokenized
 from kft.tasks.tags.words import ENDS, STARTS
 
-__all__ = ["Cutter", "InPieces", "pack_pairs"]
+__all__ = ["Cutter", "pack_pairs"]
 
 _AT_ONCE = 512  # texts that are measured together
 
@@ -141,41 +141,6 @@ class Cutter:
         rooms = _room(self._preprocessor) - tf.cast(question.row_lengths(), tf.int32)
         each = [starts.flat_values, ends.flat_values, tf.cast(tokens.row_lengths(), tf.int32)]
         return rooms, tf.stack(each, axis=1), parts.row_splits
-
-
-class InPieces:
-    """The hooks that cut long contexts, of a recipe for texts whose task is on pairs."""
-
-    @property
-    def form(self) -> str:
-        """What texts become, `"pairs"` for such a task."""
-        raise NotImplementedError
-
-    @property
-    def length(self) -> int:
-        """The tokens that a text is cut to."""
-        raise NotImplementedError
-
-    @property
-    def preprocessor(self) -> Any:
-        """The KerasHub preprocessor."""
-        raise NotImplementedError
-
-    def examples_in_pieces(self, examples: Examples) -> Examples:
-        """Return examples with a row for each piece of a context that is too long."""
-        return self._cutter().examples(examples) if self.form == "pairs" else examples
-
-    def in_pieces(self, raw: Any) -> Any:
-        """Return texts, and in place of those with a context that is too long their pieces.
-
-        Where words have places, the texts themselves are named, and not the files that they lie in.
-        """
-        if self.form == "pairs":
-            return self._cutter().texts(raw)
-        return raw if self.form == "text" else list(raw)
-
-    def _cutter(self) -> Cutter:
-        return Cutter(with_length(self.preprocessor, self.length))
 
 
 def _pieces(text: str, room: int, parts: np.ndarray) -> list[Piece]:

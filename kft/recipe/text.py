@@ -15,7 +15,7 @@ from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.model.pooling import pooled
 from kft.recipe import tokenization
-from kft.recipe.pairs import InPieces, pack_pairs
+from kft.recipe.pairs import Cutter, pack_pairs
 from kft.recipe.preset_recipe import PresetRecipe
 from kft.recipe.tokenization import Places
 from kft.recipe.words import pack_words, word_features, word_inputs
@@ -25,7 +25,7 @@ _PLACES: dict[str, Places] = {"words": pack_words, "pairs": pack_pairs}
 
 
 @dataclass(kw_only=True, eq=False)
-class TextRecipe(InPieces, PresetRecipe):
+class TextRecipe(PresetRecipe):
     """A recipe whose inputs are texts.
 
     `load` makes of texts what the model takes: `token_ids`, `padding_mask` and `segment_ids`, int32
@@ -94,6 +94,22 @@ class TextRecipe(InPieces, PresetRecipe):
         if self.pooling == "pooler":
             return backbone["pooled_output"]
         return pooled(tokens, self.pooling, mask=inputs["padding_mask"])
+
+    def examples_in_pieces(self, examples: Examples) -> Examples:
+        """Return examples with a row for each piece of a context that is too long."""
+        return self._cutter().examples(examples) if self.form == "pairs" else examples
+
+    def in_pieces(self, raw: Any) -> Any:
+        """Return texts, and in place of those with a context that is too long their pieces.
+
+        Where words have places, the texts themselves are named, and not the files that they lie in.
+        """
+        if self.form == "pairs":
+            return self._cutter().texts(raw)
+        return raw if self.form == "text" else list(raw)
+
+    def _cutter(self) -> Cutter:
+        return Cutter(tokenization.with_length(self.preprocessor, self.length))
 
     def learn(self, examples: Examples) -> None:
         """Choose the sequence length, unless the argument says it."""
