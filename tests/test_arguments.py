@@ -97,8 +97,11 @@ HOSTILE = [
 def test_a_recipe_takes_an_argument_or_refuses_it_by_name(name):
     recipe = getattr(recipes, name)
     fields = [one for one in dataclasses.fields(recipe) if one.init]
-    base = {"num_classes": 2, "weights": None}
-    base |= {"preset": "nowhere"} if name == "BertRecipe" else {}
+    base = {"weights": None}
+    if recipe.task == "single_label":
+        base["num_classes"] = 2
+    if any(one.name == "preset" for one in fields):
+        base["preset"] = "nowhere"
     unnamed = []
     for one in fields:
         for value in HOSTILE:

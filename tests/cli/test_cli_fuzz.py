@@ -50,6 +50,7 @@ NEEDED = {
     "predict": ["run", "--text", "hello"],
     "generate": ["run", "--prompt", "hello"],
     "report": ["run", "--data", "data"],
+    "runs": ["run"],
     "export": ["run", "serving"],
     "demo": [],
 }
