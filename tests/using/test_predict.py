@@ -387,10 +387,11 @@ def test_a_writer_that_is_ended_leaves_nothing_behind(tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
         yield ClassPredictions(["two"], np.ones((1, 2)), ("a", "b"))
 
+    none = ClassPredictions([], np.ones((0, 2)), ("a", "b"))
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit) as ended:
-            using._write(answers(), tmp_path / "out.csv")
+            using._write(answers(), none.writer(tmp_path / "out.csv"))
     finally:
         signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 128 + signal.SIGTERM
