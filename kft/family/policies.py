@@ -132,8 +132,8 @@ class BestEpoch:
         monitor: The logged value that tells which epoch is better, or a name and a direction such as
             `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`; for
             the default stages with at least 200 validation examples to the objective of the task,
-            such as `"val_accuracy"`, and with fewer, of a classifier, to `"val_calibrated_loss"`, the
-            loss at the best temperature, see `kft.tasks.calibrated_loss`.
+            such as `"val_accuracy"`, and with 16 to 199, of a classifier, to `"val_calibrated_loss"`,
+            the loss at the best temperature, see `kft.tasks.calibrated_loss`.
         tolerance: How much worse, as a share, the end of a stage may be than the best end before it
             and still remain, for `"ends"`. Defaults to 0, but for the default stages of texts with
             n, fewer than 200, validation examples to 1/sqrt(n), by which chance moves a mean loss.

@@ -32,6 +32,9 @@ from kft.training.staged import check_callbacks
 
 _PATIENCE = 3
 FEW = 200  # validation examples below which an epoch is better or worse than another by chance
+_TEMPERED = (
+    16  # validation examples from which on a temperature is more than the luck of single ones
+)
 
 # Checked before a run directory is looked at: a mistake is not another plan.
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -126,12 +129,12 @@ class FitSettings:
         recipe's own run to their end, where their rates are zero. With at least 200 validation
         examples their epochs are compared by the task's objective; with fewer, of which an epoch may
         have more right by chance, the states that the stages end with are, by the loss, to which
-        every example adds how sure the model was of it; in a task whose scores are divided by a
-        temperature in the end, by the loss at the best temperature. Losses of single examples spread about as
-        much as their mean, so that chance moves a mean over n of them by a share of 1/sqrt(n). In a
-        family in which deeper stages usually help, only what is worse by more than that is taken
-        back; in others whatever is worse. Few training examples are taken in smaller batches, see
-        `kft.stages.lengths.batch_size_for`.
+        every example adds how sure the model was of it; from 16 examples on, in a task whose scores
+        are divided by a temperature in the end, by the loss at the best temperature. Losses of single
+        examples spread about as much as their mean, so that chance moves a mean over n of them by a
+        share of 1/sqrt(n). In a family in which deeper stages usually help, only what is worse by more
+        than that is taken back; in others whatever is worse. Few training examples are taken in smaller
+        batches, see `kft.stages.lengths.batch_size_for`.
 
         Args:
             recipe: The recipe.
@@ -156,7 +159,7 @@ class FitSettings:
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
         if ends:
             if self.monitor is None:
-                found["monitor"] = _judge(recipe) if few else recipe.task.objective
+                found["monitor"] = _judge(recipe, len(validation)) if few else recipe.task.objective
             if is_auto(self.early_stopping):
                 found["early_stopping"] = None
             if self.restore_best == "auto":
@@ -185,9 +188,9 @@ class FitSettings:
         return as_json(found)
 
 
-def _judge(recipe: Family) -> tuple[str, str]:
+def _judge(recipe: Family, examples: int) -> tuple[str, str]:
     """Return by which value few validation examples compare the ends of stages."""
-    calibrated = recipe.task.calibrated_loss() is not None
+    calibrated = examples >= _TEMPERED and recipe.task.calibrated_loss() is not None
     return (f"val_{CALIBRATED_LOSS}" if calibrated else "val_loss", "min")
 
 

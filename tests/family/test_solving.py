@@ -274,9 +274,9 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything(family):
     assert run.history["stage"].count(2) == 42  # 12 steps an epoch make 504 of them
     assert plan["restore_best"] == "ends"
     assert plan["early_stopping"] is None
-    assert plan["monitor"] == ["val_calibrated_loss", "min"]
+    assert plan["monitor"] == ["val_loss", "min"]
     assert plan["augment"] is not None
-    losses = run.history["val_calibrated_loss"]
+    losses = run.history["val_loss"]
     head, deep = losses[0], losses[-1]
     allowed = plan["tolerance"] * head
     assert allowed == pytest.approx(head / 12**0.5 if family is TrustingRecipe else 0)
@@ -295,6 +295,18 @@ class Short(TrustingRecipe):
 
     def default_stages(self, steps=None):
         return [self.head_stage(steps), deep_stage(steps, 1e-4, most=steps or 1)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("count", "judge"), [(15, "val_loss"), (16, "val_calibrated_loss")])
+def test_enough_examples_compare_the_stages_as_if_their_scores_were_calibrated(count, judge):
+    x, kinds, _ = pictures(60)
+    recipe = Short(num_classes=3, image_size=(16, 16))
+    run = recipe.fit((x, kinds), pictures(count, seed=1)[:2], verbose=0)
+    assert recipe.origin["plan"]["monitor"] == [judge, "min"]
+    assert run.journal["best"]["monitor"] == judge
+    kept = run.journal["best"]["epoch"]
+    assert run.history[judge][kept - 1] == run.journal["best"]["value"]
 
 
 @pytest.mark.once
