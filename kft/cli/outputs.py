@@ -49,6 +49,20 @@ def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) ->
         raise InputError(f"{option} {path}: {known} cannot be written to; pass another path.")
 
 
+def check_one_outcome(json: bool, output: Path | None) -> None:
+    """Refuse answers that are to be both printed and written.
+
+    Args:
+        json: Whether `--json` was given.
+        output: What `--output` names.
+
+    Raises:
+        InputError: If there are both.
+    """
+    if json and output is not None:
+        raise InputError("--json prints the answers and --output writes them: pass one of the two.")
+
+
 def save_figure(drawn: Any, path: Path) -> None:
     """Write a figure to a file whose ending says the format; its directory is made if need be.
 

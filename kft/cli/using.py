@@ -15,7 +15,7 @@ from kft.cli import options as o
 from kft.cli.data_options import LabelledData, OnBadExample, Reading
 from kft.cli.groups import grouped
 from kft.cli.open_run import RunRecipe, RunTask, open_recipe
-from kft.cli.outputs import ANSWERS, FIGURES, check_output, save_figure
+from kft.cli.outputs import ANSWERS, FIGURES, check_one_outcome, check_output, save_figure
 from kft.errors import InputError
 
 _LISTED = 20  # skipped inputs that are printed by name
@@ -129,8 +129,7 @@ def predict(
         )
     if output is not None and output.suffix:  # a folder depends on the task
         check_output("--output", output, ANSWERS)
-    if json and output is not None:
-        raise InputError("--json prints the answers and --output writes them: pass one of the two.")
+    check_one_outcome(json, output)
     opened = open_recipe(run, recipe, task)
     if opened.modality != "text" and text:
         raise InputError(f"--text: {type(opened).__name__} answers images; pass their files.")

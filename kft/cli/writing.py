@@ -11,7 +11,7 @@ import typer
 from kft.cli import options as o
 from kft.cli.groups import given
 from kft.cli.open_run import RunRecipe, RunTask, open_recipe
-from kft.cli.outputs import ANSWERS, check_output
+from kft.cli.outputs import ANSWERS, check_one_outcome, check_output
 from kft.errors import InputError
 
 _OUTCOME = "Outcome"
@@ -73,8 +73,7 @@ def generate(
     kft generate runs/stories --prompt "Once upon a time" --max-new-tokens 100 --top-k 40
     """
     check_output("--output", output, ANSWERS)
-    if json and output is not None:
-        raise InputError("--json prints the answers and --output writes them: pass one of the two.")
+    check_one_outcome(json, output)
     opened = open_recipe(run, recipe, task)
     write = getattr(opened, "generate", None)
     if write is None:

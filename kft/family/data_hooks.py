@@ -123,11 +123,16 @@ class DataHooks:
         """
         return as_rows([raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw, "raw")
 
+    @property
+    def quotes_inputs(self) -> bool:
+        """Whether answers are cut out of the inputs: `Task.predictions` then gets these as names."""
+        return False
+
     def in_pieces(self, raw: Any) -> Any:
         """Return what `predict` is to answer, a long input as several pieces, one after another.
 
-        By default the inputs as they are. Pieces take the place of the names that `Task.predictions`
-        is given otherwise, so that it can put their answers together.
+        By default the inputs as they are. A family that cuts them `quotes_inputs`, so that the task can
+        put the answers to the pieces together.
 
         Args:
             raw: What `raw_inputs` returned, or a part of it.

@@ -141,9 +141,8 @@ def _loaded(
 
 def _pieces(recipe: Family, usable: Sequence[Raw]) -> tuple[Sequence[str], Any]:
     """The names of inputs, or pieces of them, and what the model takes in their place."""
-    values = [raw.value for raw in usable]
-    pieces = recipe.in_pieces(values)
-    names = [raw.name for raw in usable] if pieces is values else pieces
+    pieces = recipe.in_pieces([raw.value for raw in usable])
+    names = pieces if recipe.quotes_inputs else [raw.name for raw in usable]
     return names, recipe.load(pieces)
 
 

@@ -13,8 +13,9 @@ from kft.family.description import class_path, damage_named, read_description
 from kft.family.hooks import Family
 from kft.family.known import title_of
 from kft.family.run import Measurement, Run
-from kft.family.run_files import HISTORY, JOURNAL, read_history, read_journal
+from kft.family.run_files import HISTORY, read_history, read_journal
 from kft.model.pretrained import StartingWeights
+from kft.runs.places import JOURNAL
 from kft.stages.stage import checked_stages
 from kft.stages.table import plan_table
 from kft.tasks import Task

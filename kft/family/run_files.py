@@ -11,10 +11,9 @@ from kft.errors import InputError
 from kft.family import distances, saving
 from kft.family.run import Run, with_overlap
 from kft.runs import atomic, json_files
-from kft.runs.places import REPORT
+from kft.runs.places import JOURNAL, REPORT
 
 HISTORY = "history.json"
-JOURNAL = "journal.json"
 
 
 def keep(run: Run, plan: Mapping[str, Any], draw: Callable[[Path], Any] | None = None) -> None:

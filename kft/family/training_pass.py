@@ -12,6 +12,7 @@ import keras
 
 from kft.cache.store import FeatureStore
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
+from kft.callbacks.monitor import Monitor
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.streams import Stream
@@ -137,7 +138,7 @@ class TrainingPass:
         """Return the recipe's metrics, and the calibrated loss where epochs are compared by it."""
         recipe, monitor = self.planned.recipe, self.planned.settings.monitor
         metrics = recipe.metrics()
-        name = monitor if isinstance(monitor, str) or monitor is None else monitor[0]
+        name = None if monitor is None else Monitor.of(monitor).name
         if name != f"val_{CALIBRATED_LOSS}" or not isinstance(metrics, list):
             return metrics
         judge = recipe.task.calibrated_loss()

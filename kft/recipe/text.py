@@ -100,13 +100,13 @@ class TextRecipe(PresetRecipe):
         return self._cutter().examples(examples) if self.form == "pairs" else examples
 
     def in_pieces(self, raw: Any) -> Any:
-        """Return texts, and in place of those with a context that is too long their pieces.
+        """Return texts, and in place of those with a context that is too long their pieces."""
+        return self._cutter().texts(raw) if self.form == "pairs" else raw
 
-        Where words have places, the texts themselves are named, and not the files that they lie in.
-        """
-        if self.form == "pairs":
-            return self._cutter().texts(raw)
-        return raw if self.form == "text" else list(raw)
+    @property
+    def quotes_inputs(self) -> bool:
+        """Whether the task asks for places in the text, out of which it cuts its answers."""
+        return self.places is not None
 
     def _cutter(self) -> Cutter:
         return Cutter(tokenization.with_length(self.preprocessor, self.length))

@@ -13,8 +13,8 @@ from typing import Any
 
 from kft.errors import InputError
 from kft.printing import as_text, how_many, number, printable
-from kft.runs.json_files import read_json
-from kft.runs.places import RECIPE
+from kft.runs.places import JOURNAL, RECIPE
+from kft.runs.reading import read_object
 
 _MOST_DIFFERENCES = 12
 _LEFT_OUT = ("sha256", "weights_sha256")  # says nothing to a reader
@@ -50,9 +50,9 @@ class FinishedRun:
         Raises:
             InputError: If it is not a finished run, or is damaged.
         """
-        described, journal = _object(path / RECIPE), {}
-        if (path / "journal.json").exists():
-            journal = _object(path / "journal.json")
+        described, journal = read_object(path / RECIPE, within=path), {}
+        if (path / JOURNAL).exists():
+            journal = read_object(path / JOURNAL, within=path)
         plan = _mapping(described.get("plan"))
         return cls(
             path=path,
@@ -212,13 +212,6 @@ def _runs_in(place: Path) -> list[Path]:
     if not found:
         raise InputError(f"{place} holds no finished run: pass run directories, or one of some.")
     return found
-
-
-def _object(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
-    return content
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from kft.errors import InputError
 RECIPE = "recipe.json"  # what a finished run has
 FEATURES_PLACE = "cache"  # the argument that says where kept features lie
 REPORT = "report.html"
+JOURNAL = "journal.json"  # what a run notes of itself
 _OF_THE_DISK = "lost+found"  # an empty ext4 volume has it
 
 

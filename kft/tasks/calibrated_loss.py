@@ -8,10 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from kft.tasks.linear.temperature import SPREAD
+from kft.tasks.losses import rows_of_probabilities
+
 CALIBRATED_LOSS = "calibrated_loss"
-_SPREAD = 0.5  # as in `kft.tasks.linear.temperature`
 _LOGARITHMS = np.linspace(-2, 2, 33)  # of the temperatures that are tried: four such spreads
-_SMALLEST = 1e-30
+SMALLEST = 1e-30  # score of which a logarithm is taken
 
 
 @keras.saving.register_keras_serializable("kft")
@@ -45,8 +47,8 @@ class CalibratedLoss(keras.metrics.Metric):
         """
         scores = ops.cast(y_pred, "float32")
         softmax = self.activation == "softmax"
-        rows = _rows(y_true, scores) if softmax else ops.cast(y_true, "float32")
-        outputs = ops.log(ops.maximum(scores, _SMALLEST))
+        rows = rows_of_probabilities(y_true, scores) if softmax else ops.cast(y_true, "float32")
+        outputs = ops.log(ops.maximum(scores, SMALLEST))
         if not softmax:
             outputs = outputs - ops.log(ops.maximum(1 - scores, 1e-7))
         divided = outputs[:, None] / ops.convert_to_tensor(np.exp(_LOGARITHMS)[:, None], "float32")
@@ -54,24 +56,16 @@ class CalibratedLoss(keras.metrics.Metric):
             losses = ops.logsumexp(divided, axis=-1) - ops.sum(rows[:, None] * divided, axis=-1)
         else:
             losses = ops.sum(ops.softplus(divided) - rows[:, None] * divided, axis=-1)
-        shape = (-1, 1)
         weights = ops.ones_like(losses[:, :1]) if sample_weight is None else sample_weight
-        weights = ops.reshape(ops.cast(weights, "float32"), shape)
+        weights = ops.reshape(ops.cast(weights, "float32"), (-1, 1))
         self.sums.assign_add(ops.cast(ops.sum(losses * weights, axis=0), self.dtype))
         self.count.assign_add(ops.cast(ops.sum(weights), self.dtype))
 
     def result(self) -> Any:
         """Return the loss at the best temperature."""
-        expected = ops.convert_to_tensor(0.5 * (_LOGARITHMS / _SPREAD) ** 2, self.dtype)
+        expected = ops.convert_to_tensor(0.5 * (_LOGARITHMS / SPREAD) ** 2, self.dtype)
         return ops.divide_no_nan(ops.min(self.sums + expected), self.count)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for Keras' serialisation."""
         return {"name": self.name, "dtype": self.dtype, "activation": self.activation}
-
-
-def _rows(y_true: Any, scores: Any) -> Any:
-    """Return targets as rows of probabilities."""
-    if len(y_true.shape) == len(scores.shape) and y_true.shape[-1] == scores.shape[-1]:
-        return ops.cast(y_true, "float32")
-    return ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), scores.shape[-1])

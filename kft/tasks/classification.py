@@ -13,7 +13,7 @@ from kft.answers import Ops, Ranking, Rules
 from kft.arguments import is_number, is_whole, shown
 from kft.data.kinds import MultiLabels, SingleLabels
 from kft.errors import InputError
-from kft.tasks.calibrated_loss import CalibratedLoss
+from kft.tasks.calibrated_loss import SMALLEST, CalibratedLoss
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.multi_label import MultiLabelScorer
 from kft.tasks.evaluation.single_label import SingleLabelScorer
@@ -22,7 +22,6 @@ from kft.tasks.linear import Loss, Sigmoid, Softmax, temperature
 from kft.tasks.losses import LabelCrossEntropy, label_matches
 from kft.tasks.predictions import ClassPredictions, ClassSets, LabelPredictions
 
-SMALLEST = 1e-30  # score of which a logarithm is taken
 MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
 
 

@@ -52,6 +52,13 @@ def label_matches(y_true, y_pred):
     return ops.cast(ops.equal(ops.cast(labels, "int32"), ops.argmax(y_pred, axis=-1)), "float32")
 
 
+def rows_of_probabilities(y_true, y_pred):
+    """Return targets as rows of probabilities `(batch, classes)`, of the dtype of the scores."""
+    if _is_soft(y_true, y_pred):
+        return ops.cast(y_true, y_pred.dtype)
+    return ops.one_hot(_class_numbers(y_true), y_pred.shape[-1], dtype=y_pred.dtype)
+
+
 def _is_soft(y_true, y_pred):
     return len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == y_pred.shape[-1]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from kft.tasks.linear.losses import Loss
 
-_SPREAD = 0.5  # standard deviation of the logarithm of temperatures, as expected before any data
+SPREAD = 0.5  # standard deviation of the logarithm of temperatures, as expected before any data
 _LARGEST = 20.0
 
 
@@ -35,7 +35,7 @@ def temperature(outputs: np.ndarray, targets: Any, loss: Loss) -> float:
 
     def cost(log_temperature: float) -> float:
         losses, _ = loss(x / np.exp(log_temperature), y)
-        return float(losses.sum()) + 0.5 * (log_temperature / _SPREAD) ** 2
+        return float(losses.sum()) + 0.5 * (log_temperature / SPREAD) ** 2
 
     bound = float(np.log(_LARGEST))
     found = scipy.optimize.minimize_scalar(
