@@ -32,9 +32,7 @@ from kft.training.staged import check_callbacks
 
 _PATIENCE = 3
 FEW = 200  # validation examples below which an epoch is better or worse than another by chance
-_TEMPERED = (
-    16  # validation examples from which on a temperature is more than the luck of single ones
-)
+_TEMPERED = 16  # validation examples from which a temperature is more than the luck of single ones
 
 # Checked before a run directory is looked at: a mistake is not another plan.
 CHOICES: dict[str, tuple[Any, ...]] = {

@@ -298,6 +298,19 @@ class Short(TrustingRecipe):
 
 
 @pytest.mark.once
+def test_default_stages_whose_head_is_trained_take_all_of_their_epochs_too():
+    x, kinds, _ = pictures(60)
+    recipe = Short(num_classes=3, image_size=(16, 16), hidden=(4,))
+    run = recipe.fit((x, kinds), verbose=0, finish=kft.Finish(report=False))
+    plan = recipe.origin["plan"]
+    assert (plan["batch_size"], plan["early_stopping"], plan["restore_best"]) == (8, None, "ends")
+    assert [stage.get("solve", False) for stage in plan["stages"]] == [False, False]
+    stages = run.history["stage"]
+    taken = [stages.count(number) for number in dict.fromkeys(stages)]
+    assert taken == [stage["epochs"] for stage in plan["stages"]] == [20, 6]
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(("count", "judge"), [(15, "val_loss"), (16, "val_calibrated_loss")])
 def test_enough_examples_compare_the_stages_as_if_their_scores_were_calibrated(count, judge):
     x, kinds, _ = pictures(60)

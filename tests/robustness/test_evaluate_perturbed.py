@@ -7,6 +7,7 @@ import pytest
 import kft
 from kft.errors import InputError
 from kft.insight.robustness.attack import Attack
+from kft.testing import families
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 from tests.small_images import TinyRecipe, bright_sides
@@ -37,6 +38,16 @@ def test_every_kind_has_five_severities_beside_the_clean_figures(fitted, found):
     assert min(map(min, found.values.values())) < found.clean.accuracy
     figures = found.to_dict()
     assert figures["perturbed"]["jpeg"] == [one.accuracy for one in found.perturbed["jpeg"]]
+
+
+@pytest.mark.once
+def test_targets_that_are_collated_are_scored_as_in_an_evaluation():
+    images = families.tiny_images(8)
+    data = (images, (images.mean(axis=-1) > 128).astype(int))
+    recipe = families.TinyImages(task=kft.tasks.Segmentation(("dark", "bright"), channels=8))
+    recipe.fit(data, data, stages=[kft.Stage(0, 1, 1e-2)], verbose=0)
+    found = recipe.evaluate(data, perturb=["contrast"])
+    assert found.clean.figures == recipe.evaluate(data).figures
 
 
 def test_it_prints_and_draws(found):

@@ -8,6 +8,7 @@ import kft
 from kft.errors import InputError
 from kft.tasks import Segmentation
 from kft.tasks.masks.files import IGNORED
+from kft.tasks.masks.labels import batch_of
 from kft.testing.families import TinyImages, tiny_images
 
 pytestmark = pytest.mark.once
@@ -149,6 +150,13 @@ def test_masks_count_by_their_content_and_not_by_their_place(tmp_path):
         for name, mask in (("a", halves()), ("b", halves()), ("c", halves(1, 0)))
     ]
     assert marks[0] == marks[1] != marks[2]
+
+
+def test_a_mask_is_resized_by_the_pixels_around_the_middle_of_each_new_one():
+    mask = np.arange(25, dtype=np.uint8).reshape(5, 5)
+    smaller, larger = (batch_of([mask], (size, size))[0] for size in (3, 7))
+    np.testing.assert_array_equal(smaller, mask[[0, 2, 4]][:, [0, 2, 4]])
+    np.testing.assert_array_equal(larger[:, 0] // 5, [0, 1, 1, 2, 3, 3, 4])
 
 
 def test_augmented_masks_move_with_their_images():

@@ -45,6 +45,14 @@ def test_what_is_in_the_way_is_said_at_once(cli, tmp_path, monkeypatch, command,
     assert said.replace("is not a file", "not a file") in err
 
 
+@pytest.mark.parametrize("command", [("predict", "nowhere"), ("generate",)], ids=lambda one: one[0])
+def test_answers_are_printed_or_written_and_not_both(cli, tmp_path, command):
+    prompt = ("--prompt", "once") if command == ("generate",) else ()
+    code, out, err = cli(*command, "nowhere", *prompt, "--json", "--output", tmp_path / "a.csv")
+    assert (code, out) == (2, "")
+    assert "--json prints the answers and --output writes them: pass one of the two." in err
+
+
 @pytest.mark.parametrize("command", OF_FORMATS.values(), ids=OF_FORMATS)
 def test_an_unknown_ending_is_said_at_once(cli, tmp_path, command):
     code, out, err = cli(*command, tmp_path / "outcome.docx")
