@@ -1,4 +1,4 @@
-"""`Recipe`: what a person calls - fit in stages, evaluate, predict, save and export."""
+"""`Recipe`: what a person calls. It fits, searches, evaluates, predicts, saves and exports."""
 
 from __future__ import annotations
 
@@ -6,40 +6,25 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-import keras
-
-from kft.arguments import check_choice, check_whole, path_of
-from kft.cache.settings import Cache
-from kft.callbacks.best_state import Restore
-from kft.distribution.replicas import in_all_processes
+from kft.arguments import check_choice, check_whole
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.answers import evaluate
 from kft.family.description import read_description
-from kft.family.directory import stopped_safely
-from kft.family.fit import loaded, trained
-from kft.family.fit_data import is_fraction
-from kft.family.hooks import Family
-from kft.family.planned import PlannedFit
-from kft.family.policies import BestEpoch, Finish, Resume
 from kft.family.predicting import answered, check_coverage, joined_outputs
 from kft.family.raw_examples import RAW_EXAMPLES
-from kft.family.run import Run
 from kft.family.run_files import HISTORY, read_history
-from kft.family.settings import CHOICES, FitSettings, is_auto
+from kft.family.settings import CHOICES
 from kft.model.forward import Forward
-from kft.stages.plan import BatchNorm
-from kft.stages.stage import Stage, checked_stages
+from kft.recipe.fitted import Fitted
+from kft.recipe.searched import Searched
 from kft.tasks import Predictions
-
-if TYPE_CHECKING:
-    from kft.tuning import Search
 
 
 @dataclass(kw_only=True, eq=False)
-class Recipe(Family):
+class Recipe(Fitted, Searched):
     """A pretrained model, a new head, and everything needed to fine-tune and serve them.
 
     A family of models is a subclass; what its models are fine-tuned to do is its `task`. What a
@@ -86,120 +71,6 @@ class Recipe(Family):
             return inputs  # MobileNetV3 brings its own
     ```
     """
-
-    @in_all_processes
-    def fit(
-        self,
-        train: Any,
-        validation_data: Any = 0.2,
-        *,
-        stages: Sequence[Stage] | None = None,
-        run_dir: str | os.PathLike | None = None,
-        batch_size: int | Literal["auto"] = "auto",
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        early_stopping: Any = "auto",
-        restore_best: BestEpoch | Restore | Literal["auto"] | None = "auto",
-        batch_norm: BatchNorm = "frozen",
-        optimizer: keras.optimizers.Optimizer | None = None,
-        balance: str | None = None,
-        augment: Any = "auto",
-        jit_compile: bool | str = "auto",
-        cache: Cache | bool | str = "auto",
-        resume: Resume | None = None,
-        finish: Finish | None = None,
-        distribution: Any = "auto",
-        seed: int = 0,
-        on_bad_example: str = "error",
-        verbose: int | str = "auto",
-    ) -> Run:
-        """Fine-tune in stages.
-
-        Fitting starts from the weights that the model has: a recipe that was fitted or loaded is
-        trained further.
-
-        Args:
-            train: A folder with one sub-folder per class, or with the folders `train` and `val` of such,
-                or anything else that `kft.data.read.read` takes: a table in a file or in memory, an
-                archive, a TFDS name or prepared directory, `(x, y)` arrays, pairs, a `tf.data.Dataset`
-                or a `PyDataset`. What `read` returns also holds groups or times to split by.
-            validation_data: The same for validation, or the part of `train` that becomes validation
-                data. Defaults to 0.2.
-            stages: `kft.Stage`s. Defaults to `default_stages(steps)`: the head is solved, and then
-                everything trains for about 500 steps.
-            run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
-                run of the same plan continues where it was killed, with the same result; a finished
-                one is loaded instead of trained again.
-            batch_size: Examples per step. `"auto"` is 32, but with default stages as few as make 10
-                steps per epoch, at least 8.
-            callbacks: Keras callbacks of your own.
-            early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. `"auto"` for
-                `stages` is a `kft.callbacks.RelativeEarlyStopping`, 3 epochs in which `monitor` does
-                not improve by a thousandth; the default stages take all of their epochs.
-            restore_best: Which weights a stage and the run end with: `"run"`, `"stage"`, `"ends"`, None
-                or `"auto"`, as `kft.BestEpoch` describes them, or a `kft.BestEpoch`, which also says
-                what tells which epoch is better.
-            batch_norm: What BatchNorm layers do, as in `kft.callbacks.StagedUnfreezing`.
-            optimizer: A Keras optimizer; the stages set its learning rate. Defaults to AdamW with
-                the recipe's weight decay.
-            balance: Against imbalanced classes `"weights"`, `"oversample"` or `"undersample"`.
-            augment: Random changes of the training inputs, see `augmentation`; None for none. `"auto"`
-                is none, but `"light"` for images with the default stages, if the task says that its
-                labels stay true.
-            jit_compile: As in `keras.Model.compile`; `"auto"` also compiles for texts on TensorFlow
-                where there are steps enough to repay it.
-            cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
-                result: `"auto"` where it pays, True wherever it changes nothing, or False; or a
-                `kft.Cache`, which also says where and how.
-            resume: How often the state is committed to `run_dir` and how a fit goes on from there, a
-                `kft.Resume`. By default it is committed every minute.
-            finish: What follows the training, a `kft.Finish`. By default the outcome is evaluated and
-                shown on a page.
-            distribution: `"none"` for one device, `"data_parallel"` for all of them, a
-                `kft.distribution.DataParallel` or `ModelParallel`, or `"auto"`: data parallel where
-                there are several accelerators or a group of processes. The result does not depend
-                on it, and a run that goes on may have another one.
-            seed: Seed of the validation split, of the order of the examples, and of augmentation.
-            on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
-            verbose: As in `keras.Model.fit`; 0 prints no plan either. `"auto"` shows bars at a terminal
-                or in a notebook, and elsewhere a line an epoch.
-
-        Returns:
-            The `Run`.
-
-        Raises:
-            InputError: If an argument or the data are wrong, or `run_dir` belongs to another plan or
-                is in use by another process.
-            NonFiniteLossError: If the loss is no finite number.
-            Interrupted: After SIGTERM or SIGINT, once what was trained is kept in `run_dir`.
-        """
-        best = BestEpoch.of(restore_best)
-        is_fraction(validation_data)  # or data; neither is refused before anything else
-        settings = FitSettings(
-            stages=() if stages is None else checked_stages(stages),
-            run_dir=None if run_dir is None else path_of("run_dir", run_dir),
-            batch_size=batch_size,
-            callbacks=callbacks,
-            early_stopping=early_stopping,
-            restore_best=best.among,
-            monitor=best.monitor,
-            tolerance=best.tolerance,
-            batch_norm=batch_norm,
-            optimizer=optimizer,
-            balance=balance,
-            augment=augment,
-            augmentation=self.augmentation(None if is_auto(augment) else augment),
-            jit_compile=jit_compile,
-            cache=Cache.of(cache),
-            resume=Resume.of(resume),
-            finish=Finish.of(finish),
-            distribution=distribution,
-            seed=seed,
-            on_bad_example=on_bad_example,
-            verbose=verbose,
-        )
-        with stopped_safely(settings.run_dir):
-            planned = PlannedFit.of(self, train, validation_data, settings)
-            return loaded(planned) if planned.is_finished() else trained(planned)
 
     def evaluate(
         self,
@@ -265,114 +136,6 @@ class Recipe(Family):
         outputs = [self.task.reduced(forward(self.load(chunk))) for chunk in chunks]
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
         return answered(self, names, joined_outputs(outputs), coverage)
-
-    def tune(
-        self,
-        train: Any,
-        validation_data: Any = 0.2,
-        *,
-        run_dir: str | os.PathLike,
-        max_trials: int = 20,
-        max_seconds: float | None = None,
-        max_epochs: int | None = None,
-        algorithm: str = "random",
-        prune: str | None = None,
-        space: Any = None,
-        objective: Any = None,
-        stages: Sequence[Stage] | None = None,
-        batch_size: int = 32,
-        early_stopping: Any = "auto",
-        batch_norm: BatchNorm = "frozen",
-        balance: str | None = None,
-        jit_compile: bool | str = "auto",
-        cache: bool | str = True,
-        resume: Resume | None = None,
-        workers: int | None = None,
-        host: str | None = None,
-        distribution: Any = "auto",
-        seed: int = 0,
-        on_bad_example: str = "error",
-        verbose: int | str = "auto",
-    ) -> Search:
-        """Search for stages, rates and other settings; each trial is one staged fit.
-
-        A trial's score is the objective's best epoch over all its stages, and the model that it
-        keeps is the one of that epoch. All trials share the frozen features, so that what lies
-        below the shallowest block that trains runs once for each depth. A failed trial is recorded
-        with its reason; a search that was killed continues with the same trials when it is called in
-        the same way.
-
-        Args:
-            train: As in `fit`.
-            validation_data: As in `fit`; the same for all trials.
-            run_dir: Directory of the search: trials, features, a report, the best stages.
-            max_trials: Most trials. Defaults to 20.
-            max_seconds: After so many seconds in trials no other one begins. Defaults to no limit.
-            max_epochs: After so many epochs in all trials together no other one begins. Defaults to
-                no limit.
-            algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
-            prune: `"median"` ends a trial that is worse than the median of those before it; None
-                lets all run. Defaults to None.
-            space: What is searched, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
-                `lambda hp: hp.Float("head_lr", 1e-4, 1e-2, sampling="log")`. Defaults to
-                `kft.tuning.default_space`.
-            objective: Name of a validation metric, or a `keras_tuner.Objective`. Defaults to the
-                task's, such as `"val_accuracy"`.
-            stages: The stages that a trial's values change. Defaults to `default_stages()`.
-            batch_size: Examples per step. Defaults to 32.
-            early_stopping: As in `fit`; by default 3 epochs without a better objective.
-            batch_norm: As in `fit`.
-            balance: As in `fit`.
-            jit_compile: As in `fit`.
-            cache: Whether frozen features are kept, as in `fit`. Defaults to True, since what does
-                not pay in a single fit does in many.
-            resume: As in `fit`: how often the trial that runs commits its state, from which it
-                resumes after a kill.
-            workers: How many processes run trials side by side; each runs the command of this one
-                again. By default this process runs them, or has the part that KerasTuner's
-                environment variables give it.
-            host: The address at which workers on other machines reach this process, for trusted
-                networks only. Defaults to this machine alone.
-            distribution: As in `fit`, for each trial; the search may go on with another one.
-            seed: Seed of the search, and of each fit.
-            on_bad_example: As in `fit`.
-            verbose: 0 prints nothing, everything else a line a trial.
-
-        Returns:
-            The `kft.tuning.Search`.
-
-        Raises:
-            InputError: If an argument or the data are wrong, or `run_dir` belongs to another search.
-            KftError: If every trial fails.
-        """
-        from kft.tuning.search import search
-        from kft.tuning.settings import SearchSettings
-
-        settings = SearchSettings(
-            run_dir=run_dir,
-            max_trials=max_trials,
-            max_seconds=max_seconds,
-            max_epochs=max_epochs,
-            algorithm=algorithm,
-            prune=prune,
-            space=space,
-            objective=objective,
-            stages=stages,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            batch_norm=batch_norm,
-            balance=balance,
-            jit_compile=jit_compile,
-            cache=cache,
-            resume=resume,
-            workers=workers,
-            host=host,
-            distribution=distribution,
-            seed=seed,
-            on_bad_example=on_bad_example,
-            verbose=verbose,
-        )
-        return search(self, train, validation_data, settings)
 
     def save(self, directory: str | os.PathLike) -> Path:
         """Write the recipe to a directory that `kft.load` reads on any backend.
