@@ -8,7 +8,13 @@ from kft.data.examples import Examples
 from kft.data.split_apart import latest, whole_groups
 from kft.errors import InputError
 
-__all__ = ["split"]
+__all__ = ["NothingToSplitError", "split"]
+
+_NAMED = 5  # classes that a note names
+
+
+class NothingToSplitError(InputError):
+    """There are too few different examples for a validation part."""
 
 
 def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
@@ -16,7 +22,8 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
 
     The task says what keeps its share: classes, of several labels the rarest one, of numbers the
     tenths by their ranks. Examples with identical content (the same bytes, text or numbers) stay
-    together, also where their labels differ, and so do those that the task groups.
+    together, also where their labels differ, and so do those that the task groups. A class of which
+    there is one is in the training part alone.
 
     If the examples have `groups`, these stay whole instead, and classes keep their share as well as
     groups allow. If they have an `order`, the latest part becomes the validation part, whatever its
@@ -31,8 +38,9 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
         `(train, validation)`, each in the order of `examples`.
 
     Raises:
-        InputError: `fraction` is out of range, a class has too few distinct examples to be on both
-            sides, or groups or times are too large for the fraction.
+        NothingToSplitError: No class has two distinct examples, one for each part.
+        InputError: `fraction` is out of range, a class has only copies of examples of others, or groups
+            or times are too large for the fraction.
     """
     if not 0 < fraction < 1:
         raise InputError(
@@ -51,11 +59,16 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
         chosen = whole_groups(examples, strata, fraction, seed)
         examples = replace(examples, note=_groups_note(examples.groups, chosen))
     else:
-        chosen = _by_content(examples, strata, fraction, seed)
+        chosen, lone = _by_content(examples, strata, fraction, seed)
+        if lone:
+            examples = replace(examples, note=f"{examples.note} {_lone_note(lone)}".strip())
     return examples.take(np.flatnonzero(~chosen)), examples.take(np.flatnonzero(chosen))
 
 
-def _by_content(examples: Examples, strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+def _by_content(
+    examples: Examples, strata: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, list[str]]:
+    """Which examples are for validation, bool `[n]`, and the classes that have too few for it."""
     groups = examples.task.groups(examples.inputs, examples.targets)
     together = examples.digests if groups is None else groups
     _, first, group = np.unique(together, return_index=True, return_inverse=True)
@@ -65,10 +78,17 @@ def _by_content(examples: Examples, strata: np.ndarray, fraction: float, seed: i
     stratum_of_group = strata[first]
     rng = np.random.default_rng(seed)
     in_validation = np.zeros(len(sizes), dtype=bool)
+    lone: list[str] = []
     for stratum in np.unique(strata):
         groups = groups_by_appearance[stratum_of_group[groups_by_appearance] == stratum]
         if len(groups) < 2:
-            _refuse_single(examples, stratum, len(groups), int((strata == stratum).sum()))
+            name = examples.task.stratum_name(stratum, examples.classes)
+            if name is not None and not len(groups):
+                raise InputError(
+                    f"{name} of {examples.source} has only copies of examples of other classes: "
+                    "correct the labels, add examples, or remove the class"
+                )
+            lone += [] if name is None else [name]  # a rare label of many may well be there alone
             continue
         wanted = max(1, round(fraction * sizes[groups].sum()))
         groups = rng.permutation(groups)
@@ -78,29 +98,19 @@ def _by_content(examples: Examples, strata: np.ndarray, fraction: float, seed: i
         in_validation[groups[:taken]] = True
     chosen = in_validation[group]
     if not chosen.any():
-        raise InputError(
+        raise NothingToSplitError(
             f"{examples.source}: {len(sizes)} distinct examples are too few for a validation "
             "split: add examples or pass validation_data"
         )
-    return chosen
+    return chosen, lone
+
+
+def _lone_note(names: list[str]) -> str:
+    listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    many = "1 class has" if len(names) == 1 else f"{len(names)} classes have"
+    return f"{many} a single distinct example, which is trained on and not validated: {listed}."
 
 
 def _groups_note(groups: np.ndarray, chosen: np.ndarray) -> str:
     validated, every = len(set(groups[chosen].tolist())), len(set(groups.tolist()))
     return f"Validated on {validated} of {every} groups, {chosen.mean():.0%} of the examples."
-
-
-def _refuse_single(examples: Examples, stratum: int, distinct: int, count: int) -> None:
-    name = examples.task.stratum_name(stratum, examples.classes)
-    if name is None:
-        return  # a rare label of many may well be in training alone
-    if distinct == 0:
-        what = "only copies of examples of other classes"
-    elif count == 1:
-        what = "one example"
-    else:
-        what = f"{count} examples with the same content"
-    raise InputError(
-        f"{name} of {examples.source} has {what}, but a validation split needs at least 2 "
-        "different ones: add examples, remove the class, or pass validation_data"
-    )

@@ -10,15 +10,27 @@ import numpy as np
 
 from kft.arguments import is_number, shown
 from kft.data.examples import Examples
-from kft.data.split import split
+from kft.data.split import NothingToSplitError, split
 from kft.data.streams import Stream, check_not_empty, with_known_length
 from kft.errors import InputError
 from kft.family.hooks import Family
 
+NOT_VALIDATED = (
+    "Nothing is validated, since no class has a second example: no stage ends early, and there are no "
+    "figures."
+)
+
 
 def read_both(
-    recipe: Family, train: Any, validation_data: Any, seed: int, on_bad: str, note: str = ""
-) -> tuple[Examples | Stream, Examples | Stream]:
+    recipe: Family,
+    train: Any,
+    validation_data: Any,
+    seed: int,
+    on_bad: str,
+    note: str = "",
+    *,
+    may_lack: bool = False,
+) -> tuple[Examples | Stream, Examples | Stream | None]:
     """Read training and validation data, or split the latter off.
 
     Args:
@@ -28,6 +40,7 @@ def read_both(
         seed: Seed of the split.
         on_bad: What to do with bad examples, `"error"` or `"skip"`.
         note: What the plan is to say of the data.
+        may_lack: Whether there need be no validation data (None) where nothing can be split off.
 
     Raises:
         InputError: If the data are wrong, or a stream would have to be split.
@@ -41,7 +54,12 @@ def read_both(
         return data, validation
     if isinstance(data, Stream):
         raise InputError(f"a {data.source} cannot be split: pass validation_data.")
-    return split(data, float(validation_data), seed)
+    try:
+        return split(data, float(validation_data), seed)
+    except NothingToSplitError:
+        if not may_lack:
+            raise
+        return replace(data, note=f"{data.note} {NOT_VALIDATED}".strip()), None
 
 
 def is_fraction(validation_data: Any) -> bool:

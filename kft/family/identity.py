@@ -15,20 +15,20 @@ from kft.family.hooks import Family
 
 
 def identity_of(
-    recipe: Family, train: Examples | Stream, validation: Examples | Stream
+    recipe: Family, train: Examples | Stream, validation: Examples | Stream | None
 ) -> dict[str, Any]:
     """Return what recipe and data contribute to the identity of a run.
 
     Args:
         recipe: The recipe, before it is trained; one that is fitted already counts with its weights.
         train: The training data; their content counts, not where they lie.
-        validation: The validation data.
+        validation: The validation data; None for none.
     """
     return {
         "recipe": class_path(recipe),
         "arguments": recipe.arguments(),
         "train": _identity(train),
-        "validation": _identity(validation),
+        "validation": None if validation is None else _identity(validation),
         "trained before": weights_digest(recipe.model) if recipe.is_fitted else None,
     }
 

@@ -69,7 +69,13 @@ class PlannedFit:
             train, validation_data, recipe.modality, split=fit_data.is_fraction(validation_data)
         )
         training, validation = fit_data.read_both(
-            recipe, train, validation_data, settings.seed, settings.on_bad_example, note
+            recipe,
+            train,
+            validation_data,
+            settings.seed,
+            settings.on_bad_example,
+            note,
+            may_lack=True,
         )
         split = fit_data.is_fraction(validation_data)
         asked = settings.finish
@@ -107,8 +113,13 @@ def _check_views(recipe: Family, settings: FitSettings) -> None:
 
 
 def _check_finish(
-    recipe: Family, asked: Finish, settings: FitSettings, train: Data, validation: Data
+    recipe: Family, asked: Finish, settings: FitSettings, train: Data, validation: Data | None
 ) -> None:
+    if validation is None and asked.calibrate is True:
+        raise InputError(
+            f"`calibrate=True` needs validation data, and of {train.source} no example can be spared for "
+            "them: add examples, pass validation_data, or leave it out."
+        )
     if settings.finish.refit:
         check_joins(train, validation, "leave out `refit=True`")
     if asked.calibrate is True and not recipe.task.calibrates(recipe.model):

@@ -134,12 +134,17 @@ class FitSettings:
         than that is taken back; in others whatever is worse. Few training examples are taken in smaller
         batches, see `kft.stages.lengths.batch_size_for`.
 
+        Without validation data nothing tells whether a deeper stage helps: the recipe's first stage,
+        the head, is the only one, and what would be decided by validation is not done.
+
         Args:
             recipe: The recipe.
             train: The training data.
-            validation: The validation data.
+            validation: The validation data, None for none.
             split: Whether they were split off the training data.
         """
+        if validation is None:
+            return self._unvalidated(recipe, train)
         if self.stages:
             return dataclasses.replace(self, finish=self.finish.decided(False, False))
         ends = isinstance(train, Examples)
@@ -170,6 +175,20 @@ class FitSettings:
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
         found.setdefault("tolerance", self.tolerance or 0.0)
         return dataclasses.replace(self, **found)
+
+    def _unvalidated(self, recipe: Family, train: Examples) -> FitSettings:
+        """Return the settings of a fit on examples of which none can be spared for validation."""
+        found = self if self.stages else self.decided(recipe, train, train)
+        rule = found.early_stopping
+        return dataclasses.replace(
+            found,
+            stages=self.stages or found.stages[:1],
+            early_stopping=None if rule is None or rule.monitor.startswith("val_") else rule,
+            restore_best=None,
+            monitor=None,
+            tolerance=0.0,
+            finish=dataclasses.replace(self.finish, calibrate=False, refit=False, report=False),
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return every setting that decides what the run computes, as JSON values."""

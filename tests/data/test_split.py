@@ -6,7 +6,7 @@ import pytest
 from kft import InputError
 from kft.data.examples import Examples
 from kft.data.kinds import MultiLabels, Numbers, SingleLabels
-from kft.data.split import split
+from kft.data.split import NothingToSplitError, split
 
 pytestmark = pytest.mark.once
 
@@ -102,16 +102,24 @@ def test_a_class_of_two_has_one_on_each_side():
 
 
 @pytest.mark.parametrize(
-    ("values", "labels", "what"),
-    [
-        (["x", "y", "z"], [0, 1, 1], "one example"),
-        (["x", "x", "y", "z"], [0, 0, 1, 1], "2 examples with the same content"),
-        (["y", "y", "z"], [1, 0, 1], "only copies of examples of other classes"),
-    ],
+    ("values", "labels"), [(["x", "y", "z"], [0, 1, 1]), (["x", "x", "y", "z"], [0, 0, 1, 1])]
 )
-def test_a_class_that_cannot_be_on_both_sides_is_named(values, labels, what):
-    with pytest.raises(InputError, match=rf"class 'a' of train.csv has {what}.*at least 2.*add"):
-        split(texts(values, labels))
+def test_a_class_of_one_distinct_example_is_trained_on(values, labels):
+    train, validation = split(texts(values, labels))
+    assert train.counts()["a"] == labels.count(0)
+    assert validation.counts() == {"a": 0, "b": 1}
+    assert "1 class has a single distinct example" in train.note
+    assert train.note.endswith("not validated: class 'a'.")
+
+
+def test_classes_of_one_example_alone_cannot_be_split():
+    with pytest.raises(NothingToSplitError, match=r"2 distinct examples are too few.*add examples"):
+        split(texts(["x", "y"], [0, 1]))
+
+
+def test_a_class_of_copies_of_others_is_named():
+    with pytest.raises(InputError, match=r"class 'a' of train.csv has only copies.*correct"):
+        split(texts(["y", "y", "z"], [1, 0, 1]))
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.2, 20, float("nan")])

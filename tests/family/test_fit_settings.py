@@ -41,7 +41,7 @@ def settings_of(**given):
     """What `Recipe.fit` makes of its arguments."""
 
     def stop(cls, recipe, train, validation_data, settings):
-        raise SeenError(settings.decided(recipe, None, None))
+        raise SeenError(settings.decided(recipe, train, validation_data))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PlannedFit, "of", classmethod(stop))
