@@ -14,6 +14,7 @@ from kft.family import distances
 from kft.family.description import damage_named, read_description, write_description
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
+from kft.family.more_classes import take_weights, with_more_classes
 from kft.family.weights import check_outline, load_weights, save_weights
 from kft.import_path import can_be_one_class, path_of_class
 from kft.runs import atomic
@@ -53,6 +54,7 @@ def load(
     *,
     recipe: type[Family] | None = None,
     task: type[Task] | Sequence[type[Task]] = (),
+    more_classes: str | Sequence[str] = (),
 ) -> Family:
     """Load a trained recipe, whichever backend trained it.
 
@@ -66,13 +68,17 @@ def load(
             directory names.
         task: The class of the recipe's task, for one of your own; several where `Several` holds such
             tasks. Defaults to none.
+        more_classes: Names of further classes that the recipe is to learn. They follow the known
+            ones, whose scores keep their weights; until the next `fit` those of the new classes are
+            random. Defaults to none.
 
     Returns:
         The recipe, ready to `predict`, `evaluate`, `export`, or to be fitted further.
 
     Raises:
         InputError: If the directory is not a run directory, holds a recipe or task of another class
-            or one of your own that was not passed, or is damaged.
+            or one of your own that was not passed, or is damaged; or if classes are to be added that
+            are known already, or to a task without classes.
 
     Example:
 
@@ -88,9 +94,9 @@ def load(
     recipe_class = _chosen_class(content["class"], directory, recipe)
     own_tasks = checked_classes(task)
 
-    def rebuild() -> Family:
+    def rebuild(**changed: Any) -> Family:
         with damage_named(directory, content["class"]):
-            arguments = copy.deepcopy(content["arguments"])
+            arguments = {**copy.deepcopy(content["arguments"]), **changed}
             if "task" in arguments:
                 arguments["task"] = restored(arguments["task"], own_tasks)
             return recipe_class.rebuild(arguments, directory)
@@ -100,7 +106,15 @@ def load(
     rebuilt = rebuild()
     check_used(rebuilt.task, own_tasks)
     _restore(rebuilt, directory, content)
-    return rebuilt
+    if more_classes == ():
+        return rebuilt
+    names = with_more_classes(rebuilt, more_classes)
+    wider = rebuild(num_classes=len(names))
+    wider.name_classes(names, "`classes`")
+    take_weights(wider, rebuilt)
+    wider.restore_files(directory)
+    wider.is_fitted, wider.loaded_from = True, directory
+    return wider
 
 
 def restore(recipe: Family, directory: Path) -> None:
