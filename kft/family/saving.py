@@ -16,6 +16,7 @@ from kft.family.hooks import Family
 from kft.family.known import known_recipe
 from kft.family.weights import check_outline, load_weights, save_weights
 from kft.import_path import can_be_one_class, path_of_class
+from kft.model.graph import settle
 from kft.runs import atomic
 from kft.runs.places import RECIPE, is_empty
 from kft.tasks import Task
@@ -89,7 +90,7 @@ def load(
     own_tasks = checked_classes(task)
 
     def rebuild() -> Family:
-        with damage_named(directory, content["class"]):
+        with damage_named(directory / RECIPE, content["class"]):
             arguments = copy.deepcopy(content["arguments"])
             if "task" in arguments:
                 arguments["task"] = restored(arguments["task"], own_tasks)
@@ -117,13 +118,14 @@ def restore(recipe: Family, directory: Path) -> None:
 
 
 def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> None:
-    with damage_named(directory, content["class"]):
+    with damage_named(directory / RECIPE, content["class"]):
         if content["classes"] is not None:
             recipe.name_classes(content["classes"], "`classes`")
         recipe.restore(content["state"])
         recipe.restore_files(directory)
         recipe.distances = distances.read(directory)
-    load_weights(recipe.model, directory / WEIGHTS, content["weights_sha256"])
+    load_weights(recipe.model.weights, directory / WEIGHTS, content["weights_sha256"])
+    settle(recipe.model)
     recipe.is_fitted, recipe.loaded_from = True, directory
 
 
@@ -135,7 +137,7 @@ def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> No
         directory: Where to; `kft.runs.atomic.being_written` makes it appear at once.
         plan: What was trained, ready for JSON.
     """
-    sha256 = save_weights(recipe.model, directory / WEIGHTS)
+    sha256 = save_weights(recipe.model.weights, directory / WEIGHTS)
     distances.write(recipe.distances, directory)
     recipe.save_files(directory)
     write_description(recipe, directory, weights_sha256=sha256, plan=plan)
