@@ -101,7 +101,8 @@ def plan(
     if batch_norm not in ("frozen", "train"):
         raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
     stages = checked_stages(stages)
-    anatomy, decided, parts = _anatomy(model, stages), decisions(model), parts_of(model)
+    anatomy, decided = _anatomy(model, stages), decisions(model)
+    parts = parts_of(model) if any(stage.only for stage in stages) else {}
     planned = []
     for stage in stages:
         chosen = _only(stage, anatomy, decided, parts)
