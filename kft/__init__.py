@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kft.insight import explain as explain
     from kft.insight.range_test import find_learning_rate as find_learning_rate
     from kft.model.blocks import find_blocks as find_blocks
+    from kft.model.lora import LoRA as LoRA
     from kft.recipe.image import ImageRecipe as ImageRecipe
     from kft.recipe.recipe import Recipe as Recipe
     from kft.recipe.text import TextRecipe as TextRecipe
@@ -39,6 +40,7 @@ _HOMES = {
     "ImageRecipe": "kft.recipe.image",
     "InputError": "kft.errors",
     "KftError": "kft.errors",
+    "LoRA": "kft.model.lora",
     "Recipe": "kft.recipe.recipe",
     "Resume": "kft.family.policies",
     "Stage": "kft.stages.stage",
@@ -63,6 +65,7 @@ __all__ = [
     "ImageRecipe",
     "InputError",
     "KftError",
+    "LoRA",
     "Recipe",
     "Resume",
     "Stage",

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 RUN = (
     "stages.md",
+    "adapters.md",
     "callbacks.md",
     "data.md",
     "segmentation.md",

@@ -12,9 +12,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from kft.model import graph
+from kft.model.adapters import merged_values
 from kft.model.positions import positions
 from kft.model.steadiness import changes, code_of
 
@@ -64,8 +64,9 @@ class Cut:
         for layer in self.layers:
             described = [type(layer).__name__, _settings(layer), code_of(layer)]
             found.update(json.dumps(described, sort_keys=True, default=repr).encode())
-            for weight in getattr(layer, "weights", []):
-                value = np.ascontiguousarray(ops.convert_to_numpy(weight))
+            # With adapters merged: whatever their rank is, they change nothing before they are trained.
+            values = merged_values(layer) if isinstance(layer, keras.Layer) else []
+            for value in map(np.ascontiguousarray, values):
                 found.update(f"{value.dtype}{value.shape}".encode())
                 found.update(value.view(np.uint8).reshape(-1).data)
         return found.hexdigest()
@@ -146,7 +147,8 @@ def _settings(layer: keras.Operation) -> dict[str, Any]:
         plain = (bool, int, float, str)
         public = (name for name in vars(layer) if not name.startswith("_"))
         found = {name: value for name in public if isinstance(value := vars(layer)[name], plain)}
-    return {k: v for k, v in found.items() if k not in ("name", "trainable", "training")}
+    without = ("name", "trainable", "training", "lora_rank", "lora_alpha")
+    return {k: v for k, v in found.items() if k not in without}
 
 
 def _below(

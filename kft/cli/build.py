@@ -272,7 +272,8 @@ def _parse_widths(text: str) -> tuple[int, ...]:
 
 
 _PARSED = {"image_size": _parse_size, "hidden": _parse_widths}
-JOINED = {"image_size": "x", "hidden": ",", "monitor": ":"}  # how the parts of these are typed
+# How the parts of these are typed.
+JOINED = {"image_size": "x", "hidden": ",", "lora_layers": ",", "monitor": ":"}
 
 
 def _settings(

@@ -158,3 +158,54 @@ class Model(Backbone):
             rich_help_panel=_MODEL,
         ),
     ] = None
+    lora_rank: Annotated[
+        int | None,
+        typer.Option(
+            help="Give layers of the backbone low-rank adapters of this rank, which train in their "
+            "place. Default: none, or 8 with another --lora option.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    lora_alpha: Annotated[
+        float | None,
+        typer.Option(
+            help="What adapters add is multiplied by this and divided by the rank. Default: the rank.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    lora_layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND|PATTERN[,...]",
+            help="Which layers get adapters: attention, dense, embedding, conv, or patterns of names "
+            "such as query,value. Default: dense, or conv where there are none.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+    lora_blocks: Annotated[
+        int | None,
+        typer.Option(
+            help="Only the top so many blocks get adapters, and what lies below can be computed once. "
+            "Default: all.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
+
+    def arguments(
+        self, recipe_class: type[Recipe], own: Sequence[str] = (), **others: Any
+    ) -> dict[str, Any]:
+        """Return the constructor's arguments that were given, adapters among them."""
+        layers = None if self.lora_layers is None else self.lora_layers.split(",")
+        adapters = given(
+            rank=self.lora_rank, alpha=self.lora_alpha, layers=layers, blocks=self.lora_blocks
+        )
+        parts = dict.fromkeys(("lora_rank", "lora_alpha", "lora_layers", "lora_blocks"))
+        return super().arguments(recipe_class, own, **parts, adapters=_lora(adapters), **others)
+
+
+def _lora(parts: dict[str, Any]) -> Any:
+    if not parts:
+        return None
+    from kft.model.lora import LoRA
+
+    return LoRA(**parts)

@@ -50,7 +50,8 @@ Stages = Annotated[
     Path | None,
     typer.Option(
         help="YAML file with the stages: a list whose entries have unfreeze, epochs, learning_rate "
-        "and, if wanted, warmup, decay, layer_decay, name; the first may have solve. Default: the recipe's own.",
+        "and, if wanted, warmup, decay, layer_decay, only, name; the first may have solve. Default: the "
+        "recipe's own.",
         rich_help_panel=_TRAINING,
     ),
 ]

@@ -60,7 +60,7 @@ def table_of(recipe: Recipe, stages: Sequence[Stage] | None = None, **settings: 
     if "weights" in (field.name for field in dataclasses.fields(recipe)):
         random: dict[str, Any] = {"weights": None}
         outline = dataclasses.replace(recipe, **random)
-    chosen = outline.default_stages() if stages is None else stages
+    chosen = outline.usual_stages() if stages is None else stages
     return plan_table(
         outline.model,
         chosen,

@@ -18,7 +18,7 @@ import typer
 from kft.cli import build
 from kft.errors import KftError
 
-_PART = r"kft\.[A-Z]\w+\(([a-z_]+)=([^=()]*)\)"  # such as `kft.Cache(views=2)`
+_PART = r"kft\.([A-Z]\w+)\(([a-z_]+)=([^=()]*)\)"  # such as `kft.Cache(views=2)`
 _VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\([^()]*\)|\[[^\[\]]*\]|\.\.\.|[^\s`,;:()]*[^\s`,;:().]"""
 _MENTION = re.compile(
     rf"""
@@ -93,7 +93,8 @@ def _translated(found: re.Match[str], options: Mapping[str, Callable[[Any], str]
     value = found["value"] if found["inside"] is None else found["inside"]
     part = re.fullmatch(_PART, value or "")
     if part is not None:
-        name, value = part.groups()
+        kind, name, value = part.groups()
+        name = f"lora_{name}" if kind == "LoRA" else name
     if name not in options:
         return found[0]
     said = options[name](_Absent if value is None else _literal(value))

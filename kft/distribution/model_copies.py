@@ -11,6 +11,7 @@ from kft.distribution.devices import device_count, entered
 from kft.distribution.on_tensorflow import refuse_optimizer, synchronise_norms
 from kft.distribution.strategies import Strategy
 from kft.errors import InputError, KftError
+from kft.model.adapters import give_adapters
 from kft.model.graph import settle, sublayers
 from kft.model.heads import tell_copy
 from kft.model.precision import using
@@ -70,6 +71,7 @@ def copied(model: keras.Model) -> keras.Model:
     try:
         with using(model.dtype_policy):  # by which `compile` decides whether to scale the loss
             copy = keras.models.clone_model(model)
+            give_adapters(model, copy)
     except Exception as error:
         raise InputError(
             f"{model.name} cannot be copied to several devices: {error}. A layer of your own needs a "

@@ -55,10 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     from kft.export import clients, formats, saved_model, storage
     from kft.family import saving
+    from kft.family.merging import merged
 
     own = class_at(options.recipe, options.recipe_place) if options.recipe else None
     tasks = [class_at(*one) for one in zip(options.task, options.task_place, strict=True)]
-    recipe = saving.load(options.run_dir, recipe=own, task=tasks)
+    recipe = merged(saving.load(options.run_dir, recipe=own, task=tasks))
     formats.check(recipe.model, recipe.task, options.format)
     servable = from_recipe(recipe, options.run_dir, options.examples)
     if options.weights != "float32":

@@ -25,9 +25,10 @@ def _is_class_path(value: Any) -> bool:
     return isinstance(value, str) and 0 < value.find(":") < len(value) - 1 and len(value) < 500
 
 
-def _is_names(value: Any) -> bool:
-    if isinstance(value, dict):  # those of several tasks
-        return all(map(_is_names, value.values()))
+def is_names(value: Any) -> bool:
+    """Return whether a value can be the names of classes, a dict of them for several tasks, or None."""
+    if isinstance(value, dict):
+        return all(map(is_names, value.values()))
     return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
 
 
@@ -35,7 +36,7 @@ def _is_names(value: Any) -> bool:
 _FIELDS: dict[str, Callable[[Any], bool]] = {
     "class": _is_class_path,
     "arguments": lambda value: isinstance(value, dict),
-    "classes": _is_names,
+    "classes": is_names,
     "state": lambda value: isinstance(value, dict),
     "weights_sha256": lambda value: isinstance(value, str),
     "plan": lambda value: value is None or isinstance(value, dict),
@@ -122,19 +123,19 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def damage_named(directory: Path, path: str) -> Iterator[None]:
+def damage_named(file: Path, path: str) -> Iterator[None]:
     """Turn whatever is raised over a run's values into an error that names their file.
 
     Args:
-        directory: The run directory.
-        path: The path of the recipe's class.
+        file: The file, such as a run's `recipe.json`.
+        path: The path of the class that it describes.
     """
     try:
         yield
     except InputError as error:
-        raise InputError(f"`{directory / RECIPE}`: {error}") from error
+        raise InputError(f"`{file}`: {error}") from error
     except Exception as error:
         said = f"{type(error).__name__}: {error}"[:300]
         raise InputError(
-            f"`{directory / RECIPE}` does not describe a {path} ({said}): restore it from a copy."
+            f"`{file}` does not describe a {path} ({said}): restore it from a copy."
         ) from error

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import keras
 
@@ -17,21 +15,23 @@ from kft.data.examples import Examples
 from kft.data.tensorflow_on_cpu import keep_off_accelerators
 from kft.errors import InputError
 from kft.family.data_hooks import DataHooks
+from kft.family.saved_hooks import SavedHooks
 from kft.model.heads import tell_head
+from kft.model.lora import LoRA
 from kft.model.pooling import pooled
 from kft.model.precision import built_with, policy_of
 from kft.model.pretrained import StartingWeights
-from kft.stages.lengths import deep_stage, trained_head
+from kft.stages.lengths import deep_stage, of_adapters, trained_head
 from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
-from kft.tasks.saved import described
 
 
 @dataclass(kw_only=True, eq=False)
-class Family(DataHooks):
+class Family(DataHooks, SavedHooks):
     """The arguments and the hooks that every recipe has; `kft.Recipe` documents them.
 
-    Those for raw data, such as `read` and `load`, are `kft.family.data_hooks.DataHooks`.
+    Those for raw data, such as `read` and `load`, are `kft.family.data_hooks.DataHooks`; those by
+    which it is saved are `kft.family.saved_hooks.SavedHooks`.
     """
 
     gives: ClassVar[tuple[str, ...]] = ("vector",)
@@ -44,6 +44,7 @@ class Family(DataHooks):
     dropout: float | None = None
     weight_decay: float = 0.01
     label_smoothing: float | None = None
+    adapters: LoRA | dict[str, Any] | None = None
     precision: str | None = None
     seed: int = 0
 
@@ -57,6 +58,7 @@ class Family(DataHooks):
                 f"`weight_decay={self.weight_decay!r}` is not a rate: pass 0 or more, such as 0.01."
             )
         policy_of(self.precision)
+        self.adapters = LoRA.of(self.adapters)
         keep_off_accelerators()
         if self.classes is not None:
             names = self.task.checked_classes(self.classes, "`classes`")
@@ -134,6 +136,15 @@ class Family(DataHooks):
         """
         return [self.head_stage(steps), deep_stage(steps, 1e-4)]
 
+    def usual_stages(self, steps: int | None = None) -> list[Stage]:
+        """Return the stages of a fit that was given none: with adapters, those train in their blocks.
+
+        Args:
+            steps: As for `default_stages`.
+        """
+        stages = self.default_stages(steps)
+        return stages if self.adapters is None else of_adapters(stages)
+
     def head_stage(self, steps: int | None) -> Stage:
         """The first of the default stages: it solves the head, or trains one that is not linear.
 
@@ -183,6 +194,8 @@ class Family(DataHooks):
             outputs = self.head(features, inputs)
             self._model = keras.Model(inputs, outputs, name=type(self).__name__)
         tell_head(self._model, features)
+        if isinstance(self.adapters, LoRA):
+            self.adapters.add_to(self._model, self.seed)
 
     @property
     def starting_weights(self) -> StartingWeights:
@@ -205,7 +218,7 @@ class Family(DataHooks):
         By default all arguments but those of head and training; a family that says less shares
         features between more recipes.
         """
-        above = ("hidden", "dropout", "weight_decay", "label_smoothing")
+        above = ("hidden", "dropout", "weight_decay", "label_smoothing", "adapters")
         arguments = {name: v for name, v in self.arguments().items() if name not in above}
         described = {**arguments, **self.state()}
         name = f"{type(self).__module__}:{type(self).__qualname__}"
@@ -237,44 +250,6 @@ class Family(DataHooks):
         """Compare answers with labelled data, as `kft.Recipe.evaluate` documents it."""
         raise NotImplementedError(f"{type(self).__name__} must define `evaluate(data)`.")
 
-    # How a recipe is saved and built again.
-
-    def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON values.
-
-        Without the precision: a recipe that is loaded elsewhere computes with what suits that place.
-        """
-        kept = {
-            each.name: _plain(getattr(self, each.name))
-            for each in dataclasses.fields(self)
-            if each.init and each.name not in ("classes", "precision")
-        }
-        return {**kept, "task": described(self.task)}
-
-    @classmethod
-    def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
-        """Build the recipe again for weights that are about to be loaded.
-
-        Args:
-            arguments: What `arguments()` returned when it was saved.
-            directory: The directory that it was saved to.
-        """
-        return cls(**arguments)
-
-    def pretrained(self) -> Self:
-        """Return a recipe with the same arguments and its pretrained weights, to compare with.
-
-        Raises:
-            InputError: If the weights are gone, or would be fetched because a file says so.
-        """
-        return type(self)(**{**self.arguments(), "task": self.task})
-
-    def save_files(self, directory: Path) -> None:
-        """Write what else `rebuild` and `restore_files` need into the directory."""
-
-    def restore_files(self, directory: Path) -> None:
-        """Take over what `save_files` wrote, once the recipe is built."""
-
     def name_classes(self, classes: Any, source: str) -> None:
         """Take over the class names of data, if they suit the task.
 
@@ -289,9 +264,3 @@ class Family(DataHooks):
             self.classes if classes is None else classes, source
         )
         self.task = self.task.for_classes(self.classes)
-
-
-def _plain(value):
-    if isinstance(value, os.PathLike):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value

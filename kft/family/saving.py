@@ -17,6 +17,7 @@ from kft.family.known import known_recipe
 from kft.family.more_classes import take_weights, with_more_classes
 from kft.family.weights import check_outline, load_weights, save_weights
 from kft.import_path import can_be_one_class, path_of_class
+from kft.model.graph import settle
 from kft.runs import atomic
 from kft.runs.places import RECIPE, is_empty
 from kft.tasks import Task
@@ -95,7 +96,7 @@ def load(
     own_tasks = checked_classes(task)
 
     def rebuild(**changed: Any) -> Family:
-        with damage_named(directory, content["class"]):
+        with damage_named(directory / RECIPE, content["class"]):
             arguments = {**copy.deepcopy(content["arguments"]), **changed}
             if "task" in arguments:
                 arguments["task"] = restored(arguments["task"], own_tasks)
@@ -131,13 +132,14 @@ def restore(recipe: Family, directory: Path) -> None:
 
 
 def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> None:
-    with damage_named(directory, content["class"]):
+    with damage_named(directory / RECIPE, content["class"]):
         if content["classes"] is not None:
             recipe.name_classes(content["classes"], "`classes`")
         recipe.restore(content["state"])
         recipe.restore_files(directory)
         recipe.distances = distances.read(directory)
-    load_weights(recipe.model, directory / WEIGHTS, content["weights_sha256"])
+    load_weights(recipe.model.weights, directory / WEIGHTS, content["weights_sha256"])
+    settle(recipe.model)
     recipe.is_fitted, recipe.loaded_from = True, directory
 
 
@@ -149,7 +151,7 @@ def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> No
         directory: Where to; `kft.runs.atomic.being_written` makes it appear at once.
         plan: What was trained, ready for JSON.
     """
-    sha256 = save_weights(recipe.model, directory / WEIGHTS)
+    sha256 = save_weights(recipe.model.weights, directory / WEIGHTS)
     distances.write(recipe.distances, directory)
     recipe.save_files(directory)
     write_description(recipe, directory, weights_sha256=sha256, plan=plan)

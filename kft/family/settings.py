@@ -154,7 +154,7 @@ class FitSettings:
             found = _batches_of(rows) if ends else {"batch_size": USUAL_BATCH}
         size = found.get("batch_size", self.batch_size)
         steps = -(-rows // size) if ends else getattr(train, "batches", None)
-        stages = checked_stages(recipe.default_stages(steps))
+        stages = checked_stages(recipe.usual_stages(steps))
         if stages[0].solve and not ends:  # a stream cannot be held in memory
             stages = (trained_head(steps), *stages[1:])
         few = isinstance(validation, Examples) and len(validation) < FEW

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,9 +14,9 @@ import keras
 import numpy as np
 
 from kft.errors import InputError
-from kft.model.graph import settle
 from kft.model.outlines import without_values
 from kft.runs.files import give_usual_mode
+from kft.runs.places import RECIPE
 from kft.runs.reading import opened, parse_json
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ _DTYPES = {
 _Header = dict[str, tuple[str, tuple[int, ...]]]  # by name: dtype and shape
 
 
-def save_weights(model: keras.Model, path: Path) -> str:
-    """Write a model's weights.
+def save_weights(weights: Sequence[keras.Variable], path: Path) -> str:
+    """Write weights, such as all of a model.
 
     Args:
-        model: The model.
+        weights: The weights.
         path: The file.
 
     Returns:
@@ -58,9 +58,9 @@ def save_weights(model: keras.Model, path: Path) -> str:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    values = [np.asarray(keras.ops.convert_to_numpy(weight), order="C") for weight in model.weights]
+    values = [np.asarray(keras.ops.convert_to_numpy(weight), order="C") for weight in weights]
     try:
-        save_file(dict(zip(_names(model), values, strict=True)), path)
+        save_file(dict(zip(_names(weights), values, strict=True)), path)
     except SafetensorError as error:
         raise OSError(str(error)) from error  # of the disk: nothing else can go wrong
     give_usual_mode(path)  # safetensors writes files that nobody else may read
@@ -89,18 +89,21 @@ def check_outline(build: Callable[[], Family], path: Path, *, may_fail: bool) ->
             if may_fail:
                 return
             raise
-        _compare(found, model, path)
+        _compare(found, model.weights, path, RECIPE)
 
     without_values(compare)
 
 
-def load_weights(model: keras.Model, path: Path, sha256: str) -> None:
-    """Give a model the weights that were written.
+def load_weights(
+    weights: Sequence[keras.Variable], path: Path, sha256: str, described: str = RECIPE
+) -> None:
+    """Give weights the values that were written.
 
     Args:
-        model: The model.
+        weights: The weights, in the order in which they were saved.
         path: The file.
         sha256: What `save_weights` returned.
+        described: The file beside it that describes the model, for messages.
 
     Raises:
         InputError: If the file is missing or damaged, or belongs to another model.
@@ -108,7 +111,7 @@ def load_weights(model: keras.Model, path: Path, sha256: str) -> None:
     from safetensors import SafetensorError, safe_open
 
     with _open(path) as file:
-        _compare(_read_header(file, path), model, path)
+        _compare(_read_header(file, path), weights, path, described)
         file.seek(0)
         if hashlib.file_digest(file, "sha256").hexdigest() != sha256:  # type: ignore[arg-type]
             raise InputError(
@@ -116,9 +119,8 @@ def load_weights(model: keras.Model, path: Path, sha256: str) -> None:
             )
     try:
         with safe_open(path, framework="numpy") as saved:
-            for weight, name in zip(model.weights, _names(model), strict=True):
+            for weight, name in zip(weights, _names(weights), strict=True):
                 weight.assign(saved.get_tensor(name))
-        settle(model)
     except SafetensorError as error:
         raise _damaged(path, error) from error
 
@@ -129,9 +131,9 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _names(model: keras.Model) -> list[str]:
+def _names(weights: Sequence[keras.Variable]) -> list[str]:
     """Weights by position and name: layer names depend on what else a process has built."""
-    return [f"{index:05d}:{weight.name}" for index, weight in enumerate(model.weights)]
+    return [f"{index:05d}:{weight.name}" for index, weight in enumerate(weights)]
 
 
 @contextlib.contextmanager
@@ -176,17 +178,16 @@ def _entry(entry: Any) -> tuple[str, tuple[int, ...]]:
     return dtype, shape
 
 
-def _compare(found: _Header, model: keras.Model, path: Path) -> None:
-    weights = model.weights
+def _compare(found: _Header, weights: Sequence[keras.Variable], path: Path, described: str) -> None:
     expected = {
         name: (keras.backend.standardize_dtype(weight.dtype), tuple(weight.shape))
-        for name, weight in zip(_names(model), weights, strict=True)
+        for name, weight in zip(_names(weights), weights, strict=True)
     }
     for name in sorted(found.keys() | expected):
         in_file, in_model = found.get(name), expected.get(name)
         if in_file is None or in_model is None or not _suits(in_file, in_model):
             raise InputError(
-                f"`{path}` does not fit the model that {path.parent / 'recipe.json'} describes: "
+                f"`{path}` does not fit the model that {path.parent / described} describes: "
                 f"weight {name:.200} is {_said(in_file)} in the file, {_said(in_model)} in the model."
             )
 

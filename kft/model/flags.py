@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import keras
 
 from kft.model import graph
+from kft.model.adapters import own_adapters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +143,10 @@ def _fixed_by_lora(model: keras.Model) -> set[int]:
             backbones |= {id(weight) for weight in layer.weights}
         if isinstance(layer, keras.Model):
             continue
-        own = {weight.name: weight for weight in graph.own_weights(layer)}
-        pairs = [found[1] for name in own if (found := re.fullmatch("lora_(.+)_a", name))]
-        bases = [name for name in pairs if name in own and f"lora_{name}_b" in own]
-        if bases:
-            adaptable |= {id(weight) for weight in own.values()}
-            adapted |= {id(own[name]) for name in bases}
+        adapters = own_adapters(layer)
+        if adapters:
+            adaptable |= {id(weight) for weight in graph.own_weights(layer)}
+            adapted |= {id(one.base) for one in adapters}
     return adapted | (backbones - adaptable)
 
 

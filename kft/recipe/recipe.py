@@ -11,6 +11,7 @@ from typing import Any
 from kft.arguments import check_choice, check_whole
 from kft.errors import InputError
 from kft.family import saving
+from kft.family.adapter_files import load_adapters, save_adapters
 from kft.family.answers import evaluate
 from kft.family.description import read_description
 from kft.family.predicting import answered, check_coverage, joined_outputs
@@ -49,6 +50,8 @@ class Recipe(Fitted, Searched):
         weight_decay: Decoupled weight decay of the default optimizer; norms and biases are
             excluded. Defaults to 0.01.
         label_smoothing: Fraction of each target spread over all classes. Defaults to 0.
+        adapters: A `kft.LoRA`, which gives layers of the backbone adapters to train in their place, or a
+            dict of its arguments. Defaults to none.
         precision: What the model computes with: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"`,
             whose loss is scaled, or `"auto"`, the fastest that the accelerator is made for. The
             weights are float32 in any case, and a saved recipe does not keep it. Defaults to Keras'
@@ -147,6 +150,34 @@ class Recipe(Fitted, Searched):
             The directory.
         """
         return saving.save(self, directory)
+
+    def save_adapters(self, directory: str | os.PathLike) -> Path:
+        """Write what was trained without the backbone: adapters, head, norms and biases, a few MB.
+
+        Args:
+            directory: A directory that does not exist yet.
+
+        Returns:
+            The directory.
+
+        Raises:
+            InputError: If the recipe has no adapters, or its last fit trained more than these.
+        """
+        return save_adapters(self, directory)
+
+    def load_adapters(self, directory: str | os.PathLike) -> None:
+        """Take over what `save_adapters` wrote, in place of what was trained on this backbone.
+
+        Several can be loaded on one backbone, one after another. Either backend may have trained them.
+
+        Args:
+            directory: What `save_adapters` returned.
+
+        Raises:
+            InputError: If they were trained on another backbone, for another task or with another
+                `LoRA`, or the directory is damaged.
+        """
+        load_adapters(self, directory)
 
     def export(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import keras
 
 from kft.errors import InputError
 from kft.model import graph
+from kft.model.adapters import ADAPTERS, NORMS, parts_of
 from kft.model.blocks import Anatomy, Block, find_anatomy
 from kft.model.flags import Decisions, decisions, kept_flags, remember, unfreeze_all
 from kft.model.heads import UnclearHeadError
@@ -69,10 +70,14 @@ class PlannedStage:
             if layer.weights and layer not in training:
                 layer.trainable = False
         trained = {id(weight) for group in self.groups for weight in group.weights}
-        if self.batch_norm == "frozen":
+        only = self.stage.only
+        if self.batch_norm == "frozen" or (only and NORMS not in only):
             for group in self.groups:
                 if group.name != "head":
-                    trained -= _freeze_batch_norm(group.layers)
+                    norms = _freeze_batch_norm(group.layers)
+                    trained -= (
+                        set() if only else norms
+                    )  # gamma and beta train in a frozen layer too
         for weight in model.weights:
             weight.trainable = id(weight) in trained
         remember(model, self.decided)
@@ -97,10 +102,20 @@ def plan(
         raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
     stages = checked_stages(stages)
     anatomy, decided = _anatomy(model, stages), decisions(model)
-    planned = [
-        PlannedStage(stage, _groups(model, anatomy, stage, decided), batch_norm, decided)
-        for stage in stages
-    ]
+    parts = parts_of(model) if any(stage.only for stage in stages) else {}
+    planned = []
+    for stage in stages:
+        chosen = _only(stage, anatomy, decided, parts)
+        planned.append(
+            PlannedStage(stage, _groups(model, anatomy, stage, chosen), batch_norm, decided)
+        )
+        if stage.only and not any(
+            group.name != "head" and group.weights for group in planned[-1].groups
+        ):
+            raise InputError(
+                f"Stage {stage.label!r} has `only={list(stage.only)}`, but the blocks that `unfreeze="
+                f"{stage.unfreeze!r}` opens have none: {_ways_out(stage.only)}."
+            )
     with kept_flags(model):
         for each in planned:
             each.enter(model)
@@ -112,6 +127,23 @@ def plan(
                     "batch_norm='train', or unfreeze more."
                 )
     return planned
+
+
+def _only(
+    stage: Stage, anatomy: Anatomy, decided: Decisions, parts: Mapping[int, frozenset[str]]
+) -> Decisions:
+    """Return what a stage may train: of the blocks, only the parts that it names."""
+    if stage.only is None:
+        return decided
+    head = {id(weight) for weight in anatomy.head.weights}
+    meant = {key for key in decided.trains if key in head or parts.get(key, set()) & {*stage.only}}
+    return Decisions(meant, decided.frozen | (decided.trains - meant))
+
+
+def _ways_out(only: Sequence[str]) -> str:
+    if ADAPTERS in only:
+        return "pass `adapters=kft.LoRA()` to the recipe, or open blocks that have some"
+    return "unfreeze more, or leave it out"
 
 
 def _anatomy(model: keras.Model, stages: Sequence[Stage]) -> Anatomy:

@@ -14,6 +14,7 @@ import yaml
 
 from kft.arguments import is_number, is_whole, make_plain, shortened, shown
 from kft.errors import InputError
+from kft.model.adapters import PARTS
 from kft.stages.plain_yaml import read_yaml
 
 Decay = Literal["constant", "linear", "cosine"]
@@ -40,7 +41,12 @@ class Stage:
         layer_decay: each block's rate is this factor times the rate of the one above it, the head
             being the topmost (discriminative rates: Howard and Ruder 2018,
             https://arxiv.org/abs/1801.06146). Defaults to 1.
-        name: shown in tables. Defaults to one made from `unfreeze`.
+        name: shown in tables. Defaults to one made from `unfreeze` and `only`.
+        only: what trains of the blocks that `unfreeze` opens; the head trains as a whole.
+            `"adapters"` are those of `kft.LoRA`, `"norms"` gamma and beta of the normalisation layers,
+            `"biases"` what is added, beta included (BitFit: Ben Zaken et al. 2022,
+            https://arxiv.org/abs/2106.10199); or a list of these. Statistics of BatchNorm move where
+            norms train and `batch_norm="train"`. Defaults to everything.
         solve: True puts the best linear head on the frozen features at once, without a step: the
             minimum of the loss with an L2 penalty, whose strength is chosen by cross-validation on
             the training data (Kumar et al. 2022, https://arxiv.org/abs/2202.10054, fine-tune from
@@ -70,10 +76,12 @@ class Stage:
     layer_decay: float = 1.0
     name: str | None = None
     solve: bool = False
+    only: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
         object.__setattr__(self, "unfreeze", self._checked_unfreeze())
+        object.__setattr__(self, "only", self._checked_only())
         self._require("solve", isinstance(self.solve, bool), "pass True or False.")
         if self.solve:
             self._check_solving()
@@ -136,6 +144,18 @@ class Stage:
         )
         return tuple(unfreeze)
 
+    def _checked_only(self) -> tuple[str, ...] | None:
+        only: Any = (self.only,) if isinstance(self.only, str) else self.only
+        if only is None:
+            return None
+        known = isinstance(only, Sequence) and only and all(one in PARTS for one in only)
+        *most, last = map(repr, PARTS)
+        advice = f"pass {', '.join(most)} or {last}, a list of them, or None for all weights."
+        self._require("only", known, advice)
+        way_out = "leave it out: the head, which alone trains here, does so as a whole."
+        self._require("only", self.unfreeze != 0, way_out)
+        return tuple(dict.fromkeys(only))
+
     def _require(self, name: str, condition: Any, advice: str) -> None:
         if not condition:
             raise SettingError(name, getattr(self, name), advice)
@@ -148,8 +168,13 @@ class Stage:
         if self.unfreeze == 0:
             return "solved head" if self.solve else "head"
         if isinstance(self.unfreeze, int):
-            return f"top {self.unfreeze}"
-        return "all" if self.unfreeze == "all" else " ".join(self.unfreeze)
+            where = f"top {self.unfreeze}"
+        else:
+            where = "all" if self.unfreeze == "all" else " ".join(self.unfreeze)
+        if self.only is None:
+            return where
+        what = " and ".join(self.only)
+        return what if self.unfreeze == "all" else f"{what} of {where}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage as plain values, without those that have their defaults."""

@@ -175,8 +175,16 @@ def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ..
         else f"{rate}, {stage.decay}",
         warmup if stage.warmup else "-",
         _batch_norm(planned, model),
-        _shortened([group.name for group in planned.groups]),
+        _trains(planned),
     )
+
+
+def _trains(planned: PlannedStage) -> str:
+    blocks = [group.name for group in planned.groups if group.name != "head"]
+    head = ["head"] * (len(planned.groups) - len(blocks))
+    if planned.stage.only is None:
+        return _shortened([*head, *blocks])
+    return ", ".join([*head, f"{' and '.join(planned.stage.only)} of {_shortened(blocks)}"])
 
 
 def _shortened(names: list[str], limit: int = 4) -> str:

@@ -98,7 +98,7 @@ def _plan(case: _Case) -> None:
     )
     head = find_anatomy(one.model).head
     require(head.weights, "plan", "the head has no weights to train")
-    str(plan_table(one.model, one.default_stages()))
+    str(plan_table(one.model, one.usual_stages()))
 
 
 def _cache(case: _Case) -> None:

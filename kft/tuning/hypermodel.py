@@ -156,5 +156,5 @@ class StagedHyperModel(keras_tuner.HyperModel):
 
 def _default(recipe: Family) -> Sequence[Stage]:
     """The recipe's own stages, with a head that trains: a search varies its rate."""
-    first, *others = recipe.default_stages()
+    first, *others = recipe.usual_stages()
     return [trained_head(None) if first.solve else first, *others]

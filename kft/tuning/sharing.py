@@ -68,7 +68,8 @@ class SharedBackbone:
     def suits(recipe: Family, arguments: Mapping[str, Any]) -> bool:
         """Whether a recipe with these arguments differs in its head only."""
         builds_itself = type(recipe).model is not Family.model
-        return HEAD_ARGUMENTS.issuperset(arguments) and not builds_itself
+        is_plain = recipe.adapters is None  # the adapters of one trial would stay for the next
+        return HEAD_ARGUMENTS.issuperset(arguments) and not builds_itself and is_plain
 
     def build(self, arguments: Mapping[str, Any], classes: Any) -> Family:
         """A recipe with these arguments and the pretrained weights.

@@ -206,6 +206,10 @@ RECIPE = {
     "--label-smoothing": ("0.125", "label_smoothing", 0.125),
     "--set": ("alpha=0.35", "alpha", 0.35),
     "--precision": ("mixed_bfloat16", "precision", "mixed_bfloat16"),
+    "--lora-rank": ("4", "adapters", kft.LoRA(rank=4)),
+    "--lora-alpha": ("4", "adapters", kft.LoRA(alpha=4)),
+    "--lora-layers": ("query,conv", "adapters", kft.LoRA(layers=("query", "conv"))),
+    "--lora-blocks": ("2", "adapters", kft.LoRA(blocks=2)),
 }
 READ = {
     "--text-column": ("words", "text_column", "words"),

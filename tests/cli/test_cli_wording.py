@@ -45,6 +45,8 @@ def context(command, *more):
         ("`cache=kft.Cache(views=2)` needs", "`--cached-views 2` needs"),
         ("`every='soon'`: pass 'epoch'", "`--checkpoint-every soon`: pass 'epoch'"),
         ("or resume=kft.Resume(retries=2), which", "or --retries 2, which"),
+        ("`adapters=kft.LoRA(alpha=-1)`: pass", "`--lora-alpha -1`: pass"),
+        ("`adapters=kft.LoRA(layers=['a', 'b'])`: pass", "`--lora-layers a,b`: pass"),
         ("`validation_data=1.5`: pass data", "`--validation-split 1.5`: pass data"),
         ("`validation_data=nan`: pass data", "`--validation-split nan`: pass data"),
         ("leave out `refit=True`.", "leave out `--refit`."),

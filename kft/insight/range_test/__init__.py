@@ -143,7 +143,7 @@ def find_learning_rate(
     with kept(model, recipe), plain_errors():
         batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
         trainer = like_recipe(recipe, optimizer)
-        planned = planned_stages(model, stages or recipe.default_stages(), batch_norm)
+        planned = planned_stages(model, stages or recipe.usual_stages(), batch_norm)
         title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
         return LearningRates(title, sweep.run(trainer, planned, batches, settle))
 
