@@ -45,7 +45,14 @@ class StopSignals:
             self._before[number] = signal.signal(number, self._receive)
 
     def remove(self) -> None:
-        """Give both signals back to whoever handled them before."""
+        """Give both signals back to whoever handled them before.
+
+        Of a fit that was dropped in the middle, the collector of garbage closes what is open, in
+        whatever thread it runs. Then nothing happens: the next signal finds that nothing is fitted and
+        gives both back itself.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()

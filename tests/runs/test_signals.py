@@ -1,0 +1,42 @@
+"""Signals are handled while a fit runs, and given back after it, whichever way it ends."""
+
+import signal
+import threading
+
+import pytest
+
+from kft.runs.signals import put_off
+
+pytestmark = pytest.mark.once
+
+
+def test_both_signals_are_given_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with put_off():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_is_closed_in_another_thread_gives_back_with_the_next_signal():
+    """As the collector of garbage closes a fit that was dropped in the middle."""
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        waiting = put_off()
+        waiting.__enter__()
+        failed = []
+
+        def close():
+            try:
+                waiting.__exit__(None, None, None)
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=close)
+        thread.start()
+        thread.join()
+        assert failed == []
+        signal.raise_signal(signal.SIGTERM)
+        assert came == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
