@@ -41,6 +41,7 @@ NAMES = (
         "accuracy_images",
         "accuracy_unseen",
         "adapters",
+        "more_classes",
         "flowers",
         "text",
         "speed_images",

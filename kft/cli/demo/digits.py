@@ -69,9 +69,9 @@ def make_task(places: int = 2) -> Task:
     old, new = np.flatnonzero(numbers < 5), np.flatnonzero(numbers >= 5)
     random.shuffle(new)
     turned, names = _turned(images[old], numbers[old])
-    target = _place(images[new], numbers[new].astype(str), random)
+    target = placed(images[new], numbers[new].astype(str), random)
     return Task(
-        source=_place(np.tile(turned, (places, 1, 1)), np.tile(names, places), random),
+        source=placed(np.tile(turned, (places, 1, 1)), np.tile(names, places), random),
         pool=target.take(np.arange(TEST, len(target))),
         test=target.take(np.arange(TEST)),
     )
@@ -89,7 +89,8 @@ def _turned(images, numbers):
     return np.concatenate(pictures), np.concatenate(names)
 
 
-def _place(images, labels, random):
+def placed(images, labels, random):
+    """Return the images at random places on larger dark pictures."""
     pictures = np.zeros((len(images), SIDE, SIDE, 3), "uint8")
     corners = random.integers(0, SIDE - 8, (len(images), 2), endpoint=True)
     for picture, image, (top, left) in zip(pictures, images, corners, strict=True):
