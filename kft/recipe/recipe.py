@@ -168,7 +168,7 @@ class Recipe(Fitted, Searched):
     def load_adapters(self, directory: str | os.PathLike) -> None:
         """Take over what `save_adapters` wrote, in place of what was trained on this backbone.
 
-        Several can be loaded on one backbone, one after another. Either backend may have trained them.
+        Several can be loaded on one backbone, one after another, whichever backend trained them.
 
         Args:
             directory: What `save_adapters` returned.
