@@ -30,7 +30,8 @@ _PATIENCE = 5.0  # seconds, for the filter to end once nobody writes to it
 def quieten() -> None:
     """Leave out what TensorFlow logs; its errors come as exceptions all the same.
 
-    At a terminal a line says what takes so long, and is gone once Keras is imported. The level silences what it logs once it runs, but not what its libraries log as they are loaded.
+    At a terminal a line says what takes so long, and is gone once Keras is imported. The level
+    silences what TensorFlow logs once it runs, but not what its libraries log as they are loaded.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     installed = any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
@@ -39,16 +40,17 @@ def quieten() -> None:
 
 
 class _QuietFinder(MetaPathFinder):
-    """Has Keras and TensorFlow loaded in `_ASIDE`, by whatever finds them without this finder."""
+    """Has Keras announced and TensorFlow loaded quietly, by whatever finds them without this finder."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if fullname not in _ASIDE:
+        if fullname != "keras" and fullname != "tensorflow":
             return None
+        aside = _announced if fullname == "keras" else _quiet_tensorflow
         others = [one for one in sys.meta_path if one is not self and hasattr(one, "find_spec")]
         found = (one.find_spec(fullname, path, target) for one in others)
         spec = next((one for one in found if one is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _QuietLoader(spec.loader, _ASIDE[fullname])
+            spec.loader = _QuietLoader(spec.loader, aside)
         return spec
 
 
@@ -114,6 +116,3 @@ def _filtered_stderr() -> Iterator[None]:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 reader.wait(_PATIENCE)
             reader.kill()  # no more than a matter of form, unless somebody kept our standard error
-
-
-_ASIDE = {"keras": _announced, "tensorflow": _quiet_tensorflow}
