@@ -15,6 +15,7 @@ import typer
 
 from kft.arguments import shortened
 from kft.cli.early_checks import are_names, check_name, meant, no_module, no_recipe
+from kft.cli.task_arguments import task_fields, with_task
 from kft.errors import InputError
 from kft.import_path import attribute_of, import_named
 from kft.stages.plain_yaml import parse_yaml
@@ -117,12 +118,13 @@ def recipe_arguments(
             arguments[name] = parse(arguments[name])
     arguments |= _settings(extra, first, taken=arguments)
     arguments |= _settings(own, first)
+    known = {*fields, *task_fields(recipe_class, arguments.get("task"))}
     for name in arguments:
-        if name not in fields:
+        if name not in known:
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
             raise InputError(
-                f"{option}: {recipe_class.__name__} has no argument {name!r}{meant(name, fields)}; "
-                f"it has these: {', '.join(sorted(fields))}."
+                f"{option}: {recipe_class.__name__} has no argument {name!r}{meant(name, known)}; "
+                f"it has these: {', '.join(sorted(known))}."
             )
     if str(arguments.get("weights", "")).lower() == "none":
         arguments["weights"] = None
@@ -131,7 +133,7 @@ def recipe_arguments(
         if needed and name not in arguments and name != "num_classes":
             option = "--model" if name == first else f"--set {name}=VALUE"
             raise InputError(f"{recipe_class.__name__} needs {name!r}: pass {option}.")
-    return arguments
+    return with_task(recipe_class, arguments)
 
 
 def first_argument(recipe_class: type[Recipe]) -> str | None:
@@ -167,7 +169,8 @@ def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> 
 
     defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
     task = arguments.get("task", defaults["task"])
-    return "num_classes" not in arguments and isinstance(task, str) and takes_count(task)
+    name = getattr(arguments.get("task"), "name", task)  # `with_task` made it of a short name
+    return "num_classes" not in arguments and isinstance(name, str) and takes_count(name)
 
 
 def say_if_random(recipe: Recipe) -> None:

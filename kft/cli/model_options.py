@@ -84,7 +84,8 @@ class Backbone:
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Any other argument of the recipe, as YAML: --set alpha=0.35. Repeatable.",
+            help="Any other argument of the recipe or its task, as YAML: --set alpha=0.35, --set "
+            "dice=1.0 of segmentation. Repeatable.",
             rich_help_panel=_MODEL,
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""Keep TensorFlow's start-up lines off the terminal, whichever command imports it first."""
+"""What is said while Keras and TensorFlow are imported, whichever command imports them first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -22,13 +23,15 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.write(line)
         sys.stderr.flush()
 """
+_WAITING = "Starting Keras ..."
 _PATIENCE = 5.0  # seconds, for the filter to end once nobody writes to it
 
 
 def quieten() -> None:
     """Leave out what TensorFlow logs; its errors come as exceptions all the same.
 
-    The level silences what it logs once it runs, but not what its libraries log as they are loaded.
+    At a terminal a line says what takes so long, and is gone once Keras is imported. The level
+    silences what TensorFlow logs once it runs, but not what its libraries log as they are loaded.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     installed = any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
@@ -37,22 +40,23 @@ def quieten() -> None:
 
 
 class _QuietFinder(MetaPathFinder):
-    """Has TensorFlow loaded quietly, by whatever finds it without this finder."""
+    """Has Keras announced and TensorFlow loaded quietly, by whatever finds them without this finder."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if fullname != "tensorflow":
+        if fullname != "keras" and fullname != "tensorflow":
             return None
+        aside = _announced if fullname == "keras" else _quiet_tensorflow
         others = [one for one in sys.meta_path if one is not self and hasattr(one, "find_spec")]
         found = (one.find_spec(fullname, path, target) for one in others)
         spec = next((one for one in found if one is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _QuietLoader(spec.loader)
+            spec.loader = _QuietLoader(spec.loader, aside)
         return spec
 
 
 class _QuietLoader(Loader):
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
+    def __init__(self, loader: Loader, aside: Callable[[], AbstractContextManager[None]]) -> None:
+        self.loader, self.aside = loader, aside
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
@@ -60,9 +64,28 @@ class _QuietLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self.loader  # who asks finds the usual one
-        with _filtered_stderr():
+        with self.aside():
             self.loader.exec_module(module)
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _announced() -> Iterator[None]:
+    """Say at a terminal what is waited for, until it is there."""
+    shown = sys.stderr is not None and sys.stderr.isatty()
+    if shown:
+        print(_WAITING, end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print(f"\r{' ' * len(_WAITING)}\r", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    with _filtered_stderr():
+        yield
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -75,6 +75,12 @@ def predict(
     path_column: Annotated[
         str, typer.Option(help="Column of a table with paths of images, relative to the table.")
     ] = "path",
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder that paths of images in a table are relative to. Default: that of the table."
+        ),
+    ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     max_pixels: Annotated[
         int | None,
@@ -147,6 +153,7 @@ def predict(
         texts=text or (),
         text_column=text_column,
         path_column=path_column,
+        image_root=image_root,
         encoding=encoding,
         max_pixels=max_pixels or MAX_PIXELS,
         hooks=opened.task,

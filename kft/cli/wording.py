@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from kft.cli import build
+from kft.cli.task_arguments import task_fields
 from kft.errors import KftError
 
 _PART = r"kft\.([A-Z]\w+)\(([a-z_]+)=([^=()]*)\)"  # such as `kft.Cache(views=2)`
@@ -164,7 +165,10 @@ def _recipe_options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
             recipe_class = build.find_recipe(spelled.partition(",")[0])
         except KftError:
             continue
-        found |= {field.name: _set(field.name) for field in dataclasses.fields(recipe_class)}
+        task = context.params.get("task")
+        own = task_fields(recipe_class, None if task is None else task.value)
+        names = {*(field.name for field in dataclasses.fields(recipe_class)), *own}
+        found |= {name: _set(name) for name in names}
         first = build.first_argument(recipe_class)
         if first is not None:
             found[first] = _spelled_by(by_name["model"])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-__all__ = ["shown"]
+from kft.arguments import shown as argument
+from kft.errors import InputError
+
+__all__ = ["checked_root", "shown"]
 
 _LONGEST = 400  # letters of a path in a message
 
@@ -17,3 +21,20 @@ def shown(path: str | os.PathLike[str]) -> str:
         # Python keeps a byte 0x82 that is not UTF-8 as the character U+DC82.
         name = repr(name)[1:-1].replace("\\udc", "\\x")
     return name if len(name) <= _LONGEST else f"{name[:100]}...{name[-200:]}"
+
+
+def checked_root(folder: Any) -> Path:
+    """Return the folder that paths of images in a table are relative to.
+
+    Args:
+        folder: What was passed as `image_root`.
+
+    Raises:
+        InputError: If it is no folder.
+    """
+    if not isinstance(folder, str | os.PathLike) or not os.path.isdir(folder):
+        raise InputError(
+            f"image_root={argument(folder)}, but the folder that paths of images in a table are "
+            "relative to is expected"
+        )
+    return Path(folder)

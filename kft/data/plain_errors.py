@@ -11,16 +11,29 @@ from kft.errors import InputError
 
 __all__ = ["DECODING", "plain_errors"]
 
+_LONGEST = 200  # letters of a reason
 DECODING = "kft_decoding"  # the scope of the ops that decode the images of a stream
 
 # TensorFlow hands on a message of ours inside its own, in brackets or before a traceback.
 _OURS = re.compile(r"InputError: (.+?)(?:\]\n|\nTraceback|\Z)", re.DOTALL)
 _PLACE = re.compile(r"^.*Iterator::\S+: ")
+# Python code of a person's own, which TensorFlow called: its error, and where it was raised.
+_PYTHON = re.compile(
+    r"(?:^|[\s}])((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*: [^\n]*)\nTraceback \(most recent call last\):\n(.*)",
+    re.DOTALL,
+)
+_FRAME = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
+_OF_DATASET = re.compile(r"Op:(?:IteratorGetNext|ReduceDataset)\b|node IteratorGetNext\b")
+_OPERATION = re.compile(r"^(?:Graph execution error:.*?\n)?(?:\{\{.*?\}\} )?", re.DOTALL)
 
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise what a check said inside TensorFlow's graph, or a decoder of images, as an `InputError`."""
+    """Raise what is wrong with a stream as an `InputError`, where TensorFlow's graph found it.
+
+    That is what a check or a decoder of images said, what Python code such as a generator raised, and
+    what an operation of the dataset could not do.
+    """
     try:
         yield
     except Exception as error:
@@ -30,10 +43,20 @@ def plain_errors() -> Iterator[None]:
         ours = _OURS.search(error.message)
         if ours is not None:
             raise InputError(ours[1]) from error
-        if f"{DECODING}/" not in error.message:
+        if f"{DECODING}/" in error.message:
+            reason = _PLACE.sub("", error.message.splitlines()[0])[:200]
+            raise InputError(
+                f"an image of the tf.data.Dataset cannot be decoded ({reason}), but JPEG, PNG, GIF, "
+                "BMP or still WebP is expected: leave it out, or convert it"
+            ) from error
+        python = _PYTHON.search(error.message)
+        if python is not None:
+            raised, frames = python[1][:_LONGEST], _FRAME.findall(python[2])
+            where = f" in line {frames[-1][1]} of {frames[-1][0]}" if frames else ""
+            raise InputError(
+                f"the data cannot be read: Python code that yields them raised {raised!r}{where}"
+            ) from error
+        if not _OF_DATASET.search(error.message):
             raise
-        reason = _PLACE.sub("", error.message.splitlines()[0])[:200]
-        raise InputError(
-            f"an image of the tf.data.Dataset cannot be decoded ({reason}), but JPEG, PNG, GIF, BMP or "
-            "still WebP is expected: leave it out, or convert it"
-        ) from error
+        reason = _PLACE.sub("", _OPERATION.sub("", error.message).splitlines()[0])[:_LONGEST]
+        raise InputError(f"the tf.data.Dataset cannot be read: {reason}") from error

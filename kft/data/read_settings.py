@@ -10,6 +10,7 @@ from typing import Any
 from kft.arguments import check_whole, shown
 from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
+from kft.data.files import checked_root
 from kft.data.split_values import SplitBy
 from kft.data.targets import TargetKind
 from kft.errors import InputError
@@ -65,13 +66,8 @@ class ReadSettings:
             raise InputError(
                 f"split={shown(self.split)}, but text such as 'train[:80%]' is expected"
             )
-        if self.image_root is not None and (
-            not isinstance(self.image_root, str | os.PathLike) or not os.path.isdir(self.image_root)
-        ):
-            raise InputError(
-                f"image_root={shown(self.image_root)}, but the folder that paths of images in a table are "
-                "relative to is expected"
-            )
+        if self.image_root is not None:
+            checked_root(self.image_root)
         if self.classes is not None:
             object.__setattr__(self, "classes", self.task.checked_classes(self.classes, "classes"))
 

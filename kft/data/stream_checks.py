@@ -15,6 +15,7 @@ import numpy as np
 
 from kft.data.batches import Batches
 from kft.data.pixels import check_range, out_of_range, range_rules
+from kft.data.stream_structure import check_names, check_single
 from kft.data.streams import is_tf_dataset
 from kft.data.target_bounds import Bounds
 from kft.data.targets import TargetKind
@@ -37,11 +38,13 @@ class StreamCheck:
         images: Whether inputs that are numbers are images, 0 to 255.
         image_size: (height, width) of the images in a `PyDataset`, which nothing resizes; None for
             any.
+        inputs: Names of the model's inputs, which a dict of inputs must have; none for any.
     """
 
     task: TargetKind
     images: bool = False
     image_size: tuple[int, int] | None = None
+    inputs: tuple[str, ...] = ()
 
     def check(self, batch: Any, index: int) -> None:
         """Check a batch of `(inputs, targets, ...)` of any backend.
@@ -58,6 +61,7 @@ class StreamCheck:
                 f"{where} has {found}, but (inputs, targets) or (inputs, targets, sample_weights) is "
                 "expected"
             )
+        check_names(batch[0], self.inputs, "the PyDataset")
         _check_lengths(batch, where)
         self.check_targets(batch[1], where)
         if self.image_size is not None and hasattr(batch[0], "shape"):
@@ -85,6 +89,7 @@ class StreamCheck:
             InputError: One is out of range.
         """
         for kind, part in self.task.streamed(targets, where):
+            check_single(kind, part, where)
             y = _as_array(part)
             bounds = kind.bounds(y.shape, where) if y is not None and y.ndim else None
             if y is None or bounds is None:
@@ -113,16 +118,20 @@ class StreamCheck:
         with tf.control_dependencies(assertions):
             return (tf.nest.map_structure(tf.identity, inputs), targets, *rest)
 
-    def check_spec(self, targets: Any) -> None:
-        """Check what a `tf.data.Dataset` says of its targets.
+    def check_spec(self, inputs: Any, targets: Any) -> None:
+        """Check what a `tf.data.Dataset` says of its elements.
 
         Args:
-            targets: Their `tf.TensorSpec`, or a dict of them.
+            inputs: The `tf.TensorSpec` of the inputs, or a dict of them.
+            targets: The same of the targets.
 
         Raises:
-            InputError: They are strings, or have another shape than the task needs.
+            InputError: The inputs have other names than the model's; targets are strings, or have
+                another shape than the task needs.
         """
+        check_names(inputs, self.inputs, _DATASET)
         for kind, part in self.task.streamed(targets, _DATASET):
+            check_single(kind, part, _DATASET)
             bounds = kind.bounds(_shape(part) or (None,), _DATASET)
             if bounds is not None and getattr(part, "dtype", None) == "string":
                 raise InputError(_NO_STRINGS.format("tf.data.Dataset"))
@@ -184,7 +193,7 @@ def checked(dataset: Any, check: StreamCheck) -> Any:
         return dataset
     if not is_tf_dataset(dataset):
         return _CheckedDataset(dataset, check)
-    check.check_spec(dataset.element_spec[1])
+    check.check_spec(*dataset.element_spec[:2])
     return dataset.enumerate().map(lambda index, batch: check.check_in_graph(index, batch))
 
 

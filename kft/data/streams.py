@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from kft.data.plain_errors import plain_errors
+from kft.data.stream_structure import check_single
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 
@@ -81,6 +83,8 @@ def read_stream(
             f"the tf.data.Dataset yields {spec}, but (inputs, targets) are expected: map its "
             "elements to that"
         )
+    for kind, part in task.streamed(spec[1], "the tf.data.Dataset"):
+        check_single(kind, part, "the tf.data.Dataset")
     if not _is_batched(spec, task):
         source = source.batch(batch_size)
     size = int(source.cardinality())
@@ -93,10 +97,12 @@ def check_not_empty(stream: Stream) -> None:
     """Refuse a `tf.data.Dataset` that turns out to have no batch; Keras would pass it over.
 
     Raises:
-        InputError: If it has none.
+        InputError: If it has none, or cannot be read.
     """
     may_be = stream.batches is None and not stream.is_infinite and is_tf_dataset(stream.dataset)
-    if may_be and next(iter(stream.dataset.take(1)), None) is None:
+    with plain_errors():
+        is_empty = may_be and next(iter(stream.dataset.take(1)), None) is None
+    if is_empty:
         raise InputError(EMPTY)
 
 
@@ -111,13 +117,14 @@ def with_known_length(dataset: Any) -> Any:
         dataset: The dataset; one that knows its length, or is none of `tf.data`, stays as it is.
 
     Raises:
-        InputError: If it has no batch.
+        InputError: If it has no batch, or cannot be read.
     """
     if not is_tf_dataset(dataset) or int(dataset.cardinality()) != -2:
         return dataset
     import tensorflow as tf
 
-    count = dataset.reduce(tf.constant(0, tf.int64), lambda count, *_: count + 1)
+    with plain_errors():
+        count = dataset.reduce(tf.constant(0, tf.int64), lambda count, *_: count + 1)
     if int(count) == 0:
         raise InputError(EMPTY)
     return dataset.apply(tf.data.experimental.assert_cardinality(count))

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from kft.data.bad import BadExamples
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
-from kft.data.files import shown
+from kft.data.files import checked_root, shown
 from kft.data.folder_walk import SUFFIXES as FILE_SUFFIXES
 from kft.data.folder_walk import walked
 from kft.data.image_files import MAX_PIXELS, inspect_files
@@ -61,7 +61,8 @@ class Unlabelled:
         modality: `"image"` or `"text"`.
         texts: Texts themselves.
         text_column: Column of a table with the texts.
-        path_column: Column of a table with paths of images, relative to the table.
+        path_column: Column of a table with paths of images.
+        image_root: Folder that paths of images in a table are relative to. Defaults to that of the table.
         encoding: Of text files.
         max_pixels: The largest image accepted, width times height.
         hooks: What else may be read, and what a text must be: a task. Defaults to nothing.
@@ -85,6 +86,7 @@ class Unlabelled:
         texts: Sequence[str] = (),
         text_column: str = "text",
         path_column: str = "path",
+        image_root: str | os.PathLike[str] | None = None,
         encoding: str = "utf-8",
         max_pixels: int = MAX_PIXELS,
         hooks: SourceHooks | None = None,
@@ -93,6 +95,7 @@ class Unlabelled:
         self.encoding = checked_encoding(encoding)
         self._column = text_column if modality == "text" else path_column
         self._hooks = hooks or SourceHooks()
+        self._root = None if image_root is None else checked_root(image_root)
         self._files: list[Path] = []
         self._parts: list[Callable[[], Iterator[Raw]]] = []
         self.is_endless = STDIN in sources
@@ -217,7 +220,8 @@ class Unlabelled:
 
         def read() -> Iterator[Raw]:
             for row, value, reason in rows():
-                yield self._told(value, f"{row} of {shown(path)}", reason, path.parent)
+                place = f"{row} of {shown(path)}"
+                yield self._told(value, place, reason, self._root or path.parent)
 
         return read
 

@@ -18,6 +18,7 @@ from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
+from kft.model.graph import inputs_and_outputs
 
 
 class DataHooks:
@@ -154,12 +155,26 @@ class DataHooks:
         """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""
         raise NotImplementedError(f"{type(self).__name__} must define `load(raw)`.")
 
+    @property
+    def model(self) -> keras.Model:
+        """The model, built when it is first asked for."""
+        raise NotImplementedError
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the model's inputs, as a dict of inputs has them; none for a model without a graph."""
+        if not getattr(self.model, "inputs", None):
+            return ()
+        inputs, _ = inputs_and_outputs(self.model)
+        flat = keras.tree.flatten(inputs)
+        return tuple(inputs) if isinstance(inputs, dict) else tuple(one.name for one in flat)
+
     def from_stream(self, dataset: Any) -> Any:
         """Put in front of a `tf.data.Dataset` or `PyDataset` what makes the model's inputs of its.
 
-        By default a check of each batch's targets: a stream yields what the model takes.
+        By default a check of the names of inputs and of each batch's targets: a stream yields what the model takes.
         """
-        return checked(dataset, StreamCheck(self.task))
+        return checked(dataset, StreamCheck(self.task, inputs=self.input_names))
 
     def batches(
         self,

@@ -34,7 +34,7 @@ def read(directory: Path) -> Any:
     path = directory / DISTANCES
     if not path.exists():
         return None
-    found = reading.read_json(path)
+    found = reading.read_json(path, within=directory)
     parts = list(found.values()) if isinstance(found, dict) else [found]
     if not parts or not all(map(_is_sound, parts)):
         raise InputError(f"`{path}` is damaged: restore it from a copy.")

@@ -193,7 +193,9 @@ class ImageRecipe(Recipe):
         The targets of each batch are checked, and the pixels of the first. A `PyDataset` yields
         images of the size that the model takes.
         """
-        check = StreamCheck(self.task, images=True, image_size=self.image_size)
+        check = StreamCheck(
+            self.task, images=True, image_size=self.image_size, inputs=self.input_names
+        )
         return as_model_images(checked(dataset, check), self.image_size)
 
     def augmentation(self, chosen: Any) -> Callable | None:

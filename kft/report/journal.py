@@ -53,7 +53,7 @@ def spent(source: Source) -> Section | None:
 def cache(source: Source) -> Section | None:
     """The work that keeping frozen features has spared."""
     saved = (source.journal or {}).get("cache")
-    if not saved or not saved["needed"]:
+    if not saved or saved["needed"] <= saved["computed"]:  # a solved head alone needs each once
         return None
     needed, computed = saved["needed"], saved["computed"]
     times = f", {needed / computed:.3g} times as many" if computed else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -111,7 +112,12 @@ class Tagging(Task):
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
         """Turn tags and entities into rows of words: the first byte and the class number of each."""
         found, reasons = labelled(raw)
-        rows, known = numbered(found, reasons, raw, classes or self.tags)
+        try:
+            rows, known = numbered(found, reasons, raw, classes or self.tags)
+        except InputError as error:
+            if not reasons:
+                raise
+            return ReadTargets(reasons, partial(_refuse, error))  # once the bad texts are named
         return ReadTargets(
             reasons, lambda kept: Targets(rows if kept is None else rows[kept], known)
         )
@@ -266,3 +272,7 @@ class Tagging(Task):
             "starts": ops.cast(ops.where(is_word, starts, -1.0), "int32"),
             "ends": ops.cast(ops.where(is_word, ends, -1.0), "int32"),
         }
+
+
+def _refuse(error: InputError, kept: Any) -> Targets:
+    raise error

@@ -1,6 +1,7 @@
 """What TensorFlow logs while it is imported stays away; whatever else is said then arrives."""
 
 import os
+import pty
 import subprocess
 import sys
 
@@ -59,6 +60,30 @@ def test_without_it_all_arrives(import_in_a_process):
 def test_it_works_without_a_standard_error(import_in_a_process):
     prepare = "import os; os.close(2)\nfrom kft.cli import startup; startup.quieten()"
     assert import_in_a_process("value = 7", prepare, says="").stdout == "7\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_terminal_is_told_what_is_waited_for_and_nothing_else_is(tmp_path, is_terminal):
+    (tmp_path / "keras").mkdir()
+    (tmp_path / "keras" / "__init__.py").write_text("")
+    code = "from kft.cli import startup; startup.quieten(); import keras; print('done')"
+    path = os.pathsep.join((str(tmp_path), os.getcwd()))
+    ours, theirs = pty.openpty() if is_terminal else os.pipe()
+    words = [sys.executable, "-c", code]
+    try:
+        done = subprocess.run(
+            words, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=theirs
+        )
+        os.write(theirs, b"|")
+        said = b""
+        while not said.endswith(b"|"):  # a terminal hands on in parts
+            said += os.read(ours, 1000)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.stdout == b"done\n"
+    line = b"Starting Keras ..."
+    assert said == ((line + b"\r" + b" " * len(line) + b"\r|") if is_terminal else b"|")
 
 
 @pytest.mark.parametrize(

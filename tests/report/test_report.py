@@ -484,6 +484,15 @@ def data_page(tmp_path, counts, **found):
     return written(tmp_path, journal=journal)
 
 
+@pytest.mark.parametrize(("needed", "shown"), [(7, False), (14, True)])
+def test_the_page_speaks_of_the_cache_where_it_spared_something(tmp_path, needed, shown):
+    """A head that is solved needs each example once, with a cache or without."""
+    saved = {"stages": {"1": needed}, "needed": needed, "computed": 7, "saved": 0}
+    page = written(tmp_path, journal={"cache": saved})
+    assert ("What the cache saved" in page) == shown
+    assert ("2 times as many" in page) == shown
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [

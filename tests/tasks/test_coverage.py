@@ -106,6 +106,17 @@ def test_damaged_distances_are_named(trained, tmp_path, content):
         kft.load(copy, recipe=TinyRecipe)
 
 
+def test_distances_are_read_within_the_run_alone(trained, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(trained[1], copy)
+    (copy / "distances.json").rename(tmp_path / "elsewhere.json")
+    (copy / "distances.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(InputError, match=r"distances\.json` is a link out of"):
+        kft.load(copy, recipe=TinyRecipe)
+
+
 def test_distances_of_another_task_are_refused_as_they_are_used(trained, tmp_path):
     import shutil
 

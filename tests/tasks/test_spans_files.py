@@ -139,6 +139,9 @@ def test_data_to_test_with_may_not_lack_answers_that_no_training_lacked():
     [
         ("a.json", "{", "a.json is not JSON"),
         ("a.json", "[]", "not in the form of SQuAD"),
+        ("a.json", '{"data": [{"paragraphs": [7]}]}',
+         'a.json, data[0].paragraphs[0] has no list "qas": not in the form of SQuAD'),
+        ("a.json", json.dumps(_squad(ADA, 7)), "question 2: no question"),
         ("a.json", json.dumps({"data": []}), "a.json has no questions"),
         ("a.json", json.dumps(_squad({**ADA, "question": ""})), "question q1: no question"),
         ("a.json", json.dumps(_squad({**ADA, "answers": [{"text": "Eve", "answer_start": 2}]})),
@@ -147,6 +150,8 @@ def test_data_to_test_with_may_not_lack_answers_that_no_training_lacked():
         ("a.jsonl", "[]", "line 1: no question"),
         ("a.jsonl", '{"question": 3, "context": "a"}', "line 1: 3 (int) is no question"),
         ("a.csv", "question,text\n", "no column 'context'"),
+        ("a.csv", "question,context,answer,start\nWho?,Ada,Ada,\u00b2\n",
+         "line 2: the start '\u00b2' is no whole number"),
         ("a.parquet", "PAR1", "is no Parquet file"),
     ],
 )  # fmt: skip

@@ -207,7 +207,7 @@ def test_a_bad_line_of_a_file_is_named(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("a O\nb\n\nc B-X\n")
     with pytest.raises(
-        InputError, match=r"a.conll has 1 bad example:\n  line 1: line 2 has 1 columns"
+        InputError, match=r"a.conll has 1 bad example:\n  line 1: line 2 has 1 column:"
     ):
         _read(path)
     assert len(_read(path, on_bad_example="skip")) == 1
@@ -248,3 +248,15 @@ def test_the_data_say_the_tags():
     task = Tagging().for_classes(("O", "B-X", "I-X"))
     assert restored(described(task)) == task
     assert described(Tagging()) == "tagging"
+
+
+def test_texts_that_cannot_be_read_are_named_before_what_the_others_lack(tmp_path):
+    """A file whose only entity is in a bad line has no tag but O."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"text": "Ada", "entities": []}\n{"text": "Bob", "entities": [{"start": 0}]}\n'
+    )
+    with pytest.raises(InputError, match=r"(?s)has 1 bad example.*line 2: .*is no entity"):
+        read(path, task=Tagging(), modality="text")
+    with pytest.raises(InputError, match="has no tag but 'O'"):
+        read(path, task=Tagging(), modality="text", on_bad_example="skip")

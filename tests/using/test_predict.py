@@ -101,6 +101,16 @@ def test_a_table_of_paths_is_read_relative_to_itself(cli, image_run, photos, tmp
     assert json.loads(out)["input"] == relative
 
 
+def test_paths_in_a_table_are_relative_to_the_image_root(cli, image_run, photos, tmp_path):
+    (tmp_path / "list.csv").write_text("path\nred/0.png\n")
+    command = ("predict", image_run, *OWN, tmp_path / "list.csv", "--image-root")
+    code, out, err = cli(*command, photos, "--json")
+    assert code == 0, err
+    assert json.loads(out)["input"] == ["red/0.png"]
+    code, _, err = cli(*command, tmp_path / "list.csv")
+    assert (code, "list.csv, but the folder that paths of images in a table" in err) == (2, True)
+
+
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet"])
 def test_a_table_of_texts_is_read_whatever_is_in_them(
     cli, text_run, loaded_texts, tmp_path, ending

@@ -114,7 +114,7 @@ def compare(
                 accuracies[way] = recipe.evaluate(tuple(task.test)).accuracy
                 comparison.add(way, each, seed, accuracies[way])
             figures = ", ".join(f"{way} {reached:.1%}" for way, reached in accuracies.items())
-            console.print(f"  {each} of each, seed {seed}: {figures}")
+            console.print(f"{each:2} each, seed {seed}: {figures}", soft_wrap=True)
     return comparison, recipe, run.stages_table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,13 @@ def read_squad(path: Path, encoding: str) -> ReadFile:
     """
     source = shown(path.name)
     found = ReadFile([], [], names := [], {})
-    try:
-        for number, (context, asked) in enumerate(_questions(_content(path, encoding, source)), 1):
-            names.append(f"question {asked.get('id', number)}")
-            _add(found, {**asked, "context": context})
-            if asked.get("is_impossible"):  # those of version 2 have plausible answers at most
-                found.labels[-1] = []
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f'{source} is not in the form of SQuAD, {{"data": [{{"paragraphs": [{{"context": "...", '
-            f'"qas": [{{"question": "...", "answers": [...]}}]}}]}}]}}: {error!r:.80}'
-        ) from error
+    content = _content(path, encoding, source)
+    for number, (context, asked) in enumerate(_questions(content, source), 1):
+        asked = asked if isinstance(asked, Mapping) else {}
+        names.append(f"question {asked.get('id', number)!s:.60}")
+        _add(found, {**asked, "context": context})
+        if asked.get("is_impossible"):  # those of version 2 have plausible answers at most
+            found.labels[-1] = []
     return _checked(found, source)
 
 
@@ -115,15 +112,30 @@ def _add(found: ReadFile, row: Any) -> None:
     found.inputs.append("" if index in found.reasons else join_parts(parts))
     answer, start = (next((row[one] for one in names if one in row), None) for names in _ANSWERS)
     if isinstance(start, str):  # of a table
-        start = int(start) if start.strip().isdigit() else None
+        number = re.fullmatch(r"\s*([0-9]{1,12})(?:\.0*)?\s*|\s*(?:nan)?\s*", start, re.IGNORECASE)
+        if number is None:
+            found.reasons.setdefault(index, f"the start {start!r:.40} is no whole number")
+        start = int(number[1]) if number is not None and number[1] else None
     found.labels.append(answer if is_missing(start) else (start, answer))
 
 
-def _questions(content: Any) -> Iterator[tuple[str, Any]]:
-    for article in content["data"]:
-        for paragraph in article["paragraphs"]:
-            for asked in paragraph["qas"]:
-                yield paragraph["context"], asked
+def _questions(content: Any, source: str) -> Iterator[tuple[Any, Any]]:
+    """Yield each question with its context, both as the file has them."""
+    for first, article in enumerate(_listed(content, "data", source)):
+        place = f"{source}, data[{first}]"
+        for second, paragraph in enumerate(_listed(article, "paragraphs", place)):
+            for asked in _listed(paragraph, "qas", f"{place}.paragraphs[{second}]"):
+                yield paragraph.get("context"), asked
+
+
+def _listed(value: Any, name: str, place: str) -> list[Any]:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    if not isinstance(found, list):
+        raise InputError(
+            f'{place} has no list "{name}": not in the form of SQuAD, {{"data": [{{"paragraphs": '
+            '[{"context": "...", "qas": [{"question": "...", "answers": [...]}]}]}]}'
+        )
+    return found
 
 
 def _content(path: Path, encoding: str, source: str) -> Any:

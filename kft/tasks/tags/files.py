@@ -12,6 +12,7 @@ from kft.data.text_lines import read_json_lines as json_lines
 from kft.data.text_lines import text_lines
 from kft.data.values import kind_of
 from kft.errors import InputError
+from kft.printing import how_many
 
 __all__ = ["joined", "read_conll", "read_json_lines"]
 
@@ -61,7 +62,9 @@ def read_conll(path: Path, encoding: str) -> ReadFile:
         begins = begins if words or reason else number
         word, tag = _word_and_tag(fields, column)
         if word is None or not tag:
-            said = f"line {number} has {len(fields)} columns: expected a word and its tag"
+            said = (
+                f"line {number} has {how_many(len(fields), 'column')}: expected a word and its tag"
+            )
             reason = reason or said
             continue
         words.append(word)
