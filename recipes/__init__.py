@@ -10,33 +10,59 @@ if TYPE_CHECKING:
     from recipes.application import ApplicationRecipe
     from recipes.bert import BertRecipe
     from recipes.causal_lm import CausalLMRecipe, GPT2Recipe, LlamaRecipe
+    from recipes.encoder import (
+        AlbertRecipe,
+        DebertaV3Recipe,
+        DistilBertRecipe,
+        ElectraRecipe,
+        EncoderRecipe,
+        FNetRecipe,
+        RobertaRecipe,
+        XLMRobertaRecipe,
+    )
     from recipes.inception_v3 import InceptionV3Recipe
     from recipes.mobilenet import MobileNetRecipe
     from recipes.resnet import ResNetRecipe
     from recipes.vgg16 import VGG16Recipe
 
 _HOMES = {
+    "AlbertRecipe": "recipes.encoder",
     "ApplicationRecipe": "recipes.application",
     "BertRecipe": "recipes.bert",
     "CausalLMRecipe": "recipes.causal_lm",
+    "DebertaV3Recipe": "recipes.encoder",
+    "DistilBertRecipe": "recipes.encoder",
+    "ElectraRecipe": "recipes.encoder",
+    "EncoderRecipe": "recipes.encoder",
+    "FNetRecipe": "recipes.encoder",
     "GPT2Recipe": "recipes.causal_lm",
     "InceptionV3Recipe": "recipes.inception_v3",
     "LlamaRecipe": "recipes.causal_lm",
     "MobileNetRecipe": "recipes.mobilenet",
     "ResNetRecipe": "recipes.resnet",
+    "RobertaRecipe": "recipes.encoder",
     "VGG16Recipe": "recipes.vgg16",
+    "XLMRobertaRecipe": "recipes.encoder",
 }
 
 __all__ = [
+    "AlbertRecipe",
     "ApplicationRecipe",
     "BertRecipe",
     "CausalLMRecipe",
+    "DebertaV3Recipe",
+    "DistilBertRecipe",
+    "ElectraRecipe",
+    "EncoderRecipe",
+    "FNetRecipe",
     "GPT2Recipe",
     "InceptionV3Recipe",
     "LlamaRecipe",
     "MobileNetRecipe",
     "ResNetRecipe",
+    "RobertaRecipe",
     "VGG16Recipe",
+    "XLMRobertaRecipe",
 ]
 
 

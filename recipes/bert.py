@@ -1,12 +1,11 @@
 """Recipe for BERT and models of its architecture, such as MiniLM."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras_hub
 
-from kft.recipe.hugging_face import CONFIG, TOKENIZER_CONFIG, read_settings
+from kft.recipe.hugging_face import CONFIG, TOKENIZER_CONFIG
 from kft.recipe.text import TextRecipe
 from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
@@ -35,29 +34,18 @@ class BertRecipe(TextRecipe):
     hugging_face_types: ClassVar = ("bert",)
     # Those of BertConfig and BertTokenizer in Transformers.
     hugging_face_defaults: ClassVar = {
-        CONFIG: {
-            "vocab_size": 30522,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 12,
-            "hidden_size": 768,
-            "intermediate_size": 3072,
-            "max_position_embeddings": 512,
-        },
-        TOKENIZER_CONFIG: {"do_lower_case": True},
+        "bert": {
+            CONFIG: {
+                "vocab_size": 30522,
+                "num_hidden_layers": 12,
+                "num_attention_heads": 12,
+                "hidden_size": 768,
+                "intermediate_size": 3072,
+                "max_position_embeddings": 512,
+            },
+            TOKENIZER_CONFIG: {"do_lower_case": True},
+        }
     }
-
-    def tokenizer_arguments(self) -> dict[str, Any]:
-        """Strip accents where Hugging Face's tokenizer does.
-
-        It strips them from lower-cased text unless told otherwise; KerasHub's converter does not
-        read that, and "café" becomes an unknown word.
-        """
-        path = Path(self.preset, TOKENIZER_CONFIG)
-        if not path.is_file():
-            return {}
-        config = read_settings(path, self.preset)
-        strip = config.get("strip_accents")
-        return {"strip_accents": config.get("do_lower_case", True) if strip is None else strip}
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
         """A solved head, then everything, for up to 15 epochs that make some 500 steps.

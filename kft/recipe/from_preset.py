@@ -15,7 +15,7 @@ class OfPreset(Protocol):
     """A recipe whose model comes from a preset; `kft.TextRecipe` documents the attributes."""
 
     backbone_class: ClassVar[Any]
-    hugging_face_types: ClassVar[tuple[str, ...]]
+    hugging_face_types: ClassVar[tuple[str, ...] | None]
     hugging_face_defaults: ClassVar[Defaults]
     preset: str
     weights: str | None

@@ -16,10 +16,13 @@ from kft.regular_files import problem, read_regular, why
 
 CONFIG, TOKENIZER_CONFIG, WEIGHTS = "config.json", "tokenizer_config.json", "model.safetensors"
 # The encoders of texts that KerasHub (0.32) converts.
-CONVERTED = ("albert", "bart", "bert", "distilbert", "roberta", "xlm-roberta")
+ENCODERS = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
+_WORD_PIECES = ("bert", "distilbert")
 _LARGEST_JSON = 32 * 2**20
 
-Defaults = Mapping[str, Mapping[str, Any]]
+# By `model_type` and file, what Hugging Face takes for a setting that the file leaves out.
+Defaults = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Types = Sequence[str] | None
 
 
 def read_settings(path: Path, preset: str) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def read_settings(path: Path, preset: str) -> dict[str, Any]:
 
 
 def check_folder(
-    folder: Path, preset: str, *, needs_weights: bool, types: Sequence[str], recipe: str
+    folder: Path, preset: str, *, needs_weights: bool, types: Types, recipe: str
 ) -> None:
     """Check that a preset folder or a Hugging Face folder has what it needs to be loaded.
 
@@ -55,7 +58,7 @@ def check_folder(
         folder: The folder.
         preset: The folder as the person named it, for messages.
         needs_weights: Whether its weights are loaded too.
-        types: The `model_type`s of Hugging Face that the recipe takes; none for all.
+        types: The `model_type`s of Hugging Face that the recipe takes; None for all.
         recipe: The recipe's name.
 
     Raises:
@@ -94,14 +97,14 @@ def completed(folder: Path, defaults: Defaults) -> Iterator[Path]:
 
     Args:
         folder: A Hugging Face folder, or a preset folder, which is always complete.
-        defaults: By file, what Hugging Face takes for a setting that the file leaves out.
+        defaults: By `model_type` and file, what Hugging Face takes for a setting that is left out.
     """
     changed = {}
-    if "model_type" in read_settings(folder / CONFIG, str(folder)):
-        for name, values in defaults.items():
-            found = read_settings(folder / name, str(folder))
-            if not values.keys() <= found.keys():
-                changed[name] = {**values, **found}
+    kind = read_settings(folder / CONFIG, str(folder)).get("model_type")
+    for name, values in defaults.get(str(kind), {}).items():
+        found = read_settings(folder / name, str(folder))
+        if not values.keys() <= found.keys():
+            changed[name] = {**values, **found}
     if not changed:
         yield folder
         return
@@ -114,6 +117,25 @@ def completed(folder: Path, defaults: Defaults) -> Iterator[Path]:
         yield Path(place)
 
 
+def accents(preset: str) -> dict[str, Any]:
+    """Return what a WordPiece tokenizer is told of accents, where a Hugging Face folder says it.
+
+    Hugging Face strips them from lower-cased text unless told otherwise; KerasHub's converters do not
+    read that, and "café" becomes an unknown word.
+
+    Args:
+        preset: The preset as the person named it.
+    """
+    folder = Path(preset)
+    if not ((folder / CONFIG).is_file() and (folder / TOKENIZER_CONFIG).is_file()):
+        return {}
+    if read_settings(folder / CONFIG, preset).get("model_type") not in _WORD_PIECES:
+        return {}
+    config = read_settings(folder / TOKENIZER_CONFIG, preset)
+    strip = config.get("strip_accents")
+    return {"strip_accents": config.get("do_lower_case", True) if strip is None else strip}
+
+
 def first_line(error: Exception) -> str:
     """What an error of another library says, in one line."""
     if isinstance(error, KeyError):
@@ -121,16 +143,17 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
-def _check_type(kind: Any, preset: str, types: Sequence[str], recipe: str) -> None:
-    if not types or kind in types:
+def _check_type(kind: Any, preset: str, types: Types, recipe: str) -> None:
+    if types is None or kind in types:
         return
-    known = ", ".join(CONVERTED)
-    way_out = (
-        "write a subclass of kft.TextRecipe with its backbone_class"
-        if kind in CONVERTED
-        else f"bring such a model; of texts KerasHub converts {known}, and no other kind"
-    )
+    if kind in ENCODERS:
+        way_out = "use recipes.EncoderRecipe, which takes it"
+    else:
+        way_out = (
+            "bring a KerasHub preset, by its name or as a folder; of the Hugging Face folders of text "
+            f"encoders KerasHub converts {', '.join(ENCODERS)}, and no other kind"
+        )
+    taken = " or ".join(map(repr, types)) or "no Hugging Face folders"
     raise InputError(
-        f"`preset={preset!r}` holds a model of type {kind!r:.60}, but {recipe} takes "
-        f"{' or '.join(map(repr, types))}: {way_out}."
+        f"`preset={preset!r}` holds a model of type {kind!r:.60}, but {recipe} takes {taken}: {way_out}."
     )

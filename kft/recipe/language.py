@@ -28,6 +28,7 @@ from kft.recipe.prompts import (
     token_texts,
     tokens_of,
 )
+from kft.recipe.served_tokenizers import servable
 from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
 from kft.tasks.language.parts import separated
@@ -163,21 +164,13 @@ class LanguageRecipe(PresetRecipe):
 
     def serving_inputs(self) -> ServingInputs:
         """Prompts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
-        preprocessor = self.preprocessor
-        if isinstance(preprocessor.tokenizer, keras_hub.tokenizers.BytePairTokenizer):
-            raise InputError(
-                f"the byte-pair tokenizer of {self.preset!r} fills a table while it runs, which a "
-                "server's graph cannot: export a model with a SentencePiece tokenizer, such as Llama 2, "
-                "or serve recipe.generate from Python."
-            )
-        if hasattr(preprocessor.tokenizer, "set_proto"):  # its ops are lost where a seed was set
-            preprocessor.tokenizer.set_proto(preprocessor.tokenizer.proto)
+        preprocessor, tokenizer = self.preprocessor, servable(self.preprocessor.tokenizer)
 
         def decode(raw: Any) -> tuple[Any, Any]:
             texts, status = tokenization.utf8_rows(raw)
-            return pack_prompts(preprocessor, texts, self.length), status
+            return pack_prompts(preprocessor, texts, self.length, tokenizer), status
 
-        return ServingInputs(decode, (preprocessor.tokenizer,))
+        return ServingInputs(decode, (tokenizer,))
 
     def generate(
         self,

@@ -41,7 +41,7 @@ class PresetRecipe(Recipe):
     deeper_is_better: ClassVar[bool] = True
     backbone_class: ClassVar[Any] = keras_hub.models.Backbone
     preprocessor_class: ClassVar[Any] = keras_hub.models.Preprocessor
-    hugging_face_types: ClassVar[tuple[str, ...]] = ()
+    hugging_face_types: ClassVar[tuple[str, ...] | None] = None
     hugging_face_defaults: ClassVar[Defaults] = {}
 
     preset: str = field(kw_only=False)

@@ -56,7 +56,9 @@ def pad_rows(rows: Sequence[np.ndarray], length: int, pad: int) -> dict[str, np.
     return {"token_ids": tokens, "padding_mask": mask.astype(np.int32)}
 
 
-def pack_prompts(preprocessor: Any, texts: Any, length: int) -> dict[str, Any]:
+def pack_prompts(
+    preprocessor: Any, texts: Any, length: int, tokenizer: Any = None
+) -> dict[str, Any]:
     """Turn a string tensor `[n]` into a model's inputs, in TensorFlow's graph ops.
 
     Of a longer text the last tokens are kept, which decide what follows.
@@ -65,6 +67,7 @@ def pack_prompts(preprocessor: Any, texts: Any, length: int) -> dict[str, Any]:
         preprocessor: The KerasHub preprocessor.
         texts: The texts, in UTF-8.
         length: Tokens to cut and pad to.
+        tokenizer: What makes tokens of texts. Defaults to the preprocessor's.
     """
     import tensorflow as tf
 
@@ -72,7 +75,7 @@ def pack_prompts(preprocessor: Any, texts: Any, length: int) -> dict[str, Any]:
     longest = tf.fill(tf.shape(first), LONGEST_TEXT)
     texts = tf.strings.substr(texts, first, longest, unit="UTF8_CHAR")
     start = start_tokens(preprocessor)
-    tokens = tf.cast(preprocessor.tokenizer(texts), tf.int32)
+    tokens = tf.cast((tokenizer or preprocessor.tokenizer)(texts), tf.int32)
     row = tokens.value_rowids()
     left = tokens.row_limits() - tf.cast(length - len(start), tf.int64)
     place = tf.range(tf.size(row, tf.int64))

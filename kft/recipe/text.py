@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
+import keras
 import keras_hub
 import numpy as np
 
@@ -15,6 +17,7 @@ from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.model.pooling import pooled
 from kft.recipe import tokenization
+from kft.recipe.hugging_face import accents
 from kft.recipe.pairs import Cutter, pack_pairs
 from kft.recipe.preset_recipe import PresetRecipe
 from kft.recipe.tokenization import Places
@@ -31,9 +34,9 @@ class TextRecipe(PresetRecipe):
     `load` makes of texts what the model takes: `token_ids`, `padding_mask` and `segment_ids`, int32
     `(batch, length)`, and for a task that needs `"words"` those of `kft.recipe.words`.
 
-    A family is a subclass: its `backbone_class`, `features` where they have other names, and of
-    Hugging Face's folders the `hugging_face_types` that it takes and the `hugging_face_defaults` of
-    settings that a file may leave out.
+    A family is a subclass: its `backbone_class`, and of Hugging Face's folders the
+    `hugging_face_types` that it takes and, for each, the `hugging_face_defaults` of settings that a
+    file may leave out.
 
     Args:
         preset: Name of a KerasHub preset, a handle such as `"hf://google-bert/bert-base-uncased"`,
@@ -76,15 +79,32 @@ class TextRecipe(PresetRecipe):
     @property
     def places(self) -> Places | None:
         """What packs texts and tells where words lie, if the task asks for it."""
-        return _PLACES.get(self.form)
+        pack = _PLACES.get(self.form)
+        return None if pack is None else partial(_for_encoder, pack, frozenset(self.encoder.input))
+
+    @property
+    def sees_padding(self) -> bool:
+        """Whether padding changes the features, as in F-Net: all texts then have one length."""
+        return "padding_mask" not in self.encoder.input
+
+    def tokenizer_arguments(self) -> dict[str, Any]:
+        """Whether to strip accents, as Hugging Face's tokenizer does."""
+        return accents(self.preset)
 
     def inputs(self) -> Any:
-        """The encoder's inputs, by name; and where words lie, if the task asks for it."""
-        return word_inputs(self.encoder.input) if self.places else self.encoder.input
+        """The encoder's inputs and `padding_mask`; and where words lie, if the task asks for it."""
+        if self.form != "text":
+            tokenizer = self.preprocessor.tokenizer
+            tokenization.check_word_pieces(tokenizer, self.preset, type(self.task).__name__)
+        inputs = dict(self.encoder.input)
+        if self.sees_padding:
+            inputs["padding_mask"] = keras.Input((None,), dtype="int32", name="padding_mask")
+        return word_inputs(inputs) if self.places else inputs
 
     def backbone(self, inputs: Any) -> Any:
         """The encoder's outputs by name: `sequence_output` `(batch, length, channels)`, and others."""
-        return self.encoder.output
+        output = self.encoder.output
+        return output if isinstance(output, dict) else {"sequence_output": output}
 
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
         """A vector for each text by `pooling`, or one for each token; with words their places too."""
@@ -92,6 +112,11 @@ class TextRecipe(PresetRecipe):
         if need != "vector":
             return tokens if need == "tokens" else word_features(tokens, inputs)
         if self.pooling == "pooler":
+            if "pooled_output" not in backbone:
+                raise InputError(
+                    f"`pooling='pooler'`, but a {type(self.encoder).__name__} has no pooling layer: pass "
+                    "'mean' or 'cls'."
+                )
             return backbone["pooled_output"]
         return pooled(tokens, self.pooling, mask=inputs["padding_mask"])
 
@@ -173,7 +198,7 @@ class TextRecipe(PresetRecipe):
         """Batches padded to what their texts need, in a few lengths chosen from the data."""
         order: dict[str, Any] = {"seed": seed, "shuffle": shuffle, "balance": balance}
         settings = {"batch_size": batch_size, **order}
-        if augment is not None:
+        if augment is not None or self.sees_padding:
             return super().batches(examples, augment=augment, **settings)
         lengths = tokenization.lengths(self.load, examples.inputs, self.longest)
         buckets = choose_buckets(lengths, self.length)
@@ -201,3 +226,11 @@ class TextRecipe(PresetRecipe):
         if length not in self._packers:
             self._packers[length] = tokenization.packer(self.preprocessor, length, self.places)
         return self._packers[length](raw)
+
+
+def _for_encoder(
+    pack: Places, names: frozenset[str], preprocessor: Any, texts: Any
+) -> dict[str, Any]:
+    """Packed texts and the places of their words, without segments if the encoder takes none."""
+    packed = pack(preprocessor, texts)
+    return {name: one for name, one in packed.items() if name in names or name != "segment_ids"}

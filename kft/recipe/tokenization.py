@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import keras_hub
 import numpy as np
 
 from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
+from kft.recipe.served_tokenizers import servable
 from kft.recipe.words import pack_words
 
 LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
@@ -21,15 +23,16 @@ NOT_UTF8 = "not UTF-8"
 Places = Callable[[Any, Any], dict[str, Any]]
 
 
-def with_length(preprocessor: Any, length: int) -> Any:
+def with_length(preprocessor: Any, length: int, tokenizer: Any = None) -> Any:
     """Return a KerasHub preprocessor that cuts and pads to another length.
 
     Args:
-        preprocessor: The preprocessor, whose tokenizer the new one shares.
+        preprocessor: The preprocessor.
         length: Tokens of each text.
+        tokenizer: The tokenizer of the new one. Defaults to the same, which they share.
     """
     made = type(preprocessor)(
-        tokenizer=preprocessor.tokenizer,
+        tokenizer=tokenizer or preprocessor.tokenizer,
         sequence_length=length,
         truncate=preprocessor.truncate,
     )
@@ -52,7 +55,11 @@ def pack(preprocessor: Any, texts: Any, places: Places | None = None) -> dict[st
     texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
     if places is not None:
         return places(preprocessor, texts)
-    return {name: tf.cast(values, tf.int32) for name, values in preprocessor(texts).items()}
+    made = preprocessor(texts)
+    if "padding_mask" not in made:  # of F-Net, whose encoder takes none
+        is_text = made["token_ids"] != preprocessor.tokenizer.pad_token_id
+        made = {**made, "padding_mask": is_text}
+    return {name: tf.cast(values, tf.int32) for name, values in made.items()}
 
 
 def packer(
@@ -109,6 +116,25 @@ def lengths(load: Callable[..., Any], texts: Sequence[str], longest: int) -> np.
         for start in range(0, len(texts), 512)
     ]
     return np.concatenate(counts)
+
+
+def check_word_pieces(tokenizer: Any, name: str, task: str) -> None:
+    """Refuse a tokenizer whose tokens are not those of a text's words and marks one by one.
+
+    Args:
+        tokenizer: The KerasHub tokenizer.
+        name: What to call the model in the message.
+        task: What to call the task.
+
+    Raises:
+        InputError: If it has byte pairs or sentence pieces, which depend on the spaces around words.
+    """
+    if not isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
+        raise InputError(
+            f"the {type(tokenizer).__name__} of {name!r} makes other tokens of a text than of its words "
+            f"one by one, so that the answers of {task} cannot be aligned with words: choose a model with "
+            "a WordPiece tokenizer, such as BERT, DistilBERT or ELECTRA."
+        )
 
 
 def check_words(preprocessor: Any, texts: Sequence[str], name: str, length: int = 128) -> None:
@@ -170,7 +196,7 @@ def serving_inputs(
         places: As for `pack`.
         parts: The names of the texts that an input consists of, see `SourceHooks.input_parts`.
     """
-    preprocessor = with_length(preprocessor, length)
+    preprocessor = with_length(preprocessor, length, servable(preprocessor.tokenizer))
 
     def decode(raw: Any) -> tuple[Any, Any]:
         texts, status = utf8_rows(raw)

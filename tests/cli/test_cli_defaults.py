@@ -22,7 +22,7 @@ from kft.family.settings import stopping_rule
 from kft.insight.range_test import find_learning_rate
 from kft.recipe.recipe import Recipe
 from kft.testing.families import save_tiny_llama
-from tests.recipes import tiny_bert, tiny_gpt2
+from tests.recipes import tiny_bert, tiny_encoders, tiny_gpt2
 
 pytestmark = pytest.mark.once
 
@@ -83,7 +83,11 @@ def presets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("presets")
     gpt2 = tiny_gpt2.save_preset(folder / "gpt2")
     return {
-        "BertRecipe": str(tiny_bert.save_preset(folder / "bert")),
+        **{
+            f"{kind}Recipe": str(tiny_encoders.save_preset(kind, folder / kind))
+            for kind in tiny_encoders.KINDS
+        },
+        "EncoderRecipe": str(tiny_bert.save_preset(folder / "bert")),
         "CausalLMRecipe": gpt2,
         "GPT2Recipe": gpt2,
         "LlamaRecipe": save_tiny_llama(folder / "llama"),

@@ -7,17 +7,25 @@ import recipes
 from kft.testing import check_recipe
 from kft.testing.families import save_tiny_llama
 from recipes import (
+    AlbertRecipe,
     ApplicationRecipe,
     BertRecipe,
     CausalLMRecipe,
+    DebertaV3Recipe,
+    DistilBertRecipe,
+    ElectraRecipe,
+    EncoderRecipe,
+    FNetRecipe,
     GPT2Recipe,
     InceptionV3Recipe,
     LlamaRecipe,
     MobileNetRecipe,
     ResNetRecipe,
+    RobertaRecipe,
     VGG16Recipe,
+    XLMRobertaRecipe,
 )
-from tests.recipes import tiny_bert, tiny_gpt2
+from tests.recipes import tiny_encoders, tiny_gpt2
 
 # On PyTorch these take a minute of processor time together, and several times as much on the other
 # backends, where the tiny families of test_recipes.py go through the same steps.
@@ -50,14 +58,29 @@ def test_a_family_of_image_models_keeps_the_contract(name):
     )
 
 
-def test_bert_keeps_the_contract(tmp_path):
-    preset = tiny_bert.save_preset(tmp_path / "preset")
-    texts = ["the film was good !", "the plot was bad .", "great actors", "awful"] * 2
+# Resuming is the same for all encoders: two of them show it.
+ENCODERS = {
+    "bert": (BertRecipe, "Bert", ELSEWHERE),
+    "encoder": (EncoderRecipe, "DistilBert", LARGE),
+    "albert": (AlbertRecipe, "Albert", ELSEWHERE),
+    "deberta_v3": (DebertaV3Recipe, "DebertaV3", LARGE),
+    "distil_bert": (DistilBertRecipe, "DistilBert", LARGE),
+    "electra": (ElectraRecipe, "Electra", LARGE),
+    "f_net": (FNetRecipe, "FNet", LARGE),
+    "roberta": (RobertaRecipe, "Roberta", LARGE),
+    "xlm_roberta": (XLMRobertaRecipe, "XLMRoberta", LARGE),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_family_of_encoders_keeps_the_contract(name, tmp_path):
+    family, kind, leave_out = ENCODERS[name]
+    preset = tiny_encoders.save_preset(kind, tmp_path / "preset")
     check_recipe(
         # Dropout in frozen layers would keep the cache from reaching the head.
-        lambda: BertRecipe(preset, num_classes=2, backbone_dropout=0.0),
-        (texts, LABELS),
-        leave_out=ELSEWHERE,
+        lambda: family(preset, num_classes=2, backbone_dropout=0.0),
+        (tiny_encoders.TEXTS * 2, LABELS),
+        leave_out=leave_out,
     )
 
 
@@ -77,6 +100,7 @@ def test_a_family_of_language_models_keeps_the_contract(name, tmp_path):
 
 
 def test_every_named_family_is_held_to_the_contract():
-    held = {family.__name__ for family, *_ in (*IMAGES.values(), *LANGUAGE.values())}
-    held.add("BertRecipe")
+    held = {
+        family.__name__ for family, *_ in (*IMAGES.values(), *ENCODERS.values(), *LANGUAGE.values())
+    }
     assert held == set(recipes.__all__)

@@ -8,14 +8,16 @@ from kft.answers import NumpyOps
 from kft.export import check_version
 from kft.model.forward import Forward
 from kft.testing.families import TinyLanguage, save_tiny_llama, tiny_texts
+from tests.recipes import tiny_gpt2
 
 pytestmark = pytest.mark.once
 
 PROMPTS = ["the film", "", "é " * 40 + "good plot", "the " * 30]
 
 
-def test_an_export_answers_with_the_next_tokens(tmp_path):
-    recipe = TinyLanguage(save_tiny_llama(tmp_path / "preset"))
+@pytest.mark.parametrize("save_preset", [save_tiny_llama, tiny_gpt2.save_preset])
+def test_an_export_answers_with_the_next_tokens(save_preset, tmp_path):
+    recipe = TinyLanguage(save_preset(tmp_path / "preset"))
     recipe.fit(tiny_texts(24), stages=[kft.Stage("all", 2, 1e-2)], verbose=0)
     version = recipe.export(tmp_path / "served")
     assert check_version(version) == []

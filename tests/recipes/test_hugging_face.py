@@ -74,8 +74,11 @@ def test_a_pipe_in_place_of_a_file_is_never_opened(name, folder):
 @pytest.mark.parametrize(
     ("kind", "way_out"),
     [
-        ("electra", r"bring such a model; of texts KerasHub converts albert, bart, bert, distil"),
-        ("roberta", r"write a subclass of kft.TextRecipe with its backbone_class"),
+        (
+            "electra",
+            r"bring a KerasHub preset, .* converts albert, bert, distilbert, roberta, xlm-roberta",
+        ),
+        ("roberta", r"use recipes.EncoderRecipe, which takes it"),
         (5, r"holds a model of type 5, but BertRecipe takes 'bert'"),
     ],
 )
