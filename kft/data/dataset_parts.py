@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from kft.data.bad import BadExamples
 from kft.data.files import shown
-from kft.data.folder_walk import SUFFIXES, entries_of, is_ignored
+from kft.data.folder_walk import entries_of, is_ignored
+from kft.data.modality import modality_named
 from kft.data.names import clean
 from kft.data.prepared import is_prepared
 
@@ -47,8 +48,9 @@ def sources(
     if is_prepared(root):
         return train, validation_data, ""
     bad = BadExamples("folder", "skip")  # whoever reads a part names what is bad
+    suffixes = modality_named(modality).suffixes
     folders = {
-        entry.name: _with_classes(Path(entry.path), SUFFIXES[modality])
+        entry.name: _with_classes(Path(entry.path), suffixes)
         for entry in entries_of(root, root, bad)
         if entry.is_dir(follow_symlinks=False)
     }
@@ -84,7 +86,7 @@ def part_names(inside: Mapping[str, set[str]]) -> list[str]:
     return parts if len(parts) == len(inside) or all(inside[name] for name in parts) else []
 
 
-def class_folders(folder: Path, suffixes: set[str]) -> set[str]:
+def class_folders(folder: Path, suffixes: Set[str]) -> set[str]:
     """Return the names of the folders in a folder that has no files of its own, else nothing.
 
     An archive that was unpacked into a folder of its own name, `seg_train/seg_train/cat`, counts as one
@@ -97,7 +99,7 @@ def class_folders(folder: Path, suffixes: set[str]) -> set[str]:
     return _with_classes(folder, suffixes)[1]
 
 
-def _with_classes(folder: Path, suffixes: set[str], deepest: int = 3) -> tuple[Path, set[str]]:
+def _with_classes(folder: Path, suffixes: Set[str], deepest: int = 3) -> tuple[Path, set[str]]:
     """A folder, or the only one in it, that has class folders, and the names of these."""
     try:
         with os.scandir(folder) as entries:

@@ -1,7 +1,7 @@
 """What lies in a folder, without what operating systems leave there and links that lead astray."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from kft.data.bad import BadExamples
@@ -10,7 +10,6 @@ from kft.errors import InputError
 from kft.regular_files import why
 
 __all__ = [
-    "SUFFIXES",
     "entries_of",
     "files_below",
     "is_ignored",
@@ -19,10 +18,6 @@ __all__ = [
     "walked",
 ]
 
-SUFFIXES = {
-    "image": {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"},
-    "text": {".txt"},
-}  # of files, by modality
 _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 
 
@@ -99,7 +94,7 @@ def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
     return bool(reason)
 
 
-def walked(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, str]]:
+def walked(folder: Path, root: Path, endings: Set[str]) -> Iterator[tuple[Path, str]]:
     """Yield the files below a folder with one of these endings, and why some cannot be used.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Any
 from kft.arguments import check_whole, shown
 from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
+from kft.data.modality import Modality, modality_named
 from kft.data.split_values import SplitBy
 from kft.data.targets import TargetKind
 from kft.errors import InputError
@@ -55,8 +56,7 @@ class ReadSettings:
     image_root: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.modality not in ("image", "text"):
-            raise InputError(f"modality={self.modality!r}, but 'image' or 'text' is expected")
+        modality_named(self.modality)
         object.__setattr__(self, "encoding", checked_encoding(self.encoding))
         self._check_columns()
         self.bad_examples("data")  # checks the word
@@ -74,6 +74,16 @@ class ReadSettings:
             )
         if self.classes is not None:
             object.__setattr__(self, "classes", self.task.checked_classes(self.classes, "classes"))
+
+    @property
+    def inputs(self) -> Modality:
+        """How the inputs lie in files, tables and memory."""
+        return modality_named(self.modality)
+
+    @property
+    def input_column(self) -> str:
+        """The column of a table with the inputs."""
+        return getattr(self, self.inputs.column)
 
     def bad_examples(self, source: str) -> BadExamples:
         """Return what collects the bad examples of a source.
