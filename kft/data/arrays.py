@@ -189,7 +189,8 @@ def _inputs(rows: Rows, name: str, how: ReadSettings) -> tuple[str, np.ndarray, 
             )
         return kind, values, reasons | not_finite(values, "input")
     inputs = np.empty(len(values), dtype=object)
-    inputs[:] = values
+    for index, value in enumerate(values):  # not at once: several frames would become columns
+        inputs[index] = value
     usable = [index for index in range(len(inputs)) if index not in reasons]
     for index, reason in how.inputs.check([inputs[n] for n in usable], how.max_pixels).items():
         reasons[usable[index]] = reason

@@ -65,7 +65,7 @@ class ClassFolders:
         """
         if len(self.folders) == 1:
             (name, folder), *_ = self.folders.items()
-            inside = sorted(class_folders(folder, self.suffixes))
+            inside = sorted(class_folders(folder, self.modality))
             if len(inside) > 1:
                 raise InputError(
                     f"{self.source} has one folder, {name!r}, which has the folders "
@@ -90,7 +90,7 @@ class ClassFolders:
     def _refuse_parts(self) -> None:
         """Refuse a folder of parts, each with its own class folders, which would become the classes."""
         names = sorted(self.folders)
-        inside = {name: class_folders(one, self.suffixes) for name, one in self.folders.items()}
+        inside = {name: class_folders(one, self.modality) for name, one in self.folders.items()}
         parts = part_names(inside)
         repeated = [one for one, times in Counter(chain(*inside.values())).items() if times > 1]
         if all(inside.values()) and len(repeated) > 1:

@@ -94,13 +94,16 @@ def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
     return bool(reason)
 
 
-def walked(folder: Path, root: Path, endings: Set[str]) -> Iterator[tuple[Path, str]]:
+def walked(
+    folder: Path, root: Path, endings: Set[str], frames: Set[str] = frozenset()
+) -> Iterator[tuple[Path, str]]:
     """Yield the files below a folder with one of these endings, and why some cannot be used.
 
     Args:
         folder: The folder.
         root: The folder that was named, which is the same or lies above it, its links followed.
         endings: Suffixes in lower case, such as ".txt".
+        frames: Suffixes of files that make the folder that they lie in one input.
     """
     try:
         with os.scandir(folder) as entries:
@@ -108,12 +111,15 @@ def walked(folder: Path, root: Path, endings: Set[str]) -> Iterator[tuple[Path, 
     except OSError as error:
         yield folder, f"cannot be read ({error.strerror})"
         return
+    found = [entry for entry in found if not is_ignored(entry)]
+    inside = [entry for entry in found if Path(entry.name).suffix.lower() in frames]
+    if inside:
+        yield folder, next(filter(None, (_reason(entry, root) for entry in inside)), "")
+        return
     for entry in found:
         path = folder / entry.name
-        if is_ignored(entry):
-            continue
         if entry.is_dir(follow_symlinks=False):
-            yield from walked(path, root, endings)
+            yield from walked(path, root, endings, frames)
         elif entry.is_dir():
             yield path, "a link to a folder: name that folder too, if it is wanted"
         elif path.suffix.lower() in endings:

@@ -1,4 +1,4 @@
-"""What readers of data need to know of images and of texts: one entry for each kind of input."""
+"""What readers of data need to know of images, texts and clips: one entry for each kind of input."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import numpy as np
 
 from kft.data import images
 from kft.data.bad import BadExamples
+from kft.data.clips.frames import CLIP_SUFFIXES, FRAME_SUFFIXES, holds_frames
+from kft.data.clips.reading import broken_clips, check_clips, inspect_clips, largest_clip
+from kft.data.clips.rows import clip_rows
+from kft.data.clips.walk import clips_below
 from kft.data.encodings import LONGEST
 from kft.data.folder_walk import files_below, walked
 from kft.data.image_files import IMAGE_SUFFIXES, inspect_files, largest_file
@@ -19,7 +23,7 @@ from kft.data.sequences import Rows, numeric
 from kft.data.values import text_value
 from kft.errors import InputError
 
-__all__ = ["IMAGE", "MODALITIES", "TEXT", "Modality", "modality_named"]
+__all__ = ["CLIP", "IMAGE", "MODALITIES", "TEXT", "Modality", "modality_named"]
 
 Reasons = dict[int, str]  # by index why an input cannot be used
 
@@ -42,6 +46,7 @@ class Modality:
         inspect: The same by their headers alone, a reason or None for each.
         broken: Files whose headers are fine, to why some cannot be decoded.
         largest: The largest image to the largest file, in bytes.
+        holds: Whether a folder is an input itself.
         below: The inputs in a class folder, the folder of the data, and where bad ones are noted.
         walk: Yields the inputs below a folder, and why some cannot be used.
     """
@@ -58,6 +63,7 @@ class Modality:
     inspect: Callable[[Sequence[Any], int], list[str | None]]
     broken: Callable[[Sequence[Any]], Reasons]
     largest: Callable[[int], int]
+    holds: Callable[[Path], bool] = lambda folder: False
     below: Callable[[Path, Path, BadExamples], list[Path]] = files_below
     walk: Callable[[Path, Path], Iterator[tuple[Path, str]]]
 
@@ -118,4 +124,19 @@ TEXT = Modality(
     largest=lambda max_pixels: 4 * LONGEST,
     walk=lambda folder, root: walked(folder, root, _TEXT_SUFFIXES),
 )
-MODALITIES = {one.name: one for one in (IMAGE, TEXT)}
+CLIP = Modality(
+    name="clip",
+    suffixes=CLIP_SUFFIXES,
+    stored="clip_files",
+    encoded="clip_bytes",
+    in_tables="paths of clips",
+    rows=clip_rows,
+    check=check_clips,
+    inspect=inspect_clips,
+    broken=broken_clips,
+    largest=largest_clip,
+    holds=holds_frames,
+    below=clips_below,
+    walk=lambda folder, root: walked(folder, root, CLIP_SUFFIXES, FRAME_SUFFIXES),
+)
+MODALITIES = {one.name: one for one in (CLIP, IMAGE, TEXT)}

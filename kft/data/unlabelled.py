@@ -248,7 +248,11 @@ class Unlabelled:
             reason = reason or ("" if value.strip() else "empty text")
             return Raw(value, value, place, reason or self._hooks.input_problem(value))
         path = str(folder / value)
-        reason = "" if os.path.isfile(path) else f"no such file: {shown(path)}"
+        reason = (
+            ""
+            if os.path.isfile(path) or self.modality.holds(Path(path))
+            else f"no such file: {shown(path)}"
+        )
         return Raw(named(value), path, place, reason)
 
 
