@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recipes.mobilenet import MobileNetRecipe
     from recipes.resnet import ResNetRecipe
     from recipes.vgg16 import VGG16Recipe
+    from recipes.video import VideoRecipe
 
 _HOMES = {
     "ApplicationRecipe": "recipes.application",
@@ -25,6 +26,7 @@ _HOMES = {
     "MobileNetRecipe": "recipes.mobilenet",
     "ResNetRecipe": "recipes.resnet",
     "VGG16Recipe": "recipes.vgg16",
+    "VideoRecipe": "recipes.video",
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "MobileNetRecipe",
     "ResNetRecipe",
     "VGG16Recipe",
+    "VideoRecipe",
 ]
 
 
