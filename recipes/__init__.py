@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recipes.mobilenet import MobileNetRecipe
     from recipes.resnet import ResNetRecipe
     from recipes.vgg16 import VGG16Recipe
+    from recipes.video import VideoRecipe
 
 _HOMES = {
     "AlbertRecipe": "recipes.encoder",
@@ -42,6 +43,7 @@ _HOMES = {
     "ResNetRecipe": "recipes.resnet",
     "RobertaRecipe": "recipes.encoder",
     "VGG16Recipe": "recipes.vgg16",
+    "VideoRecipe": "recipes.video",
     "XLMRobertaRecipe": "recipes.encoder",
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "ResNetRecipe",
     "RobertaRecipe",
     "VGG16Recipe",
+    "VideoRecipe",
     "XLMRobertaRecipe",
 ]
 

@@ -80,7 +80,8 @@ class MobileNetRecipe(ApplicationRecipe):
         def compare():
             for alpha in PRETRAINED[self.name]:
                 recipe = replace(self, alpha=alpha, weights=None)
-                model = recipe.application(recipe.preprocess(recipe.inputs()), None)
+                images = keras.Input((*self.image_size, 3))
+                model = recipe.application(recipe.preprocess(images), None)
                 if alpha != self.alpha and fits(model, file):
                     found.append(alpha)
                     return

@@ -15,6 +15,7 @@ import numpy as np
 
 from kft.model import graph
 from kft.model.adapters import merged_values
+from kft.model.frames import FoldFrames, UnfoldFrames, frames_at
 from kft.model.positions import positions
 from kft.model.steadiness import changes, code_of
 
@@ -157,7 +158,8 @@ def _below(
     """Return the layers that make tensors, and their multiplications and additions."""
     needed = _needed(tensors, {id(tensor): call for call in calls for tensor in call.outputs})
     layers = tuple(call.operation for call in calls if call in needed and call.parents)
-    return layers, sum(_operations(call) for call in calls if call in needed)
+    rows = frames_at(calls)
+    return layers, sum(rows[call] * _operations(call) for call in calls if call in needed)
 
 
 def _parts(
@@ -167,7 +169,34 @@ def _parts(
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
         (outputs,) = outputs
     suffix = keras.Model(tensors[0] if len(tensors) == 1 else tuple(tensors), outputs)
-    return Cut(keras.Model(inputs, tensors), suffix, layers, operations)
+    rows = frames_at(calls := graph.outer_calls(model))
+    made = {id(tensor): rows[call] for call in calls for tensor in call.outputs}
+    frames = [made[id(tensor)] for tensor in tensors]
+    if max(frames) == 1:
+        return Cut(keras.Model(inputs, tensors), suffix, layers, operations)
+    kept = [
+        tensor if count == 1 else UnfoldFrames(count)(tensor)
+        for tensor, count in zip(tensors, frames, strict=True)
+    ]
+    return Cut(keras.Model(inputs, kept), _on_clips(suffix, kept, frames), layers, operations)
+
+
+def _on_clips(suffix: keras.Model, kept: list, frames: list[int]) -> keras.Model:
+    """Return a suffix that takes a row for each clip, where it took one for each frame of some.
+
+    Args:
+        suffix: The part above the cut.
+        kept: The tensors that the prefix puts out, a row for each clip.
+        frames: For each how many rows of the suffix' input a clip has.
+    """
+    given = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in kept]
+    folded = [
+        tensor if count == 1 else FoldFrames(count)(tensor)
+        for tensor, count in zip(given, frames, strict=True)
+    ]
+    # `call` rather than calling it: its layers become those of the new graph, not a model in it.
+    outputs = suffix.call(folded[0] if len(folded) == 1 else tuple(folded))
+    return keras.Model(given[0] if len(given) == 1 else tuple(given), outputs)
 
 
 def _trains(operation: keras.Operation) -> bool:

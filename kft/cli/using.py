@@ -123,7 +123,7 @@ def predict(
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Answer images or texts: a label and its probability for each.
+    """Answer images, texts or clips: a label and its probability for each.
 
     kft predict runs/photos a.jpg b.jpg
 
@@ -138,7 +138,9 @@ def predict(
     check_one_outcome(json, output)
     opened = open_recipe(run, recipe, task)
     if opened.modality != "text" and text:
-        raise InputError(f"--text: {type(opened).__name__} answers images; pass their files.")
+        raise InputError(
+            f"--text: {type(opened).__name__} answers {opened.modality}s; pass their files."
+        )
     if top_k is not None:
         _check_top(opened, top_k)
     _check_coverage(opened, coverage)

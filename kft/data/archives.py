@@ -9,11 +9,9 @@ from kft.data.archive_members import members
 from kft.data.arrays import examples_of
 from kft.data.columns import MOST_BYTES
 from kft.data.dataset_parts import part_names
-from kft.data.encodings import LONGEST, text_of
+from kft.data.encodings import text_of
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.folder_walk import SUFFIXES
-from kft.data.image_files import largest_file
 from kft.data.names import clean
 from kft.data.raw_labels import RawLabels
 from kft.data.read_settings import ReadSettings
@@ -51,9 +49,9 @@ def read_archives(paths: Sequence[Path], how: ReadSettings) -> Examples:
         InputError: An archive is damaged or too large, files in it cannot be used, or have no label.
     """
     source = shown(paths[0].name if len(paths) == 1 else paths[0].parent.name)
-    is_image = how.modality == "image"
-    wanted = SUFFIXES[how.modality] | set(_LABELS if is_image else _LABELS[:1])
-    most = largest_file(how.max_pixels) if is_image else 4 * LONGEST
+    is_text, suffixes = how.inputs.is_text, how.inputs.suffixes
+    wanted = suffixes | set(_LABELS[:1] if is_text else _LABELS)
+    most = how.inputs.largest(how.max_pixels)
     found: dict[str, tuple[bytes, str]] = {}
     size = 0
     for path in paths:
@@ -62,14 +60,12 @@ def read_archives(paths: Sequence[Path], how: ReadSettings) -> Examples:
             if size > MOST_BYTES:
                 raise InputError(f"{source} has more than {MOST_BYTES:,} bytes: pass a part of it")
             found[name if len(paths) == 1 else f"{path.name}/{name}"] = content, reason
-    names = [name for name in found if _suffix(name) in SUFFIXES[how.modality]]
-    beside = {
-        _key(name): name for name in found if _suffix(name) in wanted - SUFFIXES[how.modality]
-    }
+    names = [name for name in found if _suffix(name) in suffixes]
+    beside = {_key(name): name for name in found if _suffix(name) in wanted - suffixes}
     if not names:
         raise InputError(
             f"{source} has no {how.modality} files, that is, no file that ends in "
-            f"{', '.join(sorted(SUFFIXES[how.modality]))}"
+            f"{', '.join(sorted(suffixes))}"
         )
     reasons = {index: found[name][1] for index, name in enumerate(names) if found[name][1]}
     are_beside = any(_key(name) in beside for name in names)
@@ -82,7 +78,7 @@ def read_archives(paths: Sequence[Path], how: ReadSettings) -> Examples:
     for index, name in enumerate(names):
         content = found.pop(name)[0]
         row: bytes | str = content
-        if not is_image and index not in reasons:
+        if is_text and index not in reasons:
             row, reason = text_of(content, how.encoding)
             if reason:
                 reasons[index] = reason

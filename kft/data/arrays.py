@@ -9,14 +9,12 @@ from kft.data.bad import BadExamples
 from kft.data.columns import RowNames
 from kft.data.examples import Examples
 from kft.data.gaps import not_finite
-from kft.data.images import check_images
-from kft.data.pixels import image_rows
 from kft.data.raw_labels import RawLabels
 from kft.data.read_settings import ReadSettings
-from kft.data.sequences import Rows, as_rows, numeric
+from kft.data.sequences import Rows, as_rows
 from kft.data.targets import TargetKind
 from kft.data.trees import leaves, mapped, taken
-from kft.data.values import kind_of, text_value
+from kft.data.values import kind_of
 from kft.errors import InputError
 
 __all__ = ["examples_of", "read_arrays"]
@@ -92,7 +90,7 @@ def examples_of(
     for index, reason in {**by.reasons, **targets.reasons}.items():
         reasons.setdefault(index, reason)
     for index in sorted(reasons):
-        named = kind == "image_files" and inputs[index] is not None
+        named = not how.inputs.is_text and kind == how.inputs.stored and inputs[index] is not None
         bad.add(str(inputs[index]) if named else names[index], reasons[index])
     skipped = bad.settle()
     kept = None
@@ -182,13 +180,7 @@ def _labels(y: Any, task: TargetKind, names: RowNames, inputs: Any) -> Any:
 
 def _inputs(rows: Rows, name: str, how: ReadSettings) -> tuple[str, np.ndarray, dict[int, str]]:
     """The kind of the examples, the examples, and by index why some cannot be used."""
-    if how.modality == "image":
-        kind, values, reasons = image_rows(rows, name, how.max_pixels)
-    else:
-        array = numeric(rows)
-        if array is not None:
-            return "arrays", array, not_finite(array, "input")
-        kind, values, reasons = "texts", *_texts(rows, name)
+    kind, values, reasons = how.inputs.rows(rows, name, how.max_pixels)
     if kind == "arrays":
         if not isinstance(values, np.ndarray):
             raise InputError(
@@ -197,20 +189,9 @@ def _inputs(rows: Rows, name: str, how: ReadSettings) -> tuple[str, np.ndarray, 
             )
         return kind, values, reasons | not_finite(values, "input")
     inputs = np.empty(len(values), dtype=object)
-    inputs[:] = values
-    if kind != "texts":
-        usable = [index for index in range(len(inputs)) if index not in reasons]
-        for index, reason in check_images([inputs[n] for n in usable], how.max_pixels).items():
-            reasons[usable[index]] = reason
+    for index, value in enumerate(values):  # not at once: several frames would become columns
+        inputs[index] = value
+    usable = [index for index in range(len(inputs)) if index not in reasons]
+    for index, reason in how.inputs.check([inputs[n] for n in usable], how.max_pixels).items():
+        reasons[usable[index]] = reason
     return kind, inputs, reasons
-
-
-def _texts(rows: Rows, name: str) -> tuple[list[str], dict[int, str]]:
-    if isinstance(rows, np.ndarray) and rows.dtype.kind not in "OUST":
-        raise InputError(
-            f"{name} has dtype {rows.dtype}, but numbers, texts or paths are expected: convert it "
-            "first"
-        )
-    values = rows.tolist() if isinstance(rows, np.ndarray) else rows
-    found = [text_value(value) for value in values]
-    return [text for text, _ in found], {n: reason for n, (_, reason) in enumerate(found) if reason}

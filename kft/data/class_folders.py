@@ -10,8 +10,9 @@ from kft.data.bad import BadExamples
 from kft.data.dataset_parts import class_folders, part_names
 from kft.data.encodings import is_unicode
 from kft.data.files import shown
-from kft.data.folder_walk import SUFFIXES, entries_of, files_below, leads_astray
+from kft.data.folder_walk import entries_of, leads_astray
 from kft.data.kinds.classes import check_classes
+from kft.data.modality import Modality
 from kft.data.names import clean
 from kft.errors import InputError
 
@@ -23,7 +24,7 @@ class ClassFolders:
 
     Args:
         root: The folder.
-        modality: `"image"` or `"text"`.
+        modality: What the files hold.
         source: What to call the folder in a message.
         bad: Where files that cannot be used are noted.
 
@@ -36,9 +37,9 @@ class ClassFolders:
         folders: The folder of each class.
     """
 
-    def __init__(self, root: Path, modality: str, source: str, bad: BadExamples) -> None:
+    def __init__(self, root: Path, modality: Modality, source: str, bad: BadExamples) -> None:
         self.root, self.modality, self.source, self.bad = root, modality, source, bad
-        self.suffixes = SUFFIXES[modality]
+        self.suffixes = modality.suffixes
         self.files: list[Path] = []
         self.labels: list[str] = []
         self.folders: dict[str, Path] = {}
@@ -51,7 +52,7 @@ class ClassFolders:
                 bad.add(entry.name, "lies outside the class folders, so it has no label")
         self._refuse_parts()
         for name, folder in self.folders.items():
-            within = files_below(folder, root, bad)
+            within = modality.below(folder, root, bad)
             self.files += within
             self.labels += [name] * len(within)
         self._refuse_nothing()
@@ -64,7 +65,7 @@ class ClassFolders:
         """
         if len(self.folders) == 1:
             (name, folder), *_ = self.folders.items()
-            inside = sorted(class_folders(folder, self.suffixes))
+            inside = sorted(class_folders(folder, self.modality))
             if len(inside) > 1:
                 raise InputError(
                     f"{self.source} has one folder, {name!r}, which has the folders "
@@ -89,7 +90,7 @@ class ClassFolders:
     def _refuse_parts(self) -> None:
         """Refuse a folder of parts, each with its own class folders, which would become the classes."""
         names = sorted(self.folders)
-        inside = {name: class_folders(one, self.suffixes) for name, one in self.folders.items()}
+        inside = {name: class_folders(one, self.modality) for name, one in self.folders.items()}
         parts = part_names(inside)
         repeated = [one for one, times in Counter(chain(*inside.values())).items() if times > 1]
         if all(inside.values()) and len(repeated) > 1:
@@ -112,12 +113,12 @@ class ClassFolders:
             raise InputError(
                 f"{self.source} has no class folders{stray}: expected one sub-folder per class, such "
                 f"as {shown(self.root.name)}/cat and {shown(self.root.name)}/dog, with "
-                f"{self.modality} files in each"
+                f"{self.modality.name} files in each"
             )
         if not self.files and not self.bad.found:
             raise InputError(
                 f"{self.source} is empty: its class folders {', '.join(sorted(self.folders))} have no "
-                f"files; put {self.modality} files into them"
+                f"files; put {self.modality.name} files into them"
             )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from kft.data.bad import BadExamples
 from kft.data.files import shown
-from kft.data.folder_walk import SUFFIXES, entries_of, is_ignored
+from kft.data.folder_walk import entries_of, is_ignored
+from kft.data.modality import Modality, modality_named
 from kft.data.names import clean
 from kft.data.prepared import is_prepared
 
@@ -47,8 +48,9 @@ def sources(
     if is_prepared(root):
         return train, validation_data, ""
     bad = BadExamples("folder", "skip")  # whoever reads a part names what is bad
+    kind = modality_named(modality)
     folders = {
-        entry.name: _with_classes(Path(entry.path), SUFFIXES[modality])
+        entry.name: _with_classes(Path(entry.path), kind)
         for entry in entries_of(root, root, bad)
         if entry.is_dir(follow_symlinks=False)
     }
@@ -84,7 +86,7 @@ def part_names(inside: Mapping[str, set[str]]) -> list[str]:
     return parts if len(parts) == len(inside) or all(inside[name] for name in parts) else []
 
 
-def class_folders(folder: Path, suffixes: set[str]) -> set[str]:
+def class_folders(folder: Path, modality: Modality) -> set[str]:
     """Return the names of the folders in a folder that has no files of its own, else nothing.
 
     An archive that was unpacked into a folder of its own name, `seg_train/seg_train/cat`, counts as one
@@ -92,12 +94,12 @@ def class_folders(folder: Path, suffixes: set[str]) -> set[str]:
 
     Args:
         folder: The folder.
-        suffixes: The suffixes of files that count.
+        modality: What the files and folders that count hold.
     """
-    return _with_classes(folder, suffixes)[1]
+    return _with_classes(folder, modality)[1]
 
 
-def _with_classes(folder: Path, suffixes: set[str], deepest: int = 3) -> tuple[Path, set[str]]:
+def _with_classes(folder: Path, modality: Modality, deepest: int = 3) -> tuple[Path, set[str]]:
     """A folder, or the only one in it, that has class folders, and the names of these."""
     try:
         with os.scandir(folder) as entries:
@@ -106,12 +108,14 @@ def _with_classes(folder: Path, suffixes: set[str], deepest: int = 3) -> tuple[P
         return folder, set()  # it is named as bad when it is read
     folders = [entry for entry in visible if entry.is_dir(follow_symlinks=False)]
     files = (entry.name for entry in visible if not entry.is_dir(follow_symlinks=False))
-    if any(Path(name).suffix.lower() in suffixes for name in files):
+    if any(Path(name).suffix.lower() in modality.suffixes for name in files):
+        return folder, set()
+    if any(modality.holds(Path(entry.path)) for entry in folders):
         return folder, set()
     own = folder, {clean(entry.name) for entry in folders}
     if len(folders) != 1 or deepest == 0:
         return own
-    below = _with_classes(Path(folders[0].path), suffixes, deepest - 1)
+    below = _with_classes(Path(folders[0].path), modality, deepest - 1)
     return below if below[1] else own
 
 

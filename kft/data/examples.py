@@ -1,6 +1,7 @@
 """`Examples`: labelled examples with random access, what folders, tables and arrays become."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kft.data.clips.frames import frame_files
 from kft.data.content import content_digest
 from kft.data.files import shown
 from kft.data.split_values import check_one
@@ -41,8 +43,9 @@ class Examples:
     Inputs and targets are trees: an array `[n, ...]`, or a dict of trees.
 
     Args:
-        kind: `"image_files"` (paths), `"image_bytes"` (encoded images), `"texts"` (strings) or
-            `"arrays"` (numbers); a dict of these for a dict of inputs.
+        kind: `"image_files"` or `"clip_files"` (paths), `"image_bytes"` or `"clip_bytes"` (the contents
+            of files, of a clip also a tuple of encoded frames), `"texts"` (strings) or `"arrays"`
+            (numbers); a dict of these for a dict of inputs.
         inputs: The examples, first axis first; strings and bytes in an object array, numbers
             possibly in a memmap.
         targets: What `task` makes of the labels: int64 `[n]` for one class, float32 `[n, k]` of 0 and
@@ -187,7 +190,7 @@ class Examples:
 
 def _digests(kind: str, inputs: np.ndarray) -> np.ndarray:
     result = np.empty(len(inputs), dtype=object)
-    result[:] = map_in_threads(_file_digest if kind == "image_files" else content_digest, inputs)
+    result[:] = map_in_threads(_DIGESTS.get(kind, content_digest), inputs)
     return result
 
 
@@ -201,9 +204,21 @@ def _described(kind: str, inputs: np.ndarray) -> tuple[Any, ...]:
     )
 
 
+def _clip_digest(path: object) -> bytes:
+    """Of a folder the contents of its frames in their order, whatever they are called."""
+    try:
+        frames = frame_files(str(path)) if os.path.isdir(str(path)) else None
+    except OSError as error:
+        raise InputError(f"{shown(str(path))}: {why(error)}") from error
+    return _file_digest(path) if frames is None else content_digest([*map(_file_digest, frames)])
+
+
 def _file_digest(path: object) -> bytes:
     try:
         with open_regular(str(path), sys.maxsize) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise InputError(f"{shown(str(path))}: {why(error)}") from error
+
+
+_DIGESTS = {"image_files": _file_digest, "clip_files": _clip_digest}

@@ -11,7 +11,6 @@ from kft.data.columns import MOST_BYTES
 from kft.data.encodings import LONGEST, text_of
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.images import check_images
 from kft.data.kinds.classes import class_targets
 from kft.data.read_settings import ReadSettings
 from kft.errors import InputError
@@ -47,16 +46,15 @@ def read_folder(folder: str | os.PathLike[str], how: ReadSettings) -> Examples:
             "write a table with a path and a label column"
         )
     classes, bad = how.classes, how.bad_examples(source)
-    listing = ClassFolders(root, how.modality, source, bad)
+    listing = ClassFolders(root, how.inputs, source, bad)
     files, found = listing.files, sorted(listing.folders)
     if classes is None:
         listing.check_several()
     else:
         class_targets(found, [f"folder {name!r}" for name in found], source, classes)
     names = [str(path.relative_to(root)) for path in files]
-    is_image = how.modality == "image"
     values, reasons = (
-        _read_paths(files, how.max_pixels) if is_image else _read_texts(files, how.encoding, source)
+        _read_texts(files, how.encoding, source) if how.inputs.is_text else _read_paths(files, how)
     )
     by = how.by.values(names, source)
     reasons = {**by.reasons, **reasons}
@@ -73,9 +71,15 @@ def read_folder(folder: str | os.PathLike[str], how: ReadSettings) -> Examples:
         expected = f"expected one sub-folder per class with {how.modality} files in it"
         raise InputError(f"{source} has no usable example: {expected}")
     inputs = np.array(values, dtype=object)[kept]
-    kind = "image_files" if is_image else "texts"
     return Examples(
-        kind, inputs, targets, known, source, skipped, task=how.task, **by.of(np.array(kept))
+        how.inputs.stored,
+        inputs,
+        targets,
+        known,
+        source,
+        skipped,
+        task=how.task,
+        **by.of(np.array(kept)),
     )
 
 
@@ -89,10 +93,10 @@ def _check_filled(folders: Sequence[str], labels: Sequence[str], source: str) ->
             )
 
 
-def _read_paths(files: Sequence[Path], max_pixels: int) -> tuple[list[str], dict[int, str]]:
-    """Return images by their paths, and why some cannot be used."""
+def _read_paths(files: Sequence[Path], how: ReadSettings) -> tuple[list[str], dict[int, str]]:
+    """Return inputs by their paths, and why some cannot be used."""
     paths = [str(path) for path in files]
-    return paths, check_images(paths, max_pixels)
+    return paths, how.inputs.check(paths, how.max_pixels)
 
 
 def _read_texts(

@@ -1,7 +1,7 @@
 """What lies in a folder, without what operating systems leave there and links that lead astray."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from kft.data.bad import BadExamples
@@ -10,7 +10,6 @@ from kft.errors import InputError
 from kft.regular_files import why
 
 __all__ = [
-    "SUFFIXES",
     "entries_of",
     "files_below",
     "is_ignored",
@@ -19,10 +18,6 @@ __all__ = [
     "walked",
 ]
 
-SUFFIXES = {
-    "image": {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"},
-    "text": {".txt"},
-}  # of files, by modality
 _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 
 
@@ -99,13 +94,16 @@ def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
     return bool(reason)
 
 
-def walked(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, str]]:
+def walked(
+    folder: Path, root: Path, endings: Set[str], frames: Set[str] = frozenset()
+) -> Iterator[tuple[Path, str]]:
     """Yield the files below a folder with one of these endings, and why some cannot be used.
 
     Args:
         folder: The folder.
         root: The folder that was named, which is the same or lies above it, its links followed.
         endings: Suffixes in lower case, such as ".txt".
+        frames: Suffixes of files that make the folder that they lie in one input.
     """
     try:
         with os.scandir(folder) as entries:
@@ -113,12 +111,15 @@ def walked(folder: Path, root: Path, endings: set[str]) -> Iterator[tuple[Path, 
     except OSError as error:
         yield folder, f"cannot be read ({error.strerror})"
         return
+    found = [entry for entry in found if not is_ignored(entry)]
+    inside = [entry for entry in found if Path(entry.name).suffix.lower() in frames]
+    if inside:
+        yield folder, next(filter(None, (_reason(entry, root) for entry in inside)), "")
+        return
     for entry in found:
         path = folder / entry.name
-        if is_ignored(entry):
-            continue
         if entry.is_dir(follow_symlinks=False):
-            yield from walked(path, root, endings)
+            yield from walked(path, root, endings, frames)
         elif entry.is_dir():
             yield path, "a link to a folder: name that folder too, if it is wanted"
         elif path.suffix.lower() in endings:

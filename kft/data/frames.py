@@ -37,7 +37,7 @@ def read_frame(frame: Any, how: ReadSettings) -> Examples:
             of tables.
     """
     source = type(frame).__name__
-    wanted = how.text_column if how.modality == "text" else how.path_column
+    wanted = how.input_column
     labels = label_columns(how.task, how.label_column)
     used = [wanted, *(name for one in labels for name in one.names)]
     check_columns(_header(frame, source), used, source, how.modality, others=how.by.columns)
@@ -51,8 +51,8 @@ def read_frame(frame: Any, how: ReadSettings) -> Examples:
     rows = columns[wanted]
     if not len(rows):
         raise InputError(f"{source} has no rows")
-    if how.modality == "image":
-        rows = _plain_images(rows, how.image_root)
+    if not how.inputs.is_text:
+        rows = _plain_files(rows, how.image_root)
     names = RowNames("row", range(len(rows)))
     raw = [_labels(one, frame, columns, names, rows) for one in labels]
     return examples_of(
@@ -141,8 +141,8 @@ def _form(values: Rows) -> LabelForm:
     return LabelForm("number" if is_number(value) else "other", depth, in_table=True)
 
 
-def _plain_images(rows: Rows, root: Any) -> Rows:
-    """Images as bytes or paths, where Hugging Face keeps both in a dict."""
+def _plain_files(rows: Rows, root: Any) -> Rows:
+    """Inputs as bytes or paths, where Hugging Face keeps both in a dict."""
     if isinstance(rows, np.ndarray) and rows.dtype != object:
         return rows
 

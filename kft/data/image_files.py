@@ -8,8 +8,9 @@ from typing import Any
 from kft.data.threads import map_in_threads
 from kft.regular_files import open_regular, why
 
-__all__ = ["MAX_PIXELS", "inspect_file", "inspect_files", "largest_file"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "inspect_file", "inspect_files", "largest_file"]
 
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
 MAX_PIXELS = 50_000_000  # 50 megapixels are 600 MB as float32
 # The largest file of an image: 16 bits of four channels per pixel, and what is said about it.
 _BYTES_PER_PIXEL, _SPARE_BYTES = 8, 64 * 2**20

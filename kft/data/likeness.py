@@ -41,7 +41,7 @@ class Marks:
 
 
 def marks(examples: Examples) -> Marks | None:
-    """The marks of images and of texts; None for other arrays and several inputs, without looks.
+    """The marks of images and of texts; None for clips, other arrays and several inputs.
 
     Images get a difference hash of 128 bits, from whether the gray rises from each of 8 x 8 places
     to its right and downwards neighbour. Texts get a MinHash (Broder 1997) of their runs of four
@@ -52,6 +52,8 @@ def marks(examples: Examples) -> Marks | None:
     if examples.kind == "texts":
         shingled = [_shingles(str(text)) for text in examples.inputs]
         return Marks(_min_hashes(shingled), shingled)
+    if examples.kind in ("clip_files", "clip_bytes"):
+        return None
     if examples.kind == "arrays" and not _are_images(examples.inputs):
         return None
     # What is odd about a file was said when it was read. Filters belong to the process, not a thread.

@@ -93,6 +93,6 @@ def _alike(parts: Mapping[str, Examples]) -> dict[str, Any] | None:
 def _described(parts: Mapping[str, Examples], part: str, index: int) -> dict[str, str]:
     examples = parts[part]
     name = f"example {index}"
-    if examples.kind == "image_files":
+    if examples.kind in ("image_files", "clip_files"):
         name = shown("/".join(PurePath(str(examples.inputs[index])).parts[-2:]))
     return {"part": part, "name": name, "label": examples.label(index)}

@@ -11,6 +11,7 @@ from typing import Any
 from kft.data.arrow_types import form, is_text, plain
 from kft.data.columns import MOST_BYTES, MOST_ROWS, Columns, RowNames, check_columns, open_table
 from kft.data.label_columns import LabelColumns
+from kft.data.modality import modality_named
 from kft.errors import InputError
 
 __all__ = ["read_parquet", "stream_parquet"]
@@ -132,7 +133,7 @@ def _check_types(
 ) -> None:
     kind = plain(schema.field(input_column).type)
     if not is_text(kind):
-        expected = "texts" if modality == "text" else "paths of images"
+        expected = modality_named(modality).in_tables
         raise InputError(
             f"column {input_column!r} of {source} holds {str(kind)[:100]}, but {expected} are "
             "expected: convert the column, or name another one"

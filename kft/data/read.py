@@ -185,7 +185,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         how.by.refuse_columns(f"folder {shown(source)}")
         if is_shards(path):
             return read_archives(sorted(path.glob("[!.]*")), how)
-        if how.modality == "text" and how.task.files and not how.task.takes_folders:
+        if how.inputs.is_text and how.task.files and not how.task.takes_folders:
             return read_text_folder(path, how)
         folder = how.task.folder if how.modality == "image" else None
         return read_folder(path, how) if folder is None else read_own_folder(path, folder, how)
@@ -195,7 +195,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
         raise InputError(f"{shown(source)}: {reason}; data are {_EXPECTED}")
     if not is_folder and not reason:
         _refuse_split(how.split, source)
-        reader = how.task.files.get(path.suffix.lower()) if how.modality == "text" else None
+        reader = how.task.files.get(path.suffix.lower()) if how.inputs.is_text else None
         if reader is not None:
             how.by.refuse_columns(shown(path.name))
             return read_own_file(path, reader, how)
@@ -203,7 +203,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
             how.by.refuse_columns(shown(path.name))
             return read_archives([path], how)
         if path.suffix.lower() not in SUFFIXES:
-            own = ", ".join(how.task.files) if how.modality == "text" else ""
+            own = ", ".join(how.task.files) if how.inputs.is_text else ""
             raise InputError(
                 f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
                 f"{own and f'; for the task {how.task.name!r} also files that end in {own}'}"

@@ -11,6 +11,7 @@ from kft.arguments import check_whole, shown
 from kft.data.bad import BadExamples
 from kft.data.encodings import checked_encoding
 from kft.data.files import checked_root
+from kft.data.modality import Modality, modality_named
 from kft.data.split_values import SplitBy
 from kft.data.targets import TargetKind
 from kft.errors import InputError
@@ -56,8 +57,7 @@ class ReadSettings:
     image_root: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.modality not in ("image", "text"):
-            raise InputError(f"modality={self.modality!r}, but 'image' or 'text' is expected")
+        modality_named(self.modality)
         object.__setattr__(self, "encoding", checked_encoding(self.encoding))
         self._check_columns()
         self.bad_examples("data")  # checks the word
@@ -70,6 +70,16 @@ class ReadSettings:
             checked_root(self.image_root)
         if self.classes is not None:
             object.__setattr__(self, "classes", self.task.checked_classes(self.classes, "classes"))
+
+    @property
+    def inputs(self) -> Modality:
+        """How the inputs lie in files, tables and memory."""
+        return modality_named(self.modality)
+
+    @property
+    def input_column(self) -> str:
+        """The column of a table with the inputs."""
+        return getattr(self, self.inputs.column)
 
     def bad_examples(self, source: str) -> BadExamples:
         """Return what collects the bad examples of a source.

@@ -9,7 +9,6 @@ from kft.data.columns import Columns, in_column
 from kft.data.delimited import read_delimited
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.images import check_images
 from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.parquet import read_parquet
 from kft.data.raw_labels import RawLabels
@@ -44,7 +43,7 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
     source = shown(path.name)
     bad = how.bad_examples(source)
     labels = label_columns(how.task, how.label_column)
-    input_column = how.text_column if how.modality == "text" else how.path_column
+    input_column = how.input_column
     table = _read(path, input_column, labels, how, source)
     columns = dict(
         zip(how.by.columns, table.values[len(table.values) - len(how.by.columns) :], strict=True)
@@ -55,12 +54,12 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
     inputs: list[str] = []
     for index, value in enumerate(table.values[0]):
         text, reason = text_value(value, how.encoding)
-        inputs.append(text if how.modality == "text" else _path(root, value))
+        inputs.append(text if how.inputs.is_text else _path(root, value))
         if reason:
             reasons.setdefault(index, in_column(reason, input_column, how.encoding))
-    if how.modality == "image":
+    if not how.inputs.is_text:
         usable = [index for index in range(len(inputs)) if index not in reasons]
-        found = check_images([inputs[index] for index in usable], how.max_pixels)
+        found = how.inputs.check([inputs[index] for index in usable], how.max_pixels)
         missing = next((n for n, reason in found.items() if reason == "no such file"), None)
         for index, reason in found.items():
             hint = _hint(root, table.values[0][usable[index]]) if index == missing else ""
@@ -69,7 +68,7 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
     used = (input_column, *(name for one in labels for name in one.names))
     expected = " and ".join(map(repr, used))
     return usable_examples(
-        "texts" if how.modality == "text" else "image_files",
+        how.inputs.stored,
         inputs,
         how.task.targets(raw, how.classes),
         task=how.task,

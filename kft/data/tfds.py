@@ -43,6 +43,11 @@ def read_tfds(name: str, how: ReadSettings) -> Examples:
     """
     import tensorflow_datasets as tfds
 
+    if how.modality not in ("image", "text"):
+        raise InputError(
+            f"TFDS {name!r}: {how.modality}s of TFDS are not read: pass a folder, a table, arrays or a "
+            "tf.data.Dataset"
+        )
     builder = _builder(name)
     split = how.split or "train"
     source = f"TFDS {builder.info.full_name} {split}"

@@ -17,9 +17,8 @@ from typing import TypeVar
 from kft.data.bad import BadExamples
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
 from kft.data.files import checked_root, shown
-from kft.data.folder_walk import SUFFIXES as FILE_SUFFIXES
-from kft.data.folder_walk import walked
-from kft.data.image_files import MAX_PIXELS, inspect_files
+from kft.data.image_files import MAX_PIXELS
+from kft.data.modality import modality_named
 from kft.data.source_hooks import ReadFile, SourceHooks
 from kft.data.table import SUFFIXES
 from kft.data.table_column import stream_column
@@ -91,9 +90,9 @@ class Unlabelled:
         max_pixels: int = MAX_PIXELS,
         hooks: SourceHooks | None = None,
     ) -> None:
-        self.modality, self.max_pixels = modality, max_pixels
+        self.modality, self.max_pixels = modality_named(modality), max_pixels
         self.encoding = checked_encoding(encoding)
-        self._column = text_column if modality == "text" else path_column
+        self._column = text_column if self.modality.is_text else path_column
         self._hooks = hooks or SourceHooks()
         self._root = None if image_root is None else checked_root(image_root)
         self._files: list[Path] = []
@@ -129,7 +128,7 @@ class Unlabelled:
         if self.is_endless:
             return None
         count = 0
-        for chunk in chunks(self, _AT_ONCE if self.modality == "image" else 1):
+        for chunk in chunks(self, 1 if self.modality.is_text else _AT_ONCE):
             count += len(chunk)
             if on_bad_example == "error":
                 for raw in self.judged(chunk):
@@ -142,10 +141,8 @@ class Unlabelled:
 
     def judged(self, chunk: Sequence[Raw]) -> list[Raw]:
         """Return inputs with the reasons why some cannot be used, images by their headers."""
-        if self.modality != "image":
-            return list(chunk)
         whole = [raw.value for raw in chunk if not raw.reason]
-        reasons = iter(inspect_files(whole, self.max_pixels))
+        reasons = iter(self.modality.inspect(whole, self.max_pixels))
         return [raw if raw.reason else replace(raw, reason=next(reasons) or "") for raw in chunk]
 
     def _add(self, source: str) -> None:
@@ -160,7 +157,7 @@ class Unlabelled:
             elif glob.has_magic(source):
                 self._add_pattern(source)
             else:
-                hint = "; a text itself goes into --text" if self.modality == "text" else ""
+                hint = "; a text itself goes into --text" if self.modality.is_text else ""
                 raise InputError(f"{shown(source)}: no such file or folder{hint}")
         except OSError as error:
             raise InputError(f"{shown(source)}: {why(error)}") from error
@@ -181,7 +178,7 @@ class Unlabelled:
                 "into standard input"
             )
         self._files.append(path)
-        reader = self._hooks.files.get(path.suffix.lower()) if self.modality == "text" else None
+        reader = self._hooks.files.get(path.suffix.lower()) if self.modality.is_text else None
         if reader is not None:
             self._parts.append(lambda: self._own_file(path, reader))
         elif path.suffix.lower() in SUFFIXES:
@@ -190,21 +187,20 @@ class Unlabelled:
             self._parts.append(lambda: iter([self._file(path)]))
 
     def _add_folder(self, folder: Path) -> None:
-        endings = FILE_SUFFIXES[self.modality]
-        if next(walked(folder, folder.resolve(), endings), None) is None:
+        if next(self.modality.walk(folder, folder.resolve()), None) is None:
             raise InputError(
-                f"{shown(folder)}: no {self.modality} in this folder or below it, that is, no file "
-                f"that ends in {', '.join(sorted(endings))}"
+                f"{shown(folder)}: no {self.modality.name} in this folder or below it, that is, no file "
+                f"that ends in {', '.join(sorted(self.modality.suffixes))}"
             )
         self._parts.append(
             lambda: (
                 Raw(named(path), "", shown(path), reason) if reason else self._file(path)
-                for path, reason in walked(folder, folder.resolve(), endings)
+                for path, reason in self.modality.walk(folder, folder.resolve())
             )
         )
 
     def _file(self, path: Path) -> Raw:
-        if self.modality == "image":
+        if not self.modality.is_text:
             return Raw(named(path), str(path), shown(path))
         text, reason = _read_text(path, self.encoding)
         return Raw(named(path), text, shown(path), reason or self._hooks.input_problem(text))
@@ -216,7 +212,9 @@ class Unlabelled:
             yield self._told(value, place, found.reasons.get(index, ""), path.parent)
 
     def _table(self, path: Path) -> Callable[[], Iterator[Raw]]:
-        rows = stream_column(path, self._column, encoding=self.encoding, modality=self.modality)
+        rows = stream_column(
+            path, self._column, encoding=self.encoding, modality=self.modality.name
+        )
 
         def read() -> Iterator[Raw]:
             for row, value, reason in rows():
@@ -248,13 +246,17 @@ class Unlabelled:
 
     def _told(self, value: str, place: str, reason: str, folder: Path) -> Raw:
         """An input whose text or path is written in a table, a line or an argument."""
-        if self.modality == "text" and not reason and not is_unicode(value):
+        if self.modality.is_text and not reason and not is_unicode(value):
             reason = f"not {self.encoding}: pass the right encoding or convert it"
-        if self.modality == "text" or reason:
+        if self.modality.is_text or reason:
             reason = reason or ("" if value.strip() else "empty text")
             return Raw(value, value, place, reason or self._hooks.input_problem(value))
         path = str(folder / value)
-        reason = "" if os.path.isfile(path) else f"no such file: {shown(path)}"
+        reason = (
+            ""
+            if os.path.isfile(path) or self.modality.holds(Path(path))
+            else f"no such file: {shown(path)}"
+        )
         return Raw(named(value), path, place, reason)
 
 

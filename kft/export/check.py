@@ -133,7 +133,7 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
         promised: How far answers may be from those of the records.
     """
     reasons: list[str] = []
-    golden: dict[tuple[bytes, ...], dict[str, np.ndarray]] = {}
+    golden: dict[tuple[Any, ...], dict[str, np.ndarray]] = {}
     names = sorted(promised.signatures["serving_default"].inputs)
 
     def ask(signature: str, inputs: dict, expected: dict, where: str) -> None:
@@ -167,8 +167,8 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
         return [*reasons, f"{warmup.PATH} holds no request for 'serving_default' to compare with"]
     raw, rows = list(golden), list(golden.values())
     for batch in _batches(len(raw)):
-        values = np.array([raw[i] for i in batch], dtype=object).T
-        inputs = dict(zip(names, values, strict=True))
+        columns = zip(*(raw[i] for i in batch), strict=True)
+        inputs = {n: np.array(one, dtype=object) for n, one in zip(names, columns, strict=True)}
         try:
             expected = {name: np.concatenate([rows[i][name] for i in batch]) for name in rows[0]}
         except (ValueError, LookupError) as error:
@@ -178,7 +178,8 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
 
 
 def _collect(golden: dict, inputs: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    for i, raw in enumerate(zip(*inputs.values(), strict=True)):
+    for i, row in enumerate(zip(*inputs.values(), strict=True)):
+        raw = tuple(tuple(one) if isinstance(one, np.ndarray) else one for one in row)
         golden.setdefault(raw, {name: value[i : i + 1] for name, value in expected.items()})
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kft.answers import Answers, Tensor
 from kft.export import promises
+from kft.export.clip_client import CLIP_FRAMES, REST_CLIP
 
 FOLDER = "clients"  # next to the versions; a server does not take it for one
 TEXT_NOTE = (
@@ -48,6 +49,7 @@ import urllib.request
 instances = {instances}
 """
 
+_REST_BEGINS = {"clip": REST_CLIP, "image": _REST_IMAGE, "text": _REST_TEXT}
 _REST = """\
 request = urllib.request.Request(
     "http://localhost:8501/v1/models/{name}:predict",
@@ -81,7 +83,7 @@ for row, status in enumerate(outputs["status"]):
     print(status.decode() or {shown})
 """
 
-_PLAIN_IMAGE = """\
+_PLAIN_FILES = """\
 import sys
 
 import tensorflow as tf
@@ -117,30 +119,34 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
     version = Path(version).absolute()
     facts = promises.read_facts(version)
     described = promises.Description.from_json(facts)  # checked: its names become code here
-    answers, is_image = described.answers, facts["modality"] == "image"
+    answers, modality = described.answers, facts["modality"]
     words = {
         "base": version.parent,
         "name": name or version.parent.name,
         "version": version,
         "shown": _together({name: _of_arrays(name, answers) for name in answers.shown}),
         "rest_answer": _together({name: _of_rest(name, answers) for name in answers.shown}),
-        "inputs": _inputs(described.inputs, is_image),
+        "inputs": _inputs(described.inputs, modality),
+        "frames": next(iter(described.shape), 0),
         "instances": _instances(described.inputs),
     }
-    rest = (_REST_IMAGE if is_image else _REST_TEXT) + _REST
-    plain = (_PLAIN_IMAGE if is_image else _PLAIN_TEXT) + _PLAIN
+    begins = CLIP_FRAMES if modality == "clip" else ""
+    rest = begins + _REST_BEGINS[modality] + _REST
+    plain = begins + (_PLAIN_TEXT if modality == "text" else _PLAIN_FILES) + _PLAIN
     return {
         "serve.sh": _DOCKER.format(**words),
         "models.config": _CONFIG.format(**words),
         "rest_client.py": rest.format(**words),
-        "grpc_client.py": _GRPC.format(**words),
+        "grpc_client.py": (begins + _GRPC).format(**words),
         "tensorflow_client.py": plain.format(**words),
     }
 
 
-def _inputs(names: Sequence[str], is_image: bool) -> str:
+def _inputs(names: Sequence[str], modality: str) -> str:
     """Return code for what a request has, from the arguments of a client: a row after another."""
-    if is_image:
+    if modality == "clip":
+        return f'{{"{names[0]}": [frames(path) for path in sys.argv[1:]]}}'
+    if modality == "image":
         return f'{{"{names[0]}": [open(path, "rb").read() for path in sys.argv[1:]]}}'
     step = f":{len(names)}" if len(names) > 1 else ""
     each = (f'"{name}": sys.argv[{place}:{step}]' for place, name in enumerate(names, 1))

@@ -124,15 +124,15 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
     """
     path = Path(examples) if examples else Path(run_dir) / EXAMPLES
     facts = _read_facts(Path(run_dir))
+    serving = recipe.serving_inputs()
     if path.exists():
         raw = read_examples(path, within=None if examples else path.parent)
         facts["examples"] = "real"
     elif examples:
         raise InputError(f"examples={examples!r} is not a file; pass JSON of raw inputs.")
     else:
-        raw = _made_up(recipe.modality, max(1, len(recipe.task.input_parts)))
+        raw = _made_up(recipe, serving)
         facts["examples"] = "made up: the run kept none"
-    serving = recipe.serving_inputs()
     return Servable(
         model=recipe.model,
         decode=serving.decode,
@@ -143,6 +143,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
         examples=tuple(raw),
         features=recipe.task.embedded(recipe.head_input),
         parts=serving.parts,
+        shape=serving.shape,
         resources=tuple(serving.resources),
         facts=facts,
     )
@@ -171,9 +172,10 @@ def _read_facts(run_dir: Path) -> dict[str, Any]:
     return facts
 
 
-def _made_up(modality: str, parts: int) -> list[bytes]:
-    """Raw inputs of so many parts for a run that kept none."""
-    if modality == "text":
+def _made_up(recipe: Any, serving: Any) -> list[Any]:
+    """Raw inputs for a run that kept none."""
+    if recipe.modality == "text":
+        parts = max(1, len(recipe.task.input_parts))
         texts = ["A sentence.", "Une autre, un peu plus longue, sans réponse ?"]
         made = [join_parts([text] * parts).encode() for text in texts]
         return made if parts > 1 else [b"", *made]
@@ -187,4 +189,7 @@ def _made_up(modality: str, parts: int) -> list[bytes]:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
         made.append(buffer.getvalue())
-    return made
+    if not serving.shape:
+        return made
+    (count,) = serving.shape
+    return [tuple(made[(n + i) % len(made)] for i in range(count)) for n in range(len(made))]

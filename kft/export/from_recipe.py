@@ -15,7 +15,6 @@ from kft.family import saving
 from kft.family.description import class_path
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
-from kft.family.raw_examples import encoded
 from kft.family.run_files import HISTORY
 from kft.import_path import place_of
 from kft.runs.json_files import write_json
@@ -59,7 +58,7 @@ def export_recipe(
     for one in (*([] if own is None else [own]), *tasks):
         place_of(one)  # a class that the other process cannot import is told of now
     recipe.serving_inputs()  # inputs that no server can read are told of now
-    given = None if examples is None else encoded(recipe, examples)
+    given = None if examples is None else recipe.encoded(recipe.raw_inputs(examples))
 
     def write() -> Path:
         with tempfile.TemporaryDirectory(prefix="kft-export-") as folder:

@@ -11,6 +11,7 @@ from typing import Any
 
 from kft.arguments import check_choice, check_flag, is_whole, path_of, shown
 from kft.errors import InputError, KftError
+from kft.family.raw_examples import Raw
 from kft.import_path import import_environment, path_of_class, place_of, python
 from kft.runs.reading import read_object
 
@@ -36,7 +37,7 @@ def export_run(
     format: str = "saved_model",
     batch_sizes: Sequence[int] = BATCH_SIZES,
     weights: str = "float32",
-    examples: Sequence[str | bytes] | None = None,
+    examples: Sequence[Raw] | None = None,
     data: str | os.PathLike | None = None,
     clients: bool = False,
 ) -> Path:
@@ -141,16 +142,29 @@ def check_version(directory: str | os.PathLike, *, trusted: bool = False) -> lis
     return outcome.get("reasons") or ([outcome["error"]] if "error" in outcome else [])
 
 
-def encode_examples(examples: Sequence[str | bytes]) -> str:
+def size_of(raw: Raw) -> int:
+    """Return how large a raw input is, in bytes or characters."""
+    return sum(map(len, raw)) if isinstance(raw, tuple) else len(raw)
+
+
+def encode_examples(examples: Sequence[Raw]) -> str:
     """Return examples as the JSON that `--examples` reads and a run keeps in `examples.json`."""
-    encoded = [
-        raw if isinstance(raw, str) else {"base64": base64.b64encode(raw).decode()}
-        for raw in examples
-    ]
-    return json.dumps({"examples": encoded}, ensure_ascii=False)
+    return json.dumps({"examples": [_encoded(raw) for raw in examples]}, ensure_ascii=False)
 
 
-def read_examples(path: Path, within: Path | None = None) -> list[bytes]:
+def _encoded(raw: Raw) -> Any:
+    if isinstance(raw, tuple):
+        return [_encoded(one) for one in raw]
+    return raw if isinstance(raw, str) else {"base64": base64.b64encode(raw).decode()}
+
+
+def _decoded(raw: Any) -> Any:
+    if isinstance(raw, list):
+        return tuple(base64.b64decode(one["base64"], validate=True) for one in raw)
+    return raw.encode() if isinstance(raw, str) else base64.b64decode(raw["base64"], validate=True)
+
+
+def read_examples(path: Path, within: Path | None = None) -> list[Any]:
     """Read the raw inputs in a file that `encode_examples` has made; texts as UTF-8.
 
     Args:
@@ -164,10 +178,7 @@ def read_examples(path: Path, within: Path | None = None) -> list[bytes]:
     if not isinstance(found, list) or not 0 < len(found) <= _MOST_EXAMPLES:
         raise InputError(f"`{path}` does not hold 1 to {_MOST_EXAMPLES} raw inputs.")
     try:
-        return [
-            raw.encode() if isinstance(raw, str) else base64.b64decode(raw["base64"], validate=True)
-            for raw in found
-        ]
+        return [_decoded(raw) for raw in found]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"`{path}` is damaged ({error}): restore it from a copy.") from error
 

@@ -59,13 +59,15 @@ class Description:
         answers: What `serving_default` answers.
         features: What `embed` answers, float32.
         tensors: How many axes the input of `tensors` has; None where there is no such signature.
-        inputs: The names of the raw inputs, strings `[n]`.
+        inputs: The names of the raw inputs, strings `[n, *shape]`.
+        shape: How many strings a raw input is; none for one.
     """
 
     answers: Answers
     features: Answers
     tensors: int | None = None
     inputs: tuple[str, ...] = (INPUT,)
+    shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.inputs
@@ -83,6 +85,7 @@ class Description:
             "features": features,
             "tensors": self.tensors,
             "inputs": list(self.inputs),
+            "shape": list(self.shape),
         }
 
     @classmethod
@@ -96,11 +99,14 @@ class Description:
         tensors = facts["tensors"]
         answers = Answers.from_json(facts["answers"])
         rank = tensors if tensors is None else int(tensors)
-        return cls(answers, Answers(features), rank, tuple(facts.get("inputs", (INPUT,))))
+        inputs = tuple(facts.get("inputs", (INPUT,)))
+        shape = tuple(int(size) for size in facts.get("shape", ()))
+        return cls(answers, Answers(features), rank, inputs, shape)
 
     def signatures(self) -> dict[str, Signature]:
         """Return the signatures that offer these answers, by name."""
-        raw = dict.fromkeys(self.inputs, Tensor("string", 1))
+        raw = dict.fromkeys(self.inputs, Tensor("string", 1 + len(self.shape)))
+        serialized = dict.fromkeys(self.inputs, Tensor("string", 1))
         made = {
             "serving_default": Signature("predict", raw, self.answers),
             "embed": Signature("predict", raw, self.features),
@@ -112,9 +118,10 @@ class Description:
         if self.answers.rules.classify:
             listed = {name: self.answers.outputs[name] for name in ("classes", "scores")}
             rules = Rules((Ranking("classes", "scores"),))
-            made["classify"] = Signature("classify", raw, Answers(listed, rules))
+            made["classify"] = Signature("classify", serialized, Answers(listed, rules))
         if self.answers.rules.regress is not None:
-            made["regress"] = Signature("regress", raw, Answers({REGRESSION: Tensor("float32", 1)}))
+            answers = Answers({REGRESSION: Tensor("float32", 1)})
+            made["regress"] = Signature("regress", serialized, answers)
         return made
 
 

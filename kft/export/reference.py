@@ -55,7 +55,7 @@ def ask(servable: Servable) -> Reference:
             changes integers or strings, that a comparison would prove nothing.
     """
     raw = list(servable.examples)
-    spec = tf.TensorSpec([None], tf.string, name="inputs")
+    spec = tf.TensorSpec([None, *servable.shape], tf.string, name="inputs")
     decode = tf.function(servable.decode, autograph=False).get_concrete_function(spec)
     inputs, status = decode(tf.constant(raw, tf.string))
     for index, reason in enumerate(status.numpy()):

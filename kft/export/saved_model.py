@@ -178,7 +178,7 @@ def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]
             (pixels,) = _arrays(asked.inputs)
             answer = rows(asked.answer, good, chosen)
             logs.append(warmup.predict_log("tensors", {INPUT: pixels[chosen]}, answer))
-    bad, status = _bad_row(asked)
+    bad, status = _bad_row(servable, asked)
     if status:  # beside a good row, which is answered as if it were alone
         inputs = np.array([servable.examples[0], bad], dtype=object)
         add(inputs, np.array([b"", status], dtype=object), np.array([0, 0]))
@@ -191,11 +191,11 @@ def _arrays(inputs: Any) -> list[np.ndarray]:
     return [np.asarray(value) for value in keras.tree.flatten(inputs)]
 
 
-def _bad_row(asked: "Reference") -> tuple[bytes, bytes]:
+def _bad_row(servable: Servable, asked: "Reference") -> tuple[Any, bytes]:
     """Return what is neither an image nor a text, and the status that it gets."""
     import tensorflow as tf
 
-    bad = b"\xff\xfe neither an image nor a text"
+    bad = servable.filled(b"\xff\xfe neither an image nor a text")
     try:
         _, status = asked.decode(tf.constant([bad]))
     except tf.errors.OpError as error:

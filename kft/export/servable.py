@@ -9,6 +9,7 @@ import numpy as np
 
 from kft.answers import Answers, NumpyOps, Ops, Tensor
 from kft.answers.description import FEATURES, STATUS
+from kft.data.modality import modality_named
 from kft.data.parts import split_parts
 from kft.errors import InputError
 from kft.export import promises
@@ -27,18 +28,19 @@ class Servable:
 
     Args:
         model: A functional model of one output `[n, ...]`, or of a dict of them.
-        decode: Raw inputs, a string tensor [n], to the model's inputs of the rows that can be used,
+        decode: Raw inputs, a string tensor [n, *shape], to the model's inputs of the rows that can be used,
             and a status for every row, a string tensor [n]: empty, or why the row is missing. In
             TensorFlow's graph ops, none of which raises for a bad row.
         predict: Raw inputs, a list, to the model's outputs, arrays [n, ...] in its own structure: the
             reference that the export must equal.
-        modality: `"image"` (raw inputs are encoded files) or `"text"`.
+        modality: `"image"` (raw inputs are encoded files), `"clip"` (encoded frames) or `"text"`.
         task: What makes answers of the outputs.
         classes: The class names that the task answers with, None where there are none.
         examples: Real raw inputs, from which warmup requests are made; at least one.
         features: The tensor of `model` that `embed` answers with, [n, ...]; or a dict of them.
         parts: The names of the texts of a request, of which `kft.data.parts.join_parts` makes a raw
             input; empty where it is one itself.
+        shape: How many strings a raw input is, such as `(frames,)`; none for one.
         resources: Layers with tables that `decode` uses and the export has to carry.
         facts: What else to say in the metadata, ready for JSON.
 
@@ -52,15 +54,15 @@ class Servable:
     modality: str
     task: "Task"
     classes: Any
-    examples: tuple[bytes, ...]
+    examples: tuple[Any, ...]
     features: Any
     parts: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
     resources: tuple[Any, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.modality not in ("image", "text"):
-            raise InputError(f"modality={self.modality!r}; expected 'image' or 'text'.")
+        modality_named(self.modality)
         if not self.examples:
             raise InputError("examples=(), but warmup needs a real input: pass at least one.")
         promises.check_names(self.description.answers)
@@ -77,7 +79,7 @@ class Servable:
             name: Tensor("float32", len(one.shape)) for name, one in self.named_features().items()
         }
         inputs = self.parts or (INPUT,)
-        return Description(self._answers(), Answers(features), self._tensors(), inputs)
+        return Description(self._answers(), Answers(features), self._tensors(), inputs, self.shape)
 
     def named_features(self) -> dict[str, "keras.KerasTensor"]:
         """Return the tensors that `embed` answers with, by the names of its outputs."""
@@ -85,8 +87,12 @@ class Servable:
             return {f"{FEATURES}_{name}": one for name, one in self.features.items()}
         return {FEATURES: self.features}
 
+    def filled(self, one: bytes) -> Any:
+        """Return a raw input all of whose strings are `one`."""
+        return (one,) * self.shape[0] if self.shape else one
+
     def request(self, raw: Sequence[bytes] | np.ndarray) -> dict[str, np.ndarray]:
-        """Return raw inputs as a request has them, name to strings `[n]`."""
+        """Return raw inputs as a request has them, name to strings `[n, *shape]`."""
         if not self.parts:
             return {INPUT: np.array(raw, dtype=object)}
         rows = [split_parts(one, len(self.parts)) for one in raw]
@@ -144,7 +150,7 @@ class Servable:
     def _tensors(self) -> int | None:
         """How many axes the pixels have that `tensors` takes, if the model takes nothing else."""
         lone = self.model.inputs[0] if len(self.model.inputs) == 1 else None
-        if self.modality != "image" or lone is None or lone.dtype != "float32":
+        if modality_named(self.modality).is_text or lone is None or lone.dtype != "float32":
             return None
         return len(lone.shape)
 

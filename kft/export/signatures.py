@@ -38,7 +38,8 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
     """
     signatures = servable.description.signatures()
     names = servable.description.inputs
-    raw = [tf.TensorSpec([None], tf.string, name=name) for name in names]
+    raw = [tf.TensorSpec([None, *servable.shape], tf.string, name=name) for name in names]
+    serialized = [tf.TensorSpec([None], tf.string, name=name) for name in names]
     ops = TensorFlowOps()
     apply = _applied(servable, decode, call)
 
@@ -60,18 +61,18 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
         return answered(tf.nest.pack_sequence_as(decoded, [pixels]), status)
 
     def classify(inputs: tf.Tensor) -> Tensors:
-        found = answered(*_parsed(inputs, servable.feature_name, decode))
+        found = answered(*_parsed(inputs, servable, decode))
         return {name: found[name] for name in signatures["classify"].outputs}
 
     def regress(inputs: tf.Tensor) -> Tensors:
-        found = answered(*_parsed(inputs, servable.feature_name, decode))
+        found = answered(*_parsed(inputs, servable, decode))
         return {REGRESSION: found[str(servable.description.answers.rules.regress)]}
 
     made: Functions = {
         "serving_default": (predict, raw),
         "embed": (embed, raw),
-        "classify": (classify, raw),
-        "regress": (regress, raw),
+        "classify": (classify, serialized),
+        "regress": (regress, serialized),
     }
     if "tensors" in signatures:
         shape = [None, *servable.model.inputs[0].shape[1:]]
@@ -109,11 +110,12 @@ def _joined(inputs: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.strings.join([*lines, last], SEPARATOR) if first else last
 
 
-def _parsed(serialized: tf.Tensor, name: str, decode: Any) -> tuple[Any, tf.Tensor]:
-    """Decode the feature `name` of serialized tf.Examples; one that has none is a bad row."""
-    feature = {name: tf.io.FixedLenFeature([], tf.string)}
+def _parsed(serialized: tf.Tensor, servable: Servable, decode: Any) -> tuple[Any, tf.Tensor]:
+    """Decode the raw inputs in serialized tf.Examples; one that has none is a bad row."""
+    name, shape = servable.feature_name, servable.shape
+    feature = {name: tf.io.FixedLenFeature(shape, tf.string)}
     index, values = map_rows(
-        lambda one: tf.io.parse_single_example(one, feature)[name], serialized, ""
+        lambda one: tf.io.parse_single_example(one, feature)[name], serialized, tf.fill(shape, "")
     )
     inputs, status = decode(values)
     unparsed = tf.fill(tf.shape(serialized), f"no tf.Example with one {name!r}")

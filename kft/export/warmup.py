@@ -235,7 +235,8 @@ def _to_proto(value: np.ndarray, tensor: Any) -> None:
 def _add_examples(destination: Any, feature: str, inputs: np.ndarray) -> None:
     for raw in inputs:
         example = destination.example_list.examples.add()
-        example.features.feature[feature].bytes_list.value.append(raw)
+        strings = [raw] if isinstance(raw, bytes) else raw
+        example.features.feature[feature].bytes_list.value.extend(strings)
 
 
 def _strings(values: list) -> np.ndarray:

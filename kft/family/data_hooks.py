@@ -17,6 +17,7 @@ from kft.data.read import read
 from kft.data.sequences import as_rows
 from kft.data.stream_checks import StreamCheck, checked
 from kft.errors import InputError
+from kft.family.raw_examples import as_encoded
 from kft.family.serving import ServingInputs
 from kft.model.graph import inputs_and_outputs
 
@@ -150,6 +151,17 @@ class DataHooks:
         if isinstance(value, str) and self.modality == "text":
             return value
         return shown_path(value) if isinstance(value, (str, os.PathLike)) else f"input {index}"
+
+    def encoded(self, raw: Any) -> list[Any]:
+        """Return raw inputs as a request to a server has them.
+
+        Args:
+            raw: What `raw_inputs` returned, or the inputs of `Examples`.
+
+        Returns:
+            Texts, encoded images (bytes), or what else `serving_inputs().decode` takes a row of.
+        """
+        return [as_encoded(image) for image in raw] if self.modality == "image" else list(raw)
 
     def load(self, raw: Any) -> Any:
         """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""

@@ -67,7 +67,7 @@ def trained(planned: PlannedFit) -> Run:
     optimizer = prepared(planned)
     recipe.distances = None
     if isinstance(planned.train, Examples):
-        recipe.raw_examples = raw_examples(planned.train) if finish.keep_examples else []
+        recipe.raw_examples = raw_examples(recipe, planned.train) if finish.keep_examples else []
     needs = 4 * recipe.model.count_params()
     cache = planned.settings.cache
     with planned.directory.held(cache.path, cache.dtype, needs) as store:

@@ -66,7 +66,7 @@ class Family(DataHooks, SavedHooks):
         self.is_fitted = False
         self.loaded_from: Path | None = None  # the run that the weights were loaded from
         self.distances: Any = None  # how far off it was on validation data, for sets and ranges
-        self.raw_examples: list[str | bytes] = []
+        self.raw_examples: list[Any] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None
         self._head_input: Any = None

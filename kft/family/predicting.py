@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from kft.arguments import is_number, shown
-from kft.data import images
 from kft.data.unlabelled import Raw, Unlabelled, chunks
 from kft.errors import InputError
 from kft.model.forward import Forward
@@ -130,7 +129,7 @@ def _loaded(
     try:
         return _pieces(recipe, usable)
     except InputError:
-        broken = images.broken([raw.value for raw in usable]) if inputs.modality == "image" else {}
+        broken = inputs.modality.broken([raw.value for raw in usable])
         if not broken:
             raise
     for index, reason in broken.items():

@@ -1,51 +1,38 @@
-"""Raw inputs as an export takes them: encoded images or texts."""
+"""Raw inputs as an export takes them: encoded images, texts, or the encoded frames of clips."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.data.examples import Examples
-from kft.family.hooks import Family
+
+if TYPE_CHECKING:
+    from kft.family.hooks import Family
 
 RAW_EXAMPLES = "examples.json"
+Raw = str | bytes | tuple[bytes, ...]
 
 
-def raw_examples(examples: Examples, count: int = 4) -> list[str | bytes]:
-    """A few raw inputs, encoded images or texts, for the warmup and the check of an export."""
+def raw_examples(recipe: Family, examples: Examples, count: int = 4) -> list[Raw]:
+    """A few raw inputs as an export takes them, for its warmup and its check."""
     if isinstance(examples.inputs, dict):
         return []  # an export takes one input
-    chosen = list(examples.inputs[:count])
-    if examples.kind == "image_files":
-        return [Path(path).read_bytes() for path in chosen]
-    if examples.kind == "arrays":
-        return [_as_png(image) for image in chosen]
-    return chosen
+    return recipe.encoded(examples.inputs[:count])
 
 
-def encoded(recipe: Family, raw: Any) -> list[str | bytes]:
-    """Raw inputs as an export takes them: encoded images or texts.
-
-    Args:
-        recipe: The recipe, which checks them.
-        raw: As for `Recipe.predict`.
-    """
-    inputs = recipe.raw_inputs(raw)
-    if recipe.modality != "image":
-        return list(inputs)
-    return [_as_encoded(image) for image in inputs]
-
-
-def _as_encoded(image):
+def as_encoded(image: Any) -> bytes:
+    """Return an image, given by its path, its content or its pixels, as the content of a file."""
     if isinstance(image, np.ndarray):
-        return _as_png(image)
+        return as_png(image)
     return image if isinstance(image, bytes) else Path(image).read_bytes()
 
 
-def _as_png(image):
+def as_png(image: Any) -> bytes:
+    """Return pixels `[h, w]` or `[h, w, 1 or 3]` as a PNG file."""
     from PIL import Image
 
     pixels = np.clip(np.rint(np.asarray(image)), 0, 255).astype(np.uint8)

@@ -8,6 +8,7 @@ import math
 import keras
 
 from kft.model import graph
+from kft.model.frames import FoldFrames
 from kft.model.positions import after_positions, positions
 
 
@@ -38,7 +39,7 @@ def _resolution_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[
     A squeeze-and-excite branch shrinks to one pixel and comes back: each call takes the finest
     level that can still be reached from it inside the backbone.
     """
-    inputs = [positions(call) for call in calls if not call.parents]
+    inputs = [positions(call) for call in _first_calls(calls)]
     sizes = [known for shape in inputs if (known := _known(shape))]
     if not sizes:
         return dict.fromkeys(body, 0.0)
@@ -50,6 +51,12 @@ def _resolution_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[
             reachable[parent] = min(reachable[parent], reachable[call])
     coarsest = max((reachable[call] for call in body if reachable[call] < math.inf), default=0.0)
     return {call: min(reachable[call], coarsest) for call in body}
+
+
+def _first_calls(calls: list[graph.Call]) -> list[graph.Call]:
+    """Return the calls that give the inputs their resolution: of clips, whose frames are folded."""
+    folded = [call for call in calls if isinstance(call.operation, FoldFrames)]
+    return folded or [call for call in calls if not call.parents]
 
 
 def _known(shape: tuple[int | None, ...]) -> tuple[int, ...]:

@@ -230,9 +230,9 @@ class Recipe(Fitted, Searched):
 
     def save_files(self, directory: Path) -> None:
         """Keep a few raw inputs for exports."""
-        from kft.export.launch import LARGEST_EXAMPLE, encode_examples
+        from kft.export.launch import LARGEST_EXAMPLE, encode_examples, size_of
 
-        kept = [raw for raw in self.raw_examples if len(raw) <= LARGEST_EXAMPLE]
+        kept = [raw for raw in self.raw_examples if size_of(raw) <= LARGEST_EXAMPLE]
         if kept:
             path = directory / RAW_EXAMPLES
             path.write_text(encode_examples(kept), encoding="utf-8")

@@ -61,8 +61,12 @@ def _shown(index: int, examples: Examples | None) -> str:
         whole = str(content)
         cut = whole if len(whole) <= MAX_TEXT else whole[: MAX_TEXT - 1] + "…"
         return f'<blockquote dir="auto">{text(cut)}</blockquote><p class=where>example {index}</p>'
-    if examples.kind == "image_files":
-        where, url = "/".join(PurePath(str(content)).parts[-2:]), thumbnails.from_file(str(content))
+    if examples.kind in ("image_files", "clip_files"):
+        where = "/".join(PurePath(str(content)).parts[-2:])
+        is_clip = examples.kind == "clip_files"
+        url = (thumbnails.from_clip if is_clip else thumbnails.from_file)(str(content))
+    elif examples.kind == "clip_bytes" or np.ndim(content) == 4:
+        where, url = f"example {index}", thumbnails.from_clip(content)
     elif examples.kind == "image_bytes":
         where, url = f"example {index}", thumbnails.from_file(bytes(content))
     else:

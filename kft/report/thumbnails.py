@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from kft.data.clips.loading import load_clips
+from kft.errors import InputError
+
 SIDE = 224
+STRIP = 4  # frames of a clip
 
 
 def from_file(file: str | bytes) -> str | None:
@@ -44,7 +49,21 @@ def from_array(array: np.ndarray) -> str | None:
     return _encode(Image.fromarray(pixels))
 
 
-def _encode(image: Image.Image) -> str:
+def from_clip(clip: Any) -> str | None:
+    """A strip of frames of a clip side by side; None if it cannot be read.
+
+    Args:
+        clip: The path of a clip, its content, its encoded frames, or pixels `[frames, h, w, 1 or 3]`.
+    """
+    try:
+        frames = load_clips([clip], STRIP, (SIDE // 2, SIDE // 2))[0]
+    except InputError:
+        return None
+    strip = Image.fromarray(np.concatenate(list(frames.astype(np.uint8)), axis=1))
+    return _encode(strip, width=SIDE * STRIP)
+
+
+def _encode(image: Image.Image, width: int = SIDE) -> str:
     if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would cut them off at 255
         pixels = np.asarray(image, dtype=np.float64)
         image = Image.fromarray((pixels * (255 / (pixels.max() or 1.0))).clip(0).astype(np.uint8))
@@ -52,7 +71,7 @@ def _encode(image: Image.Image) -> str:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((width, SIDE))
     smallest = min(image.size)
     if max(image.size) <= SIDE // 4 and smallest:  # digits of 8 pixels: show the pixels
         factor = SIDE // max(image.size)

@@ -23,6 +23,7 @@ from recipes import (
     ResNetRecipe,
     RobertaRecipe,
     VGG16Recipe,
+    VideoRecipe,
     XLMRobertaRecipe,
 )
 from tests.recipes import tiny_encoders, tiny_gpt2
@@ -84,6 +85,18 @@ def test_a_family_of_encoders_keeps_the_contract(name, tmp_path):
     )
 
 
+def test_video_keeps_the_contract():
+    shape = (EXAMPLES, 3, 32, 32, 3)
+    clips = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    check_recipe(
+        lambda: VideoRecipe(
+            "MobileNetV3Small", num_classes=2, weights=None, image_size=(32, 32), frames=2
+        ),
+        (clips, LABELS),
+        leave_out=ELSEWHERE,
+    )
+
+
 LANGUAGE = {
     "causal_lm": (CausalLMRecipe, tiny_gpt2.save_preset),
     "gpt2": (GPT2Recipe, tiny_gpt2.save_preset),
@@ -103,4 +116,5 @@ def test_every_named_family_is_held_to_the_contract():
     held = {
         family.__name__ for family, *_ in (*IMAGES.values(), *ENCODERS.values(), *LANGUAGE.values())
     }
+    held.add("VideoRecipe")
     assert held == set(recipes.__all__)

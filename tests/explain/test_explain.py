@@ -199,7 +199,7 @@ def test_the_nearest_training_texts_have_the_same_meaning(words):
     assert found.neighbour_names[0][0] == "the film was great"
     assert set(found.neighbour_labels[0]) == {"pos"}
     assert "<li>pos" in found._repr_html_()
-    with pytest.raises(InputError, match="texts have no picture"):
+    with pytest.raises(InputError, match="only images have a picture"):
         found.plot()
 
 

@@ -40,8 +40,8 @@ def grad_cam(
     """
     if recipe.modality != "image":
         raise InputError(
-            f"Grad-CAM explains images, but {type(recipe).__name__} takes {recipe.modality}: call "
-            "integrated_gradients."
+            f"Grad-CAM explains images, but {type(recipe).__name__} takes {recipe.modality}s"
+            f"{': call integrated_gradients.' if recipe.modality == 'text' else '.'}"
         )
     images = loaded(recipe, raw)
     chosen = choose(recipe, recipe.model.predict_on_batch(images), target)

@@ -43,7 +43,7 @@ def integrated_gradients(
         raise InputError(f"`steps={steps!r}`: pass a whole number of at least 1.")
     if recipe.modality not in ("image", "text"):
         raise InputError(
-            f"{type(recipe).__name__} takes {recipe.modality}: expected images or texts."
+            f"{type(recipe).__name__} takes {recipe.modality}s: expected images or texts."
         )
     raw = [raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw
     inputs = loaded(recipe, raw)

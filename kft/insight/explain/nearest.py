@@ -36,7 +36,7 @@ class Neighbours:
         neighbour_names: What to call each of those.
         neighbour_labels: What the data say of each of those.
         images: For images the inputs and, behind each, its neighbours `(n, 1 + count, height,
-            width, 3)`; None for texts.
+            width, 3)`; None for texts and clips.
     """
 
     names: tuple[str, ...]
@@ -69,7 +69,7 @@ class Neighbours:
             InputError: If the inputs are no images.
         """
         if self.images is None:
-            raise InputError("texts have no picture: print the neighbours instead.")
+            raise InputError("only images have a picture: print the neighbours instead.")
         titles = [
             [label, *(f"{said} {cosine:.2f}" for said, cosine in zip(labels, cosines, strict=True))]
             for label, labels, cosines in zip(
@@ -133,7 +133,7 @@ def nearest(
     cosines = _directions(model, inputs) @ known.T
     indices = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
     names = _names(raw, "input")
-    are_named = examples.kind in ("texts", "image_files", "image_bytes")
+    are_named = examples.kind != "arrays"
     every = _names(examples.inputs, "example") if are_named else None
     images = None
     if recipe.modality == "image":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from kft.data.bad import BadExamples
 from kft.data.encodings import text_of
 from kft.data.files import shown
-from kft.data.folder_walk import SUFFIXES, files_below
+from kft.data.folder_walk import files_below
+from kft.data.image_files import IMAGE_SUFFIXES
 from kft.data.names import checked_names
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
@@ -54,7 +55,7 @@ def read_mask_folder(
     names, found = _classes(root / CLASSES)
     colors = found if colors is None else colors
     masks = _by_stem(root / MASKS, root, bad, {".png"})
-    images = _by_stem(root / IMAGES, root, bad, SUFFIXES["image"])
+    images = _by_stem(root / IMAGES, root, bad, IMAGE_SUFFIXES)
     for stem in sorted(masks.keys() - images.keys()):
         bad.add(f"{MASKS}/{masks[stem].name}", f"a mask without an image {IMAGES}/{stem}.*")
     inputs: list[str] = []
@@ -71,7 +72,7 @@ def read_mask_folder(
     return ReadFile(inputs, labels, where, reasons, names)
 
 
-def _by_stem(folder: Path, root: Path, bad: BadExamples, suffixes: set[str]) -> dict[str, Path]:
+def _by_stem(folder: Path, root: Path, bad: BadExamples, suffixes: Set[str]) -> dict[str, Path]:
     """The files of a folder by their path in it, without the suffix."""
     found: dict[str, Path] = {}
     for path in files_below(folder, root, bad):

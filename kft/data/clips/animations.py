@@ -1,0 +1,95 @@
+"""Frames of animated GIFs, decoded by Pillow."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from kft.data.clips.errors import BadClipError
+from kft.data.clips.frames import MOST_FRAMES, middles, shown_at
+
+__all__ = ["check", "inspect", "sample"]
+
+_USUAL = 0.1  # seconds of a frame that says none, as browsers have it
+
+
+def sample(file: BinaryIO, count: int, max_pixels: int) -> list[np.ndarray]:
+    """Return the frames that are shown at the middles of equal segments of a GIF.
+
+    Args:
+        file: The file, opened.
+        count: How many.
+        max_pixels: The largest frame that is decoded, width times height.
+
+    Returns:
+        uint8 `[height, width, 3]` each.
+
+    Raises:
+        BadClipError: It cannot be decoded, or is too large.
+    """
+    with _opened(file, max_pixels) as image:
+        times = [time for time, _ in _timed(image)]
+        end = times[-1] + _seconds(image)
+        image.seek(0)
+        # Pillow has one frame at a time: it is converted as it comes by.
+        shown = set(shown_at(zip(times, range(len(times)), strict=True), middles(0.0, end, count)))
+        made = {
+            number: np.asarray(image.convert("RGB"))
+            for number, _ in enumerate(_timed(image, max(shown) + 1))
+            if number in shown
+        }
+        wanted = shown_at(zip(times, range(len(times)), strict=True), middles(0.0, end, count))
+        return [made[number] for number in wanted]
+
+
+def check(file: BinaryIO, max_pixels: int) -> None:
+    """Decode each frame of a GIF once; the arguments and errors are those of `sample`."""
+    with _opened(file, max_pixels) as image:
+        for _ in _timed(image):
+            image.load()
+
+
+def inspect(file: BinaryIO, max_pixels: int) -> None:
+    """Look at the header of a GIF alone; the arguments and errors are those of `sample`."""
+    with _opened(file, max_pixels):
+        pass
+
+
+@contextlib.contextmanager
+def _opened(file: BinaryIO, max_pixels: int) -> Iterator[Any]:
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=["GIF"]) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise BadClipError(
+                    f"frames of {width} x {height} pixels where max_pixels={max_pixels:,}"
+                )
+            yield image
+    except Image.DecompressionBombError as error:
+        raise BadClipError(f"more than the {max_pixels:,} pixels of max_pixels") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadClipError(f"cannot be decoded ({error})") from error
+
+
+def _timed(image: Any, most: int = MOST_FRAMES) -> Iterator[tuple[float, int]]:
+    """When each frame begins, in seconds, and its number, while the image stands at it."""
+    time = 0.0
+    for number in range(most):
+        try:
+            image.seek(number)
+        except EOFError:
+            return
+        yield time, number
+        time += _seconds(image)
+    if most == MOST_FRAMES:
+        raise BadClipError(f"more than {MOST_FRAMES:,} frames: cut it into clips")
+
+
+def _seconds(image: Any) -> float:
+    """How long the frame is shown that the image stands at."""
+    return float(image.info.get("duration") or 0) / 1000 or _USUAL

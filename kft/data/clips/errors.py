@@ -1,0 +1,5 @@
+"""Why a clip cannot be used."""
+
+
+class BadClipError(Exception):
+    """A clip cannot be used; the message is the reason, without the clip's name."""

@@ -1,0 +1,89 @@
+"""Which frames of a clip are taken, and the frames that lie in a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from kft.data.image_files import IMAGE_SUFFIXES
+
+__all__ = [
+    "CLIP_SUFFIXES",
+    "FRAME_SUFFIXES",
+    "MOST_FRAMES",
+    "frame_files",
+    "holds_frames",
+    "middles",
+    "shown_at",
+]
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv"})
+CLIP_SUFFIXES = VIDEO_SUFFIXES | {".gif"}
+FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}
+MOST_FRAMES = 36_000  # of a clip: 20 minutes at 30 frames per second
+T = TypeVar("T")
+
+
+def middles(start: float, end: float, count: int) -> np.ndarray:
+    """Return the middles of `count` equal segments of the time from `start` to `end`."""
+    return start + (np.arange(count) + 0.5) / count * (end - start)
+
+
+def shown_at(timed: Iterable[tuple[float, T]], moments: np.ndarray) -> Iterator[T]:
+    """Yield what is shown at each moment: the last frame that has begun, of those before all the first.
+
+    A frame is yielded once for each moment, so that a clip of few frames repeats some.
+
+    Args:
+        timed: When each frame begins, in ascending order, and the frame.
+        moments: In ascending order.
+    """
+    waiting = list(moments)
+    last: list[T] = []
+    for time, frame in timed:
+        while last and waiting and waiting[0] < time:
+            waiting.pop(0)
+            yield last[0]
+        if not waiting:
+            return
+        last = [frame]
+    for _ in waiting if last else ():
+        yield last[0]
+
+
+def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the images that lie in a folder itself, in natural order: `2.jpg` before `10.jpg`.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if is_frame(entry.name)]
+    return [Path(folder, name) for name in sorted(names, key=_natural)]
+
+
+def is_frame(name: str) -> bool:
+    """Return whether a file of this name counts as a frame of the folder that it lies in."""
+    return name[0] != "." and os.path.splitext(name)[1].lower() in FRAME_SUFFIXES
+
+
+def holds_frames(folder: str | os.PathLike[str]) -> bool:
+    """Return whether a folder has images of its own, so that it is a clip."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(is_frame(entry.name) for entry in entries)
+    except OSError:
+        return False  # whoever reads it says why
+
+
+def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    numbered = [
+        (int(part), "") if part[0].isascii() and part.isdigit() else (-1, part) for part in parts
+    ]
+    return numbered, name

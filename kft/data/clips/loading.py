@@ -1,0 +1,143 @@
+"""Raw clips to pixels, for training, for `predict`, for streams and for servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.data import images
+from kft.data.clips.errors import BadClipError
+from kft.data.clips.reading import sampled
+from kft.data.files import shown
+from kft.data.image_decoding import resize
+from kft.data.image_files import MAX_PIXELS
+from kft.data.pixels import check_shape
+from kft.data.served_images import decode_rows
+from kft.data.threads import map_in_threads
+from kft.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["as_model_clips", "decode_clips", "load_clips"]
+
+
+def load_clips(
+    clips: Sequence[Any] | np.ndarray,
+    frames: int,
+    image_size: tuple[int, int],
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Take frames of clips at the middles of equal segments, and resize them.
+
+    Args:
+        clips: As for `kft.data.clips.reading.sampled`.
+        frames: Frames of each clip.
+        image_size: (height, width).
+        max_pixels: The largest frame that is decoded, width times height.
+
+    Returns:
+        float32 `[n, frames, height, width, 3]`, 0 to 255.
+
+    Raises:
+        InputError: A clip cannot be decoded; the message names it.
+    """
+    found = np.zeros((len(clips), frames, *image_size, 3), np.float32)
+
+    def take(place: int) -> None:
+        try:
+            taken = sampled(clips[place], frames, max_pixels)
+        except BadClipError as error:
+            clip = clips[place]
+            name = shown(clip) if isinstance(clip, str) else f"clip {place}"
+            raise InputError(
+                f'{name}: {error}. Remove it, convert it, or pass on_bad_example="skip"'
+            ) from error
+        found[place] = _pixels(taken, image_size)
+
+    map_in_threads(take, range(len(clips)))
+    return found
+
+
+def _pixels(frames: list[Any], image_size: tuple[int, int]) -> np.ndarray:
+    """The frames of one clip, resized; each is decoded or resized once."""
+    places: dict[int, int] = {}
+    for frame in frames:
+        places.setdefault(id(frame), len(places))
+    different = {id(frame): frame for frame in frames}
+    each = [different[key] for key in places]
+    if isinstance(each[0], np.ndarray):
+        made = np.concatenate([images.load(frame[None], image_size) for frame in each])
+    else:
+        made = images.load(each, image_size)
+    return made[[places[id(frame)] for frame in frames]]
+
+
+def decode_clips(
+    encoded: tf.Tensor, image_size: tuple[int, int], max_pixels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode and resize the clips all of whose frames can be, in a `tf.function` or SavedModel.
+
+    Args:
+        encoded: Encoded frames, a string tensor `[n, frames]`; n may be unknown, and 0.
+        image_size: (height, width).
+        max_pixels: The largest width times height of a frame that is decoded.
+
+    Returns:
+        float32 `[m, frames, height, width, 3]`, 0 to 255, of the m clips that were decoded; and for each
+        of the n rows its status, a string tensor: empty, or why the first of its bad frames is bad.
+    """
+    import tensorflow as tf
+
+    count = encoded.shape[1]
+    pixels, each = decode_rows(tf.reshape(encoded, [-1]), image_size, max_pixels)
+    by_clip = tf.reshape(each, [-1, count])
+    is_good = tf.equal(by_clip, "")
+    whole = tf.reduce_all(is_good, axis=1)
+    first = tf.argmin(tf.cast(is_good, tf.int32), axis=1)
+    reason = tf.strings.join(
+        ["frame ", tf.strings.as_string(first), ": ", tf.gather(by_clip, first, batch_dims=1)]
+    )
+    # Of the frames that were decoded, those of clips that are whole.
+    kept = tf.boolean_mask(tf.repeat(whole, count), tf.reshape(is_good, [-1]))
+    frames = tf.cond(tf.reduce_all(whole), lambda: pixels, lambda: tf.boolean_mask(pixels, kept))
+    clips = tf.reshape(frames, [-1, count, *image_size, 3])
+    return clips, tf.ensure_shape(tf.where(whole, "", reason), [None])
+
+
+def as_model_clips(dataset: Any, frames: int, image_size: tuple[int, int]) -> Any:
+    """Put resizing in front of a `tf.data.Dataset` of batches `(clips, targets, ...)`.
+
+    Args:
+        dataset: A dataset of arrays `[n, frames, h, w, c]` with 1, 3 or 4 channels.
+        frames: Frames of each clip.
+        image_size: (height, width).
+
+    Returns:
+        A dataset of clips `[n, frames, *image_size, 3]`.
+
+    Raises:
+        InputError: The clips have an unknown shape, or other frames or channels.
+    """
+    shape = getattr(getattr(dataset, "element_spec", (None,))[0], "shape", None)
+    if shape is None:
+        return dataset
+    if shape.rank != 5 or shape[1] != frames:
+        raise InputError(
+            f"the tf.data.Dataset yields clips of shape {shape}, but [n, {frames}, height, width, "
+            "channels] is expected: map what takes the frames, and batch it"
+        )
+    check_shape(tuple(shape[1:]))
+
+    def sized(clips: Any, *rest: Any) -> Any:
+        import tensorflow as tf
+
+        flat = tf.reshape(clips, [-1, *tf.unstack(tf.shape(clips)[2:])])
+        flat = tf.ensure_shape(flat, [None, *shape[2:]])
+        if shape[-1] != 3:
+            flat = tf.repeat(flat, 3, axis=-1) if shape[-1] == 1 else flat[..., :3]
+        return tf.reshape(resize(flat, image_size), [-1, frames, *image_size, 3]), *rest
+
+    return dataset.map(sized)

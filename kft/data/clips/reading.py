@@ -1,0 +1,172 @@
+"""Clips of any kind: the frames that are taken of one, and whether it can be used."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from kft.data import images
+from kft.data.clips import animations, video
+from kft.data.clips.errors import BadClipError
+from kft.data.clips.frames import FRAME_SUFFIXES, MOST_FRAMES, frame_files, middles
+from kft.data.files import shown
+from kft.data.image_files import MAX_PIXELS, inspect_files
+from kft.data.threads import map_in_threads
+from kft.regular_files import open_regular, why
+
+__all__ = ["MOST_BYTES", "broken_clips", "check_clips", "inspect_clips", "largest_clip", "sampled"]
+
+MOST_BYTES = 2**32  # of a file
+_HEAD = 16  # bytes that tell what a file is
+_STILLS = (b"\xff\xd8\xff", b"\x89PNG", b"BM")
+_LISTED = ", ".join(sorted(FRAME_SUFFIXES))
+
+
+def largest_clip(max_pixels: int) -> int:
+    """Return how many bytes the file of a clip may have, whatever the size of its frames."""
+    return MOST_BYTES
+
+
+def sampled(clip: Any, count: int, max_pixels: int) -> list[Any]:
+    """Return the frames at the middles of equal segments of a clip; one of few frames repeats some.
+
+    Args:
+        clip: The path of a video, a GIF or a folder of frames; the content of a video or GIF; encoded
+            frames, a tuple; or pixels `[frames, height, width, ...]`.
+        count: How many.
+        max_pixels: The largest frame that is decoded, width times height.
+
+    Returns:
+        Paths or contents of image files, or pixels uint8 `[height, width, 3]`, as many as asked for.
+
+    Raises:
+        BadClipError: The clip cannot be used.
+    """
+    if isinstance(clip, str) and os.path.isdir(clip):
+        return _every(list(map(str, _frames_of(clip))), count)
+    if isinstance(clip, tuple | np.ndarray):
+        if not len(clip):
+            raise BadClipError("no frames")
+        return _every(clip, count)
+    with _opened(clip) as file:
+        kind = _kind(file)
+        if kind == "gif":
+            return list(animations.sample(file, count, max_pixels))
+        return list(video.sample(file, kind, count, max_pixels))
+
+
+def check_clips(clips: Sequence[Any], max_pixels: int) -> dict[int, str]:
+    """Decode each frame of clips once, and tell which clips cannot be used.
+
+    Args:
+        clips: Paths, contents of files, or tuples of encoded frames.
+        max_pixels: The largest frame accepted, width times height.
+
+    Returns:
+        Index of each unusable clip to the reason.
+    """
+    return {
+        index: reason for index, reason in enumerate(_judged(clips, max_pixels, True)) if reason
+    }
+
+
+def inspect_clips(clips: Sequence[Any], max_pixels: int) -> list[str | None]:
+    """Judge clips by the headers of their files alone, as `check_clips` judges them by all."""
+    return [reason or None for reason in _judged(clips, max_pixels, False)]
+
+
+def broken_clips(clips: Sequence[Any]) -> dict[int, str]:
+    """Tell which clips cannot be decoded, of those whose headers are fine."""
+    return check_clips(clips, MAX_PIXELS)
+
+
+def _judged(clips: Sequence[Any], max_pixels: int, whole: bool) -> list[str]:
+    # Pillow's own limit speaks in warnings. Filters belong to the process: set once, by no thread.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return map_in_threads(lambda clip: _problem(clip, max_pixels, whole), clips)
+
+
+def _problem(clip: Any, max_pixels: int, whole: bool) -> str:
+    """Why a clip cannot be used, or an empty string."""
+    try:
+        if isinstance(clip, str) and os.path.isdir(clip):
+            files = list(map(str, _frames_of(clip)))
+            return _of_frames(
+                files, [shown(os.path.basename(file)) for file in files], max_pixels, whole
+            )
+        if isinstance(clip, tuple):
+            names = [f"frame {number}" for number in range(len(clip))]
+            return _of_frames(clip, names, max_pixels, whole) if clip else "no frames"
+        with _opened(clip) as file:
+            kind = _kind(file)
+            if kind == "gif":
+                (animations.check if whole else animations.inspect)(file, max_pixels)
+            else:
+                (video.check if whole else video.inspect)(file, kind, max_pixels)
+    except BadClipError as error:
+        return str(error)
+    return ""
+
+
+def _of_frames(frames: Sequence[Any], names: Sequence[str], max_pixels: int, whole: bool) -> str:
+    """The first frame that cannot be used, and why."""
+    if whole:
+        found = images.check_images(frames, max_pixels)
+    else:
+        found = {n: why for n, why in enumerate(inspect_files(frames, max_pixels)) if why}
+    return f"{names[min(found)]}: {found[min(found)]}" if found else ""
+
+
+def _every(frames: Sequence[Any] | np.ndarray, count: int) -> list[Any]:
+    return [frames[int(place)] for place in middles(0, len(frames), count)]
+
+
+def _frames_of(folder: str) -> list[Path]:
+    try:
+        files = frame_files(folder)
+    except OSError as error:
+        raise BadClipError(f"a folder that {why(error)}") from error
+    if not files:
+        raise BadClipError(f"a folder without frames, that is, files that end in {_LISTED}")
+    if len(files) > MOST_FRAMES:
+        raise BadClipError(f"more than {MOST_FRAMES:,} frames: divide them into clips")
+    return files
+
+
+def _opened(clip: str | bytes) -> BinaryIO:
+    if isinstance(clip, bytes):
+        return io.BytesIO(clip)
+    try:
+        return open_regular(clip, MOST_BYTES)
+    except OSError as error:
+        raise BadClipError(why(error)) from error
+    except ValueError as error:  # a NUL character in the name
+        raise BadClipError("no such file") from error
+
+
+def _kind(file: BinaryIO) -> str:
+    """What a file is by its first bytes: `"gif"`, or one of `video.CONTAINERS`."""
+    head = file.read(_HEAD)
+    file.seek(0)
+    if head.startswith(b"GIF8"):
+        return "gif"
+    for container, marks in video.CONTAINERS.items():
+        if any(head[place:].startswith(mark) for place, mark in marks):
+            return container
+    if not head:
+        raise BadClipError("empty file")
+    is_webp = head.startswith(b"RIFF") and head[8:].startswith(b"WEBP")
+    if head.startswith(_STILLS) or is_webp:
+        raise BadClipError(
+            "a still image, but a clip is expected: put the frames of a clip into a folder of their own"
+        )
+    raise BadClipError(
+        "not a clip: MP4, MOV, AVI, WebM, MKV or GIF, or a folder of frames, is expected"
+    )

@@ -1,0 +1,143 @@
+"""Frames of video files, decoded by FFmpeg through PyAV (https://pyav.basswood-io.com)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from kft.data.clips.errors import BadClipError
+from kft.data.clips.frames import MOST_FRAMES, middles, shown_at
+from kft.errors import InputError
+
+__all__ = ["CONTAINERS", "check", "inspect", "sample"]
+
+CONTAINERS = {  # FFmpeg's name of a container: how its files begin, at which byte
+    "mp4": ((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip")),
+    "matroska": ((0, b"\x1a\x45\xdf\xa3"),),
+    "avi": ((8, b"AVI "),),
+}
+
+
+def sample(file: BinaryIO, container: str, count: int, max_pixels: int) -> list[np.ndarray]:
+    """Return the frames that are shown at the middles of equal segments of a video.
+
+    Args:
+        file: The file, opened.
+        container: One of `CONTAINERS`.
+        count: How many.
+        max_pixels: The largest frame that is decoded, width times height.
+
+    Returns:
+        uint8 `[height, width, 3]` each; they may differ in size.
+
+    Raises:
+        BadClipError: The video cannot be decoded, or is too large.
+        InputError: PyAV is not installed.
+    """
+    with _opened(file, container, max_pixels) as (source, stream):
+        start, end = _span(source, stream, container)
+        source.seek(0, backward=True)
+        found = shown_at(_decoded(source, stream, start, max_pixels), middles(start, end, count))
+        frames: list[np.ndarray] = []
+        last = None
+        for frame in found:  # one that is shown more often is converted once
+            frames.append(frames[-1] if frame is last else frame.to_ndarray(format="rgb24"))
+            last = frame
+        return frames
+
+
+def check(file: BinaryIO, container: str, max_pixels: int) -> None:
+    """Decode each frame of a video once; the arguments and errors are those of `sample`."""
+    with _opened(file, container, max_pixels) as (source, stream):
+        start, _ = _span(source, stream, container)
+        source.seek(0, backward=True)
+        for _ in _decoded(source, stream, start, max_pixels):
+            pass
+
+
+def inspect(file: BinaryIO, container: str, max_pixels: int) -> None:
+    """Look at the header of a video alone; the arguments and errors are those of `sample`."""
+    with _opened(file, container, max_pixels):
+        pass
+
+
+def pyav() -> Any:
+    """Return PyAV.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise InputError(
+            "video files are decoded by PyAV, which is not installed: pip install 'kft[video]', or pass "
+            "animated GIFs or folders of frames"
+        ) from error
+    return av
+
+
+@contextlib.contextmanager
+def _opened(file: BinaryIO, container: str, max_pixels: int) -> Iterator[tuple[Any, Any]]:
+    """A container and its first video stream, ready to decode."""
+    av = pyav()
+    try:
+        # The format is given: FFmpeg would take a file that lists other files or addresses for a video.
+        with av.open(file, format=container, metadata_errors="ignore") as source:
+            if not source.streams.video:
+                raise BadClipError("no video in it")
+            stream = source.streams.video[0]
+            context = stream.codec_context
+            if context is None:
+                raise BadClipError("encoded in a way that this FFmpeg cannot decode")
+            _check_size(context.width, context.height, max_pixels)
+            context.thread_count = 1  # several clips are decoded at the same time
+            yield source, stream
+    except (av.FFmpegError, EOFError) as error:
+        said = getattr(error, "strerror", None) or type(error).__name__
+        raise BadClipError(f"cannot be decoded ({said})") from error
+
+
+def _span(source: Any, stream: Any, container: str) -> tuple[float, float]:
+    """When the first frame begins and the last one ends, in seconds, without decoding any."""
+    times: list[float] = []
+    last = 0.0
+    for packet in source.demux(stream):
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None or not packet.size:  # the end of the stream
+            continue
+        times.append(float(stamp * packet.time_base))
+        last = max(last, times[-1] + float((packet.duration or 0) * packet.time_base))
+        if len(times) > MOST_FRAMES:
+            raise BadClipError(f"more than {MOST_FRAMES:,} frames: cut it into clips")
+    if not times:
+        raise BadClipError("no frames")
+    # Of the others this number counts what is shown longer, or there is none.
+    if container == "mp4" and stream.frames > len(times):
+        raise BadClipError(f"cut off: {len(times):,} of {stream.frames:,} frames are there")
+    start, end = min(times), max(times)
+    usual = (end - start) / (len(times) - 1) if len(times) > 1 else 1.0
+    return start, last if last > end else end + usual
+
+
+def _decoded(
+    source: Any, stream: Any, start: float, max_pixels: int
+) -> Iterator[tuple[float, Any]]:
+    """The frames and when they begin, as they are shown one after another."""
+    time = start
+    for number, frame in enumerate(source.decode(stream)):
+        if number > MOST_FRAMES:
+            raise BadClipError(f"more than {MOST_FRAMES:,} frames: cut it into clips")
+        _check_size(frame.width, frame.height, max_pixels)
+        if frame.is_corrupt:
+            raise BadClipError(f"a damaged frame after {number:,} others")
+        time = time if frame.time is None else max(time, frame.time)
+        yield time, frame
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise BadClipError(f"frames of {width} x {height} pixels where max_pixels={max_pixels:,}")
