@@ -35,7 +35,7 @@ class StreamCheck:
 
     Args:
         task: The kind of the targets, which knows how many classes there are.
-        images: Whether inputs that are numbers are images, 0 to 255.
+        images: Whether inputs that are numbers are images or clips of them, 0 to 255.
         image_size: (height, width) of the images in a `PyDataset`, which nothing resizes; None for
             any.
         inputs: Names of the model's inputs, which a dict of inputs must have; none for any.
@@ -67,7 +67,7 @@ class StreamCheck:
         if self.image_size is not None and hasattr(batch[0], "shape"):
             self._check_size(tuple(batch[0].shape), self.image_size, where)
         x = _as_array(batch[0]) if self.images and index == 0 else None
-        if x is not None and x.ndim == 4 and x.dtype.kind in "biuf":
+        if x is not None and x.ndim in (4, 5) and x.dtype.kind in "biuf":
             check_range([x], "the PyDataset")
 
     @staticmethod
@@ -113,7 +113,7 @@ class StreamCheck:
             bounds = kind.bounds(_shape(part) or (None,), _DATASET)
             if bounds is not None:
                 assertions.append(_within(part, bounds, index))
-        if self.images and isinstance(inputs, tf.Tensor) and inputs.shape.rank in (3, 4):
+        if self.images and isinstance(inputs, tf.Tensor) and inputs.shape.rank in (3, 4, 5):
             assertions += _pixels_in_graph(inputs, index)
         with tf.control_dependencies(assertions):
             return (tf.nest.map_structure(tf.identity, inputs), targets, *rest)

@@ -51,7 +51,7 @@ def export_run(
         format: `"saved_model"` for TensorFlow Serving, or `"onnx"`, `"litert"`, `"openvino"`.
         batch_sizes: Batch sizes of the warmup requests.
         weights: `"float32"`; `"float16"` for half the size; `"int8"` to quantise with Keras.
-        examples: Real raw inputs for warmup and comparison: encoded images or texts. By default
+        examples: Real raw inputs for warmup and comparison: encoded images, frames of clips, or texts. By default
             those that the run kept.
         data: Labelled data of any kind that `evaluate` reads, to show what smaller weights cost.
         clients: Whether to write `models.config` and example clients beside the versions.

@@ -1,1 +1,1 @@
-"""What a person calls: recipes for images and texts."""
+"""What a person calls: recipes for images, texts and clips."""

@@ -139,11 +139,11 @@ class Clips(_Images):
     def from_stream(self, dataset: Any) -> Any:
         """Put resizing in front of a `tf.data.Dataset` of clips `[n, frames, h, w, c]`.
 
-        The targets of each batch are checked. A `PyDataset` yields clips of the size that the model
-        takes.
+        The targets of each batch are checked, and the pixels of the first. A `PyDataset` yields
+        clips of the size that the model takes.
         """
         return as_model_clips(
-            checked(dataset, StreamCheck(self.task)), self.frames, self.image_size
+            checked(dataset, StreamCheck(self.task, images=True)), self.frames, self.image_size
         )
 
     def augmentation(self, chosen: Any) -> Callable | None:

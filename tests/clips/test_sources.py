@@ -54,6 +54,13 @@ def test_parts_of_a_dataset_are_no_classes(folder, tmp_path):
         clips(tmp_path / "whole")
 
 
+def test_folders_of_frames_that_are_called_alike_are_no_classes(tmp_path):
+    for name in ("jump", "run"):
+        for clip in ("001", "002"):
+            write_folder(tmp_path / name / clip, FRAMES)
+    assert clips(tmp_path).counts() == {"jump": 2, "run": 2}
+
+
 def test_loose_images_of_a_class_are_named(folder):
     (folder / "jump" / "loose.png").write_bytes(encoded(FRAMES)[0])
     with pytest.raises(InputError, match=r"jump/loose\.png: a still image, but a clip is expected"):

@@ -153,6 +153,9 @@ def test_a_stream_of_clips():
     data = tf.data.Dataset.from_tensor_slices((CLIPS[:, :3], np.arange(12) % 2)).batch(4)
     run = recipe.fit(data, data, stages=[kft.Stage("all", 1, 1e-3)], verbose=0)
     assert len(run.history["loss"]) == 1
+    dark = tf.data.Dataset.from_tensor_slices((CLIPS[:, :3] / np.float32(255), np.arange(12) % 2))
+    with pytest.raises(kft.InputError, match="multiply by 255"):
+        recipe.fit(dark.batch(4), data, stages=[kft.Stage("all", 1, 1e-3)], verbose=0)
     other = tf.data.Dataset.from_tensor_slices((CLIPS, np.arange(12) % 2)).batch(4)
     with pytest.raises(kft.InputError, match=r"clips of shape .* but \[n, 3, height, width"):
         recipe.fit(other, other, stages=[kft.Stage("all", 1, 1e-3)], verbose=0)
@@ -173,3 +176,19 @@ def test_the_command_line_predicts_a_folder_of_clips(cli, trained, tmp_path):
     assert code == 0
     assert json.loads(out)["input"] == [fine]
     assert "bad.mp4" in err
+
+
+def test_what_takes_images_alone_says_so(trained):
+    recipe = trained[0]
+    with pytest.raises(
+        kft.InputError, match="takes clips, but only images and texts are perturbed"
+    ):
+        recipe.evaluate((CLIPS, LABELS), perturb="standard")
+    with pytest.raises(
+        kft.InputError, match=r"Grad-CAM explains images, but TinyClips takes clips\."
+    ):
+        kft.explain.grad_cam(recipe, CLIPS)
+    with pytest.raises(kft.InputError, match="takes clips: expected images or texts"):
+        kft.explain.integrated_gradients(recipe, CLIPS)
+    near = kft.explain.nearest(recipe, CLIPS[:1], (CLIPS, LABELS), count=1)
+    assert near.indices.tolist() == [[0]]

@@ -71,14 +71,13 @@ def check_clips(clips: Sequence[Any], max_pixels: int) -> dict[int, str]:
     Returns:
         Index of each unusable clip to the reason.
     """
-    return {
-        index: reason for index, reason in enumerate(_judged(clips, max_pixels, True)) if reason
-    }
+    found = _judged(clips, max_pixels, whole=True)
+    return {index: reason for index, reason in enumerate(found) if reason}
 
 
 def inspect_clips(clips: Sequence[Any], max_pixels: int) -> list[str | None]:
     """Judge clips by the headers of their files alone, as `check_clips` judges them by all."""
-    return [reason or None for reason in _judged(clips, max_pixels, False)]
+    return [reason or None for reason in _judged(clips, max_pixels, whole=False)]
 
 
 def broken_clips(clips: Sequence[Any]) -> dict[int, str]:
@@ -86,42 +85,60 @@ def broken_clips(clips: Sequence[Any]) -> dict[int, str]:
     return check_clips(clips, MAX_PIXELS)
 
 
-def _judged(clips: Sequence[Any], max_pixels: int, whole: bool) -> list[str]:
+def _judged(clips: Sequence[Any], max_pixels: int, *, whole: bool) -> list[str]:
+    """For each clip why it cannot be used, or an empty string."""
+
+    def judge(clip: Any) -> tuple[str, Sequence[Any]]:
+        try:
+            if isinstance(clip, tuple):
+                return "" if clip else "no frames", clip
+            if isinstance(clip, str) and os.path.isdir(clip):
+                return "", list(map(str, _frames_of(clip)))
+            with _opened(clip) as file:
+                _check_file(file, max_pixels, whole)
+        except BadClipError as error:
+            return str(error), ()
+        return "", ()
+
     # Pillow's own limit speaks in warnings. Filters belong to the process: set once, by no thread.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return map_in_threads(lambda clip: _problem(clip, max_pixels, whole), clips)
+        found = map_in_threads(judge, clips)
+    reasons = [reason for reason, _ in found]
+    frames = [(place, frame) for place, (_, each) in enumerate(found) for frame in each]
+    starts: dict[int, int] = {}
+    for number, (place, _) in enumerate(frames):
+        starts.setdefault(place, number)
+    of_frames = _bad_frames([frame for _, frame in frames], max_pixels, whole)
+    for number in sorted(of_frames, reverse=True):  # of several bad frames the first is told
+        place, frame = frames[number]
+        name = shown(os.path.basename(frame)) if isinstance(frame, str) else ""
+        reasons[place] = f"{name or f'frame {number - starts[place]}'}: {of_frames[number]}"
+    return reasons
 
 
-def _problem(clip: Any, max_pixels: int, whole: bool) -> str:
-    """Why a clip cannot be used, or an empty string."""
-    try:
-        if isinstance(clip, str) and os.path.isdir(clip):
-            files = list(map(str, _frames_of(clip)))
-            return _of_frames(
-                files, [shown(os.path.basename(file)) for file in files], max_pixels, whole
-            )
-        if isinstance(clip, tuple):
-            names = [f"frame {number}" for number in range(len(clip))]
-            return _of_frames(clip, names, max_pixels, whole) if clip else "no frames"
-        with _opened(clip) as file:
-            kind = _kind(file)
-            if kind == "gif":
-                (animations.check if whole else animations.inspect)(file, max_pixels)
-            else:
-                (video.check if whole else video.inspect)(file, kind, max_pixels)
-    except BadClipError as error:
-        return str(error)
-    return ""
-
-
-def _of_frames(frames: Sequence[Any], names: Sequence[str], max_pixels: int, whole: bool) -> str:
-    """The first frame that cannot be used, and why."""
-    if whole:
-        found = images.check_images(frames, max_pixels)
+def _check_file(file: BinaryIO, max_pixels: int, whole: bool) -> None:
+    kind = _kind(file)
+    if kind == "gif":
+        (animations.check if whole else animations.inspect)(file, max_pixels)
     else:
-        found = {n: why for n, why in enumerate(inspect_files(frames, max_pixels)) if why}
-    return f"{names[min(found)]}: {found[min(found)]}" if found else ""
+        (video.check if whole else video.inspect)(file, kind, max_pixels)
+
+
+def _bad_frames(frames: Sequence[Any], max_pixels: int, whole: bool) -> dict[int, str]:
+    """Index of each image that cannot be used to the reason; those of all clips together."""
+    found: dict[int, str] = {}
+    for kind in (str, bytes):
+        places = [place for place, frame in enumerate(frames) if isinstance(frame, kind)]
+        ours = [frames[place] for place in places]
+        if not ours:
+            continue
+        if whole:
+            reasons = images.check_images(ours, max_pixels)
+        else:
+            reasons = {n: why for n, why in enumerate(inspect_files(ours, max_pixels)) if why}
+        found |= {places[number]: reason for number, reason in reasons.items()}
+    return found
 
 
 def _every(frames: Sequence[Any] | np.ndarray, count: int) -> list[Any]:

@@ -115,7 +115,12 @@ def names_of(recipe: Family, perturb: Any) -> list[str]:
         InputError: If a name is unknown, or it is nothing of the kind.
     """
     known = {"image": tuple(CORRUPTIONS), "text": tuple(DISTORTIONS)}.get(recipe.modality, ())
-    if known and isinstance(recipe.task, DenseHead):
+    if not known:
+        raise InputError(
+            f"`perturb={shown(perturb)}`: {type(recipe).__name__} takes {recipe.modality}s, but only images "
+            "and texts are perturbed: leave it out."
+        )
+    if isinstance(recipe.task, DenseHead):
         known = (*known, FGSM)
     if isinstance(perturb, str):
         names = list(known) if perturb == "standard" else [perturb]
