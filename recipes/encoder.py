@@ -81,7 +81,7 @@ class EncoderRecipe(TextRecipe):
     ```
     """
 
-    hugging_face_types: ClassVar = ENCODERS
+    hugging_face_types: ClassVar[tuple[str, ...] | None] = ENCODERS
     hugging_face_defaults: ClassVar = _DEFAULTS
     rate: ClassVar[float] = 5e-5  # at the 768 channels of a base model
     layer_decay: ClassVar[float] = 1.0
