@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         RobertaRecipe,
         XLMRobertaRecipe,
     )
+    from recipes.image_backbone import ImageBackboneRecipe
     from recipes.inception_v3 import InceptionV3Recipe
     from recipes.mobilenet import MobileNetRecipe
     from recipes.resnet import ResNetRecipe
@@ -37,6 +38,7 @@ _HOMES = {
     "EncoderRecipe": "recipes.encoder",
     "FNetRecipe": "recipes.encoder",
     "GPT2Recipe": "recipes.causal_lm",
+    "ImageBackboneRecipe": "recipes.image_backbone",
     "InceptionV3Recipe": "recipes.inception_v3",
     "LlamaRecipe": "recipes.causal_lm",
     "MobileNetRecipe": "recipes.mobilenet",
@@ -58,6 +60,7 @@ __all__ = [
     "EncoderRecipe",
     "FNetRecipe",
     "GPT2Recipe",
+    "ImageBackboneRecipe",
     "InceptionV3Recipe",
     "LlamaRecipe",
     "MobileNetRecipe",

@@ -144,7 +144,9 @@ def _settings(layer: keras.Operation) -> dict[str, Any]:
         return {}
     try:
         found = layer.get_config()
-    except AttributeError:  # LlamaTransformerDecoder (KerasHub 0.32) has no `rope_scaling_factor`
+    except (AttributeError, TypeError):
+        # In KerasHub 0.32 LlamaTransformerDecoder has no `rope_scaling_factor`, and the patch embedding
+        # of Swin writes a class as if it were an object.
         plain = (bool, int, float, str)
         public = (name for name in vars(layer) if not name.startswith("_"))
         found = {name: value for name in public if isinstance(value := vars(layer)[name], plain)}

@@ -65,8 +65,8 @@ class Backbone:
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Weights to start from: imagenet, or the path of a weights file; preset for texts; "
-            "or none for random ones. Default: the pretrained ones, imagenet or preset.",
+            help="Weights to start from: imagenet, or the path of a weights file; preset where a preset "
+            "holds them; or none for random ones. Default: the pretrained ones, imagenet or preset.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -74,8 +74,8 @@ class Backbone:
     pooling: Annotated[
         str | None,
         typer.Option(
-            help="How features become a vector: avg, max or flatten; for texts cls, mean or "
-            "pooler. Default: avg; for texts mean.",
+            help="How features become a vector: avg, max or flatten of maps; cls or mean of tokens, of "
+            "texts also pooler. Default: avg of maps, mean of texts.",
             rich_help_panel=_MODEL,
         ),
     ] = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from kft.errors import InputError
-from kft.recipe.hugging_face import Defaults, check_folder, completed, first_line
+from kft.recipe.hugging_face import Defaults, Folders, check_folder, completed, first_line
 from kft.recipe.presets import check_preset, check_size
 
 
@@ -15,6 +15,7 @@ class OfPreset(Protocol):
     """A recipe whose model comes from a preset; `kft.TextRecipe` documents the attributes."""
 
     backbone_class: ClassVar[Any]
+    folders: ClassVar[Folders]
     hugging_face_types: ClassVar[tuple[str, ...] | None]
     hugging_face_defaults: ClassVar[Defaults]
     preset: str
@@ -41,6 +42,7 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
             needs_weights=recipe.weights is not None,
             types=recipe.hugging_face_types,
             recipe=name,
+            folders=recipe.folders,
         )
     elif os.sep in preset and "://" not in preset:
         raise InputError(
@@ -63,7 +65,5 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
             raise InputError(f"`preset={preset!r}` cannot be loaded by {name}: {said}") from error
         raise InputError(
             f"`preset={preset!r}` could not be fetched ({said}). On a machine with a "
-            "network, download the preset (config.json, tokenizer.json, model.weights.h5, "
-            "assets/tokenizer/) or the Hugging Face folder (config.json, vocab.txt, "
-            "tokenizer_config.json, model.safetensors), bring it here and pass its path."
+            f"network, download {recipe.folders.to_bring}, bring it here and pass its path."
         ) from error

@@ -13,8 +13,8 @@ import numpy as np
 from kft.arguments import check_seed, check_whole, is_number, shown
 from kft.errors import InputError
 from kft.model.precision import built_with
-from kft.recipe.preset_recipe import PresetRecipe
 from kft.recipe.prompts import end_tokens, pad_rows, start_tokens, tokens_of
+from kft.recipe.token_recipe import TokenRecipe
 from kft.tasks.predictions.continuations import Continuations
 
 __all__ = ["Sampling", "generate", "generator_class"]
@@ -84,7 +84,7 @@ def generator_class(backbone: Any, preset: str) -> type:
     )
 
 
-def generate(recipe: PresetRecipe, texts: Sequence[str], sampling: Sampling) -> Continuations:
+def generate(recipe: TokenRecipe, texts: Sequence[str], sampling: Sampling) -> Continuations:
     """Continue texts.
 
     Args:
@@ -126,7 +126,7 @@ def _check_room(text: str, count: int, new: int, longest: int) -> None:
 
 
 def _written(
-    recipe: PresetRecipe, model: keras.Model, rows: list[np.ndarray], sampling: Sampling
+    recipe: TokenRecipe, model: keras.Model, rows: list[np.ndarray], sampling: Sampling
 ) -> list[str]:
     """The continuations of a batch of prompts."""
     tokenizer = recipe.preprocessor.tokenizer

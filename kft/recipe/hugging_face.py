@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -15,14 +16,56 @@ from kft.errors import InputError
 from kft.regular_files import problem, read_regular, why
 
 CONFIG, TOKENIZER_CONFIG, WEIGHTS = "config.json", "tokenizer_config.json", "model.safetensors"
-# The encoders of texts that KerasHub (0.32) converts.
+# What KerasHub (0.32) converts, encoders of texts and backbones of images.
 ENCODERS = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
+IMAGE_BACKBONES = ("deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "swin", "vit")
 _WORD_PIECES = ("bert", "distilbert")
 _LARGEST_JSON = 32 * 2**20
 
 # By `model_type` and file, what Hugging Face takes for a setting that the file leaves out.
 Defaults = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Types = Sequence[str] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders:
+    """What folders of a kind of models hold.
+
+    Attributes:
+        what: The kind of models, for messages.
+        converted: The `model_type`s of Hugging Face that KerasHub converts.
+        recipe: The recipe that takes them all.
+        settings: The file beside `config.json` in a Hugging Face folder.
+        part: The file beside `config.json` in a preset folder.
+        to_bring: The files of a preset folder and of a Hugging Face folder, for messages.
+    """
+
+    what: str
+    converted: Sequence[str]
+    recipe: str
+    settings: str
+    part: str
+    to_bring: str
+
+
+TEXTS = Folders(
+    "text encoders",
+    ENCODERS,
+    "recipes.EncoderRecipe",
+    TOKENIZER_CONFIG,
+    "tokenizer.json",
+    "the preset (config.json, tokenizer.json, model.weights.h5, assets/tokenizer/) or the Hugging Face "
+    "folder (config.json, vocab.txt, tokenizer_config.json, model.safetensors)",
+)
+IMAGES = Folders(
+    "image backbones",
+    IMAGE_BACKBONES,
+    "recipes.ImageBackboneRecipe",
+    "preprocessor_config.json",
+    "image_converter.json",
+    "the preset (config.json, image_converter.json, model.weights.h5) or the Hugging Face folder "
+    "(config.json, preprocessor_config.json, model.safetensors)",
+)
 
 
 def read_settings(path: Path, preset: str) -> dict[str, Any]:
@@ -50,7 +93,7 @@ def read_settings(path: Path, preset: str) -> dict[str, Any]:
 
 
 def check_folder(
-    folder: Path, preset: str, *, needs_weights: bool, types: Types, recipe: str
+    folder: Path, preset: str, *, needs_weights: bool, types: Types, recipe: str, folders: Folders
 ) -> None:
     """Check that a preset folder or a Hugging Face folder has what it needs to be loaded.
 
@@ -60,6 +103,7 @@ def check_folder(
         needs_weights: Whether its weights are loaded too.
         types: The `model_type`s of Hugging Face that the recipe takes; None for all.
         recipe: The recipe's name.
+        folders: What folders of its kind of models hold.
 
     Raises:
         InputError: A file is missing, damaged, or not a file, or describes another kind of model.
@@ -73,8 +117,8 @@ def check_folder(
         config = read_settings(folder / CONFIG, preset)
         is_converted = "model_type" in config and "registered_name" not in config
         if is_converted:
-            _check_type(config["model_type"], preset, types, recipe)
-        needed.append(TOKENIZER_CONFIG if is_converted else "tokenizer.json")
+            _check_type(config["model_type"], preset, types, recipe, folders)
+        needed.append(folders.settings if is_converted else folders.part)
         weights = WEIGHTS if is_converted else "model.weights.h5"
         if needs_weights and not any(folder.glob("model*.json")):
             needed.append(weights)
@@ -143,15 +187,15 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
-def _check_type(kind: Any, preset: str, types: Types, recipe: str) -> None:
+def _check_type(kind: Any, preset: str, types: Types, recipe: str, folders: Folders) -> None:
     if types is None or kind in types:
         return
-    if kind in ENCODERS:
-        way_out = "use recipes.EncoderRecipe, which takes it"
+    if kind in folders.converted:
+        way_out = f"use {folders.recipe}, which takes it"
     else:
         way_out = (
-            "bring a KerasHub preset, by its name or as a folder; of the Hugging Face folders of text "
-            f"encoders KerasHub converts {', '.join(ENCODERS)}, and no other kind"
+            "bring a KerasHub preset, by its name or as a folder; of the Hugging Face folders of "
+            f"{folders.what} KerasHub converts {', '.join(folders.converted)}, and no other kind"
         )
     taken = " or ".join(map(repr, types)) or "no Hugging Face folders"
     raise InputError(

@@ -19,7 +19,6 @@ from kft.family.serving import ServingInputs
 from kft.model import graph
 from kft.recipe import tokenization
 from kft.recipe.generation import Sampling, generate, generator_class
-from kft.recipe.preset_recipe import PresetRecipe
 from kft.recipe.prompts import (
     end_tokens,
     pack_prompts,
@@ -29,6 +28,7 @@ from kft.recipe.prompts import (
     tokens_of,
 )
 from kft.recipe.served_tokenizers import servable
+from kft.recipe.token_recipe import TokenRecipe
 from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
 from kft.tasks.language.parts import separated
@@ -39,7 +39,7 @@ _USUAL = 256  # tokens of a row
 
 
 @dataclass(kw_only=True, eq=False)
-class LanguageRecipe(PresetRecipe):
+class LanguageRecipe(TokenRecipe):
     """A recipe whose model predicts the next token of texts, and writes them.
 
     The head is what lies between the last decoder layer and the scores: the last norm. The scores are
@@ -68,10 +68,10 @@ class LanguageRecipe(PresetRecipe):
         super().__post_init__()
         self._rows: weakref.WeakKeyDictionary[Examples, TokenRows] = weakref.WeakKeyDictionary()
 
-    @property
-    def longest(self) -> int:
-        """The most tokens that the decoder takes; rotary positions set no limit."""
-        return int(getattr(self.encoder, "max_sequence_length", None) or 2**16)
+    @classmethod
+    def longest_of(cls, encoder: Any) -> int:
+        """Return the most tokens that a decoder takes; rotary positions set no limit."""
+        return int(getattr(encoder, "max_sequence_length", None) or 2**16)
 
     @property
     def length(self) -> int:

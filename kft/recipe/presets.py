@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import keras_hub
+import numpy as np
 
 from kft.errors import InputError
 from kft.model.outlines import without_values
@@ -22,8 +23,10 @@ from kft.runs.reading import check_tree, read_object
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
+IMAGE_CONVERTER = "image_converter.json"
 PREPROCESSOR = "preprocessor.json"
 _INDICES = ("model.safetensors.index.json", "model.weights.json")  # which file holds which weights
+_KEPT = ((CONFIG,), (TOKENIZER,), (IMAGE_CONVERTER,))
 _ASSETS = ("assets", "tokenizer")
 _VOCABULARY = ("vocab.txt",)  # of a Hugging Face folder
 _LARGEST_ASSETS = 64 * 2**20  # of a tokenizer; Gemma's are 38 MB
@@ -53,6 +56,7 @@ def check_preset(folder: Path, backbone_class: type) -> dict[str, Any]:
         for name, kind in (
             (TOKENIZER, keras_hub.models.Tokenizer),
             (PREPROCESSOR, keras_hub.models.Preprocessor),
+            (IMAGE_CONVERTER, keras_hub.layers.ImageConverter),
         ):
             if (folder / name).exists():
                 _check_described(folder / name, read_object(folder / name), kind)
@@ -65,16 +69,16 @@ def check_preset(folder: Path, backbone_class: type) -> dict[str, Any]:
     return config
 
 
-def write_kept_preset(folder: Path, tokenizer: Any, encoder: keras.Model) -> None:
+def write_kept_preset(folder: Path, encoder: keras.Model, part: Any) -> None:
     """Write a preset folder without weights, for a run directory.
 
     Args:
         folder: A directory that does not exist yet.
-        tokenizer: The KerasHub tokenizer.
         encoder: The KerasHub backbone, of which the configuration is written.
+        part: The KerasHub tokenizer or image converter.
     """
     folder.mkdir()
-    tokenizer.save_to_preset(str(folder))
+    part.save_to_preset(str(folder))
     config = keras.saving.serialize_keras_object(encoder)
     config.pop("build_config", None)
     config.pop("compile_config", None)
@@ -96,12 +100,41 @@ def check_kept_preset(folder: Path) -> None:
     check_tree(folder)
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
-        if path.is_file() and parts[:2] != _ASSETS and parts not in ((CONFIG,), (TOKENIZER,)):
+        if path.is_file() and parts[:2] != _ASSETS and parts not in _KEPT:
             raise InputError(f"`{path}` is not a file of a run: remove it.")
     _check_files(folder)
+    if not (folder / TOKENIZER).exists():
+        return
     length = _settings(read_object(folder / TOKENIZER)).get("sequence_length")
     if length is not None and not (isinstance(length, int) and 0 < length <= _LONGEST):
         raise InputError(f"`{folder / TOKENIZER}` has `sequence_length={length!r}`.")
+
+
+def kept_converter(folder: Path) -> Any:
+    """Return what a preset folder says of pixels, without building what its file describes.
+
+    Args:
+        folder: A preset folder; None is returned for any other folder.
+
+    Raises:
+        InputError: If the file cannot be read, or says what is no image converter.
+    """
+    path = folder / IMAGE_CONVERTER
+    if not path.is_file():
+        return None
+    settings = {
+        name: value
+        for name, value in _settings(read_object(path)).items()
+        if name not in ("name", "trainable", "dtype", "data_format")
+    }
+    try:
+        converter = keras_hub.layers.ImageConverter(**settings)
+        for values in (converter.scale, converter.offset):
+            np.broadcast_to(np.asarray(0.0 if values is None else values, "float32"), (3,))
+    except (TypeError, ValueError) as error:
+        said = str(error).splitlines()[0][:200]
+        raise InputError(f"`{path}` describes no image converter: {said}") from error
+    return converter
 
 
 def check_size(folder: Path, build: Callable[[], keras.Model]) -> None:

@@ -19,7 +19,7 @@ from kft.model.pooling import pooled
 from kft.recipe import tokenization
 from kft.recipe.hugging_face import accents
 from kft.recipe.pairs import Cutter, pack_pairs
-from kft.recipe.preset_recipe import PresetRecipe
+from kft.recipe.token_recipe import TokenRecipe
 from kft.recipe.tokenization import Places
 from kft.recipe.words import pack_words, word_features, word_inputs
 
@@ -28,7 +28,7 @@ _PLACES: dict[str, Places] = {"words": pack_words, "pairs": pack_pairs}
 
 
 @dataclass(kw_only=True, eq=False)
-class TextRecipe(PresetRecipe):
+class TextRecipe(TokenRecipe):
     """A recipe whose inputs are texts.
 
     `load` makes of texts what the model takes: `token_ids`, `padding_mask` and `segment_ids`, int32
@@ -93,8 +93,10 @@ class TextRecipe(PresetRecipe):
 
     def inputs(self) -> Any:
         """The encoder's inputs and `padding_mask`; and where words lie, if the task asks for it."""
+        tokenizer = (
+            self.preprocessor.tokenizer
+        )  # small: what it says is known before weights are loaded
         if self.form != "text":
-            tokenizer = self.preprocessor.tokenizer
             tokenization.check_word_pieces(tokenizer, self.preset, type(self.task).__name__)
         inputs = dict(self.encoder.input)
         if self.sees_padding:

@@ -22,7 +22,7 @@ from kft.family.settings import stopping_rule
 from kft.insight.range_test import find_learning_rate
 from kft.recipe.recipe import Recipe
 from kft.testing.families import save_tiny_llama
-from tests.recipes import tiny_bert, tiny_encoders, tiny_gpt2
+from tests.recipes import tiny_backbones, tiny_bert, tiny_encoders, tiny_gpt2
 
 pytestmark = pytest.mark.once
 
@@ -79,7 +79,7 @@ def texts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def presets(tmp_path_factory):
-    """A preset for each recipe of texts."""
+    """A preset for each recipe that starts from one."""
     folder = tmp_path_factory.mktemp("presets")
     gpt2 = tiny_gpt2.save_preset(folder / "gpt2")
     return {
@@ -90,6 +90,7 @@ def presets(tmp_path_factory):
         "EncoderRecipe": str(tiny_bert.save_preset(folder / "bert")),
         "CausalLMRecipe": gpt2,
         "GPT2Recipe": gpt2,
+        "ImageBackboneRecipe": str(tiny_backbones.save_preset("ViT", folder / "vit")),
         "LlamaRecipe": save_tiny_llama(folder / "llama"),
     }
 
@@ -123,13 +124,14 @@ def called(monkeypatch, tmp_path, photos, texts, presets, examples):
 
         monkeypatch.setattr("kft.data.read.read", noted)
         monkeypatch.setattr("kft.insight.range_test.find_learning_rate", found)
-        is_text = recipe in presets
+        has_preset = recipe in presets
         words = [command, f"recorded:{recipe}"]
         if command == "select":
-            words[1] += f",preset={presets[recipe]}" if is_text else ""
-        elif is_text and "--model" not in options:
+            words[1] += f",preset={presets[recipe]}" if has_preset else ""
+        elif has_preset and "--model" not in options:
             words += ["--model", presets[recipe]]
         if command != "plan":
+            is_text = getattr(recipes, recipe).modality == "text"
             words += ["--data", texts if is_text else photos]
         if command in ("fit", "tune"):
             words += ["--run-dir", str(tmp_path / "run")]

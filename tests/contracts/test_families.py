@@ -17,6 +17,7 @@ from recipes import (
     EncoderRecipe,
     FNetRecipe,
     GPT2Recipe,
+    ImageBackboneRecipe,
     InceptionV3Recipe,
     LlamaRecipe,
     MobileNetRecipe,
@@ -26,7 +27,7 @@ from recipes import (
     VideoRecipe,
     XLMRobertaRecipe,
 )
-from tests.recipes import tiny_encoders, tiny_gpt2
+from tests.recipes import tiny_backbones, tiny_encoders, tiny_gpt2
 
 # On PyTorch these take a minute of processor time together, and several times as much on the other
 # backends, where the tiny families of test_recipes.py go through the same steps.
@@ -97,6 +98,24 @@ def test_video_keeps_the_contract():
     )
 
 
+BACKBONES = {
+    "image_backbone": (ImageBackboneRecipe, "ViT", ELSEWHERE),
+    "of convolutions": (ImageBackboneRecipe, "DenseNet", LARGE),
+    "of a tower": (ImageBackboneRecipe, "CLIP", LARGE),
+}
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_an_image_backbone_keeps_the_contract(name, tmp_path):
+    family, kind, leave_out = BACKBONES[name]
+    preset = tiny_backbones.save_preset(kind, tmp_path / "preset")
+    check_recipe(
+        lambda: family(preset, num_classes=2),
+        (tiny_backbones.images(EXAMPLES), LABELS),
+        leave_out=leave_out,
+    )
+
+
 LANGUAGE = {
     "causal_lm": (CausalLMRecipe, tiny_gpt2.save_preset),
     "gpt2": (GPT2Recipe, tiny_gpt2.save_preset),
@@ -113,8 +132,6 @@ def test_a_family_of_language_models_keeps_the_contract(name, tmp_path):
 
 
 def test_every_named_family_is_held_to_the_contract():
-    held = {
-        family.__name__ for family, *_ in (*IMAGES.values(), *ENCODERS.values(), *LANGUAGE.values())
-    }
-    held.add("VideoRecipe")
+    families = [*IMAGES.values(), *BACKBONES.values(), *ENCODERS.values(), *LANGUAGE.values()]
+    held = {family.__name__ for family, *_ in families} | {"VideoRecipe"}
     assert held == set(recipes.__all__)

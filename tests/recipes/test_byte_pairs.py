@@ -20,13 +20,14 @@ def operations(function):
 
 def test_a_byte_pair_tokenizer_is_served_without_its_table_of_words():
     tokenizer = tiny_encoders.KINDS["Roberta"]()
-    assert "LookupTableInsertV2" in operations(traced(tokenizer)), keras_hub.__version__
+    cached = traced(tokenizer)
+    assert "LookupTableInsertV2" in operations(cached), keras_hub.__version__
     served = servable(tokenizer)
     graph = traced(served)
     assert not {name for name in operations(graph) if "Insert" in name or "Mutable" in name}
-    expected = tokenizer(tf.constant(TEXTS))
+    expected = cached(tf.constant(TEXTS)).to_list()
     for _ in range(2):
-        assert graph(tf.constant(TEXTS)).to_list() == tf.ragged.constant(expected).to_list()
+        assert graph(tf.constant(TEXTS)).to_list() == expected
     some = tf.constant(TEXTS[2:4])
     assert graph(some).to_list() == graph(tf.constant(TEXTS)).to_list()[2:4]
 

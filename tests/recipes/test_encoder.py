@@ -115,12 +115,16 @@ def test_features_of_an_albert_are_those_of_its_depth(presets, tmp_path):
 @pytest.mark.parametrize("kind", ["DistilBert", "Electra"])
 def test_words_are_tagged_and_answers_found_with_word_pieces(kind, presets):
     family = getattr(recipes, f"{kind}Recipe")
-    tags = [(["the", "film", "was", "good"], ["O", "B-x", "O", "O"])] * 8
-    tagging = family(presets[kind], task=kft.tasks.Tagging())
-    words, labels = zip(*tags, strict=True)
     settings = {"stages": [Stage("all", 1, 1e-3)], "batch_size": 4, "verbose": 0}
-    assert tagging.fit((list(words), list(labels)), **settings).evaluation is not None
+    tagging = family(presets[kind], task=kft.tasks.Tagging())
+    words = [["the", noun, "was", how] for noun in ("film", "plot") for how in ("good", "bad")] * 2
+    data = (words, [["O", "B-x", "O", "O"]] * 8)
+    assert tagging.fit(data, data, **settings).evaluation is not None
     assert ("segment_ids" in tagging.load(["a film"])) == (kind == "Electra")
+    spans = family(presets[kind], task=kft.tasks.Spans())
+    packed = spans.load(["the film\nthe film was good"])
+    assert packed.keys() - {"word_starts", "word_ends"} == set(spans.encoder.input)
+    assert spans.model(packed).shape == (1, spans.length, 4)
 
 
 @pytest.mark.once
@@ -142,8 +146,9 @@ def test_a_pooler_that_there_is_not_is_refused(presets):
 @pytest.mark.once
 def test_one_recipe_takes_encoders_of_all_kinds_and_no_decoder(presets, tmp_path):
     for kind in KINDS:
-        found = EncoderRecipe(presets[kind], num_classes=2).predict(TEXTS).scores
-        assert found == pytest.approx(recipe_of(kind, presets).predict(TEXTS).scores, abs=1e-6)
+        recipe = EncoderRecipe(presets[kind], num_classes=2)
+        assert type(recipe.encoder).__name__ == f"{kind}Backbone"
+        assert recipe.model.output_shape == (None, 2)
     llama = save_tiny_llama(tmp_path / "llama")
     with pytest.raises(InputError, match=r"cannot be loaded by EncoderRecipe"):
         _ = EncoderRecipe(llama, num_classes=2).model

@@ -9,7 +9,7 @@ import keras
 import keras_hub
 from sentencepiece import SentencePieceTrainer
 
-from tests.recipes import tiny_bert
+from tests.recipes import tiny_bert, tiny_gpt2
 
 SHAPE = {"num_layers": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 32}
 TEXTS = ["the film was good !", "the plot was bad .", "great actors", "awful"]
@@ -43,9 +43,15 @@ def _word_pieces(kind: str) -> Any:
 
 
 def _byte_pairs() -> Any:
-    letters = [*"abcdefghijklmnopqrstuvwxyz.!Ġ"]
     merges = ["g o", "go o", "goo d", "t h", "th e", "Ġ f", "Ġf i"]
-    words = ["<s>", "<pad>", "</s>", "<mask>", *letters, *(one.replace(" ", "") for one in merges)]
+    words = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<mask>",
+        *tiny_gpt2.BYTES,
+        *(one.replace(" ", "") for one in merges),
+    ]
     vocabulary = {word: number for number, word in enumerate(words)}
     return keras_hub.models.RobertaTokenizer(vocabulary, merges)
 

@@ -5,12 +5,15 @@ from pathlib import Path
 import keras
 import keras_hub
 
+# How byte-pair vocabularies write the 256 bytes: those that print as they are, the others from "Ā" on.
+_PRINTING = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)]
+BYTES = [chr(one) for one in _PRINTING] + [chr(256 + n) for n in range(256 - len(_PRINTING))]
+
 
 def save_preset(folder: Path) -> str:
-    """Save a tiny GPT-2 whose tokens are letters, and "good" and "the" whole."""
-    letters = [*"abcdefghijklmnopqrstuvwxyz.!Ġ"]
+    """Save a tiny GPT-2 whose tokens are bytes, and "good" and "the" whole."""
     merges = ["g o", "go o", "goo d", "t h", "th e"]
-    words = [*letters, *(merge.replace(" ", "") for merge in merges), "<|endoftext|>"]
+    words = [*BYTES, *(merge.replace(" ", "") for merge in merges), "<|endoftext|>"]
     vocabulary = {word: number for number, word in enumerate(words)}
     keras.utils.set_random_seed(3)
     backbone = keras_hub.models.GPT2Backbone(

@@ -1,0 +1,119 @@
+"""Backbones whose blocks lie inside one layer, opened so that each can be frozen, cut and trained."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from kft.model import graph
+
+__all__ = ["opened"]
+
+
+def opened(backbone: keras.Model, inputs: Any, prepare: Callable[[Any], Any]) -> Any:
+    """Return what a backbone makes of images, in a graph in which each of its blocks is a layer.
+
+    Some backbones, such as KerasHub's ViT, keep their blocks inside one layer. Such a layer's `call` is
+    run on the graph's tensors, so that the layers inside it become the graph's. They are renamed after
+    the layer around them, since a graph's names have to be unique.
+
+    Args:
+        backbone: A functional model with a single input; the new graph shares its layers.
+        inputs: Images, an input `(batch, height, width, channels)` of the new graph.
+        prepare: From images to what the backbone takes, in the same graph.
+
+    Returns:
+        The backbone's output, a Keras tensor or a structure of them.
+    """
+    prepared = prepare(inputs)
+
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = keras.tree.map_structure(
+            lambda one: prepared if one is inputs else one, (args, kwargs)
+        )
+        if _is_stack(operation):
+            return _called_open(operation, args, kwargs)
+        if any(one is prepared for one in args):
+            _correct_shape(operation, prepared)
+        made = operation(*args, **kwargs)
+        return _constant(operation, args, kwargs) if _is_same_for_all(operation, made) else made
+
+    given = keras.tree.pack_sequence_as(backbone.input, [inputs])
+    copy = keras.models.clone_model(
+        backbone, input_tensors=given, clone_function=lambda layer: layer, call_function=call
+    )
+    return copy.output
+
+
+def _called_open(stack: keras.Layer, args: Any, kwargs: Any) -> Any:
+    """Run a stack's `call` on tensors of a graph; its layers take its name, to be unique in there."""
+    for layer in _parts(stack):
+        if not layer.name.startswith(f"{stack.name}_"):
+            layer.name = f"{stack.name}_{layer.name}"
+    if "return_attention_scores" in inspect.signature(stack.call).parameters:
+        # DeiT's layers return None in place of scores that nobody asks for, which no graph can hold.
+        kwargs = {**kwargs, "return_attention_scores": True}
+    return stack.call(*args, **kwargs)
+
+
+def _correct_shape(operation: Any, images: Any) -> None:
+    """Correct the shape that a layer says it makes of images.
+
+    The patch embedding of SigLIP (KerasHub 0.32) counts a class token that it does not have, so that a
+    graph which is cut behind it refuses its own tensors.
+    """
+    if not isinstance(operation, keras.Layer):
+        return
+    made = operation(ops.zeros((1, *images.shape[1:]), images.dtype))
+    said = operation.compute_output_spec(images)
+    if isinstance(said, keras.KerasTensor) and tuple(said.shape[1:]) != tuple(made.shape[1:]):
+        shape = tuple(made.shape[1:])
+        operation.compute_output_shape = lambda input_shape: (input_shape[0], *shape)
+
+
+def _is_same_for_all(operation: Any, made: Any) -> bool:
+    """Return whether a layer makes of a batch what does not depend on its examples, such as angles."""
+    if not isinstance(operation, keras.Layer) or operation.weights:
+        return False
+    return all(tensor.shape and tensor.shape[0] is not None for tensor in keras.tree.flatten(made))
+
+
+def _constant(operation: Any, args: Any, kwargs: Any) -> Any:
+    """What a layer makes of any single example, as arrays: rows of a cache are those of examples."""
+    args, kwargs = keras.tree.map_structure(
+        lambda one: (
+            ops.zeros((1, *one.shape[1:]), one.dtype) if keras.backend.is_keras_tensor(one) else one
+        ),
+        (args, kwargs),
+    )
+    return keras.tree.map_structure(ops.convert_to_numpy, operation(*args, **kwargs))
+
+
+def _is_stack(operation: Any) -> bool:
+    """Return whether a layer keeps a list of blocks: layers of one class with weight matrices."""
+    if not isinstance(operation, keras.Layer) or isinstance(operation, keras.Model):
+        return False
+    return any(
+        len(layers) > 1
+        and len({type(layer) for layer in layers}) == 1
+        and all(any(map(graph.has_matrix, (one, *graph.sublayers(one)))) for one in layers)
+        for layers in _lists(operation)
+    )
+
+
+def _lists(layer: keras.Layer) -> list[list[keras.Layer]]:
+    """The lists of layers among the public attributes of a layer."""
+    values = [value for name, value in vars(layer).items() if not name.startswith("_")]
+    lists = [list(value) for value in values if isinstance(value, list | tuple)]
+    return [one for one in lists if one and all(isinstance(each, keras.Layer) for each in one)]
+
+
+def _parts(stack: keras.Layer) -> list[keras.Layer]:
+    """The blocks of a stack and the layers beside them, without what lies inside the blocks."""
+    blocks = [block for blocks in _lists(stack) for block in blocks]
+    inside = {id(layer) for block in blocks for layer in graph.sublayers(block)}
+    return [layer for layer in graph.sublayers(stack) if id(layer) not in inside]
