@@ -193,9 +193,13 @@ def _compare(found: _Header, weights: Sequence[keras.Variable], path: Path, desc
 
 
 def _suits(one: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> bool:
-    """Whether values of one dtype and shape go into a weight of the other."""
+    """Whether values of one dtype and shape go into a weight of the other.
+
+    Positions (KerasHub's `position_ids`) are int32 on one backend and int64 on another.
+    """
     are_floating = all("float" in dtype for dtype, _ in (one, other))
-    return one[1] == other[1] and (one[0] == other[0] or are_floating)
+    are_positions = all(dtype in ("int32", "int64") for dtype, _ in (one, other))
+    return one[1] == other[1] and (one[0] == other[0] or are_floating or are_positions)
 
 
 def _said(weight: tuple[str, tuple[int, ...]] | None) -> str:
