@@ -15,7 +15,7 @@ from kft.family.known import title_of
 from kft.family.run import Measurement, Run
 from kft.family.run_files import HISTORY, read_history, read_journal
 from kft.model.pretrained import StartingWeights
-from kft.runs.places import JOURNAL
+from kft.runs.places import JOURNAL, RECIPE
 from kft.stages.stage import checked_stages
 from kft.stages.table import plan_table
 from kft.tasks import Task
@@ -84,7 +84,7 @@ def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | Non
     Raises:
         InputError: If the run describes no stages.
     """
-    with damage_named(run_dir, class_path(recipe)):
+    with damage_named(run_dir / RECIPE, class_path(recipe)):
         plan = recipe.origin["plan"]
         noted = (journal or {}).get("starting_weights")
         table = plan_table(

@@ -144,7 +144,7 @@ def test_a_package_that_is_called_recipes_is_not_taken_for_kfts(tmp_path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     for name in [name for name in sys.modules if name.partition(".")[0] == "recipes"]:
         monkeypatch.delitem(sys.modules, name)
-    assert known_recipes.recipes_package().__all__[0] == "ApplicationRecipe"
+    assert known_recipes.recipes_package().__all__[0] == "AlbertRecipe"
     monkeypatch.setitem(sys.modules, "recipes", types.ModuleType("recipes"))
     with pytest.raises(InputError, match="not the package that was installed with kft"):
         known_recipes.known_recipe("recipes.mobilenet:MobileNetRecipe")
