@@ -234,7 +234,7 @@ def test_export_makes_a_version_that_serves_and_says_how_to_ask_it(cli, run, pho
 
 FIT = ("fit", RECIPE, "--data", "photos", "--run-dir", "run")
 MISTAKES = {
-    "no such recipe": (("plan", "ResNextRecipe"), "recipes has ApplicationRecipe, BertRecipe"),
+    "no such recipe": (("plan", "ResNextRecipe"), "recipes has AlbertRecipe, ApplicationRecipe"),
     "no such module": (("plan", "mine:Recipe"), "there is no module 'mine'"),
     "no recipe": (("plan", "tests.tiny_recipe:tiny_cnn"), "is not a kft.Recipe"),
     "no such data": ((*FIT[:3], "photos/", *FIT[4:]), "photos/: no such file or folder"),
