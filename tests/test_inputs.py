@@ -8,7 +8,6 @@ import pytest
 
 from kft.data.raw_images import raw_images
 from kft.errors import InputError
-from kft.family import raw_examples
 from kft.insight.explain import grad_cam, integrated_gradients, nearest
 from kft.insight.forgetting import forgetting
 from kft.stages.stage import Stage
@@ -129,8 +128,8 @@ def test_examples_of_an_export_may_be_whatever_predict_takes(images, texts, tmp_
     (tmp_path / "a.png").write_bytes(encoded(X[:1])[0])
     whole = encoded(X[:1])
     for given in (X[:1], whole, tmp_path / "a.png"):
-        assert raw_examples.encoded(images, given) == whole
-    assert raw_examples.encoded(texts, pd.Series(["good"], index=[4])) == ["good"]
+        assert images.encoded(images.raw_inputs(given)) == whole
+    assert texts.encoded(texts.raw_inputs(pd.Series(["good"], index=[4]))) == ["good"]
 
 
 @pytest.mark.parametrize(
