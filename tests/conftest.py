@@ -11,10 +11,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import settings
 from PIL import Image
 
 from kft.cli import main
+from kft.export import launch
+from tests import warm
 
 settings.register_profile("kft", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("kft")
@@ -25,11 +28,9 @@ JOB = os.environ.get("KFT_TEST_JOB", BACKEND)
 SUMMARIES = os.environ.get("KFT_TEST_SUMMARIES")
 LEFT_OUT: list[str] = []
 
-if BACKEND == "tensorflow":
-    import tensorflow as tf
-
-    # Rewriting the graphs of such small models takes a fifth of the time, and saves none.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+# Rewriting the graphs of such small models takes a fifth of the time, and saves none; on each backend
+# TensorFlow reads texts and images.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 _connect = socket.socket.connect
 _resolve = socket.getaddrinfo
@@ -134,7 +135,8 @@ class _Summary:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Adds the summary when run_all.py asks for it."""
+    """Lets exports begin with their imports done; adds the summary when run_all.py asks for it."""
+    launch.subprocess = warm.Exports
     if SUMMARIES:
         config.pluginmanager.register(_Summary(), "kft-summary")
 

@@ -19,6 +19,7 @@ else:
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration() for _ in range(DEVICES)]
     tf.config.set_logical_device_configuration(cpu, logical)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as in conftest
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402

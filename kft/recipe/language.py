@@ -28,6 +28,7 @@ from kft.recipe.prompts import (
     tokens_of,
 )
 from kft.recipe.served_tokenizers import servable
+from kft.recipe.token_graphs import digest
 from kft.recipe.token_recipe import TokenRecipe
 from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
@@ -153,7 +154,7 @@ class LanguageRecipe(TokenRecipe):
 
     def input_identity(self) -> str:
         """The tokenizer's vocabulary and settings, and the length."""
-        return f"language {tokenization.digest(self.preprocessor.tokenizer, self.length)}"
+        return f"language {digest(self.preprocessor.tokenizer, self.length)}"
 
     def from_stream(self, dataset: Any) -> Any:
         """Refuse streams, whose texts cannot be cut into rows."""

@@ -16,6 +16,7 @@ import numpy as np
 from kft.data.examples import Examples
 from kft.data.parts import SEPARATOR, Piece
 from kft.data.trees import taken
+from kft.recipe.token_graphs import graph
 from kft.recipe.tokenization import LONGEST_TEXT
 from kft.recipe.words import NOWHERE, split_parts, tokenized
 from kft.tasks.tags.words import ENDS, STARTS
@@ -79,11 +80,7 @@ class Cutter:
     """
 
     def __init__(self, preprocessor: Any) -> None:
-        import tensorflow as tf
-
-        self._preprocessor = preprocessor
-        signature = [tf.TensorSpec([None], tf.string)]
-        self._graph = tf.function(self._measure, input_signature=signature, autograph=False)
+        self._graph = graph(_measure, preprocessor)
 
     def examples(self, examples: Examples) -> Examples:
         """Return examples with a row for each piece, whose targets the task makes.
@@ -129,18 +126,20 @@ class Cutter:
         for room, first, end in zip(rooms, splits, splits[1:], strict=False):
             yield int(room), parts[first:end]
 
-    def _measure(self, texts: Any) -> tuple[Any, Any, Any]:
-        import tensorflow as tf
 
-        texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
-        questions, contexts = _split(texts)
-        parts, starts, ends = split_parts(contexts)
-        tokens = self._preprocessor.tokenizer(parts.flat_values)
-        context = parts.with_flat_values(tokens).merge_dims(1, 2)
-        question = _cut_questions(self._preprocessor, questions, context)
-        rooms = _room(self._preprocessor) - tf.cast(question.row_lengths(), tf.int32)
-        each = [starts.flat_values, ends.flat_values, tf.cast(tokens.row_lengths(), tf.int32)]
-        return rooms, tf.stack(each, axis=1), parts.row_splits
+def _measure(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
+    """The tokens that each context may have; of each of its parts start, end and tokens; whose they are."""
+    import tensorflow as tf
+
+    texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
+    questions, contexts = _split(texts)
+    parts, starts, ends = split_parts(contexts)
+    tokens = preprocessor.tokenizer(parts.flat_values)
+    context = parts.with_flat_values(tokens).merge_dims(1, 2)
+    question = _cut_questions(preprocessor, questions, context)
+    rooms = _room(preprocessor) - tf.cast(question.row_lengths(), tf.int32)
+    each = [starts.flat_values, ends.flat_values, tf.cast(tokens.row_lengths(), tf.int32)]
+    return rooms, tf.stack(each, axis=1), parts.row_splits
 
 
 def _pieces(text: str, room: int, parts: np.ndarray) -> list[Piece]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -19,6 +18,7 @@ from kft.model.pooling import pooled
 from kft.recipe import tokenization
 from kft.recipe.hugging_face import accents
 from kft.recipe.pairs import Cutter, pack_pairs
+from kft.recipe.token_graphs import digest
 from kft.recipe.token_recipe import TokenRecipe
 from kft.recipe.tokenization import Places
 from kft.recipe.words import pack_words, word_features, word_inputs
@@ -80,7 +80,7 @@ class TextRecipe(TokenRecipe):
     def places(self) -> Places | None:
         """What packs texts and tells where words lie, if the task asks for it."""
         pack = _PLACES.get(self.form)
-        return None if pack is None else partial(_for_encoder, pack, frozenset(self.encoder.input))
+        return None if pack is None else _ForEncoder(pack, frozenset(self.encoder.input))
 
     @property
     def sees_padding(self) -> bool:
@@ -208,7 +208,7 @@ class TextRecipe(TokenRecipe):
 
     def input_identity(self) -> str:
         """The tokenizer's vocabulary and settings, and the length."""
-        return f"{self.form} {tokenization.digest(self.preprocessor.tokenizer, self.length)}"
+        return f"{self.form} {digest(self.preprocessor.tokenizer, self.length)}"
 
     def from_stream(self, dataset: Any) -> Any:
         """Put `load` in front of a `tf.data.Dataset` of texts; one of tokens stays as it is."""
@@ -230,9 +230,15 @@ class TextRecipe(TokenRecipe):
         return self._packers[length](raw)
 
 
-def _for_encoder(
-    pack: Places, names: frozenset[str], preprocessor: Any, texts: Any
-) -> dict[str, Any]:
-    """Packed texts and the places of their words, without segments if the encoder takes none."""
-    packed = pack(preprocessor, texts)
-    return {name: one for name, one in packed.items() if name in names or name != "segment_ids"}
+@dataclass(frozen=True)
+class _ForEncoder:
+    """Texts packed with the places of their words, without segments if the encoder takes none."""
+
+    pack: Places
+    names: frozenset[str]
+
+    def __call__(self, preprocessor: Any, texts: Any) -> dict[str, Any]:
+        packed = self.pack(preprocessor, texts)
+        return {
+            name: one for name, one in packed.items() if name in self.names or name != "segment_ids"
+        }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import keras_hub
@@ -15,6 +12,7 @@ from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.recipe.served_tokenizers import servable
+from kft.recipe.token_graphs import graph
 from kft.recipe.words import pack_words
 
 LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
@@ -74,16 +72,11 @@ def packer(
     """
     import tensorflow as tf
 
-    signature = [tf.TensorSpec([None], tf.string)]
-    graph = tf.function(
-        partial(pack, with_length(preprocessor, length), places=places),
-        input_signature=signature,
-        autograph=False,
-    )
+    traced = graph(pack, with_length(preprocessor, length), places=places)
 
     def packed(texts: Sequence[str | bytes]) -> dict[str, np.ndarray]:
         with tf.device("CPU"):
-            tokens = graph(tf.constant([*map(_as_text, texts)], tf.string))
+            tokens = traced(tf.constant([*map(_as_text, texts)], tf.string))
         return {name: tensor.numpy() for name, tensor in tokens.items()}
 
     return packed
@@ -157,18 +150,6 @@ def check_words(preprocessor: Any, texts: Sequence[str], name: str, length: int 
             "than of their words one by one, so that tags cannot be aligned: choose a model with a "
             "WordPiece tokenizer, such as BERT."
         )
-
-
-def digest(tokenizer: Any, length: int) -> str:
-    """Return a digest of what decides the tokens: the vocabulary, the settings and the length.
-
-    Args:
-        tokenizer: The KerasHub tokenizer.
-        length: Tokens of each text.
-    """
-    config = {k: v for k, v in tokenizer.get_config().items() if k not in ("name", "trainable")}
-    content = [config, list(tokenizer.get_vocabulary()), length]
-    return hashlib.sha256(json.dumps(content, default=repr).encode()).hexdigest()
 
 
 def utf8_rows(raw: Any) -> tuple[Any, Any]:

@@ -285,38 +285,31 @@ def test_no_module_that_a_task_names_is_imported(run, tmp_path, monkeypatch):
     assert not (tmp_path / "sprung").exists()
 
 
-def kft_command(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "kft", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def test_the_command_exports_a_task_that_is_named(run, tmp_path):
+def test_the_command_exports_a_task_that_is_named(run, tmp_path, cli):
     named = ("--recipe", "tests.tiny_recipe:TinyRecipe")
-    refused = kft_command("export", run, tmp_path / "serving", *named)
-    assert refused.returncode == 2
-    assert "--task tests.map_task:MapTask" in refused.stderr
-    wrong = kft_command(
-        "export", run, tmp_path / "serving", *named, "--task", "tests.map_task:Gone"
-    )
-    assert wrong.returncode == 2
-    assert "--task: 'Gone' is not there" in wrong.stderr
+    code, _, said = cli("export", run, tmp_path / "serving", *named)
+    assert code == 2
+    assert "--task tests.map_task:MapTask" in said
+    code, _, said = cli("export", run, tmp_path / "serving", *named, "--task", "tests.map_task:Gone")
+    assert code == 2
+    assert "--task: 'Gone' is not there" in said
     named += ("--task", "tests.map_task:MapTask")
-    done = kft_command("export", run, tmp_path / "serving", *named)
-    assert done.returncode == 0, done.stderr
-    assert check_version(done.stdout.strip()) == []
+    code, printed, said = cli("export", run, tmp_path / "serving", *named)
+    assert code == 0, said
+    assert check_version(printed.strip()) == []
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "report"])
-def test_other_commands_say_that_a_task_is_to_be_named(run, command):
+def test_other_commands_say_that_a_task_is_to_be_named(run, command, cli):
     inputs = {"predict": ["a.png"], "evaluate": ["--data", "x"], "report": ["--output", "x.html"]}
     named = ("--recipe", "tests.tiny_recipe:TinyRecipe")
-    refused = kft_command(command, run, *inputs[command], *named)
-    assert refused.returncode == 2
-    assert "--task tests.map_task:MapTask" in refused.stderr
+    code, _, said = cli(command, run, *inputs[command], *named)
+    assert code == 2
+    assert "--task tests.map_task:MapTask" in said
     named += ("--task", "tests.map_task:MapTask")
-    further = kft_command(command, run, *inputs[command], *named)
-    assert "which does not come with kft" not in further.stderr
-    assert "No such option" not in further.stderr
+    _, _, said = cli(command, run, *inputs[command], *named)
+    assert "which does not come with kft" not in said
+    assert "No such option" not in said
 
 
 def test_a_task_of_a_script_is_refused_before_any_work(tmp_path):
