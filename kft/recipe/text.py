@@ -18,7 +18,7 @@ from kft.model.pooling import pooled
 from kft.recipe import tokenization
 from kft.recipe.hugging_face import accents
 from kft.recipe.pairs import Cutter, pack_pairs
-from kft.recipe.token_graphs import digest
+from kft.recipe.token_graphs import digest, graph, with_length
 from kft.recipe.token_recipe import TokenRecipe
 from kft.recipe.tokenization import Places
 from kft.recipe.words import pack_words, word_features, word_inputs
@@ -136,7 +136,7 @@ class TextRecipe(TokenRecipe):
         return self.places is not None
 
     def _cutter(self) -> Cutter:
-        return Cutter(tokenization.with_length(self.preprocessor, self.length))
+        return Cutter(with_length(self.preprocessor, self.length))
 
     def learn(self, examples: Examples) -> None:
         """Choose the sequence length, unless the argument says it."""
@@ -216,8 +216,9 @@ class TextRecipe(TokenRecipe):
         spec = getattr(dataset, "element_spec", (None,))[0]
         if getattr(spec, "dtype", None) != "string":
             return dataset
-        preprocessor = tokenization.with_length(self.preprocessor, self.length)
-        return dataset.map(lambda x, *y: (tokenization.pack(preprocessor, x, self.places), *y))
+        preprocessor = with_length(self.preprocessor, self.length)
+        pack = graph(tokenization.pack, preprocessor, places=self.places)
+        return dataset.map(lambda x, *y: (pack(x), *y))
 
     def serving_inputs(self) -> ServingInputs:
         """Texts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,23 @@ def digest(tokenizer: Any, length: int) -> str:
             content = path.read_bytes()
             found.update(f"{path.name} {len(content)}\n".encode() + content)
     return found.hexdigest()
+
+
+def with_length(preprocessor: Any, length: int, tokenizer: Any = None) -> Any:
+    """Return a KerasHub preprocessor that cuts and pads to another length.
+
+    Args:
+        preprocessor: The preprocessor.
+        length: Tokens of each text.
+        tokenizer: The tokenizer of the new one. Defaults to the same, which they share.
+    """
+    made = type(preprocessor)(
+        tokenizer=tokenizer or preprocessor.tokenizer,
+        sequence_length=length,
+        truncate=preprocessor.truncate,
+    )
+    made.build(None)  # its packer, which otherwise comes with the first text
+    return made
 
 
 @dataclass(frozen=True)
@@ -66,8 +83,22 @@ def _graph(
 ) -> Callable[..., Any]:
     import tensorflow as tf
 
-    return tf.function(
-        partial(function, tokens.preprocessor, **dict(settings)),
-        input_signature=[tf.TensorSpec([None], tf.string)],
-        autograph=False,
-    )
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def traced(texts: Any) -> Any:
+        return function(_of_this_graph(tokens.preprocessor), texts, **dict(settings))
+
+    return traced
+
+
+def _of_this_graph(preprocessor: Any) -> Any:
+    """A preprocessor that depends on nothing outside the graph that is being traced.
+
+    The model of a SentencePiece tokenizer belongs to the op that has read it, and TensorFlow drops the
+    ops that it ran whenever a seed is set.
+    """
+    tokenizer = preprocessor.tokenizer
+    if not hasattr(tokenizer, "set_proto"):
+        return preprocessor
+    copy = type(tokenizer).from_config(tokenizer.get_config())
+    copy.set_proto(tokenizer.proto)
+    return with_length(preprocessor, preprocessor.sequence_length, copy)

@@ -12,30 +12,13 @@ from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.recipe.served_tokenizers import servable
-from kft.recipe.token_graphs import graph
+from kft.recipe.token_graphs import graph, with_length
 from kft.recipe.words import pack_words
 
 LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
 NOT_UTF8 = "not UTF-8"
 
 Places = Callable[[Any, Any], dict[str, Any]]
-
-
-def with_length(preprocessor: Any, length: int, tokenizer: Any = None) -> Any:
-    """Return a KerasHub preprocessor that cuts and pads to another length.
-
-    Args:
-        preprocessor: The preprocessor.
-        length: Tokens of each text.
-        tokenizer: The tokenizer of the new one. Defaults to the same, which they share.
-    """
-    made = type(preprocessor)(
-        tokenizer=tokenizer or preprocessor.tokenizer,
-        sequence_length=length,
-        truncate=preprocessor.truncate,
-    )
-    made.build(None)  # its packer, which otherwise comes with the first text
-    return made
 
 
 def pack(preprocessor: Any, texts: Any, places: Places | None = None) -> dict[str, Any]:

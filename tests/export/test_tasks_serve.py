@@ -290,7 +290,9 @@ def test_the_command_exports_a_task_that_is_named(run, tmp_path, cli):
     code, _, said = cli("export", run, tmp_path / "serving", *named)
     assert code == 2
     assert "--task tests.map_task:MapTask" in said
-    code, _, said = cli("export", run, tmp_path / "serving", *named, "--task", "tests.map_task:Gone")
+    code, _, said = cli(
+        "export", run, tmp_path / "serving", *named, "--task", "tests.map_task:Gone"
+    )
     assert code == 2
     assert "--task: 'Gone' is not there" in said
     named += ("--task", "tests.map_task:MapTask")

@@ -10,7 +10,8 @@ from kft.data.augment import TextAugmentation
 from kft.errors import InputError
 from kft.family import saving
 from kft.model.blocks import find_anatomy
-from kft.recipe.tokenization import LONGEST_TEXT, with_length
+from kft.recipe.token_graphs import with_length
+from kft.recipe.tokenization import LONGEST_TEXT
 from kft.stages.stage import Stage
 from kft.stages.table import plan_table
 from recipes import BertRecipe

@@ -1,10 +1,14 @@
 """Graphs from texts to tokens: shared by equal tokenizers, and by no others."""
 
+import keras
 import keras_hub
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from kft.recipe.token_graphs import digest, graph
-from kft.recipe.tokenization import pack, with_length
+from kft.recipe.token_graphs import digest, graph, with_length
+from kft.recipe.tokenization import pack
+from recipes import EncoderRecipe
 from tests.recipes import tiny_encoders
 
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abc", "ab", "bc"]
@@ -41,3 +45,16 @@ def test_equal_tokenizers_share_a_graph_and_others_do_not():
     assert graph(pack, preprocessor(byte_pairs(["a b", "b c"])), places=None) is first
     assert graph(pack, preprocessor(byte_pairs(["b c", "a b"])), places=None) is not first
     assert graph(pack, preprocessor(byte_pairs(["a b", "b c"]), 16), places=None) is not first
+
+
+@pytest.mark.parametrize("kind", ["Albert", "XLMRoberta"])
+def test_sentence_pieces_outlive_a_seed(kind, tmp_path):
+    """TensorFlow forgets what the ops of a tokenizer have read whenever a seed is set."""
+    preset = tiny_encoders.save_preset(kind, tmp_path / "preset")
+    recipe = EncoderRecipe(str(preset), num_classes=2, sequence_length=16)
+    before = recipe.load(tiny_encoders.TEXTS)["token_ids"]
+    stream = recipe.from_stream(tf.data.Dataset.from_tensors((tiny_encoders.TEXTS, 0)))
+    keras.utils.set_random_seed(1)
+    np.testing.assert_array_equal(recipe.load(tiny_encoders.TEXTS)["token_ids"], before)
+    ((streamed, _),) = stream
+    np.testing.assert_array_equal(streamed["token_ids"], before)

@@ -14,6 +14,7 @@ from kft.data.split import split
 from kft.errors import InputError
 from kft.recipe import tokenization
 from kft.recipe.pairs import pack_pairs
+from kft.recipe.token_graphs import with_length
 from kft.tasks import Spans
 from kft.tasks.answering.best import best_spans
 from kft.tasks.answering.counting import best_scores, normalized
@@ -116,7 +117,7 @@ def test_a_pair_has_the_tokens_of_both_and_the_bytes_of_the_context(tmp_path):
     assert words[1] == ["[CLS]", "good", "[SEP]", *["was"] * 8, "[SEP]"]
     assert words[2] == ["[CLS]", *["bad"] * 8, "[SEP]", "film", "[SEP]"]
     assert words[3][:4] == ["[CLS]", "good", "[SEP]", "[SEP]"]
-    usual = tokenization.with_length(preprocessor, 12)
+    usual = with_length(preprocessor, 12)
     token_ids, segment_ids = usual.packer(
         tuple(usual.tokenizer(tf.constant([one])) for one in ("was it", "é film-plot."))
     )
