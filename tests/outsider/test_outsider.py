@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"export", "tune"}
 HERE = {"plan", "cache", "resume", "outcome"}
 
-# A map and tokens on each backend; the others differ from them in nothing that a backend does.
-EVERYWHERE = ("mask", "tags")
+# A map on each backend; tests/contracts/test_recipes.py has kft's own tags, which are trained alike.
+EVERYWHERE = ("mask",)
 ONCE = [pytest.param(name, marks=pytest.mark.once) for name in CASES if name not in EVERYWHERE]
 
 
@@ -31,7 +31,7 @@ def test_it_trains_resumes_and_answers(name):
     check_task(task, data, leave_out=ELSEWHERE)
 
 
-# All of its steps pass there, and take 40 s: "tags" goes through them in its place.
+# All of its steps pass there, and take 40 s.
 @pytest.mark.once("tensorflow")
 def test_the_next_token_is_learnt_on_tensorflow_too():
     task, data = CASES["next"]

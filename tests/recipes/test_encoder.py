@@ -16,6 +16,9 @@ from tests.recipes import tiny_encoders
 from tests.recipes.tiny_encoders import KINDS, TEXTS, save_preset
 
 LABELS = [0, 1, 0, 1]
+# Layers that are shared, and attention to distances; the graphs of the others are made of the same layers.
+EVERYWHERE = ("Albert", "DebertaV3")
+EACH = [pytest.param(kind, marks=() if kind in EVERYWHERE else pytest.mark.once) for kind in KINDS]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def answers(model, inputs):
     return keras.ops.convert_to_numpy(model(inputs, training=False))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_an_encoder_is_cut_under_its_deepest_trained_block(kind, presets):
     recipe = recipe_of(kind, presets)
     head, *blocks = (lambda found: (found.head, *found.blocks))(find_anatomy(recipe.model))
@@ -54,7 +57,7 @@ def test_an_encoder_is_cut_under_its_deepest_trained_block(kind, presets):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "FNet"])
+@pytest.mark.parametrize("kind", [kind for kind in EACH if kind.values != ("FNet",)])
 def test_padding_changes_no_answer(kind, pooling, presets):
     recipe = recipe_of(kind, presets, pooling=pooling)
     short, long = (answers(recipe.model, recipe.load(TEXTS, length)) for length in (24, 32))

@@ -20,6 +20,9 @@ from tests.recipes.tiny_backbones import KINDS, SIZE, build, images, save_preset
 
 SCALE = np.array([1 / 51, 1 / 55, 1 / 58], "float32")
 OFFSET = np.array([-2.1, -2.0, -1.8], "float32")
+# Patches and windows; the graphs of the others are made of the same layers.
+EVERYWHERE = ("ViT", "SwinTransformer")
+EACH = [pytest.param(kind, marks=() if kind in EVERYWHERE else pytest.mark.once) for kind in KINDS]
 TRANSFORMERS = ("ViT", "DeiT", "DINOV2", "DINOV3", "CLIP", "SigLIP")
 
 
@@ -34,7 +37,7 @@ def run_on(model, inputs):
     return keras.ops.convert_to_numpy(model(inputs))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_a_backbone_gives_its_own_features_and_is_cut_under_its_deepest_trained_block(
     kind, presets
 ):
@@ -126,7 +129,7 @@ def test_tokens_are_pooled_by_the_first_or_over_the_patches(presets):
         _ = ImageBackboneRecipe(presets["ViT"], num_classes=2, pooling="avg").model
 
 
-@pytest.mark.parametrize("kind", ["ViT", "CLIP"])
+@pytest.mark.parametrize("kind", ["ViT", pytest.param("CLIP", marks=pytest.mark.once)])
 def test_a_stage_trains_the_block_nearest_the_head_on_kept_features(kind, presets):
     x, y = images(8), [0, 1] * 4
     losses = {}
