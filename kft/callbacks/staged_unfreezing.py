@@ -24,6 +24,7 @@ from kft.stages.optimizer import unscaled
 from kft.stages.optimizer_internals import step_counter
 from kft.stages.plan import BatchNorm, PlannedStage, plan
 from kft.stages.regrouping import regroup, template
+from kft.stages.solving import refuse_solving
 from kft.stages.stage import Stage, checked_stages, stage_of_epoch
 
 RestoreBest = Restore | None
@@ -137,6 +138,11 @@ class StagedUnfreezing(keras.callbacks.Callback):
     def stage_index(self) -> int | None:
         """Index of the stage that runs, from 0; None before the first epoch."""
         return self._index if self._index >= 0 else None
+
+    @property
+    def stage_epochs(self) -> int:
+        """How many epochs of the stage that runs are done."""
+        return self._epochs_done
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Checks the stages against the model, before a step is taken."""
@@ -266,20 +272,6 @@ class StagedUnfreezing(keras.callbacks.Callback):
 
     def _steps_taken(self) -> int:
         return int(ops.convert_to_numpy(step_counter(unscaled(self.model.optimizer))))
-
-
-def refuse_solving(stages: Sequence[Stage], caller: str) -> None:
-    """Refuse stages that solve the head where nobody knows the task.
-
-    Raises:
-        InputError: the first stage has `solve=True`.
-    """
-    if stages[0].solve:
-        raise InputError(
-            f"Stage 1 has `solve=True`, which {caller} cannot do, since only a recipe's task says what "
-            "its head solves: call the `fit` of a recipe, or pass kft.Stage(unfreeze=0, epochs=20, "
-            "learning_rate=1e-3)."
-        )
 
 
 def refuse_rivals(callbacks: Sequence[keras.callbacks.Callback]) -> None:

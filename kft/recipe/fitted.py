@@ -100,8 +100,9 @@ class Fitted(Family):
                 on it, and a run that goes on may have another one.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
             on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
-            verbose: As in `keras.Model.fit`; 0 prints no plan either. `"auto"` shows bars at a terminal
-                or in a notebook, and elsewhere a line an epoch.
+            verbose: 0 prints nothing; 1 the plan, a line that follows the steps and one that sums up each
+                stage; 2 a line an epoch in place of the one that moves, as a log file wants it. `"auto"`
+                is 1 at a terminal or in a notebook, else 2.
 
         Returns:
             The `Run`.

@@ -12,13 +12,14 @@ from kft.arguments import check_choice, check_training, check_verbose, shown
 from kft.cache.settings import Cache
 from kft.cache.store import opened_store
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
-from kft.callbacks.staged_unfreezing import RestoreBest, refuse_solving
+from kft.callbacks.staged_unfreezing import RestoreBest
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.sequences import as_rows, numeric
 from kft.data.targets import TargetKind
 from kft.errors import InputError
 from kft.stages.plan import BatchNorm, plan
+from kft.stages.solving import refuse_solving
 from kft.stages.stage import Stage, checked_stages
 from kft.stages.table import plan_table
 from kft.training.cached_stages import decide
@@ -65,7 +66,7 @@ def fit_in_stages(
             which also says where the outputs of frozen parts lie: later calls find them there.
         callbacks: Keras callbacks. With a `kft.callbacks.RunCheckpoint` among them the fit resumes.
         seed: Of the order of the examples, which is another one each epoch.
-        verbose: As in `keras.Model.fit`; 0 prints no plan either.
+        verbose: As for the `fit` of a recipe: 0 prints nothing, 1 follows the steps, 2 is a line an epoch.
 
     Returns:
         One history over all stages.

@@ -9,7 +9,6 @@ import keras
 
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.data.batches import Batches
-from kft.distribution import processes
 from kft.distribution.replica_batches import for_fit
 from kft.distribution.replicas import accompanied, fed
 from kft.stages.optimizer import unscaled
@@ -17,6 +16,7 @@ from kft.stages.regrouping import reorder
 from kft.training.cached_stages import CachedStage
 from kft.training.solver import Solver
 from kft.training.stage_parts import StagePart
+from kft.training.stage_progress import StageProgress
 
 
 class SingleRun(keras.callbacks.CallbackList):
@@ -29,7 +29,7 @@ class SingleRun(keras.callbacks.CallbackList):
         callbacks: the other callbacks.
         epochs: the epochs of all stages together.
         steps: batches an epoch, None where they are not known.
-        verbose: as in `keras.Model.fit`.
+        verbose: 0 says nothing, 1 draws a line anew, 2 prints a line an epoch.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class SingleRun(keras.callbacks.CallbackList):
         *,
         epochs: int,
         steps: int | None,
-        verbose: int | str,
+        verbose: int,
     ) -> None:
+        self._progress = [StageProgress(unfreezing, live=verbose == 1)] if verbose else []
         super().__init__(
-            accompanied([unfreezing, *callbacks], model),
+            [*accompanied([unfreezing, *callbacks], model), *self._progress],
             add_history=True,
-            add_progbar=verbose != 0,
             model=model,
             verbose=verbose,
             epochs=epochs,
@@ -73,13 +73,15 @@ class SingleRun(keras.callbacks.CallbackList):
         super().on_train_end(self._last_logs)
 
     def close(self) -> None:
-        """End the threads in which Keras calls callbacks after batches.
+        """Leave the terminal, and end the threads in which Keras calls callbacks after batches.
 
         Keras (3.15.1) ends them in `on_train_end`, which a fit that fails does not reach, and offers
         no public way to do it.
         """
         if self._executor is not None:
             self._executor.shutdown()
+        for progress in self._progress:
+            progress.close()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Nothing: the run began before the first of its fits."""
@@ -127,8 +129,8 @@ class SingleRun(keras.callbacks.CallbackList):
         self._turn_to(trainer, batches, epoch)
         self.on_epoch_begin(epoch)
         said = solver.solve(self._whole, part.features)
-        if self.params["verbose"] and processes.rank() == 0:
-            print(said)
+        for progress in self._progress:
+            progress.say(said)
         # Made before `evaluate` knows the metrics, it would not say on which devices those lie.
         trainer.test_function = None
         logs = trainer.evaluate(for_fit(batches), steps=steps, verbose=0, return_dict=True)
@@ -149,7 +151,6 @@ class SingleRun(keras.callbacks.CallbackList):
         part: StagePart,
         epoch: int,
         steps: int | None,
-        verbose: Any,
     ) -> int:
         """Train a stage, or as many as train on the same; returns the next epoch."""
         batches, validation = fed(part.batches, part.validation)
@@ -176,7 +177,7 @@ class SingleRun(keras.callbacks.CallbackList):
                 steps_per_epoch=steps,
                 shuffle=False,  # `Batches` has an order of its own
                 callbacks=self,
-                verbose=verbose,
+                verbose=0,
             )
         finally:
             if synced:

@@ -55,8 +55,8 @@ def run_stages(
         solver: solves the head, if the first stage asks for it.
         callbacks: Keras callbacks.
         steps_per_epoch: as in `keras.Model.fit`; needs stages without a cut.
-        verbose: as in `keras.Model.fit`; `"auto"` is a bar for a person at a terminal or a notebook,
-            and elsewhere a line an epoch.
+        verbose: 0 says nothing, 1 draws a line anew, 2 prints a line an epoch; `"auto"` is 1 for a person
+            at a terminal or a notebook, else 2.
 
     Returns:
         One history over all stages.
@@ -73,7 +73,7 @@ def run_stages(
         callbacks,
         epochs=sum(stage.epochs for stage in unfreezing.stages),
         steps=_steps(train) if steps_per_epoch is None else steps_per_epoch,
-        verbose=verbose,
+        verbose=int(verbose),
     )
     parts = StageParts(model, train, validation, unfreezing.stages, stages, views)
     parts.compute(store, identity)
@@ -91,7 +91,7 @@ def run_stages(
             if solver is not None and unfreezing.stages[index].solve:
                 epoch = run.solve(solver, part, epoch, steps_per_epoch)
             else:
-                epoch = run.train(part, epoch, steps_per_epoch, verbose)
+                epoch = run.train(part, epoch, steps_per_epoch)
         optimizer = unscaled(model.optimizer)
         optimizer.finalizes = True
         optimizer.finalize_variable_values(model.trainable_variables)

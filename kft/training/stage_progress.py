@@ -1,0 +1,141 @@
+"""How far a fit in stages is: a line that is drawn anew, or in a log file a line an epoch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+
+from kft.callbacks import StagedUnfreezing
+from kft.distribution import processes
+from kft.printing import how_many
+from kft.report.live_line import LiveLine
+from kft.report.progress import duration
+from kft.stages.stage import Stage
+
+_EVERY = 0.2  # seconds between two drawings: figures have to come from the device for each
+_OWN = ("stage", "learning_rate")  # what the stages add to the figures of an epoch
+_BAR = 16
+
+
+class StageProgress(keras.callbacks.Callback):
+    """Say which stage and epoch runs, what it has reached, and how long the stage will take at most.
+
+    What stays is a line for each stage: how many epochs it took, and which of them was best.
+
+    Args:
+        unfreezing: The stages; this callback has to stand behind it.
+        live: Whether a line is drawn anew as steps are done; else a line is printed for each epoch.
+    """
+
+    def __init__(self, unfreezing: StagedUnfreezing, *, live: bool) -> None:
+        super().__init__()
+        self._unfreezing, self._live = unfreezing, live
+        self._line = LiveLine()
+        self._drawn = self._began_epoch = time.monotonic()
+        self._held_out: dict[str, Any] = {}
+        self._begin_stage(None)
+
+    def close(self) -> None:
+        """Take the line away, whether the fit has ended or failed."""
+        self._line.clear()
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self._line.clear()
+        if processes.rank() == 0:
+            print(line, flush=True)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Count seconds from the beginning of a stage, or of what is done of it in this process."""
+        if self._index != self._unfreezing.stage_index:
+            self._begin_stage(self._unfreezing.stage_index)
+            self._draw(0, {})
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Draw the line, if some time has passed."""
+        if time.monotonic() - self._drawn >= _EVERY:
+            self._draw(batch + 1, {**self._held_out, **(logs or {})})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Say what the epoch has reached, and how the stage ended if it was its last."""
+        logs = logs or {}
+        self._epochs += 1
+        self._note(logs)
+        self._held_out = {name: value for name, value in logs.items() if name.startswith("val_")}
+        done = self._unfreezing.stage_epochs
+        if not self._live:
+            seconds = duration(time.monotonic() - self._began_epoch)
+            rate = f"rate {float(logs.get('learning_rate', 0)):.3g}"
+            self.say(f"{self._where(done)}: {', '.join([*_figures(logs), rate])}; {seconds}")
+        self._began_epoch = time.monotonic()
+        if self._unfreezing.stage_ended or self.model.stop_training:
+            self.say(self._outcome(done))
+        else:
+            self._draw(0, logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave the terminal to what is printed next."""
+        self.close()
+
+    def _begin_stage(self, index: int | None) -> None:
+        self._index, self._epochs = index, 0
+        self._best: tuple[int, float] | None = None
+        self._held_out = {}
+        self._began = self._began_epoch = time.monotonic()
+
+    def _note(self, logs: dict[str, Any]) -> None:
+        """Keep the epoch if it is the stage's best so far, by what decides."""
+        monitor = self._unfreezing.monitor
+        value = None if monitor is None else monitor.value(logs)
+        if monitor is None or value is None:
+            return
+        if self._best is None or monitor.is_better(value, self._best[1]):
+            self._best = (self._unfreezing.stage_epochs, value)
+
+    @property
+    def _stage(self) -> Stage:
+        return self._unfreezing.stages[self._index or 0]
+
+    def _where(self, epoch: int) -> str:
+        stages = self._unfreezing.stages
+        number = f"stage {(self._index or 0) + 1}/{len(stages)} ({self._stage.label})"
+        return f"{number}, epoch {epoch}/{self._stage.epochs}"
+
+    def _draw(self, step: int, logs: dict[str, Any]) -> None:
+        if not self._live or processes.rank() != 0:
+            return
+        self._drawn = time.monotonic()
+        steps = self.params.get("steps")
+        done = self._unfreezing.stage_epochs + (step / steps if steps else 0)
+        filled = int(_BAR * min(1.0, done / self._stage.epochs))
+        parts = [
+            self._where(min(self._unfreezing.stage_epochs + 1, self._stage.epochs)),
+            "━" * filled + "─" * (_BAR - filled),
+        ]
+        if self._epochs:
+            an_epoch = (time.monotonic() - self._began) / (self._epochs + done % 1)
+            parts.append(f"at most {duration(an_epoch * (self._stage.epochs - done))} left")
+        self._line.show("  ".join([*parts, *_figures(logs)]))
+
+    def _outcome(self, done: int) -> str:
+        took = duration(time.monotonic() - self._began)
+        if self._stage.solve:
+            line = f"  solved in {took}"
+        elif done < self._stage.epochs:
+            line = f"  stopped after {how_many(done, 'epoch')} of {self._stage.epochs}, in {took}"
+        else:
+            line = f"  {how_many(done, 'epoch')} in {took}"
+        if self._best is None or self._unfreezing.monitor is None:
+            return line
+        epoch, value = self._best
+        which = "" if done == 1 else f"epoch {epoch} was best: "
+        return f"{line}; {which}{self._unfreezing.monitor.name} {value:.4g}"
+
+
+def _figures(logs: dict[str, Any]) -> list[str]:
+    """The loss and the metrics, rounded for people; the stage and the rate are told apart."""
+    given = [name for name in logs if name not in _OWN]
+    names = sorted(given, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
+    return [f"{name} {float(logs[name]):.4g}" for name in names]
