@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Collection
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ class _Case:
         given = {"stages": self.stages, **plain, **settings}
         run_dir = None if name is None else self.folder / name
         return recipe.fit(self.data, self.data, run_dir=run_dir, **given)
+
+    @cached_property
+    def whole(self) -> tuple[Any, Any]:
+        """A recipe and its undisturbed run without kept features, at which several steps look."""
+        recipe = self.make()
+        return recipe, self.fit(recipe, "whole", cache=False, finish=Finish())
 
 
 def check_recipe(
@@ -103,7 +110,7 @@ def _plan(case: _Case) -> None:
 
 def _cache(case: _Case) -> None:
     """Compare losses, not weights: Adam makes steps of what rounding leaves of a gradient of zero."""
-    plain = case.fit(case.make(), None, cache=False).history["loss"]
+    plain = case.whole[1].history["loss"]
     kept = case.fit(case.make(), None, cache=True).history["loss"]
     require(
         len(plain) == len(kept) and np.allclose(plain, kept, rtol=1e-3),
@@ -114,9 +121,8 @@ def _cache(case: _Case) -> None:
 
 
 def _resume(case: _Case) -> None:
-    whole, killed, resumed = case.make(), case.make(), case.make()
+    whole, killed, resumed = case.whole[0], case.make(), case.make()
     settings = {"resume": Resume(every="epoch"), "cache": False}
-    case.fit(whole, "whole", **settings)
     end_in_second_epoch(lambda ending: case.fit(killed, "killed", callbacks=[ending], **settings))
     case.fit(resumed, "killed", **settings)
     require(
@@ -128,13 +134,12 @@ def _resume(case: _Case) -> None:
 
 
 def _outcome(case: _Case) -> None:
-    recipe = case.make()
-    run = case.fit(recipe, "outcome", finish=Finish())
+    recipe, run = case.whole
     evaluation = run.evaluation
     require(evaluation is not None, "outcome", "the run has no evaluation, see the warning above")
     require(str(evaluation).strip(), "outcome", "the evaluation prints as nothing")
     json.dumps(evaluation.to_dict())
-    page = case.folder / "outcome" / "report.html"
+    page = case.folder / "whole" / "report.html"
     require(page.is_file(), "outcome", "the run has no page, see the warning above")
     inputs = recipe.read(case.data).inputs
     rows = keras.tree.map_structure(lambda values: values[:3], inputs)
@@ -146,7 +151,7 @@ def _outcome(case: _Case) -> None:
     )
     require(str(predictions).strip(), "outcome", "the predictions print as nothing")
     own = own_classes(recipe.task)
-    loaded: Any = load(case.folder / "outcome", recipe=type(recipe), task=own)
+    loaded: Any = load(case.folder / "whole", recipe=type(recipe), task=own)
     require(
         equal(weights_of(recipe.model), weights_of(loaded.model)),
         "outcome",

@@ -32,6 +32,8 @@ TASKS = {
 }
 # Exports have tests of their own on each backend; here one family goes all the way.
 ELSEWHERE = {"export", "tune"}
+# Tags and answers are trained by the encoder that resumes with a label a text, on each backend.
+RESUMED = set() if keras.backend.backend() == "torch" else {"resume"}
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -52,7 +54,7 @@ def test_texts_keep_the_contract(tmp_path):
 def test_tags_keep_the_contract():
     texts = tiny_texts(24)
     tags = [["B-X" if word == "film" else "O" for word in text.split()] for text in texts]
-    check_task(Tagging(("O", "B-X", "I-X")), (texts, tags), leave_out=ELSEWHERE)
+    check_task(Tagging(("O", "B-X", "I-X")), (texts, tags), leave_out=ELSEWHERE | RESUMED)
 
 
 # JAX takes a minute to compile the decoder for each of these fits; tests/tasks/test_segmentation.py trains
@@ -67,7 +69,7 @@ def test_masks_keep_the_contract():
 def test_spans_keep_the_contract():
     pairs = [(f"is {text.split()[1]}", text) for text in tiny_texts(24)]
     answers = [(context.index(" ") + 1, context.split()[1]) for _, context in pairs]
-    check_task(Spans(), (pairs, answers), leave_out=ELSEWHERE)
+    check_task(Spans(), (pairs, answers), leave_out=ELSEWHERE | RESUMED)
 
 
 def test_a_language_model_keeps_the_contract():
