@@ -36,14 +36,13 @@ class StreamCheck:
     Args:
         task: The kind of the targets, which knows how many classes there are.
         images: Whether inputs that are numbers are images or clips of them, 0 to 255.
-        image_size: (height, width) of the images in a `PyDataset`, which nothing resizes; None for
-            any.
+        shape: Of an image or a clip in a `PyDataset`, which nothing resizes; None for any.
         inputs: Names of the model's inputs, which a dict of inputs must have; none for any.
     """
 
     task: TargetKind
     images: bool = False
-    image_size: tuple[int, int] | None = None
+    shape: tuple[int, ...] | None = None
     inputs: tuple[str, ...] = ()
 
     def check(self, batch: Any, index: int) -> None:
@@ -64,18 +63,19 @@ class StreamCheck:
         check_names(batch[0], self.inputs, "the PyDataset")
         _check_lengths(batch, where)
         self.check_targets(batch[1], where)
-        if self.image_size is not None and hasattr(batch[0], "shape"):
-            self._check_size(tuple(batch[0].shape), self.image_size, where)
+        if self.shape is not None and hasattr(batch[0], "shape"):
+            self._check_shape(tuple(batch[0].shape), self.shape, where)
         x = _as_array(batch[0]) if self.images and index == 0 else None
         if x is not None and x.ndim in (4, 5) and x.dtype.kind in "biuf":
             check_range([x], "the PyDataset")
 
     @staticmethod
-    def _check_size(shape: tuple[int, ...], size: tuple[int, int], where: str) -> None:
-        if shape[1:] != (*size, 3):
+    def _check_shape(found: tuple[int, ...], taken: tuple[int, ...], where: str) -> None:
+        if found[1:] != taken:
+            what = "images" if len(taken) == 3 else "clips"
             raise InputError(
-                f"images of shape {shape} in {where}, but the model takes [n, {size[0]}, {size[1]}, 3]: "
-                "make them so, for example by recipe.load(images)"
+                f"{what} of shape {found} in {where}, but the model takes "
+                f"[n, {', '.join(map(str, taken))}]: make them so, for example by recipe.load({what})"
             )
 
     def check_targets(self, targets: Any, where: str) -> None:

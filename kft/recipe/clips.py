@@ -142,9 +142,9 @@ class Clips(_Images):
         The targets of each batch are checked, and the pixels of the first. A `PyDataset` yields
         clips of the size that the model takes.
         """
-        return as_model_clips(
-            checked(dataset, StreamCheck(self.task, images=True)), self.frames, self.image_size
-        )
+        shape = (self.frames, *self.image_size, 3)
+        check = StreamCheck(self.task, images=True, shape=shape, inputs=self.input_names)
+        return as_model_clips(checked(dataset, check), self.frames, self.image_size)
 
     def augmentation(self, chosen: Any) -> Callable | None:
         """Turn what a recipe for images takes into the same move for all frames of a clip.

@@ -125,7 +125,7 @@ class PixelRecipe(Recipe):
         images of the size that the model takes.
         """
         check = StreamCheck(
-            self.task, images=True, image_size=self.image_size, inputs=self.input_names
+            self.task, images=True, shape=(*self.image_size, 3), inputs=self.input_names
         )
         return as_model_images(checked(dataset, check), self.image_size)
 

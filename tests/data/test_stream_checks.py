@@ -206,7 +206,7 @@ def test_a_batch_that_no_model_takes_is_named(batch, message):
         def __getitem__(self, index):
             return batch
 
-    check = StreamCheck(Classification(2), images=True, image_size=(16, 16))
+    check = StreamCheck(Classification(2), images=True, shape=(16, 16, 3))
     with pytest.raises(InputError, match=message):
         run(One(PIXELS, Y), check)
 

@@ -1,12 +1,14 @@
 """What a stream is made of, and what its own code raises, ends in an error that says so."""
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import kft
 from kft.data.plain_errors import plain_errors
 from kft.errors import InputError
+from tests.clips.making import TinyClips, moving_squares
 from tests.small_images import DenseRecipe, small_images
 
 X, Y = small_images(16)
@@ -79,3 +81,14 @@ def test_inputs_and_targets_of_other_names_are_refused(make):
     message = "a dict of targets with 'label', but an array is expected: yield it alone"
     with pytest.raises(InputError, match=message):
         recipe.evaluate(make({name: X}, {"label": Y}))
+
+
+def test_a_stream_of_clips_is_held_to_the_names_and_the_shape_of_the_model():
+    recipe = TinyClips(num_classes=2)
+    clips, labels = moving_squares(16)
+    y = np.unique(labels, return_inverse=True)[1]
+    with pytest.raises(InputError, match=r"a dict of inputs with 'film', but the model takes"):
+        recipe.evaluate(Named({"film": clips}, y))
+    shape = ", ".join(map(str, (recipe.frames, *recipe.image_size, 3)))
+    with pytest.raises(InputError, match=rf"clips of shape .* the model takes \[n, {shape}\]"):
+        recipe.evaluate(Named(clips[:, :1], y))
