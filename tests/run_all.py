@@ -11,11 +11,13 @@ The last line it prints on success is pytest's own.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +25,8 @@ BACKENDS = ("torch", "jax", "tensorflow")
 # Processes and their backends, in the order of their output; the longest, which start first, come
 # last: two at a time share two cores.
 JOBS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "once": "torch"}
+MINUTES = 5  # between two lines that say how far the processes are
+PROGRESS = re.compile(r"(?:tests/\S+ )?(?P<dots>[.FEsxX]+) *\[ *(?P<percent>\d+)%\]")
 NO_TESTS = 5  # pytest's exit code where nothing was chosen
 
 
@@ -45,19 +49,19 @@ def main() -> int:
                 for name in reversed(jobs)
             }
             print(f"pytest on {', '.join(running)}: shown as each ends ...", flush=True)
+            while wait(running.values(), timeout=MINUTES * 60).not_done:
+                print(how_far(running, summaries), flush=True)
             *others, last = jobs
             for name in others:
-                print(f"\n=== {name} ===\n{running[name].result().stdout}", flush=True)
+                print(f"\n=== {name} ===\n{output_of(name, summaries)}", flush=True)
         ended = {name: future.result() for name, future in running.items()}
         print(f"\n=== all ===\n{table(jobs, summaries)}", flush=True)
-        if ended[last].stdout is not None:
-            print(f"\n=== {last} ===\n{ended[last].stdout}", end="", flush=True)
+        if len(jobs) > 1:
+            print(f"\n=== {last} ===\n{output_of(last, summaries)}", end="", flush=True)
         if pytest_arguments:  # a choice of tests may leave a process without any
-            jobs = [name for name in jobs if ended[name].returncode != NO_TESTS] or jobs
+            jobs = [name for name in jobs if ended[name] != NO_TESTS] or jobs
         problems = [
-            f"{name}: pytest ended with exit code {ended[name].returncode}"
-            for name in jobs
-            if ended[name].returncode
+            f"{name}: pytest ended with exit code {ended[name]}" for name in jobs if ended[name]
         ]
         problems += compare(jobs, summaries)
     for problem in problems:
@@ -75,9 +79,7 @@ def run_check(tool: list[str]) -> bool:
     return done.returncode == 0
 
 
-def run_job(
-    name: str, summaries: Path, arguments: list[str], capture: bool = True
-) -> "subprocess.CompletedProcess[str]":
+def run_job(name: str, summaries: Path, arguments: list[str], capture: bool = True) -> int:
     """Runs pytest in a process of its own, on a backend or for the tests that need none."""
     environment = os.environ | {
         "KERAS_BACKEND": JOBS[name],
@@ -95,15 +97,32 @@ def run_job(
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=ROOT,
-        env=environment,
-        check=False,
-        text=True,
-        stdout=subprocess.PIPE if capture else None,
-        stderr=subprocess.STDOUT if capture else None,
-    )
+    command = [sys.executable, "-m", "pytest", *arguments]
+    with open(summaries / f"{name}.log", "wb") as log:
+        stream = log if capture else None
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, check=False, stdout=stream, stderr=stream
+        ).returncode
+
+
+def output_of(name: str, summaries: Path) -> str:
+    """What a process has printed so far."""
+    path = summaries / f"{name}.log"
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def how_far(names: Iterable[str], summaries: Path) -> str:
+    """How much of its tests each process has run, and how many of them have failed."""
+    said = []
+    for name in names:
+        lines = output_of(name, summaries).splitlines()
+        marks = [PROGRESS.fullmatch(line) for line in lines]
+        done = [mark["percent"] for mark in marks if mark]
+        failed = sum(mark["dots"].count("F") + mark["dots"].count("E") for mark in marks if mark)
+        said.append(
+            f"{name} {done[-1] if done else 0} %" + (f", {failed} failed" if failed else "")
+        )
+    return f"{time.strftime('%H:%M')}: {'; '.join(said)}"
 
 
 def table(jobs: list[str], summaries: Path) -> str:

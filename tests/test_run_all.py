@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.run_all import JOBS, compare
+from tests.run_all import JOBS, compare, how_far
 
 pytestmark = pytest.mark.once
 
@@ -39,3 +39,12 @@ def test_a_backend_that_ran_less_fails_the_command(tmp_path, jax, expected):
 
 def test_tests_that_need_no_backend_have_to_run_somewhere(tmp_path):
     assert problems_of(tmp_path, once=0) == ["once: no test passed"]
+
+
+def test_how_far_each_process_is(tmp_path):
+    (tmp_path / "once.log").write_text(
+        "tests/a.py ..s.F.    [ 50%]\n" + "." * 60 + "E.x [ 98%]\nsomething printed [100%]\n"
+    )
+    (tmp_path / "jax.log").write_text(".... [  4%]\n..")
+    said = how_far(["once", "jax", "torch"], tmp_path)
+    assert said.partition(": ")[2] == "once 98 %, 2 failed; jax 4 %; torch 0 %"
