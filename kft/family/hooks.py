@@ -21,6 +21,7 @@ from kft.model.lora import LoRA
 from kft.model.pooling import pooled
 from kft.model.precision import built_with, policy_of
 from kft.model.pretrained import StartingWeights
+from kft.runs.randomness import seeded
 from kft.stages.lengths import deep_stage, of_adapters, trained_head
 from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
@@ -159,15 +160,15 @@ class Family(DataHooks, SavedHooks):
     def model(self) -> keras.Model:
         """The Keras model, built when first asked for.
 
-        Building sets the seed of Python, NumPy and the backend to `seed`, so that the same recipe
-        starts from the same weights.
+        Building draws from `seed`, so that the same recipe starts from the same weights. Python's and
+        NumPy's global numbers are as before, those of the backend go on from the seed.
         """
         if self._model is None:
-            keras.utils.set_random_seed(self.seed)
-            with built_with(self.precision):
-                inputs = self.inputs()
-                features = self.backbone(inputs)
-            self.build_head(inputs, features)
+            with seeded(self.seed):
+                with built_with(self.precision):
+                    inputs = self.inputs()
+                    features = self.backbone(inputs)
+                self.build_head(inputs, features)
         assert self._model is not None
         return self._model
 

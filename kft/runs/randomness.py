@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import keras
 import numpy as np
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from a seed, and leave Python's and NumPy's numbers to the caller as they were.
+
+    What a person draws by them after a model was built must not be the same each time. The numbers of
+    the backend go on from the seed: unseeded layers of PyTorch draw from there as they train.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def random_state() -> dict[str, Any]:

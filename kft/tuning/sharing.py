@@ -14,6 +14,7 @@ import numpy as np
 from kft.cache.cut import find_cut
 from kft.family.hooks import Family
 from kft.model.values import put_back, values_of
+from kft.runs.randomness import seeded
 from kft.stages.plan import BatchNorm, kept_flags, plan
 from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS
@@ -55,12 +56,12 @@ class SharedBackbone:
 
     def __init__(self, recipe: Family) -> None:
         self._recipe = dataclasses.replace(recipe)
-        keras.utils.set_random_seed(recipe.seed)
-        self._inputs = self._recipe.inputs()
-        self._features = self._recipe.backbone(self._inputs)
+        with seeded(recipe.seed):
+            self._inputs = self._recipe.inputs()
+            self._features = self._recipe.backbone(self._inputs)
+            # Initializers draw from Python's generator, the head's after those of the backbone.
+            self._random = random.getstate(), np.random.get_state()
         self._recipe.input_identity()  # reads the tokenizer of texts, for all trials too
-        # Initializers draw from Python's generator, the head's after those of the backbone.
-        self._random = random.getstate(), np.random.get_state()
         self._backbone = keras.Model(self._inputs, self._features)
         self._values = values_of(self._backbone.variables)
 
@@ -87,8 +88,8 @@ class SharedBackbone:
         for layer in self._backbone.layers:
             layer.trainable = True
         put_back(self._values)
-        keras.utils.set_random_seed(recipe.seed)
-        random.setstate(self._random[0])
-        np.random.set_state(self._random[1])
-        recipe.build_head(self._inputs, self._features)
+        with seeded(recipe.seed):
+            random.setstate(self._random[0])
+            np.random.set_state(self._random[1])
+            recipe.build_head(self._inputs, self._features)
         return recipe
