@@ -10,10 +10,9 @@ from kft.recipe.hugging_face import CONFIG, ENCODERS, TOKENIZER_CONFIG, Defaults
 from kft.recipe.text import TextRecipe
 from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
-from recipes.bert import BertRecipe
 
-# Those of RobertaConfig, DistilBertConfig and AlbertConfig in Transformers; XLMRobertaConfig has
-# RobertaConfig's.
+# Those of BertConfig, RobertaConfig, DistilBertConfig and AlbertConfig in Transformers; XLMRobertaConfig
+# has RobertaConfig's.
 _ROBERTA: dict[str, Any] = {
     "vocab_size": 50265,
     "num_hidden_layers": 12,
@@ -24,7 +23,17 @@ _ROBERTA: dict[str, Any] = {
     "max_position_embeddings": 512,
 }
 _DEFAULTS: Defaults = {
-    **BertRecipe.hugging_face_defaults,
+    "bert": {
+        CONFIG: {
+            "vocab_size": 30522,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "hidden_size": 768,
+            "intermediate_size": 3072,
+            "max_position_embeddings": 512,
+        },
+        TOKENIZER_CONFIG: {"do_lower_case": True},
+    },
     "roberta": {CONFIG: _ROBERTA},
     "xlm-roberta": {CONFIG: {**_ROBERTA, "vocab_size": 30522}},
     "distilbert": {
