@@ -27,6 +27,7 @@ RUN = (
     "tuning.md",
     "blocks.md",
     "cache.md",
+    "asked.md",
 )
 
 
