@@ -68,5 +68,5 @@ def _comparison(comparison: Comparison) -> Html:
         "<p>A small model learned to tell the digits 0 to 4, turned and mirrored. A few pictures each "
         f"of 5 to 9 were then learned from, and {comparison.test} others judged. Nothing was chosen by "
         f"those.</p><p>{text(comparison.verdict())}</p>"
-        f"{table('Accuracy on the test digits', head, rows)}{accuracies}"
+        f"{table('Accuracy on the test digits', head, rows, words=2)}{accuracies}"
     )
