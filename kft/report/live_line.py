@@ -61,6 +61,13 @@ class LiveLine:
             self._handle.update(content, raw=True)
 
 
+def bar(share: float, width: int = 16) -> str:
+    """Return a bar of which a share is filled, of letters that standard output can encode."""
+    full, empty = ("━", "─") if encodable("━─") == "━─" else ("#", "-")
+    filled = int(width * min(1.0, max(0.0, share)))
+    return full * filled + empty * (width - filled)
+
+
 def encodable(text: str) -> str:
     """Return a text with a question mark for each letter that standard output cannot encode."""
     encoding = sys.stdout.encoding or "utf-8"

@@ -10,13 +10,12 @@ import keras
 from kft.callbacks import StagedUnfreezing
 from kft.distribution import processes
 from kft.printing import how_many
-from kft.report.live_line import LiveLine
+from kft.report.live_line import LiveLine, bar
 from kft.report.progress import duration
 from kft.stages.stage import Stage
 
 _EVERY = 0.2  # seconds between two drawings: figures have to come from the device for each
 _OWN = ("stage", "learning_rate")  # what the stages add to the figures of an epoch
-_BAR = 16
 
 
 class StageProgress(keras.callbacks.Callback):
@@ -109,11 +108,8 @@ class StageProgress(keras.callbacks.Callback):
         self._drawn = time.monotonic()
         steps = self.params.get("steps")
         done = self._unfreezing.stage_epochs + (step / steps if steps else 0)
-        filled = int(_BAR * min(1.0, done / self._stage.epochs))
-        parts = [
-            self._where(min(self._unfreezing.stage_epochs + 1, self._stage.epochs)),
-            "━" * filled + "─" * (_BAR - filled),
-        ]
+        epoch = min(self._unfreezing.stage_epochs + 1, self._stage.epochs)
+        parts = [self._where(epoch), bar(done / self._stage.epochs)]
         if self._epochs:
             an_epoch = (time.monotonic() - self._began) / (self._epochs + done % 1)
             parts.append(f"at most {duration(an_epoch * (self._stage.epochs - done))} left")

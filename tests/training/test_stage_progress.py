@@ -1,13 +1,15 @@
 """What a fit in stages says while it trains: a line drawn anew at a terminal, lines in a log file."""
 
+import io
 import re
+import sys
 
 import keras
 import numpy as np
 import pytest
 
 import kft
-from kft.report.live_line import LiveLine
+from kft.report.live_line import LiveLine, bar
 from kft.testing.families import TinyImages, tiny_images
 
 STAGES = [kft.Stage(0, 2, 1e-2, name="head"), kft.Stage("all", 1, 1e-3, name="all")]
@@ -130,3 +132,10 @@ def test_a_notebook_shows_one_output_that_changes(capsys, monkeypatch):
     line.show("third")
     assert shown == ["new: first", "second", "", "new: third"]
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.once
+def test_a_bar_is_of_letters_that_can_be_printed(monkeypatch):
+    assert [bar(share, 4) for share in (0, 0.5, 1, 1.2)] == ["────", "━━──", "━━━━", "━━━━"]
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert bar(0.5, 4) == "##--"
