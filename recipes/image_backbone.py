@@ -72,6 +72,7 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
 
     def __post_init__(self) -> None:
         self._converter: Any = None
+        self.check_preset()  # before it is looked for
         if self.image_size is None:
             self.image_size = self.converter.image_size or (224, 224)
         super().__post_init__()

@@ -16,6 +16,7 @@ import kft
 import recipes
 from kft.arguments import LARGEST_SEED, check_types
 from kft.errors import InputError
+from tests.recipes.tiny_backbones import save_preset
 from tests.tiny_recipe import TinyRecipe
 
 
@@ -94,7 +95,7 @@ HOSTILE = [
 
 @pytest.mark.once
 @pytest.mark.parametrize("name", recipes.__all__)
-def test_a_recipe_takes_an_argument_or_refuses_it_by_name(name):
+def test_a_recipe_takes_an_argument_or_refuses_it_by_name(name, tmp_path):
     recipe = getattr(recipes, name)
     fields = [one for one in dataclasses.fields(recipe) if one.init]
     base = {"weights": None}
@@ -102,6 +103,8 @@ def test_a_recipe_takes_an_argument_or_refuses_it_by_name(name):
         base["num_classes"] = 2
     if any(one.name == "preset" for one in fields):
         base["preset"] = "nowhere"
+    if name == "ImageBackboneRecipe":  # which asks its preset for the usual size
+        base["preset"] = save_preset("ViT", tmp_path / "preset")
     unnamed = []
     for one in fields:
         for value in HOSTILE:

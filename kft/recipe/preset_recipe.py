@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import keras_hub
 
+from kft.arguments import check_types, make_plain
 from kft.errors import InputError
 from kft.model.precision import built_with
 from kft.model.pretrained import RANDOM, StartingWeights
@@ -40,8 +41,7 @@ class PresetRecipe(Recipe):
     weights: str | None = "preset"
 
     def __post_init__(self) -> None:
-        if isinstance(self.preset, os.PathLike):
-            self.preset = os.fspath(self.preset)
+        self.check_preset()
         self._preset_of_run: str | None = None
         self._encoder: Any = None
         super().__post_init__()
@@ -50,6 +50,13 @@ class PresetRecipe(Recipe):
                 f"`weights={self.weights!r}`: pass 'preset' for the pretrained weights of "
                 f"{self.preset!r}, or weights=None to start from scratch."
             )
+
+    def check_preset(self) -> None:
+        """Take a path as text, and check the types of all arguments."""
+        if isinstance(self.preset, os.PathLike):
+            self.preset = os.fspath(self.preset)
+        make_plain(self)
+        check_types(self)
 
     def pretrained_weights(self) -> StartingWeights:
         """Those of the preset, or random ones."""

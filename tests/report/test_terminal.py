@@ -32,7 +32,7 @@ def test_a_log_gets_a_line_an_epoch(capsys):
     stages = [kft.Stage(0, epochs=3, learning_rate=1e-3)]
     kft.fit_in_stages(model, x, x[:, :1], stages=stages, batch_size=4, cache=False)
     printed = capsys.readouterr().out
-    assert printed.count("16/16 - ") == 3
+    assert printed.count("stage 1/1 (head), epoch ") == 3
     assert not {"\b", "\r", "\x1b"} & set(printed)
 
 
