@@ -2,7 +2,7 @@
 
 To import TensorFlow and Keras takes longer than to export a tiny model. The server, `python -P
 tests/warm.py SOCKET`, has computed nothing when it forks. How `python -m kft.export` starts by itself is
-shown by the tests that ask for `cold_exports`.
+shown by the notebooks and by README's Python, which run in processes of their own.
 """
 
 import atexit
