@@ -15,6 +15,7 @@ import numpy as np
 from kft.callbacks import RunCheckpoint
 from kft.callbacks.others import give_state, state_of
 from kft.runs.packing import pack, unpack
+from kft.runs.randomness import seeded
 from kft.stages.stage import Stage
 from kft.testing.checks import (
     ContractError,
@@ -107,10 +108,10 @@ def _resumes(make: Callable[[], keras.callbacks.Callback]) -> None:
 
 
 def _model() -> keras.Model:
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((4,))
-    x = keras.layers.Dense(4, activation="tanh", name="body")(inputs)
-    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax", name="head")(x))
+    with seeded(0):
+        inputs = keras.Input((4,))
+        x = keras.layers.Dense(4, activation="tanh", name="body")(inputs)
+        model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax", name="head")(x))
     model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
     return model
 

@@ -14,6 +14,7 @@ from kft.recipe.image import ImageRecipe
 from kft.recipe.language import LanguageRecipe
 from kft.recipe.preprocessing import unit_pixels
 from kft.recipe.text import TextRecipe
+from kft.runs.randomness import seeded
 from kft.stages.stage import Stage
 
 WORDS = ("good", "bad", "film", "plot", "actor", "a", "the", "was", "is", "not")
@@ -75,15 +76,15 @@ def save_tiny_bert(folder: Path) -> str:
     import keras_hub
 
     vocabulary = [*_SPECIAL, *WORDS]
-    keras.utils.set_random_seed(0)
-    backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=len(vocabulary),
-        max_sequence_length=16,
-        num_layers=2,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=16,
-    )
+    with seeded(0):
+        backbone = keras_hub.models.BertBackbone(
+            vocabulary_size=len(vocabulary),
+            max_sequence_length=16,
+            num_layers=2,
+            num_heads=2,
+            hidden_dim=8,
+            intermediate_dim=16,
+        )
     backbone.save_to_preset(str(folder))
     keras_hub.models.BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
     return str(folder)
@@ -125,16 +126,16 @@ def save_tiny_llama(folder: Path, tied: bool = False) -> str:
         minloglevel=2,
     )
     tokenizer = keras_hub.models.LlamaTokenizer(file.getvalue())
-    keras.utils.set_random_seed(0)
-    backbone = keras_hub.models.LlamaBackbone(
-        vocabulary_size=tokenizer.vocabulary_size(),
-        num_layers=2,
-        num_query_heads=2,
-        num_key_value_heads=1,
-        hidden_dim=8,
-        intermediate_dim=16,
-        tie_word_embeddings=tied,
-    )
+    with seeded(0):
+        backbone = keras_hub.models.LlamaBackbone(
+            vocabulary_size=tokenizer.vocabulary_size(),
+            num_layers=2,
+            num_query_heads=2,
+            num_key_value_heads=1,
+            hidden_dim=8,
+            intermediate_dim=16,
+            tie_word_embeddings=tied,
+        )
     backbone.save_to_preset(str(folder))
     tokenizer.save_to_preset(str(folder))
     return str(folder)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import kft
-from kft.testing.families import TinyImages, tiny_images
+from kft.cli.demo.reviews import save_small_bert
+from kft.testing.families import TinyImages, save_tiny_bert, tiny_images
 
 DATA = (tiny_images(12), ["a", "b"] * 6)
 STAGES = [kft.Stage(0, 1, 1e-3)]
@@ -31,7 +32,12 @@ def search(folder):
     TinyImages(num_classes=2).tune(DATA, DATA, run_dir=folder / "run", stages=STAGES, **settings)
 
 
-@pytest.mark.parametrize("call", [build, fit, save_and_load, search])
+def save_presets(folder):
+    save_tiny_bert(folder / "tiny")
+    save_small_bert(folder / "small")
+
+
+@pytest.mark.parametrize("call", [build, fit, save_and_load, search, save_presets])
 def test_the_callers_numbers_go_on(call, tmp_path):
     """A second split, drawn after a recipe was built, must not be the first one again."""
 
