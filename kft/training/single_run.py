@@ -143,6 +143,7 @@ class SingleRun(keras.callbacks.CallbackList):
     def _turn_to(self, trainer: keras.Model, batches: Any, epoch: int) -> None:
         """Note what the epochs from this one on run, before they begin."""
         self._trainer, self._batches, self._next_epoch = trainer, batches, epoch
+        self._whole.stop_training = False  # the whole model may have trained, to the end of its stage
         if self.checkpoint is not None:
             self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
 

@@ -50,7 +50,12 @@ def fit(tmp_path, cache, model=None, callbacks=(), stages=STAGES, rule=None, opt
     data = own.pop("data", None) or examples()
     train = Batches(data, np.asarray, batch_size=8, seed=3, shuffle=True)
     validation = Batches(data.take(np.arange(20)), np.asarray, batch_size=8)
+    whole = own.pop("whole", ())
     decided = decide(model, plan(model, stages), store, examples=68, augments=False, cache=cache)
+    decided = [
+        dataclasses.replace(one, cut=None) if index in whole else one
+        for index, one in enumerate(decided)
+    ]
     history = run_stages(
         model, train, validation, unfreezing=StagedUnfreezing(stages, rule, verbose=0),
         stages=decided, store=store, compile_like=compile_model, identity="pixels",
@@ -107,6 +112,14 @@ def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, m
     assert sum(ran) == 48 + 24, "one pass over train and validation fills the caches of all stages"
     fit(tmp_path, True, stages=STAGES[:1])
     assert sum(ran) == 48 + 24, "a second run finds them"
+
+
+@pytest.mark.parametrize("whole", [0, 1])
+def test_some_stages_may_train_the_whole_model_and_others_on_kept_features(
+    tmp_path, uncached, whole
+):
+    """The end of a stage must not be taken for the end of the run."""
+    assert_same(uncached, fit(tmp_path, True, whole=[whole]))
 
 
 def test_early_stopping_with_best_weights_agrees(tmp_path):
