@@ -22,6 +22,7 @@ from kft.family.raw_examples import raw_examples
 from kft.family.reopening import take_over
 from kft.family.run import Run
 from kft.family.training_pass import prepared, training_pass
+from kft.model.values import put_back
 from kft.runs.places import REPORT
 from kft.runs.signals import end_if_asked, put_off
 
@@ -57,7 +58,8 @@ def trained(planned: PlannedFit) -> Run:
 
     Where a temperature or training on everything follows, they come before, since they need an
     evaluation; until the weights are kept the last commit holds them. Whatever fails after the training
-    is a warning: it is never lost to a page.
+    is a warning: it is never lost to a page. Training that fails or is interrupted leaves the recipe with
+    the weights that it had before.
 
     Raises:
         NonFiniteLossError: If the loss is not a finite number.
@@ -71,10 +73,14 @@ def trained(planned: PlannedFit) -> Run:
     needs = 4 * recipe.model.count_params()
     cache = planned.settings.cache
     with planned.directory.held(cache.path, cache.dtype, needs) as store:
-        start = Start.of(planned) if finish.refit else None
-        with training_pass(planned, store, optimizer) as fit:
-            run = fit.run()
-            kept = fit.kept_part() if finish.report or finish.calibrate else None
+        start = Start.of(planned)
+        try:
+            with training_pass(planned, store, optimizer) as fit:
+                run = fit.run()
+                kept = fit.kept_part() if finish.report or finish.calibrate else None
+        except BaseException:
+            put_back(start.values)  # whoever calls again, to resume or not, begins as this call did
+            raise
         recipe.is_fitted, recipe.loaded_from = True, None  # the weights are back on one device
         recipe.origin = {"plan": planned.plan, "history": run.history}
         first = finish.calibrate or finish.refit
@@ -90,9 +96,7 @@ def trained(planned: PlannedFit) -> Run:
         return _shown(planned, _evaluated(planned, run, kept, is_kept=True))
 
 
-def _finished(
-    planned: PlannedFit, run: Run, kept: _Kept, start: Start | None, store: FeatureStore
-) -> Run:
+def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: FeatureStore) -> Run:
     """Find a temperature, evaluate, and train on everything, as far as it was asked for."""
     recipe, settings, data = planned.recipe, planned.settings, planned.validation
     noted: dict[str, Any] = dict(run.journal or {})
@@ -111,7 +115,7 @@ def _finished(
         noted["temperature"] = temperatures
     if settings.finish.report:
         run = _evaluated(planned, run, kept, is_kept=False)
-    if start is not None:
+    if settings.finish.refit:
         noted["refit"] = refit(planned, run, start, store)
         divide(recipe.model, temperatures)
     return dataclasses.replace(run, journal=noted)
