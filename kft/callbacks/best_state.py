@@ -72,11 +72,14 @@ class Best:
         value: What the monitor showed.
         epoch: Index of the epoch in the run, from 0.
         stage: Index of the stage, from 0.
+        share: How far the weights are on the line from those that the stage began with to those of this
+            epoch; less than 1 only where a fit has tried what lies between.
     """
 
     value: float
     epoch: int
     stage: int
+    share: float = 1.0
 
 
 class BestState:
@@ -99,6 +102,7 @@ class BestState:
         self.monitor, self.tolerance = monitor, tolerance
         self._over_run, self._only_ends = restore != "stage", restore == "ends"
         self._stage: Best | None = None
+        self._ended: Best | None = None
         self._stage_values: list[np.ndarray] = []
         self.best: Best | None = None
         self._run_values: dict[int, np.ndarray] = {}  # by position among the model's weights
@@ -150,7 +154,26 @@ class BestState:
             or self.monitor.is_better(self._stage.value, best.value, self.tolerance)
         ):
             self.best, self._run_values = self._stage, _averages(model)
-        self._stage, self._stage_values = None, []
+        self._ended, self._stage, self._stage_values = self._stage, None, []
+
+    def offer(self, logs: Mapping[str, Any], share: float) -> bool:
+        """Take the model's weights for the best ones, if they are.
+
+        Args:
+            logs: The logs of the model as it is, after the last stage has ended.
+            share: How far its weights are on the line that the last stage has gone.
+
+        Returns:
+            Whether they are better than the best so far.
+        """
+        value = self.monitor.value(logs)
+        if value is None or self.best is None or self._ended is None:
+            return False
+        if not self.monitor.is_better(value, self.best.value):
+            return False
+        self.best = dataclasses.replace(self._ended, value=value, share=share)
+        self._run_values = {}
+        return True
 
     def end_run(self, model: keras.Model) -> None:
         """Go back to the best epoch of the run."""

@@ -47,6 +47,11 @@ def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> 
             "value by monitor=....",
             stacklevel=3,
         )
+    elif verbose and best.share < 1:
+        print(
+            f"The model keeps weights {best.share:.0%} of the way from the start of stage {best.stage + 1} to "
+            f"epoch {best.epoch + 1}, which do better than either: {name} {best.value:.4f}"
+        )
     elif verbose:
         among = " of the stages' ends" if restore_best == "ends" else ""
         if state.tolerance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import keras
@@ -133,6 +133,10 @@ class StagedUnfreezing(keras.callbacks.Callback):
     def best(self) -> Best | None:
         """The epoch whose weights the model ends with; see the class."""
         return None if self._best is None else self._best.best
+
+    def offer(self, logs: Mapping[str, Any], share: float) -> bool:
+        """As `BestState.offer`, once the last stage has ended; False where nothing is compared."""
+        return self._best is not None and self._best.offer(logs, share)
 
     @property
     def stage_index(self) -> int | None:

@@ -115,6 +115,7 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
             restore_best=None,
             monitor=None,
             tolerance=None,
+            interpolate=False,
             callbacks=(),
             optimizer=start.optimizer,
             finish=Finish(calibrate=False, refit=False, report=False),
@@ -124,7 +125,8 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
     said = (
         f"Training again on all {how_many(len(everything), 'example')}, validation data included."
     )
-    with training_pass(again, store, prepared(again), announced=said) as fit:
+    share = None if best is None else best.get("share")
+    with training_pass(again, store, prepared(again), said, share) as fit:
         fit.run()
     return {
         "examples": len(everything),

@@ -137,9 +137,13 @@ class BestEpoch:
         tolerance: How much worse, as a share, the end of a stage may be than the best end before it
             and still remain, for `"ends"`. Defaults to 0, but for the default stages of texts with
             n, fewer than 200, validation examples to 1/sqrt(n), by which chance moves a mean loss.
+        interpolate: Whether weights a quarter, half and three quarters of the way from those that the
+            last stage begins with to those that it ends with are tried on the validation data too, and
+            kept where they are better (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+            `"auto"` does so with the default stages.
 
     Raises:
-        InputError: If a value is none of these.
+        InputError: If a value is none of these, or weights are to be tried with nothing to compare by.
 
     Example:
 
@@ -151,8 +155,15 @@ class BestEpoch:
     among: Restore | Literal["auto"] | None = dataclasses.field(default="auto", kw_only=False)
     monitor: str | tuple[str, str] | None = None
     tolerance: float | None = None
+    interpolate: bool | str = "auto"
 
     def __post_init__(self) -> None:
+        check_choice("interpolate", self.interpolate, ("auto", True, False))
+        if self.interpolate is True and self.among is None:
+            raise InputError(
+                "`interpolate=True` tries weights and keeps the best, but with `among=None` nothing is "
+                "compared: pass among='ends', or leave it out."
+            )
         check_choice("restore_best", self.among, ("auto", *get_args(Restore), None))
         if self.tolerance is not None:
             check_tolerance(self.tolerance, self.among)

@@ -32,6 +32,7 @@ from kft.stages.table import PlanTable, plan_table
 from kft.tasks.calibrated_loss import CALIBRATED_LOSS
 from kft.training import compilation
 from kft.training.cached_stages import CachedStage, decide
+from kft.training.interpolation import Interpolation
 from kft.training.journal import Journal
 from kft.training.kept_features import kept_part
 from kft.training.solver import Solver
@@ -44,6 +45,7 @@ def training_pass(
     store: FeatureStore,
     optimizer: keras.optimizers.Optimizer,
     announced: str | None = None,
+    share: float | None = None,
 ) -> Iterator[TrainingPass]:
     """Give a pass on its devices; when the block ends, the weights are back on one.
 
@@ -52,13 +54,15 @@ def training_pass(
         store: Where frozen features are kept.
         optimizer: What `prepared` returned.
         announced: A line to print in place of the table of the stages.
+        share: How far on the line that the last stage goes the weights are left; None leaves them at its
+            end, or tries what `settings.interpolate` says.
     """
     settings = planned.settings
     batches, held_out = _batches(planned)
     jit = compilation.choose(settings.jit_compile, batches, settings.stages, planned.strategy)
     with spread(planned.recipe.model, optimizer, planned.strategy) as (model, own_optimizer):
         fit = TrainingPass(
-            planned, store, model, own_optimizer, batches, held_out, jit, announced=announced
+            planned, store, model, own_optimizer, batches, held_out, jit, announced, share
         )
         fit.compile_like(model)
         compilation.pad_to_need(model, batches, held_out)
@@ -111,6 +115,7 @@ class TrainingPass:
         held_out: What it is validated on, None for nothing.
         jit_compile: As in `keras.Model.compile`.
         announced: A line to print in place of the table of the stages.
+        share: As for `training_pass`.
         decided: Whether each stage trains on kept features.
     """
 
@@ -122,6 +127,7 @@ class TrainingPass:
     held_out: Any
     jit_compile: bool | str
     announced: str | None = None
+    share: float | None = None
     decided: list[CachedStage] = dataclasses.field(default_factory=list)
 
     def compile_like(self, part: keras.Model) -> None:
@@ -164,8 +170,11 @@ class TrainingPass:
         checkpoint = directory.checkpoint(settings.resume.every)
         weights = self.planned.recipe.starting_weights
         journal = Journal(self.model, unfreezing, self.store, weights)
+        lines = []
+        if settings.interpolate or self.share is not None:
+            lines = [Interpolation(self.model, unfreezing, self.share)]
         history = with_retries(
-            lambda: self._run_stages(unfreezing, journal, checkpoint),
+            lambda: self._run_stages(unfreezing, journal, lines, checkpoint),
             checkpoint,
             settings.resume.retries,
             before_retry=lambda: self.compile_like(self.model),
@@ -245,7 +254,11 @@ class TrainingPass:
         return dataclasses.replace(table, notes=(*settings.rules, *table.notes))
 
     def _run_stages(
-        self, unfreezing: StagedUnfreezing, journal: Journal, checkpoint: list
+        self,
+        unfreezing: StagedUnfreezing,
+        journal: Journal,
+        lines: list[Interpolation],
+        checkpoint: list,
     ) -> keras.callbacks.History:
         settings = self.planned.settings
         return run_stages(
@@ -260,7 +273,7 @@ class TrainingPass:
             views=settings.cache.views,
             solver=self.solver,
             callbacks=[
-                *(FiniteLoss(), journal, *settings.callbacks, *checkpoint),
+                *(FiniteLoss(), journal, *lines, *settings.callbacks, *checkpoint),
                 *agreements(self.planned.strategy),
             ],
             steps_per_epoch=getattr(self.planned.train, "steps", None),

@@ -124,6 +124,7 @@ class Fitted(Family):
             restore_best=best.among,
             monitor=best.monitor,
             tolerance=best.tolerance,
+            interpolate=best.interpolate,
             batch_norm=batch_norm,
             optimizer=optimizer,
             balance=balance,

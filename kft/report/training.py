@@ -65,6 +65,12 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
     monitor = str(best["monitor"])
     shown = monitor.removeprefix("val_").replace("_", " ")
     shown = f"validation {shown}" if monitor.startswith("val_") else shown
+    if "share" in best:
+        return Html(
+            f"<p>The weights lie {float(best['share']):.0%} of the way from the start of stage "
+            f"{int(best['stage'])} to epoch {int(best['epoch'])}, where {text(shown)} is better than at either "
+            f"end: {value(best['value'])}.</p>"
+        )
     which = "which has the best"
     if best.get("among") == "ends":  # other epochs may have been better by chance
         which = "which of the states that the stages ended with has the best"

@@ -105,7 +105,8 @@ class Journal(keras.callbacks.Callback):
             first; `memory` by stage, the most bytes that the process had held by its end, on `host` and
             `device`; `rates` by block, for each epoch the rate of its last step, None while the block
             was frozen; `best`, the epoch whose weights the run ends with, counted from 1, if any were
-            put back, among which it was the best, as `restore_best` says, and within which `tolerance`;
+            put back, among which it was the best, as `restore_best` says, within which `tolerance`, and
+            which `share` of the way to it its stage has gone, where it is not all of it;
             `starting_weights`, those that the model had before; `moved` by block, the head first: the
             length of the way from the first weights to these as a part of the length of the first.
         """
@@ -142,6 +143,8 @@ class Journal(keras.callbacks.Callback):
                 "among": unfreezing.restore_best,
                 "tolerance": unfreezing.tolerance,
             }
+            if unfreezing.best.share < 1:
+                content["best"]["share"] = unfreezing.best.share
         return content
 
 

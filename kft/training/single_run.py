@@ -14,6 +14,7 @@ from kft.distribution.replicas import accompanied, fed
 from kft.stages.optimizer import unscaled
 from kft.stages.regrouping import reorder
 from kft.training.cached_stages import CachedStage
+from kft.training.interpolation import Interpolation
 from kft.training.solver import Solver
 from kft.training.stage_parts import StagePart
 from kft.training.stage_progress import StageProgress
@@ -55,6 +56,7 @@ class SingleRun(keras.callbacks.CallbackList):
         self._unfreezing = unfreezing
         self._stages = stages
         self.checkpoint = next((one for one in callbacks if isinstance(one, RunCheckpoint)), None)
+        self._lines = [one for one in callbacks if isinstance(one, Interpolation)]
         self._whole = model
         self._trainer = model
         self._batches: Any = None
@@ -125,7 +127,7 @@ class SingleRun(keras.callbacks.CallbackList):
 
         Several processes each read all of a batch here, and take their parts of it.
         """
-        trainer, batches, validation = part.trainer, part.batches, part.validation
+        trainer, batches = part.trainer, part.batches
         self._turn_to(trainer, batches, epoch)
         self.on_epoch_begin(epoch)
         said = solver.solve(self._whole, part.features)
@@ -134,16 +136,35 @@ class SingleRun(keras.callbacks.CallbackList):
         # Made before `evaluate` knows the metrics, it would not say on which devices those lie.
         trainer.test_function = None
         logs = trainer.evaluate(for_fit(batches), steps=steps, verbose=0, return_dict=True)
-        if validation is not None:
-            held_out = trainer.evaluate(for_fit(validation), verbose=0, return_dict=True)
-            logs |= {f"val_{name}": value for name, value in held_out.items()}
-        self.on_epoch_end(epoch, logs)
+        self.on_epoch_end(epoch, logs | self.held_out_logs(part))
         return self._next_epoch
+
+    def held_out_logs(self, part: StagePart) -> dict[str, Any]:
+        """Return the logs of a model on the validation data; none without any.
+
+        Args:
+            part: The model, and what it is validated on.
+        """
+        if part.validation is None:
+            return {}
+        logs = part.trainer.evaluate(for_fit(part.validation), verbose=0, return_dict=True)
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    def settle(self, part: StagePart) -> None:
+        """Leave the model with better weights than the last stage ended with, where a callback finds some.
+
+        Args:
+            part: What the last stage trained.
+        """
+        for line in self._lines:
+            line.settle(lambda: self.held_out_logs(part))
 
     def _turn_to(self, trainer: keras.Model, batches: Any, epoch: int) -> None:
         """Note what the epochs from this one on run, before they begin."""
         self._trainer, self._batches, self._next_epoch = trainer, batches, epoch
-        self._whole.stop_training = False  # the whole model may have trained, to the end of its stage
+        self._whole.stop_training = (
+            False  # the whole model may have trained, to the end of its stage
+        )
         if self.checkpoint is not None:
             self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
 

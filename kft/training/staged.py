@@ -79,7 +79,7 @@ def run_stages(
     parts.compute(store, identity)
     model.stop_training = False
     try:
-        epoch = run.begin()
+        epoch = began = run.begin()
         while epoch < run.params["epochs"] and not run.stopped:
             unfreezing.prepare(epoch)
             index = unfreezing.stage_index or 0
@@ -95,6 +95,8 @@ def run_stages(
         optimizer = unscaled(model.optimizer)
         optimizer.finalizes = True
         optimizer.finalize_variable_values(model.trainable_variables)
+        if epoch > began:  # else the end of the run is restored
+            run.settle(part)
         run.end()
     finally:
         unscaled(model.optimizer).finalizes = True

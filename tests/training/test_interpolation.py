@@ -1,0 +1,126 @@
+"""Weights between those that the last stage begins with and those that it ends with."""
+
+import keras
+import numpy as np
+import pytest
+
+import kft
+from kft.training import interpolation
+from tests.family.test_fit_settings import settings_of
+from tests.family.test_solving import pictures, recipe_of
+
+# What is learnt here is too sure for validation data with wrong labels: half of the way does better.
+SURE = [kft.Stage(0, epochs=1, learning_rate=1e-6), kft.Stage(0, epochs=10, learning_rate=1.0)]
+DEEP = [SURE[0], kft.Stage("all", epochs=8, learning_rate=1e-2)]
+TRIED = kft.BestEpoch("ends", interpolate=True, tolerance=1e6)
+
+
+class Ends(keras.callbacks.Callback):
+    """Keeps the weights at the beginning of the second stage and at the end of each epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.first = self.model.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.last = self.model.get_weights()
+
+
+def noisy():
+    """Pictures of which four in ten have a wrong label."""
+    x, kinds, _ = pictures(60, seed=1)
+    return x, np.where(np.arange(60) % 10 < 4, (kinds + 1) % 3, kinds)
+
+
+def fit(recipe=None, stages=SURE, validation=None, **settings):
+    recipe = recipe or recipe_of(kft.tasks.Classification(3))
+    defaults = {"restore_best": TRIED, "early_stopping": None, "finish": kft.Finish(report=False)}
+    settings = {**defaults, "verbose": 0, **settings}
+    return recipe.fit(pictures()[:2], validation or noisy(), stages=stages, **settings)
+
+
+def loss_of(recipe, run, weights):
+    recipe.model.set_weights(weights)
+    batches = recipe.batches(run.validation, batch_size=32)
+    return recipe.model.evaluate(batches, verbose=0, return_dict=True)["loss"]
+
+
+def between(first, last, share):
+    return [a + share * (b - a) for a, b in zip(first, last, strict=True)]
+
+
+@pytest.mark.parametrize("stages", [SURE, DEEP], ids=["kept features", "all"])
+def test_the_best_point_on_the_line_remains(stages):
+    ends, recipe = Ends(), recipe_of(kft.tasks.Classification(3))
+    run = fit(recipe, stages, callbacks=[ends])
+    kept = recipe.model.get_weights()
+    points = {s: between(ends.first, ends.last, s) for s in (1.0, *interpolation.SHARES)}
+    losses = {share: loss_of(recipe, run, weights) for share, weights in points.items()}
+    best = min(losses, key=losses.get)
+    assert best < 1  # else the test would show nothing
+    assert run.journal["best"]["share"] == best
+    assert run.journal["best"]["value"] == pytest.approx(losses[best], rel=1e-4)
+    for one, other in zip(kept, points[best], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_where_no_point_is_better_the_end_remains():
+    ends, recipe = Ends(), recipe_of(kft.tasks.Classification(3))
+    short = [SURE[0], kft.Stage(0, epochs=5, learning_rate=0.05)]
+    run = fit(recipe, short, pictures(seed=1)[:2], callbacks=[ends])
+    assert "share" not in run.journal["best"]
+    for one, other in zip(recipe.model.get_weights(), ends.last, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Killed(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_resumes_in_the_last_stage_goes_the_same_line(tmp_path):
+    whole, resumed = recipe_of(kft.tasks.Classification(3)), recipe_of(kft.tasks.Classification(3))
+    settings = {"resume": kft.Resume(every=1)}
+    fit(whole, run_dir=tmp_path / "whole", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        fit(resumed, run_dir=tmp_path / "run", callbacks=[Killed()], **settings)
+    run = fit(resumed, run_dir=tmp_path / "run", **settings)  # the same recipe, as in a notebook
+    assert "share" in run.journal["best"]
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.once
+def test_training_on_everything_goes_as_far(monkeypatch):
+    shares = []
+    made = interpolation.Interpolation.__init__
+
+    def noting(self, model, unfreezing, share=None):
+        shares.append(share)
+        made(self, model, unfreezing, share)
+
+    monkeypatch.setattr(interpolation.Interpolation, "__init__", noting)
+    run = fit(finish=kft.Finish(refit=True, report=False))
+    assert shares == [None, run.journal["best"]["share"]]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("settings", "tried"),
+    [
+        ({}, True),
+        ({"restore_best": kft.BestEpoch(interpolate=False)}, False),
+        ({"restore_best": None}, False),
+        ({"stages": SURE}, False),
+        ({"stages": SURE, "restore_best": TRIED}, True),
+    ],
+)
+def test_the_default_stages_try_it_and_others_where_asked(settings, tried):
+    assert settings_of(**settings).interpolate is tried
+
+
+@pytest.mark.once
+def test_nothing_to_compare_by_is_refused():
+    with pytest.raises(kft.errors.InputError, match="interpolate=True"):
+        kft.BestEpoch(None, interpolate=True)
