@@ -198,6 +198,10 @@ def _suits(value: Any, wanted: Any) -> bool:
 def _suits_sequence(value: Any, inner: tuple[Any, ...]) -> bool:
     if not isinstance(value, Collection) or isinstance(value, (str, bytes, Mapping, Set)):
         return False
+    if (
+        getattr(value, "shape", None) == ()
+    ):  # an array or tensor without axes, which has no elements
+        return False
     if not inner:
         return True
     if len(inner) == 1 or inner[-1] is Ellipsis:

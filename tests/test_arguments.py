@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import kft
 import recipes
@@ -73,6 +74,7 @@ def test_what_suits_its_annotation_passes(given):
         ({"names": {"a", "b"}}, "pass a list of texts"),
         ({"names": [True, False]}, "pass a list of texts"),
         ({"widths": 4}, "pass a list of whole numbers"),
+        ({"widths": torch.ones(())}, "pass a list of whole numbers"),
         ({"pair": (1,)}, "pass a list of whole numbers"),
         ({"place": 3}, "pass text or a path or None"),
         ({"switch": 1}, "pass True or False"),

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kft import plots
-from kft.errors import InputError
+from kft.arguments import check_whole, plain
 from kft.report.terminal import in_notebook
 
 
@@ -33,9 +33,8 @@ class LiveCurves(keras.callbacks.Callback):
 
     def __init__(self, every: int = 1) -> None:
         super().__init__()
-        if not isinstance(every, int) or every < 1:
-            raise InputError(f"`every={every!r}`: pass a whole number of epochs, 1 or more.")
-        self.every = every
+        self.every = plain(every)
+        check_whole("every", self.every, "epochs")
         self.history: dict[str, list[float]] = {}
         self._place: Any = None
         self._drawn = 0

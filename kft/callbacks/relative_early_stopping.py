@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kft.arguments import check_choice, check_flag, check_whole, is_number, plain, shown
 from kft.callbacks.monitor import Monitor
 from kft.errors import InputError
 
@@ -31,8 +32,8 @@ class RelativeEarlyStopping(keras.callbacks.EarlyStopping):
         verbose: 1 prints a line when training stops. Defaults to 0.
 
     Raises:
-        InputError: If `min_delta` is not a fraction, `patience` is not a number of epochs, or the
-            direction cannot be told.
+        InputError: If `min_delta` is not a fraction, another argument has the wrong type or is out of
+            range, or the direction cannot be told.
 
     Example:
 
@@ -52,16 +53,16 @@ class RelativeEarlyStopping(keras.callbacks.EarlyStopping):
         start_from_epoch: int = 0,
         verbose: int = 0,
     ) -> None:
-        if (
-            isinstance(min_delta, bool)
-            or not isinstance(min_delta, (int, float))
-            or not 0 <= min_delta < 1
-        ):
+        min_delta, patience, start_from_epoch = map(plain, (min_delta, patience, start_from_epoch))
+        if not (is_number(min_delta) and 0 <= min_delta < 1):
             raise InputError(
-                f"`min_delta={min_delta!r}`: pass a fraction of the best value, from 0 to below 1."
+                f"`min_delta={shown(min_delta)}`: pass a fraction of the best value, from 0 to below 1."
             )
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
-            raise InputError(f"`patience={patience!r}`: pass a number of epochs, 0 or more.")
+        check_whole("patience", patience, "epochs", least=0)
+        check_whole("start_from_epoch", start_from_epoch, "epochs", least=0)
+        check_choice("mode", mode, ("auto", "min", "max"))
+        check_flag("restore_best_weights", plain(restore_best_weights))
+        check_choice("verbose", plain(verbose), (0, 1, 2))
         chosen = Monitor.of(monitor if mode == "auto" else (monitor, mode))
         super().__init__(
             chosen.name,

@@ -7,18 +7,18 @@ import datetime
 import functools
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import keras
 
+from kft.arguments import check_choice, check_whole, path_of, plain
 from kft.backends import backend
 from kft.callbacks.commit_timer import CommitTimer
 from kft.callbacks.fit_identity import FORMAT, check_commit, describe_fit
 from kft.callbacks.fit_state import FitState, begin_at
 from kft.callbacks.others import other_callbacks, report_stop_iteration
 from kft.distribution import processes
-from kft.errors import InputError, KftError
+from kft.errors import KftError
 from kft.runs import commits
 from kft.runs.locks import RunLock
 from kft.runs.reading import check_tree
@@ -76,12 +76,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         on_mismatch: str = "error",
     ) -> None:
         super().__init__()
-        if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
-            raise InputError(f"`keep={keep!r}`: pass how many commits stay, 1 or more.")
-        if on_mismatch not in ("error", "continue"):
-            raise InputError(f"`on_mismatch={on_mismatch!r}`: pass 'error' or 'continue'.")
-        self.directory = Path(directory)
-        self.every, self.keep, self.on_mismatch = every, keep, on_mismatch
+        self.directory = path_of("directory", directory)
+        self.every, self.keep, self.on_mismatch = plain(every), plain(keep), on_mismatch
+        check_whole("keep", self.keep, "commits")
+        check_choice("on_mismatch", on_mismatch, ("error", "continue"))
         self._lock = RunLock(self.directory)
         self._signals = StopSignals()
         self._waiting = contextlib.ExitStack()  # while training, signals wait for a commit

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import keras
 from keras import ops
 
-from kft.arguments import check_choice
+from kft.arguments import check_choice, check_verbose, plain, shown
 from kft.callbacks.best_state import Best, BestState, Restore, check_tolerance, what_is_restored
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
@@ -98,10 +98,11 @@ class StagedUnfreezing(keras.callbacks.Callback):
             early_stopping is None or isinstance(early_stopping, keras.callbacks.EarlyStopping)
         ):
             raise InputError(
-                f"`early_stopping={early_stopping!r}`: pass a keras.callbacks.EarlyStopping or None."
+                f"`early_stopping={shown(early_stopping)}`: pass a keras.callbacks.EarlyStopping or None."
             )
         check_choice("batch_norm", batch_norm, ("frozen", "train"))
         check_choice("restore_best", restore_best, (*get_args(Restore), None, "auto"))
+        check_verbose(plain(verbose))
         if monitor is not None:
             Monitor.of(monitor)
         self._solved_elsewhere = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from kft.arguments import path_of
 from kft.callbacks.run_logger import epoch_values, plan_of, unfreezing_beside
 from kft.errors import InputError
 from kft.model import graph
@@ -61,7 +61,7 @@ class TensorBoardLogger(keras.callbacks.Callback):
                     f"`project` has {rows} inputs and {len(project[1])} labels: pass as many of "
                     f"each, at most {MOST_POINTS:,}."
                 )
-        self.log_dir = Path(log_dir)
+        self.log_dir = path_of("log_dir", log_dir)
         self.project = project
         self._writer: Any = None
 

@@ -1,6 +1,7 @@
 """What every callback owes: it works alone, can be used twice and copied, and its state survives."""
 
 import copy
+import functools
 import json
 import re
 
@@ -27,6 +28,7 @@ MAKERS = {
     "TensorBoardLogger": lambda cls, folder: cls(folder / "logs"),
     "WandbLogger": lambda cls, folder: cls(mode="offline", directory=folder),
 }
+NEEDED = {"RunCheckpoint": {"directory": "state"}, "StagedUnfreezing": {"stages": STAGES}}
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +87,51 @@ def test_a_callback_says_what_it_takes_and_shows_a_fit(name):
     said = getattr(kft.callbacks, name).__doc__
     assert "Args:" in said
     assert re.search(r"```python\n.*\.fit\(.*```", said, re.DOTALL)
+
+
+NONSENSE = [
+    float("nan"),
+    float("inf"),
+    -1,
+    10**5000,
+    b"x",
+    1j,
+    np.array([1, 2]),
+    {"a": 1},
+    object(),
+]
+ARGUMENTS = [
+    ("LiveCurves", "every", [*NONSENSE, True, 0, 0.5, "3", 2**31]),
+    ("RelativeEarlyStopping", "min_delta", [*NONSENSE, True, 1, "0.1"]),
+    ("RelativeEarlyStopping", "mode", [*NONSENSE, None, "least"]),
+    ("RelativeEarlyStopping", "patience", [*NONSENSE, True, 0.5, "3", 2**31]),
+    ("RelativeEarlyStopping", "restore_best_weights", [*NONSENSE, 1, "no", None]),
+    ("RelativeEarlyStopping", "start_from_epoch", [*NONSENSE, True, 0.5, "3", None]),
+    ("RelativeEarlyStopping", "verbose", [*NONSENSE, 3, "no", None]),
+    ("RunCheckpoint", "directory", [*NONSENSE, None, "", "a\0"]),
+    ("RunCheckpoint", "every", [*NONSENSE, True, 0, 0.5, "never"]),
+    ("RunCheckpoint", "keep", [*NONSENSE, True, 0, 0.5, "3", 2**31]),
+    ("RunCheckpoint", "on_mismatch", [*NONSENSE, None, "go"]),
+    ("StagedUnfreezing", "early_stopping", [*NONSENSE, 1, "no"]),
+    ("StagedUnfreezing", "verbose", [*NONSENSE, 3, "no", None]),
+    ("TensorBoardLogger", "log_dir", [*NONSENSE, None, "", "a\0"]),
+]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("name", "argument", "values"), ARGUMENTS)
+def test_a_wrong_argument_is_refused_by_name(name, argument, values, tmp_path):
+    make = functools.partial(getattr(kft.callbacks, name), **NEEDED.get(name, {}))
+    for value in values:
+        with pytest.raises(kft.InputError, match=f"`{argument}="):
+            make(**{argument: value})
+
+
+@pytest.mark.once
+def test_numbers_of_numpy_are_taken():
+    assert kft.callbacks.LiveCurves(every=np.uint8(3)).every == 3
+    assert kft.callbacks.RunCheckpoint("state", every=np.int64(5), keep=np.array(2)).keep == 2
+    stop = kft.callbacks.RelativeEarlyStopping(
+        min_delta=np.float32(0.5), patience=np.int8(2), restore_best_weights=np.False_
+    )
+    assert (stop.fraction, stop.patience) == (0.5, 2)
