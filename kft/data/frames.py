@@ -38,7 +38,7 @@ def read_frame(frame: Any, how: ReadSettings) -> Examples:
     """
     source = type(frame).__name__
     wanted = how.input_column
-    labels = label_columns(how.task, how.label_column)
+    labels = label_columns(how.task, how.label_column, how.input_column)
     used = [wanted, *(name for one in labels for name in one.names)]
     check_columns(_header(frame, source), used, source, how.modality, others=how.by.columns)
     used += how.by.columns.values()

@@ -30,19 +30,21 @@ class LabelColumns:
     names: tuple[str, ...]
 
 
-def label_columns(task: TargetKind, given: Any) -> list[LabelColumns]:
+def label_columns(task: TargetKind, given: Any, inputs: str) -> list[LabelColumns]:
     """Return the columns of each part of a task's labels.
 
     Args:
         task: The task.
         given: A column, several for numbers, or a dict of these with the names of the task's parts.
             Of a task with parts the default, "label", stands for columns called like the parts.
+        inputs: The column of the inputs.
 
     Returns:
         The columns; none for a task without labels.
 
     Raises:
-        InputError: If a column is named for no part, or a part is given several and takes one.
+        InputError: If a column is named for no part, a part is given several and takes one, or a column
+            is named twice or is that of the inputs.
     """
     if not task.has_labels:
         if given != DEFAULT:
@@ -51,23 +53,37 @@ def label_columns(task: TargetKind, given: Any) -> list[LabelColumns]:
             )
         return []
     if not task.parts:
-        return [_columns("", task, given, given)]
+        return [_columns("", task, given, given, inputs)]
     named = {} if given == DEFAULT else given
     if not isinstance(named, Mapping) or not set(named) <= set(task.parts):
         raise InputError(
             f"label_column={given!r:.100}, but {task.name} has the labels "
             f"{', '.join(map(repr, task.parts))}: pass a dict of them to columns"
         )
-    return [_columns(name, kind, named.get(name, name), given) for name, kind in task.parts.items()]
+    return [
+        _columns(name, kind, named.get(name, name), given, inputs)
+        for name, kind in task.parts.items()
+    ]
 
 
-def _columns(part: str, kind: TargetKind, named: Any, given: Any) -> LabelColumns:
+def _columns(part: str, kind: TargetKind, named: Any, given: Any, inputs: str) -> LabelColumns:
     names = [named] if isinstance(named, str) else named
     is_list = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
     if not is_list or not (len(names) == 1 or (names and kind.takes_columns)):
         raise InputError(
             f"label_column={given!r:.100}, but {kind.name} has one label column: name one"
         )
+    for name in names:
+        if name == inputs:
+            raise InputError(
+                f"label_column={given!r:.100}, but column {name!r:.60} holds the inputs: name the column "
+                "that holds the labels"
+            )
+        if names.count(name) > 1:
+            raise InputError(
+                f"label_column={given!r:.100} names {name!r:.60} {names.count(name)} times: name each "
+                "column once"
+            )
     return LabelColumns(part, kind, tuple(names))
 
 

@@ -42,7 +42,7 @@ def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
     path = Path(path)
     source = shown(path.name)
     bad = how.bad_examples(source)
-    labels = label_columns(how.task, how.label_column)
+    labels = label_columns(how.task, how.label_column, how.input_column)
     input_column = how.input_column
     table = _read(path, input_column, labels, how, source)
     columns = dict(

@@ -55,10 +55,10 @@ def read_tfds(name: str, how: ReadSettings) -> Examples:
     features = builder.info.features
     wanted = tfds.features.Image if how.modality == "image" else tfds.features.Text
     keys = builder.info.supervised_keys or (None, None)
-    columns = label_columns(how.task, how.label_column)
+    inputs = how.text_column if how.modality == "text" else "image"
+    columns = label_columns(how.task, how.label_column, inputs)
     label_keys = [_label_key(one, features, keys[1], source) for one in columns]
-    given = how.text_column if how.modality == "text" else "image"
-    input_key = _feature(features, (given, keys[0]), wanted, source, f"{how.modality} feature")
+    input_key = _feature(features, (inputs, keys[0]), wanted, source, f"{how.modality} feature")
     own = [_feature(features, (key,), None, source, name) for name, key in how.by.columns.items()]
     rows = _rows(builder, split, input_key, [*label_keys, *own], how.modality, source)
     names = RowNames("example", range(len(rows)))

@@ -141,3 +141,12 @@ def test_groups_of_a_table_in_memory():
 def test_what_is_wrong_with_a_table_in_memory(frame, options, message):
     with pytest.raises(InputError, match=message):
         read_texts(frame, **options)
+
+
+def test_labels_are_in_a_column_of_their_own_and_named_once():
+    frame = pd.DataFrame({**COLUMNS, "p": [0, 1, 1], "q": [1, 0, 1]})
+    options = {"task": "multi_label", "modality": "text"}
+    with pytest.raises(InputError, match="names 'p' 2 times: name each column once"):
+        read(frame, label_column=["p", "p", "q"], **options)
+    with pytest.raises(InputError, match="label_column='text', but column 'text' holds the inputs"):
+        read(frame, label_column="text", task="single_label", modality="text")

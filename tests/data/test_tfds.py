@@ -378,7 +378,8 @@ def test_a_damaged_description_is_named(content, copied):
         ("single_label", "share", r'2.5 as a label, .*: use task="regression"'),
         ("multi_label", "label", r"'label' .* is ClassLabel \(\), but a Sequence of names"),
         ("multi_label", "bits", r"holds rows of 0 and 1, but lists of names"),
-        ("regression", "text", r"'text' .* is Text \(\), but numbers per example"),
+        ("regression", "picture", r"'picture' .* is Image \(4, 4, 3\), but numbers per example"),
+        ("regression", "text", r"column 'text' holds the inputs"),
     ],
 )
 def test_features_that_hold_no_such_label_are_named(task, column, message, texts):
