@@ -55,6 +55,7 @@ def image_rows(
     if len(rows) and _kind(rows[0]) not in ("path", "encoded image"):
         array = numeric(rows)
         if array is not None:
+            _check_mixed(rows, name)
             return "arrays", array, {}
     reasons: dict[int, str] = {}
     images: list[Any] = []
@@ -83,6 +84,7 @@ def image_rows(
     kind = next(iter(kinds))
     if kind in ("path", "encoded image"):
         return ("image_files" if kind == "path" else "image_bytes"), images, reasons
+    _check_mixed([image for image in images if image is not None], name)
     shapes = {image.shape for image in images if image is not None}
     if len(shapes) > 1:
         return "arrays", images, reasons
@@ -261,7 +263,19 @@ def _of_pillow(image: Any, max_pixels: int) -> tuple[Any, str]:
     return np.repeat(pixels[..., None], 3, axis=-1), ""
 
 
+def _check_mixed(images: Rows, name: str) -> None:
+    """Check the images of floats among images of whole numbers, which would hide that they go to 1."""
+    if isinstance(images, np.ndarray) and images.dtype != object:
+        return
+    is_float = ["float" in str(getattr(image, "dtype", "")) for image in images]
+    if any(is_float) and not all(is_float):
+        floats = (image for image, one in zip(images, is_float, strict=True) if one)
+        check_range((array for image in floats if (array := numeric([image])) is not None), name)
+
+
 def _refuse_cut_bytes(rows: np.ndarray, name: str) -> None:
+    if rows.ndim != 1:
+        raise InputError(f"{name} has dtype {rows.dtype}, but images are numbers")
     if any(row[:1] in (b"\xff", b"\x89", b"R", b"B", b"G") and len(row) > 64 for row in rows[:1]):
         raise InputError(
             f"{name} has dtype {rows.dtype}, which drops zero bytes at the end of encoded images: "

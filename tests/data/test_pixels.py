@@ -196,3 +196,15 @@ def test_texts_to_predict_have_no_gaps():
         raw_texts(["good", None, 3])
     with pytest.raises(InputError, match=r"PosixPath.* is a path, .*: pass path.read_text\(\)"):
         raw_texts(Path("a.txt"))
+
+
+def test_floats_up_to_1_do_not_hide_among_whole_numbers():
+    with pytest.raises(InputError, match=r"values from 0.* to 1, but 0 to 255 are expected"):
+        read(([X[0], X[1] / X[1].max()], [0, 1]), task="single_label", modality="image")
+    mixed = [X[0], X[1].astype("float32")]
+    assert read((mixed, [0, 1]), task="single_label", modality="image").inputs.dtype == "float32"
+
+
+def test_an_array_of_bytes_with_axes_is_no_image():
+    with pytest.raises(InputError, match=r"x has dtype .S4, but images are numbers"):
+        read((X.astype("S4"), Y), task="single_label", modality="image")
