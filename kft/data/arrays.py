@@ -40,9 +40,10 @@ def read_arrays(x: Any, y: Any, how: ReadSettings) -> Examples:
         them.
 
     Raises:
-        InputError: Lengths differ, labels are out of range or have the wrong shape, inputs or
-            targets have gaps or NaN.
+        InputError: Lengths differ, the rows of two columns differ in order, labels are out of range or
+            have the wrong shape, inputs or targets have gaps or NaN.
     """
+    _refuse_reordered(x, y)
     x = how.task.as_inputs(x)
     rows = mapped(lambda one: _as_inputs(one, how.task), _several(x, "x"))
     count = _checked_length(rows)
@@ -134,6 +135,17 @@ def _several(values: Any, name: str) -> Any:
 
 def _names(name: str, rows: Any) -> Any:
     return {key: f"{name}[{key!r}]" for key in rows} if isinstance(rows, dict) else name
+
+
+def _refuse_reordered(x: Any, y: Any) -> None:
+    """Refuse columns of pandas that have the same rows in another order: rows are paired by position."""
+    if not (hasattr(x, "iloc") and hasattr(y, "iloc")) or x.index.equals(y.index):
+        return
+    if x.index.is_unique and len(x) == len(y) and x.index.symmetric_difference(y.index).empty:
+        raise InputError(
+            "x and y have the same index, but in another order, and are paired by position: pass "
+            "y.loc[x.index], or x.to_numpy() and y.to_numpy() if their order is right"
+        )
 
 
 def _checked_length(rows: Any) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from kft.arguments import shown as shown_value
 from kft.data.examples import Skipped
 from kft.data.files import shown
 from kft.errors import InputError
@@ -28,9 +29,10 @@ class BadExamples:
     found: list[Skipped] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.on_bad_example not in ("error", "skip"):
+        value = self.on_bad_example
+        if not isinstance(value, str) or value not in ("error", "skip"):
             raise InputError(
-                f'on_bad_example={self.on_bad_example!r}, but "error" or "skip" is expected'
+                f'on_bad_example={shown_value(value)}, but "error" or "skip" is expected'
             )
 
     def add(self, name: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.arguments import plain
 from kft.backends import backend
 from kft.data.balance import balanced_order, class_weights
 from kft.data.examples import Examples
@@ -85,7 +86,7 @@ class Batches(keras.utils.PyDataset):
             )
         if seed < 0:
             raise InputError(f"seed={seed!r}, but 0 or more is expected")
-        self.examples, self.load, self.batch_size = examples, load, batch_size
+        self.examples, self.load, self.batch_size = examples, load, plain(batch_size)
         self.seed, self.shuffle, self.balance = seed, shuffle, balance
         self.augment: Any = augment
         self.soft_targets, self.inputs_of = soft_targets, inputs_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import Any
 
+from kft.arguments import shown
 from kft.errors import InputError
 
 __all__ = ["LONGEST", "checked_encoding", "encoding_of", "is_unicode", "text_of", "what_else"]
@@ -44,7 +45,7 @@ def checked_encoding(encoding: Any) -> str:
         "".encode(encoding)  # LookupError for what makes bytes of bytes
     except (LookupError, ValueError, TypeError) as error:
         raise InputError(
-            f"encoding={encoding!r:.60} is not the encoding of a text file: pass the right one, such "
+            f"encoding={shown(encoding)} is not the encoding of a text file: pass the right one, such "
             "as 'utf-8', 'latin-1' or 'utf-16'"
         ) from error
     return str(encoding)

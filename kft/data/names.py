@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
+from kft.arguments import shown
 from kft.errors import InputError
 
 __all__ = ["checked_names", "clean"]
@@ -25,13 +26,14 @@ def checked_names(classes: Any, source: str) -> tuple[str, ...]:
     Raises:
         InputError: They are a single string, no strings, blank, or the same twice.
     """
-    if isinstance(classes, str | bytes | Set | Mapping) or not isinstance(classes, Iterable):
-        raise InputError(f"{source}={classes!r:.60}, but a list of class names is expected")
+    is_list = isinstance(classes, Iterable) and getattr(classes, "shape", None) != ()
+    if isinstance(classes, str | bytes | Set | Mapping) or not is_list:
+        raise InputError(f"{source}={shown(classes)}, but a list of class names is expected")
     names = []
     for name in classes:
         if not isinstance(name, str) or not name.strip():
             raise InputError(
-                f"{source} holds {name!r:.60}, but each class needs a name: pass strings"
+                f"{source} holds {shown(name)}, but each class needs a name: pass strings"
             )
         names.append(clean(name))
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)

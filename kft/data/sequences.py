@@ -81,7 +81,7 @@ def _of_numbers(values: list[Any]) -> np.ndarray | None:
         return array
     try:  # decimals, and integers of several sizes
         return np.asarray(values, np.float64)
-    except OverflowError:
+    except (OverflowError, ValueError):  # too large, or a signalling NaN
         return None
 
 

@@ -1,7 +1,10 @@
+import decimal
 import enum
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from kft import InputError
 from kft.data.read import read
@@ -196,3 +199,31 @@ def test_numbers_that_may_mean_a_class_or_a_position_are_refused(classes, y):
 def test_classes_without_an_order_are_refused():
     with pytest.raises(InputError, match="classes="):
         read_texts(TEXTS, ["a", "b", "a", "b"], classes={"a", "b"})
+
+
+def test_columns_with_the_same_rows_in_another_order_are_not_paired():
+    x, y = pd.Series(["good", "bad", "fine"]), pd.Series(["pos", "neg", "pos"])
+    with pytest.raises(InputError, match=r"same index, but in another order.*y.loc"):
+        read_arrays(x, y[::-1], modality="text")
+    shuffled = read_arrays(x[::-1], y[::-1], modality="text")
+    assert [shuffled.label(index) for index in range(3)] == ["pos", "neg", "pos"]
+    assert len(read_arrays(x, y.set_axis([7, 8, 9]), modality="text")) == 3
+
+
+def test_a_signalling_nan_is_a_gap():
+    with pytest.raises(InputError, match="example 0: no label"):
+        read_arrays(X, [decimal.Decimal("sNaN"), *map(decimal.Decimal, (1, 0, 1))])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"classes": np.array(3)}, {"classes": torch.ones(())}, {"classes": 10**5000}),
+        *({"on_bad_example": np.array([1, 2])}, {"on_bad_example": 10**5000}),
+        {"encoding": 10**5000},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_odd_options_are_refused_by_name(options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        read_arrays(X, [0, 1, 1, 0], **options)

@@ -161,3 +161,7 @@ def test_wrong_arguments_are_named(options, message):
 def test_no_examples_make_no_batches():
     with pytest.raises(InputError, match="arrays has no examples"):
         batches_of(numbers(3).take([]))
+
+
+def test_a_small_number_of_numpy_is_a_batch_size():
+    assert len(batches_of(numbers(20), batch_size=np.uint8(3))) == 7

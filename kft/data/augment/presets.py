@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kft.arguments import shown
 from kft.data.augment.images import ImageAugmentation
 from kft.data.augment.texts import TextAugmentation
 from kft.errors import InputError
@@ -37,7 +38,7 @@ def image_augmentation(
             return None
         if augment not in _IMAGE_PRESETS:
             raise InputError(
-                f"augment={augment!r}, but one of {', '.join(map(repr, _IMAGE_PRESETS))}, a list of "
+                f"augment={shown(augment)}, but one of {', '.join(map(repr, _IMAGE_PRESETS))}, a list of "
                 "Keras layers or a function (x, y, seed) -> (x, y) is expected"
             )
         return ImageAugmentation(_preset(augment), moves_masks=moves_masks)
@@ -46,7 +47,7 @@ def image_augmentation(
     if callable(augment) and not hasattr(augment, "get_config") and not isinstance(augment, type):
         return augment
     raise InputError(
-        f"augment={augment!r}, but a preset, a list of Keras layers or a function (x, y, seed) -> "
+        f"augment={shown(augment)}, but a preset, a list of Keras layers or a function (x, y, seed) -> "
         "(x, y) is expected: put a single layer into a list"
     )
 
@@ -69,7 +70,7 @@ def text_augmentation(augment: Any) -> Callable | None:
         return augment
     known = ", ".join(map(repr, ("none", *_TEXT_PRESETS)))
     raise InputError(
-        f"`augment={augment!r}` is unknown for text: pass {known}, a TextAugmentation, or a "
+        f"`augment={shown(augment)}` is unknown for text: pass {known}, a TextAugmentation, or a "
         "function (x, y, seed) -> (x, y)."
     )
 
