@@ -15,6 +15,7 @@ import yaml
 from kft.arguments import is_number, is_whole, make_plain, shortened, shown
 from kft.errors import InputError
 from kft.model.adapters import PARTS
+from kft.printing import printable
 from kft.stages.plain_yaml import read_yaml
 
 Decay = Literal["constant", "linear", "cosine"]
@@ -108,10 +109,11 @@ class Stage:
             is_number(self.layer_decay) and 0 < self.layer_decay <= 1,
             "pass a factor above 0 and at most 1.",
         )
+        text = self.name if isinstance(self.name, str) else ""
         self._require(
             "name",
-            self.name is None or (isinstance(self.name, str) and bool(self.name.strip())),
-            "pass some text, or None for a name made from `unfreeze`.",
+            self.name is None or bool(text.strip() and printable(text).plain == text),
+            "pass some text of printable letters, or None for a name made from `unfreeze`.",
         )
 
     def _check_solving(self) -> None:

@@ -32,6 +32,8 @@ GOOD = {"unfreeze": 1, "epochs": 2, "learning_rate": 1e-3}
         ({"layer_decay": 0}, r"layer_decay=0"),
         ({"layer_decay": 1.1}, r"layer_decay=1.1"),
         ({"name": " "}, r"name=' '"),
+        ({"name": "a\x1b[2J"}, r"name='a\\x1b\[2J'.*printable"),
+        ({"name": "a\ud800"}, r"name='a\\ud800'.*printable"),
     ],
     ids=str,
 )
