@@ -1,10 +1,11 @@
-"""What is printed for people: tables as wide as the terminal, names that cannot harm it."""
+"""What is printed for people: tables as wide as the terminal, texts that cannot harm it or a spreadsheet."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import sys
+import unicodedata
 from typing import Any
 
 from rich.console import Console
@@ -35,6 +36,17 @@ def printable(name: str) -> Text:
     """Return a name that cannot send the terminal commands, nor rich markup."""
     joiners = "\u200c\u200d"  # of Persian and of emoji
     return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))
+
+
+def without_formula(text: str) -> str:
+    """Return a text for a CSV file, with an apostrophe before what a spreadsheet would run.
+
+    A formula begins with `=`. One that begins with `+`, `-` or `@` calls something, so that "-3" and
+    "@you" stay as they are.
+    """
+    begins = unicodedata.normalize("NFKC", text.lstrip()[:1])  # full-width signs count too
+    runs = begins == "=" or (begins in ("+", "-", "@") and any(sign in text for sign in "(|!"))
+    return f"'{text}" if runs else text
 
 
 def name_of(model: Any) -> str:

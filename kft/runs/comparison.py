@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.errors import InputError
-from kft.printing import as_text, how_many, number, printable
+from kft.printing import as_text, how_many, number, printable, without_formula
 from kft.runs.places import JOURNAL, RECIPE
 from kft.runs.reading import read_object
 
@@ -155,7 +155,12 @@ class Comparison:
         names = dict.fromkeys(name for row in rows for name in row)
         writer = csv.DictWriter(file, list(names), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            cells = {
+                name: without_formula(cell) if isinstance(cell, str) else cell
+                for name, cell in row.items()
+            }
+            writer.writerow(cells)
         return file.getvalue()
 
     def as_json(self) -> str:

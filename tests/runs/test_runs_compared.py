@@ -71,6 +71,12 @@ def test_rows_for_other_programs_have_every_figure_and_setting_that_differs(cli,
     assert [row["accuracy"] for row in json.loads(said)] == [0.9, 0.7]
 
 
+def test_no_setting_of_a_run_is_a_formula(tmp_path):
+    write_run(tmp_path / "a", 0.7, epochs="=1+1")
+    write_run(tmp_path / "b", 0.6)
+    assert "'=1+1" in Comparison.of([tmp_path], "accuracy").as_csv()
+
+
 def test_a_run_that_was_not_evaluated_comes_last(tmp_path):
     write_run(tmp_path / "a", 0.7, figures={})
     write_run(tmp_path / "b", 0.6)

@@ -113,6 +113,21 @@ def test_a_tree_of_arrays_has_a_column_for_each():
     assert str(found).splitlines()[1].endswith("0.25")
 
 
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
+def test_no_text_in_a_table_is_run_by_a_spreadsheet(tmp_path, ending):
+    texts = ["=cmd|' /C calc'!A0", "\t=1+1", "@SUM(A1)", "\uff1d1+1", "-3", "@you", "a=b"]
+    scores = np.full((7, 2), 0.5, "float32")
+    found = Classification(2).predictions(texts, scores, ("=1+1", "b"))
+    path = found.write(tmp_path / f"out{ending}")
+    if ending == ".jsonl":
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        assert [row["input"] for row in rows] == texts
+    else:
+        frame = pd.read_csv(path, sep="\t" if ending == ".tsv" else ",")
+        assert frame["input"].tolist() == [*(f"'{text}" for text in texts[:4]), *texts[4:]]
+        assert set(frame["label"]) == {"'=1+1"}
+
+
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_files_get_the_values_of_arrays(tmp_path, ending):
     path = arrays(TREE).write(tmp_path / f"out{ending}")

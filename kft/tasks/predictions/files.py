@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kft.errors import InputError
+from kft.printing import without_formula
 
 if TYPE_CHECKING:
     from kft.tasks.predictions.base import Predictions
@@ -172,8 +173,10 @@ def _parquet_type(cell: Any) -> Any:
 
 
 def _in_text(cell: Any) -> Any:
-    """An array in a cell of a text file is JSON."""
-    return json.dumps(_in_json(cell)) if isinstance(cell, list) else cell
+    """An array in a cell of a text file is JSON, and no text is a formula."""
+    if isinstance(cell, list):
+        return json.dumps(_in_json(cell))
+    return without_formula(cell) if isinstance(cell, str) else cell
 
 
 def _in_json(cell: Any) -> Any:
