@@ -107,7 +107,8 @@ def _of_tar(file: IO[bytes], most: int) -> Iterator[Entry]:
     unpack = next((unpack for mark, unpack in _PACKED if head.startswith(mark)), None)
     with contextlib.ExitStack() as opened:
         plain = file if unpack is None else opened.enter_context(unpack(file))
-        archive = opened.enter_context(tarfile.open(fileobj=_Bounded(plain, most), mode="r:"))
+        bounded = _Bounded(plain, most)
+        archive = opened.enter_context(tarfile.open(fileobj=bounded, mode="r:"))
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # else every member that was seen is kept
             if info.isdir():
@@ -119,18 +120,27 @@ def _of_tar(file: IO[bytes], most: int) -> Iterator[Entry]:
 
             problem = "" if info.isreg() else "a link or a device: pack the file itself"
             yield info.name, info.size, problem, read
+        if any(bounded.last) or len(bounded.last) not in (0, tarfile.BLOCKSIZE):
+            # `tarfile` takes a header that it cannot read for the end.
+            raise tarfile.TarError(f"no file begins at byte {archive.offset:,}, nor is it the end")
 
 
 class _Bounded(io.RawIOBase):
-    """A file of which nobody reads more at once, or further, than a dataset needs."""
+    """A file of which nobody reads more at once, or further, than a dataset needs.
+
+    Attributes:
+        last: What was read last.
+    """
 
     def __init__(self, file: Any, most: int) -> None:
         super().__init__()
         self._file, self._most = file, most
+        self.last = b""
 
     def read(self, size: int = -1) -> bytes:
         self._check(size, self._most)
-        return self._file.read(size)
+        self.last = self._file.read(size)
+        return self.last
 
     def seek(self, place: int, whence: int = 0) -> int:
         self._check(place, MOST_BYTES)

@@ -150,6 +150,20 @@ def cut(path):
     return path
 
 
+@pytest.mark.parametrize("harm", ["cut", "changed"])
+def test_a_tar_does_not_end_at_a_damaged_header(tmp_path, harm):
+    path = write_tar(tmp_path / "a.tar", PETS)
+    content = path.read_bytes()
+    with tarfile.open(path) as archive:
+        place = archive.getmembers()[-1].offset
+    rest = b"?" + content[place + 1 :] if harm == "changed" else content[place : place + 300]
+    path.write_bytes(content[:place] + rest)
+    with pytest.raises(InputError, match=f"a.tar is damaged .no file begins at byte {place:,}"):
+        read_images(path)
+    path.write_bytes(content[:place])  # without the blocks of zeros, which some programs leave out
+    assert len(read_images(path)) == len(PETS) - 1
+
+
 def header(name, size, kind=tarfile.REGTYPE):
     info = tarfile.TarInfo(name)
     info.size, info.type = size, kind
