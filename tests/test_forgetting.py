@@ -68,6 +68,17 @@ def test_what_the_head_gets_is_what_the_features_are_pooled_to():
     np.testing.assert_array_equal(labels, y)
 
 
+def test_what_the_head_gets_of_texts_is_in_their_order(tmp_path):
+    recipe = BertRecipe(tiny_bert.save_preset(tmp_path), num_classes=2)
+    texts = ["bad", "a good plot", "was the film not very good", "a film"]
+    examples = recipe.read((texts, [0, 1, 1, 0]))
+    found, labels = head_inputs(recipe, examples, batch_size=2)
+    np.testing.assert_array_equal(labels, [0, 1, 1, 0])
+    for row, features in enumerate(found):
+        alone, _ = head_inputs(recipe, examples.take([row]), batch_size=1)
+        np.testing.assert_allclose(features, alone[0], rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.once
 def test_texts_are_measured_at_the_length_of_the_recipe(tmp_path):
     recipe = BertRecipe(tiny_bert.save_preset(tmp_path / "preset"), num_classes=2)

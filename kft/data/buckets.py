@@ -39,8 +39,8 @@ class BucketedBatches(Batches):
 
     Each epoch's random order is cut into windows of 50 batches; texts are sorted by length within a
     window, and the order of the batches is random again. Like the order of `Batches` it is a pure
-    function of (seed, epoch). Without `shuffle` the texts keep their order, and each batch is padded
-    to its own need.
+    function of (seed, epoch). Without `shuffle` the longest texts come first, so that no batch is
+    longer than the first one.
 
     Args:
         examples: The texts.

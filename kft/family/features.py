@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.family.hooks import Family
 from kft.model.forward import Forward
@@ -17,7 +18,9 @@ from kft.report.progress import Progress
 def head_inputs(
     recipe: Family, examples: Examples, batch_size: int = 32, progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the head of a recipe gets as it is, `[examples, features]`, and the labels.
+    """Return what the head of a recipe gets, `[examples, features]`, and the labels.
+
+    Both are in the order of the examples.
 
     Args:
         recipe: The recipe, which learns nothing from the examples.
@@ -25,14 +28,28 @@ def head_inputs(
         batch_size: Examples per step.
         progress: Is told of each step.
     """
+    batches = recipe.batches(examples, batch_size=batch_size)
     features, labels = [], []
-    for given, y in head_batches(recipe, examples, batch_size):
+    for given, y in _taken(recipe, batches):
         flat = [rows.reshape(len(rows), -1) for rows in given]
         features.append(np.concatenate(flat, axis=1))
         labels.append(y)
         if progress is not None:
             progress.advance()
-    return np.concatenate(features), np.concatenate(labels)
+    return _in_their_order(features, batches), _in_their_order(labels, batches)
+
+
+def head_rows(recipe: Family, examples: Examples, batch_size: int) -> list[np.ndarray]:
+    """Return what the head of a recipe gets, an array for each tensor, in the order of the examples.
+
+    Args:
+        recipe: The recipe.
+        examples: What `Recipe.read` returned.
+        batch_size: Examples per step.
+    """
+    batches = recipe.batches(examples, batch_size=batch_size)
+    found = [given for given, _ in _taken(recipe, batches)]
+    return [_in_their_order(parts, batches) for parts in zip(*found, strict=True)]
 
 
 def head_batches(
@@ -40,13 +57,24 @@ def head_batches(
 ) -> Iterator[tuple[list[np.ndarray], Any]]:
     """Yield batch by batch what the head of a recipe gets, an array for each tensor, and the targets.
 
+    Batches of texts begin with the longest: unlike `head_rows`, this is not the order of the examples.
+
     Args:
         recipe: The recipe.
         examples: What `Recipe.read` returned.
         batch_size: Examples per step.
     """
+    yield from _taken(recipe, recipe.batches(examples, batch_size=batch_size))
+
+
+def _taken(recipe: Family, batches: Batches) -> Iterator[tuple[list[np.ndarray], Any]]:
+    """Yield what the head gets of each batch, and the targets."""
     extractor = Forward(keras.Model(recipe.model.input, keras.tree.flatten(recipe.head_input)))
-    batches = recipe.batches(examples, batch_size=batch_size)
     for index in range(len(batches)):
         x, y, *_ = batches[index]
         yield keras.tree.flatten(extractor(x)), y
+
+
+def _in_their_order(parts: Sequence[np.ndarray], batches: Batches) -> np.ndarray:
+    """Return the rows of all batches in the order of the examples."""
+    return np.concatenate(parts)[np.argsort(batches.order(batches.epoch))]

@@ -14,7 +14,7 @@ from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.distribution import processes
 from kft.errors import InputError
-from kft.family.features import head_batches
+from kft.family.features import head_batches, head_rows
 from kft.family.hooks import Family
 from kft.printing import how_many
 from kft.stages.stage import Stage
@@ -84,8 +84,7 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
         if len(rows) > MOST:
             rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
         if kept is None:
-            batches = [given for given, _ in head_batches(recipe, train.take(rows), batch_size)]
-            arrays = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+            arrays = head_rows(recipe, train.take(rows), batch_size)
         else:
             arrays = keras.tree.flatten(kept.load(rows))
         weights = None if balance is None else class_weights(train)[rows]

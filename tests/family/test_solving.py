@@ -12,6 +12,7 @@ from kft.family.features import head_inputs
 from kft.stages.lengths import batch_size_for, deep_stage
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from recipes import BertRecipe, MobileNetRecipe
+from tests.recipes import tiny_bert
 from tests.tiny_recipe import TinyRecipe
 
 SOLVED = kft.Stage(unfreeze=0, solve=True)
@@ -67,6 +68,18 @@ def test_kept_features_and_computed_ones_solve_the_same_head():
     for cache in (True, False):
         recipe = recipe_of(Classification(3))
         recipe.fit((x, kinds), stages=[SOLVED], cache=cache, verbose=0)
+        heads.append(recipe.model.get_layer("predictions").get_weights())
+    for kept, computed in zip(*heads, strict=True):
+        np.testing.assert_allclose(kept, computed, rtol=1e-3, atol=1e-4)
+
+
+def test_texts_that_are_not_kept_are_solved_with_their_own_labels(tmp_path):
+    words = ["film", "plot", "actor", "the", "a", "was"]
+    texts = [" ".join([("good", "bad")[i % 2], *words[: i % 7]]) for i in range(28)]
+    heads = []
+    for cache in (True, False):
+        recipe = BertRecipe(tiny_bert.save_preset(tmp_path / f"{cache}"), num_classes=2)
+        recipe.fit((texts, [i % 2 for i in range(28)]), stages=[SOLVED], cache=cache, verbose=0)
         heads.append(recipe.model.get_layer("predictions").get_weights())
     for kept, computed in zip(*heads, strict=True):
         np.testing.assert_allclose(kept, computed, rtol=1e-3, atol=1e-4)
