@@ -91,6 +91,7 @@ class Finish:
     )
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_choice("calibrate", self.calibrate, ("auto", True, False))
         check_choice("refit", self.refit, ("auto", True, False))
         check_flag("report", self.report)
@@ -158,6 +159,7 @@ class BestEpoch:
     interpolate: bool | str = "auto"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_choice("interpolate", self.interpolate, ("auto", True, False))
         if self.interpolate is True and self.among is None:
             raise InputError(

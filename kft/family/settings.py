@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from kft.arguments import check_choice, check_seed, check_verbose, check_whole, make_plain
+from kft.arguments import check_choice, check_seed, check_verbose, check_whole, make_plain, shown
 from kft.cache.settings import Cache
 from kft.callbacks import RelativeEarlyStopping, RunCheckpoint
 from kft.callbacks.monitor import Monitor
@@ -251,7 +251,7 @@ def stopping_rule(
     if chosen is None or isinstance(chosen, keras.callbacks.EarlyStopping):
         return chosen
     raise InputError(
-        f"`early_stopping={chosen!r}`: pass 'auto', None or a keras.callbacks.EarlyStopping."
+        f"`early_stopping={shown(chosen)}`: pass 'auto', None or a keras.callbacks.EarlyStopping."
     )
 
 

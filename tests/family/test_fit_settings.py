@@ -208,6 +208,9 @@ def test_a_part_of_another_type_is_refused_as_it_is_made(policy, wrong):
 def test_numbers_of_numpy_in_a_part_are_those_of_python():
     assert type(kft.Cache(views=np.int64(2)).views) is int
     assert kft.Resume(every=np.int64(3)) == kft.Resume(every=3)
+    assert kft.Finish(refit=np.True_, report=np.False_) == kft.Finish(refit=True, report=False)
+    best = kft.BestEpoch("ends", tolerance=np.float64(0.5), interpolate=np.True_)
+    assert best == kft.BestEpoch("ends", tolerance=0.5, interpolate=True)
 
 
 def test_a_finished_run_of_another_setting_is_refused(tmp_path):
