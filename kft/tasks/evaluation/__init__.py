@@ -23,6 +23,7 @@ from kft.tasks.evaluation.metrics import MetricsEvaluation, MetricsScorer
 from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
 from kft.tasks.evaluation.next_token import NextTokenEvaluation
 from kft.tasks.evaluation.next_token_scorer import NextTokenScorer
+from kft.tasks.evaluation.operating_point import OperatingPoint
 from kft.tasks.evaluation.regression import RegressionEvaluation, RegressionScorer
 from kft.tasks.evaluation.scorer import Scorer
 from kft.tasks.evaluation.segmentation import MaskMetrics, SegmentationEvaluation
@@ -51,6 +52,7 @@ __all__ = [
     "MultiLabelScorer",
     "NextTokenEvaluation",
     "NextTokenScorer",
+    "OperatingPoint",
     "Picture",
     "RegressionEvaluation",
     "RegressionScorer",

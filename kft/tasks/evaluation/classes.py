@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from kft.arguments import shown
+from kft.errors import InputError
 from kft.printing import number
 from kft.tasks.evaluation import plots
 from kft.tasks.evaluation.base import Evaluation
 from kft.tasks.evaluation.calibration import ReliabilityBin
 from kft.tasks.evaluation.class_metrics import ClassMetrics
 from kft.tasks.evaluation.content import Chart, Mistakes, Section, Table, Text
+from kft.tasks.evaluation.operating_point import OperatingPoint, operating_point
 from kft.tasks.evaluation.rows import Rows
 
 MAX_CLASSES = 30
@@ -55,6 +58,54 @@ class ClassEvaluation(Evaluation):
             index: Number of the class.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `one_against_rest(index)`.")
+
+    def operating_point(
+        self,
+        name: str,
+        *,
+        specificity: float | None = None,
+        sensitivity: float | None = None,
+        threshold: float | None = None,
+        groups: Mapping[str, Any] | None = None,
+    ) -> OperatingPoint:
+        """Return sensitivity and specificity of one class where its score reaches a threshold.
+
+        A threshold that was chosen on some data looks too good on the same data: choose it on
+        validation data by `specificity` or `sensitivity`, and pass it as `threshold` to the
+        evaluation of the test data.
+
+        Args:
+            name: The class.
+            specificity: Take the lowest threshold at which at least this fraction of the other
+                examples, from 0 to 1, scores less.
+            sensitivity: Take the highest threshold that at least this fraction of the examples of the
+                class reaches.
+            threshold: Take this score, from 0 to 1.
+            groups: Groups of the examples, such as `{"sex": table["sex"]}`, which are evaluated one
+                by one at the same threshold. Each has one value for each of `examples`, in their
+                order. Defaults to none.
+
+        Returns:
+            The figures with 95 % intervals (Wilson), which print as tables; `plot()` draws them.
+
+        Raises:
+            InputError: If there is no such class; if not exactly one of `specificity`,
+                `sensitivity` and `threshold` is given, or it is no fraction; if no example says where
+                the threshold lies; or if a grouping does not have a value for each example.
+
+        Example:
+
+        ```python
+        chosen = recipe.evaluate("val.csv").operating_point("melanoma", specificity=0.9)
+        recipe.evaluate("test.csv").operating_point("melanoma", threshold=chosen.threshold)
+        ```
+        """
+        if name not in self.classes:
+            known = ", ".join(map(repr, self.classes[:MAX_CLASSES]))
+            raise InputError(f"`name={shown(name)}` is not a class: pass one of {known}.")
+        truth, scores = self.one_against_rest(self.classes.index(name))
+        aims = {"specificity": specificity, "sensitivity": sensitivity, "threshold": threshold}
+        return operating_point(name, truth.astype(bool), scores, aims, groups or {}, self.examples)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the figures, and those of each class, or of the 30 with the lowest F1."""

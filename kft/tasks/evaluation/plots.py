@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,31 @@ def bars(figures: Figures) -> Drawing:
         )  # fmt: skip
     dress(axes, x="", y="", grid="x")
     axes.margins(x=0.2)
+    return drawn
+
+
+def intervals(rows: Mapping[str, Figures], names: Sequence[str]) -> Drawing:
+    """A dot with its 95 % interval for each row and figure, from 0 to 1; none where it is undefined.
+
+    Args:
+        rows: The figures of each row, by its name; the first row stands on top.
+        names: The figures to draw, each in axes of its own.
+    """
+    drawn = figure((3.0 + 2.4 * len(names), 1.1 + 0.34 * len(rows)))
+    for axes, name in zip(
+        np.atleast_1d(drawn.subplots(1, len(names), sharey=True)), names, strict=True
+    ):
+        for place, figures in enumerate(rows.values()):
+            one = figures.figure(name)
+            if one.value is None or one.interval is None:
+                continue
+            color = SERIES[0] if place else INK
+            axes.plot(one.interval, [place, place], color=color, linewidth=2, alpha=0.6)
+            axes.plot([one.value], [place], "o", color=color, markersize=6)
+        dress(axes, x=name, y="", grid="x")
+        axes.set_xlim(-0.02, 1.02)
+    axes.set_yticks(range(len(rows)), [short(name) for name in rows], parse_math=False)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     return drawn
 
 
