@@ -1,0 +1,56 @@
+"""Drawn pictures in place of the public data that a case study is about, in the same form."""
+
+import csv
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+CIFAR10 = ("airplane", "automobile", "deer", "dog", "horse", "ship", "truck")
+WEIGHTS = "mobilenet_v2_0.35_224_notop.weights.h5"
+
+
+def random_weights(folder: Path) -> None:
+    """Weights of MobileNetV2 that nothing has trained, under the name of the pretrained ones."""
+    backbone = keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None
+    )
+    backbone.save_weights(folder / WEIGHTS)
+
+
+def cifar10(folder: Path, each: int = 12) -> None:
+    """Folders `train/airplane` and so on; each class has its own colour."""
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for hue, name in enumerate(CIFAR10):
+            (folder / part / name).mkdir(parents=True)
+            for index in range(each):
+                _draw(folder / part / name / f"{index:04}.jpg", hue, random)
+
+
+def ham10000(folder: Path, lesions: int = 60) -> None:
+    """A table and pictures of lesions, every third of which was photographed twice."""
+    random = np.random.default_rng(0)
+    kinds = ("nv", "mel", "bkl", "bcc", "akiec", "vasc", "df")
+    rows = []
+    for lesion in range(lesions):
+        hue = lesion % 2 if lesion % 3 else lesion // 3 % len(kinds)
+        for _ in range(1 + (lesion % 3 == 0)):
+            name = f"ISIC_{len(rows):07}"
+            age, sex = (
+                ("", "unknown") if lesion == 4 else (20 + lesion, ("male", "female")[lesion % 2])
+            )
+            rows.append((f"HAM_{lesion}", name, kinds[hue], "histo", age, sex, "back"))
+    (folder / "images").mkdir()
+    for _, name, kind, *_ in rows:
+        _draw(folder / "images" / f"{name}.jpg", kinds.index(kind), random)
+    with (folder / "HAM10000_metadata.csv").open("w", newline="") as file:
+        head = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
+        csv.writer(file).writerows([head, *rows])
+
+
+def _draw(path: Path, hue: int, random: np.random.Generator) -> None:
+    pixels = random.integers(0, 60, (32, 32, 3), dtype="uint8")
+    pixels += np.array([hue & 1, hue >> 1 & 1, hue >> 2 & 1], "uint8") * 150
+    Image.fromarray(pixels).save(path)
