@@ -61,6 +61,11 @@ def test_a_specificity_that_no_score_reaches_calls_nothing():
     assert (found.sensitivity, found.specificity) == (0, 1)
 
 
+def test_the_threshold_of_other_data_is_taken_even_if_it_calls_nothing(lesions):
+    found = lesions.operating_point("malignant", threshold=float("inf"))
+    assert (found.sensitivity, found.specificity, found.precision) == (0, 1, None)
+
+
 def test_intervals_are_those_of_what_is_counted(lesions):
     found = lesions.operating_point("malignant", threshold=0.5)
     assert found.figures.figure("sensitivity").interval == score_interval(2 / 4, 4)

@@ -80,7 +80,7 @@ class ClassEvaluation(Evaluation):
                 examples, from 0 to 1, scores less.
             sensitivity: Take the highest threshold that at least this fraction of the examples of the
                 class reaches.
-            threshold: Take this score, from 0 to 1.
+            threshold: Take this score, from 0 to 1, or infinity, at which nothing is called.
             groups: Groups of the examples, such as `{"sex": table["sex"]}`, which are evaluated one
                 by one at the same threshold. Each has one value for each of `examples`, in their
                 order. Defaults to none.

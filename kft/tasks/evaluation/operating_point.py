@@ -159,6 +159,8 @@ def _threshold(truth: np.ndarray, scores: np.ndarray, aims: Mapping[str, float |
     if len(given) != 1:
         raise InputError(f"pass one of {', '.join(aims)}: {len(given)} were given.")
     ((aim, value),) = given.items()
+    if aim == "threshold" and value == float("inf"):  # as other data gave it: nothing is called
+        return float(value)
     if not is_number(value) or not 0 <= value <= 1:
         raise InputError(f"`{aim}={shown(value)}`: pass a fraction from 0 to 1, such as 0.9.")
     if aim == "threshold":
