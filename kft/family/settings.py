@@ -167,7 +167,8 @@ class FitSettings:
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
         if ends:
             if self.monitor is None:
-                found["monitor"] = _judge(recipe, len(validation)) if few else recipe.task.objective
+                count = len(validation) if isinstance(validation, Examples) else FEW
+                found["monitor"] = self._judge(recipe, count)
             if is_auto(self.early_stopping):
                 found["early_stopping"] = None
             if self.restore_best == "auto":
@@ -180,6 +181,16 @@ class FitSettings:
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
         found.setdefault("tolerance", self.tolerance or 0.0)
         return dataclasses.replace(self, **found)
+
+    def _judge(self, recipe: Family, examples: int) -> tuple[str, str]:
+        """Return by which value epochs are compared on so many validation examples.
+
+        An objective such as accuracy does not know of classes that are to count as much as others.
+        """
+        if examples >= FEW:
+            return recipe.task.objective if self.balance is None else ("val_loss", "min")
+        calibrated = examples >= _TEMPERED and recipe.task.calibrated_loss() is not None
+        return (f"val_{CALIBRATED_LOSS}" if calibrated else "val_loss", "min")
 
     def _unvalidated(self, recipe: Family, train: Examples) -> FitSettings:
         """Return the settings of a fit on examples of which none can be spared for validation."""
@@ -209,12 +220,6 @@ class FitSettings:
             # Keras numbers names by what else the process has made.
             found["optimizer"]["config"].pop("name", None)
         return as_json(found)
-
-
-def _judge(recipe: Family, examples: int) -> tuple[str, str]:
-    """Return by which value few validation examples compare the ends of stages."""
-    calibrated = examples >= _TEMPERED and recipe.task.calibrated_loss() is not None
-    return (f"val_{CALIBRATED_LOSS}" if calibrated else "val_loss", "min")
 
 
 def _batches_of(examples: int) -> dict[str, Any]:

@@ -97,9 +97,14 @@ def _batches(planned: PlannedFit) -> tuple[Any, Any]:
             balance=settings.balance,
             augment=settings.augmentation,
         )
-    if planned.validation is None:
+    held_out = planned.validation
+    if held_out is None:
         return batches, None
-    return batches, batches_of(recipe, planned.validation, settings.batch_size)
+    if settings.balance is None or isinstance(held_out, Stream):
+        return batches, batches_of(recipe, held_out, settings.batch_size)
+    # However the training is balanced, each class counts as much where epochs are compared.
+    size = settings.batch_size
+    return batches, recipe.batches(held_out, batch_size=size, balance="weights")
 
 
 @dataclasses.dataclass(eq=False)
@@ -136,19 +141,17 @@ class TrainingPass:
         part.compile(
             self.optimizer,
             loss=replica_loss(recipe.loss()),
-            metrics=self._metrics(),
+            metrics=self.planned.recipe.metrics(),
+            weighted_metrics=self._judges(),
             jit_compile=self.jit_compile,
         )
 
-    def _metrics(self) -> Any:
-        """Return the recipe's metrics, and the calibrated loss where epochs are compared by it."""
-        recipe, monitor = self.planned.recipe, self.planned.settings.monitor
-        metrics = recipe.metrics()
+    def _judges(self) -> list[keras.metrics.Metric]:
+        """Return the calibrated loss where epochs are compared by it."""
+        monitor, task = self.planned.settings.monitor, self.planned.recipe.task
         name = None if monitor is None else Monitor.of(monitor).name
-        if name != f"val_{CALIBRATED_LOSS}" or not isinstance(metrics, list):
-            return metrics
-        judge = recipe.task.calibrated_loss()
-        return metrics if judge is None else [*metrics, judge]
+        judge = task.calibrated_loss() if name == f"val_{CALIBRATED_LOSS}" else None
+        return [] if judge is None else [judge]
 
     def run(self) -> Run:
         """Train through all stages."""
