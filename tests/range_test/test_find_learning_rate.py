@@ -224,6 +224,37 @@ def test_the_tests_of_later_stages_begin_where_the_earlier_ones_led():
     assert settled.tests[1].losses[0] < 0.95 * not_settled.tests[1].losses[0]
 
 
+def test_a_solved_head_stays_the_first_stage_and_the_tests_begin_from_it():
+    """What `--write-stages` keeps of the default stages is to train what they would have."""
+    recipe = TinyRecipe(num_classes=2)
+    before = values(recipe.model)
+    solving = [kft.Stage(unfreeze=0, solve=True), STAGES[1]]
+    data = bright_sides(48)
+    found = kft.find_learning_rate(recipe, data, solving, **QUICK)
+    random = kft.find_learning_rate(recipe, data, solving[1:], **QUICK)
+    assert_same(before, values(recipe.model))
+    assert [stage.solve for stage in found.stages()] == [True, False]
+    assert [test.stage for test in found.tests] == [STAGES[1]]
+    assert found.tests[0].losses[0] < random.tests[0].losses[0]
+    assert str(found).startswith("Learning rates for TinyRecipe, Tiny, weights: random")
+    assert "from a solved head" in str(found)
+    assert random.stages()[0].solve is False
+    defaults = kft.find_learning_rate(recipe, data, **QUICK).stages()
+    assert [stage.label for stage in defaults] == [s.label for s in recipe.usual_stages()]
+
+
+def test_solving_is_refused_where_nothing_can_solve():
+    solving = [kft.Stage(unfreeze=0, solve=True), STAGES[1]]
+    x, y = images()
+    with pytest.raises(InputError, match="a range test of a model without a recipe cannot"):
+        kft.find_learning_rate(noisy_model(), (x, y), solving, **QUICK)
+    with pytest.raises(InputError, match="takes no rate: pass a stage with steps"):
+        kft.find_learning_rate(TinyRecipe(num_classes=2), bright_sides(16), solving[:1], **QUICK)
+    hidden = TinyRecipe(num_classes=2, hidden=(4,))
+    with pytest.raises(InputError, match="not linear in"):
+        kft.find_learning_rate(hidden, bright_sides(16), solving, **QUICK)
+
+
 @pytest.mark.once
 def test_a_text_recipe_is_left_without_a_length_or_classes(tmp_path):
     from recipes import BertRecipe

@@ -19,9 +19,10 @@ from kft.data.balance import check_balance
 from kft.data.plain_errors import plain_errors
 from kft.errors import InputError
 from kft.family.known import title_of
-from kft.insight.range_test.batches import model_batches, recipe_batches
+from kft.insight.range_test.batches import model_batches, recipe_batches, recipe_data
 from kft.insight.range_test.kept import kept
 from kft.insight.range_test.result import LearningRates
+from kft.insight.range_test.solved import solve_head, stages_for
 from kft.insight.range_test.sweep import Sweep
 from kft.insight.range_test.trainer import like_model, like_recipe, planned_stages
 from kft.model import graph
@@ -60,7 +61,8 @@ def find_learning_rate(
     The range test of Smith 2017 (https://arxiv.org/abs/1506.01186): the rate rises exponentially,
     one step per rate, until the loss diverges. All groups of a stage rise together, in the ratio
     that its `layer_decay` gives them. A stage is tried from where the earlier ones would have led:
-    each test is followed by `settle` steps at the rate found.
+    each test is followed by `settle` steps at the rate found, and a first stage that solves the head
+    does so before the tests.
 
     Afterwards everything is as before, to the last bit: weights, BatchNorm statistics, seed
     generators, `trainable` flags, the optimizer and what was compiled, Python's and NumPy's random
@@ -71,7 +73,8 @@ def find_learning_rate(
         data: For a recipe as `train` of `fit`; for a model `(x, y)` or `(x, y, sample_weight)`
             arrays, a batched `tf.data.Dataset` or a `PyDataset`.
         stages: `kft.Stage`s; their rates and epochs do not matter. Defaults to the recipe's
-            `default_stages()`; for a model to a single test of what trains now.
+            `default_stages()`; for a model to a single test of what trains now. A first stage that
+            solves the head has no rate: it gets no test, and stays the first of the stages returned.
         lowest: The first rate of the head. Defaults to 1e-7.
         highest: The last rate. Defaults to 10.
         steps: Rates tried per stage, one batch each, at least 10. Defaults to 100.
@@ -141,11 +144,16 @@ def find_learning_rate(
     recipe = recipe_or_model
     model = _checked(recipe.model)
     with kept(model, recipe), plain_errors():
-        batches = recipe_batches(recipe, data, batch_size, balance, augment, seed)
+        augmentation = recipe.augmentation(augment)
+        read = recipe_data(recipe, data)
+        first, stepping = stages_for(recipe, read, stages)
+        batches = recipe_batches(recipe, read, batch_size, balance, augmentation, seed)
         trainer = like_recipe(recipe, optimizer)
-        planned = planned_stages(model, stages or recipe.usual_stages(), batch_norm)
+        planned = planned_stages(model, stepping, batch_norm)
         title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
-        return LearningRates(title, sweep.run(trainer, planned, batches, settle))
+        if first is not None:
+            solve_head(recipe, read, steps * batch_size, batch_size, balance, seed)
+        return LearningRates(title, sweep.run(trainer, planned, batches, settle), first)
 
 
 def _checked(model: keras.Model) -> keras.Model:

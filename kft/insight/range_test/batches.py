@@ -10,26 +10,33 @@ import keras
 import numpy as np
 
 from kft.data.examples import Examples
-from kft.data.streams import is_stream
+from kft.data.streams import Stream, is_stream
 from kft.errors import InputError
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
 
 
-def recipe_batches(
-    recipe: Family, data: Any, batch_size: int, balance: str | None, augment: Any, seed: int
-) -> Any:
-    """Batches as `fit` makes them, of data of any kind that it takes.
-
-    The recipe takes from the data what `fit` would have it take.
-    """
-    augmentation = recipe.augmentation(augment)
+def recipe_data(recipe: Family, data: Any) -> Examples | Stream:
+    """Read data of any kind that `fit` takes; the recipe learns from them what it would in `fit`."""
     read = recipe.read(data, classes=recipe.classes)
     recipe.name_classes(read.classes, read.source)
+    if isinstance(read, Examples):
+        recipe.learn(read)
+    return read
+
+
+def recipe_batches(
+    recipe: Family,
+    read: Examples | Stream,
+    batch_size: int,
+    balance: str | None,
+    augmentation: Any,
+    seed: int,
+) -> Any:
+    """Make batches of what `recipe_data` read, as `fit` does."""
     if not isinstance(read, Examples):
         return recipe.from_stream(read.dataset)
-    recipe.learn(read)
     return recipe.batches(
         read, batch_size=batch_size, seed=seed, shuffle=True, balance=balance, augment=augmentation
     )

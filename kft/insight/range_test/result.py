@@ -17,6 +17,7 @@ from kft.errors import InputError
 from kft.insight.range_test.curve import Suggestions
 from kft.plots.rates import Panel, range_tests
 from kft.plots.style import Figure
+from kft.printing import how_many
 from kft.stages.stage import Stage
 
 Which = Literal["valley", "steepest", "minimum"]
@@ -70,11 +71,13 @@ class LearningRates:
 
     Attributes:
         title: What was tested.
-        tests: A `RangeTest` for each stage.
+        tests: A `RangeTest` for each stage that takes steps.
+        solved: The stage before them that solves the head, if there is one.
     """
 
     title: str
     tests: tuple[RangeTest, ...]
+    solved: Stage | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -88,14 +91,15 @@ class LearningRates:
             which: `"valley"`, `"steepest"` or `"minimum"`. Defaults to `"valley"`.
 
         Returns:
-            The stages; one whose loss never fell keeps its own rate.
+            The stages; one whose loss never fell keeps its own rate, and one that solves the head
+            has none.
 
         Raises:
             InputError: If there is no such suggestion.
         """
         if which not in _WHICH:
             raise InputError(f"`which={which!r}`: pass {', '.join(map(repr, _WHICH))}.")
-        found = []
+        found = [] if self.solved is None else [self.solved]
         for test in self.tests:
             rate = getattr(test, which)
             rate = test.stage.learning_rate if rate is None else float(f"{rate:.2g}")
@@ -168,7 +172,8 @@ class LearningRates:
 
     @property
     def _caption(self) -> str:
-        return f"Learning rates for {self.title}"
+        start = "" if self.solved is None else ", from a solved head"
+        return f"Learning rates for {self.title}{start}"
 
 
 def _warning(test: RangeTest) -> str | None:
@@ -184,13 +189,13 @@ def _warning(test: RangeTest) -> str | None:
 
 def _row(test: RangeTest) -> tuple[str, ...]:
     names = [name for name, _ in test.groups]
-    shown = names if len(names) <= 4 else [*names[:2], f"... {len(names) - 3} more ...", names[-1]]
+    others = f" and {how_many(len(names) - 1, 'block')}" if len(names) > 1 else ""
     found = [getattr(test, which) for which in _WHICH]
     deepest = test.groups[-1][1]
     scaled = "-" if deepest == 1 or found[0] is None else f"{found[0] * deepest:.2g}"
     return (
         test.stage.label,
-        ", ".join(shown),
+        names[0] + others,
         f"{test.smoothed[0]:.4g}",
         f"{test.smoothed.min():.4g}",
         *("none" if rate is None else f"{rate:.2g}" for rate in found),

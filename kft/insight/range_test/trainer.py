@@ -15,6 +15,7 @@ from kft.model.flags import decisions
 from kft.stages.optimizer import norms_and_biases, unscaled
 from kft.stages.plan import BatchNorm, Group, PlannedStage, plan
 from kft.stages.regrouping import regroup, strategy_scope, template
+from kft.stages.solving import refuse_solving
 from kft.stages.stage import Stage, checked_stages
 
 if TYPE_CHECKING:
@@ -97,18 +98,15 @@ def like_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) ->
 def planned_stages(
     model: keras.Model, stages: Sequence[Stage] | None, batch_norm: BatchNorm
 ) -> list[PlannedStage]:
-    """The stages in a model that take steps; without any, what trains now as a single one.
+    """The stages in a model, which all take steps; without any, what trains now as a single one.
 
     Raises:
         InputError: If the stages do not fit the model, or nothing trains.
     """
     if stages is not None:
-        stepping = [stage for stage in checked_stages(stages) if not stage.solve]
-        if not stepping:
-            raise InputError(
-                "`stages` solve the head, which takes no rate: pass a stage with steps."
-            )
-        return plan(model, stepping, batch_norm)
+        checked = checked_stages(stages)
+        refuse_solving(checked, "a range test of a model without a recipe")
+        return plan(model, checked, batch_norm)
     if not model.trainable_variables:
         raise InputError(
             f"Nothing of model {model.name!r} trains: set `trainable`, or pass stages."

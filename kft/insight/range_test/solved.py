@@ -1,0 +1,70 @@
+"""A first stage that solves the head: it takes no rate, and the tests begin where it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.data.streams import Stream
+from kft.errors import InputError
+from kft.family.solving import check_solving, solver_of
+from kft.stages.lengths import trained_head
+from kft.stages.stage import Stage, checked_stages
+
+if TYPE_CHECKING:
+    from kft.family.hooks import Family
+
+
+def stages_for(
+    recipe: Family, read: Examples | Stream, stages: Sequence[Stage] | None
+) -> tuple[Stage | None, Sequence[Stage]]:
+    """Return the stage that solves the head, if there is one, and those that take steps.
+
+    Args:
+        recipe: The recipe, which has learnt from the data.
+        read: The training data.
+        stages: The stages. Defaults to what `fit` takes for such data.
+
+    Raises:
+        InputError: If the head cannot be solved, or no stage takes a step.
+    """
+    chosen = checked_stages(stages or recipe.usual_stages())
+    if not chosen[0].solve:
+        return None, chosen
+    if not stages and isinstance(
+        read, Stream
+    ):  # it cannot be held in memory: `fit` trains the head
+        return None, (trained_head(None), *chosen[1:])
+    check_solving(recipe, read, chosen)
+    if len(chosen) == 1:
+        raise InputError("`stages` solve the head, which takes no rate: pass a stage with steps.")
+    return chosen[0], chosen[1:]
+
+
+def solve_head(
+    recipe: Family,
+    read: Examples | Stream,
+    most: int,
+    batch_size: int,
+    balance: str | None,
+    seed: int,
+) -> None:
+    """Give the head the weights that the next stage of a fit begins with.
+
+    Args:
+        recipe: The recipe, which has learnt from the data.
+        read: The training data.
+        most: Of more examples than a test takes, a random part of this size is solved on.
+        batch_size: Examples per step.
+        balance: As for `fit`.
+        seed: Decides which examples count.
+    """
+    assert isinstance(read, Examples)
+    if len(read) > most:
+        read = read.take(np.sort(np.random.default_rng(seed).permutation(len(read))[:most]))
+    solver = solver_of(recipe, read, batch_size, balance, seed)
+    solver.solve(recipe.model, None)
+    solver.soften(recipe.model)
