@@ -45,10 +45,13 @@ class Progress:
         self._verbose = (1 if shows_progress(sys.stderr) else 2) if verbose == "auto" else verbose
         self._bar: Any = None
         self._task: Any = None
-        self._began = self._said = time.monotonic()
+        self._said = time.monotonic()
+        self._first: tuple[float, float] | None = (
+            None  # when the first step ended, and how far it led
+        )
 
     def __enter__(self) -> Self:
-        self._began = self._said = time.monotonic()
+        self._said = time.monotonic()
         if self._verbose == 1:
             self._bar = _bar()
             self._task = self._bar.add_task(self.what, total=self.total)
@@ -72,6 +75,8 @@ class Progress:
     def advance(self, by: float = 1.0) -> None:
         """Count steps that are done."""
         self.done += by
+        if self._first is None:
+            self._first = (time.monotonic(), self.done)
         self._show()
 
     def drop(self, steps: float) -> None:
@@ -91,10 +96,15 @@ class Progress:
 
     @property
     def left(self) -> float | None:
-        """Seconds that the rest would take at the speed so far; None before anything is done."""
-        if self.total is None or self.done <= 0:
+        """Seconds that the rest would take at the speed so far; None before two steps are done.
+
+        The first step compiles, and says nothing about how long the others take.
+        """
+        if self.total is None or self._first is None or self.done <= self._first[1]:
             return None
-        return max(0.0, (time.monotonic() - self._began) / self.done * (self.total - self.done))
+        began, counted = self._first
+        speed = (time.monotonic() - began) / (self.done - counted)
+        return max(0.0, speed * (self.total - self.done))
 
     def _show(self) -> None:
         if self._bar is not None:
