@@ -158,7 +158,8 @@ def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ..
     trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     total = sum(math.prod(weight.shape) for weight in model.weights)
     rates = [group.learning_rate for group in planned.groups]
-    rate = f"{max(rates):g}" if min(rates) == max(rates) else f"{max(rates):g} to {min(rates):.2g}"
+    deepest = "" if min(rates) == max(rates) else f" to {min(rates):.2g} by depth"
+    rate = f"{max(rates):g}{deepest}"
     warmup = (
         f"{stage.warmup:.0%}" if isinstance(stage.warmup, float) else how_many(stage.warmup, "step")
     )
@@ -190,7 +191,7 @@ def _trains(planned: PlannedStage) -> str:
 def _shortened(names: list[str], limit: int = 4) -> str:
     if len(names) <= limit:
         return ", ".join(names)
-    return ", ".join([*names[: limit - 1], f"... {len(names) - limit} more ...", names[-1]])
+    return ", ".join([*names[: limit - 1], f"{len(names) - limit} more", names[-1]])
 
 
 def _batch_norm(planned: PlannedStage, model: keras.Model) -> str:

@@ -17,8 +17,16 @@ ROWS = (
     ("1", "head", "20", "6,405", "2,257,984", "0.003", "-", "frozen", "head"),
     ("2", "top", "10", "1,669,765", "594,624", "0.0003", "10%", "frozen", "head, block_13..Conv_1"),
     (
-        *("3", "all", "10", "2,196,165", "68,224", "0.0001 to 1.7e-05, cosine", "100 steps"),
-        *("frozen", "head, block_13..Conv_1, block_6_expand..block_12_project_BN, ... 2 more ..."),
+        *(
+            "3",
+            "all",
+            "10",
+            "2,196,165",
+            "68,224",
+            "0.0001 to 1.7e-05 by depth, cosine",
+            "100 steps",
+        ),
+        *("frozen", "head, block_13..Conv_1, block_6_expand..block_12_project_BN, 2 more"),
     ),
 )
 PLAN = PlanTable("MobileNetRecipe, MobileNetV2", ROWS, ("Frozen features of stage 1: kept " * 4,))
@@ -44,7 +52,7 @@ def test_the_plan_table_tells_each_stage_and_changes_nothing():
     text = str(table)
     assert "Plan for convnet" in text
     assert table.rows[0] == ("1", "head", "3", "21", "704", "0.001", "-", "frozen", "head")
-    assert table.rows[1][3:8] == ("685", "40", "0.0001 to 1.3e-05", "10%", "frozen")
+    assert table.rows[1][3:8] == ("685", "40", "0.0001 to 1.3e-05 by depth", "10%", "frozen")
     assert "&lt;rest&gt;" in table._repr_html_()
     assert "<rest>" in text
     assert not model.get_layer("c1").trainable
