@@ -287,6 +287,14 @@ def test_every_figure_is_printed_in_the_terminal_and_in_the_notebook(found):
     assert f"examples={len(found)}" in repr(found)
 
 
+def test_the_caption_of_a_narrow_table_stays_on_one_line():
+    found = evaluate(TARGETS, SCORES, task="single_label")
+    terminal = Console(file=io.StringIO(), width=100)
+    terminal.print(found)
+    for shown in (str(found), terminal.file.getvalue()):
+        assert "Confusion matrix: rows are true, columns predicted" in shown.splitlines()
+
+
 def test_arrays_of_an_evaluation_are_its_own_and_read_only():
     scores = SCORES.copy()
     found = evaluate(TARGETS, scores, task="single_label")

@@ -6,8 +6,9 @@ import io
 from collections.abc import Sequence
 from html import escape
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from kft.printing import number, printable
 from kft.tasks.evaluation.content import Cell, Table
@@ -20,9 +21,12 @@ def shown(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
-def rich_table(table: Table) -> RichTable:
-    """Return a table for a terminal; names from data cannot harm it."""
-    made = RichTable(title=table.caption, title_justify="left")
+def rich_table(table: Table) -> Group:
+    """Return a table under its caption, for a terminal; names from data cannot harm it.
+
+    The caption is no title of the table, which would be broken to the width of a narrow one.
+    """
+    made = RichTable()
     for index, name in enumerate(table.head):
         numeric = table.is_numeric(index)
         made.add_column(
@@ -32,7 +36,7 @@ def rich_table(table: Table) -> RichTable:
         )
     for row in table.rows:
         made.add_row(*(printable(shown(cell)) for cell in row))
-    return made
+    return Group(Text(table.caption, style="table.title"), made)
 
 
 def as_text(tables: Sequence[Table], width: int = 100) -> str:
