@@ -39,6 +39,9 @@ _OF_DATA = {"train": "data", "validation": "validation_data"}
 # Arguments with parts, such as `cache=kft.Cache(views=2)`; a part whose option has another name.
 _WITH_PARTS = ("cache", "finish", "resume")
 _OF_PARTS = {"dtype": "cache_dtype", "every": "checkpoint_every", "views": "cached_views"}
+_OF_PYTHON = (
+    " of recipe.read"  # where an argument is that `fit` has not, but each command as an option
+)
 _OTHER_RUN_DIR = "Pass another --run-dir"
 
 
@@ -58,7 +61,7 @@ def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> st
     parts = re.split("(" + "|".join(map(re.escape, kept)) + ")", message) if kept else [message]
     for place in range(0, len(parts), 2):  # those between are what was typed
         parts[place] = _MENTION.sub(lambda found: _translated(found, options), parts[place])
-    said = "".join(parts)
+    said = "".join(parts).replace(_OF_PYTHON, "")
     if "fresh" in options and "belongs to another plan" in said:
         said = said.replace(
             _OTHER_RUN_DIR, f"{_OTHER_RUN_DIR}, --fresh to begin a new one beside it"

@@ -100,7 +100,7 @@ def check_columns(
         if name not in header:
             raise InputError(
                 f"{source} has no column {name!r:.60}, only {_listed(header)}{note}: name the right "
-                f"one by {argument}=..."
+                f"one by {argument}=... of recipe.read"
             )
         if header.count(name) > 1:
             raise InputError(

@@ -106,7 +106,9 @@ def test_several_columns_of_numbers_and_lists_of_names():
 def test_groups_of_a_table_in_memory():
     frame = pd.DataFrame({**COLUMNS, "who": ["p", "q", "p"]})
     assert list(read_texts(frame, groups="who").groups) == ["p", "q", "p"]
-    with pytest.raises(InputError, match=r"DataFrame has no column 'whom'.*by groups="):
+    with pytest.raises(
+        InputError, match=r"DataFrame has no column 'whom'.*by groups=... of recipe.read"
+    ):
         read_texts(frame, groups="whom")
 
 
@@ -116,7 +118,7 @@ def test_groups_of_a_table_in_memory():
         (
             pd.DataFrame({"words": ["a"], "label": ["x"]}),
             {},
-            r"no column 'text', only 'words'.*text_c",
+            r"no column 'text', only 'words'.*text_column=... of recipe.read",
         ),
         (pd.DataFrame(COLUMNS).assign(text=["a", None, "c"]), {}, r"row 1: no text"),
         (
