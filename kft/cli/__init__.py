@@ -24,7 +24,7 @@ from kft.cli.reporting import report
 from kft.cli.training import fit
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
-from kft.cli.wording import in_options
+from kft.cli.wording import in_options, with_stages
 from kft.cli.writing import generate
 from kft.data.files import shown
 from kft.errors import KftError
@@ -126,7 +126,7 @@ def main() -> None:
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "kft"
         words = (shown(word) for word in error.format_message().split())
-        said = " ".join(words).replace("Value error, ", "")
+        said = with_stages(" ".join(words).replace("Value error, ", ""), error.ctx)
         _stop(f"{said}{'' if said.endswith(('.', '?')) else '.'} See {command} --help.")
     except ModuleNotFoundError as error:
         if error.name not in BACKENDS:

@@ -42,6 +42,10 @@ _OF_PARTS = {"dtype": "cache_dtype", "every": "checkpoint_every", "views": "cach
 _OF_PYTHON = (
     " of recipe.read"  # where an argument is that `fit` has not, but each command as an option
 )
+# Options of other trainers for what a stage says here.
+_NO_OPTION = re.compile(
+    r"No such option: --(?:(?:num-|freeze-)?(?:train-)?epochs|learning-rate|lr|warmup|unfreeze)(?![\w-])"
+)
 _OTHER_RUN_DIR = "Pass another --run-dir"
 
 
@@ -67,6 +71,22 @@ def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> st
             _OTHER_RUN_DIR, f"{_OTHER_RUN_DIR}, --fresh to begin a new one beside it"
         )
     return said
+
+
+def with_stages(message: str, context: typer.Context | None) -> str:
+    """Return an error of usage that says where epochs and rates are set, if they were options.
+
+    Args:
+        message: The error, such as `No such option: --epochs`.
+        context: Of the command, None if there was none.
+    """
+    found = _NO_OPTION.match(message)
+    if found is None or context is None or "stages" not in {p.name for p in context.command.params}:
+        return message
+    return (
+        f"{found[0]}, since each stage has its own: write such as "
+        "'- {unfreeze: all, epochs: 3, learning_rate: 1e-4}' to a file, and pass it as --stages."
+    )
 
 
 def _difference(name: str, inside: str, options: Mapping[str, Callable[[Any], str]]) -> str:

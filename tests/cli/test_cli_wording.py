@@ -176,6 +176,15 @@ def test_a_table_without_the_column_says_which_option_names_it(cli, tmp_path):
         (("fit",), "kft: Missing argument 'RECIPE'. See kft fit --help.\n"),
         (("plan", "X", "--task", "nix"), r"kft: Invalid value for '--task': 'nix' is not one of "),
         (("plan", "X", "--seeds", "1"), "kft: No such option: --seeds"),
+        (
+            ("fit", "X", "--epochs", "3"),
+            "kft: No such option: --epochs, since each stage has its own",
+        ),
+        (
+            ("find-lr", "X", "--lr", "1"),
+            "kft: No such option: --lr, since each stage has its own: ",
+        ),
+        (("select", "X", "--epochs", "3"), "kft: No such option: --epochs"),
         (("plan", "X", "--num-classes", "0"), "kft: Invalid value for '--num-classes': "),
     ],
 )
@@ -183,6 +192,12 @@ def test_a_slip_on_the_command_line_is_one_line_too(cli, words, expected):
     code, said = cli(*words)
     assert (code, said.count("\n")) == (2, 1)
     assert said.startswith(expected)
+
+
+def test_only_a_command_with_stages_points_to_them(cli):
+    assert "--stages" in cli("plan", "X", "--learning-rate", "1")[1]
+    assert "--stages" not in cli("select", "X", "--learning-rate", "1")[1]
+    assert "--stages" not in cli("fit", "X", "--epochs-of-mine", "1")[1]
 
 
 def test_what_was_typed_sends_no_commands_to_the_terminal(cli):
