@@ -71,6 +71,16 @@ def test_the_verdict_says_what_came_out(bare, said):
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(
+    ("bare", "said"), [(0.59, "2.0 points below"), (0.7, "9.0 points above"), (0.61, "level with")]
+)
+def test_the_verdict_on_a_single_comparison_has_no_average(bare, said):
+    made = comparison_of(scratch=(0.35,), linear=(0.61,), bare=(bare,))
+    assert f"came out {said} the linear model, and " in made.verdict()
+    assert "average" not in made.verdict()
+
+
+@pytest.mark.once
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty: remove it, or name another one"):

@@ -59,6 +59,9 @@ class Comparison:
             gains = (ours - self.accuracies(other, examples)) * 100
             won = int((gains > 0).sum())
             name = {LINEAR: "the linear model", SCRATCH: "training from scratch"}[other]
+            if len(gains) == 1:
+                parts.append(f"{_points(gains[0])} {name}")
+                continue
             parts.append(
                 f"{won} of {len(gains)} times above {name} ({np.mean(gains):+.1f} points on average, "
                 f"{gains.min():+.1f} to {gains.max():+.1f})"
@@ -84,3 +87,10 @@ class Comparison:
             for seed, accuracy in zip(figures["seeds"], row["by_seed"], strict=True):
                 made.add(row["way"], row["examples"], seed, accuracy)
         return made
+
+
+def _points(gain: float) -> str:
+    """Say how far one accuracy lies from another."""
+    if round(gain, 1) == 0:
+        return "level with"
+    return f"{abs(gain):.1f} points {'above' if gain > 0 else 'below'}"

@@ -69,7 +69,7 @@ def run_demo(
     started = time.monotonic()
     task = make_task()
     console.print(
-        f"A source model learns the digits 0 to 4, turned and mirrored, from {len(task.source)} "
+        f"A source model learns the digits 0 to 4, turned and mirrored, from {len(task.source):,} "
         f"pictures (Keras on {backend().name})."
     )
     weights = train_source(task.source, directory)
