@@ -29,8 +29,8 @@ def test_each_class_counts_as_much_in_the_validation_loss(balance, cache):
     run = recipe.fit(pictures()[:2], (x, labels), stages=HEAD, **settings)
     losses = -np.log(recipe.predict(x).scores[np.arange(len(x)), labels])
     by_class = [losses[labels == c].mean() for c in range(3)]
-    assert run.history["val_loss"][-1] == pytest.approx(np.mean(by_class), rel=1e-3)
-    assert abs(np.mean(by_class) - losses.mean()) > 0.01  # else the test would show nothing
+    assert run.history["val_loss"][-1] == pytest.approx(np.mean(by_class), rel=2e-4)
+    assert abs(np.mean(by_class) - losses.mean()) > 0.002  # else the test would show nothing
 
 
 @pytest.mark.once
