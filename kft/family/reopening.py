@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kft.data.examples import Examples
+from kft.data.streams import Stream
 from kft.errors import InputError, KftError
 from kft.family import saving
 from kft.family.description import class_path, damage_named, read_description
@@ -19,6 +22,9 @@ from kft.runs.places import JOURNAL, RECIPE
 from kft.stages.stage import checked_stages
 from kft.stages.table import plan_table
 from kft.tasks import Task
+
+if TYPE_CHECKING:
+    from kft.tasks import Evaluation
 
 
 def reopen(
@@ -95,6 +101,18 @@ def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | Non
             title=title_of(recipe),
         )
     return table._repr_html_()
+
+
+def judged(run: Run, evaluation: Evaluation, data: Examples | Stream) -> Run:
+    """Return a run with an evaluation of its recipe as it is now, which may have been trained again.
+
+    Args:
+        run: A run that `reopen` loaded.
+        evaluation: The evaluation.
+        data: The data that it was made on.
+    """
+    journal = {**(run.journal or {}), "evaluated_later": True}
+    return dataclasses.replace(run, evaluation=evaluation, validation=data, journal=journal)
 
 
 def report_again(run: Run, path: Path, *, forgetting: Measurement | None = None) -> Path:

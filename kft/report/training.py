@@ -76,9 +76,7 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
         which = "which of the states that the stages ended with has the best"
     tolerance = best.get("tolerance")
     within = (
-        f", where up to {float(tolerance):.0%} worse than an earlier one counts as chance"
-        if tolerance
-        else ""
+        f", where a later one loses only by more than {float(tolerance):.0%}" if tolerance else ""
     )
     return Html(
         f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), {which} "
@@ -98,10 +96,12 @@ def _followed(journal: Mapping[str, Any]) -> Html:
         )
     again = journal.get("refit")
     if again:
+        shown = "What this page shows is the model before that."
+        if journal.get("evaluated_later"):
+            shown = "The curves are of the model before that, the figures and mistakes of the one after it."
         said.append(
             f"<p>Then the model was trained again from the start on all {int(again['examples']):,} "
-            f"examples, those of the validation included, for as many epochs as led to these weights. What "
-            "this page shows is the model before that.</p>"
+            f"examples, those of the validation included, for as many epochs as led to these weights. {shown}</p>"
         )
     return Html("".join(said))
 

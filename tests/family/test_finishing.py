@@ -10,6 +10,7 @@ import kft
 from kft.data.joined import joined
 from kft.data.split import split
 from kft.errors import InputError
+from kft.family.reopening import judged, reopen, report_again
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from kft.tasks.linear import Sigmoid, Softmax, temperature
 from tests.family.test_solving import DEEP, SOLVED, PlainRecipe, pictures, recipe_of
@@ -128,6 +129,11 @@ def test_a_refit_is_the_fit_of_everything_in_the_epochs_that_were_best(tmp_path)
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "trained again from the start on all 60 examples" in page
+    assert "What this page shows is the model before that." in page
+    data = recipe.read(pictures(9, seed=3)[:2])
+    later = judged(reopen(tmp_path / "run", recipe=type(recipe)), recipe.evaluate(data), data)
+    page = report_again(later, tmp_path / "again.html").read_text(encoding="utf-8")
+    assert "the figures and mistakes of the one after it" in page
     assert not (tmp_path / "run" / "refit").exists()
     assert run.evaluation is not None
 
