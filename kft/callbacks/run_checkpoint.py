@@ -295,4 +295,5 @@ class RunCheckpoint(keras.callbacks.Callback):
         position = commit.state["position"]
         if position["stopped"]:
             return f"{commit.path} is the end of a run: nothing is left to train."
-        return f"Resuming from {commit.path}: epoch {position['epoch'] + 1}, step {position['step'] + 1}."
+        epoch, step = position["epoch"] + 1, position["step"] + 1
+        return f"Resuming from {commit.path}: epoch {epoch} of the run, step {step}."

@@ -50,13 +50,13 @@ def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> 
     elif verbose and best.share < 1:
         print(
             f"The model keeps weights {best.share:.0%} of the way from the start of stage {best.stage + 1} to "
-            f"epoch {best.epoch + 1}, which do better than either: {name} {best.value:.4f}"
+            f"epoch {best.epoch + 1} of the run, which do better than either: {name} {best.value:.4f}"
         )
     elif verbose:
         among = " of the stages' ends" if restore_best == "ends" else ""
         if state.tolerance:
-            among += f" (up to {state.tolerance:.0%} worse than an earlier one counts as chance)"
+            among += f", where a later one loses only by more than {state.tolerance:.0%}"
         print(
-            f"The model keeps the weights of epoch {best.epoch + 1} (stage {best.stage + 1}), the "
+            f"The model keeps the weights of epoch {best.epoch + 1} of the run (stage {best.stage + 1}), the "
             f"best{among}: {name} {best.value:.4f}"
         )

@@ -21,7 +21,8 @@ _OWN = ("stage", "learning_rate")  # what the stages add to the figures of an ep
 class StageProgress(keras.callbacks.Callback):
     """Say which stage and epoch runs, what it has reached, and how long the stage will take at most.
 
-    What stays is a line for each stage: how many epochs it took, and which of them was best.
+    What stays is a line for each stage: how many epochs it took, and which of them was best, or what the last
+    one reached where only the ends of stages are compared.
 
     Args:
         unfreezing: The stages; this callback has to stand behind it.
@@ -66,8 +67,10 @@ class StageProgress(keras.callbacks.Callback):
         done = self._unfreezing.stage_epochs
         if not self._live:
             seconds = duration(time.monotonic() - self._began_epoch)
-            rate = f"rate {float(logs.get('learning_rate', 0)):.3g}"
-            self.say(f"{self._where(done)}: {', '.join([*_figures(logs), rate])}; {seconds}")
+            figures = _figures(logs)
+            if not self._stage.solve:
+                figures.append(f"rate {float(logs.get('learning_rate', 0)):.3g}")
+            self.say(f"{self._where(done)}: {', '.join(figures)}; {seconds}")
         self._began_epoch = time.monotonic()
         if self._unfreezing.stage_ended or self.model.stop_training:
             self.say(self._outcome(done))
@@ -85,13 +88,17 @@ class StageProgress(keras.callbacks.Callback):
         self._began = self._began_epoch = time.monotonic()
 
     def _note(self, logs: dict[str, Any]) -> None:
-        """Keep the epoch if it is the stage's best so far, by what decides."""
+        """Keep the epoch if it is the one that remains of the stage so far, by what decides."""
         monitor = self._unfreezing.monitor
         value = None if monitor is None else monitor.value(logs)
         if monitor is None or value is None:
             return
-        if self._best is None or monitor.is_better(value, self._best[1]):
+        if self._best is None or self._ends or monitor.is_better(value, self._best[1]):
             self._best = (self._unfreezing.stage_epochs, value)
+
+    @property
+    def _ends(self) -> bool:
+        return self._unfreezing.restore_best == "ends"
 
     @property
     def _stage(self) -> Stage:
@@ -126,7 +133,7 @@ class StageProgress(keras.callbacks.Callback):
         if self._best is None or self._unfreezing.monitor is None:
             return line
         epoch, value = self._best
-        which = "" if done == 1 else f"epoch {epoch} was best: "
+        which = "" if done == 1 or self._ends else f"epoch {epoch} was best: "
         return f"{line}; {which}{self._unfreezing.monitor.name} {value:.4g}"
 
 

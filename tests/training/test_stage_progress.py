@@ -56,6 +56,14 @@ def test_a_log_file_gets_a_line_an_epoch_and_one_that_sums_up_each_stage(capsys)
     assert re.search(rf"^  1 epoch in \d+ s; val_loss {value}$", printed, re.M)
 
 
+def test_where_ends_are_compared_a_stage_says_what_its_end_reached(capsys):
+    run = fit(verbose=2, restore_best="ends", early_stopping=None)
+    printed = capsys.readouterr().out
+    reached = f"{run.history['val_loss'][1]:.4g}"
+    assert re.search(rf"^  2 epochs in \d+ s; val_loss {reached}$", printed, re.M)
+    assert re.search(r"^The model keeps the weights of epoch \d of the run", printed, re.M)
+
+
 def test_a_stage_that_stops_early_says_after_how_many_epochs(capsys):
     stop = keras.callbacks.EarlyStopping("val_loss", patience=0, min_delta=100.0)
     fit(verbose=2, stages=[kft.Stage(0, 5, 1e-2)], early_stopping=stop)
