@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kft.data.files import shown
+from kft.data.folder_walk import walked
 from kft.data.gaps import not_finite
-from kft.data.image_files import MAX_PIXELS, inspect_files
+from kft.data.image_files import IMAGE_SUFFIXES, MAX_PIXELS, inspect_files
 from kft.data.pixels import check_images_in_memory, image_rows, is_encoded, is_pillow
 from kft.data.raw_texts import refuse_inputs
 from kft.data.sequences import as_rows
+from kft.errors import InputError
 
 __all__ = ["raw_images"]
 
@@ -25,8 +28,8 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     """Return images by their position, checked as far as is possible without decoding them.
 
     Args:
-        raw: A path, an encoded image or one of Pillow's, a list or column of these, or an array of
-            images with values from 0 to 255.
+        raw: A path, an encoded image or one of Pillow's, a list or column of these, a folder with all
+            images below it, or an array of images with values from 0 to 255.
         max_pixels: The largest image accepted, width times height.
 
     Returns:
@@ -35,6 +38,8 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     Raises:
         InputError: One of them cannot be used, or arrays have another shape or range.
     """
+    if isinstance(raw, str | os.PathLike) and os.path.isdir(raw):
+        raw = _below(Path(raw))
     single = isinstance(raw, str | os.PathLike) or is_encoded(raw) or is_pillow(raw)
     rows = as_rows([raw] if single else raw, "raw")
     if not len(rows):
@@ -55,3 +60,16 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     names = {index: shown(images[index]) for index in reasons if isinstance(images[index], str)}
     refuse_inputs(reasons, names, _EXPECTED)
     return images
+
+
+def _below(folder: Path) -> list[str]:
+    """Return the paths of the images in a folder and below it, in their order."""
+    found = list(walked(folder, folder.resolve(), IMAGE_SUFFIXES))
+    if not found:
+        raise InputError(
+            f"{shown(folder)}: no image in this folder or below it, that is, no file that ends in "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
+    refuse_inputs(reasons, {index: shown(found[index][0]) for index in reasons}, _EXPECTED)
+    return [str(path) for path, _ in found]

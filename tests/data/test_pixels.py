@@ -208,3 +208,18 @@ def test_floats_up_to_1_do_not_hide_among_whole_numbers():
 def test_an_array_of_bytes_with_axes_is_no_image():
     with pytest.raises(InputError, match=r"x has dtype .S4, but images are numbers"):
         read((X.astype("S4"), Y), task="single_label", modality="image")
+
+
+def test_a_folder_is_all_images_below_it(tmp_path):
+    (tmp_path / "deep").mkdir()
+    expected = [str(tmp_path / name) for name in ("a.png", "deep/b.PNG")]
+    for path in expected:
+        Image.fromarray(X[0].astype("uint8")).save(path, format="png")
+    (tmp_path / "notes.txt").write_text("no image")
+    assert raw_images(tmp_path) == raw_images(str(tmp_path)) == expected
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"broken\.jpg"):
+        raw_images(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no image in this folder or below it"):
+        raw_images(tmp_path / "empty")
