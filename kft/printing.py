@@ -8,7 +8,8 @@ import sys
 import unicodedata
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.table import Table
 from rich.text import Text
 
 _KERAS_OWN = re.compile(r"(functional|sequential|model)(_\d+)?")
@@ -30,6 +31,18 @@ def as_text(shown: Any) -> str:
     with console.capture() as capture:
         console.print(shown)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+
+
+def captioned(caption: str, table: Table, below: str = "") -> Group:
+    """Return a table between lines of text, which as its title would be broken to its width.
+
+    Args:
+        caption: What stands above it.
+        table: The table.
+        below: What stands below it.
+    """
+    after = [Text(below)] if below else []
+    return Group(Text(caption, style="table.title"), table, *after)
 
 
 def printable(name: str) -> Text:

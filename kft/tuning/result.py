@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from kft.data.joined import check_joins, joined
@@ -18,7 +18,7 @@ from kft.family import saving
 from kft.family.hooks import Family
 from kft.family.policies import BestEpoch, Finish
 from kft.family.run import Run
-from kft.printing import how_many
+from kft.printing import captioned, how_many
 from kft.stages.stage import Stage
 from kft.tuning.best_plan import BEST, Asked, python_call
 from kft.tuning.refit import stages_to_the_best
@@ -203,14 +203,14 @@ class Search:
         )
         return [_row(trial) for trial in ranked]
 
-    def __rich__(self) -> Table:
-        table = Table(title=self.title, title_justify="left", caption_justify="left")
+    def __rich__(self) -> Group:
+        table = Table()
         for column in _COLUMNS:
             numeric = column not in ("stage", "values")
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in self.rows():
             table.add_row(*row)
-        return table
+        return captioned(self.title, table)
 
     def __str__(self) -> str:
         console = Console(width=140, color_system=None, force_terminal=False)

@@ -7,8 +7,10 @@ import sys
 import keras
 import numpy as np
 import pytest
+from rich.table import Table
 
 import kft
+from kft.printing import as_text, captioned
 from kft.report.terminal import shows_progress
 
 pytestmark = pytest.mark.once
@@ -43,3 +45,12 @@ def test_a_shell_completes_commands():
         [sys.executable, "-c", code], env=os.environ | asked, text=True, capture_output=True
     )
     assert done.stdout.split() == ["fit", "find-lr"]
+
+
+def test_what_stands_around_a_table_is_not_broken_to_its_width():
+    table = Table()
+    table.add_column("n")
+    lines = as_text(
+        captioned("Rates for a model with a long name", table, "a word of warning")
+    ).splitlines()
+    assert (lines[0], lines[-1]) == ("Rates for a model with a long name", "a word of warning")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +17,7 @@ from kft.errors import InputError
 from kft.insight.range_test.curve import Suggestions
 from kft.plots.rates import Panel, range_tests
 from kft.plots.style import Figure
-from kft.printing import how_many
+from kft.printing import captioned, how_many
 from kft.stages.stage import Stage
 
 Which = Literal["valley", "steepest", "minimum"]
@@ -144,16 +144,14 @@ class LearningRates:
     def __repr__(self) -> str:
         return f"<LearningRates for {self.title}: {', '.join(t.stage.label for t in self.tests)}>"
 
-    def __rich__(self) -> Table:
-        table = Table(title=self._caption, title_justify="left")
+    def __rich__(self) -> Group:
+        table = Table()
         for column in _COLUMNS:
             words = column in ("stage", "groups", "ended by")
             table.add_column(column, justify="left" if words else "right", overflow="fold")
         for row in map(_row, self.tests):
             table.add_row(*map(Text, row))
-        if self.warnings:
-            table.caption, table.caption_justify = Text("\n".join(self.warnings)), "left"
-        return table
+        return captioned(self._caption, table, "\n".join(self.warnings))
 
     def __str__(self) -> str:
         console = Console(width=120, color_system=None, force_terminal=False)

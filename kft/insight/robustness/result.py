@@ -13,7 +13,7 @@ from rich.table import Table
 
 from kft.plots.robustness import against_severity
 from kft.plots.style import Figure as Drawing
-from kft.printing import number
+from kft.printing import captioned, number
 from kft.tasks import Evaluation, Figure
 
 
@@ -66,14 +66,14 @@ class Robustness:
         return f"<Robustness: {self.figure} {clean:.4g} clean, {self.mean:.4g} perturbed>"
 
     def __str__(self) -> str:
-        table = Table(title=self._caption, title_justify="left")
+        table = Table()
         for index, column in enumerate(self._head):
             table.add_column(column, justify="right" if index else "left")
         for row in self._rows():
             table.add_row(*row)
         console = Console(width=100, color_system=None, force_terminal=False)
         with console.capture() as capture:
-            console.print(table)
+            console.print(captioned(self._caption, table))
         return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
 
     def _repr_html_(self) -> str:

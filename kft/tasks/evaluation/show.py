@@ -8,9 +8,8 @@ from html import escape
 
 from rich.console import Console, Group
 from rich.table import Table as RichTable
-from rich.text import Text
 
-from kft.printing import number, printable
+from kft.printing import captioned, number, printable
 from kft.tasks.evaluation.content import Cell, Table
 
 
@@ -22,10 +21,7 @@ def shown(cell: Cell) -> str:
 
 
 def rich_table(table: Table) -> Group:
-    """Return a table under its caption, for a terminal; names from data cannot harm it.
-
-    The caption is no title of the table, which would be broken to the width of a narrow one.
-    """
+    """Return a table under its caption, for a terminal; names from data cannot harm it."""
     made = RichTable()
     for index, name in enumerate(table.head):
         numeric = table.is_numeric(index)
@@ -36,7 +32,7 @@ def rich_table(table: Table) -> Group:
         )
     for row in table.rows:
         made.add_row(*(printable(shown(cell)) for cell in row))
-    return Group(Text(table.caption, style="table.title"), made)
+    return captioned(table.caption, made)
 
 
 def as_text(tables: Sequence[Table], width: int = 100) -> str:
