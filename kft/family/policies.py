@@ -141,7 +141,7 @@ class BestEpoch:
         interpolate: Whether weights a quarter, half and three quarters of the way from those that the
             last stage begins with to those that it ends with are tried on the validation data too, and
             kept where they are better (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
-            `"auto"` does so with the default stages.
+            Defaults to False: a few dozen validation examples choose badly among them.
 
     Raises:
         InputError: If a value is none of these, or weights are to be tried with nothing to compare by.
@@ -156,12 +156,12 @@ class BestEpoch:
     among: Restore | Literal["auto"] | None = dataclasses.field(default="auto", kw_only=False)
     monitor: str | tuple[str, str] | None = None
     tolerance: float | None = None
-    interpolate: bool | str = "auto"
+    interpolate: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
-        check_choice("interpolate", self.interpolate, ("auto", True, False))
-        if self.interpolate is True and self.among is None:
+        check_flag("interpolate", self.interpolate)
+        if self.interpolate and self.among is None:
             raise InputError(
                 "`interpolate=True` tries weights and keeps the best, but with `among=None` nothing is "
                 "compared: pass among='ends', or leave it out."

@@ -64,7 +64,7 @@ class FitSettings:
     restore_best: RestoreBest | Literal["auto"]
     monitor: str | tuple[str, str] | None
     tolerance: float | None  # None as long as it is not decided
-    interpolate: bool | str  # "auto" as long as it is not decided
+    interpolate: bool
     batch_norm: BatchNorm
     optimizer: keras.optimizers.Optimizer | None
     balance: str | None
@@ -118,8 +118,6 @@ class FitSettings:
                 object.__setattr__(self, "batch_size", USUAL_BATCH)
             if self.tolerance is None:
                 object.__setattr__(self, "tolerance", 0.0)
-            if is_auto(self.interpolate):
-                object.__setattr__(self, "interpolate", False)
 
     def decided(
         self, recipe: Family, train: Any, validation: Any, *, split: bool = False
@@ -162,8 +160,6 @@ class FitSettings:
             stages = (trained_head(steps), *stages[1:])
         few = isinstance(validation, Examples) and len(validation) < FEW
         found["stages"] = stages
-        if is_auto(self.interpolate):
-            found["interpolate"] = self.restore_best is not None
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
         if ends:
             if self.monitor is None:

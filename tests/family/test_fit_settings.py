@@ -100,7 +100,7 @@ PARTS = {
         "among": ("stage", True),
         "monitor": ("val_accuracy", True),
         "tolerance": (0.1, True, {"among": "ends"}),
-        "interpolate": (False, True),
+        "interpolate": (True, True),
     },
 }
 ARGUMENTS = {

@@ -106,18 +106,10 @@ def test_training_on_everything_goes_as_far(monkeypatch):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(
-    ("settings", "tried"),
-    [
-        ({}, True),
-        ({"restore_best": kft.BestEpoch(interpolate=False)}, False),
-        ({"restore_best": None}, False),
-        ({"stages": SURE}, False),
-        ({"stages": SURE, "restore_best": TRIED}, True),
-    ],
-)
-def test_the_default_stages_try_it_and_others_where_asked(settings, tried):
-    assert settings_of(**settings).interpolate is tried
+def test_it_is_tried_only_where_asked():
+    assert not settings_of().interpolate
+    assert settings_of(restore_best=TRIED).interpolate
+    assert settings_of(stages=SURE, restore_best=TRIED).interpolate
 
 
 @pytest.mark.once
