@@ -74,18 +74,20 @@ def trained(planned: PlannedFit) -> Run:
     cache = planned.settings.cache
     with planned.directory.held(cache.path, cache.dtype, needs) as store:
         start = Start.of(planned)
+        before = recipe.is_fitted, recipe.loaded_from, recipe.origin
+        first = finish.calibrate or finish.refit
         try:
             with training_pass(planned, store, optimizer) as fit:
                 run = fit.run()
                 kept = fit.kept_part() if finish.report or finish.calibrate else None
-        except BaseException:
-            put_back(start.values)  # whoever calls again, to resume or not, begins as this call did
+            recipe.is_fitted, recipe.loaded_from = True, None  # the weights are back on one device
+            recipe.origin = {"plan": planned.plan, "history": run.history}
+            if first:
+                run = _finished(planned, run, kept, start, store)
+        except BaseException:  # whoever calls again, to resume or not, begins as this call did
+            put_back(start.values)
+            recipe.is_fitted, recipe.loaded_from, recipe.origin = before
             raise
-        recipe.is_fitted, recipe.loaded_from = True, None  # the weights are back on one device
-        recipe.origin = {"plan": planned.plan, "history": run.history}
-        first = finish.calibrate or finish.refit
-        if first:
-            run = _finished(planned, run, kept, start, store)
         draws = first and run.evaluation is not None  # with what trains again it would be lost
         draw = (lambda folder: _drawn(run, folder, _TRAINED)) if draws else None
         with put_off():
