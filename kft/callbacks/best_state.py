@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-from keras import ops
 
 from kft.arguments import is_number, shown
 from kft.callbacks.monitor import Monitor
 from kft.errors import InputError
 from kft.model import graph
+from kft.model.values import value_of
 from kft.stages.optimizer import GroupedOptimizer, unscaled
 
 Restore = Literal["run", "stage", "ends"]
@@ -120,7 +120,7 @@ class BestState:
         for weight in graph.changing(model):
             index = position[id(weight)]
             if index not in self._run_values:
-                self._run_values[index] = _value(weight)
+                self._run_values[index] = value_of(weight)
 
     def end_epoch(
         self, model: keras.Model, epoch: int, stage: int, logs: Mapping[str, Any] | None
@@ -139,7 +139,7 @@ class BestState:
         before = self._stage
         if before is None or self._only_ends or self.monitor.is_better(value, before.value):
             self._stage = Best(value, epoch, stage)
-            self._stage_values = [_value(variable) for variable in _state(model)]
+            self._stage_values = [value_of(variable) for variable in _state(model)]
 
     def end_stage(self, model: keras.Model) -> None:
         """Go back to the best epoch of the stage that ends."""
@@ -215,8 +215,4 @@ def _averages(model: keras.Model) -> dict[int, np.ndarray]:
         return {}
     position = {id(weight): index for index, weight in enumerate(model.weights)}
     pairs = [(weight, average) for weight, average in optimizer.averages if average is not None]
-    return {position[id(weight)]: _value(average) for weight, average in pairs}
-
-
-def _value(variable: keras.Variable) -> np.ndarray:
-    return np.array(ops.convert_to_numpy(variable))
+    return {position[id(weight)]: value_of(average) for weight, average in pairs}

@@ -10,15 +10,18 @@ import numpy as np
 Values = list[tuple[keras.Variable, np.ndarray]]
 
 
+def value_of(variable: keras.Variable) -> np.ndarray:
+    """Return a copy of what a variable holds: an array may share its memory with the variable."""
+    return np.array(keras.ops.convert_to_numpy(variable), copy=True)
+
+
 def values_of(variables: Iterable[keras.Variable]) -> Values:
     """Return variables with copies of what they hold.
-
-    Copies: an array may share its memory with the variable that it came from.
 
     Args:
         variables: Such as `model.variables`: weights, BatchNorm statistics, states of seed generators.
     """
-    return [(one, np.array(keras.ops.convert_to_numpy(one), copy=True)) for one in variables]
+    return [(one, value_of(one)) for one in variables]
 
 
 def put_back(saved: Values) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from kft.callbacks import StagedUnfreezing
+from kft.model.values import value_of, values_of
 
 SHARES = (0.75, 0.5, 0.25)  # of the way from the first weights to the last; a tie goes to the last
 
@@ -35,7 +35,7 @@ class Interpolation(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._unfreezing, self._share = unfreezing, share
-        self._built = [_value(weight) for weight in model.weights]
+        self._built = [value_of(weight) for weight in model.weights]
         self._forget()
 
     def _forget(self) -> None:
@@ -52,7 +52,7 @@ class Interpolation(keras.callbacks.Callback):
         if stage != len(self._unfreezing.stages) - 1 or stage == self._stage:
             return
         self._stage = stage
-        now = enumerate(_value(weight) for weight in self.model.weights)
+        now = enumerate(value_of(weight) for weight in self.model.weights)
         self._moved = {i: one for i, one in now if not np.array_equal(one, self._built[i])}
 
     def get_state(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Interpolation(keras.callbacks.Callback):
         """
         if self._stage is None or not self._unfreezing.stage_ended:
             return
-        ends = [(weight, _value(weight)) for weight in self.model.weights]
+        ends = values_of(self.model.weights)
         line = [
             (weight, self._moved.get(i, self._built[i]), end)
             for i, (weight, end) in enumerate(ends)
@@ -97,7 +97,3 @@ def _go_to(line: list[tuple[keras.Variable, np.ndarray, np.ndarray]], share: flo
             continue
         first, last = start.astype("float32"), end.astype("float32")
         weight.assign((first + np.float32(share) * (last - first)).astype(end.dtype))
-
-
-def _value(variable: keras.Variable) -> np.ndarray:
-    return np.array(ops.convert_to_numpy(variable))

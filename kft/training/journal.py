@@ -17,6 +17,7 @@ from kft.model.graph import is_functional
 from kft.model.heads import UnclearHeadError
 from kft.model.memory import host_peak
 from kft.model.pretrained import StartingWeights
+from kft.model.values import value_of
 
 # BatchNorm's statistics follow the data, not the gradient.
 _STATISTICS = ("moving_mean", "moving_variance")
@@ -48,8 +49,7 @@ class Journal(keras.callbacks.Callback):
         self._weights = weights
         self._blocks = _weights_by_block(model)
         self._start = {
-            name: [np.array(keras.ops.convert_to_numpy(one)) for one in weights]
-            for name, weights in self._blocks.items()
+            name: [value_of(one) for one in weights] for name, weights in self._blocks.items()
         }
         self.seconds: dict[str, float] = {}
         self.epochs: dict[str, int] = {}
