@@ -94,6 +94,20 @@ def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
     return bool(reason)
 
 
+def nothing_below(folder: Path, name: str, suffixes: Set[str]) -> InputError:
+    """Return the error that a folder has no inputs.
+
+    Args:
+        folder: The folder.
+        name: What an input is, such as "image".
+        suffixes: Suffixes that such a file may have.
+    """
+    return InputError(
+        f"{shown(folder)}: no {name} in this folder or below it, that is, no file that ends in "
+        f"{', '.join(sorted(suffixes))}"
+    )
+
+
 def walked(
     folder: Path, root: Path, endings: Set[str], frames: Set[str] = frozenset()
 ) -> Iterator[tuple[Path, str]]:

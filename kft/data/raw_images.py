@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from kft.data.files import shown
-from kft.data.folder_walk import walked
+from kft.data.folder_walk import nothing_below, walked
 from kft.data.gaps import not_finite
 from kft.data.image_files import IMAGE_SUFFIXES, MAX_PIXELS, inspect_files
 from kft.data.pixels import check_images_in_memory, image_rows, is_encoded, is_pillow
 from kft.data.raw_texts import refuse_inputs
 from kft.data.sequences import as_rows
-from kft.errors import InputError
 
 __all__ = ["raw_images"]
 
@@ -66,10 +65,7 @@ def _below(folder: Path) -> list[str]:
     """Return the paths of the images in a folder and below it, in their order."""
     found = list(walked(folder, folder.resolve(), IMAGE_SUFFIXES))
     if not found:
-        raise InputError(
-            f"{shown(folder)}: no image in this folder or below it, that is, no file that ends in "
-            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
-        )
+        raise nothing_below(folder, "image", IMAGE_SUFFIXES)
     reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
     refuse_inputs(reasons, {index: shown(found[index][0]) for index in reasons}, _EXPECTED)
     return [str(path) for path, _ in found]

@@ -17,6 +17,7 @@ from typing import TypeVar
 from kft.data.bad import BadExamples
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
 from kft.data.files import checked_root, shown
+from kft.data.folder_walk import nothing_below
 from kft.data.image_files import MAX_PIXELS
 from kft.data.modality import modality_named
 from kft.data.source_hooks import ReadFile, SourceHooks
@@ -188,10 +189,7 @@ class Unlabelled:
 
     def _add_folder(self, folder: Path) -> None:
         if next(self.modality.walk(folder, folder.resolve()), None) is None:
-            raise InputError(
-                f"{shown(folder)}: no {self.modality.name} in this folder or below it, that is, no file "
-                f"that ends in {', '.join(sorted(self.modality.suffixes))}"
-            )
+            raise nothing_below(folder, self.modality.name, self.modality.suffixes)
         self._parts.append(
             lambda: (
                 Raw(named(path), "", shown(path), reason) if reason else self._file(path)
