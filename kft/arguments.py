@@ -195,12 +195,15 @@ def _suits(value: Any, wanted: Any) -> bool:
     return kind not in _CHECKED or isinstance(value, kind)
 
 
+def lacks_axes(value: Any) -> bool:
+    """Return whether a value is an array or tensor without axes, over which nothing can go."""
+    return getattr(value, "shape", None) == ()
+
+
 def _suits_sequence(value: Any, inner: tuple[Any, ...]) -> bool:
     if not isinstance(value, Collection) or isinstance(value, (str, bytes, Mapping, Set)):
         return False
-    if (
-        getattr(value, "shape", None) == ()
-    ):  # an array or tensor without axes, which has no elements
+    if lacks_axes(value):
         return False
     if not inner:
         return True

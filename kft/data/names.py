@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from kft.arguments import shown
+from kft.arguments import lacks_axes, shown
 from kft.errors import InputError
 
 __all__ = ["checked_names", "clean"]
@@ -26,7 +26,7 @@ def checked_names(classes: Any, source: str) -> tuple[str, ...]:
     Raises:
         InputError: They are a single string, no strings, blank, or the same twice.
     """
-    is_list = isinstance(classes, Iterable) and getattr(classes, "shape", None) != ()
+    is_list = isinstance(classes, Iterable) and not lacks_axes(classes)
     if isinstance(classes, str | bytes | Set | Mapping) or not is_list:
         raise InputError(f"{source}={shown(classes)}, but a list of class names is expected")
     names = []
