@@ -51,15 +51,17 @@ def printable(name: str) -> Text:
     return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))
 
 
-def without_formula(text: str) -> str:
-    """Return a text for a CSV file, with an apostrophe before what a spreadsheet would run.
+def without_formula(cell: Any) -> Any:
+    """Return a cell for a CSV file, with an apostrophe before a text that a spreadsheet would run.
 
     A formula begins with `=`. One that begins with `+`, `-` or `@` calls something, so that "-3" and
     "@you" stay as they are.
     """
-    begins = unicodedata.normalize("NFKC", text.lstrip()[:1])  # full-width signs count too
-    runs = begins == "=" or (begins in ("+", "-", "@") and any(sign in text for sign in "(|!"))
-    return f"'{text}" if runs else text
+    if not isinstance(cell, str):
+        return cell
+    begins = unicodedata.normalize("NFKC", cell.lstrip()[:1])  # full-width signs count too
+    runs = begins == "=" or (begins in ("+", "-", "@") and any(sign in cell for sign in "(|!"))
+    return f"'{cell}" if runs else cell
 
 
 def name_of(model: Any) -> str:

@@ -156,11 +156,7 @@ class Comparison:
         writer = csv.DictWriter(file, list(names), lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            cells = {
-                name: without_formula(cell) if isinstance(cell, str) else cell
-                for name, cell in row.items()
-            }
-            writer.writerow(cells)
+            writer.writerow({name: without_formula(cell) for name, cell in row.items()})
         return file.getvalue()
 
     def as_json(self) -> str:

@@ -174,9 +174,7 @@ def _parquet_type(cell: Any) -> Any:
 
 def _in_text(cell: Any) -> Any:
     """An array in a cell of a text file is JSON, and no text is a formula."""
-    if isinstance(cell, list):
-        return json.dumps(_in_json(cell))
-    return without_formula(cell) if isinstance(cell, str) else cell
+    return json.dumps(_in_json(cell)) if isinstance(cell, list) else without_formula(cell)
 
 
 def _in_json(cell: Any) -> Any:
