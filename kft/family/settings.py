@@ -23,7 +23,7 @@ from kft.family.hooks import Family
 from kft.family.policies import Finish, Resume
 from kft.printing import how_many
 from kft.runs.identity import identity, may_change
-from kft.stages.lengths import USUAL_BATCH, batch_size_for, trained_head
+from kft.stages.lengths import USUAL_BATCH, batch_size_for, unsolved
 from kft.stages.optimizer import check_optimizer
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
@@ -156,8 +156,8 @@ class FitSettings:
         size = found.get("batch_size", self.batch_size)
         steps = -(-rows // size) if ends else getattr(train, "batches", None)
         stages = checked_stages(recipe.usual_stages(steps))
-        if stages[0].solve and not ends:  # a stream cannot be held in memory
-            stages = (trained_head(steps), *stages[1:])
+        if not ends:
+            stages = unsolved(stages, steps)
         few = isinstance(validation, Examples) and len(validation) < FEW
         found["stages"] = stages
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)

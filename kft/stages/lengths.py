@@ -57,6 +57,16 @@ def trained_head(steps: int | None) -> Stage:
     return Stage(unfreeze=0, epochs=epochs, learning_rate=1e-3, name="head")
 
 
+def unsolved(stages: tuple[Stage, ...], steps: int | None) -> tuple[Stage, ...]:
+    """Return default stages for a stream, which cannot be held in memory to solve a head on.
+
+    Args:
+        stages: The default stages of a family.
+        steps: As for `epochs_of`.
+    """
+    return (trained_head(steps), *stages[1:]) if stages[0].solve else stages
+
+
 def deep_stage(
     steps: int | None, rate: float, *, most: int = 60, layer_decay: float = 0.9
 ) -> Stage:

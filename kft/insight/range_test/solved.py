@@ -11,7 +11,7 @@ from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.errors import InputError
 from kft.family.solving import check_solving, solver_of
-from kft.stages.lengths import trained_head
+from kft.stages.lengths import unsolved
 from kft.stages.stage import Stage, checked_stages
 
 if TYPE_CHECKING:
@@ -32,12 +32,10 @@ def stages_for(
         InputError: If the head cannot be solved, or no stage takes a step.
     """
     chosen = checked_stages(stages or recipe.usual_stages())
+    if not stages and isinstance(read, Stream):
+        chosen = unsolved(chosen, None)
     if not chosen[0].solve:
         return None, chosen
-    if not stages and isinstance(
-        read, Stream
-    ):  # it cannot be held in memory: `fit` trains the head
-        return None, (trained_head(None), *chosen[1:])
     check_solving(recipe, read, chosen)
     if len(chosen) == 1:
         raise InputError("`stages` solve the head, which takes no rate: pass a stage with steps.")
