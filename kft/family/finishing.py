@@ -70,7 +70,8 @@ class Start:
 
     Attributes:
         values: The model's variables, those of random number generators among them, and their values.
-        optimizer: The optimizer that was passed to `fit`, before its first step; None for the default.
+        optimizer: The optimizer that was passed to `fit`, before its first step; None for the default, and
+            where nothing is trained again.
     """
 
     values: Values
@@ -79,7 +80,8 @@ class Start:
     @classmethod
     def of(cls, planned: PlannedFit) -> Start:
         """Take what a fit begins with, before it does."""
-        variables, optimizer = planned.recipe.model.variables, planned.settings.optimizer
+        variables, settings = planned.recipe.model.variables, planned.settings
+        optimizer = settings.optimizer if settings.finish.refit else None
         if optimizer is not None:
             optimizer = anew(optimizer, [(one, one) for one in variables])
         return cls(values_of(variables), optimizer)
