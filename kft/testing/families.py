@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -73,20 +75,29 @@ def save_tiny_bert(folder: Path) -> str:
     Returns:
         Its path, the `preset` of a `TinyTexts`.
     """
+    sizes = {"hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 16}
+    return save_bert(folder, [*_SPECIAL, *WORDS], **sizes)
+
+
+def save_bert(folder: str | os.PathLike, vocabulary: Sequence[str], **sizes: int) -> str:
+    """Write a BERT of two layers and two heads with seeded weights as a KerasHub preset.
+
+    Args:
+        folder: A directory that does not exist yet.
+        vocabulary: The tokens, BERT's special ones among them.
+        **sizes: `hidden_dim`, `intermediate_dim` and `max_sequence_length` of its backbone.
+
+    Returns:
+        The directory.
+    """
     import keras_hub
 
-    vocabulary = [*_SPECIAL, *WORDS]
     with seeded(0):
         backbone = keras_hub.models.BertBackbone(
-            vocabulary_size=len(vocabulary),
-            max_sequence_length=16,
-            num_layers=2,
-            num_heads=2,
-            hidden_dim=8,
-            intermediate_dim=16,
+            vocabulary_size=len(vocabulary), num_layers=2, num_heads=2, **sizes
         )
     backbone.save_to_preset(str(folder))
-    keras_hub.models.BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
+    keras_hub.models.BertTokenizer(list(vocabulary), lowercase=True).save_to_preset(str(folder))
     return str(folder)
 
 

@@ -44,25 +44,12 @@ def save_small_bert(folder: str | os.PathLike) -> Path:
     Returns:
         The folder.
     """
-    import keras_hub
-
-    from kft.runs.randomness import seeded
+    from kft.testing.families import save_bert
 
     words = [*FILLERS, *SUBJECTS, *WORDS["good"], *WORDS["bad"]]
     letters = [chr(ord("a") + place) for place in range(26)]
     pieces = [f"##{letter}" for letter in letters]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *pieces]
     vocabulary += [word for word in words if word not in vocabulary]
-    with seeded(0):
-        backbone = keras_hub.models.BertBackbone(
-            vocabulary_size=len(vocabulary),
-            num_layers=2,
-            num_heads=2,
-            hidden_dim=32,
-            intermediate_dim=64,
-            max_sequence_length=32,
-        )
-    folder = Path(folder)
-    backbone.save_to_preset(str(folder))
-    keras_hub.models.BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
-    return folder
+    sizes = {"hidden_dim": 32, "intermediate_dim": 64, "max_sequence_length": 32}
+    return Path(save_bert(folder, vocabulary, **sizes))
