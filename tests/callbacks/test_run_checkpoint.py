@@ -170,7 +170,7 @@ def test_every_epoch_is_the_default_and_goes_on_from_its_beginning(tmp_path, who
     position = read_newest(tmp_path).state["position"]
     assert position == {"epoch": 2, "step": 0, "stopped": False}
     assert_equal(fit(tmp_path, plain, every="epoch", verbose=2), whole[plain])
-    assert "commit-00000003: epoch 3, step 1." in capsys.readouterr().out
+    assert "commit-00000003: epoch 3 of the run, step 1." in capsys.readouterr().out
 
 
 def test_sigterm_finishes_the_step_commits_and_says_resumable(tmp_path, whole, capsys):
