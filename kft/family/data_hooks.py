@@ -246,6 +246,10 @@ class DataHooks:
             "changes both, or say `augmentable = True` in the task."
         )
 
+    def load_all(self, examples: Examples) -> Any:
+        """Turn examples into what the model takes, all at once: for few examples."""
+        return self.load(examples.inputs)
+
     def serving_inputs(self) -> ServingInputs:
         """What the exporter needs to get from raw inputs to the model's inputs."""
         raise NotImplementedError(f"{type(self).__name__} must define `serving_inputs()`.")

@@ -28,6 +28,7 @@ from kft.training.cached_stages import CachedStage
 FEATURES = "features"
 STATE = "state"
 REFIT = "refit"
+WARM_START = "warm_start"
 BEGUN = "begun.json"
 _LOCK = ".lock"
 
@@ -37,9 +38,9 @@ class RunDirectory:
     """What `Recipe.fit` keeps on disk; without a path, features for as long as it takes.
 
     While a run is unfinished its directory holds `begun.json` with the plan, `state` with commits,
-    `features`, and `refit` with the same for what trains on all data at the end. When it is finished
-    all but the features give way to the trained recipe. Of several
-    processes the first one alone reads and writes; the others learn from it.
+    `features`, `warm_start` with commits of what comes before the stages, and `refit` with the same for what
+    trains on all data at the end. When it is finished all but the features give way to the trained
+    recipe. Of several processes the first one alone reads and writes; the others learn from it.
 
     Args:
         path: the directory, or None.
@@ -74,7 +75,7 @@ class RunDirectory:
             begun = _read_begun(path)
             self._compare(begun["plan"], self.allow_changed_plan)
             self._compare_backend(begun.get("backend"))
-        elif not is_empty(path, besides=(FEATURES, STATE, REFIT)):
+        elif not is_empty(path, besides=(FEATURES, WARM_START, STATE, REFIT)):
             raise InputError(
                 f"`run_dir={str(path)!r}` holds files, but no run: pass a new directory."
             )
@@ -82,7 +83,10 @@ class RunDirectory:
 
     def _remove_leftovers(self, path: Path) -> None:
         """Remove what a process left of a finished run that was killed as it finished."""
-        if any(name in (BEGUN, STATE, REFIT) or name.startswith(".") for name in os.listdir(path)):
+        if any(
+            name in (BEGUN, WARM_START, STATE, REFIT) or name.startswith(".")
+            for name in os.listdir(path)
+        ):
             with contextlib.suppress(InputError, OSError), RunLock(path, _LOCK):
                 atomic.remove_half_written(path)
                 self.finish()
@@ -131,7 +135,7 @@ class RunDirectory:
             )
 
     def decisions(self) -> list[bool] | None:
-        """Which stages had their features kept when the run began; None if it begins now.
+        """Which stages had their features kept when they began; None if they begin now.
 
         A resumed run does as it did before, since a cached stage rounds its numbers in another order.
         """
@@ -140,7 +144,16 @@ class RunDirectory:
     def _decisions(self) -> list[bool] | None:
         if self.path is None or not (self.path / BEGUN).is_file():
             return None
-        return list(_read_begun(self.path)["cached"])
+        return list(_read_begun(self.path)["cached"]) or None
+
+    def begin_before_stages(self) -> None:
+        """Note what the run is, before it is known which stages have their features kept.
+
+        Raises:
+            WriteError: the directory cannot be written to.
+        """
+        if self.path is not None and not (self.path / BEGUN).is_file():
+            self.begin(())
 
     def begin(self, stages: Sequence[CachedStage]) -> None:
         """Note what the run is, before its first step.
@@ -157,12 +170,17 @@ class RunDirectory:
                 json_files.write_json(hidden, content)
                 hidden.replace(self.path / BEGUN)
 
-    def checkpoint(self, every: Any) -> list[RunCheckpoint]:
-        """The callback that commits the run's state, if there is somewhere to keep it."""
+    def checkpoint(self, every: Any, place: str = STATE) -> list[RunCheckpoint]:
+        """The callback that commits the run's state, if there is somewhere to keep it.
+
+        Args:
+            every: how often, as for `kft.Resume`.
+            place: the name of the directory in this one.
+        """
         if self.path is None:
             return []
         on_mismatch = "continue" if self.allow_changed_plan else "error"
-        return [RunCheckpoint(self.path / STATE, every, keep=2, on_mismatch=on_mismatch)]
+        return [RunCheckpoint(self.path / place, every, keep=2, on_mismatch=on_mismatch)]
 
     def for_refit(self) -> RunDirectory:
         """The directory of what trains on all data at the end of this run."""
@@ -195,7 +213,8 @@ class RunDirectory:
         if self.path is not None and processes.rank() == 0:
             with contextlib.suppress(OSError):  # the next call tries again
                 (self.path / BEGUN).unlink(missing_ok=True)
-                commits.clear(self.path / STATE)
+                for place in (WARM_START, STATE):
+                    commits.clear(self.path / place)
                 if (self.path / REFIT).is_dir():
                     shutil.rmtree(self.path / REFIT)
 
@@ -243,8 +262,9 @@ def standing(path: Path) -> str:
     """Return a sentence on what of a run is kept in its directory, and what the same call does."""
     if (path / RECIPE).is_file():
         return f"the trained weights are kept in {path}; run it again to complete the run."
-    if any((path / STATE).glob("commit-*")):
-        return f"the state is committed to {path / STATE}; run it again to resume from there."
+    for place in (path / STATE, path / WARM_START):
+        if any(place.glob("commit-*")):
+            return f"the state is committed to {place}; run it again to resume from there."
     return f"no training is kept in {path} yet; run it again to begin anew."
 
 

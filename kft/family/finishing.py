@@ -22,6 +22,7 @@ from kft.family.planned import PlannedFit
 from kft.family.policies import Finish
 from kft.family.run import Run
 from kft.family.training_pass import prepared, training_pass
+from kft.family.warm_start import warm_start
 from kft.model.values import Values, put_back, values_of
 from kft.printing import how_many
 from kft.stages.fresh_optimizer import anew
@@ -128,7 +129,9 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
         f"Training again on all {how_many(len(everything), 'example')}, validation data included."
     )
     share = None if best is None else best.get("share")
-    with training_pass(again, store, prepared(again), said, share) as fit:
+    optimizer = prepared(again)
+    warm_start(again)
+    with training_pass(again, store, optimizer, said, share) as fit:
         fit.run()
     return {
         "examples": len(everything),

@@ -20,8 +20,9 @@ from kft.family.finishing import Start, divide, found_temperatures, refit
 from kft.family.planned import PlannedFit
 from kft.family.raw_examples import raw_examples
 from kft.family.reopening import take_over
-from kft.family.run import Run
+from kft.family.run import Run, with_warm_start
 from kft.family.training_pass import prepared, training_pass
+from kft.family.warm_start import warm_start
 from kft.model.values import put_back
 from kft.runs.places import REPORT
 from kft.runs.signals import end_if_asked, put_off
@@ -77,8 +78,9 @@ def trained(planned: PlannedFit) -> Run:
         before = recipe.is_fitted, recipe.loaded_from, recipe.origin
         first = finish.calibrate or finish.refit
         try:
+            warmed = warm_start(planned)
             with training_pass(planned, store, optimizer) as fit:
-                run = fit.run()
+                run = with_warm_start(fit.run(), warmed)
                 kept = fit.kept_part() if finish.report or finish.calibrate else None
             recipe.is_fitted, recipe.loaded_from = True, None  # the weights are back on one device
             recipe.origin = {"plan": planned.plan, "history": run.history}

@@ -178,6 +178,15 @@ class Family(DataHooks, SavedHooks):
         _ = self.model  # built now, if it has not been
         return self._head_input
 
+    def few_shot_rule(self, train: Any, *, default_stages: bool) -> str | None:
+        """Say why the examples of each class are drawn together before the stages; by default not.
+
+        Args:
+            train: The training data.
+            default_stages: Whether the stages are the family's own.
+        """
+        return None
+
     @property
     def head_is_linear(self) -> bool:
         """Whether the head can be solved on its features rather than trained by steps."""

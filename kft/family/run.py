@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -128,6 +128,13 @@ def noted(
         count = len(training) + len(validation)
         content["cache"] = savings(stages, journal.epochs, count, journal.passes)
     return content
+
+
+def with_warm_start(run: Run, said: Mapping[str, Any] | None) -> Run:
+    """Return a run whose journal tells of what came before the stages."""
+    return (
+        run if said is None else replace(run, journal={**(run.journal or {}), "warm_start": said})
+    )
 
 
 def with_overlap(run: Run) -> Mapping[str, Any]:

@@ -82,6 +82,7 @@ class FitSettings:
         metadata=may_change("the examples that it leaves are part of the identity")
     )
     verbose: int | str = dataclasses.field(metadata=may_change("training does not see it"))
+    contrast: bool = False  # whether examples of a class are drawn together first
     rules: tuple[str, ...] = dataclasses.field(
         default=(), metadata=may_change("says why others are what they are")
     )
@@ -147,7 +148,7 @@ class FitSettings:
         if validation is None:
             return self._unvalidated(recipe, train)
         if self.stages:
-            return dataclasses.replace(self, finish=self.finish.decided(False, False))
+            return self._warmed(recipe, train, finish=self.finish.decided(False, False))
         ends = isinstance(train, Examples)
         rows = recipe.row_count(train) if ends else 0
         found: dict[str, Any] = {}
@@ -176,7 +177,15 @@ class FitSettings:
                 found["augment"] = recipe.usual_augmentation
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
         found.setdefault("tolerance", self.tolerance or 0.0)
-        return dataclasses.replace(self, **found)
+        return self._warmed(recipe, train, **found)
+
+    def _warmed(self, recipe: Family, train: Any, **found: Any) -> FitSettings:
+        """Return the settings with what was found, and with a warm start where the recipe says why."""
+        rule = recipe.few_shot_rule(train, default_stages=not self.stages)
+        decided = dataclasses.replace(self, **found)
+        if rule is None:
+            return decided
+        return dataclasses.replace(decided, contrast=True, rules=(*decided.rules, rule))
 
     def _judge(self, recipe: Family, examples: int) -> tuple[str, str]:
         """Return by which value epochs are compared on so many validation examples.
@@ -190,7 +199,7 @@ class FitSettings:
 
     def _unvalidated(self, recipe: Family, train: Examples) -> FitSettings:
         """Return the settings of a fit on examples of which none can be spared for validation."""
-        found = self if self.stages else self.decided(recipe, train, train)
+        found = self._warmed(recipe, train) if self.stages else self.decided(recipe, train, train)
         rule = found.early_stopping
         return dataclasses.replace(
             found,

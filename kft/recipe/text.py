@@ -8,6 +8,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from kft.arguments import check_choice
 from kft.data.augment import text_augmentation
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches, choose_buckets
@@ -15,7 +16,7 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.model.pooling import pooled
-from kft.recipe import tokenization
+from kft.recipe import few_shot, tokenization
 from kft.recipe.hugging_face import accents
 from kft.recipe.pairs import Cutter, pack_pairs
 from kft.recipe.token_graphs import digest, graph, with_length
@@ -49,6 +50,12 @@ class TextRecipe(TokenRecipe):
         pooling: `"cls"` takes the first token's features, `"mean"` the average over the text,
             `"pooler"` the encoder's own pooling layer.
         backbone_dropout: Dropout in the encoder. Defaults to 0.1.
+        few_shot: What a fit begins with, before its stages. `"contrastive"` trains the encoder for 30
+            steps until the training texts of one class point in one direction (supervised contrastive
+            learning, Khosla et al. 2020, https://arxiv.org/abs/2004.11362; for few texts: SetFit,
+            Tunstall et al. 2022, https://arxiv.org/abs/2209.11055), None nothing. `"auto"` does so with
+            the default stages where there are at least three classes and 2 to 10 training texts of
+            each. Defaults to `"auto"`.
 
     The other arguments are those of `kft.Recipe`.
     """
@@ -57,12 +64,14 @@ class TextRecipe(TokenRecipe):
     preprocessor_class: ClassVar[Any] = keras_hub.models.TextClassifierPreprocessor
 
     pooling: str = "mean"
+    few_shot: str | None = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pooling not in POOLINGS:
             known = ", ".join(map(repr, POOLINGS))
             raise InputError(f"`pooling={self.pooling!r}` is unknown for text: pass {known}.")
+        check_choice("few_shot", self.few_shot, few_shot.CHOICES)
         self._learned_length: int | None = None
         self._packers: dict[int, Callable] = {}
 
@@ -177,6 +186,17 @@ class TextRecipe(TokenRecipe):
         if packed["padding_mask"][:, length:].any():  # what is cut keeps its last token
             packed = self._packed(raw, length)
         return {name: tokens[:, :length] for name, tokens in packed.items()}
+
+    def load_all(self, examples: Examples) -> dict[str, np.ndarray]:
+        """Turn examples into tokens, cut to what the longest of them needs."""
+        if self.sees_padding:
+            return super().load_all(examples)
+        counts = tokenization.lengths(self.load, examples.inputs, self.longest)
+        return self.load(examples.inputs, min(self.length, -(-int(counts.max()) // 8) * 8))
+
+    def few_shot_rule(self, train: Any, *, default_stages: bool) -> str | None:
+        """Say why texts of one class are drawn together before the stages, if they are."""
+        return few_shot.contrastive_rule(self, train, default_stages=default_stages)
 
     def augmentation(self, chosen: Any) -> Callable | None:
         """Turn a preset or a function into changes of the training texts.

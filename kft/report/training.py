@@ -53,9 +53,21 @@ def training(source: Source) -> Section | None:
         f"<p>{text(where)}. Dashed lines mark where a stage begins.</p>" if len(spans) > 1 else ""
     )
     if source.journal is not None:
-        note += _kept(source.journal.get("best")) + _followed(source.journal)
+        journal = source.journal
+        note += _preceded(journal) + _kept(journal.get("best")) + _followed(journal)
     body = f'{_diverged(history)}{note}<div class="charts">{"".join(charts)}</div>'
     return Section("training", "Training", Html(body + _epochs(history, epochs)))
+
+
+def _preceded(journal: Mapping[str, Any]) -> Html:
+    """Say what came before the stages."""
+    first = journal.get("warm_start")
+    if not first:
+        return Html("")
+    return Html(
+        f"<p>Before the stages, the {int(first['examples']):,} training examples were drawn together by class "
+        f"in {int(first['steps'])} steps (supervised contrastive learning).</p>"
+    )
 
 
 def _kept(best: Mapping[str, Any] | None) -> Html:

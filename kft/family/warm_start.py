@@ -1,0 +1,71 @@
+"""The contrastive warm start of a fit, before its stages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.family.directory import WARM_START
+from kft.family.planned import PlannedFit
+from kft.family.retries import FiniteLoss
+from kft.model.flags import kept_flags
+from kft.printing import how_many
+from kft.report.progress import Progress
+from kft.stages.optimizer import norms_and_biases
+from kft.stages.plan import plan
+from kft.stages.stage import Stage
+from kft.training.contrastive import STEPS, ContrastiveBatches, draw_together, falling_rate
+
+_ALL = Stage(unfreeze="all", epochs=1, learning_rate=1.0)  # its flags, and not its rate
+
+
+def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
+    """Draw the training examples of each class together, if the settings ask for it.
+
+    It is committed like the stages, so that a run that was killed goes on from there.
+
+    Args:
+        planned: The fit, in whose directory nobody else writes; its recipe has learnt from the data.
+
+    Returns:
+        What the page says of it: `examples`, `steps` and `seconds`; None without a warm start.
+    """
+    recipe, settings, train = planned.recipe, planned.settings, planned.train
+    if not settings.contrast:
+        return None
+    assert isinstance(train, Examples)
+    began = time.perf_counter()
+    model = recipe.model
+    classes = np.asarray(recipe.task.balanced(train.targets), "int32")
+    batches = ContrastiveBatches(recipe.load_all(train), classes, settings.seed)
+    optimizer = keras.optimizers.AdamW(falling_rate(), weight_decay=recipe.weight_decay)
+    optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
+    planned.directory.begin_before_stages()
+    checkpoint = planned.directory.checkpoint(settings.resume.every, WARM_START)
+    what = f"Drawing {how_many(len(train), 'example')} together by class"
+    with Progress(what, STEPS, verbose=settings.verbose) as progress, kept_flags(model):
+        plan(model, [_ALL], settings.batch_norm)[0].enter(model)
+        callbacks = [FiniteLoss(), _Shown(progress), *checkpoint]
+        try:
+            draw_together(model, recipe.head_input, batches, optimizer, callbacks)
+        finally:
+            for one in checkpoint:
+                one.close()
+    seconds = time.perf_counter() - began
+    return {"examples": len(train), "steps": STEPS, "seconds": seconds}
+
+
+class _Shown(keras.callbacks.Callback):
+    """Counts steps on a bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Count a step."""
+        self._progress.advance()
