@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
 import tempfile
@@ -13,67 +12,27 @@ from pathlib import Path
 from types import TracebackType
 
 import keras
-import ml_dtypes
-import numpy as np
 
 from kft.cache.cut import Cut
 from kft.cache.dtypes import DTYPES, stored_as
 from kft.cache.eviction import HIDDEN, evict
+from kft.cache.features import Features
 from kft.cache.files import open_features, write_manifest
 from kft.cache.folding import folded
 from kft.cache.key import features_key
-from kft.cache.rows import RowReader, RowWriter
+from kft.cache.rows import RowWriter
 from kft.data.batches import Batches
 from kft.distribution import hosts, processes
 from kft.distribution.model_copies import copied
 from kft.errors import InputError
 from kft.model.forward import Forward
+from kft.report.progress import SHORT, Progress
 from kft.runs.files import sync_tree
 from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.locks import RunLock
 
 _LOCK = ".lock"
-
-
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """The outputs of a prefix for every example, in the order of the examples.
-
-    Attributes:
-        arrays: one array `[n, ...]` for each cut tensor, read from disk as needed; with several
-            views of each example `[views * n, ...]`, one view after the other.
-        computed: whether the prefix ran, rather than an earlier run's outputs being used.
-        varies: for each array whether its sequences may be cut to a shorter length.
-    """
-
-    arrays: tuple[RowReader, ...]
-    computed: bool
-    varies: tuple[bool, ...]
-
-    def load(
-        self, indices: np.ndarray, length: int | None = None
-    ) -> np.ndarray | tuple[np.ndarray, ...]:
-        """Return the suffix' inputs for these examples.
-
-        Args:
-            indices: which examples.
-            length: tokens to cut sequences to. By default they are as long as they are kept.
-        """
-        rows = tuple(
-            _numbers(array[indices][:, :length] if varies else array[indices])
-            for array, varies in zip(self.arrays, self.varies, strict=True)
-        )
-        return rows[0] if len(rows) == 1 else rows
-
-    def close(self) -> None:
-        """Close the files."""
-        for array in self.arrays:
-            array.close()
-
-
-def _numbers(rows: np.ndarray) -> np.ndarray:
-    """Rows in a type that every backend takes from NumPy."""
-    return np.asarray(rows, np.float32 if rows.dtype == ml_dtypes.bfloat16 else None)
+_PASS = "Computing frozen features"
 
 
 class FeatureStore:
@@ -82,6 +41,8 @@ class FeatureStore:
     Args:
         directory: where the features lie; it is made when they are first written.
         limit: most bytes to keep; the longest unused go first. Defaults to 50 GB.
+        verbose: whether and how it is shown how far a pass is, as for `kft.report.progress.Progress`.
+            Defaults to 0, not at all.
         dtype: `"float32"` keeps features as they are, `"float16"` and `"bfloat16"` in half the
             space, rounded: to 11 significant bits below 65,504, or to 8 bits in float32's range.
 
@@ -93,13 +54,19 @@ class FeatureStore:
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], *, limit: int = 50 * 10**9, dtype: str = "float32"
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        limit: int = 50 * 10**9,
+        dtype: str = "float32",
+        verbose: int | str = 0,
     ) -> None:
         if dtype not in DTYPES:
             raise InputError(f"`dtype={dtype!r}`: pass one of {', '.join(map(repr, DTYPES))}.")
         if limit < 0:
             raise InputError(f"`limit={limit!r}`: pass a number of bytes, 0 or more.")
         self.directory, self.limit, self.dtype = Path(directory), limit, dtype
+        self.verbose = verbose
         self._compiled: tuple[tuple[Cut, ...], Forward] | None = None
         self._fetched: list[Features] = []
         self.passes = 0
@@ -202,7 +169,11 @@ class FeatureStore:
                 for folder in missing
             }
             cuts = dict(zip(hidden, missing.values(), strict=True))
-            for unfinished, writers in self._run(cuts, batches, views, stack).items():
+            count = views * len(batches.examples)
+            progress = stack.enter_context(
+                Progress(_PASS, count, verbose=self.verbose, after=SHORT)
+            )
+            for unfinished, writers in self._run(cuts, batches, views, stack, progress).items():
                 write_manifest(unfinished, hidden[unfinished].name, writers)
             for unfinished, folder in hidden.items():
                 self._publish(unfinished, folder)
@@ -220,7 +191,12 @@ class FeatureStore:
                 raise
 
     def _run(
-        self, cuts: dict[Path, Cut], batches: Batches, views: int, stack: contextlib.ExitStack
+        self,
+        cuts: dict[Path, Cut],
+        batches: Batches,
+        views: int,
+        stack: contextlib.ExitStack,
+        progress: Progress,
     ) -> dict[Path, list[RowWriter]]:
         """Run the prefixes once over the examples; only a batch is in memory at a time."""
         folders = [folder for folder, cut in cuts.items() for _ in cut.prefix.outputs]
@@ -241,6 +217,7 @@ class FeatureStore:
             every = [writer for of_one in writers.values() for writer in of_one]
             for writer, output in zip(every, outputs, strict=True):
                 writer.write(rows, output)
+            progress.advance(len(rows))
         self.passes += views * count
         return writers
 
@@ -262,7 +239,9 @@ class FeatureStore:
 
 @contextlib.contextmanager
 def opened_store(
-    directory: str | os.PathLike[str] | None = None, dtype: str = "float32"
+    directory: str | os.PathLike[str] | None = None,
+    dtype: str = "float32",
+    verbose: int | str = 0,
 ) -> Iterator[FeatureStore]:
     """Give a store, whose files are closed at the end.
 
@@ -270,16 +249,18 @@ def opened_store(
         directory: Where features lie. Defaults to a temporary directory that is removed at the end;
             those of processes that were killed are removed before.
         dtype: What features are kept as.
+        verbose: As for `FeatureStore`.
     """
     if directory is not None:
-        with FeatureStore(directory, dtype=dtype) as store:
+        with FeatureStore(directory, dtype=dtype, verbose=verbose) as store:
             yield store
         return
     parent, prefix = Path(tempfile.gettempdir()), "kft-features-"
     remove_hidden(parent, prefix)
     with hidden_directory(parent, prefix) as folder:
         folder.chmod(0o700)  # unlike a directory that somebody chose, this one is nobody else's
-        with FeatureStore(processes.from_first(str(folder)), dtype=dtype) as store:
+        place = processes.from_first(str(folder))
+        with FeatureStore(place, dtype=dtype, verbose=verbose) as store:
             yield store
 
 

@@ -17,6 +17,7 @@ from kft.data.trees import concatenated, mapped
 from kft.family.fit_data import batches_of
 from kft.family.hooks import Family
 from kft.model.forward import Forward
+from kft.report.progress import SHORT, Progress
 from kft.tasks.predictions.covering import kept_distances
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def evaluate(
     data: Examples | Stream,
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
+    verbose: int | str = "auto",
 ) -> Evaluation:
     """Compare a recipe's answers with labelled data, in one pass over them and in bounded memory.
 
@@ -68,8 +70,9 @@ def evaluate(
         data: The data.
         batch_size: Examples a step.
         kept: As for `answers`.
+        verbose: As for `kft.report.progress.Progress`.
     """
-    return _evaluated(recipe, data, answers(recipe, data, batch_size, kept))
+    return _evaluated(recipe, data, answers(recipe, data, batch_size, kept), verbose)
 
 
 def evaluate_apart(
@@ -78,6 +81,7 @@ def evaluate_apart(
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
     seed: int = 0,
+    verbose: int | str = "auto",
 ) -> Evaluation:
     """As `evaluate`, on data that the recipe was not trained on, and note how far off it was.
 
@@ -87,6 +91,7 @@ def evaluate_apart(
         batch_size: Examples a step.
         kept: As for `answers`.
         seed: Decides which distances are kept, if there are many.
+        verbose: As for `kft.report.progress.Progress`.
     """
     found: list[Any] = []
 
@@ -95,7 +100,7 @@ def evaluate_apart(
             found.append(recipe.task.distances(outputs, targets))
             yield targets, outputs, rows
 
-    evaluation = _evaluated(recipe, data, noted())
+    evaluation = _evaluated(recipe, data, noted(), verbose)
     recipe.distances = None
     if found[0] is not None:
         together = concatenated(found)
@@ -107,12 +112,16 @@ def _evaluated(
     recipe: Family,
     data: Examples | Stream,
     batches: Iterator[tuple[Any, Any, np.ndarray | None]],
+    verbose: int | str,
 ) -> Evaluation:
     examples = data if isinstance(data, Examples) else None
     scorer = recipe.task.scorer_of(examples, recipe.classes)
-    for targets, outputs, rows in batches:
-        scorer.update(targets, outputs, rows)
-    return scorer.result()
+    count = None if examples is None else recipe.row_count(examples)
+    with Progress("Evaluating", count, verbose=verbose, after=SHORT) as progress:
+        for targets, outputs, rows in batches:
+            scorer.update(targets, outputs, rows)
+            progress.advance(len(keras.tree.flatten(targets)[0]))
+        return scorer.result()
 
 
 def _as_array(tensor):

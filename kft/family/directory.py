@@ -97,6 +97,7 @@ class RunDirectory:
         features: str | os.PathLike[str] | None = None,
         dtype: str = "float32",
         needs: int = 0,
+        verbose: int | str = 0,
     ) -> Iterator[FeatureStore]:
         """Keep other processes out, and give the place for frozen features.
 
@@ -104,6 +105,7 @@ class RunDirectory:
             features: a place that several runs share. By default one in the directory.
             dtype: what features are kept as.
             needs: how many bytes the trained weights have.
+            verbose: as for `kft.cache.store.FeatureStore`.
 
         Raises:
             InputError: another process is using the directory, it has no room or cannot be written
@@ -117,7 +119,7 @@ class RunDirectory:
                 stack.callback(lock.release)
                 processes.decided(lambda: self._check_unfinished(path, needs))
                 features = features or path / FEATURES
-            yield stack.enter_context(opened_store(features, dtype))
+            yield stack.enter_context(opened_store(features, dtype, verbose))
 
     def _check_unfinished(self, path: Path, needs: int) -> None:
         """Check, now that nobody else can write there, that there is a run to finish and room for it."""

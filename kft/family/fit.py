@@ -73,7 +73,8 @@ def trained(planned: PlannedFit) -> Run:
         recipe.raw_examples = raw_examples(recipe, planned.train) if finish.keep_examples else []
     needs = 4 * recipe.model.count_params()
     cache = planned.settings.cache
-    with planned.directory.held(cache.path, cache.dtype, needs) as store:
+    verbose = planned.settings.verbose
+    with planned.directory.held(cache.path, cache.dtype, needs, verbose) as store:
         start = Start.of(planned)
         before = recipe.is_fitted, recipe.loaded_from, recipe.origin
         first = finish.calibrate or finish.refit
@@ -136,7 +137,9 @@ def _evaluated(planned: PlannedFit, run: Run, kept: _Kept, *, is_kept: bool) -> 
         state,
         "evaluating the run",
         "`recipe.evaluate(data)`" if path is None else f"`kft evaluate {path} --data DATA`",
-        lambda: evaluate_apart(planned.recipe, data, settings.batch_size, kept, settings.seed),
+        lambda: evaluate_apart(
+            planned.recipe, data, settings.batch_size, kept, settings.seed, settings.verbose
+        ),
     )
     return dataclasses.replace(run, evaluation=evaluation)
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.cache.store import Features
+from kft.cache.features import Features
 from kft.data.balance import class_weights
 from kft.data.examples import Examples
 from kft.data.streams import Stream

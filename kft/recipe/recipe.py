@@ -21,6 +21,7 @@ from kft.family.settings import CHOICES
 from kft.model.forward import Forward
 from kft.recipe.fitted import Fitted
 from kft.recipe.searched import Searched
+from kft.report.progress import SHORT, Progress
 from kft.tasks import Predictions
 
 
@@ -134,9 +135,12 @@ class Recipe(Fitted, Searched):
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
         raw = self.in_pieces(raw)
-        chunks = [raw[start : start + batch_size] for start in range(0, len(raw), batch_size)]
-        forward = Forward(self.model)
-        outputs = [self.task.reduced(forward(self.load(chunk))) for chunk in chunks]
+        forward, outputs = Forward(self.model), []
+        with Progress("Predicting", len(raw), after=SHORT) as progress:
+            for start in range(0, len(raw), batch_size):
+                chunk = raw[start : start + batch_size]
+                outputs.append(self.task.reduced(forward(self.load(chunk))))
+                progress.advance(len(chunk))
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
         return answered(self, names, joined_outputs(outputs), coverage)
 

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Self
 
 from kft.report.terminal import shows_progress
 
-__all__ = ["Progress", "duration"]
+__all__ = ["SHORT", "Progress", "duration"]
+
+SHORT = 2.0  # seconds that need no bar
 
 
 class Progress:
@@ -22,6 +24,7 @@ class Progress:
         total: How many steps it has at most, None if nobody knows.
         verbose: 0 shows nothing, 1 a bar, 2 a line every `every` seconds. `"auto"` chooses the bar
             for a person at a terminal or in a notebook, and lines for everybody else.
+        after: Seconds after which a bar appears: what is done sooner needs none. Defaults to 0.
 
     Attributes:
         every: Seconds between two lines.
@@ -39,23 +42,26 @@ class Progress:
     every: ClassVar[float] = 30.0
 
     def __init__(
-        self, what: str, total: float | None = None, *, verbose: int | str = "auto"
+        self,
+        what: str,
+        total: float | None = None,
+        *,
+        verbose: int | str = "auto",
+        after: float = 0.0,
     ) -> None:
         self.what, self.total, self.done = what, total, 0.0
+        self._after = after
         self._verbose = (1 if shows_progress(sys.stderr) else 2) if verbose == "auto" else verbose
         self._bar: Any = None
         self._task: Any = None
-        self._said = time.monotonic()
+        self._began = self._said = time.monotonic()
         self._first: tuple[float, float] | None = (
             None  # when the first step ended, and how far it led
         )
 
     def __enter__(self) -> Self:
-        self._said = time.monotonic()
-        if self._verbose == 1:
-            self._bar = _bar()
-            self._task = self._bar.add_task(self.what, total=self.total)
-            self._bar.start()
+        self._began = self._said = time.monotonic()
+        self._begin_bar()
         return self
 
     def __exit__(
@@ -106,12 +112,23 @@ class Progress:
         speed = (time.monotonic() - began) / (self.done - counted)
         return max(0.0, speed * (self.total - self.done))
 
+    def _begin_bar(self) -> None:
+        if (
+            self._bar is None
+            and self._verbose == 1
+            and time.monotonic() - self._began >= self._after
+        ):
+            self._bar = _bar()
+            self._task = self._bar.add_task(self.what, total=self.total)
+            self._bar.start()
+
     def _show(self) -> None:
+        self._begin_bar()
         if self._bar is not None:
             self._bar.update(
                 self._task, description=self.what, completed=self.done, total=self.total
             )
-        elif self._verbose and time.monotonic() - self._said >= self.every:
+        elif self._verbose == 2 and time.monotonic() - self._said >= self.every:
             self._said = time.monotonic()
             self.say(self._line())
 

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.cache.store import Features, FeatureStore
+from kft.cache.features import Features
+from kft.cache.store import FeatureStore
 from kft.data.augment import NextView
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches

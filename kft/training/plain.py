@@ -98,7 +98,7 @@ def fit_in_stages(
     batches = Batches(train, np.asarray, batch_size=batch_size, seed=seed, shuffle=True)
     planned, settings = plan(model, stages, batch_norm), model.get_compile_config()
     resumes = any(isinstance(one, RunCheckpoint) for one in callbacks)
-    with opened_store(kept.path, kept.dtype) as store:
+    with opened_store(kept.path, kept.dtype, verbose) as store:
         decided = decide(
             model,
             planned,

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kft.cache.store import Features
+from kft.cache.features import Features
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

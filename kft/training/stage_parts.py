@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from kft.cache.store import Features, FeatureStore
+from kft.cache.features import Features
+from kft.cache.store import FeatureStore
 from kft.data.batches import Batches
 from kft.stages.stage import Stage
 from kft.training.cached_stages import CachedStage

@@ -142,3 +142,33 @@ def test_a_search_says_how_far_its_trial_is_and_how_long_the_others_will_take(
     first, second = (line for line in out.splitlines() if line.startswith("Trial"))
     assert "left" in first
     assert second.endswith("; about 0 s left"), "four epochs are trained, and no trial follows"
+
+
+def test_what_is_done_at_once_gets_no_bar(monkeypatch):
+    terminal = use_terminal(monkeypatch)
+    now = [0.0]
+    monkeypatch.setattr("kft.report.progress.time.monotonic", lambda: now[0])
+    with Progress("photos", total=4, after=2.0) as progress:
+        now[0] += 1.9
+        progress.advance()
+        assert terminal.getvalue() == ""
+        now[0] += 0.1
+        progress.advance()
+        assert "photos" in terminal.getvalue()
+
+
+def test_features_evaluation_and_answers_say_how_far_they_are(capsys, at_once):
+    x, y = small_images(12)
+    recipe = DenseRecipe(num_classes=2)
+    stages = [kft.Stage(0, 1, 1e-3)]
+    recipe.fit((x, y), stages=stages, cache=True, verbose=0)
+    assert "frozen features" not in capsys.readouterr().err
+    other = DenseRecipe(num_classes=2)
+    run = other.fit((x, y), stages=stages, cache=True, verbose=2)
+    said = capsys.readouterr().err
+    counts = len(run.training), len(run.validation)
+    for count in counts:
+        assert f"Computing frozen features: {count} of {count}" in said
+    assert f"Evaluating: {counts[1]} of {counts[1]}" in said
+    recipe.predict(x)
+    assert f"Predicting: {len(x)} of {len(x)}" in capsys.readouterr().err
