@@ -10,7 +10,7 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 
 CHOICES = ("auto", "contrastive", None)
-_FEWEST, _MOST = 2, 10  # texts of a class, on average
+_FEWEST, _MOST = 2, 6  # texts of a class, on average
 _CLASSES = 3
 
 
@@ -18,7 +18,7 @@ def contrastive_rule(recipe: Any, train: Any, *, default_stages: bool) -> str | 
     """Say why a fit begins with a contrastive warm start; None if it does not.
 
     `"auto"` takes it where it was found to help: with the default stages, for one label of at least
-    three, and 2 to 10 training texts of each. It trains all weights, so it leaves adapters alone.
+    three, and 2 to 6 training texts of each. It trains all weights, so it leaves adapters alone.
 
     Args:
         recipe: A `kft.recipe.text.TextRecipe`.

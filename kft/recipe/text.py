@@ -54,7 +54,7 @@ class TextRecipe(TokenRecipe):
             steps until the training texts of one class point in one direction (supervised contrastive
             learning, Khosla et al. 2020, https://arxiv.org/abs/2004.11362; for few texts: SetFit,
             Tunstall et al. 2022, https://arxiv.org/abs/2209.11055), None nothing. `"auto"` does so with
-            the default stages where there are at least three classes and 2 to 10 training texts of
+            the default stages where there are at least three classes and 2 to 6 training texts of
             each. Defaults to `"auto"`.
 
     The other arguments are those of `kft.Recipe`.

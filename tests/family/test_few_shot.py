@@ -220,7 +220,7 @@ def test_a_batch_has_as_many_examples_of_each_class(counts):
     [
         (5, 4, {}, True),
         (1, 4, {}, False),
-        (40, 4, {}, False),
+        (7, 4, {}, False),
         (5, 2, {}, False),
         (5, 4, {"few_shot": None}, False),
         (5, 4, {"adapters": kft.LoRA(rank=2)}, False),
