@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kft.arguments import check_choice, check_whole, make_plain, path_of
+from kft.arguments.calls import CheckedCalls
 from kft.cache.dtypes import DTYPES
 from kft.runs.identity import may_change
 
@@ -15,7 +16,7 @@ CACHING = ("auto", True, False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cache:
+class Cache(CheckedCalls):
     """What a stage keeps frozen runs once over the data, and its output is kept on disk.
 
     The result is the same with and without.

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kft.arguments.calls import CheckedCalls
 from kft.callbacks.others import report_stop_iteration
 from kft.errors import InputError
 from kft.stages.optimizer import unscaled
@@ -15,7 +16,7 @@ from kft.stages.regrouping import regroup, template, warmup_steps
 from kft.stages.stage import Decay, Stage
 
 
-class LearningRateWarmup(keras.callbacks.Callback):
+class LearningRateWarmup(CheckedCalls, keras.callbacks.Callback):
     """Raise the learning rate linearly to the optimizer's own, then keep or lower it.
 
     The rate is a schedule inside the compiled step, so nothing is called from Python for each

@@ -8,10 +8,11 @@ import keras
 
 from kft import plots
 from kft.arguments import check_whole, plain
+from kft.arguments.calls import CheckedCalls
 from kft.report.terminal import in_notebook
 
 
-class LiveCurves(keras.callbacks.Callback):
+class LiveCurves(CheckedCalls, keras.callbacks.Callback):
     """Draws losses, metrics and learning rate after each epoch, with the stages marked, in place.
 
     In a notebook the picture is replaced by the next; anywhere else nothing is drawn, so that the

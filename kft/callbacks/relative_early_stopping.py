@@ -8,11 +8,12 @@ import keras
 from keras import ops
 
 from kft.arguments import check_choice, check_flag, check_whole, is_number, plain, shown
+from kft.arguments.calls import CheckedCalls
 from kft.callbacks.monitor import Monitor
 from kft.errors import InputError
 
 
-class RelativeEarlyStopping(keras.callbacks.EarlyStopping):
+class RelativeEarlyStopping(CheckedCalls, keras.callbacks.EarlyStopping):
     """Stop training when a value no longer improves by a fraction of its best.
 
     Keras' `EarlyStopping` compares with an absolute `min_delta`, which defaults to 0: a loss that

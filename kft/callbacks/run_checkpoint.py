@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from kft.arguments import check_choice, check_whole, path_of, plain
+from kft.arguments.calls import CheckedCalls
 from kft.backends import backend
 from kft.callbacks.commit_timer import CommitTimer
 from kft.callbacks.fit_identity import FORMAT, check_commit, describe_fit
@@ -27,7 +28,7 @@ from kft.runs.skipping import SkippedSteps
 from kft.runs.snapshots import largest_commit
 
 
-class RunCheckpoint(keras.callbacks.Callback):
+class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
     """Commit the whole state of a fit to disk, and resume from the newest commit.
 
     Call `fit` in the same way again after a crash, and it resumes where the newest commit was made:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kft.arguments.calls import CheckedCalls
 from kft.callbacks.others import other_callbacks
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.errors import InputError
@@ -32,7 +33,7 @@ def optional_module(name: str, install: str) -> Any:
         raise InputError(f"`{name}` is not installed: pip install {install}") from error
 
 
-class RunLogger(keras.callbacks.Callback):
+class RunLogger(CheckedCalls, keras.callbacks.Callback):
     """A callback for which each fit is a run at a tracking service.
 
     Attributes:

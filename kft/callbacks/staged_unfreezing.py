@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kft.arguments import check_choice, check_verbose, plain, shown
+from kft.arguments.calls import CheckedCalls
 from kft.callbacks.best_state import Best, BestState, Restore, check_tolerance, what_is_restored
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
@@ -30,7 +31,7 @@ from kft.stages.stage import Stage, checked_stages, stage_of_epoch
 RestoreBest = Restore | None
 
 
-class StagedUnfreezing(keras.callbacks.Callback):
+class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
     """Trains a model in stages inside one `fit`: the head first, then deeper and deeper blocks.
 
     At the first epoch of each stage the callback sets the `trainable` flags, gives the model an

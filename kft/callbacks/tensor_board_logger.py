@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kft.arguments import path_of
+from kft.arguments.calls import CheckedCalls
 from kft.callbacks.run_logger import epoch_values, plan_of, unfreezing_beside
 from kft.errors import InputError
 from kft.model import graph
@@ -24,7 +25,7 @@ _CONFIG = """embeddings {
 """
 
 
-class TensorBoardLogger(keras.callbacks.Callback):
+class TensorBoardLogger(CheckedCalls, keras.callbacks.Callback):
     """Writes what TensorBoard shows of a fit in stages, on any backend.
 
     Keras' own `TensorBoard` callback knows nothing of stages: this one writes the stage and the

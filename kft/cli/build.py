@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kft.arguments import shortened
-from kft.cli.early_checks import are_names, check_name, meant, no_module, no_recipe
+from kft.arguments import meant, shortened
+from kft.cli.early_checks import are_names, check_name, no_module, no_recipe
 from kft.cli.task_arguments import task_fields, with_task
 from kft.errors import InputError
 from kft.import_path import attribute_of, import_named

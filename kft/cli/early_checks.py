@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 
 import typer
 
+from kft.arguments import meant
 from kft.errors import InputError
 from kft.import_path import is_there
 
@@ -79,14 +79,6 @@ def no_recipe(module: ModuleType, name: str, problem: str, option: str) -> Input
     return InputError(
         f"{option}: {name!r} {problem}{meant(name, known.split(', '))}; {module.__name__} has "
         f"{known}. For one of your own write module:Class."
-    )
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """The name that a person probably meant, as part of a message."""
-    close = difflib.get_close_matches(name.lower(), {one.lower(): one for one in known}, n=1)
-    return (
-        f" (did you mean {next(one for one in known if one.lower() == close[0])}?)" if close else ""
     )
 
 

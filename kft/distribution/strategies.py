@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from kft.arguments.calls import CheckedCalls
 from kft.backends import backend
 from kft.distribution import hosts
 from kft.distribution.layouts import Layout, layout_for
@@ -19,7 +20,7 @@ WORDS = ("auto", "none", "data_parallel")
 
 
 @dataclasses.dataclass(frozen=True)
-class DataParallel:
+class DataParallel(CheckedCalls):
     """A copy of the model on each device; each takes an equal part of each batch.
 
     The gradients are put together before the step, so that the same batch gives the same training
@@ -52,7 +53,7 @@ class DataParallel:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelParallel:
+class ModelParallel(CheckedCalls):
     """Large weights cut in parts, a part on each device, for models that one device cannot hold.
 
     JAX alone has it, as `keras.distribution.ModelParallel`.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import keras
 
 from kft.arguments import shown
+from kft.arguments.calls import checked_call
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.files import shown as shown_path
@@ -30,6 +31,7 @@ class DataHooks:
     task: Any
     classes: Any
 
+    @checked_call
     def read(
         self,
         source: Any,

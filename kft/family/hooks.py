@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import keras
 
 from kft.arguments import check_seed, check_types, make_plain
+from kft.arguments.calls import CheckedCalls
 from kft.data.examples import Examples
 from kft.data.tensorflow_on_cpu import keep_off_accelerators
 from kft.errors import InputError
@@ -28,7 +29,7 @@ from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
 
 
 @dataclass(kw_only=True, eq=False)
-class Family(DataHooks, SavedHooks):
+class Family(CheckedCalls, DataHooks, SavedHooks):
     """The arguments and the hooks that every recipe has; `kft.Recipe` documents them.
 
     Those for raw data, such as `read` and `load`, are `kft.family.data_hooks.DataHooks`; those by

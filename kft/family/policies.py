@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Literal, Self, get_args
 
 from kft.arguments import check_choice, check_flag, check_whole, make_plain, shown
+from kft.arguments.calls import CheckedCalls
 from kft.callbacks.best_state import Restore, check_tolerance
 from kft.callbacks.commit_timer import read_interval
 from kft.callbacks.monitor import Monitor
@@ -14,7 +15,7 @@ from kft.runs.identity import may_change
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Resume:
+class Resume(CheckedCalls):
     """How the state of a fit with `run_dir` is committed, and how the fit goes on from it.
 
     Args:
@@ -56,7 +57,7 @@ class Resume:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Finish:
+class Finish(CheckedCalls):
     """What a fit does once its stages have trained.
 
     Args:
@@ -121,7 +122,7 @@ class Finish:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BestEpoch:
+class BestEpoch(CheckedCalls):
     """Which weights a stage and the run end with, and what tells which epoch is better.
 
     Args:

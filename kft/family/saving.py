@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.arguments import path_of
+from kft.arguments.calls import checked_call
 from kft.errors import InputError
 from kft.family import distances
 from kft.family.description import damage_named, read_description, write_description
@@ -50,6 +51,7 @@ def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None =
     return directory
 
 
+@checked_call
 def load(
     directory: str | os.PathLike,
     *,

@@ -10,6 +10,7 @@ from typing import Any, Self
 import keras
 
 from kft.arguments import is_number, is_whole, make_plain, shown
+from kft.arguments.calls import CheckedCalls
 from kft.errors import InputError
 from kft.model import graph
 from kft.model.blocks import find_anatomy
@@ -28,7 +29,7 @@ _ADAPTABLE = (*_DENSE, *_CONVOLUTIONS, keras.layers.Embedding)
 
 
 @dataclasses.dataclass(frozen=True)
-class LoRA:
+class LoRA(CheckedCalls):
     """Low-rank adapters on layers of a pretrained backbone (Hu et al., https://arxiv.org/abs/2106.09685).
 
     A layer with the kernel `W` computes with `W + alpha / rank * A @ B`. `W` stays as it is in every

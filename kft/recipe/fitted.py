@@ -9,6 +9,7 @@ from typing import Any, Literal
 import keras
 
 from kft.arguments import path_of
+from kft.arguments.calls import checked_call
 from kft.cache.settings import Cache
 from kft.callbacks.best_state import Restore
 from kft.distribution.replicas import in_all_processes
@@ -27,6 +28,7 @@ from kft.stages.stage import Stage, checked_stages
 class Fitted(Family):
     """What can be fine-tuned: the method `fit` of every `kft.Recipe`."""
 
+    @checked_call
     @in_all_processes
     def fit(
         self,

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import keras_hub
 import numpy as np
 
+from kft.arguments.calls import checked_call
 from kft.data.batches import Batches
 from kft.data.buckets import BucketedBatches, choose_buckets
 from kft.data.examples import Examples
@@ -173,6 +174,7 @@ class LanguageRecipe(TokenRecipe):
 
         return ServingInputs(decode, (tokenizer,))
 
+    @checked_call
     def generate(
         self,
         prompts: str | Sequence[str],

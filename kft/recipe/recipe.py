@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.arguments import check_choice, check_whole
+from kft.arguments.calls import checked_call
 from kft.errors import InputError
 from kft.family import saving
 from kft.family.adapter_files import load_adapters, save_adapters
@@ -76,6 +77,7 @@ class Recipe(Fitted, Searched):
     ```
     """
 
+    @checked_call
     def evaluate(
         self,
         data: Any,
@@ -108,6 +110,7 @@ class Recipe(Fitted, Searched):
         self.name_classes(read.classes, read.source)
         return evaluate(self, read, batch_size)
 
+    @checked_call
     def predict(
         self, raw: Any, *, batch_size: int = 32, coverage: float | None = None
     ) -> Predictions:
@@ -144,6 +147,7 @@ class Recipe(Fitted, Searched):
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
         return answered(self, names, joined_outputs(outputs), coverage)
 
+    @checked_call
     def save(self, directory: str | os.PathLike) -> Path:
         """Write the recipe to a directory that `kft.load` reads on any backend.
 
@@ -155,6 +159,7 @@ class Recipe(Fitted, Searched):
         """
         return saving.save(self, directory)
 
+    @checked_call
     def save_adapters(self, directory: str | os.PathLike) -> Path:
         """Write what was trained without the backbone: adapters, head, norms and biases, a few MB.
 
@@ -169,6 +174,7 @@ class Recipe(Fitted, Searched):
         """
         return save_adapters(self, directory)
 
+    @checked_call
     def load_adapters(self, directory: str | os.PathLike) -> None:
         """Take over what `save_adapters` wrote, in place of what was trained on this backbone.
 
@@ -183,6 +189,7 @@ class Recipe(Fitted, Searched):
         """
         load_adapters(self, directory)
 
+    @checked_call
     def export(
         self,
         base_dir: str | os.PathLike,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kft.arguments.calls import checked_call
 from kft.family.hooks import Family
 from kft.family.policies import Resume
 from kft.stages.plan import BatchNorm
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class Searched(Family):
     """What can be searched for the best settings: the method `tune` of every `kft.Recipe`."""
 
+    @checked_call
     def tune(
         self,
         train: Any,

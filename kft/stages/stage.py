@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from kft.arguments import is_number, is_whole, make_plain, shortened, shown
+from kft.arguments.calls import CheckedCalls
 from kft.errors import InputError
 from kft.model.adapters import PARTS
 from kft.printing import printable
@@ -22,7 +23,7 @@ Decay = Literal["constant", "linear", "cosine"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class Stage(CheckedCalls):
     """What trains, for how long, and at which rate.
 
     Args:

@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from kft.arguments.calls import checked_call
 from kft.model import graph
 from kft.model.pretrained import StartingWeights
 from kft.printing import as_text, how_many, name_of, printable
@@ -114,6 +115,7 @@ class PlanTable:
         )
 
 
+@checked_call
 def plan_table(
     model: keras.Model,
     stages: Sequence[Stage],

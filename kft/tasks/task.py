@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import keras
 import numpy as np
 
+from kft.arguments.calls import CheckedCalls
 from kft.data.targets import TargetKind
 from kft.import_path import path_of_class
 from kft.tasks.evaluation.figures import Better
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Task(Served, TargetKind):
+class Task(CheckedCalls, Served, TargetKind):
     """What a model is to do with the features of a backbone.
 
     A task is a frozen dataclass, so that equal tasks compare equal and a saved recipe can describe

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kft.arguments import check_choice, check_training, check_verbose, shown
+from kft.arguments.calls import checked_call
 from kft.cache.settings import Cache
 from kft.cache.store import opened_store
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
@@ -26,6 +27,7 @@ from kft.training.cached_stages import decide
 from kft.training.staged import check_callbacks, run_stages
 
 
+@checked_call
 def fit_in_stages(
     model: keras.Model,
     x: np.ndarray,

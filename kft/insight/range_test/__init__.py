@@ -15,6 +15,7 @@ from kft.arguments import (
     is_number,
     shown,
 )
+from kft.arguments.calls import checked_call
 from kft.data.balance import check_balance
 from kft.data.plain_errors import plain_errors
 from kft.errors import InputError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["LearningRates", "find_learning_rate"]
 
 
+@checked_call
 def find_learning_rate(
     recipe_or_model: Family | keras.Model,
     data: Any,

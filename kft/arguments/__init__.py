@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import numbers
 import os
 import types
 import typing
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -32,6 +33,13 @@ def shown(value: Any) -> str:
 def shortened(text: str) -> str:
     """Return a text, cut where it is too long for a message."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the name that a person probably meant, as part of a message."""
+    names = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), names, n=1)
+    return f" (did you mean {names[close[0]]}?)" if close else ""
 
 
 def is_whole(value: Any, least: int = -LARGEST_WHOLE, most: int = LARGEST_WHOLE) -> bool:
