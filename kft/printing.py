@@ -16,18 +16,23 @@ _KERAS_OWN = re.compile(r"(functional|sequential|model)(_\d+)?")
 PIPED = 100  # columns of a table that no terminal shows
 
 
-def text_width() -> int:
-    """Return how many columns a printed table has: the terminal's, or 100 where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
+def text_width(piped: int = PIPED) -> int:
+    """Return how many columns a printed table has: the terminal's.
+
+    Args:
+        piped: Those of a table that no terminal shows.
+    """
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else piped
 
 
-def as_text(shown: Any) -> str:
+def as_text(shown: Any, piped: int = PIPED) -> str:
     """Return what rich would print as plain text, as wide as `text_width()` and without colours.
 
     Args:
         shown: A rich table, or anything else that a rich console prints.
+        piped: As for `text_width`.
     """
-    console = Console(width=text_width(), color_system=None, force_terminal=False)
+    console = Console(width=text_width(piped), color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(shown)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())

@@ -22,6 +22,7 @@ _TEST = "Test"
 def find_lr(
     recipe: o.RecipeName,
     data: TrainingData,
+    validation: Validation,
     model: Model,
     reading: Reading,
     stages: o.Stages = None,
@@ -60,7 +61,7 @@ def find_lr(
             rich_help_panel=_TEST,
         ),
     ] = None,
-    batch_size: o.TrainingBatchSize = None,
+    batch_size: o.AutoBatchSize = None,
     batch_norm: o.BatchNormMode = None,
     seed: Annotated[
         int | None,
@@ -79,7 +80,7 @@ def find_lr(
     from kft.stages.stage import write_stages as write
 
     chosen = o.read_stages(stages)
-    prepared, train, _ = recipe_and_data(recipe, model, reading, data, Validation(), seed)
+    prepared, train, valid = recipe_and_data(recipe, model, reading, data, validation, seed)
 
     from kft.insight.range_test import find_learning_rate
 
@@ -88,6 +89,7 @@ def find_lr(
         train,
         **given(
             stages=chosen,
+            validation_data=validation.validation_split if valid is None else valid,
             lowest=lowest,
             highest=highest,
             steps=steps,
@@ -101,7 +103,9 @@ def find_lr(
     if write_stages is not None:
         write_stages.parent.mkdir(parents=True, exist_ok=True)
         write(write_stages, found.stages())
-        typer.echo(f"Stages: {write_stages}", err=True)
+        size = found.batch_size
+        said = "" if size in ("auto", 32) else f", for --batch-size {size}"
+        typer.echo(f"Stages: {write_stages}{said}", err=True)
     if plot is not None:
         save_figure(found.plot(), plot)
     typer.echo(json_module.dumps(found.to_dict()) if json else str(found))

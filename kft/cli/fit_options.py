@@ -22,15 +22,7 @@ class Training:
     """How a recipe is trained; None leaves `Recipe.fit` its own default."""
 
     stages: o.Stages = None
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Examples per step. Default: auto, which is 32, but with the default stages as few as "
-            "make 10 steps per epoch, at least 8.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None
+    batch_size: o.AutoBatchSize = None
     early_stopping: Annotated[
         int | None,
         typer.Option(

@@ -38,6 +38,15 @@ TrainingBatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Examples per step. Default: 32.", rich_help_panel=_TRAINING),
 ]
+AutoBatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Examples per step. Default: auto, which is 32, but with the default stages as few as make "
+        "10 steps per epoch, at least 8.",
+        rich_help_panel=_TRAINING,
+    ),
+]
 BatchNormMode = Annotated[
     BatchNorm | None,
     typer.Option(

@@ -21,9 +21,10 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.hooks import Family
 from kft.family.policies import Finish, Resume
+from kft.family.usual import usual_plan
 from kft.printing import how_many
 from kft.runs.identity import identity, may_change
-from kft.stages.lengths import USUAL_BATCH, batch_size_for, unsolved
+from kft.stages.lengths import USUAL_BATCH
 from kft.stages.optimizer import check_optimizer
 from kft.stages.plan import BatchNorm
 from kft.stages.stage import Stage, checked_stages
@@ -150,15 +151,11 @@ class FitSettings:
         if self.stages:
             return self._warmed(recipe, train, finish=self.finish.decided(False, False))
         ends = isinstance(train, Examples)
-        rows = recipe.row_count(train) if ends else 0
-        found: dict[str, Any] = {}
-        if is_auto(self.batch_size):
-            found = _batches_of(rows) if ends else {"batch_size": USUAL_BATCH}
-        size = found.get("batch_size", self.batch_size)
-        steps = -(-rows // size) if ends else getattr(train, "batches", None)
-        stages = checked_stages(recipe.usual_stages(steps))
-        if not ends:
-            stages = unsolved(stages, steps)
+        chosen = None if is_auto(self.batch_size) else self.batch_size
+        size, stages = usual_plan(recipe, train, chosen)
+        found: dict[str, Any] = {"batch_size": size}
+        if chosen is None and size != USUAL_BATCH:
+            found["rules"] = (_why(size, recipe.row_count(train)),)
         few = isinstance(validation, Examples) and len(validation) < FEW
         found["stages"] = stages
         found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
@@ -227,14 +224,10 @@ class FitSettings:
         return as_json(found)
 
 
-def _batches_of(examples: int) -> dict[str, Any]:
-    """Return the settings by which examples are taken in batches, and the rule if they are few."""
-    size = batch_size_for(examples)
-    if size == USUAL_BATCH:
-        return {"batch_size": size}
+def _why(size: int, examples: int) -> str:
+    """Say in which batches few examples are taken."""
     steps = how_many(-(-examples // size), "step")
-    rule = f"Batches of {size} examples, {steps} per epoch: few examples need small batches."
-    return {"batch_size": size, "rules": (rule,)}
+    return f"Batches of {size} examples, {steps} per epoch: few examples need small batches."
 
 
 def is_auto(value: Any) -> bool:

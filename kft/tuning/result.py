@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
 from kft.data.joined import check_joins, joined
@@ -18,7 +18,7 @@ from kft.family import saving
 from kft.family.hooks import Family
 from kft.family.policies import BestEpoch, Finish
 from kft.family.run import Run
-from kft.printing import captioned, how_many
+from kft.printing import as_text, captioned, how_many
 from kft.stages.stage import Stage
 from kft.tuning.best_plan import BEST, Asked, python_call
 from kft.tuning.refit import stages_to_the_best
@@ -213,12 +213,8 @@ class Search:
         return captioned(self.title, table)
 
     def __str__(self) -> str:
-        console = Console(width=140, color_system=None, force_terminal=False)
-        with console.capture() as capture:
-            console.print(self)
-        table = "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
         # Below the table, which would break it into lines that no shell understands.
-        return f"{table}\n\nTo train the best plan:\n\n{self.command}"
+        return f"{as_text(self, piped=140)}\n\nTo train the best plan:\n\n{self.command}"
 
     def __repr__(self) -> str:
         return f"<Search: {self.title}, best {self.best_score:.4f}>"

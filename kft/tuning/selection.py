@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.console import Group
 from rich.table import Table
 
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.features import head_inputs
 from kft.family.hooks import Family
-from kft.printing import how_many
+from kft.printing import as_text, captioned, how_many
 from kft.report.progress import Progress
 from kft.tuning.logme import Evidence, targets_of
 
@@ -73,25 +73,18 @@ class Ranking:
         ranked = [{**dataclasses.asdict(one), "fits": one.fits} for one in self.candidates]
         return {"examples": self.examples, "ranking": ranked, "verdict": self.verdict}
 
-    def __rich__(self) -> Table:
-        table = Table(
-            title=f"LogME on {how_many(self.examples, 'example')}, larger is better",
-            title_justify="left",
-        )
+    def __rich__(self) -> Group:
+        table = Table()
         for column in ("", "recipe", "LogME", "by chance", "features", "seconds"):
             table.add_column(column, justify="left" if column == "recipe" else "right")
         for place, one in enumerate(self.candidates, start=1):
             scores = f"{one.score:.4f}", f"{one.by_chance:.4f}"
             table.add_row(str(place), one.name, *scores, f"{one.features:,}", f"{one.seconds:.1f}")
-        table.caption = self.verdict
-        table.caption_justify = "left"
-        return table
+        caption = f"LogME on {how_many(self.examples, 'example')}, larger is better"
+        return captioned(caption, table, self.verdict)
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None, force_terminal=False)
-        with console.capture() as capture:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+        return as_text(self, piped=120)
 
     __repr__ = __str__
 

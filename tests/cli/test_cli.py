@@ -208,6 +208,7 @@ def test_find_lr_prints_the_rates_and_writes_what_fit_reads(cli, photos, tmp_pat
     assert code == 0, err
     assert "valley" in out
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+    assert f"Stages: {stages}, for --batch-size 8\n" in err
     code, out, err = cli("find-lr", RECIPE, "--data", photos, *quick, "--json")
     found = [one["stage"]["unfreeze"] for one in json.loads(out)["stages"]]
     assert [stage.unfreeze for stage in read_stages(stages)] == found

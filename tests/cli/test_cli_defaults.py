@@ -231,7 +231,7 @@ SPLIT = {
     "--group-column": ("person", "groups", "person"),
     "--time-column": ("day", "order", "day"),
 }
-READ_BY = {"fit": READ | SPLIT, "tune": READ | SPLIT, "find-lr": READ}
+READ_BY = {"fit": READ | SPLIT, "tune": READ | SPLIT, "find-lr": READ | SPLIT}
 SHARED = {
     "--stages": (stage, "stages", (kft.Stage(0, 1, 0.5),)),
     "--batch-size": ("7", "batch_size", 7),
@@ -284,6 +284,7 @@ OPTIONS = {
     },
     "find-lr": {
         **SHARED,
+        "--validation-split": ("0.125", "validation_data", 0.125),
         "--lowest": ("0.125", "lowest", 0.125),
         "--highest": ("0.125", "highest", 0.125),
         "--steps": ("77", "steps", 77),

@@ -13,7 +13,7 @@ from kft.insight.range_test.curve import Suggestions
 from kft.insight.range_test.result import RangeTest
 from tests.models import images
 from tests.recipes import tiny_bert
-from tests.small_images import TinyRecipe, bright_sides
+from tests.small_images import DenseRecipe, TinyRecipe, bright_sides
 
 QUICK = {"steps": 30, "batch_size": 16, "lowest": 1e-5}
 STAGES = [
@@ -241,6 +241,30 @@ def test_a_solved_head_stays_the_first_stage_and_the_tests_begin_from_it():
     assert random.stages()[0].solve is False
     defaults = kft.find_learning_rate(recipe, data, **QUICK).stages()
     assert [stage.label for stage in defaults] == [s.label for s in recipe.usual_stages()]
+
+
+@pytest.mark.once
+def test_the_default_stages_and_batches_are_those_of_a_fit_on_the_same_data():
+    """Of which a part is split off, and of which few are taken in small batches."""
+    data, quick = bright_sides(120), {"steps": 10, "settle": 0}
+    recipe = DenseRecipe(num_classes=2)
+    found = kft.find_learning_rate(recipe, data, **quick)
+    recipe.fit(data, finish=kft.Finish(report=False, refit=False), augment=None, verbose=0)
+    plan = recipe.origin["plan"]
+    assert found.batch_size == plan["batch_size"] == 8
+    assert [s.epochs for s in found.stages()] == [s["epochs"] for s in plan["stages"]] == [1, 42]
+    assert "in batches of 8" in str(found)
+    whole = kft.find_learning_rate(
+        DenseRecipe(num_classes=2), data, validation_data=bright_sides(8), **quick
+    )
+    assert whole.stages()[1].epochs == 33
+
+
+@pytest.mark.once
+def test_stages_of_your_own_are_tested_in_the_batches_that_fit_takes_for_them():
+    data = bright_sides(80)
+    found = kft.find_learning_rate(TinyRecipe(num_classes=2), data, STAGES[:1], steps=10)
+    assert found.batch_size == 32
 
 
 def test_solving_is_refused_where_nothing_can_solve():

@@ -10,8 +10,10 @@ import pytest
 from rich.table import Table
 
 import kft
+from kft.insight.range_test import LearningRates
 from kft.printing import as_text, captioned
 from kft.report.terminal import shows_progress
+from kft.tuning.selection import Candidate, Ranking
 
 pytestmark = pytest.mark.once
 
@@ -45,6 +47,21 @@ def test_a_shell_completes_commands():
         [sys.executable, "-c", code], env=os.environ | asked, text=True, capture_output=True
     )
     assert done.stdout.split() == ["fit", "find-lr"]
+
+
+@pytest.mark.parametrize("columns", [60, 90])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        LearningRates("a recipe", ()),
+        Ranking((Candidate("a recipe", 0.5, 0.1, 1_280, 2.0),), 100),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_tables_are_as_wide_as_the_terminal(shown, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert max(map(len, str(shown).splitlines())) <= columns
 
 
 def test_what_stands_around_a_table_is_not_broken_to_its_width():

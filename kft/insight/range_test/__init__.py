@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import keras
 
@@ -17,9 +17,11 @@ from kft.arguments import (
 )
 from kft.arguments.calls import checked_call
 from kft.data.balance import check_balance
+from kft.data.examples import Examples
 from kft.data.plain_errors import plain_errors
 from kft.errors import InputError
 from kft.family.known import title_of
+from kft.family.usual import usual_plan
 from kft.insight.range_test.batches import model_batches, recipe_batches, recipe_data
 from kft.insight.range_test.kept import kept
 from kft.insight.range_test.result import LearningRates
@@ -28,9 +30,10 @@ from kft.insight.range_test.sweep import Sweep
 from kft.insight.range_test.trainer import like_model, like_recipe, planned_stages
 from kft.model import graph
 from kft.printing import name_of
+from kft.stages.lengths import USUAL_BATCH
 from kft.stages.optimizer import check_optimizer
 from kft.stages.plan import BatchNorm
-from kft.stages.stage import Stage
+from kft.stages.stage import Stage, checked_stages
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
@@ -44,11 +47,12 @@ def find_learning_rate(
     data: Any,
     stages: Sequence[Stage] | None = None,
     *,
+    validation_data: Any = 0.2,
     lowest: float = 1e-7,
     highest: float = 10.0,
     steps: int = 100,
     settle: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | Literal["auto"] = "auto",
     optimizer: keras.optimizers.Optimizer | None = None,
     batch_norm: BatchNorm = "frozen",
     balance: str | None = None,
@@ -74,15 +78,19 @@ def find_learning_rate(
         recipe_or_model: A recipe, fitted or not, or a compiled functional model.
         data: For a recipe as `train` of `fit`; for a model `(x, y)` or `(x, y, sample_weight)`
             arrays, a batched `tf.data.Dataset` or a `PyDataset`.
-        stages: `kft.Stage`s; their rates and epochs do not matter. Defaults to the recipe's
-            `default_stages()`; for a model to a single test of what trains now. A first stage that
-            solves the head has no rate: it gets no test, and stays the first of the stages returned.
+        stages: `kft.Stage`s; their rates and epochs do not matter. Defaults to those of a `fit` on the
+            same data, with as many epochs; for a model to a single test of what trains now. A first
+            stage that solves the head has no rate: it gets no test, and stays the first of the stages
+            returned.
+        validation_data: For a recipe as in `fit`. What would be split off is left out, and other data
+            than a fraction are not looked at. Defaults to 0.2.
         lowest: The first rate of the head. Defaults to 1e-7.
         highest: The last rate. Defaults to 10.
         steps: Rates tried per stage, one batch each, at least 10. Defaults to 100.
         settle: Steps at the rate found before the next stage is tried; 0 tries every stage from
             the weights as they are. Defaults to `steps`.
-        batch_size: Examples per step, for data that are not batched yet. Defaults to 32.
+        batch_size: Examples per step, for data that are not batched yet. `"auto"` is that of the same
+            `fit`: 32, but with its default stages as few as make 10 steps per epoch, at least 8.
         optimizer: The pattern of the optimizer. Defaults to what a model is compiled with, and for
             a recipe to what `fit` takes.
         batch_norm: As in `kft.callbacks.StagedUnfreezing`.
@@ -115,7 +123,49 @@ def find_learning_rate(
     run = recipe.fit("photos", stages=found.stages())
     ```
     """
-    check_training(batch_size=batch_size, seed=seed)
+    chosen = None if batch_size == "auto" else batch_size
+    check_training(batch_size=USUAL_BATCH if chosen is None else chosen, seed=seed)
+    _check_sweep(lowest, highest, steps, settle, smoothing, divergence)
+    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
+    check_optimizer(optimizer)
+    check_balance(balance)
+    check_verbose(verbose)
+    sweep = Sweep(lowest, highest, steps, smoothing, divergence, verbose)
+    settle = steps if settle is None else settle
+    if isinstance(recipe_or_model, keras.Model):
+        model = _checked(recipe_or_model)
+        if balance is not None or augment is not None:
+            raise InputError("`balance` and `augment` are for recipes: pass data that have both.")
+        with kept(model):
+            batches = model_batches(data, chosen or USUAL_BATCH, seed)
+            trainer = like_model(model, optimizer)
+            planned = planned_stages(model, stages, batch_norm)
+            return LearningRates(name_of(model), sweep.run(trainer, planned, batches, settle))
+    recipe = recipe_or_model
+    model = _checked(recipe.model)
+    with kept(model, recipe), plain_errors():
+        augmentation = recipe.augmentation(augment)
+        read = recipe_data(recipe, data, validation_data, seed)
+        size, usual = usual_plan(recipe, read, chosen)
+        if stages:
+            size, usual = chosen or USUAL_BATCH, checked_stages(stages)
+        if isinstance(read, Examples):
+            recipe.learn(read)
+        first, stepping = stages_for(recipe, read, usual)
+        batches = recipe_batches(recipe, read, size, balance, augmentation, seed)
+        trainer = like_recipe(recipe, optimizer)
+        planned = planned_stages(model, stepping, batch_norm)
+        title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
+        if first is not None:
+            solve_head(recipe, read, steps * size, size, balance, seed)
+        tests = sweep.run(trainer, planned, batches, settle)
+        known: Any = size if isinstance(read, Examples) else "auto"
+        return LearningRates(title, tests, first, known)
+
+
+def _check_sweep(
+    lowest: Any, highest: Any, steps: Any, settle: Any, smoothing: Any, divergence: Any
+) -> None:
     if not (is_number(lowest) and is_number(highest) and 0 < lowest < highest):
         raise InputError(
             f"`lowest={shown(lowest)}`, `highest={shown(highest)}`: pass finite rates with "
@@ -128,34 +178,6 @@ def find_learning_rate(
         raise InputError(f"`smoothing={shown(smoothing)}`: pass a fraction from 0 to below 1.")
     if not (is_number(divergence) and divergence > 1):
         raise InputError(f"`divergence={shown(divergence)}`: pass a finite number above 1.")
-    check_choice("batch_norm", batch_norm, get_args(BatchNorm))
-    check_optimizer(optimizer)
-    check_balance(balance)
-    check_verbose(verbose)
-    sweep = Sweep(lowest, highest, steps, smoothing, divergence, verbose)
-    settle = steps if settle is None else settle
-    if isinstance(recipe_or_model, keras.Model):
-        model = _checked(recipe_or_model)
-        if balance is not None or augment is not None:
-            raise InputError("`balance` and `augment` are for recipes: pass data that have both.")
-        with kept(model):
-            batches = model_batches(data, batch_size, seed)
-            trainer = like_model(model, optimizer)
-            planned = planned_stages(model, stages, batch_norm)
-            return LearningRates(name_of(model), sweep.run(trainer, planned, batches, settle))
-    recipe = recipe_or_model
-    model = _checked(recipe.model)
-    with kept(model, recipe), plain_errors():
-        augmentation = recipe.augmentation(augment)
-        read = recipe_data(recipe, data)
-        first, stepping = stages_for(recipe, read, stages)
-        batches = recipe_batches(recipe, read, batch_size, balance, augmentation, seed)
-        trainer = like_recipe(recipe, optimizer)
-        planned = planned_stages(model, stepping, batch_norm)
-        title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
-        if first is not None:
-            solve_head(recipe, read, steps * batch_size, batch_size, balance, seed)
-        return LearningRates(title, sweep.run(trainer, planned, batches, settle), first)
 
 
 def _checked(model: keras.Model) -> keras.Model:

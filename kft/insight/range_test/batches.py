@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -9,20 +10,33 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kft.data.dataset_parts import sources
 from kft.data.examples import Examples
+from kft.data.split import NothingToSplitError, split
 from kft.data.streams import Stream, is_stream
 from kft.errors import InputError
+from kft.family.fit_data import is_fraction
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
 
 
-def recipe_data(recipe: Family, data: Any) -> Examples | Stream:
-    """Read data of any kind that `fit` takes; the recipe learns from them what it would in `fit`."""
+def recipe_data(recipe: Family, data: Any, validation_data: Any, seed: int) -> Examples | Stream:
+    """Read data of any kind that `fit` takes, and return those that it would train on.
+
+    Args:
+        recipe: The recipe.
+        data: What would be `train` of `fit`.
+        validation_data: What would be `validation_data` of `fit`; data themselves are not read.
+        seed: Seed of the split.
+    """
+    splits = is_fraction(validation_data)
+    data, validation_data, _ = sources(data, validation_data, recipe.modality, split=splits)
     read = recipe.read(data, classes=recipe.classes)
     recipe.name_classes(read.classes, read.source)
-    if isinstance(read, Examples):
-        recipe.learn(read)
+    if isinstance(read, Examples) and is_fraction(validation_data):
+        with contextlib.suppress(NothingToSplitError):  # as `fit`, which then trains on all of them
+            read, _ = split(read, float(validation_data), seed)
     return read
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +17,7 @@ from kft.errors import InputError
 from kft.insight.range_test.curve import Suggestions
 from kft.plots.rates import Panel, range_tests
 from kft.plots.style import Figure
-from kft.printing import captioned, how_many
+from kft.printing import as_text, captioned, how_many
 from kft.stages.stage import Stage
 
 Which = Literal["valley", "steepest", "minimum"]
@@ -73,11 +73,14 @@ class LearningRates:
         title: What was tested.
         tests: A `RangeTest` for each stage that takes steps.
         solved: The stage before them that solves the head, if there is one.
+        batch_size: Examples per step of the tests, for `batch_size` of the fit with these rates; `"auto"`
+            where the data have batches of their own.
     """
 
     title: str
     tests: tuple[RangeTest, ...]
     solved: Stage | None = None
+    batch_size: int | Literal["auto"] = "auto"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -125,6 +128,7 @@ class LearningRates:
         """All of it as plain dicts, lists, strings and numbers."""
         return {
             "title": self.title,
+            "batch_size": self.batch_size,
             "chosen": _CHOSEN,
             "warnings": list(self.warnings),
             "stages": [
@@ -154,10 +158,7 @@ class LearningRates:
         return captioned(self._caption, table, "\n".join(self.warnings))
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None, force_terminal=False)
-        with console.capture() as capture:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+        return as_text(self, piped=120)
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in _COLUMNS)
@@ -171,7 +172,8 @@ class LearningRates:
     @property
     def _caption(self) -> str:
         start = "" if self.solved is None else ", from a solved head"
-        return f"Learning rates for {self.title}{start}"
+        batches = "" if self.batch_size == "auto" else f", in batches of {self.batch_size}"
+        return f"Learning rates for {self.title}{start}{batches}"
 
 
 def _warning(test: RangeTest) -> str | None:

@@ -11,29 +11,25 @@ from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.errors import InputError
 from kft.family.solving import check_solving, solver_of
-from kft.stages.lengths import unsolved
-from kft.stages.stage import Stage, checked_stages
+from kft.stages.stage import Stage
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
 
 
 def stages_for(
-    recipe: Family, read: Examples | Stream, stages: Sequence[Stage] | None
+    recipe: Family, read: Examples | Stream, chosen: Sequence[Stage]
 ) -> tuple[Stage | None, Sequence[Stage]]:
     """Return the stage that solves the head, if there is one, and those that take steps.
 
     Args:
         recipe: The recipe, which has learnt from the data.
         read: The training data.
-        stages: The stages. Defaults to what `fit` takes for such data.
+        chosen: The stages.
 
     Raises:
         InputError: If the head cannot be solved, or no stage takes a step.
     """
-    chosen = checked_stages(stages or recipe.usual_stages())
-    if not stages and isinstance(read, Stream):
-        chosen = unsolved(chosen, None)
     if not chosen[0].solve:
         return None, chosen
     check_solving(recipe, read, chosen)

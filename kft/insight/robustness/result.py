@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from kft.plots.robustness import against_severity
 from kft.plots.style import Figure as Drawing
-from kft.printing import captioned, number
+from kft.printing import as_text, captioned, number
 from kft.tasks import Evaluation, Figure
 
 
@@ -71,10 +70,7 @@ class Robustness:
             table.add_column(column, justify="right" if index else "left")
         for row in self._rows():
             table.add_row(*row)
-        console = Console(width=100, color_system=None, force_terminal=False)
-        with console.capture() as capture:
-            console.print(captioned(self._caption, table))
-        return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+        return as_text(captioned(self._caption, table))
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self._head)

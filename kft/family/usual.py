@@ -1,0 +1,29 @@
+"""The batch size and the stages of a fit that was given neither."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kft.data.examples import Examples
+from kft.family.hooks import Family
+from kft.stages.lengths import USUAL_BATCH, batch_size_for, unsolved
+from kft.stages.stage import Stage, checked_stages
+
+
+def usual_plan(
+    recipe: Family, train: Any, batch_size: int | None = None
+) -> tuple[int, tuple[Stage, ...]]:
+    """Return in which batches and in which stages a recipe trains on some data.
+
+    Args:
+        recipe: The recipe.
+        train: The training data alone, `Examples` or a `Stream`.
+        batch_size: The batch size that was chosen, None for none.
+    """
+    if not isinstance(train, Examples):
+        steps = getattr(train, "batches", None)
+        stages = unsolved(checked_stages(recipe.usual_stages(steps)), steps)
+        return batch_size or USUAL_BATCH, stages
+    rows = recipe.row_count(train)
+    size = batch_size or batch_size_for(rows)
+    return size, checked_stages(recipe.usual_stages(-(-rows // size)))
