@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kft.answers import Answers, Tensor
+from kft.export import client_code as code
 from kft.export import promises
-from kft.export.clip_client import CLIP_FRAMES, REST_CLIP
 
 FOLDER = "clients"  # next to the versions; a server does not take it for one
 TEXT_NOTE = (
@@ -30,83 +30,14 @@ model_config_list {{
 }}
 """
 
-_REST_IMAGE = """\
-# A bad row has the reason in "status", and NaN, 0 or an empty string for all else.
-import base64
-import json
-import sys
-import urllib.request
-
-instances = [{{"b64": base64.b64encode(open(path, "rb").read()).decode()}} for path in sys.argv[1:]]
-"""
-
-_REST_TEXT = """\
-# A bad row has the reason in "status", and NaN, 0 or an empty string for all else.
-import json
-import sys
-import urllib.request
-
-instances = {instances}
-"""
-
-_REST_BEGINS = {"clip": REST_CLIP, "image": _REST_IMAGE, "text": _REST_TEXT}
-_REST = """\
-request = urllib.request.Request(
-    "http://localhost:8501/v1/models/{name}:predict",
-    json.dumps({{"instances": instances}}).encode(),
-    {{"Content-Type": "application/json"}},
-)
-with urllib.request.urlopen(request) as response:
-    for answer in json.load(response)["predictions"]:
-        print(answer["status"] or {rest_answer})
-"""
-
-_GRPC = """\
-import sys
-
-import grpc
-import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-
-inputs = {inputs}
-request = predict_pb2.PredictRequest()
-request.model_spec.name = "{name}"
-request.model_spec.signature_name = "serving_default"
-for name, raw in inputs.items():
-    request.inputs[name].CopyFrom(tf.make_tensor_proto(raw, tf.string))
-with grpc.insecure_channel("localhost:8500") as channel:
-    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-    found = stub.Predict(request, timeout=10).outputs
-outputs = {{name: tf.make_ndarray(tensor) for name, tensor in found.items()}}
-# A bad row has the reason in "status", and NaN, 0 or an empty string for all else.
-for row, status in enumerate(outputs["status"]):
-    print(status.decode() or {shown})
-"""
-
-_PLAIN_FILES = """\
-import sys
-
-import tensorflow as tf
-
-inputs = {inputs}
-"""
-
-_PLAIN_TEXT = """\
-import sys
-
-import tensorflow as tf
-import tensorflow_text  # registers the tokenizer's ops: without it, loading fails
-
-inputs = {inputs}
-"""
-
-_PLAIN = """\
-ask = tf.saved_model.load("{version}").signatures["serving_default"]
-asked = {{name: tf.constant(raw) for name, raw in inputs.items()}}
-outputs = {{name: value.numpy() for name, value in ask(**asked).items()}}
-for row, status in enumerate(outputs["status"]):
-    print(status.decode() or {shown})
-"""
+# What `--clients` writes, and what each file is for.
+_PURPOSES = {
+    "serve.sh": "starts TensorFlow Serving in Docker",
+    "models.config": "serves it next to other models, by --model_config_file",
+    "rest_client.py": "asks over REST: python rest_client.py INPUT...",
+    "grpc_client.py": "asks over gRPC, with tensorflow-serving-api",
+    "tensorflow_client.py": "asks in Python, without a server",
+}
 
 
 def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]:
@@ -120,45 +51,78 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
     facts = promises.read_facts(version)
     described = promises.Description.from_json(facts)  # checked: its names become code here
     answers, modality = described.answers, facts["modality"]
+    names = described.inputs
     words = {
         "base": version.parent,
         "name": name or version.parent.name,
         "version": version,
         "shown": _together({name: _of_arrays(name, answers) for name in answers.shown}),
         "rest_answer": _together({name: _of_rest(name, answers) for name in answers.shown}),
-        "inputs": _inputs(described.inputs, modality),
+        "metavar": "FILE" if modality != "text" else " ".join(names).upper(),
         "frames": next(iter(described.shape), 0),
-        "instances": _instances(described.inputs),
     }
-    begins = CLIP_FRAMES if modality == "clip" else ""
-    rest = begins + _REST_BEGINS[modality] + _REST
-    plain = begins + (_PLAIN_TEXT if modality == "text" else _PLAIN_FILES) + _PLAIN
+    check = code.COMPLETE.format(count=len(names), names=" and ".join(names))
+    asked = code.ARGUMENTS_OF_A_REQUEST + check * (len(names) > 1)
+    alone = code.ARGUMENTS + check * (len(names) > 1)
+    is_text = modality == "text"
+    rest_imports = code.REST_IMPORTS if is_text else code.REST_IMPORTS_OF_FILES
+    plain_imports = code.PLAIN_IMPORTS_OF_TEXTS if is_text else code.PLAIN_IMPORTS
+    inputs = _read("inputs", _inputs(names, modality), modality)
+    rest_inputs = _read("instances", _instances(names, modality), modality)
+    url = 'URL = "http://localhost:8501/v1/models/{name}:predict"\n'
+    address = 'ADDRESS = "localhost:8500"\n'
+    clips = [code.CLIP_FRAMES] if modality == "clip" else []
+
+    def program(imports: str, *steps: str) -> str:
+        parts = [imports, *clips, *steps]
+        return "\n\n".join(part.format(**words) for part in parts)
+
     return {
         "serve.sh": _DOCKER.format(**words),
         "models.config": _CONFIG.format(**words),
-        "rest_client.py": rest.format(**words),
-        "grpc_client.py": (begins + _GRPC).format(**words),
-        "tensorflow_client.py": plain.format(**words),
+        "rest_client.py": program(rest_imports, url + asked + rest_inputs + code.REST),
+        "grpc_client.py": program(code.GRPC_IMPORTS, address + asked + inputs + code.GRPC),
+        "tensorflow_client.py": program(plain_imports, alone + inputs + code.PLAIN),
     }
+
+
+def _read(target: str, read: str, modality: str) -> str:
+    """Return the template of a step that assigns what a request holds."""
+    if modality == "text":
+        return f"{target} = {_escaped(read)}\n"
+    return code.FILES.replace("{target}", target).replace("{code}", _escaped(read))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _inputs(names: Sequence[str], modality: str) -> str:
     """Return code for what a request has, from the arguments of a client: a row after another."""
     if modality == "clip":
-        return f'{{"{names[0]}": [frames(path) for path in sys.argv[1:]]}}'
+        return f'{{"{names[0]}": [frames(path) for path in options.inputs]}}'
     if modality == "image":
-        return f'{{"{names[0]}": [open(path, "rb").read() for path in sys.argv[1:]]}}'
-    step = f":{len(names)}" if len(names) > 1 else ""
-    each = (f'"{name}": sys.argv[{place}:{step}]' for place, name in enumerate(names, 1))
+        return f'{{"{names[0]}": [open(path, "rb").read() for path in options.inputs]}}'
+    each = (f'"{name}": {_every(place, len(names))}' for place, name in enumerate(names))
     return f"{{{', '.join(each)}}}"
 
 
-def _instances(names: Sequence[str]) -> str:
+def _instances(names: Sequence[str], modality: str) -> str:
     """Return code for the rows of a request over REST, from the arguments of a client."""
+    if modality == "clip":
+        row = '[{"b64": base64.b64encode(one).decode()} for one in frames(path)]'
+        return f"[{row} for path in options.inputs]"
+    if modality == "image":
+        row = '{"b64": base64.b64encode(open(path, "rb").read()).decode()}'
+        return f"[{row} for path in options.inputs]"
     if len(names) == 1:
-        return "sys.argv[1:]"
-    columns = ", ".join(f"sys.argv[{place}::{len(names)}]" for place in range(1, len(names) + 1))
+        return "options.inputs"
+    columns = ", ".join(_every(place, len(names)) for place in range(len(names)))
     return f"[dict(zip({list(names)}, row)) for row in zip({columns})]"
+
+
+def _every(place: int, count: int) -> str:
+    return "options.inputs" if count == 1 else f"options.inputs[{place}::{count}]"
 
 
 def _together(shown: dict[str, str]) -> str:
@@ -203,6 +167,34 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
         name: What the server calls the model; the name of `base_dir` by default.
     """
     made = files(version, name)
+    return "\n".join(
+        [
+            *_said(version),
+            f"\nServe it:\n\n{made['serve.sh']}",
+            f"or next to other models, with --model_config_file:\n\n{made['models.config']}",
+            f"Ask it over REST (python rest_client.py INPUT...):\n\n{made['rest_client.py']}",
+            f"or over gRPC (pip install tensorflow-serving-api):\n\n{made['grpc_client.py']}",
+            f"or in Python, without a server:\n\n{made['tensorflow_client.py']}",
+        ]
+    )
+
+
+def written(version: str | os.PathLike) -> str:
+    """Return what to print of a version whose clients were written: their paths.
+
+    Args:
+        version: The version directory, `base_dir/N`.
+    """
+    folder = Path(version).parent / FOLDER
+    paths = {str(folder / file): purpose for file, purpose in _PURPOSES.items()}
+    width = max(map(len, paths))
+    return "\n".join(
+        [*_said(version), *(f"{path:{width}}  {purpose}" for path, purpose in paths.items())]
+    )
+
+
+def _said(version: str | os.PathLike) -> list[str]:
+    """What a person is to know of a version before it is asked."""
     facts = promises.read_facts(version)
     lines = [f"{version} serves."]
     batch_norm = facts.get("batch_norm") or ""
@@ -216,13 +208,4 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
         )
     if facts["modality"] == "text":
         lines.append(TEXT_NOTE)
-    return "\n".join(
-        [
-            *lines,
-            f"\nServe it:\n\n{made['serve.sh']}",
-            f"or next to other models, with --model_config_file:\n\n{made['models.config']}",
-            f"Ask it over REST (python rest_client.py INPUT...):\n\n{made['rest_client.py']}",
-            f"or over gRPC (pip install tensorflow-serving-api):\n\n{made['grpc_client.py']}",
-            f"or in Python, without a server:\n\n{made['tensorflow_client.py']}",
-        ]
-    )
+    return lines

@@ -85,7 +85,8 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     )
     if options.clients:
         clients.write(version)
-    return {"version": str(version), "instructions": clients.instructions(version)}
+    said = clients.written if options.clients else clients.instructions
+    return {"version": str(version), "instructions": said(version)}
 
 
 def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:

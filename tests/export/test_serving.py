@@ -194,6 +194,60 @@ def test_the_rest_client_that_is_printed_works(made, kind, name, tmp_path):
         assert score == pytest.approx(expected["scores"][0][0], abs=1e-6)
 
 
+@pytest.mark.parametrize("client", ["rest_client.py", "grpc_client.py"])
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_client_without_a_server_ends_with_a_line(made, client, silent, tmp_path):
+    """Nobody listens at the port, or somebody who never answers."""
+    (tmp_path / "a.png").write_bytes(png(0))
+    address = "localhost:8501" if client == "rest_client.py" else "localhost:8500"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        if not silent:
+            listening.close()
+        script = clients.files(made("image"))[client].replace(address, f"127.0.0.1:{port}")
+        command = [sys.executable, "-c", script, str(tmp_path / "a.png"), "--timeout", "2"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert f"127.0.0.1:{port}" in said
+    assert (
+        "within 2 s: pass a longer --timeout" if silent else "start it first, by serve.sh"
+    ) in said
+
+
+@pytest.mark.parametrize("client", ["rest_client.py", "grpc_client.py"])
+def test_a_client_names_what_a_server_refuses(made, client, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(0))
+    with serving("stand-in", "another", made("image").parent) as ports:
+        script = clients.files(made("image"))[client]
+        script = script.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
+        script = script.replace("localhost:8500", f"127.0.0.1:{ports.grpc}")
+        command = [sys.executable, "-c", script, str(tmp_path / "a.png")]
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "answered" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no such.png"], "no such.png: No such file or directory"),
+        ([], "the following arguments are required: FILE"),
+        (["a.png", "--timeout", "0"], "--timeout"),
+    ],
+)
+def test_a_client_names_what_it_cannot_take(made, arguments, said):
+    """Over REST, whose client imports no framework."""
+    script = clients.files(made("image"))["rest_client.py"]
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert said in done.stderr.splitlines()[-1]
+
+
 def test_the_tensorflow_client_that_is_printed_works(made):
     """A text's tokenizer needs an import more, which the script has and the instructions name."""
     (expected,) = ask(made("text"), [("serving_default", [b"a great film"])])

@@ -51,6 +51,6 @@ def test_an_export_takes_questions_and_contexts_and_cuts_the_answers_out(tmp_pat
         assert answer.encode() == (context[start:end] if end > 0 else b"")
     assert (alone["start"][3], alone["answer"][3]) == (-1, "")
     made = clients.files(version)
-    assert '"context": sys.argv[2::2]' in made["grpc_client.py"]
+    assert '"context": options.inputs[1::2]' in made["grpc_client.py"]
     for script in ("rest_client.py", "grpc_client.py", "tensorflow_client.py"):
         compile(made[script], script, "exec")
