@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from kft.stages.stage import Stage
     from kft.stages.table import PlanTable
 
+_COUNT = 2  # of classes, where nothing says how many there are
+
 
 @grouped
 def plan(
     recipe: o.RecipeName,
     model: Model,
     num_classes: Annotated[
-        int, typer.Option(min=1, help="Number of classes, or of values for regression.")
-    ] = 2,
+        int | None,
+        typer.Option(min=1, help="Number of classes, or of values for regression. Default: 2."),
+    ] = None,
     stages: o.Stages = None,
     batch_norm: o.BatchNormMode = None,
 ) -> None:
@@ -36,12 +39,25 @@ def plan(
     chosen = o.read_stages(stages)
     recipe_class = build.find_recipe(recipe)
     arguments = model.arguments(recipe_class)
+    assumed, counted = [], True
     if build.data_say_count(recipe_class, arguments):
-        arguments["num_classes"] = num_classes
+        named = arguments.get("classes")
+        known = num_classes or (len(named) if isinstance(named, list) else None)
+        arguments["num_classes"] = known or _COUNT
+        counted = known is not None
     planned = recipe_class(**arguments)
-    if planned.classes is None and planned.task.example_classes is not None:
-        planned.name_classes(planned.task.example_classes, "a plan")
+    if not counted:
+        what = "numbers" if planned.task.name == "regression" else "classes"
+        assumed.append(f"{_COUNT} {what} (--num-classes)")
+    examples = planned.task.example_classes
+    if planned.classes is None and examples is not None:
+        planned.name_classes(examples, "a plan")
+        assumed.append(f"the classes {', '.join(examples)} (--set classes=[...])")
+    if chosen is None:
+        assumed.append("the epochs of a few hundred examples (--stages)")
     build.say_if_random(planned)
+    if assumed:
+        typer.echo(f"Without data, a plan assumes {' and '.join(assumed)}.")
     typer.echo(str(table_of(planned, chosen, **given(batch_norm=batch_norm))))
 
 
