@@ -6,6 +6,7 @@ import dataclasses
 
 from kft.arguments import check_whole, is_number, shown
 from kft.errors import InputError
+from kft.printing import how_many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,5 +46,6 @@ class Bounds:
         if self.seconds is not None and seconds >= self.seconds:
             return f"the {self.seconds:g} s were over"
         if self.epochs is not None and epochs >= self.epochs:
-            return f"the {self.epochs} epochs were trained"
+            more = f", with {epochs} trained" if epochs > self.epochs else ""
+            return f"the limit of {how_many(self.epochs, 'epoch')} was reached{more}"
         return None

@@ -278,7 +278,7 @@ def test_the_time_bound_counts_the_trials_before(tmp_path):
 def test_the_bound_by_epochs_lets_the_trial_that_runs_end(tmp_path):
     search = tune(tmp_path / "search", max_epochs=3, early_stopping=None, **HEAD)
     assert [trial.epochs for trial in search.trials] == [2, 2]
-    assert search.stopped == "the 3 epochs were trained"
+    assert search.stopped == "the limit of 3 epochs was reached, with 4 trained"
 
 
 def test_the_best_plan_is_refitted_on_all_data(found, monkeypatch):

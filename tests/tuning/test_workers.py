@@ -228,10 +228,10 @@ def test_a_chief_started_again_for_nothing_ends(chief, tmp_path, way, monkeypatc
 
 @once
 def test_a_bound_ends_the_search_of_a_chief(chief):
-    chief.ended = lambda trial: "the 3 epochs were trained"
+    chief.ended = lambda trial: "the limit of 3 epochs was reached"
     report(chief, "a", chief.create_trial("a"))
     assert chief.create_trial("a").status == TrialStatus.STOPPED
-    assert chief.stopped == "the 3 epochs were trained"
+    assert chief.stopped == "the limit of 3 epochs was reached"
 
 
 @once
@@ -270,4 +270,5 @@ def test_bounds_are_numbers_above_zero(bad):
 def test_the_bound_by_epochs_counts_all_trials():
     bounds = Bounds(20, epochs=10)
     assert bounds.reached(1e9, 9) is None
-    assert bounds.reached(0.0, 10) == "the 10 epochs were trained"
+    assert bounds.reached(0.0, 10) == "the limit of 10 epochs was reached"
+    assert bounds.reached(0.0, 12) == "the limit of 10 epochs was reached, with 12 trained"
