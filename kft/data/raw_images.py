@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kft.data.files import shown
-from kft.data.folder_walk import nothing_below, walked
 from kft.data.gaps import not_finite
 from kft.data.image_files import IMAGE_SUFFIXES, MAX_PIXELS, inspect_files
+from kft.data.patterns import files_named
 from kft.data.pixels import check_images_in_memory, image_rows, is_encoded, is_pillow
 from kft.data.raw_texts import refuse_inputs
 from kft.data.sequences import as_rows
@@ -28,7 +27,7 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
 
     Args:
         raw: A path, an encoded image or one of Pillow's, a list or column of these, a folder with all
-            images below it, or an array of images with values from 0 to 255.
+            images below it, a pattern such as `"photos/**/*.jpg"`, or an array of images with values from 0 to 255.
         max_pixels: The largest image accepted, width times height.
 
     Returns:
@@ -37,8 +36,8 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     Raises:
         InputError: One of them cannot be used, or arrays have another shape or range.
     """
-    if isinstance(raw, str | os.PathLike) and os.path.isdir(raw):
-        raw = _below(Path(raw))
+    files = files_named(raw, "image", IMAGE_SUFFIXES)
+    raw = raw if files is None else files
     single = isinstance(raw, str | os.PathLike) or is_encoded(raw) or is_pillow(raw)
     rows = as_rows([raw] if single else raw, "raw")
     if not len(rows):
@@ -59,13 +58,3 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     names = {index: shown(images[index]) for index in reasons if isinstance(images[index], str)}
     refuse_inputs(reasons, names, _EXPECTED)
     return images
-
-
-def _below(folder: Path) -> list[str]:
-    """Return the paths of the images in a folder and below it, in their order."""
-    found = list(walked(folder, folder.resolve(), IMAGE_SUFFIXES))
-    if not found:
-        raise nothing_below(folder, "image", IMAGE_SUFFIXES)
-    reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
-    refuse_inputs(reasons, {index: shown(found[index][0]) for index in reasons}, _EXPECTED)
-    return [str(path) for path, _ in found]

@@ -20,6 +20,7 @@ from kft.data.files import checked_root, shown
 from kft.data.folder_walk import nothing_below
 from kft.data.image_files import MAX_PIXELS
 from kft.data.modality import modality_named
+from kft.data.patterns import matched
 from kft.data.source_hooks import ReadFile, SourceHooks
 from kft.data.table import SUFFIXES
 from kft.data.table_column import stream_column
@@ -164,13 +165,8 @@ class Unlabelled:
             raise InputError(f"{shown(source)}: {why(error)}") from error
 
     def _add_pattern(self, pattern: str) -> None:
-        found = sorted(glob.glob(pattern, recursive=True))
-        if "**" in pattern:  # it matches folders and all that is in them
-            found = [path for path in found if not os.path.isdir(path)]
-        if not found:
-            raise InputError(f"{shown(pattern)}: the pattern matches no file")
-        for path in found:
-            (self._add_folder if os.path.isdir(path) else self._add_file)(Path(path))
+        for path in matched(pattern):
+            (self._add_folder if path.is_dir() else self._add_file)(path)
 
     def _add_file(self, path: Path) -> None:
         if not stat.S_ISREG(path.stat().st_mode):

@@ -119,7 +119,8 @@ class Recipe(Fitted, Searched):
         Args:
             raw: A list or column of paths of images, of encoded images (bytes), of Pillow's images
                 or of texts, or an array of images with values from 0 to 255; or a single path, image
-                or text, but no single array; or a folder of images, with all that is below it.
+                or text, but no single array; or a folder of images or clips, with all that is below it,
+                or a pattern of their paths such as `"photos/**/*.jpg"`.
             batch_size: Inputs a step.
             coverage: The probability with which an answer is to hold the truth, such as 0.9: each
                 gets a set of classes, or a range around its number (split conformal prediction on the

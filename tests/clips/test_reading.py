@@ -10,6 +10,7 @@ from PIL import Image
 from kft.data.clips.frames import frame_files, middles, shown_at
 from kft.data.clips.loading import load_clips
 from kft.data.clips.reading import check_clips, inspect_clips
+from kft.data.clips.rows import raw_clips
 from kft.errors import InputError
 from tests.clips.making import CODECS, gif, gray_frames, write_folder, write_video
 from tests.small_images import encoded
@@ -170,3 +171,12 @@ def test_a_broken_clip_is_named_as_it_is_loaded(tmp_path):
     path.write_bytes(b"\0\0\0\x18ftypisom and no more")
     with pytest.raises(InputError, match=r"clip\.mp4: cannot be decoded \(.*Remove it"):
         load_clips([str(path)], 2, (8, 8))
+
+
+def test_a_folder_of_clips_and_a_pattern_are_all_that_they_hold(tmp_path):
+    for name in ("one", "two"):
+        write_folder(tmp_path / "clips" / name, gray_frames(2))
+    expected = [str(tmp_path / "clips" / name) for name in ("one", "two")]
+    assert raw_clips(tmp_path / "clips") == expected
+    assert raw_clips(f"{tmp_path}/*/t*") == expected[1:]
+    assert raw_clips(expected[0]) == expected[:1]

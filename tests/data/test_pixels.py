@@ -210,6 +210,23 @@ def test_an_array_of_bytes_with_axes_is_no_image():
         read((X.astype("S4"), Y), task="single_label", modality="image")
 
 
+def test_a_pattern_is_what_it_matches(tmp_path):
+    """As on the command line: files, and all images in folders."""
+    (tmp_path / "deep").mkdir()
+    for name in ("a.png", "b.png", "deep/c.png", "odd [1].png"):
+        Image.fromarray(X[0].astype("uint8")).save(tmp_path / name)
+
+    def found(pattern):
+        return [Path(one).name for one in raw_images(pattern)]
+
+    assert found(f"{tmp_path}/[ab].png") == ["a.png", "b.png"]
+    assert found(f"{tmp_path}/d*") == ["c.png"]
+    assert found(tmp_path / "**" / "?.png") == ["a.png", "b.png", "c.png"]
+    assert found(f"{tmp_path}/odd [1].png") == ["odd [1].png"]
+    with pytest.raises(InputError, match=r"\*\.jpg: the pattern matches no file"):
+        raw_images(f"{tmp_path}/*.jpg")
+
+
 def test_a_folder_is_all_images_below_it(tmp_path):
     (tmp_path / "deep").mkdir()
     expected = [str(tmp_path / name) for name in ("a.png", "deep/b.PNG")]

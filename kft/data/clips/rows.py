@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from kft.data.clips.frames import CLIP_SUFFIXES, FRAME_SUFFIXES
 from kft.data.clips.reading import inspect_clips
 from kft.data.files import shown
 from kft.data.gaps import not_finite
 from kft.data.image_files import MAX_PIXELS
+from kft.data.patterns import files_named
 from kft.data.pixels import check_range, check_shape, image_rows, is_encoded, is_pillow
 from kft.data.raw_texts import refuse_inputs
 from kft.data.sequences import Rows, as_rows, numeric
@@ -96,13 +98,16 @@ def raw_clips(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     """Return clips without labels by their position, checked as far as is possible without decoding.
 
     Args:
-        raw: A path, the content of a file, a list or column of these or of lists of encoded frames, or
-            an array `[n, frames, height, width, channels]` with values from 0 to 255.
+        raw: A path, the content of a file, a list or column of these or of lists of encoded frames, a
+            folder with all clips below it, a pattern such as `"clips/*.mp4"`, or an array
+            `[n, frames, height, width, channels]` with values from 0 to 255.
         max_pixels: The largest frame accepted, width times height.
 
     Raises:
         InputError: One of them cannot be used, or arrays have another shape or range.
     """
+    files = files_named(raw, "clip", CLIP_SUFFIXES, FRAME_SUFFIXES)
+    raw = raw if files is None else files
     single = isinstance(raw, str | os.PathLike) or is_encoded(raw)
     rows = as_rows([raw] if single else raw, "raw")
     if not len(rows):

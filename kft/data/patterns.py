@@ -1,0 +1,73 @@
+"""The files that a folder or a pattern such as `"photos/**/*.jpg"` stands for."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from kft.data.files import shown
+from kft.data.folder_walk import nothing_below, walked
+from kft.data.raw_texts import refuse_inputs
+from kft.errors import InputError
+
+__all__ = ["files_named", "matched"]
+
+
+def matched(pattern: str) -> list[Path]:
+    """Return the files and folders that a pattern matches, in their order.
+
+    Raises:
+        InputError: If it matches nothing.
+    """
+    found = sorted(glob.glob(pattern, recursive=True))
+    if "**" in pattern:  # it matches folders and all that is in them
+        found = [path for path in found if not os.path.isdir(path)]
+    if not found:
+        raise InputError(f"{shown(pattern)}: the pattern matches no file")
+    return [Path(path) for path in found]
+
+
+def files_named(
+    source: Any, kind: str, endings: Set[str], frames: Set[str] = frozenset()
+) -> list[str] | None:
+    """Return the files that a folder or a pattern stands for, None for anything else.
+
+    Args:
+        source: What a person passed.
+        kind: What the files are, `"image"` or `"clip"`.
+        endings: Their suffixes in lower case.
+        frames: Suffixes of files that make the folder that they lie in one input.
+
+    Raises:
+        InputError: If there are none, or some cannot be used.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return None
+    if os.path.isdir(source):
+        named = [Path(source)]
+    elif _is_pattern(source):
+        named = matched(str(source))
+    else:
+        return None
+    found: list[tuple[Path, str]] = []
+    for path in named:
+        if not path.is_dir():
+            found.append((path, ""))
+            continue
+        below = list(walked(path, path.resolve(), endings, frames))
+        if not below:
+            raise nothing_below(path, kind, endings)
+        found += below
+    reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
+    refuse_inputs(reasons, {index: shown(found[index][0]) for index in reasons})
+    return [str(path) for path, _ in found]
+
+
+def _is_pattern(source: str | os.PathLike) -> bool:
+    """Return whether a path is none of something that is there, and has wildcards."""
+    text = os.fspath(source)
+    is_text = isinstance(text, str) and "\0" not in text
+    return is_text and glob.has_magic(text) and not os.path.lexists(text)
