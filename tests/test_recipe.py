@@ -196,7 +196,7 @@ def test_kept_views_of_the_augmentation_take_turns():
     assert loss[0] == pytest.approx(loss[4], rel=1e-5)
     assert loss[0] != pytest.approx(loss[1], rel=1e-4)
     assert len(set(run.history["val_loss"])) == 1
-    assert "on: " in run.stages_table
+    assert "are kept: " in run.stages_table
 
 
 @pytest.mark.once

@@ -133,7 +133,8 @@ def plan_table(
         stages: list of `kft.Stage`.
         batch_norm: as in `StagedUnfreezing`. Defaults to `"frozen"`.
         weights: which weights the model starts from, `starting_weights` of a recipe; shown first.
-        cache: for each stage, what was decided about keeping its frozen features; shown below.
+        cache: for each stage, what was decided about keeping its frozen features, such as "kept: 3 MB";
+            shown below.
         distribution: a `kft.distribution.ModelParallel`, whose cut weights are listed below, or a
             `DataParallel`.
         title: what the plan is for. Defaults to the model's name.
@@ -149,7 +150,9 @@ def plan_table(
         for index, planned in enumerate(plan(model, stages, batch_norm)):
             planned.enter(model)
             rows.append(_row(index, planned, model))
-    notes = [f"Frozen features of stage {i}: {said}" for i, said in enumerate(cache or (), start=1)]
+    notes = [
+        f"Frozen features of stage {i} are {said}" for i, said in enumerate(cache or (), start=1)
+    ]
     if distribution is not None:
         notes += distribution.notes(model)
     return PlanTable(title or name_of(model), tuple(rows), tuple(notes), weights)

@@ -17,6 +17,10 @@ from kft.model import graph
 from kft.stages.plan import PlannedStage, kept_flags
 from kft.training.solver import Solver
 
+_AUGMENTED = "not kept, since augmentation changes the inputs: pass augment=None to keep them"
+_ELSEWHERE = "pass cache=kft.Cache(directory=...) for another disk"
+_ANYWAY = "pass cache=True to keep them all the same"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CachedStage:
@@ -24,7 +28,7 @@ class CachedStage:
 
     Attributes:
         cut: where the model is cut; None if the stage computes everything anew.
-        reason: why, for the plan table.
+        reason: why, for the plan table, as in "kept: 3 MB" or "not kept, since ...".
     """
 
     cut: Cut | None
@@ -71,9 +75,9 @@ def decide(
         for stage, asked in zip(planned, wanted, strict=True):
             stage.enter(model)
             if asked is False:
-                candidates.append(_Candidate("off"))
+                candidates.append(_Candidate("not kept, since cache=False"))
             elif augments and not stage.stage.solve:
-                candidates.append(_Candidate("off: augmentation changes the inputs"))
+                candidates.append(_Candidate(_AUGMENTED))
             else:
                 candidates.append(_candidate(model, stage, moved, solver))
             moved |= {id(variable) for variable in graph.changing(model)}
@@ -110,7 +114,7 @@ def _candidate(
         # It reads its features twice: to solve and to evaluate.
         return _Candidate("", cut_at(model, solver.head_inputs), epochs=2, solves=True)
     cut, reason = find_cut(model, moved)
-    return _Candidate(reason if cut else f"off: {reason}", cut, stage.stage.epochs)
+    return _Candidate(reason if cut else f"not kept, since {reason}", cut, stage.stage.epochs)
 
 
 @dataclasses.dataclass(eq=False)
@@ -135,11 +139,11 @@ class _Chooser:
             return CachedStage(None, reason)
         cost = estimate(cut, self.examples, candidate.epochs, self.store, self.length)
         if asked == "auto" and not cost.fits:
-            return CachedStage(None, f"off: the disk has no room ({cost})")
+            return CachedStage(None, f"not kept, since the disk has no room ({cost}): {_ELSEWHERE}")
         if asked == "auto" and not candidate.solves and not self._pays(cost, cut):
             below = f"{reason}, and what lies below it" if reason else "it"
-            return CachedStage(None, f"off: {below} would not pay ({cost})")
-        return CachedStage(cut, f"on: {cost}")
+            return CachedStage(None, f"not kept, since {below} would not pay ({cost}): {_ANYWAY}")
+        return CachedStage(cut, f"kept: {cost}")
 
     def _pays(self, cost: Cost, cut: Cut) -> bool:
         """Return whether features are worth keeping, by a measurement where that is not clear."""

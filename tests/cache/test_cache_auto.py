@@ -76,10 +76,10 @@ def cut_of(model, stages=HEAD):
 
 def test_a_slow_disk_turns_the_cache_off(tmp_path, slow_disk):
     store = FeatureStore(tmp_path / "features")
-    assert decided(store)[0].reason.startswith("on: ")
+    assert decided(store)[0].reason.startswith("kept: ")
     slow_disk()
-    assert decided(store)[0].reason.startswith("off: it would not pay")
-    assert decided(store, cache=True)[0].reason.startswith("on: "), "which was asked for"
+    assert decided(store)[0].reason.startswith("not kept, since it would not pay")
+    assert decided(store, cache=True)[0].reason.startswith("kept: "), "which was asked for"
     assert list(tmp_path.iterdir()) == [], "what measures leaves nothing behind"
 
 
@@ -183,7 +183,7 @@ def test_a_resumed_run_keeps_its_decision_although_the_machine_has_changed(
     slow_disk()
     resumed = fitted(tmp_path / "run")
     assert len(measurements) == 2, "a resumed run measures nothing"
-    assert "on: " in resumed.stages_table
+    assert "are kept: " in resumed.stages_table
     assert resumed.history == whole.history
     for ours, theirs in zip(resumed.recipe.model.weights, whole.recipe.model.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

@@ -29,7 +29,9 @@ ROWS = (
         *("frozen", "head, block_13..Conv_1, block_6_expand..block_12_project_BN, 2 more"),
     ),
 )
-PLAN = PlanTable("MobileNetRecipe, MobileNetV2", ROWS, ("Frozen features of stage 1: kept " * 4,))
+PLAN = PlanTable(
+    "MobileNetRecipe, MobileNetV2", ROWS, ("Frozen features of stage 1 are kept " * 4,)
+)
 
 
 def printed(plan, width):

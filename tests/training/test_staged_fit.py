@@ -384,10 +384,13 @@ def test_it_turns_itself_off_where_it_would_change_results():
     x = layers.Conv2D(4, 3, name="conv")(x)
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(x))
-    assert reason(model, kft.Stage(0, 2, 0.1)).reason == "off: flip draws random numbers there"
+    assert (
+        reason(model, kft.Stage(0, 2, 0.1)).reason
+        == "not kept, since flip draws random numbers there"
+    )
     assert "augmentation" in reason(convnet(), STAGES[0], augments=True).reason
     assert "from the first layer" in reason(convnet(), STAGES[2]).reason
-    assert reason(convnet(), STAGES[0], cache=False).reason == "off"
+    assert reason(convnet(), STAGES[0], cache=False).reason == "not kept, since cache=False"
 
 
 def test_dropout_moves_the_cut_below_itself():
@@ -401,10 +404,12 @@ def test_dropout_moves_the_cut_below_itself():
     assert [layer.name for layer in found.cut.layers] == ["conv"]
     unpaid = reason(model, kft.Stage(0, 1, 0.1), cache="auto").reason
     assert unpaid.startswith(
-        "off: drop draws random numbers there, and what lies below it would not"
+        "not kept, since drop draws random numbers there, and what lies below it would not"
     )
     trained = reason(model, kft.Stage(["conv2"], 1, 0.1), cache="auto").reason
-    assert trained.startswith("off: it would not pay")  # nor would it without the dropout
+    assert trained.startswith(
+        "not kept, since it would not pay"
+    )  # nor would it without the dropout
 
 
 def test_auto_keeps_what_pays():
@@ -414,7 +419,7 @@ def test_auto_keeps_what_pays():
     )
     model = keras.Model(base.input, layers.Dense(3, activation="softmax")(base.output))
     found = reason(model, STAGES[0], cache="auto")
-    assert found.reason.startswith("on: ")
+    assert found.reason.startswith("kept: ")
     assert found.cut.numbers() == (1280,)
 
 
