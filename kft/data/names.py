@@ -38,5 +38,5 @@ def checked_names(classes: Any, source: str) -> tuple[str, ...]:
         names.append(clean(name))
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)
     if times > 1:
-        raise InputError(f"{source} names {name!r} {times} times: name each class once")
+        raise InputError(f"{source} names {shown(name)} {times} times: name each class once")
     return tuple(names)

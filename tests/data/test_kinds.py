@@ -3,10 +3,12 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kft import InputError
 from kft.data.kinds import SingleLabels, kind_named
+from kft.data.read import read
 from kft.tasks import Classification, MultiLabel, Regression, Several, Task
 
 pytestmark = pytest.mark.once
@@ -79,3 +81,27 @@ def test_a_task_agrees_with_classes(task, classes, agreed):
 def test_a_task_refuses_other_classes(task, classes, message):
     with pytest.raises(InputError, match=message):
         task.agreed_classes(classes, "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([1e300] * 4 + [0.0] * 4, None),
+        ([-1e300] * 4 + [0.0] * 4, None),
+        ([10**300] * 4 + [0] * 4, ["a", "b"]),
+        (["z" * 400] * 8, None),
+        (["z" * 400, "a"] * 4, ["a", "b"]),
+        (["z", "a"] * 4, ["y" * 400, "x" * 400]),
+    ],
+)
+def test_a_message_shortens_a_label_however_long_it_is(labels, classes):
+    images = np.zeros((8, 8, 8, 3), "uint8")
+    with pytest.raises(InputError) as caught:
+        read((images, labels), task="single_label", modality="image", classes=classes)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_number_of_thousands_of_digits_is_no_traceback():
+    table = {"text": ["a", "b"] * 4, "label": [10**5000, 1] * 4}
+    with pytest.raises(InputError, match="very many digits"):
+        read(table, task="single_label", modality="text")

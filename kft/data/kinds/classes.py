@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kft.arguments import shortened, shown
 from kft.data.names import checked_names, clean
 from kft.data.raw_labels import RawLabels
 from kft.data.values import is_missing, is_number, kind_of, text_value
@@ -34,7 +35,7 @@ def class_name(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
         if abs(value) < 2**64 and value == int(value):
             return str(int(value)), ""
         return "", (
-            f"{value} as a label, but a class is a name or a whole number: use "
+            f"{_number(value)} as a label, but a class is a name or a whole number: use "
             'task="regression" for numbers'
         )
     name, reason = text_value(value, encoding)
@@ -43,6 +44,10 @@ def class_name(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
     if reason and not isinstance(value, str | bytes):
         return "", f"{kind_of(value)} as a label, but the name of a class is expected"
     return clean(name), reason
+
+
+def _number(value: Any) -> str:
+    return shown(value) if isinstance(value, int) else shortened(str(value))
 
 
 def label_name(value: Any, raw: RawLabels) -> tuple[str, str]:
@@ -55,7 +60,10 @@ def label_name(value: Any, raw: RawLabels) -> tuple[str, str]:
     if raw.numbered is None or not is_number(value) or is_missing(value):
         return class_name(value, raw.encoding)
     if not 0 <= value < len(raw.numbered):
-        return "", "no label" if value < 0 else f"label {value} of {len(raw.numbered)} classes"
+        return (
+            "",
+            "no label" if value < 0 else f"label {_number(value)} of {len(raw.numbered)} classes",
+        )
     return clean(raw.numbered[int(value)]), ""
 
 
@@ -112,7 +120,8 @@ def agreed_classes(
     if classes is None:
         return None if count is None else tuple(str(index) for index in range(count))
     if count is not None and len(classes) != count:
-        listed = ", ".join(map(str, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+        listed = ", ".join(shortened(str(one)) for one in classes[:_SHOWN])
+        listed += ", ..." if len(classes) > _SHOWN else ""
         raise InputError(
             f"{source} has {len(classes)} classes ({listed}), but `num_classes={count}`: make them "
             "equal."
@@ -127,7 +136,7 @@ def check_classes(classes: Sequence[str], source: str) -> tuple[str, ...]:
         InputError: There are fewer.
     """
     if len(classes) < 2:
-        found = f"one class, {classes[0]!r}" if classes else "no class"
+        found = f"one class, {shown(classes[0])}" if classes else "no class"
         raise InputError(
             f"{source} has {found}, but classification needs at least 2: add a class, "
             'or use task="regression" for numbers'
@@ -172,8 +181,8 @@ def refuse_unseen(label: str, name: str, source: str, classes: tuple[str, ...]) 
     Raises:
         InputError: Always.
     """
-    shown = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+    known = ", ".join(map(shown, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
     raise InputError(
-        f"{name} of {source}: label {label!r} was not seen in training, whose {len(classes)} "
-        f"classes are {shown}: correct the label, remove the example, or train with this class"
+        f"{name} of {source}: label {shown(label)} was not seen in training, whose {len(classes)} "
+        f"classes are {known}: correct the label, remove the example, or train with this class"
     )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from kft.arguments import shortened, shown
 from kft.data.gaps import filled_numbers
 from kft.data.kinds.classes import (
     agreed_classes,
@@ -177,7 +178,7 @@ def _of_indices(
         if limit > _MOST_CLASSES:
             said = f"0 to {_MOST_CLASSES - 1:,}"
         raise InputError(
-            f"{raw.what}[{places_of[where]}] is {int(y[where])}, but labels must lie in {said}: "
+            f"{raw.what}[{places_of[where]}] is {shortened(str(int(y[where])))}, but labels must lie in {said}: "
             f"renumber the labels, for example by np.unique({raw.what}, return_inverse=True)"
         )
     indices = y.astype(np.int64)
@@ -205,7 +206,7 @@ def _told_apart(y: np.ndarray, classes: Sequence[str], what: str) -> np.ndarray:
     value = differing[0]
     raise InputError(
         f"{what} has the class number {value}, which may be the class named {str(value)!r}, or the "
-        f"one at position {value}, {classes[value]!r}: pass names, such as [str(n) for n in {what}] "
+        f"one at position {value}, {shown(classes[value])}: pass names, such as [str(n) for n in {what}] "
         f"or [recipe.classes[n] for n in {what}]"
     )
 
