@@ -114,7 +114,7 @@ def test_a_plan_speaks_of_what_a_person_named(cli):
     """Not of the names that kft and Keras give to models."""
     code, shown, _ = cli("plan", "MobileNetRecipe", "--model", "MobileNet", "--set", "alpha=0.25")
     assert code == 0
-    assert shown.startswith("Plan for MobileNetRecipe, MobileNet\n")
+    assert shown.splitlines()[1] == "Plan for MobileNetRecipe, MobileNet"
     inputs = keras.Input((4,))
     stages = [kft.Stage("all", 1, 1e-3)]
     nameless = keras.Model(inputs, keras.layers.Dense(2)(inputs))
