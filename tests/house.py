@@ -12,6 +12,7 @@ ORDER = (
     "regular_files",
     "import_path",
     "printing",
+    "library_logs",
     "plots",
     "model",
     "data",

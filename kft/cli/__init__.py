@@ -104,7 +104,10 @@ def _options(
         ),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show what TensorFlow logs as it starts.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Show what TensorFlow and SentencePiece log as they start."
+        ),
     ] = False,
 ) -> None:
     if not verbose:

@@ -14,10 +14,14 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from kft import library_logs
+
 # In a process of its own, so that the last words of a process that dies while it imports arrive.
 _FILTER = r"""
 import re, sys
-noise = re.compile(rb"WARNING: All log messages before absl::|[IWE]\d{4} [\d:.]+ ")
+noise = re.compile(
+    rb"WARNING: All log messages before absl::|[IWE]\d{4} [\d:.]+ |normalizer\.cc\(\d+\) LOG\(INFO\)"
+)
 for line in sys.stdin.buffer:
     if not noise.match(line):
         sys.stderr.buffer.write(line)
@@ -28,12 +32,13 @@ _PATIENCE = 5.0  # seconds, for the filter to end once nobody writes to it
 
 
 def quieten() -> None:
-    """Leave out what TensorFlow logs; its errors come as exceptions all the same.
+    """Leave out what TensorFlow and SentencePiece log; errors come as exceptions all the same.
 
     At a terminal a line says what takes so long, and is gone once Keras is imported. The level
     silences what TensorFlow logs once it runs, but not what its libraries log as they are loaded.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    library_logs.leave_out(_filtered_stderr)
     installed = any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
     if "tensorflow" not in sys.modules and not installed:
         sys.meta_path.insert(0, _QuietFinder())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from kft.library_logs import library_logs
 
 _MOST = 32  # graphs that are kept: a few for each tokenizer and length in use
 
@@ -87,7 +90,19 @@ def _graph(
     def traced(texts: Any) -> Any:
         return function(_of_this_graph(tokens.preprocessor), texts, **dict(settings))
 
-    return traced
+    if not hasattr(tokens.preprocessor.tokenizer, "set_proto"):
+        return traced
+    has_run = False
+
+    def run(texts: Any) -> Any:
+        """Run the graph, in which SentencePiece reads its model, and logs, the first time."""
+        nonlocal has_run
+        with contextlib.nullcontext() if has_run else library_logs():
+            found = traced(texts)
+        has_run = True
+        return found
+
+    return run
 
 
 def _of_this_graph(preprocessor: Any) -> Any:

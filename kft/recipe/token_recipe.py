@@ -11,6 +11,7 @@ from kft.arguments import check_whole
 from kft.data.examples import Examples
 from kft.data.raw_texts import raw_texts
 from kft.errors import InputError
+from kft.library_logs import library_logs
 from kft.recipe.from_preset import from_preset
 from kft.recipe.hugging_face import TEXTS
 from kft.recipe.preset_recipe import PRESET, PresetRecipe
@@ -65,7 +66,9 @@ class TokenRecipe(PresetRecipe):
     def preprocessor(self) -> Any:
         """The KerasHub preprocessor with the preset's tokenizer, loaded when first asked for."""
         if self._preprocessor is None:
-            tokenizer = from_preset(self, keras_hub.models.Tokenizer, **self.tokenizer_arguments())
+            kind, arguments = keras_hub.models.Tokenizer, self.tokenizer_arguments()
+            with library_logs():
+                tokenizer = from_preset(self, kind, **arguments)
             self._preprocessor = from_preset(self, self.preprocessor_class, tokenizer=tokenizer)
         return self._preprocessor
 

@@ -62,6 +62,35 @@ def test_it_works_without_a_standard_error(import_in_a_process):
     assert import_in_a_process("value = 7", prepare, says="").stdout == "7\n"
 
 
+PIECES = """
+import sys
+import recipes
+from tests.recipes import tiny_encoders
+make = tiny_encoders._sentence_pieces
+tiny_encoders._sentence_pieces = lambda kind, **s: make(kind, normalization_rule_name="identity", **s)
+folder = tiny_encoders.save_preset("XLMRoberta", sys.argv[1])
+print("begins", file=sys.stderr, flush=True)
+recipe = recipes.XLMRobertaRecipe(str(folder), num_classes=2, sequence_length=8)
+assert recipe.load(["a film"])["token_ids"].shape == (1, 8)
+print("ends", file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_sentence_pieces_are_read_without_a_word(tmp_path, verbose):
+    """Where the tokenizer is made and where its graph runs first, in which it is made again."""
+    prepare = "" if verbose else "from kft.cli import startup; startup.quieten()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", prepare + PIECES, str(tmp_path / "preset")],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = done.stderr.partition("begins\n")[2].partition("ends\n")[0]
+    assert ("normalizer.cc" in said) == verbose
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_terminal_is_told_what_is_waited_for_and_nothing_else_is(tmp_path, is_terminal):
     (tmp_path / "keras").mkdir()
