@@ -42,6 +42,7 @@ def is_text(kind: Any) -> bool:
         types.is_binary,
         types.is_large_binary,
         types.is_binary_view,
+        types.is_fixed_size_binary,
         types.is_null,
     )
     return any(test(kind) for test in tests)

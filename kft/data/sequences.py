@@ -148,7 +148,7 @@ def _array(values: Any, name: str) -> np.ndarray:
             values = values.detach().cpu()
             # NumPy has no bfloat16.
             values = values.float() if str(values.dtype) == "torch.bfloat16" else values
-        listed = _of_dictionaries(values)
+        listed = _of_arrow(values)
         if listed is not None:
             return listed
         array = np.asarray(values)
@@ -159,16 +159,18 @@ def _array(values: Any, name: str) -> np.ndarray:
         return array
 
 
-def _of_dictionaries(values: Any) -> np.ndarray | None:
-    """A column of Arrow's dictionaries, also one in pandas; None for anything else.
+def _of_arrow(values: Any) -> np.ndarray | None:
+    """A column of Arrow, also one in pandas, that NumPy cannot take over; None for anything else.
 
     NumPy is given the value of another row for a gap by Arrow (24 to 26) where pieces of a column have
-    dictionaries of their own.
+    dictionaries of their own, and no lists of bytes of a fixed length.
     """
     column = values
     if hasattr(getattr(values, "dtype", None), "pyarrow_dtype"):
         column = getattr(values, "array", values).__arrow_array__()
-    if not (hasattr(column, "type") and hasattr(column.type, "index_type")):
+    kind = getattr(column, "type", None)
+    is_list = hasattr(kind, "value_type") and "fixed_size_binary" in str(kind)
+    if not is_list and not hasattr(kind, "index_type"):
         return None
     listed = np.empty(len(column), dtype=object)
     listed[:] = column.to_pylist()

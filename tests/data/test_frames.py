@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 import pyarrow
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -152,3 +153,21 @@ def test_labels_are_in_a_column_of_their_own_and_named_once():
         read(frame, label_column=["p", "p", "q"], **options)
     with pytest.raises(InputError, match="label_column='text', but column 'text' holds the inputs"):
         read(frame, label_column="text", task="single_label", modality="text")
+
+
+@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+def test_bytes_of_a_fixed_length_are_texts_from_a_file_and_from_memory(tmp_path, task):
+    fixed = pyarrow.binary(4)
+    labels = pyarrow.array([b"good", b"poor"] * 2, fixed)
+    if task == "multi_label":
+        labels = pyarrow.array([[b"good", b"long"], [b"poor"]] * 2, pyarrow.list_(fixed))
+    texts = pyarrow.array([b"fine", b"dull", b"nice", b"meh."], fixed)
+    table = pyarrow.table({"text": texts, "label": labels})
+    pyarrow.parquet.write_table(table, tmp_path / "table.parquet")
+    found = [read(one, task=task, modality="text") for one in (table, tmp_path / "table.parquet")]
+    for one in found:
+        assert list(one.inputs) == ["fine", "dull", "nice", "meh."]
+        assert one.classes == (
+            ("good", "poor") if task == "single_label" else ("good", "long", "poor")
+        )
+        np.testing.assert_array_equal(one.targets, found[0].targets)
