@@ -79,6 +79,7 @@ def test_other_calls_answer_alike(recipe, call, answer):
             "not an argument of `TinyRecipe`: pass num",
         ),
         (lambda: TinyRecipe(input_shape=(8, 8)), "`TinyRecipe`: pass image_size"),
+        (lambda: TinyRecipe(classes=5), "pass num_classes=5 for how many"),
         (lambda: TinyRecipe(clases=["a"]), "did you mean classes"),
         (lambda: TinyRecipe(epochs=3), f"of `TinyRecipe`. In `fit`, each stage.*{STAGES}"),
         (lambda: TinyRecipe(batch_size=3), "of `TinyRecipe`, but of `fit`"),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from kft.arguments import check_seed, check_types, make_plain
+from kft.arguments import check_seed, check_types, is_whole, make_plain
 from kft.arguments.calls import CheckedCalls
 from kft.data.examples import Examples
 from kft.data.tensorflow_on_cpu import keep_off_accelerators
@@ -51,8 +51,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        make_plain(self)
-        check_types(self)
+        self.check_arguments()
         check_seed(self.seed)
         self._take_task()
         if self.weight_decay < 0:
@@ -73,6 +72,20 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         self._model: keras.Model | None = None
         self._head_input: Any = None
         self._learnt: dict[str, Any] = {}
+
+    def check_arguments(self) -> None:
+        """Take NumPy's numbers as Python's, and check the types of all arguments.
+
+        Raises:
+            InputError: If one of them has another type.
+        """
+        make_plain(self)
+        if is_whole(self.classes):
+            raise InputError(
+                f"`classes={self.classes}` are the names of the classes: pass num_classes={self.classes} "
+                "for how many there are."
+            )
+        check_types(self)
 
     def _take_task(self) -> None:
         """Make a task of the arguments, and let those that are short for its own say what it says."""
