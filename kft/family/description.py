@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from kft.arguments import shown
 from kft.backends import backend
 from kft.errors import InputError
 from kft.family.hooks import Family
@@ -39,7 +40,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "classes": is_names,
     "state": lambda value: isinstance(value, dict),
     "weights_sha256": lambda value: isinstance(value, str),
-    "plan": lambda value: value is None or isinstance(value, dict),
+    "plan": lambda value: value is None or (isinstance(value, dict) and bool(value)),
 }
 
 
@@ -54,7 +55,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     content = json_files.read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
-    if content.get("format") != FORMAT:
+    if type(content.get("format")) is not int or content["format"] != FORMAT:
         raise _of_another_version(path, content)
     wrong = [name for name, fits in _FIELDS.items() if not fits(content.get(name, _MISSING))]
     if wrong:
@@ -62,6 +63,21 @@ def read_description(directory: Path) -> dict[str, Any]:
             f"`{path}` is damaged (see {', '.join(wrong)} in it): restore it from a copy."
         )
     return content
+
+
+def check_described(recipe: Family, content: Mapping[str, Any]) -> None:
+    """Compare what a description says for people with the recipe that its arguments made.
+
+    Raises:
+        InputError: If it says something else.
+    """
+    for name, own in (("task", recipe.task.name), ("modality", recipe.modality)):
+        said = content.get(name, own)
+        if said != own:
+            raise InputError(
+                f"`{name}` is {shown(said)}, but its arguments make a recipe with {own!r}: restore it "
+                "from a copy."
+            )
 
 
 def _of_another_version(path: Path, content: dict[str, Any]) -> InputError:

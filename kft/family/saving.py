@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kft.arguments import path_of
+from kft.arguments import path_of, shown
 from kft.arguments.calls import checked_call
 from kft.errors import InputError
 from kft.family import distances
-from kft.family.description import damage_named, read_description, write_description
+from kft.family.description import (
+    check_described,
+    damage_named,
+    read_description,
+    write_description,
+)
 from kft.family.hooks import Family
 from kft.family.known import known_recipe
 from kft.family.more_classes import take_weights, with_more_classes
@@ -135,14 +141,27 @@ def restore(recipe: Family, directory: Path) -> None:
 
 def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> None:
     with damage_named(directory / RECIPE, content["class"]):
-        if content["classes"] is not None:
-            recipe.name_classes(content["classes"], "`classes`")
+        _take_classes(recipe, content)
+        check_described(recipe, content)
         recipe.restore(content["state"])
         recipe.restore_files(directory)
         recipe.distances = distances.read(directory)
     load_weights(recipe.model.weights, directory / WEIGHTS, content["weights_sha256"])
     settle(recipe.model)
     recipe.is_fitted, recipe.loaded_from = True, directory
+
+
+def _take_classes(recipe: Family, content: Mapping[str, Any]) -> None:
+    """Give a recipe the classes of a run; one that was saved untrained may know none."""
+    saved = content["classes"]
+    if saved is None and content["plan"] is None:
+        return
+    recipe.name_classes(saved, "`classes`")
+    if json.loads(json.dumps(recipe.classes)) != saved:
+        raise InputError(
+            f"`classes` is {shown(saved)}, but the run's task {recipe.task.name!r} has classes, each "
+            "with a name: restore it from a copy."
+        )
 
 
 def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> None:

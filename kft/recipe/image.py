@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
+from kft.arguments import shown
 from kft.errors import InputError
 from kft.model.pretrained import RANDOM, StartingWeights, load_weights_file, why_not_downloaded
 from kft.recipe.pixel_recipe import PixelRecipe
@@ -103,10 +104,12 @@ class ImageRecipe(PixelRecipe):
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
         """Build the recipe again, without the pretrained weights."""
+        weights = arguments["weights"]
+        if weights is not None and not isinstance(weights, str):
+            raise InputError(f"`weights={shown(weights)}` is neither text nor null.")
         recipe = cls(**{**arguments, "weights": None})
         _ = recipe.model  # built now, as `weights` becomes what it was for the record
-        weights = arguments["weights"]
-        recipe.weights = None if weights is None else str(weights)
+        recipe.weights = weights
         return recipe
 
     def _downloaded(self, x):

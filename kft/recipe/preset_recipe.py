@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import keras_hub
 
-from kft.arguments import check_types, make_plain
+from kft.arguments import shown
 from kft.errors import InputError
 from kft.model.precision import built_with
 from kft.model.pretrained import RANDOM, StartingWeights
@@ -55,8 +55,7 @@ class PresetRecipe(Recipe):
         """Take a path as text, and check the types of all arguments."""
         if isinstance(self.preset, os.PathLike):
             self.preset = os.fspath(self.preset)
-        make_plain(self)
-        check_types(self)
+        self.check_arguments()
 
     def pretrained_weights(self) -> StartingWeights:
         """Those of the preset, or random ones."""
@@ -90,10 +89,13 @@ class PresetRecipe(Recipe):
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
         """Build the recipe again from the configuration and the preprocessing in a run directory."""
+        for name in ("preset", "weights"):
+            if not isinstance(arguments[name], str | None if name == "weights" else str):
+                raise InputError(f"`{name}={shown(arguments[name])}` is no text.")
         check_kept_preset(directory / PRESET)
         recipe = cls(**{**arguments, "preset": str(directory / PRESET), "weights": None})
         recipe.read_all()  # now: the directory may go
-        recipe.preset = recipe._preset_of_run = str(arguments["preset"])
+        recipe.preset = recipe._preset_of_run = arguments["preset"]
         recipe.weights = None if arguments["weights"] is None else "preset"
         return recipe
 
