@@ -98,7 +98,7 @@ def examples_of(
     if reasons:
         kept = np.setdiff1d(np.arange(len(names)), list(reasons))
         if not len(kept):
-            raise _none_usable(source, reasons)
+            raise _none_usable(bad)
         inputs = taken(inputs, kept)
     of_kept = targets.of(kept)
     return Examples(
@@ -117,11 +117,14 @@ def _refuse_all(bad: BadExamples, names: Sequence[str], reasons: Mapping[int, st
     for index in sorted(reasons):
         bad.add(names[index], reasons[index])
     bad.settle()
-    raise _none_usable(bad.source, reasons)
+    raise _none_usable(bad)
 
 
-def _none_usable(source: str, reasons: Mapping[int, str]) -> InputError:
-    return InputError(f"{source} has no usable example; the first is bad: {reasons[min(reasons)]}")
+def _none_usable(bad: BadExamples) -> InputError:
+    first = bad.found[0]
+    return InputError(
+        f"{bad.source} has no usable example: the first is bad, {first.name}: {first.reason}"
+    )
 
 
 def _several(values: Any, name: str) -> Any:

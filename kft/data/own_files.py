@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kft.data.bad import BadExamples
@@ -121,9 +121,12 @@ def _examples(
         names=found.names,
         reasons=reasons,
         by=how.by.values(found.names, bad.source),
-        nothing=f"has no usable example: {_first({**targets.reasons, **reasons})}",
+        nothing=f"has no usable example: {_first({**targets.reasons, **reasons}, found.names)}",
     )
 
 
-def _first(reasons: dict[int, str]) -> str:
-    return f"the first is bad: {reasons[min(reasons)]}" if reasons else "it is empty"
+def _first(reasons: dict[int, str], names: Sequence[str]) -> str:
+    if not reasons:
+        return "it is empty"
+    first = min(reasons)
+    return f"the first is bad, {shown(names[first])}: {reasons[first]}"
