@@ -1,7 +1,7 @@
 """The EXIF orientation of an encoded image, in TensorFlow graph ops for the SavedModel's sake.
 
 Layouts: JPEG (ITU T.81 B.1.1), PNG chunks (W3C PNG, 5.3), RIFF chunks of WebP, and the TIFF
-directory inside EXIF (CIPA DC-008, tag 0x0112).
+directory inside EXIF (CIPA DC-008, tag 0x0112). `read_orientation` does the same in Python.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["orientation", "turn"]
+__all__ = ["orientation", "read_orientation", "turn"]
 
 _MENTIONS_EXIF = r"\C*(Exif|eXIf|EXIF)\C*"  # \C is any byte
 _PADDING = 32  # zero bytes behind the data, so that a header read at the very end stays inside
@@ -29,6 +29,27 @@ def orientation(encoded: "tf.Tensor") -> "tf.Tensor":
     # Most images have none, and looking for the letters costs a tenth of following the structure.
     mentions_exif = tf.strings.regex_full_match(encoded, _MENTIONS_EXIF)
     return tf.cond(mentions_exif, lambda: _find(encoded), lambda: tf.constant(1, tf.int32))
+
+
+def read_orientation(exif: bytes) -> int:
+    """Return the orientation, 1 to 8, that EXIF data ask for, as `orientation` finds it in a file.
+
+    Pillow would warn of broken data, and takes the orientation of XMP too.
+
+    Args:
+        exif: The data, such as Pillow's `image.info["exif"]`; empty where an image has none.
+    """
+    data = exif.removeprefix(b"Exif\0\0")
+
+    def number(place: int, length: int = 2) -> int:
+        part = data[place : place + length]
+        return int.from_bytes(part, "big" if data[:1] == b"M" else "little")
+
+    first = number(4, 4) + 2
+    count = min(number(first - 2), max(len(data) - first, 0) // 12)
+    entries = range(first, first + 12 * count, 12)
+    value = max((number(one + 8) for one in entries if number(one) == 0x0112), default=1)
+    return value if 1 <= value <= 8 else 1
 
 
 def turn(image: "tf.Tensor", orientation: "tf.Tensor") -> "tf.Tensor":

@@ -37,11 +37,10 @@ def inspect_file(path: str, max_pixels: int = MAX_PIXELS) -> str | None:
 
 def inspect_files(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) -> list[str | None]:
     """`inspect_file` for many files, given by their paths or as their bytes, in parallel."""
-    from PIL import Image
-
-    # Pillow's own limit speaks in warnings. Filters belong to the process: set once, by no thread.
+    # Pillow's own limit speaks in warnings, and so does broken EXIF, which changes no pixel. Filters
+    # belong to the process: set once, by no thread.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         return map_in_threads(lambda file: _inspect(file, max_pixels), files)
 
 

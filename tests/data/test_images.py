@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from kft import InputError
 from kft.data import image_decoding, images
+from kft.data.exif import read_orientation
 from kft.data.image_files import inspect_file
 
 pytestmark = pytest.mark.once
@@ -116,6 +117,8 @@ def test_exif_orientation_turns_the_image_upright(
     pixels = decode_in_graph(encoded)
     np.testing.assert_array_equal(pixels, as_pillow(encoded))
     assert pixels.shape[:2] == ((56, 40) if orientation > 4 else (40, 56))
+    with Image.open(io.BytesIO(encoded)) as opened:
+        assert read_orientation(opened.info["exif"]) == orientation
 
 
 def test_a_broken_exif_directory_leaves_the_image_as_it_is(picture, encode, decode_in_graph):
@@ -123,6 +126,7 @@ def test_a_broken_exif_directory_leaves_the_image_as_it_is(picture, encode, deco
     for directory in (8, 7, 10_000, 2**32 - 1):
         for count in (0, 1, 60_000):
             tiff = b"II*\0" + struct.pack("<I", directory) + struct.pack("<H", count) + b"\xff" * 5
+            assert read_orientation(tiff) == 1
             encoded = encode(picture, "JPEG", exif=b"Exif\0\0" + tiff)
             np.testing.assert_array_equal(decode_in_graph(encoded), upright)
 
