@@ -18,7 +18,7 @@ from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.segmentation_scorer import SegmentationScorer
-from kft.tasks.masks.colours import colours_of
+from kft.tasks.masks.colours import check_colours, colours_of
 from kft.tasks.masks.decoder import DECODERS, resized
 from kft.tasks.masks.files import IGNORED, Ignored
 from kft.tasks.masks.folder import read_mask_folder
@@ -97,6 +97,8 @@ class Segmentation(Task):
                     )
                 object.__setattr__(self, "colors", {name: self.colors[name] for name in names})
         object.__setattr__(self, "ignore", _checked_ignore(self.ignore))
+        if self.colors is not None:
+            check_colours(self.colors, self.ignore, f"`colors={shown(self.colors)}`")
         if not is_number(self.dice) or self.dice < 0:
             raise InputError(
                 f"`dice={shown(self.dice)}` is not a weight: pass 0 or more, such as 1."
@@ -142,6 +144,8 @@ class Segmentation(Task):
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
         """Look at the masks once; those in files stay there until a batch needs them."""
         known = classes or self.classes
+        if raw.numbered is not None:
+            self.checked_classes(raw.numbered, f"classes.txt of {raw.source}")
         if raw.columns:
             raise InputError(
                 f"{raw.source} is a table, but masks are files beside their images: pass a folder with "
@@ -252,10 +256,7 @@ def _checked_colors(colors: Any) -> dict[str, tuple[int, int, int]]:
             f"`colors={shown(colors)}`: pass a dict of names to colours from 0 to 255, such as "
             '{"road": (128, 64, 128)}.'
         )
-    made = {name: tuple(int(part) for part in color) for name, color in colors.items()}
-    if len(set(made.values())) < len(made):
-        raise InputError(f"`colors={shown(colors)}` has one colour twice: give each class its own.")
-    return made  # type: ignore[return-value]
+    return {name: (int(red), int(green), int(blue)) for name, (red, green, blue) in colors.items()}
 
 
 def _checked_ignore(ignore: Any) -> Ignored:

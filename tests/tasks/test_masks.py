@@ -1,10 +1,13 @@
 """Masks from files and arrays to targets, and what is wrong with some of them."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import kft
+from kft.data import images
 from kft.errors import InputError
 from kft.tasks import Segmentation
 from kft.tasks.masks.files import IGNORED
@@ -31,7 +34,7 @@ def save_folder(root, masks, suffix="jpg", classes=None):
 
 def halves(low=0, high=1):
     """A mask whose right half has another class."""
-    mask = np.full(SIZE, low, np.uint8)
+    mask = np.full(SIZE, low, np.uint16 if high > IGNORED else np.uint8)
     mask[:, SIZE[1] // 2 :] = high
     return mask
 
@@ -85,6 +88,47 @@ def test_palettes_and_masks_of_16_bits_hold_class_numbers(tmp_path):
     assert np.unique(made).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_gray_masks_of_few_bits_hold_class_numbers(tmp_path, bits):
+    folder = save_folder(tmp_path, [halves(0, 3)])
+    palette = Image.fromarray(halves(0, 3)).convert("P")
+    palette.save(folder / "masks" / "n0.png", bits=bits)
+    (made,) = read(folder).targets
+    np.testing.assert_array_equal(made.read(), halves(0, 3))
+    gray = bytearray((folder / "masks" / "n0.png").read_bytes())
+    gray[25] = 0  # the colour type: without the palette these are gray values
+    gray[29:33] = zlib.crc32(gray[12:29]).to_bytes(4, "big")
+    start = gray.index(b"PLTE") - 4
+    del gray[start : start + 12 + int.from_bytes(gray[start : start + 4], "big")]
+    (folder / "masks" / "n0.png").write_bytes(gray)
+    (made,) = read(folder).targets
+    np.testing.assert_array_equal(made.read(), halves(0, 3))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_is_turned_upright_as_its_image_is(tmp_path, orientation):
+    folder = save_folder(tmp_path, [halves(), halves()], suffix="png")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    shapes = np.zeros(SIZE, np.uint8)
+    shapes[:5, :9] = 1
+    for kind, pixels in (("images", np.stack([shapes * 200] * 3, -1)), ("masks", shapes)):
+        Image.fromarray(pixels).save(folder / kind / "n0.png", exif=exif)
+    examples = read(folder)
+    image = images.load([examples.inputs[0]], (16, 16))[0, ..., 0]
+    mask = examples.task.collate(examples.targets[:1], None)[0]
+    assert ((image > 100) == mask).mean() > 0.9
+    assert mask.any()
+
+
+def test_broken_exif_is_no_reason_to_warn_or_to_refuse(tmp_path):
+    folder = save_folder(tmp_path, [halves()])
+    for tail in (b"\xff\xff\xff\xff", b"\x08\0\0\0\xff\xff", b""):
+        blank = Image.fromarray(np.zeros((*SIZE, 3), np.uint8))
+        blank.save(folder / "images" / "n0.jpg", exif=b"Exif\0\0II*\0" + tail)
+        assert len(read(folder)) == 1
+
+
 def test_arrays_and_paths_are_masks_too(tmp_path):
     folder = save_folder(tmp_path, [halves(), halves(1, 0)])
     images = [str(folder / "images" / f"n{n}.jpg") for n in (0, 1)]
@@ -120,6 +164,86 @@ def test_what_is_wrong_with_a_mask_names_its_image(tmp_path):
     assert len(examples.skipped) == 5
 
 
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (np.where(halves() > 0, np.inf, 0), "has the value inf, but class numbers are whole"),
+        (np.where(halves() > 0, np.nan, 0), "has the value nan, but class numbers are whole"),
+        (halves() / 2, "has the value 0.5, but class numbers are whole numbers"),
+        (halves() * 1e300, r"class number 10+\d*\.\.\., but"),
+        (np.stack([halves()] * 3, -1), r"is of shape \(20, 30, 3\), but a path or whole numbers"),
+        (np.ma.masked_equal(halves(), 1), r"300 masked pixels: fill them, such as by mask.filled"),
+        (halves()[1:], "is 30 x 19 pixels, but the image 30 x 20"),
+    ],
+)
+def test_arrays_that_are_no_masks_are_told_by_their_values(mask, said):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8)
+    with pytest.raises(InputError, match=f"example 0: .*{said}"):
+        read((pixels, [mask, halves()]))
+
+
+def test_masks_of_ignored_pixels_alone_teach_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"every pixel of every mask in folder .* is ignored"):
+        read(save_folder(tmp_path, [halves(IGNORED, IGNORED)] * 2))
+
+
+def test_a_large_mask_of_a_small_image_is_not_decoded(tmp_path):
+    folder = save_folder(tmp_path, [halves()])
+    Image.new("L", (7000, 7000)).save(folder / "masks" / "n0.png")
+    content = (folder / "masks" / "n0.png").read_bytes()
+    (folder / "masks" / "n0.png").write_bytes(content[:-1000])  # decoding it would say so
+    with pytest.raises(InputError, match="its mask is 7000 x 7000 pixels, but the image 30 x 20"):
+        read(folder)
+
+
+def test_a_broken_mask_is_told_by_what_is_wrong_with_it(tmp_path):
+    folder = save_folder(tmp_path, [halves()])
+    path = folder / "masks" / "n0.png"
+    path.write_bytes(path.read_bytes()[:-30])
+    said = (
+        r"no usable example: the first is bad, images/n0.jpg: its mask n0.png: broken image \(.+\)"
+    )
+    with pytest.raises(InputError, match=said):
+        read(folder, on_bad_example="skip")
+    Image.fromarray(halves()).save(path, format="GIF")
+    with pytest.raises(InputError, match=r"n0.jpg: its mask n0.png is a GIF image, whose"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ("one\n", "names 1 classes: pass 2 to 255"),
+        ("\n".join(map(str, range(300))), "names 300 classes: pass 2 to 255"),
+        ("a 0 0 0\nb 9 9 9\nc 9 9 9\n", r"one colour twice, \(9, 9, 9\) for 'b' and 'c'"),
+        ("a 1 2 3\nb 9 9 9\n", r"`ignore=\(1, 2, 3\)` is the colour of 'a' in .*classes.txt"),
+    ],
+)
+def test_classes_of_a_folder_are_checked_as_those_of_the_task_are(tmp_path, classes, said):
+    folder = save_folder(tmp_path, [halves()], classes=classes)
+    with pytest.raises(InputError, match=said):
+        read(folder, Segmentation(ignore=(1, 2, 3)))
+
+
+def test_names_of_classes_are_not_read_from_outside_the_folder(tmp_path):
+    folder = save_folder(tmp_path / "data", [halves()])
+    (tmp_path / "other.txt").write_text("sky\nroad\n")
+    (folder / "classes.txt").symlink_to(tmp_path / "other.txt")
+    with pytest.raises(InputError, match=r"classes.txt: a link out of"):
+        read(folder)
+    (tmp_path / "other.txt").unlink()
+    with pytest.raises(InputError, match=r"classes.txt: no such file"):
+        read(folder)
+
+
+def test_colours_of_8_bits_are_not_looked_for_in_masks_of_16(tmp_path):
+    folder = save_folder(
+        tmp_path, [halves(0, 300).astype(np.uint16)], classes="a 0 0 0\nb 255 255 255\n"
+    )
+    with pytest.raises(InputError, match="a mask of 16 bits, but colours have 8"):
+        read(folder)
+
+
 def test_a_folder_of_another_form_says_what_is_expected(tmp_path):
     (tmp_path / "cats").mkdir()
     with pytest.raises(InputError, match="has no folder 'images': expected images/ and masks/"):
@@ -132,6 +256,7 @@ def test_a_folder_of_another_form_says_what_is_expected(tmp_path):
         ({"classes": ("one",)}, "names 1 classes: pass 2 to 255"),
         ({"colors": {"a": (0, 0, 300), "b": (0, 0, 1)}}, "pass a dict of names to colours"),
         ({"colors": {"a": (0, 0, 1), "b": (0, 0, 1)}}, "one colour twice"),
+        ({"colors": {"a": (0, 0, 1), "b": (1, 0, 0)}, "ignore": (1, 0, 0)}, "colour of 'b' in"),
         ({"classes": ("a", "b"), "colors": {"a": (0, 0, 0), "c": (1, 1, 1)}}, "different classes"),
         ({"ignore": -1}, "pass a class number such as 255, or a colour"),
         ({"dice": -0.5}, "is not a weight"),

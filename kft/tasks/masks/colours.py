@@ -7,12 +7,39 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kft.tasks.masks.files import IGNORED
+from kft.errors import InputError
+from kft.tasks.masks.files import IGNORED, Ignored
 
-__all__ = ["colours_of", "drawn"]
+__all__ = ["check_colours", "colours_of", "drawn"]
 
 _GOLDEN = 0.61803398875  # turns by it never come close to each other
 _NOTHING = (232, 232, 232)  # where pixels are ignored
+
+
+def check_colours(colors: Mapping[str, tuple[int, int, int]], ignored: Ignored, what: str) -> None:
+    """Refuse colours of which one stands for two things.
+
+    Args:
+        colors: The colour of each class.
+        ignored: What is ignored, a colour or a number.
+        what: What to call the colours in a message.
+
+    Raises:
+        InputError: If two classes have one colour, or what is ignored has that of a class.
+    """
+    owners: dict[tuple[int, int, int], str] = {}
+    for name, color in colors.items():
+        if color in owners:
+            raise InputError(
+                f"{what} has one colour twice, {color} for {owners[color]!r} and {name!r}: give each "
+                "class its own."
+            )
+        owners[color] = name
+    if ignored in owners:
+        raise InputError(
+            f"`ignore={ignored}` is the colour of {owners[ignored]!r} in {what}, which would then occur "
+            "nowhere: ignore another colour, or leave the class out."
+        )
 
 
 def colours_of(

@@ -12,18 +12,19 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
+from kft.arguments import shown
 from kft.data.content import content_digest
+from kft.data.exif import read_orientation
 from kft.data.image_files import MAX_PIXELS, inspect_file
 from kft.data.threads import map_in_threads
 from kft.errors import InputError
 from kft.regular_files import open_regular, read_regular, why
 
-__all__ = ["IGNORED", "Ignored", "MaskFile", "numbered", "sizes_of"]
+__all__ = ["IGNORED", "Ignored", "MaskFile", "check_size", "numbered", "sizes_of"]
 
 IGNORED = 255  # the class number of pixels that count nowhere
 _MOST_BYTES = 2**28
-_ORIENTATION = 0x0112  # of EXIF
-_ON_ITS_SIDE = (5, 6, 7, 8)
+_BIT_DEPTH = 24  # the byte of a PNG file that has it
 
 Colour = tuple[int, int, int]
 Ignored = int | Colour
@@ -54,42 +55,65 @@ class MaskFile:
         Raises:
             InputError: If the file is no such mask; the message says why, without the file.
         """
-        image = self._opened()
+        return self._read(None)
+
+    def looked_at(self, size: tuple[int, int] | None) -> Self:
+        """Return the same with content and pixels.
+
+        Args:
+            size: Height and width of its image, which a mask is compared with before it is decoded;
+                None if they are not known.
+
+        Raises:
+            InputError: As `read`, and if the mask has another size.
+        """
+        mask = self._read(size)
+        pixels = tuple(np.bincount(mask[mask != IGNORED]).tolist())
+        return replace(self, content=content_digest(mask), pixels=pixels)
+
+    def _read(self, size: tuple[int, int] | None) -> np.ndarray:
+        name = f"its mask {os.path.basename(self.path)}"
+        reason = inspect_file(self.path, MAX_PIXELS)
+        if reason:
+            raise InputError(f"{name} is unusable: {reason}")
+        try:
+            content = read_regular(self.path, _MOST_BYTES)
+            image = Image.open(io.BytesIO(content))
+            if image.format == "PNG":
+                check_size(_upright_size(image), size)
+                turns = _orientation(image)
+                image.load()
+        except InputError:
+            raise
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            is_of_system = isinstance(error, OSError) and error.strerror
+            said = why(error) if is_of_system else f"broken image ({error})"  # type: ignore[arg-type]
+            raise InputError(f"{name}: {said}") from error
+        if image.format != "PNG":
+            raise InputError(
+                f"{name} is a {image.format} image, whose compression may change classes: convert it "
+                "to PNG"
+            )
+        return _turned(self._numbered(image, content), turns)
+
+    def _numbered(self, image: Image.Image, content: bytes) -> np.ndarray:
+        is_gray = image.mode in ("1", "L", "P") or image.mode.startswith("I")
         if self.colors is not None:
+            if image.mode.startswith("I"):
+                raise InputError(
+                    "a mask of 16 bits, but colours have 8: leave `colors` out for class numbers, or "
+                    "convert it"
+                )
             return _of_colours(np.asarray(image.convert("RGB")), self.colors, self.ignored)
-        if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+        if not is_gray:
             raise InputError(
                 f"a mask of mode {image.mode}, but class numbers have one channel: pass "
                 'colors={"road": (128, 64, 128), ...} for a mask of colours'
             )
-        return numbered(np.asarray(image), self.ignored)
-
-    def looked_at(self) -> tuple[Self, tuple[int, int]]:
-        """Return the same with content and pixels, and its height and width.
-
-        Raises:
-            InputError: As `read`.
-        """
-        mask = self.read()
-        pixels = tuple(np.bincount(mask[mask != IGNORED]).tolist())
-        return replace(self, content=content_digest(mask), pixels=pixels), mask.shape[:2]
-
-    def _opened(self) -> Image.Image:
-        reason = inspect_file(self.path, MAX_PIXELS)
-        if reason:
-            raise InputError(f"its mask {os.path.basename(self.path)} is unusable: {reason}")
-        try:
-            image = Image.open(io.BytesIO(read_regular(self.path, _MOST_BYTES)))
-            if image.format != "PNG":
-                raise InputError(
-                    f"its mask {os.path.basename(self.path)} is a {image.format} image, whose "
-                    "compression may change classes: convert it to PNG"
-                )
-            image.load()
-            return image
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            said = why(error) if isinstance(error, OSError) else str(error)
-            raise InputError(f"its mask {os.path.basename(self.path)}: {said}") from error
+        values = np.asarray(image)
+        if image.mode == "L":  # Pillow spreads gray values of 2 and 4 bits over 0 to 255
+            values = values // {2: 85, 4: 17}.get(content[_BIT_DEPTH], 1)
+        return numbered(values, self.ignored)
 
 
 def numbered(values: np.ndarray, ignored: Ignored = IGNORED) -> np.ndarray:
@@ -107,10 +131,19 @@ def numbered(values: np.ndarray, ignored: Ignored = IGNORED) -> np.ndarray:
     low, high = (int(counted.min()), int(counted.max())) if counted.size else (0, 0)
     if low < 0 or high >= IGNORED:
         raise InputError(
-            f"class number {low if low < 0 else high}, but classes are numbered from 0 to 254: "
+            f"class number {shown(low if low < 0 else high)}, but classes are numbered from 0 to 254: "
             "choose other numbers, or pass ignore=... for one that is to be left out"
         )
     return np.where(skipped, IGNORED, counted).astype(np.uint8)
+
+
+def check_size(mask: tuple[int, int], image: tuple[int, int] | None) -> None:
+    """Refuse a mask whose height and width are not those of its image, if these are known."""
+    if image is not None and image != mask:
+        raise InputError(
+            f"its mask is {mask[1]} x {mask[0]} pixels, but the image {image[1]} x {image[0]}, upright as "
+            "its EXIF orientation says: make them equal"
+        )
 
 
 def sizes_of(images: Sequence[Any] | np.ndarray) -> list[tuple[int, int] | None]:
@@ -120,7 +153,7 @@ def sizes_of(images: Sequence[Any] | np.ndarray) -> list[tuple[int, int] | None]
         images: Paths, encoded bytes, Pillow's images or arrays.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # of large images and of broken EXIF
         return map_in_threads(_size_of, images)
 
 
@@ -129,19 +162,30 @@ def _size_of(image: Any) -> tuple[int, int] | None:
         shape = np.shape(image)
         return (shape[0], shape[1]) if len(shape) in (2, 3) else None
     if isinstance(image, Image.Image):
-        return _upright(image)
+        return _upright_size(image)
     try:
         file = io.BytesIO(image) if isinstance(image, bytes) else open_regular(image, _MOST_BYTES)
         with file, Image.open(file) as opened:
-            return _upright(opened)
+            return _upright_size(opened)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
         return None  # what reads images says what is wrong with it
 
 
-def _upright(image: Image.Image) -> tuple[int, int]:
+def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    on_its_side = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
-    return (width, height) if on_its_side else (height, width)
+    return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def _orientation(image: Image.Image) -> int:
+    return read_orientation(image.info.get("exif") or b"")
+
+
+def _turned(mask: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a mask upright, as `kft.data.exif.turn` turns its image."""
+    mask = mask.T if orientation >= 5 else mask
+    down = -1 if orientation in (3, 4, 7, 8) else 1
+    right = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(mask[::down, ::right])
 
 
 def _of_colours(pixels: np.ndarray, colors: Mapping[str, Colour], ignored: Ignored) -> np.ndarray:

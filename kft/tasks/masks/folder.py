@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Set
 from pathlib import Path
@@ -14,7 +15,8 @@ from kft.data.image_files import IMAGE_SUFFIXES
 from kft.data.names import checked_names
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
-from kft.regular_files import lies_in, read_regular, why
+from kft.regular_files import lies_in, open_regular, why
+from kft.tasks.masks.colours import check_colours
 from kft.tasks.masks.files import Ignored, MaskFile
 
 __all__ = ["read_mask_folder"]
@@ -53,7 +55,9 @@ def read_mask_folder(
                 f"{bad.source}: {name!r} is a link that leads out of the folder: put a copy of the files there"
             )
     names, found = _classes(root / CLASSES)
-    colors = found if colors is None else colors
+    if colors is None and found is not None:
+        check_colours(found, ignored, shown(root / CLASSES))
+        colors = found
     masks = _by_stem(root / MASKS, root, bad, {".png"})
     images = _by_stem(root / IMAGES, root, bad, IMAGE_SUFFIXES)
     for stem in sorted(masks.keys() - images.keys()):
@@ -91,10 +95,11 @@ def _classes(
     path: Path,
 ) -> tuple[tuple[str, ...] | None, dict[str, tuple[int, int, int]] | None]:
     """The names and the colours that a file has; None where it has none."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None, None
     try:
-        text, reason = text_of(read_regular(path, _MOST_BYTES), "utf-8")
+        with open_regular(path, _MOST_BYTES, within=path.parent) as file:
+            text, reason = text_of(file.read(), "utf-8")
     except OSError as error:
         text, reason = "", why(error)
     if reason:

@@ -13,7 +13,7 @@ from kft.data.sequences import numeric
 from kft.data.threads import map_in_threads
 from kft.data.values import is_missing, kind_of
 from kft.errors import InputError
-from kft.tasks.masks.files import IGNORED, Ignored, MaskFile, numbered, sizes_of
+from kft.tasks.masks.files import IGNORED, Ignored, MaskFile, check_size, numbered, sizes_of
 
 __all__ = ["batch_of", "mask_targets", "pixels_of"]
 
@@ -41,15 +41,9 @@ def mask_targets(
 
     def look(place: int) -> tuple[Row | None, str]:
         try:
-            row, size = _looked_at(raw.values[place], colors, ignored)
+            row = _looked_at(raw.values[place], sizes[place], colors, ignored)
         except InputError as error:
             return None, str(error)
-        expected = sizes[place]
-        if expected is not None and expected != size:
-            return None, (
-                f"its mask is {size[1]} x {size[0]} pixels, but the image {expected[1]} x "
-                f"{expected[0]}, upright as its EXIF orientation says: make them equal"
-            )
         most = int(np.max(np.flatnonzero(pixels_of(row)), initial=0))
         if known is not None and most >= len(known):
             return None, (
@@ -66,6 +60,11 @@ def mask_targets(
         rows = np.empty(len(chosen), object)
         for place, index in enumerate(chosen):
             rows[place] = looked[index][0]
+        if len(rows) and not any(pixels_of(row).any() for row in rows):
+            raise InputError(
+                f"every pixel of every mask in {raw.source} is ignored, so that nothing can be learnt or "
+                f"compared: pass another value than ignore={ignored}, or other masks"
+            )
         names = known or tuple(map(str, range(_count(rows))))
         return Targets(rows, tuple(names))
 
@@ -94,23 +93,37 @@ def batch_of(rows: Sequence[Row], size: tuple[int, int] | None) -> np.ndarray:
 
 
 def _looked_at(
-    value: Any, colors: Mapping[str, tuple[int, int, int]] | None, ignored: Ignored
-) -> tuple[Row, tuple[int, int]]:
+    value: Any,
+    size: tuple[int, int] | None,
+    colors: Mapping[str, tuple[int, int, int]] | None,
+    ignored: Ignored,
+) -> Row:
     if is_missing(value):
         raise InputError("no mask")
     if isinstance(value, str | os.PathLike):
         value = MaskFile(os.fsdecode(value), colors, ignored)
     if isinstance(value, MaskFile):
-        return value.looked_at()
+        return value.looked_at(size)
+    if np.ma.is_masked(value):
+        raise InputError(
+            f"its mask is an array with {np.ma.count_masked(value)} masked pixels: fill them, such as by "
+            "mask.filled(255) for what is ignored"
+        )
     array = numeric([value])
     if array is not None and array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
-    if array is None or array.ndim != 3 or not np.array_equal(array, np.round(array)):
+    if array is None or array.ndim != 3:
+        said = kind_of(value) if array is None or array.ndim == 1 else f"of shape {array.shape[1:]}"
         raise InputError(
-            f"its mask is {kind_of(value)}, but a path or whole numbers [height, width] are expected"
+            f"its mask is {said}, but a path or whole numbers [height, width] are expected"
         )
-    mask = numbered(array[0], ignored)
-    return mask, mask.shape
+    partial = array[~np.isfinite(array) | (array != np.round(array))]
+    if partial.size:
+        raise InputError(
+            f"its mask has the value {partial[0]:g}, but class numbers are whole numbers from 0"
+        )
+    check_size(array.shape[1:], size)
+    return numbered(array[0], ignored)
 
 
 def _read(row: Row) -> np.ndarray:
