@@ -1,6 +1,7 @@
 """Questions, contexts and answers from files and lists, and what is wrong with some of them."""
 
 import json
+import math
 
 import pytest
 
@@ -108,11 +109,19 @@ def test_questions_and_contexts_may_be_lists_pairs_or_dicts():
         (("Who?", CONTEXT), (3, "Ada"), "'Ada' is not at character 3 of the context, where 'da '"),
         (("Who?", CONTEXT), (-3, "an."), "'an.' is not at character -3 of the context"),
         (("Who?", "e\u0301 ran"), (0, "e"), "the answer 'e' cuts the letter at 1"),
-        (("Who?", CONTEXT), "", "no answer: an empty list says that the context has none"),
-        (("Who?", CONTEXT), None, "no answer: an empty list says"),
+        (("Who?", CONTEXT), "", "no answer: an empty list, in JSON or Parquet, says"),
+        (("Who?", CONTEXT), None, "no answer: an empty list"),
         (("Who?", CONTEXT), (2, " "), "an answer without a letter"),
         (("Who?", CONTEXT), 7, "is no answer: pass a text, (start, text)"),
-        (("Who?", CONTEXT), {"text": ["Ada"], "start": []}, "1 answers with 0 starts"),
+        (("Who?", CONTEXT), {"text": ["Ada"], "start": []}, "1 answers, but the starts []"),
+        (("Who?", CONTEXT), {"text": ["Ada"], "start": 2}, "1 answers, but the starts 2"),
+        (("Who?", CONTEXT), (math.inf, "Ada"), "the answer 'Ada' starts at inf, no whole number"),
+        (("Who?", CONTEXT), (2.5, "Ada"), "the answer 'Ada' starts at 2.5, no whole number"),
+        (("Who?", CONTEXT), {"text": "Ada", "start": "2"}, "'Ada' starts at '2', no whole number"),
+        (("Who?", CONTEXT), (True, " Ada"), "the answer ' Ada' starts at True, no whole number"),
+        (("Who?", CONTEXT), (10**400, "Ada"), "is not at character 1000"),
+        (("Who?", CONTEXT), ["Ada"] * 1001, "1,001 answers, but at most 1,000 are compared"),
+        (("Who?", "Ada \ud800"), "Ada", "not UTF-8"),
         ((" ", CONTEXT), "Ada", "no question"),
         (("Who?", " "), "Ada", "no context"),
         ("Who?", "Ada", "no context: pass (question, context)"),
@@ -124,6 +133,52 @@ def test_what_is_wrong_is_told(pair, label, said):
         _read(([("Who?", CONTEXT), pair], ["Ada", label]))
     assert "example 1: " in str(error.value)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "answers", "said"),
+    [
+        (True, ADA["answers"], '"is_impossible" is true, but there is an answer'),
+        (False, [], '"is_impossible" is false, but there is no answer'),
+        ("false", ADA["answers"], "is 'false' (str), but true or false is expected"),
+    ],
+)
+def test_a_question_is_impossible_or_has_an_answer(tmp_path, told, answers, said):
+    asked = {**ADA, "answers": answers, "is_impossible": told}
+    (tmp_path / "a.json").write_text(json.dumps(_squad(ADA, asked)), "utf-8")
+    lines = [json.dumps({**one, "context": CONTEXT}) for one in (ADA, asked)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), "utf-8")
+    for name in ("a.json", "a.jsonl"):
+        examples = _read(tmp_path / name, on_bad_example="skip")
+        assert len(examples) == 1
+        assert said in examples.skipped[0].reason
+
+
+def test_a_small_file_does_not_become_a_huge_one(tmp_path):
+    asked = [{"question": "a", "answers": []}] * 2000
+    content = {"data": [{"paragraphs": [{"context": "a " * 300_000, "qas": asked}]}]}
+    (tmp_path / "a.json").write_text(json.dumps(content), "utf-8")
+    with pytest.raises(
+        InputError, match="its contexts, once for each question, 1,200,000,000 letters"
+    ):
+        _read(tmp_path / "a.json")
+
+
+def test_lines_of_another_encoding_are_told(tmp_path):
+    row = {"question": "Who?", "context": CONTEXT, "answers": ["Ada"]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row, ensure_ascii=False), "latin-1")
+    with pytest.raises(InputError, match="line 1: not utf-8: pass the right encoding"):
+        _read(tmp_path / "a.jsonl")
+
+
+def test_a_broken_file_in_a_folder_is_skipped_like_any_bad_example(tmp_path):
+    row = {"question": "Who?", "context": CONTEXT, "answers": ["Ada"]}
+    (tmp_path / "good.jsonl").write_text(json.dumps(row), "utf-8")
+    (tmp_path / "bad.json").write_text("{", "utf-8")
+    with pytest.raises(InputError, match=r"(?s)1 bad example:.*bad.json: .*not JSON"):
+        _read(tmp_path)
+    examples = _read(tmp_path, on_bad_example="skip")
+    assert (len(examples), [one.name for one in examples.skipped]) == (1, ["bad.json"])
 
 
 def test_data_to_test_with_may_not_lack_answers_that_no_training_lacked():

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -185,6 +186,9 @@ BAD = {
     "within a letter": (["e\u0301a b"], [[(0, 1, "X")]], "cuts the letter at 1"),
     "overlapping": (["a b c"], [[(0, 3, "X"), (2, 5, "Y")]], "entities overlap"),
     "of no word": (["a b"], [[(1, 2, "X")]], "no word lies in 1 to 2"),
+    "a far place": (["a b"], [[(0, 10**400, "X")]], "0 to 1000"),
+    "half a letter": (["a b"], [[(0, 1, "\ud800")]], "is no entity: expected"),
+    "a broken text": (["\ud800 b"], [[(2, 3, "X")]], "not UTF-8"),
     "no entity": (["a b"], [[(0, "X")]], "is no entity: expected"),
     "an empty text": ([" "], [[]], "empty text"),
 }
@@ -201,6 +205,28 @@ def test_bad_labels_are_told_or_skipped(name):
     if name != "an empty text":
         skipped = _read((texts, labels), on_bad_example="skip").skipped
         assert [one.name for one in skipped] == ["example 0"]
+
+
+def test_offsets_may_be_numpys():
+    spans = [(np.int64(0), np.int32(1), "X")]
+    for label in (spans, np.array(spans, object)):
+        examples = _read((["a b"], [label]))
+        assert examples.targets[0].tolist() == [[0, 1], [2, 0]]
+
+
+def test_tags_that_are_not_unicode_are_bad_before_training(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_bytes(b"Ada B-PER\n\nBob B-P\xc9R\n")
+    with pytest.raises(InputError, match=r"(?s)1 bad example:.*line 3: .* is no tag"):
+        _read(path)
+
+
+def test_a_text_of_many_entities_is_read_in_time():
+    spans = [(place, place + 1, "X") for place in range(0, 40_000, 2)]
+    start = time.monotonic()
+    examples = _read((["a " * 20_000], [spans]))
+    assert time.monotonic() - start < 10  # it took a minute when each word met each entity
+    assert len(examples.targets[0]) == 20_000
 
 
 def test_a_bad_line_of_a_file_is_named(tmp_path):
@@ -257,6 +283,6 @@ def test_texts_that_cannot_be_read_are_named_before_what_the_others_lack(tmp_pat
         '{"text": "Ada", "entities": []}\n{"text": "Bob", "entities": [{"start": 0}]}\n'
     )
     with pytest.raises(InputError, match=r"(?s)has 1 bad example.*line 2: .*is no entity"):
-        read(path, task=Tagging(), modality="text")
+        _read(path)
     with pytest.raises(InputError, match="has no tag but 'O'"):
         read(path, task=Tagging(), modality="text", on_bad_example="skip")

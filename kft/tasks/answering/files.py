@@ -20,11 +20,13 @@ from kft.data.targets import TargetKind
 from kft.data.text_lines import text_lines
 from kft.data.values import is_missing, kind_of
 from kft.errors import InputError
+from kft.tasks.answering.labels import ANSWERS, IMPOSSIBLE
 
 __all__ = ["INPUTS", "read_json_lines", "read_squad", "read_table"]
 
 INPUTS = ("question", "context")
-_ANSWERS = (("answer", "answers"), ("start", "answer_start"))  # the first one that is there counts
+_MOST_LETTERS, _MOST_TIMES = 2**30, 200  # of contexts, each of which a file has once
+_ANSWERS = (("answer", ANSWERS), ("start", "answer_start"))  # the first one that is there counts
 
 
 def read_squad(path: Path, encoding: str) -> ReadFile:
@@ -39,13 +41,18 @@ def read_squad(path: Path, encoding: str) -> ReadFile:
     """
     source = shown(path.name)
     found = ReadFile([], [], names := [], {})
-    content = _content(path, encoding, source)
-    for number, (context, asked) in enumerate(_questions(content, source), 1):
+    content, size = _content(path, encoding, source)
+    questions = list(_questions(content, source))
+    letters = sum(len(context) for context, _ in questions if isinstance(context, str))
+    if letters > _MOST_LETTERS and letters > _MOST_TIMES * size:
+        raise InputError(
+            f"{source} has {size:,} bytes, but its contexts, once for each question, {letters:,} letters, "
+            f"more than {_MOST_TIMES} times as many: divide the contexts, or ask less of each"
+        )
+    for number, (context, asked) in enumerate(questions, 1):
         asked = asked if isinstance(asked, Mapping) else {}
         names.append(f"question {asked.get('id', number)!s:.60}")
         _add(found, {**asked, "context": context})
-        if asked.get("is_impossible"):  # those of version 2 have plausible answers at most
-            found.labels[-1] = []
     return _checked(found, source)
 
 
@@ -116,7 +123,10 @@ def _add(found: ReadFile, row: Any) -> None:
         if number is None:
             found.reasons.setdefault(index, f"the start {start!r:.40} is no whole number")
         start = int(number[1]) if number is not None and number[1] else None
-    found.labels.append(answer if is_missing(start) else (start, answer))
+    label = answer if is_missing(start) else (start, answer)
+    if row.get(IMPOSSIBLE) is not None:
+        label = {IMPOSSIBLE: row[IMPOSSIBLE], ANSWERS: label}
+    found.labels.append(label)
 
 
 def _questions(content: Any, source: str) -> Iterator[tuple[Any, Any]]:
@@ -138,12 +148,13 @@ def _listed(value: Any, name: str, place: str) -> list[Any]:
     return found
 
 
-def _content(path: Path, encoding: str, source: str) -> Any:
+def _content(path: Path, encoding: str, source: str) -> tuple[Any, int]:
+    """What a file of JSON holds, and its size in bytes."""
     with open_table(path, source) as file:
         content = file.read(MOST_BYTES)
     used = encoding_of(content[:4], encoding)
     try:
-        return json.loads(content.decode(used))
+        return json.loads(content.decode(used)), len(content)
     except UnicodeError as error:
         raise InputError(
             f"{source} cannot be read with encoding={used!r} ({error}): pass the right one"

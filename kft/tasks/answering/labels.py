@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from kft.arguments import shown
+from kft.data.encodings import is_unicode
 from kft.data.parts import SEPARATOR, as_piece
 from kft.data.raw_labels import RawLabels
 from kft.data.values import is_missing, is_number, kind_of
 from kft.errors import InputError
-from kft.tasks.tags.labels import is_within_letter
+from kft.tasks.tags.labels import byte_places, is_within_letter
 
 __all__ = [
+    "ANSWERS",
+    "IMPOSSIBLE",
     "NO_ANSWER",
     "answers_of",
     "context_of",
@@ -24,9 +29,11 @@ __all__ = [
 ]
 
 NO_ANSWER = (-1, -1)
+ANSWERS, IMPOSSIBLE = "answers", "is_impossible"  # of a dict that also says whether there are some
 
 _KEYS = (("text", "answer"), ("answer_start", "start"))  # of a dict: the answer, where it starts
 _EXPECTED = "pass a text, (start, text), or a list of these"
+_MOST_ANSWERS = 1000
 
 
 def located(raw: RawLabels) -> tuple[list[np.ndarray], dict[int, str]]:
@@ -56,6 +63,8 @@ def located(raw: RawLabels) -> tuple[list[np.ndarray], dict[int, str]]:
         try:
             if not isinstance(text, str) or problem_of(text):
                 raise _UnusableError(problem_of(text) if isinstance(text, str) else "no question")
+            if not is_unicode(text):
+                raise _UnusableError("a text that is not Unicode")
             rows.append(_row(text.partition(SEPARATOR)[2], value))
         except _UnusableError as error:
             rows.append(np.array([NO_ANSWER], np.int32))
@@ -108,11 +117,15 @@ class _UnusableError(ValueError):
 
 
 def _row(context: str, value: Any) -> np.ndarray:
-    found = [_span(context, *one) for one in _several(value)]
-    places = [
-        (len(context[:start].encode()), len(context[: start + len(text)].encode()))
-        for start, text in found
-    ]
+    several = _several(value)
+    if len(several) > _MOST_ANSWERS:
+        raise _UnusableError(
+            f"{len(several):,} answers, but at most {_MOST_ANSWERS:,} are compared"
+        )
+    found = [_span(context, *one) for one in several]
+    edges = sorted({edge for start, text in found for edge in (start, start + len(text))})
+    at = dict(zip(edges, byte_places(context, edges), strict=True))
+    places = [(at[start], at[start + len(text)]) for start, text in found]
     return np.array([(places or [NO_ANSWER])[0], *places], np.int32)
 
 
@@ -120,8 +133,12 @@ def _several(value: Any) -> list[tuple[int | None, str]]:
     """The accepted answers, each with its start if that is told."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
+    if isinstance(value, Mapping) and IMPOSSIBLE in value:
+        return _agreed(value[IMPOSSIBLE], value.get(ANSWERS))
     if is_missing(value) or (isinstance(value, str) and not value.strip()):
-        raise _UnusableError("no answer: an empty list says that the context has none")
+        raise _UnusableError(
+            "no answer: an empty list, in JSON or Parquet, says that the context has none"
+        )
     if isinstance(value, str | Mapping) or _is_placed(value):
         return _told(value)
     if not isinstance(value, list | tuple):
@@ -129,28 +146,46 @@ def _several(value: Any) -> list[tuple[int | None, str]]:
     return [one for each in value for one in _told(each)]
 
 
+def _agreed(is_impossible: Any, answers: Any) -> list[tuple[int | None, str]]:
+    """The accepted answers of a question that also says whether it has some."""
+    if not isinstance(is_impossible, bool):
+        raise _UnusableError(
+            f'"{IMPOSSIBLE}" is {kind_of(is_impossible)}, but true or false is expected'
+        )
+    found = [] if is_impossible and is_missing(answers) else _several(answers)
+    if is_impossible == bool(found):
+        said = "there is an answer" if found else "there is no answer"
+        raise _UnusableError(f'"{IMPOSSIBLE}" is {str(is_impossible).lower()}, but {said}')
+    return found
+
+
 def _told(value: Any) -> list[tuple[int | None, str]]:
     """An answer, or those of a dict of lists."""
     if isinstance(value, Mapping):
         text, start = (next((value[k] for k in keys if k in value), None) for keys in _KEYS)
         if isinstance(text, list | tuple | np.ndarray):
-            starts = [None] * len(text) if start is None else list(start)
-            if len(starts) != len(text):
-                raise _UnusableError(f"{len(text)} answers with {len(starts)} starts")
+            starts = [None] * len(text) if start is None else start
+            if not isinstance(starts, list | tuple | np.ndarray) or len(starts) != len(text):
+                raise _UnusableError(f"{len(text)} answers, but the starts {shown(starts)}")
             return [one for pair in zip(starts, text, strict=True) for one in _told(pair)]
-        value = (start, text)
-    start, text = value if _is_placed(value) else (None, value)
+    else:
+        start, text = value if _is_placed(value) else (None, value)
     if not isinstance(text, str):
         raise _UnusableError(f"{kind_of(value)} is no answer: {_EXPECTED}")
     if not text.strip():
         raise _UnusableError("an answer without a letter")
-    return [(None if start is None or is_missing(start) else int(start), text)]
+    if start is None or is_missing(start):
+        return [(None, text)]
+    is_real = is_number(start) and not isinstance(start, bool | np.bool_)
+    if not is_real or not (isinstance(start, int) or (math.isfinite(start) and start % 1 == 0)):
+        raise _UnusableError(f"the answer {text!r:.60} starts at {shown(start)}, no whole number")
+    return [(int(start), text)]
 
 
 def _is_placed(value: Any) -> bool:
-    """Whether a value is a start and a text."""
+    """Whether a value is a start and a text, rather than several answers."""
     is_pair = isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[1], str)
-    return is_pair and (is_missing(value[0]) or (is_number(value[0]) and value[0] == int(value[0])))
+    return is_pair and not isinstance(value[0], str | Mapping | list | tuple)
 
 
 def _span(context: str, start: int | None, text: str) -> tuple[int, str]:
@@ -165,8 +200,8 @@ def _span(context: str, start: int | None, text: str) -> tuple[int, str]:
     found = context[start : start + len(text)] if start >= 0 else ""
     if found != text:
         raise _UnusableError(
-            f"the answer {text!r:.60} is not at character {start} of the context, where {found!r:.60} "
-            "stands"
+            f"the answer {text!r:.60} is not at character {shown(start)} of the context, where "
+            f"{found!r:.60} stands"
         )
     end = start + len(text)
     for edge in (start, end):

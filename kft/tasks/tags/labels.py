@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from kft.arguments import shown
+from kft.data.encodings import is_unicode
 from kft.data.raw_labels import RawLabels
 from kft.data.values import is_missing, kind_of
 from kft.errors import InputError
 from kft.tasks.tags.scheme import Scheme, Span, scheme_of
 from kft.tasks.tags.words import given_words, words_of
 
-__all__ = ["Labelled", "is_within_letter", "labelled", "numbered"]
+__all__ = ["Labelled", "byte_places", "is_within_letter", "labelled", "numbered"]
 
 Places = list[tuple[int, int]]  # of words in a text: the first character and the one after the last
 Labelled = tuple[Places, list[str]]
@@ -38,12 +42,14 @@ def labelled(raw: RawLabels) -> tuple[list[Labelled | None], dict[int, str]]:
             f"{raw.source} has tags, but not the texts that they belong to: pass (texts, tags), a CoNLL "
             "file, or a table with a column of texts."
         )
-    values = list(raw.values)
+    values = [one.tolist() if isinstance(one, np.ndarray) else one for one in raw.values]
     read = _of_spans if any(map(_is_spans, values)) else _of_tags
     found: list[Labelled | None] = []
     reasons = {}
     for index, (text, value) in enumerate(zip(raw.inputs, values, strict=True)):
         try:
+            if isinstance(text, str) and not is_unicode(text):
+                raise _UnusableError("a text that is not Unicode")
             found.append(read(text if isinstance(text, str) else "", value))
         except _UnusableError as error:
             found.append(None)
@@ -90,7 +96,7 @@ def numbered(
             said = f"the tag {unseen!r:.60} was not seen in training"
             reasons.setdefault(index, raw.said(said))
             continue
-        starts = _bytes(text, [first for first, _ in places])
+        starts = byte_places(text, [first for first, _ in places])
         rows[index] = np.array([starts, [number[tag] for tag in tags]], np.int32).T
     return rows, tuple(classes)
 
@@ -108,7 +114,7 @@ def _is_spans(value: Any) -> bool:
 def _of_tags(text: str, value: Any) -> Labelled:
     if isinstance(value, str):
         value = value.split()
-    if is_missing(value) or not isinstance(value, (list, tuple, np.ndarray)):
+    if is_missing(value) or not isinstance(value, (list, tuple)):
         raise _UnusableError(
             "no label" if is_missing(value) else f"{kind_of(value)} is no list of tags"
         )
@@ -120,7 +126,7 @@ def _of_tags(text: str, value: Any) -> Labelled:
 
 
 def _tag(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not _is_name(value):
         raise _UnusableError(
             f"{kind_of(value)} is no tag: the name of one is expected, such as 'B-PER'"
         )
@@ -134,24 +140,27 @@ def _of_spans(text: str, value: Any) -> Labelled:
             raise _UnusableError(f"entities overlap: {kind!r:.40} and {other!r:.40} at {start}")
     edges = sorted({edge for start, end, _ in spans for edge in (start, end)})
     places = [piece for word in words_of(text) for piece in _cut(*word, edges)]
+    firsts, lasts = [first for first, _ in places], [last for _, last in places]
     found: list[Span] = []
     for start, end, kind in spans:
-        inside = [at for at, (first, last) in enumerate(places) if start <= first and last <= end]
-        if not inside:
+        inside = bisect_left(firsts, start), bisect_right(lasts, end)
+        if inside[0] >= inside[1]:
             raise _UnusableError(f"no word lies in {start} to {end}, {kind!r:.40}")
-        found.append((inside[0], inside[-1] + 1, kind))
+        found.append((*inside, kind))
     return places, Scheme("BI").tags(found, len(places))
 
 
 def _span(value: Any, text: str) -> Span:
     parts: Any = [value.get(key) for key in _KEYS] if isinstance(value, Mapping) else value
     is_span = isinstance(parts, (list, tuple)) and len(parts) == 3
-    if not is_span or not all(type(one) is int for one in parts[:2]) or not _is_name(parts[2]):
-        raise _UnusableError(f"{value!r:.60} is no entity: expected [start, end, type]")
+    if not is_span or not all(map(_is_place, parts[:2])) or not _is_name(parts[2]):
+        raise _UnusableError(
+            f"{shown(value)} is no entity: expected [start, end, type], or a dict with these keys"
+        )
     start, end, kind = parts
     if not 0 <= start < end <= len(text):
         raise _UnusableError(
-            f"the entity {start} to {end} does not lie in a text of {len(text)} characters"
+            f"the entity {shown(start)} to {shown(end)} does not lie in a text of {len(text)} characters"
         )
     for edge in (start, end):
         if edge < len(text) and is_within_letter(text, edge):
@@ -162,8 +171,12 @@ def _span(value: Any, text: str) -> Span:
 _KEYS = ("start", "end", "type")
 
 
+def _is_place(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and is_unicode(value)
 
 
 def is_within_letter(text: str, edge: int) -> bool:
@@ -173,11 +186,12 @@ def is_within_letter(text: str, edge: int) -> bool:
 
 def _cut(start: int, end: int, edges: Sequence[int]) -> Places:
     """A word, or its pieces where an entity begins or ends inside it."""
-    return list(pairwise([start, *(edge for edge in edges if start < edge < end), end]))
+    inside = edges[bisect_right(edges, start) : bisect_left(edges, end)]
+    return list(pairwise([start, *inside, end]))
 
 
-def _bytes(text: str, places: Sequence[int]) -> list[int]:
-    """The places of characters in a text as UTF-8; `places` rise."""
+def byte_places(text: str, places: Sequence[int]) -> list[int]:
+    """Return the places of characters in a text as UTF-8; `places` rise."""
     if text.isascii():
         return list(places)
     found, done, size = [], 0, 0
