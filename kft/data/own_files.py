@@ -60,7 +60,11 @@ def read_text_folder(folder: Path, how: ReadSettings) -> Examples:
         if reader is None:
             bad.add(place, f"expected a file that ends in {', '.join(readers)}")
             continue
-        found = reader(path, how.encoding)
+        try:
+            found = reader(path, how.encoding)
+        except InputError as error:
+            bad.add(place, str(error).removeprefix(f"{shown(path.name)}: "))
+            continue
         first, several = len(every.inputs), len(found.inputs) > 1
         every.reasons.update({first + index: why for index, why in found.reasons.items()})
         every.inputs.extend(found.inputs)
