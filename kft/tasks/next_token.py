@@ -14,6 +14,7 @@ import numpy as np
 from kft.answers import Ops, Ranking, Rules
 from kft.arguments import shown
 from kft.data.raw_labels import RawLabels, ReadTargets, Targets
+from kft.data.sequences import as_rows
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
 from kft.tasks.evaluation.figures import Better
@@ -83,6 +84,8 @@ class NextToken(Task):
                     "prompt."
                 )
             source = list(zip(prompts, answers, strict=True))
+        if len(getattr(source, "shape", ())) == 1:  # a column, of pandas for one
+            source = as_rows(source, "the texts")
         if not isinstance(source, list | np.ndarray):
             return None
         texts: list[str] = []
@@ -102,7 +105,8 @@ class NextToken(Task):
         values = list(raw.values)
         reasons = {n: raw.said(one) for n, one in enumerate(values) if isinstance(one, str)}
         rows = np.empty(len(values), object)
-        for index, (value, text) in enumerate(zip(values, raw.inputs or (), strict=True)):
+        texts = () if raw.inputs is None else raw.inputs
+        for index, (value, text) in enumerate(zip(values, texts, strict=True)):
             spans = [(0, len(text))] if value is None else [] if index in reasons else value
             rows[index] = np.array(spans, np.int32).reshape(-1, 2)
         return ReadTargets(reasons, lambda kept: Targets(rows if kept is None else rows[kept]))

@@ -4,6 +4,7 @@ import json
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from kft.data.read import read
@@ -78,6 +79,14 @@ def test_files_folders_and_tables_hold_texts(tmp_path):
 
 
 @pytest.mark.once
+def test_frames_and_their_columns_hold_texts():
+    frame = pd.DataFrame({"story": ["Once", "Twice"]})
+    for source in (frame["story"], np.array(frame["story"]), frame["story"].tolist()):
+        assert _counted(_read(source)) == [["Once"], ["Twice"]]
+    assert _counted(_read(frame, text_column="story")) == [["Once"], ["Twice"]]
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("source", "message"),
     {
@@ -85,7 +94,10 @@ def test_files_folders_and_tables_hold_texts(tmp_path):
         "a number": (["one", 7], r"example 1: 7 \(int\), but a text or a pair"),
         "no answer": ([("Why?", "")], "example 0: empty text"),
         "other keys": ([{"question": "Why?"}], r'expected {"text": "..."}, {"prompt"'),
-        "no assistant": ([{"messages": CHAT[:1]}], 'no message has the role "assistant"'),
+        "no assistant": (
+            [{"messages": [*CHAT[:1], {"role": "gpt", "content": "Yes?"}]}],
+            "no message has the role \"assistant\".*, but those of 'user', 'gpt'",
+        ),
         "no messages": ([{"messages": "Hi"}], '"messages" has to be a list'),
         "unequal lists": ((["a", "b"], ["c"]), "2 prompts and 1 answers"),
     }.values(),

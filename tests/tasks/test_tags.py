@@ -210,7 +210,7 @@ def test_bad_labels_are_told_or_skipped(name):
 def test_offsets_may_be_numpys():
     spans = [(np.int64(0), np.int32(1), "X")]
     for label in (spans, np.array(spans, object)):
-        examples = _read((["a b"], [label]))
+        examples = _read((np.array(["a b"]), [label]))
         assert examples.targets[0].tolist() == [[0, 1], [2, 0]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kft.arguments import shown
 from kft.data.values import kind_of, text_value
 
 __all__ = ["EXPECTED", "Parts", "Spans", "joined", "parts_of", "separated"]
@@ -80,7 +81,11 @@ def _of_messages(messages: Any, template: str) -> tuple[Parts, str]:
         lead, end = (one.replace("{role}", role) for one in (before, after))
         parts += [(lead, False), (content + end, role == _ASSISTANT)]
     if not any(counts for _, counts in parts):
-        return [], 'no message has the role "assistant", so that there is nothing to learn'
+        roles = dict.fromkeys(one["role"] for one in messages[:50])
+        return [], (
+            f'no message has the role "{_ASSISTANT}", so that there is nothing to learn, but those of '
+            f"{', '.join(map(shown, roles))}"
+        )
     return _checked([part for part in parts if part[0]])
 
 

@@ -85,7 +85,8 @@ def numbered(
     scheme = scheme_of(classes, "the recipe")
     number = {tag: place for place, tag in enumerate(classes)}
     rows = np.empty(len(found), object)
-    for index, (text, one) in enumerate(zip(raw.inputs or (), found, strict=True)):
+    texts = () if raw.inputs is None else raw.inputs
+    for index, (text, one) in enumerate(zip(texts, found, strict=True)):
         rows[index] = np.zeros((0, 2), np.int32)
         if one is None:
             continue
