@@ -131,6 +131,56 @@ def test_a_video_without_its_end_is_named(tmp_path):
     assert reason.endswith(" of 40 frames are there")
 
 
+@pytest.mark.parametrize("suffix", ["avi", "mkv", "webm"])
+def test_a_file_that_is_shorter_than_it_says_is_cut_off(tmp_path, suffix):
+    whole = Path(write_video(tmp_path / f"clip.{suffix}", gray_frames(12))).read_bytes()
+    assert check_clips([whole, whole + b"more"], 10_000) == {}
+    for part in (whole[: len(whole) * 2 // 3], whole[:-20]):
+        (reason,) = check_clips([part], 10_000).values()
+        assert reason == f"cut off: {len(part):,} of {len(whole):,} bytes are there"
+
+
+def test_each_byte_at_which_a_gif_is_cut_is_a_bad_clip():
+    whole = gif(np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3), dtype=np.uint8))
+    parts = [whole[:length] for length in range(1, len(whole) - 1)]
+    found = check_clips(parts, 10_000)
+    assert len(found) > len(parts) * 0.9  # a cut behind a frame leaves a GIF of fewer
+    assert not any("object at" in reason for reason in found.values())
+    assert found.keys() == {place for place, part in enumerate(parts) if not _loads(part)}
+
+
+def _loads(clip):
+    try:
+        load_clips([clip], 4, (8, 8))
+    except InputError:
+        return False
+    return True
+
+
+def test_a_frame_that_grows_beyond_the_others_is_refused():
+    content = bytearray(gif(gray_frames(3, 8)))
+    for place in range(len(content) - 10):
+        if content[place : place + 9] == bytes([0x2C, 0, 0, 0, 0, 8, 0, 8, 0]):
+            last = place
+    content[last + 5 : last + 7] = (2000).to_bytes(2, "little")
+    (reason,) = check_clips([bytes(content)], 10_000).values()
+    assert reason == "frames of 2000 x 8 pixels where max_pixels=10,000"
+
+
+def test_frames_of_a_gif_are_bounded_together(monkeypatch):
+    monkeypatch.setattr("kft.data.clips.animations._MOST_PIXELS", 8 * 8 * 3)
+    assert check_clips([gif(gray_frames(3, 8))], 10_000) == {}
+    (reason,) = check_clips([gif(gray_frames(4, 8))], 10_000).values()
+    assert reason.startswith("more than 192 pixels in all frames: cut it into clips")
+
+
+def test_a_video_that_shows_none_of_its_frames_has_none(tmp_path):
+    content = bytearray(Path(write_video(tmp_path / "clip.mp4", gray_frames(3))).read_bytes())
+    time = content.index(b"elst") + 16  # at which its edit list begins to show it
+    content[time : time + 4] = (2**24).to_bytes(4, "big")
+    assert list(check_clips([bytes(content)], 10_000).values()) == ["no frames that are shown"]
+
+
 @pytest.mark.parametrize("kind", ["gif", "mp4"])
 def test_large_frames_are_refused_by_the_header(tmp_path, kind):
     clip = (

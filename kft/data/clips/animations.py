@@ -13,6 +13,8 @@ from kft.data.clips.frames import MOST_FRAMES, middles, shown_at
 
 __all__ = ["check", "inspect", "sample"]
 
+# Of all frames together. A file of some bytes for each may ask for any number of large ones.
+_MOST_PIXELS = 2**32
 _USUAL = 0.1  # seconds of a frame that says none, as browsers have it
 
 
@@ -31,14 +33,14 @@ def sample(file: BinaryIO, count: int, max_pixels: int) -> list[np.ndarray]:
         BadClipError: It cannot be decoded, or is too large.
     """
     with _opened(file, max_pixels) as image:
-        times = [time for time, _ in _timed(image)]
+        times = [time for time, _ in _timed(image, max_pixels)]
         end = times[-1] + _seconds(image)
         image.seek(0)
         # Pillow has one frame at a time: it is converted as it comes by.
         shown = set(shown_at(zip(times, range(len(times)), strict=True), middles(0.0, end, count)))
         made = {
             number: np.asarray(image.convert("RGB"))
-            for number, _ in enumerate(_timed(image, max(shown) + 1))
+            for number, _ in enumerate(_timed(image, max_pixels, max(shown) + 1))
             if number in shown
         }
         wanted = shown_at(zip(times, range(len(times)), strict=True), middles(0.0, end, count))
@@ -48,7 +50,7 @@ def sample(file: BinaryIO, count: int, max_pixels: int) -> list[np.ndarray]:
 def check(file: BinaryIO, max_pixels: int) -> None:
     """Decode each frame of a GIF once; the arguments and errors are those of `sample`."""
     with _opened(file, max_pixels) as image:
-        for _ in _timed(image):
+        for _ in _timed(image, max_pixels):
             image.load()
 
 
@@ -64,30 +66,44 @@ def _opened(file: BinaryIO, max_pixels: int) -> Iterator[Any]:
 
     try:
         with Image.open(file, formats=["GIF"]) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise BadClipError(
-                    f"frames of {width} x {height} pixels where max_pixels={max_pixels:,}"
-                )
+            _check_size(image, max_pixels)
             yield image
+    except BadClipError:
+        raise
     except Image.DecompressionBombError as error:
         raise BadClipError(f"more than the {max_pixels:,} pixels of max_pixels") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise BadClipError(f"cannot be decoded ({error})") from error
+    except Image.UnidentifiedImageError as error:  # whose message names an object of Python
+        raise BadClipError("cannot be decoded (no GIF behind its first bytes)") from error
+    except Exception as error:  # of a cut or broken file Pillow raises whatever comes
+        said = str(error) or type(error).__name__
+        raise BadClipError(f"cannot be decoded ({said})") from error
 
 
-def _timed(image: Any, most: int = MOST_FRAMES) -> Iterator[tuple[float, int]]:
+def _timed(image: Any, max_pixels: int, most: int = MOST_FRAMES) -> Iterator[tuple[float, int]]:
     """When each frame begins, in seconds, and its number, while the image stands at it."""
-    time = 0.0
+    time, pixels = 0.0, 0
     for number in range(most):
         try:
             image.seek(number)
         except EOFError:
             return
+        pixels += _check_size(image, max_pixels)  # a frame may reach beyond those before it
+        if pixels > _MOST_PIXELS:
+            raise BadClipError(
+                f"more than {_MOST_PIXELS:,} pixels in all frames: cut it into clips, or make it smaller"
+            )
         yield time, number
         time += _seconds(image)
     if most == MOST_FRAMES:
         raise BadClipError(f"more than {MOST_FRAMES:,} frames: cut it into clips")
+
+
+def _check_size(image: Any, max_pixels: int) -> int:
+    """Return how many pixels a frame has, if these are not too many."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise BadClipError(f"frames of {width} x {height} pixels where max_pixels={max_pixels:,}")
+    return int(width * height)
 
 
 def _seconds(image: Any) -> float:

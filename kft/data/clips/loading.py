@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,9 @@ def load_clips(
             ) from error
         found[place] = _pixels(taken, image_size)
 
-    map_in_threads(take, range(len(clips)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, as where clips are checked
+        map_in_threads(take, range(len(clips)))
     return found
 
 

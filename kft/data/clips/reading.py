@@ -25,6 +25,10 @@ __all__ = ["MOST_BYTES", "broken_clips", "check_clips", "inspect_clips", "larges
 MOST_BYTES = 2**32  # of a file
 _HEAD = 16  # bytes that tell what a file is
 _STILLS = (b"\xff\xd8\xff", b"\x89PNG", b"BM")
+_STILL_BRANDS = (b"avif", b"heic", b"heix", b"mif1")  # images in the container of MP4
+_STILL = (
+    "a still image, but a clip is expected: put the frames of a clip into a folder of their own"
+)
 _LISTED = ", ".join(sorted(FRAME_SUFFIXES))
 
 
@@ -174,6 +178,8 @@ def _kind(file: BinaryIO) -> str:
     file.seek(0)
     if head.startswith(b"GIF8"):
         return "gif"
+    if head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS:
+        raise BadClipError(_STILL)
     for container, marks in video.CONTAINERS.items():
         if any(head[place:].startswith(mark) for place, mark in marks):
             return container
@@ -181,9 +187,7 @@ def _kind(file: BinaryIO) -> str:
         raise BadClipError("empty file")
     is_webp = head.startswith(b"RIFF") and head[8:].startswith(b"WEBP")
     if head.startswith(_STILLS) or is_webp:
-        raise BadClipError(
-            "a still image, but a clip is expected: put the frames of a clip into a folder of their own"
-        )
+        raise BadClipError(_STILL)
     raise BadClipError(
         "not a clip: MP4, MOV, AVI, WebM, MKV or GIF, or a folder of frames, is expected"
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from kft.data.clips.errors import BadClipError
 from kft.data.clips.frames import MOST_FRAMES, middles, shown_at
+from kft.data.clips.lengths import missing_bytes
 from kft.errors import InputError
 
 __all__ = ["CONTAINERS", "check", "inspect", "sample"]
@@ -84,6 +85,9 @@ def pyav() -> Any:
 def _opened(file: BinaryIO, container: str, max_pixels: int) -> Iterator[tuple[Any, Any]]:
     """A container and its first video stream, ready to decode."""
     av = pyav()
+    missing = missing_bytes(file, container)
+    if missing:
+        raise BadClipError(f"cut off: {missing}")
     try:
         # The format is given: FFmpeg would take a file that lists other files or addresses for a video.
         with av.open(file, format=container, metadata_errors="ignore") as source:
@@ -127,7 +131,7 @@ def _decoded(
     source: Any, stream: Any, start: float, max_pixels: int
 ) -> Iterator[tuple[float, Any]]:
     """The frames and when they begin, as they are shown one after another."""
-    time = start
+    time, number = start, -1
     for number, frame in enumerate(source.decode(stream)):
         if number > MOST_FRAMES:
             raise BadClipError(f"more than {MOST_FRAMES:,} frames: cut it into clips")
@@ -136,6 +140,8 @@ def _decoded(
             raise BadClipError(f"a damaged frame after {number:,} others")
         time = time if frame.time is None else max(time, frame.time)
         yield time, frame
+    if number < 0:
+        raise BadClipError("no frames that are shown")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
