@@ -1,7 +1,9 @@
 """A disk that is full costs nothing that was trained, and is named with a way out."""
 
+import contextlib
 import json
 import os
+import resource
 import shutil
 
 import pytest
@@ -11,6 +13,8 @@ from kft.errors import InputError
 from kft.family import directory as run_directory
 from kft.family import saving
 from kft.family.directory import RunDirectory
+from kft.report.markup import Section
+from kft.report.page import write_page
 from kft.runs import atomic, json_files
 from kft.stages.stage import Stage
 from tests.small_images import TinyRecipe, bright_sides
@@ -81,6 +85,36 @@ def test_a_recipe_that_cannot_be_saved_names_the_directory(tmp_path, monkeypatch
     with pytest.raises(InputError, match=r"saved` cannot be written to .*No space left"):
         TinyRecipe(num_classes=2).save(tmp_path / "saved")
     assert not list(tmp_path.iterdir())
+
+
+@contextlib.contextmanager
+def no_room():
+    """Let no file of this process grow beyond a few bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_page_and_answers_that_do_not_fit_are_named_and_leave_nothing(tmp_path):
+    recipe = TinyRecipe(num_classes=2)
+    answers = recipe.predict(bright_sides(4)[0])
+    page = [Section("one", "One", "a section")]
+    writers = {
+        f"answers{ending}": answers.write for ending in (".csv", ".tsv", ".jsonl", ".parquet")
+    }
+    writers["report.html"] = lambda path: write_page(path, "A page", page)
+    for name, write in writers.items():
+        with (
+            no_room(),
+            pytest.raises(InputError, match=r"cannot be written .*too large.*: make room"),
+        ):
+            write(tmp_path / name)
+        assert not list(tmp_path.iterdir())
+        assert write(tmp_path / name).stat().st_size > 4
+        (tmp_path / name).unlink()
 
 
 def test_a_run_goes_on_only_on_the_backend_that_began_it(tmp_path, monkeypatch):

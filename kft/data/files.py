@@ -1,15 +1,17 @@
-"""Paths of data as messages show them."""
+"""Paths of data as messages show them, and files that are written for a person."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kft.arguments import shown as argument
 from kft.errors import InputError
 
-__all__ = ["checked_root", "shown"]
+__all__ = ["checked_root", "shown", "written"]
 
 _LONGEST = 400  # letters of a path in a message
 
@@ -21,6 +23,27 @@ def shown(path: str | os.PathLike[str]) -> str:
         # Python keeps a byte 0x82 that is not UTF-8 as the character U+DC82.
         name = repr(name)[1:-1].replace("\\udc", "\\x")
     return name if len(name) <= _LONGEST else f"{name[:100]}...{name[-200:]}"
+
+
+@contextlib.contextmanager
+def written(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system says of a write, such as of a full disk, into a sentence.
+
+    Args:
+        path: The file or folder that the block writes.
+
+    Raises:
+        InputError: If a write fails.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"`{shown(path)}` cannot be written ({error.strerror or error}): make room there, or pass "
+            "another path"
+        ) from error
 
 
 def checked_root(folder: Any) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kft.data.files import written
 from kft.errors import InputError
 from kft.report.markup import Section, text
 from kft.report.sections import Source, sections_of
@@ -87,8 +88,9 @@ def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Sect
         The path of the page.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _replace(target, _page(title, sections))
+    with written(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, _page(title, sections))
     return target
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from kft.data.files import written
 from kft.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,9 +100,10 @@ class Predictions(Sequence):
             The path.
 
         Raises:
-            InputError: If the ending is another one.
+            InputError: If the ending is another one, or the file cannot be written.
         """
-        with self.writer(path) as file:
+        file = self.writer(path)
+        with written(path), file:
             file.add(self)
         return file.path
 

@@ -81,12 +81,11 @@ class PredictionFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer is None:
-            return
         try:
-            self._writer.close()
-            if kind is None:
-                self._keep()
+            if self._writer is not None:
+                self._writer.close()
+                if kind is None:
+                    self._keep()
         finally:
             with contextlib.suppress(FileNotFoundError):
                 self._hidden.unlink()
