@@ -88,10 +88,10 @@ def test_a_recipe_that_cannot_be_saved_names_the_directory(tmp_path, monkeypatch
 
 
 @contextlib.contextmanager
-def no_room():
-    """Let no file of this process grow beyond a few bytes."""
+def no_room(room=4):
+    """Let no file of this process, and of those that it starts, grow beyond a few bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
         yield
     finally:
@@ -115,6 +115,61 @@ def test_a_page_and_answers_that_do_not_fit_are_named_and_leave_nothing(tmp_path
         assert not list(tmp_path.iterdir())
         assert write(tmp_path / name).stat().st_size > 4
         (tmp_path / name).unlink()
+
+
+def test_an_export_that_does_not_fit_is_named_and_leaves_nothing(tmp_path):
+    recipe = TinyRecipe(num_classes=2)
+    with (
+        no_room(20_000),
+        pytest.raises(InputError, match=r"serving` cannot be written to \(.*: make room"),
+    ):
+        recipe.export(tmp_path / "serving")
+    assert not list((tmp_path / "serving").iterdir())
+
+
+def search(run_dir):
+    def rates(hp):
+        hp.Float("head_lr", 1e-3, 1e-1, sampling="log")
+
+    data = bright_sides(16), bright_sides(8, seed=1)
+    return TinyRecipe(num_classes=2).tune(
+        *data, run_dir=run_dir, max_trials=3, space=rates, stages=[Stage(0, 1, 1e-2)], batch_size=8, verbose=0
+    )  # fmt: skip
+
+
+def test_a_search_on_a_full_disk_stops_and_goes_on_with_the_same_trials(tmp_path, monkeypatch):
+    whole = search(tmp_path / "whole")
+    written, writes = saving.write, []
+
+    def second_is_full(*args, **kwargs):
+        writes.append(1)
+        return full() if len(writes) > 1 else written(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saving, "write", second_is_full)
+        with pytest.raises(InputError, match=r"search stops, .*No space left.*the same call again"):
+            search(tmp_path / "search")
+    with monkeypatch.context() as patched:
+        patched.setattr(json_files, "write_json", full)
+        with pytest.raises(InputError, match="No space left"):
+            search(tmp_path / "search")
+    resumed = search(tmp_path / "search")
+    assert [trial.score for trial in resumed.trials] == [trial.score for trial in whole.trials]
+
+
+def test_a_search_whose_page_does_not_fit_is_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr("kft.report.page._replace", full)
+    with pytest.warns(UserWarning, match=r"search is finished and kept in .*No space left"):
+        found = search(tmp_path / "search")
+    assert len(found.trials) == 3
+
+
+def test_keras_tuners_own_files_on_a_full_disk_are_named(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("keras_tuner.src.utils.save_json", full)
+        with pytest.raises(InputError, match=r"search` cannot be written to .*No space left"):
+            search(tmp_path / "search")
+    assert len(search(tmp_path / "search").trials) == 3
 
 
 def test_a_run_goes_on_only_on_the_backend_that_began_it(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from kft.export.launch import BATCH_SIZES, FORMATS, WEIGHTS, read_examples
 from kft.export.servable import Servable
 from kft.import_path import class_at
 from kft.model.forward import Forward
+from kft.runs.files import refused_write
 
 EXAMPLES = "examples.json"  # a few raw inputs that a run keeps
 _BATCH = 32  # as `predict` has it
@@ -43,7 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         outcome = _export(options)
-    except KftError as error:
+    except Exception as error:
+        if not isinstance(error, KftError):
+            said = refused_write(error)
+            if not said:
+                raise
+            error = InputError(
+                f"`{options.base_dir}` cannot be written to ({said}): make room there, or pass another "
+                "directory."
+            )
         outcome = {"error": str(error), "kind": type(error).__name__}
     if options.json:
         print(json.dumps(outcome), flush=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kft.errors import InputError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF)
 
 
@@ -37,6 +38,24 @@ def writing_to(directory: Path) -> Iterator[None]:
             f"`{directory}` cannot be written to ({error}): make room there, or pass another "
             "directory."
         ) from error
+
+
+def refused_write(error: BaseException) -> str:
+    """Return what the system says of a disk that is full or read-only; empty for any other error.
+
+    Args:
+        error: What was raised. What it was raised of counts too, and what TensorFlow, which has errors
+            of its own, says in words.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        for number in _NO_ROOM:
+            if getattr(found, "errno", None) == number or os.strerror(number) in str(found):
+                return os.strerror(number)
+        if isinstance(found, WriteError):
+            return str(found)
+        found = found.__cause__ or found.__context__
+    return ""
 
 
 def sync(path: Path) -> None:

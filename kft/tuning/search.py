@@ -78,9 +78,22 @@ def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSet
         asked=asked,
     )
     if workers.concludes:
-        write_stages(run_dir / STAGES, outcome.best_stages)
-        outcome.report()
+        with writing_to(run_dir):
+            write_stages(run_dir / STAGES, outcome.best_stages)
+        _show(outcome)
     return outcome
+
+
+def _show(outcome: Search) -> None:
+    """Write the page; what was found is worth more, so that a failure is a warning."""
+    try:
+        outcome.report()
+    except InputError as error:
+        warnings.warn(
+            f"The search is finished and kept in `{outcome.run_dir}`, but its page is not written: "
+            f"{error}. To repeat it: `search.report()`, or make the same call again.",
+            stacklevel=2,
+        )
 
 
 def _oracle(hypermodel: StagedHyperModel, settings: SearchSettings) -> Any:

@@ -16,6 +16,7 @@ from kft.cache.settings import Cache
 from kft.errors import KftError
 from kft.family.policies import Finish
 from kft.report.progress import Progress, duration
+from kft.runs.files import WriteError, refused_write, writing_to
 from kft.tuning.bounds import Bounds
 from kft.tuning.epoch_progress import EpochProgress
 from kft.tuning.garbage_collection import Collector
@@ -105,7 +106,8 @@ class StagedTuner(BaseTuner):
             reason = self.over()
             if reason is not None:
                 return reason
-            trial = self.oracle.create_trial(self.tuner_id)
+            with writing_to(self.run_dir):  # KerasTuner keeps files of its own
+                trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == TrialStatus.STOPPED:
                 return None
             if trial.status == TrialStatus.IDLE:
@@ -117,7 +119,8 @@ class StagedTuner(BaseTuner):
                 scores = {self.hypermodel.objective.name: ended.score}
                 self.oracle.update_trial(trial.trial_id, scores)
                 trial.status = TrialStatus.COMPLETED
-            self.oracle.end_trial(trial)
+            with writing_to(self.run_dir):
+                self.oracle.end_trial(trial)
             self.note(ended)
 
     def note(self, ended: Trial, seconds: float | None = None) -> None:
@@ -211,6 +214,11 @@ class StagedTuner(BaseTuner):
             )
             score, epoch, stage = score_of(run.history, objective)
         except Exception as error:  # whatever it is, the other trials are worth having
+            if refused_write(error):  # no fault of the trial: it is fitted by the next call
+                raise WriteError(
+                    f"The search stops, because a trial could not be written: {_reason(error)} Make room "
+                    f"in `{self.run_dir}`, and make the same call again to go on."
+                ) from error
             return {}, _reason(error)
         finally:
             self.hypermodel.latest = None
