@@ -13,12 +13,19 @@ from kft.family.directory import WARM_START
 from kft.family.planned import PlannedFit
 from kft.family.retries import FiniteLoss
 from kft.model.flags import kept_flags
+from kft.model.precision import built_with
 from kft.printing import how_many
 from kft.report.progress import Progress
 from kft.stages.optimizer import norms_and_biases
 from kft.stages.plan import plan
 from kft.stages.stage import Stage
-from kft.training.contrastive import STEPS, ContrastiveBatches, draw_together, falling_rate
+from kft.training.contrastive import (
+    STEPS,
+    ContrastiveBatches,
+    directions_of,
+    draw_together,
+    falling_rate,
+)
 
 _ALL = Stage(unfreeze="all", epochs=1, learning_rate=1.0)  # its flags, and not its rate
 
@@ -44,6 +51,8 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
     batches = ContrastiveBatches(recipe.load_all(train), classes, settings.seed)
     optimizer = keras.optimizers.AdamW(falling_rate(), weight_decay=recipe.weight_decay)
     optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
+    with built_with(recipe.precision):  # which decides whether the loss is scaled
+        body = directions_of(model, recipe.head_input)
     planned.directory.begin_before_stages()
     checkpoint = planned.directory.checkpoint(settings.resume.every, WARM_START)
     what = f"Drawing {how_many(len(train), 'example')} together by class"
@@ -51,7 +60,7 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
         plan(model, [_ALL], settings.batch_norm)[0].enter(model)
         callbacks = [FiniteLoss(), _Shown(progress), *checkpoint]
         try:
-            draw_together(model, recipe.head_input, batches, optimizer, callbacks)
+            draw_together(body, batches, optimizer, callbacks)
         finally:
             for one in checkpoint:
                 one.close()

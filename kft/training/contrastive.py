@@ -86,24 +86,30 @@ class ContrastiveBatches(keras.utils.PyDataset):
         return {name: one[rows] for name, one in self._inputs.items()}, self._classes[rows]
 
 
+def directions_of(model: keras.Model, features: Any) -> keras.Model:
+    """Return the part of a model below its head, which puts out vectors of length 1.
+
+    Args:
+        model: The model.
+        features: The tensor of it that its head is on, `(batch, channels)`.
+    """
+    return keras.Model(model.input, keras.layers.UnitNormalization(dtype="float32")(features))
+
+
 def draw_together(
-    model: keras.Model,
-    features: Any,
+    body: keras.Model,
     batches: ContrastiveBatches,
     optimizer: keras.optimizers.Optimizer,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
-    """Train what lies below the features, until those of one class point in one direction.
+    """Train what gives examples a direction, until those of one class have the same.
 
     Args:
-        model: The model, of which everything trains that its flags let train.
-        features: The tensor of the model that its head is on, `(batch, channels)`.
+        body: What `directions_of` returned, of which everything trains that its flags let train.
         batches: What it trains on, for 30 steps.
         optimizer: A new optimizer; its rate rises for a tenth of the steps and falls to zero as a cosine.
         callbacks: Callbacks of Keras.
     """
-    directions = keras.layers.UnitNormalization(dtype="float32")(features)
-    body = keras.Model(model.input, directions)
     body.compile(optimizer, loss=SupervisedContrastive())
     return body.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
 

@@ -258,3 +258,17 @@ def test_the_plan_and_the_page_say_that_it_came_first(preset, tmp_path, capsys):
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "training examples were drawn together by class in 30 steps" in page
     assert kft.load(tmp_path / "run").few_shot == "auto"
+
+
+@pytest.mark.once
+def test_gradients_in_sixteen_bits_are_scaled(preset, monkeypatch):
+    recipe = recipe_of(preset, few_shot="contrastive", precision="mixed_float16")
+    compiled = []
+
+    def noted(body, batches, optimizer, callbacks):
+        body.compile(optimizer, loss=SupervisedContrastive())
+        compiled.append(body.optimizer)
+
+    monkeypatch.setattr(warm_start, "draw_together", noted)
+    fit(recipe)
+    assert isinstance(compiled[0], keras.optimizers.LossScaleOptimizer)
