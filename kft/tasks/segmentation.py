@@ -20,10 +20,11 @@ from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.segmentation_scorer import SegmentationScorer
 from kft.tasks.masks.colours import check_colours, colours_of
 from kft.tasks.masks.decoder import DECODERS, resized
-from kft.tasks.masks.files import IGNORED, Ignored
+from kft.tasks.masks.files import Ignored
 from kft.tasks.masks.folder import read_mask_folder
 from kft.tasks.masks.labels import batch_of, mask_targets, pixels_of
 from kft.tasks.masks.layers import MaskLoss, PixelAccuracy
+from kft.tasks.masks.stored import IGNORED
 from kft.tasks.predictions import MaskPredictions
 from kft.tasks.task import Task
 
@@ -35,8 +36,9 @@ class Segmentation(Task):
     """A class for each pixel: a decoder on the feature maps of an image backbone.
 
     Images with their masks are a folder with `images` and `masks`, PNG files of class numbers or of
-    colours; or `(images, masks)`, where a mask is an array of class numbers `[height, width]` or the
-    path of a PNG file. A mask is as large as its image, and resized with it to the recipe's size.
+    colours; or one with `images` and a COCO file of polygons or runs; or `(images, masks)`, where a mask
+    is an array of class numbers `[height, width]` or the path of a PNG file. A mask is as large as its
+    image, and resized with it to the recipe's size.
 
     Args:
         classes: Names of the classes, in the order of their numbers. Defaults to those of the training
@@ -145,7 +147,7 @@ class Segmentation(Task):
         """Look at the masks once; those in files stay there until a batch needs them."""
         known = classes or self.classes
         if raw.numbered is not None:
-            self.checked_classes(raw.numbered, f"classes.txt of {raw.source}")
+            self.checked_classes(raw.numbered, raw.source)
         if raw.columns:
             raise InputError(
                 f"{raw.source} is a table, but masks are files beside their images: pass a folder with "
@@ -153,7 +155,7 @@ class Segmentation(Task):
             )
         if known is not None and raw.numbered is not None and tuple(known) != raw.numbered:
             raise InputError(
-                f"{raw.source} has the classes {shown(raw.numbered)} in its classes.txt, but "
+                f"{raw.source} has the classes {shown(raw.numbered)} by its own list, but "
                 f"{shown(tuple(known))} are expected: make them equal."
             )
         return mask_targets(raw, known, self.colors, self.ignore)

@@ -10,8 +10,8 @@ import kft
 from kft.data import images
 from kft.errors import InputError
 from kft.tasks import Segmentation
-from kft.tasks.masks.files import IGNORED
 from kft.tasks.masks.labels import batch_of
+from kft.tasks.masks.stored import IGNORED
 from kft.testing.families import TinyImages, tiny_images
 
 pytestmark = pytest.mark.once

@@ -12,8 +12,8 @@ import kft
 from kft.errors import InputError
 from kft.model.forward import Forward
 from kft.tasks import Segmentation
-from kft.tasks.masks.files import IGNORED
 from kft.tasks.masks.layers import MaskLoss, PixelAccuracy
+from kft.tasks.masks.stored import IGNORED
 from kft.testing.families import TinyImages, tiny_images
 
 CLASSES = ("sky", "road", "tree")

@@ -13,7 +13,7 @@ from kft.tasks.evaluation.scorer import Places, compact, need_examples
 from kft.tasks.evaluation.segmentation import MaskMetrics, SegmentationEvaluation
 from kft.tasks.evaluation.worst import Worst
 from kft.tasks.masks.colours import drawn
-from kft.tasks.masks.files import IGNORED
+from kft.tasks.masks.stored import IGNORED
 
 KEPT_WORST = 12
 KEPT_OTHERS = 6

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kft.errors import InputError
-from kft.tasks.masks.files import IGNORED, Ignored
+from kft.tasks.masks.files import Ignored
+from kft.tasks.masks.stored import IGNORED
 
 __all__ = ["check_colours", "colours_of", "drawn"]
 

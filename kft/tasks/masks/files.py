@@ -6,23 +6,22 @@ import io
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from kft.arguments import shown
-from kft.data.content import content_digest
 from kft.data.exif import read_orientation
 from kft.data.image_files import MAX_PIXELS, inspect_file
 from kft.data.threads import map_in_threads
 from kft.errors import InputError
 from kft.regular_files import open_regular, read_regular, why
+from kft.tasks.masks.stored import IGNORED, StoredMask
 
-__all__ = ["IGNORED", "Ignored", "MaskFile", "check_size", "numbered", "sizes_of"]
+__all__ = ["Ignored", "MaskFile", "check_size", "numbered", "sizes_of"]
 
-IGNORED = 255  # the class number of pixels that count nowhere
 _MOST_BYTES = 2**28
 _BIT_DEPTH = 24  # the byte of a PNG file that has it
 
@@ -31,7 +30,7 @@ Ignored = int | Colour
 
 
 @dataclass(frozen=True)
-class MaskFile:
+class MaskFile(StoredMask):
     """A PNG file with a class for each pixel.
 
     Args:
@@ -39,39 +38,13 @@ class MaskFile:
         colors: The colour of each class, by its name in their order; None where pixels are class
             numbers.
         ignored: The class number or the colour of pixels that count nowhere.
-        content: Digest of the class numbers, once they were read.
-        pixels: How many pixels each class number has, up to the largest in use, once they were read.
     """
 
-    path: str
     colors: Mapping[str, Colour] | None = None
     ignored: Ignored = IGNORED
-    content: bytes = b""
-    pixels: tuple[int, ...] = ()
 
-    def read(self) -> np.ndarray:
-        """Return the class numbers, uint8 `[height, width]`, 255 for what is ignored.
-
-        Raises:
-            InputError: If the file is no such mask; the message says why, without the file.
-        """
-        return self._read(None)
-
-    def looked_at(self, size: tuple[int, int] | None) -> Self:
-        """Return the same with content and pixels.
-
-        Args:
-            size: Height and width of its image, which a mask is compared with before it is decoded;
-                None if they are not known.
-
-        Raises:
-            InputError: As `read`, and if the mask has another size.
-        """
-        mask = self._read(size)
-        pixels = tuple(np.bincount(mask[mask != IGNORED]).tolist())
-        return replace(self, content=content_digest(mask), pixels=pixels)
-
-    def _read(self, size: tuple[int, int] | None) -> np.ndarray:
+    def of_size(self, size: tuple[int, int] | None) -> np.ndarray:
+        """Return the class numbers; of a mask of another size the header alone is read."""
         name = f"its mask {os.path.basename(self.path)}"
         reason = inspect_file(self.path, MAX_PIXELS)
         if reason:

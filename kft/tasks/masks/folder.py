@@ -16,6 +16,7 @@ from kft.data.names import checked_names
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
 from kft.regular_files import lies_in, open_regular, why
+from kft.tasks.masks.coco import coco_file, read_coco
 from kft.tasks.masks.colours import check_colours
 from kft.tasks.masks.files import Ignored, MaskFile
 
@@ -36,7 +37,7 @@ def read_mask_folder(
     Args:
         root: The folder. `images` and `masks` in it hold files whose paths are alike but for the
             suffix; `classes.txt` may name the classes, one in each line, with a colour behind each or
-            none.
+            none. In place of `masks` a COCO file says what each image shows.
         bad: Where files that cannot be used are noted.
         colors: The colour of each class; None for those of `classes.txt`, if it has some.
         ignored: As for `MaskFile`.
@@ -44,11 +45,16 @@ def read_mask_folder(
     Raises:
         InputError: If one of the two folders is not there, or `classes.txt` is wrong.
     """
+    annotations = None if (root / MASKS).is_dir() else coco_file(root)
+    if annotations is not None:
+        folder = root / IMAGES
+        return read_coco(root, annotations, folder if folder.is_dir() else root, bad)
     for name in (IMAGES, MASKS):
         if not (root / name).is_dir():
             raise InputError(
                 f"{bad.source} has no folder {name!r}: expected {IMAGES}/ and {MASKS}/ with a PNG mask "
-                f"for each image, such as {IMAGES}/one.jpg and {MASKS}/one.png"
+                f"for each image, such as {IMAGES}/one.jpg and {MASKS}/one.png, or a COCO file beside "
+                f"{IMAGES}/"
             )
         if not lies_in(root / name, root):
             raise InputError(

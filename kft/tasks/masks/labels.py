@@ -13,11 +13,12 @@ from kft.data.sequences import numeric
 from kft.data.threads import map_in_threads
 from kft.data.values import is_missing, kind_of
 from kft.errors import InputError
-from kft.tasks.masks.files import IGNORED, Ignored, MaskFile, check_size, numbered, sizes_of
+from kft.tasks.masks.files import Ignored, MaskFile, check_size, numbered, sizes_of
+from kft.tasks.masks.stored import IGNORED, StoredMask
 
 __all__ = ["batch_of", "mask_targets", "pixels_of"]
 
-Row = np.ndarray | MaskFile
+Row = np.ndarray | StoredMask
 
 
 def mask_targets(
@@ -31,7 +32,7 @@ def mask_targets(
     Every mask is looked at once, in parallel.
 
     Args:
-        raw: Arrays of class numbers, paths, or `MaskFile`s.
+        raw: Arrays of class numbers, paths, or `StoredMask`s.
         classes: The classes; None for those of the data, or as many numbers as there are.
         colors: The colour of each class in files; None for class numbers.
         ignored: The class number, or in files the colour, of pixels that count nowhere.
@@ -73,7 +74,7 @@ def mask_targets(
 
 def pixels_of(row: Row) -> np.ndarray:
     """Return how many pixels of a mask each class number from 0 to 254 has."""
-    counted = row.pixels if isinstance(row, MaskFile) else np.bincount(row[row != IGNORED])
+    counted = row.pixels if isinstance(row, StoredMask) else np.bincount(row[row != IGNORED])
     found = np.zeros(IGNORED, np.int64)
     found[: len(counted)] = counted
     return found
@@ -102,7 +103,7 @@ def _looked_at(
         raise InputError("no mask")
     if isinstance(value, str | os.PathLike):
         value = MaskFile(os.fsdecode(value), colors, ignored)
-    if isinstance(value, MaskFile):
+    if isinstance(value, StoredMask):
         return value.looked_at(size)
     if np.ma.is_masked(value):
         raise InputError(
@@ -127,7 +128,7 @@ def _looked_at(
 
 
 def _read(row: Row) -> np.ndarray:
-    if not isinstance(row, MaskFile):
+    if not isinstance(row, StoredMask):
         return row
     try:
         return row.read()

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kft.tasks.masks.files import IGNORED
+from kft.tasks.masks.stored import IGNORED
 
 __all__ = ["MaskLoss", "PixelAccuracy"]
 
