@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kft.family.policies import Resume as Resume
     from kft.family.saving import load as load
     from kft.insight import explain as explain
+    from kft.insight.cross_validation import cross_validate as cross_validate
     from kft.insight.range_test import find_learning_rate as find_learning_rate
     from kft.model.blocks import find_blocks as find_blocks
     from kft.model.lora import LoRA as LoRA
@@ -46,6 +47,7 @@ _HOMES = {
     "Stage": "kft.stages.stage",
     "TextRecipe": "kft.recipe.text",
     "callbacks": "kft.callbacks",
+    "cross_validate": "kft.insight.cross_validation",
     "distribution": "kft.distribution",
     "explain": "kft.insight.explain",
     "find_blocks": "kft.model.blocks",
@@ -71,6 +73,7 @@ __all__ = [
     "Stage",
     "TextRecipe",
     "callbacks",
+    "cross_validate",
     "distribution",
     "explain",
     "find_blocks",

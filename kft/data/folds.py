@@ -1,0 +1,76 @@
+"""Folds for cross-validation: each example is held out once, together with all that belongs to it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.errors import InputError
+
+__all__ = ["ALWAYS_TRAINED", "folds_of"]
+
+ALWAYS_TRAINED = -1  # in place of a fold
+
+
+def folds_of(examples: Examples, count: int, seed: int = 0) -> np.ndarray:
+    """Return the fold of each example, int `[n]` from 0.
+
+    Classes have about the same share in every fold. Examples with identical content stay together, and so
+    do those that the task groups, or those of one group if the examples have `groups`. A class that only
+    one of these has is never held out, since nothing could learn it: its fold is -1.
+
+    Args:
+        examples: What to divide.
+        count: How many folds there are.
+        seed: The same seed gives the same folds.
+
+    Raises:
+        InputError: If the examples have times, or too few of them are different.
+    """
+    if examples.order is not None:
+        raise InputError(
+            f"{examples.source} has times, and a fold of early examples would be answered by a model that "
+            "knows the later ones: split it by `validation_data`, or read it without `order`"
+        )
+    together = examples.groups
+    if together is None:
+        together = examples.task.groups(examples.inputs, examples.targets)
+    if together is None:
+        together = examples.digests
+    _, group = np.unique(together, return_inverse=True)
+    strata = examples.task.strata(examples.targets)
+    strata = np.zeros(len(examples), np.int64) if strata is None else strata
+    folds = np.full(len(examples), ALWAYS_TRAINED)
+    for stratum in np.unique(strata):
+        own = strata == stratum
+        if len(np.unique(group[own])) > 1:
+            folds[own] = 0
+    held = np.flatnonzero(folds != ALWAYS_TRAINED)
+    different = len(np.unique(group[held]))
+    if different < count:
+        raise InputError(
+            f"{examples.source} has {different} different examples, groups or texts to hold out, too few "
+            f"for `folds={count}`: pass fewer folds, or more data"
+        )
+    return _divided(folds, held, strata, group, count, seed)
+
+
+def _divided(
+    folds: np.ndarray,
+    held: np.ndarray,
+    strata: np.ndarray,
+    group: np.ndarray,
+    count: int,
+    seed: int,
+) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a class has fewer examples than there are folds
+        parts = divided.split(held, strata[held], group[held])
+        for number, (_, places) in enumerate(parts):
+            folds[held[places]] = number
+    return folds
