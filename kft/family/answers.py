@@ -14,6 +14,7 @@ from kft.data.examples import Examples
 from kft.data.plain_errors import plain_errors
 from kft.data.streams import Stream
 from kft.data.trees import concatenated, mapped
+from kft.distribution import processes
 from kft.family.fit_data import batches_of
 from kft.family.hooks import Family
 from kft.model.forward import Forward
@@ -117,6 +118,7 @@ def _evaluated(
     examples = data if isinstance(data, Examples) else None
     scorer = recipe.task.scorer_of(examples, recipe.classes)
     count = None if examples is None else recipe.row_count(examples)
+    verbose = verbose if processes.rank() == 0 else 0
     with Progress("Evaluating", count, verbose=verbose, after=SHORT) as progress:
         for targets, outputs, rows in batches:
             scorer.update(targets, outputs, rows)

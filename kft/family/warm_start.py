@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.distribution import processes
 from kft.family.directory import WARM_START
 from kft.family.planned import PlannedFit
 from kft.family.retries import FiniteLoss
@@ -56,7 +57,8 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
     planned.directory.begin_before_stages()
     checkpoint = planned.directory.checkpoint(settings.resume.every, WARM_START)
     what = f"Drawing {how_many(len(train), 'example')} together by class"
-    with Progress(what, STEPS, verbose=settings.verbose) as progress, kept_flags(model):
+    verbose = settings.verbose if processes.rank() == 0 else 0
+    with Progress(what, STEPS, verbose=verbose) as progress, kept_flags(model):
         plan(model, [_ALL], settings.batch_norm)[0].enter(model)
         callbacks = [FiniteLoss(), _Shown(progress), *checkpoint]
         try:
