@@ -1,6 +1,7 @@
 """Cross-validation: each example is answered once, by a model that has not seen it."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -127,6 +128,21 @@ def test_it_prints_each_fold_and_all_together():
     assert "standard deviation" in str(found)
     assert "20 examples" in str(found)
     assert found.to_dict()["figure"] == "accuracy"
+
+
+def test_the_command_says_what_python_says(cli, photos, tmp_path):
+    stages = tmp_path / "stages.yaml"
+    stages.write_text("- {unfreeze: 0, solve: true}\n", encoding="utf-8")
+    asked = ["tests.small_images:DenseRecipe", "--data", photos, "--stages", stages, "--folds", 2]
+    code, out, errors = cli("cross-validate", *asked, "--seed", 3, "--json")
+    assert code == 0, errors
+    recipe = DenseRecipe(num_classes=2, seed=3)
+    found = kft.cross_validate(recipe, str(photos), folds=2, stages=SOLVED, seed=3, verbose=0)
+    assert json.loads(out) == json.loads(json.dumps(found.to_dict()))
+    code, out, _ = cli("cross-validate", *asked, "--run-dir", tmp_path / "cross", "--quiet")
+    assert code == 0
+    assert out.startswith("accuracy in 2 folds: ")
+    assert (tmp_path / "cross" / "fold-2" / "recipe.json").is_file()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import kft
 from kft.backends import BACKENDS
 from kft.cli import demonstration, startup
 from kft.cli.comparing import runs
+from kft.cli.crossing import cross_validate
 from kft.cli.early_checks import check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
@@ -78,6 +79,7 @@ _COMMANDS = (
     export,
     plan,
     find_lr,
+    cross_validate,
     report,
     runs,
     demonstration.demo,

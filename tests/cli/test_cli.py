@@ -64,6 +64,7 @@ def test_help_comes_in_under_a_second():
         "export",
         "plan",
         "find-lr",
+        "cross-validate",
         "report",
         "runs",
         "demo",

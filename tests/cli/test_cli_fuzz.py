@@ -44,6 +44,7 @@ NEEDED = {
     "fit": ["tests.tiny_recipe:TinyRecipe", "--data", "data", "--run-dir", "run"],
     "tune": ["tests.tiny_recipe:TinyRecipe", "--data", "data", "--run-dir", "run"],
     "find-lr": ["tests.tiny_recipe:TinyRecipe", "--data", "data"],
+    "cross-validate": ["tests.tiny_recipe:TinyRecipe", "--data", "data"],
     "select": ["tests.tiny_recipe:TinyRecipe", "--data", "data"],
     "plan": ["tests.tiny_recipe:TinyRecipe"],
     "evaluate": ["run", "--data", "data"],
