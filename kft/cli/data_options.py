@@ -34,7 +34,7 @@ TrainingData = Annotated[
         "these; a CSV, TSV or Parquet file; a zip or tar archive; for tagging also a CoNLL file, or JSON "
         "lines of texts with entities; for spans SQuAD's JSON, JSON lines or a table of questions with "
         "contexts and answers; for language models a folder of .txt files, or JSON lines of texts, "
-        "prompts with answers, or chats; for segmentation a folder with images and masks; "
+        "prompts with answers, or chats; for segmentation a folder with images, and masks or a COCO file; "
         "the name of a TFDS, or a prepared TFDS directory.",
         rich_help_panel=_DATA,
     ),
