@@ -8,7 +8,7 @@ from kft.data.examples import Examples
 from kft.data.split_apart import latest, whole_groups
 from kft.errors import InputError
 
-__all__ = ["NothingToSplitError", "split"]
+__all__ = ["NothingToSplitError", "split", "strata_of", "together_of"]
 
 _NAMED = 5  # classes that a note names
 
@@ -47,9 +47,7 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
             f"fraction={fraction!r}, but a validation split needs a number between 0 and 1, such "
             "as 0.2"
         )
-    strata = examples.task.strata(examples.targets)
-    if strata is None:
-        strata = np.zeros(len(examples), dtype=np.int64)
+    strata = strata_of(examples)
     if examples.order is not None:
         chosen = latest(examples, strata, fraction)
         examples = replace(
@@ -65,13 +63,23 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
     return examples.take(np.flatnonzero(~chosen)), examples.take(np.flatnonzero(chosen))
 
 
+def strata_of(examples: Examples) -> np.ndarray:
+    """Return what keeps its share in each part, such as classes: a number for each example, `[n]`."""
+    strata = examples.task.strata(examples.targets)
+    return np.zeros(len(examples), dtype=np.int64) if strata is None else strata
+
+
+def together_of(examples: Examples) -> np.ndarray:
+    """Return what examples that must not be parted have alike, `[n]`: what the task groups, or their content."""
+    groups = examples.task.groups(examples.inputs, examples.targets)
+    return examples.digests if groups is None else groups
+
+
 def _by_content(
     examples: Examples, strata: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, list[str]]:
     """Which examples are for validation, bool `[n]`, and the classes that have too few for it."""
-    groups = examples.task.groups(examples.inputs, examples.targets)
-    together = examples.digests if groups is None else groups
-    _, first, group = np.unique(together, return_index=True, return_inverse=True)
+    _, first, group = np.unique(together_of(examples), return_index=True, return_inverse=True)
     sizes = np.bincount(group)
     # Groups in the order in which they first appear, so that the split does not depend on the hashes.
     groups_by_appearance = np.argsort(first, kind="stable")
