@@ -169,11 +169,7 @@ class FeatureStore:
                 for folder in missing
             }
             cuts = dict(zip(hidden, missing.values(), strict=True))
-            count = views * len(batches.examples)
-            progress = stack.enter_context(
-                Progress(_PASS, count, verbose=self.verbose, after=SHORT)
-            )
-            for unfinished, writers in self._run(cuts, batches, views, stack, progress).items():
+            for unfinished, writers in self._run(cuts, batches, views, stack).items():
                 write_manifest(unfinished, hidden[unfinished].name, writers)
             for unfinished, folder in hidden.items():
                 self._publish(unfinished, folder)
@@ -191,18 +187,15 @@ class FeatureStore:
                 raise
 
     def _run(
-        self,
-        cuts: dict[Path, Cut],
-        batches: Batches,
-        views: int,
-        stack: contextlib.ExitStack,
-        progress: Progress,
+        self, cuts: dict[Path, Cut], batches: Batches, views: int, stack: contextlib.ExitStack
     ) -> dict[Path, list[RowWriter]]:
         """Run the prefixes once over the examples; only a batch is in memory at a time."""
         folders = [folder for folder, cut in cuts.items() for _ in cut.prefix.outputs]
         forward = self.forward(tuple(cuts.values()))
         count, size = len(batches.examples), batches.batch_size
         writers: dict[Path, list[RowWriter]] = {folder: [] for folder in cuts}
+        bar = Progress(_PASS, views * count, verbose=self.verbose, after=SHORT)
+        progress = stack.enter_context(bar)
         for place in range(views * len(batches)):
             view, index = divmod(place, len(batches))
             batches.epoch = view

@@ -18,16 +18,16 @@ from kft.data.folds import folds_of
 from kft.errors import InputError
 from kft.family.answers import answers
 from kft.family.policies import Finish
+from kft.family.settings import is_auto
 from kft.printing import how_many
 from kft.report.progress import Progress
+from kft.stages.lengths import USUAL_BATCH
 from kft.tasks import Evaluation
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
 
 __all__ = ["CrossValidation", "cross_validate"]
-
-_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -132,7 +132,8 @@ def cross_validate(
     fold = folds_of(examples, folds, seed)
     parent = None if run_dir is None else path_of("run_dir", run_dir)
     finish = dataclasses.replace(Finish.of(settings.pop("finish", None)), report=False)
-    size = settings.get("batch_size", _BATCH)
+    size = settings.get("batch_size", "auto")
+    size = USUAL_BATCH if is_auto(size) else size
     every, each = recipe.task.scorer_of(examples, examples.classes), []
     with Progress("Cross-validating", folds, verbose=verbose) as progress:
         for number in range(folds):
@@ -148,9 +149,7 @@ def cross_validate(
             )
             part = examples.take(held)
             own = one.task.scorer_of(part, one.classes)
-            for targets, outputs, rows in answers(
-                one, part, size if isinstance(size, int) else _BATCH
-            ):
+            for targets, outputs, rows in answers(one, part, size):
                 own.update(targets, outputs, rows)
                 every.update(targets, outputs, held if rows is None else held[rows])
             each.append(own.result())
