@@ -143,6 +143,10 @@ def test_compressed_runs_are_those_that_were_written(counts):
         ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "the coordinate nan: a finite number"),
         ({"segmentation": [[1, 2, 3, 4, 5, "6"]]}, "the coordinate '6'"),
         (
+            {"segmentation": [[1, 2, 1e308, 4, -1e308, 6]]},
+            r"the coordinate 1e\+308.*at most 1,000,000",
+        ),
+        (
             {"segmentation": {"size": [1, 2], "counts": [2]}},
             r"runs of the size \[1, 2\], but its image",
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from kft.errors import InputError
 __all__ = ["Polygon", "Runs", "region_of"]
 
 _AT_ONCE = 2**20  # crossings of lines and edges
+_FARTHEST = 10**6  # pixels; further out numbers lose what lies between pixels
 _MOST_DIGITS = 6  # of a run in COCO's compressed form: as many as 30 bits have
 
 
@@ -31,8 +31,8 @@ class Polygon:
         """Give the pixels that it covers a class number."""
         height, width = mask.shape
         x, y = self._points.T
-        first = max(0, math.ceil(min(max(y.min() - 0.5, 0), height)))
-        last = min(height, math.floor(max(min(y.max() - 0.5, height), -1)) + 1)
+        first = int(np.clip(np.ceil(y.min() - 0.5), 0, height))
+        last = int(np.clip(np.floor(y.max() - 0.5) + 1, 0, height))
         if last <= first:
             return
         next_x, next_y = np.roll(x, -1), np.roll(y, -1)
@@ -94,10 +94,11 @@ def _polygon(values: Any) -> Polygon:
             f"a polygon of {said}, but x and y of at least three corners are expected, as in [x1, y1, x2, "
             "y2, x3, y3]"
         )
-    wrong = next((one for one in values if not is_number(one)), None)
+    wrong = next((one for one in values if not is_number(one) or abs(one) > _FARTHEST), None)
     if wrong is not None:
         raise InputError(
-            f"a polygon with the coordinate {shown(wrong)}: a finite number is expected"
+            f"a polygon with the coordinate {shown(wrong)}: a finite number is expected, of at most "
+            f"{_FARTHEST:,}"
         )
     return Polygon(np.array(values, np.float64).reshape(-1, 2))
 
