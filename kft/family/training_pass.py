@@ -26,7 +26,7 @@ from kft.family.retries import FiniteLoss, with_retries
 from kft.family.run import Run, noted, plain_history
 from kft.family.solving import solver_of
 from kft.model.graph import counterparts
-from kft.stages.optimizer import norms_and_biases
+from kft.stages.optimizer import usual_optimizer
 from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
 from kft.tasks.calibrated_loss import CALIBRATED_LOSS
@@ -72,15 +72,12 @@ def training_pass(
 def prepared(planned: PlannedFit) -> keras.optimizers.Optimizer:
     """Give the recipe what it takes from the data; return the optimizer to train with."""
     recipe, settings = planned.recipe, planned.settings
-    model = recipe.model
     if isinstance(planned.train, Examples):
         recipe.learn(planned.train)
     if settings.optimizer is not None:
         return settings.optimizer
     rate = settings.stages[0].learning_rate
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
-    return optimizer
+    return usual_optimizer(recipe.model, rate, weight_decay=recipe.weight_decay)
 
 
 def _batches(planned: PlannedFit) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from kft.model.flags import kept_flags
 from kft.model.precision import built_with
 from kft.printing import how_many
 from kft.report.progress import Progress
-from kft.stages.optimizer import norms_and_biases
+from kft.stages.optimizer import usual_optimizer
 from kft.stages.plan import plan
 from kft.stages.stage import Stage
 from kft.training.contrastive import (
@@ -50,8 +50,7 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
     model = recipe.model
     classes = np.asarray(recipe.task.balanced(train.targets), "int32")
     batches = ContrastiveBatches(recipe.load_all(train), classes, settings.seed)
-    optimizer = keras.optimizers.AdamW(falling_rate(), weight_decay=recipe.weight_decay)
-    optimizer.exclude_from_weight_decay(var_list=norms_and_biases(model))
+    optimizer = usual_optimizer(model, falling_rate(), weight_decay=recipe.weight_decay)
     with built_with(recipe.precision):  # which decides whether the loss is scaled
         body = directions_of(model, recipe.head_input)
     planned.directory.begin_before_stages()

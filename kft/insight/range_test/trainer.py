@@ -12,7 +12,7 @@ import keras
 from kft.errors import InputError
 from kft.model import graph
 from kft.model.flags import decisions
-from kft.stages.optimizer import norms_and_biases, unscaled
+from kft.stages.optimizer import unscaled, usual_optimizer
 from kft.stages.plan import BatchNorm, Group, PlannedStage, plan
 from kft.stages.regrouping import regroup, strategy_scope, template
 from kft.stages.solving import refuse_solving
@@ -90,8 +90,8 @@ def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None)
 def like_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
     """Trainers with a recipe's loss and, unless another is given, the optimizer of its `fit`."""
     if optimizer is None:
-        optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay, name="range_test")
-        optimizer.exclude_from_weight_decay(var_list=norms_and_biases(recipe.model))
+        decay = recipe.weight_decay
+        optimizer = usual_optimizer(recipe.model, weight_decay=decay, name="range_test")
     return Trainers(recipe.model, optimizer, {"loss": recipe.loss()})
 
 
