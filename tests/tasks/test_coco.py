@@ -105,8 +105,13 @@ def test_a_model_learns_from_a_coco_file(tmp_path):
 
 def test_a_category_called_background_is_the_background(tmp_path):
     categories = [{"id": 1, "name": "cell"}, {"id": 2, "name": "background"}]
-    examples = read(save(tmp_path / "cells", [annotation(category_id=1)], categories=categories))
+    hole = [[4, 5, 8, 5, 8, 9, 4, 9]]
+    annotations = [annotation(category_id=1), annotation(category_id=2, segmentation=hole)]
+    examples = read(save(tmp_path / "cells", annotations, categories=categories))
     assert examples.classes == ("background", "cell")
+    mask = examples.targets[0].read()
+    assert mask.sum() == 100 - 16
+    assert not mask[5:9, 4:8].any()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 12))
