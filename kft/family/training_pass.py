@@ -26,9 +26,9 @@ from kft.family.retries import FiniteLoss, with_retries
 from kft.family.run import Run, noted, plain_history
 from kft.family.solving import solver_of
 from kft.model.graph import counterparts
-from kft.stages.optimizer import usual_optimizer
 from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
+from kft.stages.usual_optimizer import usual_optimizer
 from kft.tasks.calibrated_loss import CALIBRATED_LOSS
 from kft.training import compilation
 from kft.training.cached_stages import CachedStage, decide

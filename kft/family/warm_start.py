@@ -17,9 +17,9 @@ from kft.model.flags import kept_flags
 from kft.model.precision import built_with
 from kft.printing import how_many
 from kft.report.progress import Progress
-from kft.stages.optimizer import usual_optimizer
 from kft.stages.plan import plan
 from kft.stages.stage import Stage
+from kft.stages.usual_optimizer import usual_optimizer
 from kft.training.contrastive import (
     STEPS,
     ContrastiveBatches,

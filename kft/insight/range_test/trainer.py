@@ -12,11 +12,12 @@ import keras
 from kft.errors import InputError
 from kft.model import graph
 from kft.model.flags import decisions
-from kft.stages.optimizer import unscaled, usual_optimizer
+from kft.stages.optimizer import unscaled
 from kft.stages.plan import BatchNorm, Group, PlannedStage, plan
 from kft.stages.regrouping import regroup, strategy_scope, template
 from kft.stages.solving import refuse_solving
 from kft.stages.stage import Stage, checked_stages
+from kft.stages.usual_optimizer import usual_optimizer
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
