@@ -75,8 +75,10 @@ class Ranking:
 
     def __rich__(self) -> Group:
         table = Table()
-        for column in ("", "recipe", "LogME", "by chance", "features", "seconds"):
-            table.add_column(column, justify="left" if column == "recipe" else "right")
+        table.add_column("", justify="right")
+        table.add_column("recipe", overflow="fold")  # its end may be all that tells it apart
+        for column in ("LogME", "by chance", "features", "seconds"):
+            table.add_column(column, justify="right")
         for place, one in enumerate(self.candidates, start=1):
             scores = f"{one.score:.4f}", f"{one.by_chance:.4f}"
             table.add_row(str(place), one.name, *scores, f"{one.features:,}", f"{one.seconds:.1f}")

@@ -1,5 +1,6 @@
 """Backbones are ranked by what their frozen features say about the labels."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 
 import kft
 from kft.tuning import rank
+from kft.tuning.selection import Candidate, Ranking
 from tests.small_images import TinyRecipe, bright_sides
 
 
@@ -46,6 +48,15 @@ def test_it_says_when_none_fits():
     x, y = bright_sides(48)
     ranking = rank(candidates(), (x, np.random.default_rng(3).permutation(y)))
     assert ranking.verdict.startswith("None of them fits")
+
+
+def test_long_names_are_shown_whole():
+    name = "SidesRecipe,weights=" + "folder/" * 20
+    candidate = Candidate(name + "halves", score=-0.5, by_chance=-0.7, features=4, seconds=1.0)
+    other = dataclasses.replace(candidate, name=name + "whole", score=-0.6)
+    text = str(Ranking((candidate, other), examples=48))
+    cells = "".join(line.split("│")[2].strip() for line in text.splitlines() if "│" in line)
+    assert cells == f"{name}halves{name}whole"
 
 
 def test_nothing_to_rank_is_an_error():
