@@ -30,6 +30,7 @@ ORDER = (
     "export",
     "insight",
     "recipe",
+    "local_server",
     "testing",
     "cli",
     "__main__",

@@ -22,6 +22,7 @@ from kft.cli.exporting import export
 from kft.cli.finding import find_lr
 from kft.cli.planning import plan
 from kft.cli.reporting import report
+from kft.cli.serving import serve
 from kft.cli.training import fit
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
@@ -76,6 +77,7 @@ _COMMANDS = (
     evaluate,
     predict,
     generate,
+    serve,
     export,
     plan,
     find_lr,

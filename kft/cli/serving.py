@@ -1,0 +1,37 @@
+"""`kft serve`: a page on this machine for trying a finished run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kft.cli import options as o
+from kft.cli.open_run import RunRecipe, RunTask, open_recipe
+
+
+def serve(
+    run: o.RunDir,
+    recipe: RunRecipe = None,
+    task: RunTask = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")
+    ] = 8000,
+) -> None:
+    """Serve a page for trying a run on this machine: files or texts in, answers out.
+
+    It listens on 127.0.0.1 alone and is for trying a model; `kft export` is for servers.
+
+    kft serve runs/photos
+
+    curl --data-binary @a.jpg http://127.0.0.1:8000/answer
+    """
+    opened = open_recipe(run, recipe, task)
+    from kft.local_server import LocalServer
+
+    with LocalServer(opened, str(run), port) as server:
+        typer.echo(f"{run}: {server.url} (Ctrl+C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("Stopped.")

@@ -1,0 +1,147 @@
+"""A server on the loopback interface, which answers this machine alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import socketserver
+import traceback
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+
+from kft.errors import InputError, KftError
+from kft.local_server.asking import Asked
+from kft.local_server.page import page, policy
+
+if TYPE_CHECKING:
+    from kft.recipe.recipe import Recipe
+
+__all__ = ["LocalServer"]
+
+_ADDRESS = "127.0.0.1"
+_OWN_NAMES = ("127.0.0.1", "localhost")
+_MOST_BYTES = 2**26  # of a request
+_PATIENCE = 30.0  # seconds that a connection may be silent
+_LINGER = 1.0  # seconds likewise, once a request is refused
+_CHUNK = 2**16
+
+
+class LocalServer(socketserver.ThreadingTCPServer):
+    """Serve a page that asks a recipe, and `POST /answer` for programs.
+
+    ```python
+    with LocalServer(kft.load("runs/photos"), "photos") as server:
+        print(server.url)
+        server.serve_forever()
+    ```
+
+    It listens on 127.0.0.1 alone and answers only requests that name it so and come from its own page
+    or from a program: a page of a stranger, open in the same browser, gets nothing.
+
+    Args:
+        recipe: A trained recipe.
+        name: What the page calls it.
+        port: Defaults to 0, any free port.
+
+    Raises:
+        InputError: If the port cannot be used.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, recipe: Recipe, name: str, port: int = 0) -> None:
+        self.asked, self.name = Asked(recipe), name
+        try:
+            super().__init__((_ADDRESS, port), _Handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"`port={port}` cannot be used ({reason}): pass another, or 0 for any free one."
+            ) from error
+
+    @property
+    def url(self) -> str:
+        """The address of the page."""
+        return f"http://{_ADDRESS}:{self.server_address[1]}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """A request."""
+
+    server: LocalServer
+    timeout = _PATIENCE
+    server_version, sys_version = "kft", ""
+
+    def do_GET(self) -> None:
+        """Send the page."""
+        if not self._is_from_here():
+            return
+        if self.path.partition("?")[0] != "/":
+            self._refuse(404, f"{self.path} is not here: the page is at /.")
+            return
+        nonce = secrets.token_urlsafe()
+        html = page(self.server.asked, self.server.name, nonce).encode()
+        self._reply(200, html, "text/html; charset=utf-8", policy(nonce))
+
+    def do_POST(self) -> None:
+        """Answer a file or a text."""
+        if not self._is_from_here():
+            return
+        if self.path != "/answer":
+            self._refuse(404, f"{self.path} is not here: send inputs to /answer.")
+            return
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            self._refuse(411, "the request has no Content-Length.")
+        elif int(length[:20]) > _MOST_BYTES:
+            self._refuse(413, f"the request is too large: send at most {_MOST_BYTES:,} bytes.")
+        else:
+            self._send(*self._answer(self.rfile.read(int(length))))
+
+    def _answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        if not body:
+            return 400, {"error": "the request is empty: send a file or a text."}
+        try:
+            return 200, self.server.asked.answer(body)
+        except KftError as error:
+            return 400, {"error": str(error)}
+        except Exception as error:  # the next request may be answered
+            traceback.print_exc()
+            return 500, {"error": f"{type(error).__name__}: {error}"}
+
+    def _is_from_here(self) -> bool:
+        """Refuse what a page of a stranger made a browser send, which has another host or origin."""
+        host = self.headers.get("Host", "")
+        origin = self.headers.get("Origin")
+        if host.rpartition(":")[0] in _OWN_NAMES and origin in (None, f"http://{host}"):
+            return True
+        self._refuse(403, f"this server answers {self.server.url} alone.")
+        return False
+
+    def _refuse(self, status: int, error: str) -> None:
+        """Send an error in place of reading the body, which a client may still be sending."""
+        self._send(status, {"error": error})
+        self.connection.settimeout(_LINGER)
+        left = 4 * _MOST_BYTES
+        with contextlib.suppress(OSError):  # closing with unread bytes would discard the reply
+            while left > 0 and (chunk := self.rfile.read1(_CHUNK)):
+                left -= len(chunk)
+
+    def _send(self, status: int, reply: dict[str, Any]) -> None:
+        content = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace")
+        self._reply(status, content, "application/json", "default-src 'none'")
+
+    def _reply(self, status: int, content: bytes, kind: str, allowed: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Security-Policy", allowed)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing for a request."""
