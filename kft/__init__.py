@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kft.recipe.image import ImageRecipe as ImageRecipe
     from kft.recipe.recipe import Recipe as Recipe
     from kft.recipe.text import TextRecipe as TextRecipe
+    from kft.runs.card import model_card as model_card
     from kft.stages.stage import Stage as Stage
     from kft.stages.table import plan_table as plan_table
     from kft.training.plain import fit_in_stages as fit_in_stages
@@ -54,6 +55,7 @@ _HOMES = {
     "find_learning_rate": "kft.insight.range_test",
     "fit_in_stages": "kft.training.plain",
     "load": "kft.family.saving",
+    "model_card": "kft.runs.card",
     "plan_table": "kft.stages.table",
     "tasks": "kft.tasks",
     "testing": "kft.testing",
@@ -80,6 +82,7 @@ __all__ = [
     "find_learning_rate",
     "fit_in_stages",
     "load",
+    "model_card",
     "plan_table",
     "tasks",
     "testing",

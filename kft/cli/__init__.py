@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 import kft
 from kft.backends import BACKENDS
 from kft.cli import demonstration, startup
+from kft.cli.card import card
 from kft.cli.comparing import runs
 from kft.cli.crossing import cross_validate
 from kft.cli.early_checks import check_given
@@ -83,6 +84,7 @@ _COMMANDS = (
     find_lr,
     cross_validate,
     report,
+    card,
     runs,
     demonstration.demo,
 )
