@@ -82,7 +82,7 @@ class BucketedBatches(Batches):
         self.lengths = np.asarray(lengths)
         self.buckets = tuple(buckets)
 
-    def pad_to_need(self) -> None:
+    def pad_to_longest(self) -> None:
         """Pads each batch to its longest text alone, for steps that are not compiled for a length."""
         self.buckets = tuple(
             range(min(int(self.lengths.min()), self.buckets[-1]), self.buckets[-1] + 1)

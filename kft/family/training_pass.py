@@ -65,7 +65,7 @@ def training_pass(
             planned, store, model, own_optimizer, batches, held_out, jit, announced, share
         )
         fit.compile_like(model)
-        compilation.pad_to_need(model, batches, held_out)
+        compilation.pad_to_longest(model, batches, held_out)
         yield fit
 
 

@@ -23,9 +23,9 @@ from kft.stages.usual_optimizer import usual_optimizer
 from kft.training.contrastive import (
     STEPS,
     ContrastiveBatches,
-    directions_of,
-    draw_together,
-    falling_rate,
+    unit_vectors_of,
+    train_contrastively,
+    warmup_cosine,
 )
 
 _ALL = Stage(unfreeze="all", epochs=1, learning_rate=1.0)  # its flags, and not its rate
@@ -50,9 +50,9 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
     model = recipe.model
     classes = np.asarray(recipe.task.balanced(train.targets), "int32")
     batches = ContrastiveBatches(recipe.load_all(train), classes, settings.seed)
-    optimizer = usual_optimizer(model, falling_rate(), weight_decay=recipe.weight_decay)
+    optimizer = usual_optimizer(model, warmup_cosine(), weight_decay=recipe.weight_decay)
     with built_with(recipe.precision):  # which decides whether the loss is scaled
-        body = directions_of(model, recipe.head_input)
+        body = unit_vectors_of(model, recipe.head_input)
     planned.directory.begin_before_stages()
     checkpoint = planned.directory.checkpoint(settings.resume.every, WARM_START)
     what = f"Drawing {how_many(len(train), 'example')} together by class"
@@ -61,7 +61,7 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
         plan(model, [_ALL], settings.batch_norm)[0].enter(model)
         callbacks = [FiniteLoss(), _Shown(progress), *checkpoint]
         try:
-            draw_together(body, batches, optimizer, callbacks)
+            train_contrastively(body, batches, optimizer, callbacks)
         finally:
             for one in checkpoint:
                 one.close()

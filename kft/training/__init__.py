@@ -1,1 +1,1 @@
-"""One fit over stages: a loop that trains parts of a model on kept features."""
+"""The training loop over stages, in which parts of a model train on cached features."""

@@ -1,4 +1,4 @@
-"""Which stages of a fit train on kept features, and why the others do not."""
+"""The decision which stages of a fit train on cached features, with the reason for each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ANYWAY = "pass cache=True to keep them all the same"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CachedStage:
-    """Whether a stage trains on kept features.
+    """The decision whether a stage trains on cached features.
 
     Attributes:
-        cut: where the model is cut; None if the stage computes everything anew.
-        reason: why, for the plan table, as in "kept: 3 MB" or "not kept, since ...".
+        cut: where the model is cut; None if the stage runs the whole model.
+        reason: the reason for the plan table, such as "kept: 3 MB" or "not kept, since ...".
     """
 
     cut: Cut | None
@@ -48,24 +48,24 @@ def decide(
     solver: Solver | None = None,
     sample: Callable[[], Any] | None = None,
 ) -> list[CachedStage]:
-    """Choose for each stage whether its frozen features are kept.
+    """Decide for each stage whether to cache its frozen features.
 
     Args:
-        model: the model; its flags are put back.
+        model: the model; its trainable flags are restored afterwards.
         planned: the stages.
-        store: where features would be kept.
-        examples: number of examples whose features would be kept, validation and views included.
+        store: where the features would be stored.
+        examples: number of examples to cache, validation examples and views included.
         augments: whether the training inputs change from epoch to epoch.
-        cache: True wherever it changes nothing, `"auto"` where it also pays and the disk has room,
-            False nowhere.
-        length: tokens of a text, where the model does not say it.
-        before: what was decided when this run began, if it resumes: it decides again in the same way.
-        solver: solves the head in a stage that asks for it.
-        sample: gives inputs of the model, a batch `[n, ...]`, by which `"auto"` measures the machine.
-            Without it a machine counts as a laptop: for a run that may resume where nothing tells
-            what was decided.
+        cache: True caches wherever results stay the same, `"auto"` only if it also saves time and
+            fits on the disk, False never.
+        length: tokens per text, if the model does not fix it.
+        before: the decisions made when this run began, if it resumes; they are repeated.
+        solver: solves the head in stages with `solve=True`.
+        sample: returns a batch of model inputs `[n, ...]`, with which `"auto"` measures the machine.
+            None assumes the speed of a laptop, for runs that may resume without a record of what was
+            decided.
     """
-    if processes.rank() > 0:  # the machine and its disk are seen by the first process alone
+    if processes.rank() > 0:  # only the first process measures the machine and its disk
         before = processes.from_first(before)
     is_noted = before is not None and len(before) == len(planned)
     wanted = before if before is not None and is_noted else [cache] * len(planned)
@@ -81,7 +81,7 @@ def decide(
             else:
                 candidates.append(_candidate(model, stage, moved, solver))
             moved |= {id(variable) for variable in graph.changing(model)}
-    # With the model's own flags, with which features are computed: JAX compiles for them.
+    # Outside `kept_flags`: JAX compiles for the flags, and features are computed with the model's own.
     chooser = _Chooser(store, examples, length, sample)
     chosen = [chooser.choose(one, asked) for one, asked in zip(candidates, wanted, strict=True)]
     if processes.rank() == 0:
@@ -91,13 +91,13 @@ def decide(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Candidate:
-    """Where a stage can be cut.
+    """The deepest cut that a stage allows.
 
     Attributes:
-        reason: why not, or why not deeper; empty where nothing is in the way.
-        cut: the cut, None where there is none.
-        epochs: how often its features would be read.
-        solves: whether the stage solves a head, which always pays.
+        reason: why there is no cut, or no deeper one; empty if nothing prevents it.
+        cut: the cut, or None.
+        epochs: how many times its features would be read.
+        solves: whether the stage solves a head, for which caching always pays.
     """
 
     reason: str
@@ -109,9 +109,9 @@ class _Candidate:
 def _candidate(
     model: keras.Model, stage: PlannedStage, moved: set[int], solver: Solver | None
 ) -> _Candidate:
-    """Find where a model can be cut that has entered a stage."""
+    """Find the cut of a model whose flags are set for a stage."""
     if solver is not None and stage.stage.solve:
-        # It reads its features twice: to solve and to evaluate.
+        # The features are read twice: to solve the head and to evaluate it.
         return _Candidate("", cut_at(model, solver.head_inputs), epochs=2, solves=True)
     cut, reason = find_cut(model, moved)
     return _Candidate(reason if cut else f"not kept, since {reason}", cut, stage.stage.epochs)
@@ -119,20 +119,20 @@ def _candidate(
 
 @dataclasses.dataclass(eq=False)
 class _Chooser:
-    """Decides about one candidate after the other; see `decide` for the attributes."""
+    """The decision about each candidate in turn; see `decide` for the attributes."""
 
     store: FeatureStore
     examples: int
     length: int | None
     sample: Callable[[], Any] | None
-    speed: Speed | None = None  # once it was needed
+    speed: Speed | None = None  # measured on first use
 
     def choose(self, candidate: _Candidate, asked: bool | str) -> CachedStage:
-        """Decide whether the features of a stage are kept.
+        """Decide whether to cache the features of a stage.
 
         Args:
-            candidate: where it can be cut.
-            asked: as `cache` for `decide`.
+            candidate: where the stage can be cut.
+            asked: like `cache` of `decide`.
         """
         cut, reason = candidate.cut, candidate.reason
         if cut is None:
@@ -146,7 +146,7 @@ class _Chooser:
         return CachedStage(cut, f"kept: {cost}")
 
     def _pays(self, cost: Cost, cut: Cut) -> bool:
-        """Return whether features are worth keeping, by a measurement where that is not clear."""
+        """Return whether caching saves time, measuring the machine if the estimate is not clear."""
         if self.sample is None or cost.is_clear:
             return cost.pays(LAPTOP)
         if self.speed is None:

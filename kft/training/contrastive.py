@@ -1,4 +1,4 @@
-"""Examples of one class drawn together: the warm start of a backbone for a few examples of each class."""
+"""Supervised contrastive training: the warm start of a backbone when each class has few examples."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 from keras import ops
 
 STEPS = 30
-_MOST = 64  # examples of a step
-_LEAST_EACH = 2  # an example and another of its class
+_MOST = 64  # examples per step
+_LEAST_EACH = 2  # a positive pair needs two examples of a class
 _RATE = 1e-4
 _WARMUP = 0.1
 _TEMPERATURE = 0.1
-_NEVER = 1e9  # taken off a similarity, it leaves no probability
+_MASKED = 1e9  # subtracted from a logit, leaves it no probability
 
 
 @keras.saving.register_keras_serializable("kft")
 class SupervisedContrastive(keras.losses.Loss):
-    """How badly the other examples of its class are told from the rest of the batch by an example.
+    """The supervised contrastive loss, which pulls examples of one class together and others apart.
 
-    The loss of Khosla et al. 2020 (https://arxiv.org/abs/2004.11362, equation 2, with the mean
-    outside of the logarithm). An example without another of its class counts as 0.
+    Equation 2 of Khosla et al. 2020 (https://arxiv.org/abs/2004.11362), with the mean outside the
+    logarithm. An example that is alone with its class in the batch has loss 0.
 
     Args:
-        temperature: What cosines are divided by. Defaults to 0.1.
+        temperature: Divisor of the cosine similarities. Defaults to 0.1.
     """
 
     def __init__(self, temperature: float = _TEMPERATURE, name: str = "contrast") -> None:
@@ -38,31 +38,31 @@ class SupervisedContrastive(keras.losses.Loss):
 
         Args:
             y_true: Class numbers `(batch,)`.
-            y_pred: Vectors of length 1, `(batch, channels)`.
+            y_pred: Unit vectors `(batch, channels)`.
         """
         classes = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         vectors = ops.cast(y_pred, "float32")
         itself = ops.eye(ops.shape(vectors)[0], dtype="float32")
         cosines = ops.matmul(vectors, ops.transpose(vectors)) / self.temperature
-        likely = ops.log_softmax(cosines - _NEVER * itself, axis=1)
+        likely = ops.log_softmax(cosines - _MASKED * itself, axis=1)
         same = ops.cast(classes[:, None] == classes[None, :], "float32") - itself
         return -ops.sum(same * likely, axis=1) / ops.maximum(ops.sum(same, axis=1), 1.0)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
+        """Return the constructor arguments."""
         return {"temperature": self.temperature, "name": self.name}
 
 
 class ContrastiveBatches(keras.utils.PyDataset):
-    """Batches with as many examples of each class, at least two, drawn from a seed.
+    """Random batches with equally many examples of each class, at least two.
 
-    Each has the same number of examples, at most 64, so that a step is compiled once; of more classes
-    than fit, each has a part. A class with fewer examples than its part repeats them.
+    All batches have the same size, at most 64, so that the step compiles once. If there are more
+    classes than fit, each batch samples some of them. A class with too few examples repeats them.
 
     Args:
-        inputs: Arrays by name, a row for each example.
+        inputs: Arrays by name, one row per example.
         classes: Class numbers `(examples,)`.
-        seed: Decides what is drawn.
+        seed: Seed of the sampling.
     """
 
     def __init__(self, inputs: Mapping[str, np.ndarray], classes: np.ndarray, seed: int) -> None:
@@ -73,7 +73,7 @@ class ContrastiveBatches(keras.utils.PyDataset):
         self._each = min(max(_LEAST_EACH, _MOST // len(self._members)), max(_LEAST_EACH, largest))
 
     def __len__(self) -> int:
-        """The steps of the one epoch."""
+        """Return the number of steps of the only epoch."""
         return STEPS
 
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -86,36 +86,36 @@ class ContrastiveBatches(keras.utils.PyDataset):
         return {name: one[rows] for name, one in self._inputs.items()}, self._classes[rows]
 
 
-def directions_of(model: keras.Model, features: Any) -> keras.Model:
-    """Return the part of a model below its head, which puts out vectors of length 1.
+def unit_vectors_of(model: keras.Model, features: Any) -> keras.Model:
+    """Return the part of a model below its head, with unit vectors as its output.
 
     Args:
         model: The model.
-        features: The tensor of it that its head is on, `(batch, channels)`.
+        features: The tensor that the head takes, `(batch, channels)`.
     """
     return keras.Model(model.input, keras.layers.UnitNormalization(dtype="float32")(features))
 
 
-def draw_together(
+def train_contrastively(
     body: keras.Model,
     batches: ContrastiveBatches,
     optimizer: keras.optimizers.Optimizer,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
-    """Train what gives examples a direction, until those of one class have the same.
+    """Train a body with the supervised contrastive loss.
 
     Args:
-        body: What `directions_of` returned, of which everything trains that its flags let train.
-        batches: What it trains on, for 30 steps.
-        optimizer: A new optimizer; its rate rises for a tenth of the steps and falls to zero as a cosine.
-        callbacks: Callbacks of Keras.
+        body: The model that `unit_vectors_of` returned; its trainable variables are trained.
+        batches: The training batches, 30 of them.
+        optimizer: A new optimizer, whose rate is that of `warmup_cosine`.
+        callbacks: Keras callbacks.
     """
     body.compile(optimizer, loss=SupervisedContrastive())
     return body.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
 
 
-def falling_rate() -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return the rates of the steps."""
+def warmup_cosine() -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a rate that warms up over a tenth of the steps and then decays to zero as a cosine."""
     rising = round(_WARMUP * STEPS)
     return keras.optimizers.schedules.CosineDecay(
         0.0, STEPS - rising, warmup_target=_RATE, warmup_steps=rising

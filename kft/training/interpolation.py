@@ -1,4 +1,4 @@
-"""The weights between those that the last stage begins with and those that it ends with."""
+"""Interpolation between the weights at the beginning and at the end of the last stage."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 from kft.callbacks import StagedUnfreezing
 from kft.model.values import value_of, values_of
 
-SHARES = (0.75, 0.5, 0.25)  # of the way from the first weights to the last; a tie goes to the last
+SHARES = (0.75, 0.5, 0.25)  # of the way from first to last weights; in a tie the earlier entry wins
 
 
 class Interpolation(keras.callbacks.Callback):
-    """Tries weights on the line from where the last stage begins to where it ends.
+    """A search for better weights on the line between the start and the end of the last stage.
 
-    With the default stages the line leads from a solved head on the pretrained backbone to the model that
-    was trained from there. What lies between often errs less than either, on other kinds of examples
-    above all (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903). Each point costs a pass over
-    the validation data, and remains only where it is better, by what epochs are compared by.
+    With the default stages the line leads from a solved head on the pretrained backbone to the fine-tuned
+    model. Models in between often generalise better than either, above all to shifted data
+    (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903). Each point costs one pass over the
+    validation data and is kept only if it is better by the metric that compares epochs.
 
     Args:
-        model: The model that is trained, with the weights that the recipe is built with; a run that
-            resumes has the same. Copies of them are held.
+        model: The model to train, with the weights of the newly built recipe, which are the same when
+            a run resumes. Copies of them are held.
         unfreezing: The stages.
-        share: Which point to take, from 0 (where the last stage begins) to 1, without trying any; None
-            tries a quarter, half and three quarters of the way.
+        share: The point to use without a search, from 0 (start of the last stage) to 1 (its end); None
+            tries 0.25, 0.5 and 0.75.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Interpolation(keras.callbacks.Callback):
 
     def _forget(self) -> None:
         self._stage: int | None = None
-        self._moved: dict[int, np.ndarray] = {}  # what earlier stages changed, by position
+        self._moved: dict[int, np.ndarray] = {}  # weights that earlier stages changed, by index
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget a run before this one."""
+        """Forget any earlier run."""
         self._forget()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keep what the last stage begins with, where it is not what the recipe is built with."""
+        """Copy the weights that the last stage starts from, if they differ from the initial ones."""
         stage = self._unfreezing.stage_index
         if stage != len(self._unfreezing.stages) - 1 or stage == self._stage:
             return
@@ -56,19 +56,19 @@ class Interpolation(keras.callbacks.Callback):
         self._moved = {i: one for i, one in now if not np.array_equal(one, self._built[i])}
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a resumed run needs."""
+        """Return the state that a resumed run needs."""
         return {"stage": self._stage, "moved": {str(i): one for i, one in self._moved.items()}}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `get_state` returned."""
+        """Restore the state that `get_state` returned."""
         self._stage = state["stage"]
         self._moved = {int(i): one for i, one in state["moved"].items()}
 
-    def settle(self, judged: Callable[[], Mapping[str, Any]]) -> None:
-        """Leave the model with the best weights on the line; nothing changes where none are better.
+    def settle(self, evaluate: Callable[[], Mapping[str, Any]]) -> None:
+        """Set the model to the best weights on the line, or leave it unchanged if none are better.
 
         Args:
-            judged: Returns the logs of the model on the validation data, their names with `val_`.
+            evaluate: Returns the model's logs on the validation data, with names prefixed by `val_`.
         """
         if self._stage is None or not self._unfreezing.stage_ended:
             return
@@ -85,7 +85,7 @@ class Interpolation(keras.callbacks.Callback):
         kept = 1.0
         for share in SHARES:
             _go_to(line, share)
-            if self._unfreezing.offer(judged(), share):
+            if self._unfreezing.offer(evaluate(), share):
                 kept = share
         _go_to(line, kept)
 

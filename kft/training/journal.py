@@ -1,4 +1,4 @@
-"""What a run notes as it goes: time, memory and rates of its stages, and how far blocks moved."""
+"""The journal of a run: time, memory and rates of its stages, and how far each block moved."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from kft.model.memory import host_peak
 from kft.model.pretrained import StartingWeights
 from kft.model.values import value_of
 
-# BatchNorm's statistics follow the data, not the gradient.
+# BatchNorm's statistics follow the data, not the gradient, and would distort the distances.
 _STATISTICS = ("moving_mean", "moving_variance")
 
 
 class Journal(keras.callbacks.Callback):
-    """Times the stages of a fit, and remembers the weights that it began with.
+    """A callback that times the stages of a fit and measures how far its weights move.
 
-    It holds a copy of the model's weights. A run that resumes after it was killed keeps what was
-    noted, by `RunCheckpoint`; the weights that it began with are those that the recipe is built with.
+    It holds a copy of the model's weights. `RunCheckpoint` saves the entries for a run that is killed
+    and resumes; the initial weights are those of the newly built recipe.
 
     Args:
-        model: The model, with the weights to measure from: the pretrained ones.
-        unfreezing: The callback that sets the rates; it stands in front of the journal. None leaves
-            the rates out.
-        store: Where frozen features are kept. None counts none.
-        weights: Which weights the model has before the fit. None leaves that out.
+        model: The model, with the pretrained weights from which distances are measured.
+        unfreezing: The callback that sets the rates, which must come before the journal. None omits
+            the rates.
+        store: Where frozen features are stored. None counts no passes through frozen layers.
+        weights: The origin of the model's weights. None omits it.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Journal(keras.callbacks.Callback):
         self._begun: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note the time."""
+        """Record the start time."""
         now = time.perf_counter()
-        if self._begun is None:  # frozen features are computed before the first epoch
+        if self._begun is None:  # the time before the first epoch goes to computing features
             self.seconds["before"] = self.seconds.get("before", 0.0) + now - self._made
         self._begun = now
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Add the epoch to its stage."""
+        """Add the epoch's time, memory and rates to its stage."""
         stage = str((logs or {}).get("stage", 1))
         taken = time.perf_counter() - (self._begun or self._made)
         self.seconds[stage] = self.seconds.get(stage, 0.0) + taken
@@ -76,11 +76,11 @@ class Journal(keras.callbacks.Callback):
 
     @property
     def passes(self) -> int:
-        """How many examples went through frozen layers to be kept, before a kill included."""
+        """The number of examples whose features were computed, including those before a kill."""
         return self._passes + (0 if self._store is None else self._store.passes)
 
     def get_state(self) -> dict[str, Any]:
-        """What a resumed run goes on with."""
+        """Return the state that a resumed run needs."""
         return {
             "seconds": dict(self.seconds),
             "epochs": dict(self.epochs),
@@ -90,7 +90,7 @@ class Journal(keras.callbacks.Callback):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over what `get_state` gave."""
+        """Restore the state that `get_state` returned."""
         self.seconds = {name: float(value) for name, value in state["seconds"].items()}
         self.epochs = {name: int(value) for name, value in state["epochs"].items()}
         self.memory = {name: dict(value) for name, value in state["memory"].items()}
@@ -98,17 +98,16 @@ class Journal(keras.callbacks.Callback):
         self._passes = int(state["passes"])
 
     def content(self) -> dict[str, dict[str, Any]]:
-        """The journal as plain numbers.
+        """Return the journal as plain numbers.
 
         Returns:
-            `seconds` and `epochs` by stage, counted from 1, `before` being what came before the
-            first; `memory` by stage, the most bytes that the process had held by its end, on `host` and
-            `device`; `rates` by block, for each epoch the rate of its last step, None while the block
-            was frozen; `best`, the epoch whose weights the run ends with, counted from 1, if any were
-            put back, among which it was the best, as `restore_best` says, within which `tolerance`, and
-            which `share` of the way to it its stage has gone, where it is not all of it;
-            `starting_weights`, those that the model had before; `moved` by block, the head first: the
-            length of the way from the first weights to these as a part of the length of the first.
+            `seconds` and `epochs` by stage, counted from 1, with the time before the first stage as
+            `before`; `memory` by stage, the peak bytes of the process so far on `host` and `device`;
+            `rates` by block, the rate of each epoch's last step, None while the block was frozen;
+            `best`, if best weights were restored: their epoch and stage, counted from 1, the epochs
+            that were compared (`among`, as `restore_best`), the `tolerance`, and the interpolated
+            `share` if below 1; `starting_weights`, the origin of the initial weights; `moved` by block,
+            the head first: the distance from the initial weights relative to their norm.
         """
         blocks = dict.fromkeys(name for epoch in self.rates for name in epoch)
         rates = {name: [epoch.get(name) for epoch in self.rates] for name in blocks}
@@ -153,7 +152,7 @@ def _weights_by_block(model: keras.Model) -> dict[str, list[keras.Variable]]:
         return {}
     try:
         anatomy = find_anatomy(model)
-    except UnclearHeadError:  # its stages choose layers by patterns
+    except UnclearHeadError:  # such a model's stages choose layers by patterns, not by blocks
         return {}
     return {
         block.name: [weight for weight in block.weights if weight.name not in _STATISTICS]

@@ -1,4 +1,4 @@
-"""The features that stages train on, and batches of them in place of the model's inputs."""
+"""The cached features that stages train on, and batches of them in place of the model's inputs."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def training_features(
     identity: str,
     views: int,
 ) -> list[Features | None]:
-    """Return the features that each stage trains on; a head is solved on the examples as they are.
+    """Return the features that each stage trains on; heads are solved on unaugmented examples.
 
     Args:
-        stages: what `decide` chose for them.
+        stages: the decisions of `decide`.
         settings: the stages themselves.
-        store: where features are kept.
-        batches: batches to train on.
+        store: where features are stored.
+        batches: the training batches.
         identity: as for `kft.training.staged.run_stages`.
-        views: how many augmented views of each training example are kept; 0 for unchanged examples.
+        views: augmented views cached per training example; 0 caches the unaugmented examples.
     """
     if not views or not settings[0].solve:
         return kept_features(stages, store, batches, identity, views)
@@ -50,14 +50,14 @@ def kept_features(
     identity: str,
     views: int = 0,
 ) -> list[Features | None]:
-    """Return the features of each stage, computed where they are not kept yet; None without a cut.
+    """Return each stage's cached features, computing the missing ones; None for a stage without a cut.
 
     Args:
-        stages: what `decide` chose for them.
-        store: where features are kept.
+        stages: the decisions of `decide`.
+        store: where features are stored.
         batches: batches of the whole model's inputs.
         identity: as for `kft.training.staged.run_stages`.
-        views: how many augmented views of each example are kept; 0 for unchanged examples.
+        views: augmented views cached per example; 0 caches the unaugmented examples.
     """
     cuts = [stage.cut for stage in stages if stage.cut is not None]
     if not cuts:
@@ -79,12 +79,12 @@ def kept_features(
 
 
 def feature_batches(batches: Batches, features: Features, views: int = 0) -> Batches:
-    """Return the same batches, of features in place of inputs.
+    """Return the same batches with features in place of inputs.
 
     Args:
         batches: batches of the model's inputs.
-        features: what is kept of these inputs.
-        views: how many views of each example are kept, of which each epoch takes one; 0 for none.
+        features: the cached features of these inputs.
+        views: cached views per example, of which each epoch uses one; 0 for none.
     """
     rows = np.arange(len(batches.examples))
     examples = dataclasses.replace(batches.examples, kind="arrays", inputs=rows)
@@ -106,16 +106,16 @@ def feature_batches(batches: Batches, features: Features, views: int = 0) -> Bat
 def kept_part(
     stage: CachedStage, store: FeatureStore, batches: Batches, identity: str
 ) -> tuple[keras.Model, Batches] | None:
-    """Return the part of a model that a stage has trained, and the batches that it takes.
+    """Return the part of a model that a stage has trained, and its batches of features.
 
     Args:
-        stage: what `decide` chose for the stage, which has trained.
-        store: where features are kept.
+        stage: the decision of `decide` for the stage, which has trained.
+        store: where features are stored.
         batches: batches of the whole model's inputs.
         identity: as for `kft.training.staged.run_stages`.
 
     Returns:
-        None where the stage computed everything anew, or the features that were kept are rounded.
+        None if the stage ran the whole model, or if its features are stored with less precision.
     """
     if stage.cut is None or store.dtype != "float32":
         return None
@@ -129,15 +129,15 @@ def build_metrics(
     stages: Sequence[CachedStage],
     data: Sequence[Features | None],
 ) -> None:
-    """Let callbacks find the metrics by name, though the model itself may never train.
+    """Build the whole model's metrics, so that callbacks find them by name even if it never trains.
 
-    The outputs of one example, whatever their structure and shapes, are what builds the metrics.
+    One example is enough to build them, whatever the structure and shapes of the outputs.
 
     Args:
         model: the whole model.
         batches: batches of its inputs.
-        stages: what `decide` chose for the stages.
-        data: the features that they train on.
+        stages: the decisions of `decide`.
+        data: the features that the stages train on.
     """
     for stage, kept in zip(stages, data, strict=True):
         if stage.cut is None or kept is None:

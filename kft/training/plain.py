@@ -1,4 +1,4 @@
-"""Fitting a model of one's own in stages, with frozen work done once."""
+"""Fitting any compiled model in stages, with frozen work done once."""
 
 from __future__ import annotations
 
@@ -45,36 +45,36 @@ def fit_in_stages(
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
-    """Fit a compiled model in stages; what a stage keeps frozen runs once over the data.
+    """Fit a compiled model in stages, running the layers that a stage freezes only once over the data.
 
-    The result is that of `model.fit` with `kft.callbacks.StagedUnfreezing`, up to the rounding of
-    another order of the same operations. Each stage is cut at the deepest tensors under which
+    The result is that of `model.fit` with `kft.callbacks.StagedUnfreezing`, up to rounding, since
+    operations may run in another order. Each stage is cut at the deepest tensors below which
     nothing trains; the part below runs once, its outputs go to disk, and the part above trains on
     them, while callbacks see the whole model.
 
     Args:
-        model: A compiled functional model. The parts are compiled like it, by its compile
-            configuration.
+        model: A compiled functional model. Its parts are compiled with its compile configuration.
         x: Inputs `[n, ...]`.
         y: Targets `[n, ...]`, as the model's loss takes them.
         stages: The stages.
         validation_data: Inputs and targets to validate on.
         early_stopping: Ends a stage, as for `StagedUnfreezing`.
         restore_best: Which weights stages and the fit end with, as for `StagedUnfreezing`.
-        monitor: What epochs are compared by, as for `StagedUnfreezing`.
+        monitor: The metric that compares epochs, as for `StagedUnfreezing`.
         batch_norm: What BatchNorm layers do, as for `StagedUnfreezing`.
-        batch_size: Examples a step. Defaults to 32.
-        cache: `"auto"` where it pays, True wherever it changes nothing, or False; or a `kft.Cache`,
-            which also says where the outputs of frozen parts lie: later calls find them there.
-        callbacks: Keras callbacks. With a `kft.callbacks.RunCheckpoint` among them the fit resumes.
-        seed: Of the order of the examples, which is another one each epoch.
-        verbose: As for the `fit` of a recipe: 0 prints nothing, 1 follows the steps, 2 is a line an epoch.
+        batch_size: Examples per step. Defaults to 32.
+        cache: `"auto"` caches where it saves time, True wherever results stay the same, False never;
+            a `kft.Cache` also names the directory, in which later calls find the features again.
+        callbacks: Keras callbacks. With a `kft.callbacks.RunCheckpoint` among them the fit can resume.
+        seed: Seed of the order of the examples, which changes every epoch.
+        verbose: As for the `fit` of a recipe: 0 prints nothing, 1 follows the steps, 2 prints a line
+            per epoch.
 
     Returns:
         One history over all stages.
 
     Raises:
-        InputError: An argument is wrong, or the stages do not fit the model.
+        InputError: An argument is invalid, or the stages do not suit the model.
 
     Example:
 
@@ -101,24 +101,24 @@ def fit_in_stages(
     planned, settings = plan(model, stages, batch_norm), model.get_compile_config()
     resumes = any(isinstance(one, RunCheckpoint) for one in callbacks)
     with opened_store(kept.path, kept.dtype, verbose) as store:
-        decided = decide(
+        decisions = decide(
             model,
             planned,
             store,
             examples=len(train) + (0 if held_out is None else len(held_out)),
             augments=False,
             cache=kept.on if settings else False,
-            # What a measurement decided would not be known to a fit that resumes.
+            # A fit that resumes could not know what a measurement had decided.
             sample=None if resumes else lambda: batches[0][0],
         )
         if verbose != 0:
-            print(plan_table(model, stages, batch_norm, cache=[one.reason for one in decided]))
+            print(plan_table(model, stages, batch_norm, cache=[one.reason for one in decisions]))
         return run_stages(
             model,
             batches,
             None if held_out is None else Batches(held_out, np.asarray, batch_size=batch_size),
             unfreezing=unfreezing,
-            stages=decided,
+            stages=decisions,
             store=store,
             compile_like=lambda part: part.compile_from_config(settings),
             identity="arrays",
@@ -128,7 +128,7 @@ def fit_in_stages(
 
 
 def _check(model: Any, cache: Cache, batch_norm: str, verbose: Any) -> None:
-    """Check that a model can be fitted as it was asked for."""
+    """Check that the model and the settings can be used."""
     if cache.views:
         raise InputError(
             f"`cache=kft.Cache(views={cache.views})` keeps augmented inputs, and `fit_in_stages` changes "

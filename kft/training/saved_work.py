@@ -1,4 +1,4 @@
-"""What keeping frozen features has saved a run."""
+"""The work that caching frozen features has saved a run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from kft.training.cached_stages import CachedStage
 def savings(
     stages: Sequence[CachedStage], epochs: Mapping[str, int], examples: int, passes: int
 ) -> dict[str, Any]:
-    """Compares the work below the cuts with what the epochs would have needed.
+    """Compare the passes through frozen layers with those needed without a cache.
 
     Args:
-        stages: What was decided for each stage.
-        epochs: Epochs that each stage took, by its number from 1.
-        examples: Examples an epoch, validation included.
-        passes: Examples that went through frozen layers to be kept.
+        stages: The decision for each stage.
+        epochs: Epochs per stage, by its number from 1.
+        examples: Examples per epoch, validation included.
+        passes: Examples that went through frozen layers to be cached.
 
     Returns:
-        `stages`, for each that trained on kept features the passes that its epochs would have
-        `needed`; `needed` and `computed` in all; `saved`, the multiplications and additions that were
-        not done, roughly.
+        `stages`, the passes that each cached stage would have needed, by number; `needed` and
+        `computed`, the totals without and with the cache; `saved`, roughly the number of
+        multiplications and additions avoided.
     """
     needed, work = {}, 0
     deepest = max((one.cut.operations for one in stages if one.cut is not None), default=0)
@@ -35,6 +35,6 @@ def savings(
         "stages": needed,
         "needed": sum(needed.values()),
         "computed": passes,
-        # One pass fills the caches of all stages, and goes as far as the deepest of them.
+        # One pass fills the caches of all stages and runs up to the deepest cut.
         "saved": work - passes * deepest,
     }

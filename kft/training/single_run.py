@@ -1,4 +1,4 @@
-"""Several fits of several models, which callbacks see as a single fit of one model."""
+"""Callbacks that see several fits of several models as a single fit of one model."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from kft.training.stage_progress import StageProgress
 
 
 class SingleRun(keras.callbacks.CallbackList):
-    """Callbacks that see several fits of several models as a single fit of one model.
+    """A callback list that presents several fits of several models as one fit of one model.
 
     Args:
         model: the whole model.
         unfreezing: the stages.
-        stages: what `decide` chose for them.
+        stages: the decisions of `decide`.
         callbacks: the other callbacks.
         epochs: the epochs of all stages together.
-        steps: batches an epoch, None where they are not known.
-        verbose: 0 says nothing, 1 draws a line anew, 2 prints a line an epoch.
+        steps: batches per epoch, None if unknown.
+        verbose: 0 prints nothing, 1 updates one line, 2 prints a line per epoch.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SingleRun(keras.callbacks.CallbackList):
         self.stopped = False
 
     def begin(self) -> int:
-        """Begin the run; returns the epoch that it begins with."""
+        """Begin the run and return its first epoch."""
         super().on_train_begin()
         position = None if self.checkpoint is None else self.checkpoint.position
         return 0 if position is None else position[0]
@@ -75,10 +75,10 @@ class SingleRun(keras.callbacks.CallbackList):
         super().on_train_end(self._last_logs)
 
     def close(self) -> None:
-        """Leave the terminal, and end the threads in which Keras calls callbacks after batches.
+        """Clear the progress line, and end the threads in which Keras calls callbacks after batches.
 
-        Keras (3.15.1) ends them in `on_train_end`, which a fit that fails does not reach, and offers
-        no public way to do it.
+        Keras (3.15.1) ends them in `on_train_end`, which a failed fit does not reach, and offers
+        no public way to do so.
         """
         if self._executor is not None:
             self._executor.shutdown()
@@ -86,27 +86,27 @@ class SingleRun(keras.callbacks.CallbackList):
             progress.close()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Nothing: the run began before the first of its fits."""
+        """Do nothing: the run began before the first of its fits."""
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Nothing: the run goes on after this fit."""
+        """Keep the logs: the run continues after this fit."""
         self._last_logs = logs
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the order of the examples to the epoch's."""
+        """Select the epoch's order of examples."""
         if isinstance(self._batches, Batches):
             self._batches.epoch = epoch
         super().on_epoch_begin(epoch, logs)
         unscaled(self._whole.optimizer).finalizes = False  # a stage brings a new optimizer
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Pass on a callback's wish to stop."""
+        """Stop the fit if a callback asks for it."""
         super().on_train_batch_end(batch, logs)
         if self._whole.stop_training:
             self.stopped = self._trainer.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """End this fit with its stage, if the next stage trains on something else."""
+        """End this fit with its stage, if this stage or the next trains on cached features."""
         super().on_epoch_end(epoch, logs)
         self._next_epoch = epoch + 1
         self.stopped = self._whole.stop_training
@@ -123,27 +123,27 @@ class SingleRun(keras.callbacks.CallbackList):
         epoch: int,
         steps: int | None,
     ) -> int:
-        """Solve the head in an epoch without steps; returns the next epoch.
+        """Solve the head in an epoch without steps, and return the next epoch.
 
-        Several processes each read all of a batch here, and take their parts of it.
+        With several processes, each reads whole batches here and takes its part of them.
         """
         trainer, batches = part.trainer, part.batches
-        self._turn_to(trainer, batches, epoch)
+        self._switch_to(trainer, batches, epoch)
         self.on_epoch_begin(epoch)
         said = solver.solve(self._whole, part.features)
         for progress in self._progress:
             progress.say(said)
-        # Made before `evaluate` knows the metrics, it would not say on which devices those lie.
+        # A function made before `evaluate` builds the metrics does not place them on devices.
         trainer.test_function = None
         logs = trainer.evaluate(for_fit(batches), steps=steps, verbose=0, return_dict=True)
         self.on_epoch_end(epoch, logs | self.held_out_logs(part))
         return self._next_epoch
 
     def held_out_logs(self, part: StagePart) -> dict[str, Any]:
-        """Return the logs of a model on the validation data; none without any.
+        """Return the logs of a model on its validation data, empty without any.
 
         Args:
-            part: The model, and what it is validated on.
+            part: The model and its validation data.
         """
         if part.validation is None:
             return {}
@@ -151,20 +151,18 @@ class SingleRun(keras.callbacks.CallbackList):
         return {f"val_{name}": value for name, value in logs.items()}
 
     def settle(self, part: StagePart) -> None:
-        """Leave the model with better weights than the last stage ended with, where a callback finds some.
+        """Replace the final weights if an `Interpolation` callback finds better ones.
 
         Args:
-            part: What the last stage trained.
+            part: The part that the last stage trained.
         """
         for line in self._lines:
             line.settle(lambda: self.held_out_logs(part))
 
-    def _turn_to(self, trainer: keras.Model, batches: Any, epoch: int) -> None:
-        """Note what the epochs from this one on run, before they begin."""
+    def _switch_to(self, trainer: keras.Model, batches: Any, epoch: int) -> None:
+        """Record which model and batches run from this epoch on."""
         self._trainer, self._batches, self._next_epoch = trainer, batches, epoch
-        self._whole.stop_training = (
-            False  # the whole model may have trained, to the end of its stage
-        )
+        self._whole.stop_training = False  # still True if the whole model trained the last stage
         if self.checkpoint is not None:
             self.checkpoint.follow(trainer, batches if isinstance(batches, Batches) else None)
 
@@ -174,21 +172,21 @@ class SingleRun(keras.callbacks.CallbackList):
         epoch: int,
         steps: int | None,
     ) -> int:
-        """Train a stage, or as many as train on the same; returns the next epoch."""
+        """Train a stage, or consecutive stages of the whole model, and return the next epoch."""
         batches, validation = fed(part.batches, part.validation)
         whole, trainer = self._whole, part.trainer
-        self._turn_to(trainer, batches, epoch)
+        self._switch_to(trainer, batches, epoch)
         order = trainer.trainable_variables
         if [id(v) for v in order] != [id(v) for v in whole.trainable_variables]:
             reorder(whole, order)
         unscaled(whole.optimizer).finalizes = False
-        # Made before `fit` knows the metrics, they would not say on which devices those lie.
+        # Functions made before `fit` builds the metrics do not place them on devices.
         trainer.train_function = trainer.test_function = None
         synced = trainer is not whole and hasattr(whole, "jax_state_sync")
         if trainer is not whole:
             trainer.optimizer = whole.optimizer
             trainer.history = whole.history
-        if synced:  # JAX: whoever reads the whole model between steps gets the suffix' new values
+        if synced:  # JAX: a callback that reads the whole model must get the suffix's new values
             whole.jax_state_sync = trainer.jax_state_sync
         try:
             trainer.fit(
@@ -197,7 +195,7 @@ class SingleRun(keras.callbacks.CallbackList):
                 initial_epoch=epoch,
                 epochs=self.params["epochs"],
                 steps_per_epoch=steps,
-                shuffle=False,  # `Batches` has an order of its own
+                shuffle=False,  # `Batches` shuffles by itself
                 callbacks=self,
                 verbose=0,
             )

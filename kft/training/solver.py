@@ -1,4 +1,4 @@
-"""What solves the head of a model in a stage without steps."""
+"""The solver of a model's head, for a stage without gradient steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kft.cache.features import Features
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Solver:
-    """Solves the heads of a model, for a stage with `solve=True`.
+    """The functions that solve a model's heads, for a stage with `solve=True`.
 
     Attributes:
-        head_inputs: The tensors of the model that the heads are on.
-        solve: Gives the heads of the model their weights. It gets the model and the kept features of
-            its training examples, or None where none are kept; and returns a line to show.
-        soften: Gives the heads, as the next stage begins, weights to train further from.
+        head_inputs: The tensors of the model that the heads take.
+        solve: Sets the weights of the heads. It takes the model and the cached features of its
+            training examples, None if there are none, and returns a line to print.
+        soften: Sets less confident weights as the next stage begins, from which training can continue.
     """
 
     head_inputs: tuple[Any, ...]

@@ -1,4 +1,4 @@
-"""What each stage trains: the whole model on its data, or a suffix on kept features."""
+"""The model and data of each stage: the whole model on its inputs, or a suffix on cached features."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from kft.training.kept_features import (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StagePart:
-    """What one stage trains.
+    """The model that one stage trains, with its data.
 
     Attributes:
         trainer: the whole model, or a suffix that shares its layers.
-        batches: what it trains on.
-        validation: what it is validated on; None for nothing.
-        features: what is kept of the training examples; None where nothing is.
+        batches: the training batches.
+        validation: the validation batches, or None.
+        features: the cached features of the training examples, or None.
     """
 
     trainer: keras.Model
@@ -39,15 +39,15 @@ class StagePart:
 
 
 class StageParts:
-    """What the stages of a fit train.
+    """The models and data of all stages of a fit.
 
     Args:
         model: the whole model, compiled.
-        train: batches of its inputs: `Batches`, or without any cut all that `fit` takes.
-        validation: the same in their own order, or None.
+        train: batches of its inputs: `Batches`, or without any cut whatever `fit` takes.
+        validation: batches in a fixed order to validate on, or None.
         settings: the stages.
-        stages: what `decide` chose for them.
-        views: how many augmented views of each training example are kept; 0 for unchanged examples.
+        stages: the decisions of `decide`.
+        views: augmented views cached per training example; 0 caches the unaugmented examples.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class StageParts:
         self._opened = [data for data in (train, validation) if isinstance(data, Batches)]
 
     def compute(self, store: FeatureStore, identity: str) -> None:
-        """Compute the features that are not kept yet.
+        """Compute the features that are not cached yet.
 
         Args:
-            store: where features are kept.
+            store: where features are stored.
             identity: as for `kft.training.staged.run_stages`.
         """
         stages, train = self._stages, self._train
@@ -82,16 +82,16 @@ class StageParts:
             self._held_out = kept_features(stages, store, self._validation, identity)
 
     def of(self, index: int) -> StagePart:
-        """Return what a stage trains: a suffix, if all the features that it needs are kept.
+        """Return the part that a stage trains: a suffix if all its features are cached.
 
         Args:
-            index: which stage, from 0.
+            index: the stage's index, from 0.
         """
         cut, validation = self._stages[index].cut, self._validation
         features, held_out = self._features[index], self._held_out[index]
         if cut is None or features is None or (validation is not None and held_out is None):
             return StagePart(self._model, self._train, validation, features)
-        # A head is solved on the examples as they are.
+        # Heads are solved on unaugmented examples.
         views = 0 if self._settings[index].solve else self._views
         batches = feature_batches(self._train, features, views)
         self._opened.append(batches)

@@ -1,4 +1,4 @@
-"""How far a fit in stages is: a line that is drawn anew, or in a log file a line an epoch."""
+"""The progress display of a fit in stages: one updated line, or in a log file a line per epoch."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from kft.report.live_line import LiveLine, bar
 from kft.report.progress import duration
 from kft.stages.stage import Stage
 
-_EVERY = 0.2  # seconds between two drawings: figures have to come from the device for each
-_OWN = ("stage", "learning_rate")  # what the stages add to the figures of an epoch
+_EVERY = 0.2  # seconds between updates: each one fetches figures from the device
+_OWN = ("stage", "learning_rate")  # logs that the stages add, which are shown separately
 
 
 class StageProgress(keras.callbacks.Callback):
-    """Say which stage and epoch runs, what it has reached, and how long the stage will take at most.
+    """A display of the running stage and epoch, its figures, and the longest time the stage can take.
 
-    What stays is a line for each stage: how many epochs it took, and which of them was best, or what the last
-    one reached where only the ends of stages are compared.
+    One line per stage remains: its number of epochs and the best of them, or the last one's value if only
+    the ends of stages are compared.
 
     Args:
-        unfreezing: The stages; this callback has to stand behind it.
-        live: Whether a line is drawn anew as steps are done; else a line is printed for each epoch.
+        unfreezing: The stages; this callback must come after it.
+        live: Whether to update one line during the steps; otherwise a line is printed per epoch.
     """
 
     def __init__(self, unfreezing: StagedUnfreezing, *, live: bool) -> None:
@@ -38,28 +38,28 @@ class StageProgress(keras.callbacks.Callback):
         self._begin_stage(None)
 
     def close(self) -> None:
-        """Take the line away, whether the fit has ended or failed."""
+        """Clear the line, whether the fit has ended or failed."""
         self._line.clear()
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a line that remains on the screen."""
         self._line.clear()
         if processes.rank() == 0:
             print(line, flush=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count seconds from the beginning of a stage, or of what is done of it in this process."""
+        """Start the clock of a new stage, or of the part of it that this process runs."""
         if self._index != self._unfreezing.stage_index:
             self._begin_stage(self._unfreezing.stage_index)
             self._draw(0, {})
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Draw the line, if some time has passed."""
+        """Update the line, at most every 0.2 seconds."""
         if time.monotonic() - self._drawn >= _EVERY:
             self._draw(batch + 1, {**self._held_out, **(logs or {})})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Say what the epoch has reached, and how the stage ended if it was its last."""
+        """Show the epoch's figures, and the outcome of the stage if it has ended."""
         logs = logs or {}
         self._epochs += 1
         self._note(logs)
@@ -78,7 +78,7 @@ class StageProgress(keras.callbacks.Callback):
             self._draw(0, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leave the terminal to what is printed next."""
+        """Clear the line for whatever is printed next."""
         self.close()
 
     def _begin_stage(self, index: int | None) -> None:
@@ -88,7 +88,7 @@ class StageProgress(keras.callbacks.Callback):
         self._began = self._began_epoch = time.monotonic()
 
     def _note(self, logs: dict[str, Any]) -> None:
-        """Keep the epoch if it is the one that remains of the stage so far, by what decides."""
+        """Remember the epoch if it is the best of the stage, or if only ends of stages are compared."""
         monitor = self._unfreezing.monitor
         value = None if monitor is None else monitor.value(logs)
         if monitor is None or value is None:
@@ -138,7 +138,7 @@ class StageProgress(keras.callbacks.Callback):
 
 
 def _figures(logs: dict[str, Any]) -> list[str]:
-    """The loss and the metrics, rounded for people; the stage and the rate are told apart."""
+    """Format the loss and the metrics; the stage and the rate are shown elsewhere."""
     given = [name for name in logs if name not in _OWN]
     names = sorted(given, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
     return [f"{name} {float(logs[name]):.4g}" for name in names]

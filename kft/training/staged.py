@@ -1,4 +1,4 @@
-"""One fit in stages, in which each stage trains on what the frozen part of the model puts out."""
+"""The training loop over stages, each of which trains on the outputs of the model's frozen part."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def run_stages(
     steps_per_epoch: int | None = None,
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
-    """As `model.fit(train, callbacks=[unfreezing, *callbacks])`, with frozen work done once.
+    """Run `model.fit(train, callbacks=[unfreezing, *callbacks])` with frozen work done once.
 
     A stage with a cut trains the suffix, which shares the model's layers and optimizer; callbacks
-    see the whole model throughout. A `RunCheckpoint` among the callbacks says where to begin.
+    see the whole model throughout. A `RunCheckpoint` among the callbacks decides where to begin.
 
     Args:
         model: the compiled model.
-        train: batches of its inputs: `Batches`, or without any cut all that `fit` takes.
-        validation: the same in their own order, or None.
+        train: batches of its inputs: `Batches`, or without any cut whatever `fit` takes.
+        validation: batches in a fixed order to validate on, or None.
         unfreezing: the stages.
-        stages: what `decide` chose for them.
-        store: where features are kept.
+        stages: the decisions of `decide`.
+        store: where features are stored.
         compile_like: compiles a suffix with the model's loss and metrics; its optimizer is replaced.
-        identity: what decides the model's inputs besides the examples: the preprocessing.
-        views: how many augmented views of each training example are kept; 0 for unchanged examples.
+        identity: everything besides the examples that affects the model's inputs: the preprocessing.
+        views: augmented views cached per training example; 0 caches the unaugmented examples.
         solver: solves the head, if the first stage asks for it.
         callbacks: Keras callbacks.
         steps_per_epoch: as in `keras.Model.fit`; needs stages without a cut.
-        verbose: 0 says nothing, 1 draws a line anew, 2 prints a line an epoch; `"auto"` is 1 for a person
-            at a terminal or a notebook, else 2.
+        verbose: 0 prints nothing, 1 updates one line, 2 prints a line per epoch; `"auto"` is 1 in a
+            terminal or a notebook, else 2.
 
     Returns:
         One history over all stages.
@@ -83,7 +83,9 @@ def run_stages(
         while epoch < run.params["epochs"] and not run.stopped:
             unfreezing.prepare(epoch)
             index = unfreezing.stage_index or 0
-            if solver is not None and epoch == 1:  # a run that resumes replaces this
+            if (
+                solver is not None and epoch == 1
+            ):  # a run that resumes here restores its weights later
                 solver.soften(model)
             part = parts.of(index)
             if part.trainer is not model:
@@ -95,7 +97,7 @@ def run_stages(
         optimizer = unscaled(model.optimizer)
         optimizer.finalizes = True
         optimizer.finalize_variable_values(model.trainable_variables)
-        if epoch > began:  # else the end of the run is restored
+        if epoch > began:  # else the run had ended and was restored with its final weights
             run.settle(part)
         run.end()
     finally:
@@ -108,10 +110,10 @@ def run_stages(
 
 
 def check_callbacks(callbacks: Any) -> None:
-    """Refuse what is not a list of callbacks.
+    """Check that `callbacks` is a list of Keras callbacks.
 
     Raises:
-        InputError: It is something else, or something in it is.
+        InputError: It is not a list, or an item is not a callback.
     """
     way_out = "pass a list of Keras callbacks, such as [keras.callbacks.CSVLogger('log.csv')]."
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
@@ -125,5 +127,5 @@ def check_callbacks(callbacks: Any) -> None:
 def _steps(data: Any) -> int | None:
     try:
         return len(data)
-    except TypeError:  # a tf.data.Dataset that does not know, or never ends
+    except TypeError:  # a tf.data.Dataset of unknown or infinite length
         return None

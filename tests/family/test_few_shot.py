@@ -95,13 +95,13 @@ def assert_equal(one, other):
 
 def killed_in(monkeypatch, **arguments):
     """Makes a fit end in the steps of its warm start."""
-    drawn = warm_start.draw_together
+    drawn = warm_start.train_contrastively
 
     def killed(*most):
         return drawn(*most[:-1], [Killed(12), *most[-1]])
 
     with monkeypatch.context() as patch:
-        patch.setattr(warm_start, "draw_together", killed)
+        patch.setattr(warm_start, "train_contrastively", killed)
         with pytest.raises(KeyboardInterrupt):
             fit(**arguments)
 
@@ -120,7 +120,7 @@ def test_a_run_killed_in_its_warm_start_ends_as_an_undisturbed_one(preset, tmp_p
 
 def count_steps(monkeypatch):
     """Counts the steps that every warm start takes from now on."""
-    steps, drawn = [], warm_start.draw_together
+    steps, drawn = [], warm_start.train_contrastively
     count = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
     )
@@ -128,7 +128,7 @@ def count_steps(monkeypatch):
     def counted(*most):
         return drawn(*most[:-1], [count, *most[-1]])
 
-    monkeypatch.setattr(warm_start, "draw_together", counted)
+    monkeypatch.setattr(warm_start, "train_contrastively", counted)
     return steps
 
 
@@ -153,9 +153,9 @@ def test_a_run_killed_after_its_warm_start_does_not_repeat_it(preset, tmp_path, 
 def test_an_interrupted_warm_start_leaves_the_recipe_as_it_was(preset, monkeypatch):
     recipe = recipe_of(preset, few_shot="contrastive")
     before = recipe.model.get_weights()
-    drawn = warm_start.draw_together
+    drawn = warm_start.train_contrastively
     monkeypatch.setattr(
-        warm_start, "draw_together", lambda *most: drawn(*most[:-1], [*most[-1], Killed(3)])
+        warm_start, "train_contrastively", lambda *most: drawn(*most[:-1], [*most[-1], Killed(3)])
     )
     with pytest.raises(KeyboardInterrupt):
         fit(recipe)
@@ -269,6 +269,6 @@ def test_gradients_in_sixteen_bits_are_scaled(preset, monkeypatch):
         body.compile(optimizer, loss=SupervisedContrastive())
         compiled.append(body.optimizer)
 
-    monkeypatch.setattr(warm_start, "draw_together", noted)
+    monkeypatch.setattr(warm_start, "train_contrastively", noted)
     fit(recipe)
     assert isinstance(compiled[0], keras.optimizers.LossScaleOptimizer)

@@ -10,7 +10,7 @@ from kft.data.buckets import BucketedBatches
 from kft.data.examples import Examples
 from kft.data.kinds import SingleLabels
 from kft.training import compilation
-from kft.training.compilation import choose, pad_to_need
+from kft.training.compilation import choose, pad_to_longest
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 
@@ -60,7 +60,7 @@ def test_batches_are_no_longer_than_they_need_where_no_length_is_compiled():
         model.compile("adam", "mse", jit_compile=jit)
         data = batches(8)
         choices = data.buckets
-        pad_to_need(model, data, None)
+        pad_to_longest(model, data, None)
         compiled = BACKEND == "jax" or model.jit_compile
         for index in range(len(data)):
             need = data.lengths[data.order(0)[2 * index : 2 * index + 2]].max()
