@@ -1,1 +1,1 @@
-"""Frozen work done once: where a model is cut, and how its features are kept."""
+"""The cache of frozen features: where a model is cut, and how the outputs are stored."""

@@ -1,4 +1,4 @@
-"""Whether a stage's frozen features are worth keeping."""
+"""The estimate whether caching a stage's frozen features saves time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from kft.cache.dtypes import stored_as
 from kft.cache.speed import Speed, existing
 from kft.cache.store import FeatureStore
 
-# Saved operations for each byte moved: below the one number a slow processor and the fastest disk
-# gain nothing, above the other the fastest accelerator and a slow network drive gain.
+# Operations saved per byte moved: below the first, caching loses time even on a slow processor with
+# the fastest disk; above the second, it saves time even on the fastest accelerator with a network drive.
 _NEVER, _ALWAYS = 1.0, 1e7
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a cache of one stage's features would take and save.
+    """The cost and savings of caching one stage's features.
 
     Attributes:
-        size: bytes on disk, None if it cannot be told beforehand.
+        size: bytes on disk, None if not known in advance.
         saved: multiplications and additions of the prefix that need not be repeated.
-        moved: bytes written and read, None if they cannot be told beforehand.
-        fits: whether the disk has room, half of what is free being left alone.
+        moved: bytes written and read, None if not known in advance.
+        fits: whether the features fit in half of the free disk space.
     """
 
     size: int | None
@@ -40,21 +40,21 @@ class Cost:
 
     @property
     def gain(self) -> float:
-        """Saved operations for each byte that is moved instead."""
+        """Operations saved per byte moved."""
         if not self.saved:
             return 0.0
         return self.saved / self.moved if self.moved else math.inf
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is the same on every machine whether this pays."""
+        """Whether the answer is the same on every machine."""
         return not _NEVER <= self.gain <= _ALWAYS
 
     def pays(self, speed: Speed) -> bool:
-        """Return whether less time is lost in writing and reading than saved in computing.
+        """Return whether computing would take longer than writing and reading.
 
         Args:
-            speed: how fast the machine is; of no interest where the cost `is_clear`.
+            speed: the speed of the machine; ignored if the cost `is_clear`.
         """
         return self.gain > (_NEVER if self.is_clear else speed.balance)
 
@@ -62,14 +62,14 @@ class Cost:
 def estimate(
     cut: Cut, examples: int, epochs: int, store: FeatureStore, length: int | None = None
 ) -> Cost:
-    """Estimate what keeping a stage's features would take and save.
+    """Estimate the cost and savings of caching a stage's features.
 
     Args:
         cut: the stage's cut.
         examples: number of examples, validation included.
-        epochs: most epochs of the stage.
-        store: where the features would be kept, and as what.
-        length: length that sequences are kept at.
+        epochs: the maximum number of epochs of the stage.
+        store: the store, with its directory and dtype.
+        length: length at which sequences are stored, if the model does not fix it.
     """
     saved = cut.operations * examples * (epochs - 1)
     numbers = cut.numbers(length)
@@ -83,7 +83,7 @@ def estimate(
 
 
 def _counted(number: int) -> str:
-    """A large number in words: `59.3 billion`."""
+    """Format a large number in words, such as `59.3 billion`."""
     for unit, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if number >= unit:
             value = number / unit

@@ -1,4 +1,4 @@
-"""Where a model can be cut so that all below the cut is the same in every epoch."""
+"""Cutting a model so that everything below the cut produces the same output in every epoch."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from kft.model.steadiness import changes, code_of
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cut:
-    """A model in two parts: a prefix that stays as it is, and a suffix that trains on its outputs.
+    """A model in two parts: a frozen prefix, and a suffix that trains on its outputs.
 
     Attributes:
         prefix: from the model's inputs to the cut tensors; deterministic, nothing in it trains.
         suffix: from the cut tensors to the model's outputs; it shares the model's layers.
-        layers: the layers of the prefix that do some work, nearest the input first.
-        operations: multiplications and additions of the prefix for one example, roughly.
+        layers: the layers of the prefix, input layers aside, nearest the input first.
+        operations: approximate multiplications and additions of the prefix per example.
     """
 
     prefix: keras.Model
@@ -38,17 +38,17 @@ class Cut:
 
     @property
     def varies(self) -> tuple[bool, ...]:
-        """Return for each cut tensor whether the length of its sequences varies."""
+        """Whether the sequence length of each cut tensor varies."""
         return tuple(len(t.shape) > 1 and t.shape[1] is None for t in self.prefix.outputs)
 
     def numbers(self, length: int | None = None) -> tuple[int, ...] | None:
-        """Return how many numbers each cut tensor has for one example.
+        """Return the size of each cut tensor for one example.
 
         Args:
             length: length of the sequences where it varies.
 
         Returns:
-            The numbers, None if one varies and `length` does not say it.
+            Numbers per example of each tensor; None if one varies and `length` is not given.
         """
         found = []
         for tensor in self.prefix.outputs:
@@ -60,12 +60,12 @@ class Cut:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Return a hash of all that decides the prefix's outputs: its graph, settings and weights."""
+        """A hash of everything that affects the prefix's outputs: its layers, settings and weights."""
         found = hashlib.sha256()
         for layer in self.layers:
             described = [type(layer).__name__, _settings(layer), code_of(layer)]
             found.update(json.dumps(described, sort_keys=True, default=repr).encode())
-            # With adapters merged: whatever their rank is, they change nothing before they are trained.
+            # Adapters are merged: until they train they change nothing, whatever their rank.
             values = merged_values(layer) if isinstance(layer, keras.Layer) else []
             for value in map(np.ascontiguousarray, values):
                 found.update(f"{value.dtype}{value.shape}".encode())
@@ -77,15 +77,15 @@ _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
 
 
 def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | None, str]:
-    """Cut a model at the deepest tensors under which nothing trains and nothing changes.
+    """Cut a model at the deepest tensors below which nothing trains and nothing is random.
 
     Args:
         model: a functional model whose `trainable` flags are those of the stage.
         moved: ids of variables that will have changed by the time the stage begins.
 
     Returns:
-        The cut, or None; and the reason where there is none or where a frozen layer that computes
-        something else in each step, rather than what trains, decides where it lies.
+        The cut, or None; and the reason if there is no cut, or if a frozen layer whose output
+        changes from step to step prevents a deeper one.
     """
     if not graph.is_functional(model):
         return None, "the model is subclassed, so it has no graph to cut"
@@ -98,7 +98,7 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
         return None, "the stage trains weights outside of the model's graph"
     made = {id(tensor): call for call in calls for tensor in call.outputs}
     steady: set[graph.Call] = set()
-    frozen: set[graph.Call] = set()  # steady, or it would be without what changes
+    frozen: set[graph.Call] = set()  # would be steady if no layer were random
     unsteady: dict[str, list[str]] = {}
     for call in calls:
         if _trains(call.operation) or _holds(call.operation, moved):
@@ -127,9 +127,9 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
 
 
 def cut_at(model: keras.Model, tensors: Sequence[Any]) -> Cut:
-    """Cut a model at tensors that all of its outputs depend on, for a stage that takes no steps.
+    """Cut a model at tensors that all of its outputs depend on, for a stage without steps.
 
-    Nothing is random in it: everything below the tensors computes what it does in inference.
+    No layer has to be checked for randomness: everything below the tensors runs in inference mode.
 
     Args:
         model: a functional model.
@@ -139,14 +139,14 @@ def cut_at(model: keras.Model, tensors: Sequence[Any]) -> Cut:
 
 
 def _settings(layer: keras.Operation) -> dict[str, Any]:
-    """Return what a layer was made with, besides its name."""
+    """Return the arguments that a layer was made with, except for its name."""
     if not isinstance(layer, keras.Layer):
         return {}
     try:
         found = layer.get_config()
     except (AttributeError, TypeError):
-        # In KerasHub 0.32 LlamaTransformerDecoder has no `rope_scaling_factor`, and the patch embedding
-        # of Swin writes a class as if it were an object.
+        # In KerasHub 0.32 `get_config` fails for LlamaTransformerDecoder, which has no
+        # `rope_scaling_factor`, and for Swin's patch embedding, which treats a class as an object.
         plain = (bool, int, float, str)
         public = (name for name in vars(layer) if not name.startswith("_"))
         found = {name: value for name in public if isinstance(value := vars(layer)[name], plain)}
@@ -157,7 +157,7 @@ def _settings(layer: keras.Operation) -> dict[str, Any]:
 def _below(
     tensors: Sequence[Any], calls: Sequence[graph.Call]
 ) -> tuple[tuple[keras.Operation, ...], int]:
-    """Return the layers that make tensors, and their multiplications and additions."""
+    """Return the layers that tensors depend on, and their multiplications and additions."""
     needed = _needed(tensors, {id(tensor): call for call in calls for tensor in call.outputs})
     layers = tuple(call.operation for call in calls if call in needed and call.parents)
     rows = frames_at(calls)
@@ -184,19 +184,19 @@ def _parts(
 
 
 def _on_clips(suffix: keras.Model, kept: list, frames: list[int]) -> keras.Model:
-    """Return a suffix that takes a row for each clip, where it took one for each frame of some.
+    """Return a suffix that takes one row per clip in place of one row per frame.
 
     Args:
         suffix: The part above the cut.
-        kept: The tensors that the prefix puts out, a row for each clip.
-        frames: For each how many rows of the suffix' input a clip has.
+        kept: The outputs of the prefix, one row per clip.
+        frames: For each of them the number of rows per clip in the suffix's input.
     """
     given = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in kept]
     folded = [
         tensor if count == 1 else FoldFrames(count)(tensor)
         for tensor, count in zip(given, frames, strict=True)
     ]
-    # `call` rather than calling it: its layers become those of the new graph, not a model in it.
+    # `suffix.call` adds its layers to the new graph; calling the suffix would nest a model in it.
     outputs = suffix.call(folded[0] if len(folded) == 1 else tuple(folded))
     return keras.Model(given[0] if len(given) == 1 else tuple(given), outputs)
 
@@ -204,7 +204,7 @@ def _on_clips(suffix: keras.Model, kept: list, frames: list[int]) -> keras.Model
 def _trains(operation: keras.Operation) -> bool:
     """Return whether a step may change a weight of the operation.
 
-    The weights' own flags decide: a layer that is frozen may share a weight with one that trains.
+    The weights' own flags count: a frozen layer may share a weight with one that trains.
     """
     if not isinstance(operation, keras.Layer):
         return False
@@ -216,10 +216,10 @@ def _trains(operation: keras.Operation) -> bool:
 
 
 def _hides_mask(call: graph.Call) -> str:
-    """Say so if the outputs carry a mask as the model runs that its graph does not show.
+    """Return a reason if the outputs carry a mask at run time that the graph does not show.
 
-    Keras (3.15.1) takes the mask of a nested model from its tensors as they are computed; the part
-    above a cut would get them without.
+    Keras (3.15.1) attaches the mask of a nested model to the computed tensors, so the part above a
+    cut would not receive it.
     """
     operation = call.operation
     if not isinstance(operation, keras.Layer) or any(map(_mask_of, call.outputs)):
@@ -254,7 +254,7 @@ def _needed(tensors: Sequence[Any], made: dict[int, graph.Call]) -> set[graph.Ca
 
 
 def _operations(call: graph.Call) -> int:
-    """Return twice the weights of each matrix for each position that it is applied at."""
+    """Count two operations per matrix weight and position that the matrix is applied at."""
     places = [size or 64 for size in positions(call)]
     weights = getattr(call.operation, "weights", [])
     numbers = sum(

@@ -1,4 +1,4 @@
-"""The types that features are kept in."""
+"""The types in which features are stored."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ DTYPES = {
 
 
 def stored_as(dtype: str | np.dtype, kept: str) -> np.dtype:
-    """Return the type that an output of frozen layers has on disk.
+    """Return the type in which an output of frozen layers is stored.
 
     Args:
         dtype: The type of the output.
-        kept: What floats of more than 16 bits are kept as: a key of `DTYPES`.
+        kept: The type for floats of more than 16 bits: a key of `DTYPES`.
     """
     own = DTYPES[dtype] if isinstance(dtype, str) and dtype in DTYPES else np.dtype(dtype)
     is_wide = np.issubdtype(own, np.floating) and own.itemsize > 2

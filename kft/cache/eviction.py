@@ -1,4 +1,4 @@
-"""Keep a directory of features below its limit: the longest unused go first."""
+"""Eviction of the least recently used features when a directory exceeds its limit."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from kft.cache.key import KEY
 from kft.runs.hidden import remove_hidden
 
-HIDDEN = ".writing-"  # how the names of unfinished features begin
+HIDDEN = ".writing-"  # prefix of folders with unfinished features
 
 
 def evict(directory: Path, limit: int, keep: Collection[Path]) -> None:
-    """Remove what killed writers left, then what has gone unused for longest, down to the limit.
+    """Remove leftovers of killed writers, then the least recently used features down to the limit.
 
     Args:
         directory: the directory of the features.
-        limit: most bytes to keep.
-        keep: features in use, which stay.
+        limit: the maximum total size in bytes.
+        keep: features in use, which are not removed.
     """
     remove_hidden(directory, HIDDEN)
     total, others = 0, []
@@ -38,7 +38,7 @@ def evict(directory: Path, limit: int, keep: Collection[Path]) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files in a folder, which may be removed meanwhile."""
+    """Return the bytes of the files in a folder, which another process may be removing."""
     total = 0
     with contextlib.suppress(OSError):
         for path in folder.iterdir():

@@ -1,4 +1,4 @@
-"""Features that are kept, as the stages read them."""
+"""Cached features as the stages read them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Features:
     """The outputs of a prefix for every example, in the order of the examples.
 
     Attributes:
-        arrays: one array `[n, ...]` for each cut tensor, read from disk as needed; with several
-            views of each example `[views * n, ...]`, one view after the other.
-        computed: whether the prefix ran, rather than an earlier run's outputs being used.
+        arrays: one array `[n, ...]` per cut tensor, read from disk as needed; `[views * n, ...]` with
+            several views per example, one view after the other.
+        computed: whether the prefix ran; False if the outputs of an earlier run are used.
         varies: for each array whether its sequences may be cut to a shorter length.
     """
 
@@ -28,11 +28,11 @@ class Features:
     def load(
         self, indices: np.ndarray, length: int | None = None
     ) -> np.ndarray | tuple[np.ndarray, ...]:
-        """Return the suffix' inputs for these examples.
+        """Return the suffix's inputs for these examples.
 
         Args:
-            indices: which examples.
-            length: tokens to cut sequences to. By default they are as long as they are kept.
+            indices: the indices of the examples.
+            length: tokens to cut sequences to. Defaults to the stored length.
         """
         rows = tuple(
             _numbers(array[indices][:, :length] if varies else array[indices])
@@ -47,5 +47,5 @@ class Features:
 
 
 def _numbers(rows: np.ndarray) -> np.ndarray:
-    """Rows in a type that every backend takes from NumPy."""
+    """Convert rows to a type that every backend accepts from NumPy."""
     return np.asarray(rows, np.float32 if rows.dtype == ml_dtypes.bfloat16 else None)

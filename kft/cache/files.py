@@ -1,4 +1,4 @@
-"""A folder of features: files of rows, the rows' checksums, and a manifest that is written last."""
+"""The files of cached features: rows, their checksums, and a manifest that is written last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = 2
 MANIFEST = "features.json"
 _LARGEST_MANIFEST = 2**20
 
-# What large files were when this process checked them: trials of a search open the same ones.
+# Identity of each large file when this process verified it: the trials of a search share files.
 _checked: dict[Path, tuple] = {}
 
 
@@ -26,8 +26,8 @@ def write_manifest(folder: Path, key: str, writers: Sequence[RowWriter]) -> None
 
     Args:
         folder: The folder, in which each array `0.npy`, `1.npy`, ... has been written.
-        key: The name that the folder is going to have.
-        writers: What wrote them.
+        key: The final name of the folder.
+        writers: The writers of the arrays.
 
     Raises:
         OSError: The disk is full.
@@ -43,10 +43,10 @@ def write_manifest(folder: Path, key: str, writers: Sequence[RowWriter]) -> None
 
 
 def open_features(folder: Path) -> tuple[RowReader, ...] | None:
-    """Open the arrays of a folder whose every row is what was written.
+    """Open the arrays of a folder after verifying every row.
 
-    All rows are read once for that, about 2 GB per second and core; a process does so once for each
-    large file.
+    Verifying reads all rows at about 2 GB per second and core; a process verifies each large file
+    only once.
 
     Args:
         folder: The folder.
@@ -55,8 +55,8 @@ def open_features(folder: Path) -> tuple[RowReader, ...] | None:
         The arrays; None if there is no such folder.
 
     Raises:
-        ValueError: Something in it is not what was written.
-        OSError: It cannot be read.
+        ValueError: A file is damaged or missing.
+        OSError: A file cannot be read.
     """
     try:
         content = _content(folder / MANIFEST, _LARGEST_MANIFEST)
@@ -120,5 +120,5 @@ def _content(path: Path, most: int) -> bytes:
 
 
 def _digest(entry: dict[str, Any], checksums: bytes) -> str:
-    """Bind an array's checksums to its type and shape."""
+    """Hash an array's checksums together with its type and shape."""
     return hashlib.sha256(json.dumps(entry, sort_keys=True).encode() + checksums).hexdigest()

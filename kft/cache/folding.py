@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolution before it, where neither changes."""
+"""Folding of BatchNorm into the convolution before it, in models that only run inference."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def folded(model: keras.Model) -> keras.Model:
-    """The same function with fewer operations: BatchNorm in inference mode is part of a convolution.
+    """Return an equivalent model for inference in which BatchNorm is folded into convolutions.
 
-    A convolution and the BatchNorm after it are one affine map, whose kernel is the convolution's
-    times the scale, and whose bias is what remains (Jacob et al. 2018, section 3.2,
-    https://arxiv.org/abs/1712.05877). Keras computes the two one after the other, and BatchNorm
-    reads and writes each activation several times on the way. JAX is left alone, where it
-    was measured to gain 3 %.
+    A convolution and the BatchNorm after it are one affine map (Jacob et al. 2018, section 3.2,
+    https://arxiv.org/abs/1712.05877). Keras computes them one after the other, and BatchNorm reads
+    and writes each activation several times. On JAX folding was measured to gain only 3 % and is
+    left out.
 
     Args:
-        model: a functional model that will only answer; layers that are not folded are shared.
+        model: a functional model; layers that are not folded are shared with it.
 
     Returns:
-        A model of the same inputs and outputs, equal up to float32 rounding, which keeps the weights
-        of now; `model` itself where there is nothing to fold.
+        A model of the same inputs and outputs, equal up to float32 rounding, with copies of the
+        current weights of folded layers; `model` itself if there is nothing to fold.
     """
     pairs = _pairs(model) if backend().gains_by_folding else {}
     if not pairs:
@@ -48,7 +47,7 @@ def folded(model: keras.Model) -> keras.Model:
 
 
 def _pairs(model: keras.Model) -> dict[keras.Layer, keras.Layer]:
-    """Convolutions whose output BatchNorm alone takes, and that BatchNorm; each is called once."""
+    """Map each convolution whose output only a BatchNorm takes to it; both are called only once."""
     calls = graph.outer_calls(model)
     takers: dict[int, list[graph.Call]] = {}
     times: dict[keras.Operation, int] = {}
@@ -97,5 +96,5 @@ def _weights(conv: keras.Layer, norm: keras.Layer) -> list[np.ndarray]:
     depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
     per_kernel = scale.reshape(kernel.shape[2:]) if depthwise else scale
     values = [np.asarray(kernel * per_kernel), np.asarray((bias - mean) * scale + shift)]
-    with np.errstate(over="ignore"):  # the caller sees from the answers where this fails
+    with np.errstate(over="ignore"):  # an overflow becomes infinity, which shows in the outputs
         return [value.astype("float32") for value in values]

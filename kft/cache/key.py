@@ -1,4 +1,4 @@
-"""What identifies kept features: everything that decides them."""
+"""The key of cached features: a hash of everything that affects them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def features_key(cut: Cut, examples: Examples, identity: str, dtype: str) -> str
     Args:
         cut: the cut.
         examples: the examples.
-        identity: what decides the model's inputs besides the examples: the preprocessing.
-        dtype: what the features are kept as.
+        identity: everything besides the examples that affects the model's inputs: the preprocessing.
+        dtype: the type in which the features are stored.
     """
     parts = [str(FORMAT), cut.digest, examples.fingerprint(), identity, dtype, _versions()]
     parts.append(backend().name)

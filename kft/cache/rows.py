@@ -1,4 +1,4 @@
-"""Arrays in files, written and read row by row, in which every damaged row is recognised."""
+"""Arrays in files that are written and read by rows, with a checksum for each row."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import numpy as np
 
 from kft.data.threads import map_in_threads
 
-_MOST = 16 * 2**20  # bytes of one array that a process keeps in memory
-_PART = 2**20  # bytes that are checked at a time
+_MOST = 16 * 2**20  # largest array, in bytes, that a process holds in memory
+_PART = 2**20  # bytes to verify at a time
 _NO_RESERVING = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 class RowWriter:
-    """Write an `.npy` file whose rows come in any order, and a checksum of each row.
+    """A writer of an `.npy` file whose rows may come in any order, with a checksum of each row.
 
-    A checksum is the beginning of the SHA-256 of a row and its place, taken from memory as the row
-    is written. SHA-256 because current processors have instructions for it, which make it the
-    fastest hash of Python's standard library after CRC-32, whose 32 bits are few for a large file.
+    A checksum is the first 64 bits of the SHA-256 of a row's index and bytes, computed in memory.
+    Thanks to instructions of current processors, SHA-256 is the fastest hash of Python's standard
+    library after CRC-32, whose 32 bits are too few for a large file.
 
     Args:
         path: The file, which must not exist yet.
         shape: The array's shape, rows first.
-        dtype: What to store, `bfloat16` included.
+        dtype: The type to store, which may be `bfloat16`.
 
     Raises:
-        OSError: The disk has no room for all of it.
+        OSError: The disk has no room for the whole array.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -53,7 +53,7 @@ class RowWriter:
 
         Args:
             places: Their indices in the array.
-            rows: The rows; where they are shorter than the array's, zeros follow.
+            rows: The rows; shorter ones are padded with zeros.
         """
         stored = np.asarray(rows, self.dtype).view(self._stored)
         given, own = stored.shape[1:], self.shape[1:]
@@ -66,7 +66,7 @@ class RowWriter:
             _write_at(self._file.fileno(), content, self._start + place * self._size)
 
     def finish(self) -> np.ndarray:
-        """Bring everything to the disk and return the rows' checksums."""
+        """Flush everything to disk and return the rows' checksums."""
         os.fsync(self._file.fileno())
         return self._sums
 
@@ -76,11 +76,11 @@ class RowWriter:
 
 
 class RowReader:
-    """Read the rows of a file that `RowWriter` wrote.
+    """A reader of the rows of a file that `RowWriter` wrote.
 
-    A file of up to 16 MiB is read into memory. Of a larger one the rows that are asked for are
-    read, which takes some microseconds per row and leaves nothing in the process' memory; the
-    operating system keeps what fits in its own cache.
+    An array of up to 16 MiB is read into memory. From a larger one only the requested rows are
+    read, which takes some microseconds per row; the operating system caches the file as memory
+    allows.
 
     Args:
         path: The file.
@@ -88,10 +88,10 @@ class RowReader:
         dtype: The type of its numbers.
 
     Attributes:
-        identity: Changes whenever somebody writes to the file or puts another one in its place.
+        identity: A tuple that changes when the file is modified or replaced.
 
     Raises:
-        ValueError: The file is not such an array.
+        ValueError: The file does not hold an array of this shape and type.
         OSError: The file cannot be read.
     """
 
@@ -127,14 +127,14 @@ class RowReader:
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether all rows are in memory, where nothing that happens to the file can change them."""
+        """Whether all rows are in memory, so that changes of the file no longer matter."""
         return self._content is not None
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Return a copy of the rows with these indices, each from 0.
+        """Return a copy of the rows with these indices, which count from 0.
 
         Raises:
-            OSError: The file has become shorter.
+            OSError: The file was truncated.
         """
         if self._content is not None:
             return self._content[rows].view(self.dtype)
@@ -145,10 +145,10 @@ class RowReader:
         return found.view(self.dtype)
 
     def count_damaged(self, checksums: np.ndarray) -> int:
-        """Return how many rows are not what was written; all of them are read once.
+        """Read all rows and return the number of damaged ones.
 
         Args:
-            checksums: What `RowWriter.finish` returned.
+            checksums: The checksums that `RowWriter.finish` returned.
 
         Raises:
             OSError: The file cannot be read.
@@ -172,7 +172,7 @@ class RowReader:
         self._file.close()
 
     def _fill(self, buffer: memoryview, row: int) -> None:
-        """Read the bytes from a row on."""
+        """Fill a buffer with the bytes from a row on."""
         start = row * self._size
         if self._content is not None:
             content = _bytes(self._content)
@@ -186,12 +186,12 @@ class RowReader:
 
 
 def at_once(path: str, flags: int) -> int:
-    """Open a file; a pipe in its place is not waited for."""
+    """Open a file without blocking, even if a pipe has taken its place."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _header(shape: tuple[int, ...], stored: np.dtype) -> bytes:
-    """The first bytes of an `.npy` file, version 1.0."""
+    """Return the header of an `.npy` file, version 1.0."""
     file = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(stored)
     np.lib.format.write_array_header_1_0(
@@ -201,7 +201,7 @@ def _header(shape: tuple[int, ...], stored: np.dtype) -> bytes:
 
 
 def _stored(dtype: np.dtype) -> np.dtype:
-    """NumPy's files know no bfloat16: its bits are kept as integers."""
+    """Return the type to store: `.npy` has no bfloat16, whose bits are stored as integers."""
     return np.dtype(np.uint16) if dtype == ml_dtypes.bfloat16 else dtype
 
 
@@ -225,7 +225,7 @@ def _write_at(descriptor: int, content: bytes, offset: int) -> None:
 
 
 def _reserve(file: BinaryIO, size: int) -> None:
-    """Give a file its full size, so that a full disk shows now and not after an hour."""
+    """Allocate the whole file, so that a full disk fails now and not after an hour."""
     try:
         if size and hasattr(os, "posix_fallocate"):  # not on macOS
             os.posix_fallocate(file.fileno(), 0, size)

@@ -1,4 +1,4 @@
-"""`kft.Cache`: whether, where and how the output of what is frozen is kept."""
+"""`kft.Cache`: whether, where and how the outputs of frozen layers are cached."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ CACHING = ("auto", True, False)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cache(CheckedCalls):
-    """What a stage keeps frozen runs once over the data, and its output is kept on disk.
+    """The settings of the cache, with which frozen layers run once and their outputs are kept on disk.
 
-    The result is the same with and without.
+    Results are the same with and without a cache, rounding and `views` aside.
 
     Args:
-        on: `"auto"` where it pays, which is measured on this machine as a fit begins, True wherever
-            it changes nothing, or False. The plan says what was decided, and a run that resumes
-            keeps to it.
-        directory: Where the outputs lie; several runs may share it. Defaults to the run directory,
-            or without one to a temporary directory.
-        dtype: `"float32"`, or `"float16"` or `"bfloat16"` for half the space, rounded.
-        views: With `augment`, how many augmented views of each training example are made once and
-            kept, of which each epoch takes the next. Defaults to 0, which augments anew in every epoch
-            and leaves nothing to keep.
+        on: `"auto"` caches where it saves time, which is measured on this machine as a fit begins;
+            True caches wherever results stay the same, False never. The plan shows the decision, and
+            a run that resumes keeps it.
+        directory: The directory of the outputs, which several runs may share. Defaults to the run
+            directory, or without one to a temporary directory.
+        dtype: `"float32"`, or `"float16"` or `"bfloat16"` for half the space and less precision.
+        views: With `augment`, the number of augmented views of each training example that are cached,
+            of which each epoch uses the next. Defaults to 0: every epoch augments anew, so that
+            training features are not cached.
 
     Raises:
-        InputError: If a value is out of its range.
+        InputError: A value is out of its range.
 
     Example:
 
@@ -63,7 +63,7 @@ class Cache(CheckedCalls):
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return what was passed as `cache`: a `Cache`, or what its `on` is."""
+        """Return the `Cache` for an argument `cache`: itself, or one with this value as `on`."""
         return value if isinstance(value, cls) else cls(value)
 
     @property

@@ -1,4 +1,4 @@
-"""How fast a machine computes frozen layers, and how fast it writes their outputs: measured, once."""
+"""The measured speed of a machine in computing frozen layers and in writing their outputs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from kft.cache.store import FeatureStore
 from kft.distribution import hosts
 
 _WRITTEN = 4 * 2**20  # bytes
-_PART = 2**18  # bytes that are written at a time
-_LONGEST = 0.25  # seconds after which no other part is written
+_PART = 2**18  # bytes per write
+_LONGEST = 0.25  # seconds after which writing stops
 _clock = time.perf_counter
 
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """How fast a machine is at what a cache saves and at what it costs.
+    """The speed of a machine in computing, which a cache saves, and in writing, which it costs.
 
     Attributes:
-        operations: multiplications and additions per second, in frozen layers.
-        written: bytes per second, to where features lie.
+        operations: multiplications and additions per second in frozen layers.
+        written: bytes per second written to the directory of the features.
     """
 
     operations: float
@@ -35,25 +35,25 @@ class Speed:
 
     @property
     def balance(self) -> float:
-        """The operations that take as long as it takes to write a byte."""
+        """The number of operations that take as long as writing one byte."""
         return self.operations / self.written
 
 
-# Two cores of a laptop in convolutions, and an ordinary disk.
+# Convolutions on two cores of a laptop, and an ordinary disk.
 LAPTOP = Speed(operations=20e9, written=300e6)
 
 
 def measured(cut: Cut, store: FeatureStore, x: Any) -> Speed:
-    """Time one batch through frozen layers, and a write of 4 MiB or as much as a quarter second takes.
+    """Time one batch through frozen layers, and a write of 4 MiB or at most a quarter of a second.
 
-    What is compiled for the batch is used again if the features are kept.
+    The function compiled for the batch is used again if the features are cached.
 
     Args:
         cut: where the model would be cut.
-        store: where the features would be kept.
+        store: where the features would be stored.
         x: inputs of the model, a batch `[n, ...]`.
     """
-    with hosts.alone():  # other processes wait, and could not take part
+    with hosts.alone():  # the other processes wait and cannot take part in a computation
         forward = store.forward((cut,))
         forward(x)  # compiles
         began = _clock()
@@ -64,8 +64,8 @@ def measured(cut: Cut, store: FeatureStore, x: Any) -> Speed:
 
 
 def _bytes_per_second(directory: Path) -> float:
-    """Time a write to the disk; the file has no name, and nothing is left of it."""
-    part, done = os.urandom(_PART), 0  # which no file system compresses
+    """Time a write to the disk, in a temporary file."""
+    part, done = os.urandom(_PART), 0  # random, so that no file system compresses it
     try:
         with tempfile.TemporaryFile(dir=existing(directory), buffering=0) as file:
             began = _clock()
@@ -73,12 +73,12 @@ def _bytes_per_second(directory: Path) -> float:
                 done += file.write(part)
             os.fsync(file.fileno())
             return done / (_clock() - began)
-    except OSError:  # where nothing can be written the store says so, when it has to write
+    except OSError:  # the store will report the error when it writes
         return LAPTOP.written
 
 
 def existing(path: Path) -> Path:
-    """Return the directory itself, or the nearest one above it that exists."""
+    """Return the path itself, or its nearest parent that exists."""
     path = path.absolute()
     while not path.exists():
         path = path.parent

@@ -1,4 +1,4 @@
-"""The frozen-feature cache: what a stage keeps frozen is computed once and kept on disk."""
+"""`FeatureStore`: the cache of frozen features on disk."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ _PASS = "Computing frozen features"
 
 
 class FeatureStore:
-    """A directory of features, each under a key made from the content that decides them.
+    """A content-addressed directory of features, under keys made from all that affects them.
 
     Args:
-        directory: where the features lie; it is made when they are first written.
-        limit: most bytes to keep; the longest unused go first. Defaults to 50 GB.
-        verbose: whether and how it is shown how far a pass is, as for `kft.report.progress.Progress`.
-            Defaults to 0, not at all.
-        dtype: `"float32"` keeps features as they are, `"float16"` and `"bfloat16"` in half the
-            space, rounded: to 11 significant bits below 65,504, or to 8 bits in float32's range.
+        directory: the directory, which is created on the first write.
+        limit: the maximum size in bytes, beyond which the least recently used features are evicted.
+            Defaults to 50 GB.
+        verbose: how to show the progress of a pass, as for `kft.report.progress.Progress`. Defaults
+            to 0, not at all.
+        dtype: `"float32"` stores features unchanged, `"float16"` and `"bfloat16"` in half the
+            space, rounded: to 11 significant bits up to 65,504, or to 8 bits in float32's range.
 
     Attributes:
-        passes: how many examples went through a prefix so far, rather than being found on disk.
+        passes: the number of examples computed so far, as opposed to found on disk.
 
     Raises:
         InputError: an argument is out of its range.
@@ -83,7 +84,7 @@ class FeatureStore:
         self.close()
 
     def close(self) -> None:
-        """Close the files of all features that were fetched: removed ones keep their space until then."""
+        """Close the files of all fetched features, which also frees the space of evicted ones."""
         while self._fetched:
             self._fetched.pop().close()
         self._compiled = None
@@ -93,18 +94,19 @@ class FeatureStore:
     ) -> list[Features | None]:
         """Return the features of all examples at each cut, from disk or computed in a single pass.
 
-        What is on disk is compared with its checksums first; damaged features are computed again,
+        Features on disk are verified by their checksums first; damaged ones are computed again,
         with a warning.
 
         Args:
             cuts: cuts of one model; those that are not on disk yet are computed together.
             batches: the examples as the model takes them, not shuffled; no batch has longer
                 sequences than the first.
-            identity: what decides the model's inputs besides the examples: the preprocessing.
-            views: how many epochs of the batches are kept, each with another augmentation.
+            identity: everything besides the examples that affects the model's inputs: the
+                preprocessing.
+            views: the number of epochs of the batches to cache, each with another augmentation.
 
         Returns:
-            Features for each cut; None, with a warning, for all that could not be written.
+            Features for each cut; None, with a warning, for those that could not be written.
         """
         folders = [
             self.directory / features_key(cut, batches.examples, identity, self.dtype)
@@ -114,7 +116,7 @@ class FeatureStore:
         found = {folder: self._open(folder, cut) for folder, cut in wanted.items()}
         missing = {folder: cut for folder, cut in wanted.items() if found[folder] is None}
         for folder in wanted.keys() - missing.keys():
-            with contextlib.suppress(OSError):  # it may be another user's
+            with contextlib.suppress(OSError):  # the folder may belong to another user
                 os.utime(folder)
         try:
             if missing:
@@ -123,8 +125,8 @@ class FeatureStore:
                     found[folder] = self._open(folder, cut, computed=folder in written)
         except OSError as error:
             warnings.warn(
-                f"The frozen features could not be kept in {self.directory} ({error}): the stage "
-                "goes on without them, slower and with the same result.",
+                f"The frozen features could not be written to {self.directory} ({error}): the stage "
+                "continues without them, slower and with the same result.",
                 stacklevel=2,
             )
         evict(self.directory, self.limit, folders)
@@ -147,16 +149,16 @@ class FeatureStore:
     def _write_alone(
         self, missing: dict[Path, Cut], batches: Batches, views: int
     ) -> dict[Path, Cut]:
-        """Write what no other process has written while it was waited for; return that."""
+        """Write and return the features that no other process wrote while this one waited."""
         self.directory.mkdir(parents=True, exist_ok=True)
         remove_hidden(self.directory, HIDDEN)
         lock = RunLock(self.directory, _LOCK)
-        with contextlib.suppress(InputError):  # without it work is done twice, and no harm
+        with contextlib.suppress(InputError):  # without the lock work may be done twice, no more
             lock.acquire(wait=math.inf)
         try:
             missing = {folder: cut for folder, cut in missing.items() if not _is_whole(folder)}
             if missing:
-                with hosts.alone():  # the others wait, and could not take part
+                with hosts.alone():  # the other processes wait and cannot take part
                     self._write(missing, batches, views)
         finally:
             lock.release()
@@ -175,7 +177,7 @@ class FeatureStore:
                 self._publish(unfinished, folder)
 
     def _publish(self, unfinished: Path, folder: Path) -> None:
-        """Make complete features visible; damaged ones give way."""
+        """Make complete features visible, in place of damaged ones if there are any."""
         sync_tree(unfinished)
         if folder.is_dir():
             with hidden_directory(self.directory, HIDDEN) as damaged:
@@ -183,13 +185,13 @@ class FeatureStore:
         try:
             unfinished.rename(folder)
         except OSError:
-            if not folder.is_dir():  # by another process, which had no lock either
+            if not folder.is_dir():  # else another process without the lock was faster
                 raise
 
     def _run(
         self, cuts: dict[Path, Cut], batches: Batches, views: int, stack: contextlib.ExitStack
     ) -> dict[Path, list[RowWriter]]:
-        """Run the prefixes once over the examples; only a batch is in memory at a time."""
+        """Run the prefixes once over the examples, with one batch in memory at a time."""
         folders = [folder for folder, cut in cuts.items() for _ in cut.prefix.outputs]
         forward = self.forward(tuple(cuts.values()))
         count, size = len(batches.examples), batches.batch_size
@@ -215,9 +217,9 @@ class FeatureStore:
         return writers
 
     def forward(self, cuts: tuple[Cut, ...]) -> Forward:
-        """Return what runs the prefixes of cuts of one model.
+        """Return the compiled forward pass through the prefixes of cuts of one model.
 
-        Validation data run through what was compiled for the training data.
+        It is reused for the same cuts, so that validation data need no second compilation.
 
         Args:
             cuts: the cuts.
@@ -236,12 +238,12 @@ def opened_store(
     dtype: str = "float32",
     verbose: int | str = 0,
 ) -> Iterator[FeatureStore]:
-    """Give a store, whose files are closed at the end.
+    """Open a store, and close its files at the end.
 
     Args:
-        directory: Where features lie. Defaults to a temporary directory that is removed at the end;
-            those of processes that were killed are removed before.
-        dtype: What features are kept as.
+        directory: The directory of the features. Defaults to a temporary one that is removed at the
+            end; those of killed processes are removed first.
+        dtype: The type in which features are stored.
         verbose: As for `FeatureStore`.
     """
     if directory is not None:
@@ -251,14 +253,14 @@ def opened_store(
     parent, prefix = Path(tempfile.gettempdir()), "kft-features-"
     remove_hidden(parent, prefix)
     with hidden_directory(parent, prefix) as folder:
-        folder.chmod(0o700)  # unlike a directory that somebody chose, this one is nobody else's
+        folder.chmod(0o700)  # the temporary directory is shared by all users
         place = processes.from_first(str(folder))
         with FeatureStore(place, dtype=dtype, verbose=verbose) as store:
             yield store
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a folder holds undamaged features."""
+    """Return whether a folder holds undamaged features."""
     try:
         arrays = open_features(folder)
     except (OSError, ValueError):

@@ -23,8 +23,8 @@ from kft.stages.usual_optimizer import usual_optimizer
 from kft.training.contrastive import (
     STEPS,
     ContrastiveBatches,
-    unit_vectors_of,
     train_contrastively,
+    unit_vectors_of,
     warmup_cosine,
 )
 

@@ -265,7 +265,7 @@ def test_a_full_disk_falls_back_with_a_warning_and_the_same_result(tmp_path, unc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.warns(UserWarning, match=r"could not be kept .*No space left.*same result"):
+    with pytest.warns(UserWarning, match=r"could not be written .*No space left.*same result"):
         cached = fit(tmp_path, True)
     assert_same(uncached, cached)
     assert list((tmp_path / "features").iterdir()) == []
