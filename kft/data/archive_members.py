@@ -1,4 +1,4 @@
-"""The files in a zip or tar archive, read one after the other, and nothing written to a disk."""
+"""The files in a zip or tar archive, read one after the other without unpacking to disk."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ _PACKED: list[tuple[bytes, Callable[..., Any]]] = [
     (b"\xfd7zXZ\0", lzma.open),
 ]
 
-Member = tuple[str, bytes, str]  # a name, the content, and why it cannot be used
+Member = tuple[str, bytes, str]  # name, content, and the reason why it cannot be used
 
 
 def members(path: Path, wanted: Callable[[str], bool], most: int) -> Iterator[Member]:
-    """Yield the files of an archive that are wanted, in the order in which they are stored.
+    """Yield the files of an archive that have a wanted suffix, in the order of the archive.
 
     Args:
-        path: A .zip or .tar file; a .tar file may be packed by gzip, bzip2 or xz.
-        wanted: Whether a file with this suffix, in lower case, is.
-        most: The largest file in bytes that is read.
+        path: A .zip or .tar file; a .tar file may be compressed by gzip, bzip2 or xz.
+        wanted: Returns whether to yield files with this suffix, given in lower case.
+        most: The size in bytes of the largest file to read.
 
     Yields:
         The name of a file, its content, and why it cannot be used (empty if it can). Hidden files and
-        those that operating systems leave behind are passed over.
+        those that operating systems leave behind are skipped.
 
     Raises:
         InputError: The archive is damaged, or unpacks to more than 8 GiB.
@@ -82,7 +82,9 @@ def members(path: Path, wanted: Callable[[str], bool], most: int) -> Iterator[Me
             raise InputError(f"{source} is damaged ({said}): pack it again") from error
 
 
-Entry = tuple[str, int, str, Callable[[], bytes]]  # a name, its size, a problem, what reads it
+Entry = tuple[
+    str, int, str, Callable[[], bytes]
+]  # name, size, problem, and a function that reads it
 
 
 def _of_zip(file: IO[bytes], most: int) -> Iterator[Entry]:
@@ -110,7 +112,7 @@ def _of_tar(file: IO[bytes], most: int) -> Iterator[Entry]:
         bounded = _Bounded(plain, most)
         archive = opened.enter_context(tarfile.open(fileobj=bounded, mode="r:"))
         while (info := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # else every member that was seen is kept
+            archive.members = []  # type: ignore[attr-defined]  # else `tarfile` keeps every member
             if info.isdir():
                 continue
 
@@ -121,15 +123,15 @@ def _of_tar(file: IO[bytes], most: int) -> Iterator[Entry]:
             problem = "" if info.isreg() else "a link or a device: pack the file itself"
             yield info.name, info.size, problem, read
         if any(bounded.last) or len(bounded.last) not in (0, tarfile.BLOCKSIZE):
-            # `tarfile` takes a header that it cannot read for the end.
+            # `tarfile` treats a header that it cannot read as the end of the archive.
             raise tarfile.TarError(f"no file begins at byte {archive.offset:,}, nor is it the end")
 
 
 class _Bounded(io.RawIOBase):
-    """A file of which nobody reads more at once, or further, than a dataset needs.
+    """A file that bounds how much is read at once and how far ahead.
 
     Attributes:
-        last: What was read last.
+        last: The result of the last read.
     """
 
     def __init__(self, file: Any, most: int) -> None:

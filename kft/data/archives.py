@@ -1,4 +1,4 @@
-"""Zip and tar archives of class folders, and WebDataset's shards of files with labels beside them."""
+"""Reading zip and tar archives of class folders, and WebDataset shards with label files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kft.errors import InputError
 
 __all__ = ["is_shards", "read_archives"]
 
-_LABELS = (".cls", ".txt")  # of WebDataset's shards; of texts only the first
+_LABELS = (".cls", ".txt")  # label files of WebDataset shards; for texts only the first
 
 
 def is_shards(folder: Path) -> bool:
@@ -27,16 +27,16 @@ def is_shards(folder: Path) -> bool:
     try:
         names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError:
-        return False  # whoever reads the folder says why
+        return False  # reading the folder will report why
     return bool(names) and all(name.lower().endswith(".tar") for name in names)
 
 
 def read_archives(paths: Sequence[Path], how: ReadSettings) -> Examples:
-    """Read archives into memory; nothing is unpacked to a disk.
+    """Read archives into memory, without unpacking them to disk.
 
-    An archive holds a folder per class, as `kft.data.folder` reads them, or it is a shard of WebDataset:
-    an image `key.jpg` has its label in `key.cls` or `key.txt`, a text `key.txt` in `key.cls`. A label is
-    written as in a table.
+    An archive holds a folder per class, like those of `kft.data.folder`, or it is a WebDataset shard:
+    the label of an image `key.jpg` is in `key.cls` or `key.txt`, that of a text `key.txt` in `key.cls`.
+    Labels are written as in a table.
 
     Args:
         paths: The archives.
@@ -119,7 +119,7 @@ def _labels_beside(
 def _labels_of_folders(
     names: Sequence[str], source: str, how: ReadSettings, reasons: dict[int, str]
 ) -> list[str | None]:
-    """The class folder of each file, below the folders that all of them are in."""
+    """Return the class folder of each file, below the parent folders that all files share."""
     if not how.task.takes_folders:
         raise InputError(
             f"{source}: a folder per class gives one label per example, but task={how.task.name!r}: "
@@ -152,6 +152,6 @@ def _suffix(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    """What a file and its label have in common: the path up to the first dot of its name."""
+    """Return the path up to the first dot of its name, which a file shares with its label."""
     path = PurePosixPath(name)
     return str(path.with_name(path.name.partition(".")[0]))

@@ -1,4 +1,4 @@
-"""Arrays with labels, or lists of texts or images with labels."""
+"""Reading arrays, or lists of texts or images, with their labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,25 +23,25 @@ _SOURCE = "arrays"
 
 
 def read_arrays(x: Any, y: Any, how: ReadSettings) -> Examples:
-    """Read inputs and labels that are already in memory, each by its position.
+    """Read inputs and labels that are already in memory, paired by position.
 
     Args:
-        x: Array `[n, ...]` (a memmap stays one), or a list or column of texts, of paths of images, of
-            encoded images (bytes), of Pillow's images or of arrays of one shape; or a dict of these
-            for several inputs.
+        x: Array `[n, ...]` (a memmap stays one), or a list or column of texts, image paths, encoded
+            images (bytes), Pillow images or arrays of one shape; or a dict of these for several
+            inputs.
         y: Labels as the task takes them: class indices or class names `[n]`, lists of names or rows of
             0 and 1 `[n, k]`, numbers; a dict of these where the task has parts.
-        how: How to read them. The modality says what strings and bytes in `x` are. Without classes,
-            they are the names in `y`, or "0", "1", ... for indices. Examples with a gap, NaN or a bad
-            file are bad.
+        how: How to read them. The modality decides what strings and bytes in `x` mean. Classes default
+            to the names in `y`, or "0", "1", ... for indices. Examples with missing values, NaN or a
+            bad file are bad.
 
     Returns:
         `Examples` of kind `"arrays"`, `"texts"`, `"image_files"` or `"image_bytes"`, or a dict of
         them.
 
     Raises:
-        InputError: Lengths differ, the rows of two columns differ in order, labels are out of range or
-            have the wrong shape, inputs or targets have gaps or NaN.
+        InputError: Lengths differ, pandas columns have different orders, labels are out of range or
+            have the wrong shape, inputs or targets have missing values or NaN.
     """
     _refuse_reordered(x, y)
     x = how.task.as_inputs(x)
@@ -62,25 +62,25 @@ def examples_of(
     columns: Mapping[str, Any] | None = None,
     reasons: Mapping[int, str] | None = None,
 ) -> Examples:
-    """Return rows and their labels as examples, without those that cannot be used.
+    """Return rows and their labels as examples, leaving out bad ones.
 
     Args:
         rows: The inputs, as `as_rows` returns them, or a dict of them.
         raw: The labels, as `TargetKind.targets` takes them.
         how: How to read them.
-        names: What to call each example.
-        source: What to call the data.
-        columns: The values of the columns that a split goes by, by the name of the argument.
-        reasons: By index why an example cannot be used, as far as it is known.
+        names: The name of each example in messages.
+        source: The name of the data in messages.
+        columns: The values of the columns that a split uses, by the name of the argument.
+        reasons: Reasons already known why examples are bad, by index.
 
     Raises:
-        InputError: If bad examples are errors and there are some, or no example is left.
+        InputError: There are bad examples and they are errors, or no example is left.
     """
     bad = how.bad_examples(source)
     by = how.by.values(names, source, columns)
     if reasons and len(reasons) == len(names):
         _refuse_all(bad, names, reasons)
-    # From here on an input is a kind, the values, and by index why some cannot be used.
+    # Each input becomes a tuple of its kind, its values, and reasons for bad ones by index.
     read = mapped(lambda name, one: _inputs(one, name, how), _names("x", rows), rows)
     kind, inputs = mapped(lambda one: one[0], read), mapped(lambda one: one[1], read)
     reasons = dict(reasons or {})
@@ -128,7 +128,7 @@ def _none_usable(bad: BadExamples) -> InputError:
 
 
 def _several(values: Any, name: str) -> Any:
-    """One list or array of values, or a dict of them."""
+    """Return one list or array of values, or a dict of them."""
     if not isinstance(values, Mapping):
         return as_rows(values, name)
     if not values:
@@ -141,7 +141,7 @@ def _names(name: str, rows: Any) -> Any:
 
 
 def _refuse_reordered(x: Any, y: Any) -> None:
-    """Refuse columns of pandas that have the same rows in another order: rows are paired by position."""
+    """Refuse pandas columns with the same index in another order, since pairing is by position."""
     if not (hasattr(x, "iloc") and hasattr(y, "iloc")) or x.index.equals(y.index):
         return
     if x.index.is_unique and len(x) == len(y) and x.index.symmetric_difference(y.index).empty:
@@ -163,14 +163,14 @@ def _checked_length(rows: Any) -> int:
 
 
 def _as_inputs(rows: Rows, task: TargetKind) -> Rows:
-    """The rows of one input, each as the task has it."""
+    """Return the rows of one input, each converted by the task."""
     if type(task).as_input is TargetKind.as_input:
         return rows
     return [task.as_input(row) for row in rows]
 
 
 def _labels(y: Any, task: TargetKind, names: RowNames, inputs: Any) -> Any:
-    """Labels as `TargetKind.targets` takes them."""
+    """Return labels as `TargetKind.targets` takes them."""
 
     def raw(values: Any, what: str) -> RawLabels:
         rows = as_rows(values, what)
@@ -194,7 +194,7 @@ def _labels(y: Any, task: TargetKind, names: RowNames, inputs: Any) -> Any:
 
 
 def _inputs(rows: Rows, name: str, how: ReadSettings) -> tuple[str, np.ndarray, dict[int, str]]:
-    """The kind of the examples, the examples, and by index why some cannot be used."""
+    """Return the kind of the examples, the examples, and reasons for bad ones by index."""
     kind, values, reasons = how.inputs.rows(rows, name, how.max_pixels)
     if kind == "arrays":
         if not isinstance(values, np.ndarray):
@@ -204,7 +204,7 @@ def _inputs(rows: Rows, name: str, how: ReadSettings) -> tuple[str, np.ndarray, 
             )
         return kind, values, reasons | not_finite(values, "input")
     inputs = np.empty(len(values), dtype=object)
-    for index, value in enumerate(values):  # not at once: several frames would become columns
+    for index, value in enumerate(values):  # one by one: NumPy would make columns of several frames
         inputs[index] = value
     usable = [index for index in range(len(inputs)) if index not in reasons]
     for index, reason in how.inputs.check([inputs[n] for n in usable], how.max_pixels).items():

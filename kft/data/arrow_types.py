@@ -1,4 +1,4 @@
-"""What the type of an Arrow column says of its values."""
+"""The form of labels that follows from the type of an Arrow column."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["form", "is_text", "plain"]
 
 
 def form(kind: Any, depth: int = 0) -> LabelForm:
-    """Return what values of a type are as labels, with lists around them."""
+    """Return the form of labels of a type, with the depth of lists around them."""
     from pyarrow import types
 
     if _is_list(kind):
@@ -23,7 +23,7 @@ def form(kind: Any, depth: int = 0) -> LabelForm:
 
 
 def plain(kind: Any) -> Any:
-    """Return a type without what only says how its values are stored."""
+    """Return the type of the values inside extension and dictionary types."""
     import pyarrow as pa
 
     if isinstance(kind, pa.BaseExtensionType):
@@ -32,7 +32,7 @@ def plain(kind: Any) -> Any:
 
 
 def is_text(kind: Any) -> bool:
-    """Return whether the values of a type are strings or bytes, or none at all."""
+    """Return whether the values of a type are strings or bytes, or all null."""
     from pyarrow import types
 
     tests = (

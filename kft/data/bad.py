@@ -1,4 +1,4 @@
-"""What becomes of bad examples: one error that lists them, or a list of what was skipped."""
+"""Handling of bad examples: one error that lists them, or a list of those that were skipped."""
 
 from dataclasses import dataclass, field
 
@@ -14,10 +14,10 @@ _SHOWN = 5
 
 @dataclass
 class BadExamples:
-    """Collects bad examples while a source is read.
+    """The bad examples found while a source is read.
 
     Args:
-        source: What to call the data in a message.
+        source: The name of the data in messages.
         on_bad_example: `"error"` or `"skip"`.
 
     Raises:
@@ -36,11 +36,11 @@ class BadExamples:
             )
 
     def add(self, name: str, reason: str) -> None:
-        """Note that the example called `name` is bad."""
+        """Record a bad example with its name and the reason."""
         self.found.append(Skipped(shown(name), reason))
 
     def settle(self) -> tuple[Skipped, ...]:
-        """Raise about what was found, or return it as skipped.
+        """Raise an error that lists the bad examples, or return them as skipped.
 
         Raises:
             InputError: There are bad examples and they are errors.

@@ -1,4 +1,4 @@
-"""Against imbalanced classes: sample weights, or drawing rarer classes more often."""
+"""Balancing of classes by sample weights, oversampling or undersampling."""
 
 import numpy as np
 
@@ -12,19 +12,19 @@ BALANCES = ("weights", "oversample", "undersample")
 
 
 def check_balance(balance: object) -> None:
-    """Refuse what is not a way to balance classes.
+    """Check the way to balance classes.
 
     Raises:
-        InputError: It is neither None nor one of `"weights"`, `"oversample"` and `"undersample"`.
+        InputError: It is neither None nor `"weights"`, `"oversample"` or `"undersample"`.
     """
     check_choice("balance", balance, (None, *BALANCES))
 
 
 def class_weights(examples: Examples) -> np.ndarray:
-    """A weight for each example, so that every class weighs the same and the mean weight is 1.
+    """Return a weight for each example, with equal total weight per class and a mean of 1.
 
     Args:
-        examples: Examples of a task that says what to balance, such as one label each.
+        examples: Examples of a task that can be balanced, such as one with a single label.
 
     Returns:
         float32 `[n]`.
@@ -39,14 +39,14 @@ def class_weights(examples: Examples) -> np.ndarray:
 
 
 def balanced_order(examples: Examples, balance: str | None, rng: np.random.Generator) -> np.ndarray:
-    """Indices of one epoch.
+    """Return the indices of one epoch.
 
     Args:
         examples: The examples.
-        balance: None or `"weights"` (all of them, once), `"oversample"` (each class as often as the
-            most frequent one,
-            every example at least once) or `"undersample"` (each class as often as the rarest one).
-        rng: Draws what is repeated or left out; the number of indices does not depend on it.
+        balance: None or `"weights"` (every example once), `"oversample"` (each class as often as the
+            most frequent one, every example at least once) or `"undersample"` (each class as often as
+            the rarest one).
+        rng: Selects what is repeated or left out; the number of indices does not depend on it.
 
     Returns:
         int64 `[m]`.
@@ -72,12 +72,12 @@ def balanced_order(examples: Examples, balance: str | None, rng: np.random.Gener
 
 
 def _labels(examples: Examples, balance: str) -> np.ndarray:
-    """The class number of each example."""
+    """Return the class number of each example."""
     check_balance(balance)
     labels = examples.task.balanced(examples.targets)
     if labels is None:
         raise InputError(
-            f"balance={balance!r} needs a single label an example, but {examples.source} is "
+            f"balance={balance!r} needs a single label per example, but {examples.source} is "
             f"{examples.task.name.replace('_', '-')}: leave it out"
         )
     return labels

@@ -1,4 +1,4 @@
-"""`Batches`: examples to batches, in an order that is a pure function of (seed, epoch)."""
+"""`Batches` of examples, in an order that is a pure function of (seed, epoch)."""
 
 import copy
 import threading
@@ -20,40 +20,39 @@ from kft.errors import InputError
 
 __all__ = ["Batches", "FollowEpochs"]
 
-_AHEAD = 4  # batches prepared before they are asked for, for each worker
+_AHEAD = 4  # batches that each worker prepares in advance
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of `Examples` for `fit`, `evaluate` and `predict`, the same for each (seed, epoch).
+    """Batches of `Examples` for `fit`, `evaluate` and `predict`, reproducible for each (seed, epoch).
 
-    Batches are prepared ahead in threads of its own: Keras' enqueuer (`workers > 1`) hands batches
-    of the previous epoch to the next one on JAX and PyTorch. Pass `shuffle=False` to `fit`: its
-    default draws the order of the batches anew from Python's global random numbers.
+    Batches are prefetched in their own threads, because on JAX and PyTorch Keras' enqueuer
+    (`workers > 1`) passes batches of one epoch to the next. Pass `shuffle=False` to `fit`: its
+    default reshuffles the batches by Python's global random numbers.
 
     Args:
         examples: The examples.
-        load: Raw inputs (those of a batch of `examples.inputs`) to model inputs: an array or a dict
-            of arrays.
-        batch_size: Examples a batch; the last one may be smaller.
-        seed: For the order and the augmentation.
-        shuffle: Whether each epoch has an order of its own.
-        balance: Against imbalanced classes: `"weights"` adds sample weights, `"oversample"` repeats
-            examples of rarer classes, `"undersample"` takes a part of the more frequent ones,
-            another one each epoch.
-        augment: `(x, y, seed) -> (x, y)`, random only through `seed`, which is `(seed, epoch,
-            index)`; `x` is what `load` gives, or what it gets if `augment.before_load`. Both are
-            trees, as those of the examples.
-        soft_targets: Whether targets become rows that can be mixed, of classes one-hot rows.
-        workers: Threads that prepare batches ahead; 0 prepares each one when it is asked for.
-        inputs_of: The batches of the same examples whose features these load: `collate` is given
-            their inputs, unless the task reads none. By default it is given what `load` gives.
+        load: Converts the raw inputs of a batch to model inputs: an array or a dict of arrays.
+        batch_size: Examples per batch; the last one may be smaller.
+        seed: Seed of the order and the augmentation.
+        shuffle: Whether to shuffle the examples anew for each epoch.
+        balance: How to balance classes: `"weights"` adds sample weights, `"oversample"` repeats
+            examples of rarer classes, `"undersample"` samples the more frequent ones anew in each
+            epoch.
+        augment: `(x, y, seed) -> (x, y)`, whose randomness comes only from `seed`, which is `(seed,
+            epoch, index)`; `x` is the output of `load`, or its input if `augment.before_load`. Both
+            are trees like those of the examples.
+        soft_targets: Whether targets become rows that can be mixed, such as one-hot rows of classes.
+        workers: Threads that prefetch batches; 0 prepares each batch on demand.
+        inputs_of: Batches of the same examples with the inputs that `collate` takes, if these
+            batches load features. Defaults to these batches.
 
     Raises:
-        InputError: A number is out of range, or `balance` does not fit the task.
+        InputError: A number is out of range, or `balance` does not suit the task.
 
     Attributes:
-        epoch: The epoch that `batches[index]` belongs to. `fit` moves it on after a complete epoch;
-            add the callback `FollowEpochs(batches)` where it must follow `initial_epoch`.
+        epoch: The epoch that `batches[index]` belongs to. `fit` advances it after a complete epoch;
+            add the callback `FollowEpochs(batches)` if it must follow `initial_epoch`.
 
     Example:
 
@@ -109,7 +108,7 @@ class Batches(keras.utils.PyDataset):
         return -(-self._count // self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
-        """The indices of the examples of `epoch`, in order: each exactly once, unless resampled."""
+        """Return the ordered indices of an epoch's examples: each exactly once, unless resampled."""
         known = self._order
         if known is not None and known[0] == epoch:
             return known[1]
@@ -121,16 +120,16 @@ class Batches(keras.utils.PyDataset):
         return order
 
     def skip(self, epoch: int, steps: int) -> None:
-        """Has the first batches of an epoch cost nothing: the first one after them stands in.
+        """Skip the first batches of an epoch cheaply by returning the next one in their place.
 
         Args:
-            epoch: The epoch, which goes on where it was interrupted.
-            steps: How many batches nobody will look at.
+            epoch: The interrupted epoch, which resumes.
+            steps: The number of batches to skip.
         """
         self._skipped, self._stand_in = (epoch, steps), None
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """Batch `index` of the present epoch: `(x, y)`, with weights `(x, y, sample_weight)`."""
+        """Return batch `index` of the current epoch: `(x, y)`, or `(x, y, sample_weight)`."""
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         epoch = self.epoch
@@ -157,10 +156,10 @@ class Batches(keras.utils.PyDataset):
                 self._threads.close()
 
     def close(self) -> None:
-        """End the threads that prepare batches; another batch that is asked for starts new ones.
+        """End the threads that prefetch batches; requesting another batch starts new ones.
 
-        They end by themselves after the last batch of an epoch. Close batches that are given up
-        before that.
+        They end by themselves after the last batch of an epoch, so call this only if an epoch is
+        abandoned.
         """
         with self._lock:
             for future in self._ahead.values():
@@ -169,11 +168,11 @@ class Batches(keras.utils.PyDataset):
         self._threads.close()
 
     def part(self, place: int, count: int) -> "Batches":
-        """The same batches, of each of which one of several processes reads its part alone.
+        """Return the same batches, of which this process reads only its share of each batch.
 
         Args:
-            place: Which of the processes this is, from 0.
-            count: How many there are.
+            place: The rank of this process, from 0.
+            count: The number of processes.
         """
         other = copy.copy(self)
         other._part = (place, count)
@@ -181,21 +180,21 @@ class Batches(keras.utils.PyDataset):
         return other
 
     def is_whole(self, index: int) -> bool:
-        """Whether batch `index` is not cut, because there are more processes than examples in it."""
+        """Return whether batch `index` is not split, as with fewer examples than processes."""
         examples = min(self.batch_size, self._count - index * self.batch_size)
         return self._part is None or examples < self._part[1]
 
     @property
     def example_count(self) -> int:
-        """Examples of an epoch, after resampling."""
+        """The number of examples per epoch, after resampling."""
         return self._count
 
     def resized(self, batch_size: int, *, merge_last: bool = False) -> "Batches":
-        """The same examples in batches of another size.
+        """Return the same examples in batches of another size.
 
         Args:
-            batch_size: Examples a batch.
-            merge_last: Whether the examples of a smaller last batch go to the one before it.
+            batch_size: Examples per batch.
+            merge_last: Whether to merge a smaller last batch into the one before it.
         """
         other = copy.copy(self)
         other.batch_size, other._merges_last = batch_size, merge_last
@@ -203,17 +202,17 @@ class Batches(keras.utils.PyDataset):
         return other
 
     def for_fit(self) -> Any:
-        """Return what `fit` should be given: on TensorFlow a dataset, if targets vary in shape."""
+        """Return the data to pass to `fit`: on TensorFlow a dataset, if targets vary in shape."""
         if not backend().needs_declared_shapes or not self.examples.task.collates:
             return self
         return as_dataset(self, keras.tree.map_structure(spec_of, self[0][0]))
 
     def on_epoch_begin(self) -> None:
-        """Called by Keras as an epoch begins."""
+        """Start an epoch; called by Keras."""
         self._began, self._complete = True, False
 
     def on_epoch_end(self) -> None:
-        """Called by Keras as an epoch ends, and as `fit` starts, which does not count."""
+        """Advance the epoch if it was complete: Keras also calls this as `fit` starts."""
         if self._complete:
             self.epoch += 1
         self._began = self._complete = False
@@ -234,7 +233,7 @@ class Batches(keras.utils.PyDataset):
         weights = None if self._weights is None else self._weights[chosen]
         if self.soft_targets:
             y = task.soft(y, classes)
-        moves = task.moves_with_images  # with the images of an augmentation
+        moves = task.moves_with_images  # then targets must be arrays before images are augmented
         if moves:
             y = task.collate(y, None)
         seed = (self.seed, epoch, index)
@@ -252,22 +251,22 @@ class Batches(keras.utils.PyDataset):
         return (x, y) if weights is None else (x, y, weights)
 
     def load_examples(self, inputs: Any, chosen: np.ndarray) -> Any:
-        """Turns the raw inputs of a batch into the model's.
+        """Convert the raw inputs of a batch to model inputs.
 
         Args:
-            inputs: The raw inputs, augmented if that comes first.
+            inputs: The raw inputs, already augmented if that comes first.
             chosen: Their indices among the examples.
         """
         return self.load(inputs)
 
 
 def part_of(rows: Any, place: int, count: int) -> Any:
-    """One of `count` parts of a batch, of as equal sizes as it goes; all together are the batch.
+    """Return one of `count` parts of a batch, whose sizes differ by at most one.
 
     Args:
-        rows: What can be sliced by examples.
-        place: Which part, from 0.
-        count: How many parts.
+        rows: A sequence of examples that can be sliced.
+        place: The index of the part, from 0.
+        count: The number of parts.
     """
     each, left = divmod(len(rows), count)
     first = place * each + min(place, left)
@@ -275,7 +274,7 @@ def part_of(rows: Any, place: int, count: int) -> Any:
 
 
 class FollowEpochs(keras.callbacks.Callback):
-    """Keeps `batches.epoch` at the epoch that `fit` is in, also after `initial_epoch`.
+    """A callback that sets `batches.epoch` to the epoch of `fit`, which may start at `initial_epoch`.
 
     Args:
         batches: The `Batches` that `fit` trains on.

@@ -1,4 +1,4 @@
-"""Batches of texts that are little longer than their longest text needs."""
+"""Batches of texts that are padded to one of a few lengths (buckets)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,19 +15,19 @@ from kft.errors import InputError
 
 __all__ = ["BucketedBatches", "choose_buckets"]
 
-_WINDOW = 50  # batches whose texts are sorted together
+_WINDOW = 50  # batches within which texts are sorted by length
 
 
 def choose_buckets(lengths: np.ndarray, longest: int, most: int = 4) -> tuple[int, ...]:
-    """Lengths to pad to: few, because a compiled step is compiled once for each.
+    """Choose the lengths to pad to: few, because a step may be compiled for each.
 
     Args:
         lengths: Tokens of each text.
-        longest: Tokens that texts are cut to; it is the last bucket.
-        most: The most buckets.
+        longest: The length that texts are truncated to, which becomes the last bucket.
+        most: The maximum number of buckets.
 
     Returns:
-        Rising lengths, multiples of 8 but for the last.
+        Ascending lengths, multiples of 8 except for the last.
     """
     quantiles = np.quantile(np.minimum(lengths, longest), np.arange(1, most) / most)
     rounded = {int(-(-quantile // 8) * 8) for quantile in quantiles}
@@ -35,18 +35,18 @@ def choose_buckets(lengths: np.ndarray, longest: int, most: int = 4) -> tuple[in
 
 
 class BucketedBatches(Batches):
-    """Batches in which texts of like length stand together, padded to one of a few lengths.
+    """Batches that group texts of similar length, padded to one of a few lengths.
 
-    Each epoch's random order is cut into windows of 50 batches; texts are sorted by length within a
-    window, and the order of the batches is random again. Like the order of `Batches` it is a pure
-    function of (seed, epoch). Without `shuffle` the longest texts come first, so that no batch is
-    longer than the first one.
+    Each epoch's random order is divided into windows of 50 batches; texts are sorted by length within
+    a window, and the batches are shuffled again. Like the order of `Batches` it is a pure function of
+    (seed, epoch). Without `shuffle` the longest texts come first, so that no batch is longer than the
+    first one.
 
     Args:
         examples: The texts.
-        load: `load(texts, length)` gives model inputs of that length.
+        load: `load(texts, length)` returns model inputs of that length.
         lengths: Tokens of each text.
-        buckets: Rising lengths to pad to; longer texts are cut to the last.
+        buckets: Ascending lengths to pad to; longer texts are truncated to the last.
 
     The other arguments are those of `Batches`.
     """
@@ -83,13 +83,13 @@ class BucketedBatches(Batches):
         self.buckets = tuple(buckets)
 
     def pad_to_longest(self) -> None:
-        """Pads each batch to its longest text alone, for steps that are not compiled for a length."""
+        """Pad each batch to its longest text, for steps that are not compiled for each length."""
         self.buckets = tuple(
             range(min(int(self.lengths.min()), self.buckets[-1]), self.buckets[-1] + 1)
         )
 
     def order(self, epoch: int) -> np.ndarray:
-        """The indices of the examples of `epoch`, in order."""
+        """Return the ordered indices of an epoch's examples."""
         order = super().order(epoch)
         if not self.shuffle:
             return order[np.argsort(-self.lengths[order], kind="stable")]
@@ -99,19 +99,19 @@ class BucketedBatches(Batches):
             window = order[start : start + _WINDOW * size]
             window = window[np.argsort(self.lengths[window], kind="stable")]
             batches += [window[at : at + size] for at in range(0, len(window), size)]
-        # The one batch that may be smaller stays last.
+        # The last batch may be smaller, so it stays last.
         shuffled = np.random.default_rng([self.seed, epoch, 1]).permutation(len(batches) - 1)
         return np.concatenate([*(batches[index] for index in shuffled), batches[-1]])
 
     def load_examples(self, inputs: Any, chosen: np.ndarray) -> Any:
-        """Loads the texts at the length that the longest of them needs."""
+        """Load texts, padded to the smallest bucket that holds the longest of them."""
         need = int(self.lengths[chosen].max())
         length = next((bucket for bucket in self.buckets if bucket >= need), self.buckets[-1])
         load: Any = self.load
         return load(inputs, length)
 
     def for_fit(self) -> Any:
-        """Return the batches, on TensorFlow as a `tf.data.Dataset` that says which lengths vary."""
+        """Return the batches, on TensorFlow as a `tf.data.Dataset` that declares varying lengths."""
         if not backend().needs_declared_shapes or len(self.buckets) == 1:
             return super().for_fit()
         import tensorflow as tf

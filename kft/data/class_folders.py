@@ -1,4 +1,4 @@
-"""The files of a folder by class, and folders whose sub-folders are no classes."""
+"""The files of a folder by class, and checks that its sub-folders are classes."""
 
 import os
 from collections import Counter
@@ -24,12 +24,12 @@ class ClassFolders:
 
     Args:
         root: The folder.
-        modality: What the files hold.
-        source: What to call the folder in a message.
-        bad: Where files that cannot be used are noted.
+        modality: The kind of the files.
+        source: The name of the folder in messages.
+        bad: Collects the files that cannot be used.
 
     Raises:
-        InputError: There is no class, or the sub-folders are parts of a dataset.
+        InputError: There are no class folders or files, or the sub-folders are parts of a dataset.
 
     Attributes:
         files: The files, ordered by class and path.
@@ -58,10 +58,10 @@ class ClassFolders:
         self._refuse_nothing()
 
     def check_several(self) -> None:
-        """Check that there are two classes; one may be a folder too high.
+        """Check that there are at least two classes.
 
         Raises:
-            InputError: There is none, or one.
+            InputError: There are fewer; a single one may contain the actual class folders.
         """
         if len(self.folders) == 1:
             (name, folder), *_ = self.folders.items()
@@ -88,7 +88,7 @@ class ClassFolders:
             self.folders[name] = Path(entry.path)
 
     def _refuse_parts(self) -> None:
-        """Refuse a folder of parts, each with its own class folders, which would become the classes."""
+        """Refuse parts such as `train` and `test`, which would be mistaken for classes."""
         names = sorted(self.folders)
         inside = {name: class_folders(one, self.modality) for name, one in self.folders.items()}
         parts = part_names(inside)
@@ -123,6 +123,6 @@ class ClassFolders:
 
 
 def _first_part(names: Sequence[str]) -> str:
-    # By where the word stands: of "untrained" and "train" the second.
+    # The earliest "train" in a name wins, so that "train" is preferred to "untrained".
     found = [name for name in names if "train" in name.lower()]
     return min(found, key=lambda name: name.lower().index("train"), default=names[0])

@@ -1,4 +1,4 @@
-"""What CSV and Parquet tables have in common: their bounds, their columns, and how rows are called."""
+"""What CSV and Parquet tables share: size limits, checks of columns, and names of rows."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = [
     "open_table",
 ]
 
-MOST_BYTES = 8 * 2**30  # of a table's file, and of what is read of it
+MOST_BYTES = 8 * 2**30  # of a table's file, and of the values read from it
 MOST_ROWS = 100_000_000
 _SHOWN = 20  # names of columns in a message
 
 
 class RowNames(Sequence):
-    """What to call each row in a message: "line 2" or "example 0", eight bytes per row."""
+    """The names of rows in messages, "line 2" or "example 0", in eight bytes per row."""
 
     def __init__(self, kind: str, numbers: Iterable[int] = ()) -> None:
         self.kind = kind
@@ -44,12 +44,12 @@ class RowNames(Sequence):
 
 @dataclass
 class Columns:
-    """The columns of a table that were asked for.
+    """The requested columns of a table.
 
     Attributes:
         values: A list of values for each column.
-        names: What to call the rows.
-        reasons: By index why a row as a whole cannot be used.
+        names: The names of the rows in messages.
+        reasons: Why whole rows cannot be used, by index.
     """
 
     values: list[list[Any]]
@@ -61,7 +61,7 @@ def open_table(path: str | os.PathLike[str], source: str) -> io.BufferedReader:
     """Open the file of a table.
 
     Raises:
-        InputError: It is no regular file, too large, or cannot be read.
+        InputError: The file is not a regular one, is too large, or cannot be read.
     """
     try:
         return open_regular(path, MOST_BYTES)
@@ -81,18 +81,18 @@ def check_columns(
     note: str = "",
     others: Mapping[str, str] | None = None,
 ) -> None:
-    """Check that a table has each column that is wanted, and once.
+    """Check that a table has each requested column exactly once.
 
     Args:
         header: The names of its columns.
         wanted: The column of the inputs, then those of the labels.
-        source: What to call the table in a message.
-        modality: `"image"` or `"text"`.
-        note: What else to say of the header.
-        others: Other columns that are wanted, by the arguments that name them.
+        source: The name of the table in messages.
+        modality: `"image"`, `"text"` or `"clip"`.
+        note: A remark on the header for the message.
+        others: Other requested columns, by the arguments that name them.
 
     Raises:
-        InputError: A column is missing, or has the name of another.
+        InputError: A column is missing, or several have its name.
     """
     first = f"{'text' if modality == 'text' else 'path'}_column"
     arguments = [first, *["label_column"] * (len(wanted) - 1), *(others or {})]
@@ -109,7 +109,7 @@ def check_columns(
 
 
 def in_column(reason: str, column: str, encoding: str) -> str:
-    """Say of a reason why a value cannot be used in which column of a table it stands."""
+    """Add the column of a table to the reason why a value cannot be used."""
     if reason in ("no text", "empty text"):
         return f"no value in column {column!r}"
     if reason == "no label":

@@ -1,4 +1,4 @@
-"""What identifies a value by its content: the same in every process, whatever the hash seed."""
+"""Digests of values by their content, equal in every process whatever the hash seed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from kft.errors import InputError
 
 __all__ = ["content_digest"]
 
-_DEEPEST = 64  # lists inside each other
+_DEEPEST = 64  # levels of nested lists
 
 
 def content_digest(value: Any) -> bytes:
     """Return the SHA-256 of a value's content.
 
-    Equal values of the same type have the same digest; the type counts, so that None and "None" or 1
-    and "1" differ, and so does how values are grouped: ["ab", "c"] is not ["a", "bc"].
+    Equal values of the same type have the same digest. Types and grouping count: None and "None", 1
+    and "1", ["ab", "c"] and ["a", "bc"] differ.
 
     Args:
         value: None, a string, bytes, a number, an array, or lists, dicts and sets of these.
 
     Raises:
-        InputError: It is something else, or holds itself.
+        InputError: The value is of another type, or nested too deeply.
     """
     return _digest(value, 0)
 
@@ -39,7 +39,7 @@ def _digest(value: Any, depth: int) -> bytes:
             f"more than {_DEEPEST} lists inside each other cannot be identified by their content"
         )
     whole = hashlib.sha256()
-    kind, parts = _taken_apart(value, depth)
+    kind, parts = _kind_and_parts(value, depth)
     whole.update(kind.encode())
     whole.update(b"\0")
     for part in parts:
@@ -47,8 +47,8 @@ def _digest(value: Any, depth: int) -> bytes:
     return whole.digest()
 
 
-def _taken_apart(value: Any, depth: int) -> tuple[str, Any]:
-    """A value's type, and bytes that say its content: any number, or digests of equal length."""
+def _kind_and_parts(value: Any, depth: int) -> tuple[str, Any]:
+    """Return a value's type, and its content as bytes in one part or as digests of equal length."""
     if value is None or isinstance(value, bool):
         return repr(value), ()
     if isinstance(value, str):
@@ -62,7 +62,7 @@ def _taken_apart(value: Any, depth: int) -> tuple[str, Any]:
         )
         return "masked array", (_digest(part, depth + 1) for part in parts)
     if isinstance(value, np.ndarray | np.generic):
-        return _array_apart(np.asarray(value), depth)
+        return _array_parts(np.asarray(value), depth)
     if isinstance(value, int):
         return "int", (hex(value).encode(),)
     if isinstance(value, float):
@@ -78,18 +78,18 @@ def _taken_apart(value: Any, depth: int) -> tuple[str, Any]:
     if isinstance(value, Mapping):
         items = (_digest(item, depth + 1) for item in value.items())
         return "dict", sorted(items)
-    if isinstance(getattr(value, "content", None), bytes):  # it knows the digest of what it reads
+    if isinstance(getattr(value, "content", None), bytes):  # it has a digest of what it reads
         return type(value).__name__, (value.content,)
     if hasattr(value, "__array__"):  # a tensor
-        return _array_apart(np.asarray(value), depth)
+        return _array_parts(np.asarray(value), depth)
     raise InputError(
         f"{type(value).__name__} cannot be identified by its content: pass numbers, strings, bytes, "
         "or lists and dicts of them"
     )
 
 
-def _array_apart(array: np.ndarray, depth: int) -> tuple[str, Any]:
-    # The name tells types apart that NumPy does not know, such as bfloat16.
+def _array_parts(array: np.ndarray, depth: int) -> tuple[str, Any]:
+    # The name distinguishes types that NumPy does not know, such as bfloat16.
     described = array.dtype.str if array.dtype.names is None else array.dtype.descr
     kind = f"array {described} {array.dtype.name} {array.shape}"
     if not array.dtype.hasobject:

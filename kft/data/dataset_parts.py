@@ -1,4 +1,4 @@
-"""A folder of a dataset's parts: `train/`, `val/` and `test/`, each with its own class folders."""
+"""Folders that contain the parts of a dataset, such as `train/`, `val/` and `test/`."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ __all__ = ["class_folders", "part_names", "sources"]
 _TRAINING = r"train(ing)?"
 _VALIDATION = r"val(id(ation)?)?|dev(el)?"
 _OTHERS = r"test(ing)?|eval(uation)?|hold[-_ ]?out"
-_MOST_NAMED = 3  # folders that are left out
+_MOST_NAMED = 3  # unused folders to list in the message
 _SUFFIX = r"([-_ ]?(set|data|split|images?|texts?|\d+))?"
 
 
 def sources(
     train: Any, validation_data: Any, modality: str, *, split: bool
 ) -> tuple[Any, Any, str]:
-    """Return what to train and to validate on, where a folder of parts stands for both.
+    """Return the training and validation data, taken from a folder of parts if `train` is one.
 
     Args:
-        train: The training data as a person passed them.
-        validation_data: The validation data, or whatever stands for a part of `train`.
-        modality: `"image"` or `"text"`.
-        split: Whether `validation_data` stands for a part of `train`.
+        train: The training data as passed.
+        validation_data: The validation data, or a setting that splits them off `train`.
+        modality: `"image"`, `"text"` or `"clip"`.
+        split: Whether `validation_data` is such a setting.
 
     Returns:
-        The training data, the validation data, and a sentence that says what was chosen. Of anything but
-        a folder with one training part among others, the arguments and an empty sentence.
+        The training data, the validation data, and a sentence that describes the choice; the
+        arguments and an empty sentence unless `train` is a folder with one training part among others.
 
     Raises:
-        InputError: If the folder cannot be read.
+        InputError: The folder cannot be read.
     """
     if not isinstance(train, str | os.PathLike) or not os.path.isdir(train):
         return train, validation_data, ""
     root = Path(train)
     if is_prepared(root):
         return train, validation_data, ""
-    bad = BadExamples("folder", "skip")  # whoever reads a part names what is bad
+    bad = BadExamples("folder", "skip")  # reading the part will report bad files
     kind = modality_named(modality)
     folders = {
         entry.name: _with_classes(Path(entry.path), kind)
@@ -76,10 +76,10 @@ def sources(
 
 
 def part_names(inside: Mapping[str, set[str]]) -> list[str]:
-    """Return the folders that are called like parts of a dataset, and can be such.
+    """Return the folders that are named like parts of a dataset, if they can be parts.
 
     Args:
-        inside: The names of folders, and for each the folders in it, as `class_folders` returns them.
+        inside: For each folder name the folders in it, as `class_folders` returns them.
     """
     every = f"{_TRAINING}|{_VALIDATION}|{_OTHERS}"
     parts = [name for name in sorted(inside) if _is(name, every)]
@@ -87,25 +87,24 @@ def part_names(inside: Mapping[str, set[str]]) -> list[str]:
 
 
 def class_folders(folder: Path, modality: Modality) -> set[str]:
-    """Return the names of the folders in a folder that has no files of its own, else nothing.
+    """Return the names of the folders in a folder without inputs of its own, else an empty set.
 
-    An archive that was unpacked into a folder of its own name, `seg_train/seg_train/cat`, counts as one
-    folder.
+    Nested folders such as `seg_train/seg_train/cat`, which unpacking an archive may create, count as one.
 
     Args:
         folder: The folder.
-        modality: What the files and folders that count hold.
+        modality: The kind of the inputs.
     """
     return _with_classes(folder, modality)[1]
 
 
 def _with_classes(folder: Path, modality: Modality, deepest: int = 3) -> tuple[Path, set[str]]:
-    """A folder, or the only one in it, that has class folders, and the names of these."""
+    """Return the folder that has class folders, which may be the only one inside, and their names."""
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not is_ignored(entry)]
     except OSError:
-        return folder, set()  # it is named as bad when it is read
+        return folder, set()  # reading the folder will report it as bad
     folders = [entry for entry in visible if entry.is_dir(follow_symlinks=False)]
     files = (entry.name for entry in visible if not entry.is_dir(follow_symlinks=False))
     if any(Path(name).suffix.lower() in modality.suffixes for name in files):

@@ -1,4 +1,4 @@
-"""CSV and TSV files, row by row: their encoding, their separator, their quotation marks."""
+"""Reading CSV and TSV files by rows, and detecting their encoding, separator and quoting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _DIRECTIVE = re.compile(r'"?sep=(.)"?[\r\n]*')  # Excel's own first line
 
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL and csv.QUOTE_NONE
-Row = tuple[int, list[str]]  # the line on which it begins, and its fields
+Row = tuple[int, list[str]]  # the number of its first line, and its fields
 
 
 def read_delimited(
@@ -33,19 +33,19 @@ def read_delimited(
     modality: str,
     others: Mapping[str, str],
 ) -> Columns:
-    """Read columns of a CSV or TSV file; only they are kept in memory.
+    """Read columns of a CSV or TSV file, keeping only these in memory.
 
     Args:
         path: The file.
         wanted: The column of the inputs, then those of the labels.
-        encoding: Its encoding where it has no byte order mark; bytes that do not fit become
-            surrogates.
-        source: What to call it in a message.
-        modality: `"image"` or `"text"`.
-        others: Other columns that are wanted, by the arguments that name them.
+        encoding: The encoding if there is no byte order mark; undecodable bytes become surrogates.
+        source: The name of the file in messages.
+        modality: `"image"`, `"text"` or `"clip"`.
+        others: Other requested columns, by the arguments that name them.
 
     Raises:
-        InputError: It is empty or no such file, lacks a column, or its quotation marks are wrong.
+        InputError: The file is empty or of another type, lacks a column, or has unbalanced quotation
+            marks.
     """
     table = Delimited(
         path, wanted, encoding=encoding, source=source, modality=modality, others=others
@@ -70,20 +70,20 @@ def read_delimited(
 class Delimited:
     """A CSV or TSV file whose first line names its columns.
 
-    The separator is the usual one of the suffix if the first line then has all columns that are
-    wanted, else the one among comma, semicolon, tab and bar with which it does.
+    The separator is the usual one of the suffix if the first line then has all requested columns,
+    otherwise the one among comma, semicolon, tab and bar with which it has.
 
     Args:
         path: The file.
         wanted: The column of the inputs, then those of the labels.
-        encoding: Its encoding where it has no byte order mark.
-        source: What to call it in a message.
-        modality: `"image"` or `"text"`.
-        others: Other columns that are wanted, by the arguments that name them.
+        encoding: The encoding if there is no byte order mark.
+        source: The name of the file in messages.
+        modality: `"image"`, `"text"` or `"clip"`.
+        others: Other requested columns, by the arguments that name them.
 
     Attributes:
         header: The names of the columns.
-        separator: What stands between two fields.
+        separator: The character between two fields.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Delimited:
         self._quoting = self._usual_quoting()
 
     def rows(self) -> Iterator[Row]:
-        """The rows below the header, blank lines left out."""
+        """Yield the rows below the header, without blank lines."""
         return itertools.islice(self._rows(self.separator, self._quoting), 1, None)
 
     def _look(self, encoding: str) -> str:
@@ -144,7 +144,7 @@ class Delimited:
             raise InputError(
                 f"{self.source}: its separator may be {named}: quote the names in its first line"
             )
-        # No name fits: for the message, the separator that makes several columns.
+        # Without a match the message shows the header as split by the only plausible separator.
         several = [mark for mark, header in headers.items() if len(header) > 1]
         return (fitting or (several if len(several) == 1 else []) or [usual])[0]
 
@@ -158,12 +158,11 @@ class Delimited:
     def _usual_quoting(self) -> Quoting:
         if self.separator != "\t" or self._is_regular(csv.QUOTE_MINIMAL):
             return csv.QUOTE_MINIMAL
-        # Many writers of TSV do not quote, so that a lone quotation mark would swallow the lines
-        # that follow.
+        # Many TSV files are not quoted, so that a lone quotation mark would swallow later lines.
         return csv.QUOTE_NONE if self._is_regular(csv.QUOTE_NONE) else csv.QUOTE_MINIMAL
 
     def _is_regular(self, quoting: Quoting) -> bool:
-        """Whether each row has one line, and a field for each column."""
+        """Return whether each row has one line, and a field for each column."""
         try:
             return all(
                 len(row) == len(self.header) and not any("\n" in field for field in row)
@@ -174,7 +173,7 @@ class Delimited:
 
     def _rows(self, separator: str, quoting: Quoting) -> Iterator[Row]:
         with _long_fields(), contextlib.closing(self._lines(self._skipped)) as lines:
-            # Not str.splitlines: it also splits at form feeds and Unicode separators inside a text.
+            # `str.splitlines` would also split at form feeds and Unicode separators inside a text.
             reader = csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
             line = 1 + self._skipped
             try:
@@ -188,7 +187,7 @@ class Delimited:
     def _said(self, error: csv.Error, line: int) -> str:
         if "field limit" in str(error):
             return (
-                f"line {line} of {self.source} has a field of more than {LONGEST:,} letters: shorten "
+                f"line {line} of {self.source} has a field of more than {LONGEST:,} characters: shorten "
                 "it, or balance its quotation marks"
             )
         return (
@@ -208,7 +207,7 @@ class Delimited:
                         return
                     if len(line) > LONGEST:
                         raise InputError(
-                            f"line {number} of {self.source} has more than {LONGEST:,} letters: "
+                            f"line {number} of {self.source} has more than {LONGEST:,} characters: "
                             "shorten it"
                         )
                     if number > skipped:
@@ -222,7 +221,7 @@ class Delimited:
 
 @contextlib.contextmanager
 def _long_fields() -> Iterator[None]:
-    """Let fields be as long as a text may be; the limit belongs to the whole process."""
+    """Raise the limit of `csv`, which is global to the process, to the longest text."""
     before = csv.field_size_limit()
     csv.field_size_limit(max(before, LONGEST))
     try:

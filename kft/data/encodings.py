@@ -1,4 +1,4 @@
-"""What bytes a text is made of: encodings, byte order marks, and files that hold no text."""
+"""Encodings of text: byte order marks, decoding, and recognition of files that are not text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.errors import InputError
 
 __all__ = ["LONGEST", "checked_encoding", "encoding_of", "is_unicode", "text_of", "what_else"]
 
-LONGEST = 2**24  # letters of one text; a longer one is a mistake, and slow to tokenize
+LONGEST = 2**24  # characters per text; a longer one is a mistake, and slow to tokenize
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -34,15 +34,15 @@ _NOT_FOR_FILES = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicod
 
 
 def checked_encoding(encoding: Any) -> str:
-    """Return the encoding of text files if it is one.
+    """Return the name of an encoding after checking that it is one of text files.
 
     Raises:
-        InputError: Python knows no such encoding, or it is one of bytes, such as "zip" or "hex".
+        InputError: Python knows no such encoding, or it encodes bytes, such as "zip" or "hex".
     """
     try:
         if codecs.lookup(encoding).name.replace("-", "_") in _NOT_FOR_FILES:
             raise LookupError
-        "".encode(encoding)  # LookupError for what makes bytes of bytes
+        "".encode(encoding)  # LookupError if it encodes bytes
     except (LookupError, ValueError, TypeError) as error:
         raise InputError(
             f"encoding={shown(encoding)} is not the encoding of a text file: pass the right one, such "
@@ -52,17 +52,17 @@ def checked_encoding(encoding: Any) -> str:
 
 
 def encoding_of(head: bytes, encoding: str) -> str:
-    """Return the encoding of a file: that of its byte order mark, or else the one expected.
+    """Return the encoding of a file by its byte order mark, if it has one.
 
     Args:
         head: The first bytes of the file, at least four unless it is shorter.
-        encoding: What to expect of a file without a mark.
+        encoding: The encoding of a file without a mark.
     """
     return next((name for mark, name in _MARKS if head.startswith(mark)), encoding)
 
 
 def what_else(head: bytes) -> str:
-    """Say what a file is that holds no text, and what to do; empty if nothing is known."""
+    """Return the type of a file that is not text and the way out; empty if it is not recognised."""
     for mark, what, way_out in _OTHER_FILES:
         if head.startswith(mark):
             return f"{what}: {way_out}"
@@ -70,11 +70,11 @@ def what_else(head: bytes) -> str:
 
 
 def text_of(content: bytes, encoding: str) -> tuple[str, str]:
-    """Decode a text file; return its text without blanks around it, and why it cannot be used.
+    """Decode a text file; return its text without surrounding whitespace, and why it is unusable.
 
     Args:
         content: All bytes of the file.
-        encoding: What to expect of a file without a byte order mark.
+        encoding: The encoding of a file without a byte order mark.
     """
     other = what_else(content[:32])
     if other:
@@ -87,11 +87,14 @@ def text_of(content: bytes, encoding: str) -> tuple[str, str]:
             "",
             f"not {encoding} at byte {error.start}: pass the right encoding or convert it",
         )
-    except UnicodeError as error:  # of codecs that do not say where
+    except UnicodeError as error:  # some codecs do not report the position
         return "", f"not {encoding} ({error}): pass the right encoding or convert it"
     text = text.removeprefix("\ufeff").strip()
     if len(text) > LONGEST:
-        return "", f"a text of {len(text):,} letters, but at most {LONGEST:,} are read: shorten it"
+        return (
+            "",
+            f"a text of {len(text):,} characters, but at most {LONGEST:,} are read: shorten it",
+        )
     if "\0" in text:
         return "", (
             "not a text, for it has NUL characters: pass encoding='utf-16-le' if it is UTF-16 without "
@@ -101,7 +104,7 @@ def text_of(content: bytes, encoding: str) -> tuple[str, str]:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a string holds no half of a surrogate pair, such as an undecodable byte becomes."""
+    """Return whether a string has no lone surrogates, which stand for undecodable bytes."""
     if text.isascii():
         return True
     try:

@@ -1,4 +1,4 @@
-"""`Examples`: labelled examples with random access, what folders, tables and arrays become."""
+"""`Examples`: labelled examples with random access, as read from folders, tables and arrays."""
 
 import hashlib
 import os
@@ -25,11 +25,11 @@ __all__ = ["Examples", "Skipped"]
 
 @dataclass(frozen=True)
 class Skipped:
-    """An example that was left out, and why.
+    """An example that was left out.
 
     Args:
         name: The file, or the row of a table.
-        reason: What is wrong with it.
+        reason: Why it cannot be used.
     """
 
     name: str
@@ -38,32 +38,32 @@ class Skipped:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Examples:
-    """Labelled examples that can be taken in any order.
+    """Labelled examples with random access.
 
     Inputs and targets are trees: an array `[n, ...]`, or a dict of trees.
 
     Args:
-        kind: `"image_files"` or `"clip_files"` (paths), `"image_bytes"` or `"clip_bytes"` (the contents
-            of files, of a clip also a tuple of encoded frames), `"texts"` (strings) or `"arrays"`
+        kind: `"image_files"` or `"clip_files"` (paths), `"image_bytes"` or `"clip_bytes"` (file
+            contents; a clip may be a tuple of encoded frames), `"texts"` (strings) or `"arrays"`
             (numbers); a dict of these for a dict of inputs.
-        inputs: The examples, first axis first; strings and bytes in an object array, numbers
+        inputs: The inputs along the first axis; strings and bytes in an object array, numbers
             possibly in a memmap.
-        targets: What `task` makes of the labels: int64 `[n]` for one class, float32 `[n, k]` of 0 and
-            1 for several, float32 `[n]` or `[n, d]` for numbers.
-        classes: The class names in the order of the targets, or a dict of them; None where there are
+        targets: The labels as `task` converts them: int64 `[n]` for one class, float32 `[n, k]` of 0
+            and 1 for several, float32 `[n]` or `[n, d]` for numbers.
+        classes: The class names in the order of the targets, or a dict of them; None if there are
             none.
-        source: What to call the data in a message, such as `folder data/flowers`.
-        skipped: What was left out, where the person asked for bad examples to be skipped.
-        task: What the targets are: a `kft.tasks.Task`, or another `kft.data.targets.TargetKind`.
-        groups: The group of each example, `[n]`, which a split keeps whole; None for no groups.
-        order: The time of each example, float64 `[n]`, of which a split takes the latest for
-            validation; None for a random split.
-        note: A sentence about where the data come from or how they were split, for the plan of a fit.
-        places: Of parts that other examples were cut into, the place of each part's example among
-            these, `[n]`. Defaults to None: these are the examples themselves.
+        source: The name of the data in messages, such as `folder data/flowers`.
+        skipped: The bad examples that were left out, if skipping them was requested.
+        task: The kind of the targets: a `kft.tasks.Task`, or another `kft.data.targets.TargetKind`.
+        groups: The group of each example, `[n]`, which a split does not divide; None for no groups.
+        order: The time of each example, float64 `[n]`; a split validates on the latest. None for a
+            random split.
+        note: A sentence about the origin or the split of the data, for the plan of a fit.
+        places: If these are parts of other examples, the index of each part's original, `[n]`.
+            Defaults to None: these are whole examples.
 
     Raises:
-        InputError: If inputs, targets, groups and times differ in length.
+        InputError: Inputs, targets, groups and times differ in length.
 
     Example:
 
@@ -121,7 +121,7 @@ class Examples:
         )
 
     def counts(self) -> dict[str, Any]:
-        """Return how many examples each class has; empty where there are no classes."""
+        """Return the number of examples per class; empty if there are no classes."""
         return self.task.counts(self.targets, self.classes)
 
     def label(self, index: int) -> str:
@@ -129,18 +129,18 @@ class Examples:
         return self.task.label(taken(self.targets, index), self.classes)
 
     def read_for(self, task: TargetKind, classes: Any = None) -> "Examples":
-        """Return the same examples for a task, with the targets numbered by given classes.
+        """Return the same examples for a task, with targets numbered by the given classes.
 
         Args:
             task: The task.
             classes: The classes of the training; None for those of the examples.
 
         Returns:
-            The examples themselves where nothing differs.
+            The converted examples, or these if nothing differs.
 
         Raises:
-            InputError: If the targets are not those of such a task, or an example has a class that
-                was not seen in training.
+            InputError: The targets do not suit the task, or an example has a class that was not
+                seen in training.
         """
         if task != self.task:
             task = task.adopted(self.task, self.source)
@@ -156,13 +156,13 @@ class Examples:
 
     def _changed(self, indices: np.ndarray | None, **changes: Any) -> "Examples":
         changed = replace(self, **changes)
-        if "digests" in self.__dict__:  # content already read: not a second time for a part of it
+        if "digests" in self.__dict__:  # do not read the content again
             changed.__dict__["digests"] = self.digests if indices is None else self.digests[indices]
         return changed
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """SHA-256 of the content of each input, files by their bytes: `bytes`, `[n]`."""
+        """The SHA-256 of each input's content, of a file's bytes: `bytes`, `[n]`."""
         each = leaves(mapped(_digests, self.kind, self.inputs))
         if not isinstance(self.inputs, dict):
             return each[0][1]
@@ -174,7 +174,7 @@ class Examples:
         return result
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 (hex) of the content of inputs, targets and classes, wherever they lie."""
+        """Return the SHA-256 (hex) of inputs, targets and classes by content, whatever their paths."""
         whole = hashlib.sha256()
         described = mapped(_described, self.kind, self.inputs)
         header = (
@@ -195,7 +195,7 @@ def _digests(kind: str, inputs: np.ndarray) -> np.ndarray:
 
 
 def _described(kind: str, inputs: np.ndarray) -> tuple[Any, ...]:
-    """What tells inputs apart whose rows have the same content."""
+    """Return what distinguishes inputs besides the content of their rows: kind, shape and dtype."""
     is_numeric = kind == "arrays" and inputs.dtype != object
     return (
         kind,
@@ -205,7 +205,7 @@ def _described(kind: str, inputs: np.ndarray) -> tuple[Any, ...]:
 
 
 def _clip_digest(path: object) -> bytes:
-    """Of a folder the contents of its frames in their order, whatever they are called."""
+    """Return the digest of a clip; of a folder by its frames in order, whatever their names."""
     try:
         frames = frame_files(str(path)) if os.path.isdir(str(path)) else None
     except OSError as error:

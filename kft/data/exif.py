@@ -1,4 +1,4 @@
-"""The EXIF orientation of an encoded image, in TensorFlow graph ops for the SavedModel's sake.
+"""The EXIF orientation of an encoded image, in TensorFlow graph ops that a SavedModel can hold.
 
 Layouts: JPEG (ITU T.81 B.1.1), PNG chunks (W3C PNG, 5.3), RIFF chunks of WebP, and the TIFF
 directory inside EXIF (CIPA DC-008, tag 0x0112). `read_orientation` does the same in Python.
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
 __all__ = ["orientation", "read_orientation", "turn"]
 
 _MENTIONS_EXIF = r"\C*(Exif|eXIf|EXIF)\C*"  # \C is any byte
-_PADDING = 32  # zero bytes behind the data, so that a header read at the very end stays inside
+_PADDING = 32  # zero bytes after the data, so that a header read at the end stays in bounds
 
 
 def orientation(encoded: "tf.Tensor") -> "tf.Tensor":
-    """The orientation that a JPEG, PNG or WebP asks for.
+    """Return the orientation in the EXIF data of a JPEG, PNG or WebP.
 
     Args:
         encoded: Scalar string tensor, a whole encoded image.
 
     Returns:
-        Scalar int32, 1 (upright, also where nothing is said) to 8.
+        Scalar int32 from 1 (upright, the default) to 8.
     """
     import tensorflow as tf
 
-    # Most images have none, and looking for the letters costs a tenth of following the structure.
+    # Most images have no EXIF, and searching for its name costs a tenth of following the structure.
     mentions_exif = tf.strings.regex_full_match(encoded, _MENTIONS_EXIF)
     return tf.cond(mentions_exif, lambda: _find(encoded), lambda: tf.constant(1, tf.int32))
 
 
 def read_orientation(exif: bytes) -> int:
-    """Return the orientation, 1 to 8, that EXIF data ask for, as `orientation` finds it in a file.
+    """Return the orientation in EXIF data, 1 to 8, like `orientation` of a whole file.
 
-    Pillow would warn of broken data, and takes the orientation of XMP too.
+    Pillow's own reader warns about damaged data, and also uses the orientation in XMP.
 
     Args:
-        exif: The data, such as Pillow's `image.info["exif"]`; empty where an image has none.
+        exif: The data, such as Pillow's `image.info["exif"]`; empty if an image has none.
     """
     data = exif.removeprefix(b"Exif\0\0")
 
@@ -99,7 +99,7 @@ def _matches(data: Any, position: Any, expected: bytes) -> Any:
 
 
 def _number(data: Any, position: Any, length: int, big: Any) -> Any:
-    """The unsigned number of `length` bytes at `position`, big or little endian."""
+    """Return the unsigned number of `length` bytes at `position`, big or little endian."""
     import tensorflow as tf
 
     digits = tf.cast(data[position : position + length], tf.int64)
@@ -108,7 +108,7 @@ def _number(data: Any, position: Any, length: int, big: Any) -> Any:
 
 
 def _walk(position: int, size: Any, step: Any) -> Any:
-    """Follow `step(position) -> (next position, start of TIFF data or 0, go on?)`."""
+    """Follow `step(position) -> (next position, start of TIFF data or 0, whether to continue)`."""
     import tensorflow as tf
 
     _, found, _ = tf.while_loop(
@@ -126,7 +126,7 @@ def _find_in_jpeg(data: Any, size: Any) -> Any:
     def step(position: Any) -> tuple[Any, Any, Any]:
         marker, length = data[position + 1], _number(data, position + 2, 2, True)
         is_exif = (marker == 0xE1) & _matches(data, position + 4, b"Exif\0\0")
-        # EXIF lies among the application segments at the start: what follows need not be walked.
+        # EXIF is in an application segment at the start, so the walk ends after these.
         go_on = (data[position] == 0xFF) & (
             ((marker >= 0xE0) & (marker <= 0xEF)) | (marker == 0xFE)
         )
@@ -151,7 +151,7 @@ def _find_in_webp(data: Any, size: Any) -> Any:
 
     def step(position: Any) -> tuple[Any, Any, Any]:
         length = _number(data, position + 4, 4, False)
-        # Some writers put JPEG's prefix before the TIFF data.
+        # Some writers add JPEG's prefix before the TIFF data.
         start = (
             position
             + 8
@@ -168,7 +168,7 @@ def _read_tiff(data: Any, size: Any, start: Any) -> Any:
 
     big = data[tf.minimum(start, size)] == ord("M")
     directory = start + _number(data, tf.minimum(start + 4, size), 4, big)
-    directory = tf.minimum(directory, size)  # a broken offset reads the zeros behind the data
+    directory = tf.minimum(directory, size)  # a broken offset reads the zeros after the data
     room = tf.maximum((size - directory - 2) // 12, 0)
     count = tf.minimum(_number(data, directory, 2, big), room)
     entries = tf.cast(

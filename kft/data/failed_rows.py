@@ -1,4 +1,4 @@
-"""A function over rows of which some raise, in graph ops that training and servers share."""
+"""Mapping of a function over rows, some of which may raise, in graph ops that servers can run."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,32 +14,30 @@ _AT_ONCE = 4  # bounds the memory that large images need together
 def map_rows(
     function: Callable[["tf.Tensor"], Any], rows: "tf.Tensor", blank: Any
 ) -> tuple["tf.Tensor", Any]:
-    """Call a function for each row, and leave out the rows for which it raises.
+    """Call a function for each row, and drop the rows for which it raises.
 
-    TensorFlow's graphs have no way to catch an error, but its data sets do. All ops are
-    TensorFlow's own.
+    TensorFlow graphs cannot catch errors, but `tf.data` can ignore them. All ops are TensorFlow's own.
 
     Args:
-        function: A row to a tensor, or a structure of tensors of the same shapes for every row.
+        function: Maps a row to a tensor, or to a structure of tensors, with equal shapes for all rows.
         rows: String tensor `[n]`; n may be 0.
-        blank: A value of the kind that `function` returns.
+        blank: A placeholder of the type that `function` returns.
 
     Returns:
-        The indices of the rows that are left, int64 `[m]`, and what the function returned for
-        them, with a first axis of m.
+        The indices of the remaining rows, int64 `[m]`, and their results, with a first axis of m.
     """
     import tensorflow as tf
 
     count = tf.size(rows, out_type=tf.int64)
     options = tf.data.Options()
-    # Rewriting the data set costs more than its few rows can win back.
+    # Optimizing the dataset costs more than it saves for a few rows.
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     found = (
         tf.data.Dataset.from_tensor_slices((tf.range(count), rows))
         .map(lambda index, row: (index, function(row)), num_parallel_calls=_AT_ONCE)
         .ignore_errors()
-        # A last row that is taken off again, as a data set without any has no batch.
+        # A placeholder row, removed below: an empty dataset would have no batch.
         .concatenate(tf.data.Dataset.from_tensors((count, blank)))
         .batch(count + 1)
         .with_options(options)

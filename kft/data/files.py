@@ -1,4 +1,4 @@
-"""Paths of data as messages show them, and files that are written for a person."""
+"""Paths as messages show them, and errors of writing and of `image_root`."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from kft.errors import InputError
 
 __all__ = ["checked_root", "shown", "written"]
 
-_LONGEST = 400  # letters of a path in a message
+_LONGEST = 400  # characters of a path in a message
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """Return a path as it can be printed on one line, whatever bytes it is made of."""
+    """Return a path in a form that prints on one line, whatever bytes it contains."""
     name = str(Path(path)) if isinstance(path, os.PathLike) else path
     if not name.isprintable():
-        # Python keeps a byte 0x82 that is not UTF-8 as the character U+DC82.
+        # Python represents an undecodable byte 0x82 by the character U+DC82.
         name = repr(name)[1:-1].replace("\\udc", "\\x")
     return name if len(name) <= _LONGEST else f"{name[:100]}...{name[-200:]}"
 
 
 @contextlib.contextmanager
 def written(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system says of a write, such as of a full disk, into a sentence.
+    """Turn an error of writing, such as that of a full disk, into an `InputError`.
 
     Args:
         path: The file or folder that the block writes.
 
     Raises:
-        InputError: If a write fails.
+        InputError: A write fails.
     """
     try:
         yield
@@ -47,13 +47,13 @@ def written(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def checked_root(folder: Any) -> Path:
-    """Return the folder that paths of images in a table are relative to.
+    """Return the folder that image paths in a table are relative to.
 
     Args:
-        folder: What was passed as `image_root`.
+        folder: The argument `image_root`.
 
     Raises:
-        InputError: If it is no folder.
+        InputError: It is not a folder.
     """
     if not isinstance(folder, str | os.PathLike) or not os.path.isdir(folder):
         raise InputError(

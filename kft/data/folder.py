@@ -1,4 +1,4 @@
-"""A folder with one sub-folder per class, of images or of .txt files."""
+"""Reading a folder with one sub-folder per class, of images, clips or .txt files."""
 
 import os
 from collections.abc import Sequence
@@ -20,23 +20,23 @@ __all__ = ["read_folder"]
 
 
 def read_folder(folder: str | os.PathLike[str], how: ReadSettings) -> Examples:
-    """Read a folder that has one sub-folder per class; folders inside these belong to the class.
+    """Read a folder with one sub-folder per class, in which nested folders belong to the class.
 
-    Hidden files, `Thumbs.db` and the like are ignored. A link that leads out of the folder is
-    refused, and so is whatever is not a regular file. A folder whose sub-folders are parts of a
-    dataset, such as `train` and `val`, is refused as a whole.
+    Hidden files, `Thumbs.db` and the like are ignored. Links that lead out of the folder and anything
+    else than regular files are refused, as is a folder whose sub-folders are parts of a dataset, such
+    as `train` and `val`.
 
     Args:
         folder: The folder.
-        how: How to read it: images, or one text per .txt file. Without classes, they are the sorted
+        how: How to read it: images, clips, or one text per .txt file. Classes default to the sorted
             names of the folders.
 
     Returns:
-        `Examples` of kind `"image_files"` or `"texts"`, ordered by class and path.
+        `Examples` of kind `"image_files"`, `"clip_files"` or `"texts"`, ordered by class and path.
 
     Raises:
-        InputError: The task has other labels than one class name per example; no or one class, an
-            empty class, a class unknown to the training, bad files.
+        InputError: The task needs other labels than one class name per example; there are fewer than
+            two classes, an empty class, a class unknown to the training, or bad files.
     """
     root = Path(folder).resolve()
     source = f"folder {shown(folder)}"
@@ -84,7 +84,7 @@ def read_folder(folder: str | os.PathLike[str], how: ReadSettings) -> Examples:
 
 
 def _check_filled(folders: Sequence[str], labels: Sequence[str], source: str) -> None:
-    """Check that each class folder has an example that can be used."""
+    """Check that each class folder has a usable example."""
     present = set(labels)
     for name in folders:
         if name not in present:
@@ -94,7 +94,7 @@ def _check_filled(folders: Sequence[str], labels: Sequence[str], source: str) ->
 
 
 def _read_paths(files: Sequence[Path], how: ReadSettings) -> tuple[list[str], dict[int, str]]:
-    """Return inputs by their paths, and why some cannot be used."""
+    """Return the paths of inputs, and reasons for unusable ones by index."""
     paths = [str(path) for path in files]
     return paths, how.inputs.check(paths, how.max_pixels)
 
@@ -102,10 +102,10 @@ def _read_paths(files: Sequence[Path], how: ReadSettings) -> tuple[list[str], di
 def _read_texts(
     files: Sequence[Path], encoding: str, source: str
 ) -> tuple[list[str], dict[int, str]]:
-    """Return texts, and why some cannot be used."""
+    """Return texts, and reasons for unusable ones by index."""
     texts: list[str] = []
     reasons: dict[int, str] = {}
-    letters = 0
+    characters = 0
     for index, path in enumerate(files):
         text, reason = "", f"not a text file: {path.suffix or 'no'} suffix where .txt is expected"
         if path.suffix.lower() == ".txt":
@@ -116,9 +116,9 @@ def _read_texts(
         if reason:
             reasons[index] = reason
         texts.append(text)
-        letters += len(text)
-        if letters > MOST_BYTES:
+        characters += len(text)
+        if characters > MOST_BYTES:
             raise InputError(
-                f"{source} has more than {MOST_BYTES:,} letters: pass a tf.data.Dataset of its files"
+                f"{source} has more than {MOST_BYTES:,} characters: pass a tf.data.Dataset of its files"
             )
     return texts, reasons

@@ -1,4 +1,4 @@
-"""What lies in a folder, without what operating systems leave there and links that lead astray."""
+"""Listing of folders, without files of the operating system and links that lead out."""
 
 import os
 from collections.abc import Iterator, Set
@@ -22,22 +22,22 @@ _IGNORED = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 
 
 def is_ignored(entry: os.DirEntry[str]) -> bool:
-    """Return whether a file or folder is hidden, or one that operating systems leave behind."""
+    """Return whether a file or folder is hidden, or left behind by an operating system."""
     return is_ignored_name(entry.name)
 
 
 def is_ignored_name(name: str) -> bool:
-    """Return whether a file or folder of this name is ignored, see `is_ignored`."""
+    """Return whether a file or folder of this name is ignored; see `is_ignored`."""
     return name[0] == "." or name.lower() in _IGNORED
 
 
 def entries_of(folder: Path, root: Path, bad: BadExamples) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, ordered by name, without what is ignored.
+    """Return the entries of a folder, ordered by name, without ignored ones.
 
     Args:
         folder: The folder.
-        root: The folder of the data, which is the same or lies above it.
-        bad: Where a folder that cannot be read is noted.
+        root: The folder of the data, which is the same or a parent.
+        bad: Collects folders that cannot be read.
 
     Raises:
         InputError: The folder of the data itself cannot be read.
@@ -70,11 +70,11 @@ def files_below(folder: Path, root: Path, bad: BadExamples) -> list[Path]:
 
 
 def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
-    """Return whether a link leads out of the data, nowhere, or to a folder; note it if it does."""
+    """Return whether a link leads out of the data, nowhere, or to a folder, and record it as bad."""
     name = str(Path(entry.path).relative_to(root))
     try:
         if not entry.is_symlink():
-            entry.is_dir()  # raises here, where it is caught, if the file system does not tell
+            entry.is_dir()  # may raise, which is caught here
             return False
         target = Path(os.path.realpath(entry.path))
         reason = ""
@@ -95,12 +95,12 @@ def leads_astray(entry: os.DirEntry[str], root: Path, bad: BadExamples) -> bool:
 
 
 def nothing_below(folder: Path, name: str, suffixes: Set[str]) -> InputError:
-    """Return the error that a folder has no inputs.
+    """Return the error for a folder without inputs.
 
     Args:
         folder: The folder.
-        name: What an input is, such as "image".
-        suffixes: Suffixes that such a file may have.
+        name: The name of an input, such as "image".
+        suffixes: The accepted suffixes.
     """
     return InputError(
         f"{shown(folder)}: no {name} in this folder or below it, that is, no file that ends in "
@@ -111,13 +111,13 @@ def nothing_below(folder: Path, name: str, suffixes: Set[str]) -> InputError:
 def walked(
     folder: Path, root: Path, endings: Set[str], frames: Set[str] = frozenset()
 ) -> Iterator[tuple[Path, str]]:
-    """Yield the files below a folder with one of these endings, and why some cannot be used.
+    """Yield the files below a folder with one of these suffixes, and why each cannot be used.
 
     Args:
         folder: The folder.
-        root: The folder that was named, which is the same or lies above it, its links followed.
+        root: The resolved folder of the data, which is the same or a parent.
         endings: Suffixes in lower case, such as ".txt".
-        frames: Suffixes of files that make the folder that they lie in one input.
+        frames: Suffixes of frames, which make their folder a single input.
     """
     try:
         with os.scandir(folder) as entries:
@@ -141,7 +141,7 @@ def walked(
 
 
 def _reason(entry: os.DirEntry[str], root: Path) -> str:
-    """Why something in a folder cannot be read; empty if it can."""
+    """Return why an entry of a folder cannot be read; empty if it can."""
     if entry.is_symlink():
         target = Path(os.path.realpath(entry.path))
         if not target.is_relative_to(root):

@@ -1,4 +1,4 @@
-"""Folds for cross-validation: each example is held out once, together with all that belongs to it."""
+"""Folds for cross-validation, in which each example is held out once, together with its group."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ ALWAYS_TRAINED = -1  # in place of a fold
 def folds_of(examples: Examples, count: int, seed: int = 0) -> np.ndarray:
     """Return the fold of each example, int `[n]` from 0.
 
-    Classes have about the same share in every fold. Examples with identical content stay together, and so
-    do those that the task groups, or those of one group if the examples have `groups`. A class that only
-    one of these has is never held out, since nothing could learn it: its fold is -1.
+    Classes have about the same share in every fold. Examples with identical content stay together, as
+    do those that the task groups; if the examples have `groups`, these stay together instead. A class
+    with a single such group is never held out, since it could not be learned without it: its fold
+    is -1.
 
     Args:
-        examples: What to divide.
-        count: How many folds there are.
-        seed: The same seed gives the same folds.
+        examples: The examples to divide.
+        count: The number of folds.
+        seed: The seed; the same one yields the same folds.
 
     Raises:
-        InputError: If the examples have times, or too few of them are different.
+        InputError: The examples have times, or too few of them are different.
     """
     if examples.order is not None:
         raise InputError(
@@ -65,7 +66,7 @@ def _divided(
 
     divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a class has fewer examples than there are folds
+        warnings.simplefilter("ignore")  # a class may have fewer examples than there are folds
         parts = divided.split(held, strata[held], group[held])
         for number, (_, places) in enumerate(parts):
             folds[held[places]] = number

@@ -1,4 +1,4 @@
-"""Tables in memory: of pandas, Polars and Arrow, of Hugging Face datasets, and dicts of columns."""
+"""Reading tables in memory: pandas, Polars, Arrow, Hugging Face datasets, and dicts of columns."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["read_frame"]
 
 
 def read_frame(frame: Any, how: ReadSettings) -> Examples:
-    """Read a table that is in memory, each row by its position.
+    """Read a table in memory in the order of its rows.
 
-    Its labels are read as those of a table in a file: a number is the name of a class.
+    Labels are read like those of a table in a file: a number is the name of a class.
 
     Args:
-        frame: A table of pandas, Polars or Arrow, a dataset of Hugging Face, or a dict of columns.
-        how: How to read it. The columns are called as those of a table in a file. Images may also be
-            encoded (bytes), Pillow's, or Hugging Face's dicts of `bytes` and `path`.
+        frame: A pandas, Polars or Arrow table, a Hugging Face dataset, or a dict of columns.
+        how: How to read it. Columns are named like those of a table in a file. Images may also be
+            encoded (bytes), Pillow images, or Hugging Face's dicts of `bytes` and `path`.
 
     Raises:
-        InputError: A column is missing or doubled, its values cannot be used, or the table is a dict
-            of tables.
+        InputError: A column is missing or duplicated, its values cannot be used, or the table is a
+            dict of tables.
     """
     source = type(frame).__name__
     wanted = how.input_column
@@ -68,7 +68,7 @@ def read_frame(frame: Any, how: ReadSettings) -> Examples:
 def _labels(
     wanted: LabelColumns, frame: Any, columns: Mapping[str, Rows], names: RowNames, inputs: Rows
 ) -> RawLabels:
-    """The labels of one part, whose columns can hold them."""
+    """Return the labels of one part of the task, after checking the type of their columns."""
     source = type(frame).__name__
     found = [columns[name] for name in wanted.names]
     for name, values in zip(wanted.names, found, strict=True):
@@ -88,7 +88,7 @@ def _labels(
 
 
 def _header(frame: Any, source: str) -> list[str]:
-    """The names of the columns."""
+    """Return the names of the columns."""
     if isinstance(frame, Mapping):
         if any(map(is_frame, frame.values())):
             raise InputError(
@@ -102,7 +102,7 @@ def _header(frame: Any, source: str) -> list[str]:
 
 
 def _in_memory(frame: Any, names: list[str], source: str) -> Any:
-    """A dataset of Hugging Face as an Arrow table, whose images are not decoded; others as they are."""
+    """Convert a Hugging Face dataset to an Arrow table, without decoding images; return others unchanged."""
     if not (hasattr(frame, "with_format") and hasattr(frame, "select_columns")):
         return frame
     if not hasattr(frame, "__len__"):
@@ -121,7 +121,7 @@ def _in_memory(frame: Any, names: list[str], source: str) -> Any:
 def _column(frame: Any, name: str, source: str) -> Rows:
     try:
         column = frame[name]
-    except Exception as error:  # other libraries raise whatever they like
+    except Exception as error:  # other libraries may raise anything
         raise InputError(
             f"column {name!r} of {source} cannot be taken ({type(error).__name__}): pass a table of "
             "pandas, Polars or Arrow, such as frame.collect() of a lazy one"
@@ -130,7 +130,7 @@ def _column(frame: Any, name: str, source: str) -> Rows:
 
 
 def _form(values: Rows) -> LabelForm:
-    """What a column holds, by its first value."""
+    """Return the form of a column's values, by the first that is not missing."""
     value, depth = next((one for one in values if not is_missing(one)), ""), 0
     while isinstance(value, list | tuple | np.ndarray) and depth < 3:
         value, depth = next(iter(value), ""), depth + 1
@@ -142,7 +142,7 @@ def _form(values: Rows) -> LabelForm:
 
 
 def _plain_files(rows: Rows, root: Any) -> Rows:
-    """Inputs as bytes or paths, where Hugging Face keeps both in a dict."""
+    """Return inputs as bytes or paths, taken from Hugging Face's dicts of both."""
     if isinstance(rows, np.ndarray) and rows.dtype != object:
         return rows
 
@@ -155,7 +155,7 @@ def _plain_files(rows: Rows, root: Any) -> Rows:
 
 
 def _numbered(frame: Any, column: str) -> tuple[str, ...] | None:
-    """The names of the classes that a dataset of Hugging Face numbers."""
+    """Return the class names of a Hugging Face dataset whose labels are numbers."""
     features = getattr(frame, "features", None)
     if not isinstance(features, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""Gaps in rows of numbers: missing values, NaN and infinity."""
+"""Missing values, NaN and infinity in rows of numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHUNK = 1024
 
 
 def filled_numbers(rows: Rows) -> tuple[np.ndarray | None, dict[int, str]]:
-    """Return rows of numbers with zeros in their gaps, and by index why a row has gaps.
+    """Return rows of numbers with zeros for missing values, and reasons for bad rows by index.
 
     The array is None if the rows are not numbers, or differ in shape.
     """
@@ -35,11 +35,11 @@ def filled_numbers(rows: Rows) -> tuple[np.ndarray | None, dict[int, str]]:
 
 
 def not_finite(array: np.ndarray, what: str) -> dict[int, str]:
-    """Return the index of each row with a number that is not finite, and the reason."""
+    """Return the reason for each row with NaN or infinity, by index."""
     if array.dtype.kind != "f":
         return {}
     found: dict[int, str] = {}
-    for start in range(0, len(array), _CHUNK):  # in pieces: a memmap may be larger than the memory
+    for start in range(0, len(array), _CHUNK):  # in chunks: a memmap may be larger than memory
         rows = array[start : start + _CHUNK].reshape(len(array[start : start + _CHUNK]), -1)
         for row in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
             found[start + int(row)] = f"{what} with NaN or infinity"

@@ -1,4 +1,4 @@
-"""The first frame of a GIF, cut out before anything decodes the others, in graph ops.
+"""Extraction of a GIF's first frame before decoding, in graph ops.
 
 TensorFlow decodes every frame and then drops all but the first: 1.5 MB of frames take 1.7 GB and half
 a minute. Layout: GIF89a, sections 17 to 27.
@@ -13,7 +13,7 @@ __all__ = ["first_frame"]
 
 _MOST_BLOCKS = 65_536  # of up to 255 bytes each, before the end of the first frame
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, b"\x3b"
-_PADDING = 16  # zero bytes behind the data, so that what is read at its end stays inside
+_PADDING = 16  # zero bytes after the data, so that reads at its end stay in bounds
 
 
 def first_frame(encoded: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
@@ -23,8 +23,8 @@ def first_frame(encoded: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Ten
         encoded: Scalar string tensor, a GIF.
 
     Returns:
-        The GIF with that frame alone, or an empty string where none is complete; the larger of its
-        screen's and its frame's widths, and of their heights, both int64.
+        The GIF with only that frame, or an empty string if it is incomplete; and the larger of the
+        screen's and the frame's widths, and of their heights, both int64.
     """
     import tensorflow as tf
 
@@ -38,22 +38,24 @@ def first_frame(encoded: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Ten
         return byte(position) + 256 * byte(position + 1)
 
     def table(flags: Any) -> Any:
-        """The bytes of a colour table: bit 7 says whether there is one, bits 0 to 2 its size."""
+        """Return the bytes of a colour table: bit 7 says whether there is one, bits 0 to 2 its size."""
         entries = tf.bitwise.left_shift(tf.constant(2, tf.int64), tf.bitwise.bitwise_and(flags, 7))
         return tf.where(flags >= 128, 3 * entries, tf.zeros_like(entries))
 
     def step(position: Any, frame: Any, inside: Any) -> tuple[Any, Any, Any]:
-        """Go on by one block: `frame` is where the frame begins, `inside` whether data follow."""
+        """Advance by one block: `frame` is where the frame begins, `inside` whether data follow."""
         length = byte(position)
         starts_image = ~inside & (length == _IMAGE)
         starts_extension = ~inside & (length == _EXTENSION)
-        descriptor = 10 + table(byte(position + 9)) + 1  # its colours, and the size of its codes
+        descriptor = (
+            10 + table(byte(position + 9)) + 1
+        )  # with its colours and the size of its codes
         following = tf.where(
             inside,
             position + 1 + length,
             tf.where(starts_image, position + descriptor, position + 2),
         )
-        # Neither a frame nor an extension: the trailer, or no GIF.
+        # Anything but a frame or an extension is the trailer or invalid, and ends the loop.
         following = tf.where(inside | starts_image | starts_extension, following, size + 1)
         frame = tf.where(starts_image, position, frame)
         return following, frame, tf.where(inside, length > 0, starts_image | starts_extension)

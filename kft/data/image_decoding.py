@@ -1,4 +1,4 @@
-"""Encoded images to pixels, in graph ops that training, `predict` and the SavedModel share."""
+"""Decoding of images, in graph ops that training, `predict` and the SavedModel share."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ _JPEG = b"\xff\xd8\xff"
 
 
 def decode(encoded: "tf.Tensor") -> "tf.Tensor":
-    """Decode one JPEG, PNG, GIF (first frame), BMP or still WebP, upright by its EXIF orientation.
+    """Decode one JPEG, PNG, GIF (first frame), BMP or still WebP, rotated by its EXIF orientation.
 
-    Grayscale, palette, CMYK and 16-bit images become 8-bit RGB; transparency is dropped, as
-    Pillow's `convert("RGB")` does. An animated WebP is refused: TensorFlow 2.21 writes outside
-    its memory when it decodes one.
+    Grayscale, palette, CMYK and 16-bit images become 8-bit RGB; transparency is dropped, as by
+    Pillow's `convert("RGB")`. An animated WebP is refused: TensorFlow 2.21 writes out of bounds
+    when it decodes one.
 
     Args:
         encoded: Scalar string tensor.
@@ -26,7 +26,7 @@ def decode(encoded: "tf.Tensor") -> "tf.Tensor":
         float32 `[height, width, 3]`, 0 to 255.
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are no image that can be decoded.
+        tf.errors.InvalidArgumentError: The bytes cannot be decoded as an image.
     """
     import tensorflow as tf
 
@@ -34,12 +34,12 @@ def decode(encoded: "tf.Tensor") -> "tf.Tensor":
 
 
 def decode_pixels(encoded: "tf.Tensor") -> "tf.Tensor":
-    """Decode as `decode` does, to uint8."""
+    """Decode like `decode`, to uint8."""
     import tensorflow as tf
 
     image = tf.cond(
         tf.strings.substr(encoded, 0, 3) == _JPEG,
-        # The accurate DCT gives the very pixels that Pillow gives.
+        # The accurate DCT yields exactly the pixels of Pillow.
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: _decode_other(encoded),
     )
@@ -49,11 +49,11 @@ def decode_pixels(encoded: "tf.Tensor") -> "tf.Tensor":
 def resize(image: "tf.Tensor", image_size: tuple[int, int]) -> "tf.Tensor":
     """Resize `[h, w, 3]` or `[n, h, w, 3]` to (height, width): bilinear, antialiased, float32.
 
-    An image of that very size keeps its values, which is what resizing it would give.
+    An image of that size is only cast, with the same result as resizing it.
     """
     import tensorflow as tf
 
-    if image.dtype != tf.uint8:  # bytes need no copy of four times their size
+    if image.dtype != tf.uint8:  # as float32, bytes would take four times the memory
         image = tf.cast(image, tf.float32)
     resized = tf.cond(
         tf.reduce_all(tf.shape(image)[-3:-1] == tf.constant(image_size)),
@@ -67,7 +67,7 @@ def decode_batch(encoded: "tf.Tensor", image_size: tuple[int, int]) -> "tf.Tenso
     """Decode and resize any number of encoded images, in a `tf.function` or SavedModel.
 
     Args:
-        encoded: String tensor `[n]`; n may be unknown, and 0.
+        encoded: String tensor `[n]`; n may be unknown or 0.
         image_size: (height, width).
 
     Returns:
@@ -84,10 +84,10 @@ def decode_batch(encoded: "tf.Tensor", image_size: tuple[int, int]) -> "tf.Tenso
 
 
 def decode_coarsely(encoded: "tf.Tensor") -> "tf.Tensor":
-    """Decode a JPEG at an eighth of its size: all bytes are read, most of the arithmetic is left out.
+    """Decode a JPEG at an eighth of its size, which reads all bytes but skips most arithmetic.
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are no JPEG that can be decoded.
+        tf.errors.InvalidArgumentError: The bytes cannot be decoded as a JPEG.
     """
     import tensorflow as tf
 
@@ -104,7 +104,7 @@ def _bytes_at(head: Any, position: int, expected: bytes) -> Any:
 
 
 def _decode_other(encoded: Any) -> Any:
-    """Decode a PNG, GIF, BMP or WebP, and refuse what TensorFlow decodes wrongly."""
+    """Decode a PNG, GIF, BMP or WebP, and refuse those that TensorFlow decodes wrongly."""
     import tensorflow as tf
 
     head = tf.concat(
@@ -117,8 +117,7 @@ def _decode_other(encoded: Any) -> Any:
     )
     is_bmp = _bytes_at(head, 0, b"BM")
     is_palette_bmp = is_bmp & (head[28] == 8)
-    # An empty string instead of a dangerous one: the decoder refuses it, whatever an optimizer does
-    # to assertions.
+    # The decoder refuses an empty string, even if a graph optimizer removes assertions.
     encoded = tf.where(is_animated_webp | (is_palette_bmp & (head[30] != 0)), "", encoded)
     return tf.case(
         [
@@ -133,15 +132,14 @@ def _decode_other(encoded: Any) -> Any:
 
 
 def _decode_palette_bmp(encoded: Any) -> Any:
-    """TensorFlow takes the palette's indices for gray values; look the colours up."""
+    """Decode a BMP with a palette, whose indices TensorFlow treats as gray values."""
     import tensorflow as tf
 
     indices = tf.io.decode_image(encoded, channels=0, expand_animations=False)[..., 0]
     data = tf.io.decode_raw(encoded, tf.uint8)
     header = tf.cast(data[14:18], tf.int32)
     start = 14 + tf.reduce_sum(header * tf.constant([1, 1 << 8, 1 << 16, 1 << 24]))
-    # Fewer than 256 colours: what follows is never looked up in a valid file, and gray in a broken
-    # one.
+    # With fewer than 256 colours, a valid file never uses the entries after them.
     palette = tf.reshape(
         tf.concat([data[start : start + 1024], tf.zeros([1024], tf.uint8)], 0)[:1024], [256, 4]
     )

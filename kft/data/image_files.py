@@ -1,4 +1,4 @@
-"""Judging an image file by its header, before anything decodes it."""
+"""Checks of image files by their headers, before anything decodes them."""
 
 import io
 import warnings
@@ -12,33 +12,33 @@ __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "inspect_file", "inspect_files", "lar
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
 MAX_PIXELS = 50_000_000  # 50 megapixels are 600 MB as float32
-# The largest file of an image: 16 bits of four channels per pixel, and what is said about it.
+# The largest file of an image: four channels of 16 bits per pixel, and metadata.
 _BYTES_PER_PIXEL, _SPARE_BYTES = 8, 64 * 2**20
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP")
 
 
 def largest_file(max_pixels: int) -> int:
-    """Return how many bytes the file of an image of so many pixels may have."""
+    """Return the maximum number of bytes of an image file with so many pixels."""
     return _BYTES_PER_PIXEL * max_pixels + _SPARE_BYTES
 
 
 def inspect_file(path: str, max_pixels: int = MAX_PIXELS) -> str | None:
-    """Judge an image file by its header alone; its pixels are not decoded.
+    """Check an image file by its header, without decoding its pixels.
 
     Args:
         path: The file.
-        max_pixels: Width times height that is still accepted.
+        max_pixels: The largest image to accept, width times height.
 
     Returns:
-        What is wrong with it, or None.
+        The reason why it cannot be used, or None.
     """
     return inspect_files([path], max_pixels)[0]
 
 
 def inspect_files(files: Sequence[str | bytes], max_pixels: int = MAX_PIXELS) -> list[str | None]:
-    """`inspect_file` for many files, given by their paths or as their bytes, in parallel."""
-    # Pillow's own limit speaks in warnings, and so does broken EXIF, which changes no pixel. Filters
-    # belong to the process: set once, by no thread.
+    """Check many files, given as paths or bytes, in parallel; see `inspect_file`."""
+    # Pillow warns beyond its own limit and about damaged EXIF, which changes no pixel. Filters are
+    # global to the process, so no thread sets them.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return map_in_threads(lambda file: _inspect(file, max_pixels), files)

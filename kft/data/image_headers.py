@@ -1,7 +1,7 @@
-"""What an encoded image claims to be, read before anything decodes it, in graph ops.
+"""Checks of encoded images by their headers, before decoding, in graph ops.
 
-A few hundred kilobytes can claim a billion pixels, or hold gigabytes of compressed text, thousands of
-frames or scans. A server must refuse them by what is written at their beginning.
+A few hundred kilobytes can declare a billion pixels, or hold gigabytes of compressed text, thousands
+of frames or scans. A server must refuse them without decoding.
 """
 
 import functools
@@ -22,24 +22,24 @@ _HEAD = 32
 
 
 def too_large(max_pixels: int) -> str:
-    """The status of an image of more pixels."""
+    """Return the status of an image with more pixels."""
     return f"more than {max_pixels} pixels"
 
 
 def judge(
     encoded: "tf.Tensor", image_size: tuple[int, int], max_pixels: int
 ) -> tuple["tf.Tensor", "tf.Tensor"]:
-    """Say whether an encoded image may be decoded.
+    """Check whether an encoded image may be decoded.
 
     Args:
         encoded: Scalar string tensor.
-        image_size: The height and width that it will be resized to: resizing an image that is
-            less high takes as much memory as one of that height.
+        image_size: The (height, width) that it will be resized to; a lower image counts as one of
+            this height, since resizing it takes as much memory.
         max_pixels: The largest width times height.
 
     Returns:
-        The status, a scalar string tensor: empty, or why it may not; and what to decode, which is
-        a GIF's first frame and any other image as it is.
+        The status, a scalar string tensor: empty, or why the image is refused; and the bytes to
+        decode: a GIF with only its first frame, any other image unchanged.
 
     Raises:
         tf.errors.InvalidArgumentError: A JPEG's header is broken.
@@ -65,7 +65,7 @@ def judge(
     kind = tf.argmax(tf.stack(begins), output_type=tf.int32)
     claim = tf.switch_case(kind, [functools.partial(read, encoded, head) for read in readers])
     is_known = kind < len(readers) - 1
-    # Divided: the product of two sizes of a PNG may be more than 64 bits hold.
+    # A division, since the product of a PNG's width and height may overflow 64 bits.
     is_small = claim.width <= max_pixels // tf.maximum(claim.height, image_size[0])
     status = tf.where(
         ~is_known,
@@ -76,7 +76,7 @@ def judge(
 
 
 class _Claim(NamedTuple):
-    """What a header says: what to decode, its size in pixels (int64), and whether it is harmless."""
+    """The content of a header: bytes to decode, width and height (int64), and whether it is safe."""
 
     image: Any
     width: Any
@@ -97,7 +97,7 @@ def _jpeg(encoded: Any, head: Any) -> _Claim:
 def _png(encoded: Any, head: Any) -> _Claim:
     import tensorflow as tf
 
-    # Where chunks of these names lie in other data by chance, they are far fewer.
+    # By chance these names occur in other data too, but far less often.
     texts = rf"\C*((zTXt|iTXt|iCCP)\C*){{{_MOST_TEXTS + 1}}}"
     is_fine = _says(head, 12, b"IHDR") & ~tf.strings.regex_full_match(encoded, texts)
     width, height = _number(head, 16, 4, big=True), _number(head, 20, 4, big=True)
@@ -150,7 +150,7 @@ def _says(head: Any, position: int, expected: bytes) -> Any:
 
 
 def _number(head: Any, position: int, length: int, big: bool = False) -> Any:
-    """The unsigned number of `length` bytes at `position`."""
+    """Return the unsigned number of `length` bytes at `position`."""
     import tensorflow as tf
 
     powers = [256**exponent for exponent in range(length)]

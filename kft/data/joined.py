@@ -1,4 +1,4 @@
-"""Two sets of examples as one."""
+"""Joining of two sets of examples."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def check_joins(first: Any, second: Any, instead: str) -> None:
     """Check that two sets of examples can be joined.
 
     Args:
-        first: What `Recipe.read` returned.
-        second: The same.
-        instead: What to do where they cannot be, for the message.
+        first: Data that `Recipe.read` returned.
+        second: The other data.
+        instead: The way out, for the message.
 
     Raises:
-        InputError: If they are streams, or of different kinds.
+        InputError: They are streams, or of different kinds.
     """
     if not (isinstance(first, Examples) and isinstance(second, Examples)):
         raise InputError(f"a stream cannot be joined with other data: {instead}.")
@@ -30,7 +30,7 @@ def check_joins(first: Any, second: Any, instead: str) -> None:
 
 
 def joined(first: Examples, second: Examples) -> Examples:
-    """Return two sets of examples, which `check_joins` has let pass, as one."""
+    """Return two sets of examples as one, after `check_joins` has accepted them."""
     return Examples(
         first.kind,
         concatenated([first.inputs, second.inputs]),

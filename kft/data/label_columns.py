@@ -1,4 +1,4 @@
-"""Which columns of a table, or features of a TFDS, hold the labels of a task."""
+"""The columns of a table, or features of a TFDS, that hold the labels of a task."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class LabelColumns:
     """The columns of one part of the labels.
 
     Args:
-        part: The name of the part; empty where labels have a single part.
-        kind: Its kind.
-        names: The columns, more than one only where the kind takes several.
+        part: The name of the part; empty if labels have a single part.
+        kind: The kind of its targets.
+        names: The columns, more than one only if the kind takes several.
     """
 
     part: str
@@ -35,16 +35,16 @@ def label_columns(task: TargetKind, given: Any, inputs: str) -> list[LabelColumn
 
     Args:
         task: The task.
-        given: A column, several for numbers, or a dict of these with the names of the task's parts.
-            Of a task with parts the default, "label", stands for columns called like the parts.
+        given: A column, several if the kind takes them, or a dict of these by the names of the task's
+            parts, for which the default "label" stands for columns named like the parts.
         inputs: The column of the inputs.
 
     Returns:
         The columns; none for a task without labels.
 
     Raises:
-        InputError: If a column is named for no part, a part is given several and takes one, or a column
-            is named twice or is that of the inputs.
+        InputError: A name is not that of a part, a part that takes one column is given several, or a
+            column is named twice or is that of the inputs.
     """
     if not task.has_labels:
         if given != DEFAULT:
@@ -97,10 +97,10 @@ def parts_of(
     """Return labels as `TargetKind.targets` takes them: one, or a dict of them.
 
     Args:
-        columns: What `label_columns` returned.
+        columns: The columns that `label_columns` returned.
         raw: The `RawLabels` of each.
-        names: What to call each example.
-        source: What to call the data in a message.
+        names: The name of each example in messages.
+        source: The name of the data in messages.
         inputs: The inputs.
     """
     if not columns:

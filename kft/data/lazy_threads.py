@@ -1,4 +1,4 @@
-"""Threads that start when they are first needed."""
+"""A thread pool that starts on first use."""
 
 import threading
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class LazyThreads:
-    """Threads that start with the first call, shared by an object and the copies made of it.
+    """A thread pool that starts on the first call, shared by an object and its copies.
 
     Args:
-        count: How many threads.
-        name: How their names begin.
+        count: The number of threads.
+        name: The prefix of their names.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -27,7 +27,7 @@ class LazyThreads:
             return self._pool.submit(function, *arguments)
 
     def close(self) -> None:
-        """Wait for what has been asked for, and end the threads."""
+        """Wait for submitted calls, and end the threads."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:

@@ -1,4 +1,4 @@
-"""Marks by which examples that look alike are found without comparing all pairs."""
+"""Near-duplicate detection by hashes, without comparing all pairs."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from PIL import Image
 from kft.data.examples import Examples
 from kft.data.threads import map_in_threads
 
-SIDE = 16  # pixels of the small pictures that are compared
-MOST_BITS = 12  # of 128 that may differ between pictures that look alike
-MOST_GRAY = 8.0  # of 255 that the small pictures may differ by in the mean
+SIDE = 16  # pixels of the thumbnails that are compared
+MOST_BITS = 12  # of 128 that may differ between the hashes of similar images
+MOST_GRAY = 8.0  # of 255: the largest mean difference of their thumbnails
 SHINGLE = 4  # characters
-LIKENESS = 0.8  # the least share of shingles that texts have in common
+LIKENESS = 0.8  # the least Jaccard similarity of the shingles of similar texts
 MOST_CHARACTERS = 4000
-WINDOW = 32  # neighbours that are looked at in each order
+WINDOW = 32  # neighbours to compare in the order of each band
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What is known of the looks of examples.
+    """The hashes of examples, and the contents by which candidate pairs are compared.
 
     Attributes:
-        bands: `[n, bands]` of integers; examples that look alike share at least one of a row.
-        contents: What is compared of two examples that share a band: of texts their shingles, of
-            images small pictures `[n, 16, 16]`, not-a-number where one cannot be read. The bands of
-            images are all of their hash.
+        bands: Integers `[n, bands]`; similar examples usually share at least one band.
+        contents: The shingles of texts, or thumbnails of images `[n, 16, 16]`, NaN where one cannot be
+            read. The bands of an image are its whole hash.
     """
 
     bands: np.ndarray
@@ -41,11 +40,11 @@ class Marks:
 
 
 def marks(examples: Examples) -> Marks | None:
-    """The marks of images and of texts; None for clips, other arrays and several inputs.
+    """Return the hashes of images or texts; None for clips, other arrays and several inputs.
 
-    Images get a difference hash of 128 bits, from whether the gray rises from each of 8 x 8 places
-    to its right and downwards neighbour. Texts get a MinHash (Broder 1997) of their runs of four
-    characters, case, accents and punctuation left out.
+    Images get a difference hash of 128 bits: whether the gray value rises from each of 8 x 8 places to
+    the neighbour on its right and below it. Texts get a MinHash (Broder 1997) of their runs of four
+    characters, without case, accents and punctuation.
     """
     if isinstance(examples.inputs, dict):
         return None
@@ -56,7 +55,7 @@ def marks(examples: Examples) -> Marks | None:
         return None
     if examples.kind == "arrays" and not _are_images(examples.inputs):
         return None
-    # What is odd about a file was said when it was read. Filters belong to the process, not a thread.
+    # Reading the files already warned. Filters are global to the process, so no thread sets them.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pictures = np.stack(map_in_threads(_small, examples.inputs))
@@ -64,14 +63,15 @@ def marks(examples: Examples) -> Marks | None:
 
 
 def alike_pairs(both: Sequence[Marks]) -> list[tuple[int, int]]:
-    """The pairs of examples that look alike, numbered through all the marks.
+    """Return the pairs of similar examples, numbered consecutively through all sets.
+
+    Each example is compared with the next 32 of the same band, so that the work grows with `n log n`.
 
     Args:
-        both: Marks of the same kind.
+        both: Hashes of the same kind, one for each set of examples.
 
     Returns:
-        Pairs in ascending order. Each band sorts the examples once, and each is compared with the
-        next 32 of the same band, so that the work grows with `n log n`.
+        Pairs of indices in ascending order.
     """
     bands = np.concatenate([one.bands for one in both])
     sharing = [np.empty(0, "int64")]
@@ -113,7 +113,7 @@ def _are_images(inputs: np.ndarray) -> bool:
 
 
 def _small(raw: Any) -> np.ndarray:
-    """The picture in gray, of 16 x 16 pixels; not-a-number if it cannot be read."""
+    """Return a gray thumbnail of 16 x 16 pixels, NaN if the image cannot be read."""
     try:
         if isinstance(raw, np.ndarray):
             pixels = raw if raw.ndim == 2 else raw.mean(axis=2)
@@ -132,7 +132,7 @@ def _small(raw: Any) -> np.ndarray:
 
 
 def _bits(picture: np.ndarray) -> np.ndarray:
-    """Sixteen bytes: where the gray rises by more than noise does."""
+    """Return sixteen bytes that tell where the gray value rises by more than noise."""
     coarse = np.asarray(Image.fromarray(picture).resize((9, 9), Image.Resampling.BOX))
     right = coarse[:8, 1:] > coarse[:8, :8] + 2
     down = coarse[1:, :8] > coarse[:8, :8] + 2
@@ -141,7 +141,7 @@ def _bits(picture: np.ndarray) -> np.ndarray:
 
 def _difference_hashes(pictures: np.ndarray) -> np.ndarray:
     rows = [_bits(picture) for picture in pictures]
-    # Eight bands: of two hashes that differ in up to seven bits one is equal, of others often.
+    # Hashes that differ in at most seven bits share one of the eight bands, others often do.
     return np.stack(rows).view("uint16").astype("int64")
 
 

@@ -1,4 +1,4 @@
-"""What readers of data need to know of images, texts and clips: one entry for each kind of input."""
+"""The modalities of inputs, image, text and clip: one entry with all that readers of data need."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from kft.errors import InputError
 
 __all__ = ["CLIP", "IMAGE", "MODALITIES", "TEXT", "Modality", "modality_named"]
 
-Reasons = dict[int, str]  # by index why an input cannot be used
+Reasons = dict[int, str]  # why inputs cannot be used, by index
 
 
 @dataclass(frozen=True, kw_only=True)
 class Modality:
-    """How inputs of one kind lie in files, tables and memory, and how they are judged.
+    """How inputs of one kind are stored in files, tables and memory, and how they are checked.
 
     Args:
-        name: What recipes and messages call it, such as `"image"`.
+        name: The name in recipes and messages, such as `"image"`.
         suffixes: Suffixes of its files, in lower case.
-        is_text: Whether an input is a text itself, rather than a file or numbers.
-        stored: The kind of `Examples` whose inputs lie in files of their own.
+        is_text: Whether inputs are the texts themselves, as opposed to files or numbers.
+        stored: The kind of `Examples` whose inputs are paths of files.
         encoded: The kind of `Examples` whose inputs are the contents of such files.
-        column: The argument that names the column of a table with the inputs.
-        in_tables: What such a column holds, for messages.
-        rows: Inputs in memory, what to call them and the largest image, to their kind, the inputs, and
-            why some cannot be used; see `kft.data.pixels.image_rows`.
-        check: Files or their contents and the largest image, to why some cannot be decoded.
-        inspect: The same by their headers alone, a reason or None for each.
-        broken: Files whose headers are fine, to why some cannot be decoded.
-        largest: The largest image to the largest file, in bytes.
-        holds: Whether a folder is an input itself.
-        below: The inputs in a class folder, the folder of the data, and where bad ones are noted.
-        walk: Yields the inputs below a folder, and why some cannot be used.
+        column: The argument that names the column of the inputs in a table.
+        in_tables: The content of such a column, for messages.
+        rows: Converts inputs in memory, given their name and the largest image, to their kind, the
+            inputs, and reasons for bad ones; see `kft.data.pixels.image_rows`.
+        check: Returns reasons for files or contents that cannot be decoded, given the largest image.
+        inspect: Checks only the headers, and returns a reason or None for each.
+        broken: Returns reasons for files that cannot be decoded, given that their headers are valid.
+        largest: Returns the largest file in bytes for the largest image.
+        holds: Returns whether a folder is an input itself.
+        below: Returns the inputs in a class folder, given the root and a collector of bad files.
+        walk: Yields the inputs below a folder, and why each cannot be used.
     """
 
     name: str
@@ -69,10 +69,10 @@ class Modality:
 
 
 def modality_named(name: Any) -> Modality:
-    """Return the modality of a name.
+    """Return the modality with a name.
 
     Raises:
-        InputError: If there is none.
+        InputError: There is no such modality.
     """
     if isinstance(name, str) and name in MODALITIES:
         return MODALITIES[name]

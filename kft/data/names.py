@@ -1,4 +1,4 @@
-"""Class names as people write them."""
+"""Cleaning and checking of class names."""
 
 import unicodedata
 from collections import Counter
@@ -12,19 +12,19 @@ __all__ = ["checked_names", "clean"]
 
 
 def clean(name: str) -> str:
-    """A class name without blanks around it, in Unicode's composed form (macOS decomposes)."""
+    """Return a class name without surrounding whitespace, in composed Unicode (macOS decomposes)."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def checked_names(classes: Any, source: str) -> tuple[str, ...]:
-    """Return class names that a person passed, cleaned, if each is a name and none comes twice.
+    """Return cleaned class names after checking that they are distinct strings.
 
     Args:
         classes: A list of names.
-        source: What to call them in a message.
+        source: The name of the list in messages.
 
     Raises:
-        InputError: They are a single string, no strings, blank, or the same twice.
+        InputError: It is not a list, or a name is not a string, blank, or repeated.
     """
     is_list = isinstance(classes, Iterable) and not lacks_axes(classes)
     if isinstance(classes, str | bytes | Set | Mapping) or not is_list:

@@ -1,4 +1,4 @@
-"""What the parts of the data have in common: balance, exact copies, and examples that look alike."""
+"""Comparison of the parts of the data: balance, exact copies, and near-duplicates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kft.data.files import shown
 from kft.data.likeness import alike_pairs, marks
 from kft.data.trees import taken
 
-MOST_LOOKED_AT = {"texts": 20_000, "arrays": 20_000}  # of each part, for examples that look alike
-MOST_IMAGES = 5_000  # whose files have to be decoded
+MOST_LOOKED_AT = {"texts": 20_000, "arrays": 20_000}  # per part, in the search for near-duplicates
+MOST_IMAGES = 5_000  # fewer, since files have to be decoded
 MOST_LISTED = 10
 
 
@@ -26,13 +26,13 @@ def overlap(parts: Mapping[str, Examples]) -> dict[str, Any]:
         parts: Examples of the same kind by name, such as `train` and `validation`.
 
     Returns:
-        JSON values. `parts`: for each its `examples`, how the task describes its targets (`counts`
-        by class, or `values` from least to most) and how many are `copies` of an earlier example of
-        the same part.
-        `across`: how many examples of later parts have the very content of one of an earlier part.
-        `conflicts`: contents that come with several labels. `alike`: None where examples have no
-        looks, else how many were `looked_at` in each part, the pairs that look alike `within` each
-        part and `across` parts, and the first of these as `pairs` of names and labels.
+        JSON values. `parts`: for each its number of `examples`, the task's description of its targets
+        (`counts` by class, or `values` from least to most), and the number of `copies` of an earlier
+        example of the same part.
+        `across`: the number of examples of later parts with the content of one of an earlier part.
+        `conflicts`: the number of contents with several labels. `alike`: None if examples cannot be
+        compared, else the number `looked_at` in each part, of similar pairs `within` each part and
+        `across` parts, and the first of the latter as `pairs` of names and labels.
     """
     labels: dict[bytes, set[bytes]] = {}
     seen: set[bytes] = set()
@@ -54,7 +54,7 @@ def overlap(parts: Mapping[str, Examples]) -> dict[str, Any]:
 
 
 def _content(target: Any) -> bytes:
-    """What tells the targets of two examples apart."""
+    """Return bytes that identify the target of an example."""
     if isinstance(target, np.ndarray | np.generic) and not target.dtype.hasobject:
         return repr(target.shape).encode() + target.tobytes()
     return content_digest(target)
@@ -63,7 +63,7 @@ def _content(target: Any) -> bytes:
 def _alike(parts: Mapping[str, Examples]) -> dict[str, Any] | None:
     chosen, marked = {}, []
     for name, examples in parts.items():
-        # Each content once: of a hundred copies, each would only find the others.
+        # Each content counts once: a hundred copies would only find each other.
         _, first = np.unique(np.array([bytes(d) for d in examples.digests]), return_index=True)
         most = MOST_LOOKED_AT.get(str(examples.kind), MOST_IMAGES)
         chosen[name] = np.sort(first)[:most]

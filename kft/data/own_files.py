@@ -1,4 +1,4 @@
-"""Files and folders that only one kind of labels knows, such as CoNLL files of tagged words."""
+"""Reading files and folders in formats of a single task, such as CoNLL files of tagged words."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read_own_file(
     reader: Callable[[Path, str], ReadFile],
     how: ReadSettings,
 ) -> Examples:
-    """Read a file of texts by a reader of the task's own.
+    """Read a file of texts with the task's own reader.
 
     Args:
         path: The file.
-        reader: What reads it, one of `task.files`.
-        how: How to read; its task, classes, encoding and what to do with bad examples count.
+        reader: The reader, one of `task.files`.
+        how: How to read; its task, classes, encoding and handling of bad examples are used.
 
     Raises:
         InputError: The file cannot be read, or examples in it cannot be used.
@@ -40,7 +40,7 @@ def read_own_file(
 
 
 def read_text_folder(folder: Path, how: ReadSettings) -> Examples:
-    """Read all files in a folder, and below it, that the task has a reader for.
+    """Read all files in and below a folder for which the task has a reader.
 
     Args:
         folder: The folder.
@@ -79,15 +79,15 @@ def read_text_folder(folder: Path, how: ReadSettings) -> Examples:
 def read_own_folder(
     path: Path, reader: Callable[[Path, BadExamples], ReadFile], how: ReadSettings
 ) -> Examples:
-    """Read a folder of images by a reader of the task's own.
+    """Read a folder of images with the task's own reader.
 
     Args:
         path: The folder.
-        reader: What reads it, `task.folder`.
-        how: How to read; its task, classes, largest image and what to do with bad examples count.
+        reader: The reader, `task.folder`.
+        how: How to read; its task, classes, largest image and handling of bad examples are used.
 
     Raises:
-        InputError: The folder has another form, or examples in it cannot be used.
+        InputError: The folder has another layout, or examples in it cannot be used.
     """
     bad = how.bad_examples(f"folder {shown(path)}")
     found = reader(path.resolve(), bad)

@@ -1,4 +1,4 @@
-"""Pairs of an input and a label, one after the other: datasets of PyTorch, lists and generators."""
+"""Reading pairs of an input and a label from PyTorch datasets, lists and generators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["are_pairs", "read_pairs"]
 
 
 def are_pairs(source: Any) -> bool:
-    """Return whether something may yield pairs: it can be iterated, or has positions and a length."""
+    """Return whether something may yield pairs: an iterable or a sequence, but not a set."""
     by_position = hasattr(source, "__getitem__") and hasattr(source, "__len__")
     return not isinstance(source, Set) and (hasattr(source, "__iter__") or by_position)
 
@@ -31,16 +31,15 @@ def are_pairs(source: Any) -> bool:
 def read_pairs(source: Any, how: ReadSettings) -> Examples:
     """Read pairs of an input and a label into memory, one at a time.
 
-    Pillow's images and arrays of bytes are kept as PNG files, so that they may differ in size and take
-    less memory. Numbers are class indices; `source.classes` names them, if it has such a list.
+    Pillow images and uint8 arrays are stored as PNG files, so that they may differ in size and take
+    less memory. Numbers are class indices, named by `source.classes` if there is such a list.
 
     Args:
-        source: A dataset of PyTorch, a list, or anything that yields pairs; a generator is used up.
+        source: A PyTorch dataset, a list, or anything that yields pairs; a generator is consumed.
         how: How to read them.
 
     Raises:
-        InputError: An item is no pair or cannot be read, there is none, or there are too many for the
-            memory.
+        InputError: An item is not a pair or cannot be read, there is none, or they take too much memory.
     """
     name = type(source).__name__
     if hasattr(source, "dataset") and hasattr(source, "collate_fn"):
@@ -80,7 +79,7 @@ def read_pairs(source: Any, how: ReadSettings) -> Examples:
 
 
 def _items(source: Any, name: str) -> Iterator[tuple[Any, str]]:
-    """The items, or why one cannot be read."""
+    """Yield each item with an empty string, or None with the reason why it cannot be read."""
     if hasattr(source, "__iter__"):
         items = iter(source)
         for index in itertools.count():
@@ -88,7 +87,7 @@ def _items(source: Any, name: str) -> Iterator[tuple[Any, str]]:
                 item = next(items)
             except StopIteration:
                 return
-            except Exception as error:  # of a person's own code
+            except Exception as error:  # user code may raise anything
                 raise InputError(
                     f"example {index} of {name} cannot be read ({_said(error)})"
                 ) from error
@@ -97,7 +96,7 @@ def _items(source: Any, name: str) -> Iterator[tuple[Any, str]]:
         for index in range(len(source)):
             try:
                 item, reason = source[index], ""
-            except Exception as error:  # of a person's own code, or a bad file
+            except Exception as error:  # user code may raise anything, as for a bad file
                 item, reason = None, f"cannot be read ({_said(error)})"
             yield item, reason
 
@@ -114,7 +113,7 @@ def _checked(pair: Any, index: int, name: str) -> tuple[Any, Any]:
 
 
 def _compact(value: Any, max_pixels: int) -> tuple[Any, str]:
-    """An image in as little memory as it takes, and why it cannot be used."""
+    """Return an image compressed as PNG, any other input unchanged, and why it cannot be used."""
     is_bytes = (
         getattr(value, "dtype", None) == np.uint8
         or str(getattr(value, "dtype", "")) == "torch.uint8"

@@ -1,4 +1,4 @@
-"""Parquet files: columns of a known type, read in pieces, in memory that no file can blow up."""
+"""Reading columns of Parquet files in batches, within bounded memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kft.errors import InputError
 
 __all__ = ["read_parquet", "stream_parquet"]
 
-_ROWS = 4096  # read together
-_STREAMED_ROWS = 256  # read together where they are kept no longer than needed
-_BOMB = 64 * 2**20  # bytes, from which on the compression is looked at
-_MOST_COMPRESSED = 200  # times smaller; real texts are at most some 20 times smaller
-_LONG = 1000  # letters of a text that is looked for among those before it
-_LONGEST_NAME = 10_000  # letters of a label in a list
+_ROWS = 4096  # per batch
+_STREAMED_ROWS = 256  # per batch, when values are not kept
+_BOMB = 64 * 2**20  # bytes above which the compression ratio is checked
+_MOST_COMPRESSED = 200  # the largest ratio; real texts reach some 20
+_LONG = 1000  # characters above which repeated texts are shared
+_LONGEST_NAME = 10_000  # characters of a label in a list
 
 
 def read_parquet(
@@ -35,23 +35,23 @@ def read_parquet(
 ) -> Columns:
     """Read columns of a Parquet file.
 
-    A long text that is repeated is kept once, as the file keeps it, so that a small file stays small.
+    A repeated long text is held once, as in the file, so that a small file takes little memory.
 
     Args:
         path: The file.
         input_column: The column of the inputs.
         labels: The columns of the labels.
-        source: What to call it in a message.
-        modality: `"image"` or `"text"`.
-        others: Other columns that are wanted, by the arguments that name them.
+        source: The name of the file in messages.
+        modality: `"image"`, `"text"` or `"clip"`.
+        others: Other requested columns, by the arguments that name them.
 
     Returns:
         The columns, that of the inputs first: strings (undecodable bytes as surrogates), numbers,
         None, or lists of these.
 
     Raises:
-        InputError: It is no Parquet file, damaged or encrypted, lacks a column, or a column holds
-            something else than the task needs.
+        InputError: The file is not Parquet, damaged or encrypted, lacks a column, or a column has
+            another type than the task needs.
     """
     wanted = [input_column, *(name for one in labels for name in one.names), *others.values()]
     with _opened(path, input_column, labels, source, modality, others) as parquet:
@@ -68,19 +68,19 @@ def read_parquet(
 def stream_parquet(
     path: Path, column: str, *, source: str, modality: str
 ) -> Callable[[], Iterator[Any]]:
-    """Check the column of the inputs in a Parquet file, and return what yields its values.
+    """Check the column of the inputs in a Parquet file, and return a function that yields its values.
 
     Args:
         path: The file.
         column: The column.
-        source: What to call the file in a message.
-        modality: `"image"` or `"text"`.
+        source: The name of the file in messages.
+        modality: `"image"`, `"text"` or `"clip"`.
 
     Returns:
-        A function that begins anew each time it is called; it keeps one piece in memory.
+        A function that starts from the beginning on each call, with one batch in memory at a time.
 
     Raises:
-        InputError: As `read_parquet`, or it has no rows.
+        InputError: As for `read_parquet`, or the file has no rows.
     """
     with _opened(path, column, (), source, modality) as parquet:
         if not parquet.metadata.num_rows:
@@ -103,7 +103,7 @@ def _opened(
     modality: str,
     others: Mapping[str, str] | None = None,
 ) -> Iterator[Any]:
-    """Open a file, check what is wanted of it, and say in a line what Arrow says of a damaged one."""
+    """Open a file, check its columns, and turn errors of Arrow into an `InputError` of one line."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -124,7 +124,7 @@ def _opened(
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise InputError(
-            f"{source} is no readable Parquet file ({first}): write it again, without encryption"
+            f"{source} is not a readable Parquet file ({first}): write it again, without encryption"
         ) from error
 
 
@@ -149,7 +149,7 @@ def _check_types(
 
 
 def _leaves(parquet: Any, wanted: Sequence[str]) -> dict[int, Any]:
-    """The columns as the file stores them, by their number: a list has one inside it."""
+    """Return the stored columns by their number; that of a list is nested in it."""
     every = {index: parquet.schema.column(index) for index in range(len(parquet.schema))}
     return {
         index: leaf
@@ -174,13 +174,13 @@ def _check_size(parquet: Any, leaves: dict[int, Any], source: str) -> None:
             )
     if unpacked > MOST_BYTES or unpacked > max(_BOMB, _MOST_COMPRESSED * packed):
         raise InputError(
-            f"{source} unpacks from {packed:,} to {unpacked:,} bytes, which no table of texts does: "
+            f"{source} unpacks from {packed:,} to {unpacked:,} bytes, too many for a table of texts: "
             "write it again, or split it"
         )
 
 
 def _innermost(column: Any) -> Iterator[Any]:
-    """The arrays of plain values inside lists and structures."""
+    """Yield the arrays of plain values inside lists and structures."""
     import pyarrow as pa
 
     if isinstance(column, pa.ExtensionArray):
@@ -194,12 +194,12 @@ def _innermost(column: Any) -> Iterator[Any]:
 
 
 class _Strings:
-    """Strings of Arrow as Python's, of which a long one that is repeated is kept once."""
+    """A conversion of Arrow strings to Python's that shares repeated long ones."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self._long: dict[str, str] = {}
-        self._letters = 0
+        self._characters = 0
 
     def values(self, column: Any, name: str) -> list[Any]:
         """Return the values of a column: strings, numbers, None, or lists of these."""
@@ -220,18 +220,18 @@ class _Strings:
                 if any(isinstance(label, str) and len(label) > _LONGEST_NAME for label in labels):
                     raise InputError(
                         f"column {name!r} of {self.source} has a label of more than "
-                        f"{_LONGEST_NAME:,} letters"
+                        f"{_LONGEST_NAME:,} characters"
                     )
             return column.to_pylist()
         return self._decoded(column)
 
     def _of_dictionary(self, column: Any) -> dict[int, Any]:
-        """The values that a piece uses; Arrow's dictionary has those of all pieces before it too."""
+        """Return the values that a batch uses: Arrow's dictionary also has those of earlier batches."""
         used = column.indices.drop_null().unique()
         return dict(zip(used.to_pylist(), self._decoded(column.dictionary.take(used)), strict=True))
 
     def _decoded(self, strings: Any) -> list[Any]:
-        """Strings, which need not be UTF-8, with surrogates for what is not; or other values."""
+        """Return strings with surrogates for bytes that are not UTF-8, other values unchanged."""
         import pyarrow as pa
 
         if not is_text(strings.type) or pa.types.is_null(strings.type):
@@ -245,7 +245,7 @@ class _Strings:
             known = self._long.setdefault(text, text)
             if known is not text:
                 return known
-        self._letters += len(text)
-        if self._letters > MOST_BYTES:
-            raise InputError(f"{self.source} has more than {MOST_BYTES:,} letters: split it")
+        self._characters += len(text)
+        if self._characters > MOST_BYTES:
+            raise InputError(f"{self.source} has more than {MOST_BYTES:,} characters: split it")
         return text

@@ -1,4 +1,4 @@
-"""Inputs of several texts as one: a question on the first line, its context on all others."""
+"""Inputs of several texts joined in one, such as a question on the first line and its context below."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ SEPARATOR = "\n"
 
 
 class Piece(str):
-    """A text whose last part is a piece of that of a longer text.
+    """A text whose last part is a piece of the last part of a longer text.
 
     Args:
-        text: The text that a model is given.
-        whole: The text that it comes from.
-        offset: The byte of the whole last part at which the piece begins. Defaults to 0.
+        text: The text for the model.
+        whole: The longer text.
+        offset: The byte of the longer last part at which the piece begins. Defaults to 0.
     """
 
     whole: str
     offset: int
 
     def __new__(cls, text: str, whole: str, offset: int = 0) -> Self:
-        """Make a text that knows where it comes from."""
+        """Create the text with its origin."""
         made = super().__new__(cls, text)
         made.whole, made.offset = whole, offset
         return made
@@ -33,22 +33,22 @@ class Piece(str):
 
 
 def join_parts(parts: Iterable[str]) -> str:
-    """Return texts as one: each on a line of its own, where line breaks become spaces, but the last."""
+    """Join texts by line breaks; line breaks inside all but the last become spaces."""
     *first, last = parts
     return SEPARATOR.join([*(one.replace(SEPARATOR, " ") for one in first), last])
 
 
 def split_parts(text: bytes, count: int) -> list[bytes]:
-    """Return the parts of a text in UTF-8; those that it lacks are empty.
+    """Split a joined text into its parts; missing ones are empty.
 
     Args:
-        text: What `join_parts` returned, encoded.
-        count: How many parts there are.
+        text: The result of `join_parts` in UTF-8.
+        count: The number of parts.
     """
     parts = text.split(SEPARATOR.encode(), count - 1)
     return parts + [b""] * (count - len(parts))
 
 
 def as_piece(text: str) -> Piece:
-    """Return a text as a piece, which is all of it unless it is one already."""
+    """Return a `Piece` unchanged, and any other text as a piece that is the whole text."""
     return text if isinstance(text, Piece) else Piece(text, text)

@@ -1,4 +1,4 @@
-"""The files that a folder or a pattern such as `"photos/**/*.jpg"` stands for."""
+"""The files in a folder, or that match a pattern such as `"photos/**/*.jpg"`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["files_named", "matched"]
 
 
 def matched(pattern: str) -> list[Path]:
-    """Return the files and folders that a pattern matches, in their order.
+    """Return the files and folders that a pattern matches, sorted.
 
     Raises:
-        InputError: If it matches nothing.
+        InputError: The pattern matches nothing.
     """
     found = sorted(glob.glob(pattern, recursive=True))
-    if "**" in pattern:  # it matches folders and all that is in them
+    if "**" in pattern:  # it matches folders as well as their contents
         found = [path for path in found if not os.path.isdir(path)]
     if not found:
         raise InputError(f"{shown(pattern)}: the pattern matches no file")
@@ -33,16 +33,16 @@ def matched(pattern: str) -> list[Path]:
 def files_named(
     source: Any, kind: str, endings: Set[str], frames: Set[str] = frozenset()
 ) -> list[str] | None:
-    """Return the files that a folder or a pattern stands for, None for anything else.
+    """Return the files in a folder or that match a pattern; None for anything else.
 
     Args:
-        source: What a person passed.
-        kind: What the files are, `"image"` or `"clip"`.
+        source: The argument, of any type.
+        kind: The kind of the files, `"image"` or `"clip"`.
         endings: Their suffixes in lower case.
-        frames: Suffixes of files that make the folder that they lie in one input.
+        frames: Suffixes of frames, which make their folder a single input.
 
     Raises:
-        InputError: If there are none, or some cannot be used.
+        InputError: There are no files, or some cannot be used.
     """
     if not isinstance(source, str | os.PathLike):
         return None
@@ -67,7 +67,7 @@ def files_named(
 
 
 def _is_pattern(source: str | os.PathLike) -> bool:
-    """Return whether a path is none of something that is there, and has wildcards."""
+    """Return whether a path has wildcards and does not exist literally."""
     text = os.fspath(source)
     is_text = isinstance(text, str) and "\0" not in text
     return is_text and glob.has_magic(text) and not os.path.lexists(text)

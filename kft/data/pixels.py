@@ -1,4 +1,4 @@
-"""Images that are in memory already: what their shape, range and kind have to be."""
+"""Images in memory: their kinds, and checks of their shape and range."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ __all__ = [
     "range_rules",
 ]
 
-_AT_ONCE = 64  # images whose range is looked at together: a memmap may be larger than the memory
-_SPARE = 0.5  # resizing may overshoot by its rounding, and cubic splines by a little more
+_AT_ONCE = 64  # images per chunk of the range check: a memmap may be larger than memory
+_SPARE = 0.5  # tolerance for the overshoot of resizing, whose rounding or cubic splines exceed 255
 _ROUNDING = 0.01
 _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 
@@ -34,20 +34,20 @@ _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK"
 def image_rows(
     rows: Rows, name: str, max_pixels: int = MAX_PIXELS
 ) -> tuple[str, Rows, dict[int, str]]:
-    """Tell what images are given as.
+    """Determine the form of images, and convert each to it.
 
     Args:
-        rows: Paths, encoded images, Pillow's images, or arrays.
-        name: What to call them in a message.
-        max_pixels: The largest of Pillow's images accepted, width times height.
+        rows: Paths, encoded images, Pillow images, or arrays.
+        name: The name of the images in messages.
+        max_pixels: The largest Pillow image to accept, width times height.
 
     Returns:
         `(kind, images, reasons)`: the kind of `Examples`; paths as strings, encoded images as
-        `bytes`, all others as one array `[n, ...]`, or as a list of arrays that differ in shape; and
-        by index why some cannot be used.
+        `bytes`, all others as one array `[n, ...]` or as a list of arrays if shapes differ; and
+        reasons for unusable images by index.
 
     Raises:
-        InputError: They are nothing of the kind, or of several kinds.
+        InputError: They have none of these forms, or several.
     """
     if isinstance(rows, np.ndarray) and rows.dtype.kind == "S":
         _refuse_cut_bytes(rows, name)
@@ -93,14 +93,14 @@ def image_rows(
 
 
 def check_images_in_memory(images: Rows, source: str) -> None:
-    """Check images that are arrays: their shape, and that their values lie from 0 to 255.
+    """Check that arrays have the shape of images and values from 0 to 255.
 
     Args:
         images: One array `[n, ...]`, or a list of arrays that differ in shape.
-        source: What to call them in a message.
+        source: The name of the images in messages.
 
     Raises:
-        InputError: They are a single image, have other axes or channels, or another range.
+        InputError: They are a single image, or have other axes, channels or values.
     """
     if isinstance(images, np.ndarray) and images.dtype != object:
         check_shape(images.shape)
@@ -112,13 +112,13 @@ def check_images_in_memory(images: Rows, source: str) -> None:
 
 
 def check_shape(shape: Sequence[int | None]) -> None:
-    """Check that an array holds images: `[n, h, w]` or `[n, h, w, c]`, with 1, 3 or 4 channels.
+    """Check that a shape is one of images: `[n, h, w]` or `[n, h, w, c]`, with 1, 3 or 4 channels.
 
     Args:
-        shape: Its shape; None for an axis whose length is not known.
+        shape: The shape; None for an axis of unknown length.
 
     Raises:
-        InputError: It does not; the message says how to make it so.
+        InputError: It is not; the message explains how to convert the array.
     """
     shape = tuple(shape)
     if len(shape) == 3 and shape[-1] in (1, 3, 4):
@@ -141,11 +141,11 @@ def check_shape(shape: Sequence[int | None]) -> None:
 
 
 def check_range(parts: Iterable[Any], source: str) -> None:
-    """Check that pixels lie from 0 to 255, and are not from 0 to 1.
+    """Check that pixels range from 0 to 255, and not from 0 to 1.
 
     Args:
-        parts: Arrays of pixels, which are judged together.
-        source: What to call them in a message.
+        parts: Arrays of pixels, whose common range counts.
+        source: The name of the images in messages.
 
     Raises:
         InputError: They have another range.
@@ -154,7 +154,7 @@ def check_range(parts: Iterable[Any], source: str) -> None:
     for part in parts:
         if part.dtype == np.uint8 or not part.size:
             continue
-        # Without NaN, which are told elsewhere.
+        # `fmin` and `fmax` ignore NaN, which is reported elsewhere.
         low = min(low, float(np.fmin.reduce(part, axis=None)))
         high = max(high, float(np.fmax.reduce(part, axis=None)))
         kind = part.dtype.kind
@@ -165,23 +165,23 @@ def check_range(parts: Iterable[Any], source: str) -> None:
 
 
 def range_problem(low: float, high: float, kind: str) -> str:
-    """Say what to do about pixels from `low` to `high`; empty if they are as they should be.
+    """Return the way out for pixels from `low` to `high`; empty if their range is right.
 
     Args:
-        low: The least of them.
-        high: The largest.
+        low: The smallest value.
+        high: The largest value.
         kind: The kind of their dtype, as NumPy names it.
     """
     return next((way_out for test, way_out in range_rules(kind) if test(low, high)), "")
 
 
 def range_rules(kind: str) -> list[tuple[Callable[[Any, Any], Any], str]]:
-    """What is wrong with pixels, as tests of the least and the largest of them, and what to do.
+    """Return tests for wrong ranges of pixels, each with its way out.
 
-    The tests take numbers, and tensors in a graph.
+    The tests take the smallest and the largest value, as numbers or as tensors in a graph.
 
     Args:
-        kind: The kind of their dtype, as NumPy names it: whole numbers may well all be 0 or 1.
+        kind: The kind of their dtype, as NumPy names it: integers may all be 0 or 1.
     """
     rules: list[tuple[Callable[[Any, Any], Any], str]] = [
         (lambda low, high: high > 255 + _SPARE, "divide 16-bit values by 257, clip others to 255"),
@@ -194,7 +194,7 @@ def range_rules(kind: str) -> list[tuple[Callable[[Any, Any], Any], str]]:
 
 
 def out_of_range(low: str, high: str, source: str, way_out: str) -> str:
-    """Return the message about pixels from `low` to `high`."""
+    """Return the message for pixels from `low` to `high`."""
     return f"images of {source} have values from {low} to {high}, but 0 to 255 are expected: {way_out}."
 
 
@@ -209,11 +209,11 @@ def _kind(value: Any) -> str:
 
 
 def _taken(value: Any, kind: str, max_pixels: int) -> tuple[Any, str]:
-    """One image in the form in which it is kept, or None and why it cannot be used."""
+    """Return one image in its stored form, or None and why it cannot be used."""
     if is_missing(value):
         return None, "no image"
     if kind == "path":
-        return str.__str__(os.fsdecode(value)), ""  # of an enumeration its value
+        return str.__str__(os.fsdecode(value)), ""  # the value of a string enumeration
     if kind == "encoded image":
         return bytes(value), ""
     if kind == "Pillow image":
@@ -229,19 +229,19 @@ def _with_article(kind: str) -> str:
 
 
 def is_encoded(value: Any) -> bool:
-    """Whether something is the bytes of an image, rather than pixels."""
+    """Return whether a value is the bytes of an encoded image, as opposed to pixels."""
     if isinstance(value, memoryview):
         return value.ndim == 1 and value.format == "B"
     return isinstance(value, bytes | bytearray)
 
 
 def is_pillow(value: Any) -> bool:
-    """Whether something is one of Pillow's images; does not import Pillow."""
+    """Return whether a value is a Pillow image, without importing Pillow."""
     return hasattr(value, "mode") and hasattr(value, "getbands") and hasattr(value, "convert")
 
 
 def _of_pillow(image: Any, max_pixels: int) -> tuple[Any, str]:
-    """One of Pillow's images as pixels, upright, as the decoder of files makes them."""
+    """Return a Pillow image as pixels, rotated by its EXIF orientation like a decoded file."""
     from PIL import ImageOps
 
     width, height = image.size
@@ -249,7 +249,7 @@ def _of_pillow(image: Any, max_pixels: int) -> tuple[Any, str]:
         return None, f"gigantic image, {width} x {height} pixels where max_pixels={max_pixels:,}"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about palettes whose transparency is dropped
+            warnings.simplefilter("ignore")  # Pillow warns when it drops a palette's transparency
             image = ImageOps.exif_transpose(image)
             if image.mode in _MODES:
                 return np.asarray(image.convert("RGB")), ""
@@ -264,7 +264,7 @@ def _of_pillow(image: Any, max_pixels: int) -> tuple[Any, str]:
 
 
 def _check_mixed(images: Rows, name: str) -> None:
-    """Check the images of floats among images of whole numbers, which would hide that they go to 1."""
+    """Check float images that are mixed with integer ones, whose larger values would hide a range to 1."""
     if isinstance(images, np.ndarray) and images.dtype != object:
         return
     is_float = ["float" in str(getattr(image, "dtype", "")) for image in images]

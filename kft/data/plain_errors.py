@@ -1,4 +1,4 @@
-"""What is wrong with a `tf.data.Dataset` in a line, out of the errors of TensorFlow's graphs."""
+"""Errors of a `tf.data.Dataset` in one line, extracted from the messages of TensorFlow's graphs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from kft.errors import InputError
 
 __all__ = ["DECODING", "plain_errors"]
 
-_LONGEST = 200  # letters of a reason
+_LONGEST = 200  # characters of a reason
 DECODING = "kft_decoding"  # the scope of the ops that decode the images of a stream
 
-# TensorFlow hands on a message of ours inside its own, in brackets or before a traceback.
+# TensorFlow wraps our messages in its own, in brackets or before a traceback.
 _OURS = re.compile(r"InputError: (.+?)(?:\]\n|\nTraceback|\Z)", re.DOTALL)
 _PLACE = re.compile(r"^.*Iterator::\S+: ")
-# Python code of a person's own, which TensorFlow called: its error, and where it was raised.
+# The error of user code that TensorFlow called, and where it was raised.
 _PYTHON = re.compile(
     r"(?:^|[\s}])((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*: [^\n]*)\nTraceback \(most recent call last\):\n(.*)",
     re.DOTALL,
@@ -29,10 +29,10 @@ _OPERATION = re.compile(r"^(?:Graph execution error:.*?\n)?(?:\{\{.*?\}\} )?", r
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise what is wrong with a stream as an `InputError`, where TensorFlow's graph found it.
+    """Turn errors of a stream in TensorFlow's graph into an `InputError`.
 
-    That is what a check or a decoder of images said, what Python code such as a generator raised, and
-    what an operation of the dataset could not do.
+    These come from checks and decoders of images, from Python code such as a generator, and from
+    operations of the dataset.
     """
     try:
         yield

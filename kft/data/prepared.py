@@ -1,7 +1,7 @@
-"""Prepared TFDS directories, looked through before TFDS opens them.
+"""Security checks of prepared TFDS directories before TFDS opens them.
 
-TFDS (4.9.10) imports the Python module that `features.json` names for a feature, and reads whatever
-paths `dataset_info.json` describes. Here only TFDS' own features and plain files get through.
+TFDS (4.9.10) imports the Python module that `features.json` names for a feature, and reads any paths
+that `dataset_info.json` describes. Here only TFDS' own features and regular files are accepted.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ __all__ = ["INFO", "check_prepared", "is_prepared", "newest_version"]
 INFO, FEATURES = "dataset_info.json", "features.json"
 _LARGEST_JSON = 64 * 2**20
 _NAME = re.compile(r"\w[\w.-]*")
-# What TFDS fills in for the shards of a split, and nothing that leads elsewhere.
+# The placeholders of TFDS for the shards of a split, without path separators.
 _TEMPLATE = re.compile(r"(?:[\w.=-]|\{[A-Z_]+\})*")
 _CLASS_KEYS = ("type", "pythonClassName", "python_class_name")
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether `folder` is a prepared TFDS dataset: its version directory or the one above."""
+    """Return whether `folder` is a prepared TFDS dataset: a version directory or its parent."""
     return os.path.isfile(folder / INFO) or bool(_versions(folder))
 
 
 def newest_version(folder: Path) -> Path:
-    """The version directory in the directory of a dataset, or itself."""
+    """Return the newest version directory of a dataset, or the directory itself if it is one."""
     return folder if os.path.isfile(folder / INFO) else max(_versions(folder), key=_number)
 
 
 def check_prepared(folder: Path, *, whole: bool = True) -> None:
-    """Check that a prepared directory describes data alone.
+    """Check that a prepared directory describes only data.
 
     Args:
         folder: A version directory.
-        whole: Whether the files with the examples are looked at too.
+        whole: Whether to check the files with the examples too.
 
     Raises:
-        InputError: A file names a class that is not one of TFDS' features, or a path elsewhere, or is
-            damaged, a pipe, a device, or the like.
+        InputError: A file names a class that is not one of TFDS' features or a path outside, is
+            damaged, or is not a regular file.
     """
     if whole:
         _check_files(folder)
@@ -77,7 +77,7 @@ def _check_files(folder: Path) -> None:
 
 
 def _check_records(path: Path) -> None:
-    """Check that no record claims to be longer than its file; TFDS would ask for that memory."""
+    """Check that no record claims to be longer than its file, since TFDS would allocate that memory."""
     size = path.stat().st_size
     with path.open("rb") as file:
         while head := file.read(12):  # eight bytes of length, four of checksum
@@ -96,10 +96,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{shown(path)}: {why(error)}; prepare the dataset again") from error
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{shown(path)} is no JSON ({type(error).__name__}): prepare the dataset again"
+            f"{shown(path)} is not JSON ({type(error).__name__}): prepare the dataset again"
         ) from error
     if not isinstance(content, dict):
-        raise InputError(f"{shown(path)} holds no JSON object: prepare the dataset again")
+        raise InputError(f"{shown(path)} is not a JSON object: prepare the dataset again")
     return content
 
 
@@ -128,7 +128,7 @@ def _check_classes(content: Any, keys: tuple[str, ...], path: Path) -> None:
                     raise InputError(f"{_said(path)} names a feature {key!r:.60}")
             waiting += value.values()
         elif isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            try:  # older versions keep JSON inside JSON
+            try:  # older versions embed JSON in strings
                 waiting.append(json.loads(value))
             except (ValueError, RecursionError):
                 continue
@@ -144,7 +144,7 @@ def _own_features() -> set[str]:
         if isinstance(one, type) and issubclass(one, tfds.features.FeatureConnector)
     ]
     names = {f"{one.__module__}.{one.__qualname__}" for one in classes}
-    # What a Tensor was called before TFDS 4.3.
+    # The name of a Tensor before TFDS 4.3.
     return names | {"tensorflow_datasets.core.features.feature.Tensor"}
 
 

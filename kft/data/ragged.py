@@ -1,4 +1,4 @@
-"""Labels of different shapes, as arrays in an object array."""
+"""Ragged labels, as arrays in an object array."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["as_objects", "objects_not_finite"]
 
 
 def as_objects(rows: Rows) -> np.ndarray:
-    """Return labels as an object array `[n]`, lists of numbers in it as arrays.
+    """Return labels as an object array `[n]`, with lists of numbers as arrays.
 
-    An empty list becomes an array of no rows, like those of the other labels.
+    An empty list becomes an array without rows, of the shape and type of the other labels.
 
     Args:
         rows: A value or a list of values for each example.
@@ -32,7 +32,7 @@ def as_objects(rows: Rows) -> np.ndarray:
 
 
 def objects_not_finite(rows: np.ndarray) -> dict[int, str]:
-    """Return the index of each array with a number that is not finite, and the reason."""
+    """Return the reason for each array with NaN or infinity, by index."""
     return {
         index: "target with NaN or infinity"
         for index, row in enumerate(rows)

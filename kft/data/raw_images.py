@@ -1,4 +1,4 @@
-"""Images without labels, as a person passes them to be answered."""
+"""Images without labels, in the forms that `predict` accepts."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from kft.data.sequences import as_rows
 __all__ = ["raw_images"]
 
 _EXPECTED = (
-    "Images are expected: paths of image files, encoded images (bytes), Pillow's, or arrays."
+    "Images are expected: paths of image files, encoded images (bytes), Pillow images, or arrays."
 )
 
 
 def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
-    """Return images by their position, checked as far as is possible without decoding them.
+    """Return images in order, checked as far as possible without decoding.
 
     Args:
-        raw: A path, an encoded image or one of Pillow's, a list or column of these, a folder with all
-            images below it, a pattern such as `"photos/**/*.jpg"`, or an array of images with values from 0 to 255.
-        max_pixels: The largest image accepted, width times height.
+        raw: A path, an encoded image or a Pillow image, a list or column of these, a folder for all
+            images below it, a pattern such as `"photos/**/*.jpg"`, or an array of images with values
+            from 0 to 255.
+        max_pixels: The largest image to accept, width times height.
 
     Returns:
         A list of paths, of `bytes` or of arrays, or one array.
 
     Raises:
-        InputError: One of them cannot be used, or arrays have another shape or range.
+        InputError: An image cannot be used, or an array has another shape or range.
     """
     files = files_named(raw, "image", IMAGE_SUFFIXES)
     raw = raw if files is None else files

@@ -1,4 +1,4 @@
-"""Labels as a reader found them, and what a task makes of them."""
+"""Labels as they are read, and the targets that a task makes of them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["LabelForm", "RawLabels", "ReadTargets", "Targets"]
 
 @dataclass(frozen=True)
 class RawLabels:
-    """The labels of all examples, in order, and the words to name one by in a message.
+    """The labels of all examples in order, with names for messages.
 
     Args:
-        values: A label for each example: anything that Python can hold. Where several columns of a
-            table were named, a tuple of their values.
-        names: What to call each example, such as "line 3" or "example 2".
-        source: What to call the data, such as "train.csv".
-        what: What to call the labels of arrays, such as "y".
-        columns: The columns of a table that they were read from; empty for anything else.
-        encoding: What the table was read with.
-        in_memory: Whether a person passed them as arrays or lists, where numbers are class indices;
+        values: A label of any type for each example; with several columns of a table, a tuple of
+            their values.
+        names: The name of each example in messages, such as "line 3" or "example 2".
+        source: The name of the data, such as "train.csv".
+        what: The name of labels in arrays, such as "y".
+        columns: The columns of a table that they come from; empty for anything else.
+        encoding: The encoding of the table.
+        in_memory: Whether they were passed as arrays or lists, where numbers are class indices;
             elsewhere a number is the name of a class.
-        numbered: The names that class numbers stand for, where the source has them.
-        inputs: The inputs that the labels belong to, for labels of places in them; None where the source
-            does not hand them on.
+        numbered: The class names by number, if the source has them.
+        inputs: The inputs of the labels, for labels that refer to places in them; None if the source
+            does not provide them.
     """
 
     values: Rows
@@ -44,23 +44,23 @@ class RawLabels:
     inputs: Rows | None = None
 
     def said(self, reason: str) -> str:
-        """Return why a label cannot be used, with the column that it stands in."""
+        """Return why a label cannot be used, with its column."""
         return in_column(reason, self.columns[0], self.encoding) if self.columns else reason
 
     def chosen_names(self, kept: np.ndarray | None) -> list[str]:
-        """Return what to call the examples at these indices, None for all."""
+        """Return the names of the examples at these indices; None for all."""
         chosen = range(len(self.names)) if kept is None else kept
         return [self.names[int(index)] for index in chosen]
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What a model trains on.
+    """The targets that a model trains on.
 
     Args:
         rows: An array `[n, ...]`, or a dict of trees of arrays. Targets of different shapes are
             arrays in an object array `[n]`.
-        classes: The names of the classes, or a dict of them; None where there are none.
+        classes: The names of the classes, or a dict of them; None if there are none.
     """
 
     rows: Any
@@ -69,12 +69,11 @@ class Targets:
 
 @dataclass(frozen=True)
 class ReadTargets:
-    """Labels that were looked at.
+    """Checked labels, whose targets are made once it is known which examples can be used.
 
     Attributes:
-        reasons: Index of each example whose label cannot be used, and why.
-        of: The targets of the examples at these indices, once it is known which can be used; None
-            for all.
+        reasons: Why labels cannot be used, by index.
+        of: Returns the targets of the examples at these indices; None for all.
     """
 
     reasons: dict[int, str]
@@ -83,12 +82,12 @@ class ReadTargets:
 
 @dataclass(frozen=True)
 class LabelForm:
-    """What a column of a Parquet table, or a TFDS feature, holds for an example.
+    """The type of a label in a column of a table or in a TFDS feature.
 
     Args:
         content: `"text"`, `"integer"`, `"number"` or `"other"`.
-        depth: Axes or lists around it: 0 for a single value.
-        in_table: Whether it is a column of a table, where a text may be a number that was written.
+        depth: The number of axes or nested lists: 0 for a single value.
+        in_table: Whether it is a column of a table, where a text may spell a number.
         alone: Whether it is the only column of these labels.
     """
 
@@ -99,7 +98,7 @@ class LabelForm:
 
     @property
     def way_out(self) -> str:
-        """What a person can do about a wrong one."""
+        """The way out if the type is wrong."""
         if self.in_table:
             return "convert the column, or name another one"
         return "pass label_column=..., or another task"

@@ -1,4 +1,4 @@
-"""Texts without labels, as a person passes them to be answered."""
+"""Texts without labels, in the forms that `predict` accepts, and the error for bad inputs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SHOWN = 5
 
 
 def raw_texts(raw: Any, hooks: SourceHooks | None = None) -> list[str]:
-    """Return texts by their position.
+    """Return texts in order.
 
-    A blank text is answered too, as a server answers it.
+    Blank texts are accepted, as by a server.
 
     Args:
         raw: A text, or a list or column of them; bytes are UTF-8.
-        hooks: What makes texts of the values. Defaults to nothing.
+        hooks: Converts the values to texts. Defaults to no conversion.
 
     Raises:
-        InputError: There are gaps among them, or something else; the message names it.
+        InputError: A value is missing or not a text; the message names it.
     """
     if isinstance(raw, os.PathLike):
         raise InputError(f"{raw!r} is a path, but texts are expected: pass path.read_text()")
@@ -45,15 +45,15 @@ def raw_texts(raw: Any, hooks: SourceHooks | None = None) -> list[str]:
 def refuse_inputs(
     reasons: dict[int, str], names: dict[int, str] | None = None, expected: str = ""
 ) -> None:
-    """Raise about inputs that cannot be used, if there are any.
+    """Raise an error if some inputs cannot be used.
 
     Args:
-        reasons: By position why they cannot.
-        names: What to call some of them; by default their positions.
+        reasons: Why inputs cannot be used, by index.
+        names: Names of some of them. Defaults to their indices.
         expected: A sentence on what can be passed.
 
     Raises:
-        InputError: There are some; the message lists the first.
+        InputError: There are reasons; the message lists the first.
     """
     if not reasons:
         return

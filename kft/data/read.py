@@ -1,4 +1,4 @@
-"""`read`: whatever a person passes as data, to `Examples` or a `Stream`."""
+"""`read`: labelled data from any source, as `Examples` or a `Stream`."""
 
 import os
 import re
@@ -66,39 +66,39 @@ def read(
 
     Args:
         source: A folder with one sub-folder per class; a .csv, .tsv or .parquet file; a .zip or .tar
-            archive, or a folder of WebDataset's shards; `(x, y)`; a table of pandas, Polars, Arrow or
+            archive, or a folder of WebDataset shards; `(x, y)`; a table of pandas, Polars, Arrow or
             Hugging Face, or a dict of columns; a PyTorch `Dataset`, a list or a generator of pairs
             `(input, label)`; a TFDS name or the directory of a prepared TFDS; a `tf.data.Dataset`; a
-            `keras.utils.PyDataset`. `Examples` and `Stream` pass through.
-        task: What the labels are: a `kft.tasks.Task`, another `kft.data.targets.TargetKind`, or the
+            `keras.utils.PyDataset`; or `Examples` or a `Stream`.
+        task: The kind of the labels: a `kft.tasks.Task`, another `kft.data.targets.TargetKind`, or the
             short name of one, see `kft.data.kinds.kind_named`.
-        modality: `"image"` or `"text"`.
-        classes: The classes of the training, for data to validate or test with: another label is
-            then an error. A dict of them where `task` has parts.
+        modality: `"image"`, `"text"` or `"clip"`.
+        classes: The classes of the training, for validation or test data, in which any other label is
+            an error. A dict of them if `task` has parts.
         text_column: Column of a table, or feature of a TFDS, with the texts.
         path_column: Column of a table with paths of images, relative to the table.
         label_column: Column of a table, or feature of a TFDS, with the labels; several columns for
-            numbers, or for several labels of 0 and 1, each called like its class. Of a task with parts
-            the default stands for columns that are called like the parts; a dict names others.
-        encoding: Of text files.
-        on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used; `Examples.skipped`
-            lists it.
-        max_pixels: The largest image accepted, width times height.
+            numbers, or for multi-label targets of 0 and 1, each named like its class. If the task has
+            parts, the default stands for columns named like the parts; a dict names others.
+        encoding: The encoding of text files.
+        on_bad_example: `"error"`, or `"skip"` to leave out bad examples, which `Examples.skipped`
+            lists.
+        max_pixels: The largest image to accept, width times height.
         split: Split of a TFDS, such as "train" (the default) or "train[:80%]".
-        steps_per_epoch: Batches that an epoch takes of a stream. Defaults to all of them, which one that
-            never ends does not have.
-        groups: Column of a table, or feature of a TFDS, with what a split keeps together, such as the
-            person in a photo; or a value for each example.
-        order: The same with times, ISO 8601 dates or numbers: a split then takes the latest examples
-            for validation. Not together with `groups`.
-        image_root: Folder that paths of images in a table are relative to. Defaults to that of the table,
-            or to the working directory for a table in memory.
+        steps_per_epoch: Batches per epoch of a stream. Defaults to all of them; required if the stream
+            never ends.
+        groups: Column of a table, or feature of a TFDS, whose values a split keeps together, such as
+            the person in a photo; or a value for each example.
+        order: The same for times, ISO 8601 dates or numbers: a split then takes the latest examples
+            for validation. Cannot be combined with `groups`.
+        image_root: Folder that image paths in a table are relative to. Defaults to the folder of the
+            table, or to the working directory for a table in memory.
 
     Returns:
-        `Examples` for everything that can be taken in any order, else a `Stream`.
+        `Examples` for data with random access, else a `Stream`.
 
     Raises:
-        InputError: The source is nothing of the kind, or something in it is wrong.
+        InputError: The source is not one of these, or something in it is wrong.
 
     Example:
 
@@ -150,7 +150,7 @@ def read(
 
 
 def _read_again(examples: Examples, how: ReadSettings) -> Examples:
-    """Return examples for a task, with the groups or times that were given."""
+    """Return examples for a task, with groups or times if these are given."""
     examples = examples.read_for(how.task, how.classes)
     if not how.by:
         return examples
@@ -167,7 +167,7 @@ def _read_again(examples: Examples, how: ReadSettings) -> Examples:
 
 
 def _stream(source: Any, how: ReadSettings, steps_per_epoch: int | None) -> Stream:
-    """Return a dataset as a `Stream`, or a `Stream` as it is, with epochs of the given length."""
+    """Return a dataset or a `Stream` as a `Stream` with epochs of the given length."""
     if not isinstance(source, Stream):
         source = read_stream(source, task=how.task, classes=how.classes)
     if steps_per_epoch is None:
@@ -177,7 +177,7 @@ def _stream(source: Any, how: ReadSettings, steps_per_epoch: int | None) -> Stre
 
 
 def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
-    """Read what a path or a name stands for: a folder, a table or a TFDS."""
+    """Read the data at a path, or a TFDS by its name."""
     path = _path(source)
     is_folder = os.path.isdir(path)
     if is_folder and not is_prepared(path):
@@ -189,7 +189,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
             return read_text_folder(path, how)
         folder = how.task.folder if how.modality == "image" else None
         return read_folder(path, how) if folder is None else read_own_folder(path, folder, how)
-    # How large a file may be depends on what it is.
+    # The maximum size depends on the type of the file and is checked later.
     reason = "" if is_folder else problem(path, sys.maxsize)
     if reason not in ("", "no such file"):
         raise InputError(f"{shown(source)}: {reason}; data are {_EXPECTED}")
@@ -215,10 +215,10 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
 
 
 def check_there(source: str) -> None:
-    """Refuse the path of data where nothing lies, if it cannot be the name of a TFDS either.
+    """Check that the path of data exists, or may be the name of a TFDS.
 
     Raises:
-        InputError: If it is such a path.
+        InputError: Neither is the case.
     """
     if not os.path.lexists(_path(source)) and not _may_be_tfds(source):
         raise _missing(source)
@@ -239,9 +239,9 @@ def _path(source: str | os.PathLike[str]) -> Path:
     try:
         return Path(source)
     except TypeError as error:  # a path of bytes
-        raise InputError(f"{source!r:.60} is no path of text: pass os.fsdecode(path)") from error
+        raise InputError(f"{source!r:.60} is not a text path: pass os.fsdecode(path)") from error
 
 
 def _refuse_split(split: str | None, source: Any) -> None:
     if split is not None:
-        raise InputError(f"split={split!r} belongs to TFDS, but {source} is none: leave it out")
+        raise InputError(f"split={split!r} is only for TFDS, not for {source}: leave it out")

@@ -1,4 +1,4 @@
-"""How labelled data are read, whatever they lie in."""
+"""The settings by which labelled data are read from any source."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ _Columns = str | Sequence[str] | Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadSettings:
-    """The arguments of `kft.data.read.read` that a reader of one kind of source may need.
+    """The arguments of `kft.data.read.read` that the readers need.
 
     Args:
-        task: What the labels are.
-        modality: `"image"` or `"text"`.
-        classes: The classes of the training, as the task keeps them; None to find them in the data.
+        task: The kind of the labels.
+        modality: `"image"`, `"text"` or `"clip"`.
+        classes: The classes of the training, as the task represents them; None to find them in the
+            data.
         text_column: Column or feature with the texts.
         path_column: Column with paths of images, relative to the table.
         label_column: Column or feature with the labels, several of them, or a dict of these.
-        encoding: Of text files.
+        encoding: The encoding of text files.
         on_bad_example: `"error"` or `"skip"`.
-        max_pixels: The largest image accepted, width times height.
+        max_pixels: The largest image to accept, width times height.
         split: Split of a TFDS; None for its default.
-        by: The groups or times that the data are split by.
-        image_root: Folder that paths of images in a table are relative to; None for that of the table.
+        by: The groups or times for a split of the data.
+        image_root: Folder that image paths in a table are relative to; None for that of the table.
 
     Raises:
         InputError: A value is out of its range.
@@ -60,7 +61,7 @@ class ReadSettings:
         modality_named(self.modality)
         object.__setattr__(self, "encoding", checked_encoding(self.encoding))
         self._check_columns()
-        self.bad_examples("data")  # checks the word
+        self.bad_examples("data")  # checks `on_bad_example`
         check_whole("max_pixels", self.max_pixels, "pixels")
         if self.split is not None and not isinstance(self.split, str):
             raise InputError(
@@ -73,19 +74,19 @@ class ReadSettings:
 
     @property
     def inputs(self) -> Modality:
-        """How the inputs lie in files, tables and memory."""
+        """The modality of the inputs."""
         return modality_named(self.modality)
 
     @property
     def input_column(self) -> str:
-        """The column of a table with the inputs."""
+        """The column of the inputs in a table."""
         return getattr(self, self.inputs.column)
 
     def bad_examples(self, source: str) -> BadExamples:
-        """Return what collects the bad examples of a source.
+        """Return a collector for the bad examples of a source.
 
         Args:
-            source: What to call the data in a message.
+            source: The name of the data in messages.
         """
         return BadExamples(source, self.on_bad_example)
 

@@ -1,4 +1,4 @@
-"""What holds many values - lists, arrays, columns, tensors - as something that is read by position."""
+"""Lists, arrays, columns and tensors as sequences that can be indexed by position."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Rows = np.ndarray | list[Any]
 
 
 def as_rows(values: Any, name: str) -> Rows:
-    """Return inputs or labels as an array or a list, in the order in which they were given.
+    """Return inputs or labels as an array or a list, in their order.
 
     Args:
-        values: A list, a NumPy array, a column of pandas, Polars or Arrow, a tensor, or whatever else
-            has a length and positions.
-        name: What to call them in a message.
+        values: A list, a NumPy array, a column of pandas, Polars or Arrow, a tensor, or any other
+            sequence.
+        name: The name of the values in messages.
 
     Raises:
-        InputError: They have no order, no end or no length, or are a whole table.
+        InputError: They have no order or no length, or are a whole table.
     """
     _refuse_others(values, name)
     if isinstance(values, np.ma.MaskedArray):
@@ -42,10 +42,9 @@ def as_rows(values: Any, name: str) -> Rows:
 
 
 def numeric(rows: Rows) -> np.ndarray | None:
-    """Return rows of numbers as an array `[n, ...]`, None if some are no numbers or differ in shape.
+    """Return rows of numbers as an array `[n, ...]`; None if some are not numbers or shapes differ.
 
-    Lists of numbers become arrays here and nowhere else: NumPy alone would make names of the numbers
-    in `["a", 1]`, and the word "nan" of a gap.
+    NumPy by itself would turn the number in `["a", 1]` into text, and a missing value into "nan".
     """
     if isinstance(rows, np.ndarray) and not rows.dtype.hasobject:
         if rows.dtype.kind == "V" and rows.dtype.name.startswith(("bfloat16", "float8")):
@@ -69,7 +68,7 @@ def numeric(rows: Rows) -> np.ndarray | None:
 
 
 def is_frame(values: Any) -> bool:
-    """Whether something is a table of columns: of pandas, Polars, Arrow or the like."""
+    """Return whether a value is a table of columns, of pandas, Polars, Arrow or the like."""
     if isinstance(values, np.ndarray):
         return False
     return hasattr(values, "columns") or hasattr(values, "column_names")
@@ -118,7 +117,7 @@ def _unmasked(values: Any, name: str) -> Rows:
     if not np.ma.getmaskarray(values).any():
         return _checked(values.data, name)
     if values.ndim == 1:
-        return values.tolist()  # None where it is masked
+        return values.tolist()  # masked values become None
     raise InputError(
         f"{name} is a masked array with {int(np.ma.count_masked(values))} masked values: fill them, "
         "for example by .filled(0)"
@@ -136,7 +135,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _unwrapped(value: Any) -> Any:
-    """A value out of an array or tensor without axes, as iterating over a tensor yields them."""
+    """Return the value of an array or tensor without axes, as iteration over a tensor yields them."""
     if getattr(value, "shape", None) != () or isinstance(value, np.generic) or is_missing(value):
         return value
     return _array(value, "a value")[()] if _is_array(value) else value
@@ -144,7 +143,7 @@ def _unwrapped(value: Any) -> Any:
 
 def _array(values: Any, name: str) -> np.ndarray:
     with _named(values, name):
-        if hasattr(values, "detach") and hasattr(values, "cpu"):  # PyTorch: on any device
+        if hasattr(values, "detach") and hasattr(values, "cpu"):  # a PyTorch tensor on any device
             values = values.detach().cpu()
             # NumPy has no bfloat16.
             values = values.float() if str(values.dtype) == "torch.bfloat16" else values
@@ -153,17 +152,17 @@ def _array(values: Any, name: str) -> np.ndarray:
             return listed
         array = np.asarray(values)
         if array.ndim > 1 and getattr(values, "shape", None) == array.shape[:1]:
-            # A column of Polars' structures, of which NumPy makes rows of numbers.
+            # A Polars column of structures, which NumPy turns into rows of numbers.
             array = np.empty(len(array), dtype=object)
             array[:] = values.to_list()
         return array
 
 
 def _of_arrow(values: Any) -> np.ndarray | None:
-    """A column of Arrow, also one in pandas, that NumPy cannot take over; None for anything else.
+    """Return an Arrow column, also one in pandas, that Arrow converts wrongly; None for others.
 
-    NumPy is given the value of another row for a gap by Arrow (24 to 26) where pieces of a column have
-    dictionaries of their own, and no lists of bytes of a fixed length.
+    For NumPy, Arrow (24 to 26) replaces missing values by those of other rows if the chunks of a column
+    have separate dictionaries, and cannot convert lists of fixed-size bytes.
     """
     column = values
     if hasattr(getattr(values, "dtype", None), "pyarrow_dtype"):
@@ -181,7 +180,7 @@ def _of_arrow(values: Any) -> np.ndarray | None:
 def _named(values: Any, name: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # other libraries raise whatever they like
+    except Exception as error:  # other libraries may raise anything
         raise InputError(
             f"{name} is of type {type(values).__name__} and cannot be read ({_first_line(error)}): pass a "
             "list or a NumPy array"

@@ -1,4 +1,4 @@
-"""Encoded images of strangers to pixels: bounded, and each row by itself."""
+"""Decoding of untrusted images in a server, with bounds and a status for each row."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,17 @@ __all__ = ["decode_rows"]
 def decode_rows(
     encoded: "tf.Tensor", image_size: tuple[int, int], max_pixels: int
 ) -> tuple["tf.Tensor", "tf.Tensor"]:
-    """Decode and resize the images that can be, in a `tf.function` or SavedModel.
+    """Decode and resize the valid images, in a `tf.function` or SavedModel.
 
     Args:
-        encoded: String tensor `[n]`; n may be unknown, and 0.
+        encoded: String tensor `[n]`; n may be unknown or 0.
         image_size: (height, width).
-        max_pixels: The largest width times height that is decoded.
+        max_pixels: The largest image to decode, width times height.
 
     Returns:
-        float32 `[m, height, width, 3]`, 0 to 255, of the m images that were decoded, the same as
-        `kft.data.images.load` makes of them; and for each of the n rows its status, a string
-        tensor: empty, or why it is missing.
+        float32 `[m, height, width, 3]`, 0 to 255, of the m valid images, with the pixels of
+        `kft.data.images.load`; and a string tensor `[n]` with the status of each image: empty, or
+        why it was not decoded.
     """
     import tensorflow as tf
 
@@ -34,7 +34,7 @@ def decode_rows(
         status, image = image_headers.judge(row, image_size, max_pixels)
         return status, tf.cond(
             tf.equal(status, ""),
-            # As whole numbers, which take a quarter of the memory until they are resized.
+            # As uint8, which takes a quarter of the memory until the image is resized.
             lambda: image_decoding.resize(image_decoding.decode_pixels(image), image_size),
             lambda: nothing,
         )

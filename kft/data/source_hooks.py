@@ -1,4 +1,4 @@
-"""What a kind of labels may say of the sources that they come from: inputs and files of its own."""
+"""The hooks by which a kind of labels reads its own files and converts inputs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["ReadFile", "SourceHooks"]
 
 @dataclass(frozen=True)
 class ReadFile:
-    """What a file holds: inputs, and a label for each.
+    """The content of a file: inputs, and a label for each.
 
     Args:
         inputs: The inputs.
         labels: Their labels, as `TargetKind.targets` takes them.
-        names: What to call each example in a message, such as "line 3".
-        reasons: By index why an example cannot be used, as far as it is known.
-        numbered: The names that class numbers stand for, where the source has them.
+        names: The name of each example in messages, such as "line 3".
+        reasons: Reasons already known why examples cannot be used, by index.
+        numbered: The class names by number, if the source has them.
     """
 
     inputs: list[Any]
@@ -38,69 +38,69 @@ class SourceHooks:
     """The hooks between a source of data and the labels; `kft.data.targets.TargetKind` has the others."""
 
     example_classes: ClassVar[tuple[str, ...] | None] = (
-        None  # to plan a model whose data are unknown
+        None  # to plan a model before data are known
     )
     input_parts: ClassVar[tuple[str, ...]] = ()
     """Names of the texts that an input consists of, see `kft.data.parts`; empty for a single one."""
-    has_labels: ClassVar[bool] = True  # whether a table or a TFDS needs labels beside the inputs
+    has_labels: ClassVar[bool] = True  # whether a table or a TFDS needs labels besides the inputs
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
-        """Suffix of a file, such as ".conll", to what reads it, given its path and its encoding.
+        """The readers of the task's own files by suffix, such as ".conll"; empty by default.
 
-        These come before the tables that every task reads. A folder is read as all such files in it,
-        unless its sub-folders name labels. Empty by default.
+        A reader takes a path and an encoding, and precedes the readers of tables. A folder is read as
+        all such files in it, unless its sub-folders name labels.
         """
         return {}
 
     @property
     def folder(self) -> Callable[[Path, BadExamples], ReadFile] | None:
-        """What reads a folder of images, given its path and where bad files are noted.
+        """The task's own reader of a folder of images; None, the default, for one sub-folder per class.
 
-        None, the default, for a folder with one sub-folder per class. The inputs are paths.
+        It takes the path and a collector of bad files, and returns paths as inputs.
         """
         return None
 
     def for_images(self, size: tuple[int, int]) -> Self:
-        """Return this kind for a model that takes images of this height and width.
+        """Return this kind for a model that takes images of this size.
 
         Args:
-            size: Height and width.
+            size: (height, width).
         """
         return self
 
     def inputs_and_labels(self, source: Any) -> tuple[Any, Any] | None:
-        """Return the inputs and the labels of data in memory that are not arrays or lists `(x, y)`.
+        """Return the inputs and labels of data in memory in the task's own form.
 
         Args:
-            source: What a person passed as data.
+            source: The data as passed.
 
         Returns:
-            A list of each; None, the default, for data that are to be read as `(x, y)`.
+            A list of each; None, the default, to read the data in the usual forms.
         """
         return None
 
     def as_input(self, value: Any) -> Any:
-        """Return an input in memory as the reader takes it; by default as it is.
+        """Convert an input in memory for the reader; unchanged by default.
 
         Args:
-            value: What a person passed for one example.
+            value: The input of one example as passed.
 
         Raises:
-            InputError: If it is something that this kind of labels does not go with.
+            InputError: The input does not suit this kind of labels.
         """
         return value
 
     def as_inputs(self, values: Any) -> Any:
-        """Return inputs in memory as one sequence of them; by default as they are.
+        """Convert inputs in memory to one sequence; unchanged by default.
 
         Args:
-            values: What a person passed for all examples, or for a single one to be answered.
+            values: The inputs of all examples as passed, or a single one for `predict`.
         """
         return values
 
     def input_problem(self, text: str) -> str:
-        """Return why a text cannot be answered; an empty string if it can, which is the default.
+        """Return why `predict` cannot take a text; an empty string, the default, if it can.
 
         Args:
             text: The text.
@@ -108,9 +108,9 @@ class SourceHooks:
         return ""
 
     def groups(self, inputs: Any, rows: Any) -> np.ndarray | None:
-        """Return what examples belong to, `[n]`; a split keeps those of one group on one side.
+        """Return the group of each example, `[n]`, which a split does not divide.
 
-        None, the default, keeps only inputs with the same content together.
+        None, the default, keeps only inputs with identical content together.
 
         Args:
             inputs: The inputs of the examples.
@@ -119,19 +119,19 @@ class SourceHooks:
         return None
 
     def of_piece(self, row: Any, first: int, end: int) -> Any:
-        """Return the target of a piece of a long text, by default that of the whole.
+        """Return the target of a piece of a long text; by default that of the whole text.
 
         Args:
             row: The target of the whole text.
             first: The byte of the text's last part at which the piece begins.
-            end: The byte after its last one.
+            end: The byte at which it ends, exclusive.
         """
         return row
 
     def for_classes(self, classes: Any) -> Self:
-        """Return this kind for data whose classes are known, which may decide its outputs.
+        """Return this kind for data with known classes, on which its outputs may depend.
 
         Args:
-            classes: The classes as `agreed_classes` returned them; None where there are none.
+            classes: The classes as `agreed_classes` returned them; None if there are none.
         """
         return self

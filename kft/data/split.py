@@ -1,4 +1,4 @@
-"""A validation split: by content, by groups or by time; stratified where it can be, and seeded."""
+"""The validation split by content, groups or time; seeded, and stratified where possible."""
 
 from dataclasses import replace
 
@@ -14,25 +14,25 @@ _NAMED = 5  # classes that a note names
 
 
 class NothingToSplitError(InputError):
-    """There are too few different examples for a validation part."""
+    """The error for data with too few distinct examples for a validation part."""
 
 
 def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
-    """Split into a training and a validation part.
+    """Split examples into a training and a validation part.
 
-    The task says what keeps its share: classes, of several labels the rarest one, of numbers the
-    tenths by their ranks. Examples with identical content (the same bytes, text or numbers) stay
-    together, also where their labels differ, and so do those that the task groups. A class of which
-    there is one is in the training part alone.
+    The split is stratified as the task decides: by class, by the rarest of several labels, or by the
+    rank of numbers in ten bins. Examples with identical content (the same bytes, text or numbers) stay
+    together even if their labels differ, as do those that the task groups. A class with a single
+    example is in the training part only.
 
-    If the examples have `groups`, these stay whole instead, and classes keep their share as well as
-    groups allow. If they have an `order`, the latest part becomes the validation part, whatever its
+    If the examples have `groups`, these are not divided instead, and classes keep their shares as far
+    as groups allow. If they have an `order`, the latest part becomes the validation part, whatever its
     classes.
 
     Args:
-        examples: What to split.
+        examples: The examples to split.
         fraction: Share of the validation part, between 0 and 1.
-        seed: The same seed gives the same parts.
+        seed: The seed; the same one yields the same parts.
 
     Returns:
         `(train, validation)`, each in the order of `examples`.
@@ -40,7 +40,7 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
     Raises:
         NothingToSplitError: No class has two distinct examples, one for each part.
         InputError: `fraction` is out of range, a class has only copies of examples of others, or groups
-            or times are too large for the fraction.
+            or times do not allow the fraction.
     """
     if not 0 < fraction < 1:
         raise InputError(
@@ -64,13 +64,13 @@ def split(examples: Examples, fraction: float = 0.2, seed: int = 0) -> tuple[Exa
 
 
 def strata_of(examples: Examples) -> np.ndarray:
-    """Return what keeps its share in each part, such as classes: a number for each example, `[n]`."""
+    """Return the stratum of each example, such as its class, int `[n]`; zeros if the task has none."""
     strata = examples.task.strata(examples.targets)
     return np.zeros(len(examples), dtype=np.int64) if strata is None else strata
 
 
 def together_of(examples: Examples) -> np.ndarray:
-    """Return what examples that must not be parted have alike, `[n]`: what the task groups, or their content."""
+    """Return the group of each example, `[n]`, which is not divided: the task's, or equal content."""
     groups = examples.task.groups(examples.inputs, examples.targets)
     return examples.digests if groups is None else groups
 
@@ -78,7 +78,7 @@ def together_of(examples: Examples) -> np.ndarray:
 def _by_content(
     examples: Examples, strata: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, list[str]]:
-    """Which examples are for validation, bool `[n]`, and the classes that have too few for it."""
+    """Return the mask of validation examples, bool `[n]`, and the classes with too few of them."""
     _, first, group = np.unique(together_of(examples), return_index=True, return_inverse=True)
     sizes = np.bincount(group)
     # Groups in the order in which they first appear, so that the split does not depend on the hashes.
@@ -96,12 +96,11 @@ def _by_content(
                     f"{name} of {examples.source} has only copies of examples of other classes: "
                     "correct the labels, add examples, or remove the class"
                 )
-            lone += [] if name is None else [name]  # a rare label of many may well be there alone
+            lone += [] if name is None else [name]  # rare strata without a name need no note
             continue
         wanted = max(1, round(fraction * sizes[groups].sum()))
         groups = rng.permutation(groups)
-        # The shortest run of groups that reaches the share, but one group always stays for
-        # training.
+        # The fewest groups that reach the share, while one group always remains for training.
         taken = min(int(np.searchsorted(np.cumsum(sizes[groups]), wanted)) + 1, len(groups) - 1)
         in_validation[groups[:taken]] = True
     chosen = in_validation[group]

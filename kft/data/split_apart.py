@@ -1,4 +1,4 @@
-"""Splits that keep groups whole, and splits that take the latest examples."""
+"""Splits that do not divide groups, and splits that validate on the latest examples."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from kft.errors import InputError
 
 __all__ = ["latest", "whole_groups"]
 
-_STEPS, _MOST_TRIES = 20_000, 20  # groups that are looked at in all orders together, and orders
+_STEPS, _MOST_TRIES = 20_000, 20  # limits of visited groups over all tries, and of tries
 
 
 def whole_groups(examples: Examples, strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Choose groups whose examples make up about the given fraction of each stratum.
 
-    Groups are taken in a random order, each if it brings the shares of the strata closer to the
-    fraction. A class is never in the validation part alone, and is in both parts if its groups allow it.
+    Groups are visited in a random order, and each is chosen if it brings the shares of the strata closer
+    to the fraction. No class is in the validation part only; if its groups allow it, it is in both.
 
     Args:
         examples: The examples, with `groups`.
         strata: The stratum of each, `[n]`.
         fraction: Share of the validation part.
-        seed: The same seed gives the same choice.
+        seed: The seed; the same one yields the same choice.
 
     Returns:
         Whether each example is in the validation part, bool `[n]`.
 
     Raises:
-        InputError: If whole groups come to less than half or more than twice the fraction.
+        InputError: Whole groups reach less than half or more than twice the fraction.
     """
     assert examples.groups is not None
     numbers: dict[object, int] = {}
     group = np.array([numbers.setdefault(one, len(numbers)) for one in examples.groups.tolist()])
     table = _Table(examples, group, strata, fraction)
     rng = np.random.default_rng(seed)
-    # A single pass gets stuck with few groups; of many, one is as good as another.
+    # With few groups a single greedy pass may end badly; with many it does not.
     tries = [table.chosen(rng.permutation(len(numbers))) for _ in range(table.tries)]
     chosen = min(tries, key=lambda one: one[0])[1]
     largest = int(np.bincount(group).argmax())
@@ -51,7 +51,7 @@ def whole_groups(examples: Examples, strata: np.ndarray, fraction: float, seed: 
 
 
 class _Table:
-    """How many examples of each stratum each group has; most groups have few strata."""
+    """A sparse table of the number of examples per group and stratum."""
 
     def __init__(
         self, examples: Examples, group: np.ndarray, strata: np.ndarray, fraction: float
@@ -66,9 +66,9 @@ class _Table:
         self.tries = int(np.clip(_STEPS // (group.max() + 1), 1, _MOST_TRIES))
 
     def chosen(self, order: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return how far the strata are from their share, and whether each group validates."""
+        """Return the deviation of the strata from their shares, and whether each group is chosen."""
         chosen = np.zeros(len(order), dtype=bool)
-        excess = -self.fraction * self.counts  # of each stratum's validation part over its share
+        excess = -self.fraction * self.counts  # validation examples per stratum, above their share
         left = np.where(self.named, self.counts, np.inf)
 
         def rows(index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +92,7 @@ class _Table:
         for index in order:
             if fits(index) and harm(index) < 0:
                 take(index)
-        for one in np.flatnonzero(self.named):  # a class that is in the training part alone
+        for one in np.flatnonzero(self.named):  # classes that are in the training part only
             able = [index for index in self.owners[self.strata == one] if fits(index)]
             if left[one] == self.counts[one] and able:
                 take(min(able, key=harm))
@@ -111,7 +111,7 @@ def latest(examples: Examples, strata: np.ndarray, fraction: float) -> np.ndarra
         Whether each example is in the validation part, bool `[n]`.
 
     Raises:
-        InputError: If one time holds too many examples, or a class occurs in the latest part alone.
+        InputError: Too many examples have the same time, or a class occurs only in the latest part.
     """
     assert examples.order is not None
     _, place, counts = np.unique(examples.order, return_inverse=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""What a split may go by besides labels: the group of each example, or its time."""
+"""The group or the time of each example, by which data can be split."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 def check_one(groups: Any, order: Any) -> None:
-    """Check that a split goes by one thing.
+    """Check that a split uses either groups or times.
 
     Raises:
-        InputError: If there are both groups and times.
+        InputError: Both are given.
     """
     if groups is not None and order is not None:
         raise InputError(
@@ -34,14 +34,14 @@ def check_one(groups: Any, order: Any) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class SplitBy:
-    """Where the groups or times of a source are.
+    """The arguments for a split by groups or by times.
 
     Args:
         groups: A column or feature, or a value for each example; None for no groups.
         order: The same for times, or other numbers to order the examples by.
 
     Raises:
-        InputError: If both are given, or one is neither a name nor values.
+        InputError: Both are given, or one is neither a name nor values.
     """
 
     groups: Any = None
@@ -58,14 +58,14 @@ class SplitBy:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The name of the argument that names a column, and the column; empty if there is none."""
+        """The named columns by argument; empty if values are given."""
         return {name: value for name, value in vars(self).items() if isinstance(value, str)}
 
     def refuse_columns(self, source: str) -> None:
-        """Refuse a column for a source that has none.
+        """Refuse the name of a column for a source without columns.
 
         Raises:
-            InputError: If one is named.
+            InputError: A column is named.
         """
         for name, value in self.columns.items():
             raise InputError(
@@ -74,10 +74,10 @@ class SplitBy:
             )
 
     def refuse(self, source: str) -> None:
-        """Refuse groups and times for data that nothing can split.
+        """Refuse groups and times for data that cannot be split.
 
         Raises:
-            InputError: If there are any.
+            InputError: Groups or times are given.
         """
         if self:
             raise InputError(
@@ -91,12 +91,12 @@ class SplitBy:
         """Return the values of all examples.
 
         Args:
-            names: What to call each example in a message.
-            source: What to call the data.
-            columns: The values of the columns that were named, by the name of the argument.
+            names: The name of each example in messages.
+            source: The name of the data.
+            columns: The values of the named columns, by the name of the argument.
 
         Raises:
-            InputError: If there is not one for each example, or times are of several kinds.
+            InputError: There is not one value per example, or times are of several kinds.
         """
         given = {name: value for name, value in vars(self).items() if value is not None}
         found = SplitValues()
@@ -108,9 +108,8 @@ class SplitBy:
                 )
             rows = value.tolist() if isinstance(value, np.ndarray) else list(value)
             if isinstance(value, np.ndarray) and value.dtype.kind == "M":
-                rows = value.astype(
-                    "datetime64[us]"
-                ).tolist()  # of nanoseconds NumPy makes integers
+                # NumPy would turn nanoseconds into integers.
+                rows = value.astype("datetime64[us]").tolist()
             where = f" in column {given[name]!r}" if name in self.columns else ""
             read = _groups if name == "groups" else _times
             values, reasons = read(rows, where, names)
@@ -125,7 +124,7 @@ class SplitValues:
     Attributes:
         groups: The group of each example, object `[n]`, or None.
         order: The time of each example, float64 `[n]`, or None.
-        reasons: By index why an example has none that can be used.
+        reasons: Why an example has no valid value, by index.
     """
 
     groups: np.ndarray | None = None
@@ -133,7 +132,7 @@ class SplitValues:
     reasons: dict[int, str] = dataclasses.field(default_factory=dict)
 
     def of(self, kept: np.ndarray | None) -> dict[str, Any]:
-        """Return `groups` or `order` of the examples at these indices, None for all."""
+        """Return `groups` or `order` of the examples at these indices; None for all."""
         given = {"groups": self.groups, "order": self.order}
         return {
             name: values if kept is None else values[kept]
@@ -173,7 +172,7 @@ def _times(rows: list[Any], where: str, names: Sequence[str]) -> tuple[np.ndarra
 
 
 def _time(value: Any) -> tuple[str, float, str]:
-    """What kind of time a value is, the time as a number, and why it is none (empty if it is one)."""
+    """Return the kind of a time, its value as a number, and why it is not valid (empty if it is)."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if is_missing(value) or (isinstance(value, str) and not value.strip()):

@@ -1,8 +1,8 @@
-"""Checks of a stream's batches as they flow: labels in their range, pixels from 0 to 255.
+"""Checks of a stream's batches while they are read: labels in range, pixels from 0 to 255.
 
 A loss or a metric cannot raise inside a compiled step, and on JAX and GPUs a label out of range only
-makes the loss NaN. So the check is part of the data: on a `tf.data.Dataset` a mapping in its own graph,
-on a `PyDataset` a wrapper.
+makes the loss NaN. Therefore the data are checked: a `tf.data.Dataset` by a mapping in its own graph,
+a `PyDataset` by a wrapper.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _NO_STRINGS = (
 
 @dataclass(frozen=True)
 class StreamCheck:
-    """What the batches of a stream have to be.
+    """The requirements on the batches of a stream.
 
     Args:
-        task: The kind of the targets, which knows how many classes there are.
-        images: Whether inputs that are numbers are images or clips of them, 0 to 255.
-        shape: Of an image or a clip in a `PyDataset`, which nothing resizes; None for any.
-        inputs: Names of the model's inputs, which a dict of inputs must have; none for any.
+        task: The kind of the targets, which knows the number of classes.
+        images: Whether numeric inputs are images or clips, with values from 0 to 255.
+        shape: The shape of an image or a clip in a `PyDataset`, which is not resized; None for any.
+        inputs: Names of the model's inputs, which a dict of inputs must have; empty for any.
     """
 
     task: TargetKind
@@ -49,8 +49,8 @@ class StreamCheck:
         """Check a batch of `(inputs, targets, ...)` of any backend.
 
         Raises:
-            InputError: It is no such batch, its parts differ in length, or a target, an image or a
-                pixel is not as expected.
+            InputError: It is not such a batch, its parts differ in length, or targets, the shape of
+                images or pixels are not as expected.
         """
         where = f"batch {index} of the PyDataset"
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
@@ -83,10 +83,10 @@ class StreamCheck:
 
         Args:
             targets: The targets.
-            where: What to call them in a message.
+            where: Their name in messages.
 
         Raises:
-            InputError: One is out of range.
+            InputError: A target is out of range.
         """
         for kind, part in self.task.streamed(targets, where):
             check_single(kind, part, where)
@@ -101,7 +101,7 @@ class StreamCheck:
                 raise InputError(f"{bounds.noun} {outside[0]} in {where}, but {bounds.expected}")
 
     def check_in_graph(self, index: Any, batch: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return a batch of a `tf.data.Dataset` behind assertions, in its graph."""
+        """Return a batch of a `tf.data.Dataset` with assertions added in its graph."""
         import tensorflow as tf
 
         inputs, targets, *rest = batch
@@ -109,7 +109,7 @@ class StreamCheck:
         for kind, part in self.task.streamed(targets, _DATASET):
             if not isinstance(part, tf.Tensor) or not _is_numeric(part):
                 continue
-            # Of an unknown shape: rows from 0 to 1 lie within the numbers of the classes as well.
+            # An unknown shape is checked as class numbers: rows from 0 to 1 lie in their range too.
             bounds = kind.bounds(_shape(part) or (None,), _DATASET)
             if bounds is not None:
                 assertions.append(_within(part, bounds, index))
@@ -119,11 +119,11 @@ class StreamCheck:
             return (tf.nest.map_structure(tf.identity, inputs), targets, *rest)
 
     def check_spec(self, inputs: Any, targets: Any) -> None:
-        """Check what a `tf.data.Dataset` says of its elements.
+        """Check the element spec of a `tf.data.Dataset`.
 
         Args:
             inputs: The `tf.TensorSpec` of the inputs, or a dict of them.
-            targets: The same of the targets.
+            targets: The same for the targets.
 
         Raises:
             InputError: The inputs have other names than the model's; targets are strings, or have
@@ -138,7 +138,7 @@ class StreamCheck:
 
 
 class _CheckedDataset(keras.utils.PyDataset):
-    """A person's dataset whose batches are checked; in all else it is that dataset."""
+    """A wrapper of a `PyDataset` that checks its batches and forwards everything else."""
 
     _OWN = ("dataset", "_stream_check", "_workers", "_use_multiprocessing", "_max_queue_size")
 
@@ -179,11 +179,11 @@ class _CheckedDataset(keras.utils.PyDataset):
 
 
 def checked(dataset: Any, check: StreamCheck) -> Any:
-    """Return a `tf.data.Dataset` or `PyDataset` that checks its batches as they are asked for.
+    """Return a `tf.data.Dataset` or `PyDataset` that checks its batches as they are read.
 
     Args:
         dataset: The stream.
-        check: What its batches have to be.
+        check: The requirements on its batches.
 
     Raises:
         InputError: Its labels are strings, or kft's own `Batches` have labels out of range.
@@ -220,7 +220,7 @@ def _check_lengths(batch: Any, where: str) -> None:
 
 
 def _lengths_in_graph(batch: Any, index: Any) -> list[Any]:
-    """An assertion that the parts of a batch have one row per example."""
+    """Return an assertion that the parts of a batch have one row per example."""
     import tensorflow as tf
 
     leaves = [leaf for leaf in tf.nest.flatten(batch) if isinstance(leaf, tf.Tensor)]
@@ -234,7 +234,7 @@ def _lengths_in_graph(batch: Any, index: Any) -> list[Any]:
 
 
 def _within(targets: Any, bounds: Bounds, index: Any) -> Any:
-    """An assertion that targets lie within bounds."""
+    """Return an assertion that targets lie within bounds."""
     import tensorflow as tf
 
     values = tf.reshape(targets, [-1])
@@ -247,13 +247,13 @@ def _within(targets: Any, bounds: Bounds, index: Any) -> Any:
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
-    """The shape of a tensor or a spec; () where it is not known."""
+    """Return the shape of a tensor or a spec; () if it is unknown."""
     shape = getattr(tensor, "shape", None)
     return () if shape is None or shape.rank is None else tuple(shape)
 
 
 def _pixels_in_graph(images: Any, index: Any) -> list[Any]:
-    """Assertions about the pixels of the first batch."""
+    """Return assertions on the range of pixels in the first batch."""
     import tensorflow as tf
 
     if images.dtype == tf.uint8 or not _is_numeric(images):
@@ -274,7 +274,7 @@ def _is_numeric(tensor: Any) -> bool:
 
 
 def _as_array(values: Any) -> np.ndarray | None:
-    """A tensor or an array as an array; None for structures of them."""
+    """Return a tensor or an array as an array; None for structures of them."""
     if isinstance(values, dict | tuple) or values is None:
         return None
     if keras.ops.is_tensor(values):

@@ -1,4 +1,4 @@
-"""Images in the batches of a `tf.data.Dataset`, encoded or not, as the model takes them."""
+"""Conversion of images in a `tf.data.Dataset`, encoded or not, to the model's inputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["as_model_images"]
 
 
 def as_model_images(dataset: Any, image_size: tuple[int, int]) -> Any:
-    """Put decoding, color and resizing in front of a dataset of batches `(images, targets, ...)`.
+    """Decode and resize the images of a dataset of batches `(images, targets, ...)`, in colour.
 
     Args:
         dataset: A `tf.data.Dataset` of encoded images, or of arrays `[n, h, w]` or `[n, h, w, c]`
-            with 1, 3 or 4 channels; one whose inputs are several tensors stays as it is.
+            with 1, 3 or 4 channels; one with several input tensors is returned unchanged.
         image_size: (height, width).
 
     Returns:
-        A dataset of images `[n, *image_size, 3]`. An image that cannot be decoded is an error of
-        TensorFlow, of which `plain_errors` makes an `InputError`.
+        A dataset of images `[n, *image_size, 3]`. An image that cannot be decoded raises an error of
+        TensorFlow, which `plain_errors` turns into an `InputError`.
 
     Raises:
         InputError: The images have an unknown shape, or another than described.
@@ -52,7 +52,7 @@ def _decoded(encoded: Any, image_size: tuple[int, int]) -> Any:
 
 
 def _in_color(images: Any) -> Any:
-    """Images `[n, h, w]` or `[n, h, w, c]` with three channels, as `kft.data.images.load` does it."""
+    """Return images `[n, h, w]` or `[n, h, w, c]` with three channels, like `kft.data.images.load`."""
     import tensorflow as tf
 
     if images.shape.rank == 3:

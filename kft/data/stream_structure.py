@@ -1,4 +1,4 @@
-"""Checks of what the batches of a stream are made of: names of inputs, arrays rather than dicts."""
+"""Checks of the structure of a stream's batches: names of inputs, and arrays instead of dicts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["check_names", "check_single"]
 
 
 def check_names(inputs: Any, expected: Sequence[str], where: str) -> None:
-    """Check that inputs which are a dict have the names of the model's inputs.
+    """Check that a dict of inputs has the names of the model's inputs.
 
     Args:
-        inputs: The inputs of a batch, or what the stream says of them.
-        expected: The names of the model's inputs; none where they are not known.
-        where: What to call the stream in a message.
+        inputs: The inputs of a batch, or their spec.
+        expected: The names of the model's inputs; empty if unknown.
+        where: The name of the stream in messages.
 
     Raises:
-        InputError: If one of the model's inputs is missing.
+        InputError: One of the model's inputs is missing.
     """
     if isinstance(inputs, Mapping) and not set(expected) <= set(inputs):
         found, needed = (", ".join(map(repr, names)) for names in (inputs, expected))
@@ -33,12 +33,12 @@ def check_single(kind: TargetKind, targets: Any, where: str) -> None:
     """Check that the targets of a task with bounds are an array.
 
     Args:
-        kind: What the targets are.
-        targets: Those of a batch, or what the stream says of them.
-        where: What to call the batch in a message.
+        kind: The kind of the targets.
+        targets: The targets of a batch, or their spec.
+        where: The name of the batch in messages.
 
     Raises:
-        InputError: If they are a dict.
+        InputError: They are a dict.
     """
     if isinstance(targets, Mapping) and type(kind).bounds is not TargetKind.bounds:
         names = ", ".join(map(repr, targets))

@@ -1,4 +1,4 @@
-"""Data that flow: `tf.data.Dataset` and `keras.utils.PyDataset`, passed to `fit` as they are."""
+"""Streams of data, `tf.data.Dataset` and `keras.utils.PyDataset`, which are passed to `fit` directly."""
 
 import sys
 from dataclasses import dataclass
@@ -26,13 +26,12 @@ class Stream:
     """Batches of `(inputs, targets)` or `(inputs, targets, weights)`, in their own order.
 
     Args:
-        dataset: The `tf.data.Dataset` (batched) or `keras.utils.PyDataset`; `fit` takes it as it
-            is.
+        dataset: The batched `tf.data.Dataset` or `keras.utils.PyDataset`, which is passed to `fit`.
         classes: The class names if they are known, or a dict of them.
-        batches: Batches an epoch, or None where that is unknown or infinite.
+        batches: Batches per epoch, or None if unknown or infinite.
         is_infinite: Whether it never ends, so that `fit` needs `steps`.
-        source: What to call the data in a message.
-        steps: Batches that an epoch takes of it, None for all of them.
+        source: The name of the data in messages.
+        steps: Batches to use per epoch, None for all of them.
     """
 
     dataset: Any
@@ -44,20 +43,20 @@ class Stream:
 
 
 def is_stream(source: Any) -> bool:
-    """Whether `source` is a `tf.data.Dataset` or a `keras.utils.PyDataset`; imports neither."""
+    """Return whether `source` is a `tf.data.Dataset` or `keras.utils.PyDataset`, importing neither."""
     return is_tf_dataset(source) or _is_py_dataset(source)
 
 
 def read_stream(
     source: Any, *, task: TargetKind, classes: Any = None, batch_size: int = 32
 ) -> Stream:
-    """Wrap a stream; a `tf.data.Dataset` of single examples is batched.
+    """Wrap a stream, batching a `tf.data.Dataset` of single examples.
 
     Args:
         source: A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(inputs, targets)`.
-        task: What the targets are.
+        task: The kind of the targets.
         classes: The class names.
-        batch_size: For a dataset that is not batched.
+        batch_size: Examples per batch of a dataset that is not batched yet.
 
     Returns:
         The `Stream`.
@@ -68,7 +67,7 @@ def read_stream(
     if _is_py_dataset(source):
         try:
             batches = source.num_batches
-        except Exception as error:  # of a person's own `__len__`, or of Keras where there is none
+        except Exception as error:  # of the user's `__len__`, or of Keras if there is none
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
                 f"the PyDataset does not say how many batches it has ({reason}): define `__len__`, or "
@@ -94,10 +93,10 @@ def read_stream(
 
 
 def check_not_empty(stream: Stream) -> None:
-    """Refuse a `tf.data.Dataset` that turns out to have no batch; Keras would pass it over.
+    """Check that a `tf.data.Dataset` of unknown length has a batch, since Keras accepts an empty one.
 
     Raises:
-        InputError: If it has none, or cannot be read.
+        InputError: It has none, or cannot be read.
     """
     may_be = stream.batches is None and not stream.is_infinite and is_tf_dataset(stream.dataset)
     with plain_errors():
@@ -107,17 +106,17 @@ def check_not_empty(stream: Stream) -> None:
 
 
 def with_known_length(dataset: Any) -> Any:
-    """A `tf.data.Dataset` that says how many elements it has, which takes a pass over it to learn.
+    """Return a `tf.data.Dataset` with known length, counting its elements in one pass if necessary.
 
-    On TensorFlow Keras 3.15 learns that a dataset of unknown length is over within a training step,
-    of which what needs no data is done nevertheless: the optimizer counts one step too many in each
-    epoch, and its schedules, weight decay and bias correction with it.
+    On TensorFlow, Keras 3.15 notices the end of a dataset of unknown length only inside a training
+    step, whose operations that need no data still run: the optimizer counts one step too many per
+    epoch, which shifts its schedules, weight decay and bias correction.
 
     Args:
-        dataset: The dataset; one that knows its length, or is none of `tf.data`, stays as it is.
+        dataset: The data; returned unchanged if the length is known, or if not a `tf.data.Dataset`.
 
     Raises:
-        InputError: If it has no batch, or cannot be read.
+        InputError: It has no batch, or cannot be read.
     """
     if not is_tf_dataset(dataset) or int(dataset.cardinality()) != -2:
         return dataset
@@ -131,15 +130,15 @@ def with_known_length(dataset: Any) -> Any:
 
 
 def _is_batched(spec: tuple[Any, ...], task: TargetKind) -> bool:
-    """Whether the elements are batches: inputs and targets then share their first axis."""
+    """Return whether the elements are batches, whose inputs and targets share their first axis."""
     import tensorflow as tf
 
     leaves = tf.nest.flatten(spec)
     if any(leaf.shape.rank == 0 for leaf in leaves):
         return False
-    told = task.is_batch(spec[1])
-    if told is not None:
-        return told
+    answer = task.is_batch(spec[1])
+    if answer is not None:
+        return answer
     firsts = {leaf.shape[0] for leaf in leaves if leaf.shape.rank}
     if len(firsts) == 1 and firsts != {None}:
         raise InputError(
@@ -150,7 +149,7 @@ def _is_batched(spec: tuple[Any, ...], task: TargetKind) -> bool:
 
 
 def is_tf_dataset(source: Any) -> bool:
-    """Whether `source` is a `tf.data.Dataset`; does not import TensorFlow."""
+    """Return whether `source` is a `tf.data.Dataset`, without importing TensorFlow."""
     if "tensorflow" not in sys.modules:
         return False
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet tables with a text or path column and a label column."""
+"""Reading CSV, TSV and Parquet tables with a text or path column and a label column."""
 
 import os
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 def read_table(path: str | os.PathLike[str], how: ReadSettings) -> Examples:
     """Read a table whose first line names its columns.
 
-    Several names of a label are separated by `|`, or are lists in Parquet.
+    Several labels of an example are separated by `|`, or are lists in Parquet.
 
     Args:
         path: A .csv, .tsv or .parquet file.
-        how: How to read it. Images are named by paths relative to the table's folder. Where the task
-            has parts, the default of `label_column` stands for columns called like them. Without
-            classes, they are the sorted labels that occur.
+        how: How to read it. Paths of images are relative to the table's folder. If the task has
+            parts, the default of `label_column` stands for columns named like them. Classes default
+            to the sorted labels that occur.
 
     Returns:
-        `Examples` of kind `"texts"` or `"image_files"`, in the order of the rows.
+        `Examples` of kind `"texts"`, `"image_files"` or `"clip_files"`, in the order of the rows.
 
     Raises:
-        InputError: A column is missing, doubled, or holds something else, the encoding is mixed,
-            labels are missing or were not seen in training.
+        InputError: A column is missing, duplicated, or of another type, bytes do not match the
+            encoding, labels are missing or were not seen in training.
     """
     path = Path(path)
     source = shown(path.name)
@@ -110,7 +110,7 @@ def _raw(
     source: str,
     inputs: list[str],
 ) -> Any:
-    """The labels as `TargetKind.targets` takes them."""
+    """Return the labels as `TargetKind.targets` takes them."""
     columns = iter(table.values[1:])
     raw = []
     for one in labels:
@@ -128,7 +128,7 @@ def _path(folder: Path, value: Any) -> str:
 
 
 def _hint(root: Path, name: str) -> str:
-    """Say in which folder beside the table a file lies that was not found."""
+    """Return a hint if a missing file is in a sub-folder next to the table."""
     try:
         found = [folder for folder in root.iterdir() if (folder / name).is_file()]
     except OSError:

@@ -1,4 +1,4 @@
-"""The column of a table with the inputs, row by row, so that it may be larger than the memory."""
+"""Streaming of a table's column of inputs, which may be larger than memory."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from kft.errors import InputError
 
 __all__ = ["stream_column"]
 
-Row = tuple[str, str, str]  # what to call the row, the value, and why it cannot be used
+Row = tuple[str, str, str]  # the name of the row, its value, and why it cannot be used
 
 
 def stream_column(
     path: Path, column: str, *, encoding: str, modality: str
 ) -> Callable[[], Iterator[Row]]:
-    """Check the head of a table, and return what reads one of its columns.
+    """Check the head of a table, and return a function that yields the values of a column.
 
     Args:
-        path: A .csv, .tsv or .parquet file, read as `read_table` reads one.
+        path: A .csv, .tsv or .parquet file, as for `read_table`.
         column: The column.
-        encoding: Of a .csv or .tsv file without a byte order mark.
-        modality: `"image"` or `"text"`, for messages.
+        encoding: The encoding of a .csv or .tsv file without a byte order mark.
+        modality: `"image"`, `"text"` or `"clip"`, for messages.
 
     Returns:
-        A function that begins anew each time it is called: it yields what to call a row, its value,
+        A function that starts from the beginning on each call: it yields the name of a row, its value,
         and why the row cannot be used (empty if it can).
 
     Raises:
-        InputError: If there is no such column, no row, or it is no table.
+        InputError: The file is not a table, or has no such column or no rows.
     """
     rows = _of_parquet if path.suffix.lower() == ".parquet" else _of_lines
     values = rows(path, column, encoding, modality)

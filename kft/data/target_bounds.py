@@ -1,4 +1,4 @@
-"""The numbers that the targets of a stream have to lie within."""
+"""The range that the targets of a stream must lie in."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ __all__ = ["Bounds"]
 
 @dataclass(frozen=True)
 class Bounds:
-    """The numbers that the targets of a stream lie within.
+    """The range that the targets of a stream must lie in.
 
     Args:
-        low: The least.
-        high: The largest.
-        noun: What to call a target in a message.
-        expected: What to say of a number outside, with the way out.
+        low: The smallest value.
+        high: The largest value.
+        noun: The name of a target in messages.
+        expected: The message for a value outside, with the way out.
     """
 
     low: float

@@ -1,4 +1,4 @@
-"""`TargetKind`: everything that reading, splitting and batching data ask of a task."""
+"""`TargetKind`: everything about a task that reading, splitting and batching of data need."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SHOWN = 40  # characters of a label
 
 
 class TargetKind(SourceHooks):
-    """What a task's labels look like, how they become targets, and what else data need to know.
+    """The kind of a task's targets: how labels are checked, converted, split and batched.
 
-    `kft.tasks.Task` is one. Each method has a default that suits any task whose label for an example
-    is an arbitrary Python value or array, so that your own task overrides only what is special about
-    it: often `targets`, to check what was read, and `collate`, where targets differ in shape.
+    `kft.tasks.Task` is a subclass. Each method has a default that suits any task whose labels are
+    arbitrary Python values or arrays, so that your own task overrides only what is special about
+    it: often `targets`, to check labels, and `collate`, if targets differ in shape.
 
     Targets are trees: an array `[n, ...]` or a dict of trees. Labels of different shapes are arrays
     in an object array `[n]`.
@@ -48,46 +48,46 @@ class TargetKind(SourceHooks):
     """
 
     name: ClassVar[str] = "any"
-    takes_folders: ClassVar[bool] = False  # whose sub-folders name the label of each file
-    takes_columns: ClassVar[bool] = False  # of a table, several for one label
-    reads_inputs: ClassVar[bool] = True  # of a batch, in `collate`
-    # Whether the targets of a batch are masks `[n, height, width]` that images are augmented with.
+    takes_folders: ClassVar[bool] = False  # whether sub-folders can name the labels of their files
+    takes_columns: ClassVar[bool] = False  # whether several columns of a table can hold one label
+    reads_inputs: ClassVar[bool] = True  # whether `collate` needs the inputs of the batch
+    # Whether the targets of a batch are masks `[n, height, width]`, which are augmented with the images.
     moves_with_images: ClassVar[bool] = False
 
     # From labels to targets.
 
     @property
     def parts(self) -> Mapping[str, TargetKind]:
-        """The kinds of the parts that a label consists of, by name; empty for one part.
+        """The kinds of the parts that a label consists of, by name; empty if there are no parts.
 
-        Each part has an array, a column or a feature of its own: `y={"boxes": ..., "kinds": ...}`.
+        Each part has its own array, column or feature: `y={"boxes": ..., "kinds": ...}`.
         """
         return {}
 
     def refusal(self, form: LabelForm) -> str:
-        """Return what is expected in place of a column or feature that cannot hold labels.
+        """Return why a column or feature cannot hold labels, for messages.
 
         Args:
-            form: What the column or feature holds.
+            form: The type of the column or feature.
 
         Returns:
-            An empty string if it can hold them, which is the default.
+            The expected type and the way out; an empty string, the default, if it can hold labels.
         """
         return ""
 
     def targets(self, raw: Any, classes: Any = None) -> ReadTargets:
-        """Turn labels into targets.
+        """Convert labels to targets.
 
         By default numbers of one shape become one array `[n, ...]`, and anything else an object
-        array, in which lists of numbers are arrays. A missing label, NaN and infinity make a bad
-        example.
+        array, in which lists of numbers are arrays. An example is bad if its label is missing, or has
+        NaN or infinity.
 
         Args:
-            raw: `RawLabels`, or a dict of them with the names of `parts`.
-            classes: The classes of the training; None to take those of the data.
+            raw: `RawLabels`, or a dict of them by the names of `parts`.
+            classes: The classes of the training; None for those of the data.
 
         Raises:
-            InputError: If the labels as a whole are not of this kind.
+            InputError: The labels as a whole are not of this kind.
         """
         if not isinstance(raw, RawLabels):
             return self._targets_of_parts(raw, classes)
@@ -120,16 +120,16 @@ class TargetKind(SourceHooks):
         return ReadTargets(reasons, of)
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
-        """Return targets that were read without knowing the training, by its classes.
+        """Renumber targets, which were read by their own classes, by the classes of the training.
 
         Args:
             rows: The targets.
             old: The classes that they are numbered by.
             new: The classes of the training.
-            source: What to call the data in a message.
+            source: The name of the data in messages.
 
         Raises:
-            InputError: If a class was not seen in training.
+            InputError: A class was not seen in training.
         """
         if old is None or old == new:
             return rows
@@ -138,35 +138,35 @@ class TargetKind(SourceHooks):
             "with classes=..."
         )
 
-    # What the examples are split, balanced and described by.
+    # Splitting, balancing and describing examples.
 
     def strata(self, rows: Any) -> np.ndarray | None:
-        """Return a number for each example, int `[n]`; a split takes its share of each number.
+        """Return the stratum of each example, int `[n]`, by which a split is stratified.
 
-        None, the default, splits the examples as they come.
+        None, the default, does not stratify.
         """
         return None
 
     def stratum_name(self, stratum: int, classes: Any) -> str | None:
-        """Return what to call a stratum of which both parts of a split must have examples.
+        """Return the name of a stratum if both parts of a split must have examples of it.
 
-        None, the default, lets a rare one be in the training part alone.
+        None, the default, allows a rare stratum to be in the training part only.
         """
         return None
 
     def balanced(self, rows: Any) -> np.ndarray | None:
-        """Return the class number of each example, int `[n]`, to balance; None refuses that."""
+        """Return the class number of each example, int `[n]`, for balancing; None to refuse it."""
         return None
 
     def counts(self, rows: Any, classes: Any) -> dict[str, Any]:
-        """Return how many examples each class has; empty where there are no classes."""
+        """Return the number of examples per class; empty if there are no classes."""
         return {}
 
     def describe(self, rows: Any, classes: Any) -> dict[str, Any]:
-        """Return what a page says of the targets, as JSON values.
+        """Return a description of the targets for the page of a run, as JSON values.
 
         Returns:
-            `counts` of each class or None, and `values`, the `least`, `mean` and `most`, or None.
+            `counts` per class or None, and `values`, the `least`, `mean` and `most`, or None.
         """
         return {"counts": self.counts(rows, classes) or None, "values": None}
 
@@ -176,26 +176,26 @@ class TargetKind(SourceHooks):
         said = " ".join(str(plain).split())
         return said if len(said) <= _SHOWN else f"{said[:_SHOWN]}..."
 
-    # What a recipe and its model ask.
+    # Building the recipe and its model.
 
     def width_for(self, rows: Any, classes: Any) -> int | None:
-        """Return the number of outputs that a head needs for these data; None if they do not tell.
+        """Return the number of outputs that a head needs for these data; None if unknown.
 
         Args:
-            rows: The targets, None of a stream.
+            rows: The targets; None for a stream.
             classes: The classes.
         """
         return None
 
     def checked_classes(self, classes: Any, what: str) -> Any:
-        """Return class names that a person passed, checked and cleaned.
+        """Check and clean class names.
 
         Args:
             classes: A list of names.
-            what: What to call them in a message.
+            what: The name of the list in messages.
 
         Raises:
-            InputError: If they are not names, or one comes twice.
+            InputError: They are not names, or one is repeated.
         """
         return checked_names(classes, what)
 
@@ -203,19 +203,19 @@ class TargetKind(SourceHooks):
         """Return the classes of a recipe for data with these classes.
 
         Args:
-            classes: Those of the data or of the recipe; None if neither names them.
-            source: What to call the data in a message.
+            classes: The classes of the data or of the recipe; None if neither names them.
+            source: The name of the data in messages.
 
         Raises:
-            InputError: If the task has others, or none.
+            InputError: The task has other classes, or none.
         """
         return tuple(classes) if isinstance(classes, list) else classes
 
     def adopted(self, other: TargetKind, source: str) -> Self:
-        """Return this kind for targets that were read as another kind, if that fits.
+        """Return this kind for targets that were read as another, compatible kind.
 
         Raises:
-            InputError: If neither kind is a special case of the other.
+            InputError: Neither kind is a subclass of the other.
         """
         if not isinstance(self, type(other)) and not isinstance(other, type(self)):
             raise InputError(
@@ -230,7 +230,7 @@ class TargetKind(SourceHooks):
         """Return targets that MixUp and CutMix can mix: float rows `[n, ...]`.
 
         Raises:
-            InputError: If the task has no such targets, which is the default.
+            InputError: Targets of the task cannot be mixed, which is the default.
         """
         raise InputError(
             f"MixUp and CutMix mix targets, but those of the task {self.name!r} cannot be mixed: "
@@ -238,33 +238,33 @@ class TargetKind(SourceHooks):
         )
 
     def collate(self, rows: Any, inputs: Any) -> Any:
-        """Return the targets of a batch: cut, padded, aligned with its inputs.
+        """Return the targets of a batch: truncated, padded, aligned with its inputs.
 
         Args:
             rows: The targets of the batch's examples.
-            inputs: What the model takes for them. A stage that trains on kept features loads them
-                again for this, each epoch: set `reads_inputs` to False if `collate` does without.
+            inputs: The model's inputs for them. A stage that trains on cached features reloads them in
+                each epoch only for this: set `reads_inputs` to False if `collate` does not need them.
 
         Returns:
-            Arrays `(batch, ...)` of numbers; by default the rows as they are.
+            Arrays `(batch, ...)` of numbers; by default the rows unchanged.
         """
         return rows
 
     @property
     def collates(self) -> bool:
-        """Whether batches differ from the rows, and so perhaps in shape from each other."""
+        """Whether `collate` is overridden, so that the shapes of batches may differ."""
         return type(self).collate is not TargetKind.collate
 
     # Streams.
 
     def is_batch(self, targets: Any) -> bool | None:
-        """Return whether what a stream yields as targets is a batch of them.
+        """Return whether the targets of a stream's elements are batches.
 
         Args:
             targets: A `tf.TensorSpec`, or a dict of them.
 
         Returns:
-            None, the default, where the targets alone do not tell.
+            None, the default, if the targets alone do not decide.
         """
         return None
 
@@ -273,18 +273,18 @@ class TargetKind(SourceHooks):
 
         Args:
             targets: The targets of a batch.
-            where: What to call the stream in a message.
+            where: The name of the stream in messages.
         """
         return [(self, targets)]
 
     def bounds(self, shape: tuple[int | None, ...], where: str) -> Bounds | None:
-        """Return what the numbers of a stream's targets lie within; None for no check.
+        """Return the range that a stream's targets must lie in; None for no check.
 
         Args:
-            shape: The shape of the targets of a batch; None for an axis that is not known.
-            where: What to call the batch in a message.
+            shape: The shape of the targets of a batch; None for an axis of unknown length.
+            where: The name of the batch in messages.
 
         Raises:
-            InputError: If targets of this shape do not fit the task.
+            InputError: Targets of this shape do not suit the task.
         """
         return None

@@ -1,4 +1,4 @@
-"""TensorFlow beside another backend: it reads data, on the CPU."""
+"""TensorFlow restricted to the CPU, where it reads data for another backend."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["keep_off_accelerators"]
 
 @functools.cache
 def keep_off_accelerators() -> None:
-    """Hides GPUs and TPUs from TensorFlow, unless it is the backend.
+    """Hide GPUs and TPUs from TensorFlow, unless it is the backend.
 
-    It would take nearly all memory of each GPU with its first operation, the decoding of an image say,
-    and leave none to the backend. Where its devices are in use already, that is left as it is.
+    With its first operation, such as decoding an image, TensorFlow would allocate nearly all memory of
+    each GPU and leave none for the backend. Devices that it already uses are not hidden.
     """
     if backend().computes_in_tensorflow:
         return

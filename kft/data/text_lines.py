@@ -1,4 +1,4 @@
-"""Files of lines, read one by one: plain ones, and JSON lines."""
+"""Reading text files by lines, and JSON Lines files."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
+        encoding: The encoding if there is no byte order mark.
 
     Raises:
-        InputError: If it cannot be read, or has too many or too long lines.
+        InputError: The file cannot be read, or has too many or too long lines.
     """
     source = shown(path.name)
     with open_table(path, source) as file:
@@ -39,7 +39,9 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
                 if not line:
                     return
                 if len(line) > LONGEST:
-                    raise InputError(f"line {number} of {source} has more than {LONGEST:,} letters")
+                    raise InputError(
+                        f"line {number} of {source} has more than {LONGEST:,} characters"
+                    )
                 yield number, line.rstrip("\n")
         except UnicodeError as error:
             raise InputError(
@@ -55,12 +57,12 @@ def read_json_lines(
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
-        example_of: Returns the text of an object, its label, and why it cannot be used, which is empty
-            if it can.
+        encoding: The encoding if there is no byte order mark.
+        example_of: Returns the text of an object, its label, and why it cannot be used (empty if it
+            can).
 
     Raises:
-        InputError: If it cannot be read, or is empty.
+        InputError: The file cannot be read, or is empty.
     """
     names = RowNames("line")
     found = ReadFile([], [], names, {})

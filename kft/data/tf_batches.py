@@ -1,7 +1,6 @@
-"""Batches as a `tf.data.Dataset`, which says which axes vary.
+"""Batches as a `tf.data.Dataset`, which declares varying axes.
 
-From a `PyDataset` Keras takes the shapes of the first two batches for those of all, if they happen to
-be equal.
+If the first two batches of a `PyDataset` have equal shapes, Keras assumes these for all batches.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ __all__ = ["as_dataset", "spec_of"]
 
 
 def spec_of(array: Any) -> Any:
-    """Return the `tf.TensorSpec` of batches of which only the number of examples varies."""
+    """Return the `tf.TensorSpec` of batches that differ only in the number of examples."""
     import tensorflow as tf
 
     return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
 
 
 def as_dataset(batches: Any, inputs: Any) -> Any:
-    """Return batches as a `tf.data.Dataset` that knows its length.
+    """Return batches as a `tf.data.Dataset` of known length.
 
     Args:
-        batches: `kft.data.batches.Batches`; each epoch of the dataset reads those of their epoch.
+        batches: `kft.data.batches.Batches`; each pass over the dataset reads their current epoch.
         inputs: The `tf.TensorSpec` of the inputs, or a tree of them.
     """
     import tensorflow as tf

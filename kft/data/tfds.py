@@ -1,4 +1,4 @@
-"""TensorFlow Datasets: by name, or a directory prepared before, from which nothing is fetched."""
+"""Reading TensorFlow Datasets by name, or from a prepared directory without downloads."""
 
 import contextlib
 import logging
@@ -28,18 +28,18 @@ def read_tfds(name: str, how: ReadSettings) -> Examples:
     """Read a split of a TensorFlow Dataset into memory, images as the bytes of their files.
 
     Args:
-        name: Such as "tf_flowers" (downloaded and prepared by TFDS if it is not on the machine), or
-            the directory of a prepared dataset.
-        how: How to read it. The columns name features where the dataset's supervised keys do not;
-            where the task has parts, features called like them are the default. Without classes,
-            they are the sorted names of the label feature. The split is `"train"` by default.
+        name: The name, such as "tf_flowers" (downloaded and prepared by TFDS if necessary), or the
+            directory of a prepared dataset.
+        how: How to read it. Columns name features, for which the dataset's supervised keys are the
+            fallback; if the task has parts, features named like them are the default. Classes default
+            to the sorted names of the label feature, the split to `"train"`.
 
     Returns:
         `Examples` of kind `"image_bytes"` or `"texts"`, in the order of the dataset.
 
     Raises:
-        InputError: No such dataset, split or feature, it cannot be downloaded, or a prepared
-            directory names code.
+        InputError: There is no such dataset, split or feature, it cannot be downloaded, or a prepared
+            directory refers to code.
     """
     import tensorflow_datasets as tfds
 
@@ -101,9 +101,9 @@ def _builder(name: str) -> Any:
         check_prepared(path)
         try:
             return tfds.builder_from_directory(path)
-        except Exception as error:  # whatever TFDS makes of a damaged description
+        except Exception as error:  # TFDS may raise anything for a damaged description
             raise _damaged(f"the prepared TFDS directory {shown(path)}", error) from error
-    # TFDS takes files that it has prepared before for the dataset of that name.
+    # TFDS reuses the files in its data directory under that name, so they are checked too.
     own = Path(tfds.core.constants.DATA_DIR, name.split(":")[0].split("/")[0])
     for info in own.rglob(INFO):
         check_prepared(info.parent, whole=False)
@@ -117,7 +117,7 @@ def _builder(name: str) -> Any:
         ) from error
     try:
         builder.download_and_prepare()
-    except Exception as error:  # whatever a download or a preparation script raises
+    except Exception as error:  # a download or a preparation script may raise anything
         raise InputError(
             f"TFDS {name!r} cannot be downloaded and prepared ({type(error).__name__}: {error}): "
             "prepare it on a machine with the network and pass the directory, such as "
@@ -129,7 +129,7 @@ def _builder(name: str) -> Any:
 def _rows(
     builder: Any, split: str, input_key: str, label_keys: Sequence[str], modality: str, source: str
 ) -> list[dict[str, Any]]:
-    """The examples of a split, of which no other feature is decoded."""
+    """Return the examples of a split, decoding only the requested features."""
     import tensorflow_datasets as tfds
 
     skip = {input_key: tfds.decode.SkipDecoding()} if modality == "image" else None
@@ -144,7 +144,7 @@ def _rows(
             f"split={split!r} of {builder.info.full_name}: its splits are {splits}; name one, or a "
             "part such as 'train[:80%]'"
         ) from error
-    except (ImportError, NotImplementedError) as error:  # of formats other than TFRecord
+    except (ImportError, NotImplementedError) as error:  # raised for formats other than TFRecord
         raise _damaged(source, error) from error
     rows, size = [], 0
     try:
@@ -158,14 +158,14 @@ def _rows(
                 )
     except InputError:
         raise
-    except Exception as error:  # whatever TensorFlow makes of damaged files
+    except Exception as error:  # TensorFlow may raise anything for damaged files
         raise _damaged(source, error) from error
     return rows
 
 
 @contextlib.contextmanager
 def _without_deprecations() -> Iterator[None]:
-    """Drop what TFDS (4.9.10) logs about its own use of `FeatureConnector.dtype`."""
+    """Suppress the warning of TFDS (4.9.10) about its own use of `FeatureConnector.dtype`."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
@@ -179,9 +179,8 @@ def _without_deprecations() -> Iterator[None]:
 
 
 def _damaged(source: str, error: Exception) -> InputError:
-    said = re.sub(r"\{\{.*?\}\} ", "", _first_line(error)).split(" [Op:")[
-        0
-    ]  # TensorFlow's own places
+    # Without the names of TensorFlow's operations.
+    said = re.sub(r"\{\{.*?\}\} ", "", _first_line(error)).split(" [Op:")[0]
     return InputError(f"{source} cannot be read ({said[:200]}): prepare the dataset again")
 
 
@@ -190,7 +189,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _feature(features: Any, keys: tuple[Any, ...], kind: Any, source: str, what: str) -> str:
-    """The first of `keys` that is a feature of the right kind, else the only one of that kind."""
+    """Return the first of `keys` that is a feature of the right kind, else the only one of that kind."""
     fitting = [key for key in features if kind is None or isinstance(features[key], kind)]
     for key in keys:
         if isinstance(key, str) and key in fitting:
@@ -203,7 +202,7 @@ def _feature(features: Any, keys: tuple[Any, ...], kind: Any, source: str, what:
 
 
 def _label_key(columns: LabelColumns, features: Any, supervised: str | None, source: str) -> str:
-    """The feature that holds the labels of a part."""
+    """Return the feature that holds the labels of a part."""
     if len(columns.names) > 1:
         raise InputError(
             f"label_column={list(columns.names)!r:.100}, but the numbers of {source} are one feature: "
@@ -226,7 +225,7 @@ def _form(feature: Any, depth: int = 0) -> LabelForm:
     kinds = tfds.features
     if isinstance(feature, kinds.Sequence):
         return _form(feature.feature, depth + 1)
-    # Their values are pictures, boxes and the like, though some of them are tensors as well.
+    # Images, boxes and the like, some of which are subclasses of `Tensor`.
     others = (kinds.Image, kinds.Video, kinds.Audio, kinds.BBoxFeature)
     if not isinstance(feature, kinds.Tensor) or isinstance(feature, others):
         return LabelForm("other", depth, in_table=False)
@@ -238,13 +237,13 @@ def _form(feature: Any, depth: int = 0) -> LabelForm:
 
 
 def _numbered(feature: Any) -> tuple[str, ...] | None:
-    """The names of classes that a feature numbers."""
+    """Return the class names of a feature whose labels are numbers."""
     inner = getattr(feature, "feature", feature)
     return tuple(inner.names) if hasattr(inner, "int2str") else None
 
 
 def _size(value: Any) -> int:
-    """The bytes of a label, of whatever arrays it is made."""
+    """Return the bytes of a label, summed over its arrays."""
     if isinstance(value, dict):
         return sum(map(_size, value.values()))
     return len(value) if isinstance(value, bytes) else getattr(value, "nbytes", 0)

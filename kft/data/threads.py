@@ -1,4 +1,4 @@
-"""The same small work on many items, in threads."""
+"""A parallel map over many small items in threads."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 def map_in_threads(function: Callable[[Any], T], items: Sequence[Any] | np.ndarray) -> list[T]:
-    """`function` of each item, in their order, for work that lets go of the interpreter's lock.
+    """Return the result of a function for each item in order, for work that releases the GIL.
 
-    A thread takes up to 64 items at a time: a future for each, all of them at once, would take memory
-    in proportion to the items, of 64,000 files 60 MB.
+    Threads take up to 64 items at a time, because one future per item needs more memory: 60 MB for
+    64,000 files.
 
     Raises:
-        Exception: what the function raised first.
+        Exception: the first error of the function.
     """
     threads = min(16, 2 * cores())
     size = max(1, min(64, len(items) // (4 * threads)))
@@ -27,5 +27,5 @@ def map_in_threads(function: Callable[[Any], T], items: Sequence[Any] | np.ndarr
     try:
         done = pool.map(lambda part: [function(item) for item in part], parts)
         return [result for part in done for result in part]
-    finally:  # after an error, or when a signal ends the run, the rest is not waited for
+    finally:  # after an error or a signal, do not wait for the rest
         pool.shutdown(cancel_futures=True)

@@ -11,12 +11,12 @@ __all__ = ["concatenated", "leaves", "length", "mapped", "taken"]
 
 
 def mapped(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """Return a tree of the same form, with what a function makes of each array.
+    """Apply a function to each array of a tree, and return a tree of the same structure.
 
     Args:
-        function: Takes an array of each tree.
+        function: Takes one array of each tree.
         tree: An array, or a dict of trees.
-        *others: Trees of the same form.
+        *others: Trees of the same structure.
     """
     if not isinstance(tree, dict):
         return function(tree, *others)
@@ -43,7 +43,7 @@ def leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:
 
 
 def length(tree: Any) -> int:
-    """Return how many examples a tree has, which is the length of its first array."""
+    """Return the number of examples in a tree, the length of its first array."""
     return len(leaves(tree)[0][1])
 
 
@@ -53,5 +53,5 @@ def taken(tree: Any, rows: Any) -> Any:
 
 
 def concatenated(trees: Sequence[Any]) -> Any:
-    """Return the examples of several trees of the same form, one tree after the other."""
+    """Concatenate the examples of several trees of the same structure."""
     return mapped(lambda *arrays: np.concatenate(arrays), *trees)

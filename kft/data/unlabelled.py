@@ -1,4 +1,4 @@
-"""Inputs without labels, to predict: files, folders, patterns, tables and standard input, as a stream."""
+"""Streaming of inputs for predictions from files, folders, patterns, tables and standard input."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from kft.regular_files import read_regular, why
 __all__ = ["Raw", "Unlabelled", "chunks"]
 
 STDIN = "-"
-_AT_ONCE = 1024  # images whose headers are read in parallel
-_LISTED = 100  # bad ones after which nobody looks for more
+_AT_ONCE = 1024  # images whose headers are checked in parallel
+_LISTED = 100  # bad inputs after which the search for more ends
 T = TypeVar("T")
 
 
@@ -40,10 +40,10 @@ class Raw:
     """One input.
 
     Attributes:
-        name: What to call it beside its answer: its path, or the text itself.
+        name: Its name next to its answer: its path, or the text itself.
         value: The path of an image, or a text.
         place: Where it comes from, for messages.
-        reason: Why it cannot be used; empty if it can, as far as anybody has looked.
+        reason: Why it cannot be used; empty if no problem is known.
     """
 
     name: str
@@ -53,23 +53,23 @@ class Raw:
 
 
 class Unlabelled:
-    """Inputs to predict, read while they are asked for, so that they need not fit into the memory.
+    """Inputs to predict, read on demand, so that they need not fit in memory.
 
     Args:
-        sources: Each one an image, a .txt file with one text, a folder that is searched with all
-            that is below it, a pattern such as `"photos/**/*.jpg"`, a .csv, .tsv or .parquet file,
-            one of `hooks.files`, or `"-"` for standard input: one text per line, or one path of an image.
-        modality: `"image"` or `"text"`.
-        texts: Texts themselves.
+        sources: Each is an image, a .txt file with one text, a folder that is searched recursively, a
+            pattern such as `"photos/**/*.jpg"`, a .csv, .tsv or .parquet file, one of `hooks.files`,
+            or `"-"` for standard input with one text or one image path per line.
+        modality: `"image"`, `"text"` or `"clip"`.
+        texts: Further texts, given directly.
         text_column: Column of a table with the texts.
         path_column: Column of a table with paths of images.
-        image_root: Folder that paths of images in a table are relative to. Defaults to that of the table.
-        encoding: Of text files.
-        max_pixels: The largest image accepted, width times height.
-        hooks: What else may be read, and what a text must be: a task. Defaults to nothing.
+        image_root: Folder that image paths in a table are relative to. Defaults to that of the table.
+        encoding: The encoding of text files.
+        max_pixels: The largest image to accept, width times height.
+        hooks: A task, which may read other files and check texts. Defaults to none.
 
     Raises:
-        InputError: If a source is not there, is something else, or has no inputs.
+        InputError: A source is missing, of another type, or has no inputs.
 
     Example:
 
@@ -104,27 +104,27 @@ class Unlabelled:
             raise InputError("standard input can be read once only: pass `-` once")
         for source in sources:
             self._add(source)
-        self._parts.append(lambda: (self._told(text, "--text", "", Path()) for text in texts))
+        self._parts.append(lambda: (self._written(text, "--text", "", Path()) for text in texts))
 
     def __iter__(self) -> Iterator[Raw]:
         return itertools.chain.from_iterable(part() for part in self._parts)
 
     def reads(self, path: str | os.PathLike) -> bool:
-        """Whether a file is one of those that were named, or matched by a pattern."""
+        """Return whether a file is one of the sources, or matched by a pattern."""
         target = os.path.realpath(path)
         return any(os.path.realpath(file) == target for file in self._files)
 
     def survey(self, on_bad_example: str = "error") -> int | None:
-        """Look at all inputs before the first of them is predicted.
+        """Check and count all inputs before the first prediction.
 
         Args:
-            on_bad_example: `"error"` looks at the header of each image too, `"skip"` only counts.
+            on_bad_example: `"error"` also checks the header of each image, `"skip"` only counts.
 
         Returns:
-            How many there are, None with standard input, of which nothing is read yet.
+            The number of inputs; None with standard input, which is not read yet.
 
         Raises:
-            InputError: If some cannot be used and that is an error; the message lists them.
+            InputError: Some inputs are bad and that is an error; the message lists them.
         """
         bad = BadExamples("the input", on_bad_example)
         if self.is_endless:
@@ -133,7 +133,7 @@ class Unlabelled:
         for chunk in chunks(self, 1 if self.modality.is_text else _AT_ONCE):
             count += len(chunk)
             if on_bad_example == "error":
-                for raw in self.judged(chunk):
+                for raw in self.checked(chunk):
                     if raw.reason:
                         bad.add(raw.place, raw.reason)
             if len(bad.found) > _LISTED:
@@ -141,8 +141,8 @@ class Unlabelled:
         bad.settle()
         return count
 
-    def judged(self, chunk: Sequence[Raw]) -> list[Raw]:
-        """Return inputs with the reasons why some cannot be used, images by their headers."""
+    def checked(self, chunk: Sequence[Raw]) -> list[Raw]:
+        """Return inputs with reasons for bad ones, for which images are checked by their headers."""
         whole = [raw.value for raw in chunk if not raw.reason]
         reasons = iter(self.modality.inspect(whole, self.max_pixels))
         return [raw if raw.reason else replace(raw, reason=next(reasons) or "") for raw in chunk]
@@ -203,7 +203,7 @@ class Unlabelled:
         found = reader(path, self.encoding)
         for index, value in enumerate(found.inputs):
             place = f"{found.names[index]} of {shown(path)}"
-            yield self._told(value, place, found.reasons.get(index, ""), path.parent)
+            yield self._written(value, place, found.reasons.get(index, ""), path.parent)
 
     def _table(self, path: Path) -> Callable[[], Iterator[Raw]]:
         rows = stream_column(
@@ -213,7 +213,7 @@ class Unlabelled:
         def read() -> Iterator[Raw]:
             for row, value, reason in rows():
                 place = f"{row} of {shown(path)}"
-                yield self._told(value, place, reason, self._root or path.parent)
+                yield self._written(value, place, reason, self._root or path.parent)
 
         return read
 
@@ -231,15 +231,15 @@ class Unlabelled:
                     return
                 place = f"line {number} of standard input"
                 if len(line) == LONGEST:
-                    raise InputError(f"{place}: longer than {LONGEST:,} letters")
+                    raise InputError(f"{place}: longer than {LONGEST:,} characters")
                 value = line.rstrip("\r\n")
                 if value.strip():
-                    yield self._told(value, place, "", Path())
+                    yield self._written(value, place, "", Path())
         finally:
             stream.detach()  # standard input stays open
 
-    def _told(self, value: str, place: str, reason: str, folder: Path) -> Raw:
-        """An input whose text or path is written in a table, a line or an argument."""
+    def _written(self, value: str, place: str, reason: str, folder: Path) -> Raw:
+        """Return the input for a text or path that is written in a table, a line or an argument."""
         if self.modality.is_text and not reason and not is_unicode(value):
             reason = f"not {self.encoding}: pass the right encoding or convert it"
         if self.modality.is_text or reason:
@@ -255,21 +255,21 @@ class Unlabelled:
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Cut a stream into lists of a size, of which the last may be shorter."""
+    """Yield the items in lists of a size; the last one may be shorter."""
     stream = iter(items)
     while chunk := list(itertools.islice(stream, size)):
         yield chunk
 
 
 def named(path: str | os.PathLike) -> str:
-    """Return a path that can be written to a file, whatever bytes the file system has for it."""
+    """Return a path as text that can be written to a file, with undecodable bytes escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _read_text(path: Path, encoding: str) -> tuple[str, str]:
-    """A text file's text, and why it cannot be used."""
+    """Return the text of a file, and why it cannot be used."""
     try:
-        content = read_regular(path, 4 * LONGEST)  # no encoding has more bytes per letter
+        content = read_regular(path, 4 * LONGEST)  # no encoding has more bytes per character
     except OSError as error:
         return "", why(error)
     return text_of(content, encoding)

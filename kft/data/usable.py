@@ -1,4 +1,4 @@
-"""The examples of a source that can be used, once what is wrong with each other one is known."""
+"""The usable examples of a source, once all bad ones are known."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def usable_examples(
     by: SplitValues,
     nothing: str,
 ) -> Examples:
-    """Return the examples without the bad ones, or raise about those.
+    """Return the examples without the bad ones, or raise an error that lists these.
 
     Args:
-        kind: What the inputs are, as `Examples` calls it.
-        inputs: All inputs, the bad ones included.
-        targets: What the task made of all labels, and what is wrong with some.
+        kind: The kind of the inputs, as in `Examples`.
+        inputs: All inputs, including bad ones.
+        targets: The targets of all labels, with reasons for bad ones.
         task: The task.
-        bad: What collects the bad examples of the source.
-        names: What to call each example.
-        reasons: By index, what is wrong with inputs.
+        bad: Collects the bad examples of the source.
+        names: The name of each example in messages.
+        reasons: Why inputs cannot be used, by index.
         by: The groups or times of all examples.
-        nothing: What to say, behind the source, if no example is left.
+        nothing: The message after the name of the source, if no example is left.
 
     Raises:
-        InputError: If bad examples are errors and there are some, or no example is left.
+        InputError: There are bad examples and they are errors, or no example is left.
     """
     reasons = {**by.reasons, **targets.reasons, **reasons}
     for index in sorted(reasons):

@@ -1,4 +1,4 @@
-"""What single values of a person's data are: missing, texts, numbers."""
+"""Classification of single values in data: missing, texts, numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["held", "is_missing", "is_number", "kind_of", "text_value"]
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value stands for none: None, NaN, NaT, `pandas.NA`, a masked element."""
+    """Return whether a value is missing: None, NaN, NaT, `pandas.NA`, or a masked element."""
     if value is None or value is np.ma.masked:
         return True
     if isinstance(value, decimal.Decimal):
@@ -26,14 +26,14 @@ def is_missing(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, also one of NumPy or a decimal."""
-    if isinstance(value, np.timedelta64):  # which NumPy counts among its integers
+    """Return whether a value is a real number, including NumPy's and decimals."""
+    if isinstance(value, np.timedelta64):  # a subclass of NumPy's integers
         return False
     return isinstance(value, int | float | np.bool_ | np.integer | np.floating | decimal.Decimal)
 
 
 def kind_of(value: Any) -> str:
-    """Name a value's type as a message shows it, with the value where it is short."""
+    """Return a value's type for messages, with the value if it is short."""
     kind = type(value).__name__
     if isinstance(value, str | bytes | tuple | list | dict | set) or is_number(value):
         said = repr(value[:20] if isinstance(value, str | bytes) else value)
@@ -42,11 +42,11 @@ def kind_of(value: Any) -> str:
 
 
 def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
-    """Return a value as a text, and why it cannot be used as one (empty if it can).
+    """Return a value as text, and why it is not valid (empty if it is).
 
     Args:
         value: A string, or UTF-8 as bytes.
-        encoding: What a string was read with, for the message about what is not.
+        encoding: The encoding with which a string was read, for the message about undecodable bytes.
     """
     if isinstance(value, bytes):
         try:
@@ -58,8 +58,11 @@ def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
     if not isinstance(value, str):
         return "", f"{kind_of(value)}, but a text is expected"
     if len(value) > LONGEST:
-        return "", f"a text of {len(value):,} letters, but at most {LONGEST:,} are read: shorten it"
-    value = str.__str__(value)  # of an enumeration of strings str() would be its name
+        return (
+            "",
+            f"a text of {len(value):,} characters, but at most {LONGEST:,} are read: shorten it",
+        )
+    value = str.__str__(value)  # `str()` of a string enumeration would return its name
     if not value.strip():
         return value, "empty text"
     if not is_unicode(value):
@@ -68,7 +71,7 @@ def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
 
 
 def held(rows: Any, numbers: np.ndarray | None) -> str:
-    """Name what rows hold, for a message.
+    """Return the type of the values in rows, for messages.
 
     Args:
         rows: An array or a list.

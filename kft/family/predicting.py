@@ -119,7 +119,7 @@ def _loaded(
 ) -> tuple[Sequence[str], Any]:
     """What to call the inputs of a chunk that can be used, and what the model takes in their place."""
     usable = []
-    for raw in inputs.judged(chunk):
+    for raw in inputs.checked(chunk):
         if raw.reason:
             skip(raw)
         else:

@@ -83,9 +83,7 @@ def run_stages(
         while epoch < run.params["epochs"] and not run.stopped:
             unfreezing.prepare(epoch)
             index = unfreezing.stage_index or 0
-            if (
-                solver is not None and epoch == 1
-            ):  # a run that resumes here restores its weights later
+            if solver is not None and epoch == 1:  # a resumed run restores its weights later
                 solver.soften(model)
             part = parts.of(index)
             if part.trainer is not model:

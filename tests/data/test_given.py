@@ -181,7 +181,7 @@ def test_several_labels_may_be_lists_of_names(rows):
         ([pathlib.Path("a"), "two", "three"], r"example 0: PosixPath, but a text is expected"),
         ([b"\xff", "two", "three"], r"example 0: not UTF-8 at byte 0: decode it first"),
         (["half a pair \ud800", "two", "three"], r"example 0: not UTF-8"),
-        (["w" * (2**24 + 1), "two", "three"], r"example 0: a text of 16,777,217 letters"),
+        (["w" * (2**24 + 1), "two", "three"], r"example 0: a text of 16,777,217 characters"),
         ([None, None, None], r"3 bad examples"),
     ],
 )

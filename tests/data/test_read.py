@@ -97,7 +97,7 @@ def test_a_py_dataset_is_a_stream_that_fit_takes():
     [
         ((X, Y), {"task": "ranking"}, r"task='ranking', but one of 'single_label', 'multi"),
         ((X, Y), {"modality": "sound"}, r"modality='sound', but 'clip', 'image' or 'text'"),
-        ((X, Y), {"split": "train"}, r"split='train' belongs to TFDS, but tuple is none: leave"),
+        ((X, Y), {"split": "train"}, r"split='train' is only for TFDS, not for tuple: leave"),
         ((X, Y), {"on_bad_example": "drop"}, r"on_bad_example='drop', but \"error\" or \"skip\""),
         (X, {}, r"data of type ndarray have no labels: pass \(x, y\)"),
         (

@@ -84,7 +84,7 @@ def test_parquet(tmp_path):
     with pytest.raises(InputError, match=r"row 2: no value in column 'text'\n  row 3: no label"):
         read_text(path)
     path.write_bytes(b"PAR1 rubbish")
-    with pytest.raises(InputError, match=r"data.parquet is no readable Parquet file"):
+    with pytest.raises(InputError, match=r"data.parquet is not a readable Parquet file"):
         read_text(path)
 
 
@@ -297,7 +297,11 @@ def test_bytes_that_are_no_utf_8_are_bad_rows(tmp_path):
         ),
         ({"label": [[["a"]]] * 3}, "multi_label", r"holds list<element: list<.*lists of names"),
         ({"label": [[1, 0], [0, 1], [0, 0]]}, "multi_label", r"holds rows of 0 and 1"),
-        ({"label": [["x" * 10_001], [], []]}, "multi_label", r"label of more than 10,000 letters"),
+        (
+            {"label": [["x" * 10_001], [], []]},
+            "multi_label",
+            r"label of more than 10,000 characters",
+        ),
         ({"label": [datetime.datetime(2020, 1, 1)] * 3}, "single_label", r"holds timestamp"),
         ({"label": [datetime.timedelta(1)] * 3}, "regression", r"holds duration.*numbers are exp"),
         ({"label": [[1.0]] * 3}, "regression", r"holds list.*but numbers are expected"),
@@ -377,7 +381,7 @@ def test_a_small_parquet_file_stays_small_in_memory(tmp_path):
         use_dictionary=False,
     )
     with pytest.raises(
-        InputError, match=r"unpacks from [\d,]+ to 75,\d+,\d+ bytes, which no table"
+        InputError, match=r"unpacks from [\d,]+ to 75,\d+,\d+ bytes, too many for a table"
     ):
         read_text(path)
 
@@ -428,7 +432,7 @@ def test_a_byte_order_mark_names_the_encoding(encoding, write):
         ),
         (b"\0" * 100_000, r"has NUL bytes in its first line"),
         ("x," * 5000 + "\n", r"no column 'text', only 'x', .* and 4981 more"),
-        ("text,label\n" + "w" * (2**24 + 1) + ",a\n", r"line 2 .* more than 16,777,216 letters"),
+        ("text,label\n" + "w" * (2**24 + 1) + ",a\n", r"line 2 .* more than 16,777,216 characters"),
         ('text,label\n"' + "w\n" * 2**23 + '\n",a\n', r"line 2 .* a field of more than 16,777,216"),
         ('text,label\n"a"b,x\n', r"line 2 .* unbalanced quotation mark \(',' expected after"),
     ],

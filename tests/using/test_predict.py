@@ -198,7 +198,7 @@ def test_texts_in_files_count_as_what_they_say(cli, text_run, loaded_texts, tmp_
             "column 'text' of numbers.parquet holds int64, but texts are expected",
         ),
         (("twice.csv",), "twice.csv has 2 columns called 'text'"),
-        (("no.parquet",), "no.parquet is no readable Parquet file"),
+        (("no.parquet",), "no.parquet is not a readable Parquet file"),
     ],
 )
 def test_what_cannot_be_read_is_said_before_anything_is_predicted(

@@ -1,4 +1,4 @@
-"""Augmentation of images, clips and texts, random only through (seed, epoch, batch)."""
+"""Augmentation of images, clips and texts that depends only on (seed, epoch, batch)."""
 
 from kft.data.augment.images import ImageAugmentation
 from kft.data.augment.presets import image_augmentation, text_augmentation

@@ -1,4 +1,4 @@
-"""Augment clips by an augmentation of images: the frames of a clip all move in the same way."""
+"""Augmentation of clips by an image augmentation that treats all frames of a clip alike."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["ClipAugmentation"]
 
 
 class ClipAugmentation:
-    """Runs an `ImageAugmentation` over the first frames of all clips, then over their second ones, ...
+    """An augmentation that applies an `ImageAugmentation` to the first frames of all clips, and so on.
 
-    It draws from the seed alone, so that it draws for each frame of a clip what it drew for the first.
+    Since its randomness depends only on the seed, all frames of a clip are augmented alike.
 
     Args:
         images: The augmentation.
 
     Attributes:
-        soft_targets: Whether targets are mixed, so that they must be one-hot rows.
+        soft_targets: Whether targets are mixed, which requires one-hot rows.
     """
 
     def __init__(self, images: ImageAugmentation) -> None:
@@ -32,7 +32,7 @@ class ClipAugmentation:
         return f"<ClipAugmentation by {self.images!r}>"
 
     def describe(self) -> str:
-        """Everything besides the seed that affects what it does, the same in every process."""
+        """Return everything besides the seed that affects the result, equal in every process."""
         return f"clips {self.images.describe()}"
 
     def __call__(self, x: Any, y: Any, seed: Sequence[int]) -> tuple[Any, Any]:
@@ -41,10 +41,10 @@ class ClipAugmentation:
         Args:
             x: Clips `[n, frames, h, w, 3]`, 0 to 255.
             y: Targets, as for `ImageAugmentation`.
-            seed: Numbers that decide everything.
+            seed: Integers that seed the augmentation.
 
         Returns:
-            `(x, y)`: float32 clips of the same size, targets as they were or mixed.
+            `(x, y)`: float32 clips of the same size, targets unchanged or mixed.
         """
         found = [self.images(x[:, place], y, seed) for place in range(x.shape[1])]
         return np.stack([frames for frames, _ in found], axis=1), found[0][1]

@@ -1,4 +1,4 @@
-"""Augment images by Keras' layers, random only through (seed, epoch, batch)."""
+"""Augmentation of images by Keras layers that depends only on (seed, epoch, batch)."""
 
 import json
 import threading
@@ -14,23 +14,23 @@ from kft.errors import InputError
 
 
 class ImageAugmentation:
-    """Runs Keras' image layers over a batch, each with seeds that follow from the batch's own.
+    """An augmentation that runs Keras image layers over a batch, with seeds derived from the batch's.
 
-    The layers run in a traced function on the CPU, on every backend with the same result. MixUp
-    and CutMix mix targets too, so they need one-hot rows. On the JAX backend `RandAugment` takes
-    about half a minute to trace: Keras' `Equalization` is unrolled there.
+    The layers run in a traced TensorFlow function on the CPU, with the same result on every backend.
+    MixUp and CutMix also mix targets, so they need one-hot rows. On the JAX backend `RandAugment`
+    takes about half a minute to trace, because Keras' `Equalization` is unrolled there.
 
     Args:
-        layers: Keras layers that take images `[n, h, w, 3]`, 0 to 255; in place of one, a tuple of
-            several, of which each batch gets one.
-        moves_masks: Whether the targets are masks `[n, height, width]`, which move as the images do,
-            by their nearest pixels. Defaults to False.
+        layers: Keras layers that take images `[n, h, w, 3]`, 0 to 255; or tuples of such layers, of
+            which each batch uses one at random.
+        moves_masks: Whether the targets are masks `[n, height, width]`, which are transformed with
+            the images, without interpolation. Defaults to False.
 
     Raises:
-        InputError: The list is empty or has something else than layers.
+        InputError: The list is empty or has something other than layers.
 
     Attributes:
-        soft_targets: Whether targets are mixed, so that they must be one-hot rows.
+        soft_targets: Whether targets are mixed, which requires one-hot rows.
 
     Example:
 
@@ -61,7 +61,7 @@ class ImageAugmentation:
         return f"<ImageAugmentation: {', '.join(names)}>"
 
     def describe(self) -> str:
-        """Everything besides the seed that affects what it does, the same in every process.
+        """Return everything besides the seed that affects the result, equal in every process.
 
         Raises:
             InputError: The settings of a layer cannot be identified by their content.
@@ -74,15 +74,15 @@ class ImageAugmentation:
 
         Args:
             x: Images `[n, h, w, 3]`, 0 to 255; or a dict of inputs, of which one is images.
-            y: Targets, an array or a dict of them; rows `[n, k]` where they are mixed.
-            seed: Numbers that decide everything.
+            y: Targets, an array or a dict of them; rows `[n, k]` if they are mixed.
+            seed: Integers that seed the augmentation.
 
         Returns:
-            `(x, y)`: float32 images of the same size, targets as they were or mixed.
+            `(x, y)`: float32 images of the same size, targets unchanged or mixed.
 
         Raises:
-            InputError: The inputs are no images, several of a dict are, or targets to be mixed are
-                class indices.
+            InputError: There is not exactly one input of images, or targets to be mixed are class
+                indices.
         """
         if isinstance(x, dict):
             name = only_input(
@@ -115,12 +115,12 @@ class ImageAugmentation:
     def _augmented(
         self, x: np.ndarray, flat: np.ndarray, seed: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Images and rows of targets, both mixed if a layer mixes; or masks in place of rows."""
+        """Return augmented images, with rows of targets that may be mixed, or with masks."""
         import tensorflow as tf
 
         rng = np.random.default_rng(list(seed))
         size = x.shape[1:3]
-        # One batch at a time: the seeds are variables of the traced functions.
+        # One batch at a time, since the seeds are variables of the traced functions.
         with self._lock, tf.device("CPU"):
             images, rows = tf.constant(x, tf.float32), tf.constant(flat)
             for step in self.steps:
@@ -144,7 +144,7 @@ class ImageAugmentation:
             traced = tf.function(apply, input_signature=spec, autograph=False)
             try:
                 function = traced.get_concrete_function()
-            except Exception as error:  # whatever a layer raises that was not made for this
+            except Exception as error:  # a layer may raise anything while it is traced
                 raise InputError(
                     f"layer {layer.name!r} of augment cannot run in a TensorFlow graph "
                     f"({type(error).__name__}: {error}): use Keras' image augmentation layers, or "

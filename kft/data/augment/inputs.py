@@ -1,4 +1,4 @@
-"""Which of several inputs an augmentation is made for."""
+"""The choice of the input to augment among several."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ from kft.errors import InputError
 
 
 def only_input(inputs: dict[str, Any], is_one: Callable[[Any], bool], what: str) -> str:
-    """Return the name of the only input that an augmentation is made for.
+    """Return the name of the only input of the kind that an augmentation takes.
 
     Args:
         inputs: The inputs by name.
-        is_one: Whether an input is of the kind.
-        what: What to call the kind in a message.
+        is_one: Returns whether an input is of the kind.
+        what: The name of the kind in messages.
 
     Raises:
         InputError: None of the inputs is of the kind, or several are.

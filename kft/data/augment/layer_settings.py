@@ -1,4 +1,4 @@
-"""What identifies a Keras layer in every process: its class and its settings."""
+"""The identity of a Keras layer across processes: its class and its settings."""
 
 import json
 from typing import Any
@@ -15,12 +15,12 @@ def layer_settings(layer: Any) -> list[Any]:
     """
     kind = type(layer)
     try:
-        # Through JSON at once, where an error can still name the layer.
+        # Serialised here, where an error can still name the layer.
         config = json.dumps(_without_names(layer.get_config()), default=_identified)
     except (NotImplementedError, InputError, TypeError) as error:
         raise InputError(
             f"layer {layer.name!r} of augment has settings that do not identify it "
-            f"({str(error).strip().splitlines()[0]}), so that a run could not be known again: define "
+            f"({str(error).strip().splitlines()[0]}), so that a run could not be recognised: define "
             "its get_config() with numbers, strings, lists, arrays and functions of a module, or pass "
             "a function (x, y, seed) -> (x, y)"
         ) from error
@@ -34,12 +34,12 @@ def _identified(value: Any) -> str:
 
 
 def _without_names(config: Any, is_layer: bool = True) -> Any:
-    """A config without the names of layers, which count how many a process has made."""
+    """Return a config without layer names, which number the layers that a process has made."""
     if isinstance(config, list | tuple):
         return [_without_names(one, is_layer=False) for one in config]
     if not isinstance(config, dict):
         return config
-    # The name of a dtype policy is what it is.
+    # The name of a dtype policy is its value.
     holds_layer = "class_name" in config and "Policy" not in str(config["class_name"])
     return {
         key: _without_names(value, is_layer=holds_layer and key == "config")

@@ -1,4 +1,4 @@
-"""The augmentations that a person asks for by name, by layers, or by a function."""
+"""Augmentations given by name, as layers, or as a function."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,19 +17,19 @@ def image_augmentation(
     *,
     moves_masks: bool = False,
 ) -> Callable[..., tuple[Any, Any]] | None:
-    """The augmentation that a person asks for by name, by layers, or by a function of their own.
+    """Return the image augmentation that is given by name, as layers, or as a function.
 
     Args:
         augment: `"none"` or None; `"light"` (flip and small crops); `"standard"` (flip, rotation,
-            crops); `"strong"` (standard, RandAugment, and MixUp or CutMix, one of them drawn for
-            each batch); a list of Keras layers; or a function `(x, y, seed) -> (x, y)`.
+            crops); `"strong"` (standard, RandAugment, and for each batch either MixUp or CutMix);
+            a list of Keras layers; or a function `(x, y, seed) -> (x, y)`.
         moves_masks: As for `ImageAugmentation`.
 
     Returns:
         A function `(x, y, seed) -> (x, y)`, or None.
 
     Raises:
-        InputError: It is nothing of the kind.
+        InputError: `augment` is none of these.
     """
     if augment is None:
         return None
@@ -53,14 +53,14 @@ def image_augmentation(
 
 
 def text_augmentation(augment: Any) -> Callable | None:
-    """Return the augmentation that a person asks for by name, or by a function of their own.
+    """Return the text augmentation that is given by name or as a function.
 
     Args:
         augment: `"none"` or None; `"light"` or `"standard"`; a `TextAugmentation`; or a function
             `(x, y, seed) -> (x, y)`.
 
     Raises:
-        InputError: If it is nothing of the kind.
+        InputError: `augment` is none of these.
     """
     if isinstance(augment, str) and augment == "none":
         return None
@@ -78,11 +78,10 @@ def text_augmentation(augment: Any) -> Callable | None:
 def _preset(name: str) -> list[Any]:
     from keras import layers
 
-    # Whatever dtype the model computes in, and whatever layout its backend prefers, images here
-    # are float32 and have their channels last.
+    # Here images are float32 with channels last, whatever the model and the backend use.
     common = {"dtype": "float32", "data_format": "channels_last"}
     flip = layers.RandomFlip("horizontal", **common)
-    # Zooming in, then moving: each image gets a crop of its own, of the same size as before.
+    # Zooming in and then moving crops each image at random and keeps its size.
     crop = [
         layers.RandomZoom((-0.2, 0.0), **common),
         layers.RandomTranslation(0.1, 0.1, **common),

@@ -1,4 +1,4 @@
-"""Augment texts by KerasHub's layers, random only through (seed, epoch, batch)."""
+"""Augmentation of texts by KerasHub layers that depends only on (seed, epoch, batch)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,13 @@ def _are_texts(values: Any) -> bool:
 
 
 class TextAugmentation:
-    """Deletes and swaps words at random, by KerasHub's `RandomDeletion` and `RandomSwap`.
+    """An augmentation that deletes and swaps random words, by KerasHub's `RandomDeletion` and `RandomSwap`.
 
-    It runs on the texts, before they are tokenized. A text never loses its last word.
+    It runs on the texts before they are tokenized. A text keeps at least one word.
 
     Args:
-        deletion: Probability of each word to be deleted.
-        swap: Probability of each word to change places with another.
+        deletion: Probability that a word is deleted.
+        swap: Probability that a word is swapped with another.
 
     Raises:
         InputError: A probability is not between 0 and 1.
@@ -50,22 +50,22 @@ class TextAugmentation:
             self.layers.append(layers.RandomDeletion(deletion, seed=0, dtype="string"))
 
     def describe(self) -> str:
-        """Everything besides the seed that affects what it does."""
+        """Return everything besides the seed that affects the result."""
         return f"words: deletion {self.deletion}, swap {self.swap}"
 
     def __call__(self, x: Any, y: Any, seed: Sequence[int]) -> tuple[Any, Any]:
-        """Augment texts `[n]`, or those of a dict of inputs, of which one is texts.
+        """Augment a batch of texts.
 
         Args:
-            x: The texts.
-            y: The targets, which stay as they are.
-            seed: Numbers that decide everything.
+            x: Texts `[n]`, or a dict of inputs, of which one is texts.
+            y: The targets, which are returned unchanged.
+            seed: Integers that seed the augmentation.
 
         Returns:
             `(texts, y)`.
 
         Raises:
-            InputError: None of a dict of inputs is texts, or several are.
+            InputError: A dict has no input of texts, or several.
         """
         if isinstance(x, dict):
             name = only_input(x, _are_texts, "texts")

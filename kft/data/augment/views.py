@@ -1,4 +1,4 @@
-"""Another kept view of each example in each epoch."""
+"""The choice of a cached view of each example for each epoch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,13 @@ import numpy as np
 
 
 class NextView:
-    """Goes from row numbers of examples to those of their kept views, another one each epoch.
+    """A map from indices of examples to indices of their cached views, another view each epoch.
 
-    In as many epochs as there are views each example is seen once in each of them.
+    In as many epochs as there are views, each view of an example is used once.
 
     Args:
         count: Number of examples.
-        views: Number of views, which lie one after the other.
+        views: Number of views per example; all examples of one view come before those of the next.
 
     Example:
 
@@ -29,5 +29,5 @@ class NextView:
         self.count, self.views = count, views
 
     def __call__(self, x: np.ndarray, y: Any, seed: Sequence[int]) -> tuple[np.ndarray, Any]:
-        """Turn rows `[n]` among the examples into rows among their views; `seed[1]` is the epoch."""
+        """Map indices `[n]` of examples to indices of views; `seed[1]` is the epoch."""
         return x + self.count * ((x + seed[1]) % self.views), y

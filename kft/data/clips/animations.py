@@ -13,30 +13,30 @@ from kft.data.clips.frames import MOST_FRAMES, middles, shown_at
 
 __all__ = ["check", "inspect", "sample"]
 
-# Of all frames together. A file of some bytes for each may ask for any number of large ones.
+# Of all frames together: a small file can declare any number of large frames.
 _MOST_PIXELS = 2**32
-_USUAL = 0.1  # seconds of a frame that says none, as browsers have it
+_USUAL = 0.1  # seconds of a frame without a duration, as in browsers
 
 
 def sample(file: BinaryIO, count: int, max_pixels: int) -> list[np.ndarray]:
-    """Return the frames that are shown at the middles of equal segments of a GIF.
+    """Return the frames shown at the midpoints of equal segments of a GIF.
 
     Args:
-        file: The file, opened.
-        count: How many.
-        max_pixels: The largest frame that is decoded, width times height.
+        file: The open file.
+        count: The number of frames.
+        max_pixels: The largest frame to decode, width times height.
 
     Returns:
-        uint8 `[height, width, 3]` each.
+        Frames uint8 `[height, width, 3]`.
 
     Raises:
-        BadClipError: It cannot be decoded, or is too large.
+        BadClipError: The GIF cannot be decoded, or is too large.
     """
     with _opened(file, max_pixels) as image:
         times = [time for time, _ in _timed(image, max_pixels)]
         end = times[-1] + _seconds(image)
         image.seek(0)
-        # Pillow has one frame at a time: it is converted as it comes by.
+        # Pillow holds one frame at a time, so each is converted while it is current.
         shown = set(shown_at(zip(times, range(len(times)), strict=True), middles(0.0, end, count)))
         made = {
             number: np.asarray(image.convert("RGB"))
@@ -55,7 +55,7 @@ def check(file: BinaryIO, max_pixels: int) -> None:
 
 
 def inspect(file: BinaryIO, max_pixels: int) -> None:
-    """Look at the header of a GIF alone; the arguments and errors are those of `sample`."""
+    """Check only the header of a GIF; the arguments and errors are those of `sample`."""
     with _opened(file, max_pixels):
         pass
 
@@ -72,22 +72,22 @@ def _opened(file: BinaryIO, max_pixels: int) -> Iterator[Any]:
         raise
     except Image.DecompressionBombError as error:
         raise BadClipError(f"more than the {max_pixels:,} pixels of max_pixels") from error
-    except Image.UnidentifiedImageError as error:  # whose message names an object of Python
+    except Image.UnidentifiedImageError as error:  # its message shows a Python object
         raise BadClipError("cannot be decoded (no GIF behind its first bytes)") from error
-    except Exception as error:  # of a cut or broken file Pillow raises whatever comes
+    except Exception as error:  # Pillow may raise anything for a truncated or damaged file
         said = str(error) or type(error).__name__
         raise BadClipError(f"cannot be decoded ({said})") from error
 
 
 def _timed(image: Any, max_pixels: int, most: int = MOST_FRAMES) -> Iterator[tuple[float, int]]:
-    """When each frame begins, in seconds, and its number, while the image stands at it."""
+    """Yield each frame's start in seconds and its number, while it is the current frame."""
     time, pixels = 0.0, 0
     for number in range(most):
         try:
             image.seek(number)
         except EOFError:
             return
-        pixels += _check_size(image, max_pixels)  # a frame may reach beyond those before it
+        pixels += _check_size(image, max_pixels)  # a later frame may be larger
         if pixels > _MOST_PIXELS:
             raise BadClipError(
                 f"more than {_MOST_PIXELS:,} pixels in all frames: cut it into clips, or make it smaller"
@@ -99,7 +99,7 @@ def _timed(image: Any, max_pixels: int, most: int = MOST_FRAMES) -> Iterator[tup
 
 
 def _check_size(image: Any, max_pixels: int) -> int:
-    """Return how many pixels a frame has, if these are not too many."""
+    """Return the number of pixels of a frame after checking that it is not too large."""
     width, height = image.size
     if width * height > max_pixels:
         raise BadClipError(f"frames of {width} x {height} pixels where max_pixels={max_pixels:,}")
@@ -107,5 +107,5 @@ def _check_size(image: Any, max_pixels: int) -> int:
 
 
 def _seconds(image: Any) -> float:
-    """How long the frame is shown that the image stands at."""
+    """Return how long the current frame is shown, in seconds."""
     return float(image.info.get("duration") or 0) / 1000 or _USUAL

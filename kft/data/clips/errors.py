@@ -1,4 +1,4 @@
-"""Why a clip cannot be used."""
+"""The error for clips that cannot be used."""
 
 
 class BadClipError(Exception):

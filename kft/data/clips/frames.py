@@ -1,4 +1,4 @@
-"""Which frames of a clip are taken, and the frames that lie in a folder."""
+"""The choice of frames to sample from a clip, and the frames in a folder."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = [
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv"})
 CLIP_SUFFIXES = VIDEO_SUFFIXES | {".gif"}
 FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}
-MOST_FRAMES = 36_000  # of a clip: 20 minutes at 30 frames per second
+MOST_FRAMES = 36_000  # per clip: 20 minutes at 30 frames per second
 T = TypeVar("T")
 
 
 def middles(start: float, end: float, count: int) -> np.ndarray:
-    """Return the middles of `count` equal segments of the time from `start` to `end`."""
+    """Return the midpoints of `count` equal segments from `start` to `end`."""
     return start + (np.arange(count) + 0.5) / count * (end - start)
 
 
 def shown_at(timed: Iterable[tuple[float, T]], moments: np.ndarray) -> Iterator[T]:
-    """Yield what is shown at each moment: the last frame that has begun, of those before all the first.
+    """Yield the frame shown at each moment: the latest that has begun, or else the first.
 
-    A frame is yielded once for each moment, so that a clip of few frames repeats some.
+    There is one frame for each moment, so that short clips repeat frames.
 
     Args:
-        timed: When each frame begins, in ascending order, and the frame.
-        moments: In ascending order.
+        timed: Pairs of a frame's start time, ascending, and the frame.
+        moments: Times in ascending order.
     """
     waiting = list(moments)
     last: list[T] = []
@@ -57,10 +57,10 @@ def shown_at(timed: Iterable[tuple[float, T]], moments: np.ndarray) -> Iterator[
 
 
 def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the images that lie in a folder itself, in natural order: `2.jpg` before `10.jpg`.
+    """Return the images directly in a folder in natural order: `2.jpg` before `10.jpg`.
 
     Raises:
-        OSError: If the folder cannot be read.
+        OSError: The folder cannot be read.
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if is_frame(entry.name)]
@@ -68,17 +68,17 @@ def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def is_frame(name: str) -> bool:
-    """Return whether a file of this name counts as a frame of the folder that it lies in."""
+    """Return whether a file of this name is a frame of its folder."""
     return name[0] != "." and os.path.splitext(name)[1].lower() in FRAME_SUFFIXES
 
 
 def holds_frames(folder: str | os.PathLike[str]) -> bool:
-    """Return whether a folder has images of its own, so that it is a clip."""
+    """Return whether a folder directly contains images, which makes it a clip."""
     try:
         with os.scandir(folder) as entries:
             return any(is_frame(entry.name) for entry in entries)
     except OSError:
-        return False  # whoever reads it says why
+        return False  # reading the folder will report why
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:

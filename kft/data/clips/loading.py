@@ -1,4 +1,4 @@
-"""Raw clips to pixels, for training, for `predict`, for streams and for servers."""
+"""Loading of raw clips as pixels, for training, `predict`, streams and servers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def load_clips(
     image_size: tuple[int, int],
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """Take frames of clips at the middles of equal segments, and resize them.
+    """Sample the frames at the midpoints of equal segments of clips, and resize them.
 
     Args:
-        clips: As for `kft.data.clips.reading.sampled`.
-        frames: Frames of each clip.
+        clips: Clips as for `kft.data.clips.reading.sampled`.
+        frames: Frames per clip.
         image_size: (height, width).
-        max_pixels: The largest frame that is decoded, width times height.
+        max_pixels: The largest frame to decode, width times height.
 
     Returns:
         float32 `[n, frames, height, width, 3]`, 0 to 255.
@@ -59,13 +59,13 @@ def load_clips(
         found[place] = _pixels(taken, image_size)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, as where clips are checked
+        warnings.simplefilter("ignore")  # Pillow's, as in `check_clips`
         map_in_threads(take, range(len(clips)))
     return found
 
 
 def _pixels(frames: list[Any], image_size: tuple[int, int]) -> np.ndarray:
-    """The frames of one clip, resized; each is decoded or resized once."""
+    """Return the frames of one clip, resized; repeated ones are decoded and resized once."""
     places: dict[int, int] = {}
     for frame in frames:
         places.setdefault(id(frame), len(places))
@@ -81,16 +81,16 @@ def _pixels(frames: list[Any], image_size: tuple[int, int]) -> np.ndarray:
 def decode_clips(
     encoded: tf.Tensor, image_size: tuple[int, int], max_pixels: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decode and resize the clips all of whose frames can be, in a `tf.function` or SavedModel.
+    """Decode and resize the clips whose frames are all valid, in a `tf.function` or SavedModel.
 
     Args:
-        encoded: Encoded frames, a string tensor `[n, frames]`; n may be unknown, and 0.
+        encoded: Encoded frames, a string tensor `[n, frames]`; n may be unknown or 0.
         image_size: (height, width).
-        max_pixels: The largest width times height of a frame that is decoded.
+        max_pixels: The largest frame to decode, width times height.
 
     Returns:
-        float32 `[m, frames, height, width, 3]`, 0 to 255, of the m clips that were decoded; and for each
-        of the n rows its status, a string tensor: empty, or why the first of its bad frames is bad.
+        float32 `[m, frames, height, width, 3]`, 0 to 255, of the m valid clips; and a string tensor
+        `[n]` with the status of each clip: empty, or why its first bad frame is bad.
     """
     import tensorflow as tf
 
@@ -103,7 +103,7 @@ def decode_clips(
     reason = tf.strings.join(
         ["frame ", tf.strings.as_string(first), ": ", tf.gather(by_clip, first, batch_dims=1)]
     )
-    # Of the frames that were decoded, those of clips that are whole.
+    # Among the decoded frames, select those of clips without a bad frame.
     kept = tf.boolean_mask(tf.repeat(whole, count), tf.reshape(is_good, [-1]))
     frames = tf.cond(tf.reduce_all(whole), lambda: pixels, lambda: tf.boolean_mask(pixels, kept))
     clips = tf.reshape(frames, [-1, count, *image_size, 3])
@@ -111,18 +111,18 @@ def decode_clips(
 
 
 def as_model_clips(dataset: Any, frames: int, image_size: tuple[int, int]) -> Any:
-    """Put resizing in front of a `tf.data.Dataset` of batches `(clips, targets, ...)`.
+    """Resize the clips of a `tf.data.Dataset` of batches `(clips, targets, ...)`.
 
     Args:
         dataset: A dataset of arrays `[n, frames, h, w, c]` with 1, 3 or 4 channels.
-        frames: Frames of each clip.
+        frames: Frames per clip.
         image_size: (height, width).
 
     Returns:
-        A dataset of clips `[n, frames, *image_size, 3]`.
+        A dataset of clips `[n, frames, *image_size, 3]`; the dataset itself if its clips have no shape.
 
     Raises:
-        InputError: The clips have an unknown shape, or other frames or channels.
+        InputError: The clips have another number of axes, frames or channels.
     """
     shape = getattr(getattr(dataset, "element_spec", (None,))[0], "shape", None)
     if shape is None:
@@ -130,7 +130,7 @@ def as_model_clips(dataset: Any, frames: int, image_size: tuple[int, int]) -> An
     if shape.rank != 5 or shape[1] != frames:
         raise InputError(
             f"the tf.data.Dataset yields clips of shape {shape}, but [n, {frames}, height, width, "
-            "channels] is expected: map what takes the frames, and batch it"
+            "channels] is expected: map a function that samples the frames, and batch the dataset"
         )
     check_shape(tuple(shape[1:]))
 

@@ -1,4 +1,4 @@
-"""Clips of any kind: the frames that are taken of one, and whether it can be used."""
+"""Sampling and checking of clips of any kind."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from kft.regular_files import open_regular, why
 __all__ = ["MOST_BYTES", "broken_clips", "check_clips", "inspect_clips", "largest_clip", "sampled"]
 
 MOST_BYTES = 2**32  # of a file
-_HEAD = 16  # bytes that tell what a file is
+_HEAD = 16  # bytes by which the type of a file is recognised
 _STILLS = (b"\xff\xd8\xff", b"\x89PNG", b"BM")
-_STILL_BRANDS = (b"avif", b"heic", b"heix", b"mif1")  # images in the container of MP4
+_STILL_BRANDS = (b"avif", b"heic", b"heix", b"mif1")  # still images in an MP4 container
 _STILL = (
     "a still image, but a clip is expected: put the frames of a clip into a folder of their own"
 )
@@ -33,21 +33,21 @@ _LISTED = ", ".join(sorted(FRAME_SUFFIXES))
 
 
 def largest_clip(max_pixels: int) -> int:
-    """Return how many bytes the file of a clip may have, whatever the size of its frames."""
+    """Return the maximum number of bytes of a clip's file, which `max_pixels` does not affect."""
     return MOST_BYTES
 
 
 def sampled(clip: Any, count: int, max_pixels: int) -> list[Any]:
-    """Return the frames at the middles of equal segments of a clip; one of few frames repeats some.
+    """Return the frames at the midpoints of equal segments of a clip; short clips repeat frames.
 
     Args:
-        clip: The path of a video, a GIF or a folder of frames; the content of a video or GIF; encoded
-            frames, a tuple; or pixels `[frames, height, width, ...]`.
-        count: How many.
-        max_pixels: The largest frame that is decoded, width times height.
+        clip: The path of a video, a GIF or a folder of frames; the content of a video or GIF; a tuple
+            of encoded frames; or pixels `[frames, height, width, ...]`.
+        count: The number of frames.
+        max_pixels: The largest frame to decode, width times height.
 
     Returns:
-        Paths or contents of image files, or pixels uint8 `[height, width, 3]`, as many as asked for.
+        `count` paths or contents of image files, or pixels uint8 `[height, width, 3]`.
 
     Raises:
         BadClipError: The clip cannot be used.
@@ -66,33 +66,33 @@ def sampled(clip: Any, count: int, max_pixels: int) -> list[Any]:
 
 
 def check_clips(clips: Sequence[Any], max_pixels: int) -> dict[int, str]:
-    """Decode each frame of clips once, and tell which clips cannot be used.
+    """Decode every frame of clips once, and report the clips that cannot be used.
 
     Args:
         clips: Paths, contents of files, or tuples of encoded frames.
-        max_pixels: The largest frame accepted, width times height.
+        max_pixels: The largest frame to accept, width times height.
 
     Returns:
-        Index of each unusable clip to the reason.
+        The reason for each unusable clip, by index.
     """
-    found = _judged(clips, max_pixels, whole=True)
+    found = _problems(clips, max_pixels, whole=True)
     return {index: reason for index, reason in enumerate(found) if reason}
 
 
 def inspect_clips(clips: Sequence[Any], max_pixels: int) -> list[str | None]:
-    """Judge clips by the headers of their files alone, as `check_clips` judges them by all."""
-    return [reason or None for reason in _judged(clips, max_pixels, whole=False)]
+    """Check clips by the headers of their files alone; return a reason or None for each."""
+    return [reason or None for reason in _problems(clips, max_pixels, whole=False)]
 
 
 def broken_clips(clips: Sequence[Any]) -> dict[int, str]:
-    """Tell which clips cannot be decoded, of those whose headers are fine."""
+    """Return the reason for each clip that cannot be decoded, by index."""
     return check_clips(clips, MAX_PIXELS)
 
 
-def _judged(clips: Sequence[Any], max_pixels: int, *, whole: bool) -> list[str]:
-    """For each clip why it cannot be used, or an empty string."""
+def _problems(clips: Sequence[Any], max_pixels: int, *, whole: bool) -> list[str]:
+    """Return for each clip why it cannot be used, or an empty string."""
 
-    def judge(clip: Any) -> tuple[str, Sequence[Any]]:
+    def check(clip: Any) -> tuple[str, Sequence[Any]]:
         try:
             if isinstance(clip, tuple):
                 return "" if clip else "no frames", clip
@@ -104,17 +104,17 @@ def _judged(clips: Sequence[Any], max_pixels: int, *, whole: bool) -> list[str]:
             return str(error), ()
         return "", ()
 
-    # Pillow's own limit speaks in warnings. Filters belong to the process: set once, by no thread.
+    # Pillow warns beyond its own limit. Filters are global to the process, so no thread sets them.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = map_in_threads(judge, clips)
+        found = map_in_threads(check, clips)
     reasons = [reason for reason, _ in found]
     frames = [(place, frame) for place, (_, each) in enumerate(found) for frame in each]
     starts: dict[int, int] = {}
     for number, (place, _) in enumerate(frames):
         starts.setdefault(place, number)
     of_frames = _bad_frames([frame for _, frame in frames], max_pixels, whole)
-    for number in sorted(of_frames, reverse=True):  # of several bad frames the first is told
+    for number in sorted(of_frames, reverse=True):  # the first bad frame is written last, and stays
         place, frame = frames[number]
         name = shown(os.path.basename(frame)) if isinstance(frame, str) else ""
         reasons[place] = f"{name or f'frame {number - starts[place]}'}: {of_frames[number]}"
@@ -130,7 +130,7 @@ def _check_file(file: BinaryIO, max_pixels: int, whole: bool) -> None:
 
 
 def _bad_frames(frames: Sequence[Any], max_pixels: int, whole: bool) -> dict[int, str]:
-    """Index of each image that cannot be used to the reason; those of all clips together."""
+    """Return the reason for each frame that cannot be used, by its index among all clips' frames."""
     found: dict[int, str] = {}
     for kind in (str, bytes):
         places = [place for place, frame in enumerate(frames) if isinstance(frame, kind)]
@@ -173,7 +173,7 @@ def _opened(clip: str | bytes) -> BinaryIO:
 
 
 def _kind(file: BinaryIO) -> str:
-    """What a file is by its first bytes: `"gif"`, or one of `video.CONTAINERS`."""
+    """Return the type of a file by its first bytes: `"gif"`, or one of `video.CONTAINERS`."""
     head = file.read(_HEAD)
     file.seek(0)
     if head.startswith(b"GIF8"):

@@ -1,4 +1,4 @@
-"""Clips that a person passes in memory: what they are given as, and what arrays have to be."""
+"""Clips in memory: the forms in which they are accepted, and the checks of arrays."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _KINDS = {
 def clip_rows(
     rows: Rows, name: str, max_pixels: int = MAX_PIXELS
 ) -> tuple[str, Rows, dict[int, str]]:
-    """Tell what clips are given as; the arguments and errors are those of `kft.data.pixels.image_rows`.
+    """Determine the form of clips; the arguments and errors are those of `kft.data.pixels.image_rows`.
 
     Returns:
         `(kind, clips, reasons)`: the kind of `Examples`; paths as strings, contents of files as `bytes`,
-        encoded frames as a tuple of `bytes`, pixels as one array `[n, frames, height, width, ...]`, or as
-        an array of arrays that differ in shape; and by index why some cannot be used.
+        encoded frames as a tuple of `bytes`, pixels as one array `[n, frames, height, width, ...]` or as
+        an array of arrays if shapes differ; and reasons for unusable clips by index.
     """
     if isinstance(rows, np.ndarray) and rows.dtype.kind in "biuf":
         return "arrays", rows, {}
@@ -67,14 +67,15 @@ def clip_rows(
 
 
 def check_clips_in_memory(clips: np.ndarray, source: str) -> None:
-    """Check clips that are arrays: their shape, and that their values lie from 0 to 255.
+    """Check that arrays have the shape of clips and values from 0 to 255.
 
     Args:
-        clips: One array, or an array of arrays that differ in shape.
-        source: What to call them in a message.
+        clips: One array, or an array of arrays if shapes differ.
+        source: The name of the clips in messages.
 
     Raises:
-        InputError: They are a single clip, or images; have no frames or other channels; or another range.
+        InputError: The array is a single clip or has another shape, a clip has no frames or another
+            number of channels, or values are out of range.
     """
     if clips.dtype != object:
         if clips.ndim == 4 and clips.shape[-1] in (1, 3, 4):
@@ -95,16 +96,16 @@ def check_clips_in_memory(clips: np.ndarray, source: str) -> None:
 
 
 def raw_clips(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
-    """Return clips without labels by their position, checked as far as is possible without decoding.
+    """Return clips without labels in order, checked as far as possible without decoding.
 
     Args:
         raw: A path, the content of a file, a list or column of these or of lists of encoded frames, a
-            folder with all clips below it, a pattern such as `"clips/*.mp4"`, or an array
+            folder for all clips below it, a pattern such as `"clips/*.mp4"`, or an array
             `[n, frames, height, width, channels]` with values from 0 to 255.
-        max_pixels: The largest frame accepted, width times height.
+        max_pixels: The largest frame to accept, width times height.
 
     Raises:
-        InputError: One of them cannot be used, or arrays have another shape or range.
+        InputError: A clip cannot be used, or an array has another shape or range.
     """
     files = files_named(raw, "clip", CLIP_SUFFIXES, FRAME_SUFFIXES)
     raw = raw if files is None else files
@@ -127,7 +128,7 @@ def raw_clips(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
 
 
 def _taken(value: Any, max_pixels: int) -> tuple[str, Any, str]:
-    """The kind of one clip, the clip as it is kept or None, and why it cannot be used."""
+    """Return the kind of one clip, the clip in its stored form or None, and why it is unusable."""
     if is_missing(value):
         return "", None, "no clip"
     if isinstance(value, str | os.PathLike):
@@ -148,7 +149,7 @@ def _taken(value: Any, max_pixels: int) -> tuple[str, Any, str]:
 
 
 def _in_one(clips: list[Any]) -> np.ndarray:
-    """Arrays as one array, or as an array of arrays where they differ in shape."""
+    """Return arrays as one array, or as an array of arrays if they differ in shape."""
     blank = np.zeros((1, 1, 1, 3), np.uint8)
     if len({clip.shape for clip in clips if clip is not None}) == 1:
         shape = next(clip.shape for clip in clips if clip is not None)

@@ -15,7 +15,7 @@ from kft.errors import InputError
 
 __all__ = ["CONTAINERS", "check", "inspect", "sample"]
 
-CONTAINERS = {  # FFmpeg's name of a container: how its files begin, at which byte
+CONTAINERS = {  # FFmpeg's name of a container: offset and value of the bytes that identify it
     "mp4": ((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip")),
     "matroska": ((0, b"\x1a\x45\xdf\xa3"),),
     "avi": ((8, b"AVI "),),
@@ -23,16 +23,16 @@ CONTAINERS = {  # FFmpeg's name of a container: how its files begin, at which by
 
 
 def sample(file: BinaryIO, container: str, count: int, max_pixels: int) -> list[np.ndarray]:
-    """Return the frames that are shown at the middles of equal segments of a video.
+    """Return the frames shown at the midpoints of equal segments of a video.
 
     Args:
-        file: The file, opened.
+        file: The open file.
         container: One of `CONTAINERS`.
-        count: How many.
-        max_pixels: The largest frame that is decoded, width times height.
+        count: The number of frames.
+        max_pixels: The largest frame to decode, width times height.
 
     Returns:
-        uint8 `[height, width, 3]` each; they may differ in size.
+        Frames uint8 `[height, width, 3]`, which may differ in size.
 
     Raises:
         BadClipError: The video cannot be decoded, or is too large.
@@ -44,7 +44,7 @@ def sample(file: BinaryIO, container: str, count: int, max_pixels: int) -> list[
         found = shown_at(_decoded(source, stream, start, max_pixels), middles(start, end, count))
         frames: list[np.ndarray] = []
         last = None
-        for frame in found:  # one that is shown more often is converted once
+        for frame in found:  # repeated frames are converted once
             frames.append(frames[-1] if frame is last else frame.to_ndarray(format="rgb24"))
             last = frame
         return frames
@@ -60,16 +60,16 @@ def check(file: BinaryIO, container: str, max_pixels: int) -> None:
 
 
 def inspect(file: BinaryIO, container: str, max_pixels: int) -> None:
-    """Look at the header of a video alone; the arguments and errors are those of `sample`."""
+    """Check only the header of a video; the arguments and errors are those of `sample`."""
     with _opened(file, container, max_pixels):
         pass
 
 
 def pyav() -> Any:
-    """Return PyAV.
+    """Import and return PyAV.
 
     Raises:
-        InputError: It is not installed.
+        InputError: PyAV is not installed.
     """
     try:
         import av
@@ -83,13 +83,13 @@ def pyav() -> Any:
 
 @contextlib.contextmanager
 def _opened(file: BinaryIO, container: str, max_pixels: int) -> Iterator[tuple[Any, Any]]:
-    """A container and its first video stream, ready to decode."""
+    """Open a container and its first video stream for decoding."""
     av = pyav()
     missing = missing_bytes(file, container)
     if missing:
         raise BadClipError(f"cut off: {missing}")
     try:
-        # The format is given: FFmpeg would take a file that lists other files or addresses for a video.
+        # The format is fixed, since FFmpeg also opens playlists of other files and addresses as videos.
         with av.open(file, format=container, metadata_errors="ignore") as source:
             if not source.streams.video:
                 raise BadClipError("no video in it")
@@ -106,7 +106,7 @@ def _opened(file: BinaryIO, container: str, max_pixels: int) -> Iterator[tuple[A
 
 
 def _span(source: Any, stream: Any, container: str) -> tuple[float, float]:
-    """When the first frame begins and the last one ends, in seconds, without decoding any."""
+    """Return the start of the first frame and the end of the last in seconds, without decoding."""
     times: list[float] = []
     last = 0.0
     for packet in source.demux(stream):
@@ -119,7 +119,7 @@ def _span(source: Any, stream: Any, container: str) -> tuple[float, float]:
             raise BadClipError(f"more than {MOST_FRAMES:,} frames: cut it into clips")
     if not times:
         raise BadClipError("no frames")
-    # Of the others this number counts what is shown longer, or there is none.
+    # In other containers this number counts repeated frames, or is missing.
     if container == "mp4" and stream.frames > len(times):
         raise BadClipError(f"cut off: {len(times):,} of {stream.frames:,} frames are there")
     start, end = min(times), max(times)
@@ -130,7 +130,7 @@ def _span(source: Any, stream: Any, container: str) -> tuple[float, float]:
 def _decoded(
     source: Any, stream: Any, start: float, max_pixels: int
 ) -> Iterator[tuple[float, Any]]:
-    """The frames and when they begin, as they are shown one after another."""
+    """Yield the start time of each frame and the frame, in the order in which they are shown."""
     time, number = start, -1
     for number, frame in enumerate(source.decode(stream)):
         if number > MOST_FRAMES:

@@ -15,12 +15,12 @@ __all__ = ["clips_below"]
 def clips_below(folder: Path, root: Path, bad: BadExamples) -> list[Path]:
     """Return the clips in a class folder and below it, ordered by path; see `files_below`.
 
-    A folder below it that has images of its own is one clip.
+    A sub-folder that directly contains images is one clip.
 
     Args:
         folder: The class folder.
         root: The folder of the data.
-        bad: Where files and folders that cannot be read are noted.
+        bad: Collects files and folders that cannot be read.
     """
     clips: list[Path] = []
     waiting: list[os.DirEntry[str]] = list(reversed(entries_of(folder, root, bad)))

@@ -1,4 +1,4 @@
-"""Kinds of targets: one class, several classes, numbers, and several kinds side by side."""
+"""Kinds of targets: one class, several classes, numbers, and combinations of kinds."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def kind_named(task: Any) -> TargetKind:
         task: A `TargetKind`, or the short name of one: "single_label", "multi_label", "regression".
 
     Raises:
-        InputError: If it is neither.
+        InputError: It is neither.
     """
     found = _SHORT.get(task) if isinstance(task, str) else task
     if not isinstance(found, TargetKind):

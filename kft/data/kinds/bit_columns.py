@@ -1,4 +1,4 @@
-"""Several labels as columns of a table, each called like a class, with 0 or 1 for each example."""
+"""Multi-label targets in columns of a table, one column of 0 and 1 per class."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def columns_of_bits(raw: RawLabels, classes: Sequence[str] | None) -> ReadTarget
 
     Args:
         raw: Labels of several columns.
-        classes: The classes of the training, of which some may have no column; None for the columns.
+        classes: The classes of the training, some of which may have no column. Defaults to the
+            columns.
 
     Raises:
-        InputError: If a column is none of the classes.
+        InputError: A column is not one of the classes.
     """
     names = [clean(name) for name in raw.columns]
     known = check_classes(names, raw.source) if classes is None else tuple(classes)

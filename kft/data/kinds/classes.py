@@ -1,4 +1,4 @@
-"""Class names as labels: what can be one, and which number each has."""
+"""Class names as labels: which values are valid names, and their numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHOWN = 10
 
 
 def class_name(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
-    """Return a value as the name of a class, and why it cannot be one (empty if it can)."""
+    """Return the class name for a value, and why it is not valid (empty if it is)."""
     if isinstance(value, bool | np.bool_):
         return str(bool(value)), ""
     if is_number(value) and not is_missing(value):
@@ -51,11 +51,11 @@ def _number(value: Any) -> str:
 
 
 def label_name(value: Any, raw: RawLabels) -> tuple[str, str]:
-    """Return the class name that a label stands for, and why it cannot be used (empty if it can).
+    """Return the class name of a label, and why it is not valid (empty if it is).
 
     Args:
-        value: A name, or a number, which stands for a name where the source numbers its classes.
-        raw: The labels that it is one of.
+        value: A name, or a number, which is an index if the source numbers its classes.
+        raw: All the labels.
     """
     if raw.numbered is None or not is_number(value) or is_missing(value):
         return class_name(value, raw.encoding)
@@ -68,14 +68,14 @@ def label_name(value: Any, raw: RawLabels) -> tuple[str, str]:
 
 
 def known_classes(raw: RawLabels, classes: Sequence[str] | None) -> Sequence[str] | None:
-    """Return the classes that are known before any label is read, None if there are none.
+    """Return the classes that are known before any label is read, or None.
 
     Args:
         raw: The labels, whose source may name its classes.
         classes: The classes of the training.
 
     Raises:
-        InputError: If the source names fewer than two classes, or one of them twice.
+        InputError: The source names fewer than two classes, or one of them twice.
     """
     if classes is not None or raw.numbered is None:
         return classes
@@ -86,36 +86,36 @@ def known_classes(raw: RawLabels, classes: Sequence[str] | None) -> Sequence[str
 def places(
     counts: dict[str, int], old: Sequence[str], new: Sequence[str], source: str
 ) -> np.ndarray:
-    """Return the number that each of the old classes has among the new ones, int `[old]`.
+    """Return the index of each old class among the new ones, int `[old]`.
 
     Args:
-        counts: How many examples each of the old classes has.
+        counts: The number of examples of each old class.
         old: The classes that targets are numbered by.
         new: The classes of the training.
-        source: What to call the data in a message.
+        source: The name of the data in messages.
 
     Raises:
-        InputError: If a class that has examples was not seen in training.
+        InputError: A class that has examples was not seen in training.
     """
     for name, count in counts.items():
         if count and name not in new:
             refuse_unseen(name, "an example", source, tuple(new))
-    # A class that has no example here may be unknown: whatever it is given is never used.
+    # A class without examples may be unknown: its index is never used.
     return np.array([new.index(name) if name in new else 0 for name in old])
 
 
 def agreed_classes(
     classes: Sequence[str] | None, count: int | None, source: str
 ) -> tuple[str, ...] | None:
-    """Return the names of the classes of a recipe for data with these classes.
+    """Return the class names of a recipe for data with these classes.
 
     Args:
         classes: The names; None for class numbers, which become "0", "1" and so on.
-        count: How many classes the recipe has, None if that is open.
-        source: What to call the data in a message.
+        count: The number of classes of the recipe, None if undecided.
+        source: The name of the data in messages.
 
     Raises:
-        InputError: If the data have another number of classes.
+        InputError: The data have another number of classes.
     """
     if classes is None:
         return None if count is None else tuple(str(index) for index in range(count))
@@ -130,7 +130,7 @@ def agreed_classes(
 
 
 def check_classes(classes: Sequence[str], source: str) -> tuple[str, ...]:
-    """The classes, if there are at least two.
+    """Return the classes after checking that there are at least two.
 
     Raises:
         InputError: There are fewer.
@@ -147,13 +147,13 @@ def check_classes(classes: Sequence[str], source: str) -> tuple[str, ...]:
 def class_targets(
     labels: Sequence[str], names: Sequence[str], source: str, classes: Sequence[str] | None = None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class names to indices.
+    """Convert class names to indices.
 
     Args:
-        labels: One class name an example.
-        names: What to call each example in a message.
-        source: What to call the data in a message.
-        classes: The classes of the training; without them, the sorted classes that occur.
+        labels: One class name per example.
+        names: The name of each example in messages.
+        source: The name of the data in messages.
+        classes: The classes of the training. Defaults to the sorted classes that occur.
 
     Returns:
         `(int64 [n], classes)`.
@@ -170,12 +170,12 @@ def class_targets(
 
 
 def refuse_unseen(label: str, name: str, source: str, classes: tuple[str, ...]) -> None:
-    """Refuse a label that was not seen in training.
+    """Raise the error for a label that was not seen in training.
 
     Args:
         label: The label.
-        name: What to call its example in a message.
-        source: What to call the data in a message.
+        name: The name of its example in messages.
+        source: The name of the data in messages.
         classes: The classes of the training.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Several kinds of targets for each example, side by side."""
+"""Combinations of several kinds of targets for each example."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Combined"]
 
 
 class Combined(TargetKind):
-    """Targets of several kinds: rows and classes are dicts with the names of `parts`.
+    """Targets of several kinds, with rows and classes in dicts by the names of `parts`.
 
     Arrays are a dict, `y={"kind": [...], "age": [...]}`. Columns of a table and features of a TFDS
-    have the names of the parts, unless `label_column` names others. A split goes by the first part
-    that has strata, of which a rare one may be in the training part alone. Nothing is balanced: what
-    balances one part unbalances another.
+    have the names of the parts, unless `label_column` names others. A split is stratified by the first
+    part that has strata; a rare stratum may be missing from the validation data. Nothing is balanced,
+    since balancing one part would unbalance another.
     """
 
     name: ClassVar[str] = "several"
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
-        """Return the targets of each part by the classes of the training."""
+        """Return the targets of each part, renumbered by the classes of the training."""
         known, wanted = old or {}, new or {}
         return self._each(
             lambda name, kind: kind.renumbered(
@@ -45,13 +45,13 @@ class Combined(TargetKind):
         return {name: one for name, one in counts.items() if one}
 
     def describe(self, rows: Any, classes: Any) -> dict[str, Any]:
-        """Return what each part says, under `parts`."""
+        """Return the description of each part, under `parts`."""
         known = classes or {}
         parts = self._each(lambda name, kind: kind.describe(rows[name], known.get(name)))
         return {"counts": None, "values": None, "parts": parts}
 
     def label(self, row: Any, classes: Any) -> str:
-        """Return an example's label of each part, such as "kind: cat, age: 3"."""
+        """Return an example's label for each part, such as "kind: cat, age: 3"."""
         known = classes or {}
         words = self._each(lambda name, kind: kind.label(row[name], known.get(name)))
         return ", ".join(f"{name}: {one}" for name, one in words.items())
@@ -87,7 +87,7 @@ class Combined(TargetKind):
         return self
 
     def soft(self, rows: Any, classes: Any) -> Any:
-        """Return targets of each part that can be mixed."""
+        """Return the targets of each part in a form that can be mixed."""
         known = classes or {}
         return self._each(lambda name, kind: kind.soft(rows[name], known.get(name)))
 
@@ -102,20 +102,20 @@ class Combined(TargetKind):
 
     @property
     def reads_inputs(self) -> bool:  # type: ignore[override]
-        """Whether a part collates and looks at the inputs for it."""
+        """Whether a part collates and needs the inputs for it."""
         return any(kind.collates and kind.reads_inputs for kind in self.parts.values())
 
     def is_batch(self, targets: Any) -> bool | None:
-        """Return what the first part says that can tell."""
+        """Return the answer of the first part that can tell."""
         parts = self.streamed(targets, "the stream")
-        told = [kind.is_batch(part) for kind, part in parts]
-        return next((one for one in told if one is not None), None)
+        answers = [kind.is_batch(part) for kind, part in parts]
+        return next((one for one in answers if one is not None), None)
 
     def streamed(self, targets: Any, where: str) -> list[tuple[TargetKind, Any]]:
         """Return the targets of each part.
 
         Raises:
-            InputError: If they are not a dict with the names of the parts.
+            InputError: They are not a dict with the names of the parts.
         """
         if not isinstance(targets, Mapping) or set(targets) != set(self.parts):
             found = (

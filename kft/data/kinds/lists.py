@@ -1,4 +1,4 @@
-"""Lists of class names: how they are written, and as rows of 0 and 1."""
+"""Lists of class names: their notation, and their conversion to rows of 0 and 1."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kft.errors import InputError
 
 __all__ = ["SEPARATOR", "multi_label_targets", "refuse_other_separators", "refuse_rows_of_bits"]
 
-SEPARATOR = "|"  # of several labels in one cell
-_OTHER_MARKS = (None, "\n", "\t", "/", "+", "&")  # None is any blanks
+SEPARATOR = "|"  # between several labels in one cell
+_OTHER_MARKS = (None, "\n", "\t", "/", "+", "&")  # None is any whitespace
 
 
 def multi_label_targets(
@@ -23,9 +23,9 @@ def multi_label_targets(
     source: str,
     classes: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Any number of class names an example to rows of 0 and 1: `(float32 [n, k], classes)`.
+    """Convert lists of class names to rows of 0 and 1: `(float32 [n, k], classes)`.
 
-    Args and errors are those of `class_targets`.
+    Arguments and errors are those of `class_targets`.
     """
     known = (
         check_classes(sorted({one for row in labels for one in row}), source)
@@ -43,13 +43,13 @@ def multi_label_targets(
 
 
 def refuse_other_separators(cells: Sequence[str], source: str) -> None:
-    """Refuse cells of several labels that something else than `|` separates.
+    """Refuse cells of several labels with another separator than `|`.
 
-    Each cell would become a class of its own.
+    Each such cell would become a separate class.
 
     Args:
-        cells: The labels of each example as they are written.
-        source: What to call the data in a message.
+        cells: The labels of each example as written.
+        source: The name of the data in messages.
 
     Raises:
         InputError: No cell has a `|`, and one looks like a list.
@@ -59,7 +59,7 @@ def refuse_other_separators(cells: Sequence[str], source: str) -> None:
     whole = dict.fromkeys(name for cell in cells if (name := clean(cell)))
     for cell in whole:
         is_list = (cell[:1], cell[-1:]) in (("[", "]"), ("(", ")"), ("{", "}"))
-        # A comma may belong to a name, unless what it separates is a label elsewhere.
+        # A comma may be part of a name, unless one of the parts is a label elsewhere.
         parts = {clean(part) for part in cell.split(",")}
         several = any(_all_known(cell.split(mark), whole) for mark in _OTHER_MARKS)
         if is_list or several or ";" in cell or ("," in cell and parts & whole.keys()):
@@ -70,7 +70,7 @@ def refuse_other_separators(cells: Sequence[str], source: str) -> None:
 
 
 def _all_known(parts: Sequence[str], whole: Mapping[str, None]) -> bool:
-    """Whether each part of a cell is a label of its own elsewhere."""
+    """Return whether each part of a cell is itself a label elsewhere."""
     return len(parts) > 1 and all(clean(part) in whole for part in parts)
 
 
@@ -79,15 +79,15 @@ def refuse_rows_of_bits(
     source: str,
     way_out: str = "write the names, or pass (x, y) with the rows as y",
 ) -> None:
-    """Refuse rows of 0 and 1 as lists of labels, whose numbers would become the names of classes.
+    """Refuse rows of 0 and 1 as lists of labels, since "0" and "1" would become class names.
 
     Args:
-        rows: The labels of each example; None for a gap.
-        source: What to call the data in a message.
-        way_out: What to do instead.
+        rows: The labels of each example; None for a missing one.
+        source: The name of the data in messages.
+        way_out: The way out, for the message.
 
     Raises:
-        InputError: All rows have the same length and hold 0 and 1 alone.
+        InputError: All rows have the same length and hold only 0 and 1.
     """
     filled = [row for row in rows if row]
     held = {str(one) for row in filled for one in row}

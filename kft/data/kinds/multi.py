@@ -1,4 +1,4 @@
-"""Any number of class names for each example."""
+"""Multi-label targets: any number of classes for each example."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class MultiLabels(TargetKind):
 
     @property
     def class_count(self) -> int | None:
-        """How many classes there are, None if the data say."""
+        """The number of classes, None if the data decide."""
         return None
 
     def refusal(self, form: LabelForm) -> str:
-        """Accept texts with `|` between names, lists of names or of class numbers, and several columns."""
+        """Accept texts with `|` between names, lists of names or class numbers, and several columns."""
         if not form.alone:
             fits = not form.depth and form.content != "other"
             return (
@@ -61,7 +61,7 @@ class MultiLabels(TargetKind):
         return f"a Sequence of names or class numbers per example is expected: {form.way_out}"
 
     def targets(self, raw: Any, classes: Any = None) -> ReadTargets:
-        """Turn lists of names, several columns or in memory rows of 0 and 1, into rows of 0 and 1."""
+        """Convert lists of names, several columns, or arrays of 0 and 1 in memory, to rows of 0 and 1."""
         if len(raw.columns) > 1:
             return columns_of_bits(raw, classes)
         if raw.in_memory:
@@ -97,13 +97,13 @@ class MultiLabels(TargetKind):
         return targets
 
     def strata(self, rows: Any) -> np.ndarray | None:
-        """Return the rarest class of each example, and one more number for those without any."""
+        """Return the rarest class of each example, and an extra number for those without any."""
         frequency = rows.sum(axis=0)
         rarest = np.where(rows > 0, frequency, np.inf).argmin(axis=1)
         return np.where((rows > 0).any(axis=1), rarest, rows.shape[1])
 
     def counts(self, rows: Any, classes: Any) -> dict[str, int]:
-        """Return how many examples have each class."""
+        """Return the number of examples with each class."""
         if classes is None:
             return {}
         numbers = (rows > 0).sum(axis=0)
@@ -119,15 +119,15 @@ class MultiLabels(TargetKind):
         return None if classes is None else len(classes)
 
     def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
-        """Return the names of the classes, which must be as many as the task has."""
+        """Return the class names, after checking their number against the task's."""
         return agreed_classes(classes, self.class_count, source)
 
     def soft(self, rows: Any, classes: Any) -> np.ndarray:
-        """Return the rows, which can be mixed as they are."""
+        """Return the rows unchanged: they can be mixed."""
         return rows
 
     def is_batch(self, targets: Any) -> bool | None:
-        """Return that rows with two axes are a batch: one example has a single row."""
+        """Return True for two axes, since one example is a single row; None if the rank is unknown."""
         rank = targets.shape.rank
         if rank == 1 and targets.shape[0] is not None:
             return False
@@ -145,7 +145,7 @@ class MultiLabels(TargetKind):
 
 
 def _names(row: Any, index: int, raw: RawLabels) -> tuple[list[str], str]:
-    """Return the names of an example's classes, and why they cannot be used (empty if they can)."""
+    """Return the names of an example's classes, and why they are not valid (empty if they are)."""
     if is_missing(row):
         return [], raw.said("no label")
     if isinstance(row, str | bytes):
@@ -167,7 +167,7 @@ def _names(row: Any, index: int, raw: RawLabels) -> tuple[list[str], str]:
 
 
 def _refuse_bits(found: Sequence[Sequence[str]], raw: RawLabels) -> None:
-    """Refuse rows of 0 and 1 that would become names."""
+    """Refuse rows of 0 and 1 that would be read as class names."""
     are_texts = [isinstance(row, str) for row in raw.values]
     lists = [names for names, is_text in zip(found, are_texts, strict=True) if not is_text]
     if raw.in_memory:
@@ -180,7 +180,7 @@ def _refuse_bits(found: Sequence[Sequence[str]], raw: RawLabels) -> None:
 
 
 def _are_names(rows: Rows) -> bool:
-    """Whether labels are names, or lists of names."""
+    """Return whether labels are names, or lists of names."""
     for row in rows:
         if isinstance(row, str | bytes):
             return True

@@ -1,4 +1,4 @@
-"""One number or several for each example."""
+"""Regression targets: one or several numbers for each example."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from kft.errors import InputError
 __all__ = ["Numbers"]
 
 _LARGEST = float(np.finfo(np.float32).max)
-_BINS = 10  # of a split, by the ranks of the numbers
+_BINS = 10  # strata of a split, by the ranks of the numbers
 _FEWEST_OF_A_BIN = 5
 
 
 @dataclass(frozen=True)
 class Numbers(TargetKind):
-    """Numbers in the unit of the labels; its targets are float32 `[n]` or `[n, d]`."""
+    """Numbers in the unit of the labels, as float32 targets `[n]` or `[n, d]`."""
 
     name: ClassVar[str] = "regression"
     takes_columns: ClassVar[bool] = True
 
     def refusal(self, form: LabelForm) -> str:
-        """Accept numbers, of TFDS also several, and in a table texts that are numbers."""
+        """Accept numbers, lists of numbers from TFDS, and numbers as text from a table."""
         is_number = form.content in ("integer", "number")
         if form.in_table and not form.depth and (is_number or form.content == "text"):
             return ""
@@ -40,7 +40,7 @@ class Numbers(TargetKind):
         return f"numbers{each} are expected: {form.way_out}"
 
     def targets(self, raw: Any, classes: Any = None) -> ReadTargets:
-        """Turn numbers, or in a table texts that are numbers, into float32."""
+        """Convert numbers, which a table may hold as text, to float32."""
         if raw.in_memory:
             return _of_arrays(raw)
         read = [_read(row, raw) for row in raw.values]
@@ -59,7 +59,7 @@ class Numbers(TargetKind):
         return ReadTargets(reasons, of)
 
     def strata(self, rows: Any) -> np.ndarray | None:
-        """Return the tenth that each number, or the first of several, belongs to by its rank."""
+        """Return the bin of each number, or of the first of several, by its rank; ten bins at most."""
         values = rows.reshape(len(rows), -1)[:, 0]
         ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
         bins = max(1, min(_BINS, len(values) // _FEWEST_OF_A_BIN))
@@ -75,20 +75,20 @@ class Numbers(TargetKind):
         return " ".join(f"{value:.4g}" for value in np.atleast_1d(row))
 
     def width_for(self, rows: Any, classes: Any) -> int | None:
-        """Return how many numbers an example has."""
+        """Return the number of values per example."""
         return None if rows is None else int(np.prod(rows.shape[1:]))
 
     def agreed_classes(self, classes: Any, source: str) -> None:
-        """Refuse classes, which numbers do not have."""
+        """Refuse any classes, since numbers have none."""
         if classes is not None:
             raise InputError(f"{source}: `task={self.name!r}` has no classes; leave them out.")
 
     def soft(self, rows: Any, classes: Any) -> np.ndarray:
-        """Return the numbers, which can be mixed as they are."""
+        """Return the numbers unchanged: they can be mixed."""
         return rows
 
     def is_batch(self, targets: Any) -> bool | None:
-        """Return that rows with two axes are a batch: one example has a number or a row."""
+        """Return True for two axes, since one example has at most one; None if the rank is unknown."""
         rank = targets.shape.rank
         if rank == 1 and targets.shape[0] is not None:
             return False
@@ -113,7 +113,7 @@ def _of_arrays(raw: RawLabels) -> ReadTargets:
 
 
 def _read(row: Any, raw: RawLabels) -> tuple[Any, str]:
-    """Return a number or several, and why they cannot be used (empty if they can)."""
+    """Return one or several numbers, and why they are not valid (empty if they are)."""
     if len(raw.columns) > 1:
         read = [_of_cell(value, column) for value, column in zip(row, raw.columns, strict=True)]
         return [number for number, _ in read], next((reason for _, reason in read if reason), "")
@@ -121,14 +121,14 @@ def _read(row: Any, raw: RawLabels) -> tuple[Any, str]:
         return _of_cell(row, raw.columns[0])
     numbers = np.asarray(row)
     if numbers.dtype.kind not in "biuf" or numbers.ndim > 1:
-        return None, "no number as a label"
+        return None, "a label that is not a number"
     with np.errstate(over="ignore"):
         numbers = numbers.astype(np.float32)
-    return numbers, "" if np.isfinite(numbers).all() else "a label that is no finite number"
+    return numbers, "" if np.isfinite(numbers).all() else "a label that is not a finite number"
 
 
 def _of_cell(value: Any, column: str) -> tuple[float, str]:
-    """Return the number in a table's cell, NaN with what is wrong where it is none."""
+    """Return the number in a table's cell; NaN and the reason if it is not valid."""
     where = f"in column {column!r}, where regression needs"
     if is_missing(value) or value == "":
         return math.nan, f"no value {where} a number"

@@ -1,4 +1,4 @@
-"""One class name or class number for each example."""
+"""Single-label targets: one class for each example."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from kft.errors import InputError
 
 __all__ = ["SingleLabels"]
 
-_MOST_CLASSES = 1_000_000  # that are made up of indices without names
+_MOST_CLASSES = 1_000_000  # for class indices without names
 
 
 @dataclass(frozen=True)
 class SingleLabels(TargetKind):
-    """One class for each example; its targets are class numbers, int64 `[n]`.
+    """One class for each example, as class numbers, int64 `[n]`.
 
-    Labels in memory are class numbers or names; elsewhere a number is a name.
+    Labels in memory are class numbers or names; in files and tables a number is a name.
     """
 
     name: ClassVar[str] = "single_label"
@@ -42,7 +42,7 @@ class SingleLabels(TargetKind):
 
     @property
     def class_count(self) -> int | None:
-        """How many classes there are, None if the data say."""
+        """The number of classes, None if the data decide."""
         return None
 
     def refusal(self, form: LabelForm) -> str:
@@ -57,7 +57,7 @@ class SingleLabels(TargetKind):
         return f"names or whole numbers are expected: {way_out}"
 
     def targets(self, raw: Any, classes: Any = None) -> ReadTargets:
-        """Turn names, or class numbers in memory, into class numbers."""
+        """Convert names, or class numbers in memory, to class numbers."""
         if raw.in_memory:
             numbers, reasons = filled_numbers(raw.values)
             if numbers is not None:
@@ -80,7 +80,7 @@ class SingleLabels(TargetKind):
         return ReadTargets(reasons, of)
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
-        """Return class numbers by the classes of the training."""
+        """Return class numbers, renumbered by the classes of the training."""
         if old is None or old == new:
             return rows
         return places(self.counts(rows, old), old, new, source)[rows]
@@ -90,7 +90,7 @@ class SingleLabels(TargetKind):
         return rows
 
     def stratum_name(self, stratum: int, classes: Any) -> str | None:
-        """Return the name of a class, of which both parts of a split must have examples."""
+        """Return the name of a class; both parts of a split must have examples of it."""
         return None if classes is None else f"class {classes[stratum]!r}"
 
     def balanced(self, rows: Any) -> np.ndarray | None:
@@ -98,7 +98,7 @@ class SingleLabels(TargetKind):
         return rows
 
     def counts(self, rows: Any, classes: Any) -> dict[str, int]:
-        """Return how many examples each class has."""
+        """Return the number of examples of each class."""
         if classes is None:
             return {}
         numbers = np.bincount(rows, minlength=len(classes))
@@ -113,7 +113,7 @@ class SingleLabels(TargetKind):
         return None if classes is None else len(classes)
 
     def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
-        """Return the names of the classes, which must be as many as the task has."""
+        """Return the class names, after checking their number against the task's."""
         return agreed_classes(classes, self.class_count, source)
 
     def soft(self, rows: Any, classes: Any) -> np.ndarray:
@@ -121,7 +121,7 @@ class SingleLabels(TargetKind):
         return np.eye(len(classes), dtype=np.float32)[rows]
 
     def is_batch(self, targets: Any) -> bool | None:
-        """Return that a target with an axis is a batch: one example has a single number."""
+        """Return whether targets have an axis, since one example has a single number."""
         return targets.shape.rank != 0
 
     def bounds(self, shape: tuple[int | None, ...], where: str) -> Bounds | None:
@@ -169,7 +169,7 @@ def _of_indices(
             'task="regression" for numbers'
         )
     if classes is not None:
-        y = _told_apart(y, classes, raw.what)
+        y = _indices_or_names(y, classes, raw.what)
     limit = int(y.max()) + 1 if classes is None else len(classes)
     outside = np.flatnonzero((y < 0) | (y >= min(limit, _MOST_CLASSES)))
     if outside.size:
@@ -189,10 +189,10 @@ def _of_indices(
     return Targets(indices, tuple(str(number) for number in range(limit)))
 
 
-def _told_apart(y: np.ndarray, classes: Sequence[str], what: str) -> np.ndarray:
-    """Class indices of numbers, which mean classes of that name where they can mean nothing else.
+def _indices_or_names(y: np.ndarray, classes: Sequence[str], what: str) -> np.ndarray:
+    """Return class indices for numbers, which are read as class names if they cannot be indices.
 
-    Numbers in a table are names: "10" comes before "2", and a scale may begin with "1".
+    Tables turn numbers into names: "10" sorts before "2", and a scale may begin with "1".
     """
     named = {int(name): index for index, name in enumerate(classes) if _is_plain_number(name)}
     values = [int(value) for value in np.unique(y)]
@@ -216,14 +216,14 @@ def _is_plain_number(name: str) -> bool:
 
 
 def _listed(array: np.ndarray) -> list[Any]:
-    """The values of an array as Python's, but never a number for a moment in nanoseconds."""
+    """Return the values as Python objects; times in nanoseconds stay NumPy's, not integers."""
     if array.dtype.kind not in "mM":
         return array.tolist()
     return [one if isinstance(one.item(), int) else one.item() for one in array]
 
 
 def _refuse_mixed(values: Sequence[Any], what: str) -> None:
-    """Refuse several labels for an example, and names among numbers."""
+    """Refuse several labels for one example, and a mixture of names and numbers."""
     known = [index for index, value in enumerate(values) if not is_missing(value)]
     for index in known:
         if isinstance(values[index], list | tuple | set | frozenset | dict | np.ndarray):
