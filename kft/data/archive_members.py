@@ -82,9 +82,7 @@ def members(path: Path, wanted: Callable[[str], bool], most: int) -> Iterator[Me
             raise InputError(f"{source} is damaged ({said}): pack it again") from error
 
 
-Entry = tuple[
-    str, int, str, Callable[[], bytes]
-]  # name, size, problem, and a function that reads it
+Entry = tuple[str, int, str, Callable[[], bytes]]  # name, size, problem, and the read function
 
 
 def _of_zip(file: IO[bytes], most: int) -> Iterator[Entry]:

@@ -47,9 +47,7 @@ def first_frame(encoded: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Ten
         length = byte(position)
         starts_image = ~inside & (length == _IMAGE)
         starts_extension = ~inside & (length == _EXTENSION)
-        descriptor = (
-            10 + table(byte(position + 9)) + 1
-        )  # with its colours and the size of its codes
+        descriptor = 10 + table(byte(position + 9)) + 1  # with colours and the size of codes
         following = tf.where(
             inside,
             position + 1 + length,
