@@ -13,7 +13,7 @@ from kft.distribution.strategies import Strategy
 from kft.errors import InputError, KftError
 from kft.model.adapters import give_adapters
 from kft.model.graph import settle, sublayers
-from kft.model.heads import tell_copy
+from kft.model.heads import mark_copied_head
 from kft.model.precision import using
 from kft.stages.fresh_optimizer import anew
 from kft.stages.optimizer import unscaled
@@ -87,7 +87,7 @@ def copied(model: keras.Model) -> keras.Model:
     for target, source in zip(theirs, ours, strict=True):
         target.assign(keras.ops.convert_to_numpy(source))
     settle(copy)
-    tell_copy(model, copy)
+    mark_copied_head(model, copy)
     return copy
 
 

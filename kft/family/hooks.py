@@ -17,7 +17,7 @@ from kft.data.tensorflow_on_cpu import keep_off_accelerators
 from kft.errors import InputError
 from kft.family.data_hooks import DataHooks
 from kft.family.saved_hooks import SavedHooks
-from kft.model.heads import tell_head
+from kft.model.heads import mark_head
 from kft.model.lora import LoRA
 from kft.model.pooling import pooled
 from kft.model.precision import built_with, policy_of
@@ -217,7 +217,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         with built_with(self.precision):
             outputs = self.head(features, inputs)
             self._model = keras.Model(inputs, outputs, name=type(self).__name__)
-        tell_head(self._model, features)
+        mark_head(self._model, features)
         if isinstance(self.adapters, LoRA):
             self.adapters.add_to(self._model, self.seed)
 

@@ -1,1 +1,1 @@
-"""What can be known of a Keras model: its graph, its blocks, its weights, its precision."""
+"""Analysis of Keras models: graph, blocks, heads, flags, weights and precision."""

@@ -1,4 +1,4 @@
-"""The low-rank adapters of a model: found, merged into the weights that they change, copied to a clone."""
+"""Finding the low-rank adapters of a model, merging them into its weights, and copying them to a clone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ADAPTERS, NORMS, BIASES = PARTS = ("adapters", "norms", "biases")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Adapter:
-    """What LoRA adds to one weight: `base + scale * a @ b`.
+    """A low-rank adapter of one weight: `base + scale * a @ b`.
 
     Attributes:
         layer: the layer.
-        base: the weight, which stays as it is.
+        base: the weight, which does not train.
         a: float32, `(..., rank)`.
         b: float32, `(rank, last axis of base)`, zeros before training.
     """
@@ -32,26 +32,26 @@ class Adapter:
 
     @property
     def scale(self) -> float:
-        """Return what the product is multiplied by: alpha divided by the rank."""
+        """The factor of the product: alpha divided by the rank."""
         layer: Any = self.layer
         return layer.lora_alpha / layer.lora_rank
 
     def merged(self) -> np.ndarray:
-        """Return the weight with what the adapter adds to it, as the layer computes with."""
+        """Return the adapted weight that the layer computes with."""
         base, a, b = map(keras.ops.convert_to_numpy, (self.base, self.a, self.b))
         if not b.any():
-            return np.asarray(base)  # to the last bit, negative zeros included
+            return np.asarray(base)  # adding zeros would turn negative zeros into positive ones
         added = np.float32(self.scale) * np.matmul(a, b)
         return (np.asarray(base, "float32") + added).astype(base.dtype)
 
 
 def adapters_of(layer: keras.Layer) -> list[Adapter]:
-    """Return the adapters of a model or a layer and of all within it, in the order of the layers."""
+    """Return the adapters of a model or a layer and of all layers inside, in the order of the layers."""
     return [one for each in (layer, *graph.sublayers(layer)) for one in own_adapters(each)]
 
 
 def own_adapters(layer: keras.Layer) -> list[Adapter]:
-    """Return the adapters that Keras' `enable_lora` has given to a layer itself."""
+    """Return the adapters that Keras' `enable_lora` has added to a layer itself."""
     if not getattr(layer, "lora_enabled", False):
         return []
     own = {weight.name: weight for weight in graph.own_weights(layer)}
@@ -64,14 +64,14 @@ def own_adapters(layer: keras.Layer) -> list[Adapter]:
 
 
 def parts_of(model: keras.Model) -> dict[int, frozenset[str]]:
-    """Return by `id` which of a model's weights are adapters, belong to norms, or are biases.
+    """Classify a model's weights, by `id`, as adapters, weights of norms, and biases.
 
-    A bias is a weight that is added: `bias`, and `beta` of a norm, as BitFit counts them (Ben Zaken
-    et al., https://arxiv.org/abs/2106.10199, section 3).
+    As in BitFit, biases are `bias` and the `beta` of a norm (Ben Zaken et al.,
+    https://arxiv.org/abs/2106.10199, section 3).
     """
     found: dict[int, frozenset[str]] = {}
     for layer in graph.sublayers(model):
-        is_norm = "Norm" in type(layer).__name__  # KerasHub's norms inherit from none of Keras'
+        is_norm = "Norm" in type(layer).__name__  # KerasHub's norms are not subclasses of Keras'
         for weight in graph.own_weights(layer):
             said = {NORMS} if is_norm else set()
             if (weight.name == "beta" and is_norm) or re.fullmatch("(.*_)?bias", weight.name):
@@ -83,9 +83,9 @@ def parts_of(model: keras.Model) -> dict[int, frozenset[str]]:
 
 
 def merged_values(layer: keras.Layer) -> list[np.ndarray]:
-    """Return the weights that a model or a layer would have without adapters and with the same answers.
+    """Return the weights of an equivalent model or layer without adapters.
 
-    They come in the order of `layer.weights`, which adapters do not change.
+    They are in the order of `layer.weights`, which adapters do not change.
     """
     adapters = adapters_of(layer)
     merged = {id(one.base): one for one in adapters}
@@ -100,10 +100,10 @@ def merged_values(layer: keras.Layer) -> list[np.ndarray]:
 
 
 def give_adapters(model: keras.Model, copy: keras.Model) -> None:
-    """Give a clone the adapters that its original has, before it gets its values.
+    """Add the adapters of a model to its clone, before values are copied.
 
-    A layer that is made from its configuration has none inside of it, and Keras (3.15.1) gives a
-    `Dense` or `Embedding` the scale 1 in place of its own.
+    The layers inside a cloned layer have none, and Keras (3.15.1) resets the scale of a `Dense` or
+    `Embedding` to 1.
 
     Args:
         model: the original.

@@ -1,4 +1,4 @@
-"""The blocks of a model: what can be unfrozen, found from the model's graph."""
+"""The blocks of a model, which can be unfrozen one by one, found in its graph."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Block:
     """A run of layers that is frozen and unfrozen together.
 
     Attributes:
-        name: what the names of its layers share, such as `"conv5"`; unique in a model.
+        name: the common prefix of its layers' names, such as `"conv5"`; unique in a model.
         layers: its layers with weights, nearest the input first.
-        loose: its weights that lie in none of its layers, since a model added them itself.
+        loose: its weights outside of these layers, which a model added itself.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Block:
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """Return all its weights, each once."""
+        """All its weights, each once."""
         weights = (weight for layer in self.layers for weight in layer.weights)
         return list({id(weight): weight for weight in (*weights, *self.loose)}.values())
 
     @property
     def parameters(self) -> int:
-        """Return how many numbers its weights have, BatchNorm statistics included."""
+        """The number of its parameters, BatchNorm statistics included."""
         return sum(math.prod(weight.shape) for weight in self.weights)
 
     def __repr__(self) -> str:
@@ -45,7 +45,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Anatomy:
-    """A model seen as a head on a stack of blocks.
+    """A model divided into a head and a stack of blocks.
 
     Attributes:
         head: the new layers on top; they train in every stage.
@@ -61,7 +61,7 @@ def find_blocks(model: keras.Model) -> list[Block]:
 
     Convolutional backbones are divided where they lower the resolution, so ResNet50 and VGG16 have
     five blocks each; backbones of constant resolution, such as BERT, at each layer that multiplies
-    by a weight matrix, with lookups and norms joined to what they belong to.
+    by a weight matrix, while lookups and norms join the layer that they follow.
 
     Args:
         model: any functional or built Sequential model; the backbone may be nested as a layer.
@@ -86,10 +86,10 @@ def find_blocks(model: keras.Model) -> list[Block]:
 def find_anatomy(model: keras.Model) -> Anatomy:
     """Divide a model into its head and its blocks.
 
-    The head is what `tell_head` said. Otherwise it is what lies outside of a nested backbone. Without
-    one, it is what follows the last tensor that still has positions (pixels, tokens), and with
-    several outputs also what does not lead to all of them. Where that is nothing, it is the last
-    layer with weights.
+    The head is the one set by `mark_head`, or else everything outside of a nested backbone. Without a
+    nested backbone it is everything after the last tensor that still has positions (pixels, tokens),
+    and with several outputs also the layers that do not lead to all of them. If there are none, it is
+    the last layer with weights.
 
     Raises:
         UnclearHeadError: some outputs have much longer branches with positions than others.
@@ -106,9 +106,9 @@ def find_anatomy(model: keras.Model) -> Anatomy:
 
 
 def _completed(model: keras.Model, anatomy: Anatomy) -> Anatomy:
-    """Add to the deepest block what lies outside of the graph: layers, and the models' own weights.
+    """Add layers outside of the graph and the models' own weights to the deepest block.
 
-    Such weights may act anywhere (a class token, a temperature), so they train with everything.
+    Such weights may act anywhere (a class token, a temperature), so they train only with everything.
     """
     known = {layer for block in (anatomy.head, *anatomy.blocks) for layer in block.layers}
     called = {call.operation for call in graph.calls(model)}
@@ -127,7 +127,7 @@ def _completed(model: keras.Model, anatomy: Anatomy) -> Anatomy:
 
 
 def _named(groups: list[list[keras.Layer]]) -> list[Block]:
-    """Return blocks named by what their layers' names share, or by their first and last layer."""
+    """Return blocks named by the common prefix of their layers, or by their first and last layer."""
     shared = [_shared_name([layer.name for layer in layers]) for layers in groups]
     blocks = []
     for layers, name in zip(groups, shared, strict=True):

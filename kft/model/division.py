@@ -1,4 +1,4 @@
-"""Divide a backbone into groups of layers: by resolution, or by depth where that is constant."""
+"""Division of a backbone into groups of layers by resolution, or by depth if that is constant."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def divide(calls: list[graph.Call], body: list[graph.Call]) -> list[list[keras.L
 def _resolution_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[graph.Call, float]:
     """Return how many times each call's resolution was halved.
 
-    A squeeze-and-excite branch shrinks to one pixel and comes back: each call takes the finest
-    level that can still be reached from it inside the backbone.
+    A squeeze-and-excite branch shrinks to one pixel and expands again, so each call gets the finest
+    level that is reachable from it inside the backbone.
     """
     inputs = [positions(call) for call in _first_calls(calls)]
     sizes = [known for shape in inputs if (known := _known(shape))]
@@ -54,13 +54,13 @@ def _resolution_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[
 
 
 def _first_calls(calls: list[graph.Call]) -> list[graph.Call]:
-    """Return the calls that give the inputs their resolution: of clips, whose frames are folded."""
+    """Return the calls with the resolution of the inputs; for clips, those that fold the frames."""
     folded = [call for call in calls if isinstance(call.operation, FoldFrames)]
     return folded or [call for call in calls if not call.parents]
 
 
 def _known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    """Return the shape, or an empty one if a part of it varies."""
+    """Return the shape, or an empty one if one of its sizes varies."""
     sizes = tuple(size for size in shape if size is not None)
     return sizes if len(sizes) == len(shape) else ()
 
@@ -75,10 +75,10 @@ def _halvings(call: graph.Call, finest: tuple[int, ...]) -> float:
 def _at_narrow_places(
     calls: list[graph.Call], levels: dict[graph.Call, float]
 ) -> dict[graph.Call, float]:
-    """Move each border back in front of a widening, to a tensor that everything passes through.
+    """Move each border before an expansion, to a tensor that all paths pass through.
 
-    An inverted residual block widens its input before it lowers the resolution: the border belongs
-    in front of the widening, where what a cache would keep is small too.
+    An inverted residual block expands its input before it lowers the resolution: the border belongs
+    before the expansion, where the features to cache are small too.
     """
     place = {call: index for index, call in enumerate(calls)}
     sizes = _bottlenecks(calls)
@@ -105,7 +105,7 @@ def _at_narrow_places(
 
 
 def _bottlenecks(calls: list[graph.Call]) -> dict[int, int]:
-    """Return index and size of each call that everything before it passes through."""
+    """Return the index and size of each call that all paths from earlier calls pass through."""
     last_use = {call: index for index, call in enumerate(calls)}
     for index, call in enumerate(calls):
         last_use.update(dict.fromkeys(call.parents, index))
@@ -120,10 +120,10 @@ def _bottlenecks(calls: list[graph.Call]) -> dict[int, int]:
 
 
 def _depth_levels(calls: list[graph.Call], body: list[graph.Call]) -> dict[graph.Call, float]:
-    """Return how many weight matrices lie on the longest path from the input to each call.
+    """Return the number of weight matrices on the longest path from the input to each call.
 
-    Lookup tables and norms add nothing to the depth, so they join the layer they follow. What
-    comes after the positions are gone (BERT's pooler) belongs to the deepest block.
+    Lookup tables and norms add nothing to the depth, so they join the layer they follow. Layers after
+    pooling (BERT's pooler) belong to the last block.
     """
     inside, pooled = set(body), after_positions(calls)
     depth: dict[graph.Call, float] = {}

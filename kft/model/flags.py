@@ -1,4 +1,4 @@
-"""The `trainable` flags of a model: read, set and restored, and what its owner meant by them."""
+"""The `trainable` flags of a model: reading, setting, restoring, and which ones the user set."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ class Flags:
     """All `trainable` flags of a model.
 
     Attributes:
-        layers: those of the model and of each layer in it, parents before their children.
-        variables: those of `model.variables`.
+        layers: flags of the model and of each layer in it, parents before their children.
+        variables: flags of `model.variables`.
     """
 
     layers: tuple[bool, ...]
     variables: tuple[bool, ...]
 
     def fit(self, others: Flags) -> bool:
-        """Return whether these and others can be those of one model."""
+        """Return whether both have the number of layers and variables of one model."""
         return len(self.layers) == len(others.layers) and len(self.variables) == len(
             others.variables
         )
 
     def to_text(self) -> list[str]:
-        """Return the flags as text of 0 and 1."""
+        """Return the flags as strings of 0 and 1."""
         return ["".join(str(int(flag)) for flag in each) for each in (self.layers, self.variables)]
 
     @classmethod
     def from_text(cls, texts: Sequence[str]) -> Flags:
-        """Return what `to_text` was called on."""
+        """Return the flags from the strings of `to_text`."""
         layers, variables = (tuple(letter == "1" for letter in text) for text in texts)
         return cls(layers, variables)
 
@@ -52,25 +52,25 @@ def flags_of(model: keras.Model) -> Flags:
 
 
 def set_flags(model: keras.Model, flags: Flags) -> None:
-    """Set all flags to what `flags_of` returned for a model of the same layers."""
+    """Set all flags to those that `flags_of` returned for a model of the same layers."""
     layers = (model, *graph.sublayers(model))
     for layer, flag in zip(layers, flags.layers, strict=True):
-        _set(layer, flag)  # parents come first: setting theirs sets their children's
+        _set(layer, flag)  # parents come first, since setting their flag sets their children's
     for variable, flag in zip(model.variables, flags.variables, strict=True):
         variable.trainable = flag
 
 
 def unfreeze_all(model: keras.Model) -> None:
-    """Unfreeze every layer at every depth: a frozen container would hide what trains inside it."""
+    """Unfreeze every layer at every depth: a frozen container would hide trainable weights inside."""
     for layer in (model, *graph.sublayers(model)):
         _set(layer, True)
 
 
 def _set(layer: keras.Layer, flag: bool) -> None:
-    """Set a layer's flag and, whatever it was before, those of all that it holds.
+    """Set the flags of a layer and of everything inside, whatever they were before.
 
-    On TensorFlow, Keras (3.15.1) skips setting a flag that already has the value, and with it the
-    layers below.
+    On TensorFlow, Keras (3.15.1) ignores setting a flag to its current value, and then leaves the
+    layers inside unchanged.
     """
     layer.trainable = not flag
     layer.trainable = flag
@@ -90,11 +90,11 @@ def kept_flags(model: keras.Model) -> Iterator[None]:
 
 
 class Decisions(NamedTuple):
-    """What the owner of a model decided about its weights, each given by its `id`.
+    """The user's decisions about the weights of a model, by their `id`.
 
     Attributes:
         trains: weights that a stage may train.
-        frozen: weights that could be trained, but that the owner froze.
+        frozen: weights that could train but were frozen by the user.
     """
 
     trains: set[int]
@@ -102,12 +102,12 @@ class Decisions(NamedTuple):
 
 
 def decisions(model: keras.Model) -> Decisions:
-    """Tell the weights that stages may train from those that their owner froze.
+    """Distinguish the weights that stages may train from those that the user froze.
 
-    The flag of a layer says nothing, since stages set it. Frozen by its owner is a weight whose own
-    flag is off while the flags of the layers that hold it are on (`layer.kernel.trainable = False`),
-    and, whatever the flags say, what LoRA keeps fixed. Flags that a stage has set are recognised and
-    not taken for the owner's, so a second fit decides as the first did.
+    Flags of layers do not count, since stages set them. A weight is frozen by the user if its own
+    flag is off while those of the layers that hold it are on (`layer.kernel.trainable = False`), or
+    if LoRA freezes it, whatever the flags. Flags that a stage has set are recognised, so that a second
+    fit decides like the first.
     """
     above = _flags_above(model)
     before = {id(weight): bool(weight.trainable) for weight in model.weights}
@@ -130,10 +130,10 @@ def decisions(model: keras.Model) -> Decisions:
 
 
 def _fixed_by_lora(model: keras.Model) -> set[int]:
-    """Return the weights that LoRA adapts, and what else a KerasHub backbone with LoRA freezes.
+    """Return the weights that LoRA adapts, and others that a KerasHub backbone with LoRA freezes.
 
-    `Backbone.enable_lora` freezes all of the backbone but the layers that it adapts. KerasHub
-    (0.32) has no public way to ask whether it was called.
+    `Backbone.enable_lora` freezes the whole backbone except for the layers that it adapts. KerasHub
+    (0.32) has no public way to find out whether it was called.
     """
     adapted: set[int] = set()
     adaptable: set[int] = set()  # all weights of the layers that are adapted
@@ -150,12 +150,12 @@ def _fixed_by_lora(model: keras.Model) -> set[int]:
     return adapted | (backbones - adaptable)
 
 
-# What a stage leaves behind on each weight. Only the weight itself lives and is copied as it should.
+# A stage stores its note on the weight itself, which has the right lifetime and is copied with it.
 _LEFT = "_left_by_kft"
 
 
 class _Left(NamedTuple):
-    """A weight that a stage froze: the flags of the layers that hold it, and its owner's decision."""
+    """A note on a weight that a stage froze: the flags of its layers, and the user's decision."""
 
     layers: tuple[bool, ...]
     trains: bool
@@ -166,7 +166,7 @@ def _left(weight: keras.Variable) -> _Left | None:
 
 
 def remember(model: keras.Model, decided: Decisions) -> None:
-    """Note on each weight that is frozen now what its owner decided, for the next `decisions`."""
+    """Store the user's decision on each frozen weight, for the next call of `decisions`."""
     above = _flags_above(model)
     for weight in model.weights:
         known = None if weight.trainable else _Left(above[id(weight)], id(weight) in decided.trains)
@@ -174,7 +174,7 @@ def remember(model: keras.Model, decided: Decisions) -> None:
 
 
 def _flags_above(model: keras.Model) -> dict[int, tuple[bool, ...]]:
-    """Return for each weight, by its `id`, the flags of the layers that hold it themselves."""
+    """Return for each weight, by its `id`, the flags of the layers that hold it directly."""
     found: dict[int, tuple[bool, ...]] = {}
     for layer in (model, *graph.sublayers(model)):
         for weight in graph.own_weights(layer):

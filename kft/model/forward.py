@@ -1,4 +1,4 @@
-"""A model's answers to batch after batch, compiled once."""
+"""The forward pass of a model over many batches, compiled once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 
 class Forward:
-    """Answers batches of inputs; a smaller batch after larger ones is filled up to their size.
+    """A forward pass that pads smaller batches to the size of the largest before.
 
-    A backend compiles, or traces, a model once for each shape. The last batch of a data set is
-    usually smaller, which would cost another compilation to answer a handful of examples.
+    A backend compiles, or traces, a model once per shape. The last batch of a dataset is usually
+    smaller and would otherwise need another compilation.
 
     Args:
         model: the model.
@@ -23,14 +23,14 @@ class Forward:
         self._size = 0
 
     def __call__(self, x: Any) -> Any:
-        """What the model puts out for a batch, as NumPy arrays in its own structure.
+        """Return the model's outputs for a batch, as NumPy arrays in their structure.
 
         Args:
             x: inputs `[n, ...]`, an array or a structure of arrays.
         """
         count = len(keras.tree.flatten(x)[0])
         self._size = max(self._size, count)
-        rows = np.minimum(np.arange(self._size), count - 1)  # the last example fills the batch up
+        rows = np.minimum(np.arange(self._size), count - 1)  # pad by repeating the last example
         filled = x if count == self._size else keras.tree.map_structure(lambda a: a[rows], x)
         outputs = self._model.predict_on_batch(filled)
         return keras.tree.map_structure(lambda output: output[:count], outputs)

@@ -1,4 +1,4 @@
-"""Clips in a graph of image layers: their frames lie in the batch, and come back behind the layers."""
+"""Layers that apply image layers to clips by folding the frames into the batch and back."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["FoldFrames", "UnfoldFrames", "frames_at"]
 
 @keras.saving.register_keras_serializable("kft")
 class FoldFrames(keras.layers.Layer):
-    """Put the frames of each clip into the batch: `(batch, frames, ...)` to `(batch * frames, ...)`.
+    """A layer that folds frames into the batch: `(batch, frames, ...)` to `(batch * frames, ...)`.
 
     Args:
-        frames: Frames of a clip.
+        frames: Frames per clip.
     """
 
     def __init__(self, frames: int, **settings: Any) -> None:
-        # Whatever the policy computes in: pixels of 0 to 255 must not be rounded on their way.
+        # No cast to the policy's dtype: pixels from 0 to 255 must not be rounded.
         super().__init__(**{"autocast": False, **settings})
         self.frames = frames
 
     def call(self, inputs: Any) -> Any:
-        """Return the frames one after another, those of a clip together."""
+        """Return the frames in one batch, those of a clip in succession."""
         return ops.reshape(inputs, (-1, *inputs.shape[2:]))
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
@@ -41,10 +41,10 @@ class FoldFrames(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kft")
 class UnfoldFrames(keras.layers.Layer):
-    """Take the frames out of the batch again: `(batch * frames, ...)` to `(batch, frames, ...)`.
+    """A layer that unfolds frames again: `(batch * frames, ...)` to `(batch, frames, ...)`.
 
     Args:
-        frames: Frames of a clip.
+        frames: Frames per clip.
     """
 
     def __init__(self, frames: int, **settings: Any) -> None:
@@ -52,7 +52,7 @@ class UnfoldFrames(keras.layers.Layer):
         self.frames = frames
 
     def call(self, inputs: Any) -> Any:
-        """Return the frames of each clip along an axis of their own."""
+        """Return the frames of each clip along a separate axis."""
         return ops.reshape(inputs, (-1, self.frames, *inputs.shape[1:]))
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
@@ -65,10 +65,10 @@ class UnfoldFrames(keras.layers.Layer):
 
 
 def frames_at(calls: Sequence[Call]) -> dict[Call, int]:
-    """Return how many rows of a batch an example has in the outputs of each call: 1, or its frames.
+    """Return the rows per example in the outputs of each call: 1, or its number of frames.
 
     Args:
-        calls: The calls of a graph, each after those that it depends on.
+        calls: The calls of a graph in topological order.
     """
     found: dict[Call, int] = {}
     for call in calls:

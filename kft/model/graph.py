@@ -1,8 +1,8 @@
 """The graph of a functional Keras model as a flat list of layer calls.
 
-Keras 3 has no public way to ask which layer made a tensor, and none to list the layers
-inside a composite layer, so the private names for both are read here and nowhere else.
-`tests/model/test_graph.py` holds them and names the Keras version they were read in.
+Keras 3 has no public way to find the layer that made a tensor, or the layers inside a composite
+layer, so private names for both are used here and nowhere else. `tests/model/test_graph.py` checks
+them, and records the version of Keras.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from kft.model.varying_sizes import VaryingSizes, varies
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
-    """One call of a layer or operation, nested functional models opened up.
+    """One call of a layer or operation, with nested functional models expanded.
 
     Attributes:
         operation: the layer or `keras.Operation` that was called.
         parents: the calls that made its inputs.
-        shape: the shape of its first output; None where it varies, but for images of varying
-            size the shape that a 512 pixel image would have.
-        owners: the nested models that the call lies in, outermost first.
-        inputs: its input tensors, as the graph has them.
-        outputs: its output tensors, as the graph has them.
+        shape: the shape of its first output; None for sizes that vary, except that images of varying
+            size count as 512 pixels wide and high.
+        owners: the nested models that contain the call, outermost first.
+        inputs: its input tensors in the graph.
+        outputs: its output tensors in the graph.
     """
 
     operation: keras.Operation
@@ -40,9 +40,9 @@ class Call:
 
     @property
     def has_weights(self) -> bool:
-        """Return whether training could change anything here.
+        """Whether training can change weights here.
 
-        `Normalization` keeps the data's mean and variance as weights, which are never trained.
+        `Normalization` stores the data's mean and variance as weights, which never train.
         """
         layer = self.operation
         if isinstance(layer, keras.layers.Normalization) or not isinstance(layer, keras.Layer):
@@ -51,12 +51,12 @@ class Call:
 
 
 def is_functional(model: object) -> bool:
-    """Return whether `model` is a built functional or Sequential model, whose graph can be read."""
+    """Return whether `model` is a built functional or Sequential model, with a graph to read."""
     return isinstance(model, keras.Model) and bool(getattr(model, "outputs", None))
 
 
 def features(model: keras.Model) -> keras.Model:
-    """Return the model up to the input of its last layer with weights, where classes lie apart."""
+    """Return the model up to the input of its last layer with weights, as a feature extractor."""
     last = [call for call in outer_calls(model) if call.has_weights][-1]
     return keras.Model(model.input, last.inputs[0])
 
@@ -66,7 +66,7 @@ def calls(model: keras.Model) -> list[Call]:
 
     Args:
         model: a functional or built Sequential model. Functional models nested in it as layers
-            are opened up; subclassed layers stay whole.
+            are expanded; subclassed layers are not.
 
     Raises:
         InputError: the model is subclassed or not built, so it has no graph.
@@ -86,7 +86,7 @@ def with_ancestors(chosen: list[Call]) -> set[Call]:
 
 
 def calls_and_ends(model: keras.Model) -> tuple[list[Call], list[Call]]:
-    """Return `calls(model)`, and those among them that make an output, each once."""
+    """Return `calls(model)`, and those of them that make an output, each once."""
     if not is_functional(model):
         raise InputError(
             f"Model {getattr(model, 'name', model)!r} has no graph to read: it is subclassed, or a "
@@ -100,7 +100,7 @@ def calls_and_ends(model: keras.Model) -> tuple[list[Call], list[Call]]:
 
 
 def inputs_and_outputs(model: keras.Model) -> tuple[Any, Any]:
-    """Return the inputs and the outputs of a model in the structure that it takes and gives.
+    """Return the inputs and outputs of a model in their structure.
 
     A Sequential model (Keras 3.15.1) has no `input` and no `output` before it is called.
 
@@ -113,7 +113,7 @@ def inputs_and_outputs(model: keras.Model) -> tuple[Any, Any]:
 
 
 def outer_calls(model: keras.Model) -> list[Call]:
-    """Return the calls with nested models left whole: outside, only their outputs can be reached."""
+    """Return the calls without expanding nested models, of which only the outputs are accessible."""
     found: list[Call] = []
     made: dict[int, Call] = {}
     for node in _nodes_in_order(model.outputs, stop=set()):
@@ -127,7 +127,7 @@ def outer_calls(model: keras.Model) -> list[Call]:
 
 
 def counterparts(model: keras.Model, copy: keras.Model, tensors: Sequence[Any]) -> list[Any]:
-    """Return the tensors of a copy that are what `tensors` are in a model.
+    """Return the tensors of a copy that correspond to `tensors` of a model.
 
     Args:
         model: a functional model.
@@ -187,7 +187,7 @@ def _matching_inputs(model: keras.Model, tensors: list) -> list[keras.KerasTenso
 
 
 def _nodes_in_order(outputs: list[keras.KerasTensor], stop: set[int]) -> Iterator:
-    """Yield Keras' graph nodes behind `outputs`, each after those it depends on."""
+    """Yield the nodes of Keras' graph that `outputs` depend on, in topological order."""
     done: set[int] = set()
     stack = [(_node_of(tensor), False) for tensor in reversed(outputs) if id(tensor) not in stop]
     while stack:
@@ -205,13 +205,13 @@ def _nodes_in_order(outputs: list[keras.KerasTensor], stop: set[int]) -> Iterato
 
 
 def _node_of(tensor: keras.KerasTensor) -> Any:
-    """Return the call that made `tensor`. Private names of Keras, read in 3.15.1: there is no public way."""
+    """Return the node that made `tensor`, by private names of Keras 3.15.1."""
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
-    """Return every layer inside `layer`, at any depth. Private name of Keras, read in 3.15.1."""
+    """Return every layer inside `layer` at any depth, by a private name of Keras 3.15.1."""
     return layer._flatten_layers(include_self=False)
 
 
@@ -223,23 +223,23 @@ def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
 
 
 def own_weights(layer: keras.Layer) -> list[keras.Variable]:
-    """Return the weights that a layer holds itself, not through a layer inside it."""
+    """Return the weights that a layer holds directly, without those of layers inside it."""
     inner = {id(weight) for one in sublayers(layer) for weight in one.weights}
     return [weight for weight in layer.weights if id(weight) not in inner]
 
 
 def has_matrix(operation: keras.Operation) -> bool:
-    """Return whether a layer has a weight matrix, other than a table it looks up."""
+    """Return whether a layer has a weight matrix that is not a lookup table."""
     weights = getattr(operation, "weights", [])
     return any(len(weight.shape) > 1 and "embedding" not in weight.name for weight in weights)
 
 
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers that freezing decides about, inputs first, each once.
+    """Return the layers that can be frozen individually, inputs first, each once.
 
-    For a functional model these are the layers of its opened-up graph; for a subclassed one, the
-    layers that `model.layers` lists, models among them opened up in the same way. Layers that a
-    model holds outside of its graph come last.
+    For a functional model these are the layers of its expanded graph; for a subclassed one, those of
+    `model.layers`, with models among them expanded in the same way. Layers that a model holds outside
+    of its graph come last.
     """
     leaves = dict.fromkeys(_listed_layers(model))
     inside = {id(one) for leaf in leaves for one in (leaf, *sublayers(leaf))}
@@ -252,7 +252,7 @@ def leaf_layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def container_weights(model: keras.Model) -> list[keras.Variable]:
-    """Return the weights that lie in no layer of `leaf_layers`: those of the models themselves."""
+    """Return the weights outside of `leaf_layers`, which models hold themselves."""
     known = {id(weight) for layer in leaf_layers(model) for weight in layer.weights}
     return [weight for weight in model.weights if id(weight) not in known]
 
@@ -269,17 +269,17 @@ def _listed_layers(model: keras.Model) -> list[keras.Layer]:
 
 
 def changing(model: keras.Model) -> list[keras.Variable]:
-    """Return the weights that training may change now, the statistics of BatchNorm among them."""
+    """Return the weights that training can change now, including BatchNorm statistics."""
     layers = (layer for layer in leaf_layers(model) if layer.trainable)
     weights = [weight for layer in layers for weight in layer.weights]
     return list({id(one): one for one in (*weights, *model.trainable_variables)}.values())
 
 
 def settle(model: keras.Model) -> None:
-    """Let layers that compute with values made of their weights make them anew.
+    """Update layers that compute with values derived from their weights.
 
-    `keras.layers.Normalization` reads its mean and variance once, so that weights that are assigned
-    one by one change nothing until it is told.
+    `keras.layers.Normalization` reads its mean and variance once, so assigning its weights one by one
+    has no effect until `finalize_state` is called.
 
     Args:
         model: a model whose weights have just been assigned.

@@ -1,4 +1,4 @@
-"""Which layers of a model are its head: told by whoever built it, or found from the graph."""
+"""The layers of a model that form its head: marked when it was built, or found in the graph."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from kft.errors import InputError
 from kft.model import graph
 from kft.model.positions import after_positions, positions
 
-# Which layers the heads of models are, where whoever built the model has told it.
-_TOLD: weakref.WeakKeyDictionary[keras.Model, frozenset[keras.Operation]] = (
+# The layers of heads that were marked.
+_HEADS: weakref.WeakKeyDictionary[keras.Model, frozenset[keras.Operation]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def tell_head(model: keras.Model, features: Any) -> None:
-    """Say where the head of a model begins, so that it need not be guessed from the graph.
+def mark_head(model: keras.Model, features: Any) -> None:
+    """Mark where the head of a model begins, so that it need not be inferred from the graph.
 
-    All layers that the features do not depend on are the head.
+    The head consists of all layers that the features do not depend on.
 
     Args:
         model: a functional model.
-        features: the Keras tensor that the head was put on, or a structure of them.
+        features: the Keras tensor that the head takes, or a structure of them.
     """
     tensors = keras.tree.flatten(features)
     body = {call.operation for call in graph.calls(keras.Model(model.inputs, tensors))}
-    _TOLD[model] = frozenset(call.operation for call in graph.calls(model)) - body
+    _HEADS[model] = frozenset(call.operation for call in graph.calls(model)) - body
 
 
-def tell_copy(model: keras.Model, copy: keras.Model) -> None:
-    """Say of a copy of a model what was said of the model, if anything was.
+def mark_copied_head(model: keras.Model, copy: keras.Model) -> None:
+    """Mark the head of a copy of a model, if that of the model is marked.
 
     Args:
         model: the model.
         copy: a model with the same layers in the same order.
     """
-    if model in _TOLD:
+    if model in _HEADS:
         pairs = zip(graph.leaf_layers(model), graph.leaf_layers(copy), strict=True)
-        _TOLD[copy] = frozenset(theirs for ours, theirs in pairs if ours in _TOLD[model])
+        _HEADS[copy] = frozenset(theirs for ours, theirs in pairs if ours in _HEADS[model])
 
 
 class UnclearHeadError(InputError):
-    """Several outputs have branches of their own, which may be heads or the backbone's top."""
+    """The error for several outputs with separate branches, which may be heads or part of the backbone."""
 
 
 def head_layers(
@@ -55,14 +55,14 @@ def head_layers(
     Args:
         model: the model.
         calls: the calls of its graph.
-        ends: those of them that make an output.
+        ends: the calls among them that make an output.
 
     Raises:
         UnclearHeadError: some outputs have much longer branches with positions than others.
     """
-    if model in _TOLD:
+    if model in _HEADS:
         weighted = (call.operation for call in calls if call.has_weights)
-        return dict.fromkeys(layer for layer in weighted if layer in _TOLD[model])
+        return dict.fromkeys(layer for layer in weighted if layer in _HEADS[model])
     return _found_in_graph(model, calls, ends)
 
 
@@ -90,7 +90,7 @@ def _found_in_graph(
 
 
 def _nested_trunk(shared: list[graph.Call]) -> keras.Model | None:
-    """Return the nested model that holds all that leads to every output, if there is one."""
+    """Return the nested model that contains all layers shared by the outputs, if there is one."""
     first, *others = [call.owners for call in shared] or [()]
     return next((model for model in first if all(model in each for each in others)), None)
 
@@ -103,8 +103,8 @@ def _check_branches(
 ) -> None:
     """Refuse to guess which branches are heads, if they differ much in length.
 
-    A long branch beside a short one may be a decoder on a backbone, or the top of the backbone
-    beside an auxiliary output. What has no positions, and the last layer of a branch, is a head.
+    A long branch next to a short one may be a decoder on a backbone, or the top of the backbone
+    next to an auxiliary output. Layers without positions and the last layer of a branch are head.
     """
     towers = [
         [layer for layer in branch - after if layer in followed and graph.has_matrix(layer)]
@@ -130,10 +130,10 @@ def _followed(calls: list[graph.Call]) -> set[keras.Layer]:
 
 
 def _nested_backbone(calls: list[graph.Call]) -> keras.Model | None:
-    """Return the largest nested model that weights follow and that is most of what sees positions.
+    """Return the largest nested model with weights after it and most of the weights that see positions.
 
-    The second condition tells a backbone from a nested building block, such as the downsampling
-    steps of ConvNeXt, without being misled by a large Dense head after a Flatten.
+    The second condition distinguishes a backbone from a nested building block, such as the
+    downsampling steps of ConvNeXt, even if a large Dense head follows a Flatten.
     """
     followed: set[keras.Model] = set()
     above: dict[graph.Call, frozenset[keras.Model]] = {}

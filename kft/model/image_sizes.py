@@ -1,4 +1,4 @@
-"""Pretrained backbones for images of another size: their position embeddings are interpolated."""
+"""Adapting pretrained backbones to another image size by interpolating position embeddings."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["for_size"]
 def for_size(backbone: keras.Model, size: tuple[int, int], name: str) -> keras.Model:
     """Return a KerasHub backbone with the same weights for images of another size.
 
-    Position embeddings of patches are resized as images are, which
-    https://arxiv.org/abs/2010.11929 (section 3.2) proposes for other resolutions.
+    Position embeddings of patches are resized like images, as https://arxiv.org/abs/2010.11929
+    (section 3.2) proposes for other resolutions.
 
     Args:
-        backbone: The backbone; one that takes images of any size is returned as it is.
+        backbone: The backbone; one that takes images of any size is returned unchanged.
         size: Height and width of the images in pixels.
-        name: What to call the backbone in a message.
+        name: The name of the backbone in messages.
 
     Raises:
-        InputError: If the backbone cannot be built for the size.
+        InputError: The backbone cannot be built for the size.
     """
     shape = tuple(getattr(backbone, "image_shape", (None, None, 3)))
     if None in shape[:2] or shape[:2] == tuple(size):
@@ -33,7 +33,7 @@ def for_size(backbone: keras.Model, size: tuple[int, int], name: str) -> keras.M
     config = {**backbone.get_config(), "image_shape": (*size, 3)}
     try:
         made = type(backbone).from_config(config)
-    except Exception as error:  # what a layer raises depends on the backend
+    except Exception as error:  # the type of the error depends on the backend
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise InputError(
             f"`image_size={tuple(size)}`: {name!r} was trained on images of {shape[:2]} and cannot be "
@@ -44,21 +44,21 @@ def for_size(backbone: keras.Model, size: tuple[int, int], name: str) -> keras.M
         if old.shape == new.shape:
             new.assign(old)
         elif np.issubdtype(keras.backend.standardize_dtype(old.dtype), np.integer):
-            continue  # the numbers of the positions, which the new model has right
+            continue  # indices of positions, which are right in the new model
         else:
             new.assign(_resized(old, tuple(new.shape), grids, size, name))
     return made
 
 
 def _grid(backbone: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """The rows and columns of patches."""
+    """Return the number of rows and columns of patches."""
     patch = getattr(backbone, "patch_size", None) or 1
     height, width = (patch, patch) if isinstance(patch, int) else patch
     return size[0] // height, size[1] // width
 
 
 def _resized(old: Any, shape: tuple[int, ...], grids: Any, size: Any, name: str) -> Any:
-    """Embeddings `(..., positions, channels)` of a grid for another one; what precedes it stays."""
+    """Resize embeddings `(..., positions, channels)` to another grid, keeping those before the patches."""
     before, after = grids
     prefix = old.shape[-2] - before[0] * before[1] if len(old.shape) > 1 else -1
     if prefix < 0 or prefix != shape[-2] - after[0] * after[1] or old.shape[-1] != shape[-1]:

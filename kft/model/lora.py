@@ -1,4 +1,4 @@
-"""`LoRA`: which layers of a backbone get adapters, and of which rank."""
+"""`LoRA`: low-rank adapters for layers of a backbone."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _ADAPTABLE = (*_DENSE, *_CONVOLUTIONS, keras.layers.Embedding)
 class LoRA(CheckedCalls):
     """Low-rank adapters on layers of a pretrained backbone (Hu et al., https://arxiv.org/abs/2106.09685).
 
-    A layer with the kernel `W` computes with `W + alpha / rank * A @ B`. `W` stays as it is in every
-    stage, whatever it unfreezes. `B` is zero before training, so that the model answers as without
-    adapters.
+    A layer with the kernel `W` computes with `W + alpha / rank * A @ B`. `W` does not change in any
+    stage, whatever it unfreezes. `B` is zero before training, so that outputs are those of the model
+    without adapters.
 
-    Without `layers`, every dense kernel is adapted, those of attention and those between: with query
-    and value alone, LoRA needs more rank or stays behind full fine-tuning (QLoRA, section 4,
+    By default every dense kernel is adapted, inside and outside of attention: on query and value
+    only, LoRA needs a higher rank or falls behind full fine-tuning (QLoRA, section 4,
     https://arxiv.org/abs/2305.14314; LoRA Without Regret,
     https://thinkingmachines.ai/blog/lora/). Backbones without dense kernels, such as ResNets, get
     adapters on their convolutions.
@@ -46,13 +46,13 @@ class LoRA(CheckedCalls):
         rank: columns of `A` and rows of `B`, 1 to 4096. Keras splits a kernel at its last axis: the
             query of an attention of 12 heads is a kernel `(channels, 12, size)`, and its `A` has
             `channels * 12 * rank` numbers. Defaults to 8.
-        alpha: a positive number. Defaults to `rank`, as in Keras: the scale is 1.
+        alpha: a positive number. Defaults to `rank`, as in Keras, for a scale of 1.
         layers: kinds of layers, `"attention"` (the dense kernels within attention), `"dense"` (all
-            `Dense` and `EinsumDense`), `"embedding"` and `"conv"`, or patterns of names or paths as in
-            a shell, such as `["query", "value"]` or `["*/self_attention_layer/*"]`. Defaults to
-            `"dense"`, or `"conv"` where there are none.
-        blocks: only the top so many blocks (see `kft.find_blocks`) get adapters. What lies below is
-            frozen, so that its output can be kept in a stage in which only adapters train (Skip2-LoRA,
+            `Dense` and `EinsumDense`), `"embedding"` and `"conv"`, or shell-style patterns of names
+            or paths, such as `["query", "value"]` or `["*/self_attention_layer/*"]`. Defaults to
+            `"dense"`, or `"conv"` if there are none.
+        blocks: the number of top blocks (see `kft.find_blocks`) that get adapters. Blocks below are
+            frozen, so that their output can be cached in a stage that trains only adapters (Skip2-LoRA,
             https://arxiv.org/abs/2410.21073). Defaults to all.
 
     Raises:
@@ -117,7 +117,7 @@ class LoRA(CheckedCalls):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the arguments as JSON values, without those that have their defaults."""
+        """Return the arguments as JSON values, without defaults other than the rank's."""
         found = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -126,14 +126,14 @@ class LoRA(CheckedCalls):
         return found
 
     def add_to(self, model: keras.Model, seed: int) -> None:
-        """Give the layers of a model their adapters, once its head is known.
+        """Add adapters to the layers of a model whose head is known.
 
         Args:
-            model: a functional model, none of whose layers has adapters.
-            seed: decides the values of `A`.
+            model: a functional model without adapters on these layers.
+            seed: seed of the initial values of `A`.
 
         Raises:
-            InputError: no layer of the backbone is meant, or there are fewer blocks.
+            InputError: no layer of the backbone matches, or there are fewer blocks.
         """
         blocks = find_anatomy(model).blocks
         if self.blocks is not None and self.blocks > len(blocks):
@@ -141,20 +141,20 @@ class LoRA(CheckedCalls):
                 f"`adapters=kft.LoRA(blocks={self.blocks})`, but {model.name!r} has "
                 f"{how_many(len(blocks), 'block')}: pass 1 to {len(blocks)}, or None for all."
             )
-        chosen: dict[keras.Layer, bool] = {}  # and whether it lies within attention
+        candidates: dict[keras.Layer, bool] = {}  # and whether they are within attention
         for block in blocks[: self.blocks]:
             for layer in block.layers:
-                chosen |= _adaptable(layer)
-        meant = self._meant(chosen)
-        if not meant:
-            names = sorted({layer.name for layer in chosen})
+                candidates |= _adaptable(layer)
+        chosen_layers = self._chosen(candidates)
+        if not chosen_layers:
+            names = sorted({layer.name for layer in candidates})
             has = f"has {', '.join(names[:8])}" if names else "has none that takes adapters"
             raise InputError(
                 f"`adapters=kft.LoRA(layers={self.layers and list(self.layers)})` means no layer of the "
                 f"blocks that it is for: {model.name!r} {has}. Pass kinds ({', '.join(map(repr, KINDS))}) or "
                 "patterns of names."
             )
-        for index, layer in enumerate(meant):
+        for index, layer in enumerate(chosen_layers):
             if layer.lora_enabled:
                 raise InputError(
                     f"`adapters={self!r}`, but the layer {layer.path!r} has adapters already: leave one "
@@ -163,23 +163,23 @@ class LoRA(CheckedCalls):
             start = keras.initializers.HeUniform(seed=seed + index)
             layer.enable_lora(self.rank, lora_alpha=self.alpha, a_initializer=start)
 
-    def _meant(self, layers: Mapping[keras.Layer, bool]) -> list[Any]:
-        """Return those of some layers that get adapters."""
+    def _chosen(self, layers: Mapping[keras.Layer, bool]) -> list[Any]:
+        """Return the layers among candidates that get adapters."""
         if self.layers is not None:
-            return [one for one, inside in layers.items() if _is_meant(one, inside, self.layers)]
+            return [one for one, inside in layers.items() if _matches(one, inside, self.layers)]
         dense = [one for one in layers if isinstance(one, _DENSE)]
         return dense or [one for one in layers if isinstance(one, _CONVOLUTIONS)]
 
 
 def _adaptable(layer: keras.Layer) -> dict[keras.Layer, bool]:
-    """Return the layers at any depth that take adapters, and whether they lie within attention."""
+    """Return the layers at any depth that take adapters, and whether they are within attention."""
     layers = [layer, *graph.sublayers(layer)]
     attentions = [one for one in layers if "Attention" in type(one).__name__]  # KerasHub's too
     inside = {inner for one in attentions for inner in graph.sublayers(one)}
     return {one: one in inside for one in layers if isinstance(one, _ADAPTABLE)}
 
 
-def _is_meant(layer: keras.Layer, inside: bool, wanted: Sequence[str]) -> bool:
+def _matches(layer: keras.Layer, inside: bool, wanted: Sequence[str]) -> bool:
     for one in wanted:
         if one in KINDS:
             if isinstance(layer, KINDS[one]) and (inside or one != "attention"):

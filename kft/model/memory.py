@@ -1,4 +1,4 @@
-"""How much main memory this process has needed at most so far."""
+"""The peak main memory of this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def host_peak() -> int | None:
-    """Most bytes of main memory that the process has held so far; None where nobody counts them."""
+    """Return the peak bytes of main memory of the process so far; None if the system does not count."""
     try:
         import resource
     except ImportError:  # Windows

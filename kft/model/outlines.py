@@ -1,4 +1,4 @@
-"""Models without values: what weights they would have, before any of them takes memory."""
+"""Building models without values, to learn the shapes of their weights without allocating memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import keras
 
 
 def without_values(function: Callable[[], None]) -> None:
-    """Call a function in which the variables that Keras makes have shapes and no values.
+    """Call a function while Keras creates variables with shapes but without values.
 
     Args:
-        function: What to do. The models that it builds are of no use afterwards.
+        function: The function. The models that it builds are of no use afterwards.
 
     Raises:
-        Exception: What the function raises.
+        Exception: Any error of the function.
     """
 
     def call() -> None:
         with keras.StatelessScope(initialize_variables=False):
             function()
 
-    # Keras remembers by thread which variables still want their values: here they never get any.
+    # Keras tracks uninitialised variables per thread: in a new thread they are never initialised.
     with ThreadPoolExecutor(1, thread_name_prefix="kft-outline") as thread:
         thread.submit(call).result()

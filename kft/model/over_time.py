@@ -1,4 +1,4 @@
-"""From the features of the frames of a clip to one vector."""
+"""Pooling of the features of a clip's frames to one vector."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def over_time(frames: Any, how: str, seed: int) -> Any:
             https://arxiv.org/abs/1608.00859), `(batch, channels)`. `"attention"`: their mean with learnt
             weights (Ilse et al. 2018, https://arxiv.org/abs/1802.04712), `(batch, channels)`; it starts
             as the plain mean. `"gru"`: the last state of a recurrent layer (Cho et al. 2014,
-            https://arxiv.org/abs/1406.1078), the only one of these that knows their order, `(batch, 128)`.
+            https://arxiv.org/abs/1406.1078), `(batch, 128)`; only this one depends on their order.
         seed: Seed of the initial weights.
     """
     if how == "average":

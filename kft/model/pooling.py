@@ -1,4 +1,4 @@
-"""From feature maps and sequences to vectors."""
+"""Pooling of feature maps and sequences to vectors."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ def pooled(features: Any, pooling: str | None, mask: Any = None) -> Any:
         features: Feature maps `(batch, height, width, channels)` for `"avg"`, `"max"` and
             `"flatten"`; sequences `(batch, length, channels)` for `"cls"` (the first position) and
             `"mean"` (over the unmasked positions); vectors for None.
-        pooling: How.
-        mask: For `"mean"`, a Keras tensor `(batch, length)` that is not 0 where there is something.
+        pooling: The way of pooling.
+        mask: For `"mean"`, a Keras tensor `(batch, length)` that is 0 at padding.
 
     Raises:
-        InputError: If the features have another number of axes.
+        InputError: The features have another number of axes.
     """
     if len(features.shape) != _AXES[pooling]:
         raise InputError(

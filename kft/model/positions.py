@@ -1,4 +1,4 @@
-"""Positions: the pixels or tokens that the tensors of a graph still tell apart."""
+"""Positions, that is pixels or tokens, in the tensors of a graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def positions(call: Call) -> tuple[int | None, ...]:
 
 
 def after_positions(calls: list[Call]) -> set[Call]:
-    """Return the calls from which no tensor with positions can be reached any more."""
+    """Return the calls from which no tensor with positions can be reached."""
     before: set[Call] = set()
     for call in reversed(calls):
         if positions(call) or call in before:

@@ -1,4 +1,4 @@
-"""Which numbers a model computes with, by Keras' dtype policies."""
+"""The precision of a model, by Keras' dtype policies."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 
 
 def policy_of(precision: str | None) -> str | None:
-    """The name of the dtype policy that a `precision` argument means on this machine.
+    """Return the name of the dtype policy for a `precision` argument on this machine.
 
     Args:
-        precision: one of `PRECISIONS`; None leaves what `keras.config.set_dtype_policy` set. `"auto"`
-            is `mixed_bfloat16` on TPUs and on GPUs that have it (NVIDIA's from Ampere on),
-            `mixed_float16`, whose loss Keras scales, on NVIDIA's Volta and Turing, else `float32`.
+        precision: one of `PRECISIONS`; None keeps the policy of `keras.config.set_dtype_policy`. `"auto"`
+            is `mixed_bfloat16` on TPUs and on GPUs that support it (NVIDIA's from Ampere on),
+            `mixed_float16`, with Keras' loss scaling, on NVIDIA's Volta and Turing, else `float32`.
 
     Raises:
         InputError: `precision` is unknown.
@@ -33,7 +33,7 @@ def policy_of(precision: str | None) -> str | None:
 
 @contextlib.contextmanager
 def built_with(precision: str | None) -> Iterator[None]:
-    """Builds layers inside it with the policy of `precision`; what is outside keeps its own."""
+    """Use the policy of `precision` for layers that are built inside the context."""
     policy = policy_of(precision)
     with contextlib.nullcontext() if policy is None else using(policy):
         yield
@@ -41,7 +41,7 @@ def built_with(precision: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def using(policy: Any) -> Iterator[None]:
-    """Builds layers inside it with a dtype policy, or the policy of that name."""
+    """Use a dtype policy, or the policy of that name, for layers that are built inside the context."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

@@ -1,4 +1,4 @@
-"""Pretrained weights: where they come from, and those of a file, compared with the model and loaded."""
+"""Pretrained weights: their origin, and loading them from a file after comparing the shapes."""
 
 import re
 from collections import Counter
@@ -13,11 +13,11 @@ from kft.errors import InputError
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """Which weights a model has before a fit; prints as a plan shows it.
+    """The origin of a model's weights before a fit; prints as in the plan.
 
     Attributes:
-        source: Where they come from, such as "ImageNet".
-        pretrained: Whether anything was learned before; False where they are random.
+        source: The origin, such as "ImageNet".
+        pretrained: Whether they were trained before; False if they are random.
     """
 
     source: str
@@ -27,12 +27,12 @@ class StartingWeights:
         return self.source
 
 
-_LISTED = 3  # layers that a message names
+_LISTED = 3  # layers to name in a message
 RANDOM = StartingWeights("random, nothing is pretrained", pretrained=False)
 
 
 def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture: str) -> None:
-    """Load a Keras weights file into a model, or leave the model alone and say what does not fit.
+    """Load a Keras weights file into a model, which is unchanged if the file does not match.
 
     Keras loads the older `.h5` files layer by layer in the order of the file, so a file of another
     architecture can fill part of the model before it fails. Here the shapes of all weights are
@@ -44,7 +44,7 @@ def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture:
         architecture: The model's name, for messages.
 
     Raises:
-        InputError: If there is no such file, if it is no weights file, or if it belongs to another
+        InputError: There is no such file, it is not a weights file, or it belongs to another
             architecture.
     """
     path = Path(path)
@@ -82,13 +82,13 @@ def fits(model: keras.Model, path: str | PathLike) -> bool:
         path: A weights file.
 
     Raises:
-        InputError: If the file cannot be read as HDF5.
+        InputError: The file cannot be read as HDF5.
     """
     return _counted(_shapes_in(Path(path))) == _shapes_of(model)
 
 
 def why_not_downloaded(said: str, url: str) -> str:
-    """Return in a few words why Keras could not download a file.
+    """Return a short reason why Keras could not download a file.
 
     Args:
         said: The message of Keras' exception, "URL fetch failure on URL: CODE -- REASON".
@@ -102,7 +102,7 @@ def why_not_downloaded(said: str, url: str) -> str:
 
 
 def _shapes_in(path):
-    """Shapes of the model's weights in the file by layer: without optimizer slots and random seeds."""
+    """Return the shapes of the model's weights in a file by layer, without slots and random seeds."""
     import h5py
 
     shapes: dict[str, list[tuple[int, ...]]] = {}
@@ -135,7 +135,7 @@ def _shapes_of(model):
 
 
 def _by_layer(in_file, model):
-    """Say in which layers the shapes differ, as far as the file's names of layers tell."""
+    """Return a sentence on the layers whose shapes differ, if the file's names of layers match."""
     expected = {}
     for layer, name in zip(model.layers, _names_in_files(model), strict=True):
         if layer.weights:
@@ -154,7 +154,7 @@ def _by_layer(in_file, model):
 
 
 def _names_in_files(model):
-    """What `.weights.h5` calls each layer: its class, numbered in the model's order."""
+    """Yield the name of each layer in a `.weights.h5` file: its class, numbered in the model's order."""
     counts: Counter[str] = Counter()
     for layer in model.layers:
         words = re.sub(r"([A-Z][a-z]+)", r"_\1", re.sub(r"\W+", "", type(layer).__name__))

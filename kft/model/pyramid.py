@@ -1,4 +1,4 @@
-"""Feature maps of a backbone at each of its resolutions, found in its graph."""
+"""The feature pyramid of a backbone: its feature maps at each resolution, found in its graph."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from kft.model import graph
 
 __all__ = ["pyramid"]
 
-_MARGINS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)  # they add nothing to a map
+_MARGINS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)  # not feature maps themselves
 
 
 def pyramid(inputs: Any, output: Any) -> dict[str, Any]:
     """Return the deepest feature map at each resolution of a backbone.
 
-    A map at half the height and width of the images has the stride 2, one at a quarter the stride 4.
-    Sizes that padding leaves odd count as the nearest power of 2. Of the maps with one stride the last
-    is taken that all paths to the output pass through, so not one inside a residual branch; where there
-    is none (NASNet, whose cells see two cells before them) the last one.
+    A map at half the height and width of the images has stride 2, one at a quarter stride 4. Sizes
+    that padding makes odd count as the nearest power of 2. For each stride it is the last map that all
+    paths to the output pass through, so not one inside a residual branch; if there is none (NASNet,
+    whose cells take the outputs of two earlier cells), simply the last one.
 
     Args:
         inputs: The model's input, images `(batch, height, width, channels)` of a fixed size.
         output: The backbone's output in the same functional graph, outside of nested models.
 
     Returns:
-        `stride_2`, `stride_4` and so on to the map, finest first, as far as the backbone has them. The
-        last one is the output.
+        The maps by the names `stride_2`, `stride_4` and so on, as far as the backbone has them, finest
+        first. The last one is the output.
     """
     size = tuple(inputs.shape[1:3])
     calls = graph.outer_calls(keras.Model(inputs, output))
@@ -43,7 +43,7 @@ def pyramid(inputs: Any, output: Any) -> dict[str, Any]:
 
 
 def _level(size: tuple[int, int], call: graph.Call) -> int | None:
-    """Return how often the size of the images was halved; None for what is no map."""
+    """Return how many times the size of the images was halved; None if the output is not a map."""
     if len(call.shape) != 4 or None in call.shape[1:] or isinstance(call.operation, _MARGINS):
         return None
     levels = {
@@ -59,7 +59,7 @@ def _last(candidates: list[graph.Call], end: graph.Call) -> graph.Call:
 
 
 def _bypassed(call: graph.Call, end: graph.Call) -> bool:
-    """Return whether a path leads from an input to the end without a call."""
+    """Return whether a path leads from an input to the end around a call."""
     seen, stack = {call, end}, [end]
     while stack:
         parents = stack.pop().parents

@@ -1,4 +1,4 @@
-"""Backbones whose blocks lie inside one layer, opened so that each can be frozen, cut and trained."""
+"""Expansion of layers that contain a stack of blocks, so that each block can be frozen and cut."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["opened"]
 
 
 def opened(backbone: keras.Model, inputs: Any, prepare: Callable[[Any], Any]) -> Any:
-    """Return what a backbone makes of images, in a graph in which each of its blocks is a layer.
+    """Return a backbone's output for images, in a graph in which each of its blocks is a layer.
 
-    Some backbones, such as KerasHub's ViT, keep their blocks inside one layer. Such a layer's `call` is
-    run on the graph's tensors, so that the layers inside it become the graph's. They are renamed after
-    the layer around them, since a graph's names have to be unique.
+    Some backbones, such as KerasHub's ViT, hold their blocks inside one layer. Such a layer's `call` is
+    run on the graph's tensors, so that the layers inside become layers of the graph. They get the name
+    of the layer around them as a prefix, since names in a graph must be unique.
 
     Args:
         backbone: A functional model with a single input; the new graph shares its layers.
         inputs: Images, an input `(batch, height, width, channels)` of the new graph.
-        prepare: From images to what the backbone takes, in the same graph.
+        prepare: Converts images to the backbone's input, in the same graph.
 
     Returns:
         The backbone's output, a Keras tensor or a structure of them.
@@ -50,21 +50,21 @@ def opened(backbone: keras.Model, inputs: Any, prepare: Callable[[Any], Any]) ->
 
 
 def _called_open(stack: keras.Layer, args: Any, kwargs: Any) -> Any:
-    """Run a stack's `call` on tensors of a graph; its layers take its name, to be unique in there."""
+    """Run a stack's `call` on tensors of a graph, after prefixing its layers with its name."""
     for layer in _parts(stack):
         if not layer.name.startswith(f"{stack.name}_"):
             layer.name = f"{stack.name}_{layer.name}"
     if "return_attention_scores" in inspect.signature(stack.call).parameters:
-        # DeiT's layers return None in place of scores that nobody asks for, which no graph can hold.
+        # Without scores DeiT's layers return None, which a graph cannot hold.
         kwargs = {**kwargs, "return_attention_scores": True}
     return stack.call(*args, **kwargs)
 
 
 def _correct_shape(operation: Any, images: Any) -> None:
-    """Correct the shape that a layer says it makes of images.
+    """Correct the output shape that a layer declares for images.
 
-    The patch embedding of SigLIP (KerasHub 0.32) counts a class token that it does not have, so that a
-    graph which is cut behind it refuses its own tensors.
+    The patch embedding of SigLIP (KerasHub 0.32) declares a class token that it does not have, so that
+    a graph which is cut after it would refuse its own tensors.
     """
     if not isinstance(operation, keras.Layer):
         return
@@ -76,14 +76,14 @@ def _correct_shape(operation: Any, images: Any) -> None:
 
 
 def _is_same_for_all(operation: Any, made: Any) -> bool:
-    """Return whether a layer makes of a batch what does not depend on its examples, such as angles."""
+    """Return whether a layer's output does not depend on the examples, such as rotary angles."""
     if not isinstance(operation, keras.Layer) or operation.weights:
         return False
     return all(tensor.shape and tensor.shape[0] is not None for tensor in keras.tree.flatten(made))
 
 
 def _constant(operation: Any, args: Any, kwargs: Any) -> Any:
-    """What a layer makes of any single example, as arrays: rows of a cache are those of examples."""
+    """Return a layer's constant output as arrays, since a cache holds only rows of examples."""
     args, kwargs = keras.tree.map_structure(
         lambda one: (
             ops.zeros((1, *one.shape[1:]), one.dtype) if keras.backend.is_keras_tensor(one) else one
@@ -94,7 +94,7 @@ def _constant(operation: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _is_stack(operation: Any) -> bool:
-    """Return whether a layer keeps a list of blocks: layers of one class with weight matrices."""
+    """Return whether a layer holds a list of blocks: layers of one class with weight matrices."""
     if not isinstance(operation, keras.Layer) or isinstance(operation, keras.Model):
         return False
     return any(
@@ -106,14 +106,14 @@ def _is_stack(operation: Any) -> bool:
 
 
 def _lists(layer: keras.Layer) -> list[list[keras.Layer]]:
-    """The lists of layers among the public attributes of a layer."""
+    """Return the lists of layers among the public attributes of a layer."""
     values = [value for name, value in vars(layer).items() if not name.startswith("_")]
     lists = [list(value) for value in values if isinstance(value, list | tuple)]
     return [one for one in lists if one and all(isinstance(each, keras.Layer) for each in one)]
 
 
 def _parts(stack: keras.Layer) -> list[keras.Layer]:
-    """The blocks of a stack and the layers beside them, without what lies inside the blocks."""
+    """Return the blocks of a stack and the other layers, without those inside the blocks."""
     blocks = [block for blocks in _lists(stack) for block in blocks]
     inside = {id(layer) for block in blocks for layer in graph.sublayers(block)}
     return [layer for layer in graph.sublayers(stack) if id(layer) not in inside]

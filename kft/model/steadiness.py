@@ -1,4 +1,4 @@
-"""Whether a frozen layer computes the same in every step, so that its outputs can be kept."""
+"""Checks whether a frozen layer produces the same output in every step, so that it can be cached."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import keras
 
 from kft.model import graph
 
-# Layers of these are known: what their random numbers and statistics hang on is looked at.
+# Layers of these packages are trusted; the code of all others is inspected.
 _KNOWN = ("keras", "keras_hub", "kft")
 _RANDOM = "draws random numbers there"
 
 
 def changes(operation: keras.Operation) -> str:
-    """Say why a frozen operation may not compute the same in each step of a training.
+    """Return why a frozen operation may produce different outputs from step to step.
 
-    A layer of somebody's own is judged by its code: what takes `training` may behave in another way
-    while it trains, as no graph shows.
+    The code of custom layers is inspected: one that takes `training` may behave differently while
+    the model trains, which no graph shows.
 
     Args:
         operation: An operation whose weights are frozen.
 
     Returns:
-        What it does, to be read after its name; empty if its outputs can be kept.
+        The reason, to follow the operation's name; empty if its outputs can be cached.
     """
     if not isinstance(operation, keras.Layer):
         return ""
     weights = {id(weight) for weight in operation.weights}
     if any(id(variable) not in weights for variable in operation.variables):
-        return _RANDOM  # state besides weights, which is what a seed generator is
+        return _RANDOM  # state besides weights belongs to a seed generator
     reasons = (_reason(layer) for layer in (operation, *graph.sublayers(operation)))
     return next(filter(None, reasons), "")
 
 
 def code_of(layer: keras.Operation) -> str:
-    """Return a hash of the code of layers that are somebody's own, empty for all others.
+    """Return a hash of the code of custom layers, empty for all others.
 
-    Their settings alone would not tell two versions of them apart.
+    Their settings alone would not distinguish two versions of a layer.
     """
     found = hashlib.sha256()
     if not isinstance(layer, keras.Layer):
@@ -67,13 +67,13 @@ def _reason(layer: keras.Layer) -> str:
 
 
 def _takes_training(layer: keras.Layer) -> bool:
-    """Whether somebody's own code is told that the model trains."""
+    """Return whether the code of a custom layer takes `training`."""
     code = [*_code_in(_function_of(layer)), *(c for c in _own_code(layer) if c.co_name == "call")]
     return any("training" in one.co_varnames[: _arguments(one)] for one in code)
 
 
 def _own_code(layer: keras.Layer) -> Iterator[types.CodeType]:
-    """The code of a layer that is neither Keras' nor KerasHub's, with functions in functions."""
+    """Yield the code of a custom layer, including nested functions."""
     for kind in type(layer).__mro__:
         if not _is_known(kind.__module__) and issubclass(kind, keras.Layer):
             for name in sorted(vars(kind)):
@@ -82,7 +82,7 @@ def _own_code(layer: keras.Layer) -> Iterator[types.CodeType]:
 
 
 def _function_of(layer: keras.Layer) -> Any:
-    """What a Lambda calls; the code of a lambda is in its settings, that of a named function is not."""
+    """Return a Lambda's custom function, whose code is not in the settings if it has a name."""
     function = layer.function if isinstance(layer, keras.layers.Lambda) else None
     return None if _is_known(getattr(function, "__module__", None) or "keras") else function
 

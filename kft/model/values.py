@@ -1,4 +1,4 @@
-"""The values of variables, and the way back to them."""
+"""Saving and restoring the values of variables."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ Values = list[tuple[keras.Variable, np.ndarray]]
 
 
 def value_of(variable: keras.Variable) -> np.ndarray:
-    """Return a copy of what a variable holds: an array may share its memory with the variable."""
+    """Return a copy of a variable's value, since an array may share the variable's memory."""
     return np.array(keras.ops.convert_to_numpy(variable), copy=True)
 
 
 def values_of(variables: Iterable[keras.Variable]) -> Values:
-    """Return variables with copies of what they hold.
+    """Return variables with copies of their values.
 
     Args:
-        variables: Such as `model.variables`: weights, BatchNorm statistics, states of seed generators.
+        variables: Variables such as `model.variables`: weights, BatchNorm statistics, and states of
+            seed generators.
     """
     return [(one, value_of(one)) for one in variables]
 
 
 def put_back(saved: Values) -> None:
-    """Assign what `values_of` returned."""
+    """Restore the values that `values_of` returned."""
     for variable, value in saved:
         variable.assign(value)

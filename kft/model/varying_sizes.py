@@ -1,4 +1,4 @@
-"""The sizes of tensors in a graph whose images vary in size, as they are for a 512 pixel image."""
+"""The sizes of tensors in a graph for images of varying size, computed for 512 pixels."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import keras
 
 
 def varies(tensor: keras.KerasTensor) -> bool:
-    """Return whether a tensor holds images whose size varies."""
+    """Return whether a tensor holds images of varying size."""
     return len(tensor.shape) > 3 and None in tensor.shape[1:]
 
 
 class VaryingSizes:
-    """Output sizes of a graph whose images vary in size, followed from a 512 pixel image."""
+    """The output sizes of a graph for images of varying size, propagated from 512 pixels."""
 
     def __init__(self) -> None:
         self._tensors: dict[int, keras.KerasTensor] = {}
 
     def rename(self, old: list, new: list) -> None:
-        """Give the tensors `new` the sizes of the tensors `old`."""
+        """Assign the sizes of the tensors `old` to the tensors `new`."""
         for before, after in zip(old, new, strict=True):
             self._tensors[id(after)] = self._tensors[id(before)]
 
