@@ -1,1 +1,1 @@
-"""What survives a killed process: commits of a run's state, locks, and how signals end a run."""
+"""Crash safety of runs: commits of their state, locks, and handling of signals."""

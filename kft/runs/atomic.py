@@ -1,4 +1,4 @@
-"""Directories whose files appear all at once, or not at all."""
+"""Atomic writing of directories."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TRIED = ".tried"
 
 @contextmanager
 def being_written(directory: Path) -> Iterator[Path]:
-    """Give a hidden directory, whose files appear in `directory` when the block ends.
+    """Yield a hidden directory, whose files are moved to `directory` when the block ends.
 
-    A block that raises leaves nothing behind, and what killed processes left is removed. A new
-    directory appears at once. Into one that exists, which may be all of a volume, the files are
-    moved one by one, `recipe.json` last, since that is what `load` looks for.
+    A block that raises leaves nothing behind, and leftovers of killed processes are removed. A new
+    directory appears by a single rename. Into an existing one, which may be the root of a volume,
+    files are moved one by one, with `recipe.json`, which `load` looks for, last.
 
     Args:
-        directory: Where the files go.
+        directory: The final directory.
 
     Raises:
-        WriteError: If the directory cannot be written to.
+        WriteError: The directory cannot be written to.
     """
     directory = Path(directory)
     is_new = not directory.exists()
@@ -48,18 +48,18 @@ def being_written(directory: Path) -> Iterator[Path]:
 
 
 def remove_half_written(directory: Path) -> None:
-    """Remove what processes that were killed have half written to a directory."""
+    """Remove half-written files of killed processes from a directory."""
     remove_hidden(directory, _HIDDEN)
 
 
 def try_writing(directory: Path) -> None:
-    """Write an empty file as `being_written` writes results, and remove it.
+    """Write and remove an empty file with `being_written`, so that errors appear early.
 
     Args:
-        directory: Where results will go.
+        directory: The directory of the results.
 
     Raises:
-        WriteError: What would fail at the end fails now.
+        WriteError: The directory cannot be written to.
     """
     with writing_to(directory):
         directory.mkdir(parents=True, exist_ok=True)

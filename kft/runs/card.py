@@ -1,4 +1,4 @@
-"""A model card of a finished run: what whoever gets the model should know, as Markdown."""
+"""The model card of a finished run, as Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kft.runs.reading import read_object
 __all__ = ["model_card"]
 
 _MOST_CLASSES = 50
-_FEW = 200  # validation examples; fewer cannot tell close models apart
+_FEW = 200  # validation examples, below which close models cannot be distinguished
 _SPECIAL = re.compile(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)")
 _STAGE_COLUMNS = ("unfreeze", "epochs", "learning_rate")
 
@@ -24,10 +24,10 @@ _STAGE_COLUMNS = ("unfreeze", "epochs", "learning_rate")
 def model_card(run_dir: str | os.PathLike) -> str:
     """Return a model card of a finished run.
 
-    It has the sections that Mitchell et al. 2019 (https://arxiv.org/abs/1810.03993) ask for, as far as
-    the run's own files answer them: the model, the figures on its validation data with their intervals, the data,
-    the training, and how to load it. What only its author knows, such as what it is meant for, is marked to be
-    filled in. Neither Keras nor the weights are loaded.
+    It has the sections of Mitchell et al. 2019 (https://arxiv.org/abs/1810.03993) that can be filled from
+    the files of the run: the model, the figures on its validation data with their intervals, the data,
+    the training, and how to load it. Sections that only the author can write, such as the intended use,
+    are placeholders. Neither Keras nor the weights are loaded.
 
     ```python
     Path("MODEL_CARD.md").write_text(kft.model_card("runs/photos"), encoding="utf-8")
@@ -37,10 +37,10 @@ def model_card(run_dir: str | os.PathLike) -> str:
         run_dir: The directory of a finished run.
 
     Returns:
-        The card, in CommonMark with tables and a YAML header as the Hugging Face Hub reads it.
+        The card, in CommonMark with tables and a YAML header for the Hugging Face Hub.
 
     Raises:
-        InputError: If there is no finished run, or it is damaged.
+        InputError: There is no finished run, or it is damaged.
     """
     path = Path(run_dir)
     check_run(path)
@@ -164,7 +164,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a text in which nothing is markup, whoever chose it."""
+    """Escape a text, so that nothing in it is read as markup."""
     return _SPECIAL.sub(r"\\\g<0>", str(printable(" ".join(value.split()))))
 
 

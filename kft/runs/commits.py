@@ -1,4 +1,4 @@
-"""Commits: a state on disk that is there whole, proven by hashes, or not at all."""
+"""Commits: atomic snapshots of a run's state on disk, verified by hashes."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ MANIFEST = "manifest.json"
 _NAME = re.compile(r"commit-(\d{8,18})")
 _ARRAYS_NAME = re.compile(r"arrays-\d{3,6}\.safetensors")
 _HIDDEN = ".writing-"
-LARGEST = 2**40  # bytes of arrays, where no model says less
+LARGEST = 2**40  # bytes of arrays, unless a model sets a lower limit
 _LARGEST_JSON = 64 * 2**20
-_SHARD = 256 * 2**20  # bytes of arrays that are in memory a second time while they are written
+_SHARD = 256 * 2**20  # bytes per file, which are copied in memory while it is written
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Commit:
-    """A state that was read and found undamaged.
+    """A verified state that was read from disk.
 
     Attributes:
         path: its directory.
-        state: what was written as JSON.
-        arrays: what was written as arrays, by name.
+        state: the JSON part.
+        arrays: the arrays by name.
     """
 
     path: Path
@@ -51,23 +51,23 @@ class Commit:
 def write_commit(
     directory: Path, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray], keep: int
 ) -> Path:
-    """Adds a commit to a directory, then removes all but the newest.
+    """Add a commit to a directory, then remove all but the newest.
 
     The files are written into a hidden directory and synced to the disk, the manifest with their
-    hashes last; a single rename makes the commit visible. Whoever dies in between leaves the
-    earlier commits as they were.
+    hashes last; a single rename makes the commit visible. A process that dies before it leaves the
+    earlier commits unchanged.
 
     Args:
-        directory: holds the commits; it is made if need be.
-        state: ready for JSON.
-        arrays: by name, of any NumPy dtype that safetensors has.
-        keep: how many commits stay.
+        directory: the directory of the commits, created if necessary.
+        state: JSON values.
+        arrays: arrays by name, of any NumPy dtype that safetensors supports.
+        keep: the number of commits to keep.
 
     Returns:
         The new commit's directory.
 
     Raises:
-        OSError: the disk is full or cannot be written to; nothing has changed.
+        OSError: the disk is full or cannot be written to; the earlier commits are unchanged.
     """
     from safetensors.numpy import save
 
@@ -95,16 +95,16 @@ def write_commit(
 
 
 def read_newest(directory: Path, most: int = LARGEST) -> Commit | None:
-    """The newest undamaged commit; None where there has never been one.
+    """Return the newest undamaged commit; None if there are no commits.
 
-    Damaged commits are left out with a warning that names what is wrong with them.
+    Damaged commits are skipped, with a warning that describes the damage.
 
     Args:
-        directory: holds the commits.
+        directory: the directory of the commits.
         most: as for `read_commit`.
 
     Raises:
-        KftError: there are commits, and every one of them is damaged.
+        KftError: there are commits, but all of them are damaged.
     """
     commits = _commits(directory)
     damage = []
@@ -115,7 +115,7 @@ def read_newest(directory: Path, most: int = LARGEST) -> Commit | None:
             damage.append(str(error))
             continue
         if damage:
-            warnings.warn(f"{'; '.join(damage)}. Going on from {path.name}.", stacklevel=2)
+            warnings.warn(f"{'; '.join(damage)}. Resuming from {path.name}.", stacklevel=2)
         return commit
     if damage:
         raise KftError(
@@ -130,10 +130,10 @@ def read_commit(path: Path, most: int = LARGEST) -> Commit:
 
     Args:
         path: its directory.
-        most: the most bytes that its arrays may have.
+        most: the maximum total size of its arrays in bytes.
 
     Raises:
-        KftError: a file is missing or damaged, or there is more than that.
+        KftError: a file is missing, damaged or too large.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -157,10 +157,10 @@ def read_commit(path: Path, most: int = LARGEST) -> Commit:
 
 
 def clear(directory: Path) -> None:
-    """Remove all commits of a directory, and the directory itself unless it holds something else.
+    """Remove all commits of a directory, and the directory itself if it is then empty.
 
     Raises:
-        OSError: It cannot be changed.
+        OSError: A commit cannot be removed.
     """
     if not directory.is_dir():
         return
@@ -172,14 +172,14 @@ def clear(directory: Path) -> None:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what killed writers left; only the holder of the directory's lock may call it."""
+    """Remove leftovers of killed writers; only the holder of the directory's lock may call it."""
     if directory.is_dir():
         for path in directory.glob(f"{_HIDDEN}*"):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _commits(directory: Path) -> list[Path]:
-    """The commits, newest first."""
+    """Return the commits, newest first."""
     if not directory.is_dir():
         return []
     found = [path for path in directory.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
@@ -203,7 +203,7 @@ def _shards(arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]
 
 
 def _write(path: Path, content: bytes) -> dict[str, Any]:
-    """Writes a file through to the disk; returns its entry in the manifest."""
+    """Write and sync a file, and return its entry in the manifest."""
     with open(path, "wb") as file:
         file.write(content)
         file.flush()
@@ -217,9 +217,9 @@ def _check_size(path: Path, what: str, size: int, most: int) -> None:
 
 
 def _check(directory: Path, name: str, entry: Any) -> None:
-    """Compares a file with its entry in the manifest."""
+    """Compare a file with its entry in the manifest."""
     if name != STATE and not _ARRAYS_NAME.fullmatch(name):
-        raise KftError(f"{directory / MANIFEST} names {name!r}, which is no file of a commit")
+        raise KftError(f"{directory / MANIFEST} names {name!r}, which is not a file of a commit")
     path = directory / name
     if path.is_symlink() or not path.is_file():
         raise KftError(f"{path} is missing")

@@ -1,4 +1,4 @@
-"""Finished runs side by side: what they reached, and the settings in which they differ."""
+"""Comparison of finished runs: their figures, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from kft.runs.places import JOURNAL, RECIPE
 from kft.runs.reading import read_object
 
 _MOST_DIFFERENCES = 12
-_LEFT_OUT = ("sha256", "weights_sha256")  # says nothing to a reader
+_LEFT_OUT = ("sha256", "weights_sha256")  # digests mean nothing to a reader
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run directory says of its run.
+    """The record of a finished run in its directory.
 
     Attributes:
         path: The directory.
         recipe: Class of the recipe.
-        figures: Name to the `value` of a figure, the ends of its `interval`, None where it has none,
-            and which one is `better`, `"max"`, `"min"` or None.
-        best: The logged value of the epoch that was kept, its name, its number and its stage.
+        figures: For each figure by name its `value`, the ends of its `interval` or None, and which
+            value is `better`: `"max"`, `"min"` or None.
+        best: The best epoch: the name and value of its metric, its number and its stage.
         settings: Every setting of the run by its dotted name.
-        validated_on: The digest of the validation data, None where they cannot be identified.
-        seconds: Those of all stages.
+        validated_on: The digest of the validation data, None if they cannot be identified.
+        seconds: The total of all stages.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class FinishedRun:
         """Read a run directory.
 
         Raises:
-            InputError: If it is not a finished run, or is damaged.
+            InputError: It is not a finished run, or is damaged.
         """
         described, journal = read_object(path / RECIPE, within=path), {}
         if (path / JOURNAL).exists():
@@ -71,7 +71,7 @@ class FinishedRun:
         )
 
     def figure(self, name: str) -> Mapping[str, Any]:
-        """Return a figure, or the logged value by which the epochs were compared."""
+        """Return a figure, or the metric that compared the epochs."""
         if name in self.figures:
             return self.figures[name]
         if name != self.best.get("monitor"):
@@ -81,11 +81,11 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs, the best first where they are sorted by a figure; prints as a table.
+    """Finished runs sorted by a figure, the best first; prints as a table.
 
     Attributes:
         runs: The runs.
-        figure: The figure that is shown.
+        figure: The figure to show.
     """
 
     runs: Sequence[FinishedRun]
@@ -97,12 +97,12 @@ class Comparison:
 
         Args:
             places: Run directories, or directories of these.
-            figure: Name of a figure of the evaluations, such as `"accuracy"`, or of what epochs were
-                compared by, such as `"val_loss"`. Defaults to the first figure of the first run. Runs
-                are sorted by it, the best first, where it is said which value is better.
+            figure: Name of a figure of the evaluations, such as `"accuracy"`, or of the metric that
+                compared epochs, such as `"val_loss"`. Defaults to the first figure of the first run.
+                Runs are sorted by it if it is known which value is better.
 
         Raises:
-            InputError: If there is no finished run, or none has the figure.
+            InputError: There is no finished run, or none has the figure.
         """
         found = [FinishedRun.read(path) for place in places for path in _runs_in(place)]
         known = dict.fromkeys(name for run in found for name in run.figures)
@@ -125,7 +125,7 @@ class Comparison:
 
     @property
     def differences(self) -> dict[str, list[Any]]:
-        """Each setting in which the runs differ, with its value in each run, None where it has none."""
+        """Each setting in which the runs differ, with its value in each run, None if missing."""
         names = dict.fromkeys(name for run in self.runs for name in run.settings)
         table = {name: [run.settings.get(name) for run in self.runs] for name in names}
         return {
@@ -182,7 +182,7 @@ class Comparison:
         return "\n\n".join([*title, as_text(table), *self._notes()])
 
     def _notes(self) -> list[str]:
-        """Return what a reader should know of the table."""
+        """Return the notes below the table."""
         said = []
         if len({run.validated_on for run in self.runs}) > 1:
             said.append(
@@ -202,7 +202,7 @@ class Comparison:
 
 
 def _runs_in(place: Path) -> list[Path]:
-    """Return a run directory, or those in a directory, in the order of their names."""
+    """Return a run directory itself, or the run directories in a directory, sorted by name."""
     if (place / RECIPE).is_file():
         return [place]
     if not place.is_dir():
@@ -233,7 +233,7 @@ def _is_figure(value: Any) -> bool:
 
 
 def _flat(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
-    """Give each value of a tree with its dotted name; lists of plain values stay whole."""
+    """Yield each value of a tree with its dotted name; lists of plain values count as one value."""
     if isinstance(value, dict) and value:
         for key, one in value.items():
             yield from _flat(one, f"{name}.{key}" if name else str(key))

@@ -1,4 +1,4 @@
-"""Where two plans differ, said in words."""
+"""Differences between two plans, for messages."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def plan_difference(old: Any, new: Any, name: str = "") -> list[str]:
-    """Where two plans differ, as `name: old there, new here`.
+    """Return the differences between two plans, as `name: old there, new here`.
 
     Args:
-        old: the plan that was written, as JSON gives it back.
-        new: the plan at hand.
-        name: where in the plan these two lie.
+        old: the stored plan, as read from JSON.
+        new: the current plan.
+        name: the path of these values in the plan.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         found = []

@@ -1,4 +1,4 @@
-"""Files that are on the disk before anything relies on them, and that others may read."""
+"""Durable files: syncing to disk, errors of writing, and permissions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF)
 
 
 class WriteError(InputError, OSError):
-    """A directory cannot be written to: its disk is full, or it belongs to someone else."""
+    """The error for a directory that cannot be written to: its disk is full, or permission is missing."""
 
 
 @contextlib.contextmanager
 def writing_to(directory: Path) -> Iterator[None]:
-    """Turn what the operating system says of a write into a sentence.
+    """Turn an `OSError` of a write into a `WriteError` with a way out.
 
     Args:
-        directory: Where the block writes.
+        directory: The directory that the block writes to.
 
     Raises:
         WriteError: A write failed.
@@ -41,11 +41,10 @@ def writing_to(directory: Path) -> Iterator[None]:
 
 
 def refused_write(error: BaseException) -> str:
-    """Return what the system says of a disk that is full or read-only; empty for any other error.
+    """Return the system's message if a disk is full or read-only; empty for any other error.
 
     Args:
-        error: What was raised. What it was raised of counts too, and what TensorFlow, which has errors
-            of its own, says in words.
+        error: The error. Its causes count too, as do messages of TensorFlow, which has its own errors.
     """
     found: BaseException | None = error
     while found is not None:
@@ -59,7 +58,7 @@ def refused_write(error: BaseException) -> str:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a directory, to the disk.
+    """Sync a file, or the entries of a directory, to the disk.
 
     Raises:
         OSError: The disk is full or broken.
@@ -76,7 +75,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(directory: Path) -> None:
-    """Bring all files below a directory, and their names, to the disk.
+    """Sync all files and directories below a directory to the disk.
 
     Raises:
         OSError: The disk is full or broken.
@@ -88,7 +87,7 @@ def sync_tree(directory: Path) -> None:
 
 
 def give_usual_mode(path: Path) -> None:
-    """Give a file the permissions of any new file there: the umask's, or those of an access list."""
+    """Set the permissions of a file to those of any new file there, by umask or access list."""
     new = path.with_name(f".{path.name}.mode")
     new.touch()
     try:

@@ -1,4 +1,4 @@
-"""Hidden directories in which files are written, and what killed writers leave of them."""
+"""Hidden directories for unfinished files, and removal of those that killed writers left."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from kft.runs.locks import InUseError, RunLock
 
 @contextlib.contextmanager
 def hidden_directory(parent: Path, prefix: str) -> Iterator[Path]:
-    """Give a new, empty directory that nobody else removes while the block runs.
+    """Yield a new, empty directory that no other process removes while the block runs.
 
-    It is removed at the end, unless it has been renamed. `remove_hidden` removes those of writers
-    that were killed. Its permissions are those of any new directory there: the umask, the group and
-    the access list that `parent` passes on.
+    It is removed at the end, unless it has been renamed. `remove_hidden` removes those of killed
+    writers. Its permissions are those of any new directory there, by umask, group and access list.
 
     Args:
-        parent: Where to make it; it is made if need be.
-        prefix: What its name begins with, a dot first.
+        parent: The parent directory, created if necessary.
+        prefix: The prefix of its name, usually with a dot first.
 
     Raises:
         LockError: `parent` cannot be written to.
@@ -45,21 +44,21 @@ def _locked(parent: Path, prefix: str) -> tuple[Path, RunLock]:
         try:
             lock.acquire()
             return path, lock
-        except InUseError:  # a `remove_hidden` is looking at it
+        except InUseError:  # `remove_hidden` of another process holds its lock for a moment
             if not left:
                 raise
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def remove_hidden(parent: Path, prefix: str) -> None:
-    """Remove the hidden directories of writers that have died.
+    """Remove the hidden directories of dead writers.
 
     Args:
-        parent: Where `hidden_directory` made them.
-        prefix: What their names begin with.
+        parent: The directory in which `hidden_directory` made them.
+        prefix: The prefix of their names.
     """
     pattern = re.compile(rf"({re.escape(prefix)}[0-9a-f]{{16}})(\.lock.*)?")
-    with contextlib.suppress(OSError):  # there is nothing, or nothing that may be removed
+    with contextlib.suppress(OSError):  # the parent does not exist, or cannot be read
         found = {match[1] for name in os.listdir(parent) if (match := pattern.fullmatch(name))}
         for name in found:
             lock = RunLock(parent, f"{name}.lock")

@@ -1,4 +1,4 @@
-"""Which settings decide what a run computes, and so identify it."""
+"""The identity of a run: the settings that affect its result."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 
 def may_change(reason: str) -> dict[str, str]:
-    """Return the metadata of a field that is no part of a run's identity.
+    """Return the metadata of a field that is not part of a run's identity.
 
     Args:
-        reason: Why an unfinished run may go on, and a finished one be loaded, with another value.
+        reason: Why a run can be resumed or loaded with another value.
     """
     return {"may_change": reason}
 
 
 def identity(policy: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass that decide what a fit computes.
+    """Return the fields of a dataclass that affect the result of a fit.
 
     Args:
-        policy: The dataclass; its fields' metadata say which may change.
+        policy: The dataclass; the metadata of fields say which may change.
     """
     return {
         field.name: getattr(policy, field.name)

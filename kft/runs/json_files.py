@@ -1,4 +1,4 @@
-"""The JSON files of a run directory, read with a bound and on the disk once they are written."""
+"""The JSON files of a run directory: bounded reading and durable writing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kft.runs.places import no_run
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a run directory, in which it has to lie itself.
+    """Read a JSON file of a run directory, which must not be a link to another place.
 
     Raises:
-        InputError: If there is none, or it is damaged.
+        InputError: There is no such file, or it is damaged.
     """
     try:
         return reading.read_json(path, within=path.parent)
@@ -24,7 +24,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file and have it on the disk before returning."""
+    """Write a JSON file and sync it to the disk."""
     with path.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, ensure_ascii=False)
         file.write("\n")

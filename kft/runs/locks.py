@@ -1,4 +1,4 @@
-"""One process per directory, on every file system."""
+"""Locks that reserve a directory for one process, on every file system."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kft.errors import InputError
 from kft.runs.markers import TRIES, HeldError, claim, owner_of, unclaim
 from kft.runs.owners import Owner
 
-# What file systems without locks answer: Lustre, NFS without its lock daemon, FUSE, network drives.
+# Errors of file systems without locks: Lustre, NFS without its lock daemon, FUSE, network drives.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
 class InUseError(InputError):
-    """A directory is in use by another process.
+    """The error for a directory that another process uses.
 
     Attributes:
-        is_alive: Whether that process is known to be alive. It is not known of a process on another
-            host whose file system has no locks.
+        is_alive: Whether that process is known to be alive, which is unknown on another host if the
+            file system has no locks.
     """
 
     def __init__(self, message: str, is_alive: bool = True) -> None:
@@ -35,23 +35,23 @@ class InUseError(InputError):
 
 
 class LockError(InputError, OSError):
-    """A directory cannot be locked: it cannot be written to, or something else is in the way."""
+    """The error for a directory that cannot be locked, for example because it is not writable."""
 
 
 class RunLock:
-    """Hold a directory against other processes, for as long as this process lives at most.
+    """A lock on a directory against other processes, which ends with this process at the latest.
 
-    A lock is a file and a directory beside it, the marker. The file is locked by `flock`, which the
+    A lock is a file and a directory next to it, the marker. The file is locked by `flock`, which the
     operating system releases when a process dies, however it dies. The marker names its owner:
     process, host and start time. It appears by a single rename that replaces nothing, which every
-    file system has, so where `flock` is missing the marker alone is the lock, and the marker of a
-    process that has died is removed by the next one on that host. Nothing is left after `release`.
+    file system supports. Without `flock` the marker alone is the lock, and the marker of a dead
+    process is removed by the next process on its host. Nothing is left after `release`.
 
-    A thread can acquire a lock several times, through any number of objects; it has to release it
-    as often. Keep the object: one that is garbage collected releases what it holds.
+    A thread can acquire a lock several times, through any number of objects, and must release it as
+    often. Keep a reference to the object: garbage collection releases the lock.
 
     Args:
-        directory: What to hold; it is made if need be.
+        directory: The directory, created if necessary.
         name: Name of the lock file, for several locks in one directory. Defaults to `"lock"`.
     """
 
@@ -63,7 +63,7 @@ class RunLock:
         """Take the lock.
 
         Args:
-            wait: Seconds to wait for a process that is alive. Defaults to 0.
+            wait: Seconds to wait if another process that is alive has it. Defaults to 0.
 
         Raises:
             InUseError: Another process, or another thread, has the lock; the message names it.
@@ -95,7 +95,7 @@ class RunLock:
 
     @property
     def is_held_here(self) -> bool:
-        """Whether this process holds the lock, through whichever object."""
+        """Whether this process holds the lock, through any object."""
         return self.directory.resolve() / self.name in _holds
 
     def __enter__(self) -> RunLock:
@@ -137,7 +137,7 @@ class RunLock:
             raise
         hold = _Hold(descriptor, owner, threading.get_ident())
         if descriptor is not None and not _lies_at(place, descriptor):
-            # Whoever had the marker before has removed the file since: its lock locks nothing.
+            # The previous owner has removed the file in between, so that this lock protects nothing.
             _let_go(place, hold)
             raise self._in_use(None, is_alive=True)
         return hold
@@ -157,7 +157,7 @@ class RunLock:
 
 @dataclasses.dataclass
 class _Hold:
-    descriptor: int | None  # None where the file system has no locks
+    descriptor: int | None  # None if the file system has no locks
     owner: Owner
     thread: int
     count: int = 1
@@ -168,7 +168,7 @@ _guard = threading.RLock()  # a finalizer may run while its own thread takes ano
 
 
 def _leave_to_parent() -> None:
-    """Forget in a forked process what its parent holds: the lock ends with the parent."""
+    """Forget in a forked process the locks of its parent, which end with the parent."""
     global _guard
     _guard = threading.RLock()
     for hold in _holds.values():
@@ -193,7 +193,7 @@ def _release(place: Path) -> None:
             return
         del _holds[place]
         with contextlib.suppress(OSError):
-            os.unlink(place)  # by the marker's owner alone; who has opened it will look again
+            os.unlink(place)  # only the marker's owner does so; others check the file after opening
         _let_go(place, hold)
 
 
@@ -208,7 +208,7 @@ def _close(descriptor: int | None) -> None:
 
 
 def _lies_at(place: Path, descriptor: int) -> bool:
-    """Whether an open file is still the one at its path, rather than one that was removed."""
+    """Return whether an open file is still the one at its path, and not a removed one."""
     try:
         return os.path.samestat(os.stat(place), os.fstat(descriptor))
     except FileNotFoundError:
@@ -216,7 +216,7 @@ def _lies_at(place: Path, descriptor: int) -> bool:
 
 
 def _flock(place: Path) -> int | None:
-    """Lock a file and return its descriptor, or None where the file system has no locks."""
+    """Lock a file and return its descriptor, or None if the file system has no locks."""
     for _ in range(TRIES):
         descriptor = _opened(place)
         try:
@@ -231,7 +231,7 @@ def _flock(place: Path) -> int | None:
                 return None
             raise
         os.close(descriptor)
-    return None  # files that are never what they were a moment ago: no locks to rely on
+    return None  # a file that keeps changing offers no reliable lock
 
 
 def _opened(place: Path) -> int:

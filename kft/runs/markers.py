@@ -1,4 +1,4 @@
-"""Markers: directories that belong to one process, on any file system that can rename."""
+"""Markers: directories owned by one process, on any file system that supports renames."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 
 from kft.runs.owners import Owner
 
-TRIES = 100  # what is looked at can be gone at the next call, but not for ever
+TRIES = 100  # attempts, since a file may vanish between two calls
 _OWNER = "owner.json"
-_OLD = 60.0  # seconds; what a process makes in one go is complete long before
+_OLD = 60.0  # seconds after which an incomplete marker is a leftover
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 
-_mine: set[str] = set()  # tokens of the markers that this process has
+_mine: set[str] = set()  # tokens of the markers of this process
 
 
 class HeldError(Exception):
-    """A marker belongs to another process.
+    """The error for a marker that belongs to another process.
 
     Attributes:
-        owner: Which one, None if it is not known.
+        owner: The process, None if unknown.
         is_alive: Whether it is known to be alive.
     """
 
@@ -39,18 +39,18 @@ def owner_of(marker: Path) -> Owner | None:
 
 
 def claim(marker: Path, owner: Owner) -> None:
-    """Make a marker.
+    """Create a marker.
 
-    It appears with its owner in it, by a single rename that replaces nothing. The marker of a
-    process that has died is removed first.
+    It appears together with its owner, by a single rename that replaces nothing. The marker of a
+    dead process is removed first.
 
     Args:
-        marker: The directory to make.
+        marker: The directory to create.
         owner: This process.
 
     Raises:
         HeldError: The marker belongs to another process.
-        OSError: The directory cannot be made.
+        OSError: The directory cannot be created.
     """
     pending = marker.with_name(f"{marker.name}.new-{owner.token}")
     pending.mkdir()
@@ -73,33 +73,33 @@ def claim(marker: Path, owner: Owner) -> None:
             if is_alive is not False:
                 raise HeldError(other, is_alive=bool(is_alive))
             _remove_dead(marker, other, owner)
-        raise HeldError(None, is_alive=False)  # what is there cannot be removed
+        raise HeldError(None, is_alive=False)  # the existing marker cannot be removed
     finally:
         shutil.rmtree(pending, ignore_errors=True)
 
 
 def unclaim(marker: Path, owner: Owner) -> None:
-    """Remove a marker that this process has made."""
+    """Remove a marker of this process."""
     _mine.discard(owner.token)
     if owner_of(marker) == owner:
         _move_away(marker)
 
 
 def _is_alive(other: Owner | None, flock: bool) -> bool | None:
-    """Whether a marker's owner is alive; `flock` says whether this process has the file's lock."""
+    """Return whether a marker's owner is alive, given whether this process has the file's lock."""
     if other is None:
         return False if flock else None
     is_alive = other.is_alive()
     if is_alive and other.pid == os.getpid():
-        return other.token in _mine  # or it was left by a removal that failed
-    # Where both take the file's lock, this process could not have it if the other were alive.
+        return other.token in _mine  # otherwise a failed removal left it
+    # If both use the file's lock, this process could not have it while the other is alive.
     return False if is_alive is None and flock and other.flock else is_alive
 
 
 def _remove_dead(marker: Path, dead: Owner | None, owner: Owner) -> None:
-    """Remove the marker of a dead process, and never the one that another process made since.
+    """Remove the marker of a dead process, and never a newer one of another process.
 
-    Whoever removes it claims the right to first, by a marker named after the dead one's token.
+    The right to remove it is claimed first, by a marker named after the dead process's token.
     """
     right = marker.with_name(f"{marker.name}.end-{dead.token if dead else 'damaged'}")
     mine = dataclasses.replace(owner, token=secrets.token_hex(8))
@@ -112,7 +112,7 @@ def _remove_dead(marker: Path, dead: Owner | None, owner: Owner) -> None:
 
 
 def _move_away(marker: Path) -> None:
-    """Remove a marker at once: half of one, without its owner, would be nobody's."""
+    """Remove a marker atomically, since a partial one would have lost its owner."""
     gone = marker.with_name(f"{marker.name}.old-{secrets.token_hex(8)}")
     with contextlib.suppress(OSError):
         os.rename(marker, gone)
@@ -120,11 +120,11 @@ def _move_away(marker: Path) -> None:
 
 
 def _remove_leftovers(marker: Path) -> None:
-    """Remove what processes left that were killed while they made or removed a marker."""
+    """Remove leftovers of processes that were killed while they created or removed a marker."""
     for path in marker.parent.glob(f"{marker.name}.*"):
         owner = owner_of(path)
         with contextlib.suppress(FileNotFoundError):
-            # One without an owner was made or removed at that moment, by the file system's clock.
+            # One without an owner may be in creation or removal; ages are by the file system's clock.
             is_old = marker.stat().st_mtime - path.stat().st_mtime > _OLD
             if is_old if owner is None else owner.is_alive() is False:
                 shutil.rmtree(path, ignore_errors=True)

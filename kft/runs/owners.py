@@ -1,4 +1,4 @@
-"""Which process a file belongs to, and whether that process is still alive."""
+"""The process that owns a file, and whether it is still alive."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from kft.regular_files import read_regular
 
 _LARGEST = 4096  # bytes of a description; anyone may have written the file
 _TOKEN = re.compile("[0-9a-f]{16}")
-_ENDED = ("Z", "X")  # states of a process that only waits for its parent to notice
+_ENDED = ("Z", "X")  # states of a process that has ended but was not reaped yet
 
 
 @dataclasses.dataclass(frozen=True)
 class Owner:
-    """A process, described so that other processes can recognise it.
+    """A description of a process by which other processes can identify it.
 
     Attributes:
-        pid: Its number.
-        started: When it started, in the kernel's own unit; "" where the system does not say. A
-            number is given to another process sooner or later, but not with the same start.
+        pid: Its process id.
+        started: Its start time in the kernel's unit, since ids are reused; "" if unknown.
         host: The name of its host.
-        boot: Identifies the time between two starts of its host; "" if unknown.
-        namespace: Identifies the process numbers that `pid` belongs to: a container has its own; ""
-            if unknown.
-        token: Tells apart what one process owns.
+        boot: The id of the host's current boot; "" if unknown.
+        namespace: The id of its process namespace, which each container has; "" if unknown.
+        token: A random token that distinguishes several markers of one process.
         flock: Whether it also holds a lock of the operating system.
     """
 
@@ -75,7 +73,7 @@ class Owner:
         if self.host != here.host:
             return None
         if self.boot != here.boot:
-            # The host has been restarted, unless its name is one that any host may have.
+            # The host has been rebooted, unless its name is one that any host may have.
             return None if self.host.startswith("localhost") else False
         if self.namespace != here.namespace:
             return None
@@ -84,7 +82,7 @@ class Owner:
         except ProcessLookupError:
             return False
         except OSError:
-            pass  # it belongs to someone else
+            pass  # the process belongs to another user
         started = _started(self.pid)
         return started in (None, self.started) or not self.started
 
@@ -93,7 +91,7 @@ class Owner:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started: None if it cannot be told, "ended" if nothing of it runs any more."""
+    """Return the start time of a process: None if unknown, "ended" if it no longer runs."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "ended" if fields[0] in _ENDED else fields[19]

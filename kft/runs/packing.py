@@ -1,4 +1,4 @@
-"""A tree of plain values and arrays, taken apart into JSON and named arrays, and back."""
+"""Packing of trees of plain values and arrays into JSON and named arrays, and unpacking."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ARRAY = "__array__"
 
 
 def pack(tree: Any, arrays: dict[str, np.ndarray], name: str = "") -> Any:
-    """Replaces the arrays of a tree by their names.
+    """Replace the arrays of a tree by their names.
 
     Args:
         tree: dicts, lists and tuples of plain values, NumPy arrays and NumPy scalars.
-        arrays: gets the arrays.
-        name: in front of the names.
+        arrays: the dict to which the arrays are added.
+        name: prefix of the names.
 
     Returns:
         The tree, ready for JSON.
@@ -34,7 +34,7 @@ def pack(tree: Any, arrays: dict[str, np.ndarray], name: str = "") -> Any:
 
 
 def unpack(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Puts the arrays back.
+    """Replace the names of arrays in a packed tree by the arrays.
 
     Raises:
         KftError: an array is missing.

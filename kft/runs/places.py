@@ -1,4 +1,4 @@
-"""Where results are written: directories that are empty, and that lie apart from the data."""
+"""Checks of the directories of results: finished, empty, and separate from the data."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any
 
 from kft.errors import InputError
 
-RECIPE = "recipe.json"  # what a finished run has
-FEATURES_PLACE = "cache"  # the argument that says where kept features lie
+RECIPE = "recipe.json"  # marks a finished run
+FEATURES_PLACE = "cache"  # the argument with the directory of cached features
 REPORT = "report.html"
-JOURNAL = "journal.json"  # what a run notes of itself
-_OF_THE_DISK = "lost+found"  # an empty ext4 volume has it
+JOURNAL = "journal.json"  # time, memory and figures of a run
+_OF_THE_DISK = "lost+found"  # in every empty ext4 volume
 
 
 def check_run(directory: Path) -> None:
-    """Refuse a directory that is no finished run.
+    """Check that a directory is a finished run.
 
     Raises:
-        InputError: If it has no `recipe.json`.
+        InputError: It has no `recipe.json`.
     """
     try:
         os.stat(directory / RECIPE)
     except FileNotFoundError as error:
         raise no_run(directory) from error
     except (OSError, ValueError):
-        pass  # whoever reads it says what it is
+        pass  # reading the file will report the problem
 
 
 def no_run(directory: Path, missing: str = RECIPE) -> InputError:
-    """Return the error about a directory that is no finished run.
+    """Return the error for a directory that is not a finished run.
 
     Args:
         directory: The directory.
-        missing: The file that it does not have.
+        missing: The missing file.
     """
     return InputError(
         f"`{directory}` is no finished run: it has no {missing}. Pass a run directory, as a fit "
@@ -45,28 +45,28 @@ def no_run(directory: Path, missing: str = RECIPE) -> InputError:
 
 
 def is_empty(directory: Path, besides: Iterable[str] = ()) -> bool:
-    """Return whether a directory holds nothing, hidden files aside.
+    """Return whether a directory is empty, apart from hidden files.
 
     Args:
         directory: The directory.
-        besides: Names that do not count.
+        besides: Names to ignore.
     """
     ignored = {_OF_THE_DISK, *besides}
     return all(name.startswith(".") or name in ignored for name in os.listdir(directory))
 
 
 def check_apart_from_data(places: Mapping[str, Any], data: Iterable[Any]) -> None:
-    """Check that results are not written among the data, which they would become a part of.
+    """Check that results are not written into the data, of which they would become a part.
 
-    Folders are compared as the file system sees them: links and mounts do not hide anything.
+    Folders are compared by their identity in the file system, whatever links and mounts there are.
 
     Args:
-        places: Where results go, by the argument that said so; None for nowhere. The place of
-            features is often shared, so it may hold other things.
-        data: What was passed as data; only folders matter.
+        places: The directories of results by argument; None for none. That of features is often
+            shared, so it may contain data folders.
+        data: The arguments with data, of which only folders are checked.
 
     Raises:
-        InputError: A place is a folder of data, or lies inside one, or holds one; or it is no path.
+        InputError: A place is a folder of data, is inside one, or contains one; or it is not a path.
     """
     folders = [
         Path(one) for one in data if isinstance(one, (str, os.PathLike)) and os.path.isdir(one)
@@ -88,7 +88,7 @@ def check_apart_from_data(places: Mapping[str, Any], data: Iterable[Any]) -> Non
 
 
 def _ancestors(path: Path) -> set[tuple[int, int] | None]:
-    """The identities of a path and of all folders above it, as far as they exist."""
+    """Return the identities of a path and of its parents, as far as they exist."""
     real = Path(os.path.realpath(path))
     return {_identity(one) for one in (real, *real.parents)} - {None}
 

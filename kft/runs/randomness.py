@@ -1,4 +1,4 @@
-"""The random numbers that a process draws from, besides the model's seed generators."""
+"""The global random state of a process, besides the model's seed generators."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from a seed, and leave Python's and NumPy's numbers to the caller as they were.
+    """Seed all random generators, and restore those of Python and NumPy at the end.
 
-    What a person draws by them after a model was built must not be the same each time. The numbers of
-    the backend go on from the seed: unseeded layers of PyTorch draw from there as they train.
+    Otherwise the user's own random numbers would repeat after each built model. The backend's generator
+    continues from the seed: unseeded layers of PyTorch draw from it while they train.
     """
     python, numpy = random.getstate(), np.random.get_state()
     keras.utils.set_random_seed(seed)
@@ -29,9 +29,9 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def random_state() -> dict[str, Any]:
-    """Return the global state of `random`, `numpy.random` and, where it is in use, PyTorch.
+    """Return the global state of `random`, `numpy.random` and, if imported, PyTorch.
 
-    PyTorch draws the dropout of layers without a seed from there, and samplers shuffle with it.
+    Layers of PyTorch without a seed draw their dropout from it, and samplers shuffle with it.
     """
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
@@ -52,7 +52,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Restore what `random_state` returned."""
+    """Restore the state that `random_state` returned."""
     python, numpy = state["python"], state["numpy"]
     numbers = tuple(int(number) for number in python["numbers"])
     random.setstate((python["version"], numbers, python["gauss"]))

@@ -1,4 +1,4 @@
-"""Reading the files of a run, which a stranger may have made: within its directory, and JSON."""
+"""Safe reading of a run's untrusted files: bounded, and within its directory."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from kft.errors import InputError
 from kft.regular_files import REFUSED, lies_in, open_regular
 
 LARGEST_JSON = 32 * 2**20
-_DEEPEST = 64  # lists and objects inside each other; those of kft and Keras nest about ten
-_LONGEST_INTEGER = 40  # digits and sign; the states of NumPy's generators have 128 bits
+_DEEPEST = 64  # nested lists and objects; kft and Keras nest about ten
+_LONGEST_INTEGER = 40  # digits and sign, enough for the 128 bits in states of NumPy's generators
 
 
 @contextlib.contextmanager
 def opened(path: Path, most: int, *, within: Path | None = None) -> Iterator[BinaryIO]:
-    """Open a file to read, unless reading it could take for ever or fill the memory.
+    """Open a regular file of bounded size for reading.
 
     Args:
         path: The file.
-        most: Its largest size in bytes.
-        within: The directory that the file must lie in; a link that leads out of it is refused.
+        most: Its maximum size in bytes.
+        within: The directory that must contain the file; links that lead out of it are refused.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        InputError: If it is a device, a pipe, a directory, too large, or lies elsewhere.
-        OSError: If it cannot be read.
+        FileNotFoundError: There is no such file.
+        InputError: It is a device, a pipe, a directory, too large, or elsewhere.
+        OSError: It cannot be read.
     """
     try:
         file = open_regular(path, most, within=within)
@@ -48,12 +48,12 @@ def read_json(path: Path, most: int = LARGEST_JSON, *, within: Path | None = Non
 
     Args:
         path: The file.
-        most: Its largest size in bytes.
+        most: Its maximum size in bytes.
         within: As for `opened`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        InputError: If it is damaged, too large, or nested too deep.
+        FileNotFoundError: There is no such file.
+        InputError: It is damaged, too large, or nested too deeply.
     """
     try:
         with opened(path, most, within=within) as file:
@@ -70,20 +70,20 @@ def read_object(
     """Read a JSON file that holds an object, with the arguments and errors of `read_json`."""
     content = read_json(path, most, within=within)
     if not isinstance(content, dict):
-        raise InputError(f"`{path}` holds no JSON object: restore it from a copy.")
+        raise InputError(f"`{path}` is not a JSON object: restore it from a copy.")
     return content
 
 
 def parse_json(content: bytes, *, deepest: int = _DEEPEST) -> Any:
-    """Parse JSON whose values nothing further down trips over.
+    """Parse JSON, refusing values that could cause errors later.
 
     Args:
-        content: The text, as UTF-8.
-        deepest: How deep lists and objects may be nested.
+        content: The text in UTF-8.
+        deepest: The maximum nesting of lists and objects.
 
     Raises:
-        ValueError: If it is no JSON, is nested too deep, or holds an integer of more than 40
-            digits or a text that is no Unicode.
+        ValueError: It is not JSON, is nested too deeply, or has an integer of more than 40 digits
+            or text that is not valid Unicode.
     """
     try:
         found = json.loads(content.decode("utf-8"), parse_int=_integer)
@@ -94,7 +94,7 @@ def parse_json(content: bytes, *, deepest: int = _DEEPEST) -> Any:
 
 
 def last_lines(path: Path, count: int) -> str:
-    """Return the last lines of a log, as far as they lie in its last 64 KB."""
+    """Return the last lines of a log, taken from its last 64 KB."""
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 2**16))
         lines = file.read(2**16).decode("utf-8", "replace").splitlines()
@@ -102,10 +102,10 @@ def last_lines(path: Path, count: int) -> str:
 
 
 def check_tree(directory: Path) -> None:
-    """Check that a directory which is about to be written to holds files and directories only.
+    """Check that a directory to write to contains only files and directories.
 
     Raises:
-        InputError: If a link leads out of it, or something in it is a device, a pipe or a socket.
+        InputError: A link leads out of it, or an entry is a device, a pipe or a socket.
     """
     waiting = [directory]
     while waiting:
@@ -138,7 +138,7 @@ def _check_values(found: Any, deepest: int) -> None:
     while waiting:
         value, depth = waiting.pop()
         if isinstance(value, str):
-            value.encode("utf-8")  # half a surrogate pair is no text, and cannot be printed
+            value.encode("utf-8")  # a lone surrogate is not valid text, and cannot be printed
         elif isinstance(value, (dict, list)):
             if depth > deepest:
                 raise ValueError("nested too deep")

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a run where the same call goes on: at once, or after what must not be cut."""
+"""Handling of SIGTERM and SIGINT, which end a run where the same call can resume it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 
 from kft.errors import Interrupted
 
-_active: StopSignals | None = None  # those of the `Recipe.fit` that runs
+_active: StopSignals | None = None  # the handlers of the running `Recipe.fit`
 
 
 class StopSignals:
-    """Note SIGTERM and SIGINT while installed; a second one ends the process at once.
+    """Handlers of SIGTERM and SIGINT; a second signal ends the process at once.
 
-    Signals can be handled in the main thread alone; elsewhere nothing is installed.
+    Signals can be handled only in the main thread; elsewhere nothing is installed.
 
     Attributes:
-        received: the signal that came, None if none did.
-        ending: says where the run stands, for a run that a signal ends at once; None while it has to
-            wait for whoever looks at `received`.
+        received: the signal that was received, or None.
+        ending: describes the state of a run that a signal may end; None while the signal must wait
+            until `received` is checked.
 
     Args:
-        at_once: whether a signal interrupts what is going on, rather than being noticed by `check`.
+        at_once: whether a signal interrupts the running code; otherwise only `check` ends the run.
     """
 
     def __init__(self, at_once: bool = True) -> None:
@@ -37,7 +37,7 @@ class StopSignals:
         self._before: dict[signal.Signals, Any] = {}
 
     def install(self) -> None:
-        """Handle both signals from now on."""
+        """Install the handlers of both signals."""
         self.received = None
         if self._before or threading.current_thread() is not threading.main_thread():
             return
@@ -45,11 +45,10 @@ class StopSignals:
             self._before[number] = signal.signal(number, self._receive)
 
     def remove(self) -> None:
-        """Give both signals back to whoever handled them before.
+        """Restore the earlier handlers of both signals.
 
-        Of a fit that was dropped in the middle, the collector of garbage closes what is open, in
-        whatever thread it runs. Then nothing happens: the next signal finds that nothing is fitted and
-        gives both back itself.
+        Garbage collection of an abandoned fit may call this in any thread. Outside of the main thread
+        it does nothing: the next signal finds that no fit is running and restores the handlers itself.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -58,10 +57,10 @@ class StopSignals:
         self._before.clear()
 
     def check(self) -> None:
-        """End the run if a signal has come that could not end it at once.
+        """End the run if a signal was received that could not end it at once.
 
         Raises:
-            Interrupted: one has come, and nothing that must not be cut is going on.
+            Interrupted: a signal was received, and the run may end now.
         """
         if self.received is not None and self.ending is not None:
             end(self.received.name, self.ending())
@@ -84,11 +83,11 @@ class StopSignals:
 
 
 def end(name: str, standing: str) -> None:
-    """Say where the run stands, and end it.
+    """Print the state of the run, and end it.
 
     Args:
         name: the signal's name.
-        standing: a sentence on where the run stands.
+        standing: a sentence on the state of the run.
 
     Raises:
         Interrupted: always.
@@ -103,11 +102,11 @@ def stoppable(standing: Callable[[], str], at_once: bool = True) -> Iterator[Non
     """Handle both signals in a block: they end it at once, except within `put_off`.
 
     Args:
-        standing: returns a sentence on where the run stands when a signal ends it.
-        at_once: False for one of several processes that wait for the word of the first one.
+        standing: returns a sentence on the state of the run when a signal ends it.
+        at_once: False for one of several processes, which ends only when the first one decides.
 
     Raises:
-        Interrupted: a signal has come.
+        Interrupted: a signal was received.
     """
     global _active
     if _active is not None:
@@ -126,9 +125,9 @@ def stoppable(standing: Callable[[], str], at_once: bool = True) -> Iterator[Non
 
 @contextlib.contextmanager
 def put_off() -> Iterator[StopSignals]:
-    """Let signals wait while a block runs that must not be cut; it looks at `received` itself.
+    """Defer signals while a block runs that must not be interrupted and checks `received` itself.
 
-    Outside of `stoppable` the block handles them alone.
+    Outside of `stoppable` the handlers are installed for this block only.
     """
     if _active is None:
         own = StopSignals()
@@ -147,17 +146,17 @@ def put_off() -> Iterator[StopSignals]:
 
 
 def end_if_asked() -> None:
-    """End the run of `stoppable` if a signal came while it was put off.
+    """End the run of `stoppable` if a signal was received while signals were deferred.
 
     Raises:
-        Interrupted: one has come.
+        Interrupted: a signal was received.
     """
     if _active is not None:
         _active.check()
 
 
 def _is_fitting(frame: FrameType | None) -> bool:
-    """Whether a `fit` is still running: one that has failed lets nobody take the handlers off."""
+    """Return whether a `fit` is still running, since a failed one may leave the handlers installed."""
     while frame is not None:
         if frame.f_code.co_name in ("fit", "run_stages"):
             return True

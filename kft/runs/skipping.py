@@ -1,4 +1,4 @@
-"""Steps that a resumed epoch reads but does not take."""
+"""Skipping the steps of a resumed epoch that were taken before the commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kft.backends import backend
 class SkippedSteps:
     """The steps of an epoch before a commit, whose batches are read and dropped.
 
-    Meanwhile no `ModelCheckpoint` writes, since it would overwrite its files with a later state.
+    Meanwhile `ModelCheckpoint` does not write, since it would overwrite its files with a later state.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class SkippedSteps:
         callbacks: Sequence[keras.callbacks.Callback],
         results: Callable[[], Mapping[str, Any]],
     ) -> None:
-        """Make the training step drop its batch.
+        """Replace the training step by one that drops its batch.
 
         Args:
-            trainer: the model that is about to take its first step of the epoch.
+            trainer: the model, before its first step of the epoch.
             callbacks: the callbacks of the fit.
-            results: returns what each dropped step reports; called once the metrics are built.
+            results: returns the logs of each skipped step; called once the metrics are built.
         """
         self._trainer = trainer
         for one in callbacks:
@@ -46,13 +46,13 @@ class SkippedSteps:
         trainer.train_function = backend().skipping_step(trainer, results)
 
     def end(self) -> None:
-        """Take steps again."""
+        """Restore the training step."""
         if self._trainer is not None:
             self._trainer.make_train_function(force=True)
         self.release()
 
     def release(self) -> None:
-        """Let the callbacks write again; also after a fit that ended with an error."""
+        """Let the callbacks write again, even after a fit that failed."""
         for one, save_freq in self._saving:
             one.save_freq = save_freq
         self._trainer, self._saving = None, []

@@ -1,4 +1,4 @@
-"""The variables of a training in progress, by name, and back."""
+"""Snapshots of the variables of a running fit, and their restoration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras import ops
 
 from kft.errors import KftError
 
-_COPIES = 64  # of all variables; early stopping and the best epoch of a search keep one each
+_COPIES = 64  # of all variables; early stopping and the best epoch of a search hold one each
 _SECTIONS = ("model", "optimizer", "metrics")
 
 
@@ -20,8 +20,8 @@ def variables_of(model: keras.Model, trainer: keras.Model) -> dict[str, list[ker
     """Return all variables that a training step reads or changes, each in one section.
 
     Args:
-        model: the whole model: its weights, its seed generators, its optimizer.
-        trainer: what `fit` was called on, whose metrics count: the model, or a part of it.
+        model: the whole model, with weights, seed generators and optimizer.
+        trainer: the model whose `fit` runs and whose metrics count: the whole model or a part of it.
     """
     metrics = list(trainer.metrics_variables)
     optimizer = list(model.optimizer.variables)
@@ -31,7 +31,7 @@ def variables_of(model: keras.Model, trainer: keras.Model) -> dict[str, list[ker
 
 
 def snapshot(model: keras.Model, trainer: keras.Model) -> dict[str, np.ndarray]:
-    """Return the values of all variables, named by section, position and path."""
+    """Return the values of all variables, named by section, index and path."""
     return {
         f"{section}/{index:05d}/{variable.path}": np.array(ops.convert_to_numpy(variable))
         for section, variables in variables_of(model, trainer).items()
@@ -40,7 +40,7 @@ def snapshot(model: keras.Model, trainer: keras.Model) -> dict[str, np.ndarray]:
 
 
 def largest_commit(model: keras.Model, trainer: keras.Model) -> int:
-    """Return the most bytes that a commit of a model may have: callbacks keep copies of it, too.
+    """Return the maximum size in bytes of a model's commit, in which callbacks may store copies.
 
     Args:
         model: as for `variables_of`.
@@ -57,16 +57,16 @@ def restore(
     arrays: Mapping[str, np.ndarray],
     sections: Sequence[str],
 ) -> None:
-    """Assign the values of a snapshot, once all of them are seen to fit.
+    """Assign the values of a snapshot after checking that all of them fit.
 
-    Position decides which value belongs to which variable, since Keras numbers names by what else a
-    process has made.
+    Values are matched to variables by index, since Keras' numbering of names depends on everything
+    that a process has made.
 
     Args:
         model: as for `variables_of`.
         trainer: as for `variables_of`.
-        arrays: what `snapshot` gave.
-        sections: those to restore.
+        arrays: the result of `snapshot`.
+        sections: the sections to restore.
 
     Raises:
         KftError: a value is missing, or has another shape or dtype than its variable.

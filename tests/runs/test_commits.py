@@ -90,7 +90,7 @@ def test_every_damage_is_noticed_and_the_commit_before_it_is_used(two):
         try:
             with pytest.raises(KftError):
                 read_commit(newest)
-            with pytest.warns(UserWarning, match="commit-00000002.*Going on from commit-00000001"):
+            with pytest.warns(UserWarning, match="commit-00000002.*Resuming from commit-00000001"):
                 assert read_newest(two).state == {"n": 1}
         except pytest.fail.Exception:
             # White space at the end of JSON changes nothing that is read.
@@ -115,7 +115,7 @@ def test_a_manifest_cannot_reach_out_of_its_commit(two, tmp_path):
     shutil.copy(two / "commit-00000002" / "arrays-000.safetensors", outside)
     text = manifest.read_text()
     manifest.write_text(text.replace("arrays-000.safetensors", "../outside.safetensors"))
-    with pytest.raises(KftError, match="no file of a commit"):
+    with pytest.raises(KftError, match="not a file of a commit"):
         read_commit(manifest.parent)
     manifest.write_text(text)
     inside = manifest.parent / "arrays-000.safetensors"

@@ -104,7 +104,7 @@ def test_damaged_files_are_named_and_names_cannot_harm_a_terminal(tmp_path):
     write_run(tmp_path / "a\x1b[2J", 0.7)
     assert "\x1b" not in str(Comparison.of([tmp_path]))
     (tmp_path / "a\x1b[2J" / "journal.json").write_text("[]")
-    with pytest.raises(InputError, match="holds no JSON object"):
+    with pytest.raises(InputError, match="is not a JSON object"):
         Comparison.of([tmp_path])
 
 
