@@ -1,7 +1,7 @@
-"""What Keras' backends differ in: ask `backend()` by name what holds on the one that is in use.
+"""The differences between Keras' backends, as attributes and methods of `backend()`.
 
-A further backend is a class in a file of its own, and an entry in `BACKENDS`. Importing this
-package brings no framework.
+Another backend takes a class in its own file, and an entry in `BACKENDS`. Importing this package
+imports no framework.
 """
 
 from kft.backends.base import Backend
@@ -17,7 +17,7 @@ BACKENDS: dict[str, Backend] = {one.name: one for one in (Jax(), TensorFlow(), T
 def backend() -> Backend:
     """Return the backend that Keras runs on.
 
-    Of a backend that kft does not know, only the name is right; the rest are cautious defaults.
+    A backend that kft does not know has its name and cautious defaults.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""`Backend`: the facts and functions that the backends differ in, with cautious defaults."""
+"""`Backend`: the attributes and methods in which backends differ, with cautious defaults."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class Backend:
     """A backend of Keras.
 
     Args:
-        name: What Keras calls it.
+        name: Its name in Keras.
 
     Attributes:
-        package: What to give `pip install` to have it.
-        compiles_every_step: Whether a step is always compiled, anew for each shape of its batch.
-        can_compile_on_request: Whether a step that Keras leaves as it is can be compiled to gain time.
-        needs_declared_shapes: Whether `fit` must be told which axes vary from batch to batch.
-        gains_by_folding: Whether a BatchNorm folded into the convolution before it saves time.
-        has_fused_adam: Whether it has a kernel that takes Adam's steps in one pass.
-        computes_in_tensorflow: Whether TensorFlow, which reads data and writes SavedModels, computes too.
-        strategy_module: The module whose `entered` spreads a fit over devices; None if it cannot.
-        is_one_device_per_process: Whether each device takes a process of its own.
-        has_model_parallel: Whether large weights can be cut in parts, one on each device.
-        takes_tpu_address: Whether a TPU has to be named to be used.
+        package: The argument of `pip install`.
+        compiles_every_step: Whether steps are always compiled, separately for each shape of a batch.
+        can_compile_on_request: Whether compiling steps, which Keras does not do by default, saves time.
+        needs_declared_shapes: Whether `fit` must know which axes vary from batch to batch.
+        gains_by_folding: Whether folding BatchNorm into the convolution before it saves time.
+        has_fused_adam: Whether it has a fused kernel for Adam.
+        computes_in_tensorflow: Whether TensorFlow, which reads data and writes SavedModels, is the backend.
+        strategy_module: The module whose `entered` distributes a fit over devices; None if there is none.
+        is_one_device_per_process: Whether each device needs its own process.
+        has_model_parallel: Whether large weights can be sharded over devices.
+        takes_tpu_address: Whether a TPU must be given by its address.
         joins_by_initialize: Whether `kft.distribution.initialize` joins processes.
-        other_way_to_join: What to do instead, if it does not.
+        other_way_to_join: The alternative if it does not.
         trains_on_several_hosts: Whether Keras' `fit` works on several hosts.
     """
 
@@ -66,41 +66,41 @@ class Backend:
         return "cpu", 0
 
     def peak_memory(self) -> int | None:
-        """Return the most bytes held on the first accelerator so far; None without one."""
+        """Return the peak bytes held on the first accelerator so far; None without one."""
         return None
 
     def cpu_threads(self) -> int | None:
-        """Return how many threads share an operation on the CPU: the order of its sums depends on them.
+        """Return the number of threads per operation on the CPU, which affects the order of sums.
 
         Returns:
-            The number; None where the backend computes on an accelerator.
+            The number; None if the backend computes on an accelerator.
         """
         return None
 
     # Several devices.
 
     def sees_several_devices(self) -> bool:
-        """Return whether data parallel training is what this process was started for."""
+        """Return whether this process should train data parallel by default."""
         return False
 
     def device_count(self) -> int:
-        """Return how many devices a model that is built here would be spread over."""
+        """Return the number of devices over which a model built now would be distributed."""
         return 1
 
     def replica_count(self) -> int:
-        """Return how many replicas of a model a step that is made here runs on."""
+        """Return the number of replicas on which a step made now would run."""
         return 1
 
     def summed_over_replicas(self, gradients: list[Any]) -> tuple[list[Any], int]:
-        """Return the gradients of the whole batch, and how many replicas it is spread over."""
+        """Return the gradients of the whole batch, and the number of replicas that share it."""
         return gradients, 1
 
     def is_spread(self, variable: keras.Variable) -> bool:
-        """Return whether a variable is on all devices of a scope that has several."""
+        """Return whether a variable is on several devices."""
         return False
 
     def copies(self, variable: keras.Variable, model: keras.Model) -> list[np.ndarray]:
-        """Return the values that the devices of this process hold, where they should be equal.
+        """Return the values of a variable on each device of this process, which should be equal.
 
         Args:
             variable: A variable.
@@ -115,11 +115,11 @@ class Backend:
     def skipping_step(
         self, model: keras.Model, results: Callable[[], Mapping[str, Any]]
     ) -> Callable[..., Any]:
-        """Return a training function for `model.fit` that reads its batches and takes no step.
+        """Return a training function for `model.fit` that reads batches without training on them.
 
         Args:
-            model: The model that is about to take its first step of the epoch.
-            results: Returns what each step reports; called once the metrics are built.
+            model: The model, before its first step of the epoch.
+            results: Returns the logs of each skipped step; called once the metrics are built.
         """
         raise InputError(f"kft cannot resume within an epoch on the backend {self.name}.")
 
@@ -128,8 +128,8 @@ class Backend:
     ) -> Callable[[np.ndarray, list[Any], np.ndarray], np.ndarray]:
         """Return a function for the gradient of a model's outputs with respect to its first input.
 
-        It takes the first input, the others, and weights of the outputs, whose sum it
-        differentiates. Dropout is off and BatchNorm uses its statistics.
+        It takes the first input, the others, and weights of the outputs, and differentiates the
+        weighted sum. Dropout is off and BatchNorm uses its moving statistics.
 
         Args:
             model: A model with an input, or a list of them, and one output.

@@ -1,4 +1,4 @@
-"""What a training function is given: reading it without a step, and inputs put together."""
+"""Reading batches without a training step, and joining of inputs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def read_and_drop(iterator: Iterator[Any], count: int) -> Any:
-    """Read as many batches as one call of a training function takes, and return the first.
+    """Read the batches of one call of a training function, and return the first.
 
     Args:
-        iterator: What the training function is given.
-        count: How many batches a call takes; fewer may be left.
+        iterator: The iterator passed to the training function.
+        count: The number of batches per call; fewer may be left.
     """
     batch = next(iterator)
     with contextlib.suppress(StopIteration):
@@ -22,5 +22,5 @@ def read_and_drop(iterator: Iterator[Any], count: int) -> Any:
 
 
 def joined_inputs(first: Any, others: list[Any]) -> Any:
-    """Return inputs as a model takes them: one alone, or a list."""
+    """Return inputs as a model takes them: a single one, or a list."""
     return [first, *others] if others else first

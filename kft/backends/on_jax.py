@@ -1,4 +1,4 @@
-"""JAX."""
+"""The JAX backend."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class Jax(Backend):
-    """JAX: compiles every step, and spreads arrays over devices itself."""
+    """JAX, which compiles every step and distributes arrays over devices itself."""
 
     package = "kft[jax]"
     compiles_every_step = True
-    gains_by_folding = False  # measured: 3 %, since XLA does it
+    gains_by_folding = False  # only 3 % when measured, since XLA folds it too
     strategy_module = "kft.distribution.on_jax"
     has_model_parallel = True
     joins_by_initialize = True
@@ -37,7 +37,7 @@ class Jax(Backend):
         return device.platform, int(capability.partition(".")[0])
 
     def peak_memory(self) -> int | None:
-        """Return what the first device has counted."""
+        """Return the peak bytes of the first device."""
         import jax
 
         device = jax.local_devices()[0]
@@ -45,7 +45,7 @@ class Jax(Backend):
         return int(counted["peak_bytes_in_use"]) if counted else None
 
     def cpu_threads(self) -> int | None:
-        """Return the threads that XLA takes."""
+        """Return the number of threads of XLA."""
         import jax
 
         if jax.default_backend() != "cpu":
@@ -63,7 +63,7 @@ class Jax(Backend):
         )
 
     def device_count(self) -> int:
-        """Return the devices of Keras' distribution, those of all processes."""
+        """Return the number of devices in Keras' distribution, over all processes."""
         import keras
 
         present = keras.distribution.distribution()
@@ -75,11 +75,11 @@ class Jax(Backend):
         return len(value.sharding.device_set) > 1
 
     def copies(self, variable: keras.Variable, model: keras.Model) -> list[np.ndarray]:
-        """Return the copies of the parts that this process holds."""
+        """Return the copies of those shards that this process holds."""
         import numpy as np
 
         shards = getattr(variable.value, "addressable_shards", [])
-        # Shards of another index are other parts of the variable, not copies.
+        # Shards with different indices are different parts of the variable, not copies.
         groups: dict[str, list[Any]] = {}
         for shard in shards:
             groups.setdefault(str(shard.index), []).append(shard.data)
@@ -101,7 +101,7 @@ class Jax(Backend):
     def input_gradient(
         self, model: keras.Model
     ) -> Callable[[np.ndarray, list[Any], np.ndarray], np.ndarray]:
-        """Return a compiled gradient, which reads the weights anew in each call."""
+        """Return a compiled gradient function, which reads the current weights in each call."""
         import jax
         import numpy as np
 

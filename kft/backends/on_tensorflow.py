@@ -1,4 +1,4 @@
-"""TensorFlow."""
+"""The TensorFlow backend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TensorFlow(Backend):
-    """TensorFlow: traces its steps, and has replicas of a model under `tf.distribute`."""
+    """TensorFlow, which traces its steps and replicates models by `tf.distribute`."""
 
     package = "tensorflow"
     can_compile_on_request = True
@@ -33,7 +33,7 @@ class TensorFlow(Backend):
         super().__init__("tensorflow")
 
     def accelerator(self) -> tuple[str, int]:
-        """Return what TensorFlow sees first: a TPU, a GPU or the CPU."""
+        """Return the first device that TensorFlow finds: a TPU, a GPU or the CPU."""
         import tensorflow as tf
 
         if tf.config.list_logical_devices("TPU"):
@@ -45,7 +45,7 @@ class TensorFlow(Backend):
         return "gpu", int(details.get("compute_capability", (0, 0))[0])
 
     def peak_memory(self) -> int | None:
-        """Return what the first GPU has held."""
+        """Return the peak bytes of the first GPU."""
         import tensorflow as tf
 
         if not tf.config.list_logical_devices("GPU"):
@@ -53,13 +53,13 @@ class TensorFlow(Backend):
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
 
     def cpu_threads(self) -> int | None:
-        """Return the threads within an op."""
+        """Return the number of intra-op threads."""
         import tensorflow as tf
 
         if tf.config.list_physical_devices("GPU"):
             return None
-        asked = tf.config.threading.get_intra_op_parallelism_threads()  # 0 if nobody did
-        return asked or named_threads("TF_NUM_INTRAOP_THREADS") or cores()
+        requested = tf.config.threading.get_intra_op_parallelism_threads()  # 0 by default
+        return requested or named_threads("TF_NUM_INTRAOP_THREADS") or cores()
 
     def sees_several_devices(self) -> bool:
         """Return whether there are several GPUs."""
@@ -72,7 +72,7 @@ class TensorFlow(Backend):
         return self.replica_count()
 
     def replica_count(self) -> int:
-        """Return the replicas of the strategy in whose scope this is called."""
+        """Return the number of replicas of the current strategy."""
         import tensorflow as tf
 
         return tf.distribute.get_strategy().num_replicas_in_sync
@@ -80,7 +80,7 @@ class TensorFlow(Backend):
     def summed_over_replicas(self, gradients: list[Any]) -> tuple[list[Any], int]:
         """Sum the gradients before they are clipped.
 
-        Keras (3.15.1) clips before it sums, each replica's gradients by themselves.
+        Keras (3.15.1) clips each replica's gradients separately and then sums them.
         """
         import tensorflow as tf
 
@@ -104,7 +104,7 @@ class TensorFlow(Backend):
     def skipping_step(
         self, model: keras.Model, results: Callable[[], Mapping[str, Any]]
     ) -> Callable[..., Any]:
-        """Return a function of an iterator, whose first batch builds the metrics."""
+        """Return a function of an iterator, which builds the metrics with the first batch."""
         logs: dict[str, Any] = {}
 
         def skip(iterator: Any) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class TensorFlow(Backend):
     def input_gradient(
         self, model: keras.Model
     ) -> Callable[[np.ndarray, list[Any], np.ndarray], np.ndarray]:
-        """Return a gradient that is traced once for inputs of any size."""
+        """Return a gradient function that is traced with few retraces for inputs of any size."""
         import tensorflow as tf
 
         def traced(first: Any, rest: Any, weights: Any) -> Any:

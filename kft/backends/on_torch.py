@@ -1,4 +1,4 @@
-"""PyTorch."""
+"""The PyTorch backend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Torch(Backend):
-    """PyTorch: traces nothing, and takes a process for each device."""
+    """PyTorch, which runs eagerly and needs one process per device."""
 
     package = "kft[torch]"
     has_fused_adam = True
@@ -27,7 +27,7 @@ class Torch(Backend):
         super().__init__("torch")
 
     def accelerator(self) -> tuple[str, int]:
-        """Return the present GPU, or the CPU."""
+        """Return the current GPU, or the CPU."""
         import torch
 
         if torch.cuda.is_available():
@@ -35,13 +35,13 @@ class Torch(Backend):
         return "cpu", 0
 
     def peak_memory(self) -> int | None:
-        """Return what the present GPU has held."""
+        """Return the peak bytes of the current GPU."""
         import torch
 
         return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
 
     def cpu_threads(self) -> int | None:
-        """Return PyTorch's own count."""
+        """Return the number of PyTorch's threads."""
         import torch
 
         return None if torch.cuda.is_available() else torch.get_num_threads()
@@ -53,14 +53,14 @@ class Torch(Backend):
     def skipping_step(
         self, model: keras.Model, results: Callable[[], Mapping[str, Any]]
     ) -> Callable[..., Any]:
-        """Return a function of a batch, which has been read already."""
+        """Return a function of a batch, which `fit` has already read."""
         logs = dict(results())
         return lambda batch: logs
 
     def input_gradient(
         self, model: keras.Model
     ) -> Callable[[np.ndarray, list[Any], np.ndarray], np.ndarray]:
-        """Return a gradient that records each call anew."""
+        """Return a gradient function that records each call eagerly."""
         import torch
         from keras import ops
 
