@@ -1,4 +1,4 @@
-"""Checks of arguments: what has the wrong type or is out of range is refused by name."""
+"""Checks of arguments, whose errors name the argument, its value and the way out."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from kft.errors import InputError
 
-LARGEST_WHOLE = 2**31 - 1  # of sizes, counts and steps: what every backend counts with
-LARGEST_SEED = 2**31 - 1  # what Keras' seed generators hold on PyTorch; the others hold more
-_LARGEST_FLOAT = 3.4028234e38  # of float32; what is larger is infinite to a model
+LARGEST_WHOLE = 2**31 - 1  # of sizes, counts and steps: int32, which every backend supports
+LARGEST_SEED = 2**31 - 1  # the limit of Keras' seed generators on PyTorch, lower than on others
+_LARGEST_FLOAT = 3.4028234e38  # of float32, beyond which numbers become infinite in a model
 _LONGEST = 80  # characters of a value in a message
 _CHECKED = (types.NoneType, os.PathLike, str, bool, dict)
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: its `repr`, shortened."""
+    """Return the shortened `repr` of a value for messages."""
     try:
         said = repr(value)
-    except ValueError:  # Python prints no number of more than 4,300 digits
+    except ValueError:  # Python refuses to print integers of more than 4,300 digits
         said = f"<{type(value).__name__} with very many digits>"
     return shortened(said)
 
 
 def shortened(text: str) -> str:
-    """Return a text, cut where it is too long for a message."""
+    """Return a text, truncated if it is too long for a message."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """Return the name that a person probably meant, as part of a message."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a suggestion of a similar name for a message; empty if there is none."""
     names = {one.lower(): one for one in known}
     close = difflib.get_close_matches(name.lower(), names, n=1)
     return f" (did you mean {names[close[0]]}?)" if close else ""
@@ -55,9 +55,9 @@ def is_number(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return a setting with Python's own values in place of NumPy's.
+    """Convert NumPy values in a setting to plain Python values.
 
-    Keras, JSON and YAML refuse many of NumPy's numbers, some of them after hours of training.
+    Keras, JSON and YAML refuse many NumPy numbers, sometimes only after hours of training.
     """
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         return value.tolist()
@@ -67,7 +67,7 @@ def plain(value: Any) -> Any:
 
 
 def make_plain(instance: Any) -> None:
-    """Put Python's own values in place of NumPy's in the fields of a dataclass, frozen or not."""
+    """Convert NumPy values in the fields of a dataclass, frozen or not, to plain Python values."""
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name, None)
         if field.init and value is not None:
@@ -77,17 +77,17 @@ def make_plain(instance: Any) -> None:
 def check_whole(
     name: str, value: Any, what: str, *, least: int = 1, most: int = LARGEST_WHOLE
 ) -> None:
-    """Refuse what is not a whole number from `least` to `most`.
+    """Check that an argument is a whole number from `least` to `most`.
 
     Args:
         name: The argument's name.
         value: Its value.
-        what: What it counts, for the message.
-        least: The smallest number that makes sense.
-        most: The largest one.
+        what: The unit, for the message.
+        least: The smallest valid number.
+        most: The largest valid number.
 
     Raises:
-        InputError: If the value is anything else.
+        InputError: The value is anything else.
     """
     if not is_whole(value, least, most):
         bounds = f"at most {most:,}" if is_whole(value, most, 10**18) else f"at least {least}"
@@ -95,10 +95,10 @@ def check_whole(
 
 
 def check_seed(seed: Any) -> None:
-    """Refuse a seed that not every random number generator takes.
+    """Check that every random number generator accepts a seed.
 
     Raises:
-        InputError: If the seed is not a whole number from 0 to 2**31 - 1.
+        InputError: The seed is not a whole number from 0 to 2**31 - 1.
     """
     if not is_whole(seed, 0, LARGEST_SEED):
         raise InputError(
@@ -108,25 +108,25 @@ def check_seed(seed: Any) -> None:
 
 
 def check_training(*, batch_size: Any, seed: Any) -> None:
-    """Check the numbers that `fit`, `tune` and a range test share, before any data are read.
+    """Check the numbers that `fit`, `tune` and a range test share, before data are read.
 
     Raises:
-        InputError: If one of them has the wrong type or is out of range.
+        InputError: One of them has the wrong type or is out of range.
     """
     check_whole("batch_size", batch_size, "examples")
     check_seed(seed)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
-    """Refuse what is not one of some values, and of its type: 1 is not True.
+    """Check that an argument equals one of some values and has its type: 1 is not True.
 
     Args:
         name: The argument's name.
         value: Its value.
-        choices: What it may be.
+        choices: The valid values.
 
     Raises:
-        InputError: If the value is anything else.
+        InputError: The value is anything else.
     """
     if not any(isinstance(value, type(one)) and value == one for one in choices):
         *most, last = map(repr, choices)
@@ -134,19 +134,19 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False: every text but the empty one would count as True.
+    """Check that an argument is True or False: any text except "" would otherwise count as True.
 
     Raises:
-        InputError: If the value is anything else.
+        InputError: The value is anything else.
     """
     check_choice(name, value, (True, False))
 
 
 def check_verbose(value: Any) -> None:
-    """Refuse what Keras does not take as `verbose`.
+    """Check that Keras accepts a value of `verbose`.
 
     Raises:
-        InputError: If the value is neither `"auto"` nor 0, 1 or 2.
+        InputError: The value is not `"auto"`, 0, 1, 2 or a bool.
     """
     if not isinstance(value, bool):
         check_choice("verbose", value, ("auto", 0, 1, 2))
@@ -156,7 +156,7 @@ def path_of(name: str, value: Any) -> Path:
     """Return an argument as a path.
 
     Raises:
-        InputError: If it is none: something else than text, bytes, empty, or with a zero byte.
+        InputError: It is not a path of text, is empty, or has a zero byte.
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text:
@@ -167,17 +167,17 @@ def path_of(name: str, value: Any) -> Path:
 
 
 def check_types(instance: Any) -> None:
-    """Compare the fields of a dataclass with their annotations.
+    """Check the fields of a dataclass against their annotations.
 
-    A whole number will do for a float, and any list of the right elements for a tuple or a
-    sequence; numbers must be finite. Annotations of other kinds than plain values are not checked.
+    A whole number is valid for a float, and any list of the right elements for a tuple or a sequence;
+    numbers must be finite. Only annotations of plain values are checked.
 
     Raises:
-        InputError: If a value does not suit its annotation.
+        InputError: A value does not match its annotation.
     """
     try:
         hints = typing.get_type_hints(type(instance))
-    except NameError:  # of a name that only a type checker imports
+    except NameError:  # an annotation names a type that only type checkers import
         return
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name, None)
@@ -204,7 +204,7 @@ def _suits(value: Any, wanted: Any) -> bool:
 
 
 def lacks_axes(value: Any) -> bool:
-    """Return whether a value is an array or tensor without axes, over which nothing can go."""
+    """Return whether a value is an array or tensor without axes, which cannot be iterated over."""
     return getattr(value, "shape", None) == ()
 
 
@@ -227,7 +227,7 @@ def _is_sequence(wanted: Any) -> bool:
 
 
 def _words(wanted: Any) -> str:
-    """What to pass, for people."""
+    """Describe an annotation in words, for messages."""
     origin, inner = get_origin(wanted), get_args(wanted)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(map(_words, inner)))

@@ -1,4 +1,4 @@
-"""Calls by names: an argument that a function does not have is answered with the way out."""
+"""Checks of calls: an unknown argument raises an error with the equivalent in kft."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
-from kft.arguments import meant, shown
+from kft.arguments import did_you_mean, shown
 from kft.errors import InputError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_CHECKED = "__kft_checked__"  # marks the methods of a recipe that a person calls
+_CHECKED = "__kft_checked__"  # marks the public methods of a recipe
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class _Way(NamedTuple):
-    """What takes the place of an argument of Keras and others, where a function has `parameter`."""
+    """The equivalent of an argument of Keras or other libraries, in functions with `parameter`."""
 
     parameter: str
-    words: str  # "{value}" stands for what was passed
+    words: str  # "{value}" stands for the value that was passed
 
 
 _EPOCHS = _Way(
@@ -33,12 +33,13 @@ _RATE = _Way(
 )
 _STAGE_RATE = _Way("learning_rate", "pass learning_rate={value}")
 _DEPTH = _Way(
-    "stages", "a stage says it, as in stages=[kft.Stage(unfreeze=2, epochs=5, learning_rate=1e-4)]"
+    "stages",
+    "set it in a stage, as in stages=[kft.Stage(unfreeze=2, epochs=5, learning_rate=1e-4)]",
 )
-_DECAY = _Way("stages", "a stage says it, as in kft.Stage(..., warmup=0.1, decay='cosine')")
+_DECAY = _Way("stages", "set it in a stage, as in kft.Stage(..., warmup=0.1, decay='cosine')")
 _PART = _Way("validation_data", "pass validation_data={value}")
 _WHOLE = _Way("validation_data", "validation data are evaluated whole, after each epoch")
-_WEIGHTS = _Way("balance", "pass balance='weights', which makes each class count as much")
+_WEIGHTS = _Way("balance", "pass balance='weights', which weights all classes equally")
 _PATIENCE = _Way(
     "early_stopping", "pass early_stopping=kft.callbacks.RelativeEarlyStopping(patience=3)"
 )
@@ -86,7 +87,7 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
     **dict.fromkeys(("model", "model_name", "architecture", "backbone"), _MODEL),
     "pretrained": (_Way("weights", "pass weights=None for random weights, or leave it out"),),
     **dict.fromkeys(("include_top", "top"), (_Way("num_classes", "the head is always a new one"),)),
-    **dict.fromkeys(("loss", "metrics"), (_Way("task", "the task says it, as `task`"),)),
+    **dict.fromkeys(("loss", "metrics"), (_Way("task", "the task defines it: pass `task`"),)),
     **dict.fromkeys(("y", "y_train", "labels", "targets"), _LABELS),
     **dict.fromkeys(("x", "x_train"), _INPUTS),
     "verbose": _SILENT,
@@ -97,10 +98,10 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
 
 
 def checked_call(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Answer calls of a public function with other arguments by an `InputError` that helps.
+    """Decorate a public function to raise a helpful `InputError` for wrong arguments.
 
     Args:
-        function: A function or a method; its signature stays the one that `inspect` and editors show.
+        function: A function or a method; `inspect` and editors still show its signature.
     """
 
     @functools.wraps(function)
@@ -113,10 +114,10 @@ def checked_call(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 class CheckedCalls:
-    """A class whose arguments, also those of subclasses, are answered in the same way."""
+    """A base class that checks the constructor arguments of its subclasses in the same way."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Compare the arguments with those of `__init__`, unless there are none, as for a copy."""
+        """Check the arguments against `__init__`, unless there are none, as in `copy`."""
         if args or kwargs:
             check_call(cls, args, kwargs)
         return super().__new__(cls)
@@ -125,15 +126,15 @@ class CheckedCalls:
 def check_call(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
-    """Refuse arguments that a function does not have, or that it lacks.
+    """Check that a function can be called with some arguments.
 
     Args:
         function: The function, the method with its `self` among `args`, or the class.
-        args: The arguments by position.
-        kwargs: Those by name.
+        args: The positional arguments.
+        kwargs: The keyword arguments.
 
     Raises:
-        InputError: If the function cannot be called with them.
+        InputError: An argument is unknown, missing or passed twice.
     """
     signature = _signature(function)
     try:
@@ -201,16 +202,16 @@ def _unknown(name: str, parameters: list[str], argument: str, value: Any, kind: 
                 words = way.words.format(value=shown(value))
                 return f"{passed} is not an argument of `{name}`. In `{other}`, {words}."
     known = ", ".join(f"`{one}`" for one in parameters)
-    said = meant(argument, parameters) or f", which takes {known}"
+    said = did_you_mean(argument, parameters) or f", which takes {known}"
     return f"{passed} is not an argument of `{name}`{said}."
 
 
 def _elsewhere(kind: type | None, name: str) -> Iterator[tuple[str, list[str]]]:
-    """The other calls that a person makes of an object, each with its arguments."""
+    """Yield the other public calls of a class, each with its parameters."""
     if kind is None:
         return
     calls = [one for one in dir(kind) if hasattr(getattr(kind, one, None), _CHECKED)]
-    calls.sort(key=lambda one: (one != "fit", one))  # most belong there
+    calls.sort(key=lambda one: (one != "fit", one))  # most arguments belong to `fit`
     functions = {kind.__name__: kind, **{one: getattr(kind, one) for one in calls}}
     for other, function in functions.items():
         if other != name:

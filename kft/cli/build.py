@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kft.arguments import meant, shortened
+from kft.arguments import did_you_mean, shortened
 from kft.cli.early_checks import are_names, check_name, no_module, no_recipe
 from kft.cli.task_arguments import task_fields, with_task
 from kft.errors import InputError
@@ -123,7 +123,7 @@ def recipe_arguments(
         if name not in known:
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
             raise InputError(
-                f"{option}: {recipe_class.__name__} has no argument {name!r}{meant(name, known)}; "
+                f"{option}: {recipe_class.__name__} has no argument {name!r}{did_you_mean(name, known)}; "
                 f"it has these: {', '.join(sorted(known))}."
             )
     if str(arguments.get("weights", "")).lower() == "none":

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import typer
 
-from kft.arguments import meant
+from kft.arguments import did_you_mean
 from kft.errors import InputError
 from kft.import_path import is_there
 
@@ -77,7 +77,7 @@ def no_recipe(module: ModuleType, name: str, problem: str, option: str) -> Input
     """Return the error about a recipe that a module does not have."""
     known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
     return InputError(
-        f"{option}: {name!r} {problem}{meant(name, known.split(', '))}; {module.__name__} has "
+        f"{option}: {name!r} {problem}{did_you_mean(name, known.split(', '))}; {module.__name__} has "
         f"{known}. For one of your own write module:Class."
     )
 
