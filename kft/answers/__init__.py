@@ -1,4 +1,4 @@
-"""What a server answers: the operations that tasks answer with, and a description of the answers.
+"""The answers of a server: operations for tasks, and a description of the outputs.
 
 The process that checks an export reads the description without Keras, so nothing here imports it.
 """

@@ -1,7 +1,7 @@
-"""What the answers of an export are: names, types, ranks, and what follows from what.
+"""The description of an export's answers: names, types, ranks, and relations between outputs.
 
-The writer keeps the description in the metadata of a version; the check, the warmup requests and the
-clients read it there. It is data: a description of a stranger is checked, and nothing of it is run.
+The export stores it in the metadata of a version, where the check, the warmup requests and the
+clients read it. It is only data: an untrusted description is checked, and nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from kft.errors import InputError
 MOST_OUTPUTS = 100
 MOST_AXES = 8
 LONGEST_NAME = 100
-STATUS = "status"  # why a row is bad; every answer has it
-FEATURES = "features"  # what `embed` answers with begins so
+STATUS = "status"  # the output of every answer that says why a row is bad
+FEATURES = "features"  # prefix of the outputs of `embed`
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Classes sorted by their scores, and a label that follows from both.
+    """Classes sorted by their scores, and the label that is derived from both.
 
-    Where rounding decides which class comes first, an answer may differ from the expected one.
+    An answer may differ from the expected one where rounding decides which class comes first.
 
     Args:
-        classes: The output with the names of the classes, the best one first, strings `[n, k]`.
+        classes: The output with the class names, the best first, strings `[n, k]`.
         scores: The output with their scores, float32 `[n, k]`.
-        label: The output with the label, strings `[n]`; None where there is none.
-        threshold: The score from which on a class is one of several labels, which `label` joins by
-            `|`; None where `label` is the best class. Defaults to None.
+        label: The output with the label, strings `[n]`; None if there is none.
+        threshold: The least score of the labels, which `label` joins by `|`; None if `label` is the
+            best class. Defaults to None.
     """
 
     classes: str
@@ -63,27 +63,27 @@ class Ranking:
     threshold: float | None = None
 
     def prefixed(self, prefix: str) -> Ranking:
-        """Return the ranking of outputs whose names begin with a prefix."""
+        """Return the same ranking for outputs whose names have a prefix."""
         label = None if self.label is None else prefix + self.label
         return Ranking(prefix + self.classes, prefix + self.scores, label, self.threshold)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is known of a task's answer beyond names and types.
+    """Relations between the outputs of a task's answer.
 
-    An export must give the prediction's numbers up to rounding, and its integers and strings exactly,
-    save for those that a rule lets follow from numbers.
+    An export must reproduce the prediction's numbers up to rounding, and its integers and strings
+    exactly, except for those that are derived from numbers by a rule.
 
     Args:
         rankings: Outputs that are sorted by scores. Defaults to none.
-        largest: Output of integers `[...]` to the float32 output `[..., k]` of whose last axis it
-            names the largest value's place. Defaults to none.
-        pictures: Outputs of strings `[n]` that are PNG files of one channel, whose pixels are compared
-            rather than their bytes: as many may differ as rounding explains. Defaults to none.
-        classify: Whether TensorFlow Serving's Classify API can give the answer; its outputs
-            `classes` and `scores` are a ranking then. Defaults to False.
-        regress: The output, float32 `[n]`, that the Regress API can give. Defaults to none.
+        largest: For integer outputs `[...]` the float32 output `[..., k]` of which they are the
+            argmax over the last axis. Defaults to none.
+        pictures: Outputs of strings `[n]` that are PNG files of one channel, of which pixels are
+            compared and not bytes; as many may differ as rounding explains. Defaults to none.
+        classify: Whether TensorFlow Serving's Classify API can return the answer, whose outputs
+            `classes` and `scores` must be a ranking. Defaults to False.
+        regress: The output, float32 `[n]`, for the Regress API. Defaults to none.
     """
 
     rankings: tuple[Ranking, ...] = ()
@@ -93,7 +93,7 @@ class Rules:
     regress: str | None = None
 
     def prefixed(self, prefix: str) -> Rules:
-        """Return the rules of outputs whose names begin with a prefix, one part of an answer."""
+        """Return the same rules for outputs whose names have a prefix, as parts of an answer do."""
         return Rules(
             tuple(ranking.prefixed(prefix) for ranking in self.rankings),
             {prefix + name: prefix + of for name, of in self.largest.items()},
@@ -103,14 +103,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Answers:
-    """The outputs of an answer, without `status`, and the rules among them.
+    """The outputs of an answer, without `status`, and the relations between them.
 
     Args:
-        outputs: Name to tensor, at least one.
-        rules: What follows from what. Defaults to nothing.
+        outputs: Tensors by name, at least one.
+        rules: The relations between outputs. Defaults to none.
 
     Raises:
-        InputError: If a name cannot be one of an output, or a rule does not fit its outputs.
+        InputError: A name is not valid for an output, or a rule does not match its outputs.
     """
 
     outputs: Mapping[str, Tensor]
@@ -119,14 +119,14 @@ class Answers:
     def __post_init__(self) -> None:
         if not 1 <= len(self.outputs) <= MOST_OUTPUTS:
             raise InputError(
-                f"an answer of {len(self.outputs)} outputs: 1 to {MOST_OUTPUTS} can be."
+                f"an answer has {len(self.outputs)} outputs, but 1 to {MOST_OUTPUTS} are expected."
             )
         for name in self.outputs:
             is_name = isinstance(name, str) and name.isidentifier() and len(name) <= LONGEST_NAME
             if not is_name:
                 raise InputError(
                     f"{name!r:.100} cannot be the name of an output: pass a Python identifier of at "
-                    f"most {LONGEST_NAME} letters."
+                    f"most {LONGEST_NAME} characters."
                 )
         for ranking in self.rules.rankings:
             self._check_ranking(ranking)
@@ -150,14 +150,14 @@ class Answers:
 
     @property
     def following(self) -> tuple[str, ...]:
-        """The outputs that a rule lets follow from others; all others are compared themselves."""
+        """The outputs that a rule derives from others; all others are compared directly."""
         rankings = self.rules.rankings
         listed = (*(r.classes for r in rankings), *(r.label for r in rankings), *self.rules.largest)
         return tuple(name for name in listed if name is not None)
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The outputs that a person reads: no pictures, and a label for what it was chosen from."""
+        """The outputs to show: without pictures, and a label in place of its ranking."""
         details = {
             name for one in self.rules.rankings if one.label for name in (one.classes, one.scores)
         } | set(self.rules.pictures)
@@ -176,10 +176,10 @@ class Answers:
 
     @classmethod
     def from_json(cls, described: Any) -> Answers:
-        """Return what `to_json` described; the values may come from a stranger.
+        """Return the answers from the values of `to_json`, which may be untrusted.
 
         Raises:
-            ValueError, TypeError, LookupError, AttributeError: If they are no description.
+            ValueError, TypeError, LookupError, AttributeError: They are not a description.
         """
         found = dict(described)
         outputs = {name: Tensor(**one) for name, one in found.pop("outputs").items()}
@@ -200,7 +200,9 @@ class Answers:
         threshold = ranking.threshold
         is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
         if threshold is not None and not (is_number and math.isfinite(threshold)):
-            raise InputError(f"the threshold {threshold!r:.100} of {ranking.label!r} is no number.")
+            raise InputError(
+                f"the threshold {threshold!r:.100} of {ranking.label!r} is not a number."
+            )
 
     def _expect(self, name: str, dtype: str, rank: int) -> None:
         if self._found(name) != Tensor(dtype, rank):

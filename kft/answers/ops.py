@@ -1,6 +1,6 @@
-"""The operations that a task answers with: one interface, in NumPy and in TensorFlow's graph ops.
+"""The operations for a task's `answer`: one interface for NumPy and TensorFlow's graph ops.
 
-Arithmetic, comparisons and slices need no operation here: both kinds of tensors have Python's.
+Arithmetic, comparisons and slices are not included, since both kinds of tensors support Python's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 LABEL_SEPARATOR = "|"  # between several labels of an answer, as in the data files
-DTYPES = ("float32", "int32", "int64", "string")  # of what a server answers with
+DTYPES = ("float32", "int32", "int64", "string")  # of a server's outputs
 
 _SERVED = {
     **dict.fromkeys(("float16", "bfloat16", "float32", "float64"), "float32"),
@@ -23,18 +23,18 @@ _SERVED = {
 
 
 class Ops(Protocol):
-    """What `kft.tasks.Task.answer` is given in order to be the same code in both libraries."""
+    """The operations that `kft.tasks.Task.answer` takes, so that one code serves both libraries."""
 
     def served(self, values: Any) -> Any:
-        """Return values in the type in which a server answers.
+        """Return values in a type of a server's outputs.
 
         Args:
             values: A tensor: floats become float32; booleans and integers of up to 31 bits int32,
-                other integers int64; strings stay.
+                other integers int64; strings are unchanged.
         """
 
     def cast(self, values: Any, dtype: str) -> Any:
-        """Return numbers as another type of numbers, by its name."""
+        """Cast numbers to a numeric type, given by its name."""
 
     def rank(self, values: Any) -> int:
         """Return the number of axes."""
@@ -43,7 +43,7 @@ class Ops(Protocol):
         """Return the lengths of the axes, an integer vector."""
 
     def descending(self, values: Any) -> Any:
-        """Return the places of the values along the last axis, the largest first, ties in order.
+        """Return the indices that sort the last axis in descending order; the sort is stable.
 
         Args:
             values: Numbers `[..., k]`.
@@ -53,7 +53,7 @@ class Ops(Protocol):
         """
 
     def largest(self, values: Any) -> Any:
-        """Return the place of the largest value along the last axis, the first of equal ones.
+        """Return the index of the largest value along the last axis, the first in a tie.
 
         Args:
             values: Numbers `[..., k]`.
@@ -63,50 +63,50 @@ class Ops(Protocol):
         """
 
     def take(self, values: Any, places: Any) -> Any:
-        """Return the values at places along the last axis.
+        """Return the values at indices along the last axis.
 
         Args:
             values: Any tensor `[..., k]`.
-            places: Whole numbers `[..., m]`, with the same leading axes.
+            places: Indices `[..., m]`, with the same leading axes.
 
         Returns:
             `[..., m]`.
         """
 
     def labels(self, names: Sequence[str], places: Any) -> Any:
-        """Return the names at places, strings of the shape of `places`."""
+        """Return the names at indices, strings of the shape of `places`."""
 
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
-        """Return `yes` where a condition holds and `no` elsewhere; each may be a single value."""
+        """Return `yes` where a condition holds and `no` elsewhere; both may be scalars."""
 
     def mean(self, values: Any, axes: tuple[int, ...]) -> Any:
-        """Return the mean of numbers over axes, which the result is without."""
+        """Return the mean of numbers over axes, which are removed."""
 
     def png(self, values: Any) -> Any:
-        """Return each row as the bytes of a grey PNG file.
+        """Encode each row as a grayscale PNG file.
 
         Args:
             values: Whole numbers from 0 to 255, `[n, height, width]`.
 
         Returns:
-            Strings `[n]`. Another library may encode the same pixels in other bytes: say
-            `Rules(pictures=...)`.
+            Strings `[n]`. Libraries may encode the same pixels in different bytes, so list the output
+            in `Rules(pictures=...)`.
         """
 
     def cut(self, texts: Any, starts: Any, lengths: Any) -> Any:
-        """Return so many bytes of each text from a byte that it has, or the one after its last.
+        """Return the substring of each text, in bytes.
 
         Args:
             texts: Strings `[n]`.
-            starts: int32 `[n]`.
-            lengths: int32 `[n]`.
+            starts: Offsets of the first bytes, at most the length of the text, int32 `[n]`.
+            lengths: Numbers of bytes, int32 `[n]`.
 
         Returns:
             Strings `[n]`.
         """
 
     def join(self, labels: Any, chosen: Any) -> Any:
-        """Return the labels that are chosen in each row, joined by `|`; an empty string for none.
+        """Join the chosen labels of each row by `|`; an empty string for none.
 
         Args:
             labels: Strings `[n, k]`.
@@ -118,7 +118,7 @@ class Ops(Protocol):
 
 
 class NumpyOps:
-    """`Ops` on NumPy's arrays; strings are bytes in arrays of objects."""
+    """`Ops` for NumPy arrays; strings are bytes in object arrays."""
 
     def served(self, values: Any) -> np.ndarray:
         """See `Ops`."""
@@ -186,7 +186,7 @@ class NumpyOps:
 
 
 class TensorFlowOps:
-    """`Ops` on TensorFlow's tensors, in ops that every server has."""
+    """`Ops` for TensorFlow tensors, by ops that every server supports."""
 
     def __init__(self) -> None:
         import tensorflow as tf
@@ -256,7 +256,7 @@ class TensorFlowOps:
 
 def _served_as(dtype: str) -> str:
     if dtype not in _SERVED:
-        raise TypeError(f"a server answers with no tensor of the type {dtype}")
+        raise TypeError(f"a server cannot return a tensor of the type {dtype}")
     return _SERVED[dtype]
 
 
