@@ -1,6 +1,6 @@
-"""Figures of a run, as matplotlib objects: no pyplot, no global state.
+"""Figures of a run as matplotlib objects, without pyplot and global state.
 
-An evaluation draws itself: `run.evaluation.plot()`.
+An evaluation draws itself by `run.evaluation.plot()`.
 """
 
 from kft.plots.history import curves, learning_rates, metric

@@ -1,4 +1,4 @@
-"""Figures of explanations: maps over images, bars beside tokens, rows of neighbours."""
+"""Figures of explanations: maps over images, bars for tokens, rows of neighbours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from kft.plots.style import INK, SERIES, Figure, dress, figure, short
+from kft.plots.style import INK, SERIES, Figure, figure, short, style_axes
 
 MAX_IMAGES = 8
 MAX_TOKENS = 40
@@ -15,9 +15,9 @@ SIDE = 1.9  # inches of a picture
 
 
 def image_maps(images: np.ndarray, maps: np.ndarray, titles: Sequence[str], method: str) -> Figure:
-    """Images, and beside each the image in gray under its map; the first eight are drawn.
+    """Draw the first eight images, and next to each a gray copy overlaid with its map.
 
-    A map that has negative values gets two colours, one for each sign.
+    If a map has negative values, each sign gets its own colour.
     """
     shown = min(len(images), MAX_IMAGES)
     drawn = figure((2 * SIDE + 0.6, (SIDE + 0.3) * shown))
@@ -30,7 +30,7 @@ def image_maps(images: np.ndarray, maps: np.ndarray, titles: Sequence[str], meth
         right.images[0].remove()
         gray = images[index].mean(axis=-1)
         right.imshow(gray, cmap="gray", vmin=0, vmax=255, alpha=0.6)
-        # The uppermost hundredth would leave nothing to see of the rest.
+        # Scaled by the 99th percentile, since outliers would make the rest invisible.
         most = max(float(np.quantile(np.abs(maps[index]), 0.99)), 1e-12)
         heat = np.clip(maps[index] / most, -1, 1)
         low, colors = (-1.0, "PuOr_r") if signed else (0.0, "inferno")
@@ -39,7 +39,7 @@ def image_maps(images: np.ndarray, maps: np.ndarray, titles: Sequence[str], meth
 
 
 def token_bars(tokens: Sequence[str], values: np.ndarray, title: str) -> Figure:
-    """A bar a token, in their order; of a long text the 40 that count most."""
+    """Draw a bar per token, in order; for a long text the 40 with the largest values."""
     places = np.arange(len(tokens))
     if len(tokens) > MAX_TOKENS:
         places = np.sort(np.argsort(-np.abs(values))[:MAX_TOKENS])
@@ -53,12 +53,12 @@ def token_bars(tokens: Sequence[str], values: np.ndarray, title: str) -> Figure:
     )
     axes.invert_yaxis()
     axes.axvline(0, color=INK, linewidth=0.8)
-    dress(axes, x="added to the score", y="", title=short(title, 40), grid="x")
+    style_axes(axes, x="added to the score", y="", title=short(title, 40), grid="x")
     return drawn
 
 
 def neighbour_images(images: np.ndarray, titles: Sequence[Sequence[str]]) -> Figure:
-    """Rows of pictures: an input, then its neighbours; the first eight rows are drawn."""
+    """Draw rows of images, an input followed by its neighbours; the first eight rows."""
     rows, columns = min(len(images), MAX_IMAGES), images.shape[1]
     drawn = figure((SIDE * columns, (SIDE + 0.3) * rows))
     for row in range(rows):

@@ -1,4 +1,4 @@
-"""Curves of a run: losses and metrics by epoch, learning rates, and where stages begin."""
+"""Curves of a run: losses and metrics by epoch, learning rates, and boundaries of stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kft.plots.style import DASHES, INK, MUTED, SERIES, SHADE, Figure, dress, figure, legend, short
+from kft.plots.style import (
+    DASHES,
+    INK,
+    MUTED,
+    SERIES,
+    SHADE,
+    Figure,
+    figure,
+    legend,
+    short,
+    style_axes,
+)
 
 RATES = ("learning_rate", "lr")
 
@@ -25,7 +36,7 @@ class StageSpan:
 
 
 def metric_names(history: Mapping[str, Sequence[Any]]) -> list[str]:
-    """The metrics in a history, the loss first, without the `val_` of validation."""
+    """Return the metrics in a history, the loss first, without the prefix `val_`."""
     names = [name.removeprefix("val_") for name, values in history.items() if len(values)]
     kept = [n for n in dict.fromkeys(names) if n != "stage" and not n.startswith(RATES)]
     kept = [n for n in kept if _is_numeric(history, n)]
@@ -33,19 +44,19 @@ def metric_names(history: Mapping[str, Sequence[Any]]) -> list[str]:
 
 
 def rate_names(history: Mapping[str, Sequence[Any]]) -> list[str]:
-    """The learning rates in a history: the head's, then any that were logged for a group."""
+    """Return the learning rates in a history: the head's, and any that were logged for a group."""
     return [name for name, values in history.items() if name.startswith(RATES) and len(values)]
 
 
 def epoch_count(history: Mapping[str, Sequence[Any]]) -> int:
-    """Number of finished epochs."""
+    """Return the number of finished epochs."""
     return max((len(values) for values in history.values()), default=0)
 
 
 def stage_spans(history: Mapping[str, Sequence[Any]]) -> list[StageSpan]:
-    """The stages in the order they ran, from the history's `stage`; empty if it has none."""
+    """Return the stages in order, from the history's `stage`; empty if it has none."""
     stages = [s if isinstance(s, str) else int(s) for s in history.get("stage", ())]
-    # People count from 1, whether the log did or not.
+    # Stages are shown from 1, even if the log counts from 0.
     shift = 1 if 0 in stages else 0
     spans: list[StageSpan] = []
     for epoch, stage in enumerate(stages, start=1):
@@ -58,17 +69,17 @@ def stage_spans(history: Mapping[str, Sequence[Any]]) -> list[StageSpan]:
 
 
 def numbers(values: Sequence[Any]) -> np.ndarray:
-    """A column of a history as floats; what is missing or infinite is NaN and leaves a gap."""
+    """Return a column of a history as floats; missing and infinite values become NaN, a gap."""
     column = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     return np.where(np.isfinite(column), column, np.nan)
 
 
 def curves(history: Mapping[str, Sequence[Any]]) -> Figure:
-    """All curves of a run in one figure: losses, metrics, learning rate, stage boundaries.
+    """Draw all curves of a run in one figure: losses, metrics, learning rate, stage boundaries.
 
     Args:
-        history: As in `keras.callbacks.History.history`: a list by epoch for each name, `val_` for
-            validation; `stage` and `learning_rate` are understood when they are there.
+        history: As in `keras.callbacks.History.history`: a list by epoch for each name, with the prefix
+            `val_` for validation; `stage` and `learning_rate` are drawn if present.
     """
     names = metric_names(history)
     panels = [*names, *(["learning rate"] if rate_names(history) else [])]
@@ -85,14 +96,14 @@ def curves(history: Mapping[str, Sequence[Any]]) -> Figure:
 
 
 def metric(history: Mapping[str, Sequence[Any]], name: str) -> Figure:
-    """One metric by epoch, training and validation."""
+    """Draw one metric by epoch, for training and validation."""
     drawn = figure()
     _draw_metric(drawn.add_subplot(), history, name)
     return drawn
 
 
 def learning_rates(history: Mapping[str, Sequence[Any]]) -> Figure:
-    """The learning rates by epoch on a logarithmic axis."""
+    """Draw the learning rates by epoch on a logarithmic axis."""
     drawn = figure()
     draw_rates(drawn.add_subplot(), history)
     return drawn
@@ -116,7 +127,7 @@ def draw_rates(
     positive = False
     for i, name in enumerate(names):
         values = numbers(history[name])
-        values[~(values > 0)] = np.nan  # a logarithmic axis has no place for 0
+        values[~(values > 0)] = np.nan  # a logarithmic axis cannot show 0
         positive = positive or bool(np.isfinite(values).any())
         _line(axes, values, i, drawstyle="steps-mid")
     if positive:
@@ -145,7 +156,7 @@ def _line(axes: Axes, values: np.ndarray, index: int, drawstyle: str = "default"
 
 
 def _epochs(axes: Axes, history: Mapping[str, Sequence[Any]], y: str) -> None:
-    dress(axes, x="epoch", y=short(y.replace("_", " "), 30))
+    style_axes(axes, x="epoch", y=short(y.replace("_", " "), 30))
     axes.set_xlim(0.5, max(epoch_count(history), 1) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=8))
     spans = stage_spans(history)
@@ -156,7 +167,7 @@ def _epochs(axes: Axes, history: Mapping[str, Sequence[Any]], y: str) -> None:
             axes.axvspan(span.first - 0.5, span.last + 0.5, color=SHADE, zorder=0, linewidth=0)
         if i:
             axes.axvline(span.first - 0.5, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
-        # A stage too narrow for its name gets its number alone; the plan's table has the rest.
+        # A stage too narrow for its name gets only its number; the table of the plan has the name.
         wide = (span.last - span.first + 1) / max(spans[-1].last, 1) > 0.06 + 0.022 * len(span.name)
         axes.text(
             (span.first + span.last) / 2,

@@ -1,4 +1,4 @@
-"""What a run noted of itself: how far blocks moved, their rates, and the balance of the data."""
+"""Figures of a run's journal: how far blocks moved, their rates, and the balance of classes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from kft.plots import history as history_plots
-from kft.plots.style import SERIES, Figure, dress, figure, short
+from kft.plots.style import SERIES, Figure, figure, short, style_axes
 
 
 def movement(moved: Mapping[str, float]) -> Figure:
-    """A bar a block, the head on top.
+    """Draw a bar per block, the head on top.
 
     Args:
-        moved: Name of each block, and the part of its length that its weights have moved by.
+        moved: For each block by name the distance that its weights moved, relative to their norm.
     """
     drawn = figure((5.0, 0.9 + 0.28 * len(moved)))
     axes = drawn.add_subplot()
@@ -25,18 +25,18 @@ def movement(moved: Mapping[str, float]) -> Figure:
     axes.set_yticks(places, [short(name) for name in moved], parse_math=False)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    dress(axes, x="moved by", y="", grid="x")
+    style_axes(axes, x="moved by", y="", grid="x")
     return drawn
 
 
 def rates_by_block(
     history: Mapping[str, Sequence[Any]], rates: Mapping[str, Sequence[float | None]]
 ) -> Figure:
-    """The learning rate of each block by epoch on a logarithmic axis, with the stages.
+    """Draw the learning rate of each block by epoch on a logarithmic axis, with the stages.
 
     Args:
         history: As for `kft.plots.curves`; its `stage` is drawn.
-        rates: Name of each block, or of blocks that share a rate, and its rate in each epoch; None
+        rates: The rate in each epoch by the name of a block, or of blocks that share a rate; None
             while it was frozen.
     """
     by_block = {f"learning_rate_{name}": values for name, values in rates.items()}
@@ -47,10 +47,10 @@ def rates_by_block(
 
 
 def balance(parts: Mapping[str, Mapping[str, int]]) -> Figure:
-    """The share of each class in each part of the data, as bars beside each other.
+    """Draw the share of each class in each part of the data, as grouped bars.
 
     Args:
-        parts: For each part of the data, how many examples each class has.
+        parts: For each part of the data the number of examples per class.
     """
     names = list(next(iter(parts.values())))
     drawn = figure((5.0, 0.9 + 0.2 * len(names) * max(len(parts), 1)))
@@ -62,5 +62,5 @@ def balance(parts: Mapping[str, Mapping[str, int]]) -> Figure:
     axes.set_yticks(places, [short(name) for name in names], parse_math=False)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    dress(axes, x="share of the part", y="", grid="x")
+    style_axes(axes, x="share of the part", y="", grid="x")
     return drawn

@@ -1,4 +1,4 @@
-"""The loss against the learning rate, as a range test found it."""
+"""Figures of range tests: the loss against the learning rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.plots.style import DASHES, MUTED, SERIES, Figure, dress, figure, legend, short
+from kft.plots.style import DASHES, MUTED, SERIES, Figure, figure, legend, short, style_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,11 +15,11 @@ class Panel:
     """One range test, ready to draw.
 
     Attributes:
-        title: What was tested.
+        title: The name of the test.
         rates: The learning rates.
-        losses: The loss at each.
-        smoothed: The same, smoothed.
-        marks: Name and rate of what is marked; None for what was not found.
+        losses: The loss at each rate.
+        smoothed: The smoothed losses.
+        marks: Rates to mark, by name; None if not found.
     """
 
     title: str
@@ -30,7 +30,7 @@ class Panel:
 
 
 def range_tests(panels: Sequence[Panel]) -> Figure:
-    """The loss against the rate, a panel a test, on a logarithmic axis of rates."""
+    """Draw the loss against the rate on a logarithmic axis, one panel per test."""
     columns = min(len(panels), 3) or 1
     rows = max(1, -(-len(panels) // columns))
     drawn = figure((4.8 * columns, 3.6 * rows))
@@ -45,8 +45,8 @@ def range_tests(panels: Sequence[Panel]) -> Figure:
             axes.axvline(rate, color=SERIES[place], linewidth=1.5, linestyle=dash, label=name)
             names.append(f"{name} {rate:.1e}")
         axes.set_xscale("log")
-        dress(axes, x="learning rate", y=f"loss, {short(panel.title, 30)}")
-        # Where it diverges, the loss would flatten all that one wants to see.
+        style_axes(axes, x="learning rate", y=f"loss, {short(panel.title, 30)}")
+        # A diverging loss would flatten the interesting part of the curve.
         low, first = panel.smoothed.min(), panel.smoothed[0]
         room = max(first - low, 0.02 * abs(first), 1e-12)
         axes.set_ylim(low - 0.3 * room, first + 0.8 * room)

@@ -1,4 +1,4 @@
-"""What is left of a figure as the data get worse."""
+"""Figures of robustness: a measure against the severity of perturbations."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kft.plots.style import DASHES, MUTED, SERIES, Figure, dress, figure, legend
+from kft.plots.style import DASHES, MUTED, SERIES, Figure, figure, legend, style_axes
 
 
 def against_severity(clean: float, values: Mapping[str, Sequence[float]], name: str) -> Figure:
-    """A figure against the severity, a line a kind of perturbation.
+    """Draw a measure against the severity, one line per kind of perturbation.
 
     Args:
-        clean: The figure of the data as they are, drawn at severity 0.
-        values: For each kind the figure at severities 1, 2, ...
-        name: What the figure is called.
+        clean: The measure on unperturbed data, drawn at severity 0.
+        values: For each kind the measure at severities 1, 2, ...
+        name: The name of the measure.
     """
     drawn = figure((6.0, 4.2 + 0.2 * (len(values) // 3)))
     axes = drawn.add_subplot()
@@ -31,7 +31,7 @@ def against_severity(clean: float, values: Mapping[str, Sequence[float]], name: 
             markersize=3.5,
             label=str(index),
         )
-    dress(axes, x="severity", y=name)
+    style_axes(axes, x="severity", y=name)
     axes.set_xticks(range(1 + max(map(len, values.values()))))
     legend(axes, [kind.replace("_", " ") for kind in values], columns=3)
     return drawn

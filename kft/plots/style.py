@@ -1,4 +1,4 @@
-"""What all figures look like, and how one becomes SVG that follows the colours of its page."""
+"""The style of all figures, and their conversion to SVG with the colours of a page."""
 
 from __future__ import annotations
 
@@ -29,33 +29,32 @@ SERIES = (
     "#5e4bb6",
     "#7a5230",
 )
-# Told apart without colour, too.
+# Lines differ in style too, to be distinguishable without colour.
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", SHADE: "--shade"} | {
     color: f"--series-{i + 1}" for i, color in enumerate(SERIES)
 }
 SIZE = (5.0, 3.5)
-# Control characters, and the halves of characters that file names can hold.
+# Control characters, and lone surrogates, which file names can contain.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Figure(MatplotlibFigure):
-    """A matplotlib figure that shows itself in a notebook, whether pyplot was imported or not.
+    """A matplotlib figure that shows itself in a notebook, even without pyplot.
 
-    LaTeX never draws its texts, which are names from data: matplotlib starts it where a `matplotlibrc`
-    says so, and takes that file from the working directory first.
+    Its texts, which are names from data, are never rendered by LaTeX, which a `matplotlibrc` in the
+    working directory could enable.
     """
 
     def savefig(self, *args: Any, **kwargs: Any) -> None:
-        """Save the figure, as matplotlib does."""
+        """Save the figure like matplotlib."""
         with self._without_latex():
             super().savefig(*args, **kwargs)
 
     def write_svg(self, file: io.StringIO, **metadata: str | None) -> None:
-        """Write the figure as SVG on a transparent ground.
+        """Write the figure as SVG on a transparent background.
 
-        The file is the one that `savefig` writes, which draws the figure once more, before, to lay
-        it out.
+        The result is that of `savefig`, which would draw the figure once more for its layout.
         """
         canvas, ground = self.canvas, self.get_facecolor()
         self.set_facecolor("none")
@@ -80,14 +79,14 @@ class Figure(MatplotlibFigure):
 
 
 def figure(size: tuple[float, float] = SIZE) -> Figure:
-    """An empty figure that draws without a display."""
+    """Return an empty figure that draws without a display."""
     made = Figure(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(made)
     return made
 
 
-def dress(axes: Axes, *, x: str, y: str, title: str = "", grid: str = "y") -> None:
-    """Give axes the house's fonts, colours and labels."""
+def style_axes(axes: Axes, *, x: str, y: str, title: str = "", grid: str = "y") -> None:
+    """Set the fonts, colours and labels of axes."""
     axes.set_facecolor("none")
     axes.set_xlabel(x, color=MUTED, fontsize=11, parse_math=False)
     axes.set_ylabel(y, color=MUTED, fontsize=11, parse_math=False)
@@ -102,9 +101,9 @@ def dress(axes: Axes, *, x: str, y: str, title: str = "", grid: str = "y") -> No
 
 
 def legend(axes: Axes, names: list[str], columns: int = 2) -> None:
-    """A legend above the axes; names from data are shown as they are."""
+    """Add a legend above the axes, with names from data shown verbatim."""
     lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    # matplotlib drops names that begin with "_" and typesets "$": so the texts are set afterwards.
+    # matplotlib drops names that begin with "_" and typesets "$", so texts are set afterwards.
     made = axes.legend(
         lines,
         [str(i) for i in range(len(lines))],
@@ -124,23 +123,23 @@ def legend(axes: Axes, names: list[str], columns: int = 2) -> None:
 
 
 def printable(text: str) -> str:
-    """Text that every file and browser can hold."""
+    """Return a text with replacements for characters that files and browsers cannot show."""
     return UNPRINTABLE.sub("\ufffd", text)
 
 
 def short(name: str, limit: int = 20) -> str:
-    """A name that fits a figure: one line, no control characters, an ellipsis if it is long."""
+    """Return a name that fits a figure: one line, no control characters, an ellipsis if too long."""
     clean = " ".join(printable(name).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def to_svg(drawn: Figure, *, name: str, description: str) -> str:
-    """Inline SVG whose texts are texts and whose colours are the page's CSS variables.
+    """Return inline SVG with texts as text elements and colours as the page's CSS variables.
 
     Args:
         drawn: The figure.
-        name: Unique on the page; it keeps the ids of several figures apart.
-        description: Read to those who cannot see the figure.
+        name: A name that is unique on the page and prefixes the ids.
+        description: The text for screen readers.
 
     Returns:
         An `<svg>` element without a fixed size.
@@ -150,7 +149,7 @@ def to_svg(drawn: Figure, *, name: str, description: str) -> str:
         matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}),
         warnings.catch_warnings(),
     ):
-        # The browser has fonts for what matplotlib's own lacks.
+        # The browser has fonts for glyphs that matplotlib's lack.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         drawn.write_svg(file, Date=None, Creator=None, Format=None, Type=None)
     svg = file.getvalue()
@@ -159,7 +158,7 @@ def to_svg(drawn: Figure, *, name: str, description: str) -> str:
     opening, _, body = svg.partition(">")
     box = re.search(r'viewBox="[^"]*"', opening)
     assert box is not None
-    # Ids are for the page as a whole: those nothing refers to go, the others get the name.
+    # Ids are global to the page: unused ones are removed, the others get the prefix.
     body = re.sub(r'<g id="[^"#]*_\d+">', "<g>", body)
     body = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     for color, variable in VARIABLES.items():

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, Figure, dress, figure, legend, short
+from kft.plots.style import (
+    DASHES,
+    GRID,
+    INK,
+    MUTED,
+    SERIES,
+    Figure,
+    figure,
+    legend,
+    short,
+    style_axes,
+)
 from kft.tuning.importance import coordinates, importance
 from kft.tuning.values import searched, shown
 
@@ -33,7 +44,7 @@ def progress(search: Search) -> Figure:
         drawstyle="steps-post",
         label="best",
     )
-    dress(axes, x="trial", y=search.objective.name)
+    style_axes(axes, x="trial", y=search.objective.name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend(axes, ["trial", "best so far"])
     return drawn
@@ -71,7 +82,7 @@ def parallel(search: Search) -> Figure:
     axes.text(
         last, 1.04, shown(float(scores.max())), ha="center", va="bottom", fontsize=9, color=INK
     )
-    dress(axes, x="", y="", grid="")
+    style_axes(axes, x="", y="", grid="")
     axes.set_ylim(-0.15, 1.15)
     axes.set_yticks([])
     axes.set_xticks(range(last + 1))
@@ -86,7 +97,7 @@ def importances(search: Search) -> Figure:
     axes = drawn.add_subplot()
     names = list(found)[::-1]
     axes.barh(range(len(names)), [found[name] for name in names], color=SERIES[0], height=0.6)
-    dress(axes, x="share of the variance of scores", y="", grid="x")
+    style_axes(axes, x="share of the variance of scores", y="", grid="x")
     axes.set_xlim(0, 1)
     axes.set_yticks(range(len(names)))
     axes.set_yticklabels([short(name) for name in names])
@@ -125,7 +136,7 @@ def heat_map(search: Search, rate: str, depth: str = "unfreeze", bins: int = 5) 
             axes.text(
                 column + 0.5, row, f"{score:.3f}", ha="center", va="center", fontsize=10, color=INK
             )
-    dress(axes, x=rate, y="blocks unfrozen", grid="")
+    style_axes(axes, x=rate, y="blocks unfrozen", grid="")
     axes.set_xlim(0, len(edges) - 1)
     axes.set_xticks(range(len(edges)))
     axes.set_xticklabels([f"{edge:.2g}" for edge in edges])

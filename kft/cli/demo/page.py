@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.cli.demo.comparison import WAYS, Comparison
-from kft.plots.style import DASHES, SERIES, Figure, dress, figure, legend
+from kft.plots.style import DASHES, SERIES, Figure, figure, legend, style_axes
 from kft.report import page as report_page
 from kft.report.markup import Html, Section, chart, plain_table, scrolling, table, text, value
 
@@ -42,7 +42,7 @@ def draw_accuracies(comparison: Comparison) -> Figure:
     axes.set_xticks(sizes, [str(examples) for examples in sizes], minor=False)
     axes.set_xticks([], minor=True)
     axes.set_ylim(0, 1)
-    dress(axes, x="labelled examples of each digit", y="accuracy on the test digits")
+    style_axes(axes, x="labelled examples of each digit", y="accuracy on the test digits")
     legend(axes, list(WAYS), columns=len(WAYS))
     return drawn
 

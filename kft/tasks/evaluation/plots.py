@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, dress, figure, legend, short
+from kft.plots.style import DASHES, GRID, INK, MUTED, SERIES, figure, legend, short, style_axes
 from kft.plots.style import Figure as Drawing
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def bars(figures: Figures) -> Drawing:
             str(one), (values[place], place), (-4 if side == "right" else 4, 0), ha=side,
             va="center", textcoords="offset points", color=INK, fontsize=10,
         )  # fmt: skip
-    dress(axes, x="", y="", grid="x")
+    style_axes(axes, x="", y="", grid="x")
     axes.margins(x=0.2)
     return drawn
 
@@ -66,7 +66,7 @@ def intervals(rows: Mapping[str, Figures], names: Sequence[str]) -> Drawing:
             color = SERIES[0] if place else INK
             axes.plot(one.interval, [place, place], color=color, linewidth=2, alpha=0.6)
             axes.plot([one.value], [place], "o", color=color, markersize=6)
-        dress(axes, x=name, y="", grid="x")
+        style_axes(axes, x=name, y="", grid="x")
         axes.set_xlim(-0.02, 1.02)
     axes.set_yticks(range(len(rows)), [short(name) for name in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -89,7 +89,7 @@ def coloured_bars(
     axes.set_yticks(range(len(names)), [short(name) for name in names], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    dress(axes, x="IoU", y="", grid="x")
+    style_axes(axes, x="IoU", y="", grid="x")
     return drawn
 
 
@@ -102,7 +102,7 @@ def confusion(found: SingleLabelEvaluation) -> Drawing:
     axes = drawn.add_subplot()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap=HEAT, norm=PowerNorm(0.5, 0.0, 1.0))
-    dress(axes, x="predicted", y="true", grid="")
+    style_axes(axes, x="predicted", y="true", grid="")
     bar = drawn.colorbar(image, ax=axes, shrink=0.8)
     bar.set_label("fraction of the true class", color=MUTED, fontsize=11)
     bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=11, length=0)
@@ -130,11 +130,11 @@ def reliability(found: ClassEvaluation) -> Drawing:
     heights = [one.accuracy or 0.0 for one in filled]
     axes.bar(middles, heights, width=width, color=SERIES[0], alpha=0.75)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1.2, linestyle=DASHES[1])
-    dress(axes, x="", y="accuracy")
+    style_axes(axes, x="", y="accuracy")
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.tick_params(labelbottom=False)
     below.bar(middles, [one.count for one in filled], width=width, color=MUTED)
-    dress(below, x="confidence", y="count")
+    style_axes(below, x="confidence", y="count")
     below.set_xlim(0, 1)
     below.tick_params(axis="x", pad=6)
     below.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
@@ -152,7 +152,7 @@ def roc(found: ClassEvaluation, *, with_legend: bool = True) -> Drawing:
         x, y, _ = metrics.roc_curve(*found.one_against_rest(index))
         x, y = _thinned(x, y)
         _curve(axes, x, y, shown, index)
-    dress(axes, x="false positive rate", y="true positive rate", grid="both")
+    style_axes(axes, x="false positive rate", y="true positive rate", grid="both")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     if with_legend:
         legend(axes, [found.classes[i] for i in shown])
@@ -168,7 +168,7 @@ def precision_recall(found: ClassEvaluation, *, with_legend: bool = True) -> Dra
         y, x, _ = metrics.precision_recall_curve(*found.one_against_rest(index))
         x, y = _thinned(x, y)
         _curve(axes, x, y, shown, index, drawstyle="steps-post")
-    dress(axes, x="recall", y="precision", grid="both")
+    style_axes(axes, x="recall", y="precision", grid="both")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     if with_legend:
         legend(axes, [found.classes[i] for i in shown])
@@ -185,7 +185,7 @@ def residuals(found: RegressionEvaluation) -> Drawing:
     for i in range(targets.shape[1]):
         color = SERIES[i % len(SERIES)]
         axes.plot(targets[:, i], scores[:, i], ".", color=color, markersize=5, alpha=0.6)
-    dress(axes, x="expected", y="predicted", grid="both")
+    style_axes(axes, x="expected", y="predicted", grid="both")
     return drawn
 
 
