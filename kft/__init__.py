@@ -1,6 +1,6 @@
 """Fine-tune pretrained Keras models in stages, on TensorFlow, JAX and PyTorch.
 
-Importing this package costs nothing: a public name brings its module, and with it Keras, at first use.
+Importing this package is cheap: a public name imports its module, and with it Keras, on first use.
 """
 
 from importlib import import_module
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Public name -> the module that defines it; a name that is a module itself stands for that module.
+# Public name -> the module that defines it, or that module itself.
 _HOMES = {
     "BestEpoch": "kft.family.policies",
     "Cache": "kft.cache.settings",

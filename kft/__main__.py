@@ -1,8 +1,8 @@
-"""`python -m kft`: the command line, for which the working directory holds no modules either."""
+"""`python -m kft`: the command line, which does not import from the working directory."""
 
 from kft.import_path import leave_out_working_directory
 
-leave_out_working_directory()  # before anything that is not Python's own is imported
+leave_out_working_directory()  # before any import outside of the standard library
 
 from kft.cli import main  # noqa: E402
 

@@ -1,20 +1,20 @@
-"""The errors that kft raises on purpose; each message names the value, what was expected and the way out."""
+"""The errors that kft raises on purpose; messages name the value, the expectation and the way out."""
 
 __all__ = ["RESUMABLE", "InputError", "Interrupted", "KftError", "NonFiniteLossError"]
 
-RESUMABLE = 75  # sysexits.h: a temporary failure, the same command will go on
+RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: the same command will resume
 
 
 class KftError(Exception):
-    """Base class of every error that kft raises on purpose.
+    """The base class of all errors that kft raises on purpose.
 
-    The command line prints one as a single line and ends with exit code 2; anything else is a defect and keeps its
-    traceback.
+    The command line prints them in a single line and ends with exit code 2; anything else is a bug and
+    keeps its traceback.
     """
 
 
 class InputError(KftError, ValueError):
-    """Something a person passed is wrong: an argument, a file, a folder, the data themselves."""
+    """An input is wrong: an argument, a file, a folder, or the data themselves."""
 
 
 class NonFiniteLossError(KftError):
@@ -22,9 +22,9 @@ class NonFiniteLossError(KftError):
 
 
 class Interrupted(SystemExit):
-    """A signal ended a fit after its state was committed; the same call resumes from there.
+    """A signal ended a fit after its state was committed, from which the same call resumes.
 
-    As a `SystemExit` it ends a process with exit code 75, which tells a scheduler to start the job again.
+    As a `SystemExit` it ends a process with exit code 75, by which a scheduler can restart the job.
     """
 
     def __init__(self, message: str) -> None:

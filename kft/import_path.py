@@ -1,7 +1,7 @@
-"""Where modules come from: what is installed, and the working directory only if somebody named it.
+"""The import path: installed modules, and the working directory only on request.
 
-Python puts the working directory first on `sys.path` for `python -m` and `python -c`, and a person may
-work in a directory that came from elsewhere: its `keras.py` is not Keras.
+Python puts the working directory first on `sys.path` for `python -m` and `python -c`. In an untrusted
+directory, a `keras.py` would then be imported in place of Keras.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ROOT = Path(__file__).parent.parent  # where kft and the package `recipes` are i
 def installed_path(path: Sequence[str]) -> list[str]:
     """Return `sys.path` without the working directory.
 
-    It stays where PYTHONPATH names it in full, where an installed package has put it (behind Python's
-    own library), and where kft itself lies in it.
+    It is kept if PYTHONPATH contains its absolute path, if an installed package has added it (after the
+    standard library), or if kft itself is in it.
 
     Args:
-        path: What is on `sys.path`.
+        path: The entries of `sys.path`.
     """
     here = _here()
     if here == os.path.realpath(ROOT):
@@ -43,18 +43,18 @@ def installed_path(path: Sequence[str]) -> list[str]:
 
 
 def leave_out_working_directory() -> None:
-    """Import nothing from the working directory from now on."""
+    """Remove the working directory from `sys.path`."""
     sys.path[:] = installed_path(sys.path)
 
 
 def import_named(name: str) -> ModuleType:
-    """Import a module that a person named: an installed one, or else one in the working directory.
+    """Import a module that the user named: an installed one, or else one in the working directory.
 
     Args:
-        name: The module's name, from a command line. Never one that a file names.
+        name: The module's name, from a command line, and never from a file.
 
     Raises:
-        ModuleNotFoundError: If there is none.
+        ModuleNotFoundError: There is no such module.
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise ModuleNotFoundError(f"{name!r} is not a module's name", name=name)
@@ -64,20 +64,20 @@ def import_named(name: str) -> ModuleType:
 
 
 def path_of_class(found: type) -> str:
-    """Return the `module:Class` of a class, by which files and commands name it."""
+    """Return the path `module:Class` of a class, as used in files and commands."""
     return f"{found.__module__}:{found.__qualname__}"
 
 
 def can_be_one_class(one: str, other: str) -> bool:
-    """Return whether two paths can name one class: a script's module is `__main__` while it runs."""
+    """Return whether two paths can name the same class: a running script's module is `__main__`."""
     (module, _, name), (other_module, _, other_name) = one.partition(":"), other.partition(":")
     return name == other_name and (module == other_module or "__main__" in (module, other_module))
 
 
 def is_there(name: str) -> bool:
-    """Return whether a module that a person named can be imported, or the package that it lies in.
+    """Return whether the top-level package of a module that the user named can be imported.
 
-    The working directory is put on `sys.path`, last, if it is needed.
+    The working directory is appended to `sys.path` if necessary.
 
     Args:
         name: The module's name, from a command line.
@@ -91,7 +91,7 @@ def is_there(name: str) -> bool:
 
 
 def attribute_of(module: ModuleType | None, qualified: str) -> object:
-    """Return what lies under a name with dots in a module, None if there is nothing."""
+    """Return the attribute of a module by its dotted name, None if there is none."""
     found: object = module
     for part in qualified.split("."):
         found = getattr(found, part, None)
@@ -102,18 +102,17 @@ def place_of(found: type) -> Path:
     """Return the directory from which another process can import a class.
 
     Raises:
-        InputError: If the class was defined in a script, a notebook or a function.
+        InputError: The class was defined in a script, a notebook or a function.
     """
     name = found.__module__
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
-    # Not compared with the class itself: a module that was reloaded has another one.
+    # Not compared with the class itself, since reloading a module creates a new class.
     is_there = isinstance(attribute_of(module, found.__qualname__), type)
     if name == "__main__" or file is None or not is_there:
         raise InputError(
             f"another process has to import the class {found.__qualname__}, which was defined in a "
-            "script, a notebook or a function: move it to a module of its own, and import it from "
-            "there."
+            "script, a notebook or a function: move it to its own module, and import it from there."
         )
     path = Path(os.path.realpath(file))
     return path.parents[name.count(".") + (path.stem == "__init__")]
@@ -124,10 +123,10 @@ def class_at(path: str, place: Path) -> type:
 
     Args:
         path: `module:Class`.
-        place: What `place_of` returned.
+        place: The directory that `place_of` returned.
 
     Raises:
-        InputError: If it is not there, or an installed module has the same name.
+        InputError: It is not there, or an installed module has the same name.
     """
     name, _, qualified = path.partition(":")
     if str(place) not in sys.path:
@@ -149,12 +148,12 @@ def python(*arguments: str) -> list[str]:
 
 
 def import_environment() -> dict[str, str]:
-    """Return the variables by which such a process finds what this one finds."""
+    """Return the environment variables by which such a process imports the same modules as this one."""
     return {"PYTHONPATH": os.pathsep.join(installed_path(sys.path))}
 
 
 def _here() -> str:
     try:
         return os.path.realpath(os.getcwd())
-    except FileNotFoundError:  # it has been removed
+    except FileNotFoundError:  # the working directory was removed
         return os.devnull

@@ -1,4 +1,4 @@
-"""Lines that libraries in C++ write to standard error, which a command line may leave out."""
+"""Logs of C++ libraries on standard error, which the command line can suppress."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
 
 def leave_out(aside: Callable[[], AbstractContextManager[None]]) -> None:
-    """Have what libraries are known to log left out.
+    """Suppress known logs of libraries.
 
     Args:
-        aside: Makes a context in which such lines do not reach standard error.
+        aside: Returns a context in which such lines do not reach standard error.
     """
     global _aside
     _aside = aside
@@ -21,6 +21,6 @@ def leave_out(aside: Callable[[], AbstractContextManager[None]]) -> None:
 
 @contextlib.contextmanager
 def library_logs() -> Iterator[None]:
-    """Run what makes a library log; unless a command line leaves that out, it is shown."""
+    """Run code that makes a library log, which is shown unless the command line suppresses it."""
     with _aside():
         yield

@@ -1,4 +1,4 @@
-"""What is printed for people: tables as wide as the terminal, texts that cannot harm it or a spreadsheet."""
+"""Printed output: tables as wide as the terminal, and texts made safe for terminals and spreadsheets."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 _KERAS_OWN = re.compile(r"(functional|sequential|model)(_\d+)?")
-PIPED = 100  # columns of a table that no terminal shows
+PIPED = 100  # columns of a table if the output is not a terminal
 
 
 def text_width(piped: int = PIPED) -> int:
-    """Return how many columns a printed table has: the terminal's.
+    """Return the width of printed tables in columns, that of the terminal.
 
     Args:
-        piped: Those of a table that no terminal shows.
+        piped: The width if the output is not a terminal.
     """
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else piped
 
 
 def as_text(shown: Any, piped: int = PIPED) -> str:
-    """Return what rich would print as plain text, as wide as `text_width()` and without colours.
+    """Render with rich to plain text, as wide as `text_width()` and without colours.
 
     Args:
         shown: A rich table, or anything else that a rich console prints.
@@ -39,28 +39,28 @@ def as_text(shown: Any, piped: int = PIPED) -> str:
 
 
 def captioned(caption: str, table: Table, below: str = "") -> Group:
-    """Return a table between lines of text, which as its title would be broken to its width.
+    """Return a table between lines of text, which rich would wrap to its width if they were its title.
 
     Args:
-        caption: What stands above it.
+        caption: The text above.
         table: The table.
-        below: What stands below it.
+        below: The text below.
     """
     after = [Text(below)] if below else []
     return Group(Text(caption, style="table.title"), table, *after)
 
 
 def printable(name: str) -> Text:
-    """Return a name that cannot send the terminal commands, nor rich markup."""
-    joiners = "\u200c\u200d"  # of Persian and of emoji
+    """Return a name without control sequences for the terminal or markup for rich."""
+    joiners = "\u200c\u200d"  # used in Persian and in emoji
     return Text("".join(c if c.isprintable() or c in joiners else repr(c)[1:-1] for c in name))
 
 
 def without_formula(cell: Any) -> Any:
-    """Return a cell for a CSV file, with an apostrophe before a text that a spreadsheet would run.
+    """Return a cell for a CSV file, with an apostrophe before a text that is a spreadsheet formula.
 
-    A formula begins with `=`. One that begins with `+`, `-` or `@` calls something, so that "-3" and
-    "@you" stay as they are.
+    A formula begins with `=`, or with `+`, `-` or `@` if it also has a call or similar signs, so that
+    "-3" and "@you" are unchanged.
     """
     if not isinstance(cell, str):
         return cell
@@ -70,20 +70,20 @@ def without_formula(cell: Any) -> Any:
 
 
 def name_of(model: Any) -> str:
-    """Return the name that somebody gave a Keras model, "the model" where it has Keras' own."""
+    """Return the name of a Keras model, "the model" if it has an automatic one."""
     return "the model" if _KERAS_OWN.fullmatch(model.name) else model.name
 
 
 def how_many(count: int, what: str) -> str:
-    """Return a number with its noun, of which an English plural is made: `1 epoch`, `2,000 epochs`."""
+    """Return a number with its noun in singular or plural: `1 epoch`, `2,000 epochs`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def number(value: float | None, fraction: bool = True) -> str:
-    """Return a figure for people: a fraction with four decimals, others with four digits.
+    """Format a figure: a fraction with four decimals, others with four significant digits.
 
     Args:
-        value: The number, None for one that is not defined.
+        value: The number, None if undefined.
         fraction: Whether it is a fraction.
     """
     if value is None:

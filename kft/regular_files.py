@@ -1,4 +1,4 @@
-"""The one way to open files that others may have made: regular ones only, each with a bound."""
+"""Safe opening of untrusted files: only regular ones of bounded size."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFLNK: "a link",
 }
-# Opening a pipe waits for a writer unless told not to; regular files do not care.
+# O_NONBLOCK avoids waiting for the writer of a pipe; it has no effect on regular files.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-# The numbers of errors that are raised here rather than by the system: their `strerror` says all.
+# Error numbers that are raised here and not by the system, with the whole reason in `strerror`.
 REFUSED = (errno.EISDIR, errno.EFBIG, errno.EXDEV)
 
 
@@ -35,17 +35,17 @@ def open_regular(
 
     Args:
         path: The file.
-        most: The largest size in bytes that is accepted.
+        most: The maximum size in bytes.
         within: A directory that a link must not lead out of.
-        follow: Whether a link to a file will do at all.
+        follow: Whether a link to a file is accepted.
 
     Returns:
         The open file.
 
     Raises:
-        OSError: It is not such a file; `why` says it in words.
+        OSError: It is not such a file; `why` returns the reason in words.
     """
-    # Before it is opened: opening a device may do something.
+    # Checked before opening, since opening a device may have effects.
     _check(os.stat(path, follow_symlinks=follow), most)
     if within is not None and not lies_in(path, within):
         raise OSError(
@@ -63,12 +63,12 @@ def open_regular(
 
 
 def read_regular(path: str | os.PathLike[str], most: int, *, follow: bool = True) -> bytes:
-    """Return the content of a regular file of at most `most` bytes, or raise as `open_regular`."""
+    """Return the content of a regular file of at most `most` bytes, or raise like `open_regular`."""
     with open_regular(path, most, follow=follow) as file:
-        # What is asked for is allocated: not `most`, which may be far more than there is.
+        # `read` allocates the requested size, so `most`, which may be far larger, is not requested.
         size = min(os.fstat(file.fileno()).st_size, most)
         content = file.read(size + 1)
-        if len(content) > size:  # it has grown since, or its size is not known: as in /proc
+        if len(content) > size:  # it has grown, or its size is unknown as in /proc
             content += file.read(most - size)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
@@ -76,7 +76,7 @@ def read_regular(path: str | os.PathLike[str], most: int, *, follow: bool = True
 
 
 def problem(path: str | os.PathLike[str], most: int) -> str:
-    """Say why `open_regular` would refuse a file by its kind and size; empty if it would not."""
+    """Return why `open_regular` would refuse a file by its kind and size; empty if it would not."""
     try:
         _check(os.stat(path), most)
     except OSError as error:
@@ -87,12 +87,12 @@ def problem(path: str | os.PathLike[str], most: int) -> str:
 
 
 def lies_in(path: str | os.PathLike[str], directory: str | os.PathLike[str]) -> bool:
-    """Return whether a path leads to something below a directory, once links are followed."""
+    """Return whether a path is below a directory after following links."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
 
 
 def why(error: OSError) -> str:
-    """Say in a few words why a file cannot be read."""
+    """Return a short reason why a file cannot be read."""
     if error.errno in (*REFUSED, errno.EINVAL) and error.strerror:
         return error.strerror
     if error.errno in (errno.ENOENT, errno.ENOTDIR):

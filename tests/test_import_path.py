@@ -197,7 +197,7 @@ def test_a_class_that_another_process_cannot_import_is_named(here, monkeypatch):
     with pytest.raises(InputError, match="Local, which was defined in a script, a notebook or"):
         place_of(Local)
     monkeypatch.setattr(TinyRecipe, "__module__", "__main__")
-    with pytest.raises(InputError, match="move it to a module of its own"):
+    with pytest.raises(InputError, match="move it to its own module"):
         TinyRecipe(num_classes=2).export(here / "serving")
     assert not list(here.iterdir())
 
