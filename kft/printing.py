@@ -59,8 +59,8 @@ def printable(name: str) -> Text:
 def without_formula(cell: Any) -> Any:
     """Return a cell for a CSV file, with an apostrophe before a text that is a spreadsheet formula.
 
-    A formula begins with `=`, or with `+`, `-` or `@` if it also has a call or similar signs, so that
-    "-3" and "@you" are unchanged.
+    A formula begins with `=`, or with `+`, `-` or `@` if it also contains `(`, `|` or `!`, so that "-3"
+    and "@you" are unchanged.
     """
     if not isinstance(cell, str):
         return cell

@@ -119,7 +119,7 @@ def test_a_loss_that_is_not_finite_ends_training_and_keeps_the_last_good_state(t
     (commit,) = (tmp_path / "run" / "state").glob("commit-*")
     kept = [v for name, v in read_commit(commit).arrays.items() if name.startswith("model/")]
     assert all(np.isfinite(value).all() for value in kept)
-    with pytest.raises(InputError, match="no finished run"):
+    with pytest.raises(InputError, match="not a finished run"):
         kft.load(tmp_path / "run")
 
 

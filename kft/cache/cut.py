@@ -91,7 +91,7 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
         return None, "the model is subclassed, so it has no graph to cut"
     own = [name for name in _STEPS if getattr(type(model), name) is not getattr(keras.Model, name)]
     if own:
-        return None, f"the model has a {own[0]} of its own, which its parts would not have"
+        return None, f"the model overrides {own[0]}, which its parts would not do"
     calls = graph.outer_calls(model)
     inside = {id(w) for call in calls for w in getattr(call.operation, "weights", [])}
     if any(weight.trainable and id(weight) not in inside for weight in model.weights):

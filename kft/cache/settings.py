@@ -45,10 +45,10 @@ class Cache(CheckedCalls):
     on: bool | str = dataclasses.field(
         default="auto",
         kw_only=False,
-        metadata=may_change("a run that goes on keeps what was decided when it began"),
+        metadata=may_change("a resumed run keeps the decision made when it began"),
     )
     directory: str | os.PathLike | None = dataclasses.field(
-        default=None, metadata=may_change("where features lie")
+        default=None, metadata=may_change("it only says where features are stored")
     )
     dtype: str = "float32"
     views: int = 0

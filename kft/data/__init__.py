@@ -1,1 +1,1 @@
-"""From a person's source - folder, table, TFDS, arrays, streams - to deterministic batches."""
+"""Reading of data from folders, tables, arrays, TFDS and streams, and deterministic batches."""

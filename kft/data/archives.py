@@ -123,7 +123,7 @@ def _labels_of_folders(
     if not how.task.takes_folders:
         raise InputError(
             f"{source}: a folder per class gives one label per example, but task={how.task.name!r}: "
-            "write a table with a path and a label column, or labels beside the files, key.cls"
+            "write a table with a path and a label column, or labels next to the files, key.cls"
         )
     parts = [PurePosixPath(name).parts for name in names]
     shared = 0

@@ -66,7 +66,7 @@ def sources(
         validation_data = str(folders[validating[0]][0])
         said += f", validated on {shown(root / validating[0])}"
     elif split:
-        said += ", of which a part validates"
+        said += ", validated on a part of it"
     left = [shown(root / name) for name in sorted(set(folders) - set(used))]
     if len(left) > _MOST_NAMED:
         left[_MOST_NAMED - 1 :] = [f"{len(left) - _MOST_NAMED + 1} others"]

@@ -59,7 +59,7 @@ def check_prepared(folder: Path, *, whole: bool = True) -> None:
         if not (_NAME.fullmatch(name) and _TEMPLATE.fullmatch(template)):
             raise InputError(
                 f"{_said(folder / INFO)} has the split {name!r:.60} in files called {template!r:.60}, "
-                "which need not lie beside it"
+                "which may be in another directory"
             )
     _check_classes(info, ("pythonClassName", "python_class_name"), folder / INFO)
     _check_classes(_read(folder / FEATURES), _CLASS_KEYS, folder / FEATURES)

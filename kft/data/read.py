@@ -128,8 +128,8 @@ def read(
         return _stream(source, how, steps_per_epoch)
     if steps_per_epoch is not None:
         raise InputError(
-            f"`steps_per_epoch={shown_value(steps_per_epoch)}` is for a tf.data.Dataset or a PyDataset, "
-            "of which an epoch may take a part: leave it out."
+            f"`steps_per_epoch={shown_value(steps_per_epoch)}` is only for a tf.data.Dataset or a "
+            "PyDataset: leave it out."
         )
     if isinstance(source, str | os.PathLike):
         return _stored(source, how)

@@ -26,7 +26,7 @@ class Flags:
     variables: tuple[bool, ...]
 
     def fit(self, others: Flags) -> bool:
-        """Return whether both have the number of layers and variables of one model."""
+        """Return whether both have the same number of layers and of variables."""
         return len(self.layers) == len(others.layers) and len(self.variables) == len(
             others.variables
         )

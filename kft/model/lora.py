@@ -150,8 +150,8 @@ class LoRA(CheckedCalls):
             names = sorted({layer.name for layer in candidates})
             has = f"has {', '.join(names[:8])}" if names else "has none that takes adapters"
             raise InputError(
-                f"`adapters=kft.LoRA(layers={self.layers and list(self.layers)})` means no layer of the "
-                f"blocks that it is for: {model.name!r} {has}. Pass kinds ({', '.join(map(repr, KINDS))}) or "
+                f"`adapters=kft.LoRA(layers={self.layers and list(self.layers)})` matches no layer of the "
+                f"blocks to adapt: {model.name!r} {has}. Pass kinds ({', '.join(map(repr, KINDS))}) or "
                 "patterns of names."
             )
         for index, layer in enumerate(chosen_layers):

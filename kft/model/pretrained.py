@@ -120,8 +120,8 @@ def _shapes_in(path):
             file.visititems(visit)
     except OSError as error:
         raise InputError(
-            f"`weights={str(path)!r}` cannot be read as HDF5 ({error}): bring the file again, it "
-            "may be cut short."
+            f"`weights={str(path)!r}` cannot be read as HDF5 ({error}): download the file again, it "
+            "may be truncated."
         ) from error
     return shapes
 

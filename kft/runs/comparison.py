@@ -186,8 +186,8 @@ class Comparison:
         said = []
         if len({run.validated_on for run in self.runs}) > 1:
             said.append(
-                "These runs were not all validated on the same examples, so a small difference may be "
-                "that of the examples."
+                "These runs were not all validated on the same examples, which may explain small "
+                "differences."
             )
         found = self.differences
         lines = [
@@ -197,7 +197,9 @@ class Comparison:
         if lines:
             rest = len(found) - len(lines)
             more = [f"  and {how_many(rest, 'setting')} more"] if rest else []
-            said.append("\n".join(["They differ, in this order, in", *lines, *more]))
+            said.append(
+                "\n".join(["Settings that differ, in the order of the runs:", *lines, *more])
+            )
         return said
 
 
@@ -207,11 +209,13 @@ def _runs_in(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise InputError(
-            f"{place}: no such directory; pass run directories, or one that holds some."
+            f"{place}: no such directory; pass run directories, or a directory of such."
         )
     found = sorted(path for path in place.iterdir() if (path / RECIPE).is_file())
     if not found:
-        raise InputError(f"{place} holds no finished run: pass run directories, or one of some.")
+        raise InputError(
+            f"{place} contains no finished run: pass run directories, or a directory of such."
+        )
     return found
 
 

@@ -39,8 +39,7 @@ def no_run(directory: Path, missing: str = RECIPE) -> InputError:
         missing: The missing file.
     """
     return InputError(
-        f"`{directory}` is no finished run: it has no {missing}. Pass a run directory, as a fit "
-        "writes it."
+        f"`{directory}` is not a finished run: it has no {missing}. Pass the run directory of a fit."
     )
 
 

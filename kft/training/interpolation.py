@@ -11,7 +11,7 @@ import numpy as np
 from kft.callbacks import StagedUnfreezing
 from kft.model.values import value_of, values_of
 
-SHARES = (0.75, 0.5, 0.25)  # of the way from first to last weights; in a tie the earlier entry wins
+SHARES = (0.75, 0.5, 0.25)  # of the way from first to last weights; ties favour the larger share
 
 
 class Interpolation(keras.callbacks.Callback):

@@ -146,7 +146,7 @@ def _held_out(validation_data: Any) -> Examples | None:
     if validation_data is None:
         return None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-        raise InputError("`validation_data` is no pair: pass inputs and targets, (x, y).")
+        raise InputError("`validation_data` is not a pair: pass inputs and targets, (x, y).")
     x, y = validation_data
     return _examples(x, y, "validation_data")
 
@@ -164,5 +164,7 @@ def _array(values: Any, name: str) -> np.ndarray:
     rows = as_rows(values, name)
     array = rows if isinstance(rows, np.ndarray) else numeric(rows)
     if array is None or array.dtype.hasobject:
-        raise InputError(f"{name} are no array of numbers: pass one row of numbers per example.")
+        raise InputError(
+            f"{name} are not an array of numbers: pass one row of numbers per example."
+        )
     return array

@@ -307,7 +307,7 @@ MISTAKES = {
         (*FIT, "--optimizer", "sgd", "--clipnorm", "nan"),
         "--clipnorm nan: pass a finite number above 0",
     ),
-    "no such run": (("evaluate", "nowhere", "--data", "photos"), "is no finished run"),
+    "no such run": (("evaluate", "nowhere", "--data", "photos"), "is not a finished run"),
     "nothing to predict": (("predict", "nowhere"), "nothing to predict"),
 }
 

@@ -123,11 +123,14 @@ def test_a_terminal_is_told_what_is_waited_for_and_nothing_else_is(tmp_path, is_
         (("select", "VGGRecipe,weights=none", "--data", "d"), "'VGGRecipe' is not there"),
         (("tune", "VGG16Recipe", "--data", "./gone", "--run-dir", "r"), "no such file or folder"),
         (("find-lr", "VGG16Recipe", "--data", "gone.csv"), "gone.csv: no such file or folder"),
-        (("evaluate", "gone", "--data", "d"), "`gone` is no finished run: it has no recipe.json"),
-        (("predict", "gone", "a.jpg"), "`gone` is no finished run"),
+        (
+            ("evaluate", "gone", "--data", "d"),
+            "`gone` is not a finished run: it has no recipe.json",
+        ),
+        (("predict", "gone", "a.jpg"), "`gone` is not a finished run"),
         (("runs", "gone"), "gone: no such directory"),
-        (("report", "gone"), "`gone` is no finished run"),
-        (("export", "gone", "base"), "`gone` is no finished run"),
+        (("report", "gone"), "`gone` is not a finished run"),
+        (("export", "gone", "base"), "`gone` is not a finished run"),
         (("report", ".", "--recipe", "x y"), "--recipe 'x y' is not a name"),
     ],
 )

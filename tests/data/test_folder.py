@@ -355,7 +355,7 @@ def test_parts_of_a_dataset_are_not_taken_for_its_classes(first, names, tmp_path
             (
                 "train/train",
                 None,
-                "Trained on {}/train, of which a part validates; {}/test is left out.",
+                "Trained on {}/train, validated on a part of it; {}/test is left out.",
             ),
         ),
         (("train/0.txt", "val/0.txt", "bus/0.txt"), ("", "", "")),

@@ -219,7 +219,7 @@ def test_a_run_that_cannot_be_loaded_is_the_persons_error(tmp_path, monkeypatch)
     """Said by a process that takes no module of the working directory for an installed one."""
     sprung = lay_traps(tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(InputError, match="is no finished run"):
+    with pytest.raises(InputError, match="is not a finished run"):
         export_run(tmp_path, tmp_path / "serving")
     assert not sprung.exists(), sprung.read_text()
 

@@ -140,7 +140,7 @@ def test_a_wrong_value_is_refused_by_name(arguments, said):
 
 @pytest.mark.once
 def test_what_names_no_layer_is_told_with_the_names_there_are():
-    with pytest.raises(kft.InputError, match=r"layers=\['quarry'\].*means no layer.* low"):
+    with pytest.raises(kft.InputError, match=r"layers=\['quarry'\].*matches no layer.* low"):
         adapted(kft.LoRA(2, layers=["quarry"]))
     with pytest.raises(kft.InputError, match=r"blocks=99.* blocks: pass 1 to"):
         adapted(kft.LoRA(2, blocks=99))

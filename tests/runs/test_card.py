@@ -114,4 +114,4 @@ def test_the_command_prints_it_or_writes_it(cli, run, tmp_path):
 def test_what_is_no_run_is_named(cli, tmp_path):
     code, _, err = cli("card", tmp_path)
     assert code == 2
-    assert "is no finished run" in err
+    assert "is not a finished run" in err

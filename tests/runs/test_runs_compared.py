@@ -90,7 +90,7 @@ def test_a_run_that_was_not_evaluated_comes_last(tmp_path):
     [
         ("f1", "a", "`figure='f1'` is in none of these runs, which have accuracy, val_loss"),
         (None, "none", "none: no such directory"),
-        (None, "empty", "empty holds no finished run"),
+        (None, "empty", "empty contains no finished run"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error_that_says_why(tmp_path, figure, where, message):

@@ -26,9 +26,7 @@ MOST_BYTES = 2**32  # of a file
 _HEAD = 16  # bytes by which the type of a file is recognised
 _STILLS = (b"\xff\xd8\xff", b"\x89PNG", b"BM")
 _STILL_BRANDS = (b"avif", b"heic", b"heix", b"mif1")  # still images in an MP4 container
-_STILL = (
-    "a still image, but a clip is expected: put the frames of a clip into a folder of their own"
-)
+_STILL = "a still image, but a clip is expected: put the frames of each clip into a separate folder"
 _LISTED = ", ".join(sorted(FRAME_SUFFIXES))
 
 

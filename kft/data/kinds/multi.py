@@ -127,7 +127,7 @@ class MultiLabels(TargetKind):
         return rows
 
     def is_batch(self, targets: Any) -> bool | None:
-        """Return True for two axes, since one example is a single row; None if the rank is unknown."""
+        """Return True for two axes, since one example is a single row; None if undecided."""
         rank = targets.shape.rank
         if rank == 1 and targets.shape[0] is not None:
             return False

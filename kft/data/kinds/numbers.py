@@ -88,7 +88,7 @@ class Numbers(TargetKind):
         return rows
 
     def is_batch(self, targets: Any) -> bool | None:
-        """Return True for two axes, since one example has at most one; None if the rank is unknown."""
+        """Return True for two axes, since one example has at most one; None if undecided."""
         rank = targets.shape.rank
         if rank == 1 and targets.shape[0] is not None:
             return False
