@@ -11,7 +11,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from kft.cache.rows import RowReader, RowWriter, at_once
+from kft.cache.rows import RowReader, RowWriter, open_nonblocking
 
 FORMAT = 2
 MANIFEST = "features.json"
@@ -115,7 +115,7 @@ def _open(folder: Path, place: int, entry: Any) -> RowReader:
 
 
 def _content(path: Path, most: int) -> bytes:
-    with open(path, "rb", opener=at_once) as file:
+    with open(path, "rb", opener=open_nonblocking) as file:
         return file.read(most)
 
 

@@ -100,7 +100,7 @@ class RowReader:
         self._stored = _stored(self.dtype)
         self._size = int(np.prod(self.shape[1:])) * self._stored.itemsize
         self._content: np.ndarray | None = None
-        self._file: BinaryIO = open(path, "rb", buffering=0, opener=at_once)  # noqa: SIM115
+        self._file: BinaryIO = open(path, "rb", buffering=0, opener=open_nonblocking)  # noqa: SIM115
         try:
             header = _header(self.shape, self._stored)
             if self._file.read(len(header)) != header:
@@ -153,19 +153,19 @@ class RowReader:
         Raises:
             OSError: The file cannot be read.
         """
-        at_once = max(1, _PART // max(self._size, 1))
+        per_part = max(1, _PART // max(self._size, 1))
 
         def damaged(first: int) -> int:
-            expected = checksums[first : first + at_once].tolist()
+            expected = checksums[first : first + per_part].tolist()
             content = memoryview(bytearray(len(expected) * self._size))
             self._fill(content, first)
-            parts = (content[at * self._size : (at + 1) * self._size] for at in range(at_once))
+            parts = (content[at * self._size : (at + 1) * self._size] for at in range(per_part))
             return sum(
                 _checksum(first + at, part) != known
                 for at, (part, known) in enumerate(zip(parts, expected, strict=False))
             )
 
-        return sum(map_in_threads(damaged, range(0, len(self), at_once)))
+        return sum(map_in_threads(damaged, range(0, len(self), per_part)))
 
     def close(self) -> None:
         """Close the file; rows that are in memory can still be read."""
@@ -185,7 +185,7 @@ class RowReader:
             buffer, start = buffer[count:], start + count
 
 
-def at_once(path: str, flags: int) -> int:
+def open_nonblocking(path: str, flags: int) -> int:
     """Open a file without blocking, even if a pipe has taken its place."""
     return os.open(path, flags | os.O_NONBLOCK)
 

@@ -23,7 +23,7 @@ from kft.errors import KftError
 from kft.runs import commits
 from kft.runs.locks import RunLock
 from kft.runs.reading import check_tree
-from kft.runs.signals import StopSignals, end, put_off
+from kft.runs.signals import StopSignals, deferred_signals, end
 from kft.runs.skipping import SkippedSteps
 from kft.runs.snapshots import largest_commit
 
@@ -149,7 +149,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         except BaseException:
             self._lock.release()
             raise
-        self._signals = self._waiting.enter_context(put_off())
+        self._signals = self._waiting.enter_context(deferred_signals())
 
     def _read_newest(self, most: int) -> dict[str, Any] | None:
         """The fields of the newest commit, which can be sent to other processes."""

@@ -61,17 +61,17 @@ def read_archives(paths: Sequence[Path], how: ReadSettings) -> Examples:
                 raise InputError(f"{source} has more than {MOST_BYTES:,} bytes: pass a part of it")
             found[name if len(paths) == 1 else f"{path.name}/{name}"] = content, reason
     names = [name for name in found if _suffix(name) in suffixes]
-    beside = {_key(name): name for name in found if _suffix(name) in wanted - suffixes}
+    label_files = {_key(name): name for name in found if _suffix(name) in wanted - suffixes}
     if not names:
         raise InputError(
             f"{source} has no {how.modality} files, that is, no file that ends in "
             f"{', '.join(sorted(suffixes))}"
         )
     reasons = {index: found[name][1] for index, name in enumerate(names) if found[name][1]}
-    are_beside = any(_key(name) in beside for name in names)
+    in_files = any(_key(name) in label_files for name in names)
     labels = (
-        _labels_beside(names, beside, found, how.encoding, reasons)
-        if are_beside
+        _labels_in_files(names, label_files, found, how.encoding, reasons)
+        if in_files
         else _labels_of_folders(names, source, how, reasons)
     )
     rows: list[bytes | str | None] = []
@@ -87,16 +87,16 @@ def read_archives(paths: Sequence[Path], how: ReadSettings) -> Examples:
         labels,
         names,
         source,
-        columns=("cls",) if are_beside else (),
+        columns=("cls",) if in_files else (),
         encoding=how.encoding,
         inputs=rows,
     )
     return examples_of(rows, raw, how, names=names, source=source, reasons=reasons)
 
 
-def _labels_beside(
+def _labels_in_files(
     names: Sequence[str],
-    beside: dict[str, str],
+    label_files: dict[str, str],
     found: dict[str, tuple[bytes, str]],
     encoding: str,
     reasons: dict[int, str],
@@ -104,7 +104,7 @@ def _labels_beside(
     labels: list[str | None] = []
     for index, name in enumerate(names):
         label: str | None = None
-        file = beside.get(_key(name))
+        file = label_files.get(_key(name))
         if file is None:
             reasons.setdefault(index, f"no label: {PurePosixPath(_key(name)).name}.cls is missing")
         else:

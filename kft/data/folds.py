@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from kft.data.examples import Examples
-from kft.data.split import strata_of, together_of
+from kft.data.split import indivisible_groups, strata_of
 from kft.errors import InputError
 
 __all__ = ["ALWAYS_TRAINED", "folds_of"]
@@ -36,7 +36,7 @@ def folds_of(examples: Examples, count: int, seed: int = 0) -> np.ndarray:
             f"{examples.source} has times, and a fold of early examples would be answered by a model that "
             "knows the later ones: split it by `validation_data`, or read it without `order`"
         )
-    together = together_of(examples) if examples.groups is None else examples.groups
+    together = indivisible_groups(examples) if examples.groups is None else examples.groups
     _, group = np.unique(together, return_inverse=True)
     strata = strata_of(examples)
     folds = np.full(len(examples), ALWAYS_TRAINED)

@@ -26,7 +26,7 @@ WINDOW = 32  # neighbours to compare in the order of each band
 
 
 @dataclass(frozen=True)
-class Marks:
+class Fingerprints:
     """The hashes of examples, and the contents by which candidate pairs are compared.
 
     Attributes:
@@ -39,7 +39,7 @@ class Marks:
     contents: Sequence[frozenset[int]] | np.ndarray
 
 
-def marks(examples: Examples) -> Marks | None:
+def fingerprints(examples: Examples) -> Fingerprints | None:
     """Return the hashes of images or texts; None for clips, other arrays and several inputs.
 
     Images get a difference hash of 128 bits: whether the gray value rises from each of 8 x 8 places to
@@ -50,7 +50,7 @@ def marks(examples: Examples) -> Marks | None:
         return None
     if examples.kind == "texts":
         shingled = [_shingles(str(text)) for text in examples.inputs]
-        return Marks(_min_hashes(shingled), shingled)
+        return Fingerprints(_min_hashes(shingled), shingled)
     if examples.kind in ("clip_files", "clip_bytes"):
         return None
     if examples.kind == "arrays" and not _are_images(examples.inputs):
@@ -59,10 +59,10 @@ def marks(examples: Examples) -> Marks | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pictures = np.stack(map_in_threads(_small, examples.inputs))
-    return Marks(_difference_hashes(pictures), pictures)
+    return Fingerprints(_difference_hashes(pictures), pictures)
 
 
-def alike_pairs(both: Sequence[Marks]) -> list[tuple[int, int]]:
+def alike_pairs(both: Sequence[Fingerprints]) -> list[tuple[int, int]]:
     """Return the pairs of similar examples, numbered consecutively through all sets.
 
     Each example is compared with the next 32 of the same band, so that the work grows with `n log n`.

@@ -11,10 +11,10 @@ import numpy as np
 from kft.data.content import content_digest
 from kft.data.examples import Examples
 from kft.data.files import shown
-from kft.data.likeness import alike_pairs, marks
+from kft.data.likeness import alike_pairs, fingerprints
 from kft.data.trees import taken
 
-MOST_LOOKED_AT = {"texts": 20_000, "arrays": 20_000}  # per part, in the search for near-duplicates
+MOST_COMPARED = {"texts": 20_000, "arrays": 20_000}  # per part, in the search for near-duplicates
 MOST_IMAGES = 5_000  # fewer, since files have to be decoded
 MOST_LISTED = 10
 
@@ -61,20 +61,20 @@ def _content(target: Any) -> bytes:
 
 
 def _alike(parts: Mapping[str, Examples]) -> dict[str, Any] | None:
-    chosen, marked = {}, []
+    chosen, prints = {}, []
     for name, examples in parts.items():
         # Each content counts once: a hundred copies would only find each other.
         _, first = np.unique(np.array([bytes(d) for d in examples.digests]), return_index=True)
-        most = MOST_LOOKED_AT.get(str(examples.kind), MOST_IMAGES)
+        most = MOST_COMPARED.get(str(examples.kind), MOST_IMAGES)
         chosen[name] = np.sort(first)[:most]
-        made = marks(examples.take(chosen[name]))
-        if made is None:
+        of_part = fingerprints(examples.take(chosen[name]))
+        if of_part is None:
             return None
-        marked.append(made)
+        prints.append(of_part)
     places = [(name, int(index)) for name, rows in chosen.items() for index in rows]
     within = dict.fromkeys(parts, 0)
     pairs = []
-    for one, other in (tuple(places[i] for i in pair) for pair in alike_pairs(marked)):
+    for one, other in (tuple(places[i] for i in pair) for pair in alike_pairs(prints)):
         if one[0] == other[0]:
             within[one[0]] += 1
         elif parts[one[0]].digests[one[1]] != parts[other[0]].digests[other[1]]:

@@ -62,7 +62,7 @@ def image_rows(
     kinds: dict[str, int] = {}
     for index, value in enumerate(rows):
         kind = _kind(value)
-        image, reason = _taken(value, kind, max_pixels)
+        image, reason = _converted(value, kind, max_pixels)
         images.append(image)
         if reason:
             reasons[index] = reason
@@ -208,7 +208,7 @@ def _kind(value: Any) -> str:
     return "array"
 
 
-def _taken(value: Any, kind: str, max_pixels: int) -> tuple[Any, str]:
+def _converted(value: Any, kind: str, max_pixels: int) -> tuple[Any, str]:
     """Return one image in its stored form, or None and why it cannot be used."""
     if is_missing(value):
         return None, "no image"

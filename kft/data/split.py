@@ -8,7 +8,7 @@ from kft.data.examples import Examples
 from kft.data.split_apart import latest, whole_groups
 from kft.errors import InputError
 
-__all__ = ["NothingToSplitError", "split", "strata_of", "together_of"]
+__all__ = ["NothingToSplitError", "indivisible_groups", "split", "strata_of"]
 
 _NAMED = 5  # classes that a note names
 
@@ -69,7 +69,7 @@ def strata_of(examples: Examples) -> np.ndarray:
     return np.zeros(len(examples), dtype=np.int64) if strata is None else strata
 
 
-def together_of(examples: Examples) -> np.ndarray:
+def indivisible_groups(examples: Examples) -> np.ndarray:
     """Return the group of each example, `[n]`, which is not divided: the task's, or equal content."""
     groups = examples.task.groups(examples.inputs, examples.targets)
     return examples.digests if groups is None else groups
@@ -79,7 +79,9 @@ def _by_content(
     examples: Examples, strata: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, list[str]]:
     """Return the mask of validation examples, bool `[n]`, and the classes with too few of them."""
-    _, first, group = np.unique(together_of(examples), return_index=True, return_inverse=True)
+    _, first, group = np.unique(
+        indivisible_groups(examples), return_index=True, return_inverse=True
+    )
     sizes = np.bincount(group)
     # Groups in the order in which they first appear, so that the split does not depend on the hashes.
     groups_by_appearance = np.argsort(first, kind="stable")

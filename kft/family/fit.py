@@ -25,7 +25,7 @@ from kft.family.training_pass import prepared, training_pass
 from kft.family.warm_start import warm_start
 from kft.model.values import put_back
 from kft.runs.places import REPORT
-from kft.runs.signals import end_if_asked, put_off
+from kft.runs.signals import deferred_signals, end_if_signalled
 
 _T = TypeVar("_T")
 _Kept = tuple[keras.Model, Batches] | None
@@ -93,9 +93,9 @@ def trained(planned: PlannedFit) -> Run:
             raise
         draws = first and run.evaluation is not None  # with what trains again it would be lost
         draw = (lambda folder: _drawn(run, folder, _TRAINED)) if draws else None
-        with put_off():
+        with deferred_signals():
             planned.directory.keep(lambda: run_files.keep(run, planned.plan, draw))
-        end_if_asked()
+        end_if_signalled()
         if first or not finish.report:
             return run
         return _shown(planned, _evaluated(planned, run, kept, is_kept=True))

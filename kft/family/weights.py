@@ -15,7 +15,7 @@ import numpy as np
 
 from kft.errors import InputError
 from kft.model.outlines import without_values
-from kft.runs.files import give_usual_mode
+from kft.runs.files import set_default_mode
 from kft.runs.places import RECIPE
 from kft.runs.reading import opened, parse_json
 
@@ -63,7 +63,7 @@ def save_weights(weights: Sequence[keras.Variable], path: Path) -> str:
         save_file(dict(zip(_names(weights), values, strict=True)), path)
     except SafetensorError as error:
         raise OSError(str(error)) from error  # of the disk: nothing else can go wrong
-    give_usual_mode(path)  # safetensors writes files that nobody else may read
+    set_default_mode(path)  # safetensors writes files that nobody else may read
     return digest(path)
 
 

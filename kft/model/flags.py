@@ -80,13 +80,13 @@ def _set(layer: keras.Layer, flag: bool) -> None:
 def kept_flags(model: keras.Model) -> Iterator[None]:
     """Restore the flags of all layers and variables at the end."""
     flags = flags_of(model)
-    left = [(weight, _left(weight)) for weight in model.weights]
+    notes = [(weight, _note_of(weight)) for weight in model.weights]
     try:
         yield
     finally:
         set_flags(model, flags)
-        for weight, before in left:
-            setattr(weight, _LEFT, before)
+        for weight, before in notes:
+            setattr(weight, _NOTE, before)
 
 
 class Decisions(NamedTuple):
@@ -117,13 +117,13 @@ def decisions(model: keras.Model) -> Decisions:
     fixed = _fixed_by_lora(model)
     trains = set()
     for weight in model.weights:
-        key, left = id(weight), _left(weight)
+        key, note = id(weight), _note_of(weight)
         if key in fixed:
             continue
         if before[key]:
             trains.add(key)
-        elif left is not None and (left.layers == above[key] or not left.trains):
-            trains |= {key} if left.trains else set()
+        elif note is not None and (note.layers == above[key] or not note.trains):
+            trains |= {key} if note.trains else set()
         elif key in made_to_train and not all(above[key]):
             trains.add(key)
     return Decisions(trains, (made_to_train | fixed) - trains)
@@ -151,26 +151,26 @@ def _fixed_by_lora(model: keras.Model) -> set[int]:
 
 
 # A stage stores its note on the weight itself, which has the right lifetime and is copied with it.
-_LEFT = "_left_by_kft"
+_NOTE = "_left_by_kft"
 
 
-class _Left(NamedTuple):
+class _Note(NamedTuple):
     """A note on a weight that a stage froze: the flags of its layers, and the user's decision."""
 
     layers: tuple[bool, ...]
     trains: bool
 
 
-def _left(weight: keras.Variable) -> _Left | None:
-    return getattr(weight, _LEFT, None)
+def _note_of(weight: keras.Variable) -> _Note | None:
+    return getattr(weight, _NOTE, None)
 
 
 def remember(model: keras.Model, decided: Decisions) -> None:
     """Store the user's decision on each frozen weight, for the next call of `decisions`."""
     above = _flags_above(model)
     for weight in model.weights:
-        known = None if weight.trainable else _Left(above[id(weight)], id(weight) in decided.trains)
-        setattr(weight, _LEFT, known)
+        note = None if weight.trainable else _Note(above[id(weight)], id(weight) in decided.trains)
+        setattr(weight, _NOTE, note)
 
 
 def _flags_above(model: keras.Model) -> dict[int, tuple[bool, ...]]:

@@ -86,7 +86,7 @@ def sync_tree(directory: Path) -> None:
         sync(Path(folder))
 
 
-def give_usual_mode(path: Path) -> None:
+def set_default_mode(path: Path) -> None:
     """Set the permissions of a file to those of any new file there, by umask or access list."""
     new = path.with_name(f".{path.name}.mode")
     new.touch()

@@ -99,7 +99,7 @@ def end(name: str, standing: str) -> None:
 
 @contextlib.contextmanager
 def stoppable(standing: Callable[[], str], at_once: bool = True) -> Iterator[None]:
-    """Handle both signals in a block: they end it at once, except within `put_off`.
+    """Handle both signals in a block: they end it at once, except within `deferred_signals`.
 
     Args:
         standing: returns a sentence on the state of the run when a signal ends it.
@@ -124,7 +124,7 @@ def stoppable(standing: Callable[[], str], at_once: bool = True) -> Iterator[Non
 
 
 @contextlib.contextmanager
-def put_off() -> Iterator[StopSignals]:
+def deferred_signals() -> Iterator[StopSignals]:
     """Defer signals while a block runs that must not be interrupted and checks `received` itself.
 
     Outside of `stoppable` the handlers are installed for this block only.
@@ -145,7 +145,7 @@ def put_off() -> Iterator[StopSignals]:
             _active.ending = ending
 
 
-def end_if_asked() -> None:
+def end_if_signalled() -> None:
     """End the run of `stoppable` if a signal was received while signals were deferred.
 
     Raises:

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from kft.data.examples import Examples
 from kft.data.kinds import MultiLabels, Numbers, SingleLabels
-from kft.data.likeness import alike_pairs, marks
+from kft.data.likeness import alike_pairs, fingerprints
 from kft.data.overlap import overlap
 
 pytestmark = pytest.mark.once
@@ -53,21 +53,21 @@ def test_a_changed_picture_is_found_and_no_other(change):
     changed = [as_jpeg(change(one)) for one in originals[:20]]
     first = labelled("image_bytes", objects([as_jpeg(one, 95) for one in originals]))
     second = labelled("image_bytes", objects(changed))
-    found = alike_pairs([marks(first), marks(second)])
+    found = alike_pairs([fingerprints(first), fingerprints(second)])
     assert found == [(index, 60 + index) for index in range(20)]
 
 
 def test_arrays_of_any_range_are_pictures_and_other_arrays_are_not():
     bytes_, fractions = pictures(4), pictures(4).astype("float32") / 255
-    both = [marks(labelled("arrays", one)) for one in (bytes_, fractions)]
+    both = [fingerprints(labelled("arrays", one)) for one in (bytes_, fractions)]
     assert alike_pairs(both) == [(index, 4 + index) for index in range(4)]
-    assert marks(labelled("arrays", np.zeros((3, 12)))) is None
+    assert fingerprints(labelled("arrays", np.zeros((3, 12)))) is None
     assert overlap({"training": labelled("arrays", np.zeros((3, 12)))})["alike"] is None
 
 
 def test_a_broken_picture_looks_like_nothing():
     broken = labelled("image_bytes", objects([b"no image", b"none either"]))
-    assert alike_pairs([marks(broken)]) == []
+    assert alike_pairs([fingerprints(broken)]) == []
 
 
 TEXTS = {
@@ -85,14 +85,14 @@ TEXTS = {
 
 def test_texts_that_differ_in_case_accents_or_a_letter_look_alike():
     texts = list(TEXTS)
-    found = alike_pairs([marks(labelled("texts", objects(texts)))])
+    found = alike_pairs([fingerprints(labelled("texts", objects(texts)))])
     assert found == [(0, 1), (0, 2), (1, 2), (3, 4), (7, 8)]  # the last two have no letters
 
 
 def test_the_work_does_not_grow_with_the_pairs():
     """Texts that all share a band are compared with their neighbours alone."""
     texts = [f"the very same beginning of a rather long sentence, number {i}" for i in range(1000)]
-    found = alike_pairs([marks(labelled("texts", objects(texts)))])
+    found = alike_pairs([fingerprints(labelled("texts", objects(texts)))])
     assert 1000 < len(found) < 1000 * 32 * 8 < 1000 * 999 / 2
 
 

@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from kft.runs.signals import put_off
+from kft.runs.signals import deferred_signals
 
 pytestmark = pytest.mark.once
 
 
 def test_both_signals_are_given_back():
     before = signal.getsignal(signal.SIGTERM)
-    with put_off():
+    with deferred_signals():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -22,7 +22,7 @@ def test_what_is_closed_in_another_thread_gives_back_with_the_next_signal():
     came = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     try:
-        waiting = put_off()
+        waiting = deferred_signals()
         waiting.__enter__()
         failed = []
 

@@ -48,7 +48,7 @@ def clip_rows(
     kinds: dict[str, int] = {}
     reasons: dict[int, str] = {}
     for index, value in enumerate(rows):
-        kind, clip, reason = _taken(value, max_pixels)
+        kind, clip, reason = _converted(value, max_pixels)
         clips.append(clip)
         if reason:
             reasons[index] = reason
@@ -127,7 +127,7 @@ def raw_clips(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     return clips
 
 
-def _taken(value: Any, max_pixels: int) -> tuple[str, Any, str]:
+def _converted(value: Any, max_pixels: int) -> tuple[str, Any, str]:
     """Return the kind of one clip, the clip in its stored form or None, and why it is unusable."""
     if is_missing(value):
         return "", None, "no clip"
