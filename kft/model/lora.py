@@ -16,7 +16,7 @@ from kft.model import graph
 from kft.model.blocks import find_anatomy
 from kft.printing import how_many
 
-_MOST = 4096  # ranks: wider than the kernels that adapters are for
+_MOST = 4096  # the largest rank, larger than the kernels to adapt are wide
 _DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 KINDS: dict[str, tuple[type, ...]] = {
