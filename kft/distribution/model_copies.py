@@ -15,7 +15,7 @@ from kft.model.adapters import give_adapters
 from kft.model.graph import settle, sublayers
 from kft.model.heads import mark_copied_head
 from kft.model.precision import using
-from kft.stages.fresh_optimizer import anew
+from kft.stages.fresh_optimizer import fresh_copy
 from kft.stages.optimizer import unscaled
 
 
@@ -53,7 +53,7 @@ def spread(
         copy = copied(model)
         synchronise_norms(copy)
         # The optimizer's counters belong to the devices too.
-        remade = anew(optimizer, zip(model.variables, copy.variables, strict=True))
+        remade = fresh_copy(optimizer, zip(model.variables, copy.variables, strict=True))
         own = copy.variables  # without those of the metrics and of the optimizer, which come later
         yield copy, remade
         for target, source in zip(model.variables, own, strict=True):

@@ -1,4 +1,4 @@
-"""What follows the stages of a fit: a temperature for the scores, and training on everything."""
+"""The steps after the stages of a fit: a temperature for the scores, and training on all data."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from kft.family.training_pass import prepared, training_pass
 from kft.family.warm_start import warm_start
 from kft.model.values import Values, put_back, values_of
 from kft.printing import how_many
-from kft.stages.fresh_optimizer import anew
+from kft.stages.fresh_optimizer import fresh_copy
 from kft.stages.lengths import epochs_behind
 
-_MOST = 20_000  # examples that a temperature is found on
+_MOST = 20_000  # examples on which a temperature is fitted
 
 
 def found_temperatures(
@@ -38,14 +38,14 @@ def found_temperatures(
     kept: tuple[keras.Model, Batches] | None,
     seed: int,
 ) -> dict[str, float]:
-    """Return the temperatures of a recipe's heads, by the layers that they belong to.
+    """Return the temperatures of a recipe's heads, by the names of their layers.
 
     Args:
         recipe: The trained recipe.
-        data: Examples that it was not trained on; of more than 20,000 a random 20,000 count.
-        batch_size: Examples a step.
+        data: Examples that it was not trained on; of more than 20,000 a random 20,000 are used.
+        batch_size: Examples per step.
         kept: As for `kft.family.answers.answers`.
-        seed: Decides which examples count.
+        seed: Seed that selects the examples.
     """
     counts = np.zeros(len(data), bool)
     counts[np.random.default_rng(seed).permutation(len(data))[:_MOST]] = True
@@ -59,7 +59,7 @@ def found_temperatures(
 
 
 def divide(model: keras.Model, temperatures: Mapping[str, float]) -> None:
-    """Divide what Dense layers put out by their temperatures."""
+    """Divide the outputs of Dense layers by their temperatures."""
     for name, value in temperatures.items():
         layer = model.get_layer(name)
         layer.set_weights([weight / np.float32(value) for weight in layer.get_weights()])
@@ -67,12 +67,12 @@ def divide(model: keras.Model, temperatures: Mapping[str, float]) -> None:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Start:
-    """What a fit begins with.
+    """The state of the model and the optimizer before a fit.
 
     Attributes:
-        values: The model's variables, those of random number generators among them, and their values.
-        optimizer: The optimizer that was passed to `fit`, before its first step; None for the default, and
-            where nothing is trained again.
+        values: The model's variables, including those of random number generators, and their values.
+        optimizer: A copy of the optimizer that was passed to `fit`, before its first step; None for the
+            default one, or without a final training on all data.
     """
 
     values: Values
@@ -80,11 +80,11 @@ class Start:
 
     @classmethod
     def of(cls, planned: PlannedFit) -> Start:
-        """Take what a fit begins with, before it does."""
+        """Record the state before a fit begins."""
         variables, settings = planned.recipe.model.variables, planned.settings
         optimizer = settings.optimizer if settings.finish.refit else None
         if optimizer is not None:
-            optimizer = anew(optimizer, [(one, one) for one in variables])
+            optimizer = fresh_copy(optimizer, [(one, one) for one in variables])
         return cls(values_of(variables), optimizer)
 
 
@@ -93,12 +93,12 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
 
     Args:
         planned: The fit.
-        run: What came out of it.
-        start: What it began with.
-        store: Where frozen features are kept.
+        run: The result of the fit.
+        start: The state that the fit began with.
+        store: The store of frozen features.
 
     Returns:
-        What the page says of it: `examples`, `epochs` by stage and `seconds`.
+        What the report shows of it: `examples`, `epochs` by stage and `seconds`.
     """
     began = time.perf_counter()
     settings, best = planned.settings, (run.journal or {}).get("best")

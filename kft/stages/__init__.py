@@ -1,1 +1,1 @@
-"""What trains when, at which rate: stages, plans, their table, and the optimizer of groups."""
+"""Stages of fine-tuning: their settings, plans and tables, and the optimizer of groups."""

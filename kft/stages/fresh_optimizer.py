@@ -1,4 +1,4 @@
-"""An optimizer like another one that has taken no step."""
+"""A copy of an optimizer that has taken no step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.stages.optimizer import unscaled
 from kft.stages.optimizer_internals import decays
 
 
-def anew(
+def fresh_copy(
     optimizer: keras.optimizers.Optimizer,
     variables: Iterable[tuple[keras.Variable, keras.Variable]],
 ) -> keras.optimizers.Optimizer:
@@ -18,8 +18,8 @@ def anew(
 
     Args:
         optimizer: An optimizer that has not been built.
-        variables: Those that it would have trained, each with the one to train in its place: what
-            weight decay leaves alone is no part of an optimizer's configuration.
+        variables: Pairs of a variable that the optimizer would have trained and the one that replaces it,
+            since exclusions from weight decay are not part of an optimizer's configuration.
     """
     decaying = unscaled(optimizer)
     undecayed = [new for old, new in variables if not decays(decaying, old)]

@@ -1,7 +1,7 @@
-"""Adam's steps on PyTorch's CPU in one pass over the weights, by PyTorch's own fused kernel.
+"""Adam's step on PyTorch's CPU in one pass over the weights, with PyTorch's own fused kernel.
 
-Keras (3.15.1) takes such a step in about ten passes, several of which fill a new tensor as large as
-the weights. For 22 million weights that is as long as the backward pass of a short batch.
+Keras (3.15.1) needs about ten passes for such a step, several of which fill a new tensor as large as
+the weights. For 22 million weights this takes as long as the backward pass of a short batch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Setting = tuple[float, float, float, float, float, int]
 
 
 def is_fusable(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> bool:
-    """Whether `FusedAdam` takes the optimizer's steps for these variables.
+    """Return whether `FusedAdam` can take the optimizer's steps for these variables.
 
-    It does for Keras' own Adam and AdamW with nothing between gradient and step, and for float32
-    weights in the CPU's memory. All else is Keras' to step.
+    It can for Keras' own Adam and AdamW without further processing of the gradients, and for float32
+    weights in the CPU's memory. In all other cases Keras takes the steps.
     """
     return (
         backend().has_fused_adam
         and isinstance(optimizer, keras.optimizers.Adam)
-        and type(optimizer).__module__.startswith("keras.")  # not a subclass of somebody's own
+        and type(optimizer).__module__.startswith("keras.")  # not a user's subclass
         and not any(
             (
                 optimizer.amsgrad,
@@ -48,12 +48,12 @@ def _is_plain(variable: keras.Variable) -> bool:
         and not variable.overwrite_with_gradient
         and variable.dtype == "float32"
         and value.device.type == "cpu"
-        and value.is_contiguous()  # the kernel walks through memory and knows of no strides
+        and value.is_contiguous()  # the kernel does not support strides
     )
 
 
 class FusedAdam:
-    """One step of any number of optimizers: those with equal settings go through one call."""
+    """One step of any number of optimizers; those with equal settings share one call."""
 
     def __init__(self) -> None:
         self._parts: dict[Setting, list[tuple[Any, Any, Any, Any]]] = {}
@@ -67,19 +67,19 @@ class FusedAdam:
         variables: Sequence[keras.Variable],
         decayed: Container[int],
     ) -> None:
-        """Takes an optimizer's part of the step on, and counts it in `optimizer.iterations`.
+        """Add an optimizer's part of the step, and count it in `optimizer.iterations`.
 
         Args:
-            optimizer: one that `is_fusable`, built for the variables.
-            taken: the steps that it has taken so far.
-            rate: its rate in this step.
-            gradients: float32 tensors.
-            variables: what they belong to.
-            decayed: the `id` of each variable that weight decay applies to.
+            optimizer: One that `is_fusable`, built for the variables.
+            taken: The steps that it has taken so far.
+            rate: Its rate in this step.
+            gradients: Float32 tensors.
+            variables: The variables of the gradients.
+            decayed: The `id` of each variable that weight decay applies to.
         """
         step = taken + 1
         optimizer.iterations.value.add_(1)
-        # Keras adds epsilon to the square root before the correction of its bias, PyTorch after it.
+        # Keras adds epsilon to the square root before the bias correction, PyTorch after it.
         epsilon = optimizer.epsilon / math.sqrt(1.0 - optimizer.beta_2**step)
         for gradient, variable in zip(gradients, variables, strict=True):
             decay = (optimizer.weight_decay or 0.0) if id(variable) in decayed else 0.0
@@ -89,9 +89,9 @@ class FusedAdam:
             self._parts.setdefault(setting, []).append(part)
 
     def step(self) -> None:
-        """Updates all that was added."""
+        """Update all added variables."""
         if not self._parts:
-            return  # on another backend, PyTorch need not be installed
+            return  # on other backends PyTorch may be missing
         import torch
         from torch.optim.adam import adam
 
@@ -121,6 +121,6 @@ class FusedAdam:
 def _slots(
     optimizer: keras.optimizers.Adam, variable: keras.Variable
 ) -> tuple[keras.Variable, keras.Variable]:
-    """A variable's first and second moment; Keras (3.15.1) has no public way to them."""
+    """Return a variable's first and second moment; Keras (3.15.1) has no public access to them."""
     index = optimizer._get_variable_index(variable)
     return optimizer._momentums[index], optimizer._velocities[index]

@@ -1,4 +1,4 @@
-"""How long a default stage takes, and in which batches: few examples need steps, not epochs."""
+"""The epochs and batch sizes of default stages: few examples need steps, not epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kft.model.adapters import ADAPTERS
 from kft.stages.stage import Stage
 
 _STEPS = 500
-_USUAL = 10  # batches of an epoch where nothing is known: a few hundred examples
+_USUAL = 10  # assumed batches per epoch if unknown: a few hundred examples
 _LEAST = 3
 USUAL_BATCH = 32
 _SMALLEST_BATCH = 8
@@ -19,14 +19,14 @@ _FASTER = 10  # times the rate of all weights
 
 
 def epochs_of(steps: int | None, most: int) -> int:
-    """Return the epochs that make about 500 steps, at least 3.
+    """Return the number of epochs for about 500 steps, at least 3.
 
-    Some 500 are what BiT's rule takes below 20,000 examples (Kolesnikov et al. 2020,
+    About 500 steps are BiT's rule for fewer than 20,000 examples (Kolesnikov et al. 2020,
     https://arxiv.org/abs/1912.11370).
 
     Args:
-        steps: Batches of an epoch; None for those of a few hundred examples.
-        most: Epochs that very few examples are repeated for.
+        steps: Batches per epoch; None for those of a few hundred examples.
+        most: The maximum, for very few examples.
     """
     return min(most, max(_LEAST, round(_STEPS / (steps or _USUAL))))
 
@@ -34,8 +34,8 @@ def epochs_of(steps: int | None, most: int) -> int:
 def batch_size_for(examples: int) -> int:
     """Return the examples per step of the default stages.
 
-    With 32 examples per step, few examples make too few steps for the epochs that a stage repeats them
-    for. So an epoch has at least 10 steps, as long as a step still has 8 examples.
+    With 32 examples per step, few examples give too few steps even in the maximum of epochs. So an
+    epoch has at least 10 steps, as long as a step still has 8 examples.
 
     Args:
         examples: Training examples.
@@ -48,7 +48,7 @@ def batch_size_for(examples: int) -> int:
 
 
 def trained_head(steps: int | None) -> Stage:
-    """Return the stage that trains a head which cannot be solved.
+    """Return the stage that trains a head by steps, where it cannot be solved.
 
     Args:
         steps: As for `epochs_of`.
@@ -58,7 +58,7 @@ def trained_head(steps: int | None) -> Stage:
 
 
 def unsolved(stages: tuple[Stage, ...], steps: int | None) -> tuple[Stage, ...]:
-    """Return default stages for a stream, which cannot be held in memory to solve a head on.
+    """Return default stages without solving, for a stream, which cannot be held in memory.
 
     Args:
         stages: The default stages of a family.
@@ -70,7 +70,7 @@ def unsolved(stages: tuple[Stage, ...], steps: int | None) -> tuple[Stage, ...]:
 def deep_stage(
     steps: int | None, rate: float, *, most: int = 60, layer_decay: float = 0.9
 ) -> Stage:
-    """Return the stage that trains everything, at a rate that falls to zero.
+    """Return the stage that trains everything, at a rate that decays to zero.
 
     Args:
         steps: As for `epochs_of`.
@@ -90,10 +90,10 @@ def deep_stage(
 
 
 def of_adapters(stages: Sequence[Stage]) -> list[Stage]:
-    """Return stages in which adapters train in place of all that the blocks have.
+    """Return stages that train adapters in place of all weights of the blocks.
 
-    They take ten times the rate, the same in every block: that is where LoRA's best rate was found to
-    lie, for all ranks and models (Schulman and Thinking Machines Lab 2025, LoRA Without Regret,
+    Their rate is ten times as high, and equal in all blocks: this was found to be LoRA's best rate
+    for all ranks and models (Schulman and Thinking Machines Lab 2025, LoRA Without Regret,
     https://thinkingmachines.ai/blog/lora/); a step of `B` moves the kernel by a fraction of it.
 
     Args:
@@ -118,16 +118,16 @@ def epochs_behind(
     history: Mapping[str, Sequence[Any]],
     best: Mapping[str, Any] | None,
 ) -> list[Stage]:
-    """Return the stages of a run with the epochs that lead to the weights that it ended with.
+    """Return the stages of a run with only the epochs that led to its final weights.
 
-    A stage that went back to its best epoch takes those up to it; what came after the best of all
-    is left out.
+    A stage that restored its best epoch has the epochs up to it; whatever came after the best epoch
+    of the run is left out.
 
     Args:
         stages: The stages of the run.
-        history: What it logged, `stage` among it.
-        best: The `monitor` and its `mode`, `"min"` or `"max"`, the `epoch` whose weights were put
-            back, from 1, and `among` which it was the best, see `kft.BestEpoch`; None where none were.
+        history: The logged values, including `stage`.
+        best: The `monitor` and its `mode`, `"min"` or `"max"`, the `epoch` that was restored, from 1,
+            and `among` which it was the best, see `kft.BestEpoch`; None if nothing was restored.
     """
     known = list(history["stage"])
     if best is not None:

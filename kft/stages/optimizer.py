@@ -23,7 +23,7 @@ from kft.stages.optimizer_internals import (
 )
 from kft.stages.schedules import WarmupSchedule
 
-# Settings that a group's optimizer applies, but that callbacks read from the optimizer of the model.
+# Settings that each group's optimizer applies, but that callbacks read from the model's optimizer.
 _SETTINGS = (
     "weight_decay",
     "clipnorm",
@@ -33,29 +33,29 @@ _SETTINGS = (
     "ema_overwrite_frequency",
     "gradient_accumulation_steps",
 )
-# What the optimizer of the model has for all groups together.
+# Settings that the model's optimizer has for all groups together.
 _TOGETHER = ("name", "learning_rate", "global_clipnorm", "loss_scale_factor")
 
 
 class GroupedOptimizer(keras.optimizers.Optimizer):
-    """Updates each group of variables with its own optimizer, as one optimizer.
+    """Update each group of variables with its own optimizer, as one optimizer.
 
-    Each group has its own slots, step count (so Adam's bias correction starts anew for weights that
-    have just been unfrozen) and learning rate. Clipping by global norm and loss scaling see all
-    groups together. `learning_rate` reads as that of the first group, the head; setting it
-    multiplies the rates of all groups by the same factor, which is what `ReduceLROnPlateau` needs.
-    Every other setting (`weight_decay`, `use_ema`, `momentum`) reads as that of the groups, which
-    all have the same, and setting it sets it for all of them.
+    Each group has its own slots, step count (so Adam's bias correction restarts for newly unfrozen
+    weights) and learning rate. Clipping by global norm and loss scaling apply to all groups
+    together. `learning_rate` reads as the rate of the first group, the head; setting it multiplies
+    the rates of all groups by the same factor, which is what `ReduceLROnPlateau` needs. Every other
+    setting (`weight_decay`, `use_ema`, `momentum`) is the same for all groups, and setting it sets it
+    for all of them.
 
-    A model saved as `.keras` while this is its optimizer keeps the optimizer it was compiled with,
-    without its state: Keras saves how the model was compiled. A run directory keeps the state.
+    A model saved as `.keras` with this optimizer keeps the optimizer it was compiled with, without
+    its state, since Keras saves how the model was compiled. A run directory keeps the state.
 
     Args:
-        optimizers: one optimizer per group, the head's first.
-        groups: for each optimizer its variables.
-        global_clipnorm: clips the gradients of all groups together to this norm.
-        loss_scale_factor: as in `keras.optimizers.Optimizer`.
-        name: as in `keras.optimizers.Optimizer`.
+        optimizers: One optimizer per group, the head's first.
+        groups: The variables of each optimizer.
+        global_clipnorm: The norm to which the gradients of all groups together are clipped.
+        loss_scale_factor: As in `keras.optimizers.Optimizer`.
+        name: As in `keras.optimizers.Optimizer`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
                 schedule.scale = self.rate_scale
 
     def __getattr__(self, name: str) -> Any:
-        """Return a setting of the person's class of optimizer, such as `momentum`."""
+        """Return a setting of the groups' class of optimizer, such as `momentum`."""
         if not name.startswith("_") and "_members" in vars(self):
             first = self._members.optimizers[0]
             if name in first.get_config():
@@ -113,7 +113,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def rate_scale(self) -> keras.Variable:
-        """The factor on all rates, 1.0 unless a callback has set `learning_rate`."""
+        """The factor on all rates; 1.0 unless a callback has set `learning_rate`."""
         return super().learning_rate
 
     @property
@@ -133,17 +133,17 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             self.scale_rates(float(ops.convert_to_numpy(value)) / now)
 
     def scale_rates(self, factor: float) -> None:
-        """Multiply the rates of all groups, now and later."""
+        """Multiply the rates of all groups in this and all later steps."""
         self.rate_scale.assign(float(ops.convert_to_numpy(self.rate_scale)) * factor)
 
     @property
     def steps(self) -> keras.Variable:
-        """The steps taken; `iterations` counts updates, fewer where gradients accumulate."""
+        """The number of steps; `iterations` counts updates, fewer if gradients accumulate."""
         return super().variables[0]
 
     @property
     def last_learning_rate(self) -> float:
-        """The first group's rate in the step that was taken last."""
+        """The first group's rate in the last step."""
         return last_rate(self.group_optimizers[0])
 
     def last_rates(self) -> dict[int, float]:
@@ -157,7 +157,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def schedules(self) -> list[dict[str, Any] | None]:
-        """The settings of each group's `WarmupSchedule`, None where a group has none."""
+        """The settings of each group's `WarmupSchedule`, None for a group without one."""
         found = [schedule_of(optimizer) for optimizer in self.group_optimizers]
         return [None if schedule is None else schedule.get_config() for schedule in found]
 
@@ -171,13 +171,13 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """The optimizer's own variables, then those of each group's."""
+        """The optimizer's own variables, followed by those of each group's optimizer."""
         inner = [v for optimizer in self.group_optimizers for v in optimizer.variables]
         return [*super().variables, *inner]
 
     @property
     def averages(self) -> list[tuple[keras.Variable, keras.Variable | None]]:
-        """Each variable that trains, with the moving average of its values; empty without `use_ema`."""
+        """Pairs of each trainable variable and the moving average of its values; empty without `use_ema`."""
         if not self.use_ema:
             return []
         found: dict[int, keras.Variable | None] = {}
@@ -188,7 +188,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def _model_variables_moving_average(self) -> list[keras.Variable | None]:
-        """The averages, where Keras' `SwapEMAWeights` (3.15.1) looks for them."""
+        """The averages, under the name that Keras' `SwapEMAWeights` (3.15.1) reads."""
         if not self.use_ema:
             raise AttributeError("there is no moving average without use_ema=True")
         return [average for _, average in self.averages]
@@ -204,11 +204,11 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
                 begin_averages(optimizer, group)
         self._members.choose_steps()
         super().build(variables)
-        for name in _SETTINGS:  # not before: Keras would make averages and accumulators here too
+        for name in _SETTINGS:  # not earlier: Keras would create averages and accumulators here too
             setattr(self, name, getattr(self.group_optimizers[0], name))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the settings of the groups, with the first group's rate of the next step."""
+        """Return the settings of the groups, with the first group's rate in the next step."""
         return {
             **self.group_optimizers[0].get_config(),
             "name": self.name,
@@ -230,7 +230,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         if self.global_clipnorm is not None:
             gradients, replicas = backend().summed_over_replicas(gradients)
             gradients = _clipped_together(gradients, self.global_clipnorm)
-            if replicas > 1:  # each of which hands its share on to be summed
+            if replicas > 1:  # the gradients of all replicas will be summed
                 gradients = [gradient / replicas for gradient in gradients]
         parts: list[tuple[list, list]] = [([], []) for _ in self.group_optimizers]
         for gradient, (_, variable) in zip(gradients, pairs, strict=True):
@@ -251,9 +251,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         self.steps.assign_add(1)
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
-        """Give variables the moving average of their values, where an average is kept.
+        """Set variables to the moving average of their values, if an average is kept.
 
-        Nothing happens while `finalizes` is False, as it is between the parts of a longer run.
+        Does nothing while `finalizes` is False, as between the parts of a longer run.
         """
         if not self.finalizes:
             return
@@ -270,10 +270,10 @@ def _clipped_together(gradients: list, limit: float) -> list:
 
 
 def check_optimizer(optimizer: Any) -> None:
-    """Refuse what is neither a Keras optimizer nor None.
+    """Check that an optimizer is a Keras optimizer or None.
 
     Raises:
-        InputError: It is something else, such as a name or a class.
+        InputError: If it is something else, such as a name or a class.
     """
     if optimizer is not None and not isinstance(optimizer, keras.optimizers.Optimizer):
         raise InputError(
@@ -290,7 +290,7 @@ def unscaled(optimizer: Any) -> Any:
 
 
 def norms_and_biases(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables that weight decay should leave alone: every vector and scalar.
+    """Return the variables to exclude from weight decay: every vector and scalar.
 
     Pass them to `optimizer.exclude_from_weight_decay(var_list=...)` before compiling. Decay of
     biases and of the gains of norms does not regularise, it only moves what they normalise

@@ -1,4 +1,4 @@
-"""Which variable belongs to which optimizer, and whose steps are fused."""
+"""The mapping of variables to the optimizers of groups, and the choice of fused steps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kft.stages.optimizer_internals import decays
 
 
 class OptimizerGroups:
-    """Which variable belongs to which optimizer.
+    """The mapping of variables to the optimizers of groups.
 
-    Kept outside of the optimizer's own attributes, where Keras would take the model's variables
-    found in them for the optimizer's.
+    Kept outside the optimizer's own attributes, where Keras would track the model's variables as the
+    optimizer's.
     """
 
     def __init__(self, optimizers: list, groups: list[list]) -> None:
@@ -24,7 +24,7 @@ class OptimizerGroups:
         self.decayed: list[set[int] | None] = []
 
     def bind(self, variables: list[keras.Variable]) -> None:
-        """Settle the members, once the variables that train are known."""
+        """Map the trainable variables to their groups, once they are known."""
         for index, group in enumerate(self.groups):
             self.group_of.update((id(variable), index) for variable in group)
         stray = [variable.path for variable in variables if id(variable) not in self.group_of]
@@ -36,7 +36,7 @@ class OptimizerGroups:
         self.variables = variables
 
     def choose_steps(self) -> None:
-        """Note whose steps are fused, and which of the variables (by `id`) weight decay reaches."""
+        """Choose the optimizers with fused steps, and the variables (by `id`) that weight decay applies to."""
         self.decayed = [
             {id(variable) for variable in group if decays(optimizer, variable)}
             if is_fusable(optimizer, group)

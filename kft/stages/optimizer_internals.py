@@ -1,6 +1,6 @@
-"""What a Keras optimizer does not show by itself: its schedule, steps, averages and weight decay.
+"""Private parts of a Keras optimizer: its schedule, steps, averages and weight decay.
 
-Keras 3.15.1 keeps them under private names, which are read here. `tests/model/test_graph.py` holds them.
+They are read here from Keras 3.15.1; `tests/model/test_graph.py` checks that they exist.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def schedule_of(optimizer: keras.optimizers.Optimizer) -> WarmupSchedule | None:
 
 
 def last_rate(optimizer: keras.optimizers.Optimizer) -> float:
-    """Return the optimizer's rate in the step that was taken last."""
+    """Return the optimizer's rate in the last step."""
     return rate_at(optimizer, max(steps_taken(optimizer) - 1, 0))
 
 
 def steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
-    """Return the number of steps; `iterations` counts updates, fewer where gradients accumulate."""
+    """Return the number of steps; `iterations` counts updates, fewer if gradients accumulate."""
     return int(ops.convert_to_numpy(step_counter(optimizer)))
 
 
@@ -36,7 +36,7 @@ def step_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
 
 
 def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable | None]:
-    """Return the averages of a built optimizer with `use_ema`; Keras (3.15.1) keeps them private."""
+    """Return the averages of a built optimizer with `use_ema`; Keras (3.15.1) has them only privately."""
     return optimizer._model_variables_moving_average
 
 
@@ -45,13 +45,13 @@ def begin_averages(
 ) -> None:
     """Start moving averages at the weights instead of zero.
 
-    Until its first step, or without any gradient, a weight's average would otherwise be zero, and
+    Until its first step, or without a gradient, a weight's average would otherwise be zero, and
     swapping or finalizing would erase the weight.
     """
     if optimizer.use_ema:
         for variable, average in zip(variables, averages_of(optimizer), strict=True):
             if average is not None:
-                # A copy: on JAX the two would share a buffer, which a step may not donate twice.
+                # A copy: on JAX both would share a buffer, and a step cannot donate it twice.
                 average.assign(np.array(ops.convert_to_numpy(variable)))
 
 
@@ -64,5 +64,5 @@ def rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
 
 
 def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Return whether weight decay applies to a variable; Keras (3.15.1) has no public way to ask."""
+    """Return whether weight decay applies to a variable; Keras (3.15.1) has no public method for it."""
     return optimizer._use_weight_decay(variable)

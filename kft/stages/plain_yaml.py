@@ -1,4 +1,4 @@
-"""YAML that strangers wrote: plain values only, bounded in size and depth."""
+"""Safe reading of untrusted YAML: plain values only, bounded in size and depth."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import yaml
 from kft.errors import InputError
 from kft.regular_files import read_regular
 
-LARGEST = 256 * 1024  # bytes of a file or text; a stage takes about a hundred
-DEEPEST = 20  # lists and mappings inside one another
+LARGEST = 256 * 1024  # bytes of a file or text; a stage has about a hundred
+DEEPEST = 20  # nested lists and mappings
 _LONGEST_NUMBER = 300  # characters
 
 
@@ -22,7 +22,7 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
 
     Args:
         path: The file.
-        what: What the file is called in messages, such as "stages file".
+        what: What messages call the file, such as "stages file".
 
     Returns:
         Dictionaries with text as keys, lists, texts, numbers, booleans and None.
@@ -43,14 +43,14 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
 
 
 def parse_yaml(text: str, named: str) -> Any:
-    """Turn YAML text into plain values.
+    """Convert YAML text to plain values.
 
     Scalars are those of YAML 1.2's core schema: `1e-3` is a number, and `yes`, `1:30`, `1_000` and
     `2024-01-01` are text. Anchors, aliases, tags and repeated keys are refused.
 
     Args:
         text: The YAML text.
-        named: What to call it in messages.
+        named: What messages call it.
 
     Returns:
         Dictionaries with text as keys, lists, texts, numbers, booleans and None.
@@ -77,7 +77,7 @@ def _read(path: str | os.PathLike[str], named: str) -> bytes:
     try:
         return read_regular(path, LARGEST)
     except OSError as error:
-        if error.errno == errno.EISDIR:  # of whatever is not a regular file
+        if error.errno == errno.EISDIR:  # raised for everything that is not a regular file
             wrong = "is not a regular file: pass the path of a YAML file."
         elif error.errno == errno.EFBIG:
             wrong = f"has more than {LARGEST:,} bytes: pass a YAML file."
@@ -87,7 +87,7 @@ def _read(path: str | os.PathLike[str], named: str) -> bytes:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes trees without anchors, aliases and tags, of bounded depth."""
+    """A loader that refuses anchors, aliases and tags, and limits the depth."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  PyYAML's own; filled below
 
@@ -147,7 +147,7 @@ def _mapping(node: Any) -> dict[str, Any]:
         if not isinstance(key, str):
             _refuse_node(key_node, f"the key {key!r} is not text")
         if key in found:
-            _refuse_node(key_node, f"the key {key!r} stands here a second time")
+            _refuse_node(key_node, f"the key {key!r} is repeated here")
         found[key] = _value(value_node)
     return found
 

@@ -1,4 +1,4 @@
-"""What each stage trains in a given model, and setting the model's flags accordingly."""
+"""The weights that each stage trains in a given model, and setting the model's flags accordingly."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Group:
     """Weights that train together at one rate.
 
     Attributes:
-        name: the block's name, or `"head"`.
-        layers: the layers that train.
-        learning_rate: their peak rate in the stage.
-        weights: the weights that may train, in the layers' order; each lies in one group.
+        name: The block's name, or `"head"`.
+        layers: The layers that train.
+        learning_rate: Their peak rate in the stage.
+        weights: The weights that may train, in the layers' order; each is in one group only.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Group:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Return those of the weights that train now."""
+        """The weights that train now."""
         return [weight for weight in self.weights if weight.trainable]
 
 
@@ -48,10 +48,10 @@ class PlannedStage:
     """A stage, resolved for one model.
 
     Attributes:
-        stage: the stage as given.
-        groups: what trains, the head first.
-        batch_norm: `"frozen"` where the backbone's BatchNorm layers keep their statistics.
-        decided: the weights that the model's owner lets train, and those frozen one by one.
+        stage: The stage as passed.
+        groups: The groups that train, the head first.
+        batch_norm: `"frozen"` if the backbone's BatchNorm layers keep their statistics.
+        decided: The weights that the model's owner lets train, and those frozen one by one.
     """
 
     stage: Stage
@@ -60,9 +60,9 @@ class PlannedStage:
     decided: Decisions
 
     def enter(self, model: keras.Model) -> None:
-        """Set the `trainable` flags of `model`, from nothing but this plan.
+        """Set the `trainable` flags of `model` to those of this plan.
 
-        A model that has been fitted needs its train and test functions made again afterwards.
+        If the model has been fitted, rebuild its train and test functions afterwards.
         """
         training = {layer for group in self.groups for layer in group.layers}
         unfreeze_all(model)
@@ -75,9 +75,7 @@ class PlannedStage:
             for group in self.groups:
                 if group.name != "head":
                     norms = _freeze_batch_norm(group.layers)
-                    trained -= (
-                        set() if only else norms
-                    )  # gamma and beta train in a frozen layer too
+                    trained -= set() if only else norms  # a frozen layer's gamma and beta may train
         for weight in model.weights:
             weight.trainable = id(weight) in trained
         remember(model, self.decided)
@@ -89,14 +87,14 @@ def plan(
     """Resolve stages for a model, without changing it.
 
     Args:
-        model: any Keras model; a subclassed one takes patterns and `"all"` only.
-        stages: the stages.
+        model: Any Keras model; a subclassed one supports only patterns and `"all"`.
+        stages: The stages.
         batch_norm: `"frozen"` keeps the BatchNorm layers of the backbone in inference mode in every
             stage, because small batches wreck their statistics; `"train"` trains them with their
             block. Those of the head always train.
 
     Raises:
-        InputError: a stage asks for more blocks than there are, or matches or trains nothing.
+        InputError: If a stage asks for more blocks than there are, or matches or trains nothing.
     """
     if batch_norm not in ("frozen", "train"):
         raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
@@ -132,12 +130,14 @@ def plan(
 def _only(
     stage: Stage, anatomy: Anatomy, decided: Decisions, parts: Mapping[int, frozenset[str]]
 ) -> Decisions:
-    """Return what a stage may train: of the blocks, only the parts that it names."""
+    """Return the weights that a stage may train: of the blocks, only the parts in its `only`."""
     if stage.only is None:
         return decided
     head = {id(weight) for weight in anatomy.head.weights}
-    meant = {key for key in decided.trains if key in head or parts.get(key, set()) & {*stage.only}}
-    return Decisions(meant, decided.frozen | (decided.trains - meant))
+    allowed = {
+        key for key in decided.trains if key in head or parts.get(key, set()) & {*stage.only}
+    }
+    return Decisions(allowed, decided.frozen | (decided.trains - allowed))
 
 
 def _ways_out(only: Sequence[str]) -> str:
@@ -167,7 +167,7 @@ def _groups(
     model: keras.Model, anatomy: Anatomy, stage: Stage, decided: Decisions
 ) -> tuple[Group, ...]:
     chosen = _chosen(model, anatomy, stage)
-    taken: set[int] = set()  # a weight that two layers share trains in the group nearer the head
+    taken: set[int] = set()  # a weight that two layers share trains in the group closer to the head
     groups = []
     for depth, block in enumerate((anatomy.head, *anatomy.blocks)):
         layers = [layer for layer in block.layers if id(layer) in chosen]
@@ -183,7 +183,7 @@ def _groups(
 
 
 def _kept_frozen(layer: keras.Layer, decided: Decisions) -> bool:
-    """Return whether the owner of a layer froze all of its weights that could train."""
+    """Return whether all trainable weights of a layer were frozen by the model's owner."""
     weights = {id(weight) for weight in layer.weights}
     return bool(weights & decided.frozen) and not weights & decided.trains
 
@@ -225,9 +225,9 @@ def _members(*blocks: Block) -> set[int]:
 
 
 def _matching(pattern: str, anatomy: Anatomy) -> set[int]:
-    """Return the `id` of each layer and loose weight that a pattern means.
+    """Return the `id` of each layer and loose weight that a pattern matches.
 
-    A name that exists means itself alone, even one that would be a pattern, such as `"dense [x]"`.
+    An existing name matches only itself, even if it could be a pattern, such as `"dense [x]"`.
     """
     names = {
         id(one): (block.name, one.name, one.path)
@@ -243,7 +243,7 @@ def _matching(pattern: str, anatomy: Anatomy) -> set[int]:
 
 
 def _freeze_batch_norm(layers: tuple[keras.Layer, ...]) -> set[int]:
-    """Freeze the BatchNorm layers at every depth, and return the `id` of each of their weights."""
+    """Freeze the BatchNorm layers at all depths, and return the `id` of each of their weights."""
     frozen: set[int] = set()
     for layer in layers:
         for inner in (layer, *graph.sublayers(layer)):

@@ -1,4 +1,4 @@
-"""The optimizer of a stage, made from the person's own and from that of the stage before."""
+"""The optimizer of a stage, built from the user's optimizer and that of the stage before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kft.stages.stage import Stage
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Template:
-    """How to make a group's optimizer: the person's class, settings and weight decay exclusions."""
+    """The class, settings and weight decay exclusions of the user's optimizer, for each group's own."""
 
     kind: type[keras.optimizers.Optimizer]
     config: dict[str, Any]
@@ -32,7 +32,7 @@ class Template:
     uses_average: bool
 
     def make(self, rate: WarmupSchedule, others: Set[str]) -> keras.optimizers.Optimizer:
-        """Make an optimizer for a new group, with a name that none of the others has.
+        """Create an optimizer for a new group, with a name that is not among the others.
 
         The name is part of the paths of the optimizer's variables.
         """
@@ -46,10 +46,10 @@ class Template:
 
 
 def template(model: keras.Model) -> Template:
-    """Read the template off the optimizer that `model` was compiled with.
+    """Return the template from the optimizer that `model` was compiled with.
 
     Raises:
-        InputError: the model is not compiled, or its optimizer cannot be split into groups.
+        InputError: If the model is not compiled, or its optimizer cannot be split into groups.
     """
     optimizer = unscaled(model.optimizer)
     clipnorm, loss_scale = None, None
@@ -85,17 +85,17 @@ def regroup(
     stage: Stage,
     steps: int | None,
 ) -> None:
-    """Give `model` an optimizer for exactly what trains now.
+    """Give `model` an optimizer for exactly the weights that train now.
 
     Variables that trained before keep their optimizer, with its slots and step count; the others
     get a new one. The scale and counter of mixed precision's loss scaling are kept.
 
     Args:
-        model: a compiled model whose `trainable` flags are those of the stage.
-        template: what new groups are made from.
-        groups: what trains, the head first.
-        stage: gives warmup and decay.
-        steps: batches in the whole stage, None if unknown.
+        model: A compiled model with the `trainable` flags of the stage.
+        template: The template for new groups.
+        groups: The groups that train, the head first.
+        stage: The stage, for its warmup and decay.
+        steps: Batches in the whole stage, None if unknown.
     """
     scaling = model.optimizer
     old = unscaled(scaling)
@@ -105,7 +105,7 @@ def regroup(
 
 
 def reorder(model: keras.Model, variables: Sequence[keras.Variable]) -> None:
-    """Build the model's grouped optimizer again for the same variables in another order."""
+    """Rebuild the model's grouped optimizer for the same variables in another order."""
     scaling, old = model.optimizer, unscaled(model.optimizer)
     with strategy_scope(model):
         optimizer: Any = GroupedOptimizer(
@@ -120,7 +120,7 @@ def reorder(model: keras.Model, variables: Sequence[keras.Variable]) -> None:
 def _install(
     model: keras.Model, optimizer: Any, scaling: Any, variables: Sequence[keras.Variable]
 ) -> None:
-    """Give `model` the optimizer, inside loss scaling like that of the old one."""
+    """Set the model's optimizer, with loss scaling if the old one had it."""
     scaled = isinstance(scaling, keras.optimizers.LossScaleOptimizer)
     if scaled:
         optimizer = _rescaled(optimizer, scaling)
@@ -135,7 +135,7 @@ def _install(
 
 
 def remake_functions(model: keras.Model) -> None:
-    """Remake the compiled steps: the old ones have the old `trainable` flags baked in."""
+    """Rebuild the compiled steps, which contain the old `trainable` flags."""
     model.make_train_function(force=True)
     model.make_test_function(force=True)
     if model.predict_function is not None:
@@ -143,7 +143,7 @@ def remake_functions(model: keras.Model) -> None:
 
 
 def describe_optimizer(model: keras.Model) -> dict[str, Any]:
-    """Return class and settings of the model's optimizer, of a grouped one those of its groups."""
+    """Return class and settings of the model's optimizer; for a grouped one, those of its groups."""
     optimizer = unscaled(model.optimizer)
     grouped = isinstance(optimizer, GroupedOptimizer)
     if grouped:
@@ -158,7 +158,7 @@ def describe_optimizer(model: keras.Model) -> dict[str, Any]:
 
 
 def strategy_scope(model: keras.Model) -> contextlib.AbstractContextManager:
-    """Return the scope of the model's tf.distribute strategy, in which its variables must be made.
+    """Return the scope of the model's tf.distribute strategy, in which to create its variables.
 
     Outside of it each replica would count every step again, and training would silently go wrong.
     """
@@ -206,10 +206,10 @@ def _grouped(
 def _keepers(
     old: keras.optimizers.Optimizer, template: Template, groups: Sequence[Group]
 ) -> dict[int, keras.optimizers.Optimizer]:
-    """Return for each variable that stays in its group the optimizer of that group.
+    """Return, for each variable that stays in its group, the optimizer of that group.
 
-    A group that loses or splits its members keeps its optimizer only while no moving averages are
-    kept, since those are updated for all members of a group at once.
+    A group that loses or splits its members keeps its optimizer only without moving averages,
+    since those are updated for all members of a group at once.
     """
     if not isinstance(old, GroupedOptimizer):
         return {}
@@ -247,14 +247,14 @@ def warmup_steps(stage: Stage, steps: int | None) -> int:
     """Return the stage's warmup in steps.
 
     Raises:
-        InputError: it depends on the number of steps, which is not known.
+        InputError: If it depends on the number of steps, which is unknown.
     """
     if steps is None and (
         (isinstance(stage.warmup, float) and stage.warmup) or stage.decay != "constant"
     ):
         raise InputError(
             f"Stage {stage.label!r} has warmup={stage.warmup!r} and decay={stage.decay!r}, which need "
-            "the number of batches per epoch, which the data do not tell: pass steps_per_epoch to "
+            "the number of batches per epoch, which is unknown for these data: pass steps_per_epoch to "
             "fit, or give the warmup as a number of steps and decay='constant'."
         )
     if isinstance(stage.warmup, float):

@@ -1,4 +1,4 @@
-"""The learning rate of a stage: it rises to its peak, and then stays or falls."""
+"""The learning-rate schedule of a stage: a warmup to its peak, then constant or decaying."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from kft.errors import InputError
 
 @keras.saving.register_keras_serializable("kft")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises linearly to its peak and then stays, or falls to zero.
+    """A learning rate that rises linearly to its peak, then stays or decays to zero.
 
     Args:
-        peak: the highest rate.
-        start: the step at which the schedule begins. Defaults to 0.
-        initial: the rate that the warmup rises from. Defaults to 0.
-        warmup_steps: steps of the warmup; the last of them has the peak rate. Defaults to 0.
+        peak: The highest rate.
+        start: The step at which the schedule begins. Defaults to 0.
+        initial: The rate from which the warmup rises. Defaults to 0.
+        warmup_steps: Steps of the warmup; the last one has the peak rate. Defaults to 0.
         decay: `"constant"`, `"linear"` or `"cosine"` (Loshchilov and Hutter 2017,
             https://arxiv.org/abs/1608.03983). Defaults to `"constant"`.
-        total_steps: steps from `start` to the end of the decay; needed unless it is constant.
+        total_steps: Steps from `start` to the end of the decay; required unless it is constant.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.scale: keras.Variable | None = None
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of the step with index `step`, a number or a tensor, as a float32 scalar."""
+        """Return the rate in the step with index `step`, a number or a tensor, as a float32 scalar."""
         done = ops.cast(step, "float32") - float(self.start)
         rate = self._after_warmup(done)
         if self.warmup_steps > 0:
@@ -57,7 +57,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return rate if self.scale is None else rate * ops.cast(self.scale, "float32")
 
     def at(self, step: int) -> float:
-        """Return what `__call__` returns for the step with index `step`, without a tensor."""
+        """Return the result of `__call__` for the step with index `step`, without a tensor."""
         done = step - self.start
         scale = 1.0 if self.scale is None else float(ops.convert_to_numpy(self.scale))
         if done < self.warmup_steps:
@@ -77,12 +77,12 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * self._left(progress, ops.cos)
 
     def _left(self, progress: Any, cosine: Callable[[Any], Any]) -> Any:
-        """Return the share of the peak that is left, of a number or a tensor from 0 to 1."""
+        """Return the remaining fraction of the peak for a progress, a number or a tensor, from 0 to 1."""
         if self.decay == "linear":
             return 1.0 - progress
         return 0.5 * (1.0 + cosine(math.pi * progress))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make the schedule again."""
+        """Return the arguments of an equal schedule."""
         names = ("peak", "start", "initial", "warmup_steps", "decay", "total_steps")
         return {name: getattr(self, name) for name in names}

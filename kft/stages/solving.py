@@ -1,4 +1,4 @@
-"""Stages that solve the head: who can run them."""
+"""The check for stages that solve the head, which only a recipe can run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from kft.stages.stage import Stage
 
 
 def refuse_solving(stages: Sequence[Stage], caller: str) -> None:
-    """Refuse stages that solve the head where nobody knows the task.
+    """Refuse stages that solve the head where the task is unknown.
 
     Raises:
-        InputError: the first stage has `solve=True`.
+        InputError: If the first stage has `solve=True`.
     """
     if stages[0].solve:
         raise InputError(

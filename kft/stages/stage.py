@@ -1,4 +1,4 @@
-"""A stage of fine-tuning, and stages read from and written to a file."""
+"""A stage of fine-tuning, and files of stages."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ class Stage(CheckedCalls):
     """What trains, for how long, and at which rate.
 
     Args:
-        unfreeze: `0` trains the head alone, `n` also the top `n` blocks (see `kft.find_blocks`),
+        unfreeze: `0` trains only the head, `n` also the top `n` blocks (see `kft.find_blocks`),
             `"all"` everything. A list of patterns (`"conv5_*"`, matched against the names and paths
-            of layers and the names of blocks, as in a shell) trains the head and what they match; a
-            name that exists means itself alone. What was frozen weight by weight (LoRA,
-            `variable.trainable = False`) stays frozen.
-        epochs: most epochs that the stage takes; early stopping may end it before. Only a stage that
-            solves has none.
-        learning_rate: peak learning rate of the head. Only a stage that solves has none.
-        warmup: the rate rises linearly to its peak over this many steps (`int`), or this fraction of
-            the stage's steps (`float` below 1). Groups that already train start from the rate they
-            had if it is lower than the new peak, and at the new peak if not. Defaults to 0.
-        decay: what follows the warmup: `"constant"`, or `"linear"` or `"cosine"` down to zero at
+            of layers and the names of blocks, as in a shell) trains the head and what they match; an
+            existing name matches only itself. Weights frozen one by one (LoRA,
+            `variable.trainable = False`) stay frozen.
+        epochs: The maximum number of epochs; early stopping may end the stage earlier. Required,
+            except by a stage with `solve`.
+        learning_rate: Peak learning rate of the head. Required, except by a stage with `solve`.
+        warmup: The rate rises linearly to its peak over this many steps (`int`), or this fraction of
+            the stage's steps (`float` below 1). Groups that trained before start from their last
+            rate, but at most from the new peak. Defaults to 0.
+        decay: What follows the warmup: `"constant"`, or `"linear"` or `"cosine"` down to zero at
             the end of the stage's epochs. Defaults to `"constant"`.
-        layer_decay: each block's rate is this factor times the rate of the one above it, the head
-            being the topmost (discriminative rates: Howard and Ruder 2018,
-            https://arxiv.org/abs/1801.06146). Defaults to 1.
-        name: shown in tables. Defaults to one made from `unfreeze` and `only`.
-        only: what trains of the blocks that `unfreeze` opens; the head trains as a whole.
-            `"adapters"` are those of `kft.LoRA`, `"norms"` gamma and beta of the normalisation layers,
-            `"biases"` what is added, beta included (BitFit: Ben Zaken et al. 2022,
-            https://arxiv.org/abs/2106.10199); or a list of these. Statistics of BatchNorm move where
-            norms train and `batch_norm="train"`. Defaults to everything.
-        solve: True puts the best linear head on the frozen features at once, without a step: the
+        layer_decay: The factor from each block's rate to that of the block below it, starting at the
+            head (discriminative rates: Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
+            Defaults to 1.
+        name: Shown in tables. Defaults to a name made from `unfreeze` and `only`.
+        only: Which weights train in the blocks that `unfreeze` opens; the head trains as a whole.
+            `"adapters"` are those of `kft.LoRA`, `"norms"` gamma and beta of normalisation layers,
+            `"biases"` all added vectors, including beta (BitFit: Ben Zaken et al. 2022,
+            https://arxiv.org/abs/2106.10199); or a list of these. Statistics of BatchNorm move if
+            norms train and `batch_norm="train"`. Defaults to all weights.
+        solve: True computes the best linear head on the frozen features directly, without a step: the
             minimum of the loss with an L2 penalty, whose strength is chosen by cross-validation on
             the training data (Kumar et al. 2022, https://arxiv.org/abs/2202.10054, fine-tune from
-            there). The next stage begins with a softer head, drawn towards a constant until the
+            there). The next stage starts with a softer head, shrunk towards a constant until the
             training loss leaves the backbone something to learn from. It takes one epoch, in which
             data are only evaluated. It is the first stage of a recipe's fit, with `unfreeze=0`, and
             has neither epochs nor a rate. Defaults to False.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: If a value is out of its range.
 
     Example:
 
@@ -165,7 +165,7 @@ class Stage(CheckedCalls):
 
     @property
     def label(self) -> str:
-        """The stage's name, or one made from what it trains."""
+        """The stage's name, or one made from the weights it trains."""
         if self.name is not None:
             return self.name
         if self.unfreeze == 0:
@@ -180,7 +180,7 @@ class Stage(CheckedCalls):
         return what if self.unfreeze == "all" else f"{what} of {where}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the stage as plain values, without those that have their defaults."""
+        """Return the stage as plain values, without defaults."""
         values = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -190,7 +190,7 @@ class Stage(CheckedCalls):
 
 
 class SettingError(InputError):
-    """A setting of a stage is wrong; whoever read it from somewhere says where."""
+    """An error about a setting of a stage; a reader of files adds where it is."""
 
     def __init__(self, name: str, value: Any, advice: str) -> None:
         self.name, self.value, self.advice = name, value, advice
@@ -201,7 +201,7 @@ def checked_stages(stages: Sequence[Stage | dict[str, Any]]) -> tuple[Stage, ...
     """Return stages from `Stage` objects or dictionaries of their arguments.
 
     Raises:
-        InputError: there are none, or one of them is not a stage.
+        InputError: If there are none, or one of them is not a stage.
     """
     if isinstance(stages, (Stage, dict, str)) or not isinstance(stages, Sequence) or not stages:
         raise InputError(
@@ -215,14 +215,14 @@ def checked_stages(stages: Sequence[Stage | dict[str, Any]]) -> tuple[Stage, ...
 
 
 def stage_of_epoch(stages: Sequence[Stage], epoch: int) -> tuple[int, int]:
-    """Return the stage that an epoch lies in if none was cut short, and the epochs done in it.
+    """Return the stage of an epoch if no stage ends early, and the epochs done in it.
 
     Args:
-        stages: the stages.
-        epoch: the epoch of the run, from 0.
+        stages: The stages.
+        epoch: The epoch of the run, from 0.
 
     Raises:
-        InputError: the stages end before the epoch.
+        InputError: If the stages end before the epoch.
     """
     ends = list(itertools.accumulate(stage.epochs for stage in stages))
     for index, end in enumerate(ends):
@@ -235,10 +235,10 @@ def stage_of_epoch(stages: Sequence[Stage], epoch: int) -> tuple[int, int]:
 
 
 def read_stages(path: str | os.PathLike[str]) -> tuple[Stage, ...]:
-    """Read stages from a YAML file: a list, each entry the arguments of one `Stage`.
+    """Read stages from a YAML file: a list with the arguments of one `Stage` per entry.
 
     Raises:
-        InputError: the file is missing, too large or no regular file, is not plain YAML, or holds
+        InputError: If the file is missing, too large, not a regular file or not plain YAML, or contains
             something else.
     """
     found = read_yaml(path, "stages file")
@@ -256,7 +256,7 @@ def read_stages(path: str | os.PathLike[str]) -> tuple[Stage, ...]:
 
 
 def write_stages(path: str | os.PathLike[str], stages: Sequence[Stage]) -> None:
-    """Write stages to a YAML file that `read_stages` and `kft fit --stages` take."""
+    """Write stages to a YAML file for `read_stages` and `kft fit --stages`."""
     text = yaml.safe_dump([stage.to_dict() for stage in stages], sort_keys=False)
     pathlib.Path(path).write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What each stage trains, as a table to read before a step is taken."""
+"""The table of what each stage trains, to read before training."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _COLUMNS = (
 )
 _NUMBERS = ("epochs", "trained", "frozen")
 _MAY_FOLD = ("stage", "peak rate", "BatchNorm", "trains")
-_LEAST_FOR_NAMES = 28  # columns in which names of blocks can be read
+_LEAST_FOR_NAMES = 28  # columns in which names of blocks are readable
 
 
 @dataclasses.dataclass(frozen=True)
 class PlanTable:
     """The table of `kft.plan_table`: prints as text, shows as a table in a notebook.
 
-    Printed, it is as wide as the terminal, or 100 columns where there is none. Where the names of
-    what trains do not fit beside the numbers, they follow below.
+    Printed, it is as wide as the terminal, or 100 columns without one. If the names of what trains do
+    not fit next to the numbers, they follow below.
 
     Attributes:
-        title: what is planned for: a recipe, or the model's name.
-        rows: a tuple of texts for each stage, in the order of the columns.
-        notes: lines below the table.
-        weights: which weights the model starts from; None if nobody said.
+        title: What the plan is for: a recipe, or the model's name.
+        rows: A tuple of texts for each stage, in the order of the columns.
+        notes: Lines below the table.
+        weights: The source of the model's weights; None if unknown.
     """
 
     title: str
@@ -126,24 +126,24 @@ def plan_table(
     distribution: Any = None,
     title: str | None = None,
 ) -> PlanTable:
-    """Show stage by stage what will train: blocks, parameters, peak rates, BatchNorm mode.
+    """Return a table of what each stage trains: blocks, parameters, peak rates, BatchNorm mode.
 
     Args:
-        model: any model that `kft.callbacks.StagedUnfreezing` takes; it is not changed.
-        stages: list of `kft.Stage`.
-        batch_norm: as in `StagedUnfreezing`. Defaults to `"frozen"`.
-        weights: which weights the model starts from, `starting_weights` of a recipe; shown first.
-        cache: for each stage, what was decided about keeping its frozen features, such as "kept: 3 MB";
+        model: Any model that `kft.callbacks.StagedUnfreezing` supports; it is not changed.
+        stages: List of `kft.Stage`.
+        batch_norm: As in `StagedUnfreezing`. Defaults to `"frozen"`.
+        weights: The source of the model's weights, `starting_weights` of a recipe; shown first.
+        cache: For each stage, the decision about caching its frozen features, such as "kept: 3 MB";
             shown below.
-        distribution: a `kft.distribution.ModelParallel`, whose cut weights are listed below, or a
+        distribution: A `kft.distribution.ModelParallel`, whose sharded weights are listed below, or a
             `DataParallel`.
-        title: what the plan is for. Defaults to the model's name.
+        title: What the plan is for. Defaults to the model's name.
 
     Returns:
-        An object that prints as a table and shows as one in a notebook.
+        An object that prints as a table, and shows as one in a notebook.
 
     Raises:
-        InputError: a stage does not fit the model.
+        InputError: If a stage does not fit the model.
     """
     rows = []
     with kept_flags(model):

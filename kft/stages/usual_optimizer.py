@@ -1,4 +1,4 @@
-"""The optimizer of a recipe that was given none."""
+"""The default optimizer of a recipe."""
 
 from __future__ import annotations
 

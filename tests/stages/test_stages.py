@@ -72,7 +72,7 @@ def test_stages_come_back_from_their_file(tmp_path):
         ("- {unfreeze: 0, epochs: 1}", "stage 1 lacks learning_rate: a stage takes unfreeze"),
         ("- {unfreeze: 0, speed: 9}", r"settings \['speed'\] and lacks epochs, learning_rate: a"),
         ("- {unfreeze: 0, epochs: 1, learning_rate: 0.1, 7: 9}", "the key 7 is not text"),
-        ("- {unfreeze: 0, epochs: 1, epochs: 2}", "'epochs' stands here a second time"),
+        ("- {unfreeze: 0, epochs: 1, epochs: 2}", "'epochs' is repeated here"),
         ("- !!python/object/apply:os.system ['true']", "the tag .* is not supported"),
         ("- &a {unfreeze: 0}\n- *a", "anchors and aliases are not supported"),
         ("[" * 3000, "more than 20 lists and mappings"),
