@@ -1,4 +1,4 @@
-"""Callbacks for any `model.fit`, each in a file of its own."""
+"""Callbacks for any `model.fit`, one per file."""
 
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.live_curves import LiveCurves

@@ -1,4 +1,4 @@
-"""The best state of a stage and of the whole run, kept in memory and put back."""
+"""The best state of a stage and of the whole run, kept in memory and restored."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from kft.stages.optimizer import GroupedOptimizer, unscaled
 Restore = Literal["run", "stage", "ends"]
 
 
-def what_is_restored(
+def resolve_restore(
     restore_best: Restore | Literal["auto"] | None,
     monitor: str | tuple[str, str] | None,
     early_stopping: keras.callbacks.EarlyStopping | None,
 ) -> tuple[Restore | None, Monitor | None]:
-    """Return what a run in stages restores, and by which value; None for both if it restores nothing.
+    """Return what a run in stages restores, and the monitor; None for both if it restores nothing.
 
     Args:
-        restore_best: What `StagedUnfreezing` takes.
-        monitor: What `StagedUnfreezing` takes. Defaults to that of `early_stopping`, or `"val_loss"`.
+        restore_best: The argument of `StagedUnfreezing`.
+        monitor: The argument of `StagedUnfreezing`. Defaults to the monitor of `early_stopping`, or
+            `"val_loss"`.
         early_stopping: The rule that ends a stage, if there is one.
 
     Raises:
-        InputError: The direction of the monitor cannot be told.
+        InputError: If the direction of the monitor is unknown.
     """
     if restore_best == "auto":
         restores = early_stopping is not None and early_stopping.restore_best_weights
@@ -46,14 +47,14 @@ def what_is_restored(
 
 
 def check_tolerance(tolerance: Any, restore_best: Any) -> None:
-    """Refuse a tolerance that is no share, or with nothing to tolerate.
+    """Check the tolerance and that there is something to tolerate.
 
     Args:
-        tolerance: What `StagedUnfreezing` takes.
-        restore_best: What `StagedUnfreezing` takes.
+        tolerance: The argument of `StagedUnfreezing`.
+        restore_best: The argument of `StagedUnfreezing`.
 
     Raises:
-        InputError: If it is either.
+        InputError: If it is not a fraction, or `restore_best` is not `"ends"`.
     """
     if not is_number(tolerance) or not 0 <= tolerance < math.inf:
         raise InputError(f"`tolerance={shown(tolerance)}`: pass a share of 0 or more, such as 0.1.")
@@ -69,11 +70,11 @@ class Best:
     """The best epoch so far.
 
     Attributes:
-        value: What the monitor showed.
+        value: The value of the monitor.
         epoch: Index of the epoch in the run, from 0.
         stage: Index of the stage, from 0.
-        share: How far the weights are on the line from those that the stage began with to those of this
-            epoch; less than 1 only where a fit has tried what lies between.
+        share: The fraction of the way from the stage's start to this epoch at which the weights are; less
+            than 1 only if a fit has tried interpolated weights.
     """
 
     value: float
@@ -83,19 +84,19 @@ class Best:
 
 
 class BestState:
-    """Keeps the weights of the best epoch, and goes back to them.
+    """Keep the weights of the best epoch, and restore them.
 
-    Within a stage the best epoch's weights are kept together with the optimizer's state, since one
-    without the other mixes two moments in time; a stage that ends leaves the model in that state. Of
-    the best epoch of the run only those weights are kept that later stages change: each stage adds
-    its own before its first step, while they still are what they were in that epoch.
+    Within a stage the weights of the best epoch are kept together with the optimizer's state, which
+    belongs to the same step; at its end a stage restores both. Of the best epoch of the run only
+    weights that later stages change are kept: each stage adds its own before its first step, while
+    they still have the values of that epoch.
 
     Args:
-        monitor: What epochs are compared by; the first of equals counts.
+        monitor: The value by which epochs are compared; of equal ones the first is the best.
         restore: `"stage"` for the best epoch of the last stage, `"run"` for that of all stages,
             `"ends"` for the best of the stages' last epochs.
-        tolerance: How much worse the end of a later stage may be and still remain, as a share of the
-            value of the best one before.
+        tolerance: By what fraction of the best value so far the end of a later stage may be worse and
+            still be kept.
     """
 
     def __init__(self, monitor: Monitor, restore: Restore, tolerance: float = 0.0) -> None:
@@ -108,7 +109,7 @@ class BestState:
         self._run_values: dict[int, np.ndarray] = {}  # by position among the model's weights
 
     def begin_stage(self, model: keras.Model) -> None:
-        """Keep what the stage is about to change, if an earlier stage holds the best epoch.
+        """Keep the weights that the stage is about to change, if an earlier stage has the best epoch.
 
         Args:
             model: The model, with the stage's `trainable` flags.
@@ -142,7 +143,7 @@ class BestState:
             self._stage_values = [value_of(variable) for variable in _state(model)]
 
     def end_stage(self, model: keras.Model) -> None:
-        """Go back to the best epoch of the stage that ends."""
+        """Restore the best epoch of the stage that ends."""
         if self._stage is None:
             return
         for variable, value in zip(_state(model), self._stage_values, strict=True):
@@ -157,14 +158,14 @@ class BestState:
         self._ended, self._stage, self._stage_values = self._stage, None, []
 
     def offer(self, logs: Mapping[str, Any], share: float) -> bool:
-        """Take the model's weights for the best ones, if they are.
+        """Make the model's weights the best ones, if they are better.
 
         Args:
             logs: The logs of the model as it is, after the last stage has ended.
-            share: How far its weights are on the line that the last stage has gone.
+            share: As in `Best`.
 
         Returns:
-            Whether they are better than the best so far.
+            Whether they are better than the best before.
         """
         value = self.monitor.value(logs)
         if value is None or self.best is None or self._ended is None:
@@ -176,14 +177,14 @@ class BestState:
         return True
 
     def end_run(self, model: keras.Model) -> None:
-        """Go back to the best epoch of the run."""
+        """Restore the best epoch of the run."""
         self.end_stage(model)
         for index, value in self._run_values.items():
             model.weights[index].assign(value)
         self._run_values = {}
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a resumed run needs."""
+        """Return the state that a resumed run needs."""
         return {
             "stage": None if self._stage is None else dataclasses.astuple(self._stage),
             "stage_values": list(self._stage_values),
@@ -192,7 +193,7 @@ class BestState:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `get_state` returned."""
+        """Restore the state that `get_state` returned."""
         stage, run = state["stage"], state["run"]
         self._stage = None if stage is None else Best(*stage)
         self._stage_values = list(state["stage_values"])
@@ -201,14 +202,14 @@ class BestState:
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:
-    """Return everything that a training step of this stage may change, seeds aside."""
+    """Return all variables that a training step of this stage may change, except seeds."""
     return [*graph.changing(model), *model.optimizer.variables]
 
 
 def _averages(model: keras.Model) -> dict[int, np.ndarray]:
-    """Return the moving averages of what trains now, which a fit ends with where they are kept.
+    """Return the moving averages of the trainable weights, with which a fit that keeps them ends.
 
-    They are given by the position of their weight among the model's, as `BestState` keeps values.
+    As in `BestState`, the keys are positions among the model's weights.
     """
     optimizer = unscaled(model.optimizer)
     if not isinstance(optimizer, GroupedOptimizer):

@@ -1,4 +1,4 @@
-"""When a fit commits its state: once per epoch, after some steps, or after some time."""
+"""The times at which a fit commits: once per epoch, after some steps, or after some time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _INTERVAL = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(s|min|h)")
 
 
 class CommitTimer:
-    """Tells when the next commit is due, which the first one is at once.
+    """Determine when the next commit is due; the first is due at once.
 
     Args:
-        every: what `RunCheckpoint` takes.
+        every: The argument of `RunCheckpoint`.
 
     Raises:
-        InputError: `every` is not a valid interval.
+        InputError: If `every` is not a valid interval.
 
     Attributes:
-        steps: the steps taken since the last commit.
+        steps: The steps taken since the last commit.
     """
 
     def __init__(self, every: Any) -> None:
@@ -33,18 +33,18 @@ class CommitTimer:
         self.steps = 0
 
     def restart(self, epoch: int) -> None:
-        """Note that the state was committed now.
+        """Record that the state has just been committed.
 
         Args:
-            epoch: the epoch that the fit is in.
+            epoch: The current epoch.
         """
         self._last, self.steps = (epoch, time.monotonic()), 0
 
     def is_due(self, epoch: int) -> bool:
-        """Return whether it is time to commit.
+        """Return whether a commit is due.
 
         Args:
-            epoch: the epoch that the fit is in.
+            epoch: The current epoch.
         """
         if self._last is None:
             return True
@@ -57,14 +57,14 @@ class CommitTimer:
 
 
 def read_interval(every: Any, name: str = "every") -> tuple[int | None, float | None]:
-    """Return the steps, or the seconds, between two commits; neither means once per epoch.
+    """Return the steps or the seconds between two commits; both are None for once per epoch.
 
     Args:
-        every: what `RunCheckpoint` takes.
-        name: what the argument is called where it was passed.
+        every: The argument of `RunCheckpoint`.
+        name: The name under which it was passed.
 
     Raises:
-        InputError: `every` is not a valid interval.
+        InputError: If `every` is not a valid interval.
     """
     if isinstance(every, str) and every == "epoch":
         return None, None

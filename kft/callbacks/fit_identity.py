@@ -1,4 +1,4 @@
-"""What has to be equal for a fit to resume from a commit."""
+"""The identity of a fit, which must match for it to resume from a commit."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ FORMAT = 2
 
 
 def describe_fit(fit: FitState, steps: int | None) -> dict[str, Any]:
-    """Return what has to be equal for a run to resume from a commit, as JSON values.
+    """Return the identity that must match for a fit to resume from a commit, as JSON values.
 
     Args:
-        fit: the fit.
-        steps: the steps per epoch; None where they are not known.
+        fit: The fit.
+        steps: The steps per epoch; None if they are unknown.
     """
     stages = [one.describe() for one in fit.callbacks if isinstance(one, StagedUnfreezing)]
     identity = {
         "backend": backend().name,
         "weights": [
-            # Keras numbers the names of weights that were given none.
+            # Keras numbers the names of unnamed weights.
             [re.sub(r"_\d+$", "", weight.name), list(weight.shape), str(weight.dtype)]
             for weight in fit.model.weights
         ],
@@ -48,17 +48,17 @@ def describe_fit(fit: FitState, steps: int | None) -> dict[str, Any]:
 def check_commit(
     commit: Commit, identity: Mapping[str, Any], directory: Path, allow_changes: bool
 ) -> None:
-    """Check that a commit is of this fit; whoever has handed it over may have written anything.
+    """Check that a commit belongs to this fit; it may come from an untrusted source.
 
     Args:
-        commit: the commit.
-        identity: what `describe_fit` returned for this fit.
-        directory: what holds the commits.
-        allow_changes: whether the fit may differ from the one that made the commit.
+        commit: The commit.
+        identity: The result of `describe_fit` for this fit.
+        directory: The directory of the commits.
+        allow_changes: Whether the fit may differ from the one that made the commit.
 
     Raises:
-        KftError: the commit is damaged, or another version of kft wrote it.
-        InputError: the commit is of another fit.
+        KftError: If the commit is damaged, or another version of kft wrote it.
+        InputError: If the commit belongs to another fit.
     """
     if commit.state.get("format") != FORMAT:
         raise KftError(
@@ -100,6 +100,6 @@ def _is_sound(state: Mapping[str, Any], steps_now: Any) -> bool:
     parts = (identity, state.get("callbacks"), state.get("random"))
     if not isinstance(identity, dict) or not all(isinstance(part, dict) for part in parts):
         return False
-    # The data may have fewer steps than the commit knows of, which is another matter than damage.
+    # The data may have fewer steps now than when the commit was made, which is not damage.
     known = [steps for steps in (steps_now, identity.get("steps")) if steps]
     return all(type(steps) is int for steps in known) and step <= max(known, default=step)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.callbacks.others import give_state, names_of, state_of
+from kft.callbacks.others import names_of, restore_state, state_of
 from kft.callbacks.staged_unfreezing import StagedUnfreezing
 from kft.errors import KftError, NonFiniteLossError
 from kft.model.flags import Flags, flags_of, set_flags
@@ -28,10 +28,10 @@ class FitState:
     """Everything that a fit changes: flags, weights, optimizer, metrics, callbacks, random numbers.
 
     Args:
-        model: the whole model.
-        trainer: what `fit` was called on: the model, or a part of it.
-        callbacks: the callbacks of the fit, in their order.
-        own: the one of them that commits, whose own state is not kept.
+        model: The whole model.
+        trainer: The model on which `fit` was called: the whole one, or a part of it.
+        callbacks: The callbacks of the fit, in their order.
+        own: The callback that commits, whose own state is not saved.
     """
 
     model: keras.Model
@@ -40,7 +40,7 @@ class FitState:
     own: keras.callbacks.Callback
 
     def sync(self) -> None:
-        """On JAX, give the variables the values of the last step."""
+        """Copy the values of the last step to the variables, which JAX requires."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
 
@@ -50,12 +50,12 @@ class FitState:
         """Return the state as JSON values and arrays.
 
         Args:
-            epoch: the epoch that the fit is in.
-            step: the next step of it.
-            directory: what holds the commits.
+            epoch: The current epoch.
+            step: Its next step.
+            directory: The directory of the commits.
 
-        Raises:
-            NonFiniteLossError: a weight or a metric is NaN or infinite.
+            Raises:
+            NonFiniteLossError: If a weight or a metric is NaN or infinite.
         """
         self.sync()
         arrays = snapshot(self.model, self.trainer)
@@ -73,10 +73,10 @@ class FitState:
         return values, arrays
 
     def enter_stages(self, commit: Commit, *, before_own: bool) -> None:
-        """Restore the stages of the callbacks in front of the one that commits, or of the others.
+        """Restore the stages of the callbacks before the one that commits, or those of the rest.
 
         Raises:
-            KftError: the commit holds no state of such a callback.
+            KftError: If the commit has no valid state of such a callback.
         """
         place = self.callbacks.index(self.own)
         chosen = self.callbacks[:place] if before_own else self.callbacks[place:]
@@ -87,14 +87,14 @@ class FitState:
                     one.set_state(states[name])
 
     def restore(self, commit: Commit, rate_factor: float) -> None:
-        """Restore everything but the stages and the metrics.
+        """Restore everything except stages and metrics.
 
         Args:
-            commit: the commit.
-            rate_factor: what the learning rates are multiplied by.
+            commit: The commit.
+            rate_factor: The factor by which learning rates are multiplied.
 
         Raises:
-            KftError: the commit is of another model or optimizer, or lacks a state.
+            KftError: If the commit is of another model or optimizer, or lacks a state.
         """
         flags = Flags.from_text(commit.state["flags"])
         if flags != (now := flags_of(self.model)) and flags.fit(now):
@@ -108,11 +108,11 @@ class FitState:
         self._restore_callbacks(commit)
 
     def restore_metrics(self, commit: Commit) -> None:
-        """Restore the metrics, so that a progress bar shows what they were."""
+        """Restore the metrics, so that a progress bar continues from their values."""
         restore(self.model, self.trainer, commit.arrays, ("metrics",))
 
     def _build_optimizer(self, commit: Commit) -> None:
-        """Make the variables of the optimizer, which on TensorFlow does so in its first step."""
+        """Create the variables of the optimizer, which TensorFlow otherwise does in the first step."""
         optimizer = self.model.optimizer
         saved = sum(name.startswith("optimizer/") for name in commit.arrays)
         if not optimizer.built and saved > len(optimizer.variables):
@@ -124,7 +124,7 @@ class FitState:
         for name, one in self._named():
             if one is not self.own and not isinstance(one, StagedUnfreezing) and name in states:
                 with _damage_named(commit, name):
-                    give_state(one, states[name])
+                    restore_state(one, states[name])
         with _damage_named(commit, "the random state"):
             restore_random_state(unpack(commit.state["random"], commit.arrays))
 
@@ -147,7 +147,7 @@ def _check_finite(arrays: Mapping[str, np.ndarray], epoch: int, step: int, direc
 
 @contextlib.contextmanager
 def _damage_named(commit: Commit, name: str) -> Iterator[None]:
-    """Turn what is raised over a saved state that is none into an error that names the commit."""
+    """Convert an exception about an invalid saved state to an error that names the commit."""
     try:
         yield
     except KftError:
@@ -160,7 +160,7 @@ def _damage_named(commit: Commit, name: str) -> Iterator[None]:
 
 
 def begin_at(model: keras.Model, epoch: int | None) -> None:
-    """Make the `fit` that is about to begin start with this epoch, None for the one it was given.
+    """Make the next `fit` start with this epoch; None for the one that it was passed.
 
     Keras (3.15.1) offers callbacks no public way; its own `BackupAndRestore` sets the same attribute.
     """

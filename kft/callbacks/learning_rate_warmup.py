@@ -19,19 +19,19 @@ from kft.stages.stage import Decay, Stage
 class LearningRateWarmup(CheckedCalls, keras.callbacks.Callback):
     """Raise the learning rate linearly to the optimizer's own, then keep or lower it.
 
-    The rate is a schedule inside the compiled step, so nothing is called from Python for each
-    batch, and callbacks that read or set `optimizer.learning_rate`, such as
-    `ReduceLROnPlateau`, keep working. A warmup lets Adam's moment estimates settle before full
+    The rate is a schedule inside the compiled step: no Python code runs for each batch, and
+    callbacks that read or set `optimizer.learning_rate`, such as `ReduceLROnPlateau`, keep
+    working. A warmup lets Adam's moment estimates settle before full
     steps are taken (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
 
     Args:
-        warmup: steps (`int`) or fraction of all steps of the fit (`float` below 1). Defaults to 0.1.
-        decay: `"constant"`, `"linear"` or `"cosine"`, to zero at the end of the fit. Defaults to
+        warmup: Steps (`int`) or fraction of all steps of the fit (`float` below 1). Defaults to 0.1.
+        decay: `"constant"`, or `"linear"` or `"cosine"` to zero at the end of the fit. Defaults to
             `"constant"`.
-        learning_rate: peak rate. Defaults to None: the rate that the model was compiled with.
+        learning_rate: Peak rate. Defaults to the rate that the model was compiled with.
 
     Raises:
-        InputError: a value is out of its range, or the fit's number of steps is needed and not known.
+        InputError: If a value is out of its range, or the fit's number of steps is needed and unknown.
 
     Example:
 
@@ -54,7 +54,7 @@ class LearningRateWarmup(CheckedCalls, keras.callbacks.Callback):
         self.learning_rate = learning_rate
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Give the optimizer its schedule."""
+        """Set the optimizer's schedule."""
         report_stop_iteration(self)
         steps = self.params.get("steps")
         total = None if steps is None else steps * self.params.get("epochs", 1)

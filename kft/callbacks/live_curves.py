@@ -1,4 +1,4 @@
-"""Curves that grow while a fit runs, in a notebook."""
+"""Curves in a notebook, updated while a fit runs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kft.report.terminal import in_notebook
 
 
 class LiveCurves(CheckedCalls, keras.callbacks.Callback):
-    """Draws losses, metrics and learning rate after each epoch, with the stages marked, in place.
+    """Draw losses, metrics and learning rate after each epoch, with the stages marked.
 
-    In a notebook the picture is replaced by the next; anywhere else nothing is drawn, so that the
-    same code runs as a script. Put it behind `StagedUnfreezing`.
+    In a notebook each picture replaces the one before; elsewhere nothing is drawn, so that the
+    same code runs as a script. Put it after `StagedUnfreezing`.
 
     Args:
         every: Epochs between two pictures; the last epoch is always drawn. Defaults to 1.
 
     Raises:
-        InputError: If `every` is no whole number of at least 1.
+        InputError: If `every` is not a whole number of at least 1.
 
     Example:
 
@@ -41,26 +41,26 @@ class LiveCurves(CheckedCalls, keras.callbacks.Callback):
         self._drawn = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Begins a new picture."""
+        """Begin a new picture."""
         self.history, self._place, self._drawn = {}, None, 0
 
     def get_state(self) -> dict[str, Any]:
-        """The curves so far."""
+        """Return the curves so far."""
         return {"history": {name: list(values) for name, values in self.history.items()}}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on with these curves."""
+        """Restore the curves."""
         self.history = {name: list(values) for name, values in state["history"].items()}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds the epoch, and draws."""
+        """Add the epoch, and draw if it is time."""
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         if self._epochs() - self._drawn >= self.every:
             self._draw()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Draws what has not been drawn yet."""
+        """Draw the epochs that are not drawn yet."""
         if self._epochs() > self._drawn:
             self._draw()
 

@@ -1,4 +1,4 @@
-"""MLflow: metrics by epoch, the stages as parameters, the plan as an artifact."""
+"""Logging to MLflow: metrics by epoch, the stages as parameters, the plan as an artifact."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 from kft.callbacks.run_logger import (
     RunLogger,
     epoch_values,
+    find_unfreezing,
     optional_module,
     plan_of,
-    unfreezing_beside,
 )
 
 
 class MLflowLogger(RunLogger):
-    """Logs a fit in stages to MLflow: metrics, stage and rates by epoch, the plan, the stages.
+    """Log a fit in stages to MLflow: metrics, stage and rates by epoch, the plan, the stages.
 
-    Needs `pip install mlflow-skinny`, or `mlflow`. A fit that goes on after a kill, by
-    `RunCheckpoint`, goes on in the same MLflow run. Put it behind `StagedUnfreezing`.
+    Needs `pip install mlflow-skinny`, or `mlflow`. A fit that `RunCheckpoint` resumes continues the
+    same MLflow run. Put it after `StagedUnfreezing`.
 
     Args:
-        experiment: Name of the experiment, made if it does not exist. Defaults to `"kft"`.
-        run_name: Name of the run. Defaults to one that MLflow makes up.
-        tracking_uri: Where to. Defaults to what MLflow's settings say.
-        params: More parameters to log.
+        experiment: Name of the experiment, created if it does not exist. Defaults to `"kft"`.
+        run_name: Name of the run. Defaults to one that MLflow generates.
+        tracking_uri: Where to log. Defaults to MLflow's settings.
+        params: Further parameters to log.
 
     Attributes:
         run_id: MLflow's id of the run; None before the first epoch.
@@ -54,8 +54,8 @@ class MLflowLogger(RunLogger):
         self.extra_params = dict(params or {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Logs the numbers of the epoch; the first epoch opens the run."""
-        unfreezing = unfreezing_beside(self)
+        """Log the values of the epoch; the first epoch creates the run."""
+        unfreezing = find_unfreezing(self)
         client = self._client()
         if self.run_id is None:
             self.run_id = self._open(client, unfreezing)
@@ -63,7 +63,7 @@ class MLflowLogger(RunLogger):
             client.log_metric(self.run_id, name, value, step=epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Ends the run."""
+        """End the run."""
         if self.run_id is not None:
             self._client().set_terminated(self.run_id)
 

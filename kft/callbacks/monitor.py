@@ -1,4 +1,4 @@
-"""Which logged value decides, and whether more or less of it is better."""
+"""The logged value by which epochs are compared, and its direction."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MORE = ("accuracy", "acc", "auc", "precision", "recall", "f1", "f1_score", "iou
 
 @dataclasses.dataclass(frozen=True)
 class Monitor:
-    """A value in the logs of an epoch by which epochs are compared.
+    """A value in the logs by which epochs are compared.
 
     Args:
         name: Name in the logs, such as `"val_loss"`.
-        mode: `"min"` where less is better, `"max"` where more is.
+        mode: `"min"` if lower is better, `"max"` if higher is.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Monitor:
 
     @classmethod
     def of(cls, chosen: str | tuple[str, str]) -> Self:
-        """Return the monitor for a name whose direction is known, or for a name and its mode.
+        """Return the monitor with a name whose direction is known, or with a name and a mode.
 
         Args:
             chosen: `"val_accuracy"`, or `("val_kappa", "max")`.
 
         Raises:
-            InputError: If the name does not tell the direction, or `chosen` is something else.
+            InputError: If the name does not imply a direction, or `chosen` is something else.
         """
         name: Any = chosen
         mode: Any = None
@@ -64,7 +64,7 @@ class Monitor:
         """Return the monitor of an `EarlyStopping`.
 
         Raises:
-            InputError: If its mode is `"auto"` and the direction cannot be told from the name.
+            InputError: If its mode is `"auto"` and its name does not imply a direction.
         """
         return cls.of(rule.monitor if rule.mode == "auto" else (rule.monitor, rule.mode))
 
@@ -74,19 +74,19 @@ class Monitor:
         return float(found) if found is not None and math.isfinite(float(found)) else None
 
     def is_better(self, value: float, than: float, tolerance: float = 0.0) -> bool:
-        """Return whether one value is strictly better than another.
+        """Return whether a value is strictly better than another.
 
         Args:
-            value: The one.
-            than: The other.
-            tolerance: How much worse the one may be, as a share of the other.
+            value: The value.
+            than: The other value.
+            tolerance: By what fraction of the other the value may be worse.
         """
         allowed = tolerance * abs(than)
         return value < than + allowed if self.mode == "min" else value > than - allowed
 
 
 def direction(name: str) -> str | None:
-    """Return `"min"` or `"max"` for the name of a loss or metric, None if the name does not tell."""
+    """Return `"min"` or `"max"` for the name of a loss or metric, None if the name implies neither."""
     bare = name.removeprefix("val_").lower()
     for mode, endings in (("min", _LESS), ("max", _MORE)):
         if any(bare == ending or bare.endswith(f"_{ending}") for ending in endings):

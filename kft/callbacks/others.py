@@ -1,4 +1,4 @@
-"""The other callbacks of a fit: how they are found, and the state of Keras' own."""
+"""The other callbacks of a fit: how to find them, and the state of Keras' own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import keras
 
 from kft.errors import InputError, KftError
 
-# What these callbacks of Keras (3.15.1) change as they go. They have no public way to ask or to set it.
+# The attributes that these callbacks of Keras (3.15.1) change; they have no public way to save them.
 _STATES: dict[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
@@ -26,7 +26,7 @@ _STATES: dict[type, tuple[str, ...]] = {
 
 
 def other_callbacks(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
-    """Return all callbacks of the fit that is calling `callback` now, itself among them."""
+    """Return all callbacks, itself included, of the fit that is calling `callback` now."""
     found = _list_of(callback)
     return [callback] if found is None else list(found.callbacks)
 
@@ -34,8 +34,8 @@ def other_callbacks(callback: keras.callbacks.Callback) -> list[keras.callbacks.
 def _list_of(callback: keras.callbacks.Callback) -> keras.callbacks.CallbackList | None:
     """Return the list that is calling `callback` now.
 
-    Keras (3.15.1) tells a callback neither its list nor its neighbours, so the list is looked up
-    among the callers.
+    Keras (3.15.1) gives a callback no access to its list, so the list is looked up among the
+    callers.
     """
     frame = inspect.currentframe()
     while frame is not None:
@@ -46,7 +46,7 @@ def _list_of(callback: keras.callbacks.Callback) -> keras.callbacks.CallbackList
     return None
 
 
-# Keras calls these while it iterates over the data, where it takes StopIteration for their end.
+# Keras calls these while it iterates over the data, where StopIteration would end them.
 _BATCH_HOOKS = (
     "on_train_batch_begin",
     "on_train_batch_end",
@@ -56,13 +56,13 @@ _BATCH_HOOKS = (
 
 
 def report_stop_iteration(callback: keras.callbacks.Callback) -> None:
-    """Turn `StopIteration` in any callback of the fit that is calling `callback` into an error.
+    """Convert `StopIteration` in any callback of the fit that is calling `callback` to an error.
 
     On TensorFlow and JAX, Keras (3.15.1) would silently end the epoch or the validation instead. The
-    hooks are wrapped on the list, which Keras makes anew for each fit.
+    hooks are wrapped on the list, which Keras creates for each fit.
 
     Args:
-        callback: a callback in whose `on_train_begin` this is called.
+        callback: A callback whose `on_train_begin` calls this function.
     """
     found = _list_of(callback)
     if found is None:
@@ -94,7 +94,7 @@ def _reporting(
 def _raiser(
     error: BaseException, callbacks: Sequence[keras.callbacks.Callback]
 ) -> keras.callbacks.Callback | None:
-    """Return the callback that an error comes from: the first one that its traceback mentions."""
+    """Return the callback that raised an error: the first one in its traceback."""
     trace = error.__traceback__
     while trace is not None:
         for value in trace.tb_frame.f_locals.values():
@@ -105,13 +105,13 @@ def _raiser(
 
 
 def refuse_swaps_at_epochs(callback: keras.callbacks.Callback) -> None:
-    """Refuse `SwapEMAWeights(swap_on_epoch=True)` beside `callback`.
+    """Refuse `SwapEMAWeights(swap_on_epoch=True)` in the same fit as `callback`.
 
-    Between two epochs the weights of the model would be the averages, and a stage that begins or
-    ends there would train on from them.
+    Between two epochs the model's weights would be the averages, and a stage that begins or ends
+    there would continue to train from them.
 
     Raises:
-        InputError: there is one.
+        InputError: If there is one.
     """
     for one in other_callbacks(callback):
         if isinstance(one, keras.callbacks.SwapEMAWeights) and one.swap_on_epoch:
@@ -123,7 +123,7 @@ def refuse_swaps_at_epochs(callback: keras.callbacks.Callback) -> None:
 
 
 def state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:
-    """Return what a callback has to remember: plain values and arrays; None if it offers nothing."""
+    """Return a callback's state as plain values and arrays; None if it has none to save."""
     if hasattr(callback, "get_state"):
         return callback.get_state()
     for kind, names in _STATES.items():
@@ -132,8 +132,8 @@ def state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:
     return None
 
 
-def give_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> None:
-    """Restore what `state_of` returned, and no other attribute: a file of a stranger may hold more."""
+def restore_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> None:
+    """Restore what `state_of` returned, and no other attribute, since a file may contain more."""
     if hasattr(callback, "set_state"):
         callback.set_state(state)
         return
@@ -145,7 +145,7 @@ def give_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> Non
 
 
 def names_of(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
-    """Return a name for each callback: its class, and how many of the class came before."""
+    """Return a name for each callback: its class, numbered from its second instance on."""
     counts: dict[str, int] = {}
     names = []
     for callback in callbacks:

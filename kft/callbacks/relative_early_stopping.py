@@ -14,11 +14,11 @@ from kft.errors import InputError
 
 
 class RelativeEarlyStopping(CheckedCalls, keras.callbacks.EarlyStopping):
-    """Stop training when a value no longer improves by a fraction of its best.
+    """Stop training when a value no longer improves by a fraction of its best value.
 
     Keras' `EarlyStopping` compares with an absolute `min_delta`, which defaults to 0: a loss that
-    falls in its fifth decimal keeps it waiting. What counts here is relative, so that one setting
-    suits a loss of 1.7 as well as one of 0.02.
+    falls in its fifth decimal keeps it waiting. Here `min_delta` is relative, so one setting suits
+    a loss of 1.7 as well as one of 0.02.
 
     Args:
         monitor: Name of the logged value. Defaults to `"val_loss"`.
@@ -26,15 +26,15 @@ class RelativeEarlyStopping(CheckedCalls, keras.callbacks.EarlyStopping):
             improvements add up: each epoch is compared with the last value that counted. Defaults to
             0.001.
         patience: Epochs without such an improvement after which training stops. Defaults to 3.
-        mode: `"min"`, `"max"`, or `"auto"` to tell it from the name. Defaults to `"auto"`.
-        restore_best_weights: Whether to end with the weights of the epoch that counted last.
+        mode: `"min"`, `"max"`, or `"auto"` to derive it from the name. Defaults to `"auto"`.
+        restore_best_weights: Whether to end with the weights of the last epoch that counted.
             Defaults to True.
         start_from_epoch: Epochs to let pass before the first comparison. Defaults to 0.
         verbose: 1 prints a line when training stops. Defaults to 0.
 
     Raises:
         InputError: If `min_delta` is not a fraction, another argument has the wrong type or is out of
-            range, or the direction cannot be told.
+            range, or the direction is unknown.
 
     Example:
 
@@ -74,7 +74,7 @@ class RelativeEarlyStopping(CheckedCalls, keras.callbacks.EarlyStopping):
             verbose=verbose,
         )
         self.fraction = float(min_delta)
-        # Set here, so that Keras does not flip the sign of `min_delta` when it would set it.
+        # Set here, since Keras would flip the sign of `min_delta` when it sets it.
         self.monitor_op = ops.less if chosen.mode == "min" else ops.greater
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A fit that resumes where it was killed."""
+"""Committing the state of a fit, so that it resumes where it was killed."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ from kft.runs.snapshots import largest_commit
 class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
     """Commit the whole state of a fit to disk, and resume from the newest commit.
 
-    Call `fit` in the same way again after a crash, and it resumes where the newest commit was made:
-    weights, optimizer state, `trainable` flags, stage, learning-rate position, loss scale, moving
-    averages, the state of `StagedUnfreezing`, `EarlyStopping`, `ReduceLROnPlateau`,
-    `ModelCheckpoint` and of every callback that has `get_state()` and `set_state(state)`, seed
-    generators, the position in the epoch, and the history. With deterministic operations and the
-    same number of threads the result is the same to the last bit, provided that the order of the
-    data is a function of the epoch, as that of `kft.data` is: an epoch that was begun reads the
-    batches that were trained on again and drops them.
+    Repeat the same call of `fit` after a crash, and it resumes from the newest commit: weights,
+    optimizer state, `trainable` flags, stage, learning-rate position, loss scale, moving averages,
+    the state of `StagedUnfreezing`, `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint` and of
+    every callback that has `get_state()` and `set_state(state)`, seed generators, the position in
+    the epoch, and the history. With deterministic operations and the same number of threads the
+    result is the same to the last bit, provided that the order of the data is a function of the
+    epoch, as in `kft.data`: a resumed epoch reads again, and drops, the batches already trained on.
 
-    A commit is written beside the others, synced, hashed and renamed, so that a process killed at
-    any moment leaves whole commits only; a damaged one is recognised by its hashes, and the one
-    before it is used. SIGTERM and SIGINT let the step finish, commit, and end the process with exit
-    code 75; a second one ends it at once. JSON and safetensors only: reading runs no code.
+    A commit is written next to the others, synced, hashed and renamed, so that a process killed at
+    any moment leaves only complete commits; a damaged one is recognized by its hashes, and the one
+    before it is used. After SIGTERM or SIGINT the current step finishes, the state is committed, and
+    the process ends with exit code 75; a second signal ends it at once. Commits are JSON and
+    safetensors: reading them runs no code.
 
     Args:
-        directory: holds the commits, and nothing else.
-        every: when to commit: `"epoch"`, a number of steps, or a time as `"10min"`, `"30s"`, `"2h"`
-            or a `datetime.timedelta`. Defaults to `"epoch"`. A run also commits as it begins, ends,
+        directory: The directory of the commits; it must contain nothing else.
+        every: When to commit: `"epoch"`, a number of steps, or a time such as `"10min"`, `"30s"`, `"2h"`
+            or a `datetime.timedelta`. Defaults to `"epoch"`. A run also commits when it begins, ends,
             or is asked to stop.
-        keep: how many commits stay. Defaults to 3.
-        on_mismatch: what to do where stages, optimizer or steps per epoch are not those of the commit:
-            `"error"`, or `"continue"` with those given now. Defaults to `"error"`.
+        keep: How many commits to keep. Defaults to 3.
+        on_mismatch: What to do if stages, optimizer or steps per epoch differ from those of the commit:
+            `"error"`, or `"continue"` with the new ones. Defaults to `"error"`.
 
     Raises:
-        InputError: an argument is wrong; when `fit` begins, the directory is in use by another
-            process, or holds a run of another model, optimizer or stages.
-        KftError: when `fit` begins, every commit is damaged.
-        Interrupted: a signal came and the state was committed.
-        NonFiniteLossError: the loss was NaN or infinite when a commit was due; the commit before it
-            stays the newest.
+        InputError: If an argument is wrong; or, when `fit` begins, if another process uses the
+            directory, or it contains a run of another model, optimizer or stages.
+        KftError: If, when `fit` begins, all commits are damaged.
+        Interrupted: After a signal, once the state is committed.
+        NonFiniteLossError: If the loss is NaN or infinite when a commit is due; the commit before it
+            remains the newest.
 
     Example:
 
@@ -90,7 +90,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         self._reset()
 
     def _reset(self) -> None:
-        self._fellows: list[keras.callbacks.Callback] = []
+        self._callbacks: list[keras.callbacks.Callback] = []
         self._timer = CommitTimer(self.every)
         self._identity: dict[str, Any] = {}
         self._resuming: commits.Commit | None = None
@@ -100,7 +100,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
 
     @property
     def position(self) -> tuple[int, int] | None:
-        """Epoch and step that the run is about to resume from; None if it begins anew."""
+        """Epoch and step that the run is about to resume from; None if it starts from the beginning."""
         if self._resuming is None:
             return None
         position = self._resuming.state["position"]
@@ -109,22 +109,22 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         return position["epoch"], position["step"]
 
     def follow(self, trainer: keras.Model, batches: Any = None) -> None:
-        """Tell which part of the model `fit` is about to be called on, and with which data.
+        """Set the part of the model on which `fit` is about to be called, and its data.
 
         Args:
-            trainer: the part whose training step runs and whose metrics count. Defaults to the model.
-            batches: data with a method `skip(epoch, steps)`, which makes the first steps of an epoch
-                cheap to read; None for any other.
+            trainer: The part whose training step runs and whose metrics are saved. Defaults to the model.
+            batches: Data with a method `skip(epoch, steps)`, which makes the first steps of an epoch
+                cheap to read; None for other data.
         """
         self._trainer, self._batches = trainer, batches
 
     def slow_down(self, factor: float) -> None:
-        """Multiply the learning rates from the commit on that the run resumes from.
+        """Multiply the learning rates once the run resumes from its commit.
 
-        Calls add up until a commit holds the new rates.
+        Factors accumulate until a commit contains the new rates.
 
         Args:
-            factor: what the rates are multiplied by, such as 0.5.
+            factor: The factor, such as 0.5.
         """
         self._rate_factor *= factor
 
@@ -132,7 +132,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         """Look for a commit to resume from."""
         self._reset()
         report_stop_iteration(self)
-        self._fellows = other_callbacks(self)
+        self._callbacks = other_callbacks(self)
         try:
             self._identity = describe_fit(self._fit, self.params.get("steps"))
             most = largest_commit(self.model, self.trainer)
@@ -145,14 +145,14 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
                 begin_at(self.model, self.position[0] if self.position else None)
                 self._fit.enter_stages(self._resuming, before_own=True)
                 if self.params.get("verbose"):
-                    print(self._greeting(self._resuming))
+                    print(self._resume_message(self._resuming))
         except BaseException:
             self._lock.release()
             raise
         self._signals = self._waiting.enter_context(deferred_signals())
 
     def _read_newest(self, most: int) -> dict[str, Any] | None:
-        """The fields of the newest commit, which can be sent to other processes."""
+        """Return the fields of the newest commit, which can be sent to other processes."""
         if self.directory.is_dir():
             check_tree(self.directory)
         self._lock.acquire()
@@ -161,7 +161,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         return None if newest is None else vars(newest)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Restore the state, if this is the epoch that the run resumes in."""
+        """Restore the state, if the run resumes in this epoch."""
         self._epoch = epoch
         if self._resuming is None:
             return
@@ -176,15 +176,15 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
             self._batches.skip(epoch, steps)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Commit before the step, if it is time to."""
+        """Commit before the step, if a commit is due."""
         if self._rejoining is not None:
             if batch < self._rejoining.state["position"]["step"]:
                 if not self._skipped.active:  # by now every callback has begun the epoch
                     results = functools.partial(self._restored_results, self._rejoining)
-                    self._skipped.begin(self.trainer, self._fellows, results)
+                    self._skipped.begin(self.trainer, self._callbacks, results)
                 return
             self._rejoin(self._rejoining)
-        # Of several processes each may get the signal, and the first one knows what is due.
+        # The signal may reach any of several processes; the first one decides when a commit is due.
         due, stop = processes.any_of(
             processes.rank() == 0 and self._timer.is_due(self._epoch),
             self._signals.received is not None,
@@ -196,16 +196,16 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         self._timer.steps += self.trainer.steps_per_execution
 
     def _restored_results(self, commit: commits.Commit) -> dict[str, Any]:
-        """Return what each skipped step reports."""
+        """Return the results that each skipped step reports."""
         self._fit.restore_metrics(commit)
         results = self.trainer.get_metrics_result()
         return {name: keras.ops.convert_to_numpy(value) for name, value in results.items()}
 
     def _rejoin(self, commit: commits.Commit) -> None:
-        """Take steps again where the commit was made.
+        """Resume training at the step of the commit.
 
-        The state is restored once more: other callbacks have begun the epoch since, and have seen
-        the skipped steps. A commit made as a run ended knows nothing of the epoch that begins now.
+        The state is restored once more, since other callbacks have begun the epoch and seen the skipped
+        steps. A commit from the end of a run has no state of the epoch that begins now.
         """
         self._rejoining = None
         self._fit.sync()
@@ -216,7 +216,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
             self._fit.restore(commit, self._rate_factor)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note that the epoch is over."""
+        """Record that the epoch is over."""
         self._epoch = epoch + 1
         if self._rejoining is not None and not self._rejoining.state["ended"]:
             commit, steps = self._rejoining, self._rejoining.state["position"]["step"]
@@ -232,7 +232,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         commit, self._resuming = self._resuming, None
         if commit is None:
             self._commit(0, ended=True)
-        else:  # there was no epoch left
+        else:  # no epoch was left to run
             self._fit.enter_stages(commit, before_own=False)
             self._fit.restore(commit, self._rate_factor)
         (stop,) = processes.any_of(self._signals.received is not None)
@@ -241,7 +241,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Release the directory and the signals; also after a fit that ended with an error."""
+        """Release the directory and the signals; call it also after a fit that failed."""
         if getattr(self, "_model", None) is not None:
             begin_at(self.model, None)
         self._skipped.release()
@@ -256,16 +256,16 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
 
     @property
     def _fit(self) -> FitState:
-        """The state of the fit as it is now: a run may call `fit` on one part after another."""
-        return FitState(self.model, self.trainer, self._fellows, self)
+        """The current state of the fit; a run may call `fit` on one part after another."""
+        return FitState(self.model, self.trainer, self._callbacks, self)
 
     def _commit(self, step: int, *, ended: bool = False) -> None:
         if processes.decided(lambda: self._write_commit(step, ended)):
-            self._rate_factor = 1.0  # it is in the commit, from which every process resumes
+            self._rate_factor = 1.0  # the commit, from which every process resumes, includes it
         self._timer.restart(self._epoch)
 
     def _write_commit(self, step: int, ended: bool) -> bool:
-        """Return whether it could be written; a full disk is no reason to stop training."""
+        """Return whether the commit was written; a full disk must not stop the training."""
         fit_state, arrays = self._fit.collect(self._epoch, step, self.directory)
         stopped = ended and bool(self.model.stop_training)
         state = {
@@ -292,7 +292,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         self.close()
         end(name, f"the state is committed to {self.directory}; run it again to resume from there.")
 
-    def _greeting(self, commit: commits.Commit) -> str:
+    def _resume_message(self, commit: commits.Commit) -> str:
         position = commit.state["position"]
         if position["stopped"]:
             return f"{commit.path} is the end of a run: nothing is left to train."

@@ -1,4 +1,4 @@
-"""What callbacks that log to somewhere else have in common: values, plan, optional packages."""
+"""The common part of callbacks that log to a service: values, plan, optional packages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kft.printing import name_of
 
 
 def optional_module(name: str, install: str) -> Any:
-    """A module of a package that kft does not need otherwise.
+    """Import a module of an optional package.
 
     Args:
         name: The module.
-        install: What `pip install` takes to bring it.
+        install: The name of the package for `pip install`.
 
     Raises:
         InputError: If it is not installed.
@@ -29,12 +29,12 @@ def optional_module(name: str, install: str) -> Any:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
-            raise  # it is there, and something that it needs is not
+            raise  # the module exists, but one of its dependencies does not
         raise InputError(f"`{name}` is not installed: pip install {install}") from error
 
 
 class RunLogger(CheckedCalls, keras.callbacks.Callback):
-    """A callback for which each fit is a run at a tracking service.
+    """A callback that records each fit as a run of a tracking service.
 
     Attributes:
         run_id: The service's id of the run; None before the first epoch.
@@ -43,32 +43,32 @@ class RunLogger(CheckedCalls, keras.callbacks.Callback):
     run_id: str | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forgets the run of an earlier fit."""
+        """Forget the run of an earlier fit."""
         self.run_id = None
 
     def get_state(self) -> dict[str, Any]:
-        """Which run it is."""
+        """Return the id of the run."""
         return {"run_id": self.run_id}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on with that run."""
+        """Restore the id of the run, so that it continues."""
         self.run_id = state["run_id"]
 
 
-def unfreezing_beside(callback: keras.callbacks.Callback) -> StagedUnfreezing | None:
-    """The `StagedUnfreezing` of the fit that is calling `callback` now, if there is one."""
-    fellows = other_callbacks(callback)
-    return next((one for one in fellows if isinstance(one, StagedUnfreezing)), None)
+def find_unfreezing(callback: keras.callbacks.Callback) -> StagedUnfreezing | None:
+    """Return the `StagedUnfreezing` of the fit that is calling `callback` now, None if it has none."""
+    callbacks = other_callbacks(callback)
+    return next((one for one in callbacks if isinstance(one, StagedUnfreezing)), None)
 
 
 def epoch_values(
     logs: Mapping[str, Any] | None, unfreezing: StagedUnfreezing | None
 ) -> dict[str, float]:
-    """The numbers of an epoch: its logs, and with stages the rate of each group.
+    """Return the values of an epoch: its logs, and with stages the rate of each group.
 
     Returns:
-        Numbers by name; the groups' are `rates/NAME`, since a store that keeps a file a name has one
-        of `learning_rate` already.
+        Numbers by name; those of groups are `rates/NAME`, since a store with a file per name already
+        has `learning_rate`.
     """
     values = {name: float(value) for name, value in (logs or {}).items()}
     if unfreezing is not None:
@@ -77,9 +77,9 @@ def epoch_values(
 
 
 def plan_of(model: keras.Model, unfreezing: StagedUnfreezing | None) -> str:
-    """The plan of a fit as a table; without stages what the model is."""
+    """Return the plan of a fit as a table, or a line about the model if there are no stages."""
     if unfreezing is None:
         return f"{name_of(model)}: {model.count_params():,} parameters, no stages"
-    from kft.stages.table import plan_table  # it knows recipes' plans, and is slow to import
+    from kft.stages.table import plan_table  # here, since it is slow to import
 
     return str(plan_table(model, unfreezing.stages, unfreezing.batch_norm))

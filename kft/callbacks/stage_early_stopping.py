@@ -1,4 +1,4 @@
-"""A Keras EarlyStopping as the rule of one stage."""
+"""A Keras `EarlyStopping` as the rule that ends a stage."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Any
 
 import keras
 
-from kft.callbacks.others import give_state, state_of
+from kft.callbacks.others import restore_state, state_of
 from kft.callbacks.relative_early_stopping import RelativeEarlyStopping
 
 
 class StageEarlyStopping:
-    """Asks a Keras `EarlyStopping` after each epoch whether the stage is over.
+    """Ask a Keras `EarlyStopping` after each epoch whether the stage should end.
 
-    Keras' callback stops the run; here only the stage ends. Which weights are kept is decided
-    elsewhere, by `BestState`.
+    Keras' callback stops the whole run; here only the stage ends. `BestState` decides which weights
+    are kept.
 
     Args:
-        rule: An `EarlyStopping` that nobody else uses, or None for a stage that runs all its epochs.
+        rule: An `EarlyStopping` that nothing else uses, or None for a stage that runs all its epochs.
         model: The model, as the stage begins.
     """
 
@@ -45,17 +45,17 @@ class StageEarlyStopping:
         return stage_stops
 
     def get_state(self) -> dict[str, Any] | None:
-        """Return what has been seen so far in this stage."""
+        """Return the state of the rule in this stage."""
         return None if self._rule is None else state_of(self._rule)
 
     def set_state(self, state: dict[str, Any] | None) -> None:
-        """Take over what `get_state` returned."""
+        """Restore the state that `get_state` returned."""
         if self._rule is not None and state is not None:
-            give_state(self._rule, state)
+            restore_state(self._rule, state)
 
 
 def describe_rule(rule: keras.callbacks.EarlyStopping | None) -> dict[str, Any] | None:
-    """Return what decides when a stage ends, ready for JSON."""
+    """Return the settings of the rule that ends a stage, ready for JSON."""
     if rule is None:
         return None
     names = ["monitor", "mode", "patience", "baseline", "start_from_epoch"]

@@ -1,4 +1,4 @@
-"""What a fit in stages prints: the stage that begins, and the epoch whose weights are kept."""
+"""The messages of a fit in stages: each stage as it begins, and the epoch whose weights are kept."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kft.stages.stage import Stage
 
 
 def print_stage(model: keras.Model, stage: Stage, number: int, count: int) -> None:
-    """Print what trains in a stage, how long and at which rate.
+    """Print what trains in a stage, for how long and at which rate.
 
     Args:
-        model: the model, in this stage.
-        stage: the stage.
-        number: its number, from 1.
-        count: how many stages there are.
+        model: The model, with the flags of this stage.
+        stage: The stage.
+        number: Its number, from 1.
+        count: The number of stages.
     """
     trained = sum(int(ops.size(variable)) for variable in model.trainable_variables)
     what = (
@@ -32,12 +32,12 @@ def print_stage(model: keras.Model, stage: Stage, number: int, count: int) -> No
 
 
 def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> None:
-    """Print which epoch's weights the model ends with; warn if it is none.
+    """Print which epoch's weights the model ends with; warn if there is no best epoch.
 
     Args:
-        state: the best state at the end of the run.
-        restore_best: what `StagedUnfreezing` was given.
-        verbose: whether to print; the warning comes in any case.
+        state: The best state at the end of the run.
+        restore_best: The argument of `StagedUnfreezing`.
+        verbose: Whether to print; the warning is always issued.
     """
     best, name = state.best, state.monitor.name
     if best is None:

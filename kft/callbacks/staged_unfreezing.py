@@ -12,7 +12,7 @@ from keras import ops
 
 from kft.arguments import check_choice, check_verbose, plain, shown
 from kft.arguments.calls import CheckedCalls
-from kft.callbacks.best_state import Best, BestState, Restore, check_tolerance, what_is_restored
+from kft.callbacks.best_state import Best, BestState, Restore, check_tolerance, resolve_restore
 from kft.callbacks.learning_rate_warmup import LearningRateWarmup
 from kft.callbacks.monitor import Monitor
 from kft.callbacks.others import other_callbacks, refuse_swaps_at_epochs, report_stop_iteration
@@ -32,44 +32,44 @@ RestoreBest = Restore | None
 
 
 class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
-    """Trains a model in stages inside one `fit`: the head first, then deeper and deeper blocks.
+    """Train a model in stages within one `fit`: first the head, then deeper and deeper blocks.
 
     At the first epoch of each stage the callback sets the `trainable` flags, gives the model an
-    optimizer for exactly what trains then and remakes the compiled steps. What was training goes on
-    with its optimizer state; newly unfrozen blocks start with a step count, warmup and rate of their
-    own. It adds `stage` (counted from 1) and `learning_rate` (the head's) to the logs: put it in
-    front of callbacks that write the logs, such as `CSVLogger`.
+    optimizer for exactly the weights that train, and rebuilds the compiled steps. Weights that
+    trained before keep their optimizer state; newly unfrozen blocks start with their own step
+    count, warmup and rate. It adds `stage` (from 1) and `learning_rate` (the head's) to the logs:
+    put it before callbacks that write the logs, such as `CSVLogger`.
 
-    The model's own optimizer is the pattern for each group's: its class and settings count, its
-    learning rate does not. After `fit` the model keeps the last stage's flags and optimizer.
+    The optimizers of all groups have the class and settings of the model's own, except for its
+    learning rate. After `fit` the model keeps the last stage's flags and optimizer.
 
     Args:
-        stages: list of `kft.Stage`; `fit` should be given the sum of their `epochs`.
-        early_stopping: a `keras.callbacks.EarlyStopping` that ends a stage instead of the run; only
-            in the last stage does it end the run. Its `patience` and `start_from_epoch` count within
-            the stage. Defaults to None: stages take all their epochs.
+        stages: List of `kft.Stage`; pass the sum of their `epochs` to `fit`.
+        early_stopping: A `keras.callbacks.EarlyStopping` that ends a stage, and the run only in the
+            last stage. Its `patience` and `start_from_epoch` count within the stage. Defaults to
+            None: stages run all their epochs.
         batch_norm: `"frozen"` keeps the backbone's BatchNorm layers in inference mode; `"train"`
             trains them with their block. Defaults to `"frozen"`.
         restore_best: `"stage"` starts each stage from the weights and the optimizer state of the best
-            epoch of the one before, and ends with the best epoch of the last stage; `"run"` does the
-            same, and ends with the weights of the best epoch of all stages; `"ends"` compares only
+            epoch of the stage before, and ends with the best epoch of the last stage; `"run"` does the
+            same, but ends with the weights of the best epoch of all stages; `"ends"` compares only
             the last epochs of the stages, and ends with the best of them; None restores nothing.
-            Defaults to `"auto"`: `"run"` where `early_stopping` has `restore_best_weights=True`, and
+            Defaults to `"auto"`: `"run"` if `early_stopping` has `restore_best_weights=True`, and
             otherwise None.
-        monitor: name of the logged value by which epochs are compared, or a name and a direction such
+        monitor: Name of the logged value by which epochs are compared, or a name and a direction such
             as `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`.
-        tolerance: how much worse, as a share, the end of a stage may be than the best end before it
-            and still remain, for `restore_best="ends"`. Defaults to 0.
+        tolerance: By what fraction the end of a stage may be worse than the best end before it and
+            still be kept, for `restore_best="ends"`. Defaults to 0.
         verbose: 1 prints a line at each stage, 0 nothing. Defaults to 1.
 
     Attributes:
-        best: the epoch whose weights the model ends with (`value`, `epoch` and `stage`, counted from
-            0); None as long as no stage has ended, or if nothing is restored.
-        group_rates: learning rate of each group, by the names of the blocks, in the last step of the
-            epoch that ended last.
+        best: The epoch whose weights the model ends with (`value`, `epoch` and `stage`, counted from
+            0); None before the end of the first stage, or if nothing is restored.
+        group_rates: Learning rate of each group, by the names of the blocks, in the last step of the
+            last epoch.
 
     Raises:
-        InputError: at construction for bad stages; when `fit` begins, before a step is taken, for
+        InputError: At construction for invalid stages; when `fit` begins, before a step is taken, for
             stages that do not fit the model.
 
     Example:
@@ -109,7 +109,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         self._solved_elsewhere = False
         check_tolerance(tolerance, restore_best)
         self.early_stopping, self.batch_norm = early_stopping, batch_norm
-        self.restore_best, self.monitor = what_is_restored(restore_best, monitor, early_stopping)
+        self.restore_best, self.monitor = resolve_restore(restore_best, monitor, early_stopping)
         self.tolerance, self.verbose = tolerance, verbose
         self._reset()
 
@@ -124,11 +124,11 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         if self.monitor is not None and self.restore_best is not None:
             self._best = BestState(self.monitor, self.restore_best, self.tolerance)
         self._steps_seen: int | None = None
-        self._began = (-1, 0)  # the epoch that runs, and the steps taken before it
+        self._began = (-1, 0)  # the current epoch, and the steps taken before it
         self.group_rates: dict[str, float] = {}
 
     def leave_solving(self) -> None:
-        """Say that whoever runs the fit solves the head in a stage that asks for it."""
+        """Declare that the caller of `fit` solves the head in a stage with `solve=True`."""
         self._solved_elsewhere = True
 
     @property
@@ -137,27 +137,27 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         return None if self._best is None else self._best.best
 
     def offer(self, logs: Mapping[str, Any], share: float) -> bool:
-        """As `BestState.offer`, once the last stage has ended; False where nothing is compared."""
+        """Call `BestState.offer`, after the last stage; return False if nothing is compared."""
         return self._best is not None and self._best.offer(logs, share)
 
     @property
     def stage_index(self) -> int | None:
-        """Index of the stage that runs, from 0; None before the first epoch."""
+        """Index of the current stage, from 0; None before the first epoch."""
         return self._index if self._index >= 0 else None
 
     @property
     def stage_epochs(self) -> int:
-        """How many epochs of the stage that runs are done."""
+        """How many epochs of the current stage are done."""
         return self._epochs_done
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Checks the stages against the model, before a step is taken."""
+        """Check the stages against the model, before a step is taken."""
         self._reset()
         if not self._solved_elsewhere:
             refuse_solving(self.stages, "StagedUnfreezing in `model.fit`")
         report_stop_iteration(self)
         refuse_swaps_at_epochs(self)
-        refuse_rivals([one for one in other_callbacks(self) if one is not self])
+        refuse_conflicts([one for one in other_callbacks(self) if one is not self])
         check_placement(self.model)
         self._template = template(self.model)
         self._planned = plan(self.model, self.stages, self.batch_norm)
@@ -171,14 +171,14 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
 
     @property
     def stage_ended(self) -> bool:
-        """Whether the stage that ran last is over; the next one begins with the next epoch."""
+        """Whether the last stage is over; the next one begins with the next epoch."""
         return self._stage_ended
 
     def prepare(self, epoch: int) -> None:
-        """Enters the stage that `epoch` belongs to, unless the model is in it already.
+        """Enter the stage of `epoch`, unless the model is in it already.
 
-        `fit` does this as the epoch begins; whoever trains another model on this one's layers does
-        it before.
+        `fit` does this when the epoch begins; call it before training another model that shares this
+        one's layers.
         """
         if self._index < 0:
             self._enter(*stage_of_epoch(self.stages, epoch))
@@ -188,7 +188,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
             self._enter(self._index + 1, 0)
 
     def describe(self) -> dict[str, Any]:
-        """What decides the stages, ready for JSON."""
+        """Return the settings that affect the stages, ready for JSON."""
         return {
             "stages": [stage.to_dict() for stage in self.stages],
             "early_stopping": describe_rule(self.early_stopping),
@@ -199,7 +199,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         }
 
     def get_state(self) -> dict[str, Any]:
-        """Where the run is; weights and optimizer state belong to the model."""
+        """Return the progress through the stages; weights and optimizer state belong to the model."""
         optimizer = unscaled(self.model.optimizer)
         return {
             "entered": self._entered,
@@ -213,10 +213,10 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Puts the model into the stage that `get_state` was called in.
+        """Put the model into the stage in which `get_state` was called.
 
-        The stages before it are entered once more, without a step, since the optimizer's groups
-        depend on them. The values of weights and optimizer are up to whoever kept them.
+        The stages before it are entered again, without a step, since the optimizer's groups depend on
+        them. The values of weights and optimizer are restored separately.
         """
         if self._template is None:
             self.on_train_begin()
@@ -231,13 +231,13 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
             self._best.set_state(state["best"])
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Enters the epoch's stage."""
+        """Enter the epoch's stage."""
         self.prepare(epoch)
         if self._began[0] != epoch:
             self._began = (epoch, self._steps_taken())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds to the logs, and asks whether the stage is over."""
+        """Extend the logs, and check whether the stage is over."""
         logs = {} if logs is None else logs
         self._steps_seen = self._steps_taken() - self._began[1]
         logs["stage"] = self._index + 1
@@ -256,7 +256,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Go back to the best epoch of the run, and release what only the run needed."""
+        """Restore the best epoch of the run, and release what only the run needed."""
         if self._best is not None and self._entered:
             self._best.end_run(self.model)
             print_best(self._best, self.restore_best, verbose=bool(self.verbose))
@@ -280,19 +280,19 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         return int(ops.convert_to_numpy(step_counter(unscaled(self.model.optimizer))))
 
 
-def refuse_rivals(callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Refuse callbacks that would set the same rates and flags as stages do.
+def refuse_conflicts(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Refuse callbacks that would set the same rates and flags as the stages.
 
     Args:
-        callbacks: those that stand beside the `StagedUnfreezing` of a fit.
+        callbacks: The other callbacks in the fit of a `StagedUnfreezing`.
 
     Raises:
-        InputError: one of them is another `StagedUnfreezing`, or a `LearningRateWarmup`.
+        InputError: If one of them is another `StagedUnfreezing`, or a `LearningRateWarmup`.
     """
     for one in callbacks:
         if isinstance(one, (StagedUnfreezing, LearningRateWarmup)):
             raise InputError(
-                f"`callbacks` hold a {type(one).__name__} beside the stages, which would set what "
-                "trains and at which rate in its place: leave it out, and say in each kft.Stage what "
-                "it is for (unfreeze, learning_rate, warmup, decay)."
+                f"`callbacks` contain a {type(one).__name__}, but the stages already set what trains and "
+                "at which rate: leave it out, and set unfreeze, learning_rate, warmup and decay in each "
+                "kft.Stage."
             )

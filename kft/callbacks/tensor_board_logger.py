@@ -1,4 +1,4 @@
-"""TensorBoard: scalars with stages and rates, the plan as text, features in the projector."""
+"""Logging to TensorBoard: scalars with stages and rates, the plan as text, features for the projector."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from kft.arguments import path_of
 from kft.arguments.calls import CheckedCalls
-from kft.callbacks.run_logger import epoch_values, plan_of, unfreezing_beside
+from kft.callbacks.run_logger import epoch_values, find_unfreezing, plan_of
 from kft.errors import InputError
 from kft.model import graph
 
-MOST_POINTS = 10_000  # what the projector still turns smoothly
+MOST_POINTS = 10_000  # what the projector still rotates smoothly
 _CONFIG = """embeddings {
   tensor_name: "features"
   tensor_path: "features.tsv"
@@ -26,12 +26,11 @@ _CONFIG = """embeddings {
 
 
 class TensorBoardLogger(CheckedCalls, keras.callbacks.Callback):
-    """Writes what TensorBoard shows of a fit in stages, on any backend.
+    """Log a fit in stages to TensorBoard, on any backend.
 
-    Keras' own `TensorBoard` callback knows nothing of stages: this one writes the stage and the
-    learning rate of each group beside the metrics, the plan as a text, and, if it is given examples,
-    their features after training for the projector. Put it behind `StagedUnfreezing`. A fit that goes
-    on after a kill writes on into the same directory.
+    Unlike Keras' own `TensorBoard` callback, this one also writes the stage and the learning rate of
+    each group, the plan as text, and, with `project`, the features of examples after training for
+    the projector. Put it after `StagedUnfreezing`. A resumed fit continues in the same directory.
 
     Args:
         log_dir: Directory for `tensorboard --logdir`.
@@ -39,7 +38,7 @@ class TensorBoardLogger(CheckedCalls, keras.callbacks.Callback):
             a name for each; at most 10,000. Defaults to no projector.
 
     Raises:
-        InputError: If `project` is no pair of equal length, or has too many examples.
+        InputError: If `project` is not a pair of equal length, or has too many examples.
 
     Example:
 
@@ -67,25 +66,25 @@ class TensorBoardLogger(CheckedCalls, keras.callbacks.Callback):
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Opens the file and writes the plan."""
+        """Open the file and write the plan."""
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._writer = EventFileWriter(str(self.log_dir))
-        plan = plan_of(self.model, unfreezing_beside(self))
+        plan = plan_of(self.model, find_unfreezing(self))
         # Four spaces: TensorBoard shows texts as Markdown.
         self._write_text("plan", "\n".join(f"    {line}" for line in plan.splitlines()))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the numbers of the epoch."""
+        """Write the values of the epoch."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        values = epoch_values(logs, unfreezing_beside(self))
+        values = epoch_values(logs, find_unfreezing(self))
         for name, value in values.items():
             self._write(Summary.Value(tag=_tag(name), simple_value=value), epoch)
         self._writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Writes the features of the examples, and closes the file."""
+        """Write the features of the examples, and close the file."""
         self._writer.close()
         self._writer = None
         if self.project is not None:
@@ -117,7 +116,7 @@ class TensorBoardLogger(CheckedCalls, keras.callbacks.Callback):
 
 
 def _tag(name: str) -> str:
-    """Training and validation of a metric beside each other, rates in a group of their own."""
+    """Return a tag that groups training and validation of a metric, and the rates of all groups."""
     if name.startswith("rates/"):
         return name
     part = "validation" if name.startswith("val_") else "training"

@@ -1,4 +1,4 @@
-"""Weights & Biases: metrics by epoch, the stages as configuration, the plan as a table of text."""
+"""Logging to Weights & Biases: metrics by epoch, the stages as configuration, the plan as text."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 from kft.callbacks.run_logger import (
     RunLogger,
     epoch_values,
+    find_unfreezing,
     optional_module,
     plan_of,
-    unfreezing_beside,
 )
 
 
 class WandbLogger(RunLogger):
-    """Logs a fit in stages to Weights & Biases: metrics, stage and rates by epoch, plan, stages.
+    """Log a fit in stages to Weights & Biases: metrics, stage and rates by epoch, plan, stages.
 
-    Needs `pip install wandb`. A fit that goes on after a kill, by `RunCheckpoint`, goes on under the
-    same id. Put it behind `StagedUnfreezing`.
+    Needs `pip install wandb`. A fit that `RunCheckpoint` resumes continues under the same id. Put it
+    after `StagedUnfreezing`.
 
     Args:
         project: Name of the project. Defaults to `"kft"`.
-        name: Name of the run. Defaults to one that Weights & Biases makes up.
-        mode: `"online"`, `"offline"` (for `wandb sync` later) or `"disabled"`. Defaults to what its
-            settings say.
-        directory: Where its files go. Defaults to what its settings say.
-        config: More configuration to keep with the run.
+        name: Name of the run. Defaults to one that Weights & Biases generates.
+        mode: `"online"`, `"offline"` (for `wandb sync` later) or `"disabled"`. Defaults to the
+            service's settings.
+        directory: Where its files are written. Defaults to the service's settings.
+        config: Further configuration to store with the run.
 
     Attributes:
         run_id: The id of the run; None before the first epoch.
@@ -58,20 +58,20 @@ class WandbLogger(RunLogger):
         self._run: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forgets the run of an earlier fit."""
+        """Forget the run of an earlier fit."""
         super().on_train_begin(logs)
         self._run = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Logs the numbers of the epoch; the first epoch opens the run."""
-        unfreezing = unfreezing_beside(self)
+        """Log the values of the epoch; the first epoch creates the run."""
+        unfreezing = find_unfreezing(self)
         if self._run is None:
             self._run = self._open(unfreezing)
             self.run_id = self._run.id
         self._run.log(epoch_values(logs, unfreezing), step=epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Ends the run."""
+        """End the run."""
         if self._run is not None:
             self._run.finish()
             self._run = None

@@ -58,7 +58,7 @@ def report(
         typer.echo(str(written))
         return
     check_run(run)  # before Keras is imported
-    from kft.family.reopening import judged, reopen, report_again
+    from kft.family.reopening import reopen, report_again, with_evaluation
     from kft.insight.forgetting import forgetting
 
     opened = reopen(run, recipe=named_class(recipe), task=named_tasks(task))
@@ -66,6 +66,6 @@ def report(
         used = opened.recipe
         examples = reading.read(data, type(used), used.task, used.classes)
         evaluation = used.evaluate(examples, batch_size=batch_size)
-        opened = judged(opened, evaluation, examples)
+        opened = with_evaluation(opened, evaluation, examples)
     lost = None if source is None else forgetting(opened.recipe, source)
     typer.echo(str(report_again(opened, output or written, forgetting=lost)))

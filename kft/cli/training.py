@@ -73,9 +73,9 @@ def fit(
     settings = training.settings() | given(seed=seed, verbose=0 if quiet else None)
     prepared, train, valid = recipe_and_data(recipe, model, reading, data, validation, seed)
     if fresh:
-        from kft.family.directory import fresh as fresh_directory
+        from kft.family.directory import unused_path
 
-        run_dir = fresh_directory(run_dir)
+        run_dir = unused_path(run_dir)
     is_finished = (run_dir / RECIPE).is_file()
     settings |= given(validation_data=validation.validation_split if valid is None else valid)
     run = prepared.fit(train, run_dir=run_dir, **settings)

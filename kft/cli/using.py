@@ -147,7 +147,7 @@ def predict(
 
     from kft.data.image_files import MAX_PIXELS
     from kft.data.unlabelled import Unlabelled
-    from kft.family.predicting import no_answers
+    from kft.family.predicting import empty_predictions
 
     source = Unlabelled(
         inputs or (),
@@ -160,7 +160,7 @@ def predict(
         max_pixels=max_pixels or MAX_PIXELS,
         hooks=opened.task,
     )
-    writer = None if output is None else no_answers(opened).writer(output)
+    writer = None if output is None else empty_predictions(opened).writer(output)
     if output is not None and source.reads(output):
         raise InputError(f"--output {output} is one of the inputs: pass another file.")
     skips = on_bad_example is OnBadExample.skip
@@ -221,9 +221,9 @@ def _check_coverage(recipe: Any, coverage: float | None) -> None:
 
 
 def _check_top(recipe: Any, top_k: int) -> None:
-    from kft.family.predicting import no_answers
+    from kft.family.predicting import empty_predictions
 
-    count = no_answers(recipe).class_count
+    count = empty_predictions(recipe).class_count
     if not count:
         raise InputError(f"--top-k {top_k}: the run has no classes.")
     if top_k > count:

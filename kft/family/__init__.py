@@ -1,1 +1,1 @@
-"""What a recipe is made of: hooks, a fit from plan to page, a run directory and what it holds."""
+"""The parts of a recipe: its hooks, the steps of a fit, and the run directory."""

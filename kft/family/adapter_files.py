@@ -1,4 +1,4 @@
-"""What was trained on a backbone, without the backbone: adapters, head, norms and biases."""
+"""Files with what was trained on a backbone, without the backbone: adapters, head, norms and biases."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def save_adapters(recipe: Family, directory: str | os.PathLike) -> Path:
     _refuse_trained_backbone(recipe)
     if directory.exists() and not (directory.is_dir() and is_empty(directory)):
         raise InputError(f"`{directory}` exists already: pass a new directory to save to.")
-    own, backbone = _divided(recipe.model)
+    own, backbone = _split_weights(recipe.model)
     with atomic.being_written(directory) as hidden:
         content = {
             "format": _FORMAT,
@@ -69,22 +69,22 @@ def save_adapters(recipe: Family, directory: str | os.PathLike) -> Path:
 
 
 def load_adapters(recipe: Family, directory: str | os.PathLike) -> None:
-    """Give a recipe what was saved, as `kft.Recipe.load_adapters` documents it."""
+    """Load saved adapters into a recipe, as `kft.Recipe.load_adapters` documents it."""
     directory = path_of("directory", directory)
     content = _read(directory)
-    own, backbone = _divided(recipe.model)
+    own, backbone = _split_weights(recipe.model)
     _check(recipe, content, directory, _digest(backbone))
     load_weights(own, directory / WEIGHTS, content["weights_sha256"], ADAPTERS)
     settle(recipe.model)
     with damage_named(directory / ADAPTERS, type(recipe).__name__):
-        recipe.classes = None  # those that it had belong to what it had learnt before
+        recipe.classes = None  # its own classes belong to what it learned before
         if content["classes"] is not None:
             recipe.name_classes(content["classes"], "`classes`")
         recipe.restore(content["state"])
     recipe.is_fitted, recipe.loaded_from, recipe.distances = True, directory, None
 
 
-def _divided(model: keras.Model) -> tuple[list[keras.Variable], list[keras.Variable]]:
+def _split_weights(model: keras.Model) -> tuple[list[keras.Variable], list[keras.Variable]]:
     """Return the weights that are saved with adapters, and those of the backbone."""
     parts = parts_of(model)
     head = {id(weight) for weight in find_anatomy(model).head.weights}
@@ -94,7 +94,7 @@ def _divided(model: keras.Model) -> tuple[list[keras.Variable], list[keras.Varia
 
 
 def _digest(weights: list[keras.Variable]) -> str:
-    """Return the SHA-256 of weights, which is the same on every backend."""
+    """Return the SHA-256 of weights, which is the same on all backends."""
     found = hashlib.sha256()
     for weight in weights:
         value = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
@@ -128,7 +128,7 @@ def _read(directory: Path) -> dict[str, Any]:
 
 
 def _check(recipe: Family, content: Mapping[str, Any], directory: Path, digest: str) -> None:
-    """Refuse adapters that belong to another model, in the order of what is said most simply."""
+    """Refuse adapters of another model; compare what is simplest to explain first."""
     with damage_named(directory / ADAPTERS, "LoRA"):
         saved = LoRA.of(content["adapters"])
     if saved != recipe.adapters:

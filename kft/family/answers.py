@@ -1,4 +1,4 @@
-"""A recipe's answers to labelled data, batch by batch, and how good they are."""
+"""The model's outputs for labelled data, batch by batch, and their evaluation."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def answers(
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
 ) -> Iterator[tuple[Any, Any, np.ndarray | None]]:
-    """Yield the targets, the outputs and the places in the data of each batch, as arrays.
+    """Yield each batch's targets, outputs and indices of its examples in the data, as arrays.
 
     Args:
         recipe: The recipe.
         data: The data.
-        batch_size: Examples a step.
-        kept: The part of the recipe's model that has trained, and the same data as it takes them.
+        batch_size: Examples per step.
+        kept: The trained part of the model, with the data as its inputs. Defaults to the whole model.
     """
     model, dataset = kept or (recipe.model, batches_of(recipe, data, batch_size))
     batches: Any = dataset
@@ -64,19 +64,19 @@ def evaluate(
     kept: tuple[keras.Model, Batches] | None = None,
     verbose: int | str = "auto",
 ) -> Evaluation:
-    """Compare a recipe's answers with labelled data, in one pass over them and in bounded memory.
+    """Evaluate a recipe on labelled data, in one pass and in bounded memory.
 
     Args:
         recipe: The recipe.
         data: The data.
-        batch_size: Examples a step.
+        batch_size: Examples per step.
         kept: As for `answers`.
         verbose: As for `kft.report.progress.Progress`.
     """
     return _evaluated(recipe, data, answers(recipe, data, batch_size, kept), verbose)
 
 
-def evaluate_apart(
+def evaluate_held_out(
     recipe: Family,
     data: Examples | Stream,
     batch_size: int,
@@ -84,24 +84,24 @@ def evaluate_apart(
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> Evaluation:
-    """As `evaluate`, on data that the recipe was not trained on, and note how far off it was.
+    """Evaluate a recipe on data that it was not trained on, and record the distances of its errors.
 
     Args:
-        recipe: The recipe; its `distances` are what `predict(coverage=...)` needs.
+        recipe: The recipe. Its `distances`, which `predict(coverage=...)` needs, are set.
         data: The data.
-        batch_size: Examples a step.
+        batch_size: Examples per step.
         kept: As for `answers`.
-        seed: Decides which distances are kept, if there are many.
+        seed: Seed that selects the distances to keep, if there are many.
         verbose: As for `kft.report.progress.Progress`.
     """
     found: list[Any] = []
 
-    def noted() -> Iterator[tuple[Any, Any, np.ndarray | None]]:
+    def recorded() -> Iterator[tuple[Any, Any, np.ndarray | None]]:
         for targets, outputs, rows in answers(recipe, data, batch_size, kept):
             found.append(recipe.task.distances(outputs, targets))
             yield targets, outputs, rows
 
-    evaluation = _evaluated(recipe, data, noted(), verbose)
+    evaluation = _evaluated(recipe, data, recorded(), verbose)
     recipe.distances = None
     if found[0] is not None:
         together = concatenated(found)

@@ -1,4 +1,4 @@
-"""What a family of models may say of its data: how they are read, loaded, batched and augmented."""
+"""The hooks of a model family for its data: reading, loading, batching and augmenting."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from kft.model.graph import inputs_and_outputs
 
 
 class DataHooks:
-    """The hooks between raw data and a model; `kft.family.hooks.Family` has the others."""
+    """The hooks between raw data and the model; the others are in `kft.family.hooks.Family`."""
 
     modality: ClassVar[str]
-    usual_augmentation: ClassVar[str | None] = None  # of the default stages
+    usual_augmentation: ClassVar[str | None] = None  # used with the default stages
     task: Any
     classes: Any
 
@@ -49,24 +49,24 @@ class DataHooks:
         order: Any = None,
         image_root: str | os.PathLike[str] | None = None,
     ) -> Any:
-        """Read labelled data; `fit` and `evaluate` take what it returns in place of the source.
+        """Read labelled data; `fit` and `evaluate` accept the result in place of the source.
 
         Args:
             source: A folder, table, TFDS name, arrays or stream, as for `kft.data.read`.
-            classes: The classes to expect, a dict of them for several tasks; None to take those of
-                the data.
+            classes: The expected classes, or a dict of them for several tasks; None to use those of the
+                data.
             text_column: Column of a table with the texts.
             path_column: Column of a table with paths of images, relative to the table.
             label_column: Column of a table with the labels, several for regression, or a dict of them
-                for several tasks, for which the default stands for columns called like them.
+                for several tasks, whose default is a column named like each task.
             encoding: Encoding of text files.
-            on_bad_example: `"error"`, or `"skip"` to leave out what cannot be used.
+            on_bad_example: `"error"`, or `"skip"` to leave out examples that cannot be used.
             max_pixels: The largest image accepted, width times height.
             split: Split of a TFDS, such as `"train[:80%]"`.
-            steps_per_epoch: Batches that an epoch takes of a stream that never ends.
-            groups: Column of a table with what a split keeps together, such as the person in a photo;
-                or a value for each example.
-            order: The same with times, of which a split takes the latest for validation.
+            steps_per_epoch: Batches per epoch of a stream that never ends.
+            groups: Column of a table whose equal values a split keeps together, such as the person in a
+                photo; or a value for each example.
+            order: Column or values as for `groups`, with times; a split uses the latest for validation.
             image_root: Folder that paths of images in a table are relative to. Defaults to that of the
                 table.
 
@@ -96,47 +96,47 @@ class DataHooks:
         return data
 
     def check_examples(self, examples: Examples) -> None:
-        """Check that what was read is what the recipe takes, beyond what `kft.data` can know.
+        """Check that examples suit this recipe, beyond what `kft.data` can check.
 
         Args:
-            examples: What `read` read, or was handed.
+            examples: The examples, read by `read` or passed by the caller.
 
         Raises:
-            InputError: If it is not.
+            InputError: If they do not.
         """
 
     def examples_in_pieces(self, examples: Examples) -> Examples:
-        """Return examples with a row for each piece of a long input, by default as they are.
+        """Return examples with a row for each piece of a long input. By default they are unchanged.
 
         Args:
-            examples: What was read, or what this method has returned before.
+            examples: The examples, or what this method returned before.
         """
         return examples
 
     def raw_inputs(self, raw: Any) -> Any:
-        """Return what `predict` was given as a list or an array, each input by its position.
+        """Return the inputs that were passed to `predict` as a sequence.
 
         Args:
-            raw: A single input, or whatever holds several in an order.
+            raw: A single input, or an ordered collection of them, such as a list or an array.
 
         Returns:
-            Inputs that `load` takes, and slices of which it takes.
+            Inputs that `load` accepts, also as slices.
 
         Raises:
-            InputError: If it has no order or no end, is a whole table, or holds what cannot be used.
+            InputError: If they have no order or no end, are a whole table, or contain unusable values.
         """
         return as_rows([raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw, "raw")
 
     @property
     def quotes_inputs(self) -> bool:
-        """Whether answers are cut out of the inputs: `Task.predictions` then gets these as names."""
+        """Whether answers are spans of the inputs: `Task.predictions` then gets the inputs as names."""
         return False
 
     def in_pieces(self, raw: Any) -> Any:
-        """Return what `predict` is to answer, a long input as several pieces, one after another.
+        """Return the inputs for `predict`, with each long input as several consecutive pieces.
 
-        By default the inputs as they are. A family that cuts them `quotes_inputs`, so that the task can
-        put the answers to the pieces together.
+        By default the inputs are unchanged. A family that cuts them sets `quotes_inputs`, so that the task
+        can combine the answers for the pieces.
 
         Args:
             raw: What `raw_inputs` returned, or a part of it.
@@ -144,10 +144,10 @@ class DataHooks:
         return raw
 
     def input_name(self, value: Any, index: int) -> str:
-        """Return what to call an input of `predict` beside its answer: its path, or the text itself.
+        """Return the name of an input that `predict` shows next to its answer: its path, or the text itself.
 
         Args:
-            value: One of what `raw_inputs` returned.
+            value: One of the inputs that `raw_inputs` returned.
             index: Its position.
         """
         if isinstance(value, str) and self.modality == "text":
@@ -155,28 +155,28 @@ class DataHooks:
         return shown_path(value) if isinstance(value, (str, os.PathLike)) else f"input {index}"
 
     def encoded(self, raw: Any) -> list[Any]:
-        """Return raw inputs as a request to a server has them.
+        """Return raw inputs in the form that a request to a server has.
 
         Args:
-            raw: What `raw_inputs` returned, or the inputs of `Examples`.
+            raw: The result of `raw_inputs`, or the inputs of `Examples`.
 
         Returns:
-            Texts, encoded images (bytes), or what else `serving_inputs().decode` takes a row of.
+            Texts, encoded images (bytes), or other rows that `serving_inputs().decode` accepts.
         """
         return [as_encoded(image) for image in raw] if self.modality == "image" else list(raw)
 
     def load(self, raw: Any) -> Any:
-        """Turn raw inputs (paths, strings, arrays) into what the model takes, as NumPy arrays."""
+        """Convert raw inputs (paths, strings, arrays) to the model's inputs, as NumPy arrays."""
         raise NotImplementedError(f"{type(self).__name__} must define `load(raw)`.")
 
     @property
     def model(self) -> keras.Model:
-        """The model, built when it is first asked for."""
+        """The model, built on first access."""
         raise NotImplementedError
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Names of the model's inputs, as a dict of inputs has them; none for a model without a graph."""
+        """The names of the model's inputs, as the keys of a dict of inputs; empty for a model without a graph."""
         if not getattr(self.model, "inputs", None):
             return ()
         inputs, _ = inputs_and_outputs(self.model)
@@ -184,9 +184,9 @@ class DataHooks:
         return tuple(inputs) if isinstance(inputs, dict) else tuple(one.name for one in flat)
 
     def from_stream(self, dataset: Any) -> Any:
-        """Put in front of a `tf.data.Dataset` or `PyDataset` what makes the model's inputs of its.
+        """Prepare a `tf.data.Dataset` or `PyDataset` for the model.
 
-        By default a check of the names of inputs and of each batch's targets: a stream yields what the model takes.
+        By default its batches must already be the model's inputs, whose names and targets are checked.
         """
         return checked(dataset, StreamCheck(self.task, inputs=self.input_names))
 
@@ -200,7 +200,7 @@ class DataHooks:
         balance: str | None = None,
         augment: Callable | None = None,
     ) -> keras.utils.PyDataset:
-        """Batches of the model's inputs and targets; the arguments are those of `Batches`."""
+        """Return batches of the model's inputs and targets; the arguments are those of `Batches`."""
         return Batches(
             examples,
             self.load,
@@ -214,15 +214,15 @@ class DataHooks:
 
     @property
     def output_names(self) -> Any:
-        """What the task calls the outputs that it numbers: by default the classes."""
+        """The names that the task uses for its numbered outputs, by default the classes."""
         return self.classes
 
     def row_count(self, examples: Examples) -> int:
-        """Return how many rows `batches` has for examples: one for each, unless they are cut."""
+        """Return how many rows `batches` makes of examples: one for each, unless they are cut."""
         return len(examples)
 
     def augmentation(self, chosen: Any) -> Callable | None:
-        """Turn what was passed as `augment` into `(x, y, seed) -> (x, y)`, or None."""
+        """Convert the argument `augment` to a function `(x, y, seed) -> (x, y)`, or None."""
         if chosen is None or callable(chosen):
             return chosen
         raise InputError(
@@ -231,16 +231,16 @@ class DataHooks:
         )
 
     def labels_stay_true(self, chosen: Any, made: Callable | None) -> Callable | None:
-        """Return an augmentation of the inputs, if the task's labels stay true under it.
+        """Return an augmentation of the inputs if the task's labels remain true under it.
 
         Args:
-            chosen: What was passed as `augment`.
-            made: What was made of it.
+            chosen: The argument `augment`.
+            made: The function that `augmentation` returned for it.
 
         Raises:
-            InputError: If inputs would change, and labels that depend on places in them would not.
+            InputError: If it would change inputs, but not labels that depend on positions in them.
         """
-        if self.task.augmentable or not hasattr(made, "describe"):  # a function of a person's own
+        if self.task.augmentable or not hasattr(made, "describe"):  # a user's own function
             return made
         raise InputError(
             f"`augment={shown(chosen)}` changes the inputs and not the labels, which the task "
@@ -249,9 +249,9 @@ class DataHooks:
         )
 
     def load_all(self, examples: Examples) -> Any:
-        """Turn examples into what the model takes, all at once: for few examples."""
+        """Convert all examples to the model's inputs at once, for small data."""
         return self.load(examples.inputs)
 
     def serving_inputs(self) -> ServingInputs:
-        """What the exporter needs to get from raw inputs to the model's inputs."""
+        """Return how the exporter converts raw inputs to the model's inputs."""
         raise NotImplementedError(f"{type(self).__name__} must define `serving_inputs()`.")

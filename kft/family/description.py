@@ -1,4 +1,4 @@
-"""What `recipe.json` says of a saved recipe, and whether its values will do."""
+"""The description of a saved recipe in `recipe.json`: written, read and checked."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def _is_class_path(value: Any) -> bool:
 
 
 def is_names(value: Any) -> bool:
-    """Return whether a value can be the names of classes, a dict of them for several tasks, or None."""
+    """Return whether a value can be class names: a list, a dict of them for several tasks, or None."""
     if isinstance(value, dict):
         return all(map(is_names, value.values()))
     return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
 
 
-# What `load` needs of recipe.json, and whether a value will do.
+# The fields of recipe.json that `load` needs, and a check of each one's value.
 _FIELDS: dict[str, Callable[[Any], bool]] = {
     "class": _is_class_path,
     "arguments": lambda value: isinstance(value, dict),
@@ -45,7 +45,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 
 
 def read_description(directory: Path) -> dict[str, Any]:
-    """Read the `recipe.json` of a run directory, its values of the right types.
+    """Read the `recipe.json` of a run directory and check the types of its values.
 
     Raises:
         InputError: If the directory is not a finished run, is one of another version of kft, or is
@@ -66,10 +66,10 @@ def read_description(directory: Path) -> dict[str, Any]:
 
 
 def check_described(recipe: Family, content: Mapping[str, Any]) -> None:
-    """Compare what a description says for people with the recipe that its arguments made.
+    """Check that the fields written for people match the recipe that the arguments build.
 
     Raises:
-        InputError: If it says something else.
+        InputError: If they do not.
     """
     for name, own in (("task", recipe.task.name), ("modality", recipe.modality)):
         said = content.get(name, own)
@@ -101,9 +101,9 @@ def write_description(
 
     Args:
         recipe: The recipe.
-        directory: Where to.
-        weights_sha256: The digest of its weights, as they are written.
-        plan: What was trained, ready for JSON.
+        directory: The directory to write to.
+        weights_sha256: The digest of the written weights.
+        plan: The plan of the training, ready for JSON.
     """
     content = {
         "format": FORMAT,
@@ -121,12 +121,12 @@ def write_description(
 
 
 def class_path(recipe: Family) -> str:
-    """Return the `module:Class` of a recipe, which a run directory keeps."""
+    """Return the `module:Class` of a recipe, which is stored in its run directory."""
     return path_of_class(type(recipe))
 
 
 def versions() -> dict[str, str]:
-    """What made a run: versions of Python, kft and Keras, the backend, the dtype policy."""
+    """Return the environment of a run: versions of Python, kft and Keras, the backend, the dtype policy."""
     import kft
 
     return {
@@ -140,7 +140,7 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def damage_named(file: Path, path: str) -> Iterator[None]:
-    """Turn whatever is raised over a run's values into an error that names their file.
+    """Convert any exception about a run's values to an error that names their file.
 
     Args:
         file: The file, such as a run's `recipe.json`.

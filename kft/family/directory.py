@@ -1,4 +1,4 @@
-"""The directory of a fit: who owns it, where a fit resumes, and what it becomes when it is finished."""
+"""The directory of a fit: its lock, where the fit resumes, and its files once it is finished."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _LOCK = ".lock"
 
 @dataclasses.dataclass
 class RunDirectory:
-    """What `Recipe.fit` keeps on disk; without a path, features for as long as it takes.
+    """The files that `Recipe.fit` keeps on disk; without a path, only features while it runs.
 
-    While a run is unfinished its directory holds `begun.json` with the plan, `state` with commits,
-    `features`, `warm_start` with commits of what comes before the stages, and `refit` with the same for what
-    trains on all data at the end. When it is finished all but the features give way to the trained
-    recipe. Of several processes the first one alone reads and writes; the others learn from it.
+    The directory of an unfinished run contains `begun.json` with the plan, `state` with commits,
+    `features`, `warm_start` with commits of the training before the stages, and `refit` with the same for
+    the final training on all data. Once the run is finished, the trained recipe replaces everything but
+    the features. Of several processes only the first reads and writes, and shares the results.
 
     Args:
-        path: the directory, or None.
-        plan: everything that decides what the run computes, as JSON.
-        allow_changed_plan: whether an unfinished run of another plan is gone on with.
+        path: The directory, or None.
+        plan: Everything that affects what the run computes, as JSON.
+        allow_changed_plan: Whether to continue an unfinished run of another plan.
     """
 
     path: Path | None
@@ -53,10 +53,10 @@ class RunDirectory:
     allow_changed_plan: bool = False
 
     def is_finished(self) -> bool:
-        """Whether the directory holds this very run, finished.
+        """Return whether the directory contains exactly this run, finished.
 
         Raises:
-            InputError: it holds another run, or files that are no run.
+            InputError: If it contains another run, or files that are not a run.
         """
         return processes.decided(self._is_finished)
 
@@ -82,7 +82,7 @@ class RunDirectory:
         return False
 
     def _remove_leftovers(self, path: Path) -> None:
-        """Remove what a process left of a finished run that was killed as it finished."""
+        """Remove what is left of a finished run whose process was killed while it finished."""
         if any(
             name in (BEGUN, WARM_START, STATE, REFIT) or name.startswith(".")
             for name in os.listdir(path)
@@ -99,16 +99,16 @@ class RunDirectory:
         needs: int = 0,
         verbose: int | str = 0,
     ) -> Iterator[FeatureStore]:
-        """Keep other processes out, and give the place for frozen features.
+        """Lock the directory against other processes, and yield the store of frozen features.
 
         Args:
-            features: a place that several runs share. By default one in the directory.
-            dtype: what features are kept as.
-            needs: how many bytes the trained weights have.
-            verbose: as for `kft.cache.store.FeatureStore`.
+            features: A directory that several runs share. Defaults to one inside this directory.
+            dtype: The dtype in which features are stored.
+            needs: The size of the trained weights in bytes.
+            verbose: As for `kft.cache.store.FeatureStore`.
 
         Raises:
-            InputError: another process is using the directory, it has no room or cannot be written
+            InputError: If another process is using the directory, it has no room or cannot be written
                 to, or the dtype is unknown.
         """
         with contextlib.ExitStack() as stack:
@@ -122,7 +122,7 @@ class RunDirectory:
             yield stack.enter_context(opened_store(features, dtype, verbose))
 
     def _check_unfinished(self, path: Path, needs: int) -> None:
-        """Check, now that nobody else can write there, that there is a run to finish and room for it."""
+        """Check, once the lock is held, that there is a run to finish and room for it."""
         if (path / RECIPE).is_file():
             raise InputError(
                 f"`run_dir={str(path)!r}` has just been finished by another process: the same call "
@@ -130,16 +130,16 @@ class RunDirectory:
             )
         atomic.try_writing(path)
         disk = shutil.disk_usage(path)
-        if disk.total and disk.free < needs:  # some network drives do not tell
+        if disk.total and disk.free < needs:  # some network drives report 0
             raise WriteError(
                 f"`run_dir={str(path)!r}` has room for {disk.free / 1e6:,.1f} MB, but the trained weights "
                 f"take {needs / 1e6:,.1f} MB: make room there, or pass another directory."
             )
 
     def decisions(self) -> list[bool] | None:
-        """Which stages had their features kept when they began; None if they begin now.
+        """Return which stages cached features when the run began; None if it begins now.
 
-        A resumed run does as it did before, since a cached stage rounds its numbers in another order.
+        A resumed run repeats these decisions, since a cached stage rounds in another order.
         """
         return processes.decided(self._decisions)
 
@@ -149,19 +149,19 @@ class RunDirectory:
         return list(_read_begun(self.path)["cached"]) or None
 
     def begin_before_stages(self) -> None:
-        """Note what the run is, before it is known which stages have their features kept.
+        """Record the run's plan, before it is known which stages cache features.
 
         Raises:
-            WriteError: the directory cannot be written to.
+            WriteError: If the directory cannot be written to.
         """
         if self.path is not None and not (self.path / BEGUN).is_file():
             self.begin(())
 
     def begin(self, stages: Sequence[CachedStage]) -> None:
-        """Note what the run is, before its first step.
+        """Record the run's plan and which stages cache features, before the first step.
 
         Raises:
-            WriteError: the directory cannot be written to.
+            WriteError: If the directory cannot be written to.
         """
         if self.path is not None and processes.rank() == 0:
             cached = [stage.cut is not None for stage in stages]
@@ -173,11 +173,11 @@ class RunDirectory:
                 hidden.replace(self.path / BEGUN)
 
     def checkpoint(self, every: Any, place: str = STATE) -> list[RunCheckpoint]:
-        """The callback that commits the run's state, if there is somewhere to keep it.
+        """Return the callback that commits the run's state, in a list that is empty without a directory.
 
         Args:
-            every: how often, as for `kft.Resume`.
-            place: the name of the directory in this one.
+            every: How often, as for `kft.Resume`.
+            place: The name of a sub-directory.
         """
         if self.path is None:
             return []
@@ -185,18 +185,18 @@ class RunDirectory:
         return [RunCheckpoint(self.path / place, every, keep=2, on_mismatch=on_mismatch)]
 
     def for_refit(self) -> RunDirectory:
-        """The directory of what trains on all data at the end of this run."""
+        """Return the directory of the final training on all data."""
         path = None if self.path is None else self.path / REFIT
         return RunDirectory(path, self.plan, self.allow_changed_plan)
 
     def keep(self, write: Callable[[], None]) -> None:
-        """Write the trained recipe; the commits stay until that is done.
+        """Write the trained recipe, and remove the commits once that has succeeded.
 
         Args:
-            write: writes it to the directory.
+            write: Writes it to the directory.
 
         Raises:
-            WriteError: the directory cannot be written to; the message says what is kept.
+            WriteError: If the directory cannot be written to; the message says what is kept.
         """
         path = self.path
         if path is None:
@@ -206,12 +206,12 @@ class RunDirectory:
         except OSError as error:
             raise WriteError(
                 f"The trained recipe could not be written to `{path}` ({error.__cause__ or error}). "
-                f"Make room there: {standing(path)}"
+                f"Make room there: {kept_message(path)}"
             ) from error
         self.finish()
 
     def finish(self) -> None:
-        """Remove what only an unfinished run needs, once the trained recipe has been written."""
+        """Remove what only an unfinished run needs, after the trained recipe has been written."""
         if self.path is not None and processes.rank() == 0:
             with contextlib.suppress(OSError):  # the next call tries again
                 (self.path / BEGUN).unlink(missing_ok=True)
@@ -248,20 +248,20 @@ def _read_begun(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def stopped_safely(path: Path | None) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end a fit with exit code 75 and a word on where it stands.
+    """Let SIGTERM and SIGINT end a fit with exit code 75 and a message about what is kept.
 
     Args:
-        path: the run directory; without one nothing is kept, and nothing changes.
+        path: The run directory; if None nothing is kept, and signals act as usual.
     """
     if path is None:
         yield
         return
-    with stoppable(lambda: standing(path), at_once=processes.rank() == 0):
+    with stoppable(lambda: kept_message(path), at_once=processes.rank() == 0):
         yield
 
 
-def standing(path: Path) -> str:
-    """Return a sentence on what of a run is kept in its directory, and what the same call does."""
+def kept_message(path: Path) -> str:
+    """Return a sentence about what of a run is kept, and what repeating the call does."""
     if (path / RECIPE).is_file():
         return f"the trained weights are kept in {path}; run it again to complete the run."
     for place in (path / STATE, path / WARM_START):
@@ -270,8 +270,8 @@ def standing(path: Path) -> str:
     return f"no training is kept in {path} yet; run it again to begin anew."
 
 
-def fresh(path: Path) -> Path:
-    """The directory itself if nothing is there yet, or else the first of `path-2`, `path-3`, ..."""
+def unused_path(path: Path) -> Path:
+    """Return the path itself if nothing exists there, otherwise the first free of `path-2`, `path-3`, ..."""
     number, chosen = 1, path
     while chosen.exists():
         number += 1

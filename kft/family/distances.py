@@ -1,4 +1,4 @@
-"""How far off a recipe was on its validation data, in a file of its run directory."""
+"""The distances between a recipe's answers and the truth on validation data, as a file of its run."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def write(found: Any, directory: Path) -> None:
 
     Args:
         found: `kft.family.hooks.Family.distances`.
-        directory: Where to.
+        directory: The directory to write to.
     """
     if found is not None:
         (directory / DISTANCES).write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 
 def read(directory: Path) -> Any:
-    """Return the distances that a run directory holds, None for none.
+    """Return the distances in a run directory, None if it has none.
 
     Raises:
         InputError: If the file is damaged.

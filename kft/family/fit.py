@@ -1,4 +1,4 @@
-"""One fit of a recipe, step by step: trained, finished, kept, evaluated, shown."""
+"""The steps of one fit: train, finish, save, evaluate, report."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.distribution import processes
 from kft.family import run_files
-from kft.family.answers import evaluate_apart
+from kft.family.answers import evaluate_held_out
 from kft.family.finishing import Start, divide, found_temperatures, refit
 from kft.family.planned import PlannedFit
 from kft.family.raw_examples import raw_examples
-from kft.family.reopening import take_over
+from kft.family.reopening import load_finished
 from kft.family.run import Run, with_warm_start
 from kft.family.training_pass import prepared, training_pass
 from kft.family.warm_start import warm_start
@@ -30,7 +30,7 @@ from kft.runs.signals import deferred_signals, end_if_signalled
 _T = TypeVar("_T")
 _Kept = tuple[keras.Model, Batches] | None
 
-# What is safe when something fails that comes after the training of the stages.
+# What is safe when a step after the training of the stages fails.
 _TRAINED = "The stages are trained and the fit continues"
 _IN_MEMORY = "The run is finished and the recipe has its weights"
 _ON_DISK = "The run is finished and its weights are kept"
@@ -40,7 +40,7 @@ def loaded(planned: PlannedFit) -> Run:
     """Load a finished run into its recipe, and complete it if its page is missing."""
     path = planned.directory.path
     assert path is not None
-    run = take_over(planned.recipe, path, verbose=planned.settings.verbose)
+    run = load_finished(planned.recipe, path, verbose=planned.settings.verbose)
     run = dataclasses.replace(run, training=planned.train, validation=planned.validation)
     if not planned.settings.finish.report or (path / REPORT).is_file():
         return run
@@ -51,16 +51,16 @@ def loaded(planned: PlannedFit) -> Run:
             stacklevel=3,
         )
         return run
-    return _shown(planned, _evaluated(planned, run, None, is_kept=True))
+    return _with_page(planned, _evaluated(planned, run, None, is_kept=True))
 
 
 def trained(planned: PlannedFit) -> Run:
-    """Train, keep the weights, and only then evaluate and draw.
+    """Train and save the weights, then evaluate and write the page.
 
-    Where a temperature or training on everything follows, they come before, since they need an
-    evaluation; until the weights are kept the last commit holds them. Whatever fails after the training
-    is a warning: it is never lost to a page. Training that fails or is interrupted leaves the recipe with
-    the weights that it had before.
+    A temperature or training on all data comes before saving, together with the evaluation that they
+    need; until the weights are saved the last commit has them. A failure after the training is only a
+    warning, so that no page costs a trained model. Training that fails or is interrupted restores the
+    weights that the recipe had before.
 
     Raises:
         NonFiniteLossError: If the loss is not a finite number.
@@ -87,22 +87,22 @@ def trained(planned: PlannedFit) -> Run:
             recipe.origin = {"plan": planned.plan, "history": run.history}
             if first:
                 run = _finished(planned, run, kept, start, store)
-        except BaseException:  # whoever calls again, to resume or not, begins as this call did
+        except BaseException:  # a repeated call, resumed or not, must begin like this one
             put_back(start.values)
             recipe.is_fitted, recipe.loaded_from, recipe.origin = before
             raise
-        draws = first and run.evaluation is not None  # with what trains again it would be lost
-        draw = (lambda folder: _drawn(run, folder, _TRAINED)) if draws else None
+        draws = first and run.evaluation is not None  # a refit would change what the page shows
+        draw = (lambda folder: _write_page(run, folder, _TRAINED)) if draws else None
         with deferred_signals():
             planned.directory.keep(lambda: run_files.keep(run, planned.plan, draw))
         end_if_signalled()
         if first or not finish.report:
             return run
-        return _shown(planned, _evaluated(planned, run, kept, is_kept=True))
+        return _with_page(planned, _evaluated(planned, run, kept, is_kept=True))
 
 
 def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: FeatureStore) -> Run:
-    """Find a temperature, evaluate, and train on everything, as far as it was asked for."""
+    """Find a temperature, evaluate, and train on all data, as far as requested."""
     recipe, settings, data = planned.recipe, planned.settings, planned.validation
     noted: dict[str, Any] = dict(run.journal or {})
     temperatures: dict[str, float] = {}
@@ -127,7 +127,7 @@ def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: F
 
 
 def _evaluated(planned: PlannedFit, run: Run, kept: _Kept, *, is_kept: bool) -> Run:
-    """Evaluate a trained run on its validation data; a failure is a warning."""
+    """Evaluate a trained run on its validation data; warn if that fails."""
     path, data, settings = planned.directory.path, planned.validation, planned.settings
     assert data is not None
     state = _TRAINED
@@ -137,24 +137,24 @@ def _evaluated(planned: PlannedFit, run: Run, kept: _Kept, *, is_kept: bool) -> 
         state,
         "evaluating the run",
         "`recipe.evaluate(data)`" if path is None else f"`kft evaluate {path} --data DATA`",
-        lambda: evaluate_apart(
+        lambda: evaluate_held_out(
             planned.recipe, data, settings.batch_size, kept, settings.seed, settings.verbose
         ),
     )
     return dataclasses.replace(run, evaluation=evaluation)
 
 
-def _shown(planned: PlannedFit, run: Run) -> Run:
-    """Write the page of a run whose weights are kept."""
+def _with_page(planned: PlannedFit, run: Run) -> Run:
+    """Write the page of a run whose weights are saved."""
     path = planned.directory.path
     if path is None or run.evaluation is None:
         return run
-    journal = processes.decided(lambda: _drawn(run, path, _ON_DISK))
+    journal = processes.decided(lambda: _write_page(run, path, _ON_DISK))
     return run if journal is None else dataclasses.replace(run, journal=journal)
 
 
-def _drawn(run: Run, folder: Path, state: str) -> Mapping[str, Any] | None:
-    """Write the page of a run to a folder, and return its journal; a failure is a warning."""
+def _write_page(run: Run, folder: Path, state: str) -> Mapping[str, Any] | None:
+    """Write the page of a run to a folder, and return its journal; warn if that fails."""
     return _attempt(
         state,
         "writing the page of the run",
@@ -164,17 +164,17 @@ def _drawn(run: Run, folder: Path, state: str) -> Mapping[str, Any] | None:
 
 
 def _attempt(state: str, what: str, again: str, function: Callable[[], _T]) -> _T | None:
-    """Return what the function returns; what it raises becomes a warning that names the way out.
+    """Return the result of a function, or turn its exception into a warning with a way out.
 
     Args:
         state: What is safe already.
-        what: What is attempted.
+        what: What the function does.
         again: How to repeat it.
-        function: Does it.
+        function: The function.
     """
     try:
         return function()
-    except Exception as error:  # whatever it is, what was trained is worth more
+    except Exception as error:  # the training is worth more than whatever failed
         warnings.warn(
             f"{state}, but {what} failed with {type(error).__name__}: {error} To repeat it: {again}.",
             stacklevel=3,

@@ -1,4 +1,4 @@
-"""The data of a fit: read, split where validation data are a part of them, and as batches."""
+"""The data of a fit: reading, splitting off validation data, and batches."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def read_both(
     *,
     may_lack: bool = False,
 ) -> tuple[Examples | Stream, Examples | Stream | None]:
-    """Read training and validation data, or split the latter off.
+    """Read training and validation data, or split off the latter.
 
     Args:
         recipe: The recipe, which takes over the classes of the training data.
-        train: What was passed to `fit`.
-        validation_data: What was passed to `fit`: data, or the part of `train` that is split off.
+        train: The argument of `fit`.
+        validation_data: The argument of `fit`: data, or the fraction of `train` to split off.
         seed: Seed of the split.
         on_bad: What to do with bad examples, `"error"` or `"skip"`.
-        note: What the plan is to say of the data.
-        may_lack: Whether there need be no validation data (None) where nothing can be split off.
+        note: A remark on the data for the plan.
+        may_lack: Whether to return None as validation data if nothing can be split off.
 
     Raises:
         InputError: If the data are wrong, or a stream would have to be split.
@@ -63,7 +63,7 @@ def read_both(
 
 
 def is_fraction(validation_data: Any) -> bool:
-    """Return whether what was passed as `validation_data` is a part of the training data.
+    """Return whether the argument `validation_data` is a fraction of the training data.
 
     Raises:
         InputError: If it is neither data nor a fraction between 0 and 1.
@@ -81,13 +81,13 @@ def is_fraction(validation_data: Any) -> bool:
 def batches_of(
     recipe: Family, data: Examples | Stream, batch_size: int, steps: int | None = None
 ) -> Any:
-    """Batches of data in their own order, as `fit` and `evaluate` take them.
+    """Return batches of data in their own order, for `fit` and `evaluate`.
 
     Args:
-        recipe: The recipe that turns raw inputs into the model's.
-        data: What `Recipe.read` returned.
-        batch_size: Examples a batch; a stream has batches of its own.
-        steps: Batches to take of a stream that never ends.
+        recipe: The recipe, which converts raw inputs to the model's.
+        data: The data, as `Recipe.read` returned them.
+        batch_size: Examples per batch; a stream already has batches.
+        steps: Batches per epoch of a stream that never ends.
     """
     if isinstance(data, Examples):
         return recipe.batches(data, batch_size=batch_size)
@@ -101,7 +101,7 @@ def batches_of(
 
 
 def counted(stream: Stream) -> Stream:
-    """A stream to train on that knows how many batches an epoch has."""
+    """Return a stream for training that knows how many batches an epoch has."""
     if stream.steps is not None or stream.batches is not None:
         return stream
     return replace(stream, dataset=with_known_length(stream.dataset))

@@ -1,4 +1,4 @@
-"""What a family of models may say: the hooks that a `Recipe` is made of."""
+"""The hooks of a model family, from which `Recipe` is built."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
 
 @dataclass(kw_only=True, eq=False)
 class Family(CheckedCalls, DataHooks, SavedHooks):
-    """The arguments and the hooks that every recipe has; `kft.Recipe` documents them.
+    """The arguments and hooks of every recipe; `kft.Recipe` documents them.
 
-    Those for raw data, such as `read` and `load`, are `kft.family.data_hooks.DataHooks`; those by
-    which it is saved are `kft.family.saved_hooks.SavedHooks`.
+    Hooks for raw data, such as `read` and `load`, are in `kft.family.data_hooks.DataHooks`; hooks for
+    saving are in `kft.family.saved_hooks.SavedHooks`.
     """
 
     gives: ClassVar[tuple[str, ...]] = ("vector",)
-    deeper_is_better: ClassVar[bool] = False  # unless few validation examples clearly say otherwise
+    deeper_is_better: ClassVar[bool] = False  # unless few validation examples clearly disagree
 
     num_classes: int | None = None
     task: Any = "single_label"
@@ -66,7 +66,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
             self.name_classes(names, "`classes`")
         self.is_fitted = False
         self.loaded_from: Path | None = None  # the run that the weights were loaded from
-        self.distances: Any = None  # how far off it was on validation data, for sets and ranges
+        self.distances: Any = None  # of its errors on validation data, for sets and ranges
         self.raw_examples: list[Any] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None
@@ -74,7 +74,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         self._learnt: dict[str, Any] = {}
 
     def check_arguments(self) -> None:
-        """Take NumPy's numbers as Python's, and check the types of all arguments.
+        """Convert NumPy numbers to Python's, and check the types of all arguments.
 
         Raises:
             InputError: If one of them has another type.
@@ -88,7 +88,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         check_types(self)
 
     def _take_task(self) -> None:
-        """Make a task of the arguments, and let those that are short for its own say what it says."""
+        """Build the task from the arguments, and update the shorthand arguments from the task."""
         short = {name: getattr(self, name) for name in ARGUMENTS}
         task = self.task = resolve(self.task, short, self.seed)
         needs = (task.needs,) if isinstance(task.needs, str) else task.needs
@@ -102,14 +102,14 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         for name, value in short_arguments(task).items():
             setattr(self, name, value)
 
-    # What the model is made of.
+    # The parts of the model.
 
     def inputs(self) -> Any:
-        """The model's inputs: a Keras tensor or a dict of them."""
+        """Return the model's inputs: a Keras tensor or a dict of them."""
         raise NotImplementedError(f"{type(self).__name__} must define `inputs()`.")
 
     def backbone(self, inputs: Any) -> Any:
-        """The pretrained part: from `inputs()` to features, in the same functional graph."""
+        """Return the features of the pretrained part for `inputs()`, in the same functional graph."""
         raise NotImplementedError(f"{type(self).__name__} must define `backbone(inputs)`.")
 
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
@@ -117,13 +117,13 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
 
         Args:
             need: `"vector"`, `"map"` or `"tokens"`, see `kft.tasks.Task.needs`.
-            backbone: What `backbone(inputs)` returned.
-            inputs: What `inputs()` returned.
+            backbone: The result of `backbone(inputs)`.
+            inputs: The result of `inputs()`.
         """
         return pooled(backbone, getattr(self, "pooling", None)) if need == "vector" else backbone
 
     def head(self, backbone: Any, inputs: Any) -> Any:
-        """The new part: from what `backbone(inputs)` returned to the model's output."""
+        """Return the model's output: the new part, on the result of `backbone(inputs)`."""
         needs = self.task.needs
         if isinstance(needs, str):
             given = self.features(needs, backbone, inputs)
@@ -133,26 +133,26 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         return self.task.head(given, inputs)
 
     def loss(self) -> Any:
-        """The loss that `fit` compiles the model with: the task's."""
+        """Return the loss that `fit` compiles the model with, by default the task's."""
         return self.task.loss()
 
     def metrics(self) -> Any:
-        """The metrics that `fit` compiles the model with: the task's."""
+        """Return the metrics that `fit` compiles the model with, by default the task's."""
         return self.task.metrics()
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """Stages for what is known of the data: by default a solved head, then everything.
+        """Return the stages for data of this size: by default a solved head, then everything.
 
-        The rate is a careful one; a family says its own.
+        The default rate is a careful one; families set their own.
 
         Args:
-            steps: Batches of an epoch; None where they are not known, for those of a few hundred
-                examples.
+            steps: Batches per epoch. Defaults to those of a few hundred examples, where they are not
+                known.
         """
         return [self.head_stage(steps), deep_stage(steps, 1e-4)]
 
     def usual_stages(self, steps: int | None = None) -> list[Stage]:
-        """Return the stages of a fit that was given none: with adapters, those train in their blocks.
+        """Return the stages of a fit without `stages`: the default ones, or their variant for adapters.
 
         Args:
             steps: As for `default_stages`.
@@ -161,7 +161,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         return stages if self.adapters is None else of_adapters(stages)
 
     def head_stage(self, steps: int | None) -> Stage:
-        """The first of the default stages: it solves the head, or trains one that is not linear.
+        """Return the first default stage: it solves a linear head, or trains another one.
 
         Args:
             steps: As for `default_stages`.
@@ -172,10 +172,10 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
 
     @property
     def model(self) -> keras.Model:
-        """The Keras model, built when first asked for.
+        """The Keras model, built on first access.
 
-        Building draws from `seed`, so that the same recipe starts from the same weights. Python's and
-        NumPy's global numbers are as before, those of the backend go on from the seed.
+        Building draws from `seed`, so that equal recipes start from equal weights. Python's and NumPy's
+        global random states are left as they were; the backend's continues from the seed.
         """
         if self._model is None:
             with seeded(self.seed):
@@ -188,32 +188,32 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
 
     @property
     def head_input(self) -> Any:
-        """What the head was put on: a Keras tensor of `model`, or a dict of them."""
-        _ = self.model  # built now, if it has not been
+        """The input of the head: a Keras tensor of `model`, or a dict of them."""
+        _ = self.model  # builds it if needed
         return self._head_input
 
     def few_shot_rule(self, train: Any, *, default_stages: bool) -> str | None:
-        """Say why the examples of each class are drawn together before the stages; by default not.
+        """Return why a contrastive warm start precedes the stages, or None, the default, for no such start.
 
         Args:
             train: The training data.
-            default_stages: Whether the stages are the family's own.
+            default_stages: Whether the stages are the family's defaults.
         """
         return None
 
     @property
     def head_is_linear(self) -> bool:
-        """Whether the head can be solved on its features rather than trained by steps."""
+        """Whether the head can be solved on its features, without training steps."""
         return self.task.solves(self.model, self.head_input)
 
     def build_head(self, inputs: Any, features: Any) -> None:
-        """Make the model by putting a new head on a backbone that has been built.
+        """Build the model by adding a new head to a backbone.
 
         Args:
-            inputs: What `inputs()` returned.
-            features: What `backbone(inputs)` returned.
+            inputs: The result of `inputs()`.
+            features: The result of `backbone(inputs)`.
         """
-        self._head_input = features  # unless `head` takes others from them
+        self._head_input = features  # unless `head` derives others
         with built_with(self.precision):
             outputs = self.head(features, inputs)
             self._model = keras.Model(inputs, outputs, name=type(self).__name__)
@@ -223,7 +223,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
 
     @property
     def starting_weights(self) -> StartingWeights:
-        """Which weights the next `fit` starts from, said without loading them."""
+        """The source of the weights that the next `fit` starts from, known without loading them."""
         if self.loaded_from is not None:
             return StartingWeights(f"the run {self.loaded_from}")
         if self.is_fitted:
@@ -231,15 +231,15 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         return self.pretrained_weights()
 
     def pretrained_weights(self) -> StartingWeights:
-        """Which weights a new recipe's model has; a family whose arguments say it returns that."""
+        """Return the source of a new recipe's weights; a family whose arguments determine it overrides this."""
         return StartingWeights(f"those that {type(self).__name__} builds its backbone with")
 
-    # What it learns from the data, and how it is trained and judged.
+    # What the recipe learns from the data, and how it is trained and evaluated.
 
     def input_identity(self) -> str:
-        """What decides the outcome of `load`, besides what it gets: the key of kept features.
+        """Return everything besides the input that affects `load`: the key of cached features.
 
-        By default all arguments but those of head and training; a family that says less shares
+        By default all arguments but those of head and training; a family that returns less shares
         features between more recipes.
         """
         above = ("hidden", "dropout", "weight_decay", "label_smoothing", "adapters")
@@ -249,19 +249,19 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         return f"{name} {json.dumps(described, sort_keys=True, default=repr)}"
 
     def learn(self, examples: Examples) -> None:
-        """Take from the training data what the recipe leaves open, before training begins."""
+        """Learn from the training data what the recipe leaves open, before training begins."""
         self._learnt = self.task.learn(examples.targets)
         self.task.apply(self.model, self._learnt)
 
     def state(self) -> dict[str, Any]:
-        """What `learn` found, as JSON values; saved with the weights."""
+        """Return what `learn` found, as JSON values; it is saved with the weights."""
         return dict(self._learnt or self.task.unlearnt)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned when the recipe was saved.
+        """Restore what `state` returned when the recipe was saved.
 
         Raises:
-            InputError: If it is not what `state` returns for such a recipe.
+            InputError: If `state` of such a recipe does not return such values.
         """
         self.task.apply(self.model, state)
         self._learnt = dict(state)
@@ -271,18 +271,18 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         raise NotImplementedError(f"{type(self).__name__} must define `fit(train)`.")
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Compare answers with labelled data, as `kft.Recipe.evaluate` documents it."""
+        """Evaluate on labelled data, as `kft.Recipe.evaluate` documents it."""
         raise NotImplementedError(f"{type(self).__name__} must define `evaluate(data)`.")
 
     def name_classes(self, classes: Any, source: str) -> None:
-        """Take over the class names of data, if they suit the task.
+        """Set the class names to those of data, if they suit the task.
 
         Args:
             classes: The names, or a dict of them for several tasks; None for data that name none.
-            source: What to call the data in a message.
+            source: The name of the data for messages.
 
         Raises:
-            InputError: If they are not as many as the task has classes, or it has none.
+            InputError: If their number is not the task's number of classes, or it has no classes.
         """
         self.classes = self.task.agreed_classes(
             self.classes if classes is None else classes, source

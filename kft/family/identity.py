@@ -1,4 +1,4 @@
-"""What recipe and data contribute to the identity of a run."""
+"""The part of a run's identity that recipe and data determine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kft.family.hooks import Family
 def identity_of(
     recipe: Family, train: Examples | Stream, validation: Examples | Stream | None
 ) -> dict[str, Any]:
-    """Return what recipe and data contribute to the identity of a run.
+    """Return the part of a run's identity that recipe and data determine.
 
     Args:
-        recipe: The recipe, before it is trained; one that is fitted already counts with its weights.
-        train: The training data; their content counts, not where they lie.
-        validation: The validation data; None for none.
+        recipe: The recipe before training; if it is already fitted its weights are included.
+        train: The training data; their content matters, not their location.
+        validation: The validation data, or None.
     """
     return {
         "recipe": class_path(recipe),
@@ -34,7 +34,7 @@ def identity_of(
 
 
 def weights_digest(model: keras.Model) -> str:
-    """SHA-256 of all weights, which tells a run that goes on from them from one that does not."""
+    """Return the SHA-256 of all weights, by which fits that start from other weights are distinguished."""
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
@@ -44,5 +44,5 @@ def weights_digest(model: keras.Model) -> str:
 def _identity(data):
     if isinstance(data, Examples):
         return {"examples": len(data), "sha256": data.fingerprint()}
-    # What a stream will yield cannot be known, so two streams count as equal.
+    # The content of a stream cannot be known in advance, so two streams count as equal.
     return {"stream": data.source, "batches": data.batches}

@@ -1,4 +1,4 @@
-"""Which recipes `load` finds by itself: those that come with kft. A name in a file imports nothing."""
+"""The recipes that `load` finds without being told: those of kft. A name in a file imports nothing."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _OF_KFT = {
 
 
 def title_of(recipe: Any) -> str:
-    """Return a recipe as people know it: its class, and the architecture or preset that it has."""
+    """Return the title of a recipe: its class, and its architecture or preset."""
     fields = (field.name for field in dataclasses.fields(recipe) if not field.kw_only)
     first, name = next(fields, None), type(recipe).__name__
     return name if first is None else f"{name}, {getattr(recipe, first)}"
 
 
 def known_recipe(path: str) -> type | None:
-    """Return the class of that path if it comes with kft, otherwise None.
+    """Return the class with a path if it is one of kft's own, otherwise None.
 
-    The path is compared with those of kft's own recipes. It is never imported, so it can come from
-    a file of a stranger.
+    The path is only compared with those of kft's recipes, never imported, so it may come from an
+    untrusted file.
 
     Args:
         path: `module:Class`.
 
     Raises:
-        InputError: If another package has taken the place of kft's `recipes`.
+        InputError: If another package shadows kft's `recipes`.
     """
     package, _, name = path.rpartition(":")
     if path in _OF_KFT:
@@ -50,7 +50,7 @@ def known_recipe(path: str) -> type | None:
 
 
 def recipes_package() -> ModuleType:
-    """Return the package `recipes` that lies beside kft, whatever else on `sys.path` is called so.
+    """Return the package `recipes` that was installed with kft, whatever else on `sys.path` has that name.
 
     Raises:
         InputError: If it is missing, or another module of that name has been imported.

@@ -1,4 +1,4 @@
-"""A recipe with adapters as one without: the same answers from as many weights as the backbone has."""
+"""A recipe with its adapters merged: the same answers, and as many weights as the backbone has."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _Recipe = TypeVar("_Recipe", bound=Family)
 
 
 def merged(recipe: _Recipe) -> _Recipe:
-    """Return a recipe without adapters that answers alike.
+    """Return a recipe without adapters that gives the same answers.
 
     Args:
-        recipe: A recipe; one without adapters is returned itself. It is not changed.
+        recipe: A recipe, which is not changed; one without adapters is returned itself.
     """
     if recipe.adapters is None:
         return recipe

@@ -1,4 +1,4 @@
-"""A trained recipe that is to learn further classes: its weights under a wider head."""
+"""Further classes for a trained recipe: its weights in a model with a wider head."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["take_weights", "with_more_classes"]
 
 
 def with_more_classes(recipe: Family, names: Any) -> tuple[str, ...]:
-    """Return the names of a recipe's classes and of further ones.
+    """Return the names of a recipe's classes, followed by new ones.
 
     Args:
-        recipe: A recipe that was trained.
-        names: The names, or a single one.
+        recipe: A trained recipe.
+        names: The new names, or a single one.
 
     Raises:
-        InputError: If there is none, a class is there already or named twice, or the recipe's task has
-            no classes that others could be added to.
+        InputError: If there is none, a class exists already or is named twice, or the recipe's task has
+            no classes to add to.
     """
     given = [names] if isinstance(names, str) else names
     if not isinstance(given, Sequence) or not given:
@@ -40,13 +40,13 @@ def with_more_classes(recipe: Family, names: Any) -> tuple[str, ...]:
 
 
 def take_weights(recipe: Family, trained: Family) -> None:
-    """Give a recipe the weights of one with fewer classes, whose scores come first in its head.
+    """Copy the weights of a trained recipe into one with more classes.
 
-    What a new class begins with is what the recipe was built with.
+    Weights of the new classes keep their initial values.
 
     Args:
         recipe: The recipe with more classes, the known ones first.
-        trained: The one that was trained.
+        trained: The trained recipe.
 
     Raises:
         InputError: If the models differ in more than their classes.

@@ -1,4 +1,4 @@
-"""A fit whose arguments and data have been checked, before anything is trained."""
+"""A fit whose arguments and data have been checked, before training."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ Data = Examples | Stream
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PlannedFit:
-    """What a fit trains, on what, and where it is kept.
+    """What a fit trains, on which data, and where it is saved.
 
     Attributes:
         recipe: The recipe.
         train: The training data.
-        validation: The validation data; None where everything is trained on.
+        validation: The validation data; None if all data are used for training.
         settings: The arguments of `Recipe.fit`.
-        strategy: Where it trains; None for one device.
-        plan: Everything that decides what the fit computes, as JSON: equal plans give equal weights.
-        directory: Where the run is kept.
+        strategy: The distribution strategy; None for one device.
+        plan: Everything that affects what the fit computes, as JSON: equal plans give equal weights.
+        directory: The run directory.
     """
 
     recipe: Family
@@ -55,8 +55,8 @@ class PlannedFit:
 
         Args:
             recipe: The recipe.
-            train: What was passed to `fit`.
-            validation_data: What was passed to `fit`.
+            train: The argument of `fit`.
+            validation_data: The argument of `fit`.
             settings: The other arguments.
 
         Raises:
@@ -79,7 +79,7 @@ class PlannedFit:
         )
         split = fit_data.is_fraction(validation_data)
         asked = settings.finish
-        settings = settings.decided(recipe, training, validation, split=split)
+        settings = settings.resolved(recipe, training, validation, split=split)
         if isinstance(training, Examples) and training.note:
             settings = dataclasses.replace(settings, rules=(training.note, *settings.rules))
         check_solving(recipe, training, settings.stages)
@@ -96,10 +96,10 @@ class PlannedFit:
         return cls(recipe, training, validation, settings, strategy, directory.plan, directory)
 
     def is_finished(self) -> bool:
-        """Return whether the run directory holds this very run, finished.
+        """Return whether the run directory contains exactly this run, finished.
 
         Raises:
-            InputError: If it holds another run.
+            InputError: If it contains another run.
         """
         return self.directory.path is not None and self.directory.is_finished()
 

@@ -1,4 +1,4 @@
-"""How a fit is resumed, which epoch it keeps and what follows it: arguments of `Recipe.fit` with parts."""
+"""Arguments of `Recipe.fit` with several fields: resuming, finishing, and the choice of the best epoch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kft.runs.identity import may_change
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resume(CheckedCalls):
-    """How the state of a fit with `run_dir` is committed, and how the fit goes on from it.
+    """How the state of a fit with `run_dir` is committed, and how the fit resumes from it.
 
     Args:
-        every: How often the state is committed: `"epoch"`, a number of steps, or a time such as
-            `"30s"`. Defaults to `"1min"`.
+        every: How often to commit the state: `"epoch"`, a number of steps, or a time such as
+        `"30s"`. Defaults to `"1min"`.
         retries: How many times to resume from the last commit at half the learning rate after the loss
             was NaN or infinite. Defaults to 0.
-        allow_changed_plan: Whether an unfinished run in `run_dir` continues though its plan is
-            another. Defaults to False, which makes it an error.
+        allow_changed_plan: Whether to continue an unfinished run in `run_dir` whose plan differs.
+            Defaults to False, which makes it an error.
 
     Raises:
         InputError: If a value is out of its range.
@@ -48,7 +48,7 @@ class Resume(CheckedCalls):
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return what was passed as `resume`, None for the defaults.
+        """Convert the argument `resume`, whose None means the defaults.
 
         Raises:
             InputError: If it is something else.
@@ -58,24 +58,24 @@ class Resume(CheckedCalls):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finish(CheckedCalls):
-    """What a fit does once its stages have trained.
+    """What a fit does after its stages have trained.
 
     Args:
-        calibrate: Whether the scores are divided by a temperature, found on the validation data, so
-            that a probability is how often such an answer is right (Guo et al. 2017,
-            https://arxiv.org/abs/1706.04599). It is folded into the head, so that an export has it
-            too. `"auto"` does so with the default stages, for tasks that answer with probabilities.
-        refit: Whether the model is trained once more from the start, on training and validation data
-            together, in as many epochs as led to the best weights. The run's history, evaluation
-            and page are those of before. `"auto"` does so with the default stages where kft has
+        calibrate: Whether to divide the scores by a temperature, found on the validation data, so that
+            a probability is how often such an answer is right (Guo et al. 2017,
+            https://arxiv.org/abs/1706.04599). The temperature is folded into the head, so exports
+            include it. `"auto"` does so with the default stages, for tasks that answer with probabilities.
+        refit: Whether to train the model once more from the start, on training and validation data
+            together, for as many epochs as led to the best weights. The run's history, evaluation
+            and page are those from before. `"auto"` does so with the default stages where kft has
             split off fewer than 200 validation examples itself.
-        report: Whether the outcome is evaluated on the validation data, for the run's `evaluation`
-            and its page. Defaults to True; a trial of a search needs its history alone.
-        keep_examples: Whether four of the training inputs stay with the recipe, in the run directory
-            too, for the warmup and the check of an export. Defaults to True.
+        report: Whether to evaluate the result on the validation data, for the run's `evaluation`
+            and its page. Defaults to True; a trial of a search needs only its history.
+        keep_examples: Whether to keep four of the training inputs with the recipe, also in the run
+            directory, for the warmup and the check of an export. Defaults to True.
 
     Raises:
-        InputError: If a value is none of its kind.
+        InputError: If a value is not one of these.
 
     Example:
 
@@ -98,12 +98,12 @@ class Finish(CheckedCalls):
         check_flag("report", self.report)
         check_flag("keep_examples", self.keep_examples)
 
-    def decided(self, calibrate: bool, refit: bool) -> Self:
-        """Return it with what is left open decided.
+    def resolved(self, calibrate: bool, refit: bool) -> Self:
+        """Return a copy in which `"auto"` is replaced.
 
         Args:
-            calibrate: What `calibrate="auto"` is.
-            refit: What `refit="auto"` is.
+            calibrate: The value for `calibrate="auto"`.
+            refit: The value for `refit="auto"`.
         """
         return dataclasses.replace(
             self,
@@ -113,7 +113,7 @@ class Finish(CheckedCalls):
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return what was passed as `finish`, None for the defaults.
+        """Convert the argument `finish`, whose None means the defaults.
 
         Raises:
             InputError: If it is something else.
@@ -123,7 +123,7 @@ class Finish(CheckedCalls):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BestEpoch(CheckedCalls):
-    """Which weights a stage and the run end with, and what tells which epoch is better.
+    """Which weights a stage and the run end with, and how epochs are compared.
 
     Args:
         among: `"run"` ends each stage with its best epoch and the run with the best epoch of all
@@ -131,21 +131,21 @@ class BestEpoch(CheckedCalls):
             its last epoch and the run with the best of these, None each with its last epoch.
             `"auto"` is `"run"`, but `"ends"` for the default stages with fewer than 200
             validation examples.
-        monitor: The logged value that tells which epoch is better, or a name and a direction such as
+        monitor: The logged value by which epochs are compared, or a name and a direction such as
             `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`; for
             the default stages with at least 200 validation examples to the objective of the task,
-            such as `"val_accuracy"`, and with 16 to 199, of a classifier, to `"val_calibrated_loss"`,
+            such as `"val_accuracy"`, and with 16 to 199, for a classifier, to `"val_calibrated_loss"`,
             the loss at the best temperature, see `kft.tasks.calibrated_loss`.
-        tolerance: How much worse, as a share, the end of a stage may be than the best end before it
-            and still remain, for `"ends"`. Defaults to 0, but for the default stages of texts with
+        tolerance: By what fraction the end of a stage may be worse than the best end before it and
+            still be kept, for `"ends"`. Defaults to 0, but for the default stages of texts with
             n, fewer than 200, validation examples to 1/sqrt(n), by which chance moves a mean loss.
-        interpolate: Whether weights a quarter, half and three quarters of the way from those that the
-            last stage begins with to those that it ends with are tried on the validation data too, and
-            kept where they are better (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+        interpolate: Whether to also try weights a quarter, half and three quarters of the way between
+            the start and the end of the last stage on the validation data, and keep them where they
+            are better (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
             Defaults to False: a few dozen validation examples choose badly among them.
 
     Raises:
-        InputError: If a value is none of these, or weights are to be tried with nothing to compare by.
+        InputError: If a value is not one of these, or `interpolate` has nothing to compare by.
 
     Example:
 
@@ -175,7 +175,7 @@ class BestEpoch(CheckedCalls):
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return what was passed as `restore_best`: a `BestEpoch`, or what its `among` is."""
+        """Convert the argument `restore_best`: a `BestEpoch`, or a value of its `among`."""
         return value if isinstance(value, cls) else cls(value)
 
 

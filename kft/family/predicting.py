@@ -1,4 +1,4 @@
-"""Answer any number of inputs batch by batch, in memory that does not grow with them."""
+"""Prediction for any number of inputs, batch by batch, in constant memory."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from kft.tasks.predictions.covering import quantile
 if TYPE_CHECKING:
     from kft.family.hooks import Family
 
-__all__ = ["answered", "no_answers", "predict_stream"]
+__all__ = ["empty_predictions", "predict_stream", "predictions_of"]
 
 
-def answered(
+def predictions_of(
     recipe: Family, names: Sequence[str], outputs: Any, coverage: float | None = None
 ) -> Predictions:
-    """Return what a person reads of the outputs of a recipe's model.
+    """Return readable predictions from the outputs of a recipe's model.
 
     Args:
         recipe: A recipe.
-        names: What to call each input.
-        outputs: What `task.reduced` left of what its model puts out for them.
+        names: The name of each input.
+        outputs: The model's outputs, after `task.reduced`.
         coverage: As for `Recipe.predict`.
     """
     if coverage is None:
@@ -40,10 +40,10 @@ def answered(
 
 
 def check_coverage(recipe: Family, coverage: float | None) -> None:
-    """Refuse a coverage that is none, or that the recipe knows nothing of.
+    """Refuse an invalid coverage, or one for which the recipe has no distances.
 
     Raises:
-        InputError: If it is no probability, or the recipe has no distances.
+        InputError: If it is not a probability, or the recipe has no distances.
     """
     if coverage is None:
         return
@@ -53,12 +53,11 @@ def check_coverage(recipe: Family, coverage: float | None) -> None:
         )
     if recipe.distances is None:
         raise InputError(
-            f"`coverage={shown(coverage)}` needs to know how far off the recipe was on validation data, "
-            "which a fit notes as it evaluates its outcome, for one class an example and for numbers: "
-            "leave it out."
+            f"`coverage={shown(coverage)}` needs the recipe's errors on validation data, which a fit "
+            "records when it evaluates, for one class per example and for numbers: leave it out."
         )
     try:
-        no_answers(recipe, coverage)
+        empty_predictions(recipe, coverage)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             "the distances that were saved with the recipe are of another task: fit it again."
@@ -66,17 +65,17 @@ def check_coverage(recipe: Family, coverage: float | None) -> None:
 
 
 def joined_outputs(parts: Sequence[Any]) -> Any:
-    """Return the outputs of several batches as those of one."""
+    """Concatenate the outputs of several batches."""
     return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def no_answers(recipe: Family, coverage: float | None = None) -> Predictions:
-    """Return the answers for no inputs, which say what those for some will be like."""
+def empty_predictions(recipe: Family, coverage: float | None = None) -> Predictions:
+    """Return the predictions for no inputs, which have the same type as those for some."""
     outputs = keras.tree.map_structure(
         lambda output: np.zeros([0, *(size or 0 for size in output.shape[1:])], np.float32),
         recipe.model.output,
     )
-    return answered(recipe, (), recipe.task.reduced(outputs), coverage)
+    return predictions_of(recipe, (), recipe.task.reduced(outputs), coverage)
 
 
 def predict_stream(
@@ -88,28 +87,30 @@ def predict_stream(
     passed: Callable[[int], None] | None = None,
     coverage: float | None = None,
 ) -> Iterator[Predictions]:
-    """Answer inputs while they are read.
+    """Yield predictions while inputs are read.
 
     Args:
         recipe: A trained recipe.
         inputs: The inputs.
         batch_size: Inputs per step.
-        skip: Called with each input that cannot be used, with its reason. By default the first of
-            them is an error.
+        skip: Called with each input that cannot be used, with its reason. By default the first such
+            input is an error.
         coverage: As for `Recipe.predict`.
-        passed: Called with how many inputs a batch was made of, those that were skipped included.
+        passed: Called after each batch with its number of inputs, including skipped ones.
 
     Yields:
-        The answers for each batch, in the order of the inputs.
+        The predictions for each batch, in the order of the inputs.
 
     Raises:
-        InputError: If an input cannot be used and nobody skips it.
+        InputError: If an input cannot be used and `skip` is not given.
     """
     forward = Forward(recipe.model)
     for chunk in chunks(inputs, batch_size):
         names, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
         if names:
-            yield answered(recipe, names, _outputs(recipe, forward, loaded, batch_size), coverage)
+            yield predictions_of(
+                recipe, names, _outputs(recipe, forward, loaded, batch_size), coverage
+            )
         if passed is not None:
             passed(len(chunk))
 
@@ -117,7 +118,7 @@ def predict_stream(
 def _loaded(
     recipe: Family, inputs: Unlabelled, chunk: Sequence[Raw], skip: Callable[[Raw], None]
 ) -> tuple[Sequence[str], Any]:
-    """What to call the inputs of a chunk that can be used, and what the model takes in their place."""
+    """Return the names of a chunk's usable inputs, and the inputs as the model takes them."""
     usable = []
     for raw in inputs.checked(chunk):
         if raw.reason:
@@ -139,14 +140,14 @@ def _loaded(
 
 
 def _pieces(recipe: Family, usable: Sequence[Raw]) -> tuple[Sequence[str], Any]:
-    """The names of inputs, or pieces of them, and what the model takes in their place."""
+    """Return the names of inputs, or of their pieces, and the inputs as the model takes them."""
     pieces = recipe.in_pieces([raw.value for raw in usable])
     names = pieces if recipe.quotes_inputs else [raw.name for raw in usable]
     return names, recipe.load(pieces)
 
 
 def _outputs(recipe: Family, forward: Forward, loaded: Any, batch_size: int) -> Any:
-    """What the task keeps of the outputs for as many rows as there are, so many at a time."""
+    """Return the reduced outputs for all rows, computed in batches."""
     count = len(keras.tree.flatten(loaded)[0])
     parts = []
     for start in range(0, count, batch_size):

@@ -1,4 +1,4 @@
-"""Raw inputs as an export takes them: encoded images, texts, or the encoded frames of clips."""
+"""Raw inputs in the form of an export: encoded images, texts, or the encoded frames of clips."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Raw = str | bytes | tuple[bytes, ...]
 
 
 def raw_examples(recipe: Family, examples: Examples, count: int = 4) -> list[Raw]:
-    """A few raw inputs as an export takes them, for its warmup and its check."""
+    """Return a few raw inputs in the form of an export, for its warmup and its check."""
     if isinstance(examples.inputs, dict):
         return []  # an export takes one input
     return recipe.encoded(examples.inputs[:count])
 
 
 def as_encoded(image: Any) -> bytes:
-    """Return an image, given by its path, its content or its pixels, as the content of a file."""
+    """Return an image, passed as a path, file content or pixels, as the content of a file."""
     if isinstance(image, np.ndarray):
         return as_png(image)
     return image if isinstance(image, bytes) else Path(image).read_bytes()

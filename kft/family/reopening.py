@@ -1,4 +1,4 @@
-"""A finished run again, from its directory."""
+"""A finished run, loaded again from its directory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reopen(
     recipe: type[Family] | None = None,
     task: type[Task] | Sequence[type[Task]] = (),
 ) -> Run:
-    """Load the run that `fit` kept, to report on it again.
+    """Load a run that `fit` saved, to report on it again.
 
     Args:
         run_dir: The directory of a finished run.
@@ -64,8 +64,8 @@ def reopen(
     )
 
 
-def take_over(recipe: Family, run_dir: Path, *, verbose: int | str) -> Run:
-    """Load a finished run into the recipe that was about to be fitted in the same way."""
+def load_finished(recipe: Family, run_dir: Path, *, verbose: int | str) -> Run:
+    """Load a finished run into the recipe that was about to repeat the same fit."""
     saving.restore(recipe, run_dir)
     journal = read_journal(run_dir)
     if verbose != 0:
@@ -80,12 +80,12 @@ def take_over(recipe: Family, run_dir: Path, *, verbose: int | str) -> Run:
 
 
 def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | None) -> str:
-    """Return the plan of a run that was loaded, as an HTML table.
+    """Return the plan of a loaded run as an HTML table.
 
     Args:
-        recipe: The recipe that was loaded.
-        run_dir: Where it was loaded from.
-        journal: What the run noted of itself.
+        recipe: The loaded recipe.
+        run_dir: The directory that it was loaded from.
+        journal: The run's journal.
 
     Raises:
         InputError: If the run describes no stages.
@@ -103,20 +103,20 @@ def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | Non
     return table._repr_html_()
 
 
-def judged(run: Run, evaluation: Evaluation, data: Examples | Stream) -> Run:
-    """Return a run with an evaluation of its recipe as it is now, which may have been trained again.
+def with_evaluation(run: Run, evaluation: Evaluation, data: Examples | Stream) -> Run:
+    """Return a run with a new evaluation of its recipe, which may have been trained again since.
 
     Args:
         run: A run that `reopen` loaded.
         evaluation: The evaluation.
-        data: The data that it was made on.
+        data: The evaluated data.
     """
     journal = {**(run.journal or {}), "evaluated_later": True}
     return dataclasses.replace(run, evaluation=evaluation, validation=data, journal=journal)
 
 
 def report_again(run: Run, path: Path, *, forgetting: Measurement | None = None) -> Path:
-    """Write the page of a run that `reopen` loaded, whose files may not be what `fit` wrote.
+    """Write the page of a run that `reopen` loaded, whose files may have been changed since.
 
     Args:
         run: The run.

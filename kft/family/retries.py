@@ -1,4 +1,4 @@
-"""A loss that is not finite ends a fit, or resumes it from the last commit at half the rate."""
+"""Handling of a loss that is not finite: end the fit, or resume from the last commit at half the rate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kft.errors import NonFiniteLossError
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends training with an error in the first epoch whose loss is NaN or infinite."""
+    """End training with an error after the first epoch whose loss is NaN or infinite."""
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look at the losses of the epoch."""
+        """Check the losses of the epoch."""
         logs = logs or {}
         for name in ("loss", "val_loss"):
             value = logs.get(name)
@@ -30,7 +30,7 @@ class FiniteLoss(keras.callbacks.Callback):
                     "expected: look for NaN in the data and for class numbers outside 0 to "
                     "num_classes - 1, lower the stage's learning_rate, or pass "
                     "an optimizer with clipnorm=1.0, or resume=kft.Resume(retries=2), which "
-                    "goes on from the last commit at half the rate."
+                    "resumes from the last commit at half the rate."
                 )
 
 
@@ -40,16 +40,16 @@ def with_retries(
     retries: int,
     before_retry: Callable[[], None],
 ) -> keras.callbacks.History:
-    """Fit; after a loss that is no number, go on from the last commit at half the rate.
+    """Fit; after a loss that is not finite, resume from the last commit at half the rate.
 
     Args:
         fit: Fits, from the newest commit if there is one.
         checkpoint: The callback that commits, if there is one.
         retries: How many times to resume.
-        before_retry: Makes the model ready to be fitted again.
+        before_retry: Prepares the model to be fitted again.
 
     Raises:
-        NonFiniteLossError: If the loss was no number once more than `retries`.
+        NonFiniteLossError: If the loss was not finite more than `retries` times.
     """
     for attempt in range(retries + 1):
         try:

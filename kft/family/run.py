@@ -1,4 +1,4 @@
-"""What comes out of a fit: the trained recipe, its history, and what was noted on the way."""
+"""The result of a fit: the trained recipe, its history and its journal."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _FIT_FACTS = ("seed", "batch_size", "batch_norm", "balance", "augment", "train",
 
 
 class Measurement(Protocol):
-    """What was measured of a recipe, such as a `kft.insight.forgetting.Forgetting`."""
+    """A measurement of a recipe, such as a `kft.insight.forgetting.Forgetting`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the measurement as JSON values."""
         ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """What `fit` gives back.
+    """The result of `fit`.
 
     Attributes:
         recipe: The trained recipe.
-        history: A list with a value for each epoch for every name that Keras logs, over all stages,
-            `stage` and `learning_rate` among them.
-        run_dir: Where the run lies, None if it was not kept.
-        evaluation: The trained recipe on the validation data.
+        history: A list with a value for each epoch, over all stages, for every name that Keras logs,
+            including `stage` and `learning_rate`.
+        run_dir: The directory of the run, None if it was not saved.
+        evaluation: The evaluation of the trained recipe on the validation data.
         training: The training data.
         validation: The validation data.
         stages_table: The plan as an HTML table.
-        journal: What was noted: time, memory and rates by stage, movement by block, what the cache
-            saved and what the data hold.
+        journal: Facts about the run: time, memory and rates by stage, movement by block, the savings
+            of the cache and the contents of the data.
     """
 
     recipe: Family
@@ -69,12 +69,12 @@ class Run:
     def report(
         self, path: str | os.PathLike | None = None, *, forgetting: Measurement | None = None
     ) -> Path:
-        """Write a page about the run: curves, stages, evaluation, mistakes, data, time.
+        """Write an HTML page about the run: curves, stages, evaluation, mistakes, data, time.
 
         Args:
             path: The HTML file to write. Defaults to `report.html` in the run directory.
-            forgetting: What of another task was forgotten, as `kft.insight.forgetting.forgetting(recipe,
-                data)` measures it, to be shown too. Defaults to none.
+            forgetting: What the recipe forgot of another task, as `kft.insight.forgetting.forgetting(recipe,
+                data)` measures it, to include. Defaults to none.
 
         Returns:
             The path of the page.
@@ -87,7 +87,7 @@ class Run:
                 raise InputError("the run has no run_dir: pass the path of an HTML file to write.")
             path = self.run_dir / REPORT
             if self.evaluation is None and forgetting is None and path.is_file():
-                return path  # a finished run that was loaded: written when it was trained
+                return path  # a loaded run already has its page
         recipe, journal = self.recipe, with_overlap(self)
         if forgetting is not None:
             journal = {**journal, "forgetting": forgetting.to_dict()}
@@ -109,19 +109,19 @@ class Run:
         )
 
 
-def noted(
+def journal_content(
     journal: Journal,
     stages: Sequence[CachedStage],
     training: Examples | Stream,
     validation: Examples | Stream | None,
 ) -> dict[str, Any]:
-    """What was noted while a run went on, as JSON values.
+    """Return the journal of a run as JSON values.
 
     Args:
-        journal: What was noted.
-        stages: What was decided for each stage.
+        journal: The records of the training.
+        stages: The cache decision for each stage.
         training: The training data.
-        validation: The validation data, None for none.
+        validation: The validation data, or None.
     """
     content: dict[str, Any] = dict(journal.content())
     if isinstance(training, Examples) and isinstance(validation, Examples):
@@ -131,14 +131,14 @@ def noted(
 
 
 def with_warm_start(run: Run, said: Mapping[str, Any] | None) -> Run:
-    """Return a run whose journal tells of what came before the stages."""
+    """Return a run whose journal includes the warm start before its stages."""
     return (
         run if said is None else replace(run, journal={**(run.journal or {}), "warm_start": said})
     )
 
 
 def with_overlap(run: Run) -> Mapping[str, Any]:
-    """A run's journal with what its data hold, which takes a while: only a page needs it."""
+    """Return a run's journal with the overlap of its data, which is slow and needed only by a page."""
     journal, training, validation = run.journal or {}, run.training, run.validation
     known = "data" in journal
     if known or not isinstance(training, Examples) or not isinstance(validation, Examples):
@@ -147,7 +147,7 @@ def with_overlap(run: Run) -> Mapping[str, Any]:
 
 
 def plain_history(history: Mapping[str, Sequence]) -> dict[str, list]:
-    """Keras' history as plain numbers and strings."""
+    """Convert Keras' history to plain numbers and strings."""
     return {
         name: [value if isinstance(value, (str, int)) else float(value) for value in values]
         for name, values in history.items()

@@ -1,4 +1,4 @@
-"""The files of a finished run besides those of its recipe: its history, its journal and its page."""
+"""The files of a finished run other than its recipe: history, journal and page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HISTORY = "history.json"
 
 
 def keep(run: Run, plan: Mapping[str, Any], draw: Callable[[Path], Any] | None = None) -> None:
-    """Write a trained run to its directory, all of it or nothing.
+    """Write a trained run to its directory, completely or not at all.
 
     Args:
         run: The run.
-        plan: What identifies it.
-        draw: Writes the page to a directory. By default it comes later.
+        plan: The plan that identifies it.
+        draw: Writes the page to a directory. By default the page is written later.
     """
     assert run.run_dir is not None
     with atomic.being_written(run.run_dir) as hidden:
@@ -34,14 +34,14 @@ def keep(run: Run, plan: Mapping[str, Any], draw: Callable[[Path], Any] | None =
 
 
 def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
-    """Write the page of a run, and note in its journal what the page found.
+    """Write the page of a run, and add the page's findings to the journal.
 
     Args:
         run: The run.
-        folder: Where it is kept.
+        folder: The directory of the run.
 
     Returns:
-        That journal.
+        The extended journal.
     """
     distances.write(run.recipe.distances, folder)
     journal = {**with_overlap(run), "figures": _figures(run.evaluation)}
@@ -64,10 +64,10 @@ def _figures(evaluation: Any) -> dict[str, dict[str, Any]]:
 
 
 def read_history(run_dir: Path) -> dict[str, list]:
-    """Read the history of a run: lists of numbers, of which stages may have names instead.
+    """Read the history of a run: lists of numbers, or of strings such as stage names.
 
     Raises:
-        InputError: If there is none, or it is damaged.
+        InputError: If it is missing or damaged.
     """
     history = json_files.read_json(run_dir / HISTORY)
     if not isinstance(history, dict) or not all(map(_is_column, history.values())):
@@ -76,7 +76,7 @@ def read_history(run_dir: Path) -> dict[str, list]:
 
 
 def read_journal(run_dir: Path) -> Mapping[str, Any] | None:
-    """Read what a run noted of itself; None where it noted nothing.
+    """Read the journal of a run; None if it has none.
 
     Raises:
         InputError: If the file is damaged.

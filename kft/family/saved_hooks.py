@@ -1,4 +1,4 @@
-"""How a recipe becomes plain values and is built again from them."""
+"""The hooks that convert a recipe to plain values and build it again from them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kft.tasks.saved import described
 
 
 class SavedHooks:
-    """The hooks by which recipes are saved; `kft.family.hooks.Family` has the others."""
+    """The hooks for saving recipes; the others are in `kft.family.hooks.Family`."""
 
     task: Any
 
     def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON values.
+        """Return the constructor's arguments as JSON values.
 
-        Without the precision: a recipe that is loaded elsewhere computes with what suits that place.
+        The precision is left out: a recipe loaded elsewhere uses the precision that suits that place.
         """
         own: Any = self
         kept = {
@@ -31,27 +31,27 @@ class SavedHooks:
 
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
-        """Build the recipe again for weights that are about to be loaded.
+        """Build the recipe again, so that weights can be loaded into it.
 
         Args:
-            arguments: What `arguments()` returned when it was saved.
+            arguments: The result of `arguments()` when the recipe was saved.
             directory: The directory that it was saved to.
         """
         return cls(**arguments)
 
     def pretrained(self) -> Self:
-        """Return a recipe with the same arguments and its pretrained weights, to compare with.
+        """Return a recipe with the same arguments and its pretrained weights, for comparison.
 
         Raises:
-            InputError: If the weights are gone, or would be fetched because a file says so.
+            InputError: If the weights are gone, or a file would make kft download them.
         """
         return type(self)(**{**self.arguments(), "task": self.task})
 
     def save_files(self, directory: Path) -> None:
-        """Write what else `rebuild` and `restore_files` need into the directory."""
+        """Write other files that `rebuild` and `restore_files` need into the directory."""
 
     def restore_files(self, directory: Path) -> None:
-        """Take over what `save_files` wrote, once the recipe is built."""
+        """Restore what `save_files` wrote, after the recipe has been built."""
 
 
 def _plain(value):

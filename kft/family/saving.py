@@ -1,4 +1,4 @@
-"""A trained recipe as a directory, and back: plain JSON and safetensors, nothing that runs code."""
+"""A trained recipe as a directory, saved and loaded: JSON and safetensors, nothing that runs code."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ WEIGHTS = "weights.safetensors"
 def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None = None) -> Path:
     """Write a trained recipe to a directory that `load` reads on any backend.
 
-    The directory appears whole or not at all.
+    The directory is written completely or not at all.
 
     Args:
         recipe: The recipe.
         directory: A directory that does not exist yet or is empty.
-        plan: What was trained, ready for JSON.
+        plan: The plan of the training, ready for JSON.
 
     Returns:
         The directory.
 
     Raises:
-        InputError: If the directory holds something, or cannot be written to.
+        InputError: If the directory is not empty, or cannot be written to.
     """
     directory = path_of("directory", directory)
     if directory.exists() and not (directory.is_dir() and is_empty(directory)):
@@ -67,27 +67,27 @@ def load(
 ) -> Family:
     """Load a trained recipe, whichever backend trained it.
 
-    The directory can come from a stranger: nothing that its files name is imported, and no more is
-    read or built than a run holds. The recipes and the tasks that come with kft are found by
-    themselves.
+    The directory may come from an untrusted source: no class that its files name is imported, and no
+    more is read or built than a run contains. The recipes and tasks of kft itself are found without
+    being passed.
 
     Args:
         directory: A run directory, written by `fit(run_dir=...)` or `Recipe.save`.
-        recipe: The class of the recipe, for one of your own. Defaults to kft's own class that the
+        recipe: The class of the recipe, if it is your own. Defaults to the class of kft that the
             directory names.
-        task: The class of the recipe's task, for one of your own; several where `Several` holds such
+        task: The class of the recipe's task, if it is your own; several if `Several` combines such
             tasks. Defaults to none.
-        more_classes: Names of further classes that the recipe is to learn. They follow the known
-            ones, whose scores keep their weights; until the next `fit` those of the new classes are
-            random. Defaults to none.
+        more_classes: Names of further classes for the recipe to learn. They follow the known ones,
+            whose scores keep their weights; those of the new classes are random until the next
+            `fit`. Defaults to none.
 
     Returns:
         The recipe, ready to `predict`, `evaluate`, `export`, or to be fitted further.
 
     Raises:
-        InputError: If the directory is not a run directory, holds a recipe or task of another class
-            or one of your own that was not passed, or is damaged; or if classes are to be added that
-            are known already, or to a task without classes.
+        InputError: If the directory is not a run directory, is damaged, or contains a recipe or task
+            of another class or of your own that was not passed; or if classes to add exist already,
+            or the task has no classes.
 
     Example:
 
@@ -127,7 +127,7 @@ def load(
 
 
 def restore(recipe: Family, directory: Path) -> None:
-    """Give a recipe the classes, the state and the weights that lie in a run directory.
+    """Load the classes, the state and the weights of a run directory into a recipe.
 
     Args:
         recipe: A recipe with the arguments of the saved one.
@@ -152,7 +152,7 @@ def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> Non
 
 
 def _take_classes(recipe: Family, content: Mapping[str, Any]) -> None:
-    """Give a recipe the classes of a run; one that was saved untrained may know none."""
+    """Set the classes of a recipe to those of a run; one that was saved untrained may have none."""
     saved = content["classes"]
     if saved is None and content["plan"] is None:
         return
@@ -169,8 +169,8 @@ def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> No
 
     Args:
         recipe: The recipe.
-        directory: Where to; `kft.runs.atomic.being_written` makes it appear at once.
-        plan: What was trained, ready for JSON.
+        directory: The directory to write to; `kft.runs.atomic.being_written` publishes it at once.
+        plan: The plan of the training, ready for JSON.
     """
     sha256 = save_weights(recipe.model.weights, directory / WEIGHTS)
     distances.write(recipe.distances, directory)
@@ -179,7 +179,7 @@ def write(recipe: Family, directory: Path, *, plan: Mapping | None = None) -> No
 
 
 def _chosen_class(path, directory, given):
-    """The class to build: the one that was passed if it is the run's, or one of kft's own."""
+    """Return the class to build: the one that was passed if it matches the run's, or one of kft's own."""
     if given is None:
         known = known_recipe(path)
         if known is None:

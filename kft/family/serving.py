@@ -1,4 +1,4 @@
-"""What an exporter needs to know of a recipe's inputs."""
+"""The inputs of a recipe as an exporter needs them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ServingInputs:
-    """The way from raw inputs to a model's inputs, for the exporter.
+    """How raw inputs are converted to a model's inputs, for the exporter.
 
-    A request may hold anything, and one bad row must spoil no other: `decode` raises for none.
+    A request may contain anything, and a bad row must not affect others: `decode` never raises.
 
     Attributes:
-        decode: A string tensor `[n, *shape]`, encoded images or texts, to the model's inputs of the m rows
-            that can be used, in their order, and a status for each of the n rows, a string tensor:
-            empty, or why the row is missing. In TensorFlow's graph ops.
+        decode: Converts a string tensor `[n, *shape]`, encoded images or texts, to the model's inputs for
+            the usable rows, in their order, and a string tensor with a status for each of the n rows:
+            empty, or why the row was left out. It uses ops of TensorFlow's graph.
         resources: Layers with tables that `decode` uses.
-        parts: The names of the texts that a request has for each row, of which
-            `kft.data.parts.join_parts` makes the string that `decode` takes; empty for a single one.
-        shape: How many strings a row has: none for one, such as an image, `(frames,)` for those of a
-            clip. Defaults to none.
+        parts: The names of the texts in each row of a request, which `kft.data.parts.join_parts` joins to
+            the string that `decode` takes; empty for a single text.
+        shape: The shape of a row of strings: empty for a single string, such as an image, `(frames,)` for
+            a clip. Defaults to empty.
     """
 
     decode: Callable[[Any], tuple[Any, Any]]

@@ -1,4 +1,4 @@
-"""The settings of a fit: one object that checks them and says which of them identify the run."""
+"""The settings of a fit: one object that checks them and knows which of them identify the run."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from kft.tasks.calibrated_loss import CALIBRATED_LOSS
 from kft.training.staged import check_callbacks
 
 _PATIENCE = 3
-FEW = 200  # validation examples below which an epoch is better or worse than another by chance
-_TEMPERED = 16  # validation examples from which a temperature is more than the luck of single ones
+FEW = 200  # with fewer validation examples, chance decides which epoch is better
+_TEMPERED = 16  # with fewer validation examples, single ones decide the temperature
 
-# Checked before a run directory is looked at: a mistake is not another plan.
+# Checked before a run directory is compared: a mistake must not look like another plan.
 CHOICES: dict[str, tuple[Any, ...]] = {
     "batch_norm": get_args(BatchNorm),
     "balance": (None, *BALANCES),
@@ -48,33 +48,35 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 class FitSettings:
     """The arguments of `Recipe.fit` besides the data; that method documents them.
 
-    Every field is part of the run's identity, by which a directory is known to hold this run, unless
+    Every field is part of the run's identity, by which a directory is recognized as this run's, unless
     its metadata say why it may change.
 
     Raises:
-        InputError: If a value is out of its range, or two of them do not go together.
+        InputError: If a value is out of its range, or two of them contradict each other.
     """
 
-    stages: Sequence[Stage]  # none as long as they are not decided
-    run_dir: Path | None = dataclasses.field(metadata=may_change("where a run lies"))
-    batch_size: Any  # "auto" as long as it is not decided
+    stages: Sequence[Stage]  # empty until they are resolved
+    run_dir: Path | None = dataclasses.field(
+        metadata=may_change("the place of a run does not affect it")
+    )
+    batch_size: Any  # "auto" until it is resolved
     callbacks: Sequence[keras.callbacks.Callback] = dataclasses.field(
         metadata=may_change("code cannot be compared")
     )
     early_stopping: Any
     restore_best: RestoreBest | Literal["auto"]
     monitor: str | tuple[str, str] | None
-    tolerance: float | None  # None as long as it is not decided
+    tolerance: float | None  # None until it is resolved
     interpolate: bool
     batch_norm: BatchNorm
     optimizer: keras.optimizers.Optimizer | None
     balance: str | None
     augment: Any
-    augmentation: Callable | None = dataclasses.field(metadata=may_change("is what augment says"))
+    augmentation: Callable | None = dataclasses.field(metadata=may_change("made from augment"))
     jit_compile: bool | str
     cache: Cache
     resume: Resume = dataclasses.field(
-        metadata=may_change("a run that goes on comes to what it would have come to at once")
+        metadata=may_change("a resumed run has the result of an uninterrupted one")
     )
     finish: Finish
     distribution: Any = dataclasses.field(metadata=may_change("the result does not depend on it"))
@@ -83,9 +85,9 @@ class FitSettings:
         metadata=may_change("the examples that it leaves are part of the identity")
     )
     verbose: int | str = dataclasses.field(metadata=may_change("training does not see it"))
-    contrast: bool = False  # whether examples of a class are drawn together first
+    contrast: bool = False  # whether a contrastive warm start comes first
     rules: tuple[str, ...] = dataclasses.field(
-        default=(), metadata=may_change("says why others are what they are")
+        default=(), metadata=may_change("explains other settings")
     )
 
     def __post_init__(self) -> None:
@@ -96,8 +98,8 @@ class FitSettings:
         check_callbacks(self.callbacks)
         if self.run_dir is not None and any(isinstance(c, RunCheckpoint) for c in self.callbacks):
             raise InputError(
-                "`callbacks` hold a RunCheckpoint beside `run_dir`, which commits the run already, and "
-                "the one would undo what the other restores: leave it out, or pass no run_dir."
+                "`callbacks` contain a RunCheckpoint although `run_dir` commits the run already, and each "
+                "would undo what the other restores: leave it out, or pass no run_dir."
             )
         check_optimizer(self.optimizer)
         if not is_auto(self.batch_size):
@@ -121,48 +123,48 @@ class FitSettings:
             if self.tolerance is None:
                 object.__setattr__(self, "tolerance", 0.0)
 
-    def decided(
+    def resolved(
         self, recipe: Family, train: Any, validation: Any, *, split: bool = False
     ) -> FitSettings:
-        """Return the settings with what is left open decided, by the recipe and its data.
+        """Return the settings with every open value resolved from the recipe and its data.
 
-        Stages that a person chose end by an automatic rule, and are compared by the loss. The
-        recipe's own run to their end, where their rates are zero. With at least 200 validation
-        examples their epochs are compared by the task's objective; with fewer, of which an epoch may
-        have more right by chance, the states that the stages end with are, by the loss, to which
-        every example adds how sure the model was of it; from 16 examples on, in a task whose scores
-        are divided by a temperature in the end, by the loss at the best temperature. Losses of single
-        examples spread about as much as their mean, so that chance moves a mean over n of them by a
-        share of 1/sqrt(n). In a family in which deeper stages usually help, only what is worse by more
-        than that is taken back; in others whatever is worse. Few training examples are taken in smaller
-        batches, see `kft.stages.lengths.batch_size_for`.
+        Stages that a person chose end by an automatic rule, and are compared by the loss. A recipe's
+        default stages run to their end, where their rates are zero. With at least 200 validation
+        examples their epochs are compared by the task's objective. With fewer, of which an epoch may have
+        more right by chance, only the states at the ends of the stages are compared, by the loss, which
+        also takes in how sure the model was of each example; from 16 examples on, in a task whose scores
+        are finally divided by a temperature, by the loss at the best temperature. Losses of single
+        examples vary about as much as their mean, so chance moves a mean over n of them by a fraction
+        of 1/sqrt(n). In a family whose deeper stages usually help, a stage is undone only if it is worse
+        by more than that; in others if it is worse at all. Few training examples get smaller batches, see
+        `kft.stages.lengths.batch_size_for`.
 
-        Without validation data nothing tells whether a deeper stage helps: the recipe's first stage,
-        the head, is the only one, and what would be decided by validation is not done.
+        Without validation data it is unknown whether a deeper stage helps: only the recipe's first
+        stage, the head, is trained, and whatever needs validation is left out.
 
         Args:
             recipe: The recipe.
             train: The training data.
-            validation: The validation data, None for none.
+            validation: The validation data, or None.
             split: Whether they were split off the training data.
         """
         if validation is None:
             return self._unvalidated(recipe, train)
         if self.stages:
-            return self._warmed(recipe, train, finish=self.finish.decided(False, False))
+            return self._with_warm_start(recipe, train, finish=self.finish.resolved(False, False))
         ends = isinstance(train, Examples)
         chosen = None if is_auto(self.batch_size) else self.batch_size
         size, stages = usual_plan(recipe, train, chosen)
         found: dict[str, Any] = {"batch_size": size}
         if chosen is None and size != USUAL_BATCH:
-            found["rules"] = (_why(size, recipe.row_count(train)),)
+            found["rules"] = (_batch_size_rule(size, recipe.row_count(train)),)
         few = isinstance(validation, Examples) and len(validation) < FEW
         found["stages"] = stages
-        found["finish"] = self.finish.decided(True, split and few and stages[0].solve)
+        found["finish"] = self.finish.resolved(True, split and few and stages[0].solve)
         if ends:
             if self.monitor is None:
                 count = len(validation) if isinstance(validation, Examples) else FEW
-                found["monitor"] = self._judge(recipe, count)
+                found["monitor"] = self._monitor_for(recipe, count)
             if is_auto(self.early_stopping):
                 found["early_stopping"] = None
             if self.restore_best == "auto":
@@ -174,20 +176,20 @@ class FitSettings:
                 found["augment"] = recipe.usual_augmentation
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
         found.setdefault("tolerance", self.tolerance or 0.0)
-        return self._warmed(recipe, train, **found)
+        return self._with_warm_start(recipe, train, **found)
 
-    def _warmed(self, recipe: Family, train: Any, **found: Any) -> FitSettings:
-        """Return the settings with what was found, and with a warm start where the recipe says why."""
+    def _with_warm_start(self, recipe: Family, train: Any, **found: Any) -> FitSettings:
+        """Return the settings with some values replaced, and a warm start if the recipe's rule asks for it."""
         rule = recipe.few_shot_rule(train, default_stages=not self.stages)
-        decided = dataclasses.replace(self, **found)
+        resolved = dataclasses.replace(self, **found)
         if rule is None:
-            return decided
-        return dataclasses.replace(decided, contrast=True, rules=(*decided.rules, rule))
+            return resolved
+        return dataclasses.replace(resolved, contrast=True, rules=(*resolved.rules, rule))
 
-    def _judge(self, recipe: Family, examples: int) -> tuple[str, str]:
-        """Return by which value epochs are compared on so many validation examples.
+    def _monitor_for(self, recipe: Family, examples: int) -> tuple[str, str]:
+        """Return the value by which epochs are compared, given the number of validation examples.
 
-        An objective such as accuracy does not know of classes that are to count as much as others.
+        With `balance` the loss is used: an objective such as accuracy does not weight classes.
         """
         if examples >= FEW:
             return recipe.task.objective if self.balance is None else ("val_loss", "min")
@@ -195,8 +197,12 @@ class FitSettings:
         return (f"val_{CALIBRATED_LOSS}" if calibrated else "val_loss", "min")
 
     def _unvalidated(self, recipe: Family, train: Examples) -> FitSettings:
-        """Return the settings of a fit on examples of which none can be spared for validation."""
-        found = self._warmed(recipe, train) if self.stages else self.decided(recipe, train, train)
+        """Return the settings of a fit whose examples are too few to spare any for validation."""
+        found = (
+            self._with_warm_start(recipe, train)
+            if self.stages
+            else self.resolved(recipe, train, train)
+        )
         rule = found.early_stopping
         return dataclasses.replace(
             found,
@@ -210,7 +216,7 @@ class FitSettings:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return every setting that decides what the run computes, as JSON values."""
+        """Return every setting that affects what the run computes, as JSON values."""
         found = identity(self)
         found |= {"cache": identity(self.cache), "finish": identity(self.finish)}
         found["stages"] = [stage.to_dict() for stage in self.stages]
@@ -219,13 +225,13 @@ class FitSettings:
             found["augment"] = self.augmentation
         if self.optimizer is not None:
             found["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
-            # Keras numbers names by what else the process has made.
+            # Keras numbers names by what else the process has created.
             found["optimizer"]["config"].pop("name", None)
         return as_json(found)
 
 
-def _why(size: int, examples: int) -> str:
-    """Say in which batches few examples are taken."""
+def _batch_size_rule(size: int, examples: int) -> str:
+    """Return a sentence about the batch size for few examples."""
     steps = how_many(-(-examples // size), "step")
     return f"Batches of {size} examples, {steps} per epoch: few examples need small batches."
 
@@ -243,10 +249,10 @@ def stopping_rule(
     Args:
         chosen: `"auto"` for three epochs in which the monitor does not improve by a thousandth, None,
             or a Keras `EarlyStopping`.
-        monitor: What the automatic rule watches. Defaults to `"val_loss"`.
+        monitor: The monitor of the automatic rule. Defaults to `"val_loss"`.
 
     Raises:
-        InputError: If it is something else.
+        InputError: If `chosen` is something else.
     """
     if isinstance(chosen, str) and chosen == "auto":
         watched = Monitor.of("val_loss" if monitor is None else monitor)
@@ -259,7 +265,7 @@ def stopping_rule(
 
 
 def as_json(content: Any) -> Any:
-    """Return a tree of settings as JSON values, objects by what describes them."""
+    """Convert a tree of settings to JSON values; objects become their descriptions."""
     return json.loads(json.dumps(content, default=_described))
 
 
@@ -276,7 +282,7 @@ def _described(value: Any) -> Any:
 
 
 def _check_views(views: int, augmentation: Any) -> None:
-    """Check that views of the examples can be made once and kept."""
+    """Check that augmented views of the examples can be computed once and kept."""
     if views and not hasattr(augmentation, "describe"):
         raise InputError(
             f"`cache=kft.Cache(views={views})` needs an augmentation by name or by layers, which identify the "

@@ -1,4 +1,4 @@
-"""The head of a recipe, solved on the features of its training data."""
+"""Solving the head of a recipe on the features of its training data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kft.training.solver import Solver
 
 
 def check_solving(recipe: Family, train: Examples | Stream, stages: Sequence[Stage]) -> None:
-    """Check before any work that a stage which solves the head can do so.
+    """Check, before any work, that a stage with `solve=True` is possible.
 
     Args:
         recipe: The recipe.
@@ -32,7 +32,7 @@ def check_solving(recipe: Family, train: Examples | Stream, stages: Sequence[Sta
         stages: The stages of the fit.
 
     Raises:
-        InputError: If it cannot.
+        InputError: If it is not.
     """
     if not stages[0].solve:
         return
@@ -44,19 +44,19 @@ def check_solving(recipe: Family, train: Examples | Stream, stages: Sequence[Sta
     if not recipe.head_is_linear:
         raise InputError(
             f"Stage 1 has `solve=True`, but the head of this {type(recipe).__name__} is not linear in "
-            f"its features, as with hidden layers or a task of one's own: {way_out}"
+            f"its features, as with hidden layers or a task of your own: {way_out}"
         )
 
 
 def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, seed: int) -> Solver:
-    """Return what solves the head of a recipe.
+    """Return the solver of a recipe's head.
 
     Args:
-        recipe: The recipe, which has learnt from the training data.
-        train: The training data. Of more than 50,000 a random 50,000 count.
-        batch_size: Examples a step, where features have to be computed.
-        balance: None, or a way to balance classes, which gives each the same weight.
-        seed: Decides which examples count, and which are held out together.
+        recipe: The recipe, which has learned from the training data.
+        train: The training data. Of more than 50,000 examples a random 50,000 are used.
+        batch_size: Examples per step, where features have to be computed.
+        balance: None, or a way to balance classes, which weights all classes equally.
+        seed: Seed that selects the examples and the folds.
     """
 
     soft: dict[str, dict[str, Any]] = {}
@@ -99,11 +99,11 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
 def _rows(
     recipe: Family, train: Examples, batch_size: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows that a task makes of each batch; of more than 50,000 a random part of each."""
+    """Return the rows that a task makes of each batch; of more than 50,000 a random part of each batch."""
     examples = train
     if len(train) > MOST:
         examples = train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:MOST]))
-    most = -(-MOST // -(-len(examples) // batch_size))  # of a batch
+    most = -(-MOST // -(-len(examples) // batch_size))  # per batch
     found = []
     for index, (given, y) in enumerate(head_batches(recipe, examples, batch_size)):
         features = keras.tree.pack_sequence_as(recipe.head_input, given)
@@ -116,7 +116,7 @@ def _rows(
 
 
 def _in_float32(one: Solved) -> dict[str, Any]:
-    """Return what was solved as values that can be sent to other processes."""
+    """Convert a solution to values that can be sent to other processes."""
     arrays = {name: getattr(one, name) for name in ("kernel", "bias", "soft_kernel", "soft_bias")}
     return {
         "strength": one.strength,

@@ -1,4 +1,4 @@
-"""One pass of a recipe's model through stages, on its devices and with frozen work done once."""
+"""One training of a recipe's model through its stages, on its devices and with cached features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kft.family.fit_data import batches_of, counted
 from kft.family.known import title_of
 from kft.family.planned import PlannedFit
 from kft.family.retries import FiniteLoss, with_retries
-from kft.family.run import Run, noted, plain_history
+from kft.family.run import Run, journal_content, plain_history
 from kft.family.solving import solver_of
 from kft.model.graph import counterparts
 from kft.stages.plan import plan as plan_stages
@@ -47,15 +47,15 @@ def training_pass(
     announced: str | None = None,
     share: float | None = None,
 ) -> Iterator[TrainingPass]:
-    """Give a pass on its devices; when the block ends, the weights are back on one.
+    """Yield a training on its devices; afterwards the weights are back on one device.
 
     Args:
-        planned: What is trained.
-        store: Where frozen features are kept.
-        optimizer: What `prepared` returned.
+        planned: The fit.
+        store: The store of frozen features.
+        optimizer: The result of `prepared`.
         announced: A line to print in place of the table of the stages.
-        share: How far on the line that the last stage goes the weights are left; None leaves them at its
-            end, or tries what `settings.interpolate` says.
+        share: The fraction of the way from the start to the end of the last stage at which the weights
+            are left; None for its end, or for what `settings.interpolate` says.
     """
     settings = planned.settings
     batches, held_out = _batches(planned)
@@ -70,7 +70,7 @@ def training_pass(
 
 
 def prepared(planned: PlannedFit) -> keras.optimizers.Optimizer:
-    """Give the recipe what it takes from the data; return the optimizer to train with."""
+    """Let the recipe learn from the training data, and return the optimizer to train with."""
     recipe, settings = planned.recipe, planned.settings
     if isinstance(planned.train, Examples):
         recipe.learn(planned.train)
@@ -99,26 +99,26 @@ def _batches(planned: PlannedFit) -> tuple[Any, Any]:
         return batches, None
     if settings.balance is None or isinstance(held_out, Stream):
         return batches, batches_of(recipe, held_out, settings.batch_size)
-    # However the training is balanced, each class counts as much where epochs are compared.
+    # However training is balanced, all classes have equal weight where epochs are compared.
     size = settings.batch_size
     return batches, recipe.batches(held_out, batch_size=size, balance="weights")
 
 
 @dataclasses.dataclass(eq=False)
 class TrainingPass:
-    """The training itself: a compiled model, its data, and where frozen features are kept.
+    """A compiled model, its data, and the store of frozen features.
 
     Attributes:
-        planned: What is trained.
-        store: Where frozen features are kept.
+        planned: The fit.
+        store: The store of frozen features.
         model: The model on the devices that it trains on.
         optimizer: Its optimizer.
-        batches: What it trains on.
-        held_out: What it is validated on, None for nothing.
+        batches: The training data.
+        held_out: The validation data, or None.
         jit_compile: As in `keras.Model.compile`.
         announced: A line to print in place of the table of the stages.
         share: As for `training_pass`.
-        decided: Whether each stage trains on kept features.
+        cached_stages: The cache decision for each stage.
     """
 
     planned: PlannedFit
@@ -130,7 +130,7 @@ class TrainingPass:
     jit_compile: bool | str
     announced: str | None = None
     share: float | None = None
-    decided: list[CachedStage] = dataclasses.field(default_factory=list)
+    cached_stages: list[CachedStage] = dataclasses.field(default_factory=list)
 
     def compile_like(self, part: keras.Model) -> None:
         """Compile the model, or a part of it, for this fit."""
@@ -139,12 +139,12 @@ class TrainingPass:
             self.optimizer,
             loss=replica_loss(recipe.loss()),
             metrics=self.planned.recipe.metrics(),
-            weighted_metrics=self._judges(),
+            weighted_metrics=self._weighted_metrics(),
             jit_compile=self.jit_compile,
         )
 
-    def _judges(self) -> list[keras.metrics.Metric]:
-        """Return the calibrated loss where epochs are compared by it."""
+    def _weighted_metrics(self) -> list[keras.metrics.Metric]:
+        """Return the calibrated loss as a metric if epochs are compared by it."""
         monitor, task = self.planned.settings.monitor, self.planned.recipe.task
         name = None if monitor is None else Monitor.of(monitor).name
         judge = task.calibrated_loss() if name == f"val_{CALIBRATED_LOSS}" else None
@@ -153,8 +153,8 @@ class TrainingPass:
     def run(self) -> Run:
         """Train through all stages."""
         settings, directory = self.planned.settings, self.planned.directory
-        self.decided = self._decided()
-        directory.begin(self.decided)
+        self.cached_stages = self._decide()
+        directory.begin(self.cached_stages)
         table = self._table()
         if settings.verbose != 0:
             print(table if self.announced is None else self.announced)
@@ -186,21 +186,23 @@ class TrainingPass:
             training=self.planned.train,
             validation=self.planned.validation,
             stages_table=table._repr_html_(),
-            journal=noted(journal, self.decided, self.planned.train, self.planned.validation),
+            journal=journal_content(
+                journal, self.cached_stages, self.planned.train, self.planned.validation
+            ),
         )
 
     def kept_part(self) -> tuple[keras.Model, Batches] | None:
-        """Return what evaluates the validation data on features that are kept, if any does."""
+        """Return the part of the model that evaluates the validation data on cached features, if any."""
         if self.planned.strategy is not None or not isinstance(self.held_out, Batches):
             return None
         identity = self.planned.recipe.input_identity()
-        return kept_part(self.decided[-1], self.store, self.held_out, identity)
+        return kept_part(self.cached_stages[-1], self.store, self.held_out, identity)
 
-    def _decided(self) -> list[CachedStage]:
+    def _decide(self) -> list[CachedStage]:
         settings, train = self.planned.settings, self.planned.train
         keeps = isinstance(self.batches, Batches) and isinstance(self.held_out, Batches | None)
         views, recipe = settings.cache.views, self.planned.recipe
-        # Targets that follow a view's inputs would need those inputs, which are not kept.
+        # Targets computed from a view's inputs would need those inputs, which are not cached.
         follows = recipe.task.collates and recipe.task.reads_inputs
         sizes = (
             recipe.row_count(data) * ((views or 1) if data is train else 1)
@@ -221,9 +223,9 @@ class TrainingPass:
         )
 
     def _sample(self) -> Callable[[], Any] | None:
-        """Return what gives a batch to measure the machine by.
+        """Return a function that returns a batch for measuring the machine's speed.
 
-        None where the fit may resume without a run directory, in which the decision would be kept.
+        None if the fit may resume without a run directory, which would store the decision.
         """
         if any(isinstance(one, RunCheckpoint) for one in self.planned.settings.callbacks):
             return None
@@ -232,7 +234,7 @@ class TrainingPass:
 
     @functools.cached_property
     def solver(self) -> Solver | None:
-        """Return what solves the head of the model that is trained, where a stage asks for it."""
+        """The solver of the head of the model in training, if a stage uses one."""
         settings, recipe, train = self.planned.settings, self.planned.recipe, self.planned.train
         if not settings.stages[0].solve or not isinstance(train, Examples):
             return None
@@ -247,7 +249,7 @@ class TrainingPass:
             settings.stages,
             settings.batch_norm,
             weights=self.planned.recipe.starting_weights,
-            cache=[one.reason for one in self.decided],
+            cache=[one.reason for one in self.cached_stages],
             distribution=self.planned.strategy,
             title=title_of(self.planned.recipe),
         )
@@ -266,7 +268,7 @@ class TrainingPass:
             self.batches,
             self.held_out,
             unfreezing=unfreezing,
-            stages=self.decided,
+            stages=self.cached_stages,
             store=self.store,
             compile_like=self.compile_like,
             identity=self.planned.recipe.input_identity(),

@@ -1,4 +1,4 @@
-"""The batch size and the stages of a fit that was given neither."""
+"""The default batch size and stages of a fit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kft.stages.stage import Stage, checked_stages
 def usual_plan(
     recipe: Family, train: Any, batch_size: int | None = None
 ) -> tuple[int, tuple[Stage, ...]]:
-    """Return in which batches and in which stages a recipe trains on some data.
+    """Return the batch size and the stages with which a recipe trains on some data.
 
     Args:
         recipe: The recipe.
-        train: The training data alone, `Examples` or a `Stream`.
-        batch_size: The batch size that was chosen, None for none.
+        train: The training data without the validation data, `Examples` or a `Stream`.
+        batch_size: The chosen batch size, or None.
     """
     if not isinstance(train, Examples):
         steps = getattr(train, "batches", None)

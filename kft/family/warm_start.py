@@ -28,19 +28,19 @@ from kft.training.contrastive import (
     warmup_cosine,
 )
 
-_ALL = Stage(unfreeze="all", epochs=1, learning_rate=1.0)  # its flags, and not its rate
+_ALL = Stage(unfreeze="all", epochs=1, learning_rate=1.0)  # only its trainable flags are used
 
 
 def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
-    """Draw the training examples of each class together, if the settings ask for it.
+    """Train the encoder contrastively on the classes of the examples, if the settings ask for it.
 
-    It is committed like the stages, so that a run that was killed goes on from there.
+    It is committed like the stages, so that a killed run resumes from there.
 
     Args:
-        planned: The fit, in whose directory nobody else writes; its recipe has learnt from the data.
+        planned: The fit, whose directory is locked and whose recipe has learned from the data.
 
     Returns:
-        What the page says of it: `examples`, `steps` and `seconds`; None without a warm start.
+        What the report shows of it: `examples`, `steps` and `seconds`; None without a warm start.
     """
     recipe, settings, train = planned.recipe, planned.settings, planned.train
     if not settings.contrast:
@@ -51,7 +51,7 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
     classes = np.asarray(recipe.task.balanced(train.targets), "int32")
     batches = ContrastiveBatches(recipe.load_all(train), classes, settings.seed)
     optimizer = usual_optimizer(model, warmup_cosine(), weight_decay=recipe.weight_decay)
-    with built_with(recipe.precision):  # which decides whether the loss is scaled
+    with built_with(recipe.precision):  # sets whether the loss is scaled
         body = unit_vectors_of(model, recipe.head_input)
     planned.directory.begin_before_stages()
     checkpoint = planned.directory.checkpoint(settings.resume.every, WARM_START)
@@ -70,12 +70,12 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
 
 
 class _Shown(keras.callbacks.Callback):
-    """Counts steps on a bar."""
+    """Advance a progress bar with each step."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()
         self._progress = progress
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count a step."""
+        """Advance by a step."""
         self._progress.advance()

@@ -1,4 +1,4 @@
-"""A model's weights as a safetensors file: written, and compared with a model before they are read."""
+"""A model's weights as a safetensors file: written, and checked against the model before they are read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _Header = dict[str, tuple[str, tuple[int, ...]]]  # by name: dtype and shape
 
 
 def save_weights(weights: Sequence[keras.Variable], path: Path) -> str:
-    """Write weights, such as all of a model.
+    """Write weights, such as all those of a model.
 
     Args:
         weights: The weights.
@@ -62,22 +62,22 @@ def save_weights(weights: Sequence[keras.Variable], path: Path) -> str:
     try:
         save_file(dict(zip(_names(weights), values, strict=True)), path)
     except SafetensorError as error:
-        raise OSError(str(error)) from error  # of the disk: nothing else can go wrong
-    set_default_mode(path)  # safetensors writes files that nobody else may read
+        raise OSError(str(error)) from error  # only the disk can fail here
+    set_default_mode(path)  # safetensors makes files that only their owner may read
     return digest(path)
 
 
 def check_outline(build: Callable[[], Family], path: Path, *, may_fail: bool) -> None:
-    """Check that a recipe describes a model of the weights in a file, before it takes memory.
+    """Check that a recipe's model matches the weights in a file, before it takes memory.
 
     Args:
-        build: Builds the recipe. It is called once to see what weights the model would have.
+        build: Builds the recipe. It is called once to learn which weights the model would have.
         path: The file.
-        may_fail: Whether nothing follows from an error of `build`: a recipe that does not come with
-            kft may read weights as it builds its model, and here they have no values.
+        may_fail: Whether to ignore an error of `build`: a recipe that is not kft's own may read
+            weights as it builds its model, and here they have no values.
 
     Raises:
-        InputError: If the file is damaged, or has other weights.
+        InputError: If the file is damaged, or its weights differ.
     """
     with _open(path) as file:
         found = _read_header(file, path)
@@ -97,13 +97,13 @@ def check_outline(build: Callable[[], Family], path: Path, *, may_fail: bool) ->
 def load_weights(
     weights: Sequence[keras.Variable], path: Path, sha256: str, described: str = RECIPE
 ) -> None:
-    """Give weights the values that were written.
+    """Load saved weights from a file.
 
     Args:
         weights: The weights, in the order in which they were saved.
         path: The file.
-        sha256: What `save_weights` returned.
-        described: The file beside it that describes the model, for messages.
+        sha256: The digest that `save_weights` returned.
+        described: The file next to it that describes the model, for messages.
 
     Raises:
         InputError: If the file is missing or damaged, or belongs to another model.
@@ -132,7 +132,7 @@ def digest(path: Path) -> str:
 
 
 def _names(weights: Sequence[keras.Variable]) -> list[str]:
-    """Weights by position and name: layer names depend on what else a process has built."""
+    """Return names by position and weight: layer names depend on what else a process has built."""
     return [f"{index:05d}:{weight.name}" for index, weight in enumerate(weights)]
 
 
@@ -150,7 +150,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 
 
 def _read_header(file: BinaryIO, path: Path) -> _Header:
-    """Read what weights a file has; it is as large as they are."""
+    """Read which weights a file has, and check that its size matches."""
     try:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > _LARGEST_HEADER:
@@ -193,7 +193,7 @@ def _compare(found: _Header, weights: Sequence[keras.Variable], path: Path, desc
 
 
 def _suits(one: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> bool:
-    """Whether values of one dtype and shape go into a weight of the other.
+    """Return whether values of one dtype and shape can be loaded into a weight of another.
 
     Positions (KerasHub's `position_ids`) are int32 on one backend and int64 on another.
     """

@@ -15,7 +15,7 @@ from kft.family import saving
 from kft.family.adapter_files import load_adapters, save_adapters
 from kft.family.answers import evaluate
 from kft.family.description import read_description
-from kft.family.predicting import answered, check_coverage, joined_outputs
+from kft.family.predicting import check_coverage, joined_outputs, predictions_of
 from kft.family.raw_examples import RAW_EXAMPLES
 from kft.family.run_files import HISTORY, read_history
 from kft.family.settings import CHOICES
@@ -146,7 +146,7 @@ class Recipe(Fitted, Searched):
                 outputs.append(self.task.reduced(forward(self.load(chunk))))
                 progress.advance(len(chunk))
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
-        return answered(self, names, joined_outputs(outputs), coverage)
+        return predictions_of(self, names, joined_outputs(outputs), coverage)
 
     @checked_call
     def save(self, directory: str | os.PathLike) -> Path:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kft.callbacks import RunCheckpoint
-from kft.callbacks.others import give_state, state_of
+from kft.callbacks.others import restore_state, state_of
 from kft.runs.packing import pack, unpack
 from kft.runs.randomness import seeded
 from kft.stages.stage import Stage
@@ -64,7 +64,7 @@ def check_callback(make: Callable[[], keras.callbacks.Callback]) -> None:
         ) from error
     again = make()
     if hasattr(again, "set_state"):
-        give_state(again, unpack(written, arrays))
+        restore_state(again, unpack(written, arrays))
         require(
             _same(state_of(again), state_of(callback)),
             "state",

@@ -10,7 +10,7 @@ import keras
 from kft.arguments import shown
 from kft.cache.store import FeatureStore
 from kft.callbacks import StagedUnfreezing
-from kft.callbacks.staged_unfreezing import refuse_rivals
+from kft.callbacks.staged_unfreezing import refuse_conflicts
 from kft.distribution.replica_batches import check_shares
 from kft.errors import InputError
 from kft.report.terminal import shows_progress
@@ -119,7 +119,7 @@ def check_callbacks(callbacks: Any) -> None:
     for index, one in enumerate(callbacks):
         if not isinstance(one, keras.callbacks.Callback):
             raise InputError(f"`callbacks[{index}]` is {shown(one)}: {way_out}")
-    refuse_rivals(callbacks)
+    refuse_conflicts(callbacks)
 
 
 def _steps(data: Any) -> int | None:

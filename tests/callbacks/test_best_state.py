@@ -264,7 +264,7 @@ def test_a_rule_that_makes_no_sense_is_refused(settings):
 @pytest.mark.once
 def test_a_rule_that_was_interrupted_compares_as_before():
     """Keras sets the direction with the first epoch, which a resumed rule has behind it."""
-    from kft.callbacks.others import give_state, state_of
+    from kft.callbacks.others import restore_state, state_of
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     first, second = RelativeEarlyStopping(min_delta=0.1), RelativeEarlyStopping(min_delta=0.1)
@@ -272,7 +272,7 @@ def test_a_rule_that_was_interrupted_compares_as_before():
         rule.set_model(model)
         rule.on_train_begin()
     first.on_epoch_end(0, {"val_loss": 1.0})
-    give_state(second, state_of(first))
+    restore_state(second, state_of(first))
     for rule in (first, second):
         rule.on_epoch_end(1, {"val_loss": 0.95})
     assert second.wait == first.wait == 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.callbacks.others import give_state, state_of
+from kft.callbacks.others import restore_state, state_of
 from kft.runs.packing import pack, unpack
 
 STAGES = [
@@ -77,7 +77,7 @@ def test_a_state_survives_being_written(name, tmp_path):
     arrays = {}
     written = json.loads(json.dumps(pack(state_of(first), arrays)))
     second = MAKERS[name](getattr(kft.callbacks, name), tmp_path)
-    give_state(second, unpack(written, arrays))
+    restore_state(second, unpack(written, arrays))
     assert state_of(second) == state_of(first) != state_of(MAKERS[name](type(first), tmp_path))
 
 

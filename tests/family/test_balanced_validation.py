@@ -46,4 +46,4 @@ def test_epochs_are_not_compared_by_what_the_largest_class_decides(balance, coun
     recipe = recipe_of(kft.tasks.Classification(3))
     examples = recipe.read(pictures(count)[:2])
     asked = dataclasses.replace(settings_of(balance=balance), stages=(), monitor=None)
-    assert asked.decided(recipe, examples, examples).monitor == monitor
+    assert asked.resolved(recipe, examples, examples).monitor == monitor

@@ -10,7 +10,7 @@ import kft
 from kft.data.joined import joined
 from kft.data.split import split
 from kft.errors import InputError
-from kft.family.reopening import judged, reopen, report_again
+from kft.family.reopening import reopen, report_again, with_evaluation
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from kft.tasks.linear import Sigmoid, Softmax, temperature
 from tests.family.test_solving import DEEP, SOLVED, PlainRecipe, pictures, recipe_of
@@ -131,7 +131,9 @@ def test_a_refit_is_the_fit_of_everything_in_the_epochs_that_were_best(tmp_path)
     assert "trained again from the start on all 60 examples" in page
     assert "What this page shows is the model before that." in page
     data = recipe.read(pictures(9, seed=3)[:2])
-    later = judged(reopen(tmp_path / "run", recipe=type(recipe)), recipe.evaluate(data), data)
+    later = with_evaluation(
+        reopen(tmp_path / "run", recipe=type(recipe)), recipe.evaluate(data), data
+    )
     page = report_again(later, tmp_path / "again.html").read_text(encoding="utf-8")
     assert "the figures and mistakes of the one after it" in page
     assert not (tmp_path / "run" / "refit").exists()

@@ -41,7 +41,7 @@ def settings_of(**given):
     """What `Recipe.fit` makes of its arguments."""
 
     def stop(cls, recipe, train, validation_data, settings):
-        raise SeenError(settings.decided(recipe, train, validation_data))
+        raise SeenError(settings.resolved(recipe, train, validation_data))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PlannedFit, "of", classmethod(stop))
@@ -395,18 +395,18 @@ def test_numbers_of_numpy_are_those_of_python(tmp_path):
     [kft.callbacks.StagedUnfreezing([kft.Stage(0, 1, 1e-3)]), kft.callbacks.LearningRateWarmup(2)],
 )
 def test_callbacks_that_do_what_stages_do_are_refused(rival):
-    with pytest.raises(InputError, match=f"hold a {type(rival).__name__} beside the stages"):
+    with pytest.raises(InputError, match=f"contain a {type(rival).__name__}, but the stages"):
         TinyRecipe(num_classes=2).fit("no such folder", callbacks=[rival])
     recipe = TinyRecipe(num_classes=2)
     recipe.model.compile("sgd", "categorical_crossentropy")
     x, y = bright_sides(4)
     stages = kft.callbacks.StagedUnfreezing([kft.Stage(0, 1, 1e-3)])
-    with pytest.raises(InputError, match=f"hold a {type(rival).__name__} beside the stages"):
+    with pytest.raises(InputError, match=f"contain a {type(rival).__name__}, but the stages"):
         recipe.model.fit(recipe.load(x), np.eye(2)[y], callbacks=[rival, stages], verbose=0)
 
 
 def test_a_second_checkpoint_of_the_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="RunCheckpoint beside `run_dir`"):
+    with pytest.raises(InputError, match="RunCheckpoint although `run_dir`"):
         TinyRecipe(num_classes=2).fit(
             "no such folder",
             run_dir=tmp_path / "run",

@@ -72,7 +72,7 @@ def test_an_evaluation_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch
     ("broken", "what"),
     [
         ("kft.family.fit.found_temperatures", "finding the temperature of its scores"),
-        ("kft.family.fit.evaluate_apart", "evaluating the run"),
+        ("kft.family.fit.evaluate_held_out", "evaluating the run"),
         ("kft.family.run.write_report", "writing the page of the run"),
     ],
 )

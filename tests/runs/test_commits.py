@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kft.errors import KftError
-from kft.family.directory import fresh
+from kft.family.directory import unused_path
 from kft.runs.commits import clear, read_commit, read_newest, remove_leftovers, write_commit
 from kft.runs.packing import pack, unpack
 from kft.runs.signals import StopSignals
@@ -310,7 +310,7 @@ def test_after_a_fit_that_failed_a_signal_does_what_it_did_before():
 
 
 def test_starting_over_takes_a_new_directory(tmp_path):
-    assert fresh(tmp_path / "run") == tmp_path / "run"
+    assert unused_path(tmp_path / "run") == tmp_path / "run"
     (tmp_path / "run").mkdir()
     (tmp_path / "run-2").mkdir()
-    assert fresh(tmp_path / "run") == tmp_path / "run-3"
+    assert unused_path(tmp_path / "run") == tmp_path / "run-3"

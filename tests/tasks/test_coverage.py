@@ -85,7 +85,7 @@ def test_a_coverage_that_is_no_probability_is_refused(trained, coverage):
 def test_a_recipe_that_knows_of_no_distance_says_so():
     x, kinds, _ = pictures()
     recipe = recipe_of(Classification(3))
-    with pytest.raises(InputError, match=r"coverage=0\.9.*how far off"):
+    with pytest.raises(InputError, match=r"coverage=0\.9.*errors on validation data"):
         recipe.predict(x[:1], coverage=0.9)
     recipe.fit((x, kinds), stages=[SOLVED], verbose=0)
     assert recipe.distances is not None

@@ -7,7 +7,7 @@ import pytest
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family import answers
-from kft.family.predicting import no_answers
+from kft.family.predicting import empty_predictions
 from kft.insight.robustness import evaluate_perturbed
 from kft.report import write_report
 from kft.tasks import Task, evaluate
@@ -133,4 +133,4 @@ def test_an_own_task_answers_with_its_arrays(masks):
     found = recipe.predict(examples.inputs[:5], batch_size=2)
     assert found.outputs.shape == (5, 16, 16, 1)
     assert str(found).splitlines()[1].startswith("input 0  16 x 16 x 1, ")
-    assert no_answers(recipe).class_count == 0
+    assert empty_predictions(recipe).class_count == 0

@@ -14,7 +14,7 @@ from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.trees import taken
 from kft.errors import InputError
-from kft.family.predicting import answered
+from kft.family.predicting import predictions_of
 from kft.insight.explain.images import loaded
 from kft.model import graph
 from kft.plots.explain import neighbour_images
@@ -143,7 +143,9 @@ def nearest(
         )
     return Neighbours(
         names,
-        tuple(map(str, answered(recipe, names, recipe.model.predict_on_batch(inputs)).labels)),
+        tuple(
+            map(str, predictions_of(recipe, names, recipe.model.predict_on_batch(inputs)).labels)
+        ),
         indices,
         np.take_along_axis(cosines, indices, axis=1),
         tuple(tuple(every[i] if every else f"example {i}" for i in row) for row in indices),
