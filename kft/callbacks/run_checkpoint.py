@@ -136,7 +136,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         try:
             self._identity = describe_fit(self._fit, self.params.get("steps"))
             most = largest_commit(self.model, self.trainer)
-            found = processes.decided(lambda: self._read_newest(most), most)
+            found = processes.on_first(lambda: self._read_newest(most), most)
             if found is not None:
                 self._resuming = commits.Commit(**found)
                 check_commit(
@@ -260,7 +260,7 @@ class RunCheckpoint(CheckedCalls, keras.callbacks.Callback):
         return FitState(self.model, self.trainer, self._callbacks, self)
 
     def _commit(self, step: int, *, ended: bool = False) -> None:
-        if processes.decided(lambda: self._write_commit(step, ended)):
+        if processes.on_first(lambda: self._write_commit(step, ended)):
             self._rate_factor = 1.0  # the commit, from which every process resumes, includes it
         self._timer.restart(self._epoch)
 

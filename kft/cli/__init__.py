@@ -49,7 +49,7 @@ class _Command(TyperCommand):
     """A command whose errors speak of its options, where a function spoke of its arguments."""
 
     def invoke(self, ctx: Any) -> Any:
-        check_given(ctx)  # which speaks of options, and imports no recipe to find them
+        check_given(ctx)  # which prints_for_all of options, and imports no recipe to find them
         try:
             return super().invoke(ctx)
         except KftError as error:

@@ -15,7 +15,7 @@ from kft.cli.groups import given, grouped
 from kft.cli.model_options import Model
 from kft.cli.processes import start
 from kft.cli.recipe_and_data import recipe_and_data
-from kft.distribution.launch import speaks
+from kft.distribution.launch import prints_for_all
 
 _TRAINING = "Training"
 
@@ -79,7 +79,7 @@ def fit(
     is_finished = (run_dir / RECIPE).is_file()
     settings |= given(validation_data=validation.validation_split if valid is None else valid)
     run = prepared.fit(train, run_dir=run_dir, **settings)
-    if not speaks():
+    if not prints_for_all():
         return
     if quiet and is_finished:  # without --quiet the fit says so
         typer.echo(f"{run_dir} is finished: loaded, not trained again.")

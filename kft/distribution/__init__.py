@@ -1,6 +1,6 @@
-"""Several devices and processes, by the strategy that the backend has.
+"""Training on several devices and processes, with the backend's own strategy.
 
-Importing this package costs nothing: a name brings its module, and with it Keras, at first use.
+Importing this package is cheap: a name imports its module, and with it Keras, on first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Several devices of one process, by the strategy that the backend has."""
+"""Training on several devices of one process, with the backend's own strategy."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from kft.errors import InputError
 
 @contextlib.contextmanager
 def scope(distribution: Any = "data_parallel") -> Iterator[int]:
-    """Builds, compiles and fits inside it use all devices of the process, each with a copy.
+    """Use all devices of the process, each with a copy, for models built, compiled and fitted inside.
 
-    Each device takes an equal part of each batch; gradients are put together before the step, so
-    that the same batch gives the same training whatever the number of devices. Accelerators are used
-    if there are any, and else the CPU's virtual devices. On TensorFlow batches must divide by the
-    number of devices, the last one too: `recipe.fit` weighs an uneven one as it should be.
+    Each device gets an equal part of each batch; gradients are summed before the step, so the same
+    batch gives the same training on any number of devices. Accelerators are used if there are any,
+    otherwise the CPU's virtual devices. On TensorFlow the size of every batch, including the last,
+    must be a multiple of the number of devices; `recipe.fit` weights an uneven one correctly.
 
     Args:
-        distribution: `"data_parallel"`, `"none"` for one device, or what else `resolve` takes.
+        distribution: `"data_parallel"`, `"none"` for one device, or another argument of `resolve`.
 
     Yields:
         The number of devices.
 
     Raises:
-        InputError: `distribution` is unknown, or cannot work on this backend.
+        InputError: If `distribution` is unknown, or not possible on this backend.
 
     Example:
 
@@ -45,11 +45,11 @@ def scope(distribution: Any = "data_parallel") -> Iterator[int]:
 
 @contextlib.contextmanager
 def entered(strategy: Strategy | None, model: Any = None) -> Iterator[int]:
-    """Does what `scope` does, for what `resolve` returned.
+    """Enter the scope of a strategy, as `scope` does.
 
     Args:
         strategy: The strategy, None for one device.
-        model: The model that is about to be copied; only `ModelParallel` looks at it.
+        model: The model that is about to be copied; only `ModelParallel` uses it.
     """
     if strategy is None:
         yield 1
@@ -66,5 +66,5 @@ def entered(strategy: Strategy | None, model: Any = None) -> Iterator[int]:
 
 
 def device_count() -> int:
-    """How many devices a model that is built here would be spread over."""
+    """Return the number of devices over which a model built here would be distributed."""
     return backend().device_count()

@@ -1,4 +1,4 @@
-"""The devices of a machine of which a strategy takes as many as are wanted."""
+"""The devices that a strategy uses."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from kft.errors import InputError
 
 
 def first_devices(names: list[Any], wanted: int | None) -> list[Any]:
-    """As many devices as are wanted.
+    """Return the first devices, all of them if `wanted` is None.
 
     Raises:
-        InputError: there are fewer.
+        InputError: If there are fewer.
     """
     if wanted is not None and wanted > len(names):
         raise InputError(

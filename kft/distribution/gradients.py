@@ -1,4 +1,4 @@
-"""Gradients of one batch that several processes share, put together for what trains now."""
+"""Averaging of gradients over processes that share a batch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import keras
 from kft.distribution import processes
 from kft.errors import KftError
 
-_BUCKET = 32 * 2**20  # bytes that travel at once: enough to fill the wire, little beside a model
+_BUCKET = 32 * 2**20  # bytes per transfer: enough to use the bandwidth, little memory
 
 
 class SharedGradients:
-    """Averages gradients over the examples of all processes.
+    """Average gradients over the examples of all processes.
 
-    Each call brings the variables that train in this very step, so there is no list of them that an
-    unfreezing could leave behind. Each process counts by its number of examples, since a loss is a
-    mean over them: an uneven part, or none at all, weighs what it should.
+    Each call gets the variables that train in this very step, so no list of them can be outdated by
+    unfreezing. Each process is weighted by its number of examples, since a loss is a mean over them: an
+    uneven part, or an empty one, counts correctly.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class SharedGradients:
     def __call__(
         self, gradients: Sequence[Any], variables: Sequence[keras.Variable], share: int
     ) -> list[Any]:
-        """The gradients of the whole batch.
+        """Return the gradients of the whole batch.
 
         Args:
-            gradients: this process' own, None for variables that the loss did not reach.
-            variables: the variables that they belong to.
-            share: examples in this process' part of the batch.
+            gradients: This process' own gradients, None for variables that do not affect the loss.
+            variables: The variables of the gradients.
+            share: How many examples this process' part of the batch has.
         """
         import torch
 
@@ -57,7 +57,7 @@ class SharedGradients:
         total = torch.full((), float(share), device=weighted[0].device if weighted else None)
         averages: list[Any] = [None] * len(gradients)
         for bucket in _buckets(weighted):
-            summed = processes.add_up([total, *(weighted[place] for place in bucket)])
+            summed = processes.all_reduce([total, *(weighted[place] for place in bucket)])
             for place, one in zip(bucket, summed[1:], strict=True):
                 averages[chosen[place]] = one / summed[0].to(one.dtype)
             processes.count_bytes(sum(_size(weighted[place]) for place in bucket))
@@ -65,7 +65,7 @@ class SharedGradients:
 
 
 def _buckets(tensors: Sequence[Any]) -> list[list[int]]:
-    """The places of the tensors, in groups of about a bucket."""
+    """Return the indices of the tensors, in groups of about `_BUCKET` bytes."""
     found: list[list[int]] = []
     filled = _BUCKET
     for place, tensor in enumerate(tensors):

@@ -1,4 +1,4 @@
-"""Several processes and hosts with JAX: joining them, and what they tell each other."""
+"""Several processes and hosts with JAX: joining them, and communication between them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _HALF = 2**30
 def initialize(
     address: str | None = None, processes: int | None = None, index: int | None = None
 ) -> None:
-    """Makes this process one of several that train together with JAX, on one host or on many.
+    """Make this process one of several that train together with JAX, on one host or several.
 
-    Call it before anything else, in each process with the same address. All devices of all processes
-    are then those of `distribution="data_parallel"`. Each process reads all data and passes the
-    rows of its own devices on; the first one alone writes, and computes frozen features, to a
-    directory that all of them see.
+    Call it before anything else, in each process with the same address. `distribution="data_parallel"`
+    then uses all devices of all processes. Each process reads all data and passes on the rows of its
+    own devices; only the first one writes, and computes frozen features, to a directory that all of
+    them can access.
 
     Args:
         address: `host:port` of the first process. By default JAX asks the cluster (Slurm, Cloud TPU,
             Open MPI, Kubernetes).
-        processes: How many there are; by default as above.
-        index: Which one this is, from 0; by default as above.
+        processes: The number of processes; by default as above.
+        index: The index of this one, from 0; by default as above.
 
     Raises:
-        InputError: The backend is not JAX, or only a part of the arguments is given.
+        InputError: If the backend is not JAX, or only some of the arguments are passed.
 
     Example:
 
@@ -58,7 +58,7 @@ def initialize(
 
 
 def count() -> int:
-    """How many processes JAX has joined; 1 for a process on its own, and on other backends."""
+    """Return how many processes JAX has joined; 1 for a single process, and on other backends."""
     if not backend().joins_by_initialize:
         return 1
     import jax
@@ -67,7 +67,7 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Which of them this is, from 0."""
+    """Return the index of this process among them, from 0."""
     if count() == 1:
         return 0
     import jax
@@ -77,7 +77,7 @@ def rank() -> int:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Has models that are built and run inside it be this process' own, where several have joined."""
+    """Keep models that are built and run inside local to this process, where several have joined."""
     present = keras.distribution.distribution() if count() > 1 else None
     if present is None:
         yield
@@ -90,7 +90,7 @@ def alone() -> Iterator[None]:
 
 
 def any_of(flags: tuple[bool, ...]) -> tuple[bool, ...]:
-    """For each flag whether any process has it set."""
+    """Return, for each flag, whether any process has set it."""
     if count() == 1 or not flags:
         return flags
     from jax.experimental import multihost_utils
@@ -100,10 +100,10 @@ def any_of(flags: tuple[bool, ...]) -> tuple[bool, ...]:
 
 
 def from_first(value: Any, most: int = messages.LARGEST) -> Any:
-    """What process 0 passed.
+    """Return the value that process 0 passed.
 
     Args:
-        value: What `messages.encode` takes.
+        value: A value that `messages.encode` accepts.
         most: The largest message in bytes.
     """
     if count() == 1:
@@ -111,15 +111,15 @@ def from_first(value: Any, most: int = messages.LARGEST) -> Any:
     from jax.experimental import multihost_utils
 
     packed = messages.encode(value) if rank() == 0 else b""
-    halves = np.asarray(divmod(len(packed), _HALF), np.int32)  # JAX has no 64 bits by default
+    halves = np.asarray(divmod(len(packed), _HALF), np.int32)  # JAX has no int64 by default
     high, low = np.asarray(multihost_utils.broadcast_one_to_all(halves)).tolist()
     messages.check_size(high * _HALF + low, most)
     box = np.frombuffer(packed, np.uint8) if rank() == 0 else np.zeros(high * _HALF + low, np.uint8)
     return messages.decode(np.asarray(multihost_utils.broadcast_one_to_all(box)).tobytes())
 
 
-def gathered(value: Any, most: int = messages.LARGEST) -> list[Any]:
-    """What each process passed, in the order of their ranks; see `from_first`."""
+def gather(value: Any, most: int = messages.LARGEST) -> list[Any]:
+    """Return the values of all processes, in the order of their ranks; see `from_first`."""
     if count() == 1:
         return [value]
     from jax.experimental import multihost_utils

@@ -1,4 +1,4 @@
-"""Several processes on this machine that train one model, and what happens when one of them ends."""
+"""Launching several processes on this machine that train one model, and supervising them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from typing import IO
 from kft.backends.cores import cores
 from kft.errors import RESUMABLE, InputError
 
-STORE = "KFT_PROCESSES_STORE"  # names the file by which the processes find each other
+STORE = "KFT_PROCESSES_STORE"  # path of the file through which the processes find each other
 
 
 def launched() -> bool:
-    """Whether `launch` has started this process, rather than a person or torchrun."""
+    """Return whether `launch` started this process, rather than a person or torchrun."""
     return STORE in os.environ
 
 
 def started() -> int:
-    """How many processes were started together with this one, by `launch` or torchrun, itself among them."""
+    """Return how many processes `launch` or torchrun started together, including this one."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def speaks() -> bool:
-    """Whether this process prints for all that were started together."""
+def prints_for_all() -> bool:
+    """Return whether this process prints for all that were started together."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -40,36 +40,36 @@ def launch(
     environment: Mapping[str, str] | None = None,
     grace: float = 15.0,
 ) -> int:
-    """Run a command in several processes that train together, and watch over them.
+    """Run a command in several processes that train together, and supervise them.
 
-    They find each other by a file of their own and talk over the loopback interface, so that nothing
-    listens to the network. The first one prints; of the others only what the first to fail said last
-    is shown. Where one ends with an error, the rest are given some seconds to end too, and are then
-    killed. SIGTERM and SIGINT are passed on.
+    They find each other through a file and communicate over the loopback interface, so nothing
+    listens to the network. The first one prints; of the others only the last output of the first to
+    fail is shown. If one fails, the rest get some seconds to end, and are then killed. SIGTERM and
+    SIGINT are passed on.
 
     Args:
         command: The program and its arguments.
-        processes: How many.
-        environment: Variables for them. Defaults to this process' own.
-        grace: Seconds for the others to end by themselves, once one has failed. Defaults to 15.
+        processes: The number of processes.
+        environment: Their environment variables. Defaults to those of this process.
+        grace: Seconds for the others to end by themselves after one has failed. Defaults to 15.
 
     Returns:
-        The exit code: 0 if all have ended well, otherwise that of the first that has not, and 1 for
-        one that a signal ended.
+        The exit code: 0 if all succeeded, otherwise that of the first that failed, or 1 if a signal
+        ended it.
 
     Raises:
-        InputError: `processes` is below 1.
+        InputError: If `processes` is below 1.
     """
     if processes < 1:
         raise InputError(f"`processes={processes!r}`: pass how many, 1 or more.")
     with tempfile.TemporaryDirectory(prefix="kft-processes-") as folder:
         running: list[subprocess.Popen[bytes]] = []
-        said = [Path(folder) / f"{place}.log" for place in range(processes)]
+        logs = [Path(folder) / f"{place}.log" for place in range(processes)]
         with _signals_passed_on(running), contextlib.ExitStack() as files:
             for place in range(processes):
                 quiet: IO[bytes] | None = None
                 if place:
-                    quiet = files.enter_context(said[place].open("wb"))
+                    quiet = files.enter_context(logs[place].open("wb"))
                 started = subprocess.Popen(
                     list(command),
                     env=_environment(environment, place, processes, Path(folder)),
@@ -82,10 +82,10 @@ def launch(
             return 0
         code = running[failed].returncode
         if code == RESUMABLE:
-            return code  # the first process has said why
+            return code  # the first process has printed why
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         if failed:
-            sys.stderr.write(_last_words(said[failed]))
+            sys.stderr.write(_last_words(logs[failed]))
         sys.stderr.write(
             f"kft: process {failed} of {processes} ended {how}; the others were stopped.\n"
         )
@@ -93,7 +93,7 @@ def launch(
 
 
 def _watch(running: list[subprocess.Popen[bytes]], grace: float) -> int | None:
-    """Waits for all to end; gives the place of the first that failed, None if none did."""
+    """Wait for all processes to end; return the index of the first that failed, None if none did."""
     failed: int | None = None
     deadline = float("inf")
     try:
@@ -134,7 +134,7 @@ def _environment(
 
 @contextlib.contextmanager
 def _signals_passed_on(running: list[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Passes SIGTERM on to the processes. A terminal gives them its SIGINT itself."""
+    """Pass SIGTERM on to the processes; a terminal sends SIGINT to them itself."""
 
     def pass_on(number: int, frame: object) -> None:
         for one in running:

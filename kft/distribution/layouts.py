@@ -1,4 +1,4 @@
-"""Which weights of a model are cut in parts, and along which axis."""
+"""The layout of a model's weights for model parallelism: which are sharded, and along which axis."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kft.errors import InputError
 
 Axes = tuple[str | None, ...]
 
-# For each kind of weight the axes to cut, the best one first. A column of one kernel meets a row of the
-# next, so that a block of a Transformer exchanges its sums twice (Shoeybi et al. 2019,
-# https://arxiv.org/abs/1909.08053, section 3). The names are those of KerasHub and of Keras.
+# The axes to shard for each kind of weight, the best one first. Columns of one kernel match rows of the
+# next, so a Transformer block exchanges its sums only twice (Shoeybi et al. 2019,
+# https://arxiv.org/abs/1909.08053, section 3). The names are those of KerasHub and Keras.
 _RULES: tuple[tuple[str, tuple[int, ...]], ...] = (
     (r"(query|key|value)/kernel", (1, 2)),
     (r"(query|key|value)/bias", (0, 1)),
@@ -24,20 +24,20 @@ _RULES: tuple[tuple[str, tuple[int, ...]], ...] = (
     (r"feedforward_output_dense/kernel", (0,)),
     (r"token_embedding/embeddings", (0, 1)),
 )
-_LARGE = 2**16  # weights from which on a kernel of any other layer is cut
+_LARGE = 2**16  # smallest kernel of other layers that is sharded, in weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What is cut in how many parts.
+    """The sharded weights of a model.
 
     Attributes:
-        parts: how many devices hold the parts of one copy of the model.
-        axes: by path of the variable, for each of its axes `"model"` where it is cut and None where
-            it is not; what is not named is on each device whole.
-        bytes_whole: size of all weights.
-        bytes_each: size of what a single device holds of them.
-        shapes: by path, the shape of what is cut.
+        parts: The number of devices that hold one copy of the model.
+        axes: By path of the variable, `"model"` for an axis that is sharded and None for others;
+            variables that are not listed are replicated on each device.
+        bytes_whole: Size of all weights.
+        bytes_each: Size of the weights on a single device.
+        shapes: By path, the shape of each sharded variable.
     """
 
     parts: int
@@ -47,7 +47,7 @@ class Layout:
     shapes: Mapping[str, tuple[int, ...]]
 
     def lines(self) -> list[str]:
-        """One line for each kind of weight that is cut, and one for all of them."""
+        """Return one line for each kind of sharded weight, and one for all weights."""
         kinds: dict[tuple[str, Axes, tuple[int, ...]], int] = {}
         for path, axes in self.axes.items():
             kind = re.sub(r"_\d+(?=/)", "_*", path), axes, self.shapes[path]
@@ -63,19 +63,19 @@ class Layout:
 
 
 def layout_for(model: keras.Model, parts: int, layout: Mapping[str, Axes] | None = None) -> Layout:
-    """Which weights to cut: of BERT attention, feed-forward and token embeddings, else large kernels.
+    """Choose the weights to shard: a Transformer's by the rules above, and otherwise large kernels.
 
-    An axis is cut only where its length divides by the parts; a kernel of other layers is cut along
-    its outputs from 65,536 weights on, which is where images' heads and widest convolutions are.
+    An axis is sharded only if its length is a multiple of `parts`. Other kernels of at least
+    65,536 weights, such as heads and wide convolutions of image models, are sharded by output.
 
     Args:
-        model: a built model.
-        parts: how many devices hold one copy.
-        layout: regular expressions of variable paths, with axes as in `ModelParallel`, in place of
+        model: A built model.
+        parts: The number of devices that hold one copy.
+        layout: Regular expressions of variable paths, with axes as in `ModelParallel`, in place of
             the rules.
 
     Raises:
-        InputError: a pattern matches nothing or does not fit, or nothing of the model can be cut.
+        InputError: If a pattern matches nothing or does not fit, or nothing of the model can be sharded.
     """
     found: dict[str, Axes] = {}
     shapes: dict[str, tuple[int, ...]] = {}

@@ -1,4 +1,4 @@
-"""What several processes decide together between steps: order, logs, and when to stop."""
+"""Keeping several processes in step: order of the data, logs, and when to stop."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from kft.runs.randomness import random_state, restore_random_state
 
 @dataclasses.dataclass
 class Place:
-    """Where a fit is.
+    """The position of a fit.
 
     Attributes:
-        verify_every: steps between two comparisons, None for each epoch's first step alone.
-        epoch: the epoch that runs, from 0.
-        batch: the step of the epoch that runs, from 0.
-        data: what the step was given.
-        test_batch: the batch that is evaluated, from 0.
-        train: batches that give each process its part; None for data that are the same for all.
-        test: the same for evaluation.
+        verify_every: Steps between two comparisons, None for only the first step of each epoch.
+        epoch: The current epoch, from 0.
+        batch: The current step of the epoch, from 0.
+        data: The data of the step.
+        test_batch: The batch that is evaluated, from 0.
+        train: Batches of which each process gets its part; None for data that all processes get whole.
+        test: The same for evaluation.
     """
 
     verify_every: int | None
@@ -40,23 +40,23 @@ class Place:
     test: Batches | None = None
 
 
-class Lead(keras.callbacks.Callback):
-    """Gives the other callbacks of all processes the same logs: those of the first process.
+class SharedLogs(keras.callbacks.Callback):
+    """Replace the logs of all processes by those of the first.
 
-    It comes before them, so that they decide alike.
+    It precedes the other callbacks, so that they decide alike.
     """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Takes over the logs."""
+        """Replace the logs."""
         if logs is not None:
             logs.update(processes.from_first({key: float(value) for key, value in logs.items()}))
 
 
-class Follow(keras.callbacks.Callback):
-    """Does in all processes what the callbacks before it have brought about in one.
+class SharedDecisions(keras.callbacks.Callback):
+    """Apply the effects that the callbacks before it have had in one process to all of them.
 
     Args:
-        place: is told where the fit is.
+        place: Updated with the position of the fit.
     """
 
     def __init__(self, place: Place) -> None:
@@ -64,27 +64,27 @@ class Follow(keras.callbacks.Callback):
         self.place = place
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Has all processes draw the same order of the examples."""
+        """Make all processes draw the same order of the examples."""
         refuse_batch_norm(self.model)
         restore_random_state(processes.from_first(random_state()))
         self.place.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the step."""
+        """Record the step."""
         self.place.batch = batch
 
     def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the batch."""
+        """Record the batch."""
         self.place.test_batch = batch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Compares what the processes took for the same batch, as often as their weights."""
+        """Compare the data of the processes for the same step, as often as their weights."""
         every = self.place.verify_every
         if batch and (every is None or (batch + 1) % every):
             return
         place = self.place
         taken = place.data if place.train is None else place.train.order(place.epoch)
-        digests = processes.gathered(_digest(taken))
+        digests = processes.gather(_digest(taken))
         if len(set(digests)) > 1:
             raise KftError(
                 f"The processes were given different batches in step {batch + 1} of epoch "
@@ -94,7 +94,7 @@ class Follow(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stops all processes if a callback stops one."""
+        """Stop all processes if a callback stops one."""
         (self.model.stop_training,) = processes.any_of(bool(self.model.stop_training))
 
 

@@ -1,4 +1,4 @@
-"""What processes tell each other, as bytes that run no code: JSON, and arrays as safetensors."""
+"""Messages between processes as bytes that run no code: JSON, and arrays as safetensors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 from kft.errors import InputError, Interrupted, KftError, NonFiniteLossError
 from kft.runs.reading import parse_json
 
-LARGEST = 64 * 2**20  # bytes of a message, unless it carries a model's state
-_DEEPEST = 256  # twice what a file may be nested, as each level has its tag
+LARGEST = 64 * 2**20  # bytes of a message, unless it contains a model's state
+_DEEPEST = 256  # twice the limit of files, since each level adds a tag
 _ERRORS: dict[str, type[BaseException]] = {
     kind.__name__: kind for kind in (InputError, Interrupted, NonFiniteLossError, KftError)
 }
 
 
 def encode(value: Any) -> bytes:
-    """Return a value as bytes.
+    """Encode a value as bytes.
 
     Args:
         value: Dicts, lists and tuples of plain values, paths, NumPy arrays and NumPy numbers.
 
     Raises:
-        TypeError: If it holds anything else.
+        TypeError: If it contains anything else.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save
@@ -46,10 +46,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode(content: bytes) -> Any:
-    """Return the value that `encode` was given.
+    """Decode the value that was passed to `encode`.
 
     Raises:
-        KftError: If `encode` has not made these bytes.
+        KftError: If the bytes do not come from `encode`.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -74,7 +74,7 @@ def decode(content: bytes) -> Any:
 
 
 def outcome_of(result: Any, error: BaseException | None) -> dict[str, Any]:
-    """Return what a function returned, or raised, as a value to send."""
+    """Return the result or the exception of a function as a value to send."""
     if error is None:
         return {"result": result}
     known = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS), None)
@@ -84,7 +84,7 @@ def outcome_of(result: Any, error: BaseException | None) -> dict[str, Any]:
 
 
 def result_of(outcome: Any) -> Any:
-    """Return, or raise, what `outcome_of` was given."""
+    """Return the result, or raise the exception, that was passed to `outcome_of`."""
     if isinstance(outcome, dict) and outcome.keys() == {"result"}:
         return outcome["result"]
     if isinstance(outcome, dict) and outcome.keys() == {"error", "said"}:
@@ -93,7 +93,7 @@ def result_of(outcome: Any) -> Any:
 
 
 def check_size(size: int, most: int) -> None:
-    """Raise `KftError` for a message that no process of kft sends."""
+    """Raise `KftError` for a message larger than any that kft sends."""
     if not 0 <= size <= most:
         raise KftError(
             f"A message between the processes has {size:,} bytes, but at most {most:,} are expected."
@@ -109,7 +109,7 @@ def _tagged(value: Any, arrays: list[np.ndarray]) -> Any:
         arrays.append(value)
         return ["array", len(arrays) - 1]
     if isinstance(value, Path):
-        return ["path", os.fsencode(value).decode("latin-1")]  # a name can be no Unicode
+        return ["path", os.fsencode(value).decode("latin-1")]  # a name may not be valid Unicode
     if isinstance(value, Mapping):
         items = [[_tagged(k, arrays), _tagged(v, arrays)] for k, v in value.items()]
         return ["dict", items]

@@ -1,4 +1,4 @@
-"""A model that was built on one device, for the time of a fit on several."""
+"""A copy of a single-device model for a fit on several devices."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from kft.stages.optimizer import unscaled
 def spread(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, strategy: Strategy | None
 ) -> Iterator[tuple[keras.Model, keras.optimizers.Optimizer]]:
-    """Gives a copy of a model on all devices, and takes its weights back when it has been trained.
+    """Yield a copy of a model on all devices, and copy its weights back after training.
 
-    Variables belong to the devices that were in scope when they were made, and Keras says little when
-    they were not. A copy that is made in the scope is right whenever and wherever the model was built,
-    and afterwards everything else goes on with the model on its one device.
+    Variables belong to the devices that are in scope when they are created, and Keras hardly reports
+    it if they are not. A copy created in the scope is correct wherever the model was built, and
+    everything after the fit uses the model on its one device.
 
     Args:
-        model: a built model, which has not been compiled; it is left as it is until the end.
-        optimizer: an optimizer that has not been built.
-        strategy: what `kft.distribution.resolve` returned; None changes nothing.
+        model: A built, uncompiled model; it does not change until the end.
+        optimizer: An optimizer that has not been built.
+        strategy: The result of `kft.distribution.resolve`; with None nothing is copied.
 
     Yields:
         The model and the optimizer to train with.
 
     Raises:
-        InputError: a scope has been entered already, or the model cannot be copied.
+        InputError: If a scope has been entered already, or the model cannot be copied.
     """
     if device_count() > 1:
         raise InputError(
@@ -52,9 +52,9 @@ def spread(
         refuse_optimizer(unscaled(optimizer))
         copy = copied(model)
         synchronise_norms(copy)
-        # The optimizer's counters belong to the devices too.
+        # The optimizer's counters must be on the devices too.
         remade = fresh_copy(optimizer, zip(model.variables, copy.variables, strict=True))
-        own = copy.variables  # without those of the metrics and of the optimizer, which come later
+        own = copy.variables  # before those of the metrics and the optimizer are added
         yield copy, remade
         for target, source in zip(model.variables, own, strict=True):
             target.assign(keras.ops.convert_to_numpy(source))
@@ -62,11 +62,11 @@ def spread(
 
 
 def copied(model: keras.Model) -> keras.Model:
-    """The same model with variables of its own, on the devices that are in scope.
+    """Return a copy of the model with its own variables, on the devices in scope.
 
     Raises:
-        InputError: the model cannot be made again from its configuration.
-        KftError: what is made has other weights.
+        InputError: If the model cannot be rebuilt from its configuration.
+        KftError: If the rebuilt model has other weights.
     """
     try:
         with using(model.dtype_policy):  # by which `compile` decides whether to scale the loss

@@ -1,4 +1,4 @@
-"""Data and model parallel training on JAX, by `keras.distribution`."""
+"""Data and model parallel training on JAX, with `keras.distribution`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from kft.errors import InputError
 
 @contextlib.contextmanager
 def entered(strategy: Strategy, model: keras.Model | None = None) -> Iterator[int]:
-    """Has variables that are made inside it, and the steps, spread over the devices.
+    """Distribute variables that are created inside, and training steps, over the devices.
 
     Args:
-        strategy: what `resolve` returned.
-        model: the model that is about to be copied, whose weights a `ModelParallel` cuts.
+        strategy: The result of `resolve`.
+        model: The model that is about to be copied, whose weights a `ModelParallel` shards.
 
     Yields:
-        The number of devices, those of all processes together.
+        The number of devices of all processes.
 
     Raises:
-        InputError: there are fewer devices, or a `ModelParallel` does not fit the model.
+        InputError: If there are fewer devices, or a `ModelParallel` does not fit the model.
     """
     names = keras.distribution.list_devices()
     if isinstance(strategy, ModelParallel):
@@ -68,11 +68,11 @@ def _model_parallel(strategy: ModelParallel, names: list[str], model: keras.Mode
 
 @contextlib.contextmanager
 def uneven_batches() -> Iterator[None]:
-    """Lets batches through whose examples do not divide by the number of devices.
+    """Allow batches whose size is not a multiple of the number of devices.
 
-    Keras (3.15.1) gives every batch of an epoch the layout of the first. A batch that does not fit it
-    is given whole to each device, which changes where the sums are done and not what they are. In
-    every process it is the whole batch that comes in, and each process passes on its part.
+    Keras (3.15.1) gives every batch of an epoch the layout of the first. Here a batch that does not fit
+    is replicated on each device, which changes where sums are computed but not their values. Every
+    process gets the whole batch, and passes on its part.
     """
     from keras.src.backend.jax import distribution_lib
 

@@ -1,4 +1,4 @@
-"""Data parallel training on TensorFlow, by `tf.distribute`."""
+"""Data parallel training on TensorFlow, with `tf.distribute`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from kft.model.graph import batch_norms
 
 @contextlib.contextmanager
 def entered(strategy: DataParallel, model: keras.Model | None = None) -> Iterator[int]:
-    """Has variables that are made inside it copied to each device.
+    """Replicate variables that are created inside on each device.
 
     Args:
-        strategy: what `resolve` returned.
-        model: ignored, since all replicas are alike.
+        strategy: The result of `resolve`.
+        model: Ignored, since all replicas are equal.
 
     Yields:
         The number of replicas.
@@ -32,10 +32,10 @@ def entered(strategy: DataParallel, model: keras.Model | None = None) -> Iterato
 
 
 def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
-    """Refuses what each replica would do to its gradients by itself, before they are summed.
+    """Refuse an optimizer that changes gradients on each replica before they are summed.
 
     Raises:
-        InputError: the optimizer clips each variable, or accumulates gradients.
+        InputError: If the optimizer clips each variable, or accumulates gradients.
     """
     for name in ("clipnorm", "clipvalue", "gradient_accumulation_steps"):
         if backend().replica_count() > 1 and getattr(optimizer, name, None):
@@ -47,7 +47,7 @@ def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def synchronise_norms(model: keras.Model) -> None:
-    """Has each BatchNorm layer that trains take its statistics over the batch, not over its part."""
+    """Make trainable BatchNorm layers compute their statistics over the whole batch, not over a part."""
     if backend().replica_count() > 1:
         for layer in batch_norms(model):
             layer.synchronized = True
@@ -55,10 +55,10 @@ def synchronise_norms(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def _finite_on_all() -> Iterator[None]:
-    """Has loss scaling skip a step in which the gradients of any replica have overflowed.
+    """Make loss scaling skip a step if the gradients of any replica overflow.
 
-    Keras (3.15.1) asks the first replica, before the gradients are summed: what overflows on another
-    one would enter the weights of all.
+    Keras (3.15.1) checks only the first replica, before the gradients are summed: an overflow on
+    another one would reach the weights of all.
     """
     import tensorflow as tf
 
@@ -79,13 +79,13 @@ def _finite_on_all() -> Iterator[None]:
 
 
 class ReplicaLoss(keras.losses.Loss):
-    """A loss whose gradient is that of the mean over the batch, however it is cut in parts.
+    """A loss whose gradient is that of the mean over the batch, however the batch is divided.
 
-    Keras (3.15.1) takes the mean of the replicas' means, in which an example of a smaller part counts
-    more. The value stays the mean over the part, which is what the metric `loss` expects.
+    Keras (3.15.1) averages the replicas' means, in which examples of a smaller part count more. The
+    value remains the mean over the part, as the metric `loss` expects.
 
     Args:
-        inner: the loss on one device, a mean over examples.
+        inner: The loss on one device, a mean over examples.
     """
 
     def __init__(self, inner: keras.losses.Loss) -> None:
@@ -93,7 +93,7 @@ class ReplicaLoss(keras.losses.Loss):
         self.inner = inner
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The mean over this replica's examples; a weight below 0 marks one that fills a gap."""
+        """Return the mean over this replica's examples; a negative weight marks padding."""
         import tensorflow as tf
 
         replica = tf.distribute.get_replica_context()
@@ -122,8 +122,8 @@ def _strategy(strategy: DataParallel) -> Any:
     names = [device.name for device in first_devices(devices, strategy.devices)]
     if len(names) == 1:
         return tf.distribute.OneDeviceStrategy(names[0])
-    # The collective operations that are the default want another process for another number of
-    # devices, and mix up those of synchronised BatchNorm layers (TensorFlow 2.21).
+    # The default collective operations require a new process for another number of devices, and
+    # confuse those of synchronised BatchNorm layers (TensorFlow 2.21).
     gpus = "GPU" in names[0]
     across = tf.distribute.NcclAllReduce() if gpus else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(names, cross_device_ops=across)

@@ -1,4 +1,4 @@
-"""The processes of one run: how many there are, and what they decide together, on any backend."""
+"""The processes of one run on any backend: how many there are, and communication between them."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ TIMEOUT = 300.0
 
 _T = TypeVar("_T")
 
-# Processes find each other once, and stay connected until they end.
+# Processes connect once, and stay connected until they end.
 _joined: TorchGroup | None = None
-_group: TorchGroup | None = None  # the same while a block of `joined` runs
+_group: TorchGroup | None = None  # the same, only within `joined`
 
 
 def rank() -> int:
-    """Which of the joined processes this is, from 0; 0 for a process on its own."""
+    """Return the rank of this process among the joined ones, from 0; 0 for a single process."""
     return hosts.rank() if _group is None else _group.rank
 
 
 def count() -> int:
-    """How many processes have joined; 1 for a process on its own."""
+    """Return how many processes have joined; 1 for a single process."""
     return hosts.count() if _group is None else _group.count
 
 
 def bytes_sent() -> int:
-    """Bytes of gradients that this process has handed to all-reduce so far."""
+    """Return the bytes of gradients that this process has sent to all-reduce so far."""
     return 0 if _group is None else _group.sent
 
 
 @contextlib.contextmanager
 def joined(timeout: float = TIMEOUT) -> Iterator[int]:
-    """Has the processes that were started together work together, until the block ends.
+    """Connect the processes that were started together, until the block ends.
 
-    NCCL carries the gradients where there are GPUs, of which each process takes the one of its
-    `LOCAL_RANK`, and gloo where there are none.
+    Gradients are exchanged by NCCL if there are GPUs, of which each process uses the one of its
+    `LOCAL_RANK`, otherwise by gloo.
 
     Args:
-        timeout: seconds after which a process that does not answer counts as dead. Defaults to 300;
-            one that has ended is noticed at once.
+        timeout: Seconds after which a process that does not answer is considered dead. Defaults to
+            300; one that has ended is noticed at once.
 
     Yields:
-        How many there are.
+        The number of processes.
 
     Raises:
-        InputError: torch.distributed is in use already.
-        KftError: the others cannot be found, or one of them has ended.
+        InputError: If torch.distributed is in use already.
+        KftError: If the others cannot be found, or one of them has ended.
     """
     global _group, _joined
     if _group is not None or started() == 1:
@@ -66,45 +66,45 @@ def joined(timeout: float = TIMEOUT) -> Iterator[int]:
         _group = None
 
 
-def add_up(tensors: Sequence[Any]) -> list[Any]:
-    """The sums of each tensor over all processes, in the tensors' own dtypes.
+def all_reduce(tensors: Sequence[Any]) -> list[Any]:
+    """Return the sum of each tensor over all processes, in the tensor's own dtype.
 
-    They travel as one: floating numbers at least in float32, whole numbers in float64.
+    They are sent as one array: of float32 if all are floats of at most that size, otherwise of float64.
     """
     if _group is None or not tensors:
         return list(tensors)
-    return _group.add_up(tensors)
+    return _group.all_reduce(tensors)
 
 
 def count_bytes(sent: int) -> None:
-    """Notes that so many bytes of gradients were handed over."""
+    """Add to the count of sent bytes of gradients."""
     if _group is not None:
         _group.sent += sent
 
 
 def any_of(*flags: bool) -> tuple[bool, ...]:
-    """For each flag whether any process has it set; the same answer in all of them."""
+    """Return, for each flag, whether any process has set it; the result is the same in all of them."""
     if _group is None or not flags:
         return hosts.any_of(flags)
     return _group.any_of(flags)
 
 
-def gathered(value: Any, most: int = messages.LARGEST) -> list[Any]:
-    """What each process passed, in the order of their ranks; see `from_first`."""
+def gather(value: Any, most: int = messages.LARGEST) -> list[Any]:
+    """Return the values of all processes, in the order of their ranks; see `from_first`."""
     if _group is None:
-        return hosts.gathered(value, most)
-    return _group.gathered(value, most)
+        return hosts.gather(value, most)
+    return _group.gather(value, most)
 
 
 def from_first(value: Any, most: int = messages.LARGEST) -> Any:
-    """What process 0 passed.
+    """Return the value that process 0 passed.
 
     Args:
-        value: what `messages.encode` takes.
-        most: the largest message in bytes.
+        value: A value that `messages.encode` accepts.
+        most: The largest message in bytes.
 
     Raises:
-        KftError: what was sent is larger, or is no message of kft's.
+        KftError: If the message is larger, or not one of kft's.
     """
     if _group is None:
         return hosts.from_first(value, most)
@@ -112,19 +112,19 @@ def from_first(value: Any, most: int = messages.LARGEST) -> Any:
 
 
 def broadcast(tensors: Sequence[Any]) -> None:
-    """Gives the tensors the values that they have in process 0."""
+    """Set the tensors to the values that they have in process 0."""
     if _group is not None:
         _group.broadcast(tensors)
 
 
-def decided(function: Callable[[], _T], most: int = messages.LARGEST) -> _T:
-    """What `function` returns in process 0, which alone calls it, or raises there; in all processes.
+def on_first(function: Callable[[], _T], most: int = messages.LARGEST) -> _T:
+    """Call a function in process 0 only, and return its result, or raise its error, in all processes.
 
-    The others wait as long as it takes: only a process that has ended is given up.
+    The others wait as long as it takes; they give up only if process 0 has ended.
 
     Args:
-        function: what to do; it returns what `messages.encode` takes.
-        most: the largest message in bytes.
+        function: The function; its result must be a value that `messages.encode` accepts.
+        most: The largest message in bytes.
     """
     if count() == 1:
         return function()
@@ -142,36 +142,36 @@ def decided(function: Callable[[], _T], most: int = messages.LARGEST) -> _T:
         _group.wait_for(key)
     elif _group is not None:
         _group.put(key, b"done")
-    told = from_first(messages.outcome_of(*outcome) if rank() == 0 else None, most)
+    received = from_first(messages.outcome_of(*outcome) if rank() == 0 else None, most)
     if rank() > 0:
-        return messages.result_of(told)
+        return messages.result_of(received)
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
 
 
 def in_turn(function: Callable[[], _T]) -> _T:
-    """What `function` returns, called in process 0 first, and in the others when it is done there.
+    """Call a function in process 0, then in all others, and return its result.
 
-    What the first one leaves on a disk that all of them see, the others need not do again.
+    The others can use what process 0 has written to a shared disk.
     """
     own: list[_T] = []
-    decided(lambda: own.append(function()))
+    on_first(lambda: own.append(function()))
     return own[0] if own else function()
 
 
 def by_first(name: str, function: Callable[[], _T]) -> _T:
-    """What `function` returns in process 0 of those that have trained together, or raises there.
+    """Call a function in process 0 of those that trained together, and share its result or error.
 
-    The others wait for it. On PyTorch it does not wait for them: a script may as well call it in
-    process 0 alone.
+    The others wait for it. On PyTorch it does not wait for them: a script may also call it only in
+    process 0.
 
     Args:
-        name: what it is about, the same in all processes.
-        function: what to do.
+        name: The name of the task, the same in all processes.
+        function: The function.
     """
     if hosts.count() > 1:
-        return decided(function)
+        return on_first(function)
     if _joined is None:
         return function()
     _joined.asked[name] += 1

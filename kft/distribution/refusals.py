@@ -1,4 +1,4 @@
-"""What cannot be trained by several processes on PyTorch, said before it goes wrong."""
+"""Checks for what several processes on PyTorch cannot train, before it goes wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kft.distribution.launch import started
 from kft.errors import InputError
 from kft.model import graph
 
-# Their files are those of the first process.
+# These write files, which only the first process may do.
 _WRITERS = (
     keras.callbacks.CSVLogger,
     keras.callbacks.ModelCheckpoint,
@@ -22,10 +22,10 @@ _MEANS = ("sum_over_batch_size", "mean")
 
 
 def refuse_model(model: keras.Model) -> None:
-    """Refuses a model whose training step several processes cannot share.
+    """Refuse a model whose training step cannot be shared by several processes.
 
     Raises:
-        InputError: it has a step of its own, a loss that is no mean over examples, or is compiled.
+        InputError: If it overrides a step, has a loss that is not a mean over examples, or compiles.
     """
     for name in ("train_step", "test_step"):
         if getattr(type(model), name) is not getattr(keras.Model, name):
@@ -49,14 +49,14 @@ def refuse_model(model: keras.Model) -> None:
 
 
 def refuse_batch_norm(model: keras.Model, whether_it_trains: bool | None = None) -> None:
-    """Refuses BatchNorm layers in training mode.
+    """Refuse BatchNorm layers in training mode.
 
     Args:
-        model: the model.
-        whether_it_trains: True for layers that a later stage will train. By default the layers say.
+        model: The model.
+        whether_it_trains: True for layers that a later stage will train. Defaults to the layers' flags.
 
     Raises:
-        InputError: there is one; each process would see the statistics of its part of a batch alone.
+        InputError: If there is one; each process would see the statistics of only its part of a batch.
     """
     for layer in graph.batch_norms(model):
         if layer.trainable if whether_it_trains is None else whether_it_trains:
@@ -69,10 +69,10 @@ def refuse_batch_norm(model: keras.Model, whether_it_trains: bool | None = None)
 
 
 def refuse_search() -> None:
-    """Refuses a search by several processes on PyTorch.
+    """Refuse a search by several processes on PyTorch.
 
     Raises:
-        InputError: this process was started as one of several.
+        InputError: If this process was started as one of several.
     """
     if backend().is_one_device_per_process and started() > 1:
         raise InputError(
@@ -84,14 +84,14 @@ def refuse_search() -> None:
 def chosen_callbacks(
     callbacks: Sequence[keras.callbacks.Callback], model: keras.Model
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks that this process should run.
+    """Return the callbacks that this process should run.
 
     Args:
-        callbacks: those of the fit.
-        model: what is fitted.
+        callbacks: The callbacks of the fit.
+        model: The model that is fitted.
 
     Raises:
-        InputError: one of them cannot work in several processes.
+        InputError: If one of them does not support several processes.
     """
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.BackupAndRestore):

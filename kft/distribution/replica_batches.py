@@ -1,4 +1,4 @@
-"""Batches and losses for several replicas, so that they train as one device would."""
+"""Batches and losses for several replicas, which train as one device would."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kft.stages.stage import Stage
 
 
 def replica_loss(loss: Any) -> Any:
-    """The loss to compile with: on TensorFlow's replicas each loss as a `ReplicaLoss`.
+    """Return the loss to compile with: on TensorFlow's replicas, each loss as a `ReplicaLoss`.
 
     Args:
-        loss: what `keras.Model.compile` takes.
+        loss: A loss or losses, as for `keras.Model.compile`.
     """
     if backend().replica_count() == 1 or loss is None:
         return loss
@@ -34,19 +34,19 @@ def replica_loss(loss: Any) -> Any:
 def check_shares(
     model: keras.Model, train: Any, validation: Any, stages: Sequence[Stage], batch_norm: BatchNorm
 ) -> None:
-    """Finds out before any work whether batches can be shared among TensorFlow's replicas.
+    """Check before any work that TensorFlow's replicas can share the batches.
 
     Args:
-        model: the model, compiled.
-        train: what it will be trained on.
-        validation: what it will be validated on.
-        stages: the stages.
-        batch_norm: what BatchNorm layers do in them.
+        model: The compiled model.
+        train: The training data.
+        validation: The validation data.
+        stages: The stages.
+        batch_norm: The mode of BatchNorm layers in the stages.
 
     Raises:
-        InputError: the first batch does not divide by their number, which Keras needs; the last one
-            would have to be filled up where BatchNorm layers train; or the model was compiled without
-            `replica_loss`.
+        InputError: If the size of the first batch is not a multiple of the number of replicas, which
+            Keras requires; if the last one would need padding while BatchNorm layers train; or if the
+            model was compiled without `replica_loss`.
     """
     if backend().replica_count() == 1:
         return
@@ -58,10 +58,10 @@ def check_shares(
         )
     for data in (train, validation):
         if isinstance(data, Batches):
-            _even_start(data)
+            _with_even_first(data)
     if (
         isinstance(train, Batches)
-        and _fills(train)
+        and _needs_padding(train)
         and _trains_norms(model, plan(model, stages, batch_norm))
     ):
         size, count, replicas = train.batch_size, train.example_count, backend().replica_count()
@@ -70,13 +70,13 @@ def check_shares(
         )
         raise InputError(
             f"the last of {count} examples in batches of {size} has {count % size}, fewer than the "
-            f"{replicas} replicas, and what fills it up on TensorFlow would enter the statistics of "
+            f"{replicas} replicas, and what needs_padding it up on TensorFlow would enter the statistics of "
             f"BatchNorm layers that train: pass batch_size={larger}, or batch_norm='frozen'."
         )
 
 
-def _fills(batches: Batches) -> bool:
-    """Whether the last batch has to be filled up, so that each replica gets an example."""
+def _needs_padding(batches: Batches) -> bool:
+    """Return whether the last batch needs padding, so that each replica gets an example."""
     return 0 < batches.example_count % batches.batch_size < backend().replica_count()
 
 
@@ -90,21 +90,23 @@ def _trains_norms(model: keras.Model, planned: Sequence[PlannedStage]) -> bool:
 
 
 def for_fit(data: Any) -> Any:
-    """What `keras.Model.fit` should be given for batches on the devices in scope.
+    """Return the data to pass to `keras.Model.fit` on the devices in scope.
 
     Args:
-        data: `Batches`, or anything else that `fit` takes, which is passed on.
+        data: `Batches`, or other data that `fit` accepts, which are returned unchanged.
     """
     if not isinstance(data, Batches):
         return data
-    return data.for_fit() if backend().replica_count() == 1 else _shared(_even_start(data))
+    return (
+        data.for_fit() if backend().replica_count() == 1 else _distributed(_with_even_first(data))
+    )
 
 
-def _even_start(batches: Batches) -> Batches:
-    """The batches, of another size if they are not trained on, whose first divides by the replicas.
+def _with_even_first(batches: Batches) -> Batches:
+    """Return batches whose first one divides by the replicas; validation batches are resized to do so.
 
-    A last batch that is smaller than their number is filled up while training: what fills it counts
-    nothing in the gradient, but it does in the metrics, so validation goes without.
+    In training, a last batch smaller than the number of replicas is padded. Padding does not count in
+    the gradient, but in the metrics, so validation avoids it.
     """
     replicas, size, count = backend().replica_count(), batches.batch_size, batches.example_count
     if batches.shuffle:
@@ -126,22 +128,22 @@ def _even_start(batches: Batches) -> Batches:
     )
 
 
-def _shared(batches: Batches) -> Any:
-    """A distributed dataset that gives each replica its part of each batch."""
+def _distributed(batches: Batches) -> Any:
+    """Return a distributed dataset that gives each replica its part of each batch."""
     import tensorflow as tf
 
     replicas = backend().replica_count()
-    fills = _fills(batches)
+    needs_padding = _needs_padding(batches)
     known = batches.for_fit()
     spec = known.element_spec if hasattr(known, "element_spec") else _signature(batches[0])
-    if fills and len(spec) == 2:
+    if needs_padding and len(spec) == 2:
         spec = (*spec, tf.TensorSpec((None,), tf.float32))
 
     def parts() -> Iterator[Any]:
         for index in range(len(batches)):
             batch: tuple[Any, ...] = batches[index]
             rows = len(keras.tree.flatten(batch)[0])
-            if fills and len(batch) == 2:
+            if needs_padding and len(batch) == 2:
                 batch = (*batch, np.ones(rows, "float32"))
             chosen = np.arange(max(rows, replicas)) % rows
             if rows < replicas:
@@ -156,7 +158,7 @@ def _shared(batches: Batches) -> Any:
         return tf.data.Dataset.from_generator(parts, output_signature=spec).prefetch(2 * replicas)
 
     made = tf.distribute.get_strategy().distribute_datasets_from_function(dataset)
-    # It does not know its steps, and Keras would take one more that fails halfway through.
+    # Its length is unknown, so Keras would take one more step, which fails halfway through.
     made.__class__ = type("Shared", (type(made),), {"cardinality": len(batches)})
     return made
 

@@ -1,9 +1,9 @@
 """Data parallel training on PyTorch: several processes, each with a part of every batch.
 
-Keras (3.15.1) has no strategy for PyTorch. Its training step hands the optimizer exactly the
-gradients of what trains at that moment, so they are put together there, from stage to stage, and no
-wrapper around the model can go stale. Two more things are shared: the sums inside the metrics, after
-each step, and whatever is decided between steps.
+Keras (3.15.1) has no strategy for PyTorch. Its training step passes the optimizer exactly the
+gradients of the weights that train at that moment, so they are reduced there; no wrapper around the
+model can become outdated between stages. The processes also share the sums inside the metrics after
+each step, and all decisions between steps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kft.data.batches import Batches
 from kft.distribution import processes
 from kft.distribution.agreement import Agreement
 from kft.distribution.launch import launched
-from kft.distribution.lockstep import Follow, Lead, Place
+from kft.distribution.lockstep import Place, SharedDecisions, SharedLogs
 from kft.distribution.refusals import chosen_callbacks, refuse_model
 from kft.distribution.shared_steps import shared_steps
 from kft.distribution.strategies import DataParallel, resolve
@@ -35,18 +35,18 @@ _place: Place | None = None
 
 @contextlib.contextmanager
 def entered(strategy: DataParallel, model: keras.Model | None = None) -> Iterator[int]:
-    """Has every `fit` and `evaluate` inside it share its batches with the other processes.
+    """Make every `fit` and `evaluate` inside share its batches with the other processes.
 
     Args:
-        strategy: what `resolve` returned.
-        model: ignored, since all processes hold the whole model.
+        strategy: The result of `resolve`.
+        model: Ignored, since every process has the whole model.
 
     Yields:
         The number of processes.
 
     Raises:
         InputError: When a fit begins that cannot be shared.
-        KftError: A process has ended, or the processes' weights differ.
+        KftError: If a process has ended, or the processes' weights differ.
     """
     global _place
     with processes.joined() as count:
@@ -62,18 +62,18 @@ def entered(strategy: DataParallel, model: keras.Model | None = None) -> Iterato
             yield count
         finally:
             _place = None
-            del keras.Model.fit, keras.Model.evaluate  # those of Keras' trainer show again
+            del keras.Model.fit, keras.Model.evaluate  # uncovers those of Keras' trainer
 
 
-def fed(train: Any, validation: Any) -> tuple[Any, Any]:
-    """The data for a fit: of `Batches` each process reads its part alone.
+def shared_data(train: Any, validation: Any) -> tuple[Any, Any]:
+    """Return the data for a fit: of `Batches`, each process reads only its part.
 
-    Augmentation sees whole batches, since what it does hangs on the place in a batch; so each process
-    makes all of those that are augmented, and all of what is not kft's.
+    Augmentation depends on positions in the whole batch, so every process makes augmented batches
+    whole, and also data that are not kft's.
 
     Args:
-        train: what the fit trains on.
-        validation: what it validates on.
+        train: The training data.
+        validation: The validation data.
     """
     if _place is None:
         return train, validation
@@ -98,29 +98,29 @@ def _warn_of_idle_gpus() -> None:
         )
 
 
-def accompanied(
+def synchronized_callbacks(
     callbacks: Sequence[keras.callbacks.Callback], model: keras.Model
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks of a fit, with those that keep several processes together around them.
+    """Return the callbacks of a fit, with those that keep several processes in step around them.
 
     Args:
-        callbacks: those of the person; the ones that write files stay with the first process.
-        model: what is fitted.
+        callbacks: The user's callbacks; those that write files run only in the first process.
+        model: The model that is fitted.
 
     Raises:
-        InputError: the callbacks or the model cannot be shared.
+        InputError: If the callbacks or the model cannot be shared.
     """
     if _place is None:
         return list(callbacks)
     kept = chosen_callbacks(callbacks, model)
-    return [Lead(), *kept, Agreement(_place.verify_every), Follow(_place)]
+    return [SharedLogs(), *kept, Agreement(_place.verify_every), SharedDecisions(_place)]
 
 
 def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A recipe's `fit` that the processes which were started together do together.
+    """Make a recipe's `fit` run in all processes that were started together.
 
     Args:
-        fit: has `distribution` and `verbose` among its arguments by name.
+        fit: The method, with keyword arguments `distribution` and `verbose`.
     """
 
     @functools.wraps(fit)
@@ -139,7 +139,7 @@ def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
         if not isinstance(strategy, DataParallel):
             return fit(*args, **kwargs)
         with entered(strategy):
-            kwargs["distribution"] = "none"  # within a process there is one device
+            kwargs["distribution"] = "none"  # each process has one device
             if processes.rank() > 0:
                 kwargs["verbose"] = 0
             return fit(*args, **kwargs)
@@ -148,7 +148,7 @@ def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def _sharing(original: Callable[..., Any]) -> Callable[..., Any]:
-    """`fit` or `evaluate` with each batch shared."""
+    """Return `fit` or `evaluate` with shared batches."""
     signature = inspect.signature(original)
 
     @functools.wraps(original)
@@ -162,7 +162,9 @@ def _sharing(original: Callable[..., Any]) -> Callable[..., Any]:
         if "epochs" in signature.parameters and not isinstance(
             callbacks, keras.callbacks.CallbackList
         ):
-            bound.arguments["callbacks"] = accompanied(keras.tree.flatten(callbacks or []), model)
+            bound.arguments["callbacks"] = synchronized_callbacks(
+                keras.tree.flatten(callbacks or []), model
+            )
         if processes.rank() > 0:
             bound.arguments["verbose"] = 0
         try:

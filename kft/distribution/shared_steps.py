@@ -1,4 +1,4 @@
-"""Training and test steps of which each process takes its part."""
+"""Training and test steps in which each process computes its part of the batch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from kft.distribution.gradients import SharedGradients
 
 @contextlib.contextmanager
 def shared_steps(model: keras.Model, place: Any) -> Iterator[None]:
-    """Has the model's steps share each batch while the block runs.
+    """Make the model's steps share each batch while the block runs.
 
     Args:
-        model: a compiled model whose `fit` or `evaluate` is about to be called.
-        place: where the fit is: `epoch` and `batch`.
+        model: A compiled model whose `fit` or `evaluate` is about to be called.
+        place: The position of the fit, with `epoch` and `batch`.
     """
     train_step, test_step = model.train_step, model.test_step
     shared = SharedGradients()
@@ -29,9 +29,9 @@ def shared_steps(model: keras.Model, place: Any) -> Iterator[None]:
 
     def begin() -> None:
         nonlocal has_begun
-        if not has_begun:  # only now has everything been built, and restored
+        if not has_begun:  # only now is everything built and restored
             has_begun = True
-            begin_alike(model)
+            broadcast_state(model)
 
     def train(data: Any) -> Any:
         begin()
@@ -60,17 +60,16 @@ def shared_steps(model: keras.Model, place: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        del model.train_step, model.test_step  # those of the class show again
+        del model.train_step, model.test_step  # uncovers those of the class
 
 
 def own_part(data: Any, batches: Batches | None, index: int) -> tuple[Any, int]:
-    """This process' part of a batch, and how many examples it has: all parts together are the batch.
+    """Return this process' part of a batch, and its number of examples.
 
     Args:
-        data: what a step is given.
-        batches: where it comes from, if they give each process its part; None if they give the same
-            to all.
-        index: which batch it is.
+        data: The data of the step.
+        batches: Their source, if it gives each process its part; None if all get the whole batch.
+        index: The index of the batch.
     """
 
     def cut(one: Any) -> Any:
@@ -82,8 +81,8 @@ def own_part(data: Any, batches: Batches | None, index: int) -> tuple[Any, int]:
     return part, len(next(one for one in keras.tree.flatten(part) if one is not None))
 
 
-def begin_alike(model: keras.Model) -> None:
-    """Gives all processes the first one's weights, optimizer state and seeds."""
+def broadcast_state(model: keras.Model) -> None:
+    """Set weights, optimizer state and seeds of all processes to those of the first."""
     variables = {id(one): one for one in model.variables}
     if model.optimizer is not None:
         variables.update((id(one), one) for one in model.optimizer.variables)
@@ -92,16 +91,16 @@ def begin_alike(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def shared_metrics(model: keras.Model) -> Iterator[None]:
-    """Adds to the metrics what all processes have seen in the block.
+    """Add what all processes have seen in the block to the metrics.
 
-    Between steps they hold the sums over all processes, in each of them, as with a single one.
+    Between steps, the metrics of every process contain the sums over all processes.
     """
     before = {id(one): ops.copy(one.value) for one in model.metrics_variables}
     for variable in model.metrics_variables:
         variable.assign(ops.zeros_like(variable.value))
     yield
     variables = model.metrics_variables
-    added = processes.add_up([one.value for one in variables])
+    added = processes.all_reduce([one.value for one in variables])
     for variable, one in zip(variables, added, strict=True):
         old = before.get(id(variable))
         variable.assign(one if old is None else old + one)
@@ -109,10 +108,10 @@ def shared_metrics(model: keras.Model) -> Iterator[None]:
 
 @contextlib.contextmanager
 def shared_gradients(model: keras.Model, shared: SharedGradients, share: int) -> Iterator[None]:
-    """Has the model's present optimizer get the gradients of the whole batch.
+    """Make the model's optimizer apply the gradients of the whole batch.
 
-    It is the outermost `apply`, so that loss scaling, clipping and accumulation see those gradients,
-    and it is looked up in each step, whatever optimizer the stage has brought.
+    This wraps the outermost `apply`, so loss scaling, clipping and accumulation see those gradients. The
+    optimizer is looked up in each step, since stages replace it.
     """
     optimizer = model.optimizer
     apply: Callable[..., Any] = optimizer.apply
@@ -131,7 +130,7 @@ def shared_gradients(model: keras.Model, shared: SharedGradients, share: int) ->
 
 
 def _step_without_examples(model: keras.Model) -> None:
-    """The step of a process for which a small last batch has no example left."""
+    """Take the step of a process whose part of a small last batch is empty."""
     import torch
 
     variables = model.trainable_variables
@@ -142,10 +141,10 @@ def _step_without_examples(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def own_random_numbers(model: keras.Model, place: Any) -> Iterator[None]:
-    """Draws the dropout of each process from numbers of its own, the same whenever it is run again.
+    """Draw different dropout in each process, reproducibly.
 
-    The first process draws as it would alone. The others change the seeds for the time of the step,
-    and the generator that PyTorch shares among layers without a seed.
+    The first process draws as it would alone. The others change, for the time of the step, the seeds
+    and the generator that PyTorch's layers without a seed share.
     """
     import torch
 
@@ -154,7 +153,7 @@ def own_random_numbers(model: keras.Model, place: Any) -> Iterator[None]:
         yield
         return
     seeds = _seeds(model)
-    # Keras adds seed and counter up: a near seed would draw what another process drew steps ago.
+    # Keras adds seed and counter, so a nearby seed would repeat another process' draws of earlier steps.
     far = zlib.crc32(str(number).encode()) & 0x3FFFFFFF
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
@@ -170,7 +169,7 @@ def own_random_numbers(model: keras.Model, place: Any) -> Iterator[None]:
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:
-    """The states of the model's seed generators: what is neither weight, metric nor optimizer."""
+    """Return the states of the model's seed generators: neither weights, metrics nor optimizer."""
     others = [*model.weights, *model.metrics_variables]
     if model.optimizer is not None:
         others += model.optimizer.variables

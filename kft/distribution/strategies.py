@@ -1,4 +1,4 @@
-"""How a fit is spread over devices: the two ways, and what a word for one of them means here."""
+"""The strategies for several devices, and what the words for them mean on a backend."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ WORDS = ("auto", "none", "data_parallel")
 class DataParallel(CheckedCalls):
     """A copy of the model on each device; each takes an equal part of each batch.
 
-    The gradients are put together before the step, so that the same batch gives the same training
-    whatever the number of devices. On JAX it is `keras.distribution.DataParallel`, on TensorFlow
-    `tf.distribute.MirroredStrategy` or `TPUStrategy`, on PyTorch `torch.distributed`, one process a
-    device.
+    The gradients are summed before the step, so the same batch gives the same training on any number
+    of devices. On JAX it is `keras.distribution.DataParallel`, on TensorFlow
+    `tf.distribute.MirroredStrategy` or `TPUStrategy`, on PyTorch `torch.distributed` with one process
+    per device.
 
     Args:
-        devices: How many devices of the process to use. By default all accelerators, or else all
-            virtual devices of the CPU.
+        devices: How many devices of the process to use. Defaults to all accelerators, or without any,
+            all virtual devices of the CPU.
         tpu: On TensorFlow the TPU to use, as for `tf.distribute.cluster_resolver.TPUClusterResolver`:
             `"local"` on a TPU VM. Defaults to none.
-        verify_every: Steps after which several processes compare their weights. By default at the
-            beginning of each stage only.
+        verify_every: Steps after which several processes compare their weights. By default only at
+            the beginning of each stage.
 
     Raises:
-        InputError: A number is below 1.
+        InputError: If a number is below 1.
     """
 
     devices: int | None = None
@@ -48,27 +48,26 @@ class DataParallel(CheckedCalls):
         _check_counts(self, "devices", "verify_every")
 
     def notes(self, model: keras.Model) -> list[str]:
-        """Return what to say of a model below its plan: nothing, since all devices are alike."""
+        """Return lines to show below a model's plan: none, since all devices are equal."""
         return []
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelParallel(CheckedCalls):
-    """Large weights cut in parts, a part on each device, for models that one device cannot hold.
+    """Large weights sharded over devices, for models that do not fit on one device.
 
-    JAX alone has it, as `keras.distribution.ModelParallel`.
+    Only JAX supports it, as `keras.distribution.ModelParallel`.
 
     Args:
-        devices: How many devices hold the parts of one copy. By default all devices of all
+        devices: How many devices hold the shards of one copy. By default all devices of all
             processes; with fewer, the rest hold further copies, each with its part of the batch.
         layout: Regular expressions of variable paths, each with a name for every axis: `"model"`
-            where the axis is cut, None where it is not. By default a BERT's attention,
-            feed-forward and token embeddings are cut, and of other models kernels of 65,536 weights
-            or more, along their outputs; `kft.plan_table(model, stages, distribution=...)` shows
-            them.
+            for an axis that is sharded, None for others. By default a BERT's attention, feed-forward
+            and token embeddings are sharded, and of other models kernels of at least 65,536 weights,
+            along their outputs; `kft.plan_table(model, stages, distribution=...)` shows them.
 
     Raises:
-        InputError: A number is below 1, or an axis has an unknown name.
+        InputError: If a number is below 1, or an axis has an unknown name.
     """
 
     devices: int | None = None
@@ -84,12 +83,12 @@ class ModelParallel(CheckedCalls):
                 )
 
     def layout_of(self, model: keras.Model) -> Layout:
-        """Return what is cut of a model on the devices of this machine, or on as many as are asked for."""
+        """Return how a model is sharded, over `devices` or else all devices."""
         parts = self.devices or len(keras.distribution.list_devices())
         return layout_for(model, parts, self.layout)
 
     def notes(self, model: keras.Model) -> list[str]:
-        """Return what to say of a model below its plan: which of its weights are cut."""
+        """Return lines to show below a model's plan: which of its weights are sharded."""
         return self.layout_of(model).lines()
 
 
@@ -97,17 +96,17 @@ Strategy = DataParallel | ModelParallel
 
 
 def resolve(distribution: Any) -> Strategy | None:
-    """What a `distribution` argument means on this backend and this machine.
+    """Return the strategy that a `distribution` argument means on this backend and machine.
 
     Args:
         distribution: `"auto"`, `"none"`, `"data_parallel"`, a `DataParallel` or a `ModelParallel`.
 
     Returns:
-        The strategy, None for a single device. `"auto"` becomes data parallel where this process
-        sees several accelerators or is one of a group, and never on the CPU's virtual devices.
+        The strategy, None for a single device. `"auto"` is data parallel if this process sees several
+        accelerators or is one of a group, but never on the CPU's virtual devices.
 
     Raises:
-        InputError: It is none of these, or cannot work here; the message says why and what can.
+        InputError: If it is none of these, or not possible here; the message says why and what is.
     """
     here = backend()
     if isinstance(distribution, str) and distribution in WORDS:
@@ -145,7 +144,7 @@ def resolve(distribution: Any) -> Strategy | None:
 
 
 def _refuse_several_hosts() -> None:
-    """Refuses a `TF_CONFIG` that makes this process one of several."""
+    """Refuse a `TF_CONFIG` that makes this process one of several."""
     try:
         cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
     except (ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""The processes that torch.distributed has joined, and what they tell each other."""
+"""The processes that torch.distributed has joined, and communication between them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from kft.errors import InputError, KftError
 
 @dataclasses.dataclass
 class TorchGroup:
-    """This process' place among the others, and its way to them.
+    """This process' rank among the others, and its connection to them.
 
     Attributes:
-        rank: which of them this process is, from 0.
-        count: how many there are.
-        timeout: seconds after which a process that does not answer counts as dead.
-        store: the store by which they have met.
-        control: a group of gloo's, so that a word between hosts never waits for a GPU; None where
-            gloo carries everything.
-        device: where tensors are that the processes exchange.
-        secret: in the keys of the store, which asks nobody for a password.
-        turns: how many times process 0 has decided something.
-        sent: bytes of gradients that this process has handed to all-reduce.
-        asked: how many times process 0 was asked for something, by its name.
+        rank: The rank of this process, from 0.
+        count: The number of processes.
+        timeout: Seconds after which a process that does not answer is considered dead.
+        store: The store through which they have met.
+        control: A gloo group, so that messages between hosts never wait for a GPU; None if gloo
+            carries everything.
+        device: The device of the tensors that the processes exchange.
+        secret: Part of the keys of the store, which has no password.
+        turns: How many times a function has run in process 0 for all.
+        sent: Bytes of gradients that this process has sent to all-reduce.
+        asked: How many times `by_first` was called, by name.
     """
 
     rank: int
@@ -52,11 +52,11 @@ class TorchGroup:
         """Find the processes that were started together with this one.
 
         Args:
-            timeout: seconds to wait for them, and later for an answer.
+            timeout: Seconds to wait for them, and later for an answer.
 
-        Raises:
-            InputError: torch.distributed is in use already.
-            KftError: the others cannot be found.
+            Raises:
+            InputError: If torch.distributed is in use already.
+            KftError: If the others cannot be found.
         """
         import torch
         from torch import distributed
@@ -95,29 +95,29 @@ class TorchGroup:
         return group
 
     @contextlib.contextmanager
-    def answering(self) -> Iterator[None]:
-        """Turn what torch.distributed says of a dead process into a sentence."""
+    def readable_errors(self) -> Iterator[None]:
+        """Convert errors of torch.distributed about a dead process to a readable one."""
         try:
             yield
         except RuntimeError as error:
             raise KftError(
                 f"Process {self.rank} of {self.count} has lost the others: one of them has ended, or "
-                f"has not answered for {self.timeout:.0f} s. Look at what it said last; the same "
-                "command with the same run_dir goes on from the newest commit. "
+                f"has not answered for {self.timeout:.0f} s. Look at its last output; the same "
+                "command with the same run_dir resumes from the newest commit. "
                 f"({str(error).splitlines()[0]})"
             ) from error
 
     def wait_for_all(self) -> None:
-        """Keep the process at which the others meet from leaving before they do."""
+        """Keep the process that hosts the store from ending before the others."""
         from torch import distributed
 
-        with self.answering():
+        with self.readable_errors():
             distributed.barrier(group=self.control)
 
-    def add_up(self, tensors: Sequence[Any]) -> list[Any]:
-        """Return the sums of each tensor over all processes, in the tensors' own dtypes.
+    def all_reduce(self, tensors: Sequence[Any]) -> list[Any]:
+        """Return the sum of each tensor over all processes, in the tensor's own dtype.
 
-        They travel as one: floating numbers at least in float32, whole numbers in float64.
+        They are sent as one array: of float32 if all are floats of at most that size, otherwise of float64.
         """
         import torch
         from torch import distributed
@@ -125,7 +125,7 @@ class TorchGroup:
         whole = all(one.dtype in (torch.float32, torch.float16, torch.bfloat16) for one in tensors)
         dtype = torch.float32 if whole else torch.float64
         flat = torch.cat([one.detach().reshape(-1).to(dtype) for one in tensors]).to(self.device)
-        with self.answering():
+        with self.readable_errors():
             distributed.all_reduce(flat)
         parts = flat.split([one.numel() for one in tensors])
         return [
@@ -134,35 +134,35 @@ class TorchGroup:
         ]
 
     def any_of(self, flags: Sequence[bool]) -> tuple[bool, ...]:
-        """Return for each flag whether any process has it set."""
+        """Return, for each flag, whether any process has set it."""
         import torch
         from torch import distributed
 
         tensor = torch.tensor([int(flag) for flag in flags], dtype=torch.int32)
-        with self.answering():
+        with self.readable_errors():
             distributed.all_reduce(tensor, distributed.ReduceOp.MAX, group=self.control)
         return tuple(bool(flag) for flag in tensor.tolist())
 
-    def gathered(self, value: Any, most: int) -> list[Any]:
-        """Return what each process passed, in the order of their ranks.
+    def gather(self, value: Any, most: int) -> list[Any]:
+        """Return the values of all processes, in the order of their ranks.
 
         Args:
-            value: what `messages.encode` takes.
-            most: the largest message in bytes.
+            value: A value that `messages.encode` accepts.
+            most: The largest message in bytes.
         """
         import torch
         from torch import distributed
 
         packed = messages.encode(value)
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
-        with self.answering():
+        with self.readable_errors():
             distributed.all_gather(sizes, torch.tensor([len(packed)]), group=self.control)
         for size in sizes:
             messages.check_size(int(size), most)
         longest = max(map(int, sizes))
         rows = [torch.zeros(longest, dtype=torch.uint8) for _ in sizes]
         own = torch.frombuffer(bytearray(packed.ljust(longest, b"\0")), dtype=torch.uint8)
-        with self.answering():
+        with self.readable_errors():
             distributed.all_gather(rows, own, group=self.control)
         return [
             messages.decode(row[: int(size)].numpy().tobytes())
@@ -170,7 +170,7 @@ class TorchGroup:
         ]
 
     def from_first(self, value: Any, most: int) -> Any:
-        """Return what process 0 passed; see `gathered`."""
+        """Return the value that process 0 passed; see `gather`."""
         packed = messages.encode(value) if self.rank == 0 else b""
         return messages.decode(self.broadcast_bytes(packed, most))
 
@@ -178,52 +178,52 @@ class TorchGroup:
         """Return the bytes that process 0 passed.
 
         Args:
-            packed: the bytes, in process 0.
-            most: how many there may be.
+            packed: The bytes, in process 0.
+            most: The maximum number of bytes.
         """
         import torch
         from torch import distributed
 
         size = torch.tensor([len(packed)])
-        with self.answering():
+        with self.readable_errors():
             distributed.broadcast(size, src=0, group=self.control)
         messages.check_size(int(size), most)
         box = torch.zeros(int(size), dtype=torch.uint8)
         if self.rank == 0:
             box = torch.frombuffer(bytearray(packed), dtype=torch.uint8)
-        with self.answering():
+        with self.readable_errors():
             distributed.broadcast(box, src=0, group=self.control)
         return box.numpy().tobytes()
 
     def broadcast(self, tensors: Sequence[Any]) -> None:
-        """Give the tensors the values that they have in process 0."""
+        """Set the tensors to the values that they have in process 0."""
         from torch import distributed
 
-        with self.answering():
+        with self.readable_errors():
             for tensor in tensors:
                 there = tensor.detach().to(self.device).contiguous()
                 distributed.broadcast(there, src=0)
                 tensor.detach().copy_(there)
 
     def put(self, key: str, value: bytes) -> None:
-        """Leave a value in the store, for processes that wait for it."""
-        with self.answering():
+        """Put a value into the store, for processes that wait for it."""
+        with self.readable_errors():
             self.store.set(key, value)
 
     def wait_for(self, key: str) -> None:
-        """Wait until a process has left a value in the store, however long it takes."""
+        """Wait until a process has put a value into the store, however long it takes."""
         pause = 0.001
         while True:
-            with self.answering():
+            with self.readable_errors():
                 if self.store.check([key]):
                     return
             time.sleep(pause)
             pause = min(2 * pause, 0.1)
 
     def take(self, key: str, most: int) -> Any:
-        """Wait for a message in the store, and return it; see `gathered`."""
+        """Wait for a message in the store, and return it; see `gather`."""
         self.wait_for(key)
-        with self.answering():
+        with self.readable_errors():
             packed = self.store.get(key)
         messages.check_size(len(packed), most)
         return messages.decode(packed)

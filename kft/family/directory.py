@@ -58,7 +58,7 @@ class RunDirectory:
         Raises:
             InputError: If it contains another run, or files that are not a run.
         """
-        return processes.decided(self._is_finished)
+        return processes.on_first(self._is_finished)
 
     def _is_finished(self) -> bool:
         path = self.path
@@ -115,9 +115,9 @@ class RunDirectory:
             path = self.path
             if path is not None:
                 lock = RunLock(path, _LOCK)
-                processes.decided(lock.acquire)
+                processes.on_first(lock.acquire)
                 stack.callback(lock.release)
-                processes.decided(lambda: self._check_unfinished(path, needs))
+                processes.on_first(lambda: self._check_unfinished(path, needs))
                 features = features or path / FEATURES
             yield stack.enter_context(opened_store(features, dtype, verbose))
 
@@ -141,7 +141,7 @@ class RunDirectory:
 
         A resumed run repeats these decisions, since a cached stage rounds in another order.
         """
-        return processes.decided(self._decisions)
+        return processes.on_first(self._decisions)
 
     def _decisions(self) -> list[bool] | None:
         if self.path is None or not (self.path / BEGUN).is_file():
@@ -202,7 +202,7 @@ class RunDirectory:
         if path is None:
             return
         try:
-            processes.decided(write)
+            processes.on_first(write)
         except OSError as error:
             raise WriteError(
                 f"The trained recipe could not be written to `{path}` ({error.__cause__ or error}). "

@@ -149,7 +149,7 @@ def _with_page(planned: PlannedFit, run: Run) -> Run:
     path = planned.directory.path
     if path is None or run.evaluation is None:
         return run
-    journal = processes.decided(lambda: _write_page(run, path, _ON_DISK))
+    journal = processes.on_first(lambda: _write_page(run, path, _ON_DISK))
     return run if journal is None else dataclasses.replace(run, journal=journal)
 
 

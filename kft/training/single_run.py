@@ -10,7 +10,7 @@ import keras
 from kft.callbacks import RunCheckpoint, StagedUnfreezing
 from kft.data.batches import Batches
 from kft.distribution.replica_batches import for_fit
-from kft.distribution.replicas import accompanied, fed
+from kft.distribution.replicas import shared_data, synchronized_callbacks
 from kft.stages.optimizer import unscaled
 from kft.stages.regrouping import reorder
 from kft.training.cached_stages import CachedStage
@@ -46,7 +46,7 @@ class SingleRun(keras.callbacks.CallbackList):
     ) -> None:
         self._progress = [StageProgress(unfreezing, live=verbose == 1)] if verbose else []
         super().__init__(
-            [*accompanied([unfreezing, *callbacks], model), *self._progress],
+            [*synchronized_callbacks([unfreezing, *callbacks], model), *self._progress],
             add_history=True,
             model=model,
             verbose=verbose,
@@ -172,8 +172,8 @@ class SingleRun(keras.callbacks.CallbackList):
         epoch: int,
         steps: int | None,
     ) -> int:
-        """Train a stage, or consecutive stages of the whole model, and return the next epoch."""
-        batches, validation = fed(part.batches, part.validation)
+        """Train a stage, or as many as train on the same; returns the next epoch."""
+        batches, validation = shared_data(part.batches, part.validation)
         whole, trainer = self._whole, part.trainer
         self._switch_to(trainer, batches, epoch)
         order = trainer.trainable_variables

@@ -139,7 +139,7 @@ def test_processes_that_lose_one_end_soon_and_say_so(ran, outcome):
     assert outcome["killed"]["seconds"] < 30
     for place in (0, 1, 3):
         assert f"Process {place} of 4 has lost the others" in said(ran, "killed", place)
-        assert "goes on from the newest commit" in said(ran, "killed", place)
+        assert "resumes from the newest commit" in said(ran, "killed", place)
 
 
 def test_one_process_writes_the_run(ran):
