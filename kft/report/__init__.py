@@ -1,4 +1,4 @@
-"""A run on one HTML page: offline, light and dark, on a phone, for a screen reader."""
+"""A run on one HTML page: offline, light and dark, for phones and screen readers."""
 
 from kft.report.page import write_report
 

@@ -1,4 +1,4 @@
-"""The section about the data: their balance, copies, and examples that look alike."""
+"""The section about the data: class balance, copies, and similar examples."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from kft.plots.journal import balance
 from kft.report.markup import Html, Section, chart, keys, name, table, text
 from kft.report.source import Source
 
-MOST_DRAWN = 30  # classes
+MOST_DRAWN = 30  # classes in the chart
 
 
 def data(source: Source) -> Section | None:
-    """What the parts of the data hold, and what they have in common."""
+    """Return the section about the contents of each part of the data, and overlap between them."""
     found = (source.journal or {}).get("data")
     if not found:
         return None
@@ -32,7 +32,7 @@ def _leaks(found: Mapping[str, Any]) -> str:
     if alike:
         shared.append(f"{_count(alike, 'pair')} across the parts look alike")
     if shared:
-        said.append(f"{'; '.join(shared)}. What validates should be new to the model.")
+        said.append(f"{'; '.join(shared)}. Validation data should be new to the model.")
     if found["conflicts"]:
         occur = "occurs" if found["conflicts"] == 1 else "occur"
         said.append(f"{_count(found['conflicts'], 'example')} {occur} with different labels.")
@@ -90,7 +90,7 @@ def _repeated(found: Mapping[str, Any]) -> str:
 
 def _alike(alike: Mapping[str, Any] | None) -> str:
     if alike is None:
-        note = "Which examples look alike was not asked: these inputs are neither images nor texts."
+        note = "Similar examples were not searched for: these inputs are neither images nor texts."
         return f"<p>{note}</p>"
     if not alike["pairs"]:
         return ""

@@ -1,4 +1,4 @@
-"""Sections about what a run took, how far blocks moved, and what that did to another task."""
+"""Sections about the cost of a run, the movement of blocks, and forgetting of another task."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from kft.report.source import Source
 
 
 def movement(source: Source) -> Section | None:
-    """How far the weights of each block are from those that the run began with."""
+    """Return the section about how far each block's weights moved from their initial values."""
     moved = (source.journal or {}).get("moved")
     if not moved:
         return None
     furthest = max(moved, key=lambda block: moved[block])
     described = (
-        f"The length of the way from the first weights as a part of their own length, the head "
-        f"first. Furthest: {furthest}, {moved[furthest]:.1%}."
+        f"The distance from the initial weights as a fraction of their norm, the head first. "
+        f"Furthest: {furthest}, {moved[furthest]:.1%}."
     )
     drawn = chart("movement-chart", draw(moved), title="Movement by block", description=described)
     rows = [(name(block), f"{100 * part:.3g}%") for block, part in moved.items()]
@@ -24,8 +24,8 @@ def movement(source: Source) -> Section | None:
     return Section("movement", "How far the weights moved", beside)
 
 
-def spent(source: Source) -> Section | None:
-    """The time that each stage took, and the memory that the process had needed by its end."""
+def cost(source: Source) -> Section | None:
+    """Return the section about the time of each stage, and the peak memory of the process by its end."""
     journal = source.journal or {}
     seconds, epochs = journal.get("seconds", {}), journal.get("epochs", {})
     if not seconds:
@@ -42,18 +42,20 @@ def spent(source: Source) -> Section | None:
     blank = [""] * len(kinds)
     rows.append(("all", int(sum(epochs.values())), f"{sum(seconds.values()):.3g}", "", *blank))
     titles = {"host": "memory so far", "device": "device memory so far"}
-    head = ("part", "epochs", "seconds", "seconds an epoch", *(titles[kind] for kind in kinds))
+    head = ("part", "epochs", "seconds", "seconds per epoch", *(titles[kind] for kind in kinds))
     body = table("By stage, validation included", head, rows)
     if kinds:
-        note = "Memory is the most that the process had held at once by the end of the stage."
+        note = "Memory is the peak of the process up to the end of the stage."
         body = Html(f"{body}<p>{note}</p>")
     return Section("time", "Time and memory", body)
 
 
 def cache(source: Source) -> Section | None:
-    """The work that keeping frozen features has spared."""
+    """Return the section about the work saved by caching frozen features."""
     saved = (source.journal or {}).get("cache")
-    if not saved or saved["needed"] <= saved["computed"]:  # a solved head alone needs each once
+    if (
+        not saved or saved["needed"] <= saved["computed"]
+    ):  # a solved head needs each feature only once
         return None
     needed, computed = saved["needed"], saved["computed"]
     times = f", {needed / computed:.3g} times as many" if computed else ""
@@ -70,7 +72,7 @@ def cache(source: Source) -> Section | None:
 
 
 def forgetting(source: Source) -> Section | None:
-    """How the features of another task fared."""
+    """Return the section about how the fit changed the features for another task."""
     found = (source.journal or {}).get("forgetting")
     if not found:
         return None
@@ -82,8 +84,8 @@ def forgetting(source: Source) -> Section | None:
     note = (
         f"{name(found['source'])}: {found['examples']:,} examples of {found['classes']} classes, "
         f"{found['chance']:.1%} in the largest. The new head knows nothing of them, so their classes "
-        "are told apart from the features that the head gets: by a linear classifier, "
-        "cross-validated, and by the vote of the five nearest other examples. Before is the "
+        "are predicted from the head's input features: by a cross-validated linear classifier, "
+        "and by the vote of the five nearest other examples. Before is the "
         "pretrained backbone, after the fine-tuned one. Similarity of the features: "
         f"{value(found['similarity'])}; 1 means the same up to rotation and scale."
     )

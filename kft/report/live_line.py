@@ -1,4 +1,4 @@
-"""A line of text that is drawn anew in its place, at a terminal or in a notebook."""
+"""A line of text that is redrawn in place, at a terminal or in a notebook."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from kft.report.terminal import in_notebook
 
-_BEGIN, _END = "\r", "\x1b[K"  # to the line's first column, and nothing behind what is written
+_BEGIN, _END = "\r", "\x1b[K"  # to the first column, and clear the rest of the line
 
 
 class LiveLine:
-    """Show one line on standard output, each time in place of what it was.
+    """Show one line on standard output, replacing it with each update.
 
     Example:
 
@@ -40,7 +40,7 @@ class LiveLine:
         self._shown = True
 
     def clear(self) -> None:
-        """Take the line away, so that what is printed next stands in its place."""
+        """Remove the line, so that the next output takes its place."""
         if not self._shown:
             return
         if self._handle is not None:
@@ -62,13 +62,13 @@ class LiveLine:
 
 
 def bar(share: float, width: int = 16) -> str:
-    """Return a bar of which a share is filled, of letters that standard output can encode."""
+    """Return a bar filled to a fraction, in characters that standard output can encode."""
     full, empty = ("━", "─") if encodable("━─") == "━─" else ("#", "-")
     filled = int(width * min(1.0, max(0.0, share)))
     return full * filled + empty * (width - filled)
 
 
 def encodable(text: str) -> str:
-    """Return a text with a question mark for each letter that standard output cannot encode."""
+    """Return a text with a question mark for each character that standard output cannot encode."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)

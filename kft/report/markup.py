@@ -1,4 +1,4 @@
-"""Pieces of HTML. Whatever comes from data passes through `text`; nothing else writes it."""
+"""Pieces of HTML; all text from data is escaped by `text`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kft.printing import number
 
 
 class Html(str):
-    """A string that is markup already; every other string is text and gets escaped."""
+    """A string that is markup; all other strings are text, and get escaped."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its anchor, its heading and what is under it."""
+    """A section of the page: its anchor, its heading and its content."""
 
     anchor: str
     heading: str
@@ -28,19 +28,19 @@ class Section:
 
 
 def text(value: object) -> Html:
-    """Text from anywhere, made harmless: escaped, without control characters or lone surrogates."""
+    """Escape any text, and remove control characters and lone surrogates."""
     if isinstance(value, Html):
         return value
     return Html(escape(printable(str(value))))
 
 
 def name(value: object) -> Html:
-    """A name from data; its own writing direction cannot turn the words around it."""
+    """Return a name from data as HTML, isolated so that its writing direction affects no other text."""
     return Html(f"<bdi>{text(value)}</bdi>")
 
 
 def value(number_or_none: float | None, *, fraction: bool = True) -> Html:
-    """A figure as it is shown, with all its digits in the markup."""
+    """Return a rounded number as HTML, with all its digits in the markup."""
     shown = number(number_or_none, fraction=fraction)
     if number_or_none is None:
         return Html(f'<abbr title="not defined by these data">{shown}</abbr>')
@@ -48,7 +48,7 @@ def value(number_or_none: float | None, *, fraction: bool = True) -> Html:
 
 
 def size(count: float | None) -> str:
-    """Bytes for people; nothing for None."""
+    """Return a number of bytes in a readable unit; an empty string for None."""
     if count is None:
         return ""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
@@ -57,9 +57,9 @@ def size(count: float | None) -> str:
 def table(
     caption: str, head: Sequence[object], rows: Iterable[Sequence[object]], *, words: int = 1
 ) -> Html:
-    """A table that scrolls by itself on a narrow screen; the first cell of a row names the row.
+    """Return a table that scrolls by itself on a narrow screen; the first cell of a row is its heading.
 
-    The first `words` columns hold words, which begin at the left, the others numbers.
+    The first `words` columns contain words, aligned left, the others numbers.
     """
     kinds = [' class="words"' if i < words else "" for i in range(len(head))]
     columns = "".join(
@@ -80,15 +80,15 @@ def table(
 
 
 def scrolling(label: str, body: Html) -> Html:
-    """A box that scrolls sideways, also by keyboard."""
-    # A region that scrolls has to take the focus, or the keyboard cannot reach what is outside.
+    """Return a box that scrolls sideways, also by keyboard."""
+    # A scrolling region must be focusable, or the keyboard cannot reach its hidden content.
     return Html(
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(label)}">{body}</div>'
     )
 
 
 def chart(anchor: str, drawn: Figure, *, title: str, description: str, more: str = "") -> Html:
-    """A figure with its caption; `description` is what a screen reader says in its place."""
+    """Return a figure with its caption; screen readers read `description` in its place."""
     svg = to_svg(drawn, name=anchor, description=f"{title}. {description}")
     return Html(
         f'<div class="chart"><h3>{text(title)}</h3><figure>{svg}'
@@ -97,7 +97,7 @@ def chart(anchor: str, drawn: Figure, *, title: str, description: str, more: str
 
 
 def keys(names: Sequence[tuple[str, str]]) -> Html:
-    """A legend under a chart: names and figures beside the colours and dashes of their lines."""
+    """Return a legend below a chart: names and values next to the colours and dashes of their lines."""
     items = []
     for i, (label, figure) in enumerate(names):
         dash = ("", "5 2", "1 1.5", "6 2 1 2")[i % len(plots.style.DASHES)]
@@ -111,11 +111,11 @@ def keys(names: Sequence[tuple[str, str]]) -> Html:
 
 
 def plain_table(markup: str) -> Html:
-    """The tables of an HTML snippet, rebuilt from structure and text alone.
+    """Return the tables of an HTML snippet, rebuilt from structure and text only.
 
-    A table made for a notebook brings colours that are wrong in the dark, and names of layers that
-    somebody else was to escape. So only table tags and plain emphasis pass, with no attributes but
-    `scope`, `colspan` and `rowspan`.
+    A table made for a notebook has colours that are wrong in dark mode, and layer names that may not
+    be escaped. So only table tags and plain emphasis are kept, with no attributes except `scope`,
+    `colspan` and `rowspan`.
     """
     rebuild = _Rebuild()
     rebuild.feed(markup)

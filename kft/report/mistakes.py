@@ -1,4 +1,4 @@
-"""The worst predictions of an evaluation, with the examples themselves."""
+"""The most confident mistakes of an evaluation, with the examples themselves."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MAX_TEXT = 400
 
 
 def mistakes(part: content.Mistakes, examples: Examples | None) -> Html:
-    """The predictions that are wrong and sure, each with its example.
+    """Return the list of the most confident mistakes, each with its example.
 
     Args:
-        part: The mistakes, and what is said of them.
-        examples: The evaluated examples, None where they are not known.
+        part: The mistakes, and the sentence about each.
+        examples: The evaluated examples, None if they are unknown.
     """
     if not part.found:
         return Html("<p>None: every prediction is right.</p>")

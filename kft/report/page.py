@@ -1,4 +1,4 @@
-"""`write_report`: the sections put together into one file."""
+"""`write_report`: one file with all sections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kft.data.examples import Examples
     from kft.tasks import Evaluation
 
-# The browser itself is told that the page runs nothing and loads nothing.
+# Tells the browser that the page runs nothing and loads nothing.
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
@@ -44,22 +44,22 @@ def write_report(
     ```
 
     Args:
-        path: The file to write; it is replaced in one step, and its folder is made if need be.
+        path: The file to write; it is replaced atomically, and its folder is created if needed.
         title: The page's heading.
         history: As in `keras.callbacks.History.history`: a list by epoch for each name, with `val_`
-            for validation; `stage` and `learning_rate` are understood when they are there.
-        stages_table_html: The plan as an HTML table, as a notebook shows it; "" leaves it out.
-        evaluation: What `recipe.evaluate` returned; None leaves its sections out.
+            for validation; `stage` and `learning_rate` are used if present.
+        stages_table_html: The plan as an HTML table, as a notebook shows it; "" omits it.
+        evaluation: The result of `recipe.evaluate`; None omits its sections.
         examples: The examples of that evaluation in the same order, to show the mistakes.
-        facts: Versions, seed and the like, shown as a table; values may be dicts and lists.
-        journal: `seconds` and `epochs` by stage and `moved` by block, as `kft.training.journal.Journal`
-            notes them; None leaves their sections out.
+        facts: Versions, seed and similar facts, shown as a table; values may be dicts and lists.
+        journal: `seconds` and `epochs` by stage and `moved` by block, as in
+            `kft.training.journal.Journal`; None omits their sections.
 
     Returns:
         The path of the page.
 
     Raises:
-        InputError: `examples` are not those of the evaluation, or `path` is a folder.
+        InputError: If `examples` are not those of the evaluation, or `path` is a folder.
     """
     target = Path(path)
     if target.is_dir():
@@ -77,12 +77,12 @@ def write_report(
 
 
 def write_page(path: str | os.PathLike[str], title: str, sections: Sequence[Section]) -> Path:
-    """Write a page of sections of one's own, in the same dress.
+    """Write a page with the given sections, in the style of a report.
 
     Args:
-        path: The file to write; it is replaced in one step, and its folder is made if need be.
+        path: The file to write; it is replaced atomically, and its folder is created if needed.
         title: The page's heading.
-        sections: What is on it, from top to bottom.
+        sections: The content, from top to bottom.
 
     Returns:
         The path of the page.
@@ -122,7 +122,7 @@ def _page(title: str, sections: Sequence[Section]) -> str:
 
 
 def _replace(target: Path, page: str) -> None:
-    # Not by tempfile: its files are for their owner alone, a page is for who may read the folder.
+    # tempfile makes files that only their owner may read; everyone with access to the folder may read a page.
     beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         with open(beside, "x", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar at a terminal, elsewhere a line now and then."""
+"""Progress of long work: a bar at a terminal, elsewhere a line from time to time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from kft.report.terminal import shows_progress
 
 __all__ = ["SHORT", "Progress", "duration"]
 
-SHORT = 2.0  # seconds that need no bar
+SHORT = 2.0  # seconds of work without a bar
 
 
 class Progress:
-    """Show on standard error how far a piece of work is and about how long it will still take.
+    """Show on standard error how far a task is and about how long it will still take.
 
-    Standard output stays free for the result.
+    Standard output remains free for results.
 
     Args:
-        what: The work, such as `"find-lr: head"`.
-        total: How many steps it has at most, None if nobody knows.
+        what: The task, such as `"find-lr: head"`.
+        total: The maximum number of steps, None if unknown.
         verbose: 0 shows nothing, 1 a bar, 2 a line every `every` seconds. `"auto"` chooses the bar
-            for a person at a terminal or in a notebook, and lines for everybody else.
-        after: Seconds after which a bar appears: what is done sooner needs none. Defaults to 0.
+            at a terminal or in a notebook, and lines elsewhere.
+        after: Seconds after which a bar appears; shorter tasks have none. Defaults to 0.
 
     Attributes:
         every: Seconds between two lines.
@@ -74,25 +74,25 @@ class Progress:
             self._bar.stop()
 
     def begin(self, what: str) -> None:
-        """Name the part of the work that begins."""
+        """Set the name of the part of the task that begins."""
         self.what = what
         self._show()
 
     def advance(self, by: float = 1.0) -> None:
-        """Count steps that are done."""
+        """Count finished steps."""
         self.done += by
         if self._first is None:
             self._first = (time.monotonic(), self.done)
         self._show()
 
     def drop(self, steps: float) -> None:
-        """Leave out steps that turned out not to be needed."""
+        """Reduce the total by steps that are not needed."""
         if self.total is not None:
             self.total -= steps
         self._show()
 
     def say(self, line: str) -> None:
-        """Print a line that stays, above the bar if there is one."""
+        """Print a permanent line, above the bar if there is one."""
         if self._verbose == 0:
             return
         if self._bar is not None:
@@ -102,9 +102,9 @@ class Progress:
 
     @property
     def left(self) -> float | None:
-        """Seconds that the rest would take at the speed so far; None before two steps are done.
+        """Estimated seconds for the rest; None before two steps are done.
 
-        The first step compiles, and says nothing about how long the others take.
+        The first step is left out, since it includes compilation.
         """
         if self.total is None or self._first is None or self.done <= self._first[1]:
             return None
@@ -140,7 +140,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that a person would use."""
+    """Return a duration in a readable unit."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -159,5 +159,5 @@ def _bar() -> Any:
         progress.TimeRemainingColumn(compact=True),
         console=Console(stderr=True),
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # else what is piped would land on the terminal
+        redirect_stdout=sys.stdout.isatty(),  # otherwise piped output would appear on the terminal
     )

@@ -1,4 +1,4 @@
-"""Sections about how good the model is: what an evaluation says of itself, as HTML."""
+"""Sections about the quality of the model, rendered from an evaluation."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kft.tasks.evaluation.figures import Figure
 
 
 def summary(source: Source) -> Section | None:
-    """The figures of the evaluation, large."""
+    """Return the section with the main figures of the evaluation."""
     found = source.evaluation
     if found is None:
-        note = "No evaluation was given: this page shows the training alone."
+        note = "There is no evaluation: this page shows only the training."
         return Section("summary", "Summary", Html(f"<p>{note}</p>"))
     cards = "".join(
         f"<div><dt>{text(one.label)}</dt><dd class=figure>{_cell(one)}</dd>"
@@ -32,7 +32,7 @@ def summary(source: Source) -> Section | None:
 
 
 def quality(source: Source) -> list[Section]:
-    """The sections that the evaluation has."""
+    """Return the sections of the evaluation."""
     found = source.evaluation
     return [] if found is None else [_section(one, source) for one in found.sections()]
 
@@ -103,7 +103,7 @@ def _grid(grid: content.Grid) -> Html:
 def _shaded(counts: Sequence[Sequence[int]]) -> list[list[str]]:
     matrix = np.asarray(counts)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    # Next to a diagonal near 1 the errors would all be white, so they have a scale of their own.
+    # Next to a diagonal near 1 all errors would look white, so they have their own scale.
     worst = float((shares - np.diag(np.diag(shares))).max()) or 1.0
     lines = []
     for i, row in enumerate(counts):

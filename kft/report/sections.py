@@ -1,7 +1,7 @@
 """The sections of the page in their order, one function each: from `Source` to HTML, or None.
 
-A new section is such a function, a place in `SECTIONS`, and a field of `Source` for what it shows.
-The evaluation has sections of its own, any number of them.
+A new section needs such a function, an entry in `SECTIONS`, and a field of `Source` for its data. An
+evaluation provides any number of sections of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kft.report.data import data
-from kft.report.journal import cache, forgetting, movement, spent
+from kft.report.journal import cache, cost, forgetting, movement
 from kft.report.markup import Section, name, table, text
 from kft.report.quality import quality, summary
 from kft.report.source import Source
@@ -18,7 +18,7 @@ from kft.report.training import plan, training
 
 
 def facts(source: Source) -> Section | None:
-    """Versions, seed, and what else was noted of the run."""
+    """Return the section with versions, seed, and other facts about the run."""
     if not source.facts:
         return None
     rows = [(text(key), name(shown)) for key, shown in _flat(source.facts)]
@@ -40,7 +40,7 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
 
 
 def sections_of(source: Source) -> list[Section]:
-    """Return all sections that have something to show, in their order."""
+    """Return all sections with content, in their order."""
     found: list[Section] = []
     for make in SECTIONS:
         made = make(source)
@@ -56,7 +56,7 @@ SECTIONS: tuple[Callable[[Source], Section | list[Section] | None], ...] = (
     movement,
     forgetting,
     data,
-    spent,
+    cost,
     cache,
     facts,
 )

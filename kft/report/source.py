@@ -1,4 +1,4 @@
-"""What the page is made from."""
+"""The data of the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """All that is known of a run; see `write_report`."""
+    """Everything known about a run; see `write_report`."""
 
     history: Mapping[str, Sequence[Any]]
     stages_table_html: str

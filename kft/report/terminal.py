@@ -1,4 +1,4 @@
-"""Who is looking: a person at a terminal, a notebook, or a log file."""
+"""Detection of the output: a terminal, a notebook, or a log file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TextIO
 
 
 def in_notebook() -> bool:
-    """Whether this Python is the kernel of a notebook."""
+    """Return whether this Python is the kernel of a notebook."""
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython
@@ -17,12 +17,12 @@ def in_notebook() -> bool:
 
 
 def shows_progress(stream: TextIO | None = None) -> bool:
-    """Whether bars that redraw themselves suit the reader: not in a log file, nor with NO_COLOR.
+    """Return whether to show bars that redraw themselves: not in a log file, nor with NO_COLOR.
 
-    NO_COLOR (https://no-color.org) asks for text without escape sequences, which bars are made of.
+    NO_COLOR (https://no-color.org) asks for text without escape sequences, which bars need.
 
     Args:
-        stream: Where the bars would be drawn. Defaults to standard output.
+        stream: The stream for the bars. Defaults to standard output.
     """
     if os.environ.get("NO_COLOR"):
         return False

@@ -18,14 +18,14 @@ STRIP = 4  # frames of a clip
 
 
 def from_file(file: str | bytes) -> str | None:
-    """A JPEG of at most 224 pixels a side as a `data:` URL; None if it is no readable image.
+    """Return a JPEG of at most 224 pixels a side as a `data:` URL; None if it is not a readable image.
 
     Args:
         file: The path of an image, or its encoded bytes.
     """
     try:
         with warnings.catch_warnings():
-            # What is odd about the file was said when it was read for training.
+            # Warnings about the file were shown when it was read for training.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
                 image.draft("RGB", (SIDE * 2, SIDE * 2))
@@ -35,14 +35,14 @@ def from_file(file: str | bytes) -> str | None:
 
 
 def from_array(array: np.ndarray) -> str | None:
-    """The same of `[h, w]` or `[h, w, 1 or 3]`; white is 255 in bytes, else the maximum."""
+    """Return a JPEG, as `from_file`, of pixels `[h, w]` or `[h, w, 1 or 3]` with white at 255 or their maximum."""
     pixels = np.asarray(array)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)) or 0 in pixels.shape:
         return None
     if pixels.dtype != np.uint8:
-        # Up to 1, 16 or 255, or centred on 0: there is no telling, but the shapes show.
+        # The range (up to 1, 16 or 255, or around 0) is unknown, but any scaling shows the shapes.
         pixels = np.nan_to_num(pixels.astype(np.float64))
         pixels = pixels - min(pixels.min(), 0.0)
         pixels = (pixels * (255 / (pixels.max() or 1.0))).astype(np.uint8)
@@ -50,7 +50,7 @@ def from_array(array: np.ndarray) -> str | None:
 
 
 def from_clip(clip: Any) -> str | None:
-    """A strip of frames of a clip side by side; None if it cannot be read.
+    """Return a strip of frames of a clip side by side, as `from_file`; None if it cannot be read.
 
     Args:
         clip: The path of a clip, its content, its encoded frames, or pixels `[frames, h, w, 1 or 3]`.
@@ -64,7 +64,7 @@ def from_clip(clip: Any) -> str | None:
 
 
 def _encode(image: Image.Image, width: int = SIDE) -> str:
-    if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would cut them off at 255
+    if image.mode.startswith(("I", "F")):  # 16 bits and more, which Pillow would clip at 255
         pixels = np.asarray(image, dtype=np.float64)
         image = Image.fromarray((pixels * (255 / (pixels.max() or 1.0))).clip(0).astype(np.uint8))
     if image.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La"):
@@ -73,7 +73,9 @@ def _encode(image: Image.Image, width: int = SIDE) -> str:
     image = image.convert("RGB")
     image.thumbnail((width, SIDE))
     smallest = min(image.size)
-    if max(image.size) <= SIDE // 4 and smallest:  # digits of 8 pixels: show the pixels
+    if (
+        max(image.size) <= SIDE // 4 and smallest
+    ):  # tiny images, such as 8-pixel digits: show the pixels
         factor = SIDE // max(image.size)
         image = image.resize(
             (image.width * factor, image.height * factor), Image.Resampling.NEAREST

@@ -15,7 +15,7 @@ from kft.report.source import Source
 
 
 def plan(source: Source) -> Section | None:
-    """The table of stages."""
+    """Return the section with the table of stages."""
     if not source.stages_table_html:
         return None
     body = scrolling("Stage plan", plain_table(source.stages_table_html))
@@ -23,7 +23,7 @@ def plan(source: Source) -> Section | None:
 
 
 def training(source: Source) -> Section | None:
-    """Curves by epoch, and the same numbers as a table."""
+    """Return the section with curves by epoch, and the same numbers as a table."""
     history = source.history
     epochs = history_plots.epoch_count(history)
     if not epochs:
@@ -40,7 +40,7 @@ def training(source: Source) -> Section | None:
         charts.append(_rates_by_block(history, by_block))
     elif history_plots.rate_names(history):
         drawn = plots.learning_rates(history)
-        description = "By epoch, on a logarithmic axis, where a rate of 0 has no place."
+        description = "By epoch, on a logarithmic axis, which omits a rate of 0."
         charts.append(chart("rates", drawn, title="Learning rate", description=description))
     spans = history_plots.stage_spans(history)
     where = "; ".join(
@@ -60,18 +60,18 @@ def training(source: Source) -> Section | None:
 
 
 def _preceded(journal: Mapping[str, Any]) -> Html:
-    """Say what came before the stages."""
+    """Return a paragraph about the training before the stages."""
     first = journal.get("warm_start")
     if not first:
         return Html("")
     return Html(
-        f"<p>Before the stages, the {int(first['examples']):,} training examples were drawn together by class "
-        f"in {int(first['steps'])} steps (supervised contrastive learning).</p>"
+        f"<p>Before the stages, the encoder was trained on the {int(first['examples']):,} training examples by "
+        f"supervised contrastive learning, in {int(first['steps'])} steps.</p>"
     )
 
 
 def _kept(best: Mapping[str, Any] | None) -> Html:
-    """Say from which epoch the weights are."""
+    """Return a paragraph about which epoch the weights are from."""
     if best is None:
         return Html("<p>The weights are those of the last epoch.</p>")
     monitor = str(best["monitor"])
@@ -79,13 +79,13 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
     shown = f"validation {shown}" if monitor.startswith("val_") else shown
     if "share" in best:
         return Html(
-            f"<p>The weights lie {float(best['share']):.0%} of the way from the start of stage "
+            f"<p>The weights are {float(best['share']):.0%} of the way from the start of stage "
             f"{int(best['stage'])} to epoch {int(best['epoch'])}, where {text(shown)} is better than at either "
             f"end: {value(best['value'])}.</p>"
         )
     which = "which has the best"
     if best.get("among") == "ends":  # other epochs may have been better by chance
-        which = "which of the states that the stages ended with has the best"
+        which = "which of the stages' last epochs has the best"
     tolerance = best.get("tolerance")
     within = (
         f", where a later one loses only by more than {float(tolerance):.0%}" if tolerance else ""
@@ -97,7 +97,7 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
 
 
 def _followed(journal: Mapping[str, Any]) -> Html:
-    """Say what followed the stages."""
+    """Return paragraphs about what followed the stages."""
     said = []
     temperatures = journal.get("temperature")
     if temperatures:
@@ -130,8 +130,8 @@ def _rates_by_block(
     }
     last = [(name, f"{rates[-1]:.3g}" if rates[-1] else "frozen") for name, rates in shown.items()]
     description = (
-        "Of each block, in the last step of the epoch, on a logarithmic axis; a line begins where "
-        "its block was unfrozen. With the rate at the end:"
+        "For each block, in the last step of the epoch, on a logarithmic axis; a line begins when "
+        "its block is unfrozen. With the final rate:"
     )
     drawn = journal_plots.rates_by_block(history, shown)
     return chart("rates", drawn, title="Learning rate", description=description, more=keys(last))

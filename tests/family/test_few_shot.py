@@ -256,7 +256,7 @@ def test_the_plan_and_the_page_say_that_it_came_first(preset, tmp_path, capsys):
     )
     assert run.journal["warm_start"]["steps"] == STEPS
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "training examples were drawn together by class in 30 steps" in page
+    assert "supervised contrastive learning, in 30 steps" in page
     assert kft.load(tmp_path / "run").few_shot == "auto"
 
 

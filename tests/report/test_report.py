@@ -499,7 +499,7 @@ def test_the_page_speaks_of_the_cache_where_it_spared_something(tmp_path, needed
         ({"conflicts": 1}, "1 example occurs with different labels."),
         (
             {"across": 2},
-            "2 examples of a later part are in an earlier part too. What validates should be new to "
+            "2 examples of a later part are in an earlier part too. Validation data should be new to "
             "the model.",
         ),
     ],
