@@ -1,1 +1,1 @@
-"""What a model has learnt: explanations, robustness, rates, and what was forgotten."""
+"""Insight into a model: explanations, robustness, learning rates, and forgetting."""

@@ -1,4 +1,4 @@
-"""How good a recipe is on few examples: each is answered by a model that has not seen it."""
+"""Cross-validation of a recipe: each example is predicted by a model that has not seen it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = ["CrossValidation", "cross_validate"]
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class CrossValidation:
-    """The answers of models to what each of them has not seen; prints as lines and tables.
+    """The evaluations of cross-validation; prints as lines and tables.
 
     Attributes:
-        evaluation: All answers together. Its intervals take them as independent, though the models share most
-            of their training examples: they are a little too narrow.
-        folds: The evaluation of each fold by itself.
+        evaluation: The evaluation of all predictions together. Its intervals assume independence, but the
+            models share most of their training examples, so they are slightly too narrow.
+        folds: The evaluation of each fold alone.
     """
 
     evaluation: Evaluation
@@ -50,7 +50,7 @@ class CrossValidation:
 
     @property
     def values(self) -> tuple[float | None, ...]:
-        """That figure in each fold; None where a fold does not define it."""
+        """The value of that figure in each fold; None where it is undefined."""
         return tuple(one.figures[self.figure] for one in self.folds)
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,24 +90,24 @@ def cross_validate(
 ) -> CrossValidation:
     """Fit a recipe once for each fold of the data, and evaluate it on that fold.
 
-    A validation part of few examples says little of a model: with 20 of them, all right, anything from
-    84 % on may be true. Here every example is answered once, by a model that was trained without it, and
-    all answers count together. What comes out judges the way of training, not a model: train the one to
-    keep by `fit` on all data.
+    A few validation examples say little about a model: if 20 of 20 are right, the true accuracy may be
+    anything above 84 %. Here every example is predicted once, by a model trained without it, and all
+    predictions are evaluated together. The result assesses the way of training, not one model: train
+    the model to keep by `fit` on all data.
 
     Args:
-        recipe: A recipe that has not been fitted; it stays as it is.
-        data: As `train` of `fit`; no stream. Examples with the same content, and those of one group, are
-            never on both sides.
-        folds: How many parts the data are divided into, and models are trained. Defaults to 5.
-        run_dir: Directory that gets a run for each fold, so that the same call goes on after a kill.
-        seed: Decides the folds, and is the `seed` of each fit.
-        verbose: 0 prints nothing, everything else how far it is.
-        **settings: Other arguments of `fit`, the same for each fold, but for `callbacks`, which would go
-            on from one to the next.
+        recipe: A recipe that has not been fitted; it does not change.
+        data: As `train` of `fit`, but not a stream. Examples with equal content, or of one group, are
+            never in both the training and the held-out part.
+        folds: The number of folds, and of models. Defaults to 5.
+        run_dir: Directory with a run for each fold, so that the same call resumes after a kill.
+        seed: Seed of the folds and of each fit.
+        verbose: 0 prints nothing, other values show progress.
+        **settings: Other arguments of `fit`, the same for each fold, except `callbacks`, whose state
+            would carry over from one fold to the next.
 
     Returns:
-        The figures of all answers together and of each fold.
+        The figures of all predictions together and of each fold.
 
     Raises:
         InputError: If an argument is wrong, the recipe has been fitted, or the data are a stream, have
@@ -126,7 +126,7 @@ def cross_validate(
     check_call(recipe.fit, (data,), settings)
     if settings.get("callbacks"):
         raise InputError(
-            "`callbacks` would go on from one fold to the next: leave them out, or call `fit` for each fold."
+            "`callbacks` would carry over from one fold to the next: leave them out, or call `fit` for each fold."
         )
     examples = _read(recipe, data)
     fold = folds_of(examples, folds, seed)

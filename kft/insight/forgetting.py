@@ -1,4 +1,4 @@
-"""What a recipe has forgotten of another task, seen in the features that its head gets."""
+"""What a recipe has forgotten of another task, measured on the input features of its head."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ NEIGHBOURS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Forgetting:
-    """How well features tell the classes of the source task apart, before and after fine-tuning.
+    """How well features predict the classes of a source task, before and after fine-tuning.
 
     Attributes:
-        source: What the source data are called.
-        examples: How many were looked at.
-        classes: Number of their classes.
-        chance: Accuracy of always answering the most frequent of them.
-        probe: Accuracy of a linear classifier on the features, cross-validated, before and after.
-        neighbours: Accuracy of the five nearest neighbours' vote, before and after.
+        source: The name of the source data.
+        examples: The number of examples used.
+        classes: The number of their classes.
+        chance: Accuracy of always predicting the most frequent class.
+        probe: Cross-validated accuracy of a linear classifier on the features, before and after.
+        neighbours: Accuracy of a vote of the five nearest neighbours, before and after.
         similarity: Linear CKA of the features before and after, 1 for the same up to rotation and
             scale (Kornblith 2019, https://arxiv.org/abs/1905.00414).
     """
@@ -45,7 +45,7 @@ class Forgetting:
     similarity: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values."""
+        """Return the figures as plain values."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
@@ -56,23 +56,23 @@ class Forgetting:
 
 
 def forgetting(recipe: Family, data: Any, *, batch_size: int = 32) -> Forgetting:
-    """Measure what fine-tuning did to features that served another task.
+    """Measure what fine-tuning did to features for another task.
 
-    A recipe's head is new, so there is no old head whose accuracy could fall. What can be lost is in
-    the backbone. So the backbone as pretrained and as it is now turn the source data into features,
-    and the same simple classifiers learn both: a ridge classifier, and a vote of nearest neighbours.
+    A recipe's head is new, so there is no old head whose accuracy could fall; only the backbone can
+    forget. So the source data are converted to features by the pretrained and by the present backbone,
+    and the same simple classifiers are fitted to both: a ridge classifier and nearest neighbours.
 
     Args:
-        recipe: A fitted recipe whose pretrained weights can still be had.
-        data: Labelled data of the source task, one label each, of the kinds that `fit` takes; their
-            classes may be any. At most 5,000 are looked at, evenly spaced.
-        batch_size: Examples a step.
+        recipe: A fitted recipe whose pretrained weights are still available.
+        data: Labelled data of the source task, one label each, as for `fit`; their classes may be any.
+            At most 5,000 examples, evenly spaced, are used.
+        batch_size: Examples per step.
 
     Returns:
         The figures before and after; they print as lines.
 
     Raises:
-        InputError: If the data are a stream, a class of theirs has fewer than two examples, or the
+        InputError: If the data are a stream, one of their classes has fewer than two examples, or the
             pretrained weights are gone.
     """
     task = data.task if isinstance(data, Examples) else SingleLabels()
@@ -116,13 +116,13 @@ def _probe(features: np.ndarray, labels: np.ndarray) -> float:
 
     counts = np.bincount(labels)
     folds = StratifiedKFold(min(FOLDS, int(counts[counts > 0].min())), shuffle=True, random_state=0)
-    # Ridge has a closed form: no solver whose unfinished search would pass for forgetting.
+    # Ridge has a closed form, so no unfinished optimisation can look like forgetting.
     classifier = make_pipeline(StandardScaler(), RidgeClassifier(alpha=float(features.shape[1])))
     return float(cross_val_score(classifier, features, labels, cv=folds).mean())
 
 
 def _neighbours(features: np.ndarray, labels: np.ndarray) -> float:
-    """Each example is left out in turn; the nearer of the tied classes wins."""
+    """Return the leave-one-out accuracy; ties go to the class with nearer neighbours."""
     directions = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     cosines = directions @ directions.T
     np.fill_diagonal(cosines, -np.inf)

@@ -1,4 +1,4 @@
-"""Why a recipe answers as it does: where it looks, which words count, what it has seen before."""
+"""Explanations of predictions: image regions, words, and similar training examples."""
 
 from kft.insight.explain.grad_cam import grad_cam
 from kft.insight.explain.images import ImageExplanation

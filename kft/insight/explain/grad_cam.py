@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of an image speak for a class."""
+"""Grad-CAM: the regions of an image that support a class."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 def grad_cam(
     recipe: Family, raw: Any, *, target: str | int | None = None, layer: str | None = None
 ) -> ImageExplanation:
-    """Show which places of images speak for a class (Selvaraju 2017, https://arxiv.org/abs/1610.02391).
+    """Show which regions of images support a class (Selvaraju 2017, https://arxiv.org/abs/1610.02391).
 
-    The channels of the last feature map, each weighted by the mean gradient of the class' score
-    before the last activation; what speaks against the class is cut off. The map is as coarse as
-    the feature map, and says nothing about details within its cells.
+    The map sums the channels of the last feature map, weighted by the mean gradient of the class'
+    score before the last activation; negative values, which speak against the class, are set to 0.
+    Its resolution is that of the feature map.
 
     Args:
         recipe: A recipe for images.
         raw: As for `predict`.
-        target: Name or number of the class to explain. Defaults to each image's own answer.
+        target: Name or index of the class to explain. Defaults to each image's predicted class.
         layer: Name of the layer whose feature map is used. Defaults to the last one.
 
     Returns:
-        For each image a map from 0 to 1, of the image's height and width.
+        A map from 0 to 1 for each image, of the image's height and width.
 
     Raises:
         InputError: If the recipe is not for images, or there is no such class or layer.

@@ -13,7 +13,7 @@ from kft.backends import backend
 class InputGradient:
     """The gradient of a model's outputs with respect to its input, on any backend.
 
-    Dropout is off and BatchNorm uses its statistics; nothing of the model changes.
+    Dropout is off, BatchNorm uses its statistics, and the model does not change.
 
     Args:
         model: A model with an input, or a list of them, and one output.
@@ -30,14 +30,14 @@ class InputGradient:
         self._gradient = backend().input_gradient(model)
 
     def __call__(self, inputs: Any, weights: np.ndarray) -> np.ndarray:
-        """The gradient of `sum(weights * outputs)` with respect to the first input.
+        """Return the gradient of `sum(weights * outputs)` with respect to the first input.
 
         Args:
             inputs: An array, or a list of arrays.
-            weights: As the outputs, which says what is differentiated.
+            weights: The weight of each output, in the shape of the outputs.
 
         Returns:
-            An array like the first input, float32.
+            A float32 array in the shape of the first input.
         """
         first, *rest = inputs if isinstance(inputs, list) else [inputs]
         first = np.asarray(first, "float32")

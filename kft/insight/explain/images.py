@@ -1,4 +1,4 @@
-"""Explanations of images: a map over each, and its figure."""
+"""Explanations of images: a map for each, and its figure."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageExplanation:
-    """What speaks for a class in each image; shows as a figure in a notebook.
+    """A map of what supports a class in each image; shows as a figure in a notebook.
 
     Attributes:
         method: Name of the method.
-        images: The images as the model got them, `(n, height, width, 3)`, 0 to 255.
-        maps: How much each place counts, `(n, height, width)`: 0 to 1 for Grad-CAM; for integrated
-            gradients what it adds to the score, or takes from it.
-        labels: The class that is explained.
+        images: The images as the model takes them, `(n, height, width, 3)`, 0 to 255.
+        maps: The importance of each pixel, `(n, height, width)`: 0 to 1 for Grad-CAM; for integrated
+            gradients its positive or negative contribution to the score.
+        labels: The explained class.
         scores: The recipe's score of that class.
-        gaps: For integrated gradients, how far the sum of the map is from what it should be: the
-            score less that of the baseline. None for methods without that promise.
+        gaps: For integrated gradients, the error of the map's sum, which should be the score minus that
+            of the baseline. None for methods without this property.
     """
 
     method: str
@@ -44,7 +44,7 @@ class ImageExplanation:
         return f"<{self.method} of {len(self)} images for {', '.join(self.labels[:5])}>"
 
     def plot(self) -> Figure:
-        """Each image, and beside it the image under its map."""
+        """Return a figure with each image next to the image under its map."""
         titles = [
             f"{label} {score:.2f}" for label, score in zip(self.labels, self.scores, strict=True)
         ]
@@ -55,7 +55,7 @@ class ImageExplanation:
 
 
 def loaded(recipe: Family, raw: Any) -> Any:
-    """The model's inputs of raw ones, as `Recipe.predict` loads them.
+    """Convert raw inputs to the model's, as `Recipe.predict` does.
 
     Raises:
         InputError: If there are none, or one cannot be used.

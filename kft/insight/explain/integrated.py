@@ -1,4 +1,4 @@
-"""Integrated gradients: what each pixel or token adds to a score."""
+"""Integrated gradients: the contribution of each pixel or token to a score."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def integrated_gradients(
 ) -> ImageExplanation | TextExplanation:
     """Attribute a score to pixels or tokens (Sundararajan 2017, https://arxiv.org/abs/1703.01365).
 
-    Gradients along the straight way from a baseline to the input, a black image or a text of
-    padding tokens, times the way. Their sum is the score less that of the baseline, up to the error of the
-    sum over `steps`, which the explanation tells as `gaps`.
+    Gradients are averaged along the straight line from a baseline, a black image or a text of padding
+    tokens, to the input, and multiplied by their difference. Their sum is the score minus that of the
+    baseline, up to the error of summing `steps` gradients, which is returned as `gaps`.
 
     Args:
         recipe: A recipe for images or texts.
         raw: As for `predict`.
-        target: Name or number of the class to explain. Defaults to each input's own answer.
-        steps: Places on the way at which the gradient is taken. Defaults to 50.
+        target: Name or index of the class to explain. Defaults to each input's predicted class.
+        steps: Number of gradients along the line. Defaults to 50.
 
     Returns:
         An `ImageExplanation` or `TextExplanation`.
@@ -64,7 +64,7 @@ def integrated_gradients(
     below, above, names = parts.embeddings(recipe.model)
     tokenizer = recipe.preprocessor.tokenizer  # type: ignore[attr-defined]
     nothing = np.full_like(inputs["token_ids"], getattr(tokenizer, "pad_token_id", None) or 0)
-    # Not embeddings of zero: the norm that follows magnifies whatever is near them.
+    # Not zero embeddings: the norm that follows would magnify points close to them.
     empty, embedded = map(below.predict_on_batch, (nothing, inputs["token_ids"]))
     others = [inputs[name] for name in names]
     found = _along(InputGradient(above), empty, embedded, others, chosen.weights, steps)
@@ -93,7 +93,7 @@ def _along(
     weights: np.ndarray,
     steps: int,
 ) -> np.ndarray:
-    """The mean gradient on the way from `start` to `end`, by the midpoint rule, times the way."""
+    """Return the mean gradient from `start` to `end`, by the midpoint rule, times their difference."""
     total = np.zeros(end.shape, "float64")
     for step in range(steps):
         part = start + (end - start) * ((step + 0.5) / steps)

@@ -1,4 +1,4 @@
-"""The training examples that lie nearest to an input, as the model sees them."""
+"""The training examples nearest to an input in the model's features."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Neighbours:
     """The nearest training examples of each input; prints as a table.
 
     Attributes:
-        names: What to call each input.
-        labels: What the recipe answers it.
+        names: The name of each input.
+        labels: The recipe's prediction for each input.
         indices: The positions of its nearest examples in the training data, `(n, count)`.
-        similarities: Cosine of the angle between their features, 1 for the same direction.
-        neighbour_names: What to call each of those.
-        neighbour_labels: What the data say of each of those.
-        images: For images the inputs and, behind each, its neighbours `(n, 1 + count, height,
-            width, 3)`; None for texts and clips.
+        similarities: Cosine similarity of their features, 1 for the same direction.
+        neighbour_names: The name of each nearest example.
+        neighbour_labels: The label of each nearest example.
+        images: For images, each input followed by its neighbours, `(n, 1 + count, height, width, 3)`;
+            None for texts and clips.
     """
 
     names: tuple[str, ...]
@@ -63,10 +63,10 @@ class Neighbours:
     __repr__ = __str__
 
     def plot(self) -> Figure:
-        """Each input and its nearest examples in a row.
+        """Return a figure with each input and its nearest examples in a row.
 
         Raises:
-            InputError: If the inputs are no images.
+            InputError: If the inputs are not images.
         """
         if self.images is None:
             raise InputError("only images have a picture: print the neighbours instead.")
@@ -102,22 +102,22 @@ class Neighbours:
 def nearest(
     recipe: Family, raw: Any, data: Any, *, count: int = 5, batch_size: int = 32
 ) -> Neighbours:
-    """Find the training examples that are most like an input in the model's own features.
+    """Find the training examples that are most similar to an input in the model's own features.
 
-    The features are what the last layer with weights gets, compared by the cosine of their angle.
+    The features are the inputs of the last layer with weights, compared by cosine similarity.
 
     Args:
         recipe: A fitted recipe.
         raw: As for `predict`.
-        data: The training data, as for `fit`; no stream.
-        count: How many to find. Defaults to 5, or as many as there are.
-        batch_size: Examples a step.
+        data: The training data, as for `fit`, but not a stream.
+        count: How many to find. Defaults to 5, or all if there are fewer.
+        batch_size: Examples per step.
 
     Returns:
-        The neighbours, the nearest first.
+        The neighbours, nearest first.
 
     Raises:
-        InputError: If the data are a stream, or `count` is no number of examples.
+        InputError: If the data are a stream, or `count` is not a number of examples.
     """
     if not isinstance(count, int) or count < 1:
         raise InputError(f"`count={count!r}`: pass a whole number of at least 1.")

@@ -1,4 +1,4 @@
-"""Parts of a recipe's model: up to what is explained, and from there on."""
+"""Splitting a recipe's model at the tensor that is explained."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kft.model import graph
 
 
 def logits(model: keras.Model) -> Any:
-    """The tensor in front of the last activation, where scores do not saturate.
+    """Return the tensor before the last activation, where scores do not saturate.
 
-    A model whose activation is part of its last layer has none; then it is its output.
+    If the activation is part of the last layer, return the output instead.
     """
     output = model.outputs[0]
     last = _made(model)[id(output)]
@@ -23,14 +23,14 @@ def logits(model: keras.Model) -> Any:
 
 
 def feature_maps(model: keras.Model, layer: str | None) -> tuple[keras.Model, keras.Model]:
-    """The model up to a feature map, and from there to what `logits` says.
+    """Split the model at a feature map: up to it, and from there to the tensor of `logits`.
 
     Args:
-        model: A model of images.
-        layer: Name of the layer whose output it is, None for the last with height and width.
+        model: A model for images.
+        layer: Name of the layer with the feature map, None for the last with height and width.
 
     Raises:
-        InputError: If there is no such layer, or the model has other ways around it.
+        InputError: If there is no such layer, or other connections bypass it.
     """
     maps = [call for call in graph.outer_calls(model) if len(call.shape) == 4 and call.parents]
     if layer is not None:
@@ -53,15 +53,15 @@ def feature_maps(model: keras.Model, layer: str | None) -> tuple[keras.Model, ke
 
 
 def embeddings(model: keras.Model, to: Any = None) -> tuple[keras.Model, keras.Model, list[str]]:
-    """The embedding of the tokens, and the model from there on.
+    """Split the model at the embedding of its tokens.
 
     Args:
-        model: A model of texts.
-        to: A tensor of the model's, such as `logits` finds. Defaults to its output, the scores.
+        model: A model for texts.
+        to: A tensor of the model, such as that of `logits`. Defaults to its output, the scores.
 
     Returns:
-        From token ids to their embeddings; from those and the other inputs to the tensor; the names
-        of the other inputs in their order.
+        A model from token ids to their embeddings; one from those and the other inputs to the tensor;
+        and the names of the other inputs in their order.
 
     Raises:
         InputError: If the model has no input `token_ids`, or uses it in several places.

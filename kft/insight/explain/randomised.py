@@ -1,4 +1,4 @@
-"""Whether an explanation depends on the model at all."""
+"""The test whether an explanation depends on the model at all."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Randomisation:
-    """How an explanation changes as the weights are shuffled from the head downwards.
+    """How an explanation changes while weights are shuffled from the head downwards.
 
     Attributes:
-        blocks: The block that was shuffled last, those above it being shuffled too.
-        correlations: Spearman's rank correlation with the explanation of the model as it is, the
-            mean over the inputs: near 1 where the explanation did not notice.
+        blocks: The block shuffled last; all above it are shuffled too.
+        correlations: Spearman's rank correlation with the explanation of the original model, averaged
+            over the inputs: near 1 where shuffling hardly changed the explanation.
     """
 
     blocks: tuple[str, ...]
@@ -31,7 +31,7 @@ class Randomisation:
 
     @property
     def last(self) -> float:
-        """The correlation once every block is shuffled."""
+        """The correlation after all blocks are shuffled."""
         return self.correlations[-1]
 
     def __str__(self) -> str:
@@ -43,15 +43,15 @@ class Randomisation:
 
 
 def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> Randomisation:
-    """Shuffle the weights block by block, and see whether an explanation changes.
+    """Shuffle the weights block by block, and measure whether an explanation changes.
 
-    The cascading randomisation of Adebayo 2018 (https://arxiv.org/abs/1810.03292): a method whose
-    maps stay what they are when the model has forgotten everything shows edges of the input, not
-    what the model looks at. Weights are put back afterwards.
+    This is the cascading randomisation of Adebayo 2018 (https://arxiv.org/abs/1810.03292): a method
+    whose maps do not change when the model has lost everything shows edges of the input, not what the
+    model uses. The weights are restored afterwards.
 
     Args:
         recipe: The recipe.
-        explain: Explains some inputs by it; called once as it is and once a block.
+        explain: Returns an explanation by the recipe; called once before and once for each block.
         seed: Seed of the shuffling.
 
     Returns:
@@ -89,7 +89,7 @@ def _maps(explanation: Any) -> list[np.ndarray]:
 
 
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's; 0 where one of them is constant, and so says nothing."""
+    """Return Spearman's correlation, or 0 if one input is constant."""
     first, second = (_ranks(np.ravel(values)) for values in (one, other))
     if not first.std() or not second.std():
         return 0.0
@@ -97,7 +97,7 @@ def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, equal values sharing their mean rank."""
+    """Return ranks from 0; equal values share their mean rank."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return (ends - (counts + 1) / 2)[places]

@@ -1,4 +1,4 @@
-"""Which score is explained."""
+"""The score that is explained."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Targets:
 
     Attributes:
         labels: Its name.
-        scores: What the recipe gives it.
-        weights: Its place among the outputs, a row of one-hot numbers an example.
+        scores: The recipe's score.
+        weights: Its position among the outputs, as one-hot rows.
     """
 
     labels: tuple[str, ...]
@@ -29,12 +29,12 @@ class Targets:
 
 
 def choose(recipe: Family, scores: np.ndarray, target: str | int | None) -> Targets:
-    """The output to explain: a class, or what was answered.
+    """Return the output to explain: a class, or the predicted one.
 
     Args:
         recipe: The recipe.
-        scores: Its scores of the examples, `(n, classes)`.
-        target: Name or number of a class, None for each example's highest score.
+        scores: Its scores for the examples, `(n, classes)`.
+        target: Name or index of a class, None for each example's highest score.
 
     Raises:
         InputError: If there is no such class.

@@ -1,4 +1,4 @@
-"""Explanations of texts: what each token adds to a score."""
+"""Explanations of texts: the contribution of each token to a score."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _FOR, _AGAINST = "11, 97, 164", "194, 87, 12"  # the first two colours of the fi
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TextExplanation:
-    """What each token adds to a class' score; prints as a table, shows in colour in a notebook.
+    """Each token's contribution to a class' score; prints as a table, shows in colour in a notebook.
 
     Attributes:
         texts: The texts.
-        tokens: The tokens of each, as the model got them, without padding.
-        attributions: What each token adds to the score, or takes from it.
-        labels: The class that is explained.
+        tokens: The tokens of each text, as the model takes them, without padding.
+        attributions: The positive or negative contribution of each token to the score.
+        labels: The explained class.
         scores: The recipe's score of that class.
-        gaps: How far the sum of the attributions, padding included, is from the score less that of
-            the baseline.
+        gaps: The error of the attributions' sum, padding included, which should be the score minus that
+            of the baseline.
     """
 
     texts: tuple[str, ...]
@@ -50,10 +50,10 @@ class TextExplanation:
     __repr__ = __str__
 
     def plot(self, index: int = 0) -> Figure:
-        """The tokens of one text as bars.
+        """Return a bar chart of the tokens of one text.
 
         Args:
-            index: Which text. Defaults to the first.
+            index: The index of the text. Defaults to the first.
         """
         title = f"{self.labels[index]} {self.scores[index]:.2f}"
         return token_bars(self.tokens[index], self.attributions[index], title)

@@ -1,4 +1,4 @@
-"""The learning-rate range test: which rates a stage can take, tried before it is trained."""
+"""The learning-rate range test: which rates suit a stage, tried before training."""
 
 from __future__ import annotations
 
@@ -65,50 +65,49 @@ def find_learning_rate(
     """Try rising learning rates on each stage, and suggest one.
 
     The range test of Smith 2017 (https://arxiv.org/abs/1506.01186): the rate rises exponentially,
-    one step per rate, until the loss diverges. All groups of a stage rise together, in the ratio
-    that its `layer_decay` gives them. A stage is tried from where the earlier ones would have led:
-    each test is followed by `settle` steps at the rate found, and a first stage that solves the head
-    does so before the tests.
+    one step per rate, until the loss diverges. The rates of all groups of a stage rise together, in
+    the ratio of its `layer_decay`. A stage starts from where the earlier ones would have led: each
+    test is followed by `settle` steps at the rate found, and a first stage that solves the head does so
+    before the tests.
 
-    Afterwards everything is as before, to the last bit: weights, BatchNorm statistics, seed
-    generators, `trainable` flags, the optimizer and what was compiled, Python's and NumPy's random
-    numbers, and what a recipe knows of its data.
+    Afterwards everything is restored to the last bit: weights, BatchNorm statistics, seed generators,
+    `trainable` flags, the optimizer and compiled functions, Python's and NumPy's random states, and
+    what a recipe knows about its data.
 
     Args:
         recipe_or_model: A recipe, fitted or not, or a compiled functional model.
         data: For a recipe as `train` of `fit`; for a model `(x, y)` or `(x, y, sample_weight)`
             arrays, a batched `tf.data.Dataset` or a `PyDataset`.
         stages: `kft.Stage`s; their rates and epochs do not matter. Defaults to those of a `fit` on the
-            same data, with as many epochs; for a model to a single test of what trains now. A first
-            stage that solves the head has no rate: it gets no test, and stays the first of the stages
-            returned.
-        validation_data: For a recipe as in `fit`. What would be split off is left out, and other data
-            than a fraction are not looked at. Defaults to 0.2.
+            same data; for a model to a single test of the weights that train now. A first stage that
+            solves the head has no rate: it is not tested, and remains the first of the returned
+            stages.
+        validation_data: For a recipe as in `fit`. A fraction is split off and left out; other data
+            are ignored. Defaults to 0.2.
         lowest: The first rate of the head. Defaults to 1e-7.
         highest: The last rate. Defaults to 10.
-        steps: Rates tried per stage, one batch each, at least 10. Defaults to 100.
-        settle: Steps at the rate found before the next stage is tried; 0 tries every stage from
-            the weights as they are. Defaults to `steps`.
+        steps: Rates per stage, one batch each, at least 10. Defaults to 100.
+        settle: Steps at the rate found before the test of the next stage; 0 tests every stage from
+            the current weights. Defaults to `steps`.
         batch_size: Examples per step, for data that are not batched yet. `"auto"` is that of the same
-            `fit`: 32, but with its default stages as few as make 10 steps per epoch, at least 8.
-        optimizer: The pattern of the optimizer. Defaults to what a model is compiled with, and for
-            a recipe to what `fit` takes.
+            `fit`: 32, but with its default stages few enough for 10 steps per epoch, at least 8.
+        optimizer: The optimizer to copy. Defaults to the compiled one of a model, and the default
+            one of a recipe's `fit`.
         batch_norm: As in `kft.callbacks.StagedUnfreezing`.
         balance: For a recipe as in `fit`.
         augment: For a recipe as in `fit`.
-        smoothing: What each step keeps of the running average of the loss, from 0 to below 1.
+        smoothing: The weight of the running average of the loss in each step, from 0 to below 1.
             Defaults to 0.9.
         divergence: A test ends when the loss has risen from its lowest value by more than this
-            number less one, times that value or times what it had fallen, whichever is more.
-            Defaults to 4.
+            number minus one, times that value or its fall so far, whichever is larger. Defaults to 4.
         seed: Seed of the order of the examples, and of augmentation. Defaults to 0.
         verbose: How progress is shown on standard error: 0 not at all, 1 as a bar, 2 as a line
-            every half a minute. `"auto"` shows the bar at a terminal or in a notebook, and lines
+            every half minute. `"auto"` shows the bar at a terminal or in a notebook, and lines
             elsewhere.
 
     Returns:
-        A test for each stage: prints as a table, draws by `plot()`, and `stages()` gives the stages
-        with the rates found.
+        A test for each stage: prints as a table, draws by `plot()`, and returns the stages with the
+        rates found by `stages()`.
 
     Raises:
         InputError: If an argument or the data are wrong, or the model is not compiled, is

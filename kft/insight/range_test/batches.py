@@ -1,4 +1,4 @@
-"""Batches of training data without an end."""
+"""Endless batches of training data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def recipe_data(recipe: Family, data: Any, validation_data: Any, seed: int) -> Examples | Stream:
-    """Read data of any kind that `fit` takes, and return those that it would train on.
+    """Read data of any kind that `fit` accepts, and return the part that it would train on.
 
     Args:
         recipe: The recipe.
-        data: What would be `train` of `fit`.
-        validation_data: What would be `validation_data` of `fit`; data themselves are not read.
+        data: The argument `train` of `fit`.
+        validation_data: The argument `validation_data` of `fit`; data themselves are not read.
         seed: Seed of the split.
     """
     splits = is_fraction(validation_data)
@@ -35,7 +35,7 @@ def recipe_data(recipe: Family, data: Any, validation_data: Any, seed: int) -> E
     read = recipe.read(data, classes=recipe.classes)
     recipe.name_classes(read.classes, read.source)
     if isinstance(read, Examples) and is_fraction(validation_data):
-        with contextlib.suppress(NothingToSplitError):  # as `fit`, which then trains on all of them
+        with contextlib.suppress(NothingToSplitError):  # `fit` then trains on all of them, too
             read, _ = split(read, float(validation_data), seed)
     return read
 
@@ -48,7 +48,7 @@ def recipe_batches(
     augmentation: Any,
     seed: int,
 ) -> Any:
-    """Make batches of what `recipe_data` read, as `fit` does."""
+    """Return batches of the data from `recipe_data`, as `fit` makes them."""
     if not isinstance(read, Examples):
         return recipe.from_stream(read.dataset)
     return recipe.batches(
@@ -57,10 +57,10 @@ def recipe_batches(
 
 
 def model_batches(data: Any, batch_size: int, seed: int) -> Any:
-    """Batches of data for a plain model: arrays are shuffled, what has batches keeps them.
+    """Return batches of data for a plain model; arrays are shuffled, batched data are unchanged.
 
     Raises:
-        InputError: If the data are none of those.
+        InputError: If the data are something else.
     """
     if is_stream(data):
         return data
@@ -94,10 +94,10 @@ class _Arrays:
 
 
 def endless(batches: Any) -> Iterator[tuple[Any, ...]]:
-    """Batches again and again, as NumPy arrays, without those smaller than the first.
+    """Yield batches in endless epochs, as NumPy arrays, without those smaller than the first.
 
-    A smaller batch has a noisier loss, and would be compiled for on its own. Data that know epochs
-    begin with the first.
+    A smaller batch has a noisier loss, and would be compiled separately. Data with epochs start at
+    the first.
 
     Raises:
         InputError: If there is no batch at all.

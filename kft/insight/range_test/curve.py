@@ -1,4 +1,4 @@
-"""The loss against the rate: smoothed, where it diverges, and what it suggests."""
+"""The loss as a function of the rate: smoothing, divergence, and suggested rates."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# What the loss has to fall by, as a part of the first, before anything is suggested.
+# The least fall of the loss, as a fraction of the first loss, for a suggestion.
 LEAST_FALL = 0.01
 
 
 @dataclass(frozen=True)
 class Suggestions:
-    """Learning rates read off a curve; None where the loss never fell.
+    """Suggested learning rates; None if the loss never fell.
 
     Attributes:
-        valley: The middle, on the logarithmic axis, of the way down: between where a tenth of the
-            fall is done and where nine tenths are.
-        steepest: Where the loss falls fastest; the boldest of the three by most curves.
-        minimum: A tenth of the rate with the lowest loss, where training is about to fail.
+        valley: The middle of the descent on the logarithmic axis, between a tenth and nine tenths of
+            the fall.
+        steepest: Where the loss falls fastest; on most curves the highest of the three.
+        minimum: A tenth of the rate with the lowest loss, where training is about to diverge.
     """
 
     valley: float | None
@@ -28,7 +28,7 @@ class Suggestions:
 
 
 def running(losses: Sequence[float], smoothing: float) -> np.ndarray:
-    """Exponentially weighted averages, each of the losses up to it and without bias to the first."""
+    """Return exponentially weighted running averages, with correction of the initial bias."""
     average, weight, found = 0.0, 0.0, []
     for loss in losses:
         average = smoothing * average + (1 - smoothing) * loss
@@ -38,10 +38,10 @@ def running(losses: Sequence[float], smoothing: float) -> np.ndarray:
 
 
 def smooth(losses: Sequence[float], smoothing: float) -> np.ndarray:
-    """Losses averaged in both directions, so that the curve does not lag behind the rates.
+    """Average losses in both directions, so that the curve does not lag behind the rates.
 
-    What lies further above the first losses than the lowest lies below them is cut off first: a
-    loss that has diverged would lift the curve where it has not.
+    Losses are first clipped as far above the initial ones as the lowest is below them: otherwise a
+    diverged loss would lift the curve before it diverged.
     """
     values = np.asarray(losses, dtype=float)
     first = np.median(values[: max(1, len(values) // 10)])
@@ -52,7 +52,7 @@ def smooth(losses: Sequence[float], smoothing: float) -> np.ndarray:
 
 
 def has_diverged(losses: Sequence[float], smoothing: float, divergence: float) -> bool:
-    """Whether the last loss is no number, or the running average has risen far above its lowest."""
+    """Return whether the last loss is not finite, or the running average is far above its lowest."""
     if not np.isfinite(losses[-1]):
         return True
     averages = running(losses, smoothing)
@@ -62,7 +62,7 @@ def has_diverged(losses: Sequence[float], smoothing: float, divergence: float) -
 
 
 def suggest(rates: np.ndarray, smoothed: np.ndarray) -> Suggestions:
-    """Reads the suggestions off a smoothed curve.
+    """Return the suggestions for a smoothed curve.
 
     Args:
         rates: The rates, rising by a constant factor.
@@ -74,7 +74,7 @@ def suggest(rates: np.ndarray, smoothed: np.ndarray) -> Suggestions:
     if low == 0 or fall < LEAST_FALL * abs(smoothed[0]):
         return Suggestions(None, None, None)
     done = (top - smoothed[: low + 1]) / fall
-    end = int(np.flatnonzero(done >= 0.9)[0])  # a second valley further up is none to aim at
+    end = int(np.flatnonzero(done >= 0.9)[0])  # a second valley at higher rates is not a target
     begin = int(np.flatnonzero(done[:end] <= 0.1)[-1])
     slopes = np.gradient(smoothed[: low + 1])[begin : end + 1]
     return Suggestions(

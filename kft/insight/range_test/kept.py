@@ -1,4 +1,4 @@
-"""Putting a model and its recipe back as they were, to the last bit."""
+"""Restoring a model and its recipe to the last bit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def kept(model: keras.Model, recipe: Family | None = None) -> Iterator[None]:
-    """Puts everything back that training a model on the same layers changes.
+    """Restore everything that training a model on the same layers changes, when the block ends.
 
     Args:
         model: The model whose layers train.

@@ -1,4 +1,4 @@
-"""What a range test found: a table, a figure, and stages with the rates found."""
+"""The result of a range test: a table, a figure, and stages with the rates found."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class RangeTest:
 
     Attributes:
         stage: The stage.
-        groups: Name of each group, the head first, and its rate as a part of the head's.
+        groups: The name of each group, the head first, and its rate as a fraction of the head's.
         rates: The head's rates.
-        losses: The loss of the batch at each rate, before the step that the rate took.
+        losses: The loss of the batch at each rate, before the step with that rate.
         smoothed: The losses, smoothed.
         diverged: Whether the loss ended the test, rather than the highest rate.
-        suggestions: The rates that it suggests.
+        suggestions: The suggested rates.
     """
 
     stage: Stage
@@ -51,7 +51,7 @@ class RangeTest:
 
     @property
     def valley(self) -> float | None:
-        """The middle of the way down; None if the loss never fell."""
+        """The middle of the descent; None if the loss never fell."""
         return self.suggestions.valley
 
     @property
@@ -70,11 +70,11 @@ class LearningRates:
     """The range tests of `kft.find_learning_rate`: print as a table, show as one in a notebook.
 
     Attributes:
-        title: What was tested.
-        tests: A `RangeTest` for each stage that takes steps.
+        title: The name of what was tested.
+        tests: A `RangeTest` for each stage with steps.
         solved: The stage before them that solves the head, if there is one.
         batch_size: Examples per step of the tests, for `batch_size` of the fit with these rates; `"auto"`
-            where the data have batches of their own.
+            for data that are batched already.
     """
 
     title: str
@@ -84,18 +84,18 @@ class LearningRates:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to look at before the rates are taken, a sentence for each stage that needs one."""
+        """A sentence for each stage whose rate needs attention before it is used."""
         return tuple(filter(None, map(_warning, self.tests)))
 
     def stages(self, which: Which = _CHOSEN) -> list[Stage]:
-        """The stages with the rates found, to two digits.
+        """Return the stages with the rates found, to two digits.
 
         Args:
             which: `"valley"`, `"steepest"` or `"minimum"`. Defaults to `"valley"`.
 
         Returns:
-            The stages; one whose loss never fell keeps its own rate, and one that solves the head
-            has none.
+            The stages; one whose loss never fell keeps its own rate, and one that solves the head has
+            none.
 
         Raises:
             InputError: If there is no such suggestion.
@@ -110,7 +110,7 @@ class LearningRates:
         return found
 
     def plot(self) -> Figure:
-        """The loss against the rate, a panel a stage, with the suggestions marked."""
+        """Return a figure of the loss against the rate, one panel per stage, with marked suggestions."""
         return range_tests(
             [
                 Panel(
@@ -125,7 +125,7 @@ class LearningRates:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain dicts, lists, strings and numbers."""
+        """Return everything as plain dicts, lists, strings and numbers."""
         return {
             "title": self.title,
             "batch_size": self.batch_size,
@@ -177,7 +177,7 @@ class LearningRates:
 
 
 def _warning(test: RangeTest) -> str | None:
-    """Warn of a chosen rate that is less than ten times below the one with the lowest loss."""
+    """Return a warning if the chosen rate is above a tenth of the rate with the lowest loss."""
     chosen, minimum = getattr(test, _CHOSEN), test.minimum
     if chosen is None or minimum is None or minimum >= chosen:
         return None

@@ -1,4 +1,4 @@
-"""A first stage that solves the head: it takes no rate, and the tests begin where it leads."""
+"""A first stage that solves the head: it has no rate, and the tests begin after it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 def stages_for(
     recipe: Family, read: Examples | Stream, chosen: Sequence[Stage]
 ) -> tuple[Stage | None, Sequence[Stage]]:
-    """Return the stage that solves the head, if there is one, and those that take steps.
+    """Return the stage that solves the head, if there is one, and the stages with steps.
 
     Args:
-        recipe: The recipe, which has learnt from the data.
+        recipe: The recipe, which has learned from the data.
         read: The training data.
         chosen: The stages.
 
     Raises:
-        InputError: If the head cannot be solved, or no stage takes a step.
+        InputError: If the head cannot be solved, or no stage has steps.
     """
     if not chosen[0].solve:
         return None, chosen
@@ -46,15 +46,15 @@ def solve_head(
     balance: str | None,
     seed: int,
 ) -> None:
-    """Give the head the weights that the next stage of a fit begins with.
+    """Set the head to the weights with which the next stage of a fit begins.
 
     Args:
-        recipe: The recipe, which has learnt from the data.
+        recipe: The recipe, which has learned from the data.
         read: The training data.
-        most: Of more examples than a test takes, a random part of this size is solved on.
+        most: The maximum number of examples; of more, a random part is used.
         batch_size: Examples per step.
         balance: As for `fit`.
-        seed: Decides which examples count.
+        seed: Seed that selects the examples.
     """
     assert isinstance(read, Examples)
     if len(read) > most:

@@ -1,4 +1,4 @@
-"""Run a range test: one step per rate, one test per stage."""
+"""Running a range test: one step per rate, one test per stage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kft.stages.plan import PlannedStage
 
 @dataclass(frozen=True)
 class Sweep:
-    """How the rates rise, when a test ends, and who hears of it; see `kft.find_learning_rate`."""
+    """The rates, the end of a test, and how progress is shown; see `kft.find_learning_rate`."""
 
     lowest: float
     highest: float
@@ -41,7 +41,7 @@ class Sweep:
             trainers: Makes the models that train.
             planned: The stages.
             batches: Training data; each test begins with the first batch.
-            settle: Steps at the rate found, between one test and the next.
+            settle: Steps at the rate found between two tests.
         """
         tests: list[RangeTest] = []
         most = len(planned) * self.steps + (len(planned) - 1) * settle
@@ -106,7 +106,7 @@ class Sweep:
 
 
 def _step(trainer: keras.Model, batches: Iterator[tuple]) -> float:
-    """Take one step and return its loss, that of the weights before it."""
-    trainer.reset_metrics()  # or the loss would be the mean since the first step
+    """Take one step, and return the loss of the weights before it."""
+    trainer.reset_metrics()  # otherwise the loss would be the mean since the first step
     logs = trainer.train_on_batch(*next(batches))
     return float(logs[0] if isinstance(logs, list) else logs)

@@ -1,4 +1,4 @@
-"""Models on the layers of another: they train, and what the other was compiled with stays as it is."""
+"""Models that train the layers of another without changing how it was compiled."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 class Unstaged(PlannedStage):
-    """What trains now, as a stage that changes no flags."""
+    """The weights that train now, as a stage that changes no flags."""
 
     def enter(self, model: keras.Model) -> None:
-        """Leaves the flags as they are."""
+        """Leave the flags as they are."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trainers:
-    """Makes models that train the layers of `model`, each with a new optimizer.
+    """A factory of models that train the layers of `model`, each with a new optimizer.
 
     Attributes:
         model: The model with the layers.
-        optimizer: The pattern of the optimizers, None for what `model` is compiled with.
+        optimizer: The optimizer to copy, None for the one that `model` is compiled with.
         settings: The other arguments of `compile`.
     """
 
@@ -45,11 +45,11 @@ class Trainers:
     settings: dict[str, Any]
 
     def at(self, planned: PlannedStage, rate: float) -> keras.Model:
-        """A model about to begin a stage, the head's rate being `rate`."""
+        """Return a model at the start of a stage with this rate of the head."""
         planned.enter(self.model)
         with strategy_scope(self.model):
             trainer = keras.Model(*graph.inputs_and_outputs(self.model), name="range_test")
-            # Compiling scales the loss by the policy of the model, which may not be today's default.
+            # `compile` scales the loss by the model's policy, which may differ from the current default.
             trainer.dtype_policy = self.model.dtype_policy
             placeholder = keras.optimizers.SGD(name="range_test")
             trainer.compile(self.optimizer or placeholder, **self.settings)
@@ -64,12 +64,12 @@ class Trainers:
 
 
 def set_rate(trainer: keras.Model, times: float) -> None:
-    """Sets the rates of all groups to so many times those that the trainer began with."""
+    """Set the rates of all groups to a multiple of their initial ones."""
     unscaled(trainer.optimizer).rate_scale.assign(times)
 
 
 def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
-    """Trainers with the loss of a compiled model.
+    """Return trainers with the loss of a compiled model.
 
     Raises:
         InputError: If the model is not compiled, or has no loss.
@@ -77,7 +77,9 @@ def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None)
     if not model.compiled or getattr(model, "loss", None) is None:
         raise InputError(f"Model {model.name!r} has no loss yet: call model.compile(...) first.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a loss that cannot be saved; nothing is saved here
+        warnings.simplefilter(
+            "ignore"
+        )  # about a loss that cannot be saved, but nothing is saved here
         weights = (model.get_compile_config() or {}).get("loss_weights")
     settings = {
         "loss": model.loss,
@@ -89,7 +91,7 @@ def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None)
 
 
 def like_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
-    """Trainers with a recipe's loss and, unless another is given, the optimizer of its `fit`."""
+    """Return trainers with a recipe's loss and, by default, the optimizer of its `fit`."""
     if optimizer is None:
         decay = recipe.weight_decay
         optimizer = usual_optimizer(recipe.model, weight_decay=decay, name="range_test")
@@ -99,7 +101,7 @@ def like_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) ->
 def planned_stages(
     model: keras.Model, stages: Sequence[Stage] | None, batch_norm: BatchNorm
 ) -> list[PlannedStage]:
-    """The stages in a model, which all take steps; without any, what trains now as a single one.
+    """Plan stages for a model, all with steps; without any, one for the weights that train now.
 
     Raises:
         InputError: If the stages do not fit the model, or nothing trains.

@@ -1,4 +1,4 @@
-"""How much of a recipe's accuracy is left when its inputs get worse."""
+"""The accuracy of a recipe on corrupted inputs."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def evaluate_perturbed(
     batch_size: int = 32,
     seed: int = 0,
 ) -> Robustness:
-    """Evaluate a recipe on labelled data, and on the same data made worse in five severities.
+    """Evaluate a recipe on labelled data, and on the same data perturbed at five severities.
 
-    Images are corrupted after they were resized to the model's size, with the kinds and strengths
-    of ImageNet-C (Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261), and by the
-    fast gradient sign method (Goodfellow 2015, https://arxiv.org/abs/1412.6572). Texts get typos,
-    capitals and gaps, and the method moves their embeddings. It needs to know the slope of the loss,
-    so it is for tasks with a dense head. What an example becomes depends on `seed` and its place in
-    the data alone.
+    Images are corrupted after resizing to the model's size, with the kinds and strengths of
+    ImageNet-C (Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261), and by the fast
+    gradient sign method (Goodfellow 2015, https://arxiv.org/abs/1412.6572). Texts get typos, capitals
+    and missing words, and the method perturbs their embeddings. It needs the gradient of the loss, so
+    it requires a task with a dense head. The perturbation of an example depends only on `seed` and
+    its position in the data.
 
     Args:
         recipe: A recipe for images or texts.
-        data: Labelled data, as for `Recipe.evaluate`; no stream.
-        perturb: `"standard"` for all that suit the inputs, or names of some of them.
-        batch_size: Examples a step.
-        seed: Seed of what is random.
+        data: Labelled data, as for `Recipe.evaluate`, but not a stream.
+        perturb: `"standard"` for all kinds that suit the inputs, or names of some of them.
+        batch_size: Examples per step.
+        seed: Seed of random perturbations.
 
     Returns:
-        The figures of each kind and severity: they print as a table and draw as lines.
+        The figures of each kind and severity, which print as a table and draw as lines.
 
     Raises:
         InputError: If a name is unknown, or the data are a stream.
@@ -105,14 +105,14 @@ def evaluate_perturbed(
 
 
 def names_of(recipe: Family, perturb: Any) -> list[str]:
-    """Return the names of what data are perturbed by.
+    """Return the names of the perturbations to use.
 
     Args:
-        recipe: The recipe, whose inputs they have to suit.
+        recipe: The recipe, whose inputs they must suit.
         perturb: As in `evaluate_perturbed`.
 
     Raises:
-        InputError: If a name is unknown, or it is nothing of the kind.
+        InputError: If a name is unknown, or `perturb` is something else.
     """
     known = {"image": tuple(CORRUPTIONS), "text": tuple(DISTORTIONS)}.get(recipe.modality, ())
     if not known:

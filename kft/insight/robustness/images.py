@@ -1,4 +1,4 @@
-"""Corruptions of images in five severities, after ImageNet-C."""
+"""Corruptions of images at five severities, after ImageNet-C."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
-ORIGINAL_SIDE = 224  # pixels, for which ImageNet-C's blurs were chosen
+ORIGINAL_SIDE = 224  # pixels for which ImageNet-C's blurs were chosen
 
 
 def corrupt(images: np.ndarray, name: str, severity: int, seed: Sequence[int]) -> np.ndarray:
@@ -19,8 +19,8 @@ def corrupt(images: np.ndarray, name: str, severity: int, seed: Sequence[int]) -
         images: `(n, height, width, 3)`, 0 to 255.
         name: A key of `CORRUPTIONS`.
         severity: 1 to 5.
-        seed: Seed, and the place of the first image in the data: each image has random numbers of
-            its own, whatever batch it comes in.
+        seed: Seed, and the position of the first image in the data; each image has its own random
+            numbers, whatever batch it is in.
 
     Returns:
         Float32 images of the same shape, 0 to 255.
@@ -70,7 +70,7 @@ def _jpeg(image: np.ndarray, strength: float, random: np.random.Generator) -> np
 
 
 def _brightness(image: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
-    value = image.max(axis=-1, keepdims=True)  # of hue, saturation, value
+    value = image.max(axis=-1, keepdims=True)  # the V of HSV
     brighter = np.minimum(value + strength, 1)
     return np.where(value > 0, image * brighter / np.maximum(value, 1e-6), brighter)
 
@@ -90,7 +90,7 @@ def _array(picture: Image.Image) -> np.ndarray:
 
 Corruption = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
-# The strengths are those of ImageNet-C: of values from 0 to 1, of blurs at 224 pixels.
+# The strengths are those of ImageNet-C, for values from 0 to 1 and blurs at 224 pixels.
 CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
     "gaussian_noise": (_gaussian_noise, (0.08, 0.12, 0.18, 0.26, 0.38)),
     "shot_noise": (_shot_noise, (60, 25, 12, 5, 3)),

@@ -1,4 +1,4 @@
-"""The figures of an evaluation on worse and worse data."""
+"""The evaluations of a recipe on increasingly perturbed data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kft.tasks import Evaluation, Figure
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Robustness:
-    """What is left at each severity; prints as a table, draws by `plot()`.
+    """The evaluations at each severity; prints as a table, draws by `plot()`.
 
     Attributes:
         clean: The evaluation of the data as they are.
-        perturbed: For each kind of perturbation the evaluations at severities 1 to 5.
+        perturbed: For each kind of perturbation, the evaluations at severities 1 to 5.
     """
 
     clean: Evaluation
@@ -47,12 +47,12 @@ class Robustness:
         return float(np.mean(list(self.values.values())))
 
     def plot(self) -> Drawing:
-        """The figure against the severity, a line a kind; severity 0 is the data as they are."""
+        """Return a figure by severity, one line per kind; severity 0 is the unperturbed data."""
         clean = float(self.clean.figures[self.figure] or 0.0)
         return against_severity(clean, self.values, self._described.label)
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures as plain dicts, lists, strings and numbers."""
+        """Return all figures as plain dicts, lists, strings and numbers."""
         return {
             "figure": self.figure,
             "mean": self.mean,

@@ -1,4 +1,4 @@
-"""Distortions of texts in five severities."""
+"""Distortions of texts at five severities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def distort(text: str, name: str, severity: int, seed: Sequence[int]) -> str:
         text: The text.
         name: A key of `DISTORTIONS`.
         severity: 1 to 5.
-        seed: Seed, and the place of the text in the data.
+        seed: Seed, and the position of the text in the data.
     """
     function, parts = DISTORTIONS[name]
     random = np.random.default_rng([*seed, zlib.crc32(name.encode()), severity])
@@ -27,7 +27,7 @@ def distort(text: str, name: str, severity: int, seed: Sequence[int]) -> str:
 
 
 def _typo(word: str, random: np.random.Generator) -> str | None:
-    """Two letters swapped, or one left out, doubled or replaced."""
+    """Swap two letters, or drop, double or replace one."""
     if len(word) < 2:
         return word
     place = int(random.integers(len(word) - 1))
@@ -52,7 +52,7 @@ def _gap(word: str, random: np.random.Generator) -> str | None:
 
 Distortion = Callable[[str, np.random.Generator], str | None]
 
-# The part of the words that is hit.
+# The strengths are fractions of the words to distort.
 DISTORTIONS: dict[str, tuple[Distortion, tuple[float, ...]]] = {
     "typos": (_typo, (0.05, 0.1, 0.2, 0.35, 0.5)),
     "casing": (_capitals, (0.1, 0.25, 0.5, 0.75, 1.0)),
