@@ -1,6 +1,6 @@
-"""Recipes: one module a model family, each a class with its backbone, preprocessing and stages.
+"""Recipes: one module per model family, each a class with its backbone, preprocessing and stages.
 
-Importing this package costs nothing: a recipe brings its module, and with it Keras, at first use.
+Importing this package is cheap: a recipe imports its module, and with it Keras, on first use.
 """
 
 from importlib import import_module

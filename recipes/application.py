@@ -1,4 +1,4 @@
-"""Recipe for every model of `keras.applications` that has pretrained weights."""
+"""The recipe for every model of `keras.applications` with pretrained weights."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kft.recipe.preprocessing import (
 
 @dataclass(frozen=True)
 class Architecture:
-    """What `keras.applications` says of a model in its code and its documentation.
+    """An architecture as `keras.applications` defines it in its code and documentation.
 
     Attributes:
-        pixels: Turns images of 0 to 255 into what the pretrained weights expect; None where the
-            model does it itself.
+        pixels: Scales images from 0 to 255 to what the pretrained weights expect; None if the model
+            does so itself.
         size: Height and width in pixels of the images that it was trained on.
-        smallest: Least height and width of an image.
+        smallest: Minimum height and width of an image.
     """
 
     pixels: Callable[[Any], Any] | None
@@ -84,8 +84,8 @@ class ApplicationRecipe(ImageRecipe):
         name: Name of the architecture: any of ConvNeXt, DenseNet, EfficientNet, EfficientNetV2,
             Inception, MobileNet, NASNet, ResNet, VGG and Xception there, such as
             `"EfficientNetV2B0"`.
-        image_size: Height and width that images are resized to. Defaults to what the pretrained
-            weights were trained on, 224 to 600 pixels.
+        image_size: Height and width to which images are resized. Defaults to the size of the
+            pretrained weights, 224 to 600 pixels.
 
     The other arguments are those of `kft.ImageRecipe`.
 
@@ -110,12 +110,12 @@ class ApplicationRecipe(ImageRecipe):
 
     @property
     def smallest_image(self) -> int:  # type: ignore[override]
-        """Least height and width of an image in pixels."""
+        """Minimum height and width of an image in pixels."""
         return self._known.smallest
 
     @property
     def _known(self) -> Architecture:
-        """What is known of the architecture; the usual of one that is refused later."""
+        """The facts about the architecture; the usual ones for an unknown name, which is refused later."""
         known = ARCHITECTURES.get(self.name) if isinstance(self.name, str) else None
         return known or Architecture(None)
 
@@ -125,15 +125,15 @@ class ApplicationRecipe(ImageRecipe):
         return inputs if pixels is None else pixels(inputs)
 
     def application(self, inputs: Any, weights: str | None) -> keras.Model:
-        """Build the architecture, always by the same graph.
+        """Build the architecture, always with the same graph.
 
-        Keras (3.15.1) gives EfficientNet another layer where it downloads the weights itself, which
-        a saved run could not build again: here its weights are moved into the graph without it.
+        Keras (3.15.1) adds a layer to EfficientNet when it downloads the weights itself, which a saved
+        run could not rebuild: here its weights are moved into the graph without that layer.
         """
         if weights is None or not _is_first_efficient(self.name):
             try:
                 return super().application(inputs, weights)
-            except ValueError as error:  # of a backend or a size that Keras refuses
+            except ValueError as error:  # for a backend or a size that Keras refuses
                 raise InputError(f"`name={self.name!r}`: {error}") from error
         downloaded = self.architectures[self.name](
             include_top=False, weights=weights, input_shape=(*self.image_size, 3)
@@ -143,11 +143,11 @@ class ApplicationRecipe(ImageRecipe):
         return backbone
 
     def adapt(self, backbone: keras.Model) -> None:
-        """Give EfficientNet the variance that its pretrained weights expect.
+        """Correct the variance in EfficientNet's pretrained weights.
 
-        Its weights files keep the standard deviations of ImageNet's channels where Keras'
-        `Normalization` has variances (https://github.com/tensorflow/tensorflow/issues/49930). A file
-        with variances of its own is left alone.
+        Its weights files have the standard deviations of ImageNet's channels where Keras'
+        `Normalization` expects variances (https://github.com/tensorflow/tensorflow/issues/49930). A file
+        with correct variances is left alone.
         """
         if not _is_first_efficient(self.name):
             return

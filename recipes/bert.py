@@ -1,4 +1,4 @@
-"""Recipe for BERT and models of its architecture, such as MiniLM."""
+"""The recipe for BERT and models of its architecture, such as MiniLM."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ from recipes.encoder import EncoderRecipe
 class BertRecipe(EncoderRecipe):
     """Fine-tune a BERT (Devlin et al., https://arxiv.org/abs/1810.04805).
 
-    The default rate is 5e-5 at BERT-base's 768 channels, 1e-4 at MiniLM's 384.
+    The default rate is 5e-5 for BERT-base's 768 channels, 1e-4 for MiniLM's 384.
 
     Args:
         preset: Name of a KerasHub preset such as `"bert_base_en_uncased"`, a handle such as

@@ -1,4 +1,4 @@
-"""Recipes for language models that write: GPT-2, Llama, and all others of KerasHub."""
+"""Recipes for generative language models: GPT-2, Llama, and all others of KerasHub."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Recipes for the encoders of texts of KerasHub: RoBERTa, ALBERT, DeBERTa, ELECTRA and others."""
+"""Recipes for KerasHub's text encoders: RoBERTa, ALBERT, DeBERTa, ELECTRA and others."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,8 +11,8 @@ from kft.recipe.text import TextRecipe
 from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
 
-# Those of BertConfig, RobertaConfig, DistilBertConfig and AlbertConfig in Transformers; XLMRobertaConfig
-# has RobertaConfig's.
+# The defaults of BertConfig, RobertaConfig, DistilBertConfig and AlbertConfig in Transformers;
+# XLMRobertaConfig has RobertaConfig's.
 _ROBERTA: dict[str, Any] = {
     "vocab_size": 50265,
     "num_hidden_layers": 12,
@@ -68,11 +68,11 @@ _DEFAULTS: Defaults = {
 
 @dataclass(kw_only=True, eq=False)
 class EncoderRecipe(TextRecipe):
-    """Fine-tune an encoder of texts of KerasHub, of whichever family its preset is.
+    """Fine-tune a text encoder of KerasHub of any family.
 
-    It takes what KerasHub has a `TextClassifierPreprocessor` for, and ELECTRA. Tagging and answers in a
-    context need a WordPiece tokenizer: BERT, DistilBERT, ELECTRA. A family's own recipe has the rates
-    and layer decay that its authors published.
+    It supports encoders with a `TextClassifierPreprocessor` in KerasHub, and ELECTRA. Tagging and
+    answers in a context need a WordPiece tokenizer: BERT, DistilBERT, ELECTRA. A family's own recipe
+    has the rates and layer decay that its authors published.
 
     Args:
         preset: Name of a KerasHub preset such as `"roberta_base_en"`, a handle such as
@@ -92,13 +92,13 @@ class EncoderRecipe(TextRecipe):
 
     hugging_face_types: ClassVar[tuple[str, ...] | None] = ENCODERS
     hugging_face_defaults: ClassVar = _DEFAULTS
-    rate: ClassVar[float] = 5e-5  # at the 768 channels of a base model
+    rate: ClassVar[float] = 5e-5  # for the 768 channels of a base model
     layer_decay: ClassVar[float] = 1.0
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """A solved head, then everything, for up to 15 epochs that make some 500 steps.
+        """Return a solved head, then everything, for up to 15 epochs and about 500 steps.
 
-        Narrower encoders take larger rates: the family's is for 768 channels.
+        Narrower encoders get higher rates: the family's is for 768 channels.
         """
         rate = self.rate * 768 / self.encoder.hidden_dim
         deep = deep_stage(steps, rate, most=15, layer_decay=self.layer_decay)
@@ -109,7 +109,7 @@ class EncoderRecipe(TextRecipe):
 class RobertaRecipe(EncoderRecipe):
     """Fine-tune RoBERTa (Liu et al., https://arxiv.org/abs/1907.11692), whose tokens are byte pairs.
 
-    The default rate is the largest of those tried there for GLUE, 3e-5 at 768 channels.
+    The default rate is the highest of those tried there for GLUE, 3e-5 for 768 channels.
 
     Args:
         preset: Name of a KerasHub preset such as `"roberta_base_en"`, a handle, a preset folder, or a
@@ -160,8 +160,8 @@ class DistilBertRecipe(EncoderRecipe):
 class AlbertRecipe(EncoderRecipe):
     """Fine-tune ALBERT (Lan et al., https://arxiv.org/abs/1909.11942).
 
-    All its layers share the weights of one: they are a single block, which is unfrozen, and computed
-    anew in each epoch, as a whole. `Stage(1, ...)` trains every layer, `Stage("all", ...)` the
+    All its layers share the weights of one: they are a single block, which is unfrozen, and
+    recomputed in each epoch, as a whole. `Stage(1, ...)` trains every layer, `Stage("all", ...)` the
     embeddings too. Its tokens are sentence pieces.
 
     Args:
@@ -179,7 +179,7 @@ class AlbertRecipe(EncoderRecipe):
 class DebertaV3Recipe(EncoderRecipe):
     """Fine-tune DeBERTaV3 (He et al., https://arxiv.org/abs/2111.09543), whose tokens are sentence pieces.
 
-    The default rate is one of those tried there for base models, 2e-5 at 768 channels.
+    The default rate is one of those tried there for base models, 2e-5 for 768 channels.
 
     Args:
         preset: Name of a KerasHub preset such as `"deberta_v3_base_en"`, a handle, or a preset folder.
@@ -217,8 +217,8 @@ class ElectraRecipe(EncoderRecipe):
 class FNetRecipe(EncoderRecipe):
     """Fine-tune F-Net (Lee-Thorp et al., https://arxiv.org/abs/2105.03824): Fourier transforms mix tokens.
 
-    It takes no padding mask, so padding changes its features: all texts are padded to one length, in
-    training, answers and exports alike. Its tokens are sentence pieces.
+    It takes no padding mask, so padding changes its features: all texts are padded to one length in
+    training, prediction and exports. Its tokens are sentence pieces.
 
     Args:
         preset: Name of a KerasHub preset such as `"f_net_base_en"`, a handle, or a preset folder.
@@ -233,7 +233,7 @@ class FNetRecipe(EncoderRecipe):
 
 @keras.saving.register_keras_serializable("kft")
 class ElectraPreprocessor(keras_hub.models.TextClassifierPreprocessor):
-    """Turn texts into ELECTRA's inputs, which are BERT's: KerasHub (0.32) has no class that does.
+    """Convert texts to ELECTRA's inputs, which are BERT's; KerasHub (0.32) has no such class.
 
     `TextClassifierPreprocessor.from_preset` finds it among the registered classes by its backbone.
     """

@@ -1,4 +1,4 @@
-"""Recipe for the image backbones of KerasHub: ViT, DINO, CLIP's and SigLIP's towers, Swin and others."""
+"""The recipe for KerasHub's image backbones: ViT, DINO, CLIP's and SigLIP's towers, Swin and others."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
     """Fine-tune an image backbone of KerasHub.
 
     Convolutional backbones (DenseNet, EfficientNet, ResNet, CSPNet, HGNetV2, MobileNet, VGG, Xception)
-    give feature maps, transformers (ViT, DeiT, DINOv2 and v3, Swin, MiT, CLIP's tower for images)
-    tokens, SigLIP's tower a vector. Each block of a transformer is a unit of unfreezing, also where
-    KerasHub keeps them inside one layer.
+    return feature maps, transformers (ViT, DeiT, DINOv2 and v3, Swin, MiT, CLIP's image tower)
+    tokens, SigLIP's tower a vector. Each block of a transformer can be unfrozen separately, even if
+    KerasHub keeps all of them inside one layer.
 
     Pixels are scaled as the preset's image converter scales them, inside the model, so they are the
     same in training, predictions and exports. Images are resized to `image_size` without cropping.
@@ -40,18 +40,18 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
             `"hf://facebook/dinov2-base"`, a preset folder with `image_converter.json`, or a Hugging
             Face folder of DeiT, DINOv2, DINOv3, Swin or ViT.
         weights: `"preset"` for the pretrained weights, None to start from scratch.
-        image_size: Height and width that images are resized to. Defaults to the image converter's,
-            or else to (224, 224). Position embeddings are interpolated for other sizes than those
+        image_size: Height and width to which images are resized. Defaults to the image converter's,
+            otherwise to (224, 224). Position embeddings are interpolated for sizes other than those
             that the backbone was trained on.
         pooling: `"avg"`, `"max"` or `"flatten"` of feature maps; of tokens `"cls"`, the first one, or
             `"mean"`, the average over the patches. Defaults to `"auto"`: the average of maps, the
-            first token where it stands for the image, else the mean.
+            first token if it represents the image, otherwise the mean.
 
     The other arguments are those of `kft.recipe.pixel_recipe.PixelRecipe`.
 
     Raises:
-        InputError: If the preset holds no image backbone or no image converter, is damaged, or could
-            not be fetched.
+        InputError: If the preset has no image backbone or no image converter, is damaged, or could
+            not be downloaded.
 
     Example:
 
@@ -72,23 +72,23 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
 
     def __post_init__(self) -> None:
         self._converter: Any = None
-        self.check_preset()  # before it is looked for
+        self.check_preset()  # before the preset is read
         if self.image_size is None:
             self.image_size = self.converter.image_size or (224, 224)
         super().__post_init__()
 
     @property
     def converter(self) -> Any:
-        """The preset's image converter, of which the scale and the offset of pixels are used."""
+        """The preset's image converter, whose scale and offset of pixels are used."""
         if self._converter is None:
             kept = kept_converter(Path(self.preset))
             self._converter = kept or from_preset(self, keras_hub.layers.ImageConverter)
             if self._converter is None:
-                raise InputError(f"`preset={self.preset!r}` says nothing of the scale of pixels.")
+                raise InputError(f"`preset={self.preset!r}` does not define the scale of pixels.")
         return self._converter
 
     def load_encoder(self) -> Any:
-        """Load the backbone, of CLIP and the like the tower for images, for images of `image_size`."""
+        """Load the backbone, for CLIP and similar models the image tower, for images of `image_size`."""
         loaded = super().load_encoder()
         backbone = getattr(loaded, "vision_encoder", loaded)
         if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
@@ -98,17 +98,17 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
         return for_size(backbone, self.image_size, self.preset)
 
     def inputs(self) -> Any:
-        """The model's input: float32 images from 0 to 255, by the name that the backbone has for it."""
+        """Return the model's input: float32 images from 0 to 255, named as in the backbone."""
         given = self.encoder.input
         name = next(iter(given)) if isinstance(given, dict) else "image"
         return keras.Input((*self.image_size, 3), dtype="float32", name=name)
 
     def backbone(self, inputs: Any) -> Any:
-        """Feature maps, tokens or a vector of the scaled images, in a graph with each block a layer."""
+        """Return feature maps, tokens or a vector of the scaled images, in a graph with a layer per block."""
         output = opened(self.encoder, inputs, self.preprocess)
         if not isinstance(output, dict):
             return output
-        coarsest = min(output.values(), key=lambda one: one.shape[1])  # of several maps
+        coarsest = min(output.values(), key=lambda one: one.shape[1])  # if there are several maps
         return output.get("sequence_output", coarsest)
 
     def preprocess(self, inputs: Any) -> Any:
@@ -122,7 +122,7 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
         )(inputs)
 
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
-        """Return pooled features, the last map or those of all resolutions; of tokens the patches' map."""
+        """Return pooled features, the last map or maps of all resolutions; for tokens the patches' map."""
         axes = len(backbone.shape)
         if axes == 3 and need != "vector":
             backbone = self._map(backbone)
@@ -143,7 +143,7 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
         return pooled(backbone, self.pooling)
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """A solved head, then everything; each block of a transformer at 0.75 times the rate above it.
+        """Return a solved head, then everything, with 0.75 times the rate per block of a transformer.
 
         Layer decay and rate are those with which https://arxiv.org/abs/2111.06377 fine-tunes ViT.
         """
@@ -152,27 +152,27 @@ class ImageBackboneRecipe(PresetRecipe, PixelRecipe):
         return [self.head_stage(steps), deep_stage(steps, 1e-4, most=30, layer_decay=0.75)]
 
     def read_all(self) -> None:
-        """Build the model and read how pixels are scaled."""
+        """Build the model, and read how pixels are scaled."""
         super().read_all()
         _ = self.converter
 
     def save_files(self, directory: Path) -> None:
-        """Write the image converter and the backbone's configuration, a preset folder without weights."""
+        """Write the image converter and the backbone's configuration as a preset folder without weights."""
         super().save_files(directory)
         write_kept_preset(directory / PRESET, self.encoder, self.converter)
 
     def _grid(self) -> tuple[int, int]:
-        """The rows and columns of patches, as far as the backbone says them."""
+        """Return the rows and columns of patches, as far as the backbone declares them."""
         patch = getattr(self.encoder, "patch_size", None)
         height, width = patch if isinstance(patch, list | tuple) else (patch or 1, patch or 1)
         return self.image_size[0] // height, self.image_size[1] // width
 
     def _prefix(self, tokens: Any) -> int:
-        """How many tokens precede those of the patches, such as [CLS] and registers."""
+        """Return how many tokens precede those of the patches, such as [CLS] and registers."""
         return max(0, tokens.shape[1] - math.prod(self._grid()))
 
     def _map(self, tokens: Any) -> Any:
-        """The tokens of patches as a map `(batch, height, width, channels)`."""
+        """Return the tokens of patches as a map `(batch, height, width, channels)`."""
         patches = tokens[:, self._prefix(tokens) :]
         height, width = self._grid()
         merged = math.isqrt(

@@ -1,4 +1,4 @@
-"""Recipe for InceptionV3."""
+"""The recipe for InceptionV3."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -13,8 +13,8 @@ class InceptionV3Recipe(ApplicationRecipe):
     Args:
         name: `"InceptionV3"`, the only one.
 
-    The other arguments are those of `kft.ImageRecipe`; images have at least 75 x 75 pixels, 299 x
-    299 unless `image_size` says otherwise.
+    The other arguments are those of `kft.ImageRecipe`; images have at least 75 x 75 pixels, and 299 x
+    299 by default.
 
     Example:
 

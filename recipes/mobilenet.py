@@ -1,4 +1,4 @@
-"""Recipe for MobileNet and MobileNetV2."""
+"""The recipe for MobileNet and MobileNetV2."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from kft.stages.lengths import deep_stage
 from kft.stages.stage import Stage
 from recipes.application import ApplicationRecipe, named
 
-# The widths that keras.applications has weights of.
+# The widths for which keras.applications has weights.
 PRETRAINED = {
     "MobileNetV2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
     "MobileNet": (0.25, 0.5, 0.75, 1.0),
@@ -27,9 +27,9 @@ class MobileNetRecipe(ApplicationRecipe):
 
     Args:
         name: `"MobileNetV2"` or `"MobileNet"`.
-        alpha: Width of the network as a multiple of the original one, from 1/32 to 10. Pretrained
-            are 0.35, 0.5, 0.75, 1.0, 1.3 and 1.4 of MobileNetV2, 0.25, 0.5, 0.75 and 1.0 of
-            MobileNet. Defaults to 1.
+        alpha: Width of the network as a multiple of the original one, from 1/32 to 10. There are
+            pretrained weights for 0.35, 0.5, 0.75, 1.0, 1.3 and 1.4 of MobileNetV2, and for 0.25, 0.5,
+            0.75 and 1.0 of MobileNet. Defaults to 1.
 
     The other arguments are those of `kft.ImageRecipe`.
 
@@ -56,7 +56,7 @@ class MobileNetRecipe(ApplicationRecipe):
             )
 
     def backbone(self, inputs: Any) -> Any:
-        """Feature maps of the preprocessed images; weights of another width are refused."""
+        """Return feature maps of the preprocessed images, and refuse weights of another width."""
         try:
             features = super().backbone(inputs)
         except InputError as error:
@@ -71,7 +71,7 @@ class MobileNetRecipe(ApplicationRecipe):
         return features
 
     def _alpha_that_fits(self):
-        """The pretrained width that the file of weights is of, None if it is of none."""
+        """Return the pretrained width that the weights file has, None if it fits none."""
         file = str(self.weights)
         if not (file.endswith(".h5") and isfile(file)):
             return None
@@ -101,17 +101,17 @@ class MobileNetRecipe(ApplicationRecipe):
             include_top=False,
             weights=weights,
             input_tensor=inputs,
-            input_shape=(*self.image_size, 3),  # decides which pretrained resolution is downloaded
+            input_shape=(*self.image_size, 3),  # selects the pretrained resolution to download
             alpha=self.alpha,
         )
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """A solved head, then everything, for up to 60 epochs that make some 500 steps."""
+        """Return a solved head, then everything, for up to 60 epochs and about 500 steps."""
         return [self.head_stage(steps), deep_stage(steps, 3e-4)]
 
 
 def _alpha_in_name(path):
-    """The width in a file's name as keras.applications writes it, None if there is none."""
+    """Return the width in a file's name as keras.applications writes it, None if there is none."""
     found = re.search(r"mobilenet_(?:v2_.*?(\d\.\d+)|(1_0|7_5|5_0|2_5))_\d{2,3}_", basename(path))
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Recipe for the ResNets and their second version."""
+"""The recipe for ResNet and ResNetV2."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,7 +11,7 @@ class ResNetRecipe(ApplicationRecipe):
     """Fine-tune a ResNet (He et al., https://arxiv.org/abs/1512.03385, V2 https://arxiv.org/abs/1603.05027).
 
     Args:
-        name: `"ResNet50"`, `"ResNet101"`, `"ResNet152"`, or one of them with `"V2"` behind it.
+        name: `"ResNet50"`, `"ResNet101"`, `"ResNet152"`, or one of them with the suffix `"V2"`.
 
     The other arguments are those of `kft.ImageRecipe`.
 

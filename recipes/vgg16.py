@@ -1,4 +1,4 @@
-"""Recipe for VGG16 and VGG19."""
+"""The recipe for VGG16 and VGG19."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -31,8 +31,8 @@ class VGG16Recipe(ApplicationRecipe):
     name: str = field(default="VGG16", kw_only=False)
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """A solved head, then everything, for up to 60 epochs that make some 500 steps.
+        """Return a solved head, then everything, for up to 60 epochs and about 500 steps.
 
-        The rate is small: without BatchNorm, larger ones undo what was learnt.
+        The rate is low: without BatchNorm, higher ones undo what was learned.
         """
         return [self.head_stage(steps), deep_stage(steps, 3e-5)]

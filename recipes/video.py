@@ -1,4 +1,4 @@
-"""Recipe for video: clips by any model of `keras.applications` that has pretrained weights."""
+"""The recipe for video: clips with any model of `keras.applications` that has pretrained weights."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class VideoRecipe(Clips, ApplicationRecipe):
 
     Args:
         name: Name of the architecture, as for `ApplicationRecipe`. Defaults to `"EfficientNetV2B0"`.
-        frames: Frames that are taken of each clip. Defaults to 8.
+        frames: Frames per clip. Defaults to 8.
         time: `"average"`, `"attention"` or `"gru"`: how the features of the frames become one vector.
             Defaults to `"average"`.
 
