@@ -154,7 +154,7 @@ def test_the_command_says_what_python_says(cli, photos, tmp_path):
             "12 different examples, groups or texts to hold out, too few for `folds=30`",
         ),
         ({"epochs": 3}, "`epochs=3` is not an argument of `fit`"),
-        ({"callbacks": [keras.callbacks.Callback()]}, "go on from one fold to the next"),
+        ({"callbacks": [keras.callbacks.Callback()]}, "carry over from one fold to the next"),
     ],
 )
 def test_arguments_are_checked_before_anything_is_trained(settings, said):

@@ -55,7 +55,7 @@ def warm_start(planned: PlannedFit) -> dict[str, Any] | None:
         body = unit_vectors_of(model, recipe.head_input)
     planned.directory.begin_before_stages()
     checkpoint = planned.directory.checkpoint(settings.resume.every, WARM_START)
-    what = f"Drawing {how_many(len(train), 'example')} together by class"
+    what = f"Contrastive warm start on {how_many(len(train), 'example')}"
     verbose = settings.verbose if processes.rank() == 0 else 0
     with Progress(what, STEPS, verbose=verbose) as progress, kept_flags(model):
         plan(model, [_ALL], settings.batch_norm)[0].enter(model)

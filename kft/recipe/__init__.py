@@ -1,1 +1,1 @@
-"""What a person calls: recipes for images, texts and clips."""
+"""Recipes for images, texts and clips: the classes that users call and subclass."""

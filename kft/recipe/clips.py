@@ -1,4 +1,4 @@
-"""Clips by a recipe for images: each frame goes through its backbone, and then time."""
+"""Recipes for clips made from recipes for images: frames pass through the backbone, then over time."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from kft.recipe.image import ImageRecipe
 
     _Images = ImageRecipe
-else:  # its fields would hide those of the recipe for images that it is combined with
+else:  # its fields would override those of the recipe for images that it is combined with
     _Images = object
 
-MOST = 1024  # frames of a clip that a model takes
+MOST = 1024  # frames per clip
 
 
 @dataclass(kw_only=True, eq=False)
 class Clips(_Images):
-    """Makes a recipe for clips of one for images: `class MyRecipe(Clips, ResNetRecipe)`.
+    """A mixin that makes a recipe for clips: `class MyRecipe(Clips, ResNetRecipe)`.
 
     The model takes float32 clips `(batch, frames, height, width, 3)` with values from 0 to 255. Its
     blocks, stages, weights and pretrained files are those of the recipe for images.
 
     Args:
-        frames: Frames that are taken of each clip, those at the middles of equal segments of its time
-            (Wang et al. 2016, https://arxiv.org/abs/1608.00859). Defaults to 8.
+        frames: Frames per clip, the middles of equal segments of its duration (Wang et al. 2016,
+            https://arxiv.org/abs/1608.00859). Defaults to 8.
         time: How the features of the frames become one vector: `"average"`, whose head is linear and
-            solved, `"attention"` or `"gru"`, which alone knows the order of the frames, see
+            solved, `"attention"` or `"gru"`, the only one that uses the order of the frames, see
             `kft.model.over_time`. Defaults to `"average"`.
 
     Raises:
@@ -71,37 +71,37 @@ class Clips(_Images):
         super().__post_init__()
 
     def inputs(self) -> Any:
-        """The model's input: float32 clips with values from 0 to 255."""
+        """Return the model's input: float32 clips with values from 0 to 255."""
         return keras.Input((self.frames, *self.image_size, 3), dtype="float32", name="clip")
 
     def backbone(self, inputs: Any) -> Any:
-        """Features of the frames, which lie in the batch: `(batch * frames, ...)`."""
+        """Return features of the frames, which are folded into the batch: `(batch * frames, ...)`."""
         return super().backbone(FoldFrames(self.frames, name="fold_frames")(inputs))
 
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
-        """Return a vector for each clip: pooled features of its frames, and then `time`."""
+        """Return a vector for each clip: pooled features of its frames, combined by `time`."""
         pooled = super().features(need, backbone, inputs)
         frames = UnfoldFrames(self.frames, name="head_frames")(pooled)
         return over_time(frames, self.time, self.seed)
 
     @property
     def head_is_linear(self) -> bool:
-        """Whether the head can be solved: what is learnt of time is a part of it, and is trained."""
+        """Whether the head can be solved; learned layers over time are part of it, and need training."""
         return self.time == "average" and super().head_is_linear
 
     def load(self, raw: Any) -> np.ndarray:
-        """Take frames of clips, decode and resize them.
+        """Sample frames of clips, and decode and resize them.
 
         Args:
             raw: Paths of videos, GIFs or folders of frames, contents of such files, lists of encoded
-                frames, or clips as arrays `(frames, height, width, 3)` with values from 0 to 255, which
-                may differ in length and size if they are in a list.
+                frames, or clips as arrays `(frames, height, width, 3)` with values from 0 to 255, whose
+                length and size may differ in a list.
 
         Returns:
             Float32 `(n, frames, *image_size, 3)`, values from 0 to 255.
 
         Raises:
-            InputError: One of them is no clip, or cannot be decoded; or arrays have another shape.
+            InputError: If one of them is not a clip, or cannot be decoded; or arrays have another shape.
         """
         rows = as_rows(raw, "raw")
         if len(rows):
@@ -110,11 +110,11 @@ class Clips(_Images):
         return load_clips(rows, self.frames, self.image_size, self.max_pixels)
 
     def input_identity(self) -> str:
-        """Frames are taken and resized, and all else is part of the model."""
+        """Return the frames and the size; everything else is part of the model."""
         return f"clip {self.frames} {self.image_size}"
 
     def check_examples(self, examples: Examples) -> None:
-        """Check that examples are clips, arrays of them in the range that the model expects."""
+        """Check that examples are clips, and that arrays have the range that the model expects."""
         if isinstance(examples.inputs, dict) or examples.kind not in (
             "arrays",
             "clip_files",
@@ -128,7 +128,7 @@ class Clips(_Images):
             check_clips_in_memory(examples.inputs, examples.source)
 
     def raw_inputs(self, raw: Any) -> Any:
-        """Return clips to answer by their position; files are judged by their headers."""
+        """Return clips as a sequence; files are checked by their headers."""
         return raw_clips(raw, self.max_pixels)
 
     def encoded(self, raw: Any) -> list[Any]:
@@ -137,24 +137,24 @@ class Clips(_Images):
         return [tuple(as_png(frame) for frame in clip) for clip in pixels]
 
     def from_stream(self, dataset: Any) -> Any:
-        """Put resizing in front of a `tf.data.Dataset` of clips `[n, frames, h, w, c]`.
+        """Add resizing to a `tf.data.Dataset` of clips `[n, frames, h, w, c]`.
 
-        The targets of each batch are checked, and the pixels of the first. A `PyDataset` yields
-        clips of the size that the model takes.
+        The targets of each batch are checked, and the pixels of the first. A `PyDataset` must yield
+        clips of the model's size.
         """
         shape = (self.frames, *self.image_size, 3)
         check = StreamCheck(self.task, images=True, shape=shape, inputs=self.input_names)
         return as_model_clips(checked(dataset, check), self.frames, self.image_size)
 
     def augmentation(self, chosen: Any) -> Callable | None:
-        """Turn what a recipe for images takes into the same move for all frames of a clip.
+        """Convert an augmentation of images to one that changes all frames of a clip equally.
 
-        A function `(x, y, seed) -> (x, y)` is given clips.
+        A function `(x, y, seed) -> (x, y)` gets clips.
         """
         made = super().augmentation(chosen)
         return ClipAugmentation(made) if isinstance(made, ImageAugmentation) else made
 
     def serving_inputs(self) -> ServingInputs:
-        """Encoded frames as a string tensor `[n, frames]` to the model's input, up to `max_pixels`."""
+        """Return how encoded frames, a string tensor `[n, frames]`, are converted, up to `max_pixels`."""
         decode = partial(decode_clips, image_size=self.image_size, max_pixels=self.max_pixels)
         return ServingInputs(decode, shape=(self.frames,))

@@ -1,4 +1,4 @@
-"""Few texts of each class: when those of a class are drawn together before the stages."""
+"""The rule for a contrastive warm start: few texts of each class."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _CLASSES = 3
 
 
 def contrastive_rule(recipe: Any, train: Any, *, default_stages: bool) -> str | None:
-    """Say why a fit begins with a contrastive warm start; None if it does not.
+    """Return why a fit begins with a contrastive warm start; None if it does not.
 
-    `"auto"` takes it where it was found to help: with the default stages, for one label of at least
-    three, and 2 to 6 training texts of each. It trains all weights, so it leaves adapters alone.
+    `"auto"` uses it where it was found to help: with the default stages, for one label of at least
+    three classes, and 2 to 6 training texts of each. It trains all weights, so not with adapters.
 
     Args:
         recipe: A `kft.recipe.text.TextRecipe`.
         train: The training data.
-        default_stages: Whether the stages are the family's own.
+        default_stages: Whether the stages are the family's defaults.
 
     Raises:
         InputError: If the recipe asks for it, and the task or the data have no classes to contrast.
@@ -37,7 +37,7 @@ def contrastive_rule(recipe: Any, train: Any, *, default_stages: bool) -> str | 
             in_memory = isinstance(train, Examples)
             what = f"for the task {recipe.task.name!r}" if in_memory else "a stream"
             raise InputError(
-                f"`few_shot='contrastive'` draws texts of one class together, which needs one label for "
+                f"`few_shot='contrastive'` contrasts texts of different classes, which needs one label for "
                 f"each text, and all of them at once, but {train.source} is {what}: leave it out."
             )
         return None
@@ -47,6 +47,6 @@ def contrastive_rule(recipe: Any, train: Any, *, default_stages: bool) -> str | 
     if not (asked or (recipe.few_shot == "auto" and fits and _FEWEST <= each <= _MOST)):
         return None
     return (
-        f"Before the stages, texts of one class are drawn together (few_shot='contrastive'): "
-        f"{'asked for' if asked else f'about {each:.0f} of each'}."
+        f"A contrastive warm start precedes the stages (few_shot='contrastive'): "
+        f"{'asked for' if asked else f'about {each:.0f} texts of each class'}."
     )

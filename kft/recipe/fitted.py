@@ -1,4 +1,4 @@
-"""`Fitted`: a family that is fine-tuned in stages."""
+"""`Fitted`: the method `fit` of recipes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from kft.stages.stage import Stage, checked_stages
 
 
 class Fitted(Family):
-    """What can be fine-tuned: the method `fit` of every `kft.Recipe`."""
+    """A family that can be fine-tuned in stages: the method `fit` of every `kft.Recipe`."""
 
     @checked_call
     @in_all_processes
@@ -56,67 +56,65 @@ class Fitted(Family):
     ) -> Run:
         """Fine-tune in stages.
 
-        Fitting starts from the weights that the model has: a recipe that was fitted or loaded is
-        trained further.
-
+        Fitting starts from the model's current weights: a recipe that was fitted or loaded is trained
+        further.
         Args:
-            train: A folder with one sub-folder per class, or with the folders `train` and `val` of such,
-                or anything else that `kft.data.read.read` takes: a table in a file or in memory, an
+            train: A folder with one sub-folder per class, or with such folders `train` and `val`, or
+                other data that `kft.data.read.read` accepts: a table in a file or in memory, an
                 archive, a TFDS name or prepared directory, `(x, y)` arrays, pairs, a `tf.data.Dataset`
-                or a `PyDataset`. What `read` returns also holds groups or times to split by.
-            validation_data: The same for validation, or the part of `train` that becomes validation
-                data. Defaults to 0.2.
+                or a `PyDataset`. The result of `read` also has groups or times to split by.
+            validation_data: The same for validation, or the fraction of `train` to split off. Defaults
+                to 0.2.
             stages: `kft.Stage`s. Defaults to `default_stages(steps)`: the head is solved, and then
                 everything trains for about 500 steps.
-            run_dir: Directory that gets the trained recipe, its history and a report. An unfinished
-                run of the same plan continues where it was killed, with the same result; a finished
+            run_dir: Directory for the trained recipe, its history and a report. An unfinished
+                run of the same plan resumes where it was killed, with the same result; a finished
                 one is loaded instead of trained again.
-            batch_size: Examples per step. `"auto"` is 32, but with default stages as few as make 10
+            batch_size: Examples per step. `"auto"` is 32, but with default stages few enough for 10
                 steps per epoch, at least 8.
-            callbacks: Keras callbacks of your own.
+            callbacks: Your own Keras callbacks.
             early_stopping: The Keras `EarlyStopping` that ends a stage, None for none. `"auto"` for
                 `stages` is a `kft.callbacks.RelativeEarlyStopping`, 3 epochs in which `monitor` does
-                not improve by a thousandth; the default stages take all of their epochs.
+                not improve by a thousandth; the default stages run all of their epochs.
             restore_best: Which weights a stage and the run end with: `"run"`, `"stage"`, `"ends"`, None
-                or `"auto"`, as `kft.BestEpoch` describes them, or a `kft.BestEpoch`, which also says
-                what tells which epoch is better.
-            batch_norm: What BatchNorm layers do, as in `kft.callbacks.StagedUnfreezing`.
+                or `"auto"`, as `kft.BestEpoch` describes them, or a `kft.BestEpoch`, which also sets
+                how epochs are compared.
+            batch_norm: The mode of BatchNorm layers, as in `kft.callbacks.StagedUnfreezing`.
             optimizer: A Keras optimizer; the stages set its learning rate. Defaults to AdamW with
                 the recipe's weight decay.
-            balance: Against imbalanced classes `"weights"`, `"oversample"` or `"undersample"`.
+            balance: `"weights"`, `"oversample"` or `"undersample"` against class imbalance.
             augment: Random changes of the training inputs, see `augmentation`; None for none. `"auto"`
-                is none, but `"light"` for images with the default stages, if the task says that its
-                labels stay true.
+                is none, but `"light"` for images with the default stages, if the task declares that its
+                labels remain true.
             jit_compile: As in `keras.Model.compile`; `"auto"` also compiles for texts on TensorFlow
-                where there are steps enough to repay it.
-            cache: Whether what a stage keeps frozen is computed once and kept on disk, with the same
-                result: `"auto"` where it pays, True wherever it changes nothing, or False; or a
-                `kft.Cache`, which also says where and how.
-            resume: How often the state is committed to `run_dir` and how a fit goes on from there, a
+                if there are enough steps to repay it.
+            cache: Whether the output of a stage's frozen layers is computed once and kept on disk, with
+                the same result: `"auto"` where it saves time, True wherever it is possible, or False; or
+                a `kft.Cache`, which also sets where and how.
+            resume: How often the state is committed to `run_dir` and how a fit resumes from it, a
                 `kft.Resume`. By default it is committed every minute.
-            finish: What follows the training, a `kft.Finish`. By default the outcome is evaluated and
+            finish: What follows the training, a `kft.Finish`. By default the result is evaluated and
                 shown on a page.
             distribution: `"none"` for one device, `"data_parallel"` for all of them, a
-                `kft.distribution.DataParallel` or `ModelParallel`, or `"auto"`: data parallel where
-                there are several accelerators or a group of processes. The result does not depend
-                on it, and a run that goes on may have another one.
+                `kft.distribution.DataParallel` or `ModelParallel`, or `"auto"`: data parallel with
+                several accelerators or a group of processes. The result does not depend on it, and a
+                resumed run may have another one.
             seed: Seed of the validation split, of the order of the examples, and of augmentation.
-            on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
-            verbose: 0 prints nothing; 1 the plan, a line that follows the steps and one that sums up each
-                stage; 2 a line an epoch in place of the one that moves, as a log file wants it. `"auto"`
-                is 1 at a terminal or in a notebook, else 2.
-
+            on_bad_example: `"error"`, or `"skip"` to leave out files that cannot be used.
+            verbose: 0 prints nothing; 1 the plan, a progress line and a summary of each stage; 2 a
+                line per epoch in place of the progress line, which suits log files. `"auto"` is 1 at a
+                terminal or in a notebook, otherwise 2.
         Returns:
             The `Run`.
 
         Raises:
             InputError: If an argument or the data are wrong, or `run_dir` belongs to another plan or
                 is in use by another process.
-            NonFiniteLossError: If the loss is no finite number.
-            Interrupted: After SIGTERM or SIGINT, once what was trained is kept in `run_dir`.
+            NonFiniteLossError: If the loss is not a finite number.
+            Interrupted: After SIGTERM or SIGINT, once the training state is saved in `run_dir`.
         """
         best = BestEpoch.of(restore_best)
-        is_fraction(validation_data)  # or data; neither is refused before anything else
+        is_fraction(validation_data)  # raises first if it is neither a fraction nor data
         settings = FitSettings(
             stages=() if stages is None else checked_stages(stages),
             run_dir=None if run_dir is None else path_of("run_dir", run_dir),

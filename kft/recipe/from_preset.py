@@ -1,4 +1,4 @@
-"""Parts of a text model, loaded from a KerasHub preset or a Hugging Face folder."""
+"""Loading parts of a model from a KerasHub preset or a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
     Args:
         recipe: The recipe.
         kind: KerasHub's class of the part.
-        arguments: What else `kind.from_preset` gets.
+        arguments: Further arguments of `kind.from_preset`.
 
     Raises:
-        InputError: If the preset is no such model, is damaged, or could not be fetched.
+        InputError: If the preset is not such a model, is damaged, or could not be downloaded.
     """
     preset, name = recipe.preset, type(recipe).__name__
     folder = Path(preset)
@@ -59,7 +59,7 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
                 return kind.from_preset(str(whole), **arguments)
         return kind.from_preset(preset, **arguments)
     except Exception as error:
-        # What a failed download raises depends on who was asked: Kaggle, Hugging Face, ...
+        # The exception of a failed download depends on its source: Kaggle, Hugging Face, ...
         said = first_line(error)
         if folder.is_dir():
             raise InputError(f"`preset={preset!r}` cannot be loaded by {name}: {said}") from error

@@ -1,4 +1,4 @@
-"""Texts that a language model writes, by KerasHub's `CausalLM.generate` and samplers."""
+"""Text generation by a language model, with KerasHub's `CausalLM.generate` and samplers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Sampling", "generate", "generator_class"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How texts are continued; `LanguageRecipe.generate` documents the arguments."""
+    """Settings of text generation; `LanguageRecipe.generate` documents the arguments."""
 
     max_new_tokens: int
     temperature: float
@@ -51,7 +51,7 @@ class Sampling:
             raise InputError(f"`stop={shown(self.stop)}`: pass texts that are not empty.")
 
     def sampler(self, vocabulary: int) -> Any:
-        """Return KerasHub's sampler for a vocabulary of so many tokens."""
+        """Return KerasHub's sampler for a vocabulary of this size."""
         if self.temperature == 0:
             return keras_hub.samplers.GreedySampler()
         settings: dict[str, Any] = {"seed": self.seed, "temperature": self.temperature}
@@ -64,11 +64,11 @@ class Sampling:
 
 
 def generator_class(backbone: Any, preset: str) -> type:
-    """Return KerasHub's class of a model that writes with such a backbone.
+    """Return KerasHub's class of a generative model with such a backbone.
 
     Args:
         backbone: A KerasHub backbone.
-        preset: The preset as the person named it, for messages.
+        preset: The preset as the user named it, for messages.
 
     Raises:
         InputError: If there is none.
@@ -90,14 +90,14 @@ def generate(recipe: TokenRecipe, texts: Sequence[str], sampling: Sampling) -> C
     Args:
         recipe: The recipe.
         texts: The prompts.
-        sampling: How.
+        sampling: The settings.
 
     Raises:
-        InputError: If there is no prompt, or one leaves no room in the model.
+        InputError: If there is no prompt, or one leaves no room for new tokens.
     """
     if not texts:
         raise InputError("`generate` got no prompts: pass at least one.")
-    _ = recipe.model  # with the weights that it has learnt
+    _ = recipe.model  # builds it with its trained weights
     start = start_tokens(recipe.preprocessor)
     rows = tokens_of(recipe.preprocessor.tokenizer, texts)
     tokens = [np.array([*start, *row], np.int32) for row in rows]
@@ -128,11 +128,11 @@ def _check_room(text: str, count: int, new: int, longest: int) -> None:
 def _written(
     recipe: TokenRecipe, model: keras.Model, rows: list[np.ndarray], sampling: Sampling
 ) -> list[str]:
-    """The continuations of a batch of prompts."""
+    """Return the continuations of a batch of prompts."""
     tokenizer = recipe.preprocessor.tokenizer
     ends = end_tokens(tokenizer)
     length = max(map(len, rows)) + sampling.max_new_tokens
-    # What stands where nothing is written yet must not look like an end.
+    # The padding after a prompt must not look like an end.
     pad = next(number for number in range(len(ends) + 1) if number not in ends)
     inputs = pad_rows(rows, length, pad)
     inputs["padding_mask"] = inputs["padding_mask"].astype(bool)
@@ -157,6 +157,6 @@ def _as_texts(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:
 
 
 def _until(text: str, stop: Sequence[str]) -> str:
-    """A text up to the first of these."""
+    """Return a text up to the first stop text."""
     places = [place for one in stop if (place := text.find(one)) >= 0]
     return text[: min(places)] if places else text

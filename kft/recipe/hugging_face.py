@@ -1,4 +1,4 @@
-"""Hugging Face folders: what they have to hold, and what they may leave out."""
+"""Hugging Face folders: required files, and defaults of settings that they may omit."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from kft.errors import InputError
 from kft.regular_files import problem, read_regular, why
 
 CONFIG, TOKENIZER_CONFIG, WEIGHTS = "config.json", "tokenizer_config.json", "model.safetensors"
-# What KerasHub (0.32) converts, encoders of texts and backbones of images.
+# The encoders of texts and the backbones of images that KerasHub (0.32) converts.
 ENCODERS = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
 IMAGE_BACKBONES = ("deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "swin", "vit")
 _WORD_PIECES = ("bert", "distilbert")
 _LARGEST_JSON = 32 * 2**20
 
-# By `model_type` and file, what Hugging Face takes for a setting that the file leaves out.
+# By `model_type` and file, Hugging Face's default of each setting that the file may omit.
 Defaults = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Types = Sequence[str] | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Folders:
-    """What folders of a kind of models hold.
+    """The files in the folders of one kind of model.
 
     Attributes:
-        what: The kind of models, for messages.
+        what: The kind of model, for messages.
         converted: The `model_type`s of Hugging Face that KerasHub converts.
-        recipe: The recipe that takes them all.
-        settings: The file beside `config.json` in a Hugging Face folder.
-        part: The file beside `config.json` in a preset folder.
+        recipe: The recipe that accepts all of them.
+        settings: The file next to `config.json` in a Hugging Face folder.
+        part: The file next to `config.json` in a preset folder.
         to_bring: The files of a preset folder and of a Hugging Face folder, for messages.
     """
 
@@ -73,10 +73,10 @@ def read_settings(path: Path, preset: str) -> dict[str, Any]:
 
     Args:
         path: The file.
-        preset: The folder as the person named it, for messages.
+        preset: The folder as the user named it, for messages.
 
     Raises:
-        InputError: It is no JSON object, too large, or cannot be read.
+        InputError: If it is not a JSON object, too large, or cannot be read.
     """
     try:
         content = json.loads(read_regular(path, _LARGEST_JSON))
@@ -95,18 +95,18 @@ def read_settings(path: Path, preset: str) -> dict[str, Any]:
 def check_folder(
     folder: Path, preset: str, *, needs_weights: bool, types: Types, recipe: str, folders: Folders
 ) -> None:
-    """Check that a preset folder or a Hugging Face folder has what it needs to be loaded.
+    """Check that a preset folder or a Hugging Face folder can be loaded.
 
     Args:
         folder: The folder.
-        preset: The folder as the person named it, for messages.
+        preset: The folder as the user named it, for messages.
         needs_weights: Whether its weights are loaded too.
-        types: The `model_type`s of Hugging Face that the recipe takes; None for all.
+        types: The `model_type`s of Hugging Face that the recipe accepts; None for all.
         recipe: The recipe's name.
-        folders: What folders of its kind of models hold.
+        folders: The files in folders of its kind of model.
 
     Raises:
-        InputError: A file is missing, damaged, or not a file, or describes another kind of model.
+        InputError: If a file is missing, damaged, or not a file, or describes another kind of model.
     """
     for path in folder.iterdir():
         reason = "" if path.is_dir() else problem(path, sys.maxsize)
@@ -137,11 +137,11 @@ def check_folder(
 
 @contextlib.contextmanager
 def completed(folder: Path, defaults: Defaults) -> Iterator[Path]:
-    """Yield a folder whose settings are complete: KerasHub takes none for granted.
+    """Yield a folder with complete settings, since KerasHub has no defaults for them.
 
     Args:
         folder: A Hugging Face folder, or a preset folder, which is always complete.
-        defaults: By `model_type` and file, what Hugging Face takes for a setting that is left out.
+        defaults: By `model_type` and file, Hugging Face's default of each setting that may be omitted.
     """
     changed = {}
     kind = read_settings(folder / CONFIG, str(folder)).get("model_type")
@@ -162,13 +162,13 @@ def completed(folder: Path, defaults: Defaults) -> Iterator[Path]:
 
 
 def accents(preset: str) -> dict[str, Any]:
-    """Return what a WordPiece tokenizer is told of accents, where a Hugging Face folder says it.
+    """Return how a WordPiece tokenizer treats accents, if a Hugging Face folder says it.
 
-    Hugging Face strips them from lower-cased text unless told otherwise; KerasHub's converters do not
-    read that, and "café" becomes an unknown word.
+    By default Hugging Face strips them from lower-cased text; KerasHub's converters do not read this
+    setting, so "café" would become an unknown word.
 
     Args:
-        preset: The preset as the person named it.
+        preset: The preset as the user named it.
     """
     folder = Path(preset)
     if not ((folder / CONFIG).is_file() and (folder / TOKENIZER_CONFIG).is_file()):
@@ -181,7 +181,7 @@ def accents(preset: str) -> dict[str, Any]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
+    """Return the message of another library's error in one line."""
     if isinstance(error, KeyError):
         return f"its files lack the setting {error}"
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

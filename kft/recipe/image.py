@@ -1,4 +1,4 @@
-"""Recipes for images: what the families of `keras.applications` have in common."""
+"""Recipes for images: the common part of the families of `keras.applications`."""
 
 import re
 from collections.abc import Callable
@@ -23,18 +23,18 @@ class ImageRecipe(PixelRecipe):
     The model takes float32 images `(batch, height, width, 3)` with values from 0 to 255, as a
     decoder makes them: the preprocessing that the pretrained weights expect is part of the model.
 
-    A family is a subclass: its architectures, its smallest image, and `preprocess`.
+    A family is a subclass with its `architectures`, `smallest_image` and `preprocess`.
 
     Args:
         name: Name of the architecture, as in `keras.applications`.
-        image_size: Height and width that images are resized to. Defaults to (224, 224), which most
-            families were trained on.
+        image_size: Height and width to which images are resized. Defaults to (224, 224), on which
+            most families were trained.
         weights: `"imagenet"` downloads the pretrained weights, a path is a weights file without
             classifier, None starts from scratch. Defaults to `"imagenet"`.
         pooling: `"avg"`, `"max"` or `"flatten"`: how feature maps become a vector. Defaults to
             `"avg"`.
-        max_pixels: The largest image that an export decodes, width times height; it answers a
-            larger one with a status instead of scores. Defaults to 50 million.
+        max_pixels: The largest image that an export decodes, width times height; a larger one gets
+            a status instead of scores. Defaults to 50 million.
 
     The other arguments are those of `kft.Recipe`.
     """
@@ -60,7 +60,7 @@ class ImageRecipe(PixelRecipe):
             )
 
     def pretrained_weights(self) -> StartingWeights:
-        """ImageNet, a file, or random weights."""
+        """Return ImageNet, a file, or random weights."""
         if self.weights is None:
             return RANDOM
         return StartingWeights(
@@ -68,7 +68,7 @@ class ImageRecipe(PixelRecipe):
         )
 
     def preprocess(self, inputs: Any) -> Any:
-        """Scale pixels from 0..255 to what the pretrained weights expect, by Keras' own layers."""
+        """Scale pixels from 0..255 to what the pretrained weights expect, with Keras' own layers."""
         raise NotImplementedError(f"{type(self).__name__} must define `preprocess(inputs)`.")
 
     def application(self, inputs: Any, weights: str | None) -> keras.Model:
@@ -82,7 +82,7 @@ class ImageRecipe(PixelRecipe):
         return build(include_top=False, weights=weights, input_tensor=inputs)
 
     def backbone(self, inputs: Any) -> Any:
-        """Feature maps `(batch, height, width, channels)` of the preprocessed images."""
+        """Return feature maps `(batch, height, width, channels)` of the preprocessed images."""
         x = self.preprocess(inputs)
         if self.weights is None:
             return self.application(x, None).output
@@ -95,7 +95,7 @@ class ImageRecipe(PixelRecipe):
         return backbone.output
 
     def adapt(self, backbone: keras.Model) -> None:
-        """Change what the pretrained weights of an architecture need changed. Defaults to nothing.
+        """Correct the pretrained weights of an architecture, if needed. Does nothing by default.
 
         Args:
             backbone: The architecture with its pretrained weights.
@@ -103,12 +103,12 @@ class ImageRecipe(PixelRecipe):
 
     @classmethod
     def rebuild(cls, arguments: dict[str, Any], directory: Path) -> Self:
-        """Build the recipe again, without the pretrained weights."""
+        """Build the recipe again, without loading the pretrained weights."""
         weights = arguments["weights"]
         if weights is not None and not isinstance(weights, str):
             raise InputError(f"`weights={shown(weights)}` is neither text nor null.")
         recipe = cls(**{**arguments, "weights": None})
-        _ = recipe.model  # built now, as `weights` becomes what it was for the record
+        _ = recipe.model  # built now, since `weights` is set below only as a record
         recipe.weights = weights
         return recipe
 
@@ -118,8 +118,8 @@ class ImageRecipe(PixelRecipe):
         except InputError:
             raise
         except Exception as error:
-            # Keras raises a plain Exception when a download fails, and ValueError for what it has
-            # no pretrained weights for; both messages say what happened.
+            # Keras raises a plain Exception when a download fails, and ValueError if there are no
+            # pretrained weights; both messages are clear.
             if isinstance(error, ValueError):
                 raise InputError(f"`weights='imagenet'` for {self.name}: {error}") from error
             url = re.search(r"https?://[^\s:]+", str(error))

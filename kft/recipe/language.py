@@ -1,4 +1,4 @@
-"""Recipes for language models: what the decoders of KerasHub have in common."""
+"""Recipes for language models: the common part of KerasHub's decoders."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ from kft.tasks.language.parts import separated
 from kft.tasks.language.rows import TokenRows, cut_rows
 from kft.tasks.predictions.continuations import Continuations
 
-_USUAL = 256  # tokens of a row
+_USUAL = 256  # tokens per row
 
 
 @dataclass(kw_only=True, eq=False)
 class LanguageRecipe(TokenRecipe):
-    """A recipe whose model predicts the next token of texts, and writes them.
+    """A recipe whose model predicts the next token of texts, and generates texts.
 
-    The head is what lies between the last decoder layer and the scores: the last norm. The scores are
-    products with the embeddings of the tokens, which are the same weights as at the model's input in
-    most families: they train with the deepest block.
+    The head is the last norm, between the last decoder layer and the scores. The scores are products
+    with the token embeddings, which in most families are also the weights of the model's input: they
+    train with the deepest block.
 
     Args:
         preset: Name of a KerasHub preset such as `"gpt2_base_en"`, a handle such as
             `"hf://openai-community/gpt2"`, a preset folder, or a Hugging Face folder.
         weights: `"preset"` for the pretrained weights, None to start from scratch.
-        sequence_length: The most tokens of a row. Longer texts are cut into several rows, longer
-            prompts keep their end. Defaults to 256, or less where the model takes less.
-        backbone_dropout: Dropout in the decoder. Defaults to 0, with which frozen layers always
-            compute the same and their outputs can be kept.
+        sequence_length: The maximum of tokens per row. Longer texts are cut into several rows, longer
+            prompts keep their end. Defaults to 256, or less if the model's maximum is less.
+        backbone_dropout: Dropout in the decoder. Defaults to 0, so that the output of frozen layers
+            is constant and can be cached.
 
     The other arguments are those of `kft.Recipe`.
     """
@@ -72,12 +72,12 @@ class LanguageRecipe(TokenRecipe):
 
     @classmethod
     def longest_of(cls, encoder: Any) -> int:
-        """Return the most tokens that a decoder takes; rotary positions set no limit."""
+        """Return the maximum of tokens of a decoder; rotary positions have no limit."""
         return int(getattr(encoder, "max_sequence_length", None) or 2**16)
 
     @property
     def length(self) -> int:
-        """The most tokens of a row."""
+        """The maximum of tokens per row."""
         return self.sequence_length or min(_USUAL, self.longest)
 
     @cached_property
@@ -86,26 +86,26 @@ class LanguageRecipe(TokenRecipe):
         return token_texts(self.preprocessor.tokenizer)
 
     def inputs(self) -> Any:
-        """The decoder's inputs: `token_ids` and `padding_mask`, int32 `(batch, length)`."""
-        generator_class(self.encoder, self.preset)  # refuses what cannot write
+        """Return the decoder's inputs: `token_ids` and `padding_mask`, int32 `(batch, length)`."""
+        generator_class(self.encoder, self.preset)  # refuses models that cannot generate
         return self.encoder.input
 
     def backbone(self, inputs: Any) -> Any:
-        """The output of the last decoder layer, before the last norm."""
+        """Return the output of the last decoder layer, before the last norm."""
         return graph.features(self.encoder).output
 
     def head(self, backbone: Any, inputs: Any) -> Any:
-        """The last norm, the scores of all tokens, and what the task makes of them."""
+        """Apply the last norm, compute the scores of all tokens, and apply the task's head."""
         scores = self.encoder.token_embedding(self.encoder.output, reverse=True)
         return self.task.head(scores, inputs)
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """The head, then everything, at a rate that is larger for narrower decoders."""
+        """Return the head, then everything, at a rate that is higher for narrower decoders."""
         rate = 5e-5 * 768 / self.encoder.hidden_dim
         return [self.head_stage(steps), deep_stage(steps, rate, most=15)]
 
     def load(self, raw: Sequence[str]) -> dict[str, np.ndarray]:
-        """Turn prompts into tokens, int32 `[n, length]` each; longer ones keep their end."""
+        """Tokenize prompts, int32 `[n, length]` each; longer ones keep their end."""
         start = np.array(start_tokens(self.preprocessor), np.int32)
         room = self.length - len(start)
         texts = [text[-tokenization.LONGEST_TEXT :] for text in raw]
@@ -122,7 +122,7 @@ class LanguageRecipe(TokenRecipe):
         balance: str | None = None,
         augment: Callable | None = None,
     ) -> Batches:
-        """Batches of rows of tokens, padded to what they need, in a few lengths chosen from the data."""
+        """Return batches of rows of tokens, padded to a few lengths chosen from the data."""
         if augment is not None:
             raise InputError(
                 f"`augment={augment!r}`: rows of tokens are not augmented, leave it out."
@@ -150,11 +150,11 @@ class LanguageRecipe(TokenRecipe):
         )
 
     def row_count(self, examples: Examples) -> int:
-        """Return into how many rows of tokens the texts are cut."""
+        """Return the number of rows into which the texts are cut."""
         return len(self._cut(examples).tokens)
 
     def input_identity(self) -> str:
-        """The tokenizer's vocabulary and settings, and the length."""
+        """Return a digest of the tokenizer's vocabulary and settings, and the length."""
         return f"language {digest(self.preprocessor.tokenizer, self.length)}"
 
     def from_stream(self, dataset: Any) -> Any:
@@ -165,7 +165,7 @@ class LanguageRecipe(TokenRecipe):
         )
 
     def serving_inputs(self) -> ServingInputs:
-        """Prompts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
+        """Return how prompts, a string tensor `[n]`, are converted; invalid UTF-8 is left out."""
         preprocessor, tokenizer = self.preprocessor, servable(self.preprocessor.tokenizer)
 
         def decode(raw: Any) -> tuple[Any, Any]:
@@ -191,14 +191,14 @@ class LanguageRecipe(TokenRecipe):
 
         Args:
             prompts: A text, or several.
-            max_new_tokens: The most tokens of a continuation. Defaults to 64.
-            temperature: What the scores are divided by: less than 1 makes probable tokens more so, 0
-                always takes the most probable one. Defaults to 1.
-            top_k: Draw from so many of the most probable tokens. Defaults to all.
-            top_p: Draw from the most probable tokens that have this probability together. Defaults to 1.
-            stop: Texts at which a continuation ends; they are not part of it. The model's own end of a
-                text always ends one.
-            seed: The same seed gives the same continuations of the same prompts, on one backend.
+            max_new_tokens: The maximum of tokens per continuation. Defaults to 64.
+            temperature: The divisor of the scores: below 1 probable tokens become more probable, 0
+                always chooses the most probable one. Defaults to 1.
+            top_k: Sample from this number of most probable tokens. Defaults to all.
+            top_p: Sample from the most probable tokens with this total probability. Defaults to 1.
+            stop: Texts at which a continuation ends; they are not part of it. The model's own end token
+                always ends one.
+            seed: On one backend, equal seeds and prompts give equal continuations.
             batch_size: Prompts that are continued together. Defaults to 32.
 
         Returns:
@@ -222,13 +222,13 @@ class LanguageRecipe(TokenRecipe):
         return pad_rows(rows, length, int(self.preprocessor.tokenizer.pad_token_id or 0))
 
     def _cut(self, examples: Examples) -> TokenRows:
-        """The rows of examples, cut once."""
+        """Return the rows of examples, cut once."""
         if examples not in self._rows:
             self._rows[examples] = cut_rows(self._texts(examples), self.length)
         return self._rows[examples]
 
     def _texts(self, examples: Examples) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        """The tokens of each text, which of them count, and the bytes of text that count."""
+        """Yield for each text its tokens, which of them count, and its number of bytes that count."""
         tokenizer = self.preprocessor.tokenizer
         begins = start_tokens(self.preprocessor)
         ends = end_tokens(tokenizer)[: self.preprocessor.add_end_token]

@@ -1,8 +1,8 @@
-"""Questions with their contexts as one row of tokens, and long contexts in several pieces.
+"""Questions and contexts as one row of tokens, and long contexts in several pieces.
 
-A text has the question on its first line; what follows is the context. The tokens of both are packed as
-encoders are pretrained on pairs, `[CLS] question [SEP] context [SEP]`, and where the words of the context
-lie is told in its bytes.
+A text has the question on its first line, followed by the context. Their tokens are packed as
+encoders are pretrained on pairs, `[CLS] question [SEP] context [SEP]`; positions of the context's
+words are given in bytes of the context.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from kft.tasks.tags.words import ENDS, STARTS
 
 __all__ = ["Cutter", "pack_pairs"]
 
-_AT_ONCE = 512  # texts that are measured together
+_AT_ONCE = 512  # texts measured per call
 
 
 def pack_pairs(preprocessor: Any, texts: Any) -> dict[str, Any]:
-    """Turn a string tensor `[n]` into the inputs of an encoder, and the places of a context's words.
+    """Convert a string tensor `[n]` to the inputs of an encoder, and positions of the context's words.
 
     A question is cut to half of the tokens, or to what a shorter context leaves, and the context to
     what the question leaves.
@@ -38,8 +38,8 @@ def pack_pairs(preprocessor: Any, texts: Any) -> dict[str, Any]:
 
     Returns:
         `token_ids`, `padding_mask`, `segment_ids`; `word_starts` and `word_ends`, int32 `[n, length]`,
-        the bytes of the context at which a part of it starts and ends, at the first token of the part,
-        else -1. Parts are words and marks of punctuation.
+        the bytes of the context at which a part of it starts and ends, at the part's first token,
+        otherwise -1. Parts are words and punctuation marks.
     """
     import tensorflow as tf
     import tensorflow_text as tf_text
@@ -48,7 +48,7 @@ def pack_pairs(preprocessor: Any, texts: Any) -> dict[str, Any]:
     parts, starts, ends = split_parts(contexts)
     context, placed = tokenized(preprocessor, parts)
     question = _cut_questions(preprocessor, questions, context)
-    # Packed in the same way, the numbers of the tokens tell where they come to stand.
+    # Packing token numbers in the same way shows where each token is placed.
     first = preprocessor.tokenizer.vocabulary_size()
     size = tf.size(context.flat_values)
     numbers = context.with_flat_values(tf.cast(first + tf.range(size), question.dtype))
@@ -73,10 +73,10 @@ def pack_pairs(preprocessor: Any, texts: Any) -> dict[str, Any]:
 
 
 class Cutter:
-    """Cut contexts that a model does not take whole into pieces that overlap by half.
+    """Cut contexts that are too long for a model into pieces that overlap by half.
 
     Args:
-        preprocessor: A KerasHub preprocessor of the length that a model takes.
+        preprocessor: A KerasHub preprocessor of the model's length.
     """
 
     def __init__(self, preprocessor: Any) -> None:
@@ -86,7 +86,7 @@ class Cutter:
         """Return examples with a row for each piece, whose targets the task makes.
 
         Args:
-            examples: Texts, or pieces, which stay as they are.
+            examples: Texts, or pieces, which are returned unchanged.
         """
         if isinstance(examples.inputs[0], Piece):
             return examples
@@ -102,11 +102,11 @@ class Cutter:
         return dataclasses.replace(examples.take(owners), inputs=inputs, targets=targets)
 
     def texts(self, texts: Sequence[str]) -> list[Piece]:
-        """Return the pieces of texts, one after another."""
+        """Return the pieces of texts, in their order."""
         return self._cut(texts)[0]
 
     def _cut(self, texts: Sequence[str]) -> tuple[list[Piece], np.ndarray]:
-        """The pieces, and of which text each is."""
+        """Return the pieces, and the index of each one's text."""
         pieces: list[Piece] = []
         owners: list[int] = []
         for start in range(0, len(texts), _AT_ONCE):
@@ -118,7 +118,7 @@ class Cutter:
         return pieces, np.array(owners)
 
     def _parts(self, texts: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
-        """For each text the tokens that its context may have, and of each part start, end and tokens."""
+        """Yield for each text the room for its context, and start, end and token count of each part."""
         import tensorflow as tf
 
         with tf.device("CPU"):
@@ -128,7 +128,7 @@ class Cutter:
 
 
 def _measure(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
-    """The tokens that each context may have; of each of its parts start, end and tokens; whose they are."""
+    """Return the room for each context; start, end and token count of each part; and row splits."""
     import tensorflow as tf
 
     texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
@@ -143,7 +143,7 @@ def _measure(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
 
 
 def _pieces(text: str, room: int, parts: np.ndarray) -> list[Piece]:
-    """Pieces of a text that have at most so many tokens, from part to part."""
+    """Return pieces of a text with at most `room` tokens, cut between parts."""
     total = np.cumsum(parts[:, 2])
     if not len(total) or total[-1] <= room:
         return [Piece(text, text)]
@@ -163,7 +163,7 @@ def _pieces(text: str, room: int, parts: np.ndarray) -> list[Piece]:
 
 
 def _split(texts: Any) -> tuple[Any, Any]:
-    """The questions and the contexts of texts, string tensors `[n]`."""
+    """Return the questions and the contexts of texts, string tensors `[n]`."""
     import tensorflow as tf
 
     questions = tf.strings.regex_replace(texts, f"(?s){SEPARATOR}.*", "")
@@ -172,7 +172,7 @@ def _split(texts: Any) -> tuple[Any, Any]:
 
 
 def _cut_questions(preprocessor: Any, questions: Any, context: Any) -> Any:
-    """The tokens of questions, cut to what half of the room or a shorter context leaves."""
+    """Return the tokens of questions, cut to half of the room, or to what a shorter context leaves."""
     import tensorflow_text as tf_text
 
     room = _room(preprocessor)
@@ -182,7 +182,7 @@ def _cut_questions(preprocessor: Any, questions: Any, context: Any) -> Any:
 
 
 def _room(preprocessor: Any) -> int:
-    """The tokens of a row without those that mark its begin and the ends of its parts."""
+    """Return the tokens of a row, without those for its start and the ends of its parts."""
     packer = preprocessor.packer
     marks = len(packer.start_value) + len(packer.sep_value) + len(packer.end_value)
     return preprocessor.sequence_length - marks

@@ -1,4 +1,4 @@
-"""Recipes whose inputs are images, whichever backbone they have."""
+"""Recipes for images with any backbone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ class PixelRecipe(Recipe):
     decoder makes them: the preprocessing that the pretrained weights expect is part of the model.
 
     Args:
-        image_size: Height and width that images are resized to. Defaults to (224, 224), which most
-            families were trained on.
+        image_size: Height and width to which images are resized. Defaults to (224, 224), on which
+            most families were trained.
         pooling: One of `poolings`: how features become a vector. Defaults to `"avg"`.
-        max_pixels: The largest image that an export decodes, width times height; it answers a
-            larger one with a status instead of scores. Defaults to 50 million.
+        max_pixels: The largest image that an export decodes, width times height; a larger one gets
+            a status instead of scores. Defaults to 50 million.
 
     The other arguments are those of `kft.Recipe`.
     """
@@ -54,7 +54,7 @@ class PixelRecipe(Recipe):
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
-        self.image_size = self._checked_size()  # first, since a single number stands for a square
+        self.image_size = self._checked_size()  # first, since a single number means a square
         super().__post_init__()
         self.task = self.task.for_images(self.image_size)
         if self.pooling not in self.poolings:
@@ -69,11 +69,11 @@ class PixelRecipe(Recipe):
             )
 
     def inputs(self) -> Any:
-        """The model's input: float32 images with values from 0 to 255."""
+        """Return the model's input: float32 images with values from 0 to 255."""
         return keras.Input((*self.image_size, 3), dtype="float32", name="image")
 
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
-        """Return pooled features, the last map, or those of all resolutions, see `kft.model.pyramid`."""
+        """Return pooled features, the last map, or maps of all resolutions, see `kft.model.pyramid`."""
         if need == "pyramid":
             return pyramid(inputs, backbone)
         return super().features(need, backbone, inputs)
@@ -82,15 +82,14 @@ class PixelRecipe(Recipe):
         """Decode and resize images.
 
         Args:
-            raw: Paths of image files, encoded images, Pillow's, or images as arrays
-                `(height, width, 3)` with values from 0 to 255, which may differ in size if they are
-                in a list.
+            raw: Paths of image files, encoded images, Pillow images, or images as arrays
+                `(height, width, 3)` with values from 0 to 255, whose size may differ in a list.
 
         Returns:
             Float32 `(n, *image_size, 3)`, values from 0 to 255.
 
         Raises:
-            InputError: One of them is no image, or cannot be decoded; or arrays have another shape.
+            InputError: If one of them is not an image, or cannot be decoded; or arrays have another shape.
         """
         rows = as_rows(raw, "raw")
         if len(rows):
@@ -101,11 +100,11 @@ class PixelRecipe(Recipe):
         return images.load(rows, self.image_size)
 
     def input_identity(self) -> str:
-        """Images are resized, and all else is part of the model."""
+        """Return the image size; everything else is part of the model."""
         return f"image {self.image_size}"
 
     def check_examples(self, examples: Examples) -> None:
-        """Check that examples are images, arrays of them in the range that the model expects."""
+        """Check that examples are images, and that arrays have the range that the model expects."""
         if isinstance(examples.inputs, dict) or examples.kind == "texts":
             what = "several inputs" if isinstance(examples.inputs, dict) else "texts"
             raise InputError(
@@ -115,14 +114,14 @@ class PixelRecipe(Recipe):
             check_images_in_memory(examples.inputs, examples.source)
 
     def raw_inputs(self, raw: Any) -> Any:
-        """Return images to answer by their position; files are judged by their headers."""
+        """Return images as a sequence; files are checked by their headers."""
         return raw_images(raw)
 
     def from_stream(self, dataset: Any) -> Any:
-        """Put decoding and resizing in front of a `tf.data.Dataset` of images or encoded images.
+        """Add decoding and resizing to a `tf.data.Dataset` of images or encoded images.
 
-        The targets of each batch are checked, and the pixels of the first. A `PyDataset` yields
-        images of the size that the model takes.
+        The targets of each batch are checked, and the pixels of the first. A `PyDataset` must yield
+        images of the model's size.
         """
         check = StreamCheck(
             self.task, images=True, shape=(*self.image_size, 3), inputs=self.input_names
@@ -130,16 +129,16 @@ class PixelRecipe(Recipe):
         return as_model_images(checked(dataset, check), self.image_size)
 
     def augmentation(self, chosen: Any) -> Callable | None:
-        """Turn a preset (`"light"`, `"standard"`, `"strong"`), Keras layers or a function into one.
+        """Convert a preset (`"light"`, `"standard"`, `"strong"`), Keras layers or a function to an augmentation.
 
         Args:
-            chosen: What `kft.data.augment.image_augmentation` takes.
+            chosen: An argument of `kft.data.augment.image_augmentation`.
         """
         moves = self.task.moves_with_images
         return self.labels_stay_true(chosen, image_augmentation(chosen, moves_masks=moves))
 
     def serving_inputs(self) -> ServingInputs:
-        """Encoded images as a string tensor `[n]` to the model's input, up to `max_pixels`."""
+        """Return how encoded images, a string tensor `[n]`, are converted, up to `max_pixels`."""
         decode = partial(decode_rows, image_size=self.image_size, max_pixels=self.max_pixels)
         return ServingInputs(decode)
 

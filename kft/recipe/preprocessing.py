@@ -1,13 +1,13 @@
-"""Pixels as pretrained weights expect them: Keras layers at the start of a model."""
+"""Scaling of pixels for pretrained weights: Keras layers at the start of a model."""
 
 import keras
 import numpy as np
 
-IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)  # of the channels, of pixels from 0 to 1
+IMAGENET_DEVIATIONS = (0.229, 0.224, 0.225)  # per channel, for pixels from 0 to 1
 
 
 def caffe_pixels(inputs):
-    """Pixels in the order BGR with the mean of ImageNet subtracted, as Caffe's models expect them.
+    """Return pixels in BGR order minus ImageNet's mean, as models from Caffe expect them.
 
     Args:
         inputs: RGB images with values from 0 to 255, a Keras tensor.
@@ -18,7 +18,7 @@ def caffe_pixels(inputs):
 
 
 def unit_pixels(inputs):
-    """Pixels from -1 to 1.
+    """Return pixels scaled to -1 to 1.
 
     Args:
         inputs: RGB images with values from 0 to 255, a Keras tensor.
@@ -28,7 +28,7 @@ def unit_pixels(inputs):
 
 
 def imagenet_pixels(inputs):
-    """Pixels from 0 to 1 by which ImageNet's mean is subtracted, divided by its deviation.
+    """Return pixels from 0 to 1, normalised by ImageNet's mean and deviation.
 
     Args:
         inputs: RGB images with values from 0 to 255, a Keras tensor.

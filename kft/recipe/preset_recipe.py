@@ -1,4 +1,4 @@
-"""Recipes whose model comes from a preset of KerasHub, or from a Hugging Face folder."""
+"""Recipes whose model comes from a KerasHub preset or a Hugging Face folder."""
 
 import os
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ PRESET = "preset"
 
 @dataclass(kw_only=True, eq=False)
 class PresetRecipe(Recipe):
-    """A recipe whose backbone and preprocessing a preset holds.
+    """A recipe whose backbone and preprocessing come from a preset.
 
     Args:
         preset: Name of a KerasHub preset, a handle such as `"hf://google-bert/bert-base-uncased"`, a
@@ -52,18 +52,18 @@ class PresetRecipe(Recipe):
             )
 
     def check_preset(self) -> None:
-        """Take a path as text, and check the types of all arguments."""
+        """Convert a path to text, and check the types of all arguments."""
         if isinstance(self.preset, os.PathLike):
             self.preset = os.fspath(self.preset)
         self.check_arguments()
 
     def pretrained_weights(self) -> StartingWeights:
-        """Those of the preset, or random ones."""
+        """Return the preset, or random weights."""
         return RANDOM if self.weights is None else StartingWeights(f"the preset {self.preset}")
 
     @property
     def encoder(self) -> Any:
-        """The KerasHub backbone, loaded when first asked for."""
+        """The KerasHub backbone, loaded on first access."""
         if self._encoder is None:
             with built_with(self.precision):
                 self._encoder = self.load_encoder()
@@ -73,7 +73,7 @@ class PresetRecipe(Recipe):
         """Load the KerasHub backbone.
 
         Raises:
-            InputError: If the preset holds another kind of model, is damaged, or could not be fetched.
+            InputError: If the preset is another kind of model, is damaged, or could not be downloaded.
         """
         return from_preset(
             self,
@@ -83,7 +83,7 @@ class PresetRecipe(Recipe):
         )
 
     def encoder_arguments(self) -> Mapping[str, Any]:
-        """What to tell the backbone beside what the preset says."""
+        """Return further arguments of the backbone besides those of the preset."""
         return {}
 
     @classmethod
@@ -94,17 +94,17 @@ class PresetRecipe(Recipe):
                 raise InputError(f"`{name}={shown(arguments[name])}` is no text.")
         check_kept_preset(directory / PRESET)
         recipe = cls(**{**arguments, "preset": str(directory / PRESET), "weights": None})
-        recipe.read_all()  # now: the directory may go
+        recipe.read_all()  # now, since the directory may be removed
         recipe.preset = recipe._preset_of_run = arguments["preset"]
         recipe.weights = None if arguments["weights"] is None else "preset"
         return recipe
 
     def read_all(self) -> None:
-        """Read all that the preset holds and the recipe needs."""
+        """Read everything in the preset that the recipe needs."""
         _ = self.model
 
     def pretrained(self) -> Self:
-        """Return a recipe with the preset's weights; a run cannot name where to fetch them from."""
+        """Return a recipe with the preset's weights; a preset named by a run is never downloaded."""
         if self.preset == self._preset_of_run and "://" in self.preset:
             raise InputError(
                 f"the run says that its weights were those of {self.preset!r}, and nothing is fetched "

@@ -1,7 +1,7 @@
-"""KerasHub's preset folders, looked through before KerasHub builds what their files describe.
+"""KerasHub's preset folders, checked before KerasHub builds what their files describe.
 
-KerasHub (0.32) builds whatever class of Keras or of its own a file describes, and to find one it
-imports the module that the file names. Here only what a text model is made of gets through.
+KerasHub (0.32) builds any class of Keras or its own that a file describes, and imports the module
+that the file names to find it. Only classes that models of presets consist of pass these checks.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 IMAGE_CONVERTER = "image_converter.json"
 PREPROCESSOR = "preprocessor.json"
-_INDICES = ("model.safetensors.index.json", "model.weights.json")  # which file holds which weights
+_INDICES = ("model.safetensors.index.json", "model.weights.json")  # map weights to files
 _KEPT = ((CONFIG,), (TOKENIZER,), (IMAGE_CONVERTER,))
 _ASSETS = ("assets", "tokenizer")
-_VOCABULARY = ("vocab.txt",)  # of a Hugging Face folder
-_LARGEST_ASSETS = 64 * 2**20  # of a tokenizer; Gemma's are 38 MB
+_VOCABULARY = ("vocab.txt",)  # in a Hugging Face folder
+_LARGEST_ASSETS = 64 * 2**20  # bytes of a tokenizer; Gemma's has 38 MB
 _VALUES_PER_BYTE = 2  # weights of 4 bits
 _MOST_LAYERS = 1000
 _LONGEST = 2**16  # tokens
 
 
 def check_preset(folder: Path, backbone_class: type) -> dict[str, Any]:
-    """Check what the files of a preset folder or a Hugging Face folder would have built.
+    """Check the objects that the files of a preset folder or a Hugging Face folder describe.
 
     Args:
         folder: The folder.
-        backbone_class: What `config.json` may describe.
+        backbone_class: The class that `config.json` may describe.
 
     Returns:
         The content of `config.json`.
@@ -74,7 +74,7 @@ def write_kept_preset(folder: Path, encoder: keras.Model, part: Any) -> None:
 
     Args:
         folder: A directory that does not exist yet.
-        encoder: The KerasHub backbone, of which the configuration is written.
+        encoder: The KerasHub backbone, whose configuration is written.
         part: The KerasHub tokenizer or image converter.
     """
     folder.mkdir()
@@ -87,13 +87,13 @@ def write_kept_preset(folder: Path, encoder: keras.Model, part: Any) -> None:
 
 
 def check_kept_preset(folder: Path) -> None:
-    """Check the preset that a run directory holds: the files that kft writes, and no other.
+    """Check that the preset in a run directory consists only of files that kft writes.
 
     Args:
         folder: The folder.
 
     Raises:
-        InputError: If it holds something else, leads out of itself, or is too large.
+        InputError: If it has other files, links to somewhere else, or is too large.
     """
     if not folder.is_dir() or folder.is_symlink():
         raise InputError(f"`{folder}` is missing: restore it from a copy.")
@@ -111,13 +111,13 @@ def check_kept_preset(folder: Path) -> None:
 
 
 def kept_converter(folder: Path) -> Any:
-    """Return what a preset folder says of pixels, without building what its file describes.
+    """Return the image converter of a preset folder, without building what its file describes.
 
     Args:
-        folder: A preset folder; None is returned for any other folder.
+        folder: A preset folder; None is returned for other folders.
 
     Raises:
-        InputError: If the file cannot be read, or says what is no image converter.
+        InputError: If the file cannot be read, or does not describe an image converter.
     """
     path = folder / IMAGE_CONVERTER
     if not path.is_file():
@@ -138,14 +138,14 @@ def kept_converter(folder: Path) -> Any:
 
 
 def check_size(folder: Path, build: Callable[[], keras.Model]) -> None:
-    """Check that the model which a preset folder describes is as large as its weights.
+    """Check that the model described in a preset folder is not larger than its weights.
 
     Args:
         folder: The folder.
         build: Builds the model. It is called once, without values for its weights.
 
     Raises:
-        InputError: If the weights in the folder could not fill it.
+        InputError: If the weights in the folder are too small for it.
     """
     found = sum(p.stat().st_size for p in folder.iterdir() if p.suffix in (".h5", ".safetensors"))
 
@@ -161,7 +161,7 @@ def check_size(folder: Path, build: Callable[[], keras.Model]) -> None:
 
 
 def _left_out(encoder: keras.Model, config: dict[str, Any]) -> dict[str, Any]:
-    """What a backbone was built with and does not say, such as LlamaBackbone's tied embeddings.
+    """Return constructor arguments that a backbone's config omits, such as LlamaBackbone's tied embeddings.
 
     https://github.com/keras-team/keras-hub/issues/3098
     """
@@ -171,7 +171,7 @@ def _left_out(encoder: keras.Model, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_files(folder: Path) -> None:
-    """KerasHub opens what is there: nothing to wait for, and no vocabulary that fills the memory."""
+    """Check that KerasHub finds only regular files, and no vocabulary that would fill the memory."""
     size = 0
     for path in folder.rglob("*"):
         if path.is_file():
@@ -196,7 +196,7 @@ def _check_described(path: Path, description: dict[str, Any], kind: type) -> Non
 
 
 def _descriptions(tree: Any) -> Iterator[dict[str, Any]]:
-    """Everything in a tree that Keras would make an object of."""
+    """Yield every description in a tree from which Keras would create an object."""
     waiting = [tree]
     while waiting:
         value = waiting.pop()
@@ -209,7 +209,7 @@ def _descriptions(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_registered(description: dict[str, Any], kind: type) -> bool:
-    """Whether it describes a class that somebody in this process has registered with Keras."""
+    """Return whether it describes a class that is registered with Keras in this process."""
     name = description.get("registered_name")
     if not isinstance(name, str):
         return False
@@ -220,7 +220,7 @@ def _is_registered(description: dict[str, Any], kind: type) -> bool:
 
 
 def _is_setting(description: dict[str, Any]) -> bool:
-    """Whether it describes a dtype policy, an initializer or an activation of Keras."""
+    """Return whether it describes a dtype policy, an initializer or an activation of Keras."""
     module, name = description.get("module"), str(description.get("class_name"))
     if description.get("registered_name") not in (None, name, description.get("config")):
         return False
@@ -232,7 +232,7 @@ def _is_setting(description: dict[str, Any]) -> bool:
 
 
 def _check_index(path: Path) -> None:
-    """An index names files; they have to lie beside it."""
+    """Check that an index names only files next to it."""
     files = read_object(path).get("weight_map")
     if not isinstance(files, dict):
         raise InputError(f"{path.name} has no `weight_map`")

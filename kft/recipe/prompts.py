@@ -1,4 +1,4 @@
-"""Texts as tokens of a language model: whole, as rows to train on, and as prompts."""
+"""Tokens of a language model: of whole texts, of rows to train on, and of prompts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _AT_ONCE = 1024  # texts
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[np.ndarray]:
-    """Return the tokens of each text, int32, without those that begin and end one.
+    """Return the tokens of each text, int32, without start and end tokens.
 
-    KerasHub (0.32) runs its SentencePiece and byte-pair tokenizers outside of TensorFlow here, whose
-    SentencePiece is lost when somebody sets TensorFlow's seed.
+    KerasHub (0.32) then runs its SentencePiece and byte-pair tokenizers outside TensorFlow, whose
+    SentencePiece is lost when TensorFlow's seed is set.
 
     Args:
         tokenizer: A KerasHub tokenizer.
@@ -29,13 +29,13 @@ def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[np.ndarray]:
 
 
 def start_tokens(preprocessor: Any) -> list[int]:
-    """Return what begins a text: a token, or none."""
+    """Return the start token, in a list that is empty without one."""
     start = getattr(preprocessor.tokenizer, "start_token_id", None)
     return [int(start)] if preprocessor.add_start_token and start is not None else []
 
 
 def end_tokens(tokenizer: Any) -> tuple[int, ...]:
-    """Return the tokens that end a text; the first one is put behind texts to learn from."""
+    """Return the tokens that end a text; the first one is appended to training texts."""
     names = ("end_token_id", "end_token2_id")  # Llama 3 has two
     found = [getattr(tokenizer, name, None) for name in names]
     return tuple(int(one) for one in found if one is not None)
@@ -59,15 +59,15 @@ def pad_rows(rows: Sequence[np.ndarray], length: int, pad: int) -> dict[str, np.
 def pack_prompts(
     preprocessor: Any, texts: Any, length: int, tokenizer: Any = None
 ) -> dict[str, Any]:
-    """Turn a string tensor `[n]` into a model's inputs, in TensorFlow's graph ops.
+    """Convert a string tensor `[n]` to a model's inputs, in TensorFlow's graph ops.
 
-    Of a longer text the last tokens are kept, which decide what follows.
+    Longer texts keep their last tokens, which the continuation depends on most.
 
     Args:
         preprocessor: The KerasHub preprocessor.
         texts: The texts, in UTF-8.
         length: Tokens to cut and pad to.
-        tokenizer: What makes tokens of texts. Defaults to the preprocessor's.
+        tokenizer: The tokenizer to use. Defaults to the preprocessor's.
     """
     import tensorflow as tf
 
@@ -91,9 +91,9 @@ def pack_prompts(
 
 
 def token_texts(tokenizer: Any) -> tuple[str, ...]:
-    """Return each token as the text that it adds to one; a special token by its name.
+    """Return the text that each token adds to another one; a special token by its name.
 
-    A tokenizer drops the space in front of a text, so that each token is looked at behind another one.
+    A tokenizer drops the space at the start of a text, so each token is decoded after another one.
 
     Args:
         tokenizer: A KerasHub tokenizer.

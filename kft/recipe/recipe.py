@@ -1,4 +1,4 @@
-"""`Recipe`: what a person calls. It fits, searches, evaluates, predicts, saves and exports."""
+"""`Recipe`, the main class for users: it fits, tunes, evaluates, predicts, saves and exports."""
 
 from __future__ import annotations
 
@@ -30,39 +30,38 @@ from kft.tasks import Predictions
 class Recipe(Fitted, Searched):
     """A pretrained model, a new head, and everything needed to fine-tune and serve them.
 
-    A family of models is a subclass; what its models are fine-tuned to do is its `task`. What a
-    subclass may say, each with a default:
+    A family of models is a subclass; its `task` is what the models are fine-tuned for. A subclass can
+    override, each with a default:
 
     - the model: `inputs()`, `backbone(inputs)`, `head(features, inputs)`;
     - the training: `loss()`, `metrics()`, `default_stages()`, `learn(examples)`;
     - the data: `read(source)`, `load(raw)`, `batches(examples)`, `augmentation(chosen)`.
 
     A subclass with arguments of its own is a dataclass with keyword-only fields, as below. Every
-    argument stays an attribute of the same name, which is how a saved recipe is built again; what a
-    recipe learns from the data goes into `state()`.
+    argument must remain an attribute of the same name, from which a saved recipe is rebuilt; what a
+    recipe learns from the data belongs in `state()`.
 
     Args:
         num_classes: Number of classes, at least 2; for regression the number of values predicted.
         task: `"single_label"`, `"multi_label"`, `"regression"` or a `kft.tasks.Task`. Defaults to
             `"single_label"`.
         classes: Names of the classes in the order of the model's outputs, or for several tasks a dict
-            of them. By default the training data name them.
+            of them. Defaults to those of the training data.
         hidden: Widths of hidden layers in the head. Defaults to none.
         dropout: Fraction dropped in the head while training. Defaults to 0.2.
         weight_decay: Decoupled weight decay of the default optimizer; norms and biases are
             excluded. Defaults to 0.01.
         label_smoothing: Fraction of each target spread over all classes. Defaults to 0.
-        adapters: A `kft.LoRA`, which gives layers of the backbone adapters to train in their place, or a
-            dict of its arguments. Defaults to none.
-        precision: What the model computes with: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"`,
-            whose loss is scaled, or `"auto"`, the fastest that the accelerator is made for. The
-            weights are float32 in any case, and a saved recipe does not keep it. Defaults to Keras'
-            dtype policy, which is float32 unless it was set.
+        adapters: A `kft.LoRA`, whose adapters train in place of the backbone's layers, or a dict of
+            its arguments. Defaults to none.
+        precision: The precision of computation: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"`
+            with a scaled loss, or `"auto"`, the fastest that the accelerator supports. Weights are
+            always float32, and the precision is not saved. Defaults to Keras' dtype policy, which is
+            float32 unless it was set.
         seed: Seed of everything random in the model. Defaults to 0.
 
     Raises:
-        InputError: If an argument is out of its range; `model` raises it for weights that do not
-            fit.
+        InputError: If an argument is out of its range; `model` raises it if the weights do not fit.
 
     Example:
 
@@ -73,7 +72,7 @@ class Recipe(Fitted, Searched):
         name: str = field(default="MobileNetV3Small", kw_only=False)
 
         def preprocess(self, inputs):
-            return inputs  # MobileNetV3 brings its own
+            return inputs  # MobileNetV3 scales them itself
     ```
     """
 
@@ -86,13 +85,13 @@ class Recipe(Fitted, Searched):
         on_bad_example: str = "error",
         perturb: str | Sequence[str] | None = None,
     ) -> Any:
-        """Compare the recipe's answers with labelled data.
+        """Evaluate the recipe on labelled data.
 
         Args:
-            data: As `train` of `fit`; its labels must be among those of the training.
-            batch_size: Examples a step.
-            on_bad_example: `"error"`, or `"skip"` for files that cannot be used.
-            perturb: `"standard"`, or names of corruptions, to evaluate on worse data too, see
+            data: As `train` of `fit`; its labels must be among the known ones.
+            batch_size: Examples per step.
+            on_bad_example: `"error"`, or `"skip"` to leave out files that cannot be used.
+            perturb: `"standard"`, or names of corruptions, to also evaluate on corrupted data, see
                 `kft.insight.robustness.evaluate_perturbed`.
 
         Returns:
@@ -114,21 +113,21 @@ class Recipe(Fitted, Searched):
     def predict(
         self, raw: Any, *, batch_size: int = 32, coverage: float | None = None
     ) -> Predictions:
-        """Answer raw inputs.
+        """Predict raw inputs.
 
         Args:
-            raw: A list or column of paths of images, of encoded images (bytes), of Pillow's images
-                or of texts, or an array of images with values from 0 to 255; or a single path, image
-                or text, but no single array; or a folder of images or clips, with all that is below it,
-                or a pattern of their paths such as `"photos/**/*.jpg"`.
-            batch_size: Inputs a step.
-            coverage: The probability with which an answer is to hold the truth, such as 0.9: each
-                gets a set of classes, or a range around its number (split conformal prediction on the
+            raw: A list or column of paths of images, of encoded images (bytes), of Pillow images or of
+                texts, or an array of images with values from 0 to 255; or a single path, image or text,
+                but not a single array; or a folder of images or clips, including its sub-folders, or a
+                pattern of paths such as `"photos/**/*.jpg"`.
+            batch_size: Inputs per step.
+            coverage: The probability with which a prediction should contain the truth, such as 0.9: each
+                is a set of classes, or a range around its number (split conformal prediction on the
                 validation data of the fit, Angelopoulos and Bates 2021,
                 https://arxiv.org/abs/2107.07511). Defaults to none.
 
         Returns:
-            The answer for each input, such as a label and its probability; they print as a table.
+            The prediction for each input, such as a label and its probability; they print as a table.
 
         Raises:
             InputError: If an input cannot be used; the message names it.
@@ -162,7 +161,7 @@ class Recipe(Fitted, Searched):
 
     @checked_call
     def save_adapters(self, directory: str | os.PathLike) -> Path:
-        """Write what was trained without the backbone: adapters, head, norms and biases, a few MB.
+        """Write everything trained except the backbone: adapters, head, norms and biases, a few MB.
 
         Args:
             directory: A directory that does not exist yet.
@@ -171,18 +170,18 @@ class Recipe(Fitted, Searched):
             The directory.
 
         Raises:
-            InputError: If the recipe has no adapters, or its last fit trained more than these.
+            InputError: If the recipe has no adapters, or its last fit trained other weights too.
         """
         return save_adapters(self, directory)
 
     @checked_call
     def load_adapters(self, directory: str | os.PathLike) -> None:
-        """Take over what `save_adapters` wrote, in place of what was trained on this backbone.
+        """Load what `save_adapters` wrote, in place of what was trained on this backbone.
 
         Several can be loaded on one backbone, one after another, whichever backend trained them.
 
         Args:
-            directory: What `save_adapters` returned.
+            directory: The directory that `save_adapters` returned.
 
         Raises:
             InputError: If they were trained on another backbone, for another task or with another
@@ -202,21 +201,20 @@ class Recipe(Fitted, Searched):
         data: str | os.PathLike | None = None,
         clients: bool = False,
     ) -> Path:
-        """Write the next version for TensorFlow Serving, proven before it becomes visible.
+        """Write the next version for TensorFlow Serving, and check it before it becomes visible.
 
-        The work is done by a fresh process on the TensorFlow backend, whichever backend this one
-        runs on. Of several processes that have trained together the first one exports, while the
-        others wait.
+        A new process on the TensorFlow backend does the work, whichever backend this one runs on. Of
+        several processes that trained together the first one exports, while the others wait.
 
         Args:
             base_dir: The directory of the versions, the server's `base_path`.
             format: `"saved_model"`, or another of `kft.export.launch.FORMATS`.
             weights: How weights are stored: `"float32"`, `"float16"` or `"int8"`.
             batch_sizes: Batch sizes of the warmup requests.
-            examples: Real raw inputs for warmup and check, as for `predict`. Defaults to a few of the
-                training data.
-            data: Labelled data that show what smaller weights cost.
-            clients: Whether to write a server configuration and example clients beside the
+            examples: Raw inputs for warmup and check, as for `predict`. Defaults to a few of the training
+                data.
+            data: Labelled data that show the loss of quality by smaller weights.
+            clients: Whether to write a server configuration and example clients next to the
                 versions.
 
         Returns:
@@ -241,7 +239,7 @@ class Recipe(Fitted, Searched):
         )
 
     def save_files(self, directory: Path) -> None:
-        """Keep a few raw inputs for exports."""
+        """Write a few raw inputs for exports."""
         from kft.export.launch import LARGEST_EXAMPLE, encode_examples, size_of
 
         kept = [raw for raw in self.raw_examples if size_of(raw) <= LARGEST_EXAMPLE]
@@ -250,7 +248,7 @@ class Recipe(Fitted, Searched):
             path.write_text(encode_examples(kept), encoding="utf-8")
 
     def restore_files(self, directory: Path) -> None:
-        """Take over the raw inputs that were kept, and where the weights come from."""
+        """Restore the raw inputs, and the origin of the weights."""
         from kft.export.launch import read_examples
 
         path = directory / RAW_EXAMPLES

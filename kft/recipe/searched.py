@@ -1,4 +1,4 @@
-"""`Searched`: a family whose stages, rates and other settings are searched."""
+"""`Searched`: the method `tune` of recipes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Searched(Family):
-    """What can be searched for the best settings: the method `tune` of every `kft.Recipe`."""
+    """A family whose settings can be searched: the method `tune` of every `kft.Recipe`."""
 
     @checked_call
     def tune(
@@ -50,24 +50,23 @@ class Searched(Family):
     ) -> Search:
         """Search for stages, rates and other settings; each trial is one staged fit.
 
-        A trial's score is the objective's best epoch over all its stages, and the model that it
-        keeps is the one of that epoch. All trials share the frozen features, so that what lies
-        below the shallowest block that trains runs once for each depth. A failed trial is recorded
-        with its reason; a search that was killed continues with the same trials when it is called in
-        the same way.
+        A trial's score is the objective's best epoch over all its stages, whose model the trial keeps.
+        All trials share the frozen features, so that layers below the shallowest trained block run only
+        once for each depth. A failed trial is recorded with its reason; a killed search continues with
+        the same trials when the call is repeated.
 
         Args:
             train: As in `fit`.
             validation_data: As in `fit`; the same for all trials.
             run_dir: Directory of the search: trials, features, a report, the best stages.
-            max_trials: Most trials. Defaults to 20.
-            max_seconds: After so many seconds in trials no other one begins. Defaults to no limit.
-            max_epochs: After so many epochs in all trials together no other one begins. Defaults to
+            max_trials: Maximum number of trials. Defaults to 20.
+            max_seconds: Time in trials after which no further one begins. Defaults to no limit.
+            max_epochs: Epochs of all trials together after which no further one begins. Defaults to
                 no limit.
             algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
             prune: `"median"` ends a trial that is worse than the median of those before it; None
                 lets all run. Defaults to None.
-            space: What is searched, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
+            space: The search space, in KerasTuner's terms, as in `kft.tuning.StagedHyperModel`:
                 `lambda hp: hp.Float("head_lr", 1e-4, 1e-2, sampling="log")`. Defaults to
                 `kft.tuning.default_space`.
             objective: Name of a validation metric, or a `keras_tuner.Objective`. Defaults to the
@@ -78,20 +77,19 @@ class Searched(Family):
             batch_norm: As in `fit`.
             balance: As in `fit`.
             jit_compile: As in `fit`.
-            cache: Whether frozen features are kept, as in `fit`. Defaults to True, since what does
-                not pay in a single fit does in many.
-            resume: As in `fit`: how often the trial that runs commits its state, from which it
-                resumes after a kill.
-            workers: How many processes run trials side by side; each runs the command of this one
-                again. By default this process runs them, or has the part that KerasTuner's
-                environment variables give it.
+            cache: Whether frozen features are cached, as in `fit`. Defaults to True, since a cost that
+                does not pay in a single fit may pay in many.
+            resume: As in `fit`: how often the current trial commits its state, from which it resumes
+                after a kill.
+            workers: How many processes run trials in parallel; each runs this process' command
+                again. By default this process runs them, or has the role that KerasTuner's
+                environment variables set.
             host: The address at which workers on other machines reach this process, for trusted
-                networks only. Defaults to this machine alone.
-            distribution: As in `fit`, for each trial; the search may go on with another one.
+                networks only. Defaults to this machine only.
+            distribution: As in `fit`, for each trial; a resumed search may have another one.
             seed: Seed of the search, and of each fit.
             on_bad_example: As in `fit`.
-            verbose: 0 prints nothing, everything else a line a trial.
-
+            verbose: 0 prints nothing, other values a line per trial.
         Returns:
             The `kft.tuning.Search`.
 

@@ -1,4 +1,4 @@
-"""Tokenizers that a server's graph can run: the same tokens, and nothing that fills up while it runs."""
+"""Tokenizers for a server's graph: the same tokens, without a table that grows as it runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["servable"]
 
 
 def servable(tokenizer: Any) -> Any:
-    """Return a tokenizer of KerasHub whose tokens an exported graph can compute.
+    """Return a copy of a KerasHub tokenizer whose tokens an exported graph can compute.
 
-    KerasHub's byte-pair tokenizers keep each word that they have merged in a table, which grows with
-    whatever a server is sent: the copy merges each word anew. The others are returned as they are.
+    KerasHub's byte-pair tokenizers store each merged word in a table, which grows with the requests
+    of a server: the copy merges each word again. Other tokenizers are returned themselves.
 
     Args:
         tokenizer: The tokenizer.
@@ -24,13 +24,13 @@ def servable(tokenizer: Any) -> Any:
         # An attribute that KerasHub (0.32) does not document; tests/recipes/test_byte_pairs.py guards it.
         copy.cache = _Uncached(tuple(copy.unsplittable_tokens or ()))
         return copy
-    if hasattr(tokenizer, "set_proto"):  # its ops are lost where a seed was set
+    if hasattr(tokenizer, "set_proto"):  # its ops are lost when a seed is set
         tokenizer.set_proto(tokenizer.proto)
     return tokenizer
 
 
 class _Uncached:
-    """Stand in for the table of merged words: what is inserted is handed out once, and forgotten.
+    """A replacement for the table of merged words that keeps an entry only for one lookup.
 
     Args:
         whole: Words that are never split, the special tokens.
@@ -41,7 +41,7 @@ class _Uncached:
         self._merged: Any = None
 
     def insert(self, words: Any, merged: Any) -> None:
-        """Take the tokens of words, joined by spaces; special tokens stay whole."""
+        """Store the tokens of words, joined by spaces; special tokens stay whole."""
         import tensorflow as tf
 
         for token in self._whole:
@@ -49,7 +49,7 @@ class _Uncached:
         self._merged = merged
 
     def lookup(self, words: Any) -> Any:
-        """Return what was just inserted, or that nothing is known."""
+        """Return what was just inserted, or empty strings for unknown words."""
         import tensorflow as tf
 
         merged, self._merged = self._merged, None

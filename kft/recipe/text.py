@@ -1,4 +1,4 @@
-"""Recipes for text: what the encoders of KerasHub have in common."""
+"""Recipes for text: the common part of KerasHub's encoders."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,30 +32,29 @@ _PLACES: dict[str, Places] = {"words": pack_words, "pairs": pack_pairs}
 class TextRecipe(TokenRecipe):
     """A recipe whose inputs are texts.
 
-    `load` makes of texts what the model takes: `token_ids`, `padding_mask` and `segment_ids`, int32
+    `load` converts texts to the model's inputs: `token_ids`, `padding_mask` and `segment_ids`, int32
     `(batch, length)`, and for a task that needs `"words"` those of `kft.recipe.words`.
 
-    A family is a subclass: its `backbone_class`, and of Hugging Face's folders the
-    `hugging_face_types` that it takes and, for each, the `hugging_face_defaults` of settings that a
-    file may leave out.
+    A family is a subclass with its `backbone_class`, the `hugging_face_types` of Hugging Face folders
+    that it accepts and, for each, the `hugging_face_defaults` of settings that a file may omit.
 
     Args:
         preset: Name of a KerasHub preset, a handle such as `"hf://google-bert/bert-base-uncased"`,
             a preset folder, or a Hugging Face folder with `config.json`, `vocab.txt`,
             `tokenizer_config.json` and `model.safetensors`.
         weights: `"preset"` for the pretrained weights, None to start from scratch.
-        sequence_length: Tokens a text is cut or padded to. By default what 99 of 100 training texts
-            fit into, rounded up to a multiple of 8; for a task on pairs all of them, for one on words
-            twice the longest.
+        sequence_length: Tokens to which a text is cut or padded. By default the length of 99 of 100
+            training texts, rounded up to a multiple of 8; for a task on pairs that of all texts, for
+            one on words twice that of the longest.
         pooling: `"cls"` takes the first token's features, `"mean"` the average over the text,
             `"pooler"` the encoder's own pooling layer.
         backbone_dropout: Dropout in the encoder. Defaults to 0.1.
-        few_shot: What a fit begins with, before its stages. `"contrastive"` trains the encoder for 30
-            steps until the training texts of one class point in one direction (supervised contrastive
-            learning, Khosla et al. 2020, https://arxiv.org/abs/2004.11362; for few texts: SetFit,
-            Tunstall et al. 2022, https://arxiv.org/abs/2209.11055), None nothing. `"auto"` does so with
-            the default stages where there are at least three classes and 2 to 6 training texts of
-            each. Defaults to `"auto"`.
+        few_shot: What precedes the stages of a fit. `"contrastive"` trains the encoder for 30 steps to
+            give texts of one class similar features (supervised contrastive learning, Khosla et al.
+            2020, https://arxiv.org/abs/2004.11362; for few texts: SetFit, Tunstall et al. 2022,
+            https://arxiv.org/abs/2209.11055), None means nothing. `"auto"` means `"contrastive"` with
+            the default stages, at least three classes, and 2 to 6 training texts of each. Defaults to
+            `"auto"`.
 
     The other arguments are those of `kft.Recipe`.
     """
@@ -77,34 +76,34 @@ class TextRecipe(TokenRecipe):
 
     @property
     def length(self) -> int:
-        """The tokens that `load` cuts and pads to: the argument, or what the data suggested."""
+        """The tokens to which `load` cuts and pads: the argument, or a length learned from the data."""
         return self.sequence_length or self._learned_length or self.longest
 
     @property
     def form(self) -> str:
-        """What texts become: tokens as `"text"`, with places as `"words"` or `"pairs"`."""
+        """The form of the inputs: tokens as `"text"`, with positions as `"words"` or `"pairs"`."""
         return next((need for need in _PLACES if need in self.task.needs), "text")
 
     @property
     def places(self) -> Places | None:
-        """What packs texts and tells where words lie, if the task asks for it."""
+        """The function that packs texts with the positions of their words, if the task needs them."""
         pack = _PLACES.get(self.form)
         return None if pack is None else _ForEncoder(pack, frozenset(self.encoder.input))
 
     @property
     def sees_padding(self) -> bool:
-        """Whether padding changes the features, as in F-Net: all texts then have one length."""
+        """Whether padding changes the features, as in F-Net; all texts then have one length."""
         return "padding_mask" not in self.encoder.input
 
     def tokenizer_arguments(self) -> dict[str, Any]:
-        """Whether to strip accents, as Hugging Face's tokenizer does."""
+        """Return whether to strip accents, as Hugging Face's tokenizer does."""
         return accents(self.preset)
 
     def inputs(self) -> Any:
-        """The encoder's inputs and `padding_mask`; and where words lie, if the task asks for it."""
+        """Return the encoder's inputs, `padding_mask`, and positions of words if the task needs them."""
         tokenizer = (
             self.preprocessor.tokenizer
-        )  # small: what it says is known before weights are loaded
+        )  # small, so the checks below come before the weights are loaded
         if self.form != "text":
             tokenization.check_word_pieces(tokenizer, self.preset, type(self.task).__name__)
         inputs = dict(self.encoder.input)
@@ -113,12 +112,12 @@ class TextRecipe(TokenRecipe):
         return word_inputs(inputs) if self.places else inputs
 
     def backbone(self, inputs: Any) -> Any:
-        """The encoder's outputs by name: `sequence_output` `(batch, length, channels)`, and others."""
+        """Return the encoder's outputs by name: `sequence_output` `(batch, length, channels)`, and others."""
         output = self.encoder.output
         return output if isinstance(output, dict) else {"sequence_output": output}
 
     def features(self, need: str, backbone: Any, inputs: Any) -> Any:
-        """A vector for each text by `pooling`, or one for each token; with words their places too."""
+        """Return a vector for each text by `pooling`, or one for each token, for words with positions."""
         tokens = backbone["sequence_output"]
         if need != "vector":
             return tokens if need == "tokens" else word_features(tokens, inputs)
@@ -136,19 +135,19 @@ class TextRecipe(TokenRecipe):
         return self._cutter().examples(examples) if self.form == "pairs" else examples
 
     def in_pieces(self, raw: Any) -> Any:
-        """Return texts, and in place of those with a context that is too long their pieces."""
+        """Return texts, with pieces in place of those whose context is too long."""
         return self._cutter().texts(raw) if self.form == "pairs" else raw
 
     @property
     def quotes_inputs(self) -> bool:
-        """Whether the task asks for places in the text, out of which it cuts its answers."""
+        """Whether the task needs positions in the text, from which it cuts its answers."""
         return self.places is not None
 
     def _cutter(self) -> Cutter:
         return Cutter(with_length(self.preprocessor, self.length))
 
     def learn(self, examples: Examples) -> None:
-        """Choose the sequence length, unless the argument says it."""
+        """Choose the sequence length, unless it was passed."""
         super().learn(examples)
         some = examples.inputs[:: max(1, len(examples.inputs) // 20_000)]
         if self.places:
@@ -158,11 +157,11 @@ class TextRecipe(TokenRecipe):
             self._learned_length = tokenization.suggested_length(counts, self.longest, self.form)
 
     def state(self) -> dict[str, Any]:
-        """What `learn` found."""
+        """Return what `learn` found."""
         return {**super().state(), "length": self._learned_length}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned."""
         super().restore({name: one for name, one in state.items() if name != "length"})
         length = state["length"]
         if length is not None and not (type(length) is int and 0 < length <= self.longest):
@@ -172,10 +171,10 @@ class TextRecipe(TokenRecipe):
         self._learned_length = length
 
     def load(self, raw: Sequence[str], length: int | None = None) -> dict[str, np.ndarray]:
-        """Turn texts into tokens, by the graph that an export runs too.
+        """Tokenize texts, by the graph that exports also use.
 
         Args:
-            raw: The texts, as strings or as UTF-8; of each the first 131,072 characters count.
+            raw: The texts, as strings or as UTF-8; only the first 131,072 characters of each are used.
             length: Tokens to cut and pad to. Defaults to `length`.
 
         Raises:
@@ -183,23 +182,23 @@ class TextRecipe(TokenRecipe):
         """
         length = self.length if length is None else length
         packed = self._packed(raw, max(length, self.length))
-        if packed["padding_mask"][:, length:].any():  # what is cut keeps its last token
+        if packed["padding_mask"][:, length:].any():  # cut again, so that it keeps its end token
             packed = self._packed(raw, length)
         return {name: tokens[:, :length] for name, tokens in packed.items()}
 
     def load_all(self, examples: Examples) -> dict[str, np.ndarray]:
-        """Turn examples into tokens, cut to what the longest of them needs."""
+        """Tokenize examples, cut to the length of the longest of them."""
         if self.sees_padding:
             return super().load_all(examples)
         counts = tokenization.lengths(self.load, examples.inputs, self.longest)
         return self.load(examples.inputs, min(self.length, -(-int(counts.max()) // 8) * 8))
 
     def few_shot_rule(self, train: Any, *, default_stages: bool) -> str | None:
-        """Say why texts of one class are drawn together before the stages, if they are."""
+        """Return why a contrastive warm start precedes the stages, None if it does not."""
         return few_shot.contrastive_rule(self, train, default_stages=default_stages)
 
     def augmentation(self, chosen: Any) -> Callable | None:
-        """Turn a preset or a function into changes of the training texts.
+        """Convert a preset or a function to an augmentation of training texts.
 
         Args:
             chosen: `"light"` deletes one word in 20, `"standard"` deletes and swaps one in 10 each;
@@ -217,7 +216,7 @@ class TextRecipe(TokenRecipe):
         balance: str | None = None,
         augment: Callable | None = None,
     ) -> Batches:
-        """Batches padded to what their texts need, in a few lengths chosen from the data."""
+        """Return batches padded to a few lengths chosen from the data."""
         order: dict[str, Any] = {"seed": seed, "shuffle": shuffle, "balance": balance}
         settings = {"batch_size": batch_size, **order}
         if augment is not None or self.sees_padding:
@@ -227,11 +226,11 @@ class TextRecipe(TokenRecipe):
         return BucketedBatches(examples, self.load, lengths=lengths, buckets=buckets, **settings)
 
     def input_identity(self) -> str:
-        """The tokenizer's vocabulary and settings, and the length."""
+        """Return a digest of the tokenizer's vocabulary and settings, and the length."""
         return f"{self.form} {digest(self.preprocessor.tokenizer, self.length)}"
 
     def from_stream(self, dataset: Any) -> Any:
-        """Put `load` in front of a `tf.data.Dataset` of texts; one of tokens stays as it is."""
+        """Add `load` to a `tf.data.Dataset` of texts; one of tokens is unchanged."""
         dataset = super().from_stream(dataset)
         spec = getattr(dataset, "element_spec", (None,))[0]
         if getattr(spec, "dtype", None) != "string":
@@ -241,7 +240,7 @@ class TextRecipe(TokenRecipe):
         return dataset.map(lambda x, *y: (pack(x), *y))
 
     def serving_inputs(self) -> ServingInputs:
-        """Texts as a string tensor `[n]` to the model's inputs; bytes that are no text are missing."""
+        """Return how texts, a string tensor `[n]`, are converted; invalid UTF-8 is left out."""
         parts = self.task.input_parts
         return tokenization.serving_inputs(self.preprocessor, self.length, self.places, parts)
 
@@ -253,7 +252,7 @@ class TextRecipe(TokenRecipe):
 
 @dataclass(frozen=True)
 class _ForEncoder:
-    """Texts packed with the places of their words, without segments if the encoder takes none."""
+    """A function that packs texts with the positions of words, for the inputs of one encoder."""
 
     pack: Places
     names: frozenset[str]

@@ -1,4 +1,4 @@
-"""Graphs from texts to tokens, traced once for all recipes whose tokenizers are equal."""
+"""Graphs from texts to tokens, traced once for all recipes with equal tokenizers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 
 from kft.library_logs import library_logs
 
-_MOST = 32  # graphs that are kept: a few for each tokenizer and length in use
+_MOST = 32  # cached graphs: a few for each tokenizer and length in use
 
 
 def digest(tokenizer: Any, length: int) -> str:
-    """Return a digest of what decides the tokens: the vocabulary, how it joins, and the length.
+    """Return a digest of everything that affects the tokens: vocabulary, settings and length.
 
     Args:
         tokenizer: The KerasHub tokenizer.
@@ -40,20 +40,20 @@ def with_length(preprocessor: Any, length: int, tokenizer: Any = None) -> Any:
     Args:
         preprocessor: The preprocessor.
         length: Tokens of each text.
-        tokenizer: The tokenizer of the new one. Defaults to the same, which they share.
+        tokenizer: The tokenizer of the new one. Defaults to the preprocessor's.
     """
     made = type(preprocessor)(
         tokenizer=tokenizer or preprocessor.tokenizer,
         sequence_length=length,
         truncate=preprocessor.truncate,
     )
-    made.build(None)  # its packer, which otherwise comes with the first text
+    made.build(None)  # creates its packer, otherwise created with the first text
     return made
 
 
 @dataclass(frozen=True)
 class _Tokens:
-    """A preprocessor, equal to any that makes the same tokens."""
+    """A preprocessor; instances are equal if they produce the same tokens."""
 
     kind: type
     digest: str
@@ -67,9 +67,9 @@ def graph(function: Callable[..., Any], preprocessor: Any, **settings: Any) -> C
     Tracing takes a second or more, running it a thousandth of that.
 
     Args:
-        function: A function of a module, whatever it does in TensorFlow's graph ops.
+        function: A module's function that uses TensorFlow's graph ops.
         preprocessor: The KerasHub preprocessor.
-        **settings: What else it takes; each can be hashed.
+        **settings: Further arguments, which must be hashable.
     """
     tokens = _Tokens(
         type(preprocessor),
@@ -95,7 +95,7 @@ def _graph(
     has_run = False
 
     def run(texts: Any) -> Any:
-        """Run the graph, in which SentencePiece reads its model, and logs, the first time."""
+        """Run the graph; on its first run, SentencePiece reads its model and logs."""
         nonlocal has_run
         with contextlib.nullcontext() if has_run else library_logs():
             found = traced(texts)
@@ -106,10 +106,10 @@ def _graph(
 
 
 def _of_this_graph(preprocessor: Any) -> Any:
-    """A preprocessor that depends on nothing outside the graph that is being traced.
+    """Return a preprocessor that depends on nothing outside the graph that is being traced.
 
-    The model of a SentencePiece tokenizer belongs to the op that has read it, and TensorFlow drops the
-    ops that it ran whenever a seed is set.
+    The model of a SentencePiece tokenizer belongs to the op that has read it, and TensorFlow discards
+    the ops it has run when a seed is set.
     """
     tokenizer = preprocessor.tokenizer
     if not hasattr(tokenizer, "set_proto"):

@@ -20,14 +20,14 @@ from kft.recipe.presets import write_kept_preset
 
 @dataclass(kw_only=True, eq=False)
 class TokenRecipe(PresetRecipe):
-    """A recipe for texts whose backbone and tokenizer a preset holds.
+    """A recipe for texts whose backbone and tokenizer come from a preset.
 
     Args:
         preset: Name of a KerasHub preset, a handle such as `"hf://google-bert/bert-base-uncased"`,
             a preset folder, or a Hugging Face folder with `config.json`, `tokenizer_config.json`,
             the files of the tokenizer and `model.safetensors`.
         weights: `"preset"` for the pretrained weights, None to start from scratch.
-        sequence_length: Tokens of a row of the model's inputs.
+        sequence_length: Tokens per row of the model's inputs.
         backbone_dropout: Dropout in the backbone. Defaults to 0.1.
 
     The other arguments are those of `kft.Recipe`.
@@ -52,7 +52,7 @@ class TokenRecipe(PresetRecipe):
         self._preprocessor: Any = None
 
     def load_encoder(self) -> Any:
-        """Load the KerasHub backbone, if it takes texts as long as the argument says."""
+        """Load the KerasHub backbone, and check that it supports `sequence_length`."""
         encoder = super().load_encoder()
         longest = self.longest_of(encoder)
         if self.sequence_length and self.sequence_length > longest:
@@ -64,7 +64,7 @@ class TokenRecipe(PresetRecipe):
 
     @property
     def preprocessor(self) -> Any:
-        """The KerasHub preprocessor with the preset's tokenizer, loaded when first asked for."""
+        """The KerasHub preprocessor with the preset's tokenizer, loaded on first access."""
         if self._preprocessor is None:
             kind, arguments = keras_hub.models.Tokenizer, self.tokenizer_arguments()
             with library_logs():
@@ -74,20 +74,20 @@ class TokenRecipe(PresetRecipe):
 
     @property
     def longest(self) -> int:
-        """The most tokens that the backbone takes."""
+        """The maximum of tokens of the backbone."""
         return self.longest_of(self.encoder)
 
     @classmethod
     def longest_of(cls, encoder: Any) -> int:
-        """Return the most tokens that a backbone takes."""
+        """Return the maximum of tokens of a backbone."""
         return int(getattr(encoder, "max_sequence_length", None) or 512)
 
     def encoder_arguments(self) -> Mapping[str, Any]:
-        """What to tell the backbone beside what the preset says."""
+        """Return further arguments of the backbone besides those of the preset."""
         return {"dropout": self.backbone_dropout}
 
     def tokenizer_arguments(self) -> dict[str, Any]:
-        """What to tell the tokenizer beside what the preset says."""
+        """Return further arguments of the tokenizer besides those of the preset."""
         return {}
 
     def check_examples(self, examples: Examples) -> None:
@@ -101,7 +101,7 @@ class TokenRecipe(PresetRecipe):
             )
 
     def raw_inputs(self, raw: Any) -> list[str]:
-        """Return texts to answer by their position."""
+        """Return texts as a sequence."""
         return raw_texts(raw, self.task)
 
     def read_all(self) -> None:
@@ -110,6 +110,6 @@ class TokenRecipe(PresetRecipe):
         _ = self.preprocessor
 
     def save_files(self, directory: Path) -> None:
-        """Write the tokenizer and the encoder's configuration, a preset folder without weights."""
+        """Write the tokenizer and the encoder's configuration as a preset folder without weights."""
         super().save_files(directory)
         write_kept_preset(directory / PRESET, self.encoder, self.preprocessor.tokenizer)

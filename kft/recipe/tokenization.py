@@ -1,4 +1,4 @@
-"""Texts to tokens, by the same graph for training, answers and exports."""
+"""Tokenization of texts by the same graph in training, prediction and exports."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from kft.recipe.served_tokenizers import servable
 from kft.recipe.token_graphs import graph, with_length
 from kft.recipe.words import pack_words
 
-LONGEST_TEXT = 131_072  # characters that are tokenised; what follows them is left out
+LONGEST_TEXT = 131_072  # characters that are tokenized; the rest is ignored
 NOT_UTF8 = "not UTF-8"
 
 Places = Callable[[Any, Any], dict[str, Any]]
 
 
 def pack(preprocessor: Any, texts: Any, places: Places | None = None) -> dict[str, Any]:
-    """Turn a string tensor `[n]` into the inputs of an encoder, in TensorFlow's graph ops.
+    """Convert a string tensor `[n]` to the inputs of an encoder, in TensorFlow's graph ops.
 
     Args:
-        preprocessor: What `with_length` returned.
+        preprocessor: The result of `with_length`.
         texts: The texts, in UTF-8.
-        places: What packs texts and tells the places of words too, `kft.recipe.words.pack_words` or
+        places: A function that also returns positions of words, `kft.recipe.words.pack_words` or
             `kft.recipe.pairs.pack_pairs`. Defaults to the preprocessor itself.
     """
     import tensorflow as tf
 
-    # A tokenizer takes some sixty bytes of memory for each byte, and then drops most tokens.
+    # A tokenizer needs about sixty bytes of memory per byte, and then drops most tokens.
     texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
     if places is not None:
         return places(preprocessor, texts)
     made = preprocessor(texts)
-    if "padding_mask" not in made:  # of F-Net, whose encoder takes none
+    if "padding_mask" not in made:  # F-Net's encoder takes none
         is_text = made["token_ids"] != preprocessor.tokenizer.pad_token_id
         made = {**made, "padding_mask": is_text}
     return {name: tf.cast(values, tf.int32) for name, values in made.items()}
@@ -46,7 +46,7 @@ def pack(preprocessor: Any, texts: Any, places: Places | None = None) -> dict[st
 def packer(
     preprocessor: Any, length: int, places: Places | None = None
 ) -> Callable[[Sequence[str | bytes]], dict[str, np.ndarray]]:
-    """Return what turns texts into arrays of tokens, on the CPU.
+    """Return a function that converts texts to arrays of tokens, on the CPU.
 
     Args:
         preprocessor: The KerasHub preprocessor.
@@ -66,13 +66,13 @@ def packer(
 
 
 def suggested_length(counts: np.ndarray, longest: int, form: str = "text") -> int:
-    """Return what 99 of 100 texts fit into, rounded up to a multiple of 8.
+    """Return the length of 99 of 100 texts, rounded up to a multiple of 8.
 
     Args:
         counts: Tokens of each text.
-        longest: The most tokens that the encoder takes.
-        form: `"pairs"` for all of the texts, and `"words"`, where what is cut has no answer, for twice
-            the longest one, as far as the encoder goes. Defaults to `"text"`.
+        longest: The maximum of the encoder.
+        form: `"pairs"` for the length of all texts; `"words"`, where cut words have no prediction, for
+            twice the longest, up to the encoder's maximum. Defaults to `"text"`.
     """
     most = int(counts.max())
     fits = {"words": 2 * most, "pairs": most}.get(form, int(np.ceil(np.quantile(counts, 0.99))))
@@ -80,12 +80,12 @@ def suggested_length(counts: np.ndarray, longest: int, form: str = "text") -> in
 
 
 def lengths(load: Callable[..., Any], texts: Sequence[str], longest: int) -> np.ndarray:
-    """Return how many tokens each text has, cut to what the encoder takes, `[n]`.
+    """Return how many tokens each text has, cut to the encoder's maximum, `[n]`.
 
     Args:
-        load: `load(texts, length)` gives the encoder's inputs.
+        load: `load(texts, length)` returns the encoder's inputs.
         texts: The texts.
-        longest: The most tokens that the encoder takes.
+        longest: The maximum of the encoder.
     """
     counts = [
         load(texts[start : start + 512], longest)["padding_mask"].sum(axis=1)
@@ -95,15 +95,15 @@ def lengths(load: Callable[..., Any], texts: Sequence[str], longest: int) -> np.
 
 
 def check_word_pieces(tokenizer: Any, name: str, task: str) -> None:
-    """Refuse a tokenizer whose tokens are not those of a text's words and marks one by one.
+    """Refuse a tokenizer whose tokens of a text are not those of its words and marks one by one.
 
     Args:
         tokenizer: The KerasHub tokenizer.
-        name: What to call the model in the message.
-        task: What to call the task.
+        name: The name of the model for the message.
+        task: The name of the task.
 
     Raises:
-        InputError: If it has byte pairs or sentence pieces, which depend on the spaces around words.
+        InputError: If it uses byte pairs or sentence pieces, which depend on the spaces around words.
     """
     if not isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
         raise InputError(
@@ -114,16 +114,16 @@ def check_word_pieces(tokenizer: Any, name: str, task: str) -> None:
 
 
 def check_words(preprocessor: Any, texts: Sequence[str], name: str, length: int = 128) -> None:
-    """Refuse a tokenizer to which a text is something else than its words.
+    """Refuse a tokenizer that tokenizes some texts differently from their single words.
 
     Args:
         preprocessor: The KerasHub preprocessor.
-        texts: Some texts, of which `length` tokens are looked at.
-        name: What to call the model in the message.
+        texts: Some texts, of which `length` tokens are compared.
+        name: The name of the model for the message.
         length: Tokens of each text. Defaults to 128.
 
     Raises:
-        InputError: If it makes other tokens of a text than of its words one by one.
+        InputError: If the tokens of a text differ from those of its words one by one.
     """
     whole, parts = (packer(preprocessor, length, one)(texts) for one in (None, pack_words))
     differing = np.flatnonzero((whole["token_ids"] != parts["token_ids"]).any(axis=1))
@@ -139,11 +139,11 @@ def utf8_rows(raw: Any) -> tuple[Any, Any]:
     """Return the rows of a string tensor `[n]` that are UTF-8, and a status for each of the n.
 
     Args:
-        raw: Bytes of strangers, a TensorFlow tensor.
+        raw: Untrusted bytes, a TensorFlow tensor.
     """
     import tensorflow as tf
 
-    # Leaving out what is not UTF-8 leaves only UTF-8 as it is.
+    # Dropping invalid bytes leaves valid UTF-8 unchanged.
     clean = tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="ignore")
     is_text = tf.equal(clean, raw)
     return tf.boolean_mask(raw, is_text), tf.where(is_text, "", NOT_UTF8)
@@ -152,7 +152,7 @@ def utf8_rows(raw: Any) -> tuple[Any, Any]:
 def serving_inputs(
     preprocessor: Any, length: int, places: Places | None, parts: tuple[str, ...]
 ) -> ServingInputs:
-    """Return the way from a string tensor `[n]` to an encoder's inputs; what is no text is missing.
+    """Return how an encoder's inputs are made of a string tensor `[n]`; invalid UTF-8 is left out.
 
     Args:
         preprocessor: The KerasHub preprocessor.
@@ -170,7 +170,7 @@ def serving_inputs(
 
 
 def _as_text(value: Any) -> str | bytes:
-    """A text as it is; the word "None" or "nan" is never made of a gap."""
+    """Return a text unchanged; refuse missing values, which would become "None" or "nan"."""
     if not isinstance(value, str | bytes):
         raise InputError(f"{kind_of(value)} is not a text: pass strings.")
     return value

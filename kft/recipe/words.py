@@ -1,9 +1,9 @@
-"""Where the words of a text begin and end among its tokens, in the graph that an export runs too.
+"""Where the words of a text begin and end among its tokens, in a graph that exports also use.
 
-A text is split at white space, and each mark of punctuation and each CJK character stands alone, as
-BERT does it. The parts are tokenized one by one, so that the first token of each is known. A word of
-a text is a run of parts: "U.N" and "well-known" are one word, of "Germany's" the apostrophe and the
-"s" are words of their own.
+A text is split at white space, and each punctuation mark and each CJK character is a part of its
+own, as in BERT. The parts are tokenized one by one, so that the first token of each is known. A
+word is a run of parts: "U.N" and "well-known" are one word, but in "Germany's" the apostrophe and
+the "s" are separate words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ALONE = f"{_MARK}|{_CJK}"
 
 
 def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
-    """Turn a string tensor `[n]` into the inputs of an encoder, and the places of its words.
+    """Convert a string tensor `[n]` to the inputs of an encoder, and the positions of its words.
 
     Args:
         preprocessor: A KerasHub preprocessor.
@@ -34,8 +34,8 @@ def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
 
     Returns:
         `token_ids`, `padding_mask`, `segment_ids`; `word_starts`, int32 `[n, length]`, the byte at
-        which a part of the text begins whose first token this is, else -1; and `word_ends`, the byte
-        at which the word ends that begins there, -1 where a part lies within a word.
+        which a part of the text begins, at the part's first token, otherwise -1; and `word_ends`, the
+        byte at which the word that begins there ends, -1 for a part within a word.
     """
     import tensorflow as tf
 
@@ -70,15 +70,15 @@ def split_parts(texts: Any) -> tuple[Any, Any, Any]:
 
 
 def tokenized(preprocessor: Any, parts: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return the tokens of texts, and what brings values of their parts to tokens.
+    """Return the tokens of texts, and a function from values of parts to values of tokens.
 
     Args:
         preprocessor: A KerasHub preprocessor.
-        parts: What `split_parts` returned first.
+        parts: The parts that `split_parts` returned.
 
     Returns:
-        The tokens, ragged `[n, tokens]`; and a function from a value for each of all parts to one for
-        each of all tokens, -1 for those with which no part begins.
+        The tokens, ragged `[n, tokens]`; and a function from one value per part to one value per
+        token, -1 for tokens that are not the first of a part.
     """
     import tensorflow as tf
 
@@ -92,7 +92,7 @@ def tokenized(preprocessor: Any, parts: Any) -> tuple[Any, Callable[[Any], Any]]
 
 
 def word_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return an encoder's inputs, and those that tell where words begin and end.
+    """Return an encoder's inputs, and inputs for where words begin and end.
 
     Args:
         inputs: The encoder's inputs, by name.
@@ -102,17 +102,17 @@ def word_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def word_features(tokens: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return what a task that needs `"words"` is given: features of tokens, and where words lie.
+    """Return the features for a task that needs `"words"`: those of tokens, and positions of words.
 
     Args:
-        tokens: `(batch, length, channels)`, by the name `tokens` in what is returned.
-        inputs: What `word_inputs` returned; its places keep their names.
+        tokens: `(batch, length, channels)`, returned under the name `tokens`.
+        inputs: The result of `word_inputs`; positions keep their names.
     """
     return {"tokens": tokens, **{name: inputs[name] for name in (STARTS, ENDS)}}
 
 
 def _word_ends(parts: Any, starts: Any, ends: Any) -> Any:
-    """The end of the word that begins with each part, -1 for a part within a word; flat."""
+    """Return the end of the word that begins with each part, -1 for a part within a word; flat."""
     import tensorflow as tf
 
     start, end, texts = starts.flat_values, ends.flat_values, parts.flat_values
@@ -127,14 +127,14 @@ def _word_ends(parts: Any, starts: Any, ends: Any) -> Any:
     is_joint = joins & after_letters & before_letters
     follows_joint = tf.concat([[False], touches & is_joint[:-1]], 0)[: tf.size(row)]
     begins = ~(is_joint | follows_joint)
-    # The parts of a word have one number; its end is that of the last of them.
+    # The parts of a word share a number; the word's end is that of its last part.
     word = tf.cumsum(tf.cast(begins, tf.int32)) - 1
     last = tf.math.segment_max(end, word)
     return tf.where(begins, tf.gather(last, word), NOWHERE)
 
 
 def _placed(ragged: Any, length: int) -> Any:
-    """Values of tokens behind the one that begins a text, and before the one that ends it."""
+    """Return values of tokens padded for the start and end tokens of a text."""
     import tensorflow as tf
 
     values = ragged[:, : length - 2].to_tensor(NOWHERE, shape=[None, length - 2])

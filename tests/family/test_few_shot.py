@@ -1,4 +1,4 @@
-"""The contrastive warm start: a few texts of each class are drawn together before the stages."""
+"""The contrastive warm start before the stages, on a few texts of each class."""
 
 import keras
 import numpy as np
@@ -251,7 +251,7 @@ def test_what_has_no_classes_to_contrast_is_refused_before_any_work(preset):
 def test_the_plan_and_the_page_say_that_it_came_first(preset, tmp_path, capsys):
     run = recipe_of(preset).fit((X, Y), run_dir=tmp_path / "run", verbose=2)
     assert (
-        "texts of one class are drawn together (few_shot='contrastive'): about"
+        "contrastive warm start precedes the stages (few_shot='contrastive'): about"
         in capsys.readouterr().out
     )
     assert run.journal["warm_start"]["steps"] == STEPS
