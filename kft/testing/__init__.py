@@ -1,4 +1,4 @@
-"""Contract tests for recipes, tasks and callbacks of one's own: what kft's own are held to."""
+"""Contract tests for your own recipes, tasks and callbacks, which kft's own pass too."""
 
 from kft.testing.callbacks import check_callback
 from kft.testing.checks import ContractError

@@ -28,16 +28,16 @@ from kft.training.plain import fit_in_stages
 
 
 def check_callback(make: Callable[[], keras.callbacks.Callback]) -> None:
-    """Hold a callback to what kft promises of callbacks.
+    """Check that a callback fulfils the contract of kft's callbacks.
 
-    It works in a plain `model.fit`, a second time, and as a deep copy, which KerasTuner makes for each
-    trial; what `get_state` returns survives being written; it works in a staged fit whose frozen work
-    is done once; and a fit that is killed and resumed ends with the weights and the state of one that
-    was not.
+    It works in a plain `model.fit`, a second time, and as a deep copy, as KerasTuner makes for each
+    trial; the result of `get_state` can be written and restored; it works in a staged fit with cached
+    features; and a fit that is killed and resumed ends with the same weights and state as an
+    uninterrupted one.
 
     Args:
-        make: Makes the callback; each call makes an equal one. Its class will do if its arguments all
-            have defaults.
+        make: Creates the callback; each call must create an equal one. Its class is enough if all
+            arguments have defaults.
 
     Raises:
         ContractError: If a promise is broken; the message names the step.

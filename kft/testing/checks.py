@@ -1,4 +1,4 @@
-"""What the contract tests have in common: a broken promise, equal weights, a fit that is ended."""
+"""The common part of the contract tests: errors, equal weights, a fit that is interrupted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kft.errors import KftError
 
 
 class ContractError(KftError, AssertionError):
-    """A recipe, a task or a callback breaks a promise; the message says which."""
+    """An error about a recipe, a task or a callback that breaks its contract; the message says how."""
 
 
 class _EndedError(Exception):
@@ -26,12 +26,12 @@ class _Ending(keras.callbacks.Callback):
 
 
 def require(holds: Any, step: str, said: str) -> None:
-    """Raise if a promise does not hold.
+    """Raise if a promise is broken.
 
     Args:
-        holds: Whether it does.
-        step: The step that tries it.
-        said: What is wrong if it does not.
+        holds: Whether the promise holds.
+        step: The step that checks it.
+        said: What is wrong otherwise.
     """
     if not holds:
         raise ContractError(f"{step}: {said}.")
@@ -51,13 +51,13 @@ def equal(one: list[np.ndarray], other: list[np.ndarray], tolerance: float = 0.0
 
 
 def end_in_second_epoch(fit: Callable[[keras.callbacks.Callback], Any]) -> None:
-    """End a fit by an error as its second epoch ends, before that epoch is committed.
+    """End a fit with an error at the end of its second epoch, before that epoch is committed.
 
     Args:
-        fit: Fits with a callback, which comes before the one that commits.
+        fit: Fits with a callback, which precedes the one that commits.
 
     Raises:
-        ContractError: If the fit does not come so far.
+        ContractError: If the fit ends earlier.
     """
     try:
         fit(_Ending())

@@ -1,4 +1,4 @@
-"""Families small enough for tests: backbones of a few hundred numbers, with seeded weights."""
+"""Families small enough for tests: backbones of a few hundred parameters, with seeded weights."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TinyImages(ImageRecipe):
     weights: str | None = None
 
     def preprocess(self, inputs: Any) -> Any:
-        """Pixels from -1 to 1."""
+        """Scale pixels to -1 to 1."""
         return unit_pixels(inputs)
 
 
@@ -62,7 +62,7 @@ class TinyTexts(TextRecipe):
     """
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """The head, then everything."""
+        """Return the head, then everything."""
         return [Stage(0, 1, 1e-3, name="head"), Stage("all", 1, 1e-4, name="all")]
 
 
@@ -84,7 +84,7 @@ def save_bert(folder: str | os.PathLike, vocabulary: Sequence[str], **sizes: int
 
     Args:
         folder: A directory that does not exist yet.
-        vocabulary: The tokens, BERT's special ones among them.
+        vocabulary: The tokens, including BERT's special ones.
         **sizes: `hidden_dim`, `intermediate_dim` and `max_sequence_length` of its backbone.
 
     Returns:
@@ -111,7 +111,7 @@ class TinyLanguage(LanguageRecipe):
     sequence_length: int | None = 8
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """The head, then everything."""
+        """Return the head, then everything."""
         return [Stage(0, 1, 1e-3, name="head"), Stage("all", 1, 1e-4, name="all")]
 
 
@@ -120,7 +120,7 @@ def save_tiny_llama(folder: Path, tied: bool = False) -> str:
 
     Args:
         folder: A directory that does not exist yet.
-        tied: Whether the scores are products with the embeddings of the input.
+        tied: Whether the scores are computed with the input's embeddings.
 
     Returns:
         Its path, the `preset` of a `TinyLanguage`.
@@ -158,6 +158,6 @@ def tiny_images(count: int, seed: int = 0) -> np.ndarray:
 
 
 def tiny_texts(count: int, words: int = 5, seed: int = 0) -> list[str]:
-    """Return random texts of so many words each."""
+    """Return random texts of this many words each."""
     chosen = np.random.default_rng(seed).integers(0, len(WORDS), (count, words))
     return [" ".join(WORDS[index] for index in row) for row in chosen]

@@ -1,4 +1,4 @@
-"""The contract of a recipe: each promise that `kft.Recipe` makes, tried on tiny data."""
+"""The contract of a recipe: each promise of `kft.Recipe`, checked on tiny data."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from kft.testing.checks import end_in_second_epoch, equal, require, weights_of
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
-    """What is tried.
+    """The recipe, data and settings of a check.
 
     Attributes:
-        make: Makes the recipe anew.
+        make: Creates the recipe.
         data: Labelled data.
-        folder: Where to write.
+        folder: The directory to write to.
         stages: The stages of each fit.
     """
 
@@ -40,7 +40,7 @@ class _Case:
     stages: list[Stage]
 
     def fit(self, recipe: Any, name: str | None, **settings: Any) -> Any:
-        """Fit a recipe as all of these fits are."""
+        """Fit a recipe with the settings that all fits share."""
         plain = {"batch_size": 8, "verbose": 0, "finish": Finish(report=False)}
         given = {"stages": self.stages, **plain, **settings}
         run_dir = None if name is None else self.folder / name
@@ -48,7 +48,7 @@ class _Case:
 
     @cached_property
     def whole(self) -> tuple[Any, Any]:
-        """A recipe and its undisturbed run without kept features, at which several steps look."""
+        """A recipe and its uninterrupted run without a cache, which several steps use."""
         recipe = self.make()
         return recipe, self.fit(recipe, "whole", cache=False, finish=Finish())
 
@@ -60,19 +60,19 @@ def check_recipe(
     directory: Any = None,
     leave_out: Collection[str] = (),
 ) -> None:
-    """Hold a recipe to what kft promises of recipes, step by step.
+    """Check step by step that a recipe fulfils the contract of kft's recipes.
 
     Args:
-        make: Makes the recipe; each call makes an equal one. A class will do if its arguments all
-            have defaults, else pass for example `lambda: MyRecipe(num_classes=2)`.
-        data: Labelled data as `fit` takes them; two dozen examples are enough.
-        directory: Where runs are written. Defaults to a temporary directory.
-        leave_out: Names from `STEPS` of what is not tried, such as `{"export"}` for a class in a
-            notebook, which another process cannot import.
+        make: Creates the recipe; each call must create an equal one. A class is enough if all
+            arguments have defaults, otherwise pass for example `lambda: MyRecipe(num_classes=2)`.
+        data: Labelled data as for `fit`; two dozen examples are enough.
+        directory: The directory for runs. Defaults to a temporary directory.
+        leave_out: Names from `STEPS` to skip, such as `{"export"}` for a class in a notebook, which
+            another process cannot import.
 
     Raises:
         ContractError: If a promise is broken; the message names the step.
-        InputError: If a name is no step, or kft itself refuses the recipe.
+        InputError: If a name is not a step, or kft itself refuses the recipe.
 
     Example:
 
@@ -109,7 +109,7 @@ def _plan(case: _Case) -> None:
 
 
 def _cache(case: _Case) -> None:
-    """Compare losses, not weights: Adam makes steps of what rounding leaves of a gradient of zero."""
+    """Compare losses, not weights: Adam amplifies the rounding errors of a gradient of zero to steps."""
     plain = case.whole[1].history["loss"]
     kept = case.fit(case.make(), None, cache=True).history["loss"]
     require(

@@ -1,4 +1,4 @@
-"""The contract of a task: its promises, tried on a tiny family that gives the features it needs."""
+"""The contract of a task: its promises, checked on a tiny family with the features it needs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def check_task(
     directory: Any = None,
     leave_out: Collection[str] = (),
 ) -> None:
-    """Hold a task to what kft promises of tasks: the contract of a recipe that has it.
+    """Check that a task fulfils the contract of a recipe with it.
 
     Args:
         task: The task.
-        data: Labelled data as `fit` takes them. Their inputs are images or texts, whatever the task
-            is for; `kft.testing.families` has `tiny_images` and `tiny_texts`.
+        data: Labelled data as for `fit`. Their inputs must be images or texts, whatever the task is
+            for; `kft.testing.families` has `tiny_images` and `tiny_texts`.
         directory: As in `check_recipe`.
         leave_out: As in `check_recipe`.
 
@@ -71,8 +71,8 @@ def check_task(
             )
             return
         preset = save_tiny_bert(Path(folder) / "preset")
-        # Dropout in frozen layers would keep the cache from reaching the head, and unseeded dropout
-        # draws from PyTorch's global numbers, of which a fit with kept features takes others.
+        # Dropout in frozen layers would prevent caching up to the head, and unseeded dropout draws from
+        # PyTorch's global generator, which a fit with cached features uses differently.
         check_recipe(
             lambda: TinyTexts(preset, task=task, backbone_dropout=0.0),
             data,
