@@ -1,6 +1,6 @@
-"""The command line: `kft fit`, `kft evaluate` and the others, thin over the functions.
+"""The command line, `kft fit`, `kft evaluate` and others: a thin layer over the functions.
 
-Nothing here imports Keras or a backend before a command needs it, so that `kft --help` is quick.
+Nothing here imports Keras or a backend before a command needs it, so that `kft --help` is fast.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ app = typer.Typer(
 
 
 class _Command(TyperCommand):
-    """A command whose errors speak of its options, where a function spoke of its arguments."""
+    """A command whose errors name its options in place of a function's arguments."""
 
     def invoke(self, ctx: Any) -> Any:
-        check_given(ctx)  # which prints_for_all of options, and imports no recipe to find them
+        check_given(ctx)  # its errors name options already, and it imports no recipe
         try:
             return super().invoke(ctx)
         except KftError as error:
@@ -57,7 +57,7 @@ class _Command(TyperCommand):
             raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """List arguments and options by panel, each name in full however narrow the terminal is."""
+        """List arguments and options by panel, with full names however narrow the terminal is."""
         panels: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -70,7 +70,7 @@ class _Command(TyperCommand):
                 formatter.write_dl(rows)
 
 
-# `kft.cli.demo` is the package that the command runs, so the function has no place beside it.
+# `kft.cli.demo` is the package that the command runs, so the function cannot have its name.
 _COMMANDS = (
     fit,
     tune,
@@ -91,7 +91,7 @@ _COMMANDS = (
 for command in _COMMANDS:
     app.command(cls=_Command)(command)
 
-_UsageError: Any = typer.BadParameter.__base__  # of click's; Typer shows only this one of its kind
+_UsageError: Any = typer.BadParameter.__base__  # click's own; Typer exports only the subclass
 
 
 def _print_version(asked: bool) -> None:
@@ -123,7 +123,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a mistake is one line on standard error and exit code 2."""
+    """Run the command line; an error is one line on standard error, and exit code 2."""
     leave_out_working_directory()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -150,13 +150,13 @@ def main() -> None:
 
 
 def _typed() -> Iterator[str]:
-    """What stands on the command line, and the values behind `--option=`."""
+    """Yield the words on the command line, and the values after `--option=`."""
     for word in sys.argv[1:]:
         yield word.partition("=")[2] if word.startswith("--") else word
 
 
 def _stop(message: str) -> NoReturn:
-    for word in _typed():  # on one line, and without commands to the terminal
+    for word in _typed():  # keep it on one line, without control sequences for the terminal
         if not word.isprintable():
             message = message.replace(word, ascii(word)[1:-1])
     shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)

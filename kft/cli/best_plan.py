@@ -1,4 +1,4 @@
-"""The `kft fit` that trains the best plan of a `kft tune`, printed and kept as a script."""
+"""The `kft fit` command for the best plan of a `kft tune`, printed and written as a script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRIPT = "best.sh"
 
 
 def with_command(search: Search, context: typer.Context) -> Search:
-    """Return a search that names the shell command for its best plan, here and on its page.
+    """Return a search that shows the shell command for its best plan, also on its page.
 
     Args:
         search: The search.
@@ -34,7 +34,7 @@ def with_command(search: Search, context: typer.Context) -> Search:
 
 
 def shell_command(search: Search, context: typer.Context) -> str:
-    """Return the `kft fit` that trains the best plan: what was given to `kft tune`, and the best values.
+    """Return the `kft fit` command for the best plan: the options of `kft tune`, and the best values.
 
     Args:
         search: The search.
@@ -59,12 +59,12 @@ def shell_command(search: Search, context: typer.Context) -> str:
 
 
 def _options_of_settings(search: Search, known: set[str]) -> dict[str, Any]:
-    """What all trials shared, as options of `kft fit`."""
+    """Return the settings that all trials shared, as options of `kft fit`."""
     settings = fit_settings(search)
     if "validation_data" in settings:
         settings["validation_split"] = settings.pop("validation_data")
-    del settings["restore_best"]  # which only names the objective
-    settings["monitor"] = search.objective.name  # whose direction the name tells, here at least
+    del settings["restore_best"]  # it only names the objective
+    settings["monitor"] = search.objective.name  # its name implies its direction here
     return {name: value for name, value in settings.items() if name in known}
 
 
@@ -74,7 +74,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _spelled(parameter: Any, value: Any) -> list[list[str]]:
-    """An option with its value; one that can be repeated several times."""
+    """Return an option with its value; a repeatable option once per value."""
     option = max(parameter.opts, key=len)
     if isinstance(value, bool):
         return [[option]] if value else [[max(parameter.secondary_opts, key=len)]]
@@ -83,12 +83,12 @@ def _spelled(parameter: Any, value: Any) -> list[list[str]]:
 
 
 def _in_yaml(value: Any) -> str:
-    """A value as --set reads it, in one line."""
+    """Return a value as --set reads it, in one line."""
     return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
 
 
 def _write_script(search: Search) -> None:
-    """Write the command to a script that runs from anywhere."""
+    """Write the command as a script that runs from anywhere."""
     best = search.best_trial
     script = (
         "#!/bin/sh\n"

@@ -1,4 +1,4 @@
-"""From what a person typed to a recipe and its data."""
+"""Recipes and data from the options of a command."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _LISTED = 20  # skipped files that are printed by name
 
 
 def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
-    """Return the recipe class that a person named.
+    """Return the recipe class with the given name.
 
     Args:
         name: A name in the package `recipes`, or `module:Class`.
-        option: What they named it with, for messages.
+        option: The option that named it, for messages.
 
     Raises:
         InputError: If there is no such class, or it is not a recipe.
@@ -55,11 +55,11 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
 
 
 def find_task(name: str, option: str) -> type[Task]:
-    """Return the class of a task that a person named.
+    """Return the task class with the given name.
 
     Args:
         name: `module:Class`.
-        option: What they named it with, for messages.
+        option: The option that named it, for messages.
 
     Raises:
         InputError: If there is no such class, or it is not a task.
@@ -77,12 +77,12 @@ def find_task(name: str, option: str) -> type[Task]:
 
 
 def _imported(module_name: str, name: str, option: str) -> ModuleType:
-    """Import the module of a class that a person named."""
+    """Import the module of a class by its name."""
     try:
         return import_named(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and something that it imports is not
+            raise  # the module exists, but one of its imports does not
         raise no_module(name, module_name, option) from error
 
 
@@ -92,18 +92,18 @@ def recipe_arguments(
     extra: Sequence[str],
     own: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the constructor's arguments that options and `--set NAME=VALUE`s give.
+    """Return the constructor's arguments from options and `--set NAME=VALUE`s.
 
-    What was given nowhere is not in it, so that the recipe's own default holds.
+    Arguments that were not passed are left out, so that the recipe's own defaults apply.
 
     Args:
         recipe_class: The recipe.
-        given: The options that were given. `model` stands for whatever the recipe takes first.
-        extra: `NAME=VALUE` texts, the values YAML.
-        own: More of them, which override all others.
+        given: The options that were passed. `model` means the recipe's first argument.
+        extra: `NAME=VALUE` texts with values in YAML.
+        own: Further ones, which override all others.
 
     Raises:
-        InputError: If a value does not parse, an argument is given twice or missing, or the recipe
+        InputError: If a value does not parse, an argument is repeated or missing, or the recipe
             has no such argument.
     """
     fields = {field.name: field for field in dataclasses.fields(recipe_class) if field.init}
@@ -143,13 +143,13 @@ def first_argument(recipe_class: type[Recipe]) -> str | None:
 
 
 def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with these arguments whose data are not known yet.
+    """Return a recipe with these arguments for which the data are not known yet.
 
-    It refuses wrong arguments before data are read, which may take minutes, and knows the task.
+    It refuses wrong arguments before data are read, which may take minutes, and provides the task.
 
     Args:
         recipe_class: The recipe's class.
-        arguments: What `recipe_arguments` returned.
+        arguments: The result of `recipe_arguments`.
     """
     if not data_say_count(recipe_class, arguments):
         return recipe_class(**arguments)
@@ -159,35 +159,35 @@ def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
 
 
 def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> bool:
-    """Return whether the data decide `num_classes`: it was not given, and no task does without it.
+    """Return whether `num_classes` comes from the data: it is not passed, and the task needs it.
 
     Args:
         recipe_class: The recipe's class, whose default may be a task object.
-        arguments: What `recipe_arguments` returned.
+        arguments: The result of `recipe_arguments`.
     """
     from kft.tasks.forms import takes_count
 
     defaults = {field.name: field.default for field in dataclasses.fields(recipe_class)}
     task = arguments.get("task", defaults["task"])
-    name = getattr(arguments.get("task"), "name", task)  # `with_task` made it of a short name
+    name = getattr(arguments.get("task"), "name", task)  # `with_task` replaces short names by tasks
     return "num_classes" not in arguments and isinstance(name, str) and takes_count(name)
 
 
 def say_if_random(recipe: Recipe) -> None:
-    """Say on standard error that a model starts from random weights."""
+    """Warn on standard error if a model starts from random weights."""
     if not recipe.starting_weights.pretrained:
         typer.echo("kft: the model starts from random weights: nothing is pretrained.", err=True)
 
 
 def check_directory(option: str, path: Path | None) -> None:
-    """Refuse a directory that could not be made, before the work whose outcome it is to hold.
+    """Refuse a directory that cannot be created, before the work whose result it is for.
 
     Args:
         option: The option that names it.
-        path: The directory, None where the option was not given.
+        path: The directory, None if the option was not passed.
 
     Raises:
-        InputError: If the path leads through a file, is too long, or is no directory.
+        InputError: If the path leads through a file, is too long, or is not a directory.
     """
     try:
         is_directory = path is None or stat.S_ISDIR(os.stat(path).st_mode)
@@ -210,13 +210,13 @@ def read_data(
     label_column: Sequence[str] = (),
     **others: Any,
 ) -> Examples | Stream:
-    """Read the data of a command, and list on standard error what was skipped.
+    """Read the data of a command, and list skipped examples on standard error.
 
     Args:
-        source: What the person passed.
-        modality: The modality of the recipe that they are for.
+        source: The data as passed on the command line.
+        modality: The modality of the recipe.
         task: The task.
-        label_column: Names of label columns, none for the usual one.
+        label_column: Names of label columns; empty for the default.
         **others: Other arguments of `kft.data.read`, by their names there.
     """
     from kft.data.read import read
@@ -236,14 +236,14 @@ def read_data(
 
 
 def count_outputs(data: Examples | Stream, task: TargetKind) -> int:
-    """Return the `num_classes` of a recipe for these data.
+    """Return the `num_classes` of a recipe for some data.
 
     Args:
         data: The training data.
         task: The task that they were read for.
 
     Raises:
-        InputError: If the data do not tell.
+        InputError: If the data do not determine it.
     """
     outputs = task.width_for(getattr(data, "targets", None), data.classes)
     if outputs is None:
@@ -252,7 +252,7 @@ def count_outputs(data: Examples | Stream, task: TargetKind) -> int:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number that a text is; None for anything but a few ASCII digits."""
+    """Return the number in a text; None for anything but a few ASCII digits."""
     return int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text) else None
 
 
@@ -275,14 +275,14 @@ def _parse_widths(text: str) -> tuple[int, ...]:
 
 
 _PARSED = {"image_size": _parse_size, "hidden": _parse_widths}
-# How the parts of these are typed.
+# The separators of arguments with several parts.
 JOINED = {"image_size": "x", "hidden": ",", "lora_layers": ",", "monitor": ":"}
 
 
 def _settings(
     texts: Sequence[str], first: str | None, taken: Container[str] = ()
 ) -> dict[str, Any]:
-    """Return the arguments that `NAME=VALUE` texts give; `model` is the recipe's first one."""
+    """Return the arguments in `NAME=VALUE` texts; `model` means the recipe's first one."""
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -19,8 +19,8 @@ def runs(
     figure: Annotated[
         str | None,
         typer.Option(
-            help="The figure to show and to sort by, such as accuracy, or the value that epochs were "
-            "compared by, such as val_loss. Default: the first one of the first run."
+            help="The figure to show and to sort by, such as accuracy, or the value by which epochs were "
+            "compared, such as val_loss. Default: the first one of the first run."
         ),
     ] = None,
     as_json: Annotated[
@@ -28,7 +28,7 @@ def runs(
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The same as CSV.")] = False,
 ) -> None:
-    """Compare finished runs: what each reached, and the settings in which they differ.
+    """Compare finished runs: their figures, and the settings in which they differ.
 
     kft runs runs/ --figure accuracy
     """

@@ -27,14 +27,12 @@ def cross_validate(
     training: Training,
     folds: Annotated[
         int | None,
-        typer.Option(
-            min=2, help="Parts of the data, each held out from a model of its own. Default: 5."
-        ),
+        typer.Option(min=2, help="Parts of the data, each held out from one model. Default: 5."),
     ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Directory that gets a run for each fold, so that the same command goes on after a kill. "
+            help="Directory with a run for each fold, so that the same command resumes after a kill. "
             "Default: none is kept."
         ),
     ] = None,
@@ -45,7 +43,7 @@ def cross_validate(
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Say how good a recipe is on few examples: each is answered by a model that has not seen it.
+    """Evaluate a recipe on few examples: each is predicted by a model that has not seen it.
 
     kft cross-validate BertRecipe --model minilm/ --data labelled.tsv
     """

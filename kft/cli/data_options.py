@@ -1,4 +1,4 @@
-"""Options of the data: which are read, and how."""
+"""Options for reading data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DATA = "Data"
 
 
 class OnBadExample(StrEnum):
-    """What to do with a file that cannot be used."""
+    """What to do with unusable files."""
 
     error = "error"
     skip = "skip"
@@ -47,7 +47,7 @@ LabelledData = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How data are read; None leaves `kft.data.read` its own default."""
+    """Options for how data are read; None leaves the default to `kft.data.read`."""
 
     text_column: Annotated[
         str | None,
@@ -116,13 +116,13 @@ class Reading:
         classes: Any = None,
         **others: Any,
     ) -> Examples | Stream:
-        """Read data, and list on standard error what was skipped.
+        """Read data, and list skipped examples on standard error.
 
         Args:
-            source: What the person passed.
+            source: The data as passed on the command line.
             recipe_class: The recipe that they are for.
             task: The task.
-            classes: The classes of the training, for data to validate or test with.
+            classes: The classes of the training data, for validation or test data.
             **others: Values that override the options of the same names.
         """
         return build.read_data(
@@ -136,7 +136,7 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What a fit is validated with."""
+    """Options for the validation data of a fit."""
 
     validation_data: Annotated[
         str | None,
@@ -148,7 +148,7 @@ class Validation:
     validation_split: Annotated[
         float | None,
         typer.Option(
-            help="Fraction of --data to validate on where there is no --validation-data. Default: "
+            help="Fraction of --data to validate on if there is no --validation-data. Default: "
             "0.2.",
             rich_help_panel=_DATA,
         ),
@@ -173,15 +173,15 @@ class Validation:
     ] = None
 
     def split_by(self) -> dict[str, str]:
-        """Return the columns that the training data are split by, as arguments of `kft.data.read`.
+        """Return the columns by which the training data are split, as arguments of `kft.data.read`.
 
         Raises:
-            InputError: If there is nothing to split.
+            InputError: If the training data are not split.
         """
         found = given(groups=self.groups, order=self.order)
         if found and self.validation_data is not None:
             raise InputError(
-                "--group-column and --time-column say how --data are split, but with "
+                "--group-column and --time-column define how --data are split, but with "
                 "--validation-data they are not: leave one out."
             )
         return found

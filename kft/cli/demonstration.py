@@ -18,7 +18,7 @@ def demo(
         typer.Option(
             min=1,
             max=100,
-            help="How many times to compare, each time with other examples and initial weights.",
+            help="Number of repetitions, each with other examples and initial weights.",
         ),
     ] = 3,
     examples: Annotated[
@@ -26,16 +26,16 @@ def demo(
         typer.Option(
             min=2,
             max=40,
-            help="Examples of each new digit to learn from; several times for several numbers. "
+            help="Examples of each new digit for training; repeatable for several numbers. "
             "Default: 2, 5 and 10.",
         ),
     ] = None,
 ) -> None:
-    """Show on handwritten digits what fine-tuning is worth, without a network.
+    """Show the benefit of fine-tuning on handwritten digits, without a network.
 
-    A small model learns the digits 0 to 4. Then a few examples of each of the digits 5 to 9 are learned
-    from: by `recipe.fit(data)`, by a linear model on what the small model makes of them, and by the same
-    network from scratch. The same test digits judge all three.
+    A small model learns the digits 0 to 4. Then a few examples of each of the digits 5 to 9 are learned:
+    by `recipe.fit(data)`, by a linear model on the small model's features, and by the same network from
+    scratch. All three are tested on the same digits.
     """
     from kft.cli.demo import run_demo
 

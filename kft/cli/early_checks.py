@@ -1,4 +1,4 @@
-"""What a command can refuse before Keras is imported, which takes seconds: names and data."""
+"""Checks of names and data before Keras is imported, which takes seconds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kft.import_path import is_there
 
 
 def check_given(context: typer.Context) -> None:
-    """Refuse recipes that have no such name, and data that are not there.
+    """Refuse recipes and data that do not exist.
 
     Args:
         context: The command line of a command, parsed.
 
     Raises:
-        InputError: If one of them cannot be used, in the words that it would be refused with later.
+        InputError: If one of them cannot be used, with the message that a later check would have.
     """
     given = context.params
     for name, option in _recipes(context):
@@ -34,7 +34,7 @@ def check_given(context: typer.Context) -> None:
 
 
 def check_name(name: str, option: str = "RECIPE") -> tuple[str, str]:
-    """Check the name of a recipe as far as that needs no Keras.
+    """Check the name of a recipe as far as possible without Keras.
 
     Args:
         name: As for `find_recipe`.
@@ -44,7 +44,7 @@ def check_name(name: str, option: str = "RECIPE") -> tuple[str, str]:
         The module and the class in it.
 
     Raises:
-        InputError: If it is no name, the package `recipes` has no such recipe, or there is no such
+        InputError: If it is not a name, the package `recipes` has no such recipe, or there is no such
             module.
     """
     module_name, colon, class_name = name.rpartition(":")
@@ -66,7 +66,7 @@ def check_name(name: str, option: str = "RECIPE") -> tuple[str, str]:
 
 
 def no_module(name: str, module_name: str, option: str) -> InputError:
-    """Return the error about a recipe whose module cannot be found."""
+    """Return the error for a recipe whose module cannot be found."""
     return InputError(
         f"{option} {name!r}: there is no module {module_name!r}; run kft in the directory of "
         f"{module_name}.py, or put that directory on PYTHONPATH."
@@ -74,7 +74,7 @@ def no_module(name: str, module_name: str, option: str) -> InputError:
 
 
 def no_recipe(module: ModuleType, name: str, problem: str, option: str) -> InputError:
-    """Return the error about a recipe that a module does not have."""
+    """Return the error for a recipe that a module does not have."""
     known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
     return InputError(
         f"{option}: {name!r} {problem}{did_you_mean(name, known.split(', '))}; {module.__name__} has "
@@ -83,12 +83,12 @@ def no_recipe(module: ModuleType, name: str, problem: str, option: str) -> Input
 
 
 def are_names(module: str, name: str) -> bool:
-    """Return whether these can be the names of a module and of something in it."""
+    """Return whether these can be the names of a module and of an attribute in it."""
     return all(part.isidentifier() for part in (*module.split("."), name))
 
 
 def _recipes(context: typer.Context) -> Iterator[tuple[str, str]]:
-    """The recipes that were named, each with the option that names it."""
+    """Yield the recipes that were named, each with the option that names it."""
     for spelled in context.params.get("recipes") or ():
         yield spelled.partition(",")[0], "RECIPE"
     name = context.params.get("recipe")

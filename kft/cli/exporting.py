@@ -1,4 +1,4 @@
-"""`kft export`: write a version, prove one, keep the newest."""
+"""`kft export`: write a version, check one, keep the newest."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def export(
     weights: Annotated[Stored, typer.Option(help="How to store the weights.")] = Stored.float32,
     data: Annotated[
         str | None,
-        typer.Option(help="Labelled data, to evaluate what smaller weights cost."),
+        typer.Option(help="Labelled data, to evaluate the effect of smaller weights."),
     ] = None,
     clients: Annotated[
         bool,
@@ -95,8 +95,8 @@ def export(
         typer.Option(
             min=1,
             metavar="N",
-            help="Keep only the newest N versions in DIR: after an export, or without RUN on its "
-            "own.",
+            help="Keep only the newest N versions in DIR: after an export, or without RUN by "
+            "itself.",
             show_default=False,
             rich_help_panel=_VERSIONS,
         ),
@@ -171,7 +171,7 @@ def _named(paths: list[Path], count: int, expected: str) -> list[Path]:
 
 
 def _refuse_settings(context: typer.Context, mode: str) -> None:
-    """Refuse the options of an export where none is made."""
+    """Refuse the options of an export if none is made."""
     allowed = {"run", "directory", "check" if mode == "--check" else "prune"}
     for name in sorted(set(context.params) - allowed):
         source = context.get_parameter_source(name)

@@ -1,4 +1,4 @@
-"""`kft find-lr`: the learning rates that a recipe's stages can take."""
+"""`kft find-lr`: a range test of learning rates for a recipe's stages."""
 
 from __future__ import annotations
 

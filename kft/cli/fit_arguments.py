@@ -1,4 +1,4 @@
-"""Options of `kft fit` as the arguments of `Recipe.fit` that they stand for."""
+"""Conversion of options of `kft fit` to arguments of `Recipe.fit`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kft.errors import InputError
 
 
 def distribution(chosen: Distribution | None) -> Any:
-    """Return how a fit is spread over devices; None where the person did not say."""
+    """Return the argument `distribution`; None if the option was not passed."""
     if chosen is Distribution.model_parallel:
         from kft.distribution import ModelParallel
 
@@ -21,16 +21,16 @@ def distribution(chosen: Distribution | None) -> Any:
 
 
 def interval(text: str) -> int | str:
-    """Return how often the state is committed: a number of steps, or words of `kft.Resume`."""
+    """Return how often the state is committed: a number of steps, or a text for `kft.Resume`."""
     steps = build.whole_number(text)
     return text if steps is None else steps
 
 
 def policies(**known: tuple[Any, dict[str, Any]]) -> dict[str, Any]:
-    """Return the arguments with parts of which the person said any.
+    """Return the arguments with several fields of which any was passed.
 
     Args:
-        known: By argument, the class of its value and the parts that the person said.
+        known: By argument, the class of its value and the fields that were passed.
     """
     return {name: kind(**parts) for name, (kind, parts) in known.items() if parts}
 
@@ -41,10 +41,10 @@ def monitoring(
     monitor: str | None,
     restore_best: RestoreBest | None,
 ) -> dict[str, Any]:
-    """Return what ends a stage and which epoch is best, as far as the person said.
+    """Return the arguments about early stopping and the best epoch, as far as they were passed.
 
     Raises:
-        InputError: If two options do not go together.
+        InputError: If two options contradict each other.
     """
     from kft.callbacks import RelativeEarlyStopping
     from kft.callbacks.monitor import Monitor
@@ -74,10 +74,10 @@ def monitoring(
 
 
 def optimizer(name: str | None, clipnorm: float | None) -> Any:
-    """Return the Keras optimizer of that name; None where the person named none.
+    """Return the Keras optimizer of that name; None if no name was passed.
 
     Raises:
-        InputError: If Keras has none of that name, or the norm is no positive number.
+        InputError: If Keras has no such optimizer, or the norm is not a positive number.
     """
     import keras
 

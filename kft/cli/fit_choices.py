@@ -1,4 +1,4 @@
-"""The words that options of `kft fit` take."""
+"""The choices of options of `kft fit`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Balance(StrEnum):
-    """What to do about imbalanced classes."""
+    """How to handle imbalanced classes."""
 
     weights = "weights"
     oversample = "oversample"
@@ -14,7 +14,7 @@ class Balance(StrEnum):
 
 
 class Switch(StrEnum):
-    """Something that looks after itself, or is off."""
+    """Automatic, or off."""
 
     auto = "auto"
     off = "off"
@@ -30,7 +30,7 @@ class RestoreBest(StrEnum):
 
 
 class Distribution(StrEnum):
-    """How a fit is spread over devices."""
+    """How a fit is distributed over devices."""
 
     auto = "auto"
     none = "none"
@@ -39,7 +39,7 @@ class Distribution(StrEnum):
 
 
 class CacheDtype(StrEnum):
-    """What frozen features are kept as."""
+    """The dtype of cached features."""
 
     float32 = "float32"
     float16 = "float16"

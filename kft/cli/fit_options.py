@@ -1,4 +1,4 @@
-"""The options of `kft fit` that are arguments of `Recipe.fit`."""
+"""The options of `kft fit` that set arguments of `Recipe.fit`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CACHE = {Switch.auto: "auto", Switch.off: False}
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a recipe is trained; None leaves `Recipe.fit` its own default."""
+    """Options for how a recipe is trained; None leaves the default to `Recipe.fit`."""
 
     stages: o.Stages = None
     batch_size: o.AutoBatchSize = None
@@ -28,8 +28,8 @@ class Training:
         typer.Option(
             min=0,
             metavar="EPOCHS",
-            help="End a stage after so many epochs in which --monitor does not improve; 0: never. "
-            "Default: 3 with --stages; the default stages take all of their epochs.",
+            help="End a stage after this many epochs in which --monitor does not improve; 0: never. "
+            "Default: 3 with --stages; the default stages run all of their epochs.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -46,8 +46,8 @@ class Training:
         str | None,
         typer.Option(
             metavar="NAME[:min|max]",
-            help="The logged value that tells which epoch is better, such as val_accuracy, or "
-            "val_kappa:max where the name does not tell the direction. Default: val_loss, and with the "
+            help="The logged value by which epochs are compared, such as val_accuracy, or "
+            "val_kappa:max if the name does not imply the direction. Default: val_loss, and with the "
             "default stages and at least 200 validation examples the objective of the task.",
             rich_help_panel=_TRAINING,
         ),
@@ -79,8 +79,8 @@ class Training:
     balance: Annotated[
         Balance | None,
         typer.Option(
-            help="What to do about imbalanced classes: weigh the loss, or repeat or leave out "
-            "examples. Default: nothing.",
+            help="How to handle imbalanced classes: weight the loss, or repeat or leave out "
+            "examples. Default: not at all.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -96,7 +96,7 @@ class Training:
     jit_compile: Annotated[
         bool | None,
         typer.Option(
-            help="Compile with XLA. Default: where Keras does, and where many texts repay it.",
+            help="Compile with XLA. Default: as Keras does, and if many texts repay it.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -114,9 +114,9 @@ class Training:
         bool | None,
         typer.Option(
             "--refit/--no-refit",
-            help="In the end train again from the start, on training and validation data together. "
-            "Default: auto, which does so with the default stages and fewer than 200 examples split off "
-            "to validate.",
+            help="Finally train again from the start, on training and validation data together. "
+            "Default: auto, which does so with the default stages and fewer than 200 validation "
+            "examples that were split off.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -132,7 +132,7 @@ class Training:
     cache: Annotated[
         Switch | None,
         typer.Option(
-            help="Compute the output of frozen layers once and keep it: where it pays, or never. "
+            help="Compute the output of frozen layers once and cache it: where it saves time, or never. "
             "Default: auto.",
             rich_help_panel=_TRAINING,
         ),
@@ -140,7 +140,7 @@ class Training:
     cache_dtype: Annotated[
         CacheDtype | None,
         typer.Option(
-            help="What that output is kept as; 16 bits take half the disk, and round. Default: "
+            help="The dtype of that cache; 16 bits take half the disk space, and round. Default: "
             "float32.",
             rich_help_panel=_TRAINING,
         ),
@@ -149,8 +149,8 @@ class Training:
         int | None,
         typer.Option(
             min=0,
-            help="With --augment: make this many views of each example once and keep them. "
-            "Default: 0, which augments anew in every epoch and leaves nothing to keep.",
+            help="With --augment: make and cache this many views of each example. "
+            "Default: 0, which augments again in every epoch and caches nothing.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
@@ -158,7 +158,7 @@ class Training:
         str | None,
         typer.Option(
             metavar="TIME|STEPS|epoch",
-            help="How often the state is committed, so that a killed run can continue: 30s, 10min, "
+            help="How often the state is committed, so that a killed run can resume: 30s, 10min, "
             "500 (steps) or epoch. Default: 1min.",
             rich_help_panel=_TRAINING,
         ),
@@ -182,14 +182,14 @@ class Training:
     distribution: Annotated[
         Distribution | None,
         typer.Option(
-            help="One device, a copy of the model on each, or its weights split over them; auto: a "
-            "copy on each where there are several accelerators. Default: auto.",
+            help="One device, a copy of the model on each, or its weights sharded over them; auto: a "
+            "copy on each if there are several accelerators. Default: auto.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """Return the arguments of `Recipe.fit` that were given."""
+        """Return the arguments of `Recipe.fit` that were passed."""
         from kft.cache.settings import Cache
         from kft.family.policies import Finish, Resume
 

@@ -1,6 +1,6 @@
-"""Options that several commands take, as fields of a dataclass; and which of them a person gave.
+"""Options that several commands share, as fields of dataclasses, and which of them were passed.
 
-An option that was not given is None and is not passed on: what it then is, Python alone says.
+An option that was not passed is None, and is not passed on, so that Python's default applies.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _T = TypeVar("_T")
 
 
 def grouped(command: Callable[..., _T]) -> Callable[..., _T]:
-    """Give each field of a parameter that is a dataclass an option of its own.
+    """Turn each field of a parameter that is a dataclass into an option.
 
     Args:
-        command: A function whose parameters have types that Typer knows, or are dataclasses with
-            fields of such types. Defaults are the fields'.
+        command: A function whose parameters have types that Typer supports, or are dataclasses with
+            fields of such types and their defaults.
 
     Returns:
-        The function that Typer sees: it takes all of them by name, fills the dataclasses, and calls
-        the command.
+        The function for Typer: it takes all of them by name, creates the dataclasses, and calls the
+        command.
     """
     parameters = []
     groups: dict[str, tuple[type, list[str]]] = {}
@@ -49,7 +49,7 @@ def grouped(command: Callable[..., _T]) -> Callable[..., _T]:
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """Return the options that were given, by name: without those that are None or empty lists.
+    """Return the options that were passed, by name, without those that are None or empty lists.
 
     Args:
         **options: Values of options; of an enumeration its member.

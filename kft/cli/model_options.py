@@ -1,4 +1,4 @@
-"""Options of the model: what a recipe starts from, and the arguments of its constructor."""
+"""Options for the model: the arguments of a recipe's constructor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODEL = "Model"
 
 
 class Task(StrEnum):
-    """What the labels are."""
+    """The kinds of labels."""
 
     single_label = "single_label"
     multi_label = "multi_label"
@@ -31,7 +31,7 @@ class Task(StrEnum):
 
 
 class Precision(StrEnum):
-    """What a model computes with."""
+    """The precision of computation."""
 
     float32 = "float32"
     mixed_bfloat16 = "mixed_bfloat16"
@@ -43,7 +43,7 @@ ImageSize = Annotated[
     str | None,
     typer.Option(
         metavar="N or HxW",
-        help="Height and width that images are resized to: 160, or 160x224. Default: the recipe's "
+        help="Height and width to which images are resized: 160, or 160x224. Default: the recipe's "
         "own, mostly 224.",
         rich_help_panel=_MODEL,
     ),
@@ -52,7 +52,7 @@ ImageSize = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """What a recipe starts from; None leaves each recipe its own default."""
+    """Options for the pretrained model; None leaves the default to each recipe."""
 
     model: Annotated[
         str | None,
@@ -65,8 +65,8 @@ class Backbone:
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Weights to start from: imagenet, or the path of a weights file; preset where a preset "
-            "holds them; or none for random ones. Default: the pretrained ones, imagenet or preset.",
+            help="Weights to start from: imagenet, or the path of a weights file; preset for those of a "
+            "preset; or none for random ones. Default: the pretrained ones, imagenet or preset.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -85,7 +85,7 @@ class Backbone:
             "--set",
             metavar="NAME=VALUE",
             help="Any other argument of the recipe or its task, as YAML: --set alpha=0.35, --set "
-            "dice=1.0 of segmentation. Repeatable.",
+            "dice=1.0 for segmentation. Repeatable.",
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -93,7 +93,7 @@ class Backbone:
         Precision | None,
         typer.Option(
             "--precision",
-            help="What the model computes with; auto: the fastest that the accelerator is made for. "
+            help="The precision of computation; auto: the fastest that the accelerator supports. "
             "Default: Keras' dtype policy, float32 unless it was set.",
             rich_help_panel=_MODEL,
         ),
@@ -102,12 +102,12 @@ class Backbone:
     def arguments(
         self, recipe_class: type[Recipe], own: Sequence[str] = (), **others: Any
     ) -> dict[str, Any]:
-        """Return the constructor's arguments that were given.
+        """Return the constructor's arguments that were passed.
 
         Args:
             recipe_class: The recipe's class.
             own: `NAME=VALUE` texts that override the options.
-            **others: Other arguments, None where they were not given; they override the options of
+            **others: Other arguments, None if they were not passed; they override the options of
                 the same names.
         """
         options = given(**{**vars(self), **others})
@@ -116,14 +116,14 @@ class Backbone:
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Backbone):
-    """Arguments of a recipe's constructor; None leaves each recipe its own default."""
+    """Options for a recipe's constructor; None leaves the default to each recipe."""
 
     task: Annotated[
         Task | None,
         typer.Option(
             "--task",
-            help="What the labels are; segmentation: a class for each pixel; tagging: a tag for each "
-            "word; spans: answers in a context; next_token: none, of a language model. Default: "
+            help="The kind of labels; segmentation: a class for each pixel; tagging: a tag for each "
+            "word; spans: answers in a context; next_token: no labels, for a language model. Default: "
             "single_label; for language models next_token.",
             rich_help_panel=_MODEL,
         ),
@@ -186,7 +186,7 @@ class Model(Backbone):
     lora_blocks: Annotated[
         int | None,
         typer.Option(
-            help="Only the top so many blocks get adapters, and what lies below can be computed once. "
+            help="Only this many top blocks get adapters, and the output below can be cached. "
             "Default: all.",
             rich_help_panel=_MODEL,
         ),
@@ -195,7 +195,7 @@ class Model(Backbone):
     def arguments(
         self, recipe_class: type[Recipe], own: Sequence[str] = (), **others: Any
     ) -> dict[str, Any]:
-        """Return the constructor's arguments that were given, adapters among them."""
+        """Return the constructor's arguments that were passed, including adapters."""
         layers = None if self.lora_layers is None else self.lora_layers.split(",")
         adapters = given(
             rank=self.lora_rank, alpha=self.lora_alpha, layers=layers, blocks=self.lora_blocks

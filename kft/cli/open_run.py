@@ -1,4 +1,4 @@
-"""Opening a run: which classes its recipe and its task have, if they do not come with kft."""
+"""Opening a run with the classes of its recipe and its task, if they are not kft's own."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RunRecipe = Annotated[
     typer.Option(
         "--recipe",
         metavar="MODULE:CLASS",
-        help="The recipe's class, for a run of one of your own. What a run names is never imported; "
-        "the recipes that come with kft are found without this.",
+        help="The recipe's class, for a run of your own recipe. A class that a run names is never "
+        "imported; kft's own recipes are found without this.",
         show_default=False,
     ),
 ]
@@ -31,20 +31,20 @@ RunTask = Annotated[
     typer.Option(
         "--task",
         metavar="MODULE:CLASS",
-        help="The class of the recipe's task, likewise for a run of one of your own. Repeatable, for "
-        "several tasks in one recipe.",
+        help="The class of the recipe's task, for a run of your own task. Repeatable, for several "
+        "tasks in one recipe.",
         show_default=False,
     ),
 ]
 
 
 def named_class(name: str | None) -> type[Recipe] | None:
-    """Return the class that `--recipe` names, None where it was not given."""
+    """Return the class that `--recipe` names, None if it was not passed."""
     return None if name is None else build.find_recipe(name, "--recipe")
 
 
 def named_tasks(names: list[str] | None) -> tuple[type[Task], ...]:
-    """Return the classes that `--task` names, none where it was not given."""
+    """Return the classes that `--task` names, empty if it was not passed."""
     return tuple(build.find_task(name, "--task") for name in names or ())
 
 
@@ -53,8 +53,8 @@ def open_recipe(run: Path, name: str | None, tasks: list[str] | None) -> Recipe:
 
     Args:
         run: The run directory.
-        name: What `--recipe` names.
-        tasks: What `--task` names.
+        name: The value of `--recipe`.
+        tasks: The values of `--task`.
     """
     check_run(run)  # before Keras is imported
     from kft.family.saving import load

@@ -1,4 +1,4 @@
-"""The options that several commands share, each with its help."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class BatchNorm(StrEnum):
-    """What BatchNorm layers of the backbone do."""
+    """The mode of the backbone's BatchNorm layers."""
 
     frozen = "frozen"
     train = "train"
@@ -42,7 +42,7 @@ AutoBatchSize = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Examples per step. Default: auto, which is 32, but with the default stages as few as make "
+        help="Examples per step. Default: auto, which is 32, but with the default stages few enough for "
         "10 steps per epoch, at least 8.",
         rich_help_panel=_TRAINING,
     ),
@@ -59,7 +59,7 @@ Stages = Annotated[
     Path | None,
     typer.Option(
         help="YAML file with the stages: a list whose entries have unfreeze, epochs, learning_rate "
-        "and, if wanted, warmup, decay, layer_decay, only, name; the first may have solve. Default: the "
+        "and, optionally, warmup, decay, layer_decay, only, name; the first may have solve. Default: the "
         "recipe's own.",
         rich_help_panel=_TRAINING,
     ),
@@ -67,7 +67,7 @@ Stages = Annotated[
 
 
 def read_stages(path: Path | None) -> tuple[Stage, ...] | None:
-    """Return the stages of a file, None where no file was given."""
+    """Return the stages in a file, None if no file was passed."""
     from kft.stages.stage import read_stages as read
 
     return None if path is None else read(path)

@@ -1,4 +1,4 @@
-"""Files that a command writes: refused before the work whose outcome they are to hold."""
+"""Files that a command writes, checked before the work whose results they are for."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from kft.arguments import shortened
 from kft.errors import InputError
 
-# What files of answers end in, as in kft.tasks.predictions.files, which imports Keras.
+# The endings of answer files, as in kft.tasks.predictions.files, which imports Keras.
 ANSWERS = (".csv", ".tsv", ".jsonl", ".parquet")
 FIGURES = (".png", ".svg", ".pdf", ".jpg")
 
 
 def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) -> None:
-    """Refuse a file that could not be written.
+    """Refuse a file that cannot be written.
 
     Args:
         option: The option that names it, such as `--plot`.
-        path: The file, None where the option was not given.
-        endings: The endings that it may have; empty for any.
+        path: The file, None if the option was not passed.
+        endings: The allowed endings; empty for any.
 
     Raises:
-        InputError: If the ending is another one, something other than a file is in the way, or the
-            directory cannot be written to.
+        InputError: If the ending is not allowed, the path is not a file, or the directory cannot be
+            written to.
     """
     if path is None:
         return
@@ -50,21 +50,21 @@ def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) ->
 
 
 def check_one_outcome(json: bool, output: Path | None) -> None:
-    """Refuse answers that are to be both printed and written.
+    """Refuse to both print and write answers.
 
     Args:
-        json: Whether `--json` was given.
-        output: What `--output` names.
+        json: Whether `--json` was passed.
+        output: The value of `--output`.
 
     Raises:
-        InputError: If there are both.
+        InputError: If both were passed.
     """
     if json and output is not None:
         raise InputError("--json prints the answers and --output writes them: pass one of the two.")
 
 
 def save_figure(drawn: Any, path: Path) -> None:
-    """Write a figure to a file whose ending says the format; its directory is made if need be.
+    """Write a figure to a file whose ending sets the format; its directory is created if needed.
 
     Raises:
         InputError: If the file cannot be written.

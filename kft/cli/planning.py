@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kft.stages.stage import Stage
     from kft.stages.table import PlanTable
 
-_COUNT = 2  # of classes, where nothing says how many there are
+_COUNT = 2  # assumed number of classes
 
 
 @grouped
@@ -62,7 +62,7 @@ def plan(
 
 
 def table_of(recipe: Recipe, stages: Sequence[Stage] | None = None, **settings: Any) -> PlanTable:
-    """Return the plan of a recipe, for which no pretrained weights are loaded.
+    """Return the plan of a recipe without loading pretrained weights.
 
     Args:
         recipe: The recipe.

@@ -1,4 +1,4 @@
-"""A command that several processes carry out together."""
+"""Running a command in several processes together."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kft.import_path import import_environment, python
 
 
 def start(processes: int) -> None:
-    """Run this very command in several processes and end with their exit code.
+    """Run the current command in several processes, and exit with their exit code.
 
-    In one of those processes it returns at once, and the command goes on.
+    In one of those processes it returns at once, and the command continues.
 
     Args:
-        processes: How many.
+        processes: The number of processes.
     """
     if not launched():
         command = python("-m", "kft", *sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The recipe and the data that a command begins with."""
+"""The recipe and the data for a command."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def recipe_and_data(
     validation: Validation,
     seed: int | None,
 ) -> tuple[Recipe, Examples | Stream, Examples | Stream | None]:
-    """Read the data, and make the recipe that suits them.
+    """Read the data, and create a recipe for them.
 
     Args:
         name: The recipe's name.
-        model: Its options; the data say `num_classes` if they do not.
-        reading: How the data are read; its split is of the training data.
+        model: Its options; `num_classes` comes from the data if it was not passed.
+        reading: How the data are read; its `split` is for the training data.
         data: The training data.
-        validation: The validation data, or what the training data are split by.
+        validation: The validation data, or how the training data are split.
         seed: The recipe's seed, None for its default.
 
     Returns:
@@ -39,7 +39,7 @@ def recipe_and_data(
     """
     recipe_class = build.find_recipe(name)
     arguments = model.arguments(recipe_class, seed=seed)
-    sketch = build.sketch(recipe_class, arguments)  # wrong arguments are refused before reading
+    sketch = build.sketch(recipe_class, arguments)  # refuses wrong arguments before reading
     data, validation_data, note = sources(
         data,
         validation.validation_data,

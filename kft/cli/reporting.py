@@ -31,8 +31,8 @@ def report(
     source: Annotated[
         str | None,
         typer.Option(
-            help="Labelled data of another task, such as the one that the pretrained weights come "
-            "from: the page shows what of it was forgotten. Needs --data or --output.",
+            help="Labelled data of another task, such as that of the pretrained weights: the page shows "
+            "what was forgotten of it. Needs --data or --output.",
             rich_help_panel="Data",
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""What is said while Keras and TensorFlow are imported, whichever command imports them first."""
+"""Output while Keras and TensorFlow are imported, whichever command imports them first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from kft import library_logs
 
-# In a process of its own, so that the last words of a process that dies while it imports arrive.
+# Runs in a separate process, so that the last output of a process that crashes on import is not lost.
 _FILTER = r"""
 import re, sys
 noise = re.compile(
@@ -28,14 +28,14 @@ for line in sys.stdin.buffer:
         sys.stderr.flush()
 """
 _WAITING = "Starting Keras ..."
-_PATIENCE = 5.0  # seconds, for the filter to end once nobody writes to it
+_PATIENCE = 5.0  # seconds for the filter to end once nothing writes to it
 
 
 def quieten() -> None:
-    """Leave out what TensorFlow and SentencePiece log; errors come as exceptions all the same.
+    """Suppress the logs of TensorFlow and SentencePiece; errors are still raised as exceptions.
 
-    At a terminal a line says what takes so long, and is gone once Keras is imported. The level
-    silences what TensorFlow logs once it runs, but not what its libraries log as they are loaded.
+    At a terminal a line is shown until Keras is imported. The log level silences TensorFlow once it
+    runs, but not its libraries while they are loaded.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     library_logs.leave_out(_filtered_stderr)
@@ -45,7 +45,7 @@ def quieten() -> None:
 
 
 class _QuietFinder(MetaPathFinder):
-    """Has Keras announced and TensorFlow loaded quietly, by whatever finds them without this finder."""
+    """Wrap the loaders of Keras and TensorFlow: announce the former, and load the latter quietly."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if fullname != "keras" and fullname != "tensorflow":
@@ -68,14 +68,14 @@ class _QuietLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self.loader  # who asks finds the usual one
+        module.__spec__.loader = module.__loader__ = self.loader  # hides this wrapper from others
         with self.aside():
             self.loader.exec_module(module)
 
 
 @contextlib.contextmanager
 def _announced() -> Iterator[None]:
-    """Say at a terminal what is waited for, until it is there."""
+    """Show a waiting line at a terminal until the import is done."""
     shown = sys.stderr is not None and sys.stderr.isatty()
     if shown:
         print(_WAITING, end="", file=sys.stderr, flush=True)
@@ -95,18 +95,18 @@ def _quiet_tensorflow() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _filtered_stderr() -> Iterator[None]:
-    """Pass standard error, also of libraries written in C++, through a filter."""
+    """Pass standard error, also that of C++ libraries, through a filter."""
     try:
         sys.stderr.flush()
         own = os.dup(2)
-    except (AttributeError, OSError, ValueError):  # there is none
+    except (AttributeError, OSError, ValueError):  # there is no standard error
         yield
         return
     with subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _FILTER],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for us
+        start_new_session=True,  # Ctrl-C must not reach the filter
     ) as reader:
         assert reader.stdin is not None
         os.dup2(reader.stdin.fileno(), 2)
@@ -120,4 +120,4 @@ def _filtered_stderr() -> Iterator[None]:
             os.close(own)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 reader.wait(_PATIENCE)
-            reader.kill()  # no more than a matter of form, unless somebody kept our standard error
+            reader.kill()  # usually it has ended, unless another process keeps our standard error open

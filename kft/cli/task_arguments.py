@@ -1,4 +1,4 @@
-"""Arguments of a recipe's task that `--set` gives: those that the recipe itself has not."""
+"""Arguments of a recipe's task that `--set` passes: those that the recipe itself lacks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def task_fields(recipe_class: type[Recipe], name: str | None = None) -> frozenset[str]:
-    """Return the names of the arguments that a recipe's task has and the recipe has not.
+    """Return the names of the arguments that a recipe's task has, but the recipe has not.
 
     Args:
         recipe_class: The recipe's class.
-        name: The task's short name. Defaults to the recipe's own default.
+        name: The task's short name. Defaults to the recipe's default.
 
     Returns:
-        The names; none for a task without a short name.
+        The names; empty for a task without a short name.
     """
     kind = _kind(recipe_class, name)
     if kind is None:
@@ -30,11 +30,11 @@ def task_fields(recipe_class: type[Recipe], name: str | None = None) -> frozense
 
 
 def with_task(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe's arguments with those of its task inside `task`.
+    """Return a recipe's arguments with those of its task moved into `task`.
 
     Args:
         recipe_class: The recipe's class.
-        arguments: Arguments of both; `task` is a short name, or not given.
+        arguments: Arguments of both; `task` is a short name, or missing.
 
     Raises:
         InputError: If the task refuses a value.
@@ -46,7 +46,7 @@ def with_task(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> dict[
         return dict(arguments)
     values = {one: arguments[one] for one in own}
     if "num_classes" in {one.name for one in dataclasses.fields(kind)}:
-        values["num_classes"] = 2  # until the recipe says how many
+        values["num_classes"] = 2  # until the recipe sets it
     others = {one: value for one, value in arguments.items() if one not in own}
     return {**others, "task": kind(**values)}
 

@@ -59,9 +59,9 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
 ) -> None:
-    """Fine-tune a recipe in stages and keep the run.
+    """Fine-tune a recipe in stages and save the run.
 
     kft fit ResNetRecipe --data photos/ --run-dir runs/photos --image-size 160
     """
@@ -81,7 +81,7 @@ def fit(
     run = prepared.fit(train, run_dir=run_dir, **settings)
     if not prints_for_all():
         return
-    if quiet and is_finished:  # without --quiet the fit says so
+    if quiet and is_finished:  # without --quiet the fit prints this
         typer.echo(f"{run_dir} is finished: loaded, not trained again.")
     if run.evaluation is not None:
         if "refit" in (run.journal or {}):

@@ -58,13 +58,18 @@ def tune(
     reading: Reading,
     max_trials: Annotated[
         int | None,
-        typer.Option("--trials", min=1, help="Most trials. Default: 20.", rich_help_panel=_SEARCH),
+        typer.Option(
+            "--trials",
+            min=1,
+            help="Maximum number of trials. Default: 20.",
+            rich_help_panel=_SEARCH,
+        ),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
             min=0,
-            help="Begin no other trial after this many minutes. Default: no limit.",
+            help="Begin no further trial after this many minutes. Default: no limit.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -73,7 +78,7 @@ def tune(
         typer.Option(
             "--epochs",
             min=1,
-            help="Begin no other trial after this many epochs in all trials together. Default: no "
+            help="Begin no further trial after this many epochs in all trials together. Default: no "
             "limit.",
             rich_help_panel=_SEARCH,
         ),
@@ -83,7 +88,7 @@ def tune(
         typer.Option(
             min=1,
             max=1000,
-            help="Run trials in this many processes side by side. Default: in this process.",
+            help="Run trials in this many processes in parallel. Default: in this process.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -91,7 +96,7 @@ def tune(
         str | None,
         typer.Option(
             help="Address to listen at for workers on other machines, which need the same "
-            "KFT_TUNE_SECRET in their environment. Default: this machine alone.",
+            "KFT_TUNE_SECRET in their environment. Default: only this machine.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -104,7 +109,7 @@ def tune(
     prune: Annotated[
         Prune | None,
         typer.Option(
-            help="End trials early that are worse than the median of the earlier ones.",
+            help="End trials early that are worse than the median of earlier ones.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -112,7 +117,7 @@ def tune(
         str | None,
         typer.Option(
             metavar="MODULE:FUNCTION",
-            help="A function of KerasTuner's `hp` that declares what is searched. Default: rates, "
+            help="A function of KerasTuner's `hp` that declares the search space. Default: rates, "
             "depth, layer decay, warmup, dropout, weight decay, label smoothing.",
             rich_help_panel=_SEARCH,
         ),
@@ -120,7 +125,7 @@ def tune(
     objective: Annotated[
         str | None,
         typer.Option(
-            help="The validation metric to search for. Default: that of the task, such as "
+            help="The validation metric to optimize. Default: that of the task, such as "
             "val_accuracy.",
             rich_help_panel=_SEARCH,
         ),
@@ -142,7 +147,7 @@ def tune(
             help="Seed of the search and of each fit. Default: 0.", rich_help_panel="Training"
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the outcome only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
 ) -> None:
     """Search for a recipe's stages, rates and other settings; all trials share frozen features.
 
@@ -191,7 +196,7 @@ def select(
         list[str],
         typer.Argument(
             metavar="RECIPE...",
-            help="Recipes to rank. The options below are for all of them; a recipe's own follow its "
+            help="Recipes to rank. The options below apply to all of them; a recipe's own follow its "
             "name: MobileNetRecipe,model=MobileNetV2,alpha=0.35,weights=FILE.",
         ),
     ],
@@ -201,7 +206,7 @@ def select(
     json_output: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Rank pretrained backbones for the data before any is trained, in one pass each.
+    """Rank pretrained backbones for the data without training them, in one pass each.
 
     kft select --data photos/ ResNetRecipe VGG16Recipe MobileNetRecipe,alpha=0.5
     """
@@ -221,15 +226,15 @@ def _candidate(spelled: str, shared: Backbone) -> Recipe:
     """Return the recipe that `NAME,ARGUMENT=VALUE,...` describes.
 
     Args:
-        spelled: The recipe with arguments of its own.
+        spelled: The recipe with its own arguments.
         shared: The options for all recipes; a recipe's own arguments override them.
     """
-    name, *own = re.split(r",(?=[\w-]+=)", spelled)  # a value may hold commas itself
+    name, *own = re.split(r",(?=[\w-]+=)", spelled)  # values may contain commas
     recipe_class = build.find_recipe(name)
     try:
         arguments = shared.arguments(recipe_class, own)
         if build.data_say_count(recipe_class, arguments):
-            arguments["num_classes"] = 2  # of the head, which a ranking does not look at
+            arguments["num_classes"] = 2  # of the head, which a ranking does not use
         return recipe_class(**arguments)
     except InputError as error:
         raise InputError(f"{spelled}: {error}") from error

@@ -1,4 +1,4 @@
-"""`kft evaluate` and `kft predict`: what a person asks of a finished run."""
+"""`kft evaluate` and `kft predict`: using a finished run."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME[,NAME...]",
-            help="Evaluate on worse data too: standard, or names such as jpeg,fgsm or typos.",
+            help="Also evaluate on corrupted data: standard, or names such as jpeg,fgsm or typos.",
         ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the outcome to a file, such as outcome.png."),
+        typer.Option(metavar="FILE", help="Draw the result to a file, such as result.png."),
     ] = None,
     json: o.Json = False,
 ) -> None:
-    """Compare a run's answers with labelled data.
+    """Evaluate a run on labelled data.
 
     kft evaluate runs/photos --data photos-test/
     """
@@ -88,7 +88,7 @@ def predict(
     ] = None,
     on_bad_example: Annotated[
         OnBadExample,
-        typer.Option(help="Stop at an input that cannot be used, or skip it and say so."),
+        typer.Option(help="Stop at an input that cannot be used, or skip it and list it."),
     ] = OnBadExample.error,
     recipe: RunRecipe = None,
     task: RunTask = None,
@@ -98,7 +98,7 @@ def predict(
         typer.Option(
             metavar="FILE",
             help="Write the answers to a file that ends in .csv, .tsv, .jsonl or .parquet, or masks to "
-            "a folder, all of them or nothing. Default: print them.",
+            "a folder, completely or not at all. Default: print them.",
             rich_help_panel=_OUTCOME,
         ),
     ] = None,
@@ -107,7 +107,7 @@ def predict(
         typer.Option(
             min=1,
             metavar="K",
-            help="The K most probable classes of each input, with their probabilities.",
+            help="Return the K most probable classes of each input, with their probabilities.",
             rich_help_panel=_OUTCOME,
         ),
     ] = None,
@@ -115,7 +115,7 @@ def predict(
         float | None,
         typer.Option(
             metavar="PROBABILITY",
-            help="Add to each answer a set of classes, or a range around a number, that holds the "
+            help="Add to each answer a set of classes, or a range around a number, that contains the "
             "truth with this probability, such as 0.9.",
             rich_help_panel=_OUTCOME,
         ),
@@ -123,7 +123,7 @@ def predict(
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Answer images, texts or clips: a label and its probability for each.
+    """Predict images, texts or clips: a label and its probability for each.
 
     kft predict runs/photos a.jpg b.jpg
 
@@ -185,7 +185,7 @@ def _answers(
     *,
     quiet: bool,
 ) -> Generator[Any, None, None]:
-    """The answers batch by batch, with progress and what was skipped on standard error."""
+    """Yield the answers batch by batch, with progress and skipped inputs on standard error."""
     from kft.family.predicting import predict_stream
     from kft.report.progress import Progress
 
@@ -231,7 +231,7 @@ def _check_top(recipe: Any, top_k: int) -> None:
 
 
 def _write(answers: Iterator[Any], writer: Any) -> None:
-    signal.signal(signal.SIGTERM, _end)  # so that nothing half written stays
+    signal.signal(signal.SIGTERM, _end)  # so that half-written files are removed
     try:
         with writer as file:
             for predictions in answers:
@@ -256,7 +256,7 @@ def _print_json(answers: Iterator[Any]) -> None:
 
 
 def _print(answers: Iterator[Any]) -> None:
-    """Print each batch as it comes, in columns as wide as the first batch needs them."""
+    """Print each batch as it comes, with columns as wide as the first batch needs."""
     from kft.tasks.predictions.base import aligned
 
     widths: list[int] = []

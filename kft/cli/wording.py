@@ -1,7 +1,7 @@
-"""Errors of Python functions in the words of the command line: `text_column=` is `--text-column`.
+"""Error messages with Python's arguments replaced by options: `text_column=` is `--text-column`.
 
-Messages name arguments as Python does, in backticks or as `name=value`. Which option sets which
-argument is known from the command itself, whose parameters have the names of Python's arguments.
+Messages name arguments as Python does, in backticks or as `name=value`. The command's parameters have
+the same names, and provide the option for each.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _MENTION = re.compile(
 )
 
 
-# In a message about two plans: where they differ, and what is there and here.
+# In a message about two plans, the place of a difference, followed by both values.
 _DIFFERENCE = re.compile(r"(?<=[:;] )([a-z]\w*)((?:\[\d+\]|\.\w+)*)(?=: [^;]* there, [^;]* here)")
 _OF_DATA = {"train": "data", "validation": "validation_data"}
-# Arguments with parts, such as `cache=kft.Cache(views=2)`; a part whose option has another name.
+# Arguments with fields, such as `cache=kft.Cache(views=2)`; fields whose option has another name.
 _WITH_PARTS = ("cache", "finish", "resume")
 _OF_PARTS = {"dtype": "cache_dtype", "every": "checkpoint_every", "views": "cached_views"}
 _OF_PYTHON = (
-    " of recipe.read"  # where an argument is that `fit` has not, but each command as an option
+    " of recipe.read"  # names where `fit` lacks an argument that each command has as an option
 )
-# Options of other trainers for what a stage says here.
+# Options of other trainers that belong to a stage here.
 _NO_OPTION = re.compile(
     r"No such option: --(?:(?:num-|freeze-)?(?:train-)?epochs|learning-rate|lr|warmup|unfreeze)(?![\w-])"
 )
@@ -50,35 +50,35 @@ _OTHER_RUN_DIR = "Pass another --run-dir"
 
 
 def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> str:
-    """Return a message in which arguments are called by the options that set them.
+    """Return a message in which arguments are replaced by the options that set them.
 
     Args:
         message: The message of an error that a Python function raised.
-        context: Of the command that called it.
-        typed: What stands on the command line; where the message repeats it, it stays as it is.
+        context: The context of the command that called it.
+        typed: The words on the command line; where the message repeats them, they are not changed.
     """
     options = {**_recipe_options(context), **_options(context)}
     message = _DIFFERENCE.sub(lambda found: _difference(found[1], found[2], options), message)
-    settings = context.params.get("settings") or ()  # `alpha=0.35` is what a message is to say
+    settings = context.params.get("settings") or ()  # `alpha=0.35` may be replaced
     protected = {text for text in typed if text not in settings and _MENTION.search(text)}
     kept = sorted(protected, key=len, reverse=True)
     parts = re.split("(" + "|".join(map(re.escape, kept)) + ")", message) if kept else [message]
-    for place in range(0, len(parts), 2):  # those between are what was typed
+    for place in range(0, len(parts), 2):  # the others were typed by the user
         parts[place] = _MENTION.sub(lambda found: _translated(found, options), parts[place])
     said = "".join(parts).replace(_OF_PYTHON, "")
     if "fresh" in options and "belongs to another plan" in said:
         said = said.replace(
-            _OTHER_RUN_DIR, f"{_OTHER_RUN_DIR}, --fresh to begin a new one beside it"
+            _OTHER_RUN_DIR, f"{_OTHER_RUN_DIR}, --fresh to start a new run next to it"
         )
     return said
 
 
 def with_stages(message: str, context: typer.Context | None) -> str:
-    """Return an error of usage that says where epochs and rates are set, if they were options.
+    """Extend a usage error with where to set epochs and rates, if they were passed as options.
 
     Args:
         message: The error, such as `No such option: --epochs`.
-        context: Of the command, None if there was none.
+        context: The context of the command, None if there was none.
     """
     found = _NO_OPTION.match(message)
     if found is None or context is None or "stages" not in {p.name for p in context.command.params}:
@@ -90,21 +90,21 @@ def with_stages(message: str, context: typer.Context | None) -> str:
 
 
 def _difference(name: str, inside: str, options: Mapping[str, Callable[[Any], str]]) -> str:
-    """Return where two plans differ in the words of the command.
+    """Return where two plans differ, in terms of the command's options.
 
     Args:
         name: The first name of the place in the plan, such as `stages`.
-        inside: What follows it, such as `[0].learning_rate`.
-        options: How the command's options are spelled, by the names of their arguments.
+        inside: The rest, such as `[0].learning_rate`.
+        options: How the command's options are written, by the names of their arguments.
     """
-    if name == "arguments" or name in _WITH_PARTS:  # those of the recipe, or parts of one
+    if name == "arguments" or name in _WITH_PARTS:  # those of the recipe, or fields of one
         _, name, inside = re.split(r"^\.(\w+)", inside, maxsplit=1)
     option = options.get(_OF_DATA.get(name, name))
     if option is None:
         return name + inside
     said = option(_Absent).removesuffix("=VALUE")
     if name in build.JOINED:
-        return said  # the parts of its value are typed together
+        return said  # the parts of its value are one word
     words = [
         f"{'stage' if name == 'stages' else 'number'} {int(index) + 1}" if index else word
         for index, word in re.findall(r"\[(\d+)\]|\.(\w+)", inside)
@@ -126,11 +126,11 @@ def _translated(found: re.Match[str], options: Mapping[str, Callable[[Any], str]
 
 
 class _Absent:
-    """In place of a value that a message does not give."""
+    """A placeholder for a value that a message does not contain."""
 
 
 class _Verbatim(str):
-    """A value that is no Python literal: `...`, a number that was cut, an object."""
+    """A value that is not a Python literal: `...`, a number that was cut, an object."""
 
 
 def _literal(text: str) -> Any:
@@ -142,7 +142,7 @@ def _literal(text: str) -> Any:
 
 
 def _options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
-    """Every parameter of the command that has an option, by the name of the argument."""
+    """Return the option of every parameter of the command, by the name of the argument."""
     found = {
         parameter.name: _spelled_by(parameter)
         for parameter in context.command.params
@@ -177,7 +177,7 @@ def _spelled_by(parameter: Any) -> Callable[[Any], str]:
 
 
 def _recipe_options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
-    """The arguments of the command's recipes, which `--model` and `--set` give."""
+    """Return the options for the arguments of the command's recipes, `--model` and `--set`."""
     by_name = {parameter.name: parameter for parameter in context.command.params}
     if not {"model", "settings"} <= by_name.keys():
         return {}
@@ -209,7 +209,7 @@ def _set(name: str) -> Callable[[Any], str]:
 
 
 def _word(value: Any) -> str:
-    """A value as a person types it."""
+    """Return a value as it is typed in a shell."""
     if isinstance(value, _Verbatim):
         return value if re.fullmatch(r"[^\s'\"]*", value) else shlex.quote(value)
     if isinstance(value, str):

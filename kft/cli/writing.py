@@ -1,4 +1,4 @@
-"""`kft generate`: texts that the language model of a run writes."""
+"""`kft generate`: text generation with the language model of a run."""
 
 from __future__ import annotations
 
@@ -25,37 +25,34 @@ def generate(
     recipe: RunRecipe = None,
     task: RunTask = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="The most tokens of a continuation. Default: 64.")
+        int | None, typer.Option(min=1, help="The maximum of tokens per continuation. Default: 64.")
     ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
-            help="Below 1 probable tokens become more so; 0 always takes the most probable one. "
-            "Default: 1.0.",
+            help="Below 1 probable tokens become more probable; 0 always chooses the most probable "
+            "one. Default: 1.0.",
         ),
     ] = None,
     top_k: Annotated[
         int | None,
-        typer.Option(min=1, help="Draw from so many of the most probable tokens. Default: all."),
+        typer.Option(min=1, help="Sample from this number of most probable tokens. Default: all."),
     ] = None,
     top_p: Annotated[
         float | None,
         typer.Option(
-            help="Draw from the most probable tokens that have this probability together. Default: "
-            "1.0.",
+            help="Sample from the most probable tokens with this total probability. Default: 1.0.",
         ),
     ] = None,
     stop: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="A text at which a continuation ends. Repeatable. Default: only where the model "
-            "ends it.",
+            help="A text at which a continuation ends. Repeatable. Default: only the model's own "
+            "end token.",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of what is drawn. Default: 0.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of sampling. Default: 0.")] = None,
     batch_size: o.BatchSize = 32,
     output: Annotated[
         Path | None,
@@ -68,7 +65,7 @@ def generate(
     ] = None,
     json: o.Json = False,
 ) -> None:
-    """Continue texts by the language model of a run.
+    """Continue texts with the language model of a run.
 
     kft generate runs/stories --prompt "Once upon a time" --max-new-tokens 100 --top-k 40
     """

@@ -110,7 +110,7 @@ def test_plans_differ_in_options(said, expected):
     )
     found = in_options(message, context("fit"), [])
     assert f"; {expected}" in found
-    assert "Pass another --run-dir, --fresh to begin a new one beside it, or the same" in found
+    assert "Pass another --run-dir, --fresh to start a new run next to it, or the same" in found
     assert "--fresh" not in in_options(message, context("tune"), [])
 
 

@@ -1,4 +1,4 @@
-"""`kft demo`: what staged fine-tuning is worth, shown on handwritten digits without a network."""
+"""`kft demo`: the benefit of staged fine-tuning, shown on handwritten digits without a network."""
 
 from kft.cli.demo.run import run_demo
 

@@ -1,4 +1,4 @@
-"""The figures of the demo, and what they say."""
+"""The figures of the demo, and a summary of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WAYS = (SCRATCH, LINEAR, FIT)
 
 @dataclass
 class Comparison:
-    """Test accuracies of three ways to learn, by the number of examples and seed.
+    """Test accuracies of three ways of learning, by number of examples and seed.
 
     Args:
         test: Number of test pictures.
@@ -25,7 +25,7 @@ class Comparison:
     reached: dict[tuple[str, int, int], float] = field(default_factory=dict)
 
     def add(self, way: str, examples: int, seed: int, accuracy: float) -> None:
-        """Take over the accuracy on the test pictures."""
+        """Record an accuracy on the test pictures."""
         self.reached[way, examples, seed] = accuracy
 
     @property
@@ -39,17 +39,17 @@ class Comparison:
         return list(dict.fromkeys(seed for *_, seed in self.reached))
 
     def accuracies(self, way: str, examples: int) -> np.ndarray:
-        """What a way reached with so many examples, one accuracy a seed."""
+        """Return the accuracies of a way with a number of examples, one per seed."""
         return np.array([self.reached[way, examples, seed] for seed in self.seeds])
 
     def rows(self) -> Iterator[tuple[int, str, np.ndarray]]:
-        """Numbers of examples, ways, and accuracies, one a seed."""
+        """Yield number of examples, way and accuracies, one per seed."""
         for examples in self.sizes:
             for way in WAYS:
                 yield examples, way, self.accuracies(way, examples)
 
     def verdict(self) -> str:
-        """Say in words what a bare fit did compared with the others, whatever it is."""
+        """Return a sentence for each number of examples that compares `fit` with the other ways."""
         return " ".join(self._verdict(examples) for examples in self.sizes)
 
     def _verdict(self, examples: int) -> str:
@@ -69,7 +69,7 @@ class Comparison:
         return f"With {examples} of each digit, {FIT} came out {', and '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values."""
+        """Return the figures as plain values."""
         return {
             "test_pictures": self.test,
             "seeds": self.seeds,
@@ -81,7 +81,7 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, figures: dict[str, Any]) -> Comparison:
-        """Take back what `to_dict` returned."""
+        """Restore what `to_dict` returned."""
         made = cls(figures["test_pictures"])
         for row in figures["accuracy"]:
             for seed, accuracy in zip(figures["seeds"], row["by_seed"], strict=True):
@@ -90,7 +90,7 @@ class Comparison:
 
 
 def _points(gain: float) -> str:
-    """Say how far one accuracy lies from another."""
+    """Return how far one accuracy is from another, in words."""
     if round(gain, 1) == 0:
         return "level with"
     return f"{abs(gain):.1f} points {'above' if gain > 0 else 'below'}"

@@ -1,4 +1,4 @@
-"""The digits of the demo: scikit-learn's, each somewhere on a larger dark picture."""
+"""The digits of the demo: scikit-learn's, each at a random place on a larger dark picture."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SIDE = 16  # of a picture; scikit-learn's digits have 8 x 8 pixels
-TEST = 400  # pictures of the digits 5 to 9 that no model learns from
+SIDE = 16  # pixels of a picture's side; scikit-learn's digits have 8 x 8 pixels
+TEST = 400  # pictures of the digits 5 to 9 that no model is trained on
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Digits:
         return iter((self.pictures, self.labels))  # unpacks to (x, y), which is what `fit` takes
 
     def take(self, indices: np.ndarray) -> Digits:
-        """The pictures at `indices`."""
+        """Return the pictures at `indices`."""
         return Digits(self.pictures[indices], self.labels[indices])
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the source model learns, what may be learned from afterwards, and what judges."""
+    """The data of the source model, the pool for the new digits, and the test data."""
 
     source: Digits
     pool: Digits
@@ -42,7 +42,7 @@ class Task:
 
         Args:
             examples: Pictures of each digit.
-            seed: Another seed draws other pictures.
+            seed: Seed that selects the pictures.
         """
         order = np.random.default_rng(seed).permutation(len(self.pool))
         labels = self.pool.labels[order]
@@ -51,15 +51,15 @@ class Task:
 
 
 def make_task(places: int = 2) -> Task:
-    """Split the digits: 0 to 4 for the source model, 5 to 9 to learn from and to judge by.
+    """Split the digits: 0 to 4 for the source model, 5 to 9 for training and test.
 
-    Upright, centred 8 x 8 digits are so easy that nothing is gained by pretraining; a digit
-    anywhere on a larger picture asks a model to learn shapes rather than places. The source model
-    also tells how a digit is turned and whether it is mirrored: what tells 0 from 4 alone is too
-    little to tell 5 from 9, as a backbone that has seen few things is too little for new ones.
+    Upright, centred 8 x 8 digits are so easy that pretraining gains nothing; digits anywhere on a
+    larger picture require a model to learn shapes rather than positions. The source model also
+    predicts rotation and mirroring: features that only distinguish 0 to 4 are too few for 5 to 9, as
+    a backbone that has seen little does not transfer.
 
     Args:
-        places: At how many places the source model sees each digit, turned each way.
+        places: Number of positions at which the source model sees each digit in each orientation.
     """
     from sklearn.datasets import load_digits
 
@@ -78,7 +78,7 @@ def make_task(places: int = 2) -> Task:
 
 
 def _turned(images, numbers):
-    """Return the images in each of eight positions, and names such as `"3 mirrored, turned 90"`."""
+    """Return the images in each of eight orientations, and names such as `"3 mirrored, turned 90"`."""
     pictures, names = [], []
     for mirrored in (False, True):
         for quarters in range(4):

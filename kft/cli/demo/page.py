@@ -1,4 +1,4 @@
-"""The page that the demo ends with."""
+"""The HTML page of the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kft.report.markup import Html, Section, chart, plain_table, scrolling, tabl
 
 
 def write_page(path: Path, comparison: Comparison, plan: str) -> Path:
-    """Write the figures, drawn and in a table, and the plan as one HTML page.
+    """Write the figures, as a chart and a table, and the plan as one HTML page.
 
     Args:
         path: The file to write.
@@ -28,7 +28,7 @@ def write_page(path: Path, comparison: Comparison, plan: str) -> Path:
 
 
 def draw_accuracies(comparison: Comparison) -> Figure:
-    """Test accuracy by the number of examples: a line for the mean of a way, dots for its seeds."""
+    """Return a chart of test accuracy by number of examples: lines for means, dots for seeds."""
     drawn = figure((8.0, 4.5))
     axes = drawn.add_subplot()
     sizes = comparison.sizes
@@ -65,7 +65,7 @@ def _comparison(comparison: Comparison) -> Html:
         description=f"Lines: the mean over {len(seeds)} seeds; dots: each seed. {means}.",
     )
     return Html(
-        "<p>A small model learned to tell the digits 0 to 4, turned and mirrored. A few pictures each "
+        "<p>A small model learned the digits 0 to 4, turned and mirrored. A few pictures each "
         f"of 5 to 9 were then learned from, and {comparison.test} others judged. Nothing was chosen by "
         f"those.</p><p>{text(comparison.verdict())}</p>"
         f"{table('Accuracy on the test digits', head, rows, words=2)}{accuracies}"

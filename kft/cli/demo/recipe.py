@@ -1,4 +1,4 @@
-"""A recipe of one's own: a small network for small pictures."""
+"""An example of your own recipe: a small network for small pictures."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from kft.recipe.image import ImageRecipe
 
 
 def small_network(input_tensor: Any, include_top: bool, weights: None) -> keras.Model:
-    """Three blocks of convolutions, called as the functions of `keras.applications` are."""
+    """Build three convolutional blocks; called like the functions of `keras.applications`."""
     x = input_tensor
     for number, filters in enumerate((16, 32, 64), start=1):
         block = f"block{number}"
@@ -32,5 +32,5 @@ class DigitsRecipe(ImageRecipe):
     weights: str | None = None
 
     def preprocess(self, inputs: Any) -> Any:
-        """Pixels from 0 to 1."""
+        """Scale pixels to 0 to 1."""
         return keras.layers.Rescaling(1 / 255, dtype="float32", name="unit_pixels")(inputs)

@@ -1,4 +1,4 @@
-"""Texts of the notebooks, and a BERT small enough to train while one looks on."""
+"""Texts for the notebooks, and a BERT small enough to train in seconds."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FILLERS = ("and", "but", "the", "was", "were", "a", "i", "found", "it", "rather"
 
 
 def reviews(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Made-up sentences about films, and whether they are `good` or `bad`.
+    """Return made-up sentences about films, and their labels `good` or `bad`.
 
     Args:
-        count: How many; half of them are good.
-        seed: Another seed makes other sentences.
+        count: The number of sentences; half of them are good.
+        seed: Seed of the sentences.
     """
     random = np.random.default_rng(seed)
     labels = ["good", "bad"] * (count // 2)
@@ -36,7 +36,7 @@ def reviews(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
 def save_small_bert(folder: str | os.PathLike) -> Path:
     """Save a BERT of two layers with random weights, as KerasHub saves a preset.
 
-    It stands in for a pretrained one where there is no network.
+    It replaces a pretrained one where there is no network.
 
     Args:
         folder: A folder that does not exist yet.

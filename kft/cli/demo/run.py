@@ -1,4 +1,4 @@
-"""The demo itself: a source model, three ways to go on from there, a page and an export."""
+"""The demo: a source model, three ways of learning from few examples, a page and an export."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SIZES = (2, 5, 10)  # examples of each new digit
 WEIGHTS = "source.weights.h5"
 BACKBONE_OUTPUT = "block3_pool"
 SOURCE = [Stage("all", 6, 3e-3, decay="cosine")]
-# From scratch there are no blocks to open one after the other. As many steps as the default stages
-# take, at 1e-1: of the rates tried with five examples on seeds not shown here 3e-3, 1e-2 and 3e-2 were
-# worse, and 3e-1 no better.
+# From scratch there are no blocks to unfreeze one by one. As many steps as in the default stages, at
+# 1e-1: of the rates tried with five examples on other seeds, 3e-3, 1e-2 and 3e-2 were worse, and 3e-1
+# no better.
 EPOCHS, STEPS, BATCH = 10, 50, 25
 FROM_SCRATCH = [Stage("all", EPOCHS, 1e-1, warmup=0.1, decay="cosine")]
 
@@ -42,16 +42,16 @@ def run_demo(
     examples: Sequence[int] | None = None,
     console: Console | None = None,
 ) -> Comparison:
-    """Compare `recipe.fit(data)` with two other ways, on digits that a model never saw.
+    """Compare `recipe.fit(data)` with two other ways, on digits that the source model never saw.
 
     The others are a linear model on the frozen features of the same source model, and the same
-    network trained from scratch. Nothing is chosen by the test digits.
+    network trained from scratch. No choice is made on the test digits.
 
     Args:
-        directory: Gets the runs, the page and the export; new or empty.
+        directory: Directory for the runs, the page and the export; new or empty.
         seeds: One repetition each: other examples, other initial weights, another order.
-        examples: Examples of each new digit to learn from; all ways learn from each number.
-            Defaults to 2, 5 and 10.
+        examples: Numbers of examples of each new digit; all ways are compared with each. Defaults
+            to 2, 5 and 10.
         console: Where to print. Defaults to standard output.
 
     Returns:
@@ -96,10 +96,10 @@ def compare(
     directory: Path,
     console: Console,
 ) -> tuple[Comparison, DigitsRecipe, str]:
-    """Learn in each way, with each number of examples and seed.
+    """Train in each way, with each number of examples and each seed.
 
     Returns:
-        The figures; the last recipe that a bare `fit` trained, and its plan as HTML.
+        The figures; the last recipe that the default `fit` trained, and its plan as HTML.
     """
     comparison = Comparison(test=len(task.test))
     for each in examples:
@@ -119,7 +119,7 @@ def compare(
 
 
 def train_source(source: Digits, directory: Path) -> Path:
-    """Train the source model and keep its backbone's weights, as pretrained weights are kept."""
+    """Train the source model, and save its backbone's weights like pretrained ones."""
     recipe = DigitsRecipe(num_classes=len(np.unique(source.labels)))
     recipe.fit(
         tuple(source),
@@ -138,7 +138,7 @@ def train_source(source: Digits, directory: Path) -> Path:
 def fit(
     way: str, few: Digits, task: Task, weights: Path, seed: int, run_dir: Path | None
 ) -> tuple[DigitsRecipe, Any]:
-    """Learn from a few examples in one of the ways, and keep the run in a directory if one is named."""
+    """Train on few examples in one of the ways, and save the run if a directory is named."""
     recipe = DigitsRecipe(
         num_classes=5, weights=None if way == SCRATCH else str(weights), seed=seed
     )
@@ -147,10 +147,10 @@ def fit(
         return recipe, recipe.fit(tuple(few), **common)
     if way == LINEAR:
         return recipe, recipe.fit(tuple(few), stages=[Stage(0, solve=True)], **common)
-    turns = STEPS * BATCH // len(few)  # of each example an epoch, so that there are fewer epochs
+    turns = STEPS * BATCH // len(few)  # repeats per epoch, so that there are fewer epochs
     run = recipe.fit(
         tuple(few.take(np.tile(np.arange(len(few)), turns))),
-        tuple(task.test),  # logged, and nothing is chosen by them
+        tuple(task.test),  # logged only; no choice is made on them
         stages=FROM_SCRATCH,
         batch_norm="train",
         batch_size=BATCH,
@@ -162,10 +162,10 @@ def fit(
 
 
 def ask(version: Path, digits: Digits) -> list[tuple[str, str, float]]:
-    """Load a SavedModel as a stranger would and give it PNG files.
+    """Load a SavedModel without kft, and send it PNG files.
 
     Returns:
-        For each picture its digit, the label that the model gave and its probability.
+        For each picture its digit, the model's label and its probability.
     """
     import tensorflow as tf
     from PIL import Image
