@@ -1,6 +1,6 @@
-"""Exports that serve: writing a version, proving it, and making it visible in one step.
+"""Exports for serving: a version is written, checked, and made visible in one step.
 
-Nothing here brings in Keras or TensorFlow: the writer and the check run in processes of their own.
+Nothing here imports Keras or TensorFlow: the writer and the check run in separate processes.
 """
 
 from kft.export.launch import check_version, export_run

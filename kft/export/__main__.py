@@ -1,4 +1,4 @@
-"""`python -m kft.export RUN_DIR BASE_DIR`: the process of an export."""
+"""`python -m kft.export RUN_DIR BASE_DIR`: the process that exports a run."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""TensorFlow's C API, by ctypes: its library, its ops and its errors.
+"""TensorFlow's C API through ctypes: its library, its ops and its errors.
 
-No Keras, no `tensorflow` package, and XLA's compiler disabled for the whole process, as a server
-with default flags has it. Meant for a process of its own.
+It uses neither Keras nor the `tensorflow` package, and disables XLA's compiler for the whole process,
+like a server with default flags. It is meant for a separate process.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from kft.export.protos import tensorflow_folder, tensorflow_text_folder
 
 
 class TensorFlowError(Exception):
-    """What TensorFlow's runtime answered instead of a result: an error a server would send."""
+    """An error of TensorFlow's runtime, which a server would return."""
 
 
 class Output(ctypes.Structure):
@@ -22,7 +22,7 @@ class Output(ctypes.Structure):
 
 
 class Buffer(ctypes.Structure):
-    """Bytes that TensorFlow holds, `TF_Buffer`."""
+    """Bytes owned by TensorFlow, `TF_Buffer`."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
@@ -32,10 +32,10 @@ class Buffer(ctypes.Structure):
 
 
 class Runtime:
-    """TensorFlow's shared library, loaded once, with XLA disabled and TensorFlow Text's ops known.
+    """TensorFlow's shared library, loaded once, with XLA disabled and TensorFlow Text's ops loaded.
 
     Attributes:
-        core_ops: The names of the ops that TensorFlow itself registers.
+        core_ops: The names of the ops that TensorFlow registers.
         text_ops: The names of the ops that TensorFlow Text adds, empty if it is not installed.
     """
 
@@ -44,7 +44,7 @@ class Runtime:
     def __init__(self) -> None:
         folder = tensorflow_folder()
         framework = _library(folder, "libtensorflow_framework*")
-        # TensorFlow Text's libraries name the framework without saying where it lies.
+        # TensorFlow Text's libraries need the framework, but do not say where it is.
         ctypes.CDLL(str(framework), mode=ctypes.RTLD_GLOBAL)
         self.library = ctypes.CDLL(str(_library(folder, "libtensorflow_cc*")))
         self._declare()
@@ -59,7 +59,7 @@ class Runtime:
 
     @classmethod
     def get(cls) -> "Runtime":
-        """Return the process's runtime, loading it at the first call."""
+        """Return the runtime of the process, loading it on the first call."""
         if cls._loaded is None:
             cls._loaded = cls()
         return cls._loaded
@@ -126,14 +126,14 @@ class Runtime:
 
 
 class Status:
-    """A `TF_Status` that frees itself and raises when it is no success."""
+    """A `TF_Status` that frees itself."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
         self.pointer = library.TF_NewStatus()
 
     def check(self) -> None:
-        """Raise `TensorFlowError` with the runtime's own words unless the status is OK."""
+        """Raise `TensorFlowError` with the runtime's message unless the status is OK."""
         if self._library.TF_GetCode(self.pointer) != 0:
             message = self._library.TF_Message(self.pointer).decode("utf-8", "replace")
             raise TensorFlowError(message)
@@ -152,5 +152,5 @@ def _library(folder: Path, pattern: str) -> Path:
 
 
 def buffer_bytes(buffer: "ctypes._Pointer[Buffer]") -> bytes:
-    """Return the bytes of a buffer, which stays TensorFlow's."""
+    """Return the bytes of a buffer, which TensorFlow still owns."""
     return ctypes.string_at(buffer.contents.data, buffer.contents.length)

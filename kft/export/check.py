@@ -1,7 +1,7 @@
-"""Proving that a version serves, the way a server would find out.
+"""The check that a version serves, as a server would run it.
 
-`python -m kft.export.check DIR` loads a version without Keras through TensorFlow's C API, XLA
-disabled, and holds it to what its metadata promise. Every failure is a sentence.
+`python -m kft.export.check DIR` loads a version without Keras through TensorFlow's C API with XLA
+disabled, and compares it with the promises in its metadata. Every failure is a sentence.
 """
 
 import argparse
@@ -22,23 +22,23 @@ from kft.export.file_bounds import compare_files
 from kft.export.promises import DTYPES, METADATA, METHODS, Promises, Signature
 from kft.export.session import Session
 
-_MANY = 3  # times all examples: a batch larger than any that was written
+_MANY = 3  # times all examples: a batch larger than any written one
 _MOST_ROWS = 96
 _MOST_REASONS, _LONGEST = 50, 600
-_MEMORY, _MEMORY_PER_BYTE = 8 * 2**30, 8  # TensorFlow's own, and for each byte of a version
+_MEMORY, _MEMORY_PER_BYTE = 8 * 2**30, 8  # bytes for TensorFlow itself, and per byte of a version
 
 
 def check(directory: str | os.PathLike) -> list[str]:
-    """Return why a version does not serve, a sentence for each reason; empty where it does.
+    """Return why a version does not serve, a sentence for each reason; empty if it serves.
 
-    Its files are those that were written; its ops are TensorFlow's and TensorFlow Text's, and only
-    such as compute: otherwise nothing of it is run. None that a signature reaches compiles, changes
-    a variable or depends on chance; its signatures are those promised. Asked in batches of 1, 2 and
-    many it answers what `recipe.predict` answered, within the tolerance that its metadata state;
-    every warmup record replays. A version of another format answers its golden inputs in that
-    format's own runtime.
+    Its files must be those that were written, and its ops those of TensorFlow and TensorFlow Text that
+    only compute: otherwise nothing of it is run. No op that a signature reaches may need compilation,
+    change a variable or depend on chance; its signatures must be those promised. In batches of 1, 2
+    and many it must answer as `recipe.predict` did, within the tolerance in its metadata, also to every
+    warmup record. A version of another format must answer its golden inputs in that format's own
+    runtime.
 
-    Disables XLA for the whole process: meant for a process of its own.
+    Disables XLA for the whole process, so it is meant for a separate process.
 
     Args:
         directory: The version directory.
@@ -51,7 +51,7 @@ def check(directory: str | os.PathLike) -> list[str]:
         return reasons
     reasons = versions.compare_manifest(directory)
     if reasons and (directory / versions.MANIFEST).is_file():
-        return reasons  # damaged: loading it could only add to the confusion
+        return reasons  # damaged: loading it would only add confusing reasons
     kind = runtimes.kind_of(directory)
     if kind is not None:
         return [*reasons, *runtimes.replay(directory, kind)]
@@ -64,7 +64,7 @@ def check(directory: str | os.PathLike) -> list[str]:
     runtime = capi.Runtime.get()
     reasons += graphs.compare_ops(graph, runtime.core_ops, runtime.text_ops)
     unsafe = dangers(graph, runtime.core_ops, runtime.text_ops)
-    if unsafe or promised is None:  # it must not run, or nothing says what to ask for
+    if unsafe or promised is None:  # it must not run, or it is unknown what to request
         return [*reasons, *unsafe]
     reasons += compare_signatures(graph.signatures, promised.signatures)
     try:
@@ -79,17 +79,17 @@ def _read_promises(directory: Path) -> tuple[Promises | None, str | None]:
     try:
         return promises.read(directory), None
     except FileNotFoundError:
-        return None, f"{METADATA} is missing, so nothing says what the version promises"
+        return None, f"{METADATA} is missing, so it is unknown what the version promises"
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         return None, f"{METADATA} cannot be read: {error!r}"
 
 
 def compare_signatures(found: dict[str, Any], promised: dict[str, Signature]) -> list[str]:
-    """Return where signatures differ from what was promised.
+    """Return how signatures differ from the promised ones.
 
     Args:
         found: Name to `SignatureDef`.
-        promised: Name to what it should be.
+        promised: Name to `Signature`.
     """
     reasons = [
         f"signature {name!r} was not promised"
@@ -129,8 +129,8 @@ def replay(session: Session, directory: str | os.PathLike, promised: Promises) -
 
     Args:
         session: The loaded version.
-        directory: Where its records are.
-        promised: How far answers may be from those of the records.
+        directory: The directory of its records.
+        promised: The signatures, and the tolerance of answers.
     """
     reasons: list[str] = []
     golden: dict[tuple[Any, ...], dict[str, np.ndarray]] = {}
@@ -190,10 +190,10 @@ def _batches(count: int) -> Iterator[list[int]]:
 
 
 def limit(directories: list[str]) -> None:
-    """Bound what this process may take, so that a version that asks for more ends it, and no other.
+    """Limit the resources of this process, so that a version that exceeds them ends only this process.
 
     Args:
-        directories: The versions that it is going to load.
+        directories: The versions to load.
     """
     size = sum(
         os.lstat(os.path.join(folder, name)).st_size
@@ -203,7 +203,7 @@ def limit(directories: list[str]) -> None:
     )
     bounds = {
         resource.RLIMIT_DATA: _MEMORY + _MEMORY_PER_BYTE * size,
-        resource.RLIMIT_FSIZE: 2**20,  # of what it writes: messages
+        resource.RLIMIT_FSIZE: 2**20,  # it writes only messages
         resource.RLIMIT_CORE: 0,
     }
     for kind, bound in bounds.items():
@@ -212,7 +212,7 @@ def limit(directories: list[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check each directory given; return 0 if all serve, 1 otherwise."""
+    """Check each of the directories; return 0 if all serve, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="python -m kft.export.check", description=check.__doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR", help="a version directory")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each")

@@ -1,4 +1,4 @@
-"""Templates of the clients' code: arguments, what a request holds, the request, and what is printed."""
+"""Templates for the code of clients: arguments, content of a request, the request, and its output."""
 
 ARGUMENTS = """\
 parser = argparse.ArgumentParser()
@@ -115,7 +115,7 @@ import av  # pip install av
 
 
 def frames(path, count={frames}):
-    """The frames that are shown at the middles of equal segments of a video, as PNG files."""
+    """Return the frames at the middles of equal segments of a video, as PNG files."""
     with av.open(path) as video:
         times = [frame.time for frame in video.decode(video=0)]
     end = times[-1] + (times[-1] - times[0]) / max(len(times) - 1, 1)

@@ -1,4 +1,4 @@
-"""What to type to serve a version and to ask it: Docker, `models.config`, REST, gRPC, TensorFlow."""
+"""Code and commands to serve and query a version: Docker, `models.config`, REST, gRPC, TensorFlow."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from kft.answers import Answers, Tensor
 from kft.export import client_code as code
 from kft.export import promises
 
-FOLDER = "clients"  # next to the versions; a server does not take it for one
+FOLDER = "clients"  # next to the versions; its name is not a version number
 TEXT_NOTE = (
     "TensorFlow Serving has the tokenizer's ops; plain TensorFlow needs `import tensorflow_text` "
     "before it loads the version."
@@ -30,7 +30,7 @@ model_config_list {{
 }}
 """
 
-# What `--clients` writes, and what each file is for.
+# The files that `--clients` writes, and their purposes.
 _PURPOSES = {
     "serve.sh": "starts TensorFlow Serving in Docker",
     "models.config": "serves it next to other models, by --model_config_file",
@@ -41,15 +41,15 @@ _PURPOSES = {
 
 
 def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]:
-    """Return what serves a version and asks it, file name to content.
+    """Return files that serve and query a version, name to content.
 
     Args:
         version: The version directory, `base_dir/N`.
-        name: What the server calls the model; the name of `base_dir` by default.
+        name: The server's name of the model. Defaults to the name of `base_dir`.
     """
     version = Path(version).absolute()
     facts = promises.read_facts(version)
-    described = promises.Description.from_json(facts)  # checked: its names become code here
+    described = promises.Description.from_json(facts)  # checks the names that become code here
     answers, modality = described.answers, facts["modality"]
     names = described.inputs
     words = {
@@ -87,7 +87,7 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
 
 
 def _read(target: str, read: str, modality: str) -> str:
-    """Return the template of a step that assigns what a request holds."""
+    """Return the template of a step that assigns the content of a request."""
     if modality == "text":
         return f"{target} = {_escaped(read)}\n"
     return code.FILES.replace("{target}", target).replace("{code}", _escaped(read))
@@ -98,7 +98,7 @@ def _escaped(text: str) -> str:
 
 
 def _inputs(names: Sequence[str], modality: str) -> str:
-    """Return code for what a request has, from the arguments of a client: a row after another."""
+    """Return code that makes the inputs of a request from a client's arguments, one row after another."""
     if modality == "clip":
         return f'{{"{names[0]}": [frames(path) for path in options.inputs]}}'
     if modality == "image":
@@ -108,7 +108,7 @@ def _inputs(names: Sequence[str], modality: str) -> str:
 
 
 def _instances(names: Sequence[str], modality: str) -> str:
-    """Return code for the rows of a request over REST, from the arguments of a client."""
+    """Return code that makes the rows of a REST request from a client's arguments."""
     if modality == "clip":
         row = '[{"b64": base64.b64encode(one).decode()} for one in frames(path)]'
         return f"[{row} for path in options.inputs]"
@@ -126,31 +126,31 @@ def _every(place: int, count: int) -> str:
 
 
 def _together(shown: dict[str, str]) -> str:
-    """Return code for what a client prints: one output by itself, several by their names."""
+    """Return code for a client's output: a single output by itself, several by their names."""
     if len(shown) == 1:
         return next(iter(shown.values()))
     return "{" + ", ".join(f'"{name}": {code}' for name, code in shown.items()) + "}"
 
 
 def _of_arrays(name: str, answers: Answers) -> str:
-    """Return code for an output of a row, of arrays with a row for each input."""
+    """Return code for one output of a row, from arrays with a row for each input."""
     is_text = answers.outputs[name] == Tensor("string", 1)
     return f'outputs["{name}"][row]' + (".decode()" if is_text else "")
 
 
 def _of_rest(name: str, answers: Answers) -> str:
-    """Return code for an output of a row, and for a label also the best score."""
+    """Return code for one output of a row, with the best score in addition to a label."""
     scores = next((one.scores for one in answers.rules.rankings if one.label == name), None)
     value = f'answer["{name}"]'
     return value if scores is None else f'({value}, answer["{scores}"][0])'
 
 
 def write(version: str | os.PathLike, name: str | None = None) -> Path:
-    """Write those files next to the versions; return their folder.
+    """Write these files next to the versions; return their folder.
 
     Args:
         version: The version directory, `base_dir/N`.
-        name: What the server calls the model; the name of `base_dir` by default.
+        name: The server's name of the model. Defaults to the name of `base_dir`.
     """
     folder = Path(version).parent / FOLDER
     folder.mkdir(exist_ok=True)
@@ -160,11 +160,11 @@ def write(version: str | os.PathLike, name: str | None = None) -> Path:
 
 
 def instructions(version: str | os.PathLike, name: str | None = None) -> str:
-    """Return the same as one text to print.
+    """Return these files as one text to print.
 
     Args:
         version: The version directory, `base_dir/N`.
-        name: What the server calls the model; the name of `base_dir` by default.
+        name: The server's name of the model. Defaults to the name of `base_dir`.
     """
     made = files(version, name)
     return "\n".join(
@@ -180,7 +180,7 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
 
 
 def written(version: str | os.PathLike) -> str:
-    """Return what to print of a version whose clients were written: their paths.
+    """Return a text with the paths of the clients that were written for a version.
 
     Args:
         version: The version directory, `base_dir/N`.
@@ -194,7 +194,7 @@ def written(version: str | os.PathLike) -> str:
 
 
 def _said(version: str | os.PathLike) -> list[str]:
-    """What a person is to know of a version before it is asked."""
+    """Return what a user should know about a version before querying it."""
     facts = promises.read_facts(version)
     lines = [f"{version} serves."]
     batch_norm = facts.get("batch_norm") or ""

@@ -1,4 +1,4 @@
-"""`python -m kft.export RUN_DIR BASE_DIR`: from a run directory to a version."""
+"""`python -m kft.export RUN_DIR BASE_DIR`: converts a run directory to a version."""
 
 import argparse
 import dataclasses
@@ -20,8 +20,8 @@ from kft.import_path import class_at
 from kft.model.forward import Forward
 from kft.runs.files import refused_write
 
-EXAMPLES = "examples.json"  # a few raw inputs that a run keeps
-_BATCH = 32  # as `predict` has it
+EXAMPLES = "examples.json"  # a few raw inputs in a run directory
+_BATCH = 32  # as in `predict`
 _FACTS = ("class", "arguments", "plan", "versions", "state")
 
 
@@ -99,7 +99,7 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:
-    """What the recipe reaches on labelled data, None without any."""
+    """Return the recipe's figures on labelled data, None without data."""
     return None if data is None else recipe.evaluate(data).to_dict()
 
 
@@ -109,7 +109,7 @@ def _answer(servable: Servable) -> dict[str, np.ndarray]:
 
 
 def _cost(servable: Servable, before: dict, after: dict) -> dict[str, Any]:
-    """What smaller weights do to the answers to the examples."""
+    """Return how much smaller weights change the answers to the examples."""
     answers = servable.description.answers
     floats = [name for name, one in answers.outputs.items() if one.dtype == "float32"]
     found = distances(before, after, answers)
@@ -125,12 +125,12 @@ def _cost(servable: Servable, before: dict, after: dict) -> dict[str, Any]:
 
 
 def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = None) -> Servable:
-    """Return what the exporter needs of a recipe.
+    """Return the exporter's view of a recipe.
 
     Args:
         recipe: A recipe that `kft.load` returned, on the TensorFlow backend.
-        run_dir: Where it was loaded from, for its facts and examples.
-        examples: A JSON file of raw inputs; by default the run's own, or made-up ones.
+        run_dir: The directory that it was loaded from, for its facts and examples.
+        examples: A JSON file of raw inputs. Defaults to the run's own, otherwise to made-up ones.
     """
     path = Path(examples) if examples else Path(run_dir) / EXAMPLES
     facts = _read_facts(Path(run_dir))
@@ -160,7 +160,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
 
 
 def _predicted(recipe: Any, raw: list) -> Any:
-    """What the recipe's model puts out for raw inputs, in its own structure."""
+    """Return the recipe's model outputs for raw inputs, in their own structure."""
     import keras
 
     rows, forward = recipe.raw_inputs(raw), Forward(recipe.model)
@@ -170,7 +170,7 @@ def _predicted(recipe: Any, raw: list) -> Any:
 
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:
-    """The recipe, the plan and the history of a run, as far as it has them."""
+    """Return the recipe, the plan and the history of a run, as far as it has them."""
     from kft.family.description import read_description
     from kft.family.run_files import HISTORY, read_history
 
@@ -183,7 +183,7 @@ def _read_facts(run_dir: Path) -> dict[str, Any]:
 
 
 def _made_up(recipe: Any, serving: Any) -> list[Any]:
-    """Raw inputs for a run that kept none."""
+    """Return raw inputs for a run that saved none."""
     if recipe.modality == "text":
         parts = max(1, len(recipe.task.input_parts))
         texts = ["A sentence.", "Une autre, un peu plus longue, sans réponse ?"]

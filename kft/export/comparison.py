@@ -1,4 +1,4 @@
-"""Whether a version answers what the prediction answered, as far as rounding lets it."""
+"""The comparison of a version's answers with the prediction, up to rounding."""
 
 import io
 from collections.abc import Mapping
@@ -20,22 +20,20 @@ _KINDS = {"float32": "f", "int32": "i", "int64": "i", "string": "O"}  # as NumPy
 def compare(
     expected: Answer, answered: Answer, answers: Answers, tolerance: Mapping[str, float]
 ) -> str | None:
-    """Return how an answer differs from the expected one, None where it does not.
+    """Return how an answer differs from the expected one, None if it does not.
 
-    What follows from numbers by a rule may differ only where rounding decides it: a label between
-    classes whose scores are as close as the tolerance, or at the threshold.
+    Values that follow from numbers by a rule may differ only if rounding can change them: a label between
+    classes whose scores are within the tolerance, or at the threshold.
 
     Args:
         expected: Name of an output to array.
         answered: Name of an output to array.
-        answers: What the outputs are, and the rules among them.
-        tolerance: Name of an output to how far its numbers may be apart; 0 for those not named.
+        answers: The outputs, and the rules between them.
+        tolerance: Name of an output to the maximum difference of its numbers, by default 0.
     """
     promised = {*answers.outputs, *({STATUS} & set(expected))}
     if not set(expected) == set(answered) == promised:
-        return (
-            f"it answers {sorted(answered)}, not {sorted(expected)}, and {sorted(promised)} is due"
-        )
+        return f"it answers {sorted(answered)}, not {sorted(expected)}, but {sorted(promised)} is expected"
     for name in sorted(expected, key=lambda name: (name != STATUS, name)):
         before, after = np.asarray(expected[name]), np.asarray(answered[name])
         tensor = answers.outputs.get(name, _STATUS)
@@ -62,24 +60,24 @@ def compare(
         if reason:
             return reason
     for name, of in answers.rules.largest.items():
-        # As with labels: each answer must follow from its own numbers.
+        # As with labels, each answer must follow from its own numbers.
         if not np.array_equal(answered[name], _blanked(_OPS.largest(answered[of]), answered)):
             return f"{name} is {_first_change(expected[name], answered[name])}"
     return None
 
 
 def distances(expected: Answer, answered: Answer, answers: Answers) -> dict[str, float]:
-    """Return by how much answers differ, by the measure with which `compare` judges.
+    """Return by how much answers differ, measured as in `compare`.
 
     Args:
         expected: Name of an output to array.
-        answered: The same outputs of equal shapes.
-        answers: What they are.
+        answered: The same outputs with equal shapes.
+        answers: The outputs, and the rules between them.
 
     Returns:
-        The largest difference of each output of floats, scores by their class; of pictures the largest
-        fraction of pixels; infinite for integers and strings that differ and that no rule lets follow
-        from numbers.
+        The largest difference of each output of floats, with scores compared by class; for pictures the
+        largest fraction of pixels; for integers and strings that do not follow from numbers by a rule,
+        infinity if they differ.
     """
     found = {}
     for name, tensor in answers.outputs.items():
@@ -118,14 +116,14 @@ def _compare_ranking(
         return None
     label = ranking.label
     for answer in (expected, answered):
-        # Scores that agree decide labels that agree, up to ties: a label must follow from its own.
+        # Equal scores imply equal labels except for ties, so a label must follow from its own scores.
         if not np.array_equal(answer[label], label_of(answer, ranking)):
             return f"{label} is {_first_change(expected[label], answered[label])}"
     return None
 
 
 def _blanked(values: np.ndarray, answer: Answer) -> np.ndarray:
-    """Put 0 into the bad rows."""
+    """Set the values of bad rows to 0."""
     status = answer.get(STATUS)
     if status is not None:
         values[status != b""] = 0
@@ -133,18 +131,18 @@ def _blanked(values: np.ndarray, answer: Answer) -> np.ndarray:
 
 
 def _distance(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the largest difference; what is not a number must be so in both."""
+    """Return the largest difference; infinite unless NaNs are in the same places."""
     missing = np.isnan(before)
     if not np.array_equal(missing, np.isnan(after)):
         return np.inf
-    with np.errstate(invalid="ignore"):  # of infinite values
+    with np.errstate(invalid="ignore"):  # for infinite values
         apart = np.abs(np.where(missing, 0, before) - np.where(missing, 0, after))
     found = float(np.max(apart, initial=0.0))
     return found if np.isfinite(found) else np.inf
 
 
 def _pixels_apart(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the largest fraction of pixels in which two pictures of a row differ."""
+    """Return the largest fraction of differing pixels of two pictures in a row."""
     return max(map(_apart, before, after), default=0.0)
 
 

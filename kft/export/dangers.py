@@ -1,4 +1,4 @@
-"""What a stranger's version could do to whoever loads it, found before anything of it runs."""
+"""What an untrusted version could do to the process that loads it, found before it runs."""
 
 import math
 from collections.abc import Iterator
@@ -7,17 +7,17 @@ from typing import Any
 from kft.export.graphs import Graph, all_nodes, reachable
 from kft.export.harmless import HARMLESS
 
-# A SavedModel's saver has these, and nothing calls it where the model is only served.
+# The saver of a SavedModel has these, but serving a model never calls them.
 _SAVING = frozenset({"SaveV2", "MergeV2Checkpoints", "ShardedFilename"})
 _MOST_CONSTANTS = 2**28  # bytes; weights are variables
 
 
 def dangers(graph: Graph, core_ops: frozenset[str], text_ops: frozenset[str]) -> list[str]:
-    """Return what a version could do beyond computing, a sentence each; empty for a harmless one.
+    """Return what a version could do besides computing, a sentence each; empty if it is harmless.
 
     Args:
         graph: The graph of the version.
-        core_ops: The ops of TensorFlow, whose names a function may not take.
+        core_ops: The ops of TensorFlow, whose names a function must not have.
         text_ops: The ops of TensorFlow Text, all of which only compute.
     """
     reasons = []
@@ -49,23 +49,23 @@ def dangers(graph: Graph, core_ops: frozenset[str], text_ops: frozenset[str]) ->
 
 
 def shown(text: str, most: int = 80) -> str:
-    """Return a stranger's text as a terminal may show it."""
+    """Return an untrusted text in a form that is safe for a terminal."""
     cut = text if len(text) <= most else f"{text[:most]}..."
     return cut if cut.isprintable() else repr(cut)
 
 
 def _served(graph: Graph) -> Iterator[str]:
-    """What runs for a request, and when the version is loaded, save for the variables' restoring."""
+    """Yield what runs for a request, and at loading except for restoring variables."""
     for signature in graph.signatures.values():
         yield from (tensor.name for tensor in signature.outputs.values())
     yield from graph.run_when_loaded
 
 
 def _restoring(graph: Graph) -> set[tuple[str, str]]:
-    """The nodes that read variables from the files of this very version.
+    """Return the nodes that read variables from the files of this version.
 
-    Loading calls one function with the name of those files; a `RestoreV2` in it may read what that
-    name says, and nothing else.
+    Loading calls one function with the name of those files; only a `RestoreV2` in it that uses this
+    name is allowed.
     """
     call = graph.nodes.get(graph.saver.restore_op_name)
     if call is None or call.op != "StatefulPartitionedCall":
@@ -87,7 +87,7 @@ def _restoring(graph: Graph) -> set[tuple[str, str]]:
 
 
 def _bytes(node: Any) -> int:
-    """How much memory the constants of a node take, whatever they take in the file."""
+    """Return how much memory the constants of a node need, whatever their size in the file."""
     return sum(
         8 * math.prod(max(0, dimension.size) for dimension in value.tensor.tensor_shape.dim)
         for value in node.attr.values()

@@ -1,4 +1,4 @@
-"""`assets.extra/kft.json`: what a version is, and where it comes from."""
+"""`assets.extra/kft.json`: the description of a version and its origin."""
 
 import hashlib
 import json
@@ -21,8 +21,8 @@ def write(directory: str | os.PathLike, servable: Servable, **more: Any) -> Path
 
     Args:
         directory: The version directory.
-        servable: What was exported. Its `facts` come last, and win.
-        **more: What else there is to say, ready for JSON.
+        servable: The exported model. Its `facts` override other entries.
+        **more: Further entries, ready for JSON.
     """
     installed = {}
     for name in _PACKAGES:

@@ -1,4 +1,4 @@
-"""The files of a version: plain, inside it, and small enough to be read."""
+"""Limits for the files of a version: regular, inside it, and small enough to be read."""
 
 import os
 import stat
@@ -23,8 +23,7 @@ _OTHER_GRAPHS = ("saved_model.pbtxt", "saved_model.cpb")  # loaded in place of `
 def compare_files(directory: str | os.PathLike) -> list[str]:
     """Return why the files of a version must not be opened, a sentence each; empty if they may.
 
-    Links may lead out of a version, pipes and devices never end, and what is parsed takes several
-    times its size.
+    Links may lead outside, pipes and devices never end, and parsing takes several times a file's size.
 
     Args:
         directory: The version directory.
@@ -56,7 +55,7 @@ def _walk(directory: Path) -> Iterator[Path]:
 
 
 def _compare_golden(path: Path) -> list[str]:
-    """What golden inputs take once they are read; whether they can be is not asked here."""
+    """Return whether golden inputs are too large when unpacked; unreadable ones are reported later."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())

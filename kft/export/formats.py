@@ -1,7 +1,7 @@
-"""ONNX, LiteRT and OpenVINO, by Keras' own exporters and held to the same predictions.
+"""ONNX, LiteRT and OpenVINO, with Keras' own exporters and compared with the same predictions.
 
-These formats carry no decoder and no tokenizer: what goes in is the model's own tensors, what comes
-out is its own output, such as scores in the order of the classes that `kft.json` names.
+These formats include no decoder and no tokenizer: their inputs are the model's own tensors, and
+their output is the model's own, such as scores in the order of the classes in `kft.json`.
 """
 
 import os
@@ -25,18 +25,18 @@ def write(
     """Export a model in another format as the next version, compared before it is visible.
 
     Args:
-        servable: The model with what belongs to it. Keras must run on the TensorFlow backend.
-        base_dir: The directory of the versions, of this format alone.
+        servable: The model with everything to serve it. Keras must run on the TensorFlow backend.
+        base_dir: The directory of the versions, only for this format.
         format: `"onnx"`, `"litert"` or `"openvino"`.
-        weights: `"float32"`; `"int8"` says that the model was quantised before.
+        weights: `"float32"`; `"int8"` declares that the model has been quantised.
 
     Returns:
         The version directory, `base_dir/N`, with the model and `assets.extra/kft.json`.
 
     Raises:
-        InputError: If a package is missing, the model has several outputs, the weights are not offered
-            for this format, or `base_dir` holds versions for TensorFlow Serving.
-        ExportError: If the format's own runtime does not answer what `predict` does.
+        InputError: If a package is missing, the model has several outputs, the weights are not supported
+            by this format, or `base_dir` has versions for TensorFlow Serving.
+        ExportError: If the format's own runtime does not answer as `predict` does.
     """
     if format not in runtimes.FILES:
         known = ", ".join(map(repr, runtimes.FILES))
@@ -53,7 +53,9 @@ def write(
 
     runtimes.without_telemetry()
     with versions.building(base_dir) as hidden:
-        asked = reference.ask(servable)  # first: Keras exports no model that was never called
+        asked = reference.ask(
+            servable
+        )  # first, since Keras cannot export a model that was never called
         _convert(servable.model, str(hidden / runtimes.FILES[format]), format)
         inputs = _by_name(servable.model, asked.inputs)
         runtimes.write_golden(hidden, inputs, np.asarray(asked.outputs, np.float32))
@@ -73,7 +75,7 @@ def write(
 
 
 def check(model: Any, task: Any, format: str) -> None:
-    """Refuse a model of several outputs, which runtimes name and order each in its own way.
+    """Refuse a model with several outputs, which each runtime names and orders differently.
 
     Args:
         model: A Keras model.
@@ -81,11 +83,11 @@ def check(model: Any, task: Any, format: str) -> None:
         format: One of `kft.export.launch.FORMATS`.
 
     Raises:
-        InputError: If the format carries one output alone and the model has others.
+        InputError: If the format supports only one output and the model has several.
     """
     if format != "saved_model" and not hasattr(model.output, "shape"):
         raise InputError(
-            f"format={format!r} carries one output, but {type(task).__name__} puts out "
+            f"format={format!r} supports one output, but {type(task).__name__} has "
             f"{', '.join(map(str, model.output))}: pass format='saved_model'."
         )
 
@@ -93,10 +95,10 @@ def check(model: Any, task: Any, format: str) -> None:
 def _convert(model: Any, file: str, format: str) -> None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporters' own, about their own future
+            warnings.simplefilter("ignore")  # about the exporters' own future
             model.export(file, format=format, verbose=False)
     except Exception as error:
-        # Each converter raises errors of its own, which share no class.
+        # The exceptions of converters have no common class.
         raise ExportError(
             f"Keras' exporter to {format} cannot convert this model: {str(error).strip()[:500]}"
         ) from error

@@ -1,4 +1,4 @@
-"""Export a recipe: save it, and have a fresh process make a version of it."""
+"""Exporting a recipe: save it, and let a new process make a version of it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def export_recipe(
         The directory of the new version.
 
     Raises:
-        InputError: If an argument is wrong, or the other process cannot import the recipe's class.
+        InputError: If an argument is wrong, or the new process cannot import the recipe's class.
         kft.export.launch.ExportError: If the version did not pass its check.
     """
     base_dir = path_of("base_dir", base_dir)
@@ -56,8 +56,8 @@ def export_recipe(
     own = None if known_recipe(class_path(recipe)) is type(recipe) else type(recipe)
     tasks = own_classes(recipe.task)
     for one in (*([] if own is None else [own]), *tasks):
-        place_of(one)  # a class that the other process cannot import is told of now
-    recipe.serving_inputs()  # inputs that no server can read are told of now
+        place_of(one)  # fails early for a class that the other process cannot import
+    recipe.serving_inputs()  # fails early for inputs that a server cannot decode
     given = None if examples is None else recipe.encoded(recipe.raw_inputs(examples))
 
     def write() -> Path:

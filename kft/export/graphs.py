@@ -1,4 +1,4 @@
-"""Reading a SavedModel's graph: which ops it has, and which of them a signature reaches."""
+"""A SavedModel's graph: its ops, and which of them a signature reaches."""
 
 import os
 import re
@@ -30,12 +30,12 @@ class Graph:
     """The serving graph of a SavedModel.
 
     Attributes:
-        nodes: Name to `NodeDef`, of the graph itself.
+        nodes: Name to `NodeDef`, for the graph itself.
         functions: Name to `FunctionDef`.
         signatures: Name to `SignatureDef`.
-        saver: The `SaverDef`: how the variables are restored.
+        saver: The `SaverDef`, which defines how variables are restored.
         run_when_loaded: The names of the nodes that a server runs when it loads the version.
-        assets: The names of the files that it is given.
+        assets: The names of its asset files.
     """
 
     nodes: dict[str, Any]
@@ -54,7 +54,7 @@ def read(directory: str | os.PathLike) -> Graph:
 
     Raises:
         OSError: If there is no `saved_model.pb`.
-        ValueError: If it is no SavedModel, or has no graph to serve.
+        ValueError: If it is not a SavedModel, or has no graph to serve.
     """
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
@@ -65,7 +65,7 @@ def read(directory: str | os.PathLike) -> Graph:
     except DecodeError as error:
         raise ValueError(str(error)) from error
     for meta in saved.meta_graphs:
-        if set(meta.meta_info_def.tags) == {"serve"}:  # as a server chooses it
+        if set(meta.meta_info_def.tags) == {"serve"}:  # the one that a server chooses
             return Graph(
                 {node.name: node for node in meta.graph_def.node},
                 {f.signature.name: f for f in meta.graph_def.library.function},
@@ -84,7 +84,7 @@ def read(directory: str | os.PathLike) -> Graph:
 def compare_ops(
     graph: Graph, core_ops: Iterable[str], text_ops: Iterable[str] = frozenset()
 ) -> list[str]:
-    """Return why a server would refuse the ops of a graph or answer unsteadily, a sentence each.
+    """Return why a server would refuse the ops of a graph or answer inconsistently, a sentence each.
 
     Args:
         graph: The graph of a version.
@@ -116,14 +116,14 @@ def compare_ops(
 
 
 def reachable(graph: Graph, tensors: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the nodes that must run for the tensors named, and those of all functions they call.
+    """Yield the nodes that must run for some tensors, and those of all functions they call.
 
     Args:
         graph: The graph of a version.
         tensors: Names of tensors or nodes of the graph itself.
 
     Yields:
-        The name of the function that a node is in, empty for the graph itself, and the node.
+        The name of the function that contains a node, empty for the graph itself, and the node.
     """
     waiting, seen = [_node_name(tensor) for tensor in tensors], set()
     called: list[str] = []
@@ -148,7 +148,7 @@ def reachable(graph: Graph, tensors: Iterable[str]) -> Iterator[tuple[str, Any]]
 
 
 def all_nodes(graph: Graph) -> Iterator[tuple[str, Any]]:
-    """Yield the nodes of a graph and those of its functions as `reachable` does, called or not."""
+    """Yield the nodes of a graph and its functions, called or not, in the form of `reachable`."""
     for node in graph.nodes.values():
         yield "", node
     for name, function in graph.functions.items():

@@ -1,12 +1,12 @@
-"""The ops of TensorFlow that a version may have: they compute, and reach nothing outside.
+"""The ops of TensorFlow that a version may have: they compute, and access nothing outside.
 
-A list of what is allowed, since a list of what is dangerous is never complete: files are read not only
-by `ReadFile` but by `DecodeProtoV2`, `ImmutableConst` and `GenerateVocabRemapping`, files are written
-by `DebugIdentity`, and `DatasetFromGraph` runs whatever graph a string holds. What kft writes needs
-about a fifth of these; the rest are here for the layers of other people's recipes.
+This is an allowlist, since a list of dangerous ops is never complete: files are read not only by
+`ReadFile` but by `DecodeProtoV2`, `ImmutableConst` and `GenerateVocabRemapping`, files are written
+by `DebugIdentity`, and `DatasetFromGraph` runs any graph in a string. kft's exports need about a
+fifth of these; the rest are here for the layers of users' recipes.
 """
 
-# From their inputs alone.
+# Functions of their inputs only.
 _PURE = """
 Abs AccumulateNV2 Acos Acosh Add AddN AddV2 AdjustContrast AdjustContrastv2 AdjustHue
 AdjustSaturation All Angle Any ApproxTopK ApproximateEqual ArgMax ArgMin AsString Asin Asinh
@@ -82,7 +82,7 @@ UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum Upp
 Xdivy Xlog1py Xlogy ZerosLike Zeta
 """
 
-# With the variables and tables of the session, or with chance.
+# Ops that use the variables and tables of the session, or random numbers.
 _STATEFUL = """
 Assert AssignAddVariableOp AssignSubVariableOp AssignVariableOp Case CheckNumerics
 CheckNumericsV2 DisableCopyOnRead Empty GuaranteeConst HashTableV2 If InitializeTableV2
@@ -95,7 +95,7 @@ StatefulUniformFullInt StatefulUniformInt StatelessRandomGetAlg TruncatedNormal 
 VarIsInitializedOp VariableShape While
 """
 
-# Data sets of what is in memory.
+# Datasets of data in memory.
 _DATA_SETS = """
 BatchDataset BatchDatasetV2 ConcatenateDataset DatasetToSingleElement FilterDataset
 FlatMapDataset IgnoreErrorsDataset MapDataset OptionsDataset PaddedBatchDatasetV2

@@ -1,4 +1,4 @@
-"""Starting the processes that write and check exports, from a process on any backend."""
+"""Starting the processes that write and check exports, from any backend."""
 
 import base64
 import json
@@ -18,14 +18,14 @@ from kft.runs.reading import read_object
 BATCH_SIZES = (1, 2, 8)
 FORMATS = ("saved_model", "onnx", "litert", "openvino")
 WEIGHTS = ("float32", "float16", "int8")
-LARGEST_EXAMPLE = 16 * 2**20  # bytes of a raw input, or characters, that stays with a run
+LARGEST_EXAMPLE = 16 * 2**20  # bytes or characters of a raw input that a run keeps
 _LARGEST_EXAMPLES = 256 * 2**20
-_MOST_EXAMPLES = 1000  # as many as a server takes for its warmup
+_MOST_EXAMPLES = 1000  # a server's limit for warmup
 CHECK_SECONDS = 600.0  # for a version from elsewhere
 
 
 class ExportError(KftError):
-    """An export did not pass its check; nothing became visible."""
+    """An export that did not pass its check; nothing became visible."""
 
 
 def export_run(
@@ -41,20 +41,20 @@ def export_run(
     data: str | os.PathLike | None = None,
     clients: bool = False,
 ) -> Path:
-    """Export a run as the next version below `base_dir`, in a fresh process on TensorFlow.
+    """Export a run as the next version in `base_dir`, in a new process on TensorFlow.
 
     Args:
         run_dir: The directory of a run, trained on any backend.
         base_dir: The directory of the versions; TensorFlow Serving's `base_path`.
-        recipe: The class of the run's recipe, for one that does not come with kft.
+        recipe: The class of the run's recipe, if it is not one of kft's own.
         task: The class of its task, or several of them, likewise.
         format: `"saved_model"` for TensorFlow Serving, or `"onnx"`, `"litert"`, `"openvino"`.
         batch_sizes: Batch sizes of the warmup requests.
         weights: `"float32"`; `"float16"` for half the size; `"int8"` to quantise with Keras.
-        examples: Real raw inputs for warmup and comparison: encoded images, frames of clips, or texts. By default
-            those that the run kept.
-        data: Labelled data of any kind that `evaluate` reads, to show what smaller weights cost.
-        clients: Whether to write `models.config` and example clients beside the versions.
+        examples: Raw inputs for warmup and comparison: encoded images, frames of clips, or texts.
+            Defaults to those that the run kept.
+        data: Labelled data of any kind that `evaluate` reads, to show the effect of smaller weights.
+        clients: Whether to write `models.config` and example clients next to the versions.
 
     Returns:
         The directory of the new version, `base_dir/N`.
@@ -96,7 +96,7 @@ def export_run(
 
 
 def check_export(format: Any, weights: Any, batch_sizes: Any, clients: Any, data: Any) -> None:
-    """Refuse what `export_run` does not take, before anything is saved.
+    """Check the arguments of `export_run`, before anything is saved.
 
     Raises:
         InputError: If an argument is wrong.
@@ -116,7 +116,7 @@ def check_export(format: Any, weights: Any, batch_sizes: Any, clients: Any, data
 
 
 def refuse_half(format: str, weights: str) -> None:
-    """Raise `InputError` for float16 weights where the format would store them in 32 bits."""
+    """Raise `InputError` for float16 weights if the format would store them in 32 bits."""
     if weights == "float16" and format != "saved_model":
         raise InputError(
             f"weights='float16' with format={format!r}, which would store them in 32 bits all the "
@@ -125,14 +125,14 @@ def refuse_half(format: str, weights: str) -> None:
 
 
 def check_version(directory: str | os.PathLike, *, trusted: bool = False) -> list[str]:
-    """Prove a version in a fresh process without Keras, as `python -m kft.export.check` does.
+    """Check a version in a new process without Keras, as `python -m kft.export.check` does.
 
-    A version from elsewhere may be damaged or hostile: nothing of it runs that could do more than
-    compute, and the process is limited in time (ten minutes) and memory.
+    A version from elsewhere may be damaged or hostile: if it could do more than compute, nothing of it
+    is run, and the process is limited in time (ten minutes) and memory.
 
     Args:
         directory: The version directory, `base_dir/N`.
-        trusted: Whether this process has written it itself: time and memory are not limited then.
+        trusted: Whether this process has written it, so that time and memory need no limits.
 
     Returns:
         Why it does not serve, a sentence for each reason; empty if it serves.
@@ -143,12 +143,12 @@ def check_version(directory: str | os.PathLike, *, trusted: bool = False) -> lis
 
 
 def size_of(raw: Raw) -> int:
-    """Return how large a raw input is, in bytes or characters."""
+    """Return the size of a raw input, in bytes or characters."""
     return sum(map(len, raw)) if isinstance(raw, tuple) else len(raw)
 
 
 def encode_examples(examples: Sequence[Raw]) -> str:
-    """Return examples as the JSON that `--examples` reads and a run keeps in `examples.json`."""
+    """Return examples as JSON for `--examples`, or for `examples.json` in a run directory."""
     return json.dumps({"examples": [_encoded(raw) for raw in examples]}, ensure_ascii=False)
 
 
@@ -165,11 +165,11 @@ def _decoded(raw: Any) -> Any:
 
 
 def read_examples(path: Path, within: Path | None = None) -> list[Any]:
-    """Read the raw inputs in a file that `encode_examples` has made; texts as UTF-8.
+    """Read the raw inputs in a file that `encode_examples` made; texts as UTF-8.
 
     Args:
         path: The file.
-        within: The directory that it must lie in, for one that comes with a run.
+        within: The directory that must contain it, for a file of a run.
 
     Raises:
         InputError: If it is damaged or too large.
@@ -184,10 +184,10 @@ def read_examples(path: Path, within: Path | None = None) -> list[Any]:
 
 
 def _run(module: str, arguments: list[str], timeout: float | None = None, **variables: str) -> dict:
-    """Run a module in a process that finds what this one finds; return its last line of JSON.
+    """Run a module in a process with the same import paths; return its last line of JSON.
 
-    It runs on the CPU: a GPU rounds matrices to fewer bits, otherwise for each batch size, and may
-    be busy training.
+    It runs on the CPU: a GPU computes matrix products with fewer bits, differently for each batch
+    size, and may be busy training.
     """
     variables["CUDA_VISIBLE_DEVICES"] = "-1"
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables, **import_environment()}

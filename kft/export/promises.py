@@ -1,7 +1,7 @@
-"""What an export promises: its signatures, their names, types and ranks, and what follows from what.
+"""The promises of an export: its signatures, their names, types and ranks, and rules between outputs.
 
-The writer makes them from a description of the answers that it keeps in the metadata; the check holds a
-version to what the metadata say. Neither can drift from the other.
+The writer derives them from a description of the answers in the metadata; the check derives them from
+the metadata. So they cannot disagree.
 """
 
 import json
@@ -18,8 +18,8 @@ from kft.errors import InputError
 
 METADATA = "assets.extra/kft.json"
 FORMAT = 3  # of the metadata
-INPUT = "inputs"  # how a single raw input is called
-LARGEST_SCORE_TOLERANCE = 0.1  # beyond it, equal scores mean nothing
+INPUT = "inputs"  # the name of a single raw input
+LARGEST_SCORE_TOLERANCE = 0.1  # with more, a comparison of scores proves nothing
 DTYPES = {
     "string": 7,
     "float32": 1,
@@ -27,17 +27,17 @@ DTYPES = {
     "int64": 9,
 }  # as TensorFlow's DataType numbers them
 METHODS = "tensorflow/serving/"
-REGRESSION = "outputs"  # how TensorFlow Serving's Regress API calls its output
+REGRESSION = "outputs"  # the name that TensorFlow Serving's Regress API requires
 
 
 @dataclass(frozen=True)
 class Signature:
-    """One way of asking a version.
+    """One signature of a version.
 
     Attributes:
         api: The API of the server that answers it: `"predict"`, `"classify"` or `"regress"`.
         inputs: Name to tensor of its inputs; a single one is always named `inputs`.
-        answers: Its outputs, without `status`, which the Predict API's have besides.
+        answers: Its outputs, without the `status` that the Predict API adds.
     """
 
     api: str
@@ -53,14 +53,14 @@ class Signature:
 
 @dataclass(frozen=True)
 class Description:
-    """What the metadata say of a version's answers.
+    """The description of a version's answers in its metadata.
 
     Attributes:
-        answers: What `serving_default` answers.
-        features: What `embed` answers, float32.
-        tensors: How many axes the input of `tensors` has; None where there is no such signature.
+        answers: The outputs of `serving_default`.
+        features: The outputs of `embed`, float32.
+        tensors: The number of axes of the input of `tensors`; None without such a signature.
         inputs: The names of the raw inputs, strings `[n, *shape]`.
-        shape: How many strings a raw input is; none for one.
+        shape: The shape of a raw input's strings; empty for a single string.
     """
 
     answers: Answers
@@ -90,10 +90,10 @@ class Description:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Description":
-        """Return what `to_json` described; the values may come from a stranger.
+        """Return the description in metadata, whose values may be untrusted.
 
         Raises:
-            ValueError, TypeError, LookupError, AttributeError: If they are no description.
+            ValueError, TypeError, LookupError, AttributeError: If they are not a description.
         """
         features = {name: Tensor("float32", rank) for name, rank in facts["features"].items()}
         tensors = facts["tensors"]
@@ -104,7 +104,7 @@ class Description:
         return cls(answers, Answers(features), rank, inputs, shape)
 
     def signatures(self) -> dict[str, Signature]:
-        """Return the signatures that offer these answers, by name."""
+        """Return the signatures with these answers, by name."""
         raw = dict.fromkeys(self.inputs, Tensor("string", 1 + len(self.shape)))
         serialized = dict.fromkeys(self.inputs, Tensor("string", 1))
         made = {
@@ -127,11 +127,11 @@ class Description:
 
 @dataclass(frozen=True)
 class Promises:
-    """What the metadata of a version promise.
+    """The promises in the metadata of a version.
 
     Attributes:
         signatures: Name to signature.
-        tolerance: Name of an output to how far its numbers may be from the prediction's.
+        tolerance: Name of an output to the maximum difference of its numbers from the prediction's.
     """
 
     signatures: dict[str, Signature]
@@ -139,14 +139,14 @@ class Promises:
 
 
 def read(directory: str | os.PathLike) -> Promises:
-    """Read what a version promises.
+    """Read the promises of a version.
 
     Args:
         directory: The version directory.
 
     Raises:
         FileNotFoundError: If it has no metadata.
-        OSError, ValueError, TypeError, LookupError, AttributeError: If they cannot be read.
+        OSError, ValueError, TypeError, LookupError, AttributeError: If it cannot be read.
     """
     facts = read_facts(directory)
     description = Description.from_json(facts)
@@ -163,7 +163,7 @@ def read_facts(directory: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If it has none.
-        OSError, ValueError, TypeError, LookupError: If they cannot be read.
+        OSError, ValueError, TypeError, LookupError: If it cannot be read.
     """
     text = (Path(directory) / METADATA).read_text(encoding="utf-8")
     try:
@@ -176,10 +176,10 @@ def read_facts(directory: str | os.PathLike) -> dict[str, Any]:
 
 
 def read_tolerance(facts: Mapping[str, Any]) -> dict[str, float]:
-    """Return how far each output may be from the prediction's, by its name.
+    """Return the maximum difference of each output from the prediction's, by its name.
 
     Raises:
-        ValueError, TypeError, LookupError, AttributeError: If the metadata do not say so.
+        ValueError, TypeError, LookupError, AttributeError: If the metadata have no valid tolerance.
     """
     tolerance = {str(name): float(value) for name, value in facts["tolerance"].items()}
     if not all(math.isfinite(value) and value >= 0 for value in tolerance.values()):
@@ -188,7 +188,7 @@ def read_tolerance(facts: Mapping[str, Any]) -> dict[str, float]:
 
 
 def check_names(answers: Answers) -> None:
-    """Refuse outputs of a task that are called as outputs of every export.
+    """Refuse a task whose outputs have names that every export uses.
 
     Raises:
         InputError: If there is one.

@@ -1,7 +1,7 @@
 """TensorFlow's protocol buffers without TensorFlow: 0.05 s instead of 5, and no Keras.
 
-`import tensorflow` brings Keras in and registers Python's own ops, so a process that wants to see a
-version as the server does must not do it. The generated messages in the wheel need neither.
+`import tensorflow` imports Keras and registers Python's own ops, which a process must not do to see
+a version as a server does. The generated messages in the wheel need neither.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ def tensorflow_folder() -> Path:
 
 
 def tensorflow_text_folder() -> Path | None:
-    """Return the folder of the installed TensorFlow Text, None where there is none."""
+    """Return the folder of the installed TensorFlow Text, None if it is not installed."""
     try:
         return _folder("tensorflow_text")
     except InputError:
@@ -41,10 +41,10 @@ def _folder(package: str) -> Path:
 
 
 def without_tensorflow() -> None:
-    """Let this process import TensorFlow's messages, and never TensorFlow itself.
+    """Let this process import TensorFlow's messages, but never TensorFlow itself.
 
-    Only for a process of its own: whatever imports `tensorflow` afterwards gets an empty package.
-    Does nothing where TensorFlow is already imported.
+    Only for a separate process: any later import of `tensorflow` gets an empty package. Does nothing
+    if TensorFlow is already imported.
     """
     if "tensorflow" not in sys.modules:
         package = types.ModuleType("tensorflow")

@@ -1,4 +1,4 @@
-"""What a model itself answers to the examples: what its export is compared with."""
+"""The model's own answers to the examples, with which its export is compared."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 
 LEAST_OF_PIXELS = (
     2.0**-10
-)  # of a picture: a draw in which none changed does not prove that none can
+)  # of a picture's pixels: that no draw changed one does not prove that none can change
 
 _OPS = NumpyOps()
 
@@ -30,12 +30,12 @@ class Reference:
     """The answers to the examples of a servable.
 
     Attributes:
-        decode: `servable.decode` as a graph, traced once for all that ask it.
+        decode: `servable.decode` as a graph, traced once for all uses.
         inputs: The examples as the model's inputs.
-        outputs: What `servable.predict` gave, in the model's own structure, arrays [n, ...].
-        answer: What the task answers with them, by the names of its outputs.
-        features: What `embed` answers.
-        tolerance: Name of an output of any signature to how far rounding may lead from it.
+        outputs: The result of `servable.predict`, in the model's own structure, arrays [n, ...].
+        answer: The task's answer, by the names of its outputs.
+        features: The outputs of `embed`.
+        tolerance: Name of an output of any signature to how much rounding may change it.
     """
 
     decode: Callable[[tf.Tensor], tuple[Any, tf.Tensor]]
@@ -47,12 +47,12 @@ class Reference:
 
 
 def ask(servable: Servable) -> Reference:
-    """Ask a model its examples.
+    """Compute a model's answers to its examples.
 
     Raises:
         InputError: If an example is a bad row.
-        ExportError: If the answers are no finite numbers, or if rounding alone moves scores so far, or
-            changes integers or strings, that a comparison would prove nothing.
+        ExportError: If the answers are not finite numbers, or if rounding alone changes scores so much,
+            or changes integers or strings, that a comparison would prove nothing.
     """
     raw = list(servable.examples)
     spec = tf.TensorSpec([None, *servable.shape], tf.string, name="inputs")
@@ -72,14 +72,14 @@ def ask(servable: Servable) -> Reference:
 
 
 def both(servable: Servable) -> keras.Model:
-    """Return a model of all that an export answers from: a list of outputs, and features."""
+    """Return a model with everything that an export needs: a list of outputs, and features."""
     features = servable.named_features().values()
     outputs = [*keras.tree.flatten(servable.model.output), *features]
     return keras.Model(servable.model.input, outputs)
 
 
 def answers_and_features(servable: Servable, found: list[np.ndarray]) -> tuple[Arrays, Arrays]:
-    """Return what a server answers to the examples, from the outputs of what `both` returned."""
+    """Return a server's answers to the examples, from the outputs of the model of `both`."""
     names = list(servable.named_features())
     count = len(found) - len(names)
     outputs = keras.tree.pack_sequence_as(servable.model.output, found[:count])
@@ -90,7 +90,7 @@ def answers_and_features(servable: Servable, found: list[np.ndarray]) -> tuple[A
 
 
 def bound_of_output(servable: Servable, asked: Reference) -> float:
-    """Return how far rounding may lead from the one output of a model itself."""
+    """Return how much rounding may change the single output of a model."""
     _, bounds = rounding.measure(both(servable), asked.inputs)
     if not np.isfinite(bounds[0]):
         raise ExportError("the model's outputs for the examples are not all finite numbers.")
@@ -98,17 +98,17 @@ def bound_of_output(servable: Servable, asked: Reference) -> float:
 
 
 def differences(servable: Servable, before: Arrays, after: Arrays) -> dict[str, float]:
-    """Return by how much answers and features differ, by the measure of the check."""
+    """Return by how much answers and features differ, measured as in the check."""
     description = servable.description
     outputs = {**description.answers.outputs, **description.features.outputs}
     return distances(before, after, Answers(outputs, description.answers.rules))
 
 
 def _measured(servable: Servable, inputs: Any) -> tuple[dict[str, float], Arrays]:
-    """Return how far rounding may lead from each output, and the features."""
+    """Return how much rounding may change each output, and the features."""
 
     def found() -> Iterator[tuple[Arrays, Arrays]]:
-        # Eagerly: tracing takes a deep model longer than a few examples.
+        # Eagerly: tracing a deep model takes longer than running a few examples.
         for outputs in rounding.draws(both(servable), inputs):
             yield answers_and_features(servable, outputs)
 
@@ -126,12 +126,12 @@ def _measured(servable: Servable, inputs: Any) -> tuple[dict[str, float], Arrays
 
 
 def _largest(values: np.ndarray) -> float:
-    """The largest absolute value; 0 for what must be equal, whose smallest difference is too much."""
+    """Return the largest absolute value; 0 for values that must be equal, which have no tolerance."""
     return float(np.max(np.abs(values), initial=0.0)) if values.dtype.kind == "f" else 0.0
 
 
 def _check(servable: Servable, tolerance: dict[str, float]) -> None:
-    """Refuse answers to which no export could be held."""
+    """Refuse answers with which no export could be compared."""
     answers = servable.description.answers
     exact = [
         name

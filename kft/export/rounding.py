@@ -1,10 +1,10 @@
-"""How far rounding alone moves a model's answers, and so how far an export may be from them.
+"""How much rounding alone changes a model's answers, and so how much an export's may differ.
 
-No fixed bound suits every model: fifty layers in float32 move large features by more than the scores
-of a shallow network will ever need. So the model itself is asked. Each weight, and each input that is
-a float, is moved at random by a few units in its last place; what that does to the answers is what
-another processor, another order of additions or folded BatchNorm may do to them (Monte Carlo
-arithmetic, Parker 1997).
+No fixed bound suits every model: fifty layers in float32 change large features by more than the
+scores of a shallow network will ever need. So it is measured. Each weight, and each input that is a
+float, is randomly changed by a few units in its last place; this changes the answers as much as
+another processor, another order of additions or folded BatchNorm may (Monte Carlo arithmetic, Parker
+1997).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,18 +18,18 @@ from kft.answers import NumpyOps
 
 STEP = 2.0**-21  # relative: four units in the last place of float32
 DRAWS = 8
-MARGIN = 2.0  # one more draw may move an answer further than these did
+MARGIN = 2.0  # one more draw may change an answer by more than these did
 LEAST = 2.0**-18  # relative to the largest answer: 32 units in its last place
 
 _OPS = NumpyOps()
 
 
 def draws(model: keras.Model, inputs: Any) -> Iterator[list[np.ndarray]]:
-    """Yield a model's outputs, and then what rounding may make of them, `DRAWS` times.
+    """Yield a model's outputs, and then `DRAWS` times the outputs with random rounding.
 
     Args:
-        model: A model with a list of outputs; its weights stay as they are.
-        inputs: What to ask it.
+        model: A model with a list of outputs; its weights do not change.
+        inputs: The inputs.
 
     Yields:
         The outputs; floats are float32.
@@ -44,24 +44,24 @@ def draws(model: keras.Model, inputs: Any) -> Iterator[list[np.ndarray]]:
 
 
 def bound(apart: float, largest: float) -> float:
-    """Return how far rounding may lead from a value.
+    """Return how much rounding may change a value.
 
     Args:
-        apart: The largest difference that a draw has made.
+        apart: The largest difference in any draw.
         largest: The largest absolute value.
     """
     return max(MARGIN * apart, LEAST * largest)
 
 
 def measure(model: keras.Model, inputs: Any) -> tuple[list[np.ndarray], list[float]]:
-    """Return a model's outputs, and how far from each of them rounding may lead.
+    """Return a model's outputs, and how much rounding may change each of them.
 
     Args:
-        model: A model with a list of outputs; its weights stay as they are.
-        inputs: What to ask it.
+        model: A model with a list of outputs; its weights do not change.
+        inputs: The inputs.
 
     Returns:
-        For each output its values, and the absolute difference that rounding explains.
+        The values of each output, and the largest absolute difference by rounding.
     """
     outputs, *others = draws(model, inputs)
     spread = np.max([distances(outputs, other) for other in others], axis=0)
@@ -70,7 +70,7 @@ def measure(model: keras.Model, inputs: Any) -> tuple[list[np.ndarray], list[flo
 
 
 def distances(expected: Sequence[np.ndarray], answered: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the largest difference of each output; infinite where one is not a number."""
+    """Return the largest difference of each output; infinite if one is NaN."""
     found = [
         np.max(np.abs(before - after), initial=0.0)
         for before, after in zip(expected, answered, strict=True)
@@ -84,7 +84,7 @@ def _outputs(model: keras.Model, weights: list, inputs: Any) -> list[np.ndarray]
 
 
 def _moved(values: Any, draw: int) -> Any:
-    """Move each float up or down by `STEP` of itself; leave whole numbers alone."""
+    """Change each float randomly by plus or minus `STEP` times itself; leave integers unchanged."""
     leaves = []
     for index, leaf in enumerate(map(tf.convert_to_tensor, tf.nest.flatten(values))):
         if leaf.dtype.is_floating:

@@ -1,7 +1,7 @@
-"""ONNX Runtime, LiteRT and OpenVINO: what proves a version of their formats.
+"""ONNX Runtime, LiteRT and OpenVINO, which check versions in their formats.
 
-Beside the model lie inputs made from real examples and the output that the model gave for them. As
-with TensorFlow Serving's versions, nothing here brings Keras or the `tensorflow` package.
+Next to the model are inputs made from real examples, and the model's output for them. As with
+TensorFlow Serving's versions, nothing here imports Keras or the `tensorflow` package.
 """
 
 import importlib
@@ -22,26 +22,26 @@ from kft.export.promises import METADATA
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
 GOLDEN = "assets.extra/kft_golden.npz"
 _NEEDED = {"onnx": ("onnxruntime",), "litert": (), "openvino": ("openvino",)}
-OUTPUT = "outputs"  # the name of the one output, in the metadata and among the golden values
-_INPUT = "input "  # before an input's name: one may be called `outputs`
+OUTPUT = "outputs"  # the name of the single output, in the metadata and in the golden file
+_INPUT = "input "  # prefix of an input's name, since one may be called `outputs`
 
 Runner = Callable[[dict[str, np.ndarray]], np.ndarray]  # named inputs to the output
 
 
 def missing(names: tuple[str, ...]) -> str | None:
-    """Say what to install where one of the packages named is missing, None where none is."""
+    """Return which packages to install if one is missing, None if none is."""
     absent = [name for name in names if importlib.util.find_spec(name) is None]
     return f"needs {' and '.join(absent)}: pip install {' '.join(absent)}" if absent else None
 
 
 def without_telemetry() -> None:
-    """Keep OpenVINO from reporting to its makers, and from writing into the home directory."""
+    """Keep OpenVINO from sending telemetry, and from writing into the home directory."""
     if "openvino" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed
 
 
 def kind_of(directory: str | os.PathLike) -> str | None:
-    """Return the format of a version, one of `FILES`; None for any other directory."""
+    """Return the format of a version, one of `FILES`; None for other directories."""
     try:
         kind = json.loads((Path(directory) / METADATA).read_text(encoding="utf-8"))["kind"]
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
@@ -52,12 +52,12 @@ def kind_of(directory: str | os.PathLike) -> str | None:
 def write_golden(
     directory: str | os.PathLike, inputs: Mapping[str, np.ndarray], output: np.ndarray
 ) -> Path:
-    """Write what `replay` compares with.
+    """Write the golden inputs and output for `replay`.
 
     Args:
         directory: The version directory.
         inputs: The model's inputs by name; the first axis of each is the batch.
-        output: What the model gave, [n, ...].
+        output: The model's output, [n, ...].
     """
     path = Path(directory) / GOLDEN
     path.parent.mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ def write_golden(
 def replay(directory: str | os.PathLike, kind: str) -> list[str]:
     """Return how a version's answers differ from the prediction, a sentence for each batch size.
 
-    Asked in batches of 1, 2 and all golden inputs; the metadata state what is allowed.
+    The batches are 1, 2 and all golden inputs; the tolerance is in the metadata.
 
     Args:
         directory: The version directory.
@@ -106,7 +106,7 @@ def replay(directory: str | os.PathLike, kind: str) -> list[str]:
                     f"({allowed:.2g} is allowed)"
                 )
     except Exception as error:
-        # Each runtime raises errors of its own, which share no class.
+        # The exceptions of runtimes have no common class.
         said = str(error).strip().splitlines() or [type(error).__name__]
         return [*reasons, f"{FILES[kind]} cannot be run: {said[0][:300]}"]
     return reasons
@@ -128,7 +128,7 @@ def _onnx(path: Path) -> Runner:
 def _litert(path: Path) -> Runner:
     try:
         module = importlib.import_module("ai_edge_litert.interpreter")
-    except ImportError:  # TensorFlow's copy of it, by the name that needs no whole TensorFlow
+    except ImportError:  # TensorFlow's copy, under a name that does not import all of TensorFlow
         module = importlib.import_module("tensorflow.lite.python.interpreter")
     interpreter = module.Interpreter(str(path))
     runner = interpreter.get_signature_runner()
@@ -143,7 +143,7 @@ def _litert(path: Path) -> Runner:
 def _openvino(path: Path) -> Runner:
     without_telemetry()
     runtime = importlib.import_module("openvino")
-    # Its own default may compute in 16 bits where the processor has them.
+    # By default it may compute in 16 bits if the processor supports them.
     compiled = runtime.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     wanted = {one.any_name: one.element_type.to_dtype() for one in compiled.inputs}
 
@@ -154,7 +154,7 @@ def _openvino(path: Path) -> Runner:
 
 
 def _matched(inputs: dict[str, np.ndarray], wanted: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Name and type the inputs as a runtime wants them; a lone input may be called anything."""
+    """Name and convert the inputs as a runtime expects; a single input may have any name."""
     if len(inputs) == len(wanted) == 1:
         (value,), (name,) = inputs.values(), wanted
         return {name: value.astype(wanted[name])}

@@ -1,4 +1,4 @@
-"""Writing a version for TensorFlow Serving: built out of sight, proven, then visible.
+"""Writing a version for TensorFlow Serving: built hidden, checked, then made visible.
 
 `python -m kft.export RUN_DIR BASE_DIR` exports a run, whichever backend trained it, in
 a process that runs Keras on TensorFlow.
@@ -31,15 +31,15 @@ def write(
     batch_sizes: Sequence[int] = BATCH_SIZES,
     weights: str = "float32",
 ) -> Path:
-    """Export a model as the next version, proven before a server can see it.
+    """Export a model as the next version, checked before a server can see it.
 
     Args:
-        servable: The model with what belongs to it. Keras must run on the TensorFlow backend.
+        servable: The model with everything to serve it. Keras must run on the TensorFlow backend.
         base_dir: The directory of the versions, the server's `base_path`.
         batch_sizes: Batch sizes of the warmup requests.
         weights: `"float32"`, or `"float16"` to store matrices and kernels in half the space; they
-            are computed with in float32, and `servable.model` gets the rounded weights too.
-            `"int8"` says that the model was quantised before.
+            are cast to float32 for computation, and `servable.model` gets the rounded weights too.
+            `"int8"` declares that the model has been quantised.
 
     Returns:
         The version directory, `base_dir/N`.
@@ -100,7 +100,7 @@ def _write_graph(servable: Servable, decode: Any, directory: Path, weights: str)
     for name, (function, specs) in made.items():
         archive.add_endpoint(name, function, input_signature=specs)
     archive.write_out(str(directory), verbose=False)
-    # TensorFlow 2 writes every signature as one of Predict; Classify and Regress want their own.
+    # TensorFlow 2 writes every signature for Predict; Classify and Regress need other method names.
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(directory))
     for name, promise in servable.description.signatures().items():
         if promise.api != "predict":
@@ -109,10 +109,10 @@ def _write_graph(servable: Servable, decode: Any, directory: Path, weights: str)
 
 
 def _folded(servable: Servable, asked: "Reference", weights: str) -> tuple[Servable, str | None]:
-    """Put BatchNorm into the convolutions, unless that costs more than rounding explains.
+    """Fold BatchNorm into the convolutions, unless that changes answers by more than rounding.
 
     Returns:
-        What to export, and what became of BatchNorm, None where there is none to fold.
+        The model to export, and a note about BatchNorm, None if there is none to fold.
     """
     import keras
 
@@ -130,11 +130,11 @@ def _folded(servable: Servable, asked: "Reference", weights: str) -> tuple[Serva
         servable, {**asked.answer, **asked.features}, {**answer, **features}
     )
     for name, cost in costs.items():
-        bound = asked.tolerance[name] / 2  # the other half is for a server that rounds otherwise
+        bound = asked.tolerance[name] / 2  # the other half is for a server that rounds differently
         if not cost <= bound:
             return servable, (
-                f"kept: folding it into the convolutions would move {name} by {cost:.2g}, of which "
-                f"rounding explains {bound:.2g}"
+                f"kept: folding it into the convolutions would change {name} by {cost:.2g}, but "
+                f"rounding explains only {bound:.2g}"
             )
     count = len(keras.tree.flatten(servable.model.output))
     model = keras.Model(
@@ -150,7 +150,7 @@ def _folded(servable: Servable, asked: "Reference", weights: str) -> tuple[Serva
 
 
 def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]) -> list[Any]:
-    """Make the warmup requests, each with the response that `predict` gives to it."""
+    """Return the warmup requests, each with the response of `predict`."""
     signatures = servable.description.signatures()
     logs = []
 
@@ -174,12 +174,12 @@ def _requests(servable: Servable, asked: "Reference", batch_sizes: Sequence[int]
         inputs = np.array([servable.examples[i] for i in chosen], dtype=object)
         good = np.full(size, b"", dtype=object)
         add(inputs, good, chosen)
-        if "tensors" in signatures and size <= 2:  # pixels are large
+        if "tensors" in signatures and size <= 2:  # pixels take much space
             (pixels,) = _arrays(asked.inputs)
             answer = rows(asked.answer, good, chosen)
             logs.append(warmup.predict_log("tensors", {INPUT: pixels[chosen]}, answer))
     bad, status = _bad_row(servable, asked)
-    if status:  # beside a good row, which is answered as if it were alone
+    if status:  # next to a good row, whose answer it must not change
         inputs = np.array([servable.examples[0], bad], dtype=object)
         add(inputs, np.array([b"", status], dtype=object), np.array([0, 0]))
     return logs
@@ -192,7 +192,7 @@ def _arrays(inputs: Any) -> list[np.ndarray]:
 
 
 def _bad_row(servable: Servable, asked: "Reference") -> tuple[Any, bytes]:
-    """Return what is neither an image nor a text, and the status that it gets."""
+    """Return a row that is neither an image nor a text, and its status."""
     import tensorflow as tf
 
     bad = servable.filled(b"\xff\xfe neither an image nor a text")

@@ -1,4 +1,4 @@
-"""What the exporter needs to know of a trained model, and nothing more."""
+"""The parts of a trained model that the exporter needs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Servable:
-    """A trained model with the way from raw inputs to its inputs, and from its outputs to answers.
+    """A trained model with the conversions from raw inputs to its inputs, and from outputs to answers.
 
     Args:
-        model: A functional model of one output `[n, ...]`, or of a dict of them.
-        decode: Raw inputs, a string tensor [n, *shape], to the model's inputs of the rows that can be used,
-            and a status for every row, a string tensor [n]: empty, or why the row is missing. In
-            TensorFlow's graph ops, none of which raises for a bad row.
-        predict: Raw inputs, a list, to the model's outputs, arrays [n, ...] in its own structure: the
-            reference that the export must equal.
+        model: A functional model with one output `[n, ...]`, or a dict of them.
+        decode: Converts raw inputs, a string tensor [n, *shape], to the model's inputs for the usable rows,
+            and a string tensor [n] with a status for every row: empty, or why the row was left out. It
+            uses TensorFlow's graph ops, none of which raises for a bad row.
+        predict: Computes the model's outputs for a list of raw inputs, arrays [n, ...] in their own
+            structure: the reference that the export must equal.
         modality: `"image"` (raw inputs are encoded files), `"clip"` (encoded frames) or `"text"`.
-        task: What makes answers of the outputs.
-        classes: The class names that the task answers with, None where there are none.
-        examples: Real raw inputs, from which warmup requests are made; at least one.
-        features: The tensor of `model` that `embed` answers with, [n, ...]; or a dict of them.
-        parts: The names of the texts of a request, of which `kft.data.parts.join_parts` makes a raw
-            input; empty where it is one itself.
-        shape: How many strings a raw input is, such as `(frames,)`; none for one.
-        resources: Layers with tables that `decode` uses and the export has to carry.
-        facts: What else to say in the metadata, ready for JSON.
+        task: The task, which makes answers of the outputs.
+        classes: The class names in the task's answers, None without any.
+        examples: Real raw inputs for warmup requests; at least one.
+        features: The tensor of `model` that `embed` returns, [n, ...]; or a dict of them.
+        parts: The names of the texts of a request, which `kft.data.parts.join_parts` joins to a raw
+            input; empty if a raw input is a single text.
+        shape: The shape of a raw input's strings, such as `(frames,)`; empty for a single string.
+        resources: Layers with tables that `decode` uses, which the export must include.
+        facts: Further entries of the metadata, ready for JSON.
 
     Raises:
-        InputError: If the arguments contradict one another, or the task's answer cannot be served.
+        InputError: If the arguments contradict each other, or the task's answer cannot be served.
     """
 
     model: "keras.Model"
@@ -69,12 +69,12 @@ class Servable:
 
     @property
     def feature_name(self) -> str:
-        """The feature of a `tf.Example` that holds the raw input."""
+        """The feature of a `tf.Example` that contains the raw input."""
         return self.modality
 
     @cached_property
     def description(self) -> Description:
-        """What the export is going to answer, as its metadata say it."""
+        """The description of the export's answers for its metadata."""
         features = {
             name: Tensor("float32", len(one.shape)) for name, one in self.named_features().items()
         }
@@ -82,17 +82,17 @@ class Servable:
         return Description(self._answers(), Answers(features), self._tensors(), inputs, self.shape)
 
     def named_features(self) -> dict[str, "keras.KerasTensor"]:
-        """Return the tensors that `embed` answers with, by the names of its outputs."""
+        """Return the tensors that `embed` returns, by the names of its outputs."""
         if isinstance(self.features, Mapping):
             return {f"{FEATURES}_{name}": one for name, one in self.features.items()}
         return {FEATURES: self.features}
 
     def filled(self, one: bytes) -> Any:
-        """Return a raw input all of whose strings are `one`."""
+        """Return a raw input whose strings are all `one`."""
         return (one,) * self.shape[0] if self.shape else one
 
     def request(self, raw: Sequence[bytes] | np.ndarray) -> dict[str, np.ndarray]:
-        """Return raw inputs as a request has them, name to strings `[n, *shape]`."""
+        """Return raw inputs as the inputs of a request, name to strings `[n, *shape]`."""
         if not self.parts:
             return {INPUT: np.array(raw, dtype=object)}
         rows = [split_parts(one, len(self.parts)) for one in raw]
@@ -102,12 +102,12 @@ class Servable:
     def answered(
         self, outputs: Any, ops: Ops, raw: Sequence[bytes] | None = None
     ) -> dict[str, Any]:
-        """Return what the task answers, in types that a server has.
+        """Return the task's answer, in dtypes that a server supports.
 
         Args:
-            outputs: The model's outputs for rows that could be read, in its own structure.
-            ops: The operations of the library that the outputs are of.
-            raw: The raw inputs of these rows; None leaves out what is cut out of them.
+            outputs: The model's outputs for usable rows, in their own structure.
+            ops: The operations for the library of the outputs.
+            raw: The raw inputs of these rows; None leaves out answers that are cut from them.
         """
         served = _mapped(ops.served, outputs)
         found = self.task.answer(served, self.classes, ops)
@@ -122,12 +122,12 @@ class Servable:
     def quoted(
         self, answer: Mapping[str, Any], request: Mapping[str, Any], ops: Ops
     ) -> dict[str, Any]:
-        """Return an answer with what the task cuts out of a request.
+        """Return an answer extended by what the task cuts from a request.
 
         Args:
-            answer: What `answered` returned, for each row of the request.
+            answer: The result of `answered`, for each row of the request.
             request: Name of an input to strings `[n]`.
-            ops: The operations of the library that both are of.
+            ops: The operations for the library of both.
         """
         return {**answer, **self.task.quote(answer, request, ops)}
 
@@ -148,7 +148,7 @@ class Servable:
         return Answers(outputs, self.task.answer_rules())
 
     def _tensors(self) -> int | None:
-        """How many axes the pixels have that `tensors` takes, if the model takes nothing else."""
+        """Return the number of axes of the input of `tensors`, if pixels are the model's only input."""
         lone = self.model.inputs[0] if len(self.model.inputs) == 1 else None
         if modality_named(self.modality).is_text or lone is None or lone.dtype != "float32":
             return None
@@ -159,8 +159,8 @@ def with_bad_rows(answer: Mapping[str, np.ndarray], status: np.ndarray) -> dict[
     """Return an answer with NaN, 0 or an empty string in its bad rows, and the status.
 
     Args:
-        answer: Name of an output to array [n, ...]; what it holds in bad rows does not matter.
-        status: Why a row is bad, as bytes [n]; empty where it is good.
+        answer: Name of an output to array [n, ...]; its values in bad rows are ignored.
+        status: Why a row is bad, as bytes [n]; empty for a good row.
     """
     bad = status != b""
     found = {name: np.array(value) for name, value in answer.items()}
@@ -170,7 +170,7 @@ def with_bad_rows(answer: Mapping[str, np.ndarray], status: np.ndarray) -> dict[
 
 
 def blank_of(dtype: str) -> Any:
-    """Return what a bad row is answered with, in an output of a type."""
+    """Return the answer to a bad row, for an output of this dtype."""
     return {"float32": float("nan"), "string": b""}.get(dtype, 0)
 
 

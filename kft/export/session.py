@@ -1,4 +1,4 @@
-"""A SavedModel in a session of TensorFlow's C API: the way in that TensorFlow Serving takes."""
+"""A SavedModel in a session of TensorFlow's C API, loaded as TensorFlow Serving loads it."""
 
 import ctypes
 import os
@@ -14,11 +14,11 @@ _TSTRING_BYTES = 24
 
 
 class Session:
-    """A loaded SavedModel that answers by signature name.
+    """A loaded SavedModel that runs its signatures by name.
 
     Args:
         directory: The version directory.
-        threads: The number of threads within an op and between ops, the runtime's choice if None.
+        threads: The number of threads within an op and between ops. Defaults to the runtime's choice.
 
     Raises:
         TensorFlowError: If the runtime cannot load it.
@@ -61,15 +61,15 @@ class Session:
     def run(
         self, signature: str, inputs: Mapping[str, np.ndarray | Sequence[bytes]]
     ) -> dict[str, np.ndarray]:
-        """Ask a signature, as one request to a server would.
+        """Run a signature, as a request to a server would.
 
         Args:
             signature: The name of the signature.
-            inputs: For each input of the signature an array; strings as bytes (a list or an array
+            inputs: An array for each input of the signature; strings as bytes (a list or an array
                 of objects).
 
         Returns:
-            For each output an array; strings as an array of bytes objects.
+            An array for each output; strings as an array of bytes objects.
 
         Raises:
             TensorFlowError: If the signature or an input is unknown, or if the graph fails.
@@ -127,7 +127,7 @@ class Session:
             ctypes.memmove(data, array.ctypes.data, size)
             return tensor
         for i, item in enumerate(array.flat):
-            keep.append(item)  # the tensor only views the bytes
+            keep.append(item)  # the tensor only references the bytes
             library.TF_StringInit(data + i * _TSTRING_BYTES)
             library.TF_StringAssignView(data + i * _TSTRING_BYTES, item, len(item))
         return tensor

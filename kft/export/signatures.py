@@ -1,6 +1,6 @@
 """The functions behind an export's signatures, in TensorFlow's graph ops.
 
-Only imported where Keras runs on the TensorFlow backend.
+Only import it if Keras runs on the TensorFlow backend.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from kft.export.servable import Servable, blank_of
 
 NOT_FINITE = "not finite numbers"
 
-Call = Callable[[keras.Model, Any], Any]  # how a model is applied to inputs
+Call = Callable[[keras.Model, Any], Any]  # applies a model to inputs
 Tensors = dict[str, tf.Tensor]
 Functions = dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]]
 
@@ -29,12 +29,12 @@ def call_plainly(model: keras.Model, inputs: Any) -> Any:
 
 
 def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Functions:
-    """Return for each signature its function and the specifications of its inputs.
+    """Return, for each signature, its function and the specifications of its inputs.
 
     Args:
         servable: The model.
         decode: `servable.decode`, traced to a concrete function.
-        call: How to apply a model; another way where the variables are stored otherwise.
+        call: Applies a model; replaced if the variables are stored differently.
     """
     signatures = servable.description.signatures()
     names = servable.description.inputs
@@ -44,7 +44,7 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
     apply = _applied(servable, decode, call)
 
     def answered(inputs: Any, status: tf.Tensor) -> Tensors:
-        """The answers to all rows: to the good ones as if there were no others."""
+        """Return the answers to all rows; bad rows do not affect those to good ones."""
         return _spread(apply(_at_least_one(inputs))[0], status)
 
     def predict(*inputs: tf.Tensor) -> Tensors:
@@ -83,16 +83,16 @@ def functions(servable: Servable, decode: Any, call: Call = call_plainly) -> Fun
 def _applied(servable: Servable, decode: Any, call: Call) -> Any:
     """Return the model as a concrete function from decoded inputs to answers and features.
 
-    It is traced and stored once, as `decode` is, whichever signatures ask; what one does not need is
-    not run. Saving traces the signatures again, which then find these as they are.
+    It is traced and stored once, like `decode`, for all signatures; what a signature does not need is
+    not run. Saving traces the signatures again, and reuses these functions.
     """
     model, features = servable.model, servable.named_features()
-    # A list, since Keras keeps the order of no other structure.
+    # A list, since Keras preserves the order of no other structure.
     whole = keras.Model(model.input, [*keras.tree.flatten(model.output), *features.values()])
     ops = TensorFlowOps()
 
     def run(inputs: Any) -> tuple[Tensors, Tensors]:
-        """The answers and the features of rows that can be used."""
+        """Return the answers and the features of usable rows."""
         found = call(whole, inputs)
         count = len(found) - len(features)
         outputs = keras.tree.pack_sequence_as(model.output, found[:count])
@@ -104,14 +104,14 @@ def _applied(servable: Servable, decode: Any, call: Call) -> Any:
 
 
 def _joined(inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Make one text of several, as `kft.data.parts.join_parts` does."""
+    """Join several texts to one, as `kft.data.parts.join_parts` does."""
     *first, last = inputs
     lines = [tf.strings.regex_replace(one, SEPARATOR, " ") for one in first]
     return tf.strings.join([*lines, last], SEPARATOR) if first else last
 
 
 def _parsed(serialized: tf.Tensor, servable: Servable, decode: Any) -> tuple[Any, tf.Tensor]:
-    """Decode the raw inputs in serialized tf.Examples; one that has none is a bad row."""
+    """Decode the raw inputs in serialized tf.Examples; one without the feature is a bad row."""
     name, shape = servable.feature_name, servable.shape
     feature = {name: tf.io.FixedLenFeature(shape, tf.string)}
     index, values = map_rows(
@@ -123,14 +123,14 @@ def _parsed(serialized: tf.Tensor, servable: Servable, decode: Any) -> tuple[Any
 
 
 def _finite_rows(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Leave out the rows that are not finite; return the others [m, ...] and the status of all."""
+    """Return the finite rows [m, ...], and the status of all rows."""
     is_good = tf.reduce_all(tf.math.is_finite(inputs), axis=list(range(1, len(inputs.shape))))
     good = tf.cond(tf.reduce_all(is_good), lambda: inputs, lambda: tf.boolean_mask(inputs, is_good))
     return tf.ensure_shape(good, inputs.shape), tf.where(is_good, "", NOT_FINITE)
 
 
 def _at_least_one(inputs: Any) -> Any:
-    """Put a blank row where there is none: not every layer takes an empty batch."""
+    """Add a blank row to an empty batch, which not every layer supports."""
 
     def filled(values: tf.Tensor) -> tf.Tensor:
         blank = tf.zeros(tf.concat([[1], tf.shape(values)[1:]], 0), values.dtype)
@@ -141,7 +141,7 @@ def _at_least_one(inputs: Any) -> Any:
 
 
 def _spread(answer: Tensors, status: tf.Tensor) -> Tensors:
-    """Put the answers to the good rows [m, ...] in their places among all, and blanks elsewhere."""
+    """Put the answers to good rows [m, ...] in their places among all rows, with blanks elsewhere."""
     good = tf.where(tf.equal(status, ""))
 
     def spread(values: tf.Tensor) -> tf.Tensor:

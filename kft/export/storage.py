@@ -11,10 +11,10 @@ from kft.export.signatures import Call
 
 
 def round_weights(model: keras.Model) -> None:
-    """Round a model's kernels and embeddings to what float16 can hold.
+    """Round a model's kernels and embeddings to float16 values.
 
-    Vectors (biases, norms, moving statistics) stay as they are: they weigh nothing, and a variance
-    may leave float16's range.
+    Vectors (biases, norms, moving statistics) are unchanged: they take little space, and a variance
+    may be outside float16's range.
 
     Args:
         model: The model, changed in place.
@@ -32,12 +32,12 @@ def round_weights(model: keras.Model) -> None:
 
 
 def quantize(model: keras.Model) -> None:
-    """Quantise a model's dense, einsum and embedding layers to int8, by Keras' own method.
+    """Quantise a model's dense, einsum and embedding layers to int8, with Keras' own method.
 
     Args:
         model: The model, changed in place. Layers that Keras cannot quantise stay float32.
     """
-    with warnings.catch_warnings():  # one for each layer that stays as it is
+    with warnings.catch_warnings():  # one for each layer that is not quantised
         warnings.filterwarnings("ignore", message=".*does not have a `quantize` method")
         model.quantize("int8")
 
@@ -47,10 +47,10 @@ def in_half(model: keras.Model, archive: keras.export.ExportArchive) -> Call:
 
     Args:
         model: The model; its weights are rounded.
-        archive: Where the variables are kept.
+        archive: The archive that stores the variables.
 
-    Returns:
-        How to apply the model, and any other made of its layers, with the stored variables.
+        Returns:
+        A function that applies the model, or another one with its layers, with the stored variables.
     """
     round_weights(model)
     stored = {

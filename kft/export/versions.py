@@ -1,7 +1,7 @@
-"""Version directories as TensorFlow Serving reads them: complete or not there at all.
+"""Version directories as TensorFlow Serving reads them: complete, or not visible at all.
 
-The server polls the base directory and takes every child whose name parses as an integer, finished
-or not. A version is therefore built under a name that is no integer, fsynced, and renamed once.
+The server polls the base directory and loads every child whose name parses as an integer, finished
+or not. A version is therefore built under another name, fsynced, and renamed once.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ MANIFEST = "assets.extra/kft_manifest.json"
 _HIDDEN_PREFIX = ".kft-"
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _LARGEST = 2**63 - 1
-_MOST_RIVALS = 1000  # exporters that take the next number first
+_MOST_RIVALS = 1000  # attempts if other exporters take the next number
 
 
 def version_number(name: str) -> int | None:
-    """Return the version that the server reads from a directory name, None where it reads none."""
+    """Return the version number that the server reads from a directory name, None if there is none."""
     if not _INTEGER.fullmatch(name):
         return None
     number = int(name)
@@ -34,10 +34,10 @@ def version_number(name: str) -> int | None:
 
 
 def find_versions(base_dir: str | os.PathLike) -> dict[int, Path]:
-    """Return the children that the server takes for versions, oldest first.
+    """Return the children that the server loads as versions, oldest first.
 
     Args:
-        base_dir: The directory that the server's `base_path` names. May not exist yet.
+        base_dir: The server's `base_path`. May not exist yet.
     """
     base = Path(base_dir)
     if not base.is_dir():
@@ -51,13 +51,13 @@ def find_versions(base_dir: str | os.PathLike) -> dict[int, Path]:
 
 
 def find_version(directory: str | os.PathLike) -> Path:
-    """Return the version that a person means: the directory itself, or the newest one in it.
+    """Return the directory itself if it is a version, otherwise the newest version in it.
 
     Args:
         directory: A version directory, or the directory of the versions.
 
     Raises:
-        InputError: If it is no directory, or holds neither a version nor the files of one.
+        InputError: If it is not a directory, or contains neither a version nor the files of one.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -74,14 +74,13 @@ def find_version(directory: str | os.PathLike) -> Path:
 
 @contextlib.contextmanager
 def building(base_dir: str | os.PathLike) -> Iterator[Path]:
-    """Give a directory inside `base_dir` that no server takes for a version.
+    """Yield a new directory inside `base_dir` that no server loads as a version.
 
-    It is locked for as long as the block runs, on every file system, so that `sweep` can tell the
-    work of a living exporter from what a killed one left; it is removed at the end unless `publish`
-    took it.
+    It is locked while the block runs, on every file system, so that `sweep` can distinguish the work
+    of a running exporter from leftovers; it is removed at the end unless `publish` renamed it.
 
     Args:
-        base_dir: The directory of the versions; made if it is missing.
+        base_dir: The directory of the versions; created if it is missing.
 
     Yields:
         The path of the new, empty directory.
@@ -98,7 +97,7 @@ def building(base_dir: str | os.PathLike) -> Iterator[Path]:
 
 
 def sweep(base_dir: str | os.PathLike) -> None:
-    """Remove what exporters that were killed left behind.
+    """Remove the leftovers of killed exporters.
 
     Args:
         base_dir: The directory of the versions.
@@ -107,7 +106,7 @@ def sweep(base_dir: str | os.PathLike) -> None:
 
 
 def publish(hidden: str | os.PathLike) -> Path:
-    """Make a finished directory visible as the next free version, by one rename.
+    """Make a finished directory visible as the next free version, with one rename.
 
     Args:
         hidden: A directory from `building`, complete and with its manifest written.
@@ -125,7 +124,7 @@ def publish(hidden: str | os.PathLike) -> Path:
             raise InputError(f"{base} holds version {_LARGEST}, the largest there is.")
         target = base / str(number)
         try:
-            # Replaces nothing: a version directory is never empty, and rename refuses any other.
+            # Replaces nothing: version directories are never empty, and rename refuses to replace those.
             os.rename(hidden, target)
         except OSError:
             if not target.exists():
@@ -137,9 +136,9 @@ def publish(hidden: str | os.PathLike) -> Path:
 
 
 def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
-    """Remove all but the newest versions, and only such as kft wrote.
+    """Remove all but the newest versions, if kft wrote them.
 
-    A version disappears by a rename before its files are removed, so that no server ever sees half
+    A version disappears by a rename before its files are removed, so that no server ever sees a part
     of it.
 
     Args:
@@ -150,7 +149,7 @@ def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
         The versions that were removed, oldest first.
 
     Raises:
-        InputError: If `keep` is below 1 or `base_dir` is no directory.
+        InputError: If `keep` is below 1 or `base_dir` is not a directory.
     """
     base = Path(base_dir)
     if keep < 1:
@@ -164,7 +163,7 @@ def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
             continue
         hidden = base / f"{_HIDDEN_PREFIX}{secrets.token_hex(8)}"
         os.rename(path, hidden)
-        shutil.rmtree(hidden, ignore_errors=True)  # an exporter may sweep it up at the same time
+        shutil.rmtree(hidden, ignore_errors=True)  # another exporter may sweep it at the same time
         removed.append(path)
     return removed
 
@@ -185,7 +184,7 @@ def write_manifest(directory: str | os.PathLike) -> Path:
 
 
 def compare_manifest(directory: str | os.PathLike) -> list[str]:
-    """Return what differs from the manifest, a sentence for each file; empty where nothing does."""
+    """Return the differences from the manifest, a sentence for each file; empty if there are none."""
     directory = Path(directory)
     try:
         files = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -216,10 +215,10 @@ def _sha256(path: Path) -> str:
 
 
 def _share(directory: Path) -> None:
-    """Let whoever may read the directory read what is in it.
+    """Let everyone who may read the directory read its content.
 
-    What libraries write has permissions of their own: TensorFlow makes directories that a group may
-    not write to, and a temporary file that is renamed is its owner's alone.
+    Libraries set their own permissions: TensorFlow makes directories that a group cannot write to,
+    and a renamed temporary file is readable only for its owner.
     """
     wanted = stat.S_IMODE(directory.stat().st_mode) & 0o777
     for path in directory.rglob("*"):

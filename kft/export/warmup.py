@@ -1,8 +1,8 @@
-"""Warmup requests: what a server runs before it serves a version, and what proves it.
+"""Warmup requests: a server runs them before it serves a version, and the check uses them.
 
-One TFRecord of `PredictionLog`s, in the place and form that TensorFlow Serving reads. Each record
-holds a request made from real examples and the response that `recipe.predict` gave to it; a server
-replays the request, `kft.export.check` also compares the response.
+They are `PredictionLog`s in one TFRecord, where TensorFlow Serving reads it. Each record has a
+request made from real examples, and the response of `recipe.predict`; a server replays the
+requests, and `kft.export.check` also compares the responses.
 """
 
 import math
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 PATH = "assets.extra/tf_serving_warmup_requests"
-MAX_RECORDS = 1000  # beyond them the server refuses the version
+MAX_RECORDS = 1000  # with more, the server refuses the version
 
 _STRING = 7
 _NUMBERS: dict[
@@ -30,7 +30,7 @@ _NUMBERS: dict[
     3: (np.dtype(np.int32), "int_val"),
     9: (np.dtype(np.int64), "int64_val"),
 }
-_MOST_VALUES = 2**28  # of a tensor, which may repeat a single one
+_MOST_VALUES = 2**28  # of a tensor, whose encoding may repeat a single value
 _CRC_TABLE = []
 for _byte in range(256):
     for _ in range(8):
@@ -41,7 +41,7 @@ for _byte in range(256):
 def predict_log(
     signature: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> "PredictionLog":
-    """Return a Predict request with the response expected.
+    """Return a Predict request with its expected response.
 
     Args:
         signature: The name of the signature.
@@ -64,10 +64,10 @@ def predict_log(
 def classify_log(
     feature: str, inputs: np.ndarray, classes: np.ndarray, scores: np.ndarray
 ) -> "PredictionLog":
-    """Return a Classify request for the signature `classify`, with the response expected.
+    """Return a Classify request for the signature `classify`, with its expected response.
 
     Args:
-        feature: The name of the `tf.Example` feature that holds the raw input.
+        feature: The name of the `tf.Example` feature that contains the raw input.
         inputs: The raw inputs, bytes in an array of objects.
         classes: Labels as bytes, [n, k].
         scores: float32 [n, k].
@@ -85,10 +85,10 @@ def classify_log(
 
 
 def regress_log(feature: str, inputs: np.ndarray, values: np.ndarray) -> "PredictionLog":
-    """Return a Regress request for the signature `regress`, with the response expected.
+    """Return a Regress request for the signature `regress`, with its expected response.
 
     Args:
-        feature: The name of the `tf.Example` feature that holds the raw input.
+        feature: The name of the `tf.Example` feature that contains the raw input.
         inputs: The raw inputs, bytes in an array of objects.
         values: float32 [n].
     """
@@ -108,7 +108,7 @@ def read_log(
     """Return the signature, the value of each input and the expected outputs of a record.
 
     Raises:
-        ValueError: If the record holds no Predict, Classify or Regress request, or a tensor of a
+        ValueError: If the record is not a Predict, Classify or Regress request, or has a tensor of a
             type that kft does not write.
     """
     kind = log.WhichOneof("log_type")
@@ -136,11 +136,11 @@ def read_log(
 
 
 def write(directory: str | os.PathLike, logs: Sequence["PredictionLog"]) -> Path:
-    """Write the records where a server looks for them.
+    """Write the records to the place where a server reads them.
 
     Args:
         directory: The version directory.
-        logs: The records, in the order in which they are to be run.
+        logs: The records, in the order in which to run them.
 
     Returns:
         The file written.
@@ -164,7 +164,7 @@ def read(directory: str | os.PathLike) -> Iterator["PredictionLog"]:
     """Yield the records of a version directory.
 
     Raises:
-        ValueError: If the file is no TFRecord of `PredictionLog`s, or a checksum is wrong.
+        ValueError: If the file is not a TFRecord of `PredictionLog`s, or a checksum is wrong.
         OSError: If there is no such file.
     """
     from google.protobuf.message import DecodeError
@@ -193,7 +193,7 @@ def from_proto(tensor: Any) -> np.ndarray:
     """Return the array in a `TensorProto` of strings, float32, int32 or int64.
 
     Raises:
-        ValueError: If it is of another type, or if its values do not fill its shape.
+        ValueError: If it is of another type, or its values do not match its shape.
     """
     shape = [dimension.size for dimension in tensor.tensor_shape.dim]
     if math.prod(shape) > _MOST_VALUES:

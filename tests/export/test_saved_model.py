@@ -123,7 +123,7 @@ def test_metadata_say_what_became_of_batch_norm(made):
     assert facts_of(made("image"))["batch_norm"] == "folded into the convolutions"
     assert facts_of(made("half"))["batch_norm"] == "kept: kernels are stored in float16"
     assert facts_of(made("unfoldable"))["batch_norm"].startswith(
-        "kept: folding it into the convolutions would move scores by inf, of which rounding explains"
+        "kept: folding it into the convolutions would change scores by inf, but rounding explains only"
     )
     assert facts_of(made("text"))["batch_norm"] is None
 

@@ -221,7 +221,7 @@ def test_a_number_that_does_not_follow_from_its_scores_is_found(copy):
 
 
 def test_a_format_of_one_output_refuses_several_and_carries_a_map(recipes, tmp_path):
-    with pytest.raises(InputError, match=r"carries one output, but Several puts out kind, .*where"):
+    with pytest.raises(InputError, match=r"supports one output, but Several has kind, .*where"):
         recipes["several"].export(tmp_path / "several", format="litert")
     assert not (tmp_path / "several").exists()
     version = recipes["plain"].export(tmp_path / "plain", format="litert")
