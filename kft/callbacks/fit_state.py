@@ -54,7 +54,7 @@ class FitState:
             step: Its next step.
             directory: The directory of the commits.
 
-            Raises:
+        Raises:
             NonFiniteLossError: If a weight or a metric is NaN or infinite.
         """
         self.sync()

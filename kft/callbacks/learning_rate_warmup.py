@@ -21,8 +21,8 @@ class LearningRateWarmup(CheckedCalls, keras.callbacks.Callback):
 
     The rate is a schedule inside the compiled step: no Python code runs for each batch, and
     callbacks that read or set `optimizer.learning_rate`, such as `ReduceLROnPlateau`, keep
-    working. A warmup lets Adam's moment estimates settle before full
-    steps are taken (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
+    working. A warmup lets Adam's moment estimates settle before full steps are taken (Goyal et al.
+    2017, https://arxiv.org/abs/1706.02677).
 
     Args:
         warmup: Steps (`int`) or fraction of all steps of the fit (`float` below 1). Defaults to 0.1.

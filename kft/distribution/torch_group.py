@@ -54,7 +54,7 @@ class TorchGroup:
         Args:
             timeout: Seconds to wait for them, and later for an answer.
 
-            Raises:
+        Raises:
             InputError: If torch.distributed is in use already.
             KftError: If the others cannot be found.
         """

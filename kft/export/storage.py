@@ -49,7 +49,7 @@ def in_half(model: keras.Model, archive: keras.export.ExportArchive) -> Call:
         model: The model; its weights are rounded.
         archive: The archive that stores the variables.
 
-        Returns:
+    Returns:
         A function that applies the model, or another one with its layers, with the stored variables.
     """
     round_weights(model)

@@ -20,7 +20,7 @@ class Resume(CheckedCalls):
 
     Args:
         every: How often to commit the state: `"epoch"`, a number of steps, or a time such as
-        `"30s"`. Defaults to `"1min"`.
+            `"30s"`. Defaults to `"1min"`.
         retries: How many times to resume from the last commit at half the learning rate after the loss
             was NaN or infinite. Defaults to 0.
         allow_changed_plan: Whether to continue an unfinished run in `run_dir` whose plan differs.

@@ -58,6 +58,7 @@ class Fitted(Family):
 
         Fitting starts from the model's current weights: a recipe that was fitted or loaded is trained
         further.
+
         Args:
             train: A folder with one sub-folder per class, or with such folders `train` and `val`, or
                 other data that `kft.data.read.read` accepts: a table in a file or in memory, an
@@ -104,6 +105,7 @@ class Fitted(Family):
             verbose: 0 prints nothing; 1 the plan, a progress line and a summary of each stage; 2 a
                 line per epoch in place of the progress line, which suits log files. `"auto"` is 1 at a
                 terminal or in a notebook, otherwise 2.
+
         Returns:
             The `Run`.
 

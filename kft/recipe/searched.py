@@ -60,7 +60,7 @@ class Searched(Family):
             validation_data: As in `fit`; the same for all trials.
             run_dir: Directory of the search: trials, features, a report, the best stages.
             max_trials: Maximum number of trials. Defaults to 20.
-            max_seconds: Time in trials after which no further one begins. Defaults to no limit.
+            max_seconds: Seconds in trials after which no further one begins. Defaults to no limit.
             max_epochs: Epochs of all trials together after which no further one begins. Defaults to
                 no limit.
             algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
@@ -90,6 +90,7 @@ class Searched(Family):
             seed: Seed of the search, and of each fit.
             on_bad_example: As in `fit`.
             verbose: 0 prints nothing, other values a line per trial.
+
         Returns:
             The `kft.tuning.Search`.
 

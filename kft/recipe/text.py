@@ -43,9 +43,9 @@ class TextRecipe(TokenRecipe):
             a preset folder, or a Hugging Face folder with `config.json`, `vocab.txt`,
             `tokenizer_config.json` and `model.safetensors`.
         weights: `"preset"` for the pretrained weights, None to start from scratch.
-        sequence_length: Tokens to which a text is cut or padded. By default the length of 99 of 100
-            training texts, rounded up to a multiple of 8; for a task on pairs that of all texts, for
-            one on words twice that of the longest.
+        sequence_length: Tokens to which a text is cut or padded. By default a length that 99 of
+            100 training texts fit into, rounded up to a multiple of 8; for a task on pairs all texts
+            fit into it, for one on words it is twice the longest text's.
         pooling: `"cls"` takes the first token's features, `"mean"` the average over the text,
             `"pooler"` the encoder's own pooling layer.
         backbone_dropout: Dropout in the encoder. Defaults to 0.1.

@@ -66,13 +66,13 @@ def packer(
 
 
 def suggested_length(counts: np.ndarray, longest: int, form: str = "text") -> int:
-    """Return the length of 99 of 100 texts, rounded up to a multiple of 8.
+    """Return a length that 99 of 100 texts fit into, rounded up to a multiple of 8.
 
     Args:
         counts: Tokens of each text.
         longest: The maximum of the encoder.
-        form: `"pairs"` for the length of all texts; `"words"`, where cut words have no prediction, for
-            twice the longest, up to the encoder's maximum. Defaults to `"text"`.
+        form: `"pairs"` if all texts must fit; `"words"`, where cut words have no prediction, for twice
+            the longest, up to the encoder's maximum. Defaults to `"text"`.
     """
     most = int(counts.max())
     fits = {"words": 2 * most, "pairs": most}.get(form, int(np.ceil(np.quantile(counts, 0.99))))
