@@ -83,7 +83,7 @@ class FitState:
         states = unpack(commit.state["callbacks"], commit.arrays)
         for name, one in self._named():
             if one in chosen and isinstance(one, StagedUnfreezing) and name in states:
-                with _damage_named(commit, name):
+                with _errors_naming_commit(commit, name):
                     one.set_state(states[name])
 
     def restore(self, commit: Commit, rate_factor: float) -> None:
@@ -123,9 +123,9 @@ class FitState:
         states = unpack(commit.state["callbacks"], commit.arrays)
         for name, one in self._named():
             if one is not self.own and not isinstance(one, StagedUnfreezing) and name in states:
-                with _damage_named(commit, name):
+                with _errors_naming_commit(commit, name):
                     restore_state(one, states[name])
-        with _damage_named(commit, "the random state"):
+        with _errors_naming_commit(commit, "the random state"):
             restore_random_state(unpack(commit.state["random"], commit.arrays))
 
     def _named(self) -> Iterator[tuple[str, keras.callbacks.Callback]]:
@@ -146,7 +146,7 @@ def _check_finite(arrays: Mapping[str, np.ndarray], epoch: int, step: int, direc
 
 
 @contextlib.contextmanager
-def _damage_named(commit: Commit, name: str) -> Iterator[None]:
+def _errors_naming_commit(commit: Commit, name: str) -> Iterator[None]:
     """Convert an exception about an invalid saved state to an error that names the commit."""
     try:
         yield

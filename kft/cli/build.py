@@ -151,14 +151,14 @@ def sketch(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> Recipe:
         recipe_class: The recipe's class.
         arguments: The result of `recipe_arguments`.
     """
-    if not data_say_count(recipe_class, arguments):
+    if not needs_count_from_data(recipe_class, arguments):
         return recipe_class(**arguments)
     classes = arguments.get("classes")
     count = len(classes) if isinstance(classes, list) else 2
     return recipe_class(**{"num_classes": count, **arguments})
 
 
-def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> bool:
+def needs_count_from_data(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> bool:
     """Return whether `num_classes` comes from the data: it is not passed, and the task needs it.
 
     Args:
@@ -173,7 +173,7 @@ def data_say_count(recipe_class: type[Recipe], arguments: Mapping[str, Any]) -> 
     return "num_classes" not in arguments and isinstance(name, str) and takes_count(name)
 
 
-def say_if_random(recipe: Recipe) -> None:
+def warn_if_random(recipe: Recipe) -> None:
     """Warn on standard error if a model starts from random weights."""
     if not recipe.starting_weights.pretrained:
         typer.echo("kft: the model starts from random weights: nothing is pretrained.", err=True)

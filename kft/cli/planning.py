@@ -40,7 +40,7 @@ def plan(
     recipe_class = build.find_recipe(recipe)
     arguments = model.arguments(recipe_class)
     assumed, counted = [], True
-    if build.data_say_count(recipe_class, arguments):
+    if build.needs_count_from_data(recipe_class, arguments):
         named = arguments.get("classes")
         known = num_classes or (len(named) if isinstance(named, list) else None)
         arguments["num_classes"] = known or _COUNT
@@ -55,7 +55,7 @@ def plan(
         assumed.append(f"the classes {', '.join(examples)} (--set classes=[...])")
     if chosen is None:
         assumed.append("the epochs of a few hundred examples (--stages)")
-    build.say_if_random(planned)
+    build.warn_if_random(planned)
     if assumed:
         typer.echo(f"Without data, a plan assumes {' and '.join(assumed)}.")
     typer.echo(str(table_of(planned, chosen, **given(batch_norm=batch_norm))))

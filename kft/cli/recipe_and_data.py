@@ -49,7 +49,7 @@ def recipe_and_data(
     train = reading.read(data, recipe_class, sketch.task, sketch.classes, **validation.split_by())
     if note and isinstance(train, Examples):
         train = dataclasses.replace(train, note=note)
-    if build.data_say_count(recipe_class, arguments):
+    if build.needs_count_from_data(recipe_class, arguments):
         arguments["num_classes"] = build.count_outputs(train, sketch.task)
     validating = None
     if validation_data is not None:
@@ -57,5 +57,5 @@ def recipe_and_data(
             validation_data, recipe_class, sketch.task, train.classes, split=None
         )
     recipe = recipe_class(**arguments)
-    build.say_if_random(recipe)
+    build.warn_if_random(recipe)
     return recipe, train, validating

@@ -233,7 +233,7 @@ def _candidate(spelled: str, shared: Backbone) -> Recipe:
     recipe_class = build.find_recipe(name)
     try:
         arguments = shared.arguments(recipe_class, own)
-        if build.data_say_count(recipe_class, arguments):
+        if build.needs_count_from_data(recipe_class, arguments):
             arguments["num_classes"] = 2  # of the head, which a ranking does not use
         return recipe_class(**arguments)
     except InputError as error:

@@ -56,8 +56,8 @@ def files(version: str | os.PathLike, name: str | None = None) -> dict[str, str]
         "base": version.parent,
         "name": name or version.parent.name,
         "version": version,
-        "shown": _together({name: _of_arrays(name, answers) for name in answers.shown}),
-        "rest_answer": _together({name: _of_rest(name, answers) for name in answers.shown}),
+        "shown": _printed({name: _of_arrays(name, answers) for name in answers.shown}),
+        "rest_answer": _printed({name: _of_rest(name, answers) for name in answers.shown}),
         "metavar": "FILE" if modality != "text" else " ".join(names).upper(),
         "frames": next(iter(described.shape), 0),
     }
@@ -103,7 +103,7 @@ def _inputs(names: Sequence[str], modality: str) -> str:
         return f'{{"{names[0]}": [frames(path) for path in options.inputs]}}'
     if modality == "image":
         return f'{{"{names[0]}": [open(path, "rb").read() for path in options.inputs]}}'
-    each = (f'"{name}": {_every(place, len(names))}' for place, name in enumerate(names))
+    each = (f'"{name}": {_column(place, len(names))}' for place, name in enumerate(names))
     return f"{{{', '.join(each)}}}"
 
 
@@ -117,15 +117,15 @@ def _instances(names: Sequence[str], modality: str) -> str:
         return f"[{row} for path in options.inputs]"
     if len(names) == 1:
         return "options.inputs"
-    columns = ", ".join(_every(place, len(names)) for place in range(len(names)))
+    columns = ", ".join(_column(place, len(names)) for place in range(len(names)))
     return f"[dict(zip({list(names)}, row)) for row in zip({columns})]"
 
 
-def _every(place: int, count: int) -> str:
+def _column(place: int, count: int) -> str:
     return "options.inputs" if count == 1 else f"options.inputs[{place}::{count}]"
 
 
-def _together(shown: dict[str, str]) -> str:
+def _printed(shown: dict[str, str]) -> str:
     """Return code for a client's output: a single output by itself, several by their names."""
     if len(shown) == 1:
         return next(iter(shown.values()))
@@ -169,7 +169,7 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
     made = files(version, name)
     return "\n".join(
         [
-            *_said(version),
+            *_facts(version),
             f"\nServe it:\n\n{made['serve.sh']}",
             f"or next to other models, with --model_config_file:\n\n{made['models.config']}",
             f"Ask it over REST (python rest_client.py INPUT...):\n\n{made['rest_client.py']}",
@@ -189,11 +189,11 @@ def written(version: str | os.PathLike) -> str:
     paths = {str(folder / file): purpose for file, purpose in _PURPOSES.items()}
     width = max(map(len, paths))
     return "\n".join(
-        [*_said(version), *(f"{path:{width}}  {purpose}" for path, purpose in paths.items())]
+        [*_facts(version), *(f"{path:{width}}  {purpose}" for path, purpose in paths.items())]
     )
 
 
-def _said(version: str | os.PathLike) -> list[str]:
+def _facts(version: str | os.PathLike) -> list[str]:
     """Return what a user should know about a version before querying it."""
     facts = promises.read_facts(version)
     lines = [f"{version} serves."]

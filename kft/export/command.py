@@ -105,7 +105,7 @@ def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:
 
 def _answer(servable: Servable) -> dict[str, np.ndarray]:
     raw = list(servable.examples)
-    return servable.answered(servable.predict(raw), NumpyOps(), raw)
+    return servable.answer(servable.predict(raw), NumpyOps(), raw)
 
 
 def _cost(servable: Servable, before: dict, after: dict) -> dict[str, Any]:

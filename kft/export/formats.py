@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.errors import InputError
 from kft.export import description, runtimes, versions
-from kft.export.launch import ExportError, check_version, refuse_half
+from kft.export.launch import ExportError, check_version, refuse_float16
 from kft.export.servable import Servable
 
 _NEEDED = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": (), "openvino": ("openvino",)}
@@ -44,7 +44,7 @@ def write(
     lacking = runtimes.missing(_NEEDED[format])
     if lacking is not None:
         raise InputError(f"format={format!r} {lacking}")
-    refuse_half(format, weights)
+    refuse_float16(format, weights)
     check(servable.model, servable.task, format)
     for path in versions.find_versions(base_dir).values():
         if (path / "saved_model.pb").exists():

@@ -103,7 +103,7 @@ def check_export(format: Any, weights: Any, batch_sizes: Any, clients: Any, data
     """
     check_choice("format", format, FORMATS)
     check_choice("weights", weights, WEIGHTS)
-    refuse_half(format, weights)
+    refuse_float16(format, weights)
     is_list = isinstance(batch_sizes, Sequence) and not isinstance(batch_sizes, str | bytes)
     if not is_list or not batch_sizes or not all(is_whole(size, 1) for size in batch_sizes):
         raise InputError(
@@ -115,7 +115,7 @@ def check_export(format: Any, weights: Any, batch_sizes: Any, clients: Any, data
         raise InputError(f"`data={shown(data)}`: pass the path of a folder or a table.")
 
 
-def refuse_half(format: str, weights: str) -> None:
+def refuse_float16(format: str, weights: str) -> None:
     """Raise `InputError` for float16 weights if the format would store them in 32 bits."""
     if weights == "float16" and format != "saved_model":
         raise InputError(
@@ -127,8 +127,8 @@ def refuse_half(format: str, weights: str) -> None:
 def check_version(directory: str | os.PathLike, *, trusted: bool = False) -> list[str]:
     """Check a version in a new process without Keras, as `python -m kft.export.check` does.
 
-    A version from elsewhere may be damaged or hostile: if it could do more than compute, nothing of it
-    is run, and the process is limited in time (ten minutes) and memory.
+    A version from elsewhere may be damaged or hostile, so it runs only if all its ops merely compute,
+    in a process limited in time (ten minutes) and memory.
 
     Args:
         directory: The version directory, `base_dir/N`.

@@ -1,7 +1,7 @@
 """The promises of an export: its signatures, their names, types and ranks, and rules between outputs.
 
-The writer derives them from a description of the answers in the metadata; the check derives them from
-the metadata. So they cannot disagree.
+The writer and the check derive them from the same description of the answers, which is part of the
+metadata, so they cannot disagree.
 """
 
 import json

@@ -67,11 +67,11 @@ def ask(servable: Servable) -> Reference:
     regress = servable.description.answers.rules.regress
     if regress is not None:
         tolerance[REGRESSION] = tolerance[regress]
-    answer = servable.answered(outputs, _OPS, raw)
+    answer = servable.answer(outputs, _OPS, raw)
     return Reference(decode, inputs, outputs, answer, features, tolerance)
 
 
-def both(servable: Servable) -> keras.Model:
+def with_features(servable: Servable) -> keras.Model:
     """Return a model with everything that an export needs: a list of outputs, and features."""
     features = servable.named_features().values()
     outputs = [*keras.tree.flatten(servable.model.output), *features]
@@ -79,19 +79,19 @@ def both(servable: Servable) -> keras.Model:
 
 
 def answers_and_features(servable: Servable, found: list[np.ndarray]) -> tuple[Arrays, Arrays]:
-    """Return a server's answers to the examples, from the outputs of the model of `both`."""
+    """Return a server's answers to the examples, from the outputs of the model of `with_features`."""
     names = list(servable.named_features())
     count = len(found) - len(names)
     outputs = keras.tree.pack_sequence_as(servable.model.output, found[:count])
     features = [_OPS.cast(one, "float32") for one in found[count:]]
-    return servable.answered(outputs, _OPS, servable.examples), dict(
+    return servable.answer(outputs, _OPS, servable.examples), dict(
         zip(names, features, strict=True)
     )
 
 
 def bound_of_output(servable: Servable, asked: Reference) -> float:
     """Return how much rounding may change the single output of a model."""
-    _, bounds = rounding.measure(both(servable), asked.inputs)
+    _, bounds = rounding.measure(with_features(servable), asked.inputs)
     if not np.isfinite(bounds[0]):
         raise ExportError("the model's outputs for the examples are not all finite numbers.")
     return bounds[0]
@@ -109,7 +109,7 @@ def _measured(servable: Servable, inputs: Any) -> tuple[dict[str, float], Arrays
 
     def found() -> Iterator[tuple[Arrays, Arrays]]:
         # Eagerly: tracing a deep model takes longer than running a few examples.
-        for outputs in rounding.draws(both(servable), inputs):
+        for outputs in rounding.draws(with_features(servable), inputs):
             yield answers_and_features(servable, outputs)
 
     drawn = found()

@@ -93,7 +93,7 @@ def _write_graph(servable: Servable, decode: Any, directory: Path, weights: str)
     archive = keras.export.ExportArchive()
     call: signatures.Call = signatures.call_plainly
     if weights == "float16":
-        call = storage.in_half(servable.model, archive)
+        call = storage.stored_in_float16(servable.model, archive)
     for resource in servable.resources:
         archive.track(resource)
     made = signatures.functions(servable, decode, call)
@@ -118,9 +118,9 @@ def _folded(servable: Servable, asked: "Reference", weights: str) -> tuple[Serva
 
     from kft.export import reference
 
-    both = reference.both(servable)
-    found = folded(both)
-    if found is both:
+    whole = reference.with_features(servable)
+    found = folded(whole)
+    if found is whole:
         return servable, None
     if weights == "float16":
         return servable, "kept: kernels are stored in float16"

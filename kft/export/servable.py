@@ -99,9 +99,7 @@ class Servable:
         columns = np.array(rows, dtype=object).reshape(-1, len(self.parts)).T
         return dict(zip(self.parts, columns, strict=True))
 
-    def answered(
-        self, outputs: Any, ops: Ops, raw: Sequence[bytes] | None = None
-    ) -> dict[str, Any]:
+    def answer(self, outputs: Any, ops: Ops, raw: Sequence[bytes] | None = None) -> dict[str, Any]:
         """Return the task's answer, in dtypes that a server supports.
 
         Args:
@@ -125,7 +123,7 @@ class Servable:
         """Return an answer extended by what the task cuts from a request.
 
         Args:
-            answer: The result of `answered`, for each row of the request.
+            answer: The result of `answer`, for each row of the request.
             request: Name of an input to strings `[n]`.
             ops: The operations for the library of both.
         """
@@ -137,7 +135,7 @@ class Servable:
             lambda one: np.zeros([1, *(size or 1 for size in one.shape[1:])], _numpy(one.dtype)),
             self.model.output,
         )
-        found = self.answered(blank, NumpyOps(), [b""])
+        found = self.answer(blank, NumpyOps(), [b""])
         for name, value in found.items():
             if np.shape(value)[:1] != (1,):
                 raise InputError(

@@ -97,7 +97,7 @@ def _applied(servable: Servable, decode: Any, call: Call) -> Any:
         count = len(found) - len(features)
         outputs = keras.tree.pack_sequence_as(model.output, found[:count])
         embedded = [ops.cast(ops.served(one), "float32") for one in found[count:]]
-        return servable.answered(outputs, ops), dict(zip(features, embedded, strict=True))
+        return servable.answer(outputs, ops), dict(zip(features, embedded, strict=True))
 
     decoded, _ = decode.structured_outputs
     return tf.function(run, autograph=False).get_concrete_function(decoded)

@@ -42,7 +42,7 @@ def quantize(model: keras.Model) -> None:
         model.quantize("int8")
 
 
-def in_half(model: keras.Model, archive: keras.export.ExportArchive) -> Call:
+def stored_in_float16(model: keras.Model, archive: keras.export.ExportArchive) -> Call:
     """Store a model's rounded weights in float16 and cast them in the graph.
 
     Args:

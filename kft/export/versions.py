@@ -218,7 +218,7 @@ def _share(directory: Path) -> None:
     """Let everyone who may read the directory read its content.
 
     Libraries set their own permissions: TensorFlow makes directories that a group cannot write to,
-    and a renamed temporary file is readable only for its owner.
+    and a renamed temporary file is readable only by its owner.
     """
     wanted = stat.S_IMODE(directory.stat().st_mode) & 0o777
     for path in directory.rglob("*"):

@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.arguments import path_of
 from kft.errors import InputError
-from kft.family.description import damage_named, is_names, versions
+from kft.family.description import errors_naming_file, is_names, versions
 from kft.family.hooks import Family
 from kft.family.known import title_of
 from kft.family.weights import load_weights, save_weights
@@ -76,7 +76,7 @@ def load_adapters(recipe: Family, directory: str | os.PathLike) -> None:
     _check(recipe, content, directory, _digest(backbone))
     load_weights(own, directory / WEIGHTS, content["weights_sha256"], ADAPTERS)
     settle(recipe.model)
-    with damage_named(directory / ADAPTERS, type(recipe).__name__):
+    with errors_naming_file(directory / ADAPTERS, type(recipe).__name__):
         recipe.classes = None  # its own classes belong to what it learned before
         if content["classes"] is not None:
             recipe.name_classes(content["classes"], "`classes`")
@@ -129,7 +129,7 @@ def _read(directory: Path) -> dict[str, Any]:
 
 def _check(recipe: Family, content: Mapping[str, Any], directory: Path, digest: str) -> None:
     """Refuse adapters of another model; compare what is simplest to explain first."""
-    with damage_named(directory / ADAPTERS, "LoRA"):
+    with errors_naming_file(directory / ADAPTERS, "LoRA"):
         saved = LoRA.of(content["adapters"])
     if saved != recipe.adapters:
         raise InputError(

@@ -139,7 +139,7 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def damage_named(file: Path, path: str) -> Iterator[None]:
+def errors_naming_file(file: Path, path: str) -> Iterator[None]:
     """Convert any exception about a run's values to an error that names their file.
 
     Args:

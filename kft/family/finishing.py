@@ -31,7 +31,7 @@ from kft.stages.lengths import epochs_behind
 _MOST = 20_000  # examples on which a temperature is fitted
 
 
-def found_temperatures(
+def find_temperatures(
     recipe: Family,
     data: Examples,
     batch_size: int,
@@ -58,7 +58,7 @@ def found_temperatures(
     return processes.from_first(recipe.task.temperatures(recipe.model, outputs, targets))
 
 
-def divide(model: keras.Model, temperatures: Mapping[str, float]) -> None:
+def divide_scores(model: keras.Model, temperatures: Mapping[str, float]) -> None:
     """Divide the outputs of Dense layers by their temperatures."""
     for name, value in temperatures.items():
         layer = model.get_layer(name)

@@ -16,7 +16,7 @@ from kft.data.examples import Examples
 from kft.distribution import processes
 from kft.family import run_files
 from kft.family.answers import evaluate_held_out
-from kft.family.finishing import Start, divide, found_temperatures, refit
+from kft.family.finishing import Start, divide_scores, find_temperatures, refit
 from kft.family.planned import PlannedFit
 from kft.family.raw_examples import raw_examples
 from kft.family.reopening import load_finished
@@ -112,17 +112,17 @@ def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: F
             _TRAINED,
             "finding the temperature of its scores",
             "finish=kft.Finish(calibrate=True) in another run_dir",
-            lambda: found_temperatures(recipe, data, settings.batch_size, kept, settings.seed),
+            lambda: find_temperatures(recipe, data, settings.batch_size, kept, settings.seed),
         )
         temperatures = found or {}
-        divide(recipe.model, temperatures)
+        divide_scores(recipe.model, temperatures)
     if temperatures:
         noted["temperature"] = temperatures
     if settings.finish.report:
         run = _evaluated(planned, run, kept, is_kept=False)
     if settings.finish.refit:
         noted["refit"] = refit(planned, run, start, store)
-        divide(recipe.model, temperatures)
+        divide_scores(recipe.model, temperatures)
     return dataclasses.replace(run, journal=noted)
 
 

@@ -23,7 +23,7 @@ from kft.model.pooling import pooled
 from kft.model.precision import built_with, policy_of
 from kft.model.pretrained import StartingWeights
 from kft.runs.randomness import seeded
-from kft.stages.lengths import deep_stage, of_adapters, trained_head
+from kft.stages.lengths import adapter_stages, deep_stage, trained_head
 from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS, resolve, short_arguments
 
@@ -158,7 +158,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
             steps: As for `default_stages`.
         """
         stages = self.default_stages(steps)
-        return stages if self.adapters is None else of_adapters(stages)
+        return stages if self.adapters is None else adapter_stages(stages)
 
     def head_stage(self, steps: int | None) -> Stage:
         """Return the first default stage: it solves a linear head, or trains another one.

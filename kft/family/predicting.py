@@ -64,7 +64,7 @@ def check_coverage(recipe: Family, coverage: float | None) -> None:
         ) from error
 
 
-def joined_outputs(parts: Sequence[Any]) -> Any:
+def concatenate_outputs(parts: Sequence[Any]) -> Any:
     """Concatenate the outputs of several batches."""
     return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
@@ -154,7 +154,7 @@ def _outputs(recipe: Family, forward: Forward, loaded: Any, batch_size: int) -> 
         rows = slice(start, start + batch_size)
         part = keras.tree.map_structure(lambda array: array[rows], loaded)  # noqa: B023
         parts.append(recipe.task.reduced(forward(part)))
-    return joined_outputs(parts)
+    return concatenate_outputs(parts)
 
 
 def _refuse(raw: Raw) -> None:

@@ -12,7 +12,7 @@ from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.errors import InputError, KftError
 from kft.family import saving
-from kft.family.description import class_path, damage_named, read_description
+from kft.family.description import class_path, errors_naming_file, read_description
 from kft.family.hooks import Family
 from kft.family.known import title_of
 from kft.family.run import Measurement, Run
@@ -90,7 +90,7 @@ def stages_table(recipe: Family, run_dir: Path, journal: Mapping[str, Any] | Non
     Raises:
         InputError: If the run describes no stages.
     """
-    with damage_named(run_dir / RECIPE, class_path(recipe)):
+    with errors_naming_file(run_dir / RECIPE, class_path(recipe)):
         plan = recipe.origin["plan"]
         noted = (journal or {}).get("starting_weights")
         table = plan_table(

@@ -15,7 +15,7 @@ from kft.errors import InputError
 from kft.family import distances
 from kft.family.description import (
     check_described,
-    damage_named,
+    errors_naming_file,
     read_description,
     write_description,
 )
@@ -104,7 +104,7 @@ def load(
     own_tasks = checked_classes(task)
 
     def rebuild(**changed: Any) -> Family:
-        with damage_named(directory / RECIPE, content["class"]):
+        with errors_naming_file(directory / RECIPE, content["class"]):
             arguments = {**copy.deepcopy(content["arguments"]), **changed}
             if "task" in arguments:
                 arguments["task"] = restored(arguments["task"], own_tasks)
@@ -140,7 +140,7 @@ def restore(recipe: Family, directory: Path) -> None:
 
 
 def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> None:
-    with damage_named(directory / RECIPE, content["class"]):
+    with errors_naming_file(directory / RECIPE, content["class"]):
         _take_classes(recipe, content)
         check_described(recipe, content)
         recipe.restore(content["state"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from kft.data.examples import Examples
 from kft.family.hooks import Family
-from kft.stages.lengths import USUAL_BATCH, batch_size_for, unsolved
+from kft.stages.lengths import USUAL_BATCH, batch_size_for, without_solving
 from kft.stages.stage import Stage, checked_stages
 
 
@@ -22,7 +22,7 @@ def usual_plan(
     """
     if not isinstance(train, Examples):
         steps = getattr(train, "batches", None)
-        stages = unsolved(checked_stages(recipe.usual_stages(steps)), steps)
+        stages = without_solving(checked_stages(recipe.usual_stages(steps)), steps)
         return batch_size or USUAL_BATCH, stages
     rows = recipe.row_count(train)
     size = batch_size or batch_size_for(rows)

@@ -15,7 +15,7 @@ from kft.family import saving
 from kft.family.adapter_files import load_adapters, save_adapters
 from kft.family.answers import evaluate
 from kft.family.description import read_description
-from kft.family.predicting import check_coverage, joined_outputs, predictions_of
+from kft.family.predicting import check_coverage, concatenate_outputs, predictions_of
 from kft.family.raw_examples import RAW_EXAMPLES
 from kft.family.run_files import HISTORY, read_history
 from kft.family.settings import CHOICES
@@ -100,9 +100,9 @@ class Recipe(Fitted, Searched):
         check_whole("batch_size", batch_size, "examples")
         check_choice("on_bad_example", on_bad_example, CHOICES["on_bad_example"])
         if perturb is not None:
-            from kft.insight.robustness import evaluate_perturbed, names_of
+            from kft.insight.robustness import evaluate_perturbed, perturbation_names
 
-            names_of(self, perturb)
+            perturbation_names(self, perturb)
         read = self.read(data, classes=self.classes, on_bad_example=on_bad_example)
         if perturb is not None:
             return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
@@ -145,7 +145,7 @@ class Recipe(Fitted, Searched):
                 outputs.append(self.task.reduced(forward(self.load(chunk))))
                 progress.advance(len(chunk))
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
-        return predictions_of(self, names, joined_outputs(outputs), coverage)
+        return predictions_of(self, names, concatenate_outputs(outputs), coverage)
 
     @checked_call
     def save(self, directory: str | os.PathLike) -> Path:

@@ -57,7 +57,7 @@ def trained_head(steps: int | None) -> Stage:
     return Stage(unfreeze=0, epochs=epochs, learning_rate=1e-3, name="head")
 
 
-def unsolved(stages: tuple[Stage, ...], steps: int | None) -> tuple[Stage, ...]:
+def without_solving(stages: tuple[Stage, ...], steps: int | None) -> tuple[Stage, ...]:
     """Return default stages without solving, for a stream, which cannot be held in memory.
 
     Args:
@@ -89,7 +89,7 @@ def deep_stage(
     )
 
 
-def of_adapters(stages: Sequence[Stage]) -> list[Stage]:
+def adapter_stages(stages: Sequence[Stage]) -> list[Stage]:
     """Return stages that train adapters in place of all weights of the blocks.
 
     Their rate is ten times as high, and equal in all blocks: this was found to be LoRA's best rate

@@ -16,7 +16,7 @@ import kft
 import recipes
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.cli import app, main
-from kft.cli.build import data_say_count
+from kft.cli.build import needs_count_from_data
 from kft.data.read import read
 from kft.family.settings import stopping_rule
 from kft.insight.range_test import find_learning_rate
@@ -182,7 +182,7 @@ def test_a_command_without_options_hands_over_pythons_own_defaults(
     handed = called(command, recipe)
     recipe_class = getattr(recipes, recipe)
     needed = {"preset": presets[recipe]} if recipe in presets else {}
-    if data_say_count(recipe_class, {}):
+    if needs_count_from_data(recipe_class, {}):
         needed["num_classes"] = 2
     made = handed.pop("recipe")
     assert made.kwargs.keys() == needed.keys(), "what is not given is not passed"

@@ -40,16 +40,16 @@ def arguments(recipe_class, task, *settings):
 def test_a_setting_that_the_recipe_has_not_is_the_tasks(recipe_class, task, settings, expected):
     made = arguments(recipe_class, task, *settings)
     assert made["task"] == expected
-    assert not build.data_say_count(recipe_class, made)
+    assert not build.needs_count_from_data(recipe_class, made)
 
 
 def test_the_data_say_how_many_classes_a_task_with_settings_has():
     made = arguments(MobileNetRecipe, "multi_label", "threshold=0.3", "alpha=0.35")
-    assert build.data_say_count(MobileNetRecipe, made)
+    assert build.needs_count_from_data(MobileNetRecipe, made)
     recipe = MobileNetRecipe(**made, num_classes=4)
     assert (recipe.task, recipe.alpha) == (MultiLabel(4, threshold=0.3), 0.35)
     made = arguments(MobileNetRecipe, "multi_label", "threshold=0.3", "num_classes=4")
-    assert not build.data_say_count(MobileNetRecipe, made)
+    assert not build.needs_count_from_data(MobileNetRecipe, made)
 
 
 def test_every_option_of_a_task_is_within_reach():

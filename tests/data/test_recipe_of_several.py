@@ -80,9 +80,9 @@ class TwoHeads(DenseRecipe):
 
 @pytest.mark.once
 def test_a_command_asks_the_data_for_the_classes_of_a_short_task_alone():
-    assert build.data_say_count(DenseRecipe, {})
-    assert build.data_say_count(DenseRecipe, {"task": "regression"})
-    assert not build.data_say_count(DenseRecipe, {"num_classes": 3})
-    assert not build.data_say_count(TwoHeads, {})
+    assert build.needs_count_from_data(DenseRecipe, {})
+    assert build.needs_count_from_data(DenseRecipe, {"task": "regression"})
+    assert not build.needs_count_from_data(DenseRecipe, {"num_classes": 3})
+    assert not build.needs_count_from_data(TwoHeads, {})
     assert build.sketch(TwoHeads, {}).task == task()
     assert build.sketch(DenseRecipe, {"classes": ["a", "b", "c"]}).num_classes == 3

@@ -71,7 +71,7 @@ def test_an_evaluation_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("broken", "what"),
     [
-        ("kft.family.fit.found_temperatures", "finding the temperature of its scores"),
+        ("kft.family.fit.find_temperatures", "finding the temperature of its scores"),
         ("kft.family.fit.evaluate_held_out", "evaluating the run"),
         ("kft.family.run.write_report", "writing the page of the run"),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kft.insight.range_test.curve import has_diverged, running, smooth, suggest
+from kft.insight.range_test.curve import has_diverged, running_averages, smooth, suggest
 
 pytestmark = pytest.mark.once
 
@@ -48,7 +48,7 @@ def test_a_loss_that_never_falls_suggests_nothing(losses):
 
 def test_smoothing_does_not_lag_behind():
     losses = np.where(np.arange(80) < 40, 1.0, 0.0)
-    assert np.flatnonzero(running(losses, 0.9) < 0.5)[0] > 45
+    assert np.flatnonzero(running_averages(losses, 0.9) < 0.5)[0] > 45
     assert np.flatnonzero(smooth(losses, 0.9) < 0.5)[0] == 40
 
 

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 import kft
 from kft.model.flags import kept_flags
-from kft.stages.lengths import of_adapters
+from kft.stages.lengths import adapter_stages
 from kft.stages.plan import plan
 from kft.stages.stage import read_stages, write_stages
 
@@ -120,7 +120,9 @@ def test_the_plan_says_what_trains_and_how_much(tmp_path):
 
 @pytest.mark.once
 def test_default_stages_of_adapters_take_ten_times_the_rate_in_every_block():
-    head, deep = of_adapters([kft.Stage(0, solve=True), kft.Stage("all", 5, 1e-4, layer_decay=0.9)])
+    head, deep = adapter_stages(
+        [kft.Stage(0, solve=True), kft.Stage("all", 5, 1e-4, layer_decay=0.9)]
+    )
     assert head == kft.Stage(0, solve=True)
     assert (deep.learning_rate, deep.layer_decay) == (pytest.approx(1e-3), 1.0)
     assert (deep.unfreeze, deep.only, deep.epochs) == ("all", ("adapters",), 5)

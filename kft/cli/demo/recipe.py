@@ -1,4 +1,4 @@
-"""An example of your own recipe: a small network for small pictures."""
+"""An example of a custom recipe: a small network for small pictures."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -10,7 +10,7 @@ import numpy as np
 from kft.errors import InputError
 from kft.insight.explain import parts
 from kft.insight.explain.gradients import InputGradient
-from kft.insight.explain.images import ImageExplanation, loaded
+from kft.insight.explain.images import ImageExplanation, load_inputs
 from kft.insight.explain.targets import choose
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def grad_cam(
             f"Grad-CAM explains images, but {type(recipe).__name__} takes {recipe.modality}s"
             f"{': call integrated_gradients.' if recipe.modality == 'text' else '.'}"
         )
-    images = loaded(recipe, raw)
+    images = load_inputs(recipe, raw)
     chosen = choose(recipe, recipe.model.predict_on_batch(images), target)
     below, above = parts.feature_maps(recipe.model, layer)
     maps = below.predict_on_batch(images)

@@ -54,7 +54,7 @@ class ImageExplanation:
         return self.plot()._repr_png_()
 
 
-def loaded(recipe: Family, raw: Any) -> Any:
+def load_inputs(recipe: Family, raw: Any) -> Any:
     """Convert raw inputs to the model's, as `Recipe.predict` does.
 
     Raises:

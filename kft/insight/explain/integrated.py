@@ -10,7 +10,7 @@ import numpy as np
 from kft.errors import InputError
 from kft.insight.explain import parts
 from kft.insight.explain.gradients import InputGradient
-from kft.insight.explain.images import ImageExplanation, loaded
+from kft.insight.explain.images import ImageExplanation, load_inputs
 from kft.insight.explain.targets import choose
 from kft.insight.explain.texts import TextExplanation
 
@@ -46,7 +46,7 @@ def integrated_gradients(
             f"{type(recipe).__name__} takes {recipe.modality}s: expected images or texts."
         )
     raw = [raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw
-    inputs = loaded(recipe, raw)
+    inputs = load_inputs(recipe, raw)
     scores = recipe.model.predict_on_batch(inputs)
     chosen = choose(recipe, scores, target)
     if recipe.modality == "image":

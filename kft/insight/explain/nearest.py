@@ -15,7 +15,7 @@ from kft.data.files import shown
 from kft.data.trees import taken
 from kft.errors import InputError
 from kft.family.predicting import predictions_of
-from kft.insight.explain.images import loaded
+from kft.insight.explain.images import load_inputs
 from kft.model import graph
 from kft.plots.explain import neighbour_images
 from kft.plots.style import Figure
@@ -128,7 +128,7 @@ def nearest(
             f"a {examples.source} has no examples to go back to: pass files or arrays."
         )
     model = graph.features(recipe.model)
-    inputs = loaded(recipe, raw)
+    inputs = load_inputs(recipe, raw)
     known = np.concatenate([_directions(model, x) for x in _each(recipe, examples, batch_size)])
     cosines = _directions(model, inputs) @ known.T
     indices = np.argsort(-cosines, axis=1, kind="stable")[:, :count]

@@ -23,11 +23,11 @@ from kft.errors import InputError
 from kft.family.known import title_of
 from kft.family.usual import usual_plan
 from kft.insight.range_test.batches import model_batches, recipe_batches, recipe_data
-from kft.insight.range_test.kept import kept
+from kft.insight.range_test.restoring import restored
 from kft.insight.range_test.result import LearningRates
 from kft.insight.range_test.solved import solve_head, stages_for
 from kft.insight.range_test.sweep import Sweep
-from kft.insight.range_test.trainer import like_model, like_recipe, planned_stages
+from kft.insight.range_test.trainer import planned_stages, trainers_for_model, trainers_for_recipe
 from kft.model import graph
 from kft.printing import name_of
 from kft.stages.lengths import USUAL_BATCH
@@ -135,14 +135,14 @@ def find_learning_rate(
         model = _checked(recipe_or_model)
         if balance is not None or augment is not None:
             raise InputError("`balance` and `augment` are for recipes: pass data that have both.")
-        with kept(model):
+        with restored(model):
             batches = model_batches(data, chosen or USUAL_BATCH, seed)
-            trainer = like_model(model, optimizer)
+            trainer = trainers_for_model(model, optimizer)
             planned = planned_stages(model, stages, batch_norm)
             return LearningRates(name_of(model), sweep.run(trainer, planned, batches, settle))
     recipe = recipe_or_model
     model = _checked(recipe.model)
-    with kept(model, recipe), plain_errors():
+    with restored(model, recipe), plain_errors():
         augmentation = recipe.augmentation(augment)
         read = recipe_data(recipe, data, validation_data, seed)
         size, usual = usual_plan(recipe, read, chosen)
@@ -152,7 +152,7 @@ def find_learning_rate(
             recipe.learn(read)
         first, stepping = stages_for(recipe, read, usual)
         batches = recipe_batches(recipe, read, size, balance, augmentation, seed)
-        trainer = like_recipe(recipe, optimizer)
+        trainer = trainers_for_recipe(recipe, optimizer)
         planned = planned_stages(model, stepping, batch_norm)
         title = f"{title_of(recipe)}, weights: {recipe.starting_weights}"
         if first is not None:

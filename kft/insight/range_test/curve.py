@@ -27,7 +27,7 @@ class Suggestions:
     minimum: float | None
 
 
-def running(losses: Sequence[float], smoothing: float) -> np.ndarray:
+def running_averages(losses: Sequence[float], smoothing: float) -> np.ndarray:
     """Return exponentially weighted running averages, with correction of the initial bias."""
     average, weight, found = 0.0, 0.0, []
     for loss in losses:
@@ -55,7 +55,7 @@ def has_diverged(losses: Sequence[float], smoothing: float, divergence: float) -
     """Return whether the last loss is not finite, or the running average is far above its lowest."""
     if not np.isfinite(losses[-1]):
         return True
-    averages = running(losses, smoothing)
+    averages = running_averages(losses, smoothing)
     best = averages.min()
     unit = max(abs(best), averages[0] - best)
     return bool(averages[-1] - best > (divergence - 1) * unit)

@@ -68,7 +68,9 @@ def set_rate(trainer: keras.Model, times: float) -> None:
     unscaled(trainer.optimizer).rate_scale.assign(times)
 
 
-def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
+def trainers_for_model(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer | None
+) -> Trainers:
     """Return trainers with the loss of a compiled model.
 
     Raises:
@@ -90,7 +92,7 @@ def like_model(model: keras.Model, optimizer: keras.optimizers.Optimizer | None)
     return Trainers(model, optimizer, settings)
 
 
-def like_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
+def trainers_for_recipe(recipe: Family, optimizer: keras.optimizers.Optimizer | None) -> Trainers:
     """Return trainers with a recipe's loss and, by default, the optimizer of its `fit`."""
     if optimizer is None:
         decay = recipe.weight_decay

@@ -61,7 +61,7 @@ def evaluate_perturbed(
     """
     check_whole("batch_size", batch_size, "examples")
     check_seed(seed)
-    names = names_of(recipe, perturb)
+    names = perturbation_names(recipe, perturb)
     examples = recipe.read(data, classes=recipe.classes)
     if not isinstance(examples, Examples):
         raise InputError(f"a {examples.source} cannot be perturbed: pass files, a table or arrays.")
@@ -104,7 +104,7 @@ def evaluate_perturbed(
     )
 
 
-def names_of(recipe: Family, perturb: Any) -> list[str]:
+def perturbation_names(recipe: Family, perturb: Any) -> list[str]:
     """Return the names of the perturbations to use.
 
     Args:

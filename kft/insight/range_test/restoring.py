@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def kept(model: keras.Model, recipe: Family | None = None) -> Iterator[None]:
+def restored(model: keras.Model, recipe: Family | None = None) -> Iterator[None]:
     """Restore everything that training a model on the same layers changes, when the block ends.
 
     Args:
