@@ -165,7 +165,7 @@ def test_a_fit_stopped_at_each_moment_ends_with_75_and_goes_on_to_the_same_end(t
 
 def kind_of(line):
     kinds = {
-        "begins": "/ended yet; run it again to begin anew.",
+        "begins": "/ended yet; run it again to start from the beginning.",
         "state": "/ended/state; run it again to resume from there.",
         "weights": "/ended; run it again to complete the run.",
     }

@@ -117,7 +117,7 @@ def test_an_index_of_weights_names_files_beside_it(tmp_path, name):
     folder = save_hugging_face(tmp_path / "bert")
     index = {"weight_map": {"embeddings.LayerNorm.weight": name}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match="which is no file beside it"):
+    with pytest.raises(InputError, match="which is not a file next to it"):
         use(folder)
 
 

@@ -33,11 +33,11 @@ def test_a_family_says_where_its_pretrained_weights_come_from(tmp_path):
 def test_a_recipe_that_was_fitted_or_loaded_says_so(tmp_path):
     recipe = TinyRecipe(num_classes=2)
     recipe.fit(DATA, run_dir=tmp_path / "run", verbose=0, **BRIEF)
-    assert str(recipe.starting_weights) == "those of the fit before"
+    assert str(recipe.starting_weights) == "those of the previous fit"
     loaded = kft.load(tmp_path / "run", recipe=TinyRecipe)
     assert str(loaded.starting_weights) == f"the run {tmp_path / 'run'}"
     loaded.fit(DATA, verbose=0, **BRIEF)
-    assert str(loaded.starting_weights) == "those of the fit before"
+    assert str(loaded.starting_weights) == "those of the previous fit"
 
 
 def test_the_plan_that_fit_prints_and_its_page_say_it(capsys):

@@ -57,7 +57,9 @@ def check_tolerance(tolerance: Any, restore_best: Any) -> None:
         InputError: If it is not a fraction, or `restore_best` is not `"ends"`.
     """
     if not is_number(tolerance) or not 0 <= tolerance < math.inf:
-        raise InputError(f"`tolerance={shown(tolerance)}`: pass a share of 0 or more, such as 0.1.")
+        raise InputError(
+            f"`tolerance={shown(tolerance)}`: pass a fraction of 0 or more, such as 0.1."
+        )
     if tolerance and restore_best != "ends":
         raise InputError(
             f"`tolerance={tolerance}` is for the ends of stages, but restore_best={restore_best!r}: pass "

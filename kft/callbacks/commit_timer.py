@@ -75,7 +75,7 @@ def read_interval(every: Any, name: str = "every") -> tuple[int | None, float | 
     found = _INTERVAL.fullmatch(every) if isinstance(every, str) else None
     if found is None or not float(found[1]):
         raise InputError(
-            f"`{name}={shown(every)}`: pass 'epoch', a number of steps, or a time as '30s', '10min' "
+            f"`{name}={shown(every)}`: pass 'epoch', a number of steps, or a time such as '30s', '10min' "
             "or '2h'."
         )
     return None, float(found[1]) * _UNITS[found[2]]

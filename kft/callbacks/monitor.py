@@ -54,7 +54,7 @@ class Monitor:
         mode = mode or direction(name)
         if mode is None:
             raise InputError(
-                f"`monitor={name!r}`: the name does not tell whether more or less is better; pass "
+                f"`monitor={name!r}`: the name does not imply whether higher or lower is better; pass "
                 f"monitor=({name!r}, 'max') or monitor=({name!r}, 'min')."
             )
         return cls(name, mode)

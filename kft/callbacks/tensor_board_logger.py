@@ -54,7 +54,7 @@ class TensorBoardLogger(CheckedCalls, keras.callbacks.Callback):
         super().__init__()
         if project is not None:
             if not isinstance(project, tuple) or len(project) != 2:
-                raise InputError("`project` is no pair: pass (x, labels), or None.")
+                raise InputError("`project` is not a pair: pass (x, labels), or None.")
             rows = len(keras.tree.flatten(project[0])[0])
             if not 0 < rows == len(project[1]) <= MOST_POINTS:
                 raise InputError(

@@ -50,7 +50,7 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
     elif hasattr(found, "modality"):
         return found
     else:
-        problem = "is what recipes are made from"
+        problem = "is only a base class of recipes"
     raise no_recipe(module, class_name, problem, option)
 
 

@@ -124,6 +124,6 @@ def _raise_mismatch(what: str, when: str, one: str, other: str) -> None:
     raise KftError(
         f"The copies of the model have drifted apart {when}: {what} is the first weight that differs "
         f"between {one} and {other}. Nothing after the newest commit should be kept. Look for steps "
-        "that pass by `optimizer.apply`, data whose order is not the same in all processes, and "
-        "layers that draw from a generator of their own."
+        "that bypass `optimizer.apply`, data whose order is not the same in all processes, and "
+        "layers with their own random generator."
     )

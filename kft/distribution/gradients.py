@@ -44,7 +44,7 @@ class SharedGradients:
         stray = [v.path for v, o, r in zip(variables, own, self._reached, strict=True) if o > r]
         if stray:
             raise KftError(
-                f"The loss reaches {stray[0]} in this step and did not in the stage's first: processes "
+                f"The loss depends on {stray[0]} in this step, but not in the stage's first: processes "
                 "that share batches need a loss that depends on the same variables in every step."
             )
         chosen = [index for index, reached in enumerate(self._reached) if reached]

@@ -68,8 +68,8 @@ def decode(content: bytes) -> Any:
         AttributeError,
     ) as error:
         raise KftError(
-            f"Another process sent what no process of kft sends ({str(error)[:100]}): is somebody else "
-            "using the address where they meet?"
+            f"Another process sent an invalid message ({str(error)[:100]}): is another program using "
+            "the address where the processes meet?"
         ) from error
 
 

@@ -41,8 +41,8 @@ def refuse_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
         if backend().replica_count() > 1 and getattr(optimizer, name, None):
             raise InputError(
                 f"`{name}={getattr(optimizer, name)}`: with several devices on TensorFlow Keras "
-                "(3.15.1) does that on each of them before the gradients are summed, which is "
-                "something else. Use global_clipnorm, KERAS_BACKEND=jax, or distribution='none'."
+                "(3.15.1) does that on each of them before the gradients are summed, which "
+                "changes the result. Use global_clipnorm, KERAS_BACKEND=jax, or distribution='none'."
             )
 
 

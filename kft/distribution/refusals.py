@@ -30,8 +30,8 @@ def refuse_model(model: keras.Model) -> None:
     for name in ("train_step", "test_step"):
         if getattr(type(model), name) is not getattr(keras.Model, name):
             raise InputError(
-                f"{type(model).__name__} has a `{name}` of its own, and several processes share that "
-                "of Keras alone: put what it does into the loss, or train on one process."
+                f"{type(model).__name__} overrides `{name}`, but several processes can share only "
+                "that of Keras: move its work into the loss, or train on one process."
             )
     if model.jit_compile:
         raise InputError(

@@ -70,7 +70,7 @@ def check_shares(
         )
         raise InputError(
             f"the last of {count} examples in batches of {size} has {count % size}, fewer than the "
-            f"{replicas} replicas, and what needs_padding it up on TensorFlow would enter the statistics of "
+            f"{replicas} replicas, and the padding that TensorFlow needs would enter the statistics of "
             f"BatchNorm layers that train: pass batch_size={larger}, or batch_norm='frozen'."
         )
 

@@ -92,7 +92,7 @@ def _warn_of_idle_gpus() -> None:
 
     if torch.cuda.device_count() > 1:
         warnings.warn(
-            f"1 of {torch.cuda.device_count()} GPUs is used: PyTorch takes a process for each. Start "
+            f"1 of {torch.cuda.device_count()} GPUs is used: PyTorch needs a process for each. Start "
             f"them with `kft fit --processes {torch.cuda.device_count()}`, or with torchrun.",
             stacklevel=3,
         )

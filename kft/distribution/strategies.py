@@ -131,7 +131,7 @@ def resolve(distribution: Any) -> Strategy | None:
         )
     if isinstance(chosen, ModelParallel) and hosts.count() > 1:
         raise InputError(
-            "`ModelParallel` over several processes is not there yet, since no single one of them "
+            "`ModelParallel` over several processes is not supported, since no single process "
             "could commit the state: use one process with several devices, or 'data_parallel'."
         )
     if isinstance(chosen, DataParallel) and chosen.tpu is not None and not here.takes_tpu_address:

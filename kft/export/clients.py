@@ -34,9 +34,9 @@ model_config_list {{
 _PURPOSES = {
     "serve.sh": "starts TensorFlow Serving in Docker",
     "models.config": "serves it next to other models, by --model_config_file",
-    "rest_client.py": "asks over REST: python rest_client.py INPUT...",
-    "grpc_client.py": "asks over gRPC, with tensorflow-serving-api",
-    "tensorflow_client.py": "asks in Python, without a server",
+    "rest_client.py": "queries it over REST: python rest_client.py INPUT...",
+    "grpc_client.py": "queries it over gRPC, with tensorflow-serving-api",
+    "tensorflow_client.py": "runs it in Python, without a server",
 }
 
 
@@ -172,7 +172,7 @@ def instructions(version: str | os.PathLike, name: str | None = None) -> str:
             *_facts(version),
             f"\nServe it:\n\n{made['serve.sh']}",
             f"or next to other models, with --model_config_file:\n\n{made['models.config']}",
-            f"Ask it over REST (python rest_client.py INPUT...):\n\n{made['rest_client.py']}",
+            f"Query it over REST (python rest_client.py INPUT...):\n\n{made['rest_client.py']}",
             f"or over gRPC (pip install tensorflow-serving-api):\n\n{made['grpc_client.py']}",
             f"or in Python, without a server:\n\n{made['tensorflow_client.py']}",
         ]

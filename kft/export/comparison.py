@@ -33,7 +33,10 @@ def compare(
     """
     promised = {*answers.outputs, *({STATUS} & set(expected))}
     if not set(expected) == set(answered) == promised:
-        return f"it answers {sorted(answered)}, not {sorted(expected)}, but {sorted(promised)} is expected"
+        return (
+            f"it answers {sorted(answered)}, the prediction {sorted(expected)}, and {sorted(promised)} "
+            "is promised"
+        )
     for name in sorted(expected, key=lambda name: (name != STATUS, name)):
         before, after = np.asarray(expected[name]), np.asarray(answered[name])
         tensor = answers.outputs.get(name, _STATUS)

@@ -119,8 +119,8 @@ def refuse_float16(format: str, weights: str) -> None:
     """Raise `InputError` for float16 weights if the format would store them in 32 bits."""
     if weights == "float16" and format != "saved_model":
         raise InputError(
-            f"weights='float16' with format={format!r}, which would store them in 32 bits all the "
-            "same: pass 'float32' and use the format's own tools, or format='saved_model'."
+            f"weights='float16' with format={format!r}, which would store them in 32 bits "
+            "anyway: pass 'float32' and use the format's own tools, or format='saved_model'."
         )
 
 

@@ -196,8 +196,8 @@ def check_names(answers: Answers) -> None:
     for name in answers.outputs:
         if name in (STATUS, FEATURES) or name.startswith(f"{FEATURES}_"):
             raise InputError(
-                f"the task answers with an output {name!r}, but each export has one of its own that "
-                "is called so: choose another name."
+                f"the task answers with an output {name!r}, but each export already has an output "
+                "of that name: choose another name."
             )
     if answers.rules.regress is not None and REGRESSION in answers.outputs:
         raise InputError(f"`regress` and an output {REGRESSION!r}: choose another name.")

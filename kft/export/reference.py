@@ -142,7 +142,7 @@ def _check(servable: Servable, tolerance: dict[str, float]) -> None:
     if changed:
         raise ExportError(
             f"rounding alone changes {changed[0]!r} of the answers to the examples, so that no export "
-            "can be held to it: answer with the numbers that it follows from too, and say so in the "
+            "can be compared with it: also answer with the numbers that it follows from, and declare it in the "
             "task's `answer_rules()`."
         )
     if not np.isfinite(list(tolerance.values())).all():
@@ -151,6 +151,6 @@ def _check(servable: Servable, tolerance: dict[str, float]) -> None:
         if tolerance[ranking.scores] > LARGEST_SCORE_TOLERANCE:
             raise ExportError(
                 f"rounding alone moves the model's {ranking.scores} by "
-                f"{tolerance[ranking.scores]:.2g}, so that no export can be held to them: export other "
+                f"{tolerance[ranking.scores]:.2g}, so that no export can be compared with them: export other "
                 "weights, such as weights='float32'."
             )

@@ -185,7 +185,9 @@ def read(directory: str | os.PathLike) -> Iterator["PredictionLog"]:
         try:
             yield prediction_log_pb2.PredictionLog.FromString(record)
         except DecodeError as error:
-            raise ValueError(f"the record at byte {start} is no PredictionLog: {error}") from error
+            raise ValueError(
+                f"the record at byte {start} is not a PredictionLog: {error}"
+            ) from error
         start = end + 4
 
 

@@ -267,7 +267,7 @@ def kept_message(path: Path) -> str:
     for place in (path / STATE, path / WARM_START):
         if any(place.glob("commit-*")):
             return f"the state is committed to {place}; run it again to resume from there."
-    return f"no training is kept in {path} yet; run it again to begin anew."
+    return f"no training is kept in {path} yet; run it again to start from the beginning."
 
 
 def unused_path(path: Path) -> Path:

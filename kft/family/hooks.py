@@ -227,12 +227,12 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         if self.loaded_from is not None:
             return StartingWeights(f"the run {self.loaded_from}")
         if self.is_fitted:
-            return StartingWeights("those of the fit before")
+            return StartingWeights("those of the previous fit")
         return self.pretrained_weights()
 
     def pretrained_weights(self) -> StartingWeights:
         """Return the source of a new recipe's weights; a family whose arguments determine it overrides this."""
-        return StartingWeights(f"those that {type(self).__name__} builds its backbone with")
+        return StartingWeights(f"those with which {type(self).__name__} builds its backbone")
 
     # What the recipe learns from the data, and how it is trained and evaluated.
 

@@ -117,13 +117,13 @@ def _check_finish(
 ) -> None:
     if validation is None and asked.calibrate is True:
         raise InputError(
-            f"`calibrate=True` needs validation data, and of {train.source} no example can be spared for "
+            f"`calibrate=True` needs validation data, but {train.source} has no example to spare for "
             "them: add examples, pass validation_data, or leave it out."
         )
     if settings.finish.refit:
         check_joins(train, validation, "leave out `refit=True`")
     if asked.calibrate is True and not recipe.task.calibrates(recipe.model):
         raise InputError(
-            f"`calibrate=True` makes probabilities of scores, and the task {recipe.task.name!r} answers "
-            "with none, or by a threshold other than 0.5: leave it out."
+            f"`calibrate=True` scales probabilities, but the task {recipe.task.name!r} answers without "
+            "them, or by a threshold other than 0.5: leave it out."
         )

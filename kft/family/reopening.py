@@ -51,8 +51,7 @@ def reopen(
     plan = read_description(directory).get("plan")
     if not plan:
         raise InputError(
-            f"`{directory}` holds a recipe that was saved, but no run: pass the "
-            "directory of one, as a fit writes it."
+            f"`{directory}` contains a saved recipe, but no run: pass a directory that a fit wrote."
         )
     journal = read_journal(directory)
     return Run(

@@ -46,7 +46,7 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
         )
     elif os.sep in preset and "://" not in preset:
         raise InputError(
-            f"`preset={preset!r}` is no folder: pass a preset folder, a Hugging Face "
+            f"`preset={preset!r}` is not a folder: pass a preset folder, a Hugging Face "
             "folder, or the name of a KerasHub preset."
         )
     try:

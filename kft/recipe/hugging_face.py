@@ -88,7 +88,7 @@ def read_settings(path: Path, preset: str) -> dict[str, Any]:
             f"`preset={preset!r}`: {path.name} is not JSON ({said}): bring the file again."
         ) from error
     if not isinstance(content, dict):
-        raise InputError(f"`preset={preset!r}`: {path.name} is no JSON object: bring it again.")
+        raise InputError(f"`preset={preset!r}`: {path.name} is not a JSON object: bring it again.")
     return content
 
 

@@ -153,7 +153,7 @@ def check_size(folder: Path, build: Callable[[], keras.Model]) -> None:
         needed = sum(math.prod(weight.shape) for weight in build().weights)
         if needed > _VALUES_PER_BYTE * found:
             raise InputError(
-                f"{CONFIG} describes a model of {needed:,} weights, but the files beside it have "
+                f"{CONFIG} describes a model of {needed:,} weights, but the files next to it have "
                 f"{found:,} bytes"
             )
 
@@ -239,7 +239,7 @@ def _check_index(path: Path) -> None:
     for found in files.values():
         for name in found if isinstance(found, list) else [found]:
             if not isinstance(name, str) or PurePath(name).name != name or name == "..":
-                raise InputError(f"{path.name} names {name!r}, which is no file beside it")
+                raise InputError(f"{path.name} names {name!r}, which is not a file next to it")
 
 
 def _settings(description: dict[str, Any]) -> dict[str, Any]:

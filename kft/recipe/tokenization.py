@@ -107,8 +107,8 @@ def check_word_pieces(tokenizer: Any, name: str, task: str) -> None:
     """
     if not isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
         raise InputError(
-            f"the {type(tokenizer).__name__} of {name!r} makes other tokens of a text than of its words "
-            f"one by one, so that the answers of {task} cannot be aligned with words: choose a model with "
+            f"the {type(tokenizer).__name__} of {name!r} tokenizes a text differently from its single "
+            f"words, so that the answers of {task} cannot be aligned with words: choose a model with "
             "a WordPiece tokenizer, such as BERT, DistilBERT or ELECTRA."
         )
 
@@ -129,8 +129,8 @@ def check_words(preprocessor: Any, texts: Sequence[str], name: str, length: int 
     differing = np.flatnonzero((whole["token_ids"] != parts["token_ids"]).any(axis=1))
     if len(differing):
         raise InputError(
-            f"the tokenizer of {name!r} makes other tokens of {len(differing)} of {len(texts)} texts "
-            "than of their words one by one, so that tags cannot be aligned: choose a model with a "
+            f"the tokenizer of {name!r} tokenizes {len(differing)} of {len(texts)} texts "
+            "differently from their single words, so that tags cannot be aligned: choose a model with a "
             "WordPiece tokenizer, such as BERT."
         )
 

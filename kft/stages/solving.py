@@ -16,7 +16,7 @@ def refuse_solving(stages: Sequence[Stage], caller: str) -> None:
     """
     if stages[0].solve:
         raise InputError(
-            f"Stage 1 has `solve=True`, which {caller} cannot do, since only a recipe's task says what "
-            "its head solves: call the `fit` of a recipe, or pass kft.Stage(unfreeze=0, epochs=20, "
+            f"Stage 1 has `solve=True`, which {caller} cannot do, since only a recipe's task defines how "
+            "to solve its head: call the `fit` of a recipe, or pass kft.Stage(unfreeze=0, epochs=20, "
             "learning_rate=1e-3)."
         )

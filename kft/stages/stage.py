@@ -155,7 +155,7 @@ class Stage(CheckedCalls):
         *most, last = map(repr, PARTS)
         advice = f"pass {', '.join(most)} or {last}, a list of them, or None for all weights."
         self._require("only", known, advice)
-        way_out = "leave it out: the head, which alone trains here, does so as a whole."
+        way_out = "leave it out: only the head trains here, and always as a whole."
         self._require("only", self.unfreeze != 0, way_out)
         return tuple(dict.fromkeys(only))
 

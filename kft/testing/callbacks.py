@@ -50,7 +50,7 @@ def check_callback(make: Callable[[], keras.callbacks.Callback]) -> None:
     ```
     """
     callback = make()
-    require(isinstance(callback, keras.callbacks.Callback), "make", "it is no Keras callback")
+    require(isinstance(callback, keras.callbacks.Callback), "make", "it is not a Keras callback")
     copied = copy.deepcopy(callback)
     _fit(_model(), [callback])
     _fit(_model(), [callback])
@@ -68,7 +68,7 @@ def check_callback(make: Callable[[], keras.callbacks.Callback]) -> None:
         require(
             _same(state_of(again), state_of(callback)),
             "state",
-            "`set_state` does not take over what `get_state` returned",
+            "`set_state` does not restore what `get_state` returned",
         )
     x, y = _data()
     fit_in_stages(

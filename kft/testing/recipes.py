@@ -116,7 +116,7 @@ def _cache(case: _Case) -> None:
         len(plain) == len(kept) and np.allclose(plain, kept, rtol=1e-3),
         "cache",
         f"training on kept features has the losses {kept}, without them {plain}: something below the "
-        "head is random or has a state that is no weight",
+        "head is random or has state other than weights",
     )
 
 
@@ -128,8 +128,8 @@ def _resume(case: _Case) -> None:
     require(
         equal(weights_of(whole.model), weights_of(resumed.model)),
         "resume",
-        "a fit that was killed and resumed ends with other weights: a layer, a loss or `load` keeps a "
-        "state or draws random numbers that no seed generator of Keras holds",
+        "a fit that was killed and resumed ends with other weights: a layer, a loss or `load` keeps "
+        "state or draws random numbers without a Keras seed generator",
     )
 
 
@@ -137,7 +137,7 @@ def _outcome(case: _Case) -> None:
     recipe, run = case.whole
     evaluation = run.evaluation
     require(evaluation is not None, "outcome", "the run has no evaluation, see the warning above")
-    require(str(evaluation).strip(), "outcome", "the evaluation prints as nothing")
+    require(str(evaluation).strip(), "outcome", "the evaluation prints no text")
     json.dumps(evaluation.to_dict())
     page = case.folder / "whole" / "report.html"
     require(page.is_file(), "outcome", "the run has no page, see the warning above")
@@ -149,7 +149,7 @@ def _outcome(case: _Case) -> None:
     require(
         set(lengths.values()) == {3}, "outcome", f"the columns of predictions are {lengths} long"
     )
-    require(str(predictions).strip(), "outcome", "the predictions print as nothing")
+    require(str(predictions).strip(), "outcome", "the predictions print no text")
     own = own_classes(recipe.task)
     loaded: Any = load(case.folder / "whole", recipe=type(recipe), task=own)
     require(

@@ -292,7 +292,10 @@ MISTAKES = {
     "recipe without a class": (("plan", "tests.tiny_recipe:"), "is not a name"),
     "recipe without a module": (("plan", ":TinyRecipe"), "RECIPE ':TinyRecipe' is not a name"),
     "recipe with a blank": (("plan", "a b:c"), "RECIPE 'a b:c' is not a name"),
-    "base class": (("plan", "kft.recipe.recipe:Recipe"), "'Recipe' is what recipes are made from"),
+    "base class": (
+        ("plan", "kft.recipe.recipe:Recipe"),
+        "'Recipe' is only a base class of recipes",
+    ),
     "list for a number": (("plan", "MobileNetRecipe", "--set", "alpha=[1]"), "--set alpha=[1]"),
     "given twice": (("plan", RECIPE, "--dropout", "0", "--set", "dropout=1"), "is given twice"),
     "aliases": (("plan", RECIPE, "--set", "classes=[&a b, *a]"), "anchors and aliases"),

@@ -99,5 +99,5 @@ class Forgetful(keras.callbacks.Callback):
 @pytest.mark.once
 def test_a_callback_that_forgets_is_told_so():
     check_callback(lambda: kft.callbacks.RelativeEarlyStopping("loss"))
-    with pytest.raises(ContractError, match="state: `set_state` does not take over"):
+    with pytest.raises(ContractError, match="state: `set_state` does not restore"):
         check_callback(Forgetful)

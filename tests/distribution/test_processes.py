@@ -182,7 +182,7 @@ def test_processes_with_other_data_are_caught(ran, outcome):
 @pytest.mark.parametrize(
     ("what", "why"),
     [
-        ("step", "has a `train_step` of its own"),
+        ("step", "overrides `train_step`"),
         ("loss", "`reduction='sum'` of sparse_categorical_crossentropy"),
         ("jit", "`jit_compile=True`"),
         ("backup", "pass kft.callbacks.RunCheckpoint"),

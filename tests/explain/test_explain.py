@@ -205,7 +205,7 @@ def test_the_nearest_training_texts_have_the_same_meaning(words):
 
 def test_mistakes_are_named(pictures, words):
     x, y, _ = squares(4)
-    with pytest.raises(InputError, match="`target='green'` is no class: pass one of blue, red"):
+    with pytest.raises(InputError, match="`target='green'` is not a class: pass one of blue, red"):
         explain.grad_cam(pictures, x, target="green")
     with pytest.raises(InputError, match="`layer='block9'`"):
         explain.grad_cam(pictures, x, layer="block9")

@@ -92,7 +92,7 @@ def test_each_head_has_a_temperature_and_numbers_have_none():
 def test_scores_that_are_no_probabilities_are_not_calibrated(task):
     x, kinds, brightness = pictures()
     targets = brightness if isinstance(task, Regression) else np.eye(3, dtype="float32")[kinds]
-    with pytest.raises(InputError, match="`calibrate=True` makes probabilities"):
+    with pytest.raises(InputError, match="`calibrate=True` scales probabilities"):
         recipe_of(task).fit(
             (x, targets), stages=[SOLVED], finish=kft.Finish(calibrate=True), verbose=0
         )

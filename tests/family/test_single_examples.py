@@ -47,7 +47,7 @@ def test_a_class_of_one_among_others_is_in_the_training_part(capsys):
 
 @pytest.mark.once
 def test_a_temperature_is_not_found_without_validation_data():
-    with pytest.raises(InputError, match=r"calibrate=True.*no example can be spared.*add examples"):
+    with pytest.raises(InputError, match=r"calibrate=True.*no example to spare.*add examples"):
         recipe_of(kft.tasks.Classification(3)).fit(
             (X[:3], KINDS[:3]), finish=kft.Finish(calibrate=True), verbose=0
         )

@@ -334,7 +334,7 @@ def test_a_model_without_a_compile_or_a_graph_is_refused():
     own = noisy_model()
     own = Steps(own.input, own.output)
     own.compile("adam", "mse")
-    with pytest.raises(InputError, match="`train_step` of its own"):
+    with pytest.raises(InputError, match="overrides `train_step`"):
         kft.find_learning_rate(own, (x, y))
 
 

@@ -235,7 +235,7 @@ def test_a_preset_that_cannot_be_fetched_says_what_to_bring(preset, monkeypatch,
 
 @pytest.mark.once
 def test_a_missing_folder_is_refused_without_asking_the_network(tmp_path):
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         _ = BertRecipe(tmp_path / "nothing", num_classes=2).model
 
 

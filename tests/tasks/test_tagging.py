@@ -176,7 +176,7 @@ def test_a_tokenizer_that_sees_more_than_words_is_refused(tmp_path, monkeypatch)
         return {**found, "token_ids": found["token_ids"] + 1}
 
     monkeypatch.setattr(tokenization, "pack_words", shifted)
-    with pytest.raises(InputError, match="makes other tokens of 1 of 1 texts"):
+    with pytest.raises(InputError, match="tokenizes 1 of 1 texts"):
         tokenization.check_words(recipe.preprocessor, ["good film"], "a model")
 
 

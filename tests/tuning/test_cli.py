@@ -188,7 +188,7 @@ def test_select_understands_weights_none(cli, photos):
         ((RECIPE, f"{RECIPE},pooling=avg,pooling=max"), "'pooling' is given twice"),
         ((RECIPE, f"{RECIPE},image_size=4"), "too small"),
         ((RECIPE, f"{RECIPE},alfa=1"), "has no argument 'alfa'"),
-        (("BertRecipe,preset=./gone",), "preset=./gone: `--model ./gone` is no folder"),
+        (("BertRecipe,preset=./gone",), "preset=./gone: `--model ./gone` is not a folder"),
         ((RECIPE, "BertRecipe,preset=./gone"), "takes images and BertRecipe,preset=./gone takes"),
     ],
 )

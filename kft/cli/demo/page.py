@@ -65,8 +65,8 @@ def _comparison(comparison: Comparison) -> Html:
         description=f"Lines: the mean over {len(seeds)} seeds; dots: each seed. {means}.",
     )
     return Html(
-        "<p>A small model learned the digits 0 to 4, turned and mirrored. A few pictures each "
-        f"of 5 to 9 were then learned from, and {comparison.test} others judged. Nothing was chosen by "
-        f"those.</p><p>{text(comparison.verdict())}</p>"
+        "<p>A small model learned the digits 0 to 4, turned and mirrored. Each way then learned "
+        f"from a few pictures of 5 to 9, and was tested on {comparison.test} others, on which no choice was "
+        f"made.</p><p>{text(comparison.verdict())}</p>"
         f"{table('Accuracy on the test digits', head, rows, words=2)}{accuracies}"
     )

@@ -75,7 +75,7 @@ def run_demo(
     weights = train_source(task.source, directory)
     console.print(
         f"Then a few pictures each of 5 to 9 are learned from, three ways; {len(task.test)} other "
-        "pictures judge."
+        "pictures are for testing."
     )
     comparison, recipe, plan = compare(task, weights, examples or SIZES, seeds, directory, console)
     console.print(_table(comparison))

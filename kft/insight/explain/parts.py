@@ -46,8 +46,8 @@ def feature_maps(model: keras.Model, layer: str | None) -> tuple[keras.Model, ke
         above = keras.Model(tensor, logits(model))
     except ValueError as error:
         raise InputError(
-            f"`layer={layer!r}`: not everything passes through it, so its output alone does not "
-            "decide the scores; pass the last layer of a block."
+            f"`layer={layer!r}`: other connections bypass it, so its output alone does not "
+            "determine the scores; pass the last layer of a block."
         ) from error
     return keras.Model(model.input, tensor), above
 

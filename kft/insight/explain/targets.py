@@ -49,7 +49,7 @@ def choose(recipe: Family, scores: np.ndarray, target: str | int | None) -> Targ
         places = np.full(len(scores), target)
     else:
         listed = ", ".join(names[:10])
-        raise InputError(f"`target={target!r}` is no class: pass one of {listed}, or None.")
+        raise InputError(f"`target={target!r}` is not a class: pass one of {listed}, or None.")
     weights = np.eye(count, dtype="float32")[places]
     labels = tuple(names[place] for place in places)
     return Targets(labels, scores[np.arange(len(scores)), places], weights)

@@ -187,7 +187,7 @@ def _checked(model: keras.Model) -> keras.Model:
         )
     if type(model).train_step is not keras.Model.train_step:
         raise InputError(
-            f"{type(model).__name__} has a `train_step` of its own, which a range test would not "
-            "follow: pass a model that trains as keras.Model does."
+            f"{type(model).__name__} overrides `train_step`, which a range test would "
+            "ignore: pass a model that trains as keras.Model does."
         )
     return model
