@@ -120,7 +120,7 @@ def test_a_missing_package_is_named_before_anything_runs(package, monkeypatch):
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("project", "expected"),
-    [(np.zeros((3, 4)), "no pair"), ((np.zeros((3, 4)), ["a"]), "3 inputs and 1 labels")],
+    [(np.zeros((3, 4)), "not a pair"), ((np.zeros((3, 4)), ["a"]), "3 inputs and 1 labels")],
 )
 def test_what_the_projector_cannot_show_is_refused(project, expected, tmp_path):
     with pytest.raises(InputError, match=expected):
