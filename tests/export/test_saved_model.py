@@ -161,7 +161,7 @@ def test_what_would_not_serve_is_refused_with_its_reason(exports, refused, name,
 
 def test_an_output_that_every_export_has_is_refused_before_any_work(exports, refused):
     assert (
-        "answers with an output 'status', but each export has one of its own"
+        "answers with an output 'status', but each export already has an output"
         in (refused["reserved_name"])
     )
     assert not (exports[0] / "reserved_name").exists()
