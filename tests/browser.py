@@ -70,6 +70,17 @@ def ask(page, script):
     return answers[0]
 
 
+def picture(view):
+    """What the page looks like, once it is drawn: the first frame comes after the page is loaded."""
+    for _ in range(PATIENCE):
+        seen = view.grab().toImage()
+        row = seen.height() // 20  # of the heading
+        if len({seen.pixel(x, y) for x in range(0, seen.width(), 4) for y in (row, 2 * row)}) > 1:
+            break
+        wait(20)
+    return seen
+
+
 def walk(view):
     """The elements that Tab reaches, one after the other."""
     found = []
@@ -109,8 +120,9 @@ def main(path, pictures, scheme, whole=False):
         found = ask(page, LOOK)
         if whole:
             view.resize(width, min(int(found["height"]), 16_000))
-        wait(1500 if whole else 100)  # the first frame comes after the page is loaded
-        view.grab().save(str(Path(pictures) / f"{device}-{scheme}.png"))
+        if whole:
+            wait(1500)
+        picture(view).save(str(Path(pictures) / f"{device}-{scheme}.png"))
         view.setFocus()
         found["tabs"] = walk(view) if device == "desktop" else []
         seen[device] = {**found, "console": page.said}
