@@ -20,6 +20,7 @@ from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.tagging_scorer import TaggingScorer
 from kft.tasks.linear import Softmax, Solved, solve
 from kft.tasks.predictions import EntityPredictions
+from kft.tasks.tags.entity_f1 import EntityF1
 from kft.tasks.tags.files import joined, read_conll, read_json_lines
 from kft.tasks.tags.labels import labelled, numbered
 from kft.tasks.tags.layers import NOT_A_WORD, TagAccuracy, TagCrossEntropy, WithPlaces
@@ -63,8 +64,8 @@ class Tagging(Task):
 
     name: ClassVar[str] = "tagging"
     needs: ClassVar[str] = "words"
-    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
-    directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_f1", "max")
+    directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max", "f1": "max"}
     example_classes: ClassVar[tuple[str, ...] | None] = ("O", "B-PER", "I-PER")
 
     tags: tuple[str, ...] | None = field(default=None, kw_only=False)
@@ -238,8 +239,8 @@ class Tagging(Task):
         return TagCrossEntropy(label_smoothing=self.label_smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The accuracy of words."""
-        return [TagAccuracy()]
+        """The accuracy of words, and F1 of entities."""
+        return [TagAccuracy(), EntityF1(self.tags or ())]
 
     # The outcome.
 

@@ -2,6 +2,7 @@
 
 import json
 
+import keras_tuner
 import numpy as np
 import pytest
 
@@ -13,8 +14,11 @@ from kft.recipe import tokenization
 from kft.recipe.words import pack_words
 from kft.tasks import Tagging
 from kft.tasks.evaluation.ratios import Ratio
+from kft.tasks.tags.entity_f1 import EntityF1
 from kft.tasks.tags.layers import TagAccuracy, TagCrossEntropy
+from kft.tasks.tags.scheme import scheme_of
 from kft.testing.families import TinyTexts, save_tiny_bert, tiny_texts
+from kft.tuning.objectives import objective_of
 
 CLASSES = ("O", "B-A", "I-A", "B-B", "I-B")
 
@@ -114,6 +118,52 @@ def test_loss_and_accuracy_see_words_alone():
     metric = TagAccuracy()
     metric.update_state(targets, outputs)
     assert float(metric.result()) == 0.5
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        CLASSES,
+        ("O", "I-A", "I-B"),
+        ("O", "B-A", "I-A", "E-A", "S-A", "B-B", "I-B", "E-B", "S-B"),
+        ("NOUN", "VERB", "O"),
+    ],
+)
+def test_the_metric_counts_entities_as_the_evaluation_does(tags):
+    rng = np.random.default_rng(0)
+    metric, counts = EntityF1(tags), [0, 0, 0]
+    metric = EntityF1.from_config(metric.get_config())
+    for _ in range(2):
+        truth = rng.integers(0, len(tags), (8, 12))
+        answers = np.where(rng.random((8, 12)) < 0.7, truth, rng.integers(0, len(tags), (8, 12)))
+        is_word = rng.random((8, 12)) < 0.7  # the others are further pieces of words
+        outputs = np.concatenate([np.eye(len(tags))[answers], np.zeros((8, 12, 2))], axis=-1)
+        metric.update_state(np.where(is_word, truth, -1), outputs.astype("float32"))
+        for words, *both in zip(is_word, truth, answers, strict=True):
+            true, found = (
+                set(scheme_of(tags, "").spans([tags[n] for n in one[words]])) for one in both
+            )
+            sizes = map(len, (true, found, true & found))
+            counts = [n + size for n, size in zip(counts, sizes, strict=True)]
+    assert float(metric.result()) == pytest.approx(2 * counts[2] / (counts[0] + counts[1]))
+
+
+def test_a_fit_logs_and_compares_f1(tmp_path):
+    texts = tiny_texts(24)
+    tags = [["B-A" if word == "film" else "O" for word in text.split()] for text in texts]
+    recipe = _recipe(tmp_path)
+    best = kft.BestEpoch("run", monitor=Tagging.objective)
+    stages = [kft.Stage(0, 2, 1e-2)]
+    run = recipe.fit((texts, tags), stages=stages, restore_best=best, verbose=0)
+    assert len(run.history["val_f1"]) == len(run.history["f1"]) == 2
+    assert run.journal["best"]["monitor"] == "val_f1"
+
+
+@pytest.mark.once
+def test_what_is_logged_is_known_before_the_tags_are(tmp_path):
+    recipe = TinyTexts(save_tiny_bert(tmp_path / "preset"), task=Tagging())
+    for name, direction in (("val_f1", "max"), ("val_loss", "min")):
+        assert objective_of(name, recipe) == keras_tuner.Objective(name, direction)
 
 
 def _recipe(tmp_path, task=None, **arguments):
