@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kft.cache.boundary import boundary
 from kft.model import graph
 from kft.model.adapters import merged_values
 from kft.model.frames import FoldFrames, UnfoldFrames, frames_at
@@ -96,7 +97,6 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
     inside = {id(w) for call in calls for w in getattr(call.operation, "weights", [])}
     if any(weight.trainable and id(weight) not in inside for weight in model.weights):
         return None, "the stage trains weights outside of the model's graph"
-    made = {id(tensor): call for call in calls for tensor in call.outputs}
     steady: set[graph.Call] = set()
     frozen: set[graph.Call] = set()  # would be steady if no layer were random
     unsteady: dict[str, list[str]] = {}
@@ -114,9 +114,7 @@ def find_cut(model: keras.Model, moved: Set[int] = frozenset()) -> tuple[Cut | N
         steady.add(call)
     if not any(getattr(call.operation, "weights", []) for call in frozen - steady):
         unsteady = {}
-    wanted = {id(t): t for call in calls if call not in steady for t in call.inputs}
-    wanted |= {id(tensor): tensor for tensor in model.outputs}
-    tensors = [tensor for key, tensor in wanted.items() if made[key] in steady]
+    tensors = boundary(model, calls, steady)
     layers, operations = _below(tensors, calls)
     random = next((f"{', '.join(names[:2])} {why}" for why, names in unsteady.items()), "")
     if not any(getattr(layer, "weights", []) for layer in layers):
