@@ -221,6 +221,14 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         if isinstance(self.adapters, LoRA):
             self.adapters.add_to(self._model, self.seed)
 
+    def take_model(self, other: Family) -> None:
+        """Share the model of a recipe whose head has the same weights.
+
+        Args:
+            other: A recipe that differs in what trains the model alone.
+        """
+        self._model, self._head_input = other.model, other.head_input
+
     @property
     def starting_weights(self) -> StartingWeights:
         """The source of the weights that the next `fit` starts from, known without loading them."""

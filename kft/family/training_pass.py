@@ -153,7 +153,7 @@ class TrainingPass:
     def run(self) -> Run:
         """Train through all stages."""
         settings, directory = self.planned.settings, self.planned.directory
-        self.cached_stages = self._decide()
+        self.cached_stages = self.decide()
         directory.begin(self.cached_stages)
         table = self._table()
         if settings.verbose != 0:
@@ -198,7 +198,8 @@ class TrainingPass:
         identity = self.planned.recipe.input_identity()
         return kept_part(self.cached_stages[-1], self.store, self.held_out, identity)
 
-    def _decide(self) -> list[CachedStage]:
+    def decide(self) -> list[CachedStage]:
+        """Return for each stage whether it trains on cached features, and on which."""
         settings, train = self.planned.settings, self.planned.train
         keeps = isinstance(self.batches, Batches) and isinstance(self.held_out, Batches | None)
         views, recipe = settings.cache.views, self.planned.recipe

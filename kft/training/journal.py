@@ -12,6 +12,8 @@ import numpy as np
 from kft.backends import backend
 from kft.cache.store import FeatureStore
 from kft.callbacks import StagedUnfreezing
+from kft.callbacks.best_state import Best
+from kft.callbacks.monitor import Monitor
 from kft.model.blocks import find_anatomy
 from kft.model.graph import is_functional
 from kft.model.heads import UnclearHeadError
@@ -71,7 +73,7 @@ class Journal(keras.callbacks.Callback):
         taken = time.perf_counter() - (self._begun or self._made)
         self.seconds[stage] = self.seconds.get(stage, 0.0) + taken
         self.epochs[stage] = self.epochs.get(stage, 0) + 1
-        self.memory[stage] = {"host": host_peak(), "device": backend().peak_memory()}
+        self.memory[stage] = memory_peaks()
         self.rates.append({} if self._unfreezing is None else dict(self._unfreezing.group_rates))
 
     @property
@@ -133,18 +135,41 @@ class Journal(keras.callbacks.Callback):
             and unfreezing.monitor is not None
             and unfreezing.best is not None
         ):
-            content["best"] = {
-                "monitor": unfreezing.monitor.name,
-                "mode": unfreezing.monitor.mode,
-                "value": unfreezing.best.value,
-                "epoch": unfreezing.best.epoch + 1,
-                "stage": unfreezing.best.stage + 1,
-                "among": unfreezing.restore_best,
-                "tolerance": unfreezing.tolerance,
-            }
-            if unfreezing.best.share < 1:
-                content["best"]["share"] = unfreezing.best.share
+            content["best"] = best_noted(
+                unfreezing.best,
+                unfreezing.monitor,
+                among=unfreezing.restore_best,
+                tolerance=unfreezing.tolerance,
+            )
         return content
+
+
+def memory_peaks() -> dict[str, int | None]:
+    """Return the most bytes that the process has held, on the host and on the device."""
+    return {"host": host_peak(), "device": backend().peak_memory()}
+
+
+def best_noted(
+    best: Best, monitor: Monitor, *, among: str | None, tolerance: float = 0.0
+) -> dict[str, Any]:
+    """Return what a journal says of the epoch whose weights a run ends with.
+
+    Args:
+        best: The epoch.
+        monitor: What epochs were compared by.
+        among: Which epochs were compared, as `restore_best` says it.
+        tolerance: How much worse a later stage might be.
+    """
+    found = {
+        "monitor": monitor.name,
+        "mode": monitor.mode,
+        "value": best.value,
+        "epoch": best.epoch + 1,
+        "stage": best.stage + 1,
+        "among": among,
+        "tolerance": tolerance,
+    }
+    return found if best.share == 1 else {**found, "share": best.share}
 
 
 def _weights_by_block(model: keras.Model) -> dict[str, list[keras.Variable]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -100,6 +100,15 @@ class StagedHyperModel(keras_tuner.HyperModel):
         else:
             self.latest = dataclasses.replace(self.recipe, **arguments)
         return self.latest.model
+
+    def relative(self, arguments: Mapping[str, Any]) -> Family:
+        """A recipe that differs in its head alone from others, without a model.
+
+        Args:
+            arguments: arguments of the head and of training.
+        """
+        self._backbone = self._backbone or SharedBackbone(self.recipe)
+        return self._backbone.unbuilt(arguments, self.recipe.classes)
 
     def fit(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras_tuner
@@ -38,10 +39,8 @@ def make_oracle(
     if algorithm == "random":
         oracle = keras_tuner.oracles.RandomSearchOracle(max_trials=max_trials, **settings)
     elif algorithm == "bayesian":
-        # Three points a dimension, KerasTuner's default, would leave 20 trials to chance alone.
-        first = max(3, max_trials // 3)
         oracle = keras_tuner.oracles.BayesianOptimizationOracle(
-            max_trials=max_trials, num_initial_points=first, **settings
+            max_trials=max_trials, num_initial_points=_random_first(max_trials), **settings
         )
     elif algorithm == "hyperband":
         oracle = keras_tuner.oracles.HyperbandOracle(
@@ -69,6 +68,35 @@ def hyperband_units(max_trials: int) -> int:
     while _bracket(FACTOR * units) <= max_trials:
         units *= FACTOR
     return units
+
+
+def depends_on_no_score(
+    algorithm: str, max_trials: int, number: int, values: Mapping[str, Any]
+) -> bool:
+    """Return whether an oracle asks for a trial whatever comes of those before.
+
+    Those of Bayesian optimisation begin at random. Hyperband's are known until its first bracket lets
+    the best go on.
+
+    Args:
+        algorithm: As for `make_oracle`.
+        max_trials: As for `make_oracle`.
+        number: The trial's, counted from 1, where all before it depend on none.
+        values: Its values.
+    """
+    if algorithm == "bayesian":
+        return number <= _random_first(max_trials)
+    if algorithm == "hyperband":
+        return values["tuner/round"] == 0 and number <= hyperband_units(max_trials)
+    return True
+
+
+def _random_first(max_trials: int) -> int:
+    """Trials that Bayesian optimisation draws at random.
+
+    Three points a dimension, KerasTuner's default, would leave 20 trials to chance alone.
+    """
+    return max(3, max_trials // 3)
 
 
 def _bracket(units: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,16 @@ from kft.runs.json_files import read_json, write_json
 from kft.runs.places import check_apart_from_data, is_empty
 from kft.runs.reading import check_tree
 from kft.stages.stage import write_stages
+from kft.tuning.ahead import asked_ahead
 from kft.tuning.best_plan import Asked
 from kft.tuning.hypermodel import StagedHyperModel
-from kft.tuning.oracles import make_oracle
+from kft.tuning.oracles import depends_on_no_score, make_oracle
 from kft.tuning.result import STAGES, Search
 from kft.tuning.settings import SearchSettings
 from kft.tuning.sharing import why_little_is_shared
 from kft.tuning.space import declare, default_space
-from kft.tuning.tuner import StagedTuner, all_failed
+from kft.tuning.trials import all_failed
+from kft.tuning.tuner import StagedTuner
 from kft.tuning.workers import Workers
 
 SEARCH = "search.json"
@@ -160,7 +163,14 @@ def _tuner(
         bounds=settings.bounds,
         say=print if settings.verbose else lambda line: None,
         verbose="auto" if settings.verbose else 0,
+        ahead=lambda: _ahead(hypermodel, settings),
     )
+
+
+def _ahead(hypermodel: StagedHyperModel, settings: SearchSettings) -> list[Any]:
+    """Return the hyperparameters of the first trials, as far as they depend on no score."""
+    foreseen = partial(depends_on_no_score, settings.algorithm, settings.max_trials)
+    return asked_ahead(_oracle(hypermodel, settings), foreseen, hypermodel.plan)
 
 
 def _run(tuner: StagedTuner, data: tuple[Any, Any], workers: Workers) -> str | None:

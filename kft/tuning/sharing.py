@@ -81,10 +81,7 @@ class SharedBackbone:
             arguments: arguments of the head and of training.
             classes: the names of the classes, or None.
         """
-        checked = dataclasses.replace(self._recipe, **arguments, classes=classes)
-        recipe = copy.copy(self._recipe)  # with what is loaded: encoder and tokenizer
-        for name in (*arguments, *ARGUMENTS, "classes", "task"):
-            setattr(recipe, name, getattr(checked, name))
+        recipe = self.unbuilt(arguments, classes)
         for layer in self._backbone.layers:
             layer.trainable = True
         put_back(self._values)
@@ -92,4 +89,17 @@ class SharedBackbone:
             random.setstate(self._random[0])
             np.random.set_state(self._random[1])
             recipe.build_head(self._inputs, self._features)
+        return recipe
+
+    def unbuilt(self, arguments: Mapping[str, Any], classes: Any) -> Family:
+        """A recipe with these arguments, without a model.
+
+        Args:
+            arguments: arguments of the head and of training.
+            classes: the names of the classes, or None.
+        """
+        checked = dataclasses.replace(self._recipe, **arguments, classes=classes)
+        recipe = copy.copy(self._recipe)  # with what is loaded: encoder and tokenizer
+        for name in (*arguments, *ARGUMENTS, "classes", "task"):
+            setattr(recipe, name, getattr(checked, name))
         return recipe

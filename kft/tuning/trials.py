@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kft.errors import InputError
-from kft.runs.files import writing_to
+from kft.errors import InputError, KftError
+from kft.runs.files import WriteError, writing_to
 from kft.runs.json_files import read_json, write_json
 from kft.runs.locks import InUseError, RunLock
 from kft.stages.stage import Stage
@@ -212,3 +212,31 @@ def score_of(history: Mapping[str, Sequence[Any]], objective: Any) -> tuple[floa
         if objective.better_than(score, scores[best]):
             best = epoch
     return scores[best], best + 1, int(history["stage"][best])
+
+
+def all_failed(trials: Sequence[Trial]) -> KftError:
+    """The error of a search without a result."""
+    reasons = dict.fromkeys(str(trial.reason) for trial in trials)
+    return KftError(
+        f"every trial failed ({len(trials)}), so the search ends here: {'; '.join(reasons)} "
+        "Mend that and pass a new run_dir."
+    )
+
+
+def brief_reason(error: Exception) -> str:
+    """Return one line for people; libraries put a whole report into their errors."""
+    said = next(iter(str(error).strip().splitlines()), "")[:300]
+    return said if isinstance(error, KftError) else f"{type(error).__name__}: {said}."
+
+
+def not_written(error: Exception, run_dir: Path) -> WriteError:
+    """Return the error of a search that a full disk stops; no trial is at fault.
+
+    Args:
+        error: What was raised.
+        run_dir: The directory of the search.
+    """
+    return WriteError(
+        f"The search stops, because a trial could not be written: {brief_reason(error)} Make room "
+        f"in `{run_dir}`, and make the same call again to go on."
+    )

@@ -16,18 +16,27 @@ from kft.cache.settings import Cache
 from kft.errors import KftError
 from kft.family.policies import Finish
 from kft.report.progress import Progress, duration
-from kft.runs.files import WriteError, refused_write, writing_to
+from kft.runs.files import refused_write, writing_to
 from kft.tuning.bounds import Bounds
 from kft.tuning.epoch_progress import EpochProgress
 from kft.tuning.garbage_collection import Collector
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.pruning import MedianStopping, scores_by_epoch
 from kft.tuning.space import TrialPlan, within
-from kft.tuning.trials import RUN, Trial, alone_at, score_of, trial_folder, write_trial
+from kft.tuning.stack import FEATURES, TRIALS, Stack
+from kft.tuning.together import Together
+from kft.tuning.trials import (
+    RUN,
+    Trial,
+    alone_at,
+    brief_reason,
+    not_written,
+    score_of,
+    trial_folder,
+    write_trial,
+)
 
 FAILURES = 3
-TRIALS = "trials"
-FEATURES = "features"
 
 
 class StagedTuner(BaseTuner):
@@ -48,6 +57,8 @@ class StagedTuner(BaseTuner):
         say: called with a line for people after each trial.
         verbose: how the progress of the trial that runs is shown, as in `kft.report.progress.Progress`.
         overwrite: whether KerasTuner's own files of an earlier search are removed.
+        ahead: returns the hyperparameters of the first trials, as far as they depend on no score:
+            those that train the head alone train together.
     """
 
     def __init__(
@@ -63,6 +74,7 @@ class StagedTuner(BaseTuner):
         say: Callable[[str], None],
         verbose: int | str = 0,
         overwrite: bool = True,
+        ahead: Callable[[], list[Any]] = list,
     ) -> None:
         super().__init__(oracle, directory=str(run_dir), project_name="oracle", overwrite=overwrite)
         self.hypermodel = hypermodel  # set here: KerasTuner would build models to learn the space
@@ -70,6 +82,7 @@ class StagedTuner(BaseTuner):
         self.prune, self.bounds, self.say, self.verbose = prune, bounds, say, verbose
         self.trials: list[Trial] = []
         self.garbage = Collector()
+        self._ahead = ahead
 
     @property
     def seconds(self) -> float:
@@ -102,6 +115,7 @@ class StagedTuner(BaseTuner):
         Returns:
             Why the search ended before that, None if it did not.
         """
+        together = self._beside(train, validation_data)
         while True:
             reason = self.over()
             if reason is not None:
@@ -112,6 +126,7 @@ class StagedTuner(BaseTuner):
                 return None
             if trial.status == TrialStatus.IDLE:
                 continue
+            together.train(self.number_of(trial), trial.hyperparameters, self.trials)
             ended = self.run_trial(trial, train, validation_data)
             if ended.score is None:
                 trial.status, trial.message = TrialStatus.FAILED, ended.reason
@@ -122,6 +137,19 @@ class StagedTuner(BaseTuner):
             with writing_to(self.run_dir):
                 self.oracle.end_trial(trial)
             self.note(ended)
+
+    def _beside(self, train: Any, validation_data: Any) -> Together:
+        """Return what trains trials together."""
+        return Together(
+            Stack(self.hypermodel, self.run_dir, self.settings, (train, validation_data)),
+            ahead=self._ahead,
+            plan=self._planned,
+            bounds=self.bounds,
+            prune=self.prune,
+            say=self.say,
+            verbose=self.verbose,
+            garbage=self.garbage,
+        )
 
     def note(self, ended: Trial, seconds: float | None = None) -> None:
         """Remember a trial that ended, and say so; one that is known already is no news.
@@ -215,11 +243,8 @@ class StagedTuner(BaseTuner):
             score, epoch, stage = score_of(run.history, objective)
         except Exception as error:  # whatever it is, the other trials are worth having
             if refused_write(error):  # no fault of the trial: it is fitted by the next call
-                raise WriteError(
-                    f"The search stops, because a trial could not be written: {_reason(error)} Make room "
-                    f"in `{self.run_dir}`, and make the same call again to go on."
-                ) from error
-            return {}, _reason(error)
+                raise not_written(error, self.run_dir) from error
+            return {}, brief_reason(error)
         finally:
             self.hypermodel.latest = None
             self.garbage.collect()
@@ -259,15 +284,6 @@ def best_of(trials: list[Trial] | tuple[Trial, ...], objective: Any) -> Trial | 
     return best
 
 
-def all_failed(trials: list[Trial]) -> KftError:
-    """The error of a search without a result."""
-    reasons = dict.fromkeys(str(trial.reason) for trial in trials)
-    return KftError(
-        f"every trial failed ({len(trials)}), so the search ends here: {'; '.join(reasons)} "
-        "Mend that and pass a new run_dir."
-    )
-
-
 def _described(planned: TrialPlan | None) -> dict[str, Any]:
     if planned is None:
         return {"stages": (), "arguments": {}, "augment": None}
@@ -276,9 +292,3 @@ def _described(planned: TrialPlan | None) -> dict[str, Any]:
         "arguments": dict(planned.arguments),
         "augment": planned.augment,
     }
-
-
-def _reason(error: Exception) -> str:
-    """One line for people; libraries put a whole report into their errors."""
-    said = next(iter(str(error).strip().splitlines()), "")[:300]
-    return said if isinstance(error, KftError) else f"{type(error).__name__}: {said}."

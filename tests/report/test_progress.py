@@ -136,9 +136,9 @@ def test_a_search_says_how_far_its_trial_is_and_how_long_the_others_will_take(
     )  # fmt: skip
     out, err = capsys.readouterr()
     places = [line.partition(", about")[0] for line in err.splitlines() if "epochs" in line]
-    assert places == [
-        f"trial {number} of 3, epochs: {epoch} of 2" for number in (1, 2) for epoch in (1, 2)
-    ]
+    assert places == [f"trials 1 to 2 of 3, epochs: {epoch} of 2" for epoch in (1, 2)], (
+        "they train together"
+    )
     first, second = (line for line in out.splitlines() if line.startswith("Trial"))
     assert "left" in first
     assert second.endswith("; about 0 s left"), "four epochs are trained, and no trial follows"

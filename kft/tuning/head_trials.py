@@ -1,0 +1,119 @@
+"""Which trials train the head alone, and may do so together, on the features that all of them share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kft.callbacks import RelativeEarlyStopping
+from kft.data.examples import Examples
+from kft.distribution import processes
+from kft.distribution.strategies import resolve
+from kft.family.hooks import Family
+from kft.tasks.layers import DenseHead
+from kft.tuning.sharing import SharedBackbone
+from kft.tuning.space import TrialPlan
+from kft.tuning.trials import RUN, is_held, read_trial, trial_folder
+
+_RULES = (type(None), str, keras.callbacks.EarlyStopping, RelativeEarlyStopping)
+# What a family may replace that training together relies on.
+_HOOKS = ("head", "build_head", "loss", "metrics", "model")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeadTrial:
+    """A trial that trains the head alone.
+
+    Attributes:
+        number: Its number, counted from 1.
+        hp: Its hyperparameters.
+        plan: What it trains.
+        folder: Where it is kept.
+    """
+
+    number: int
+    hp: Any
+    plan: TrialPlan
+    folder: Path
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The hidden layers of its head, None for the recipe's."""
+        hidden = self.plan.arguments.get("hidden")
+        return None if hidden is None else tuple(hidden)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody has begun it."""
+        begun = (self.folder / RUN).exists() or read_trial(self.folder) is not None
+        return not begun and not is_held(self.folder)
+
+
+def why_one_by_one(recipe: Family, settings: Mapping[str, Any], data: Sequence[Any]) -> str:
+    """Return what about a search keeps its trials from training together; empty if nothing does.
+
+    Args:
+        recipe: The recipe that is searched for.
+        settings: The arguments of `Recipe.fit` that all trials share.
+        data: The training and the validation data.
+    """
+    rule = settings["early_stopping"]
+    if type(rule) not in _RULES:
+        return f"{type(rule).__name__} may look at more than the logs of an epoch"
+    if settings["cache"] is False:
+        return "cache=False keeps no features"
+    if not all(isinstance(one, Examples) for one in data):
+        return "streams keep no features"
+    if resolve(settings["distribution"]) is not None or processes.count() > 1:
+        return "each trial trains on several devices"
+    own = [name for name in _HOOKS if getattr(type(recipe), name) is not getattr(Family, name)]
+    if not type(recipe).fit.__module__.startswith("kft."):
+        own.append("fit")
+    if own:
+        return f"{type(recipe).__name__} has its own {own[0]}"
+    task = type(recipe.task)
+    if not (issubclass(task, DenseHead) and task.__module__.startswith("kft.")):
+        return f"the head of the task {recipe.task.name!r} is more than Dense layers"
+    return ""
+
+
+def trains_head_alone(recipe: Family, plan: TrialPlan) -> bool:
+    """Return whether a trial trains nothing but the head, in a single stage of steps.
+
+    Args:
+        recipe: The recipe that is searched for.
+        plan: What the trial trains.
+    """
+    stage = plan.stages[0]
+    return (
+        len(plan.stages) == 1
+        and stage.unfreeze == 0
+        and not stage.solve
+        and plan.augment is None
+        and SharedBackbone.suits(recipe, plan.arguments)
+    )
+
+
+def alike(
+    recipe: Family, trials_dir: Path, asked: Iterable[tuple[int, Any, TrialPlan]]
+) -> list[HeadTrial]:
+    """Return the trials that can train with the first one, itself among them, if it is new.
+
+    Args:
+        recipe: The recipe that is searched for.
+        trials_dir: Where the folders of trials lie.
+        asked: The number, hyperparameters and plan of trials, in their order.
+    """
+    found: list[HeadTrial] = []
+    for number, hp, plan in asked:
+        trial = HeadTrial(number, hp, plan, trial_folder(trials_dir, number, hp.values))
+        fits = trains_head_alone(recipe, plan) and (not found or trial.shape == found[0].shape)
+        if fits and trial.is_new:
+            found.append(trial)
+        elif not found:
+            return []
+    return found
