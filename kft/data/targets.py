@@ -51,8 +51,9 @@ class TargetKind(SourceHooks):
     takes_folders: ClassVar[bool] = False  # whether sub-folders can name the labels of their files
     takes_columns: ClassVar[bool] = False  # whether several columns of a table can hold one label
     reads_inputs: ClassVar[bool] = True  # whether `collate` needs the inputs of the batch
-    # Whether the targets of a batch are masks `[n, height, width]`, which are augmented with the images.
-    moves_with_images: ClassVar[bool] = False
+    # Which kind of targets is augmented with the images: "masks" `[n, height, width]`, or "boxes"
+    # `[n, m, 5]` as in `kft.data.augment.ImageAugmentation`.
+    moves_with_images: ClassVar[str | None] = None
 
     # From labels to targets.
 

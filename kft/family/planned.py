@@ -107,7 +107,8 @@ class PlannedFit:
 def _check_views(recipe: Family, settings: FitSettings) -> None:
     if settings.cache.views and recipe.task.moves_with_images:
         raise InputError(
-            f"`cache=kft.Cache(views={settings.cache.views})` keeps augmented images without their masks, "
+            f"`cache=kft.Cache(views={settings.cache.views})` keeps augmented images without their "
+            f"{recipe.task.moves_with_images}, "
             f"which the task {recipe.task.name!r} has: leave it out, to augment anew in every epoch."
         )
 

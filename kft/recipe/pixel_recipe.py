@@ -135,7 +135,7 @@ class PixelRecipe(Recipe):
             chosen: An argument of `kft.data.augment.image_augmentation`.
         """
         moves = self.task.moves_with_images
-        return self.labels_stay_true(chosen, image_augmentation(chosen, moves_masks=moves))
+        return self.labels_stay_true(chosen, image_augmentation(chosen, moves=moves))
 
     def serving_inputs(self) -> ServingInputs:
         """Return how encoded images, a string tensor `[n]`, are converted, up to `max_pixels`."""

@@ -71,7 +71,7 @@ class Segmentation(Task):
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_loss", "min")
     directions: ClassVar[Mapping[str, Better]] = {"pixel_accuracy": "max"}
     augmentable: ClassVar[bool] = True
-    moves_with_images: ClassVar[bool] = True
+    moves_with_images: ClassVar[str | None] = "masks"
     reads_inputs: ClassVar[bool] = False
     example_classes: ClassVar[tuple[str, ...] | None] = ("background", "thing")
     set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "image_size")

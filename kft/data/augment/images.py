@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kft.data.augment import boxes
 from kft.data.augment.inputs import only_input
 from kft.data.augment.layer_settings import layer_settings
 from kft.data.trees import leaves, mapped
@@ -23,8 +24,9 @@ class ImageAugmentation:
     Args:
         layers: Keras layers that take images `[n, h, w, 3]`, 0 to 255; or tuples of such layers, of
             which each batch uses one at random.
-        moves_masks: Whether the targets are masks `[n, height, width]`, which are transformed with
-            the images, without interpolation. Defaults to False.
+        moves: Which targets are transformed with the images: `"masks"` `[n, height, width]`, without
+            interpolation; or `"boxes"` `[n, m, 5]`: left, top, right and bottom as fractions of the image,
+            and the class, which becomes -1 when a box leaves the image. Defaults to None.
 
     Raises:
         InputError: The list is empty or has something other than layers.
@@ -40,10 +42,10 @@ class ImageAugmentation:
     ```
     """
 
-    def __init__(self, layers: Sequence[Any], *, moves_masks: bool = False) -> None:
+    def __init__(self, layers: Sequence[Any], *, moves: str | None = None) -> None:
         import keras
 
-        self.moves_masks = moves_masks
+        self.moves = moves
         self.steps = [tuple(one) if isinstance(one, list | tuple) else (one,) for one in layers]
         flat = [layer for step in self.steps for layer in step]
         for layer in flat or [None]:
@@ -52,6 +54,8 @@ class ImageAugmentation:
                     f"augment has {layer!r}, but Keras layers are expected, such as "
                     'keras.layers.RandomFlip("horizontal"); pass augment="none" for none'
                 )
+        if moves == "boxes":
+            self.steps = [tuple(map(boxes.for_boxes, step)) for step in self.steps]
         self.soft_targets = any(_mixes(layer) for layer in flat)
         self._functions: dict[int, Any] = {}
         self._lock = threading.Lock()
@@ -95,7 +99,10 @@ class ImageAugmentation:
                 f"augmentation needs images [n, height, width, channels], not {type(x).__name__} "
                 f'of shape {getattr(x, "shape", "unknown")}: pass augment="none"'
             )
-        if self.moves_masks:
+        if self.moves == "boxes":
+            images, found = self._augmented(x, y.astype(np.float32), seed)
+            return images, boxes.still_seen(found, x.shape[1:3])
+        if self.moves == "masks":
             images, masks = self._augmented(x, y[..., None].astype(np.float32), seed)
             return images, masks[..., 0].astype(y.dtype)
         if not self.soft_targets:
@@ -115,7 +122,7 @@ class ImageAugmentation:
     def _augmented(
         self, x: np.ndarray, flat: np.ndarray, seed: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return augmented images, with rows of targets that may be mixed, or with masks."""
+        """Return augmented images, with rows of targets that may be mixed, or with masks or boxes."""
         import tensorflow as tf
 
         rng = np.random.default_rng(list(seed))
@@ -128,7 +135,7 @@ class ImageAugmentation:
                 images, rows = self._run(layer, images, rows, rng)
             if tuple(images.shape[1:3]) != size:  # a crop
                 images = tf.image.resize(images, size)
-                if self.moves_masks:
+                if self.moves == "masks":
                     rows = tf.image.resize(rows, size, method="nearest")
         return images.numpy(), rows.numpy()
 
@@ -138,9 +145,9 @@ class ImageAugmentation:
         function, shape = self._functions.get(id(layer), (None, None))
         if function is None or shape != images.shape[1:]:
             shape = images.shape[1:]
-            of_rows = [None, *rows.shape[1:]] if self.moves_masks else [None, None]
+            of_rows = [None, *rows.shape[1:]] if self.moves else [None, None]
             spec = [tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec(of_rows)]
-            apply = _apply(layer, self.moves_masks)
+            apply = _apply(layer, self.moves)
             traced = tf.function(apply, input_signature=spec, autograph=False)
             try:
                 function = traced.get_concrete_function()
@@ -163,14 +170,16 @@ def _mixes(layer: Any) -> bool:
     return isinstance(layer, keras.layers.MixUp | keras.layers.CutMix)
 
 
-def _apply(layer: Any, moves_masks: bool) -> Callable[..., Any]:
+def _apply(layer: Any, moves: str | None) -> Callable[..., Any]:
     import tensorflow as tf
 
     def apply(images: Any, rows: Any) -> Any:
         if _mixes(layer):
             mixed = layer({"images": images, "labels": rows}, training=True)
             return tf.cast(mixed["images"], tf.float32), tf.cast(mixed["labels"], tf.float32)
-        if moves_masks:
+        if moves == "boxes":
+            return boxes.moved(layer, images, rows)
+        if moves == "masks":
             moved = layer({"images": images, "segmentation_masks": rows}, training=True)
             return tuple(tf.cast(one, tf.float32) for one in moved.values())
         return tf.cast(layer(images, training=True), tf.float32), rows

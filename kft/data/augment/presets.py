@@ -15,7 +15,7 @@ _TEXT_PRESETS = {"light": {"deletion": 0.05}, "standard": {"deletion": 0.1, "swa
 def image_augmentation(
     augment: str | Sequence[Any] | Callable[..., Any] | None,
     *,
-    moves_masks: bool = False,
+    moves: str | None = None,
 ) -> Callable[..., tuple[Any, Any]] | None:
     """Return the image augmentation that is given by name, as layers, or as a function.
 
@@ -23,7 +23,8 @@ def image_augmentation(
         augment: `"none"` or None; `"light"` (flip and small crops); `"standard"` (flip, rotation,
             crops); `"strong"` (standard, RandAugment, and for each batch either MixUp or CutMix);
             a list of Keras layers; or a function `(x, y, seed) -> (x, y)`.
-        moves_masks: As for `ImageAugmentation`.
+        moves: As for `ImageAugmentation`. For boxes there is no `"strong"`, and `"standard"` changes
+            colours instead of rotating.
 
     Returns:
         A function `(x, y, seed) -> (x, y)`, or None.
@@ -41,9 +42,11 @@ def image_augmentation(
                 f"augment={shown(augment)}, but one of {', '.join(map(repr, _IMAGE_PRESETS))}, a list of "
                 "Keras layers or a function (x, y, seed) -> (x, y) is expected"
             )
-        return ImageAugmentation(_preset(augment), moves_masks=moves_masks)
+        return ImageAugmentation(
+            _box_preset(augment) if moves == "boxes" else _preset(augment), moves=moves
+        )
     if isinstance(augment, list | tuple):
-        return ImageAugmentation(augment, moves_masks=moves_masks)
+        return ImageAugmentation(augment, moves=moves)
     if callable(augment) and not hasattr(augment, "get_config") and not isinstance(augment, type):
         return augment
     raise InputError(
@@ -93,3 +96,29 @@ def _preset(name: str) -> list[Any]:
         return turned
     mixes = (layers.MixUp(0.2, **common), layers.CutMix(1.0, **common))
     return [*turned, layers.RandAugment(num_ops=2, factor=0.3, **common), mixes]
+
+
+def _box_preset(name: str) -> list[Any]:
+    from keras import layers
+
+    if name == "strong":
+        raise InputError(
+            'augment="strong" mixes and rotates images, but boxes cannot follow: pass "light" or "standard"'
+        )
+    common = {"dtype": "float32", "data_format": "channels_last"}
+    # The pixels at the border are repeated, since reflected ones would show things without boxes.
+    moving = {**common, "fill_mode": "nearest"}
+    nearer = -0.2 if name == "light" else -0.4
+    moved = [
+        layers.RandomFlip("horizontal", **common),
+        layers.RandomZoom((nearer, 0.0), **moving),
+        layers.RandomTranslation(0.1, 0.1, **moving),
+    ]
+    if name == "light":
+        return moved
+    coloured = {"dtype": "float32", "value_range": (0, 255)}
+    return [
+        *moved,
+        layers.RandomBrightness(0.1, **coloured),
+        layers.RandomContrast(0.2, **coloured),
+    ]

@@ -1,9 +1,8 @@
-"""A folder of images with a COCO file of annotations, as tools for annotating export it."""
+"""A folder of images with a COCO file of polygons or runs, as masks."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,16 @@ import numpy as np
 
 from kft.arguments import is_whole, shown
 from kft.data.bad import BadExamples
-from kft.data.files import shown as shown_path
-from kft.data.image_files import MAX_PIXELS
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
-from kft.regular_files import lies_in, read_regular, why
+from kft.tasks.coco import open_coco
 from kft.tasks.masks.files import check_size
 from kft.tasks.masks.regions import Polygon, Runs, region_of
 from kft.tasks.masks.stored import StoredMask
 
-__all__ = ["coco_file", "read_coco"]
+__all__ = ["read_coco"]
 
 BACKGROUND = "background"
-_FOLDERS = ("", "annotations")  # below the root, where the file may lie
-_MOST_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -50,22 +45,6 @@ class CocoMask(StoredMask):
         return mask
 
 
-def coco_file(root: Path) -> Path | None:
-    """Return the one JSON file in a folder, or in `annotations` in it; None if there is none.
-
-    Raises:
-        InputError: If there are several.
-    """
-    found = sorted(path for name in _FOLDERS for path in (root / name).glob("*.json"))
-    if len(found) > 1:
-        names = ", ".join(str(path.relative_to(root)) for path in found[:5])
-        raise InputError(
-            f"folder {shown_path(root)} has the JSON files {names}: leave the one with the annotations of "
-            "these images"
-        )
-    return found[0] if found else None
-
-
 def read_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> ReadFile:
     """Return the images that a COCO file names, each with its mask.
 
@@ -81,35 +60,21 @@ def read_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> ReadFil
     Raises:
         InputError: If the file is no COCO file.
     """
-    source = str(path.relative_to(root))
-    content = _content(path, root, source)
-    classes = _classes(content, source)
+    file = open_coco(root, path, images, bad)
+    own: list[tuple[Any, str]] = [one for one in file.categories if one[1] == BACKGROUND]
+    others = [one for one in file.categories if one[1] != BACKGROUND]
+    classes: list[tuple[Any, str]] = [*(own or [(None, BACKGROUND)]), *others]
     numbers = {key: place for place, (key, _) in enumerate(classes) if key is not None}
-    entries = list(_entries(content, "images", source))
-    places: dict[int, int] = {}
-    for place, entry in enumerate(entries):
-        if places.setdefault(_key(entry, source, "image"), place) != place:
-            raise InputError(f"{source} has two images with the id {entry['id']}: number them anew")
-    reasons: dict[int, str] = {}
-    sizes = [_size_of(entry, place, reasons) for place, entry in enumerate(entries)]
-    regions: list[list[tuple[int, Polygon | Runs]]] = [[] for _ in entries]
-    for number, one in enumerate(_entries(content, "annotations", source), 1):
-        name, image = f"annotation {shown(one.get('id', number))}", one.get("image_id")
-        if not is_whole(image) or image not in places:
-            bad.add(f"{name} of {source}", f"no image has the id {shown(image)}")
-            continue
-        place = places[image]
-        try:
-            regions[place] += [] if place in reasons else _painted(one, numbers, sizes[place])
-        except InputError as error:
-            reasons[place] = f"{name} of {source}: {error}"
-    names = [str(entry.get("file_name")) for entry in entries]
-    inputs = [str(_image(name, place, root, images, reasons)) for place, name in enumerate(names)]
-    labels = [
-        CocoMask(file, size=size, regions=tuple(found))
-        for file, size, found in zip(inputs, sizes, regions, strict=True)
-    ]
-    return ReadFile(inputs, labels, names, reasons, tuple(name for _, name in classes))
+    reasons, labels = dict(file.reasons), []
+    for place, (image, size) in enumerate(zip(file.inputs, file.sizes, strict=True)):
+        regions: list[tuple[int, Polygon | Runs]] = []
+        for name, one in file.annotations[place] if place not in reasons else ():
+            try:
+                regions += _painted(one, numbers, size)
+            except InputError as error:
+                reasons[place] = f"{name}: {error}"
+        labels.append(CocoMask(image, size=size, regions=tuple(regions)))
+    return ReadFile(file.inputs, labels, file.names, reasons, tuple(name for _, name in classes))
 
 
 def _painted(
@@ -120,80 +85,3 @@ def _painted(
     if not is_whole(category) or category not in numbers:
         raise InputError(f"no category has the id {shown(category)}")
     return [(numbers[category], part) for part in region_of(one.get("segmentation"), size)]
-
-
-def _content(path: Path, root: Path, source: str) -> Mapping[str, Any]:
-    if not lies_in(path, root):
-        raise InputError(
-            f"{source} is a link that leads out of the folder: put a copy of the file there"
-        )
-    try:
-        content = json.loads(read_regular(path, _MOST_BYTES))
-    except OSError as error:
-        raise InputError(f"{source}: {why(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is no JSON file ({error})") from error
-    if not isinstance(content, Mapping):
-        raise InputError(
-            f"{source} holds {shown(content)}, but a COCO file has "
-            '{"images": [...], "annotations": [...], "categories": [...]}'
-        )
-    return content
-
-
-def _entries(content: Mapping[str, Any], name: str, source: str) -> Iterator[Mapping[str, Any]]:
-    found = content.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
-        raise InputError(
-            f"{source} has no list {name!r} of objects, as COCO files of annotations have it: export it anew"
-        )
-    yield from found
-
-
-def _classes(content: Mapping[str, Any], source: str) -> list[tuple[Any, str]]:
-    """The number and the name of each class in the file, the background first."""
-    found: dict[int, str] = {}
-    for one in _entries(content, "categories", source):
-        key, name = _key(one, source, "category"), one.get("name")
-        if not isinstance(name, str) or not name.strip():
-            raise InputError(f"{source} calls category {shown(key)} {shown(name)}: give it a name")
-        if key in found or name in found.values():
-            raise InputError(f"{source} has category {shown(key)}, {shown(name)}, twice: leave one")
-        found[key] = name
-    order = sorted(found.items())
-    own: list[tuple[Any, str]] = [one for one in order if one[1] == BACKGROUND]
-    others = [one for one in order if one[1] != BACKGROUND]
-    return [*(own or [(None, BACKGROUND)]), *others]
-
-
-def _key(entry: Mapping[str, Any], source: str, what: str) -> int:
-    key: Any = entry.get("id")
-    if not is_whole(key):
-        raise InputError(
-            f"{source} has a {what} whose id is {shown(key)}: a whole number is expected"
-        )
-    return int(key)
-
-
-def _size_of(entry: Mapping[str, Any], place: int, reasons: dict[int, str]) -> tuple[int, int]:
-    height: Any = entry.get("height")
-    width: Any = entry.get("width")
-    if not is_whole(height, 1) or not is_whole(width, 1) or height * width > MAX_PIXELS:
-        reasons[place] = (
-            f"its height and width are {shown(height)} and {shown(width)}: whole numbers of at most "
-            f"{MAX_PIXELS:,} pixels together are expected"
-        )
-        return 0, 0
-    return int(height), int(width)
-
-
-def _image(name: str, place: int, root: Path, images: Path, reasons: dict[int, str]) -> Path:
-    """The file of an image: in the folder of images, or as its path from the root."""
-    for folder in (images, root):
-        path = folder / name
-        if "\0" not in name and path.is_file():
-            if not lies_in(path, root):
-                reasons.setdefault(place, "it lies outside of the folder")
-            return path
-    reasons.setdefault(place, f"there is no such file in {shown_path(images)}")
-    return images / name

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["DECODERS", "resized"]
+__all__ = ["DECODERS", "convolved", "resized"]
 
 _GROUPS = 8
 _MOST_DOUBLED = 3  # widths below the finest map
@@ -32,7 +32,7 @@ def _unet(maps: Sequence[Any], width: int, seed: int, named: Callable[[str], str
         if x is not None:
             x = resized(x, skip.shape[1:3], f"{name}_resize")
             skip = keras.layers.Concatenate(name=f"{name}_join")([x, skip])
-        x = _convolved(skip, width * 2 ** min(level, _MOST_DOUBLED), seed + level, name)
+        x = convolved(skip, width * 2 ** min(level, _MOST_DOUBLED), seed + level, name)
     return x
 
 
@@ -41,18 +41,18 @@ def _fpn(maps: Sequence[Any], width: int, seed: int, named: Callable[[str], str]
     whole, found = None, []
     for level in reversed(range(len(maps))):
         name = named(f"level{level}")
-        x = _convolved(maps[level], 4 * width, seed + level, f"{name}_lateral", size=1)
+        x = convolved(maps[level], 4 * width, seed + level, f"{name}_lateral", size=1)
         if whole is not None:
             below = resized(whole, x.shape[1:3], f"{name}_resize")
             x = keras.layers.Add(name=f"{name}_join")([x, below])
         whole = x
-        smooth = _convolved(x, 2 * width, seed + level, name)
+        smooth = convolved(x, 2 * width, seed + level, name)
         found.append(resized(smooth, maps[0].shape[1:3], f"{name}_finest"))
     return keras.layers.Add(name=named("sum"))(found) if len(found) > 1 else found[0]
 
 
-def _convolved(x: Any, width: int, seed: int, name: str, size: int = 3) -> Any:
-    """A convolution, normalised by groups of channels: small batches would wreck BatchNorm's."""
+def convolved(x: Any, width: int, seed: int, name: str, size: int = 3) -> Any:
+    """Return a convolution, normalised by groups of channels: small batches would wreck BatchNorm's."""
     x = keras.layers.Conv2D(
         width,
         size,

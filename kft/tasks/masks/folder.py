@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 
 from kft.data.bad import BadExamples
 from kft.data.encodings import text_of
 from kft.data.files import shown
-from kft.data.folder_walk import files_below
 from kft.data.image_files import IMAGE_SUFFIXES
 from kft.data.names import checked_names
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
 from kft.regular_files import lies_in, open_regular, why
-from kft.tasks.masks.coco import coco_file, read_coco
+from kft.tasks.coco import coco_file
+from kft.tasks.masks.coco import read_coco
 from kft.tasks.masks.colours import check_colours
 from kft.tasks.masks.files import Ignored, MaskFile
+from kft.tasks.stems import by_stem
 
 __all__ = ["read_mask_folder"]
 
@@ -64,8 +65,8 @@ def read_mask_folder(
     if colors is None and found is not None:
         check_colours(found, ignored, shown(root / CLASSES))
         colors = found
-    masks = _by_stem(root / MASKS, root, bad, {".png"})
-    images = _by_stem(root / IMAGES, root, bad, IMAGE_SUFFIXES)
+    masks = by_stem(root / MASKS, root, bad, {".png"})
+    images = by_stem(root / IMAGES, root, bad, IMAGE_SUFFIXES)
     for stem in sorted(masks.keys() - images.keys()):
         bad.add(f"{MASKS}/{masks[stem].name}", f"a mask without an image {IMAGES}/{stem}.*")
     inputs: list[str] = []
@@ -80,21 +81,6 @@ def read_mask_folder(
             reasons[place] = f"no mask: {MASKS}/{stem}.png is missing"
     where = [str(Path(one).relative_to(root)) for one in inputs]
     return ReadFile(inputs, labels, where, reasons, names)
-
-
-def _by_stem(folder: Path, root: Path, bad: BadExamples, suffixes: Set[str]) -> dict[str, Path]:
-    """The files of a folder by their path in it, without the suffix."""
-    found: dict[str, Path] = {}
-    for path in files_below(folder, root, bad):
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        if path.suffix.lower() not in suffixes:
-            expected = ", ".join(sorted(suffixes))
-            bad.add(str(path.relative_to(root)), f"expected a file that ends in {expected}")
-        elif stem in found:
-            bad.add(str(path.relative_to(root)), f"has the name of {found[stem].name}")
-        else:
-            found[stem] = path
-    return dict(sorted(found.items()))
 
 
 def _classes(

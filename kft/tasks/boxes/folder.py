@@ -1,0 +1,119 @@
+"""A folder of images with their boxes: Pascal VOC, COCO or YOLO."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kft.data.bad import BadExamples
+from kft.data.encodings import text_of
+from kft.data.files import shown
+from kft.data.image_files import IMAGE_SUFFIXES
+from kft.data.names import checked_names
+from kft.data.source_hooks import ReadFile
+from kft.errors import InputError
+from kft.regular_files import lies_in, open_regular, why
+from kft.tasks.boxes.coco import read_coco
+from kft.tasks.boxes.found import FoundBoxes
+from kft.tasks.boxes.voc import read_voc
+from kft.tasks.boxes.yolo import read_yolo
+from kft.tasks.coco import coco_file
+from kft.tasks.stems import by_stem
+
+__all__ = ["read_box_folder"]
+
+IMAGES = ("images", "JPEGImages")
+VOC, YOLO = ("Annotations", "annotations"), "labels"
+CLASSES = "classes.txt"
+_MOST_BYTES = 2**20
+
+
+def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
+    """Return the images of a folder, each with its boxes.
+
+    Args:
+        root: The folder. Images lie in `images` or `JPEGImages`, their boxes in `Annotations` (an XML
+            file for each image, by its name), in `labels` (a text file for each image that has boxes,
+            and `classes.txt`), or in one COCO file.
+        bad: Where files that cannot be used are noted.
+
+    Raises:
+        InputError: If the folder has another form.
+    """
+    images = next((root / name for name in IMAGES if (root / name).is_dir()), root)
+    if (root / YOLO).is_dir():
+        names = _classes(root / CLASSES)
+        if names is None:
+            raise InputError(
+                f"{bad.source} has {YOLO}/ but no {CLASSES}: write the names of the classes into it, one "
+                "in each line, in the order of their numbers"
+            )
+        return _read(root, images, root / YOLO, ".txt", read_yolo, names, bad)
+    annotations = coco_file(root)
+    if annotations is not None:
+        return read_coco(root, annotations, images, bad)
+    folder = next((root / name for name in VOC if (root / name).is_dir()), None)
+    if folder is None or images == root:
+        raise InputError(
+            f"{bad.source} is no folder of boxes: expected JPEGImages/ with Annotations/ of XML files "
+            f"(Pascal VOC), images/ with {YOLO}/ of text files and {CLASSES} (YOLO), or images/ with a "
+            "JSON file (COCO)"
+        )
+    return _read(root, images, folder, ".xml", read_voc, _classes(root / CLASSES), bad)
+
+
+def _read(
+    root: Path,
+    images: Path,
+    boxes: Path,
+    suffix: str,
+    reader: Callable[[Path], FoundBoxes],
+    names: tuple[str, ...] | None,
+    bad: BadExamples,
+) -> ReadFile:
+    """The images in one folder, with the files of the same names in another."""
+    for folder in (images, boxes):
+        if not lies_in(folder, root):
+            raise InputError(
+                f"{bad.source}: {folder.name!r} is a link that leads out of the folder: put a copy of the "
+                "files there"
+            )
+    files = by_stem(boxes, root, bad, {suffix})
+    found = by_stem(images, root, bad, IMAGE_SUFFIXES)
+    for stem in sorted(files.keys() - found.keys()):
+        where = str(files[stem].relative_to(root))
+        bad.add(where, f"boxes without an image {images.name}/{stem}.*")
+    labels: list[FoundBoxes | None] = []
+    reasons: dict[int, str] = {}
+    for place, stem in enumerate(found):
+        label = None
+        try:
+            if stem in files:
+                label = reader(files[stem])
+            elif suffix == ".xml":
+                raise InputError(f"no boxes: {boxes.name}/{stem}{suffix} is missing")
+            else:  # as YOLO has it, an image without a file shows nothing
+                label = FoundBoxes(np.zeros((0, 4)), ())
+        except InputError as error:
+            reasons[place] = str(error)
+        labels.append(label)
+    inputs = [str(path) for path in found.values()]
+    where_all = [str(path.relative_to(root)) for path in found.values()]
+    return ReadFile(inputs, labels, where_all, reasons, names)
+
+
+def _classes(path: Path) -> tuple[str, ...] | None:
+    """The names in a file, one in each line; None without a file."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        with open_regular(path, _MOST_BYTES, within=path.parent) as file:
+            text, reason = text_of(file.read(), "utf-8")
+    except OSError as error:
+        text, reason = "", why(error)
+    if reason:
+        raise InputError(f"{shown(path)}: {reason}")
+    return checked_names([line for line in text.splitlines() if line.strip()], shown(path))

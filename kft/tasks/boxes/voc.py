@@ -1,0 +1,103 @@
+"""Pascal VOC: an XML file of boxes for each image."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+import numpy as np
+
+from kft.arguments import shown
+from kft.errors import InputError
+from kft.regular_files import read_regular, why
+from kft.tasks.boxes.found import FoundBoxes
+
+__all__ = ["read_voc"]
+
+_MOST_BYTES = 2**24
+_DEEPEST = 20  # elements inside one another
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read_voc(path: Path) -> FoundBoxes:
+    """Return the boxes of an XML file; those that are `difficult` are ignored.
+
+    A document type, and so every entity, is refused: a few lines of entities can grow to gigabytes, or
+    name other files.
+
+    Raises:
+        InputError: If it is no such file.
+    """
+    try:
+        root = _tree(read_regular(path, _MOST_BYTES))
+    except OSError as error:
+        raise InputError(f"{path.name}: {why(error)}") from error
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise InputError(f"{path.name} is no XML file ({error})") from error
+    boxes: list[list[float]] = []
+    labels: list[str] = []
+    ignored: set[int] = set()
+    for number, one in enumerate(root.findall("object"), 1):
+        name, box = (one.findtext("name") or "").strip(), one.find("bndbox")
+        if not name or box is None:
+            missing = "name" if not name else "bndbox"
+            raise InputError(f"object {number} of {path.name} has no <{missing}>")
+        if (one.findtext("difficult") or "0").strip() == "1":
+            ignored.add(len(boxes))
+        boxes.append([_number(box.findtext(each), each, number, path) for each in _CORNERS])
+        labels.append(name)
+    return FoundBoxes(
+        np.array(boxes, np.float64).reshape(-1, 4), tuple(labels), frozenset(ignored), _size(root)
+    )
+
+
+def _tree(content: bytes) -> Any:
+    """The elements of an XML document without a document type."""
+    builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
+    depth = 0
+
+    def refuse(*_: Any) -> None:
+        raise InputError(
+            "it has a document type (<!DOCTYPE ...>), which may hold entities: remove it"
+        )
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise InputError(f"it has elements more than {_DEEPEST} deep in one another")
+        builder.start(name, attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name)
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.Parse(content, True)
+    return builder.close()
+
+
+def _number(text: str | None, name: str, number: int, path: Path) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        raise InputError(
+            f"object {number} of {path.name} has <{name}> {shown(text)}: a number is expected"
+        ) from None
+
+
+def _size(root: Any) -> tuple[int, int] | None:
+    """Height and width; None where they are missing or 0, as some tools write them."""
+    try:
+        height, width = (float(root.findtext(f"size/{each}") or 0) for each in ("height", "width"))
+    except ValueError:
+        return None
+    if not (math.isfinite(height) and math.isfinite(width)) or height < 1 or width < 1:
+        return None
+    return int(height), int(width)

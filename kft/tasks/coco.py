@@ -1,0 +1,168 @@
+"""A COCO file of annotations beside a folder of images, as tools for annotating export it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kft.arguments import is_whole, shown
+from kft.data.bad import BadExamples
+from kft.data.files import shown as shown_path
+from kft.data.image_files import MAX_PIXELS
+from kft.errors import InputError
+from kft.regular_files import lies_in, read_regular, why
+
+__all__ = ["CocoFile", "coco_file", "open_coco"]
+
+_FOLDERS = ("", "annotations")  # below the root, where the file may lie
+_MOST_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """What a COCO file says of its images, which are in the order of the file.
+
+    Args:
+        source: The path of the file in the folder.
+        categories: Number and name of each category, in the order of their numbers.
+        names: What the file calls each image.
+        inputs: The path of each image.
+        sizes: Height and width of each image.
+        annotations: Of each image what to call its annotations in a message, and the annotations.
+        reasons: By index why an image cannot be used.
+    """
+
+    source: str
+    categories: tuple[tuple[int, str], ...]
+    names: list[str]
+    inputs: list[str]
+    sizes: list[tuple[int, int]]
+    annotations: list[list[tuple[str, Mapping[str, Any]]]]
+    reasons: dict[int, str]
+
+
+def coco_file(root: Path) -> Path | None:
+    """Return the one JSON file in a folder, or in `annotations` in it; None if there is none.
+
+    Raises:
+        InputError: If there are several.
+    """
+    found = sorted(path for name in _FOLDERS for path in (root / name).glob("*.json"))
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(root)) for path in found[:5])
+        raise InputError(
+            f"folder {shown_path(root)} has the JSON files {names}: leave the one with the annotations of "
+            "these images"
+        )
+    return found[0] if found else None
+
+
+def open_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> CocoFile:
+    """Read a COCO file, and find its images.
+
+    Args:
+        root: The folder.
+        path: The COCO file in it.
+        images: What the names of images are relative to.
+        bad: Where annotations of no image are noted.
+
+    Raises:
+        InputError: If the file is no COCO file.
+    """
+    source = str(path.relative_to(root))
+    content = _content(path, root, source)
+    categories = _categories(content, source)
+    entries = list(_entries(content, "images", source))
+    places: dict[int, int] = {}
+    for place, entry in enumerate(entries):
+        if places.setdefault(_key(entry, source, "image"), place) != place:
+            raise InputError(f"{source} has two images with the id {entry['id']}: number them anew")
+    reasons: dict[int, str] = {}
+    sizes = [_size_of(entry, place, reasons) for place, entry in enumerate(entries)]
+    found: list[list[tuple[str, Mapping[str, Any]]]] = [[] for _ in entries]
+    for number, one in enumerate(_entries(content, "annotations", source), 1):
+        name, image = f"annotation {shown(one.get('id', number))}", one.get("image_id")
+        if not is_whole(image) or image not in places:
+            bad.add(f"{name} of {source}", f"no image has the id {shown(image)}")
+            continue
+        found[places[image]].append((f"{name} of {source}", one))
+    names = [str(entry.get("file_name")) for entry in entries]
+    inputs = [str(_image(name, place, root, images, reasons)) for place, name in enumerate(names)]
+    return CocoFile(source, categories, names, inputs, sizes, found, reasons)
+
+
+def _content(path: Path, root: Path, source: str) -> Mapping[str, Any]:
+    if not lies_in(path, root):
+        raise InputError(
+            f"{source} is a link that leads out of the folder: put a copy of the file there"
+        )
+    try:
+        content = json.loads(read_regular(path, _MOST_BYTES))
+    except OSError as error:
+        raise InputError(f"{source}: {why(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source} is no JSON file ({error})") from error
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"{source} holds {shown(content)}, but a COCO file has "
+            '{"images": [...], "annotations": [...], "categories": [...]}'
+        )
+    return content
+
+
+def _entries(content: Mapping[str, Any], name: str, source: str) -> Iterator[Mapping[str, Any]]:
+    found = content.get(name)
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        raise InputError(
+            f"{source} has no list {name!r} of objects, as COCO files of annotations have it: export it anew"
+        )
+    yield from found
+
+
+def _categories(content: Mapping[str, Any], source: str) -> tuple[tuple[int, str], ...]:
+    """The number and the name of each category in the file, in the order of their numbers."""
+    found: dict[int, str] = {}
+    for one in _entries(content, "categories", source):
+        key, name = _key(one, source, "category"), one.get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{source} calls category {shown(key)} {shown(name)}: give it a name")
+        if key in found or name in found.values():
+            raise InputError(f"{source} has category {shown(key)}, {shown(name)}, twice: leave one")
+        found[key] = name
+    return tuple(sorted(found.items()))
+
+
+def _key(entry: Mapping[str, Any], source: str, what: str) -> int:
+    key: Any = entry.get("id")
+    if not is_whole(key):
+        raise InputError(
+            f"{source} has a {what} whose id is {shown(key)}: a whole number is expected"
+        )
+    return int(key)
+
+
+def _size_of(entry: Mapping[str, Any], place: int, reasons: dict[int, str]) -> tuple[int, int]:
+    height: Any = entry.get("height")
+    width: Any = entry.get("width")
+    if not is_whole(height, 1) or not is_whole(width, 1) or height * width > MAX_PIXELS:
+        reasons[place] = (
+            f"its height and width are {shown(height)} and {shown(width)}: whole numbers of at most "
+            f"{MAX_PIXELS:,} pixels together are expected"
+        )
+        return 0, 0
+    return int(height), int(width)
+
+
+def _image(name: str, place: int, root: Path, images: Path, reasons: dict[int, str]) -> Path:
+    """The file of an image: in the folder of images, or as its path from the root."""
+    for folder in (images, root):
+        path = folder / name
+        if "\0" not in name and path.is_file():
+            if not lies_in(path, root):
+                reasons.setdefault(place, "it lies outside of the folder")
+            return path
+    reasons.setdefault(place, f"there is no such file in {shown_path(images)}")
+    return images / name

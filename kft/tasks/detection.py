@@ -1,0 +1,180 @@
+"""Detection: boxes around things in an image, each with a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from kft.arguments import check_whole, is_number, shown
+from kft.data.bad import BadExamples
+from kft.data.raw_labels import RawLabels, ReadTargets
+from kft.data.source_hooks import ReadFile
+from kft.errors import InputError
+from kft.tasks.boxes.folder import read_box_folder
+from kft.tasks.boxes.head import chosen_maps, detector
+from kft.tasks.boxes.labels import batch_of, box_targets, classes_of, counted
+from kft.tasks.boxes.losses import BoxLoss
+from kft.tasks.task import Task
+
+MOST_BOXES = 1000  # more would make steps slow, since each place is compared with each box
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Detection(Task):
+    """Boxes around things, each with a class: a detector without anchors on an image backbone.
+
+    Boxes are left, top, right and bottom in pixels of the image as it was given, whatever size the
+    model takes; its left upper corner is (0, 0).
+
+    Images with their boxes are a folder in the form of Pascal VOC, COCO or YOLO; or `(images, boxes)`,
+    where the boxes of an image are an array `[m, 5]` of left, top, right, bottom and class number, an
+    empty list, or `{"boxes": [m, 4], "labels": [m]}`.
+
+    Args:
+        classes: Names of the classes, in the order of their numbers. Defaults to those of the training
+            data: the categories of a COCO file, `classes.txt` in the folder, or the names that occur.
+        max_boxes: The most boxes of an image, in the data and in an answer. Defaults to 100.
+        box_loss: Weight of the loss of the boxes beside that of the scores. Defaults to 2.
+        channels: Channels of the feature pyramid, a multiple of 8. Defaults to 64.
+        image_size: Height and width of the images that the model takes. A recipe sets it.
+
+    Raises:
+        InputError: If an argument is out of its range.
+
+    Example:
+
+    ```python
+    recipe = MobileNetRecipe("MobileNetV2", task=kft.tasks.Detection())
+    run = recipe.fit("cells/", run_dir="runs/cells")
+    recipe.predict(["one.jpg"]).write("drawn")
+    ```
+    """
+
+    name: ClassVar[str] = "detection"
+    needs: ClassVar[str] = "pyramid"
+    objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_loss", "min")
+    augmentable: ClassVar[bool] = True
+    moves_with_images: ClassVar[str | None] = "boxes"
+    reads_inputs: ClassVar[bool] = False
+    example_classes: ClassVar[tuple[str, ...] | None] = ("thing",)
+    set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "image_size")
+
+    classes: tuple[str, ...] | None = field(default=None, kw_only=False)
+    max_boxes: int = 100
+    box_loss: float = 2.0
+    channels: int = 64
+    image_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes is not None:
+            names = self.checked_classes(list(self.classes), "`classes`")
+            object.__setattr__(self, "classes", names)
+        check_whole("max_boxes", self.max_boxes, "boxes", least=1)
+        if self.max_boxes > MOST_BOXES:
+            raise InputError(f"`max_boxes={self.max_boxes}`: pass at most {MOST_BOXES}.")
+        if not is_number(self.box_loss) or self.box_loss <= 0:
+            raise InputError(
+                f"`box_loss={shown(self.box_loss)}` is not a weight: pass a number above 0, such as 2."
+            )
+        check_whole("channels", self.channels, "channels", least=8)
+        if self.channels % 8:
+            raise InputError(f"`channels={self.channels}`: pass a multiple of 8, such as 64.")
+
+    # From boxes to targets.
+
+    @property
+    def folder(self) -> Callable[[Path, BadExamples], ReadFile]:
+        """A folder in the form of Pascal VOC, COCO or YOLO."""
+        return read_box_folder
+
+    def checked_classes(self, classes: Any, what: str) -> tuple[str, ...]:
+        """Return class names, checked: at least one."""
+        names = super().checked_classes(classes, what)
+        if not names:
+            raise InputError(f"{what} names no class: pass at least one.")
+        return names
+
+    def for_images(self, size: tuple[int, int]) -> Self:
+        """Return the task for images of this size."""
+        return replace(self, image_size=size)
+
+    def for_classes(self, classes: Any) -> Self:
+        """Return the task with the classes of the training data."""
+        return self if classes is None else replace(self, classes=tuple(classes))
+
+    def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
+        """Return the classes of the data, which must be those of the task."""
+        if self.classes is None or classes is None:
+            return self.classes if classes is None else tuple(classes)
+        if tuple(classes) != self.classes:
+            raise InputError(
+                f"{source} has the classes {shown(tuple(classes))}, but the task has "
+                f"{shown(self.classes)}: pass the same to both, or leave `classes` out."
+            )
+        return self.classes
+
+    def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
+        """Check the boxes, and number their classes."""
+        known = classes or self.classes
+        if raw.columns:
+            raise InputError(
+                f"{raw.source} is a table, but boxes are files beside their images: pass a folder in the "
+                "form of Pascal VOC, COCO or YOLO, or (images, boxes)."
+            )
+        if raw.numbered is not None:
+            self.checked_classes(raw.numbered, raw.source)
+            if known is not None and tuple(known) != raw.numbered:
+                raise InputError(
+                    f"{raw.source} has the classes {shown(raw.numbered)} by its own list, but "
+                    f"{shown(tuple(known))} are expected: make them equal."
+                )
+        return box_targets(raw, known, self.max_boxes)
+
+    def counts(self, rows: Any, classes: Any) -> dict[str, int]:
+        """Return in how many images each class occurs."""
+        found = np.zeros(len(classes or ()), np.int64)
+        for row in rows if len(found) else ():
+            found[np.unique(classes_of(row))] += 1
+        return dict(zip(classes or (), found.tolist(), strict=True))
+
+    def label(self, row: Any, classes: Any) -> str:
+        """Return how many boxes of each class an image has, the most frequent first."""
+        return counted(classes_of(row), classes)
+
+    def collate(self, rows: Any, inputs: Any) -> np.ndarray:
+        """Return the boxes of a batch, float32 `[batch, max_boxes, 5]`, padded with the class -1."""
+        return batch_of(rows, self.max_boxes)
+
+    # The model.
+
+    @property
+    def _known(self) -> tuple[str, ...]:
+        if self.classes is None:
+            raise InputError(
+                "the classes are not known before data are read: call `fit` first, or pass them, such "
+                'as Detection(("cell",)).'
+            )
+        return self.classes
+
+    def head(self, features: Any, inputs: Any) -> Any:
+        """Add a feature pyramid, and at each place of it scores of the classes and a box.
+
+        Returns:
+            Float32 `(batch, places, 8 + classes)`: the box in fractions of the image, what it was found
+            from, and the scores of the classes.
+        """
+        size = inputs.shape[1:3]
+        maps = chosen_maps(list(features.values()), size)
+        return detector(maps, size, len(self._known), self.channels, self.seed, self.named)
+
+    def embedded(self, features: Any) -> Any:
+        """Return the coarsest map alone: all of them are larger than the image."""
+        return min(features.values(), key=lambda one: one.shape[1])
+
+    def loss(self) -> BoxLoss:
+        """Quality focal loss of the scores, and GIoU loss of the boxes."""
+        return BoxLoss(box=self.box_loss)

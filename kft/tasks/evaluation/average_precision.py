@@ -1,0 +1,131 @@
+"""Average precision of boxes as COCO defines it, in memory that does not grow with the images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kft.answers.detected import overlap_of
+
+__all__ = ["THRESHOLDS", "AveragePrecision", "matched"]
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of the overlap with a box of the data
+_RECALLS = np.linspace(0, 1, 101)
+_MOST_ROWS = 2**20  # kept exactly; beyond them scores are rounded
+_STEPS = 4096  # of rounded scores
+_BITS = 1 << np.arange(len(THRESHOLDS))
+
+
+class AveragePrecision:
+    """Collect what became of each answer, and compute the average precision of each class.
+
+    The same numbers as COCO's own code (https://github.com/cocodataset/cocoapi): precision is the best
+    at that recall or a higher one, its mean is taken over 101 recalls. Up to a million boxes are kept
+    as they are, 16 bytes each; of more the scores are rounded to 1/4096, so that equal ones are one row.
+
+    Args:
+        classes: How many classes there are.
+    """
+
+    def __init__(self, classes: int, most_rows: int = _MOST_ROWS) -> None:
+        self._most = most_rows
+        self._truths = np.zeros(classes, np.int64)
+        self._kept = [np.zeros((0, 4), np.int64)]  # class, right, ignored, how many
+        self._scores = [np.zeros(0, np.float32)]
+        self._rows = 0
+
+    def add(self, answers: np.ndarray, truths: np.ndarray) -> None:
+        """Take over an image.
+
+        Args:
+            answers: Boxes, scores and class numbers `[m, 6]`, the best first.
+            truths: Boxes and class numbers `[k, 5]`, of ignored ones -2 - the class.
+        """
+        kinds = truths[:, 4].astype(np.int64)
+        self._truths += np.bincount(kinds[kinds >= 0], minlength=len(self._truths))
+        right, ignored = matched(answers, truths)
+        columns = [answers[:, 5].astype(np.int64), right @ _BITS, ignored @ _BITS]
+        self._kept.append(np.stack([*columns, np.ones(len(answers), np.int64)], axis=1))
+        self._scores.append(answers[:, 4].astype(np.float32))
+        self._rows += len(answers)
+        if self._rows > self._most:
+            self._round()
+
+    def values(self) -> np.ndarray:
+        """Return the average precision `[classes, thresholds]`; NaN for a class without boxes."""
+        rows, scores = np.concatenate(self._kept), np.concatenate(self._scores)
+        order = np.argsort(-scores, kind="stable")
+        rows = rows[order]
+        found = np.full((len(self._truths), len(THRESHOLDS)), np.nan)
+        for kind in np.flatnonzero(self._truths):
+            own = rows[rows[:, 0] == kind]
+            for place, bit in enumerate(_BITS):
+                counted = own[(own[:, 2] & bit) == 0]
+                is_right = (counted[:, 1] & bit) > 0
+                found[kind, place] = _average(is_right, counted[:, 3], int(self._truths[kind]))
+        return found
+
+    def _round(self) -> None:
+        """Make one row of those that are equal once their scores are rounded."""
+        rows, scores = np.concatenate(self._kept), np.concatenate(self._scores)
+        steps = np.round(scores.astype(np.float64) * _STEPS).astype(np.int64)
+        keys, place = np.unique(np.column_stack([steps, rows[:, :3]]), axis=0, return_inverse=True)
+        counts = np.bincount(place.ravel(), weights=rows[:, 3]).astype(np.int64)
+        self._kept = [np.column_stack([keys[:, 1:], counts])]
+        self._scores = [(keys[:, 0] / _STEPS).astype(np.float32)]
+        self._rows = len(keys)
+        self._most = max(self._most, 2 * self._rows)
+
+
+def matched(answers: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which answers are right, and which do not count, at each threshold.
+
+    Each answer, the best first, takes the free box of its class that it overlaps most, if it does so
+    enough; otherwise, if as much of it lies in an ignored one, it does not count.
+
+    Args:
+        answers: As for `AveragePrecision.add`.
+        truths: As for `AveragePrecision.add`.
+
+    Returns:
+        Two arrays of booleans, `[m, thresholds]`.
+    """
+    right = np.zeros((len(answers), len(THRESHOLDS)), bool)
+    ignored = np.zeros_like(right)
+    levels = np.minimum(THRESHOLDS, 1 - 1e-10)
+    for kind in np.unique(answers[:, 5]):
+        mine = np.flatnonzero(answers[:, 5] == kind)
+        boxes = answers[mine, :4].astype(np.float64)
+        real = truths[truths[:, 4] == kind, :4].astype(np.float64)
+        crowd = truths[truths[:, 4] == -2 - kind, :4].astype(np.float64)
+        shared, free = overlap_of(boxes, real), np.ones((len(THRESHOLDS), len(real)), bool)
+        inside = _inside(boxes, crowd)
+        for row, place in enumerate(mine):
+            if len(real):
+                usable = np.where(free & (shared[row] >= levels[:, None]), shared[row], -1.0)
+                best = len(real) - 1 - np.argmax(usable[:, ::-1], axis=1)
+                taken = np.flatnonzero(usable.max(axis=1) >= 0)
+                right[place, taken] = True
+                free[taken, best[taken]] = False
+            ignored[place] = ~right[place] & (inside[row] >= levels)
+    return right, ignored
+
+
+def _inside(boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    """The largest part of each box that lies in one of the ignored boxes, `[m]`."""
+    low = np.maximum(boxes[:, None, :2], crowd[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], crowd[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0), -1)
+    areas = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], -1), 1e-12)
+    return np.max(shared / areas[:, None], axis=1, initial=0.0)
+
+
+def _average(is_right: np.ndarray, counts: np.ndarray, truths: int) -> float:
+    """The mean precision over 101 recalls."""
+    right, all_ = np.cumsum(is_right * counts), np.cumsum(counts)
+    if not len(right):
+        return 0.0
+    recall, precision = right / truths, right / all_
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(recall, _RECALLS, side="left")
+    reached = places < len(precision)
+    return float(np.where(reached, precision[np.minimum(places, len(precision) - 1)], 0).mean())

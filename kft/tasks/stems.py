@@ -1,0 +1,33 @@
+"""The files of a folder by their names, to pair them with those of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+
+from kft.data.bad import BadExamples
+from kft.data.folder_walk import files_below
+
+__all__ = ["by_stem"]
+
+
+def by_stem(folder: Path, root: Path, bad: BadExamples, suffixes: Set[str]) -> dict[str, Path]:
+    """Return the files of a folder by their path in it, without the suffix.
+
+    Args:
+        folder: The folder.
+        root: What the names of bad files are relative to.
+        bad: Where files are noted that have another suffix, or the name of another one.
+        suffixes: Which files there may be.
+    """
+    found: dict[str, Path] = {}
+    for path in files_below(folder, root, bad):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if path.suffix.lower() not in suffixes:
+            expected = ", ".join(sorted(suffixes))
+            bad.add(str(path.relative_to(root)), f"expected a file that ends in {expected}")
+        elif stem in found:
+            bad.add(str(path.relative_to(root)), f"has the name of {found[stem].name}")
+        else:
+            found[stem] = path
+    return dict(sorted(found.items()))
