@@ -18,6 +18,7 @@ RUN = (
     "callbacks.md",
     "data.md",
     "segmentation.md",
+    "detection.md",
     "video.md",
     "tagging.md",
     "spans.md",

@@ -69,6 +69,41 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Detections:
+    """Boxes of an image as a set, of which rounding may move each one a little.
+
+    A box may be missing if its score is as close to the least one as the tolerance, or its overlap with a
+    box of its label to the one above which it is left out.
+
+    Args:
+        boxes: The output with their sides, float32 `[n, k, 4]`.
+        scores: The output with their scores, float32 `[n, k]`; 0 behind the last box.
+        labels: The output with the names of their classes, strings `[n, k]`.
+        count: The output with the number of boxes, int32 `[n]`.
+        least: The score above which a box is answered. Defaults to 0.
+        overlap: The intersection over union with a better box of its label above which a box is left
+            out. Defaults to 1.
+    """
+
+    boxes: str
+    scores: str
+    labels: str
+    count: str
+    least: float = 0.0
+    overlap: float = 1.0
+
+    def prefixed(self, prefix: str) -> Detections:
+        """Return the boxes of outputs whose names begin with a prefix."""
+        boxes, scores, labels, count = (prefix + name for name in self.names)
+        return dataclasses.replace(self, boxes=boxes, scores=scores, labels=labels, count=count)
+
+    @property
+    def names(self) -> tuple[str, str, str, str]:
+        """The outputs."""
+        return self.boxes, self.scores, self.labels, self.count
+
+
+@dataclass(frozen=True)
 class Rules:
     """Relations between the outputs of a task's answer.
 
@@ -81,6 +116,7 @@ class Rules:
             argmax over the last axis. Defaults to none.
         pictures: Outputs of strings `[n]` that are PNG files of one channel, of which pixels are
             compared and not bytes; as many may differ as rounding explains. Defaults to none.
+        detections: Boxes that are compared as a set, in any order. Defaults to none.
         classify: Whether TensorFlow Serving's Classify API can return the answer, whose outputs
             `classes` and `scores` must be a ranking. Defaults to False.
         regress: The output, float32 `[n]`, for the Regress API. Defaults to none.
@@ -89,6 +125,7 @@ class Rules:
     rankings: tuple[Ranking, ...] = ()
     largest: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()
+    detections: tuple[Detections, ...] = ()
     classify: bool = False
     regress: str | None = None
 
@@ -98,6 +135,7 @@ class Rules:
             tuple(ranking.prefixed(prefix) for ranking in self.rankings),
             {prefix + name: prefix + of for name, of in self.largest.items()},
             tuple(prefix + name for name in self.pictures),
+            tuple(one.prefixed(prefix) for one in self.detections),
         )
 
 
@@ -139,6 +177,8 @@ class Answers:
                 )
         for name in self.rules.pictures:
             self._expect(name, "string", 1)
+        for found_boxes in self.rules.detections:
+            self._check_detections(found_boxes)
         names = [(one.classes, one.scores) for one in self.rules.rankings]
         if self.rules.classify and ("classes", "scores") not in names:
             raise InputError("`classify` without a ranking of 'classes' and 'scores': add one.")
@@ -152,7 +192,9 @@ class Answers:
     def following(self) -> tuple[str, ...]:
         """The outputs that a rule derives from others; all others are compared directly."""
         rankings = self.rules.rankings
-        listed = (*(r.classes for r in rankings), *(r.label for r in rankings), *self.rules.largest)
+        boxes = (name for one in self.rules.detections for name in one.names)
+        ranked = (name for one in rankings for name in (one.classes, one.label))
+        listed = (*ranked, *self.rules.largest, *boxes)
         return tuple(name for name in listed if name is not None)
 
     @property
@@ -170,6 +212,7 @@ class Answers:
             "rankings": [dataclasses.asdict(ranking) for ranking in self.rules.rankings],
             "largest": dict(self.rules.largest),
             "pictures": list(self.rules.pictures),
+            "detections": [dataclasses.asdict(one) for one in self.rules.detections],
             "classify": self.rules.classify,
             "regress": self.rules.regress,
         }
@@ -189,8 +232,9 @@ class Answers:
         if not isinstance(found["classify"], bool):
             raise ValueError(f"classify={found['classify']!r:.100}, but true or false is expected")
         largest, pictures = dict(found.pop("largest")), tuple(found.pop("pictures", ()))
+        boxes = tuple(Detections(**one) for one in found.pop("detections", ()))
         ranked = tuple(Ranking(**one) for one in rankings)
-        return cls(outputs, Rules(ranked, largest, pictures, **found))
+        return cls(outputs, Rules(ranked, largest, pictures, boxes, **found))
 
     def _check_ranking(self, ranking: Ranking) -> None:
         self._expect(ranking.classes, "string", 2)
@@ -203,6 +247,16 @@ class Answers:
             raise InputError(
                 f"the threshold {threshold!r:.100} of {ranking.label!r} is not a number."
             )
+
+    def _check_detections(self, found: Detections) -> None:
+        self._expect(found.boxes, "float32", 3)
+        self._expect(found.scores, "float32", 2)
+        self._expect(found.labels, "string", 2)
+        self._expect(found.count, "int32", 1)
+        for value in (found.least, found.overlap):
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or not math.isfinite(value):
+                raise InputError(f"the limit {value!r:.100} of {found.boxes!r} is no number.")
 
     def _expect(self, name: str, dtype: str, rank: int) -> None:
         if self._found(name) != Tensor(dtype, rank):

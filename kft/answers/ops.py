@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from kft.answers.detected import suppressed
+
 LABEL_SEPARATOR = "|"  # between several labels of an answer, as in the data files
 DTYPES = ("float32", "int32", "int64", "string")  # of a server's outputs
 
@@ -105,6 +107,14 @@ class Ops(Protocol):
             Strings `[n]`.
         """
 
+    def suppressed(
+        self, boxes: Any, scores: Any, most: int, overlap: float, least: float
+    ) -> tuple[Any, Any, Any, Any]:
+        """Return the boxes of each image without those that overlap a better one, the best first.
+
+        Args and returned values are those of `kft.answers.detected.suppressed`.
+        """
+
     def join(self, labels: Any, chosen: Any) -> Any:
         """Join the chosen labels of each row by `|`; an empty string for none.
 
@@ -177,6 +187,12 @@ class NumpyOps:
             found[row] = text[start : start + length]
         return found
 
+    def suppressed(
+        self, boxes: Any, scores: Any, most: int, overlap: float, least: float
+    ) -> tuple[Any, Any, Any, Any]:
+        """See `Ops`."""
+        return suppressed(boxes, scores, most, overlap, least)
+
     def join(self, labels: Any, chosen: Any) -> np.ndarray:
         """See `Ops`."""
         joined = np.empty(len(labels), dtype=object)
@@ -247,6 +263,15 @@ class TensorFlowOps:
     def cut(self, texts: Any, starts: Any, lengths: Any) -> Any:
         """See `Ops`."""
         return self._tf.strings.substr(texts, starts, lengths)
+
+    def suppressed(
+        self, boxes: Any, scores: Any, most: int, overlap: float, least: float
+    ) -> tuple[Any, Any, Any, Any]:
+        """See `Ops`."""
+        found = self._tf.image.combined_non_max_suppression(
+            boxes[:, :, None], scores, most, most, overlap, least, clip_boxes=True
+        )
+        return found[0], found[1], self._tf.cast(found[2], self._tf.int32), found[3]
 
     def join(self, labels: Any, chosen: Any) -> Any:
         """See `Ops`."""

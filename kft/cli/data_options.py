@@ -35,6 +35,7 @@ TrainingData = Annotated[
         "lines of texts with entities; for spans SQuAD's JSON, JSON lines or a table of questions with "
         "contexts and answers; for language models a folder of .txt files, or JSON lines of texts, "
         "prompts with answers, or chats; for segmentation a folder with images, and masks or a COCO file; "
+        "for detection one in the form of Pascal VOC, COCO or YOLO; "
         "the name of a TFDS, or a prepared TFDS directory.",
         rich_help_panel=_DATA,
     ),

@@ -25,6 +25,7 @@ class Task(StrEnum):
     multi_label = "multi_label"
     regression = "regression"
     next_token = "next_token"
+    detection = "detection"
     segmentation = "segmentation"
     spans = "spans"
     tagging = "tagging"
@@ -122,8 +123,8 @@ class Model(Backbone):
         Task | None,
         typer.Option(
             "--task",
-            help="The kind of labels; segmentation: a class for each pixel; tagging: a tag for each "
-            "word; spans: answers in a context; next_token: no labels, for a language model. Default: "
+            help="The kind of labels; segmentation: a class for each pixel; detection: boxes; tagging: a tag "
+            "for each word; spans: answers in a context; next_token: no labels, for a language model. Default: "
             "single_label; for language models next_token.",
             rich_help_panel=_MODEL,
         ),

@@ -97,8 +97,8 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the answers to a file that ends in .csv, .tsv, .jsonl or .parquet, or masks to "
-            "a folder, completely or not at all. Default: print them.",
+            help="Write the answers to a file that ends in .csv, .tsv, .jsonl or .parquet, or masks or "
+            "drawn boxes to a folder, completely or not at all. Default: print them.",
             rich_help_panel=_OUTCOME,
         ),
     ] = None,

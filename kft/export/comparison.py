@@ -9,6 +9,7 @@ from PIL import Image
 from kft.answers import Answers, NumpyOps, Ranking, Tensor
 from kft.answers.description import STATUS
 from kft.data.image_files import inspect_files
+from kft.export.detections import boxes_apart
 
 Answer = Mapping[str, np.ndarray]
 
@@ -62,6 +63,10 @@ def compare(
         reason = _compare_ranking(expected, answered, ranking, tolerance.get(ranking.scores, 0.0))
         if reason:
             return reason
+    for rule in answers.rules.detections:
+        allowed, found = tolerance.get(rule.boxes, 0.0), boxes_apart(expected, answered, rule)
+        if not found <= allowed:
+            return f"{rule.boxes} differ from the prediction by {found:.2g} {_allowed(allowed)}"
     for name, of in answers.rules.largest.items():
         # As with labels, each answer must follow from its own numbers.
         if not np.array_equal(answered[name], _blanked(_OPS.largest(answered[of]), answered)):
@@ -82,8 +87,11 @@ def distances(expected: Answer, answered: Answer, answers: Answers) -> dict[str,
         largest fraction of pixels; for integers and strings that do not follow from numbers by a rule,
         infinity if they differ.
     """
-    found = {}
+    found = {rule.boxes: boxes_apart(expected, answered, rule) for rule in answers.rules.detections}
+    boxes = {name for rule in answers.rules.detections for name in rule.names}
     for name, tensor in answers.outputs.items():
+        if name in boxes:
+            continue
         if tensor.dtype == "float32":
             found[name] = _distance(expected[name], answered[name])
         elif name in answers.rules.pictures:

@@ -155,6 +155,10 @@ def read(directory: str | os.PathLike) -> Promises:
         allowed = tolerance.get(ranking.scores, 0.0)
         if allowed > LARGEST_SCORE_TOLERANCE:
             raise ValueError(f"a tolerance of {allowed} for {ranking.scores} proves nothing")
+    for boxes in description.answers.rules.detections:
+        allowed = tolerance.get(boxes.boxes, 0.0)
+        if allowed > LARGEST_SCORE_TOLERANCE:
+            raise ValueError(f"a tolerance of {allowed} for {boxes.boxes} proves nothing")
     return Promises(description.signatures(), tolerance)
 
 

@@ -147,10 +147,13 @@ def _check(servable: Servable, tolerance: dict[str, float]) -> None:
         )
     if not np.isfinite(list(tolerance.values())).all():
         raise ExportError("the model's answers to the examples are not all finite numbers.")
-    for ranking in answers.rules.rankings:
-        if tolerance[ranking.scores] > LARGEST_SCORE_TOLERANCE:
+    judged = [
+        *(one.scores for one in answers.rules.rankings),
+        *(one.boxes for one in answers.rules.detections),
+    ]
+    for name in judged:
+        if tolerance[name] > LARGEST_SCORE_TOLERANCE:
             raise ExportError(
-                f"rounding alone moves the model's {ranking.scores} by "
-                f"{tolerance[ranking.scores]:.2g}, so that no export can be compared with them: export other "
-                "weights, such as weights='float32'."
+                f"rounding alone moves the model's {name} by {tolerance[name]:.2g}, so that no export can "
+                "be compared with them: export other weights, such as weights='float32'."
             )

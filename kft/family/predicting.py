@@ -106,19 +106,18 @@ def predict_stream(
     """
     forward = Forward(recipe.model)
     for chunk in chunks(inputs, batch_size):
-        names, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
+        names, pieces, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
         if names:
-            yield predictions_of(
-                recipe, names, _outputs(recipe, forward, loaded, batch_size), coverage
-            )
+            outputs = _outputs(recipe, forward, loaded, batch_size)
+            yield predictions_of(recipe, names, outputs, coverage).with_inputs(pieces)
         if passed is not None:
             passed(len(chunk))
 
 
 def _loaded(
     recipe: Family, inputs: Unlabelled, chunk: Sequence[Raw], skip: Callable[[Raw], None]
-) -> tuple[Sequence[str], Any]:
-    """Return the names of a chunk's usable inputs, and the inputs as the model takes them."""
+) -> tuple[Sequence[str], Any, Any]:
+    """Return the names of a chunk's usable inputs, their pieces, and these as the model takes them."""
     usable = []
     for raw in inputs.checked(chunk):
         if raw.reason:
@@ -126,7 +125,7 @@ def _loaded(
         else:
             usable.append(raw)
     if not usable:
-        return [], None
+        return [], [], None
     try:
         return _pieces(recipe, usable)
     except InputError:
@@ -136,14 +135,14 @@ def _loaded(
     for index, reason in broken.items():
         skip(Raw(usable[index].name, usable[index].value, usable[index].place, reason))
     usable = [raw for index, raw in enumerate(usable) if index not in broken]
-    return _pieces(recipe, usable) if usable else ([], None)
+    return _pieces(recipe, usable) if usable else ([], [], None)
 
 
-def _pieces(recipe: Family, usable: Sequence[Raw]) -> tuple[Sequence[str], Any]:
-    """Return the names of inputs, or of their pieces, and the inputs as the model takes them."""
+def _pieces(recipe: Family, usable: Sequence[Raw]) -> tuple[Sequence[str], Any, Any]:
+    """Return the names of inputs or of their pieces, the pieces, and these as the model takes them."""
     pieces = recipe.in_pieces([raw.value for raw in usable])
     names = pieces if recipe.quotes_inputs else [raw.name for raw in usable]
-    return names, recipe.load(pieces)
+    return names, pieces, recipe.load(pieces)
 
 
 def _outputs(recipe: Family, forward: Forward, loaded: Any, batch_size: int) -> Any:

@@ -145,7 +145,8 @@ class Recipe(Fitted, Searched):
                 outputs.append(self.task.reduced(forward(self.load(chunk))))
                 progress.advance(len(chunk))
         names = [self.input_name(one, index) for index, one in enumerate(raw)]
-        return predictions_of(self, names, concatenate_outputs(outputs), coverage)
+        answers = predictions_of(self, names, concatenate_outputs(outputs), coverage)
+        return answers.with_inputs(raw)
 
     @checked_call
     def save(self, directory: str | os.PathLike) -> Path:

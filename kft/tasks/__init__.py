@@ -1,6 +1,7 @@
 """What models are fine-tuned to do: a task owns everything between labels and a person."""
 
 from kft.tasks.classification import Classification, MultiLabel
+from kft.tasks.detection import Detection
 from kft.tasks.evaluation import Evaluation, Figure, Figures, Scorer, evaluate
 from kft.tasks.next_token import NextToken
 from kft.tasks.predictions import Predictions
@@ -13,6 +14,7 @@ from kft.tasks.task import Task
 
 __all__ = [
     "Classification",
+    "Detection",
     "Evaluation",
     "Figure",
     "Figures",

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from kft.answers import Detections, Ops, Rules
+from kft.answers.detected import suppressed
 from kft.arguments import check_whole, is_number, shown
 from kft.data.bad import BadExamples
 from kft.data.raw_labels import RawLabels, ReadTargets
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
 from kft.tasks.boxes.folder import read_box_folder
-from kft.tasks.boxes.head import chosen_maps, detector
+from kft.tasks.boxes.head import BOX, SCORES, chosen_maps, detector
 from kft.tasks.boxes.labels import batch_of, box_targets, classes_of, counted
 from kft.tasks.boxes.losses import BoxLoss
+from kft.tasks.evaluation.detection_scorer import DetectionScorer
+from kft.tasks.masks.colours import colours_of
+from kft.tasks.predictions import BoxPredictions
 from kft.tasks.task import Task
 
+if TYPE_CHECKING:
+    from kft.data.examples import Examples
+
 MOST_BOXES = 1000  # more would make steps slow, since each place is compared with each box
+_LEAST_SCORE = 0.05  # below it no box counts, whatever the threshold
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -38,6 +47,10 @@ class Detection(Task):
         classes: Names of the classes, in the order of their numbers. Defaults to those of the training
             data: the categories of a COCO file, `classes.txt` in the folder, or the names that occur.
         max_boxes: The most boxes of an image, in the data and in an answer. Defaults to 100.
+        threshold: The score from which on a box is an answer. The average precision counts those below
+            it too. Defaults to 0.3.
+        overlap: The intersection over union with a better box of its class above which a box is taken
+            for the same thing and left out. Defaults to 0.5.
         box_loss: Weight of the loss of the boxes beside that of the scores. Defaults to 2.
         channels: Channels of the feature pyramid, a multiple of 8. Defaults to 64.
         image_size: Height and width of the images that the model takes. A recipe sets it.
@@ -65,6 +78,8 @@ class Detection(Task):
 
     classes: tuple[str, ...] | None = field(default=None, kw_only=False)
     max_boxes: int = 100
+    threshold: float = 0.3
+    overlap: float = 0.5
     box_loss: float = 2.0
     channels: int = 64
     image_size: tuple[int, int] | None = None
@@ -76,6 +91,12 @@ class Detection(Task):
         check_whole("max_boxes", self.max_boxes, "boxes", least=1)
         if self.max_boxes > MOST_BOXES:
             raise InputError(f"`max_boxes={self.max_boxes}`: pass at most {MOST_BOXES}.")
+        for name in ("threshold", "overlap"):
+            value = getattr(self, name)
+            if not is_number(value) or not _LEAST_SCORE <= value < 1:
+                raise InputError(
+                    f"`{name}={shown(value)}`: pass a number from {_LEAST_SCORE} up to 1, such as 0.5."
+                )
         if not is_number(self.box_loss) or self.box_loss <= 0:
             raise InputError(
                 f"`box_loss={shown(self.box_loss)}` is not a weight: pass a number above 0, such as 2."
@@ -178,3 +199,55 @@ class Detection(Task):
     def loss(self) -> BoxLoss:
         """Quality focal loss of the scores, and GIoU loss of the boxes."""
         return BoxLoss(box=self.box_loss)
+
+    # The outcome.
+
+    def scorer(self, classes: Sequence[str] | None) -> DetectionScorer:
+        """Return what compares boxes."""
+        return self.scorer_of(None, classes)
+
+    def scorer_of(self, examples: Examples | None, classes: Any) -> DetectionScorer:
+        """Return what compares boxes, and draws some of them on the images of the examples."""
+        names = classes or self._known
+        colours = colours_of(names, None)
+        return DetectionScorer(names, colours, self.threshold, self._found, examples, self.name)
+
+    def reduced(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the boxes that are answers, `[n, max_boxes, 6]`; see `BoxPredictions.found`."""
+        return self._found(outputs, self.threshold)
+
+    def predictions(
+        self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
+    ) -> BoxPredictions:
+        """Return the boxes of each image."""
+        known = tuple(classes or self._known)
+        size = self.image_size or (1, 1)
+        return BoxPredictions(names, outputs, known, colours_of(known, None), size)
+
+    def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
+        """Return the boxes of each image, the best first, and how many there are.
+
+        `boxes`, float32 `[n, max_boxes, 4]`, are left, top, right and bottom in fractions of the image's
+        width and height, upright as its EXIF orientation says; `scores`, float32, and `labels`, strings,
+        are `[n, max_boxes]`, 0 and empty behind the last box of an image; `count` is int32 `[n]`.
+        """
+        boxes, scores, kinds, counts = ops.suppressed(
+            outputs[..., BOX], outputs[..., SCORES], self.max_boxes, self.overlap, self.threshold
+        )
+        labels = ops.where(scores > 0, ops.labels(classes or self._known, kinds), "")
+        return {"boxes": boxes, "scores": scores, "labels": labels, "count": counts}
+
+    def answer_rules(self) -> Rules:
+        """Boxes are compared as a set: where scores are close, rounding decides their order."""
+        return Rules(
+            detections=(
+                Detections("boxes", "scores", "labels", "count", self.threshold, self.overlap),
+            )
+        )
+
+    def _found(self, outputs: np.ndarray, least: float = _LEAST_SCORE) -> np.ndarray:
+        """Boxes, scores and class numbers, `[n, max_boxes, 6]`."""
+        boxes, scores, kinds, _ = suppressed(
+            outputs[..., BOX], outputs[..., SCORES], self.max_boxes, self.overlap, least
+        )
+        return np.concatenate([boxes, scores[..., None], kinds[..., None]], -1).astype(np.float32)

@@ -10,6 +10,7 @@ from kft.arguments import shown
 from kft.errors import InputError
 from kft.import_path import can_be_one_class, path_of_class
 from kft.tasks.classification import Classification, MultiLabel
+from kft.tasks.detection import Detection
 from kft.tasks.next_token import NextToken
 from kft.tasks.regression import Regression
 from kft.tasks.segmentation import Segmentation
@@ -22,6 +23,7 @@ SHORT: dict[str, type[Task]] = {
     kind.name: kind
     for kind in (
         Classification,
+        Detection,
         MultiLabel,
         NextToken,
         Regression,

@@ -258,7 +258,9 @@ class Several(Task, Combined):
         parts = [task.answer_rules().prefixed(f"{name}_") for name, task in self.tasks.items()]
         rankings = tuple(ranking for part in parts for ranking in part.rankings)
         largest = {k: v for part in parts for k, v in part.largest.items()}
-        return Rules(rankings, largest, tuple(name for part in parts for name in part.pictures))
+        pictures = tuple(name for part in parts for name in part.pictures)
+        boxes = tuple(one for part in parts for one in part.detections)
+        return Rules(rankings, largest, pictures, boxes)
 
     def config(self) -> dict[str, Any]:
         """The tasks as `Task.described` describes them, by their names."""

@@ -7,6 +7,7 @@ import pytest
 import kft
 from kft.tasks import (
     Classification,
+    Detection,
     MultiLabel,
     NextToken,
     Regression,
@@ -64,6 +65,13 @@ def test_masks_keep_the_contract():
     images = tiny_images(24)
     masks = (images.mean(axis=-1) > 128).astype(int)
     check_task(Segmentation(("dark", "bright"), channels=8), (images, masks), leave_out=ELSEWHERE)
+
+
+@pytest.mark.once  # as for masks; tests/tasks/test_detection.py trains on each backend
+def test_boxes_keep_the_contract():
+    boxes = [[[1, 1, 9, 9, 0], [4, 2, 15, 14, 1]][: n % 3] for n in range(24)]
+    task = Detection(("small", "large"), channels=8, max_boxes=4)
+    check_task(task, (tiny_images(24), boxes), leave_out=ELSEWHERE)
 
 
 def test_spans_keep_the_contract():

@@ -289,3 +289,21 @@ def test_boxes_that_leave_an_image_become_padding():
     boxes = np.array([[[0.5, 0.5, 1.4, 1.4, 2], [-0.5, 0, 0.01, 1, 1], [0, 0, 1, 1, -3]]])
     found = still_seen(boxes, (64, 64))
     np.testing.assert_allclose(found[0], [[0.5, 0.5, 1, 1, 2], [0, 0, 0, 0, -1], [0, 0, 1, 1, -3]])
+
+
+def test_the_command_line_goes_from_a_folder_to_a_folder(cli, tmp_path):
+    data = voc(tmp_path / "data", *[[thing()]] * 10)
+    stages = tmp_path / "stages.yaml"
+    stages.write_text("- {unfreeze: 0, epochs: 1, learning_rate: 0.01}\n")
+    run, drawn = tmp_path / "run", tmp_path / "drawn"
+    recipe = "kft.testing.families:TinyImages"
+    fitted = ("fit", recipe, "--task", "detection", "--data", data, "--run-dir", run)
+    code, _, err = cli(*fitted, "--set", "channels=8", "--stages", stages, "--quiet")
+    assert code == 0, err
+    asked = ("predict", run, data / "JPEGImages", "--recipe", recipe, "--quiet", "--output")
+    code, out, err = cli(*asked, drawn)
+    assert (code, out) == (0, f"10 answers: {drawn}\n"), err
+    assert sorted(one.name for one in drawn.iterdir()) == [f"n{n}.png" for n in range(10)]
+    code, out, err = cli(*asked, tmp_path / "boxes.csv")
+    assert code == 0, err
+    assert (tmp_path / "boxes.csv").read_text().startswith("input,boxes\n")

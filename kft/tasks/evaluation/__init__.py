@@ -18,6 +18,8 @@ from kft.tasks.evaluation.content import (
     Table,
     Text,
 )
+from kft.tasks.evaluation.detection import BoxMetrics, DetectionEvaluation
+from kft.tasks.evaluation.detection_scorer import DetectionScorer
 from kft.tasks.evaluation.figures import Figure, Figures
 from kft.tasks.evaluation.metrics import MetricsEvaluation, MetricsScorer
 from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
@@ -36,8 +38,11 @@ from kft.tasks.evaluation.tagging import EntityMetrics, TaggingEvaluation
 from kft.tasks.evaluation.tagging_scorer import TaggingScorer
 
 __all__ = [
+    "BoxMetrics",
     "Chart",
     "ClassMetrics",
+    "DetectionEvaluation",
+    "DetectionScorer",
     "EntityMetrics",
     "Evaluation",
     "Figure",

@@ -42,7 +42,7 @@ class AveragePrecision:
         """
         kinds = truths[:, 4].astype(np.int64)
         self._truths += np.bincount(kinds[kinds >= 0], minlength=len(self._truths))
-        right, ignored = matched(answers, truths)
+        right, ignored, _ = matched(answers, truths)
         columns = [answers[:, 5].astype(np.int64), right @ _BITS, ignored @ _BITS]
         self._kept.append(np.stack([*columns, np.ones(len(answers), np.int64)], axis=1))
         self._scores.append(answers[:, 4].astype(np.float32))
@@ -76,8 +76,8 @@ class AveragePrecision:
         self._most = max(self._most, 2 * self._rows)
 
 
-def matched(answers: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which answers are right, and which do not count, at each threshold.
+def matched(answers: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which answers are right, which do not count, and which boxes are found, at each threshold.
 
     Each answer, the best first, takes the free box of its class that it overlaps most, if it does so
     enough; otherwise, if as much of it lies in an ignored one, it does not count.
@@ -87,15 +87,16 @@ def matched(answers: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.nda
         truths: As for `AveragePrecision.add`.
 
     Returns:
-        Two arrays of booleans, `[m, thresholds]`.
+        Three arrays of booleans, two `[m, thresholds]` and one `[k, thresholds]`.
     """
     right = np.zeros((len(answers), len(THRESHOLDS)), bool)
-    ignored = np.zeros_like(right)
+    ignored, found = np.zeros_like(right), np.zeros((len(truths), len(THRESHOLDS)), bool)
     levels = np.minimum(THRESHOLDS, 1 - 1e-10)
     for kind in np.unique(answers[:, 5]):
         mine = np.flatnonzero(answers[:, 5] == kind)
         boxes = answers[mine, :4].astype(np.float64)
-        real = truths[truths[:, 4] == kind, :4].astype(np.float64)
+        of_kind = np.flatnonzero(truths[:, 4] == kind)
+        real = truths[of_kind, :4].astype(np.float64)
         crowd = truths[truths[:, 4] == -2 - kind, :4].astype(np.float64)
         shared, free = overlap_of(boxes, real), np.ones((len(THRESHOLDS), len(real)), bool)
         inside = _inside(boxes, crowd)
@@ -106,8 +107,9 @@ def matched(answers: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.nda
                 taken = np.flatnonzero(usable.max(axis=1) >= 0)
                 right[place, taken] = True
                 free[taken, best[taken]] = False
+                found[of_kind[best[taken]], taken] = True
             ignored[place] = ~right[place] & (inside[row] >= levels)
-    return right, ignored
+    return right, ignored, found
 
 
 def _inside(boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ def intervals(rows: Mapping[str, Figures], names: Sequence[str]) -> Drawing:
 
 
 def coloured_bars(
-    names: Sequence[str], values: Sequence[float | None], colours: np.ndarray
+    names: Sequence[str], values: Sequence[float | None], colours: np.ndarray, label: str = "IoU"
 ) -> Drawing:
     """A bar from 0 to 1 for each class, in its own colour; a class without a value has none.
 
@@ -82,6 +82,7 @@ def coloured_bars(
         names: The classes.
         values: The value of each.
         colours: The colour of each, uint8 `[k, 3]`.
+        label: What the values are.
     """
     drawn = figure((5.0, 1.0 + 0.3 * len(names)))
     axes = drawn.add_subplot()
@@ -89,7 +90,7 @@ def coloured_bars(
     axes.set_yticks(range(len(names)), [short(name) for name in names], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    style_axes(axes, x="IoU", y="", grid="x")
+    style_axes(axes, x=label, y="", grid="x")
     return drawn
 
 

@@ -3,6 +3,7 @@
 from kft.tasks.predictions.answers import Answer, AnswerPredictions
 from kft.tasks.predictions.arrays import ArrayPredictions
 from kft.tasks.predictions.base import Predictions
+from kft.tasks.predictions.boxes import Box, BoxPredictions
 from kft.tasks.predictions.classes import ClassPredictions, LabelPredictions, Prediction
 from kft.tasks.predictions.continuations import Continuations
 from kft.tasks.predictions.covering import ClassSets, NumberRanges
@@ -17,6 +18,8 @@ __all__ = [
     "Answer",
     "AnswerPredictions",
     "ArrayPredictions",
+    "Box",
+    "BoxPredictions",
     "ClassPredictions",
     "ClassSets",
     "Continuations",

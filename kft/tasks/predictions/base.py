@@ -44,6 +44,14 @@ class Predictions(Sequence):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `columns()`.")
 
+    def with_inputs(self, values: Sequence[Any]) -> Self:
+        """Return the same answers for raw inputs that they may look at, by default as they are.
+
+        Args:
+            values: The inputs themselves, such as paths of images or arrays.
+        """
+        return self
+
     @property
     def labels(self) -> list[Any]:
         """The answer for each input, as short as the task has it."""

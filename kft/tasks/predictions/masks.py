@@ -5,22 +5,20 @@ from __future__ import annotations
 import base64
 import io
 import os
-import secrets
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from kft.errors import InputError
 from kft.tasks.masks.colours import drawn
 from kft.tasks.masks.files import sizes_of
 from kft.tasks.predictions.base import Predictions, line, plain
 from kft.tasks.predictions.files import PredictionFile
+from kft.tasks.predictions.folder import PictureFolder
 
 _DRAWN = 20  # images in a notebook
 _SIDE = 224
@@ -66,9 +64,9 @@ class MaskPredictions(Predictions):
             rows.append([self.shown("input", name), line(told)])
         return ["input", "largest classes"], rows
 
-    def writer(self, path: str | os.PathLike) -> MaskFolder | PredictionFile:
+    def writer(self, path: str | os.PathLike) -> PictureFolder | PredictionFile:
         """Return what writes masks to a folder, or their areas to a file that ends in .csv or the like."""
-        return PredictionFile(path) if Path(path).suffix else MaskFolder(path)
+        return PredictionFile(path) if Path(path).suffix else PictureFolder(path)
 
     def write(self, path: str | os.PathLike) -> Path:
         """Write a PNG file of class numbers for each image, or a file of areas.
@@ -88,6 +86,16 @@ class MaskPredictions(Predictions):
         """
         return super().write(path)
 
+    def pictures(self) -> Iterator[tuple[str, Image.Image]]:
+        """Yield the name of each image, and its mask as a picture."""
+        palette = self.colours.tobytes()
+        for name, mask, size in zip(self.inputs, self.masks, sizes_of(self.inputs), strict=True):
+            image = Image.fromarray(mask)
+            if size is not None:
+                image = image.resize(size[::-1], Image.Resampling.NEAREST)
+            image.putpalette(palette)
+            yield name, image
+
     def _at(self, index: int) -> np.ndarray:
         return self.masks[index]
 
@@ -106,67 +114,6 @@ class MaskPredictions(Predictions):
         left = len(self) - _DRAWN
         more = f"<p>{left:,} more are not drawn.</p>" if left > 0 else ""
         return f"<div>{figures}</div><p>{keys}</p>{more}"
-
-
-class MaskFolder:
-    """Take masks batch by batch, and let a folder of PNG files appear when all of them are there.
-
-    Until then they lie in a hidden folder beside it, which is removed if the block ends with an error.
-
-    Args:
-        path: The folder; one that exists must be empty.
-
-    Raises:
-        InputError: If it holds something, or is a file.
-
-    Attributes:
-        path: The folder.
-        count: How many masks it has got.
-    """
-
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path, self.count = Path(path), 0
-        self._target = Path(os.path.realpath(self.path))
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(
-                f"`{self.path}` is there already: pass a new or empty folder for masks, or a file that "
-                "ends in .csv, .tsv, .jsonl or .parquet for areas."
-            )
-        self._hidden = self._target.with_name(f".kft-{secrets.token_hex(8)}.partial")
-        self._names: dict[str, int] = {}
-
-    def add(self, predictions: MaskPredictions) -> None:
-        """Write the masks of the next batch."""
-        palette = predictions.colours.tobytes()
-        sizes = sizes_of(predictions.inputs)
-        for name, mask, size in zip(predictions.inputs, predictions.masks, sizes, strict=True):
-            image = Image.fromarray(mask)
-            if size is not None:
-                image = image.resize(size[::-1], Image.Resampling.NEAREST)
-            image.putpalette(palette)
-            image.save(self._hidden / self._name(name), "PNG")
-        self.count += len(predictions)
-
-    def _name(self, name: str) -> str:
-        """A name that no mask has yet: of two images called alike the second gets a number."""
-        stem = Path(name).stem.replace(" ", "_") or "image"
-        times = self._names[stem] = self._names.get(stem, 0) + 1
-        return f"{stem}.png" if times == 1 else self._name(f"{stem}-{times}.png")
-
-    def __enter__(self) -> Self:
-        self._hidden.mkdir(parents=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self._hidden.replace(self._target)
-        else:
-            shutil.rmtree(self._hidden, ignore_errors=True)
 
 
 def _over(name: str, mask: np.ndarray, colours: np.ndarray) -> str:

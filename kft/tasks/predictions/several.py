@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -41,6 +41,11 @@ class SeveralPredictions(Predictions):
             raise InputError(f"`top({k!r})`: none of {', '.join(self.tasks)} has classes.")
         shown = {n: one.top(k) if one.class_count else one for n, one in self.tasks.items()}
         return replace(self, tasks=shown)
+
+    def with_inputs(self, values: Sequence[Any]) -> Self:
+        """Return the same answers, those of each task for raw inputs."""
+        tasks = {name: one.with_inputs(values) for name, one in self.tasks.items()}
+        return replace(self, tasks=tasks)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return `input`, and the columns of each task: `kind_label`, `age_value`."""

@@ -1,0 +1,182 @@
+"""Evaluation of boxes: how many things are found, and how exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.tasks.evaluation import plots
+from kft.tasks.evaluation.base import Evaluation
+from kft.tasks.evaluation.content import Chart, Mistake, Mistakes, Section, Table, Text
+from kft.tasks.evaluation.figures import Figure, Figures
+
+
+@dataclass(frozen=True)
+class BoxMetrics:
+    """How well the boxes of one class are found.
+
+    Attributes:
+        name: The class.
+        boxes: How many there are in the data, without those that are ignored.
+        found: How many of these the model finds, with a score from the task's threshold on and an
+            overlap of at least 0.5.
+        wrong: How many other boxes of the class it answers with.
+        average_precision: The mean over the overlaps from 0.5 to 0.95; None without boxes.
+        ap50: The average precision at an overlap of 0.5; None without boxes.
+    """
+
+    name: str
+    boxes: int
+    found: int
+    wrong: int
+    average_precision: float | None
+    ap50: float | None
+
+    @property
+    def precision(self) -> float | None:
+        """Fraction of the answers that are right; None without any."""
+        answers = self.found + self.wrong
+        return self.found / answers if answers else None
+
+    @property
+    def recall(self) -> float | None:
+        """Fraction of the boxes that are found; None without any."""
+        return self.found / self.boxes if self.boxes else None
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class DetectionEvaluation(Evaluation):
+    """Boxes of a model, compared with those of the data as COCO does.
+
+    Attributes:
+        mean_ap: Average precision, the mean over the classes in the data and over the overlaps 0.5,
+            0.55, ... 0.95.
+        ap50: Mean average precision at an overlap of 0.5.
+        ap75: Mean average precision at an overlap of 0.75.
+        precision: Fraction of the answers from the threshold on that are right.
+        recall: Fraction of the boxes that are found by these answers.
+        per_class: `BoxMetrics` of each class.
+        threshold: The score from which on a box is an answer.
+        colours: The colour in which each class is drawn, uint8 `[k, 3]`.
+    """
+
+    task: str = "detection"
+    per_class: tuple[BoxMetrics, ...]
+    ap75: float | None
+    threshold: float
+    colours: np.ndarray
+    worst: tuple[Mistake, ...] = ()
+    others: tuple[Mistake, ...] = ()
+
+    @property
+    def figures(self) -> Figures:
+        """Name and value of each figure; `mean_ap` first."""
+        over = "mean over the classes in the data"
+        answers = f"with scores from {self.threshold:g} on and an overlap of 0.5"
+        boxes, found = (
+            sum(getattr(c, name) for c in self.per_class) for name in ("boxes", "found")
+        )
+        said = found + sum(one.wrong for one in self.per_class)
+        made = (
+            ("mean_ap", self._mean("average_precision"), "AP", f"COCO's average precision, {over}"),
+            ("ap50", self._mean("ap50"), "AP50", f"average precision at an overlap of 0.5, {over}"),
+            ("ap75", self.ap75, "AP75", f"average precision at an overlap of 0.75, {over}"),
+            (
+                "precision",
+                found / said if said else None,
+                "precision",
+                f"fraction of the answers that are right, {answers}",
+            ),
+            (
+                "recall",
+                found / boxes if boxes else None,
+                "recall",
+                f"fraction of the boxes that are found, {answers}",
+            ),
+        )
+        return Figures(
+            Figure(name, value, None, label, meaning, "max", True)
+            for name, value, label, meaning in made
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the figures, and the classes."""
+        return (*super().tables(), self._classes())
+
+    def sections(self) -> tuple[Section, ...]:
+        """Return the classes, and images with wrong boxes, missed ones and all others."""
+        names = tuple(one.name for one in self.per_class)
+        values = [one.average_precision for one in self.per_class]
+        chart = Chart(
+            "AP of each class",
+            "In the colours in which the boxes below are drawn.",
+            plots.coloured_bars(names, values, self.colours, "AP"),
+        )
+        note = Text(
+            "Thick red lines: in the data a box that the model misses, of the model a box that is wrong. "
+            f"Boxes of the model have a score of {self.threshold:g} or more."
+        )
+        sections = [Section("classes", "Classes", (self._classes(), chart))]
+        sentence = (
+            "{size} boxes are wrong or missed: the model finds {predicted}; there are {expected}."
+        )
+        for anchor, heading, shown in (
+            ("mistakes", "Images with the most wrong and missed boxes", self.worst),
+            ("others", "Other images", self.others),
+        ):
+            if shown:
+                body = Mistakes(shown, sentence, ".0f")
+                sections.append(Section(anchor, heading, (note, body)))
+        return tuple(sections)
+
+    def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
+        """The images with the most wrong and missed boxes, whose number is `size`; at most 12."""
+        return self.worst[:limit]
+
+    def plot(self) -> plots.Drawing:
+        """Return a matplotlib figure of the average precision of each class."""
+        names = [one.name for one in self.per_class]
+        values = [one.average_precision for one in self.per_class]
+        return plots.coloured_bars(names, values, self.colours, "AP")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as plain dicts, lists, strings and numbers."""
+        return {
+            **super().to_dict(),
+            "per_class": [
+                {
+                    "class": one.name,
+                    "average_precision": one.average_precision,
+                    "ap50": one.ap50,
+                    "precision": one.precision,
+                    "recall": one.recall,
+                    "boxes": one.boxes,
+                    "found": one.found,
+                    "wrong": one.wrong,
+                }
+                for one in self.per_class
+            ],
+        }
+
+    def _mean(self, name: str) -> float | None:
+        found = [value for one in self.per_class if (value := getattr(one, name)) is not None]
+        return float(np.mean(found)) if found else None
+
+    def _classes(self) -> Table:
+        head = ("class", "AP", "AP50", "precision", "recall", "boxes", "found", "wrong")
+        rows = tuple(
+            (
+                one.name,
+                one.average_precision,
+                one.ap50,
+                one.precision,
+                one.recall,
+                one.boxes,
+                one.found,
+                one.wrong,
+            )
+            for one in self.per_class
+        )
+        return Table("Classes", head, rows)
