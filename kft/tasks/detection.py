@@ -190,7 +190,7 @@ class Detection(Task):
         """
         size = inputs.shape[1:3]
         maps = chosen_maps(list(features.values()), size)
-        return detector(maps, size, len(self._known), self.channels, self.seed, self.named)
+        return detector(maps, len(self._known), self.channels, self.seed, self.named)
 
     def embedded(self, features: Any) -> Any:
         """Return the coarsest map alone: all of them are larger than the image."""

@@ -45,8 +45,9 @@ def outputs_of(boxes, places=6, classes=2):
 def test_a_detector_learns_on_kept_maps_and_then_with_the_backbone():
     data = squares()
     recipe = tiny()
-    stages = [kft.Stage(0, 6, 2e-2), kft.Stage("all", 4, 1e-2)]
-    run = recipe.fit(data, data, stages=stages, batch_size=8, cache=True, verbose=0)
+    stages = [kft.Stage(0, 6, 2e-2), kft.Stage("all", 10, 1e-2)]
+    settings = {"batch_size": 4, "early_stopping": None, "cache": True, "verbose": 0}
+    run = recipe.fit(data, data, stages=stages, **settings)
     assert set(run.journal["cache"]["stages"]) == {"1"}  # kept for the first stage alone
     assert run.evaluation.ap50 > 0.7
     assert run.evaluation.per_class[0].boxes == 16

@@ -38,7 +38,6 @@ def chosen_maps(maps: Sequence[Any], size: Sequence[int]) -> list[Any]:
 
 def detector(
     maps: Sequence[Any],
-    size: Sequence[int],
     classes: int,
     channels: int,
     seed: int,
@@ -51,7 +50,6 @@ def detector(
 
     Args:
         maps: What `chosen_maps` returned.
-        size: Height and width of the images.
         classes: How many classes there are.
         channels: Channels of the pyramid, a multiple of 8.
         seed: For the initial weights.
@@ -65,7 +63,7 @@ def detector(
     found = []
     for level, x in enumerate(_pyramid(maps, channels, seed, named)):
         scores, boxes = shared(x)
-        place = Places(size, tuple(x.shape[1:3]), dtype="float32", name=named(f"boxes{level}"))
+        place = Places(tuple(x.shape[1:3]), dtype="float32", name=named(f"boxes{level}"))
         found.append(
             keras.layers.Concatenate(dtype="float32", name=named(f"found{level}"))(
                 [
@@ -154,13 +152,12 @@ class Places(keras.layers.Layer):
     """From offsets and logarithms of sides, in strides, to boxes in fractions of the image.
 
     Args:
-        size: Height and width of the images.
         grid: Height and width of the map.
     """
 
-    def __init__(self, size: Sequence[int], grid: Sequence[int], **more: Any) -> None:
+    def __init__(self, grid: Sequence[int], **more: Any) -> None:
         super().__init__(**more)
-        self.size, self.grid = tuple(size), tuple(grid)
+        self.grid = tuple(grid)
         rows, columns = self.grid
         y, x = np.meshgrid(
             (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij"
@@ -185,4 +182,4 @@ class Places(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, for Keras' serialisation."""
-        return {**super().get_config(), "size": self.size, "grid": self.grid}
+        return {**super().get_config(), "grid": self.grid}

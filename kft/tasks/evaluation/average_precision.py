@@ -24,6 +24,7 @@ class AveragePrecision:
 
     Args:
         classes: How many classes there are.
+        most_rows: How many boxes are kept as they are. Defaults to about a million.
     """
 
     def __init__(self, classes: int, most_rows: int = _MOST_ROWS) -> None:
