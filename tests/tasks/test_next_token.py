@@ -98,6 +98,10 @@ def test_frames_and_their_columns_hold_texts():
             [{"messages": [*CHAT[:1], {"role": "gpt", "content": "Yes?"}]}],
             "no message has the role \"assistant\".*, but those of 'user', 'gpt'",
         ),
+        "one assistant of two": (
+            [{"messages": [*CHAT, {"role": "Assistant", "content": "Yes?"}]}],
+            "the role 'Assistant' has to be \"assistant\", or its message would not be learnt",
+        ),
         "no messages": ([{"messages": "Hi"}], '"messages" has to be a list'),
         "unequal lists": ((["a", "b"], ["c"]), "2 prompts and 1 answers"),
     }.values(),

@@ -78,6 +78,11 @@ def _of_messages(messages: Any, template: str) -> tuple[Parts, str]:
                 [],
                 f'{kind_of(message)} is no message: expected {{"role": "...", "content": "..."}}',
             )
+        if role != _ASSISTANT and role.strip().lower() == _ASSISTANT:
+            return (
+                [],
+                f'the role {shown(role)} has to be "{_ASSISTANT}", or its message would not be learnt',
+            )
         lead, end = (one.replace("{role}", role) for one in (before, after))
         parts += [(lead, False), (content + end, role == _ASSISTANT)]
     if not any(counts for _, counts in parts):
