@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kft.cli import app, main
 from kft.data.read import read
+from kft.local_server import LocalServer
 from kft.recipe.recipe import Recipe
 from tests.tiny_recipe import TinyRecipe
 
@@ -50,6 +51,8 @@ NEEDED = {
     "evaluate": ["run", "--data", "data"],
     "predict": ["run", "--text", "hello"],
     "generate": ["run", "--prompt", "hello"],
+    "serve": ["run"],
+    "card": ["run"],
     "report": ["run", "--data", "data"],
     "runs": ["run"],
     "export": ["run", "serving"],
@@ -85,6 +88,7 @@ def stopped(monkeypatch, tmp_path):
     monkeypatch.setattr("kft.family.saving.load", lambda *args, **kwargs: recipe)
     monkeypatch.setattr(Recipe, "read", stop)
     monkeypatch.setattr(Recipe, "predict", stop)
+    monkeypatch.setattr(LocalServer, "serve_forever", stop)
     for work in ("kft.export.launch._run", "kft.cli.demo.run_demo", "kft.cli.processes.launch"):
         monkeypatch.setattr(work, stop)
 
