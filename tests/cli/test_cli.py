@@ -52,29 +52,12 @@ def test_help_comes_in_under_a_second():
     assert min(seconds) < 1, f"kft --help took {min(seconds):.2f} s"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "fit",
-        "tune",
-        "select",
-        "evaluate",
-        "predict",
-        "generate",
-        "export",
-        "plan",
-        "find-lr",
-        "cross-validate",
-        "report",
-        "runs",
-        "demo",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_says_what_it_does(cli, command):
     code, _, _ = cli(command, "--help")
     assert code == 0
 
-    parameters = typer.main.get_command(app).commands[command].params
+    parameters = COMMANDS[command].params
     assert [p.name for p in parameters if not getattr(p, "help", "")] == []
 
 
