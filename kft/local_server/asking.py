@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import threading
 import time
@@ -70,7 +71,8 @@ class Asked:
             began = time.perf_counter()
             found = self._of_file(body, Path(folder)) if self.takes_files else self._of_text(body)
             milliseconds = round(1000 * (time.perf_counter() - began), 1)
-            html = _html(found)  # masks are drawn on their file
+            # Masks are drawn on their file, and nobody needs to know where it was.
+            html = _html(found).replace(escape(f"{folder}{os.sep}"), "")
         columns = {name: values[0] for name, values in found.to_dict().items() if name != "input"}
         return {"answer": columns, "html": html, "milliseconds": milliseconds}
 

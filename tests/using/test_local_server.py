@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from kft.local_server import LocalServer, asking, server
-from kft.tasks import Segmentation, Spans
+from kft.tasks import Classification, Detection, Regression, Segmentation, Several, Spans
 from kft.testing.families import (
     TinyImages,
     TinyLanguage,
@@ -129,6 +129,31 @@ def test_a_mask_is_drawn_on_its_image(photo):
         status, reply = ask(port, photo)
     assert status == 200, reply
     assert '<img src="data:image/png;base64,' in reply["html"]
+    assert "<figcaption>the file<" in reply["html"]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("task", "columns"),
+    [
+        (Regression(2), {"label"}),
+        (Detection(("a", "b"), channels=8), {"boxes"}),
+        (
+            Several({"kind": Classification(3), "age": Regression(1)}),
+            {"kind_label", "kind_scores", "age_label"},
+        ),
+    ],
+    ids=["numbers", "boxes", "several"],
+)
+def test_any_task_is_answered(task, columns, photo):
+    answers = TinyImages(task=task)
+    answers.classes = getattr(task, "classes", None)
+    with serving(answers) as port:
+        status, reply = ask(port, photo)
+    assert status == 200, reply
+    assert reply["answer"].keys() == columns
+    assert "the file" in reply["html"]
+    assert tempfile.gettempdir() not in reply["html"]
 
 
 # What is not.
