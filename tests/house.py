@@ -10,6 +10,7 @@ ORDER = (
     "backends",
     "arguments",
     "regular_files",
+    "plain_yaml",
     "import_path",
     "printing",
     "library_logs",

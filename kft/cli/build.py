@@ -18,7 +18,7 @@ from kft.cli.early_checks import are_names, check_name, no_module, no_recipe
 from kft.cli.task_arguments import task_fields, with_task
 from kft.errors import InputError
 from kft.import_path import attribute_of, import_named
-from kft.stages.plain_yaml import parse_yaml
+from kft.plain_yaml import parse_yaml
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples

@@ -16,8 +16,8 @@ from kft.arguments import is_number, is_whole, make_plain, shortened, shown
 from kft.arguments.calls import CheckedCalls
 from kft.errors import InputError
 from kft.model.adapters import PARTS
+from kft.plain_yaml import read_yaml
 from kft.printing import printable
-from kft.stages.plain_yaml import read_yaml
 
 Decay = Literal["constant", "linear", "cosine"]
 

@@ -53,6 +53,54 @@ def yolo(root, *images, classes="cell\nplate\n"):
     return root
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "names: [cell, plate]\n",
+        "names:\n  0: cell\n  1: plate\n",
+        "nc: 2\nnames:\n- cell\n- plate\n",
+    ],
+)
+def test_the_classes_of_yolo_may_stand_in_a_description(tmp_path, text):
+    root = yolo(tmp_path / "data", "1 0.5 0.5 0.2 0.2", classes=None)
+    (root / "data.yaml").write_text(f"path: ../elsewhere\ntrain: images\n{text}")
+    assert read(root).classes == ("cell", "plate")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nc: 2\n", "neither classes.txt nor data.yaml or dataset.yaml or data.yml with names"),
+        (
+            "names: {1: cell}\n",
+            r"the names of data.yaml have the numbers \[1\]: number them from 0",
+        ),
+        (
+            "names: {a: cell}\n",
+            r"the names of data.yaml have the numbers \['a'\]: number them from 0",
+        ),
+        ("names: cell\n", "data.yaml='cell', but a list of class names is expected"),
+        ("names: [cell, cell]\n", "data.yaml names 'cell' 2 times"),
+        ("names: [1, 2]\n", "data.yaml holds 1, but each class needs a name"),
+        ("names: &a [*a]\n", "is not plain YAML: anchors and aliases"),
+        ("names: []\n", "names no class"),
+    ],
+)
+def test_a_wrong_description_of_yolo_is_named(tmp_path, text, message):
+    root = yolo(tmp_path / "data", "", classes=None)
+    (root / "data.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read(root)
+
+
+def test_a_description_of_yolo_elsewhere_is_not_read(tmp_path):
+    root = yolo(tmp_path / "data", "", classes=None)
+    (tmp_path / "secret.yaml").write_text("names: [cell]\n")
+    (root / "data.yaml").symlink_to(tmp_path / "secret.yaml")
+    with pytest.raises(InputError, match=r"data\.yaml is a link that leads out of the folder"):
+        read(root)
+
+
 def coco(root, annotations, images=1):
     save_images(root / "images", images)
     entries = [
@@ -220,9 +268,7 @@ def test_sizes_files_and_classes_have_to_agree(tmp_path):
     assert "Annotations/n1.xml: boxes without an image" in str(error.value)
     with pytest.raises(InputError, match="the class 'cell', but the classes are"):
         read(voc(tmp_path / "other", [thing()]), Detection(("plate",)))
-    with pytest.raises(
-        InputError, match=r"no classes\.txt: write the names of the classes into it"
-    ):
+    with pytest.raises(InputError, match=r"neither classes\.txt nor data\.yaml"):
         read(yolo(tmp_path / "yolo", "0 0.5 0.5 0.1 0.1", classes=None))
     with pytest.raises(InputError, match=r"no image of .* has a box that counts"):
         read(voc(tmp_path / "none", [], []))

@@ -19,7 +19,7 @@ from kft.regular_files import lies_in, open_regular, why
 from kft.tasks.boxes.coco import read_coco
 from kft.tasks.boxes.found import FoundBoxes
 from kft.tasks.boxes.voc import read_voc
-from kft.tasks.boxes.yolo import read_yolo
+from kft.tasks.boxes.yolo import DESCRIPTIONS, read_yolo, yolo_classes
 from kft.tasks.coco import coco_file
 from kft.tasks.stems import by_stem
 
@@ -37,7 +37,7 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
     Args:
         root: The folder. Images lie in `images` or `JPEGImages`, their boxes in `Annotations` (an XML
             file for each image, by its name), in `labels` (a text file for each image that has boxes,
-            and `classes.txt`), or in one COCO file.
+            and `classes.txt` or `data.yaml`), or in one COCO file.
         bad: Where files that cannot be used are noted.
 
     Raises:
@@ -45,11 +45,12 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
     """
     images = next((root / name for name in IMAGES if (root / name).is_dir()), root)
     if (root / YOLO).is_dir():
-        names = _classes(root / CLASSES)
+        names = _classes(root / CLASSES) or yolo_classes(root)
         if names is None:
             raise InputError(
-                f"{bad.source} has {YOLO}/ but no {CLASSES}: write the names of the classes into it, one "
-                "in each line, in the order of their numbers"
+                f"{bad.source} has {YOLO}/ but neither {CLASSES} nor {' or '.join(DESCRIPTIONS)} with names: "
+                f"write the names of the classes into {CLASSES}, one in each line, in the order of their "
+                "numbers"
             )
         return _read(root, images, root / YOLO, ".txt", read_yolo, names, bad)
     annotations = coco_file(root)

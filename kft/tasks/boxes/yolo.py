@@ -1,20 +1,56 @@
-"""YOLO: a text file for each image, a line for each box: class number, middle, width and height."""
+"""YOLO: a text file for each image, with a line for each box: class number, centre, width and height."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from kft.arguments import shown
 from kft.data.encodings import text_of
+from kft.data.names import checked_names
 from kft.errors import InputError
-from kft.regular_files import read_regular, why
+from kft.plain_yaml import read_yaml
+from kft.regular_files import lies_in, read_regular, why
 from kft.tasks.boxes.found import FoundBoxes
 
-__all__ = ["read_yolo"]
+__all__ = ["DESCRIPTIONS", "read_yolo", "yolo_classes"]
 
+DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml")
 _MOST_BYTES = 2**24
+
+
+def yolo_classes(root: Path) -> tuple[str, ...] | None:
+    """Return the class names in the YAML file that describes a dataset.
+
+    Args:
+        root: The folder of the dataset. Nothing but the `names` of its `data.yaml` is used: a list, or a
+            dictionary with the numbers from 0 as keys.
+
+    Returns:
+        The names in the order of their numbers; None without such a file, or without names in it.
+
+    Raises:
+        InputError: If the file or its names cannot be used.
+    """
+    path = next((root / name for name in DESCRIPTIONS if os.path.lexists(root / name)), None)
+    if path is None:
+        return None
+    if not lies_in(path, root):
+        raise InputError(f"{path.name} is a link that leads out of the folder: put a copy there")
+    found = read_yaml(path, "description", number_keys=True)
+    names = found.get("names") if isinstance(found, dict) else None
+    if names is None:
+        return None
+    if isinstance(names, dict):
+        if list(names) != list(range(len(names))):
+            raise InputError(
+                f"the names of {path.name} have the numbers {shown(list(names))}: number them from 0, "
+                "without gaps"
+            )
+        names = list(names.values())
+    return checked_names(names, path.name)
 
 
 def read_yolo(path: Path) -> FoundBoxes:

@@ -17,15 +17,18 @@ DEEPEST = 20  # nested lists and mappings
 _LONGEST_NUMBER = 300  # characters
 
 
-def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
+def read_yaml(
+    path: str | os.PathLike[str], what: str = "YAML file", *, number_keys: bool = False
+) -> Any:
     """Read a YAML file.
 
     Args:
         path: The file.
         what: What messages call the file, such as "stages file".
+        number_keys: As for `parse_yaml`.
 
     Returns:
-        Dictionaries with text as keys, lists, texts, numbers, booleans and None.
+        Dictionaries, lists, texts, numbers, booleans and None.
 
     Raises:
         InputError: If there is no such regular file, it is too large, or it is not plain YAML.
@@ -39,10 +42,10 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
             raise
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"Cannot read {named}: {said}.") from error
-    return parse_yaml(text, named)
+    return parse_yaml(text, named, number_keys=number_keys)
 
 
-def parse_yaml(text: str, named: str) -> Any:
+def parse_yaml(text: str, named: str, *, number_keys: bool = False) -> Any:
     """Convert YAML text to plain values.
 
     Scalars are those of YAML 1.2's core schema: `1e-3` is a number, and `yes`, `1:30`, `1_000` and
@@ -51,9 +54,10 @@ def parse_yaml(text: str, named: str) -> Any:
     Args:
         text: The YAML text.
         named: What messages call it.
+        number_keys: Whether integers are valid keys; by default only text is.
 
     Returns:
-        Dictionaries with text as keys, lists, texts, numbers, booleans and None.
+        Dictionaries, lists, texts, numbers, booleans and None.
 
     Raises:
         InputError: If the text is too long, or it is not plain YAML.
@@ -62,7 +66,7 @@ def parse_yaml(text: str, named: str) -> Any:
         raise InputError(f"{named} has {len(text):,} characters: at most {LARGEST:,} are read.")
     try:
         node = yaml.compose(text, _Loader)
-        return None if node is None else _value(node)
+        return None if node is None else _value(node, str | int if number_keys else str)
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         at = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
@@ -123,11 +127,11 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})\\Z", re.ASCII), _first)
 
 
-def _value(node: Any) -> Any:
+def _value(node: Any, keys: Any) -> Any:
     if isinstance(node, yaml.SequenceNode):
-        return [_value(one) for one in node.value]
+        return [_value(one, keys) for one in node.value]
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node)
+        return _mapping(node, keys)
     text = node.value
     if node.tag in (_INT, _FLOAT) and len(text) > _LONGEST_NUMBER:
         _refuse_node(node, f"a number of {len(text):,} characters")
@@ -140,15 +144,15 @@ def _value(node: Any) -> Any:
     return None if node.tag == _NULL else text
 
 
-def _mapping(node: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _mapping(node: Any, keys: Any) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = _value(key_node)
-        if not isinstance(key, str):
+        key = _value(key_node, keys)
+        if not isinstance(key, keys) or isinstance(key, bool):
             _refuse_node(key_node, f"the key {key!r} is not text")
         if key in found:
             _refuse_node(key_node, f"the key {key!r} is repeated here")
-        found[key] = _value(value_node)
+        found[key] = _value(value_node, keys)
     return found
 
 
