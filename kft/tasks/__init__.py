@@ -1,4 +1,4 @@
-"""What models are fine-tuned to do: a task owns everything between labels and a person."""
+"""Tasks that models are fine-tuned for: targets, heads, losses, metrics, evaluation and predictions."""
 
 from kft.tasks.classification import Classification, MultiLabel
 from kft.tasks.detection import Detection

@@ -1,4 +1,4 @@
-"""The loss that scores have once a temperature has made probabilities of them, as a Keras metric."""
+"""A Keras metric: the loss of the scores after temperature scaling."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from kft.tasks.linear.temperature import SPREAD
 from kft.tasks.losses import rows_of_probabilities
 
 CALIBRATED_LOSS = "calibrated_loss"
-_LOGARITHMS = np.linspace(-2, 2, 33)  # of the temperatures that are tried: four such spreads
-SMALLEST = 1e-30  # score of which a logarithm is taken
+_LOGARITHMS = np.linspace(-2, 2, 33)  # log-temperatures to try, up to four spreads from 0
+SMALLEST = 1e-30  # scores are clipped here before their logarithm
 
 
 @keras.saving.register_keras_serializable("kft")
 class CalibratedLoss(keras.metrics.Metric):
     """The mean cross-entropy of scores at the best of 33 temperatures from 0.14 to 7.4.
 
-    A model that has trained for long on few examples is surer than it should be, and its loss says
-    so. Which of two models is better shows once that is mended, as `fit` mends it in the end; see
-    `kft.tasks.linear.temperature`, whose expectation of the temperature counts here as well.
+    A model trained for long on few examples is overconfident, which inflates its loss. Models compare
+    fairly after calibration, which `fit` does at the end; see `kft.tasks.linear.temperature`, whose
+    prior over temperatures applies here as well.
 
     Args:
-        activation: What made the scores, `"softmax"` or `"sigmoid"`. Targets of a softmax are class
-            numbers `(batch,)` or rows of probabilities, those of a sigmoid rows of 0 and 1.
+        activation: The activation of the scores, `"softmax"` or `"sigmoid"`. Targets of a softmax are
+            class numbers `(batch,)` or rows of probabilities, those of a sigmoid rows of 0 and 1.
         name: The name in the logs. Defaults to `"calibrated_loss"`.
         dtype: The dtype of the sums.
     """
@@ -43,7 +43,7 @@ class CalibratedLoss(keras.metrics.Metric):
         Args:
             y_true: The targets.
             y_pred: The scores `(batch, k)`.
-            sample_weight: How much each example counts, `(batch,)`. Defaults to 1.
+            sample_weight: The weight of each example, `(batch,)`. Defaults to 1.
         """
         scores = ops.cast(y_pred, "float32")
         softmax = self.activation == "softmax"

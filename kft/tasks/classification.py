@@ -1,4 +1,4 @@
-"""Classification: one label of several, or any number of them."""
+"""Classification with one label per example, or any number of labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kft.tasks.linear import Loss, Sigmoid, Softmax, temperature
 from kft.tasks.losses import LabelCrossEntropy, label_matches
 from kft.tasks.predictions import ClassPredictions, ClassSets, LabelPredictions
 
-MOST_CLASSES = 1_000_000  # more than any machine has memory for, or a slip
+MOST_CLASSES = 1_000_000  # more would not fit in memory, so it is a typing error
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -46,23 +46,23 @@ class _Labels(DenseHead):
 
     @property
     def width(self) -> int:
-        """Numbers that the head puts out for an example."""
+        """Number of outputs per example."""
         return self.num_classes
 
     @property
     def class_count(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return self.num_classes
 
     @property
     def label_threshold(self) -> float | None:
-        """The score from which on a class is one of several labels; None for one label, the best."""
+        """The lowest score of an assigned label; None if the best class is the only label."""
         return None
 
     def calibrates(self, model: keras.Model) -> bool:
-        """Return whether there is a last Dense layer whose scores may be changed.
+        """Return whether there is a last Dense layer that a temperature can scale.
 
-        With a threshold other than 0.5 the labels would not be those of before.
+        With a threshold other than 0.5, it would change the labels.
         """
         return self.last_dense(model) is not None and self.label_threshold in (None, 0.5)
 
@@ -72,26 +72,26 @@ class _Labels(DenseHead):
         return CalibratedLoss(self.activation)
 
     def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
-        """Return the temperature of the last Dense layer, see `kft.tasks.linear.temperature`."""
+        """Return the temperature of the last Dense layer; see `kft.tasks.linear.temperature`."""
         found = temperature(self.before_activation(outputs), targets, self.convex)
         return {self.named("predictions"): found}
 
     def before_activation(self, scores: np.ndarray) -> np.ndarray:
-        """Return what the activation made scores of, up to a constant for each example."""
+        """Return the logits of scores, up to a constant per example."""
         raise NotImplementedError
 
     def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
-        """Return the label that a server answers with, strings `[n]`.
+        """Return the label of each row in a server's answer, strings `[n]`.
 
         Args:
-            classes: Names `[n, k]`, the best first.
+            classes: Class names `[n, k]`, best first.
             scores: Their scores `[n, k]`.
-            ops: The operations.
+            ops: As for `answer`.
         """
         raise NotImplementedError
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
-        """Return `classes` and `scores` `[n, k]`, the best first, and the `label` `[n]`."""
+        """Return `classes` and `scores` `[n, k]`, best first, and the `label` `[n]`."""
         order = ops.descending(outputs)
         ranked = ops.labels(self._named_classes(classes), order)
         scores = ops.take(outputs, order)
@@ -102,12 +102,12 @@ class _Labels(DenseHead):
         }
 
     def answer_rules(self) -> Rules:
-        """The label follows from the classes, which are sorted by their scores."""
+        """Return that classes are sorted by their scores, and that the label follows from both."""
         ranking = Ranking("classes", "scores", "label", self.label_threshold)
         return Rules((ranking,), classify=True)
 
     def _named_classes(self, classes: Sequence[str] | None) -> Sequence[str]:
-        """Class names; their numbers where nothing has named them."""
+        """Return the class names, or the class numbers as strings if there are none."""
         if classes is None:
             return [str(index) for index in range(self.num_classes)]
         if len(classes) != self.num_classes:
@@ -119,18 +119,17 @@ class _Labels(DenseHead):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Classification(_Labels, SingleLabels):
-    """One label an example: the scores are a softmax over the classes.
+    """One label per example: the scores are a softmax over the classes.
 
     Args:
         num_classes: Number of classes, at least 2.
         hidden: Widths of hidden ReLU layers between the features and the scores. Defaults to none.
-        dropout: Fraction of the values dropped before every Dense layer, from 0 to below 1. Defaults
-            to 0.2.
+        dropout: Dropout rate before every Dense layer, from 0 to below 1. Defaults to 0.2.
         label_smoothing: Fraction of each target spread over all classes, from 0 to below 1. Defaults
             to 0.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of range.
     """
 
     name: ClassVar[str] = "single_label"
@@ -138,23 +137,23 @@ class Classification(_Labels, SingleLabels):
     convex: ClassVar[Loss] = Softmax()
 
     def loss(self) -> keras.losses.Loss:
-        """Cross-entropy with label smoothing."""
+        """Return the cross-entropy with label smoothing."""
         return LabelCrossEntropy(label_smoothing=self.label_smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The accuracy."""
+        """Return the accuracy."""
         return [keras.metrics.MeanMetricWrapper(label_matches, name="accuracy")]
 
     def before_activation(self, scores: np.ndarray) -> np.ndarray:
-        """The logarithms of the probabilities."""
+        """Return the logarithms of the probabilities."""
         return np.log(np.maximum(scores, SMALLEST))
 
     def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
-        """The best class."""
+        """Return the best class."""
         return classes[:, 0]
 
     def scorer(self, classes: Sequence[str] | None) -> SingleLabelScorer:
-        """Return what compares class numbers with probabilities."""
+        """Return a scorer of class probabilities against class numbers."""
         return SingleLabelScorer(classes, self.name)
 
     def predictions(
@@ -164,7 +163,7 @@ class Classification(_Labels, SingleLabels):
         return ClassPredictions(names, outputs, tuple(self._named_classes(classes)))
 
     def distances(self, outputs: np.ndarray, targets: Any) -> np.ndarray:
-        """Return how far the probability of the true class is below 1, `[n]`."""
+        """Return 1 minus the probability of the true class, `[n]`."""
         rows = self.convex.prepared(targets, self.num_classes)
         return 1 - (outputs * rows).sum(axis=1)
 
@@ -176,23 +175,23 @@ class Classification(_Labels, SingleLabels):
         reach: Callable[[Any], np.ndarray],
         distances: Any,
     ) -> ClassSets:
-        """Return the most probable class of each input, and a set that holds the true one."""
+        """Return the most probable class of each input, and a prediction set of classes."""
         named = tuple(self._named_classes(classes))
         return ClassSets(names, outputs, named, distance=float(reach(distances)))
 
     def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
-        """Return the gradient of the loss in front of the softmax."""
+        """Return the gradient of the loss with respect to the logits."""
         return super().slopes(self.convex.prepared(targets, self.num_classes), outputs)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MultiLabel(_Labels, MultiLabels):
-    """Any number of labels an example: each score is a sigmoid of its own.
+    """Any number of labels per example: each class has its own sigmoid score.
 
     The other arguments and errors are those of `Classification`.
 
     Args:
-        threshold: The score from which on a label is given, above 0 and below 1. Defaults to 0.5.
+        threshold: The lowest score of an assigned label, above 0 and below 1. Defaults to 0.5.
     """
 
     name: ClassVar[str] = "multi_label"
@@ -210,29 +209,29 @@ class MultiLabel(_Labels, MultiLabels):
         object.__setattr__(self, "threshold", float(self.threshold))
 
     def loss(self) -> keras.losses.Loss:
-        """Binary cross-entropy with label smoothing."""
+        """Return the binary cross-entropy with label smoothing."""
         return keras.losses.BinaryCrossentropy(label_smoothing=self.label_smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The accuracy of the decisions on single labels."""
+        """Return the accuracy over all decisions on single labels."""
         return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=self.threshold)]
 
     @property
     def label_threshold(self) -> float:
-        """The threshold."""
+        """The lowest score of an assigned label."""
         return self.threshold
 
     def before_activation(self, scores: np.ndarray) -> np.ndarray:
-        """The logarithms of the odds."""
+        """Return the log-odds."""
         odds = np.clip(scores.astype("float64"), SMALLEST, 1 - 1e-7)  # 1 in float32 is infinite
         return np.log(odds / (1 - odds))
 
     def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
-        """The classes from the threshold on, joined by `|`."""
+        """Return the classes whose score reaches the threshold, joined by `|`."""
         return ops.join(classes, scores >= self.threshold)
 
     def scorer(self, classes: Sequence[str] | None) -> MultiLabelScorer:
-        """Return what compares rows of 0 and 1 with probabilities."""
+        """Return a scorer of label probabilities against rows of 0 and 1."""
         return MultiLabelScorer(classes, self.name, self.threshold)
 
     def predictions(

@@ -1,4 +1,4 @@
-"""A COCO file of annotations beside a folder of images, as tools for annotating export it."""
+"""COCO annotation files next to a folder of images, as annotation tools export them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from kft.regular_files import lies_in, read_regular, why
 
 __all__ = ["CocoFile", "coco_file", "open_coco"]
 
-_FOLDERS = ("", "annotations")  # below the root, where the file may lie
+_FOLDERS = ("", "annotations")  # folders below the root that may hold the file
 _MOST_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class CocoFile:
-    """What a COCO file says of its images, which are in the order of the file.
+    """The content of a COCO file; images are in the order of the file.
 
     Args:
-        source: The path of the file in the folder.
-        categories: Number and name of each category, in the order of their numbers.
-        names: What the file calls each image.
+        source: The path of the file, relative to the folder.
+        categories: Id and name of each category, in the order of the ids.
+        names: The name of each image in the file.
         inputs: The path of each image.
         sizes: Height and width of each image.
-        annotations: Of each image what to call its annotations in a message, and the annotations.
-        reasons: By index why an image cannot be used.
+        annotations: The annotations of each image, each with its name for messages.
+        reasons: Why an image cannot be used, by its index.
     """
 
     source: str
@@ -45,7 +45,7 @@ class CocoFile:
 
 
 def coco_file(root: Path) -> Path | None:
-    """Return the one JSON file in a folder, or in `annotations` in it; None if there is none.
+    """Return the only JSON file in a folder or in its `annotations`; None if there is none.
 
     Raises:
         InputError: If there are several.
@@ -61,16 +61,16 @@ def coco_file(root: Path) -> Path | None:
 
 
 def open_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> CocoFile:
-    """Read a COCO file, and find its images.
+    """Read a COCO file and find its images.
 
     Args:
         root: The folder.
         path: The COCO file in it.
-        images: What the names of images are relative to.
-        bad: Where annotations of no image are noted.
+        images: The folder that image names are relative to.
+        bad: Collects the annotations that belong to no image.
 
     Raises:
-        InputError: If the file is no COCO file.
+        InputError: If the file is not a COCO file.
     """
     source = str(path.relative_to(root))
     content = _content(path, root, source)
@@ -123,7 +123,7 @@ def _entries(content: Mapping[str, Any], name: str, source: str) -> Iterator[Map
 
 
 def _categories(content: Mapping[str, Any], source: str) -> tuple[tuple[int, str], ...]:
-    """The number and the name of each category in the file, in the order of their numbers."""
+    """Return the id and name of each category in the file, in the order of the ids."""
     found: dict[int, str] = {}
     for one in _entries(content, "categories", source):
         key, name = _key(one, source, "category"), one.get("name")
@@ -157,7 +157,7 @@ def _size_of(entry: Mapping[str, Any], place: int, reasons: dict[int, str]) -> t
 
 
 def _image(name: str, place: int, root: Path, images: Path, reasons: dict[int, str]) -> Path:
-    """The file of an image: in the folder of images, or as its path from the root."""
+    """Return the file of an image, whose name is relative to the folder of images or to the root."""
     for folder in (images, root):
         path = folder / name
         if "\0" not in name and path.is_file():

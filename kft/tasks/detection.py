@@ -1,4 +1,4 @@
-"""Detection: boxes around things in an image, each with a class."""
+"""Object detection: boxes around the objects in an image, each with a class."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ from kft.tasks.task import Task
 if TYPE_CHECKING:
     from kft.data.examples import Examples
 
-MOST_BOXES = 1000  # more would make steps slow, since each place is compared with each box
-_LEAST_SCORE = 0.05  # below it no box counts, whatever the threshold
+MOST_BOXES = 1000  # more would make steps slow: each location is compared with each box
+_LEAST_SCORE = 0.05  # boxes with a lower score are dropped, whatever the threshold
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Detection(Task):
-    """Boxes around things, each with a class: a detector without anchors on an image backbone.
+    """Object detection: an anchor-free detector on an image backbone.
 
-    Boxes are left, top, right and bottom in pixels of the image as it was given, whatever size the
-    model takes; its left upper corner is (0, 0).
+    Boxes are left, top, right and bottom in pixels of the original image, whatever size the model
+    takes; the upper left corner is (0, 0).
 
-    Images with their boxes are a folder in the form of Pascal VOC, COCO or YOLO; or `(images, boxes)`,
-    where the boxes of an image are an array `[m, 5]` of left, top, right, bottom and class number, an
-    empty list, or `{"boxes": [m, 4], "labels": [m]}`.
+    Data are a folder in Pascal VOC, COCO or YOLO format, or `(images, boxes)`, where the boxes of an
+    image are an array `[m, 5]` of left, top, right, bottom and class number, an empty list, or
+    `{"boxes": [m, 4], "labels": [m]}`.
 
     Args:
         classes: Names of the classes, in the order of their numbers. Defaults to those of the training
             data: the categories of a COCO file, `classes.txt` in the folder, or the names that occur.
-        max_boxes: The most boxes of an image, in the data and in an answer. Defaults to 100.
-        threshold: The score from which on a box is an answer. The average precision counts those below
-            it too. Defaults to 0.3.
-        overlap: The intersection over union with a better box of its class above which a box is taken
-            for the same thing and left out. Defaults to 0.5.
-        box_loss: Weight of the loss of the boxes beside that of the scores. Defaults to 2.
+        max_boxes: Maximum number of boxes per image, in the data and in predictions. Defaults to 100.
+        threshold: The score that a predicted box must exceed. The average precision also counts boxes below
+            it. Defaults to 0.3.
+        overlap: A box is dropped as a duplicate if its intersection over union with a better box of its
+            class exceeds this. Defaults to 0.5.
+        box_loss: Weight of the box loss relative to the score loss. Defaults to 2.
         channels: Channels of the feature pyramid, a multiple of 8. Defaults to 64.
-        image_size: Height and width of the images that the model takes. A recipe sets it.
+        image_size: Height and width of the model's images. A recipe sets it.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of range.
 
     Example:
 
@@ -109,11 +109,11 @@ class Detection(Task):
 
     @property
     def folder(self) -> Callable[[Path, BadExamples], ReadFile]:
-        """A folder in the form of Pascal VOC, COCO or YOLO."""
+        """The reader of folders in Pascal VOC, COCO or YOLO format."""
         return read_box_folder
 
     def checked_classes(self, classes: Any, what: str) -> tuple[str, ...]:
-        """Return class names, checked: at least one."""
+        """Return the checked class names, of which there must be at least one."""
         names = super().checked_classes(classes, what)
         if not names:
             raise InputError(f"{what} names no class: pass at least one.")
@@ -128,7 +128,7 @@ class Detection(Task):
         return self if classes is None else replace(self, classes=tuple(classes))
 
     def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
-        """Return the classes of the data, which must be those of the task."""
+        """Return the classes of the data, which must equal those of the task."""
         if self.classes is None or classes is None:
             return self.classes if classes is None else tuple(classes)
         if tuple(classes) != self.classes:
@@ -139,7 +139,7 @@ class Detection(Task):
         return self.classes
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
-        """Check the boxes, and number their classes."""
+        """Check the boxes and number their classes."""
         known = classes or self.classes
         if raw.columns:
             raise InputError(
@@ -156,14 +156,14 @@ class Detection(Task):
         return box_targets(raw, known, self.max_boxes)
 
     def counts(self, rows: Any, classes: Any) -> dict[str, int]:
-        """Return in how many images each class occurs."""
+        """Return the number of images in which each class occurs."""
         found = np.zeros(len(classes or ()), np.int64)
         for row in rows if len(found) else ():
             found[np.unique(classes_of(row))] += 1
         return dict(zip(classes or (), found.tolist(), strict=True))
 
     def label(self, row: Any, classes: Any) -> str:
-        """Return how many boxes of each class an image has, the most frequent first."""
+        """Return the number of boxes of each class in an image, most frequent first."""
         return counted(classes_of(row), classes)
 
     def collate(self, rows: Any, inputs: Any) -> np.ndarray:
@@ -182,38 +182,38 @@ class Detection(Task):
         return self.classes
 
     def head(self, features: Any, inputs: Any) -> Any:
-        """Add a feature pyramid, and at each place of it scores of the classes and a box.
+        """Add a feature pyramid that predicts class scores and a box at each location.
 
         Returns:
-            Float32 `(batch, places, 8 + classes)`: the box in fractions of the image, what it was found
-            from, and the scores of the classes.
+            Float32 `(batch, locations, 8 + classes)`: the box as fractions of the image, the centre and
+            stride of its location, and the class scores.
         """
         size = inputs.shape[1:3]
         maps = chosen_maps(list(features.values()), size)
         return detector(maps, len(self._known), self.channels, self.seed, self.named)
 
     def embedded(self, features: Any) -> Any:
-        """Return the coarsest map alone: all of them are larger than the image."""
+        """Return only the coarsest map: all maps together are larger than the image."""
         return min(features.values(), key=lambda one: one.shape[1])
 
     def loss(self) -> BoxLoss:
-        """Quality focal loss of the scores, and GIoU loss of the boxes."""
+        """Return the quality focal loss of the scores plus the GIoU loss of the boxes."""
         return BoxLoss(box=self.box_loss)
 
     # The outcome.
 
     def scorer(self, classes: Sequence[str] | None) -> DetectionScorer:
-        """Return what compares boxes."""
+        """Return a scorer of boxes."""
         return self.scorer_of(None, classes)
 
     def scorer_of(self, examples: Examples | None, classes: Any) -> DetectionScorer:
-        """Return what compares boxes, and draws some of them on the images of the examples."""
+        """Return a scorer of boxes that draws some of them on the images of the examples."""
         names = classes or self._known
         colours = colours_of(names, None)
         return DetectionScorer(names, colours, self.threshold, self._found, examples, self.name)
 
     def reduced(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the boxes that are answers, `[n, max_boxes, 6]`; see `BoxPredictions.found`."""
+        """Return the predicted boxes, `[n, max_boxes, 6]`; see `BoxPredictions.found`."""
         return self._found(outputs, self.threshold)
 
     def predictions(
@@ -225,11 +225,11 @@ class Detection(Task):
         return BoxPredictions(names, outputs, known, colours_of(known, None), size)
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
-        """Return the boxes of each image, the best first, and how many there are.
+        """Return the boxes of each image, best first, and their number.
 
-        `boxes`, float32 `[n, max_boxes, 4]`, are left, top, right and bottom in fractions of the image's
-        width and height, upright as its EXIF orientation says; `scores`, float32, and `labels`, strings,
-        are `[n, max_boxes]`, 0 and empty behind the last box of an image; `count` is int32 `[n]`.
+        `boxes`, float32 `[n, max_boxes, 4]`, are left, top, right and bottom as fractions of the width
+        and height of the image after its EXIF orientation is applied; `scores`, float32, and `labels`,
+        strings, are `[n, max_boxes]`, padded with 0 and empty strings; `count` is int32 `[n]`.
         """
         boxes, scores, kinds, counts = ops.suppressed(
             outputs[..., BOX], outputs[..., SCORES], self.max_boxes, self.overlap, self.threshold
@@ -238,7 +238,7 @@ class Detection(Task):
         return {"boxes": boxes, "scores": scores, "labels": labels, "count": counts}
 
     def answer_rules(self) -> Rules:
-        """Boxes are compared as a set: where scores are close, rounding decides their order."""
+        """Return that boxes are compared as a set: rounding can reorder those with close scores."""
         return Rules(
             detections=(
                 Detections("boxes", "scores", "labels", "count", self.threshold, self.overlap),
@@ -246,7 +246,7 @@ class Detection(Task):
         )
 
     def _found(self, outputs: np.ndarray, least: float = _LEAST_SCORE) -> np.ndarray:
-        """Boxes, scores and class numbers, `[n, max_boxes, 6]`."""
+        """Return boxes, scores and class numbers, `[n, max_boxes, 6]`."""
         boxes, scores, kinds, _ = suppressed(
             outputs[..., BOX], outputs[..., SCORES], self.max_boxes, self.overlap, least
         )

@@ -1,4 +1,4 @@
-"""Tasks as people write them: an object, or a short name with a recipe's arguments."""
+"""Tasks as arguments of a recipe: an object, or a short name with the recipe's shorthand arguments."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
 
     Args:
         given: A task, its short name, or what `described` returned.
-        arguments: The recipe's arguments that are short for the task's own: `num_classes`, `hidden`,
-            `dropout`, `label_smoothing`; None for the task's default.
+        arguments: The recipe's shorthands for arguments of the task: `num_classes`, `hidden`, `dropout`,
+            `label_smoothing`; None for the task's default.
         seed: The recipe's seed.
 
     Raises:
@@ -51,10 +51,10 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
 
 
 def takes_count(name: str) -> bool:
-    """Return whether the task with this short name has to be told how many outputs there are.
+    """Return whether the task with this short name takes a number of outputs.
 
     Args:
-        name: A short name; of an unknown one the answer is True.
+        name: A short name; True for an unknown one.
     """
     kind = SHORT.get(name)
     names = {one.name for one in dataclasses.fields(kind)} if kind else {"num_classes"}
@@ -62,7 +62,7 @@ def takes_count(name: str) -> bool:
 
 
 def short_arguments(task: Task) -> dict[str, Any]:
-    """Return the values of the recipe's arguments that are short for the task's own."""
+    """Return the values of the recipe's shorthand arguments for a task."""
     return {
         "num_classes": getattr(task, "width", None),
         "hidden": getattr(task, "hidden", ()),
@@ -72,13 +72,13 @@ def short_arguments(task: Task) -> dict[str, Any]:
 
 
 def short_name(task: Task) -> str | None:
-    """Return the short name that a recipe takes for a task, None if it takes the task alone."""
+    """Return the short name of a task in a recipe; None if only the task itself describes it."""
     found = described(task)
     return found if isinstance(found, str) else None
 
 
 def differing(task: Task) -> dict[str, Any]:
-    """Return the arguments of a recipe for a task, those at the task's defaults as the recipe's own.
+    """Return the recipe arguments that describe a task, None for those at the task's defaults.
 
     Args:
         task: A recipe's task.
@@ -90,7 +90,7 @@ def differing(task: Task) -> dict[str, Any]:
         name: None if value == defaults.get(name) else value
         for name, value in short_arguments(task).items()
     }
-    if given["label_smoothing"] == 0:  # of a task that has none
+    if given["label_smoothing"] == 0:  # what `short_arguments` has for a task without it
         given["label_smoothing"] = None
     return {**given, "task": task.name}
 

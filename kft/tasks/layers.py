@@ -1,4 +1,4 @@
-"""The layers of heads on vectors: hidden ones, dropout, and a last one called `scores`."""
+"""Dense heads on feature vectors: hidden layers, dropout, and a last layer named `scores`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kft.errors import InputError
 from kft.tasks.linear import Loss, Solved, solve
 from kft.tasks.task import Task
 
-WIDEST = 65_536  # units of a hidden layer; more is a slip
+WIDEST = 65_536  # units of a hidden layer; more is a typing error
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class DenseHead(Task):
-    """A task whose head is dense: what classification and regression have in common.
+    """A task with a dense head, the base of classification and regression.
 
-    The scores are float32 under mixed precision too.
+    The scores are float32 even under mixed precision.
     """
 
     augmentable: ClassVar[bool] = True
     activation: ClassVar[str | None] = None
-    convex: ClassVar[Loss]  # the loss of what the last Dense layer puts out
+    convex: ClassVar[Loss]  # the loss of the outputs of the last Dense layer
 
     hidden: tuple[int, ...] = ()
     dropout: float = 0.2
@@ -41,14 +41,14 @@ class DenseHead(Task):
         self.check_fraction("dropout")
 
     def check_fraction(self, name: str) -> None:
-        """Refuse an argument that is not from 0 to below 1."""
+        """Raise an error unless an argument is at least 0 and below 1."""
         value = getattr(self, name)
         if not is_number(value) or not 0 <= value < 1:
             raise InputError(f"`{name}={shown(value)}` is not a fraction: pass 0 to below 1.")
 
     @property
     def width(self) -> int:
-        """Numbers that the head puts out for an example."""
+        """Number of outputs per example."""
         raise NotImplementedError
 
     def head(self, features: Any, inputs: Any) -> Any:
@@ -77,14 +77,14 @@ class DenseHead(Task):
         return self.scores(x)
 
     def scores(self, x: Any) -> Any:
-        """Turn what the last Dense layer puts out into the scores."""
+        """Turn the outputs of the last Dense layer into scores."""
         layer = keras.layers.Activation(self.activation, dtype="float32", name=self.named("scores"))
         return layer(x)
 
     def solves(self, model: keras.Model, features: Any) -> bool:
-        """Return whether nothing but dropout lies between the features and the last Dense layer.
+        """Return whether only dropout lies between the features and the last Dense layer.
 
-        A recipe may have put another head there, or more around this one.
+        A recipe may have replaced or extended the head.
         """
         last = self.last_dense(model)
         if last is None:
@@ -97,7 +97,7 @@ class DenseHead(Task):
         return all(layer is last or isinstance(layer, passing) for layer in between)
 
     def last_dense(self, model: keras.Model) -> keras.layers.Dense | None:
-        """Return the last Dense layer, if only the activation lies between it and an output."""
+        """Return the last Dense layer; None unless only the activation separates it from an output."""
         layers = {layer.name: layer for layer in model.layers}
         last = layers.get(self.named("predictions"))
         scores = layers.get(self.named("scores"))
@@ -117,28 +117,28 @@ class DenseHead(Task):
         weights: np.ndarray | None = None,
         seed: int = 0,
     ) -> dict[str, Solved]:
-        """Solve the last Dense layer, see `kft.tasks.linear.solve`."""
+        """Solve the last Dense layer; see `kft.tasks.linear.solve`."""
         targets = self.solved_for(model, targets)
         found = solve(features, targets, self.width, self.convex, weights=weights, seed=seed)
         return {self.named("predictions"): found}
 
     def solved_for(self, model: keras.Model, targets: Any) -> Any:
-        """Return the targets in the unit of the last Dense layer.
+        """Return the targets in the units of the last Dense layer.
 
         Args:
             model: A model with this task's head.
-            targets: The targets as the data have them.
+            targets: The targets of the data.
         """
         return targets
 
     def slopes(self, targets: Any, outputs: np.ndarray) -> np.ndarray:
-        """Return the gradient of the loss in front of the last activation, without its scale.
+        """Return the gradient of the loss before the last activation, up to its scale.
 
-        It has one form for squares, for cross-entropy of a softmax and for that of sigmoids.
+        The squared error and the cross-entropies of a softmax and of sigmoids share this form.
 
         Args:
-            targets: What the data say, `(n, width)`, or `(n,)` for a single number.
-            outputs: What the model says, `(n, width)`.
+            targets: The targets, `(n, width)`, or `(n,)` for a single number.
+            outputs: The model's outputs, `(n, width)`.
         """
         return outputs - np.asarray(targets, "float32").reshape(outputs.shape)
 
@@ -148,5 +148,5 @@ class DenseHead(Task):
         return keras.layers.Dropout(self.dropout, seed=self._seed(index), name=self.named(name))(x)
 
     def _seed(self, index: int) -> int:
-        """The seed of one of several layers, within what generators hold."""
+        """Return the seed of one of several layers, within the range of random generators."""
         return (self.seed + index) % (LARGEST_SEED + 1)

@@ -1,16 +1,16 @@
-"""Losses and metrics of classifiers that take class numbers and rows of probabilities alike."""
+"""Losses and metrics of classifiers that accept both class numbers and rows of probabilities."""
 
 import keras
 from keras import ops
 
 
 class LabelCrossEntropy(keras.losses.Loss):
-    """Cross-entropy over probabilities whose targets are class numbers or rows of probabilities.
+    """Cross-entropy between probabilities and targets that are class numbers or rows of probabilities.
 
-    Class numbers `(batch,)` and soft targets `(batch, classes)`, as MixUp and CutMix make them, are
-    told apart by their shape, so training on soft targets can be validated on class numbers. Keras'
-    own pair of losses takes one kind each, and its sparse one knows no label smoothing. The loss of a
-    class number that does not exist is NaN, on every backend.
+    The shape distinguishes class numbers `(batch,)` from soft targets `(batch, classes)`, as MixUp and
+    CutMix make them, so that training on soft targets can be validated on class numbers. Keras has a
+    loss for each kind, and its sparse one has no label smoothing. The loss of a class number that does
+    not exist is NaN on every backend.
 
     Args:
         label_smoothing: Fraction of each target spread evenly over all classes, from 0 to below 1.
@@ -22,12 +22,12 @@ class LabelCrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        """The loss of each example, `(batch,)`."""
+        """Return the loss of each example, `(batch,)`."""
         if _is_soft(y_true, y_pred):
             return self._of_rows(y_true, y_pred)
         labels, classes = _class_numbers(y_true), y_pred.shape[-1]
-        # Backends differ in what they make of a label out of range: an error that names no label, or
-        # nothing at all. No loss can raise inside a compiled step, so it is not a number.
+        # For a label out of range, backends raise an error that does not name it, or ignore it. A loss
+        # cannot raise inside a compiled step, so it is NaN.
         exists = ops.logical_and(labels >= 0, labels < classes)
         labels = ops.where(exists, labels, 0)
         if self.label_smoothing:
@@ -42,18 +42,18 @@ class LabelCrossEntropy(keras.losses.Loss):
         return ops.categorical_crossentropy(rows, y_pred)
 
     def get_config(self) -> dict:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {"name": self.name, "label_smoothing": self.label_smoothing}
 
 
 def label_matches(y_true, y_pred):
-    """Return 1 where the most probable class is the target's, else 0, `(batch,)`."""
+    """Return 1 where the most probable class matches the target, else 0, `(batch,)`."""
     labels = ops.argmax(y_true, axis=-1) if _is_soft(y_true, y_pred) else _class_numbers(y_true)
     return ops.cast(ops.equal(ops.cast(labels, "int32"), ops.argmax(y_pred, axis=-1)), "float32")
 
 
 def rows_of_probabilities(y_true, y_pred):
-    """Return targets as rows of probabilities `(batch, classes)`, of the dtype of the scores."""
+    """Return targets as rows of probabilities `(batch, classes)`, in the dtype of the scores."""
     if _is_soft(y_true, y_pred):
         return ops.cast(y_true, y_pred.dtype)
     return ops.one_hot(_class_numbers(y_true), y_pred.shape[-1], dtype=y_pred.dtype)
@@ -64,6 +64,6 @@ def _is_soft(y_true, y_pred):
 
 
 def _class_numbers(y_true):
-    """Class numbers as int32 `(batch,)`: Keras hands a column `(batch, 1)` on as it got it."""
+    """Return class numbers as int32 `(batch,)`: Keras passes a column `(batch, 1)` on unchanged."""
     labels = ops.cast(y_true, "int32")
     return ops.squeeze(labels, axis=-1) if len(labels.shape) > 1 else labels

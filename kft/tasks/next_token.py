@@ -1,4 +1,4 @@
-"""The next token: what follows a text, which is how language models are trained to write."""
+"""Next-token prediction, the objective of generative language models."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from kft.tasks.language.parts import joined, parts_of
 from kft.tasks.predictions.next_tokens import NextTokenPredictions
 from kft.tasks.task import Task
 
-CANDIDATES = 10  # most probable tokens of an answer
+CANDIDATES = 10  # number of most probable tokens in an answer
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class NextToken(Task):
-    """Predict each token of a text from those before it, to fine-tune a model that writes.
+    """Prediction of each token of a text from those before it, to fine-tune a model that writes.
 
     Data are texts, prompts with answers, or chats: a list of strings, of pairs `(prompt, answer)` or of
-    dicts; JSON lines of such dicts; a folder of .txt files; or a table with a column of texts. Where
-    there is a prompt, loss and figures count the answer alone.
+    dicts; JSON lines of such dicts; a folder of .txt files; or a table with a column of texts. If there
+    is a prompt, loss and figures count only the answer.
 
     Args:
-        template: How a message of a chat is written: a text with `{content}`, and `{role}` before it.
-            Defaults to `"{role}: {content}\\n"`.
+        template: The format of a chat message: a text with `{content}`, and `{role}` before it. Defaults
+            to `"{role}: {content}\\n"`.
 
     Raises:
-        InputError: If the template does not hold `{content}` once.
+        InputError: If the template does not contain `{content}` exactly once.
 
     Example:
 
@@ -70,12 +70,12 @@ class NextToken(Task):
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
-        """A text in a .txt file, and JSON lines of texts, prompts with answers, and chats."""
+        """The readers of .txt files, and of JSON lines of texts, prompts with answers, and chats."""
         lines = partial(read_text_lines, template=self.template)
         return {".txt": read_text_file, ".jsonl": lines, ".ndjson": lines}
 
     def inputs_and_labels(self, source: Any) -> tuple[Any, Any] | None:
-        """Return the texts in a list, or in a pair of lists of prompts and answers."""
+        """Return the texts of a list, or of a pair of lists of prompts and answers."""
         if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], str):
             prompts, answers = map(list, source)
             if len(prompts) != len(answers):
@@ -84,7 +84,7 @@ class NextToken(Task):
                     "prompt."
                 )
             source = list(zip(prompts, answers, strict=True))
-        if len(getattr(source, "shape", ())) == 1:  # a column, of pandas for one
+        if len(getattr(source, "shape", ())) == 1:  # a column, such as a pandas Series
             source = as_rows(source, "the texts")
         if not isinstance(source, list | np.ndarray):
             return None
@@ -93,14 +93,14 @@ class NextToken(Task):
         for value in source:
             parts, reason = parts_of(value, self.template)
             text, spans = joined(parts)
-            texts.append(text or reason)  # which stands for a text that is not there
+            texts.append(text or reason)  # the reason fills the place of a missing text
             labels.append(reason or spans)
         return texts, labels
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
-        """Turn the characters that count into rows `[first, end]`; without any all count.
+        """Turn the spans of characters that count into rows `[first, end]`; None counts the whole text.
 
-        A string in place of them says why the example cannot be used.
+        A string instead of spans says why the example cannot be used.
         """
         values = list(raw.values)
         reasons = {n: raw.said(one) for n, one in enumerate(values) if isinstance(one, str)}
@@ -112,14 +112,14 @@ class NextToken(Task):
         return ReadTargets(reasons, lambda kept: Targets(rows if kept is None else rows[kept]))
 
     def label(self, row: Any, classes: Any) -> str:
-        """Return how many characters of a text count."""
+        """Return the number of characters of a text that count."""
         return f"{int((row[:, 1] - row[:, 0]).sum()):,} characters"
 
     def collate(self, rows: Any, inputs: Any) -> np.ndarray:
-        """Return for each token of a batch whether the next one counts, and the bytes that count with it.
+        """Return for each token whether the next one counts, and the number of text bytes it stands for.
 
         Args:
-            rows: Those of rows of tokens, as `kft.tasks.language.rows.cut_rows` makes them.
+            rows: The targets of rows of tokens, as `kft.tasks.language.rows.cut_rows` makes them.
             inputs: The model's inputs.
 
         Returns:
@@ -133,10 +133,10 @@ class NextToken(Task):
     # The model.
 
     def head(self, features: Any, inputs: Any) -> Any:
-        """Keep of the scores of all tokens what is asked for, see `FollowingTokens`.
+        """Reduce the scores of the vocabulary to what is needed of them; see `FollowingTokens`.
 
         Args:
-            features: Scores before the softmax, `[batch, length, vocabulary]`.
+            features: Logits, `[batch, length, vocabulary]`.
             inputs: The model's inputs `token_ids` and `padding_mask`.
         """
         layer = FollowingTokens(
@@ -145,17 +145,17 @@ class NextToken(Task):
         return layer([features, inputs["token_ids"], inputs["padding_mask"]])
 
     def loss(self) -> keras.losses.Loss:
-        """Cross-entropy, the mean over the tokens of a batch that count."""
+        """Return the mean cross-entropy over the tokens of a batch that count."""
         return TokenCrossEntropy()
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The accuracy of tokens."""
+        """Return the token accuracy."""
         return [TokenAccuracy()]
 
     # The outcome.
 
     def scorer(self, classes: Any) -> NextTokenScorer:
-        """Return what measures perplexity."""
+        """Return a scorer that measures perplexity."""
         return NextTokenScorer(self.name)
 
     def predictions(
@@ -165,21 +165,21 @@ class NextToken(Task):
 
         Args:
             names: The texts.
-            outputs: What the model puts out.
+            outputs: The model's outputs.
             classes: The tokens of the vocabulary as texts.
         """
         return NextTokenPredictions.of(names, outputs, classes or (), CANDIDATES)
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
-        """Return the most probable tokens that follow each text: `tokens` and `scores`, `[n, 10]`.
+        """Return the most probable next tokens of each text: `tokens` and `scores`, `[n, 10]`.
 
-        A token is what has to be put behind the text, spaces included; the one that ends a text is told
-        by its name, such as `</s>`.
+        Appending a token to the text continues it, spaces included; the token that ends a text is
+        returned by its name, such as `</s>`.
         """
         count = min(CANDIDATES, len(classes))
         numbers = ops.cast(outputs[:, -count:, 1], "int32")
         return {"tokens": ops.labels(classes, numbers), "scores": outputs[:, -count:, 0]}
 
     def answer_rules(self) -> Rules:
-        """The tokens are sorted by their scores."""
+        """Return that tokens are sorted by their scores."""
         return Rules((Ranking("tokens", "scores"),))

@@ -1,4 +1,4 @@
-"""Regression: one number an example, or several, in the unit of the targets."""
+"""Regression: one or several numbers per example, in the units of the targets."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from kft.tasks.predictions import NumberPredictions, NumberRanges
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Regression(DenseHead, Numbers):
-    """Numbers in the unit of the targets; the head learns in units of their spread.
+    """One or several numbers per example, in the units of the targets.
+
+    The last Dense layer works on standardised values, which are scaled back afterwards.
 
     Args:
-        num_values: How many numbers an example has. Defaults to 1.
+        num_values: Number of values per example. Defaults to 1.
         hidden: As in `Classification`.
         dropout: As in `Classification`.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of range.
     """
 
     name: ClassVar[str] = "regression"
@@ -53,26 +55,26 @@ class Regression(DenseHead, Numbers):
 
     @property
     def width(self) -> int:
-        """Numbers that the head puts out for an example."""
+        """Number of outputs per example."""
         return self.num_values
 
     def scores(self, x: Any) -> Any:
-        """Bring what the last Dense layer puts out to the unit of the targets."""
+        """Scale the outputs of the last Dense layer to the units of the targets."""
         return keras.layers.Rescaling(1.0, dtype="float32", name=self.named("scores"))(x)
 
     def loss(self) -> keras.losses.Loss:
-        """The mean squared error."""
+        """Return the mean squared error."""
         return keras.losses.MeanSquaredError()
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The root mean squared error and the mean absolute error, in the unit of the targets."""
+        """Return the root mean squared error and the mean absolute error, in the units of the targets."""
         return [
             keras.metrics.RootMeanSquaredError(name="rmse"),
             keras.metrics.MeanAbsoluteError(name="mae"),
         ]
 
     def scorer(self, classes: None = None) -> RegressionScorer:
-        """Return what compares expected with predicted numbers."""
+        """Return a scorer of predicted numbers against targets."""
         return RegressionScorer(self.name)
 
     def predictions(
@@ -93,38 +95,38 @@ class Regression(DenseHead, Numbers):
         reach: Callable[[Any], np.ndarray],
         distances: Any,
     ) -> NumberRanges:
-        """Return the numbers of each input, and a range that holds the true one."""
+        """Return the numbers of each input, each with a prediction interval."""
         return NumberRanges(names, outputs, distance=reach(distances))
 
     def learn(self, targets: Any) -> dict[str, Any]:
-        """Mean and standard deviation of the targets, so that the head's weights can stay small."""
+        """Return mean and standard deviation of the targets, so that the head's weights stay small."""
         scale = np.std(targets, axis=0)
         scale = np.where(scale > 0, scale, 1.0)
         return {"target_scale": scale.tolist(), "target_offset": np.mean(targets, axis=0).tolist()}
 
     @property
     def unlearnt(self) -> dict[str, Any]:
-        """The unit in which the head itself puts out numbers."""
+        """The scale and offset that leave the outputs of the head unchanged."""
         return {"target_scale": 1.0, "target_offset": 0.0}
 
     def apply(self, model: keras.Model, learnt: dict[str, Any]) -> None:
-        """Let the last layer answer in the unit of the targets."""
+        """Set the last layer's scale and offset, so that it answers in the units of the targets."""
         layer: Any = model.get_layer(self.named("scores"))
         layer.scale = self._checked(learnt, "target_scale")
         layer.offset = self._checked(learnt, "target_offset")
 
     def solved_for(self, model: keras.Model, targets: Any) -> np.ndarray:
-        """Return the targets in units of the spread that the head has learnt."""
+        """Return the targets standardised by the learnt mean and standard deviation."""
         layer: Any = model.get_layer(self.named("scores"))
         rows = np.asarray(targets, "float64").reshape(len(targets), self.num_values)
         return (rows - np.asarray(layer.offset)) / np.asarray(layer.scale)
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
-        """Return the `value`, `[n]`, or `[n, num_values]` where there are several."""
+        """Return the `value`, `[n]`, or `[n, num_values]` if there are several."""
         return {"value": outputs[:, 0] if self.num_values == 1 else outputs}
 
     def answer_rules(self) -> Rules:
-        """One value can be asked for by the Regress API."""
+        """Return that the Regress API can serve a single value."""
         return Rules(regress="value" if self.num_values == 1 else None)
 
     def _checked(self, learnt: dict[str, Any], name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Tasks as files keep them: JSON, which names a class and imports none."""
+"""Tasks saved as JSON, which names a class without importing it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _SHORT = ("num_classes", "num_values", "hidden", "dropout", "label_smoothing")
 
 
 def described(task: Task) -> Any:
-    """Return what `recipe.json` keeps of a task.
+    """Return what `recipe.json` stores for a task.
 
-    Its short name, where that and the recipe's arguments say all; otherwise its name, its class and
-    its arguments.
+    This is its short name if that and the recipe's arguments describe it; otherwise its name, class
+    and arguments.
     """
     if type(task) in SHORT.values():
         by_recipe = (*_SHORT, *task.set_by_recipe)
@@ -51,17 +51,16 @@ def described(task: Task) -> Any:
 
 
 def restored(saved: Any, own: Collection[type[Task]] = ()) -> Any:
-    """Return the task that `described` described, or its short name.
+    """Return the task that `described` returned, or its short name.
 
-    The classes that come with kft are found by themselves. A name in a file imports nothing.
+    kft's own classes are known by name. A name in a file never imports anything.
 
     Args:
-        saved: What `described` returned, from a file that may come from a stranger.
-        own: Classes of tasks of one's own that it may be, or be made of.
+        saved: What `described` returned, from a file that may be untrusted.
+        own: Your own task classes that the task, or a task inside it, may be an instance of.
 
     Raises:
-        InputError: If it describes no task, or one of a class that neither comes with kft nor is in
-            `own`.
+        InputError: If it describes no task, or its class is neither part of kft nor in `own`.
     """
     if isinstance(saved, str):
         return saved
@@ -79,17 +78,17 @@ def restored(saved: Any, own: Collection[type[Task]] = ()) -> Any:
 
 
 def own_classes(task: Task) -> list[type[Task]]:
-    """Return the classes of a task, and of those that it is made of, that do not come with kft."""
+    """Return the classes of a task, and of the tasks inside it, that are not part of kft."""
     inner = task.tasks.values() if isinstance(task, Several) else ()
     kinds = [type(task), *(kind for one in inner for kind in own_classes(one))]
     return list(dict.fromkeys(kind for kind in kinds if kind not in _OF_KFT.values()))
 
 
 def checked_classes(given: type[Task] | Sequence[type[Task]]) -> list[type[Task]]:
-    """Return the classes that a person passed, one or several, as a list.
+    """Return one or several task classes as a list.
 
     Raises:
-        InputError: If one is not a task's class.
+        InputError: If one is not a task class.
     """
     classes = [given] if isinstance(given, type) else list(given)
     for one in classes:
@@ -101,10 +100,10 @@ def checked_classes(given: type[Task] | Sequence[type[Task]]) -> list[type[Task]
 
 
 def check_used(task: Task, own: Collection[type[Task]]) -> None:
-    """Refuse classes that a task is not made of.
+    """Check that a task uses each of the passed classes.
 
     Raises:
-        InputError: If one of `own` is not among them.
+        InputError: If it does not use one of `own`.
     """
     used = own_classes(task)
     for one in own:

@@ -1,4 +1,4 @@
-"""Segmentation: a class for each pixel of an image."""
+"""Semantic segmentation: a class for each pixel of an image."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ from kft.tasks.masks.stored import IGNORED
 from kft.tasks.predictions import MaskPredictions
 from kft.tasks.task import Task
 
-MOST_CLASSES = 255  # a PNG mask has 8 bits, and one number stands for what is ignored
+MOST_CLASSES = 255  # a PNG mask has 8 bits, and one number is reserved for ignored pixels
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Segmentation(Task):
-    """A class for each pixel: a decoder on the feature maps of an image backbone.
+    """Semantic segmentation: a decoder on the feature maps of an image backbone.
 
-    Images with their masks are a folder with `images` and `masks`, PNG files of class numbers or of
-    colours; or one with `images` and a COCO file of polygons or runs; or `(images, masks)`, where a mask
-    is an array of class numbers `[height, width]` or the path of a PNG file. A mask is as large as its
-    image, and resized with it to the recipe's size.
+    Data are a folder with `images` and `masks`, PNG files of class numbers or of colours; a folder with
+    `images` and a COCO file of polygons or run-length encodings; or `(images, masks)`, where a mask is
+    an array of class numbers `[height, width]` or the path of a PNG file. A mask has the size of its
+    image, and is resized with it to the recipe's size.
 
     Args:
         classes: Names of the classes, in the order of their numbers. Defaults to those of the training
             data: `classes.txt` in the folder, or else "0", "1", ...
-        colors: The colour of each class in mask files, by its name in their order: `{"road": (128, 64,
-            128)}`. Defaults to None for masks of class numbers, or to the colours in `classes.txt`.
-        ignore: The class number, or in masks of colours the colour, of pixels that count nowhere.
-            Defaults to 255.
-        dice: Weight of a soft Dice loss beside the cross-entropy, which helps small classes. Defaults
+        colors: The colour of each class in mask files, by class name, in the order of the classes:
+            `{"road": (128, 64, 128)}`. Defaults to None for masks of class numbers, or to the colours in
+            `classes.txt`.
+        ignore: The class number of ignored pixels, or their colour in masks of colours. Defaults to 255.
+        dice: Weight of a soft Dice loss added to the cross-entropy; it helps small classes. Defaults
             to 0.
         decoder: `"unet"`, or `"fpn"` for a feature pyramid. Defaults to `"unet"`.
         channels: Channels of the decoder at the finest map, a multiple of 8; coarser maps have up to 8
             times as many. Defaults to 16.
-        image_size: Height and width of the images that the model takes. A recipe sets it.
+        image_size: Height and width of the model's images. A recipe sets it.
 
     Raises:
-        InputError: If an argument is out of its range, or `classes` and `colors` differ.
+        InputError: If an argument is out of range, or `classes` and `colors` differ.
 
     Example:
 
@@ -114,11 +114,11 @@ class Segmentation(Task):
 
     @property
     def folder(self) -> Callable[[Path, BadExamples], ReadFile]:
-        """A folder with `images` and `masks`."""
+        """The reader of folders with images and masks."""
         return lambda root, bad: read_mask_folder(root, bad, self.colors, self.ignore)
 
     def checked_classes(self, classes: Any, what: str) -> tuple[str, ...]:
-        """Return class names, checked: 2 to 255 of them."""
+        """Return the checked class names, of which there must be 2 to 255."""
         names = super().checked_classes(classes, what)
         if not 2 <= len(names) <= MOST_CLASSES:
             raise InputError(f"{what} names {len(names)} classes: pass 2 to {MOST_CLASSES}.")
@@ -133,7 +133,7 @@ class Segmentation(Task):
         return self if classes is None else replace(self, classes=tuple(classes))
 
     def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
-        """Return the classes of the data, which must be those of the task."""
+        """Return the classes of the data, which must equal those of the task."""
         if self.classes is None or classes is None:
             return self.classes if classes is None else tuple(classes)
         if tuple(classes) != self.classes:
@@ -144,7 +144,7 @@ class Segmentation(Task):
         return self.classes
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
-        """Look at the masks once; those in files stay there until a batch needs them."""
+        """Check all masks once; those in files are loaded again for each batch."""
         known = classes or self.classes
         if raw.numbered is not None:
             self.checked_classes(raw.numbered, raw.source)
@@ -161,20 +161,20 @@ class Segmentation(Task):
         return mask_targets(raw, known, self.colors, self.ignore)
 
     def counts(self, rows: Any, classes: Any) -> dict[str, int]:
-        """Return in how many masks each class occurs."""
+        """Return the number of masks in which each class occurs."""
         if not classes:
             return {}
         found = sum((pixels_of(row) > 0).astype(np.int64) for row in rows)
         return dict(zip(classes, np.asarray(found).tolist(), strict=False))
 
     def label(self, row: Any, classes: Any) -> str:
-        """Return the classes of a mask, the largest first."""
+        """Return the classes of a mask, largest area first."""
         pixels = pixels_of(row)
         order = [n for n in np.argsort(-pixels, kind="stable") if pixels[n]]
         return ", ".join(classes[n] for n in order[:5]) or "nothing"
 
     def collate(self, rows: Any, inputs: Any) -> np.ndarray:
-        """Return the masks of a batch, uint8 `[batch, height, width]`, 255 where nothing counts."""
+        """Return the masks of a batch, uint8 `[batch, height, width]`, with 255 for ignored pixels."""
         return batch_of(rows, self.image_size)
 
     # The model.
@@ -189,7 +189,7 @@ class Segmentation(Task):
         return self.classes
 
     def head(self, features: Any, inputs: Any) -> Any:
-        """Add the decoder, the scores of the classes, and their resizing to the image.
+        """Add the decoder and the class scores, resized to the image.
 
         Returns:
             Probabilities, float32 `(batch, height, width, classes)`.
@@ -207,21 +207,21 @@ class Segmentation(Task):
         return keras.layers.Activation("softmax", dtype="float32", name=self.named("scores"))(x)
 
     def embedded(self, features: Any) -> Any:
-        """Return the coarsest map alone: all of them are larger than the image."""
+        """Return only the coarsest map: all maps together are larger than the image."""
         return min(features.values(), key=lambda one: one.shape[1])
 
     def loss(self) -> keras.losses.Loss:
-        """Cross-entropy of the pixels that count, and soft Dice if it has a weight."""
+        """Return the cross-entropy of the pixels that count, plus soft Dice if it has a weight."""
         return MaskLoss(dice=self.dice)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The accuracy of pixels."""
+        """Return the pixel accuracy."""
         return [PixelAccuracy()]
 
     # The outcome.
 
     def scorer(self, classes: Sequence[str] | None) -> SegmentationScorer:
-        """Return what compares masks."""
+        """Return a scorer of masks."""
         names = classes or self._known
         return SegmentationScorer(names, colours_of(names, self.colors), self.name)
 
@@ -239,8 +239,8 @@ class Segmentation(Task):
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
         """Return the mask of each image as the bytes of a PNG file, and the share of each class.
 
-        `mask_png_bytes` holds class numbers, in the size that the model takes; `shares`, float32 `[n,
-        classes]`, are the mean probabilities of the classes over the pixels.
+        `mask_png_bytes` holds class numbers at the model's image size; `shares`, float32 `[n, classes]`,
+        are the class probabilities averaged over the pixels.
         """
         return {
             "mask_png_bytes": ops.png(ops.largest(outputs)),
@@ -248,7 +248,7 @@ class Segmentation(Task):
         }
 
     def answer_rules(self) -> Rules:
-        """Where rounding decides between classes, some pixels of a mask may differ."""
+        """Return that some pixels of a mask may differ, where rounding decides between classes."""
         return Rules(pictures=("mask_png_bytes",))
 
 

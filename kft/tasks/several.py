@@ -1,4 +1,4 @@
-"""Several tasks on one backbone: a head each, trained together."""
+"""Several tasks on one backbone: one head per task, trained together."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from kft.tasks.task import Task
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Several(Task, Combined):
-    """Heads side by side: targets, outputs and figures are dicts with the names of the tasks.
+    """Multi-task learning: targets, outputs and figures are dicts keyed by the names of the tasks.
 
-    Each example has a target of every task. The loss is the sum of the tasks' losses.
+    Each example has a target for every task. The loss is the sum of the tasks' losses.
 
     Args:
-        tasks: Name to task, at least one; the names are Python identifiers.
+        tasks: A dict of names to tasks, at least one; the names are Python identifiers.
 
     Raises:
-        InputError: If a name or a task is none.
+        InputError: If a name is not an identifier, or a value is not a single task.
 
     Example:
 
@@ -62,39 +62,39 @@ class Several(Task, Combined):
 
     @property
     def parts(self) -> Mapping[str, Task]:
-        """The tasks by name: each has labels of its own."""
+        """The tasks by name, each with its own labels."""
         return self.tasks
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The features that the tasks take, each once."""
+        """The kinds of features that the tasks take, without duplicates."""
         return tuple(dict.fromkeys(task.needs for task in self.tasks.values()))
 
     @property
     def augmentable(self) -> bool:  # type: ignore[override]
-        """Whether the labels of each task stay true; masks would have to move with the images."""
+        """Whether the labels of all tasks stay true; none may be moved with the images, as masks are."""
         return all(one.augmentable and not one.moves_with_images for one in self.tasks.values())
 
     def head(self, features: Any, inputs: Any) -> dict[str, Any]:
         """Put all heads on the features.
 
         Args:
-            features: What a task `needs` to its Keras tensor.
+            features: A dict of the tasks' `needs` to Keras tensors.
             inputs: The model's inputs.
         """
         return {name: task.head(features[task.needs], inputs) for name, task in self.tasks.items()}
 
     def loss(self) -> dict[str, Any]:
-        """The loss of each task."""
+        """Return the loss of each task."""
         return {name: task.loss() for name, task in self.tasks.items()}
 
     def metrics(self) -> dict[str, Any]:
-        """The metrics of each task."""
+        """Return the metrics of each task."""
         return {name: task.metrics() for name, task in self.tasks.items()}
 
     @property
     def directions(self) -> dict[str, Better]:  # type: ignore[override]
-        """The directions of the metrics of each task, by the names that Keras logs them under."""
+        """The directions of each task's metrics, under the names that Keras logs."""
         return {
             f"{name}_{metric}": better
             for name, task in self.tasks.items()
@@ -102,43 +102,43 @@ class Several(Task, Combined):
         }
 
     def for_classes(self, classes: Mapping[str, Any] | None) -> Self:
-        """Return this task for data whose classes are known, which each of its tasks may look at."""
+        """Return the task with its tasks adapted to the classes of the training data."""
         known = classes or {}
         tasks = {name: task.for_classes(known.get(name)) for name, task in self.tasks.items()}
         return self if tasks == self.tasks else dataclasses.replace(self, tasks=tasks)
 
     def for_images(self, size: tuple[int, int]) -> Self:
-        """Return this task for a model that takes images of a size, which its tasks may look at."""
+        """Return the task with its tasks adapted to images of this size."""
         tasks = {name: task.for_images(size) for name, task in self.tasks.items()}
         return self if tasks == self.tasks else dataclasses.replace(self, tasks=tasks)
 
     def embedded(self, features: Mapping[str, Any]) -> dict[str, Any]:
-        """Return of each kind of features what the first task that takes it returns."""
+        """Return what the first task that takes each kind of features returns for it."""
         first = {task.needs: task for task in reversed(list(self.tasks.values()))}
         return {need: first[need].embedded(one) for need, one in features.items()}
 
     def scorer(self, classes: Mapping[str, Any] | None) -> SeveralScorer:
-        """Return the scorers of all tasks side by side.
+        """Return a scorer that combines those of all tasks.
 
         Args:
-            classes: Name of a task to the names of its classes; None where the data name none.
+            classes: A dict of task names to class names; None where the data name none.
         """
         named = classes or {}
         scorers = {name: task.scorer(named.get(name)) for name, task in self.tasks.items()}
         return SeveralScorer(scorers, self.name)
 
     def reduced(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what each task needs of its output."""
+        """Return each task's reduced outputs."""
         return {name: task.reduced(outputs[name]) for name, task in self.tasks.items()}
 
     def predictions(
         self, names: Sequence[str], outputs: Mapping[str, Any], classes: Mapping[str, Any] | None
     ) -> SeveralPredictions:
-        """Return the answers of all tasks side by side.
+        """Return the combined predictions of all tasks.
 
         Args:
-            names: What to call each input.
-            outputs: Name of a task to what `reduced` left of what its head puts out.
+            names: The name of each input.
+            outputs: A dict of task names to reduced outputs.
             classes: As for `scorer`.
         """
         named = classes or {}
@@ -149,7 +149,7 @@ class Several(Task, Combined):
         return SeveralPredictions(names, found)
 
     def distances(self, outputs: Any, targets: Any) -> dict[str, Any] | None:
-        """The distances of each task that has some."""
+        """Return the distances of each task that defines them; None if no task does."""
         found = {
             name: task.distances(outputs[name], targets[name]) for name, task in self.tasks.items()
         }
@@ -163,7 +163,7 @@ class Several(Task, Combined):
         reach: Callable[[Any], np.ndarray],
         distances: Mapping[str, Any],
     ) -> SeveralPredictions:
-        """Return sets and ranges for the tasks that have some, and plain answers for the others."""
+        """Return sets and intervals for the tasks that define distances, plain predictions for others."""
         named = classes or {}
         found = {
             name: task.covering(names, outputs[name], named.get(name), reach, own)
@@ -174,20 +174,20 @@ class Several(Task, Combined):
         return SeveralPredictions(names, found)
 
     def learn(self, targets: Any) -> dict[str, Any]:
-        """What each task learns from its targets."""
+        """Return what each task learns from its targets."""
         return {name: task.learn(targets[name]) for name, task in self.tasks.items()}
 
     @property
     def unlearnt(self) -> dict[str, Any]:
-        """What each task has before it learns."""
+        """The state of each task before it learns."""
         return {name: task.unlearnt for name, task in self.tasks.items()}
 
     def calibrates(self, model: keras.Model) -> bool:
-        """Whether the scores of any task can be."""
+        """Return whether any task can be calibrated."""
         return any(task.calibrates(model) for task in self.tasks.values())
 
     def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
-        """The temperatures of all heads."""
+        """Return the temperatures of all heads that can be calibrated."""
         return {
             layer: value
             for name, task in self.tasks.items()
@@ -196,7 +196,7 @@ class Several(Task, Combined):
         }
 
     def apply(self, model: keras.Model, learnt: dict[str, Any]) -> None:
-        """Set up each head."""
+        """Set up each head with what its task learned."""
         for name, task in self.tasks.items():
             task.apply(model, learnt[name])
 
@@ -220,10 +220,10 @@ class Several(Task, Combined):
 
         Args:
             model: A model for which `solves` is true.
-            features: What a task `needs` to its features.
-            targets: Name of a task to its targets.
-            weights: How much each example counts.
-            seed: As for the single tasks.
+            features: A dict of the tasks' `needs` to features.
+            targets: A dict of task names to targets.
+            weights: The weight of each example.
+            seed: As for a single task.
         """
         found: dict[str, Solved] = {}
         for name, task in self.tasks.items():
@@ -232,12 +232,12 @@ class Several(Task, Combined):
         return found
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
-        """Return what each task answers, its names behind the task's: `kind_label`, `age_value`.
+        """Return each task's answer, with names prefixed by the task's: `kind_label`, `age_value`.
 
         Args:
-            outputs: Name of a task to its output.
-            classes: Name of a task to its class names, or None for numbered classes.
-            ops: The operations.
+            outputs: A dict of task names to outputs.
+            classes: A dict of task names to class names, or None for numbered classes.
+            ops: The operations, in NumPy or TensorFlow.
 
         Raises:
             InputError: If two tasks answer with an output of the same name.
@@ -254,7 +254,7 @@ class Several(Task, Combined):
         return found
 
     def answer_rules(self) -> Rules:
-        """The rules of each task for its part of the answer."""
+        """Return the rules of each task for its part of the answer."""
         parts = [task.answer_rules().prefixed(f"{name}_") for name, task in self.tasks.items()]
         rankings = tuple(ranking for part in parts for ranking in part.rankings)
         largest = {k: v for part in parts for k, v in part.largest.items()}
@@ -263,5 +263,5 @@ class Several(Task, Combined):
         return Rules(rankings, largest, pictures, boxes)
 
     def config(self) -> dict[str, Any]:
-        """The tasks as `Task.described` describes them, by their names."""
+        """Return the tasks, by name, as `Task.described` returns them."""
         return {"tasks": {name: task.described() for name, task in self.tasks.items()}}

@@ -1,4 +1,4 @@
-"""Spans: the part of a context that answers a question."""
+"""Extractive question answering: the span of a context that answers a question."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ ANSWERED, UNANSWERED = "answered", "unanswered"
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Spans(Task):
-    """The part of a context that answers a question (extractive question answering).
+    """Extractive question answering: find the span of a context that answers a question.
 
-    Data are questions with their contexts, and answers by their text and place; of several accepted
-    answers the first one is trained on. Where training data have questions that their contexts do not
-    answer, as in SQuAD 2, the model may answer with nothing.
+    Data are questions with contexts, and answers by text and position; if several answers are accepted,
+    training uses the first. If training data contain unanswerable questions, as SQuAD 2 does, the model
+    may give no answer.
 
     Args:
-        longest: The most tokens of an answer. Defaults to 30.
-        threshold: By how much the logarithm of the probability of no answer has to exceed that of the
-            best one for the answer to be none. Defaults to 0; an evaluation tells the best.
-        dropout: Fraction of the features dropped before the scores. Defaults to 0.1.
+        longest: Maximum number of tokens in an answer. Defaults to 30.
+        threshold: How far the log-probability of no answer must exceed that of the best answer for the
+            model to give none. Defaults to 0; an evaluation reports the best value.
+        dropout: Dropout rate before the scores. Defaults to 0.1.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of range.
 
     Example:
 
@@ -89,7 +89,7 @@ class Spans(Task):
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
-        """SQuAD's JSON, JSON lines, and tables with the columns question, context and answer."""
+        """The readers of SQuAD's JSON, JSON lines, and tables of questions, contexts and answers."""
         lines = dict.fromkeys((".jsonl", ".ndjson"), read_json_lines)
         return {
             ".json": read_squad,
@@ -98,7 +98,7 @@ class Spans(Task):
         }
 
     def as_inputs(self, values: Any) -> Any:
-        """Return pairs of a question and its context, of `(questions, contexts)` or a single pair."""
+        """Return `(questions, contexts)`, or a single pair, as a list of pairs."""
         if isinstance(values, Mapping) and set(values) == set(INPUTS):
             values = tuple(values[name] for name in INPUTS)
         if not isinstance(values, tuple) or len(values) != len(INPUTS):
@@ -120,16 +120,16 @@ class Spans(Task):
         return join_parts(value) if is_pair and all(isinstance(s, str) for s in value) else value
 
     def input_problem(self, text: str) -> str:
-        """Return why a text is no question with its context."""
+        """Return why a text is not a question with its context."""
         return problem_of(text)
 
     def groups(self, inputs: Any, rows: Any) -> np.ndarray:
-        """Return a number for each context, so that a split has no context on both sides."""
+        """Return a number for each context, so that no context is on both sides of a split."""
         numbers: dict[str, int] = {}
         return np.array([numbers.setdefault(context_of(text), len(numbers)) for text in inputs])
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
-        """Turn answers into rows of places, see `kft.tasks.answering.labels.located`."""
+        """Turn answers into rows of byte positions; see `kft.tasks.answering.labels.located`."""
         found, reasons = located(raw)
         known = (ANSWERED, UNANSWERED) if classes is None else tuple(classes)
         for index, row in enumerate(found):
@@ -149,11 +149,11 @@ class Spans(Task):
         return ReadTargets(reasons, of)
 
     def of_piece(self, row: np.ndarray, first: int, end: int) -> np.ndarray:
-        """Return the row of a piece of a context; one without the whole answer trains on none."""
+        """Return the row of a piece of a context; a piece without the whole answer trains on no answer."""
         return row_of_piece(row, first, end)
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
-        """Return the rows as they are, if the training knew questions without an answer too."""
+        """Return the rows unchanged, after a check that training can handle unanswerable questions."""
         if new is not None and UNANSWERED not in new and not all(map(is_answerable, rows)):
             raise InputError(
                 f"{source} has questions without an answer, but the training data had none: leave them "
@@ -162,20 +162,20 @@ class Spans(Task):
         return rows
 
     def counts(self, rows: Any, classes: Any) -> dict[str, int]:
-        """Return how many questions have an answer, and how many none."""
+        """Return the number of questions with and without an answer."""
         answered = sum(map(is_answerable, rows))
         found = {ANSWERED: answered, UNANSWERED: len(rows) - answered}
         return {name: found[name] for name in classes or found}
 
     def label(self, row: Any, classes: Any) -> str:
-        """Return the place of an answer."""
+        """Return the position of an answer, in words."""
         first, end = row[0]
         return f"bytes {first} to {end}" if end > 0 else "no answer"
 
     def collate(self, rows: Any, inputs: Any) -> np.ndarray:
-        """Return the tokens with which the first and the last word of each answer begin, `[batch, 2]`.
+        """Return the first tokens of the first and last word of each answer, `[batch, 2]`.
 
-        The first token stands for no answer; -1 for one that was cut off.
+        The first token of a text, 0, stands for no answer, and -1 for an answer that was cut off.
         """
         starts, ends = (np.asarray(inputs[name]) for name in (STARTS, ENDS))
         places = np.stack([row[0] for row in rows])
@@ -191,12 +191,12 @@ class Spans(Task):
     # The model.
 
     def head(self, features: Any, inputs: Any) -> Any:
-        """Add dropout and two scores for each token, and behind them the places of its word.
+        """Add dropout and two scores per token, followed by the position of its word.
 
         Returns:
-            float32 `(batch, length, 4)`: the logarithms of the probabilities that the answer starts and
-            ends with a word, which the first token has for no answer, and the bytes at which the word
-            that a token begins starts and ends in the context, -1 where it begins none.
+            float32 `(batch, length, 4)`: the log-probabilities that the answer starts and ends with the
+            word, where the first token stands for no answer; and the bytes of the context at which the
+            word that begins with the token starts and ends, -1 if none does.
         """
         x = features["tokens"]
         if self.dropout:
@@ -212,17 +212,17 @@ class Spans(Task):
         return layer([x, features[STARTS], features[ENDS]])
 
     def loss(self) -> keras.losses.Loss:
-        """The mean of the cross-entropies of start and end."""
+        """Return the mean of the cross-entropies of start and end."""
         return SpanCrossEntropy()
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """How often both ends are right."""
+        """Return the fraction of answers with both ends right."""
         return [SpanAccuracy()]
 
     # The outcome.
 
     def scorer_of(self, examples: Examples | None, classes: Any) -> Scorer:
-        """Return what compares answers in words, or the places alone where they are not known."""
+        """Return a scorer of answer texts, or of positions alone if the examples are not known."""
         if examples is None:
             return self.scorer(classes)
         threshold = self._threshold(classes)
@@ -231,14 +231,14 @@ class Spans(Task):
     def predictions(
         self, names: Sequence[str], outputs: np.ndarray, classes: Any
     ) -> AnswerPredictions:
-        """Return the answer to each question, of several pieces of a context the best one."""
+        """Return the answer to each question, the best one over all pieces of its context."""
         texts = [as_piece(name) for name in names]
         return AnswerPredictions.of(texts, outputs, self.longest, self._threshold(classes))
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
         """Return for each question `start` and `end`, in bytes of the context, and the `score`.
 
-        Where there is no answer, both are -1, and the score is the probability of that.
+        Without an answer, both are -1, and the score is the probability of no answer.
         """
         best = best_spans(outputs, self.longest, ops)
         is_none = best.margin > self._threshold(classes)
@@ -250,11 +250,11 @@ class Spans(Task):
         }
 
     def quote(self, answer: Mapping[str, Any], raw: Mapping[str, Any], ops: Ops) -> dict[str, Any]:
-        """Return the `answer` in words, cut out of the context; empty for none."""
+        """Return the text of the `answer`, cut out of the context; empty if there is none."""
         start, end = answer["start"], answer["end"]
         begins = ops.where(start > 0, start, 0)
         return {"answer": ops.cut(raw["context"], begins, ops.where(end > 0, end - begins, 0))}
 
     def _threshold(self, classes: Any) -> float:
-        """The margin from which on there is no answer; infinite where there always is one."""
+        """Return the margin above which there is no answer; infinite if there always is one."""
         return self.threshold if classes is not None and UNANSWERED in classes else math.inf

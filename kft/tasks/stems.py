@@ -1,4 +1,4 @@
-"""The files of a folder by their names, to pair them with those of another one."""
+"""The files of a folder by stem, to pair them with those of another folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["by_stem"]
 
 
 def by_stem(folder: Path, root: Path, bad: BadExamples, suffixes: Set[str]) -> dict[str, Path]:
-    """Return the files of a folder by their path in it, without the suffix.
+    """Return the files of a folder by their relative path without the suffix.
 
     Args:
         folder: The folder.
-        root: What the names of bad files are relative to.
-        bad: Where files are noted that have another suffix, or the name of another one.
-        suffixes: Which files there may be.
+        root: The folder that the names of bad files are relative to.
+        bad: Collects files with another suffix, or with the stem of another file.
+        suffixes: The allowed suffixes, in lower case.
     """
     found: dict[str, Path] = {}
     for path in files_below(folder, root, bad):

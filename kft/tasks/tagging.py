@@ -1,4 +1,4 @@
-"""Tagging: a tag for each word of a text, such as named entities and parts of speech."""
+"""Tagging of the words of a text, such as named entity recognition and part-of-speech tagging."""
 
 from __future__ import annotations
 
@@ -36,22 +36,21 @@ _JSON_LINES = (".jsonl", ".ndjson")
 class Tagging(Task):
     """A tag for each word: named entities in BIO, BIOES or IO, or tags such as parts of speech.
 
-    The scheme is found from the names of the tags. The first token of a word carries its tag; the
-    others count in neither loss nor figures.
+    The names of the tags determine the scheme. The first token of a word carries its tag; the others
+    count in neither loss nor figures.
 
-    Texts with their labels are `(texts, tags)`, where a text is a string or a list of words and its
-    label a list of tags, one for each word, or of entities `(start, end, type)` in characters; CoNLL
-    files; JSON lines of texts with entities; or tables whose columns hold words and tags that white
-    space separates.
+    Data are `(texts, tags)`, where a text is a string or a list of words, and its label a list of tags,
+    one per word, or of entities `(start, end, type)` in characters; CoNLL files; JSON lines of texts
+    with entities; or tables with whitespace-separated words and tags in two columns.
 
     Args:
-        tags: All tags. Defaults to those of the training data, and for each type of entity the other
-            tags of the scheme.
-        dropout: Fraction of the features dropped before the scores. Defaults to 0.1.
+        tags: All tags. Defaults to those of the training data, completed with the other tags of the
+            scheme for each entity type.
+        dropout: Dropout rate before the scores. Defaults to 0.1.
         label_smoothing: Fraction of each target spread over all tags. Defaults to 0.
 
     Raises:
-        InputError: If an argument is out of its range, or the tags have no known scheme.
+        InputError: If an argument is out of range, or the tags have no known scheme.
 
     Example:
 
@@ -86,11 +85,11 @@ class Tagging(Task):
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
-        """CoNLL files and JSON lines."""
+        """The readers of CoNLL files and JSON lines."""
         return {**dict.fromkeys(_CONLL, read_conll), **dict.fromkeys(_JSON_LINES, read_json_lines)}
 
     def as_input(self, value: Any) -> Any:
-        """Join a list of words to a text."""
+        """Join a list of words into a text."""
         is_list = isinstance(value, list | tuple | np.ndarray)
         return joined(list(value)) if is_list else value
 
@@ -99,7 +98,7 @@ class Tagging(Task):
         return self if classes is None or self.tags is not None else replace(self, tags=classes)
 
     def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
-        """Return the tags of the data, which must be those of the task."""
+        """Return the tags to use; those of the data must be among the task's."""
         if self.tags is None or classes is None:
             return self.tags if classes is None else tuple(classes)
         if not set(classes) <= set(self.tags):
@@ -111,7 +110,7 @@ class Tagging(Task):
         return self.tags
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
-        """Turn tags and entities into rows of words: the first byte and the class number of each."""
+        """Turn tags and entities into one row per word: its first byte and its class number."""
         found, reasons = labelled(raw)
         try:
             rows, known = numbered(found, reasons, raw, classes or self.tags)
@@ -124,7 +123,7 @@ class Tagging(Task):
         )
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
-        """Return rows that were read without knowing the training, by its tags."""
+        """Renumber rows that were read by their own tags by the tags of the training."""
         if old is None or tuple(old) == tuple(new):
             return rows
         missing = sorted({old[n] for row in rows for n in row[:, 1]} - set(new))
@@ -139,7 +138,7 @@ class Tagging(Task):
         return made
 
     def counts(self, rows: Any, classes: Any) -> dict[str, int]:
-        """Return how many entities there are of each type, or words with each tag."""
+        """Return the number of entities of each type, or of words with each tag."""
         if not classes:
             return {}
         scheme = scheme_of(classes, "the recipe")
@@ -157,8 +156,7 @@ class Tagging(Task):
     def collate(self, rows: Any, inputs: Any) -> np.ndarray:
         """Return the tag of each token that begins a word, and -1 elsewhere, int32 `[batch, length]`.
 
-        The first token, which begins the text, has -1 less the words that no token stands for: those
-        of a text that was cut.
+        The first token, which begins no word, has -1 minus the number of words that were cut off.
         """
         starts = np.asarray(inputs[STARTS])
         made = np.full(starts.shape, NOT_A_WORD, np.int32)
@@ -184,11 +182,11 @@ class Tagging(Task):
         return self.tags
 
     def head(self, features: Any, inputs: Any) -> Any:
-        """Add dropout and the scores of the tags; behind them come the places of the words.
+        """Add dropout and the scores of the tags, followed by the positions of the words.
 
         Returns:
-            float32 `(batch, length, tags + 2)`: probabilities, and the bytes at which the word that a
-            token begins starts and ends, -1 where it begins none.
+            float32 `(batch, length, tags + 2)`: probabilities, and the bytes at which the word that
+            begins with the token starts and ends, -1 if none does.
         """
         x = features["tokens"]
         if self.dropout:
@@ -205,7 +203,7 @@ class Tagging(Task):
         return layer([x, features[STARTS], features[ENDS]])
 
     def solves(self, model: keras.Model, features: Any) -> bool:
-        """Return whether nothing but dropout lies between the features and the scores."""
+        """Return whether only dropout lies between the features and the last Dense layer."""
         last = next((one for one in model.layers if one.name == self.named("predictions")), None)
         if not isinstance(last, keras.layers.Dense):
             return False
@@ -230,22 +228,22 @@ class Tagging(Task):
         weights: np.ndarray | None = None,
         seed: int = 0,
     ) -> dict[str, Solved]:
-        """Solve the Dense layer on the features of words, see `kft.tasks.linear.solve`."""
+        """Solve the Dense layer on the features of words; see `kft.tasks.linear.solve`."""
         found = solve(features, targets, len(self._known), Softmax(), weights=weights, seed=seed)
         return {self.named("predictions"): found}
 
     def loss(self) -> keras.losses.Loss:
-        """Cross-entropy, the mean over the words of a batch."""
+        """Return the mean cross-entropy over the words of a batch."""
         return TagCrossEntropy(label_smoothing=self.label_smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The accuracy of words, and F1 of entities."""
+        """Return the accuracy of words and the F1 of entities."""
         return [TagAccuracy(), EntityF1(self.tags or ())]
 
     # The outcome.
 
     def scorer(self, classes: Sequence[str] | None) -> TaggingScorer:
-        """Return what compares entities."""
+        """Return a scorer of entities."""
         return TaggingScorer(classes or self._known, self.name)
 
     def predictions(
@@ -255,10 +253,10 @@ class Tagging(Task):
         return EntityPredictions.of(names, outputs, classes or self._known)
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:
-        """Return for each text its words in order: `tags`, `scores`, `starts` and `ends`, `[n, length]`.
+        """Return the words of each text in order: `tags`, `scores`, `starts` and `ends`, `[n, length]`.
 
-        Places are in bytes of the text in UTF-8. Behind the words there are empty tags and -1. The tags
-        are the most probable ones of each word, an I without a B before it included.
+        Positions are bytes of the text in UTF-8. Rows are padded with empty tags, scores of 0, and -1.
+        Each word has its most probable tag, even an I without a B before it.
         """
         order = ops.descending(ops.cast(outputs[..., -1] > 0, "float32"))
         starts, ends = (ops.take(outputs[..., at], order) for at in (-2, -1))

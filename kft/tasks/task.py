@@ -1,4 +1,4 @@
-"""`Task`: everything between labels and a person, and nothing about backbones."""
+"""`Task`: targets, head, loss, metrics, evaluation and predictions, independent of backbones."""
 
 from __future__ import annotations
 
@@ -26,33 +26,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Task(CheckedCalls, Served, TargetKind):
-    """What a model is to do with the features of a backbone.
+    """The task that a model is fine-tuned for: its head, loss, metrics, evaluation and predictions.
 
     A task is a frozen dataclass, so that equal tasks compare equal and a saved recipe can describe
-    its own. It puts the last layers on a backbone, says what they are trained to do, and turns what
-    they put out into figures and predictions. What it has to say of labels and targets, with defaults
-    for all of it, is in `kft.data.targets.TargetKind`, and of a server's answers in
-    `kft.tasks.served.Served`.
+    its task. It puts the last layers on a backbone, defines their training, and turns their outputs
+    into figures and predictions. The hooks for labels and targets, all with defaults, are in
+    `kft.data.targets.TargetKind`, and those for a server's answers in `kft.tasks.served.Served`.
 
     Args:
-        seed: Seed of the initial weights and of the dropout of its layers. A recipe sets it to its
-            own.
-        prefix: What the names of its layers begin with. `Several` sets it, so that several tasks
-            fit into one model.
+        seed: Seed of the initial weights and the dropout of its layers. A recipe sets it to its own.
+        prefix: Prefix of the names of its layers. `Several` sets it, so that several tasks fit into
+            one model.
 
     Attributes:
-        name: What the task is called in `recipe.json` and in an export's description.
-        needs: The features that its head takes: `"vector"` `(batch, channels)`, `"map"` `(batch,
-            height, width, channels)`, `"pyramid"`, a dict of such maps at several resolutions, see
-            `kft.model.pyramid`, `"tokens"` `(batch, length, channels)`, `"words"` and `"pairs"`, a
+        name: The task's name in `recipe.json` and in an export's description.
+        needs: The features that its head takes: `"vector"` `(batch, channels)`; `"map"` `(batch,
+            height, width, channels)`; `"pyramid"`, a dict of such maps at several resolutions, see
+            `kft.model.pyramid`; `"tokens"` `(batch, length, channels)`; `"words"` and `"pairs"`, a
             dict of these `tokens` and of where words start and end, see `kft.recipe.words` and
-            `kft.recipe.pairs`, or `"next_token"`, the scores of the token after each, `(batch, length,
+            `kft.recipe.pairs`; or `"next_token"`, the logits of the token after each, `(batch, length,
             vocabulary)`.
-        objective: The logged value that tells which epoch is better, and its direction.
-        directions: Name of a metric to `"max"` or `"min"`, of those that a search may optimise and
-            whose direction a reader should know.
-        set_by_recipe: Names of the arguments that a recipe sets, which describe no task.
-        augmentable: Whether labels stay true where images are flipped, cropped and recoloured, and
+        objective: The logged value that ranks epochs, and its direction.
+        directions: A dict of metrics to `"max"` or `"min"`, for those that a search may optimise
+            or whose direction readers should see.
+        set_by_recipe: Names of the arguments that a recipe sets, which are not part of a description.
+        augmentable: Whether labels stay true when images are flipped, cropped and recoloured, and
             words are deleted and swapped. Defaults to False, which refuses kft's own augmentations.
     """
 
@@ -69,13 +67,13 @@ class Task(CheckedCalls, Served, TargetKind):
     def head(self, features: Any, inputs: Any) -> Any:
         """Put the task's layers on the features of a backbone, in the same functional graph.
 
-        All layers between the features and what is returned are the head: they are new, and they
-        train in every stage.
+        All layers between the features and the output are the head: they are new, and train in every
+        stage.
 
         Args:
-            features: A Keras tensor of the shape that `needs` names.
-            inputs: The model's inputs, a Keras tensor or a dict of them; of texts, `padding_mask` is
-                not 0 where there is a token.
+            features: A Keras tensor, or a dict of them, in the form that `needs` names.
+            inputs: The model's inputs, a Keras tensor or a dict of them; for texts, `padding_mask` is
+                nonzero where there is a token.
 
         Returns:
             The model's output: a Keras tensor, or a dict of them.
@@ -83,7 +81,7 @@ class Task(CheckedCalls, Served, TargetKind):
         raise NotImplementedError(f"{type(self).__name__} must define `head(features, inputs)`.")
 
     def embedded(self, features: Any) -> Any:
-        """Return what an export's `embed` answers with, of what `head` takes: by default all."""
+        """Return the part of the features that an export's `embed` answers with; by default all."""
         return features
 
     def loss(self) -> Any:
@@ -95,7 +93,7 @@ class Task(CheckedCalls, Served, TargetKind):
         return []
 
     def learn(self, targets: Any) -> dict[str, Any]:
-        """Return what the head takes from the training targets, as JSON values.
+        """Return what the head learns from the training targets before training, as JSON values.
 
         Args:
             targets: The targets of the training examples.
@@ -104,22 +102,22 @@ class Task(CheckedCalls, Served, TargetKind):
 
     @property
     def unlearnt(self) -> dict[str, Any]:
-        """What `learn` would return of a head that has learnt nothing."""
+        """The value of `learn` for a head that has learned nothing."""
         return {}
 
     def apply(self, model: keras.Model, learnt: dict[str, Any]) -> None:
-        """Set up a model with what `learn` returned, now or in the run that it is loaded from.
+        """Set up a model with what `learn` returned, in this process or in a saved run.
 
         Args:
             model: A model with this task's head.
             learnt: What `learn` returned.
 
         Raises:
-            InputError: If it is nothing that `learn` returns.
+            InputError: If `learn` cannot have returned it.
         """
 
     def solves(self, model: keras.Model, features: Any) -> bool:
-        """Return whether the head can be solved on its features rather than trained by steps.
+        """Return whether the head can be solved on its features instead of trained by steps.
 
         Args:
             model: A model with this task's head.
@@ -128,15 +126,15 @@ class Task(CheckedCalls, Served, TargetKind):
         return False
 
     def solver_rows(self, features: Any, targets: Any) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return what the head is solved on, where that is more than a row for each example.
+        """Return the rows that the head is solved on, if they are not one per example.
 
         Args:
-            features: What the head takes for a batch.
-            targets: What `collate` made of the targets of the batch.
+            features: The features of a batch.
+            targets: The batch's targets, as `collate` returned them.
 
         Returns:
-            Rows `[m, ...]` and their targets, which `solve` is then given of all batches; or None, the
-            default, for the features and the targets of each example as they are.
+            Rows `[m, ...]` and their targets, which are passed to `solve` for all batches; or None, the
+            default, for one row per example.
         """
         return None
 
@@ -149,22 +147,22 @@ class Task(CheckedCalls, Served, TargetKind):
         weights: np.ndarray | None = None,
         seed: int = 0,
     ) -> dict[str, Solved]:
-        """Find the weights of the head that are best for features that stay as they are.
+        """Find the best weights of the head for fixed features.
 
         Args:
             model: A model for which `solves` is true.
-            features: What the head takes, `[n, ...]`.
+            features: The features, `[n, ...]`.
             targets: The targets of the n examples.
-            weights: How much each example counts, `[n]`. Defaults to equally.
-            seed: Decides which examples are held out together to choose the penalty.
+            weights: The weight of each example, `[n]`. Defaults to equal weights.
+            seed: Seed of the folds that choose the penalty.
 
         Returns:
-            What each Dense layer is to have, by its name.
+            The solution for each Dense layer, by its name.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `solve(...)`.")
 
     def calibrates(self, model: keras.Model) -> bool:
-        """Return whether the scores can be made probabilities by `temperatures`.
+        """Return whether `temperatures` can calibrate the scores.
 
         Args:
             model: A model with this task's head.
@@ -172,34 +170,34 @@ class Task(CheckedCalls, Served, TargetKind):
         return False
 
     def calibrated_loss(self) -> keras.metrics.Metric | None:
-        """Return a new metric: the loss that the scores have once a temperature has divided them.
+        """Return a new metric: the loss of the scores after temperature scaling.
 
-        With few validation examples the ends of stages are compared by it rather than by the loss.
-        Defaults to None: by the loss.
+        With few validation examples, it replaces the loss when the ends of stages are compared.
+        Defaults to None, which compares by the loss.
         """
         return None
 
     def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
-        """Return what the scores have to be divided by to be probabilities.
+        """Return the temperatures that calibrate the scores.
 
         Args:
             model: The trained model, for which `calibrates` is true.
-            outputs: What it answered to examples that it was not trained on.
+            outputs: Its outputs for examples that it was not trained on.
             targets: Their targets.
 
         Returns:
-            Name of a Dense layer to the temperature that its kernel and bias are to be divided by.
+            A dict of names of Dense layers to the temperature that divides their kernel and bias.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `temperatures(...)`.")
 
     def scorer(self, classes: Any) -> Scorer:
-        """Return what compares targets and outputs batch by batch, and ends with an evaluation.
+        """Return a scorer, which compares targets and outputs batch by batch and returns an evaluation.
 
         Args:
-            classes: Names of the classes, None where the data name none.
+            classes: Names of the classes; None if the data name none.
 
         Returns:
-            A new `Scorer`; by default one that runs the loss and the metrics of the task.
+            A new `Scorer`; by default one that computes the loss and the metrics of the task.
         """
         name, better = self.objective
         first: dict[str, Better] = {name.removeprefix("val_"): better}
@@ -207,44 +205,44 @@ class Task(CheckedCalls, Served, TargetKind):
         return MetricsScorer(self.loss(), self.metrics(), task=self.name, directions=directions)
 
     def scorer_of(self, examples: Examples | None, classes: Any) -> Scorer:
-        """Return what compares targets and outputs of given examples; by default `scorer(classes)`.
+        """Return a scorer for given examples; by default `scorer(classes)`.
 
-        A task whose figures need more than targets and outputs, such as the words of an answer, takes
-        it from the examples: the `rows` of `Scorer.update` say which ones a batch has.
+        Override it if figures need more than targets and outputs, such as the text of an answer: the
+        `rows` of `Scorer.update` are the indices of a batch in the examples.
 
         Args:
-            examples: The examples, None for a stream.
+            examples: The examples; None for a stream.
             classes: As for `scorer`.
         """
         return self.scorer(classes)
 
     def reduced(self, outputs: Any) -> Any:
-        """Return what `predictions` needs of the outputs for a batch; by default all, as it is."""
+        """Reduce the outputs of a batch to what `predictions` needs; by default unchanged."""
         return outputs
 
     def predictions(self, names: Sequence[str], outputs: Any, classes: Any) -> Predictions:
-        """Return what a person reads of a model's outputs.
+        """Return a model's outputs in readable form.
 
         Args:
-            names: What to call each input.
-            outputs: What `reduced` left of what the model puts out for them.
-            classes: Names of the classes, None where the data name none.
+            names: The name of each input.
+            outputs: The model's outputs for them, as `reduced` returned them.
+            classes: Names of the classes; None if the data name none.
 
         Returns:
-            The answers; by default the arrays of each input.
+            The predictions; by default the output arrays of each input.
         """
         return ArrayPredictions(names, outputs)
 
     def distances(self, outputs: Any, targets: Any) -> Any:
-        """Return how far off the truth was from each answer, for `predict(coverage=...)`.
+        """Return the nonconformity scores of conformal prediction, for `predict(coverage=...)`.
 
         Args:
-            outputs: What the model puts out for a batch.
-            targets: What the data say.
+            outputs: The model's outputs for a batch.
+            targets: The targets.
 
         Returns:
-            An array `[n]` or `[n, d]`, or a dict of such arrays. Defaults to None: the task answers
-            with no sets or ranges.
+            The distance of each target from the answer, an array `[n]` or `[n, d]`, or a dict of such
+            arrays. Defaults to None: the task has no prediction sets or intervals.
         """
         return None
 
@@ -256,19 +254,19 @@ class Task(CheckedCalls, Served, TargetKind):
         reach: Callable[[Any], np.ndarray],
         distances: Any,
     ) -> Predictions:
-        """Return answers that hold the truth as often as was asked for.
+        """Return prediction sets or intervals that contain the truth with the requested coverage.
 
         Args:
             names: As for `predictions`.
             outputs: As for `predictions`.
             classes: As for `predictions`.
-            reach: Gives for the distances of examples the one that is enough.
-            distances: Those of examples that the model was not trained on.
+            reach: Function from distances to their quantile at the requested coverage.
+            distances: The distances of examples that the model was not trained on.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `covering(...)`.")
 
     def config(self) -> dict[str, Any]:
-        """Return the arguments that build the task again, as JSON values, without the recipe's."""
+        """Return the arguments that rebuild the task, as JSON values, without those a recipe sets."""
         return {
             each.name: _plain(getattr(self, each.name))
             for each in dataclasses.fields(self)
@@ -290,7 +288,7 @@ class Task(CheckedCalls, Served, TargetKind):
         return {"name": self.name, "class": path, "arguments": self.config()}
 
     def named(self, layer: str) -> str:
-        """Return the name of a layer of the head."""
+        """Return the name of a layer of the head, with the prefix."""
         return f"{self.prefix}{layer}"
 
 
