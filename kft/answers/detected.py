@@ -1,4 +1,4 @@
-"""Boxes that stand for several almost alike: greedy suppression, as TensorFlow's op does it."""
+"""Non-maximum suppression of boxes, with the same results as TensorFlow's op."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["overlap_of", "suppressed"]
 def suppressed(
     boxes: np.ndarray, scores: np.ndarray, most: int, overlap: float, least: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the boxes of each image, the best first, without those that overlap a better one.
+    """Return the boxes of each image, best first, without those that overlap a better one.
 
     Args:
-        boxes: Left, top, right and bottom in fractions of the image, `[n, places, 4]`.
-        scores: `[n, places, classes]`.
-        most: How many boxes an image has at most.
-        overlap: The intersection over union with a better box of its class above which a box is left
-            out.
-        least: The score above which a box counts.
+        boxes: Left, top, right and bottom as fractions of the image, `[n, locations, 4]`.
+        scores: `[n, locations, classes]`.
+        most: Maximum number of boxes per image.
+        overlap: A box is dropped if its intersection over union with a better box of its class exceeds
+            this.
+        least: The score that a box must exceed.
 
     Returns:
-        Boxes `[n, most, 4]`, scores and int32 class numbers `[n, most]`, and int32 counts `[n]`. What
-        follows the boxes of an image is 0.
+        Boxes `[n, most, 4]`, scores and int32 class numbers `[n, most]`, and int32 counts `[n]`, padded
+        with 0.
     """
     n = len(boxes)
     found = np.zeros((n, most, 4), np.float32), np.zeros((n, most), np.float32)
@@ -45,7 +45,7 @@ _NONE = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 def _kept(
     boxes: np.ndarray, scores: np.ndarray, most: int, overlap: float, least: float
 ) -> list[tuple[int, int]]:
-    """Place and class of each box of an image."""
+    """Return the location and class of each box that is kept in an image."""
     kind, place = np.nonzero(least < scores.T)
     order = np.argsort(-scores[place, kind], kind="stable")
     kind, place = kind[order], place[order]
@@ -65,7 +65,7 @@ def _kept(
 
 
 def overlap_of(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of boxes `[m, 4]` and `[k, 4]`, `[m, k]`."""
+    """Return the intersection over union of each pair of boxes `[m, 4]` and `[k, 4]`, `[m, k]`."""
     one, other = first[:, None], second[None]
     low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
     shared = np.prod(np.maximum(high - low, 0), -1)

@@ -1,4 +1,4 @@
-"""Boxes that move with their images: which of Keras' layers move them rightly, and how."""
+"""Augmentation of boxes with their images, by the Keras layers that transform boxes correctly."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ _COLOURING = (
     "RandomSharpness",
     "Solarization",
 )
-_FORM = "rel_xyxy"  # left, top, right, bottom in fractions of the image
-_NOTHING = -1  # the class of what pads the boxes of an image
-_LEAST = 2.0  # pixels a side, below which nothing of a box is seen
+_FORM = "rel_xyxy"  # left, top, right, bottom as fractions of the image
+_NOTHING = -1  # the class of padding
+_LEAST = 2.0  # pixels per side; a box with less left in the image is dropped
 
 
 def for_boxes(layer: Any) -> Any:
-    """Return a layer like this one, for boxes in fractions of the image.
+    """Return a copy of a layer that also transforms boxes as fractions of the image.
+
+    Layers that only change colours are returned themselves.
 
     Raises:
-        InputError: If the layer is not known to move boxes as it moves images. Keras' RandomRotation
+        InputError: If the layer is not known to move boxes with their image. Keras' RandomRotation
             (3.15) does not.
     """
     import keras
@@ -69,10 +71,10 @@ def moved(layer: Any, images: Any, boxes: Any) -> tuple[Any, Any]:
 
 
 def still_seen(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the boxes without those that have left the image, whose place is padding.
+    """Return the boxes clipped to the image, with padding in place of those that have left it.
 
     Args:
-        boxes: `[n, m, 5]`, in fractions of the image.
+        boxes: `[n, m, 5]`, as fractions of the image.
         size: Height and width of the images.
     """
     height, width = size

@@ -1,1 +1,1 @@
-"""Boxes around things: their files, the layers that find them, and how they are compared and drawn."""
+"""Object detection: box files, targets, the detector's head, its loss, and drawn boxes."""

@@ -1,4 +1,4 @@
-"""A folder of images with a COCO file, as boxes."""
+"""Boxes from a folder of images with a COCO file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["read_coco"]
 
 
 def read_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> ReadFile:
-    """Return the images that a COCO file names, each with its boxes; crowds are ignored.
+    """Return the images of a COCO file, each with its boxes; crowds are ignored boxes.
 
-    The classes are the categories in the order of their numbers.
+    The classes are the categories in the order of their ids.
 
     Args:
         root: The folder.
         path: The COCO file in it.
-        images: What the names of images are relative to.
-        bad: Where annotations of no image are noted.
+        images: The folder that image names are relative to.
+        bad: Collects the annotations that belong to no image.
 
     Raises:
-        InputError: If the file is no COCO file.
+        InputError: If the file is not a COCO file.
     """
     file = open_coco(root, path, images, bad)
     names = dict(file.categories)
@@ -55,7 +55,7 @@ def read_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> ReadFil
 
 
 def _box(one: Mapping[str, Any], names: Mapping[int, str]) -> tuple[list[float], str]:
-    """Left, top, right and bottom of an annotation, and its class."""
+    """Return left, top, right and bottom of an annotation, and its class."""
     category: Any = one.get("category_id")
     if not is_whole(category) or category not in names:
         raise InputError(f"no category has the id {shown(category)}")

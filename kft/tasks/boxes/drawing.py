@@ -1,4 +1,4 @@
-"""Boxes drawn on their image."""
+"""Drawing of boxes on images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kft.regular_files import open_regular
 __all__ = ["Drawn", "drawn", "opened"]
 
 _MOST_BYTES = 2**28
-_LETTER = 10  # pixels that a line of text is high
+_LETTER = 10  # height of a line of text, in pixels
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Drawn:
     """A box to draw.
 
     Args:
-        box: Left, top, right and bottom in fractions of the image.
+        box: Left, top, right and bottom as fractions of the image.
         colour: Its colour.
-        text: What is written at its left upper corner. Defaults to nothing.
+        text: The text at its upper left corner. Defaults to none.
         is_bold: Whether it is drawn with a thick line. Defaults to False.
     """
 
@@ -37,12 +37,12 @@ class Drawn:
 
 
 def opened(image: Any, side: int | None = None) -> Image.Image | None:
-    """Return an image in its upright position; None if it cannot be read.
+    """Return an upright RGB image; None if it cannot be read.
 
     Args:
-        image: A path, encoded bytes, one of Pillow's images, or pixels `[height, width]` or `[height,
-            width, 1 or 3]` with values from 0 to 255.
-        side: The longest side, to which it is made smaller. Defaults to its own size.
+        image: A path, encoded bytes, a Pillow image, or pixels `[height, width]` or `[height, width, 1
+            or 3]` with values from 0 to 255.
+        side: Shrink the image until no side is longer. Defaults to its own size.
     """
     try:
         if isinstance(image, str | os.PathLike):
@@ -65,7 +65,7 @@ def opened(image: Any, side: int | None = None) -> Image.Image | None:
 
 
 def drawn(image: Image.Image, boxes: Sequence[Drawn]) -> Image.Image:
-    """Return a copy of an image with boxes on it, the last one on top."""
+    """Return a copy of an image with boxes drawn on it, the last box on top."""
     found = image.copy()
     pen, (width, height) = ImageDraw.Draw(found), found.size
     thin = max(1, round(min(width, height) / 200))

@@ -1,4 +1,4 @@
-"""A folder of images with their boxes: Pascal VOC, COCO or YOLO."""
+"""Folders of images with boxes in Pascal VOC, COCO or YOLO format."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
     """Return the images of a folder, each with its boxes.
 
     Args:
-        root: The folder. Images lie in `images` or `JPEGImages`, their boxes in `Annotations` (an XML
-            file for each image, by its name), in `labels` (a text file for each image that has boxes,
-            and `classes.txt` or `data.yaml`), or in one COCO file.
-        bad: Where files that cannot be used are noted.
+        root: The folder. Images are in `images` or `JPEGImages`; boxes are in `Annotations` (an XML file
+            named like each image), in `labels` (a text file for each image with boxes, and
+            `classes.txt` or `data.yaml`), or in one COCO file.
+        bad: Collects files that cannot be used.
 
     Raises:
-        InputError: If the folder has another form.
+        InputError: If the folder has another layout.
     """
     images = next((root / name for name in IMAGES if (root / name).is_dir()), root)
     if (root / YOLO).is_dir():
@@ -75,7 +75,7 @@ def _read(
     names: tuple[str, ...] | None,
     bad: BadExamples,
 ) -> ReadFile:
-    """The images in one folder, with the files of the same names in another."""
+    """Return the images of one folder with the boxes in the files of the same stem in another."""
     for folder in (images, boxes):
         if not lies_in(folder, root):
             raise InputError(
@@ -96,7 +96,7 @@ def _read(
                 label = reader(files[stem])
             elif suffix == ".xml":
                 raise InputError(f"no boxes: {boxes.name}/{stem}{suffix} is missing")
-            else:  # as YOLO has it, an image without a file shows nothing
+            else:  # in YOLO format, an image without a file has no boxes
                 label = FoundBoxes(np.zeros((0, 4)), ())
         except InputError as error:
             reasons[place] = str(error)
@@ -107,7 +107,7 @@ def _read(
 
 
 def _classes(path: Path) -> tuple[str, ...] | None:
-    """The names in a file, one in each line; None without a file."""
+    """Return the names in a file, one per line; None if there is no file."""
     if not os.path.lexists(path):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Boxes as a file has them, before they are compared with their image."""
+"""Boxes as read from a file or from memory, before they are checked against their image."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class FoundBoxes:
 
     Args:
         boxes: Left, top, right and bottom, float64 `[m, 4]`.
-        labels: The class of each, by its name or its number.
-        ignored: The places of boxes that count nowhere, such as crowds.
-        size: Height and width of the image as the file has it; None if it does not say.
-        are_fractions: Whether the numbers are fractions of the width and height, not pixels.
+        labels: The class name or number of each box.
+        ignored: The indices of ignored boxes, such as crowds.
+        size: Height and width of the image according to the file; None if it has none.
+        are_fractions: Whether coordinates are fractions of the width and height, not pixels.
     """
 
     boxes: np.ndarray
@@ -41,13 +41,13 @@ class FoundBoxes:
     are_fractions: bool = False
 
     def fractions(self, size: tuple[int, int] | None) -> np.ndarray:
-        """Return the boxes in fractions of the image, float32 `[m, 4]`.
+        """Return the boxes as fractions of the image, float32 `[m, 4]`.
 
         Args:
             size: Height and width of the image; None if they are not known.
 
         Raises:
-            InputError: If the file has another size, or a box is empty, inverted or outside.
+            InputError: If the file states another size, or a box is empty, inverted or outside.
         """
         if size is not None and self.size is not None and size != self.size:
             raise InputError(
@@ -64,7 +64,7 @@ class FoundBoxes:
         return np.clip(boxes, 0, 1).astype(np.float32).reshape(-1, 4)
 
     def _check(self, number: int, box: np.ndarray, ends: np.ndarray) -> None:
-        """Refuse a box, in pixels; up to one pixel outside is rounding, and is cut off."""
+        """Check a box in pixels; up to one pixel outside counts as rounding, and is clipped later."""
         said = f"box {number}, from ({box[0]:g}, {box[1]:g}) to ({box[2]:g}, {box[3]:g}),"
         if not np.isfinite(box).all():
             raise InputError(f"{said} has a coordinate that is no finite number")
@@ -80,11 +80,11 @@ class FoundBoxes:
 
 
 def of_memory(value: Any) -> FoundBoxes:
-    """Return the boxes that a person passed for an image.
+    """Return the boxes of an image that were passed as arrays.
 
     Args:
-        value: An array `[m, 5]` of left, top, right, bottom and class number, which may be an empty
-            list; or a mapping with `boxes` `[m, 4]` and `labels`, names or numbers.
+        value: An array `[m, 5]` of left, top, right, bottom and class number, or an empty list; or a
+            mapping with `boxes` `[m, 4]` and `labels`, names or numbers.
 
     Raises:
         InputError: If it is something else.

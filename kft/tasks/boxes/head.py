@@ -1,4 +1,4 @@
-"""The head of detection: a feature pyramid, and at each place of it scores of the classes and a box."""
+"""The detection head: a feature pyramid that predicts class scores and a box at each location."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kft.tasks.masks.decoder import convolved, resized
 
 __all__ = ["BOX", "PLACE", "SCORES", "Places", "chosen_maps", "detector"]
 
-_FINEST, _MOST_LEVELS = 8, 3  # the stride of the finest map, and how many there are
-_DEPTH = 1  # convolutions before the scores and before the boxes
-_PRIOR = 0.01  # the score that a new head gives: nearly all places show nothing
-_LARGEST = 6.0  # the logarithm of a box's side in strides that is never exceeded
+_FINEST, _MOST_LEVELS = 8, 3  # the stride of the finest map, and the number of maps
+_DEPTH = 1  # convolutions before the scores, and before the boxes
+_PRIOR = 0.01  # initial score of all classes: nearly all locations are background
+_LARGEST = 6.0  # upper bound of the logarithm of half a box's side, in strides
 
-# What the columns of the model's output are.
+# The columns of the model's output.
 BOX = slice(0, 4)  # left, top, right, bottom
-PLACE = slice(4, 8)  # the middle of the place, x and y, and its stride in both directions
+PLACE = slice(4, 8)  # the centre of the location, x and y, and its strides
 SCORES = slice(8, None)
 
 
 def chosen_maps(maps: Sequence[Any], size: Sequence[int]) -> list[Any]:
-    """Return the maps that boxes are found on, finest first: up to three from stride 8 on.
+    """Return the maps that predict boxes, finest first: up to three with a stride of at least 8.
 
     Args:
         maps: The maps of a pyramid.
@@ -43,21 +43,21 @@ def detector(
     seed: int,
     named: Callable[[str], str],
 ) -> Any:
-    """Put a detector without anchors on maps of a backbone.
+    """Put an anchor-free detector on the maps of a backbone.
 
-    A feature pyramid (Lin et al. 2017, https://arxiv.org/abs/1612.03144) with convolutions that all its
-    levels share, as FCOS has them (Tian et al. 2019, https://arxiv.org/abs/1904.01355).
+    It is a feature pyramid (Lin et al. 2017, https://arxiv.org/abs/1612.03144) whose levels share their
+    convolutions, as in FCOS (Tian et al. 2019, https://arxiv.org/abs/1904.01355).
 
     Args:
         maps: What `chosen_maps` returned.
-        classes: How many classes there are.
+        classes: The number of classes.
         channels: Channels of the pyramid, a multiple of 8.
-        seed: For the initial weights.
-        named: Gives the name of a layer.
+        seed: Seed of the initial weights.
+        named: Function that prefixes the name of a layer.
 
     Returns:
-        Float32 `(batch, places, 8 + classes)`, whose columns are `BOX`, `PLACE` and `SCORES`; boxes and
-        places are fractions of the image's width and height.
+        Float32 `(batch, locations, 8 + classes)`, with the columns `BOX`, `PLACE` and `SCORES`; boxes
+        and locations are fractions of the image's width and height.
     """
     shared = _Shared(classes, channels, seed, named)
     found = []
@@ -82,7 +82,7 @@ def detector(
 def _pyramid(
     maps: Sequence[Any], channels: int, seed: int, named: Callable[[str], str]
 ) -> list[Any]:
-    """Maps of equal channels, each with what the coarser ones know, finest first."""
+    """Return the maps of a feature pyramid, with equal channels, finest first."""
     above, found = None, []
     for level in reversed(range(len(maps))):
         name = named(f"level{level}")
@@ -96,7 +96,7 @@ def _pyramid(
 
 
 class _Shared:
-    """The layers that are the same at all levels."""
+    """The layers that all levels share."""
 
     def __init__(self, classes: int, channels: int, seed: int, named: Callable[[str], str]) -> None:
         def convolution(width: int, name: str, **more: Any) -> Any:
@@ -149,7 +149,7 @@ def _block(channels: int, seed: int, name: str) -> list[Any]:
 
 @keras.saving.register_keras_serializable("kft")
 class Places(keras.layers.Layer):
-    """From offsets and logarithms of sides, in strides, to boxes in fractions of the image.
+    """Decode centre offsets and logarithms of half sides, in strides, to boxes as fractions of the image.
 
     Args:
         grid: Height and width of the map.
@@ -167,7 +167,7 @@ class Places(keras.layers.Layer):
         self._places = np.concatenate([middles, strides], -1).astype("float32")
 
     def call(self, sides: Any) -> Any:
-        """Return boxes and places, `(batch, height * width, 8)`."""
+        """Return boxes and locations, `(batch, height * width, 8)`."""
         ops = keras.ops
         sides = ops.reshape(sides, (-1, self.grid[0] * self.grid[1], 4))
         places = ops.convert_to_tensor(self._places)
@@ -177,9 +177,9 @@ class Places(keras.layers.Layer):
         return ops.concatenate([middle - half, middle + half, places], axis=-1)
 
     def compute_output_shape(self, shape: Any) -> Any:
-        """The shape of `call`."""
+        """Return the shape of what `call` returns."""
         return (shape[0], self.grid[0] * self.grid[1], 8)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {**super().get_config(), "grid": self.grid}

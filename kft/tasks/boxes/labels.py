@@ -1,4 +1,4 @@
-"""From boxes as a reader found them to targets: checked, numbered, and padded for a batch."""
+"""Conversion of boxes that were read to targets: checked, numbered, and padded per batch."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from kft.tasks.masks.files import sizes_of
 
 __all__ = ["NOTHING", "batch_of", "box_targets", "classes_of", "counted"]
 
-NOTHING = -1  # the class of what pads the boxes of an image; an ignored box of class c has -2 - c
+NOTHING = -1  # the class of padding; an ignored box of class c has -2 - c
 
-_SHOWN = 5  # classes of an image in words
+_SHOWN = 5  # classes that a description of an image lists
 
 
 def box_targets(raw: RawLabels, classes: Sequence[str] | None, most: int) -> ReadTargets:
     """Return boxes as rows: arrays float32 `[m, 5]` of left, top, right, bottom and class number.
 
-    The first four are fractions of the image. An ignored box of class c has the number -2 - c.
+    The coordinates are fractions of the image. An ignored box of class c has the number -2 - c.
 
     Args:
-        raw: What `of_memory` takes, or `FoundBoxes`.
-        classes: The classes; None for those of the data, sorted, or as many numbers as there are.
-        most: The most boxes that an image may have.
+        raw: Labels that are `FoundBoxes`, or what `of_memory` takes.
+        classes: The classes; None for the names in the data, sorted, or the class numbers in use.
+        most: Maximum number of boxes per image.
     """
     sizes = [None] * len(raw.values) if raw.inputs is None else sizes_of(raw.inputs)
     known = classes or raw.numbered
@@ -82,7 +82,7 @@ def classes_of(row: np.ndarray) -> np.ndarray:
 
 
 def counted(numbers: np.ndarray, classes: Sequence[str]) -> str:
-    """Return how many boxes of each class there are in words, the most frequent first."""
+    """Return the number of boxes of each class as text, most frequent class first."""
     counts = np.bincount(numbers, minlength=len(classes))
     order = [n for n in np.argsort(-counts, kind="stable")[:_SHOWN] if counts[n]]
     return ", ".join(f"{counts[n]} {classes[n]}" for n in order) or "nothing"
@@ -100,7 +100,7 @@ def _row(
 
 
 def _check_known(labels: Sequence[str | int], numbers: dict[str, int] | None) -> None:
-    """Refuse a class that is not among those that are known."""
+    """Raise an error if a class is unknown."""
     if numbers is None:
         return
     for one in labels:
@@ -112,7 +112,7 @@ def _check_known(labels: Sequence[str | int], numbers: dict[str, int] | None) ->
 
 
 def _names(found: set[str | int], source: str) -> tuple[str, ...]:
-    """The classes of data that bring no list of them."""
+    """Return the classes of data that do not list them."""
     words = sorted(one for one in found if isinstance(one, str))
     numbers = [one for one in found if isinstance(one, int)]
     if words and numbers:

@@ -1,4 +1,4 @@
-"""What trains a detector: which places answer for which box, and what their answers cost."""
+"""The loss of a detector, and the assignment of boxes to locations."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from kft.tasks.boxes.labels import NOTHING
 
 __all__ = ["BoxLoss", "assigned", "overlaps"]
 
-_LONGEST, _SHORTEST = 8.0, 3.0  # strides of a box's longer side, between which a level takes it
-_NEAR = 1.5  # strides from the middle of a box to places that answer for it
+_LONGEST, _SHORTEST = 8.0, 3.0  # a box's longer side, in strides of the levels that may predict it
+_NEAR = 1.5  # distance of a box's centre to the locations that predict it, in strides
 _LEAST = 1e-7
 
 
 class BoxLoss(keras.losses.Loss):
-    """Quality focal loss of the scores, and GIoU loss of the boxes, for each image.
+    """The quality focal loss of the scores plus the GIoU loss of the boxes, per image.
 
-    A box belongs to the places around its middle on the level whose stride fits its size (FCOS,
-    https://arxiv.org/abs/1904.01355). Their score of its class is to be the overlap of their box with
-    it, and all other scores 0 (Li et al. 2020, https://arxiv.org/abs/2006.04388); of ignored boxes the
-    places inside do not count.
+    A box is assigned to the locations around its centre on the levels whose stride fits its size (FCOS,
+    https://arxiv.org/abs/1904.01355). The target of their score of its class is the overlap of their
+    box with it, and that of all other scores 0 (Li et al. 2020, https://arxiv.org/abs/2006.04388).
+    Unassigned locations inside ignored boxes do not count.
 
     Args:
         box: Weight of the GIoU loss (Rezatofighi et al. 2019, https://arxiv.org/abs/1902.09630).
@@ -35,12 +35,12 @@ class BoxLoss(keras.losses.Loss):
         self.box = box
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each image `[n]`, divided by how many of its places answer for a box.
+        """Return the loss of each image `[n]`, divided by the number of its assigned locations.
 
         Args:
-            y_true: Boxes `[n, boxes, 5]`: left, top, right, bottom in fractions of the image, and the
+            y_true: Boxes `[n, boxes, 5]`: left, top, right, bottom as fractions of the image, and the
                 class.
-            y_pred: The model's output `[n, places, 8 + classes]`.
+            y_pred: The model's output `[n, locations, 8 + classes]`.
         """
         boxes, places, scores = y_pred[..., BOX], y_pred[..., PLACE], y_pred[..., SCORES]
         owner, is_owned, is_ignored = assigned(y_true, places[0])
@@ -58,19 +58,19 @@ class BoxLoss(keras.losses.Loss):
         return whole / ops.maximum(ops.sum(owned, -1), 1.0)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {"name": self.name, "box": self.box}
 
 
 def assigned(targets: Any, places: Any) -> tuple[Any, Any, Any]:
-    """Return the box that each place answers for, whether there is one, and whether it is ignored.
+    """Return the box assigned to each location, whether there is one, and whether it is in an ignored box.
 
     Args:
         targets: Boxes `[n, boxes, 5]`.
-        places: `[places, 4]`: the middles, and the strides.
+        places: `[locations, 4]`: the centres, and the strides.
 
     Returns:
-        Index among the boxes, and two booleans, each `[n, places]`.
+        The index of the box, and two booleans, each `[n, locations]`.
     """
     left, top, right, bottom, kind = (targets[:, :, None, place] for place in range(5))
     x, y, across, down = (places[None, None, :, place] for place in range(4))
@@ -93,7 +93,7 @@ def assigned(targets: Any, places: Any) -> tuple[Any, Any, Any]:
 
 
 def overlaps(first: Any, second: Any) -> tuple[Any, Any]:
-    """Return intersection over union and its generalised form, of boxes `[..., 4]` pair by pair."""
+    """Return the intersection over union of pairs of boxes `[..., 4]`, and its generalised form."""
     shared = _area(
         ops.maximum(first[..., :2], second[..., :2]), ops.minimum(first[..., 2:], second[..., 2:])
     )

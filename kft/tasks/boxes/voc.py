@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file of boxes for each image."""
+"""Pascal VOC annotations: an XML file of boxes for each image."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from kft.tasks.boxes.found import FoundBoxes
 __all__ = ["read_voc"]
 
 _MOST_BYTES = 2**24
-_DEEPEST = 20  # elements inside one another
+_DEEPEST = 20  # nested elements
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(path: Path) -> FoundBoxes:
-    """Return the boxes of an XML file; those that are `difficult` are ignored.
+    """Return the boxes of an XML file; `difficult` ones are ignored boxes.
 
-    A document type, and so every entity, is refused: a few lines of entities can grow to gigabytes, or
-    name other files.
+    Document types, and with them entities, are refused: a few lines of entities can expand to gigabytes
+    or refer to other files.
 
     Raises:
-        InputError: If it is no such file.
+        InputError: If the file cannot be read or is not in this format.
     """
     try:
         root = _tree(read_regular(path, _MOST_BYTES))
@@ -55,7 +55,7 @@ def read_voc(path: Path) -> FoundBoxes:
 
 
 def _tree(content: bytes) -> Any:
-    """The elements of an XML document without a document type."""
+    """Return the root element of an XML document without a document type."""
     builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
     depth = 0
 
@@ -93,7 +93,7 @@ def _number(text: str | None, name: str, number: int, path: Path) -> float:
 
 
 def _size(root: Any) -> tuple[int, int] | None:
-    """Height and width; None where they are missing or 0, as some tools write them."""
+    """Return height and width; None if they are missing or 0, as some tools write them."""
     try:
         height, width = (float(root.findtext(f"size/{each}") or 0) for each in ("height", "width"))
     except ValueError:

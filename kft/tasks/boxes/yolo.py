@@ -1,4 +1,4 @@
-"""YOLO: a text file for each image, with a line for each box: class number, centre, width and height."""
+"""YOLO annotations: a text file for each image, with class number, centre, width and height per line."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def yolo_classes(root: Path) -> tuple[str, ...] | None:
 
 
 def read_yolo(path: Path) -> FoundBoxes:
-    """Return the boxes of a text file; a file without lines is an image without boxes.
+    """Return the boxes of a text file; an empty file is an image without boxes.
 
     Raises:
-        InputError: If it is no such file.
+        InputError: If the file cannot be read or is not in this format.
     """
     try:
         text, reason = text_of(read_regular(path, _MOST_BYTES), "utf-8")
