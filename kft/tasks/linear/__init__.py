@@ -1,4 +1,4 @@
-"""Linear heads solved on features that stay as they are, in place of trained by steps."""
+"""Linear heads solved on fixed features instead of trained by gradient steps."""
 
 from kft.tasks.linear.losses import Loss, Sigmoid, Softmax, Squares
 from kft.tasks.linear.solve import Solved, solve

@@ -1,4 +1,4 @@
-"""The convex losses that a linear head can be solved for, with their gradients."""
+"""Convex losses of linear heads, with their gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SMALLEST = 1e-12
 
 
 class Loss:
-    """A loss of the numbers `[n, k]` that a linear head puts out, summed over the k for each row."""
+    """A loss of the outputs `[n, k]` of a linear head, summed over the k outputs of each row."""
 
     def prepared(self, targets: Any, width: int) -> np.ndarray:
         """Return the targets as rows `[n, width]`."""
@@ -22,10 +22,10 @@ class Loss:
 
 
 class Softmax(Loss):
-    """The cross-entropy of a softmax; the targets are class numbers `[n]` or rows `[n, k]`."""
+    """The cross-entropy of a softmax; targets are class numbers `[n]` or rows `[n, k]`."""
 
     def prepared(self, targets: Any, width: int) -> np.ndarray:
-        """Return one-hot rows."""
+        """Return class numbers as one-hot rows, and rows unchanged."""
         targets = np.asarray(targets)
         if targets.ndim == 2 and targets.shape[1] == width:
             return targets.astype("float64")
@@ -34,7 +34,7 @@ class Softmax(Loss):
         return rows
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the cross-entropy and probabilities less targets."""
+        """Return the cross-entropy, and the probabilities minus the targets."""
         shifted = outputs - outputs.max(axis=1, keepdims=True)
         exponentials = np.exp(shifted)
         total = exponentials.sum(axis=1, keepdims=True)
@@ -43,10 +43,10 @@ class Softmax(Loss):
 
 
 class Sigmoid(Loss):
-    """The cross-entropy of k sigmoids; the targets are rows of 0 and 1."""
+    """The cross-entropy of k sigmoids; targets are rows of 0 and 1."""
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the cross-entropy and probabilities less targets."""
+        """Return the cross-entropy, and the probabilities minus the targets."""
         losses = np.logaddexp(0, outputs) - targets * outputs
         probabilities = 0.5 * (1 + np.tanh(outputs / 2))
         return losses.sum(axis=1), probabilities - targets
@@ -56,6 +56,6 @@ class Squares(Loss):
     """Half the squared error, in units of the targets' standard deviations."""
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return half the squares, and the errors."""
+        """Return half the squared errors, and the errors."""
         errors = outputs - targets
         return 0.5 * (errors**2).sum(axis=1), errors

@@ -1,4 +1,4 @@
-"""A linear head with an L2 penalty, whose strength is chosen by cross-validation."""
+"""Linear heads with an L2 penalty whose strength is chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from kft.tasks.linear.losses import Loss
 
 STRENGTHS = tuple(float(10.0**power) for power in (0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5))
-MOST = 50_000  # examples; a linear head gains nothing that can be measured from more
+MOST = 50_000  # examples; more do not measurably improve a linear head
 _FOLDS = 5
-_FEW = 2_000  # up to so many examples every one of them is held out once
+_FEW = 2_000  # up to this many examples, each one is held out once
 _HELD_OUT = 10_000
-_LARGE = 2 * 10**7  # numbers above which features are computed with in float32
+_LARGE = 2 * 10**7  # size of the features above which the solver uses float32
 _STEPS = 300
 _SOFT = 0.75
 
@@ -25,10 +25,10 @@ class Solved:
     """A solved head: features times `kernel` plus `bias`.
 
     Attributes:
-        kernel: `[d, k]`, for features as they are.
+        kernel: `[d, k]`, for the original features.
         bias: `[k]`.
-        strength: The penalty that was chosen.
-        soft_kernel: A kernel to train further from, see `solve`.
+        strength: The chosen strength of the penalty.
+        soft_kernel: A kernel to continue training from; see `solve`.
         soft_bias: Its bias.
     """
 
@@ -48,30 +48,29 @@ def solve(
     weights: np.ndarray | None = None,
     seed: int = 0,
 ) -> Solved:
-    """Find the linear head with the least loss and penalty.
+    """Find the linear head that minimises the loss plus an L2 penalty.
 
-    Features are centred, and those whose standard deviation is above the root mean square of all are
-    divided by it; smaller ones keep their proportions, because a feature that hardly ever differs
-    from zero would otherwise decide whatever example it is large in. Both are folded into the head.
+    Features are centred and divided by their standard deviation, but at least by the root mean square
+    of all standard deviations: otherwise a feature that is nearly always constant would dominate the
+    few examples in which it is large. Both steps are folded into the head.
 
-    The penalty is half its strength times the squares of the kernel. Of nine strengths from 0.0003
-    to 3 the one is taken whose loss on held-out examples is least: in five folds, above 2,000
-    examples on a single fifth of at most 10,000. With fewer than two examples for each output there
-    is nothing to hold out, and the strength is 0.1.
+    The penalty is half its strength times the sum of squares of the kernel. Nine strengths from 0.0003
+    to 3 are compared by their loss on held-out examples: in five folds, or above 2,000 examples on a
+    single fifth of at most 10,000. With fewer than two examples per output, the strength is 0.1.
 
-    A head that fits its training examples leaves a backbone nothing to learn from them. The soft
-    head is the same one, drawn towards the best constant until the mean loss of the training
-    examples is three quarters of that of the constant; where it is above that, nothing is changed.
+    A head that fits its training examples leaves a backbone nothing to learn from them. The soft head
+    is the same head shrunk towards the best constant, until its mean training loss is three quarters of
+    the constant's; if the loss is above that already, both heads are equal.
 
-    The same input gives the same head on every backend: it is solved in NumPy by L-BFGS.
+    The same input gives the same head on every backend: NumPy and L-BFGS solve it.
 
     Args:
         features: `[n, d]`.
         targets: What `loss.prepared` takes, for n examples.
-        width: Numbers that the head puts out, k.
-        loss: What is to become small.
-        weights: How much each example counts, `[n]`. Defaults to equally.
-        seed: Decides which examples are held out together.
+        width: The number of outputs, k.
+        loss: The loss to minimise.
+        weights: The weight of each example, `[n]`. Defaults to equal weights.
+        seed: Seed of the folds.
     """
     dtype = np.float64 if features.size <= _LARGE else np.float32
     y = loss.prepared(targets, width).astype(dtype)
@@ -92,9 +91,10 @@ def solve(
 
 
 def _rotated(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return features in the space that the examples span, and the way back, if that is smaller.
+    """Project features to the span of the examples if that is smaller; return the inverse map as well.
 
-    The penalty does not see the rotation, and outside of that space the best kernel is zero.
+    This changes no solution: the penalty is invariant to rotation, and outside of the span the best
+    kernel is zero.
     """
     if x.shape[0] >= x.shape[1]:
         return x, None
@@ -112,7 +112,7 @@ def _softened(
     kernel: np.ndarray,
     bias: np.ndarray,
 ) -> tuple[float, np.ndarray]:
-    """Return how much of the head stays in the soft one, from 0 to 1, and the best constant."""
+    """Return the factor of the soft head, from 0 to 1, and the best constant."""
     _, constant = _fitted(x[:, :0], y, counts, loss, 0.0)
     differences = x @ kernel + bias - constant
 
@@ -122,7 +122,7 @@ def _softened(
     most, least, allowed = 1.0, 0.0, _SOFT * mean_loss(0.0)
     if mean_loss(most) >= allowed:
         return most, constant
-    for _ in range(30):  # the loss is convex in `part`, and falls from 0 on
+    for _ in range(30):  # bisect: the loss is convex in `part`, and falls from 0 on
         middle = 0.5 * (most + least)
         most, least = (middle, least) if mean_loss(middle) < allowed else (most, middle)
     return most, constant
@@ -136,7 +136,7 @@ def _strength(x: np.ndarray, y: np.ndarray, counts: np.ndarray, loss: Loss, seed
     for held_out in _folds(y, seed):
         rest = np.setdiff1d(np.arange(count), held_out)
         start = None
-        for strength in STRENGTHS:  # each begins where the stronger penalty ended
+        for strength in STRENGTHS:  # each starts from the solution of the stronger penalty
             start = _fitted(x[rest], y[rest], counts[rest], loss, strength, start)
             found, _ = loss(x[held_out] @ start[0] + start[1], y[held_out])
             losses[strength] += float((found * counts[held_out]).sum())
@@ -144,7 +144,7 @@ def _strength(x: np.ndarray, y: np.ndarray, counts: np.ndarray, loss: Loss, seed
 
 
 def _folds(y: np.ndarray, seed: int) -> Sequence[np.ndarray]:
-    """Return the rows to hold out together, each with about the same part of every class."""
+    """Return the rows to hold out together, stratified by class."""
     order = np.random.default_rng(seed).permutation(len(y))
     order = order[np.argsort(y[order].argmax(axis=1), kind="stable")]
     folds = [np.sort(order[first::_FOLDS]) for first in range(_FOLDS)]
@@ -159,7 +159,7 @@ def _fitted(
     strength: float,
     start: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    import scipy.optimize  # takes long to import, and few commands solve
+    import scipy.optimize  # slow to import, and few commands solve
 
     size, width = x.shape[1], y.shape[1]
     share = (counts / counts.sum()).astype(x.dtype)

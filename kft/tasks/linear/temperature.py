@@ -1,4 +1,4 @@
-"""The temperature that makes probabilities of scores."""
+"""Temperature scaling, which calibrates scores."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ import numpy as np
 
 from kft.tasks.linear.losses import Loss
 
-SPREAD = 0.5  # standard deviation of the logarithm of temperatures, as expected before any data
+SPREAD = 0.5  # standard deviation of the prior of the log-temperature
 _LARGEST = 20.0
 
 
 def temperature(outputs: np.ndarray, targets: Any, loss: Loss) -> float:
-    """Return what the outputs of a head have to be divided by for the least loss.
+    """Return the temperature that minimises the loss of outputs divided by it.
 
-    With few examples the temperature would follow the luck of single ones. So its logarithm is taken
-    to be normally distributed around 0 with a standard deviation of one half, which a few hundred
-    examples outweigh.
+    With few examples, single ones would determine the temperature. Its logarithm therefore has a normal
+    prior with mean 0 and standard deviation 0.5, which a few hundred examples outweigh.
 
     Args:
-        outputs: What the head put out in front of its activation, `[n, k]`, for examples that it was
-            not trained on.
+        outputs: Logits, `[n, k]`, of examples that the head was not trained on.
         targets: What `loss.prepared` takes, for n examples.
         loss: The loss, a sum over the outputs of an example.
 
     Returns:
         The temperature, from 1/20 to 20.
     """
-    import scipy.optimize  # takes long to import
+    import scipy.optimize  # slow to import
 
     x = np.asarray(outputs, "float64")
     y = loss.prepared(targets, x.shape[1])
