@@ -1,1 +1,1 @@
-"""Masks of classes: their files, the layers that make them, and how they are drawn."""
+"""Semantic segmentation: mask files, targets, decoders, loss and metric, and drawn masks."""

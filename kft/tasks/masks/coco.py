@@ -1,4 +1,4 @@
-"""A folder of images with a COCO file of polygons or runs, as masks."""
+"""Masks from a folder of images with a COCO file of polygons or run-length encodings."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True)
 class CocoMask(StoredMask):
-    """The annotations of an image, drawn one over another in their order.
+    """The annotations of an image, painted over each other in order.
 
     Args:
         path: The image.
         size: Its height and width.
-        regions: Class numbers with what they cover.
+        regions: The class number and region of each painted part.
     """
 
     size: tuple[int, int] = (0, 0)
     regions: tuple[tuple[int, Polygon | Runs], ...] = ()
 
     def of_size(self, size: tuple[int, int] | None) -> np.ndarray:
-        """Return the class numbers; where no region is, 0."""
+        """Return the class numbers, 0 outside of all regions."""
         check_size(self.size, size)
         mask = np.zeros(self.size, np.uint8)
         for number, region in self.regions:
@@ -46,19 +46,19 @@ class CocoMask(StoredMask):
 
 
 def read_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> ReadFile:
-    """Return the images that a COCO file names, each with its mask.
+    """Return the images of a COCO file, each with its mask.
 
-    The classes are `background`, where nothing is annotated, and the categories in the order of their
-    numbers; a category of that name is the first itself.
+    The classes are `background`, for pixels without an annotation, followed by the categories in the
+    order of their ids; a category named `background` is merged with the first class.
 
     Args:
         root: The folder.
         path: The COCO file in it.
-        images: What the names of images are relative to.
-        bad: Where annotations of no image are noted.
+        images: The folder that image names are relative to.
+        bad: Collects the annotations that belong to no image.
 
     Raises:
-        InputError: If the file is no COCO file.
+        InputError: If the file is not a COCO file.
     """
     file = open_coco(root, path, images, bad)
     own: list[tuple[Any, str]] = [one for one in file.categories if one[1] == BACKGROUND]
@@ -80,7 +80,7 @@ def read_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> ReadFil
 def _painted(
     one: Mapping[str, Any], numbers: Mapping[int, int], size: tuple[int, int]
 ) -> list[tuple[int, Polygon | Runs]]:
-    """The class number of an annotation, with each part of what it covers."""
+    """Return the class number and region of each part of an annotation."""
     category: Any = one.get("category_id")
     if not is_whole(category) or category not in numbers:
         raise InputError(f"no category has the id {shown(category)}")

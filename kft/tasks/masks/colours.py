@@ -1,4 +1,4 @@
-"""The colours in which classes are drawn, and masks as pictures."""
+"""Colours of classes, and masks drawn in them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from kft.tasks.masks.stored import IGNORED
 
 __all__ = ["check_colours", "colours_of", "drawn"]
 
-_GOLDEN = 0.61803398875  # turns by it never come close to each other
-_NOTHING = (232, 232, 232)  # where pixels are ignored
+_GOLDEN = 0.61803398875  # hues that are multiples of it stay far apart
+_NOTHING = (232, 232, 232)  # the colour of ignored pixels
 
 
 def check_colours(colors: Mapping[str, tuple[int, int, int]], ignored: Ignored, what: str) -> None:
-    """Refuse colours of which one stands for two things.
+    """Check that no colour has two meanings.
 
     Args:
         colors: The colour of each class.
-        ignored: What is ignored, a colour or a number.
-        what: What to call the colours in a message.
+        ignored: The colour or class number of ignored pixels.
+        what: The name of the colours in messages.
 
     Raises:
-        InputError: If two classes have one colour, or what is ignored has that of a class.
+        InputError: If two classes share a colour, or ignored pixels have the colour of a class.
     """
     owners: dict[tuple[int, int, int], str] = {}
     for name, color in colors.items():
@@ -50,7 +50,7 @@ def colours_of(
 
     Args:
         classes: The classes.
-        colors: Their own colours; None for some that are easily told apart.
+        colors: Their colours; None for generated ones that are easy to distinguish.
     """
     if colors is not None:
         return np.array([colors[name] for name in classes], np.uint8)
@@ -62,7 +62,7 @@ def colours_of(
 
 
 def drawn(mask: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return a mask as a picture.
+    """Return a mask as an image.
 
     Args:
         mask: Class numbers, uint8 `[height, width]`.

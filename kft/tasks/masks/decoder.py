@@ -1,4 +1,4 @@
-"""Decoders: from feature maps at several resolutions to scores of the finest one."""
+"""Decoders, which combine feature maps of several resolutions at the finest one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import keras
 __all__ = ["DECODERS", "convolved", "resized"]
 
 _GROUPS = 8
-_MOST_DOUBLED = 3  # widths below the finest map
+_MOST_DOUBLED = 3  # levels below the finest over which the width doubles
 
 
 def resized(x: Any, like: Sequence[int], name: str) -> Any:
-    """Return a map at a height and width, bilinear."""
+    """Resize a map to a height and width by bilinear interpolation."""
     if tuple(x.shape[1:3]) == tuple(like):
         return x
     height, width = like
@@ -25,7 +25,7 @@ def resized(x: Any, like: Sequence[int], name: str) -> Any:
 
 
 def _unet(maps: Sequence[Any], width: int, seed: int, named: Callable[[str], str]) -> Any:
-    """A U-Net's way up (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597)."""
+    """Apply a U-Net's expanding path (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597)."""
     x = None
     for level in reversed(range(len(maps))):
         skip, name = maps[level], named(f"up{level}")
@@ -37,7 +37,7 @@ def _unet(maps: Sequence[Any], width: int, seed: int, named: Callable[[str], str
 
 
 def _fpn(maps: Sequence[Any], width: int, seed: int, named: Callable[[str], str]) -> Any:
-    """A feature pyramid with a sum of all its maps (Kirillov et al. 2019, https://arxiv.org/abs/1901.02446)."""
+    """Sum the maps of a feature pyramid (Kirillov et al. 2019, https://arxiv.org/abs/1901.02446)."""
     whole, found = None, []
     for level in reversed(range(len(maps))):
         name = named(f"level{level}")
@@ -52,7 +52,7 @@ def _fpn(maps: Sequence[Any], width: int, seed: int, named: Callable[[str], str]
 
 
 def convolved(x: Any, width: int, seed: int, name: str, size: int = 3) -> Any:
-    """Return a convolution, normalised by groups of channels: small batches would wreck BatchNorm's."""
+    """Apply a convolution, group normalisation and ReLU; batch norm would suffer from small batches."""
     x = keras.layers.Conv2D(
         width,
         size,

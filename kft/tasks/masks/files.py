@@ -1,4 +1,4 @@
-"""Masks that lie in PNG files: read when a batch needs them, so that their number is not bounded."""
+"""Masks in PNG files, which are read per batch, so that they need not fit in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kft.tasks.masks.stored import IGNORED, StoredMask
 __all__ = ["Ignored", "MaskFile", "check_size", "numbered", "sizes_of"]
 
 _MOST_BYTES = 2**28
-_BIT_DEPTH = 24  # the byte of a PNG file that has it
+_BIT_DEPTH = 24  # the offset of the bit depth in a PNG file
 
 Colour = tuple[int, int, int]
 Ignored = int | Colour
@@ -35,16 +35,15 @@ class MaskFile(StoredMask):
 
     Args:
         path: The file.
-        colors: The colour of each class, by its name in their order; None where pixels are class
-            numbers.
-        ignored: The class number or the colour of pixels that count nowhere.
+        colors: The colour of each class, by class name, in order; None if pixels are class numbers.
+        ignored: The class number or colour of ignored pixels.
     """
 
     colors: Mapping[str, Colour] | None = None
     ignored: Ignored = IGNORED
 
     def of_size(self, size: tuple[int, int] | None) -> np.ndarray:
-        """Return the class numbers; of a mask of another size the header alone is read."""
+        """Return the class numbers; a wrong size is detected from the header, before decoding."""
         name = f"its mask {os.path.basename(self.path)}"
         reason = inspect_file(self.path, MAX_PIXELS)
         if reason:
@@ -84,17 +83,17 @@ class MaskFile(StoredMask):
                 'colors={"road": (128, 64, 128), ...} for a mask of colours'
             )
         values = np.asarray(image)
-        if image.mode == "L":  # Pillow spreads gray values of 2 and 4 bits over 0 to 255
+        if image.mode == "L":  # Pillow scales gray values of 2 and 4 bits to 0 to 255
             values = values // {2: 85, 4: 17}.get(content[_BIT_DEPTH], 1)
         return numbered(values, self.ignored)
 
 
 def numbered(values: np.ndarray, ignored: Ignored = IGNORED) -> np.ndarray:
-    """Return class numbers as uint8, with 255 for what is ignored.
+    """Return class numbers as uint8, with 255 for ignored pixels.
 
     Args:
         values: Whole numbers of any type.
-        ignored: The number that is ignored; a colour ignores no number.
+        ignored: The number of ignored pixels; with a colour, none are ignored.
 
     Raises:
         InputError: If a number is below 0, or above 254 and not ignored.
@@ -111,7 +110,7 @@ def numbered(values: np.ndarray, ignored: Ignored = IGNORED) -> np.ndarray:
 
 
 def check_size(mask: tuple[int, int], image: tuple[int, int] | None) -> None:
-    """Refuse a mask whose height and width are not those of its image, if these are known."""
+    """Raise an error if a mask's height and width differ from its image's, if those are known."""
     if image is not None and image != mask:
         raise InputError(
             f"its mask is {mask[1]} x {mask[0]} pixels, but the image {image[1]} x {image[0]}, upright as "
@@ -120,13 +119,13 @@ def check_size(mask: tuple[int, int], image: tuple[int, int] | None) -> None:
 
 
 def sizes_of(images: Sequence[Any] | np.ndarray) -> list[tuple[int, int] | None]:
-    """Return the height and width of each image in its upright position; None if it cannot be read.
+    """Return the height and width of each image when upright; None if it cannot be read.
 
     Args:
-        images: Paths, encoded bytes, Pillow's images or arrays.
+        images: Paths, encoded bytes, Pillow images or arrays.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large images and of broken EXIF
+        warnings.simplefilter("ignore")  # Pillow warns of large images and broken EXIF
         return map_in_threads(_size_of, images)
 
 
@@ -141,7 +140,7 @@ def _size_of(image: Any) -> tuple[int, int] | None:
         with file, Image.open(file) as opened:
             return _upright_size(opened)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
-        return None  # what reads images says what is wrong with it
+        return None  # reading the image itself reports the reason
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
@@ -162,7 +161,7 @@ def _turned(mask: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _of_colours(pixels: np.ndarray, colors: Mapping[str, Colour], ignored: Ignored) -> np.ndarray:
-    """Return the class number of each colour."""
+    """Return the class number of each pixel's colour."""
     table = {int(_code(np.array(color))): number for number, color in enumerate(colors.values())}
     if not isinstance(ignored, int):
         table[int(_code(np.array(ignored)))] = IGNORED

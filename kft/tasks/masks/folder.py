@@ -1,4 +1,4 @@
-"""A folder with `images` and `masks`: which mask belongs to which image, and what the classes are."""
+"""Folders with `images` and `masks`, paired by name, and their classes."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def read_mask_folder(
     """Return the images of a folder, each with its mask.
 
     Args:
-        root: The folder. `images` and `masks` in it hold files whose paths are alike but for the
-            suffix; `classes.txt` may name the classes, one in each line, with a colour behind each or
-            none. In place of `masks` a COCO file says what each image shows.
-        bad: Where files that cannot be used are noted.
-        colors: The colour of each class; None for those of `classes.txt`, if it has some.
+        root: The folder. Its `images` and `masks` hold files with the same paths except for the suffix;
+            `classes.txt` may name the classes, one per line, each followed by a colour or none. A COCO
+            file can replace `masks`.
+        bad: Collects files that cannot be used.
+        colors: The colour of each class; None for those of `classes.txt`, if it has any.
         ignored: As for `MaskFile`.
 
     Raises:
-        InputError: If one of the two folders is not there, or `classes.txt` is wrong.
+        InputError: If one of the two folders is missing, or `classes.txt` is invalid.
     """
     annotations = None if (root / MASKS).is_dir() else coco_file(root)
     if annotations is not None:
@@ -86,7 +86,7 @@ def read_mask_folder(
 def _classes(
     path: Path,
 ) -> tuple[tuple[str, ...] | None, dict[str, tuple[int, int, int]] | None]:
-    """The names and the colours that a file has; None where it has none."""
+    """Return the names and the colours in a file, each None if it has none."""
     if not os.path.lexists(path):
         return None, None
     try:
@@ -110,7 +110,7 @@ def _classes(
 
 
 def _split(line: str) -> tuple[str, tuple[int, int, int] | None]:
-    """A name, and the colour behind it."""
+    """Split a line into a name and the colour that follows it, if there is one."""
     parts = line.replace(",", " ").split()
     numbers = [int(part) for part in parts[-3:] if re.fullmatch("[0-9]{1,3}", part)]
     if len(parts) < 4 or len(numbers) < 3:

@@ -1,4 +1,4 @@
-"""From masks as a reader found them to targets: looked at once, numbered, and sized for a batch."""
+"""Conversion of masks that were read to targets: checked once, numbered, and resized per batch."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def mask_targets(
     colors: Mapping[str, tuple[int, int, int]] | None,
     ignored: Ignored,
 ) -> ReadTargets:
-    """Return masks as rows: arrays uint8 `[height, width]`, and for files what reads them.
+    """Return masks as rows: arrays uint8 `[height, width]`, or `StoredMask`s for files.
 
-    Every mask is looked at once, in parallel.
+    Every mask is checked once, in parallel.
 
     Args:
-        raw: Arrays of class numbers, paths, or `StoredMask`s.
-        classes: The classes; None for those of the data, or as many numbers as there are.
+        raw: Labels that are arrays of class numbers, paths, or `StoredMask`s.
+        classes: The classes; None for those of the data, or else the numbers up to the largest in use.
         colors: The colour of each class in files; None for class numbers.
-        ignored: The class number, or in files the colour, of pixels that count nowhere.
+        ignored: The class number, or in files the colour, of ignored pixels.
     """
     sizes = [None] * len(raw.values) if raw.inputs is None else sizes_of(raw.inputs)
     known = classes or raw.numbered
@@ -73,7 +73,7 @@ def mask_targets(
 
 
 def pixels_of(row: Row) -> np.ndarray:
-    """Return how many pixels of a mask each class number from 0 to 254 has."""
+    """Return the number of pixels of each class number from 0 to 254 in a mask."""
     counted = row.pixels if isinstance(row, StoredMask) else np.bincount(row[row != IGNORED])
     found = np.zeros(IGNORED, np.int64)
     found[: len(counted)] = counted
@@ -81,14 +81,14 @@ def pixels_of(row: Row) -> np.ndarray:
 
 
 def batch_of(rows: Sequence[Row], size: tuple[int, int] | None) -> np.ndarray:
-    """Return masks of one size, uint8 `[n, height, width]`, by their nearest pixels.
+    """Return the masks of a batch, resized by nearest neighbour, uint8 `[n, height, width]`.
 
     Args:
         rows: The masks.
-        size: Height and width; None for masks that have one size already.
+        size: Height and width; None for masks of equal size.
 
     Raises:
-        InputError: If a file has changed since it was looked at, and is no mask now.
+        InputError: If a file has changed since it was checked, and is no longer a valid mask.
     """
     return np.stack([_resized(mask, size) for mask in map_in_threads(_read, list(rows))])
 
@@ -137,7 +137,7 @@ def _read(row: Row) -> np.ndarray:
 
 
 def _resized(mask: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Take the pixel in whose area the middle of each new one lies, as images are resized."""
+    """Resize a mask by the old pixel that contains the centre of each new one, aligned with images."""
     if size is None or mask.shape == size:
         return mask
     rows, columns = (
@@ -148,6 +148,6 @@ def _resized(mask: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
 
 
 def _count(rows: np.ndarray) -> int:
-    """How many classes there are, if the largest number in use is the last of them; at least 2."""
+    """Return the number of classes if the largest number in use is the last class; at least 2."""
     used = [np.max(np.flatnonzero(pixels_of(row)), initial=1) for row in rows if row is not None]
     return int(max(used, default=1)) + 1

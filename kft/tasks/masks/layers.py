@@ -1,4 +1,4 @@
-"""What trains a model of masks: a loss and a metric on the pixels that count."""
+"""The loss and metric of segmentation, over pixels that are not ignored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from kft.tasks.masks.stored import IGNORED
 
 __all__ = ["MaskLoss", "PixelAccuracy"]
 
-_LEAST = 1e-7  # a probability whose logarithm is finite
+_LEAST = 1e-7  # probabilities are clipped here before their logarithm
 
 
 class MaskLoss(keras.losses.Loss):
-    """Cross-entropy of the pixels of an image, the mean over those that are not ignored.
+    """The mean cross-entropy over the pixels of an image that are not ignored.
 
     Args:
         dice: Weight of the soft Dice loss that is added (Milletari et al. 2016,
-            https://arxiv.org/abs/1606.04797), the mean over the classes that an image has. Defaults to
-            0.
+            https://arxiv.org/abs/1606.04797), averaged over the classes in the image. Defaults to 0.
     """
 
     def __init__(self, *, dice: float = 0.0, name: str = "mask_loss"):
@@ -28,7 +27,7 @@ class MaskLoss(keras.losses.Loss):
         self.dice = dice
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each image, `[n]`; 0 for one of which all is ignored."""
+        """Return the loss of each image, `[n]`; 0 if all of its pixels are ignored."""
         counted, rows = _counted(y_true, y_pred)
         right = ops.clip(ops.sum(rows * y_pred, axis=-1), _LEAST, 1.0)
         losses = -ops.log(right) * counted
@@ -43,18 +42,18 @@ class MaskLoss(keras.losses.Loss):
         return loss + self.dice * ops.sum(missed, -1) / ops.maximum(ops.sum(present, -1), 1.0)
 
     def get_config(self) -> dict:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {"name": self.name, "dice": self.dice}
 
 
 class PixelAccuracy(keras.metrics.Mean):
-    """Fraction of the pixels that count whose most probable class is right."""
+    """The fraction of pixels whose most probable class is right, without ignored pixels."""
 
     def __init__(self, name: str = "pixel_accuracy", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Take over a batch."""
+        """Add a batch."""
         found = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         labels = ops.cast(y_true, "int32")
         return super().update_state(
@@ -64,9 +63,9 @@ class PixelAccuracy(keras.metrics.Mean):
 
 
 def _counted(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Which pixels count, as 0 and 1, and the class of each as a row with one 1."""
+    """Return which pixels count, as 0 and 1, and their classes as one-hot rows."""
     labels = ops.cast(y_true, "int32")
     is_counted = ops.not_equal(labels, IGNORED)
-    labels = ops.where(is_counted, labels, 0)  # PyTorch refuses a class that is not there
+    labels = ops.where(is_counted, labels, 0)  # PyTorch rejects a class out of range
     rows = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
     return ops.cast(is_counted, y_pred.dtype), rows

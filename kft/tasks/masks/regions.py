@@ -1,4 +1,4 @@
-"""Regions of COCO's annotations, as the pixels that they cover."""
+"""Regions of COCO annotations, and the pixels that they cover."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from kft.errors import InputError
 
 __all__ = ["Polygon", "Runs", "region_of"]
 
-_AT_ONCE = 2**20  # crossings of lines and edges
-_FARTHEST = 10**6  # pixels; further out numbers lose what lies between pixels
-_MOST_DIGITS = 6  # of a run in COCO's compressed form: as many as 30 bits have
+_AT_ONCE = 2**20  # pairs of pixel rows and edges that are compared together
+_FARTHEST = 10**6  # pixels; floats further out lose precision below a pixel
+_MOST_DIGITS = 6  # per run in COCO's compressed form, which is 30 bits
 
 
 class Polygon:
-    """The pixels whose middle lies inside a closed line, by the even-odd rule.
+    """The pixels whose centre is inside a polygon, by the even-odd rule.
 
     Args:
-        points: Its corners `[n, 2]`, x and y in pixels; a pixel reaches from its number to the next.
+        points: Its corners `[n, 2]`, x and y in pixels; pixel i extends from i to i + 1.
     """
 
     def __init__(self, points: np.ndarray) -> None:
         self._points = points
 
     def paint(self, mask: np.ndarray, number: int) -> None:
-        """Give the pixels that it covers a class number."""
+        """Set the covered pixels to a class number."""
         height, width = mask.shape
         x, y = self._points.T
         first = int(np.clip(np.ceil(y.min() - 0.5), 0, height))
@@ -51,27 +51,27 @@ class Polygon:
 
 
 class Runs:
-    """Runs of pixels that are outside and inside in turn, column by column.
+    """A run-length encoding: runs of pixels alternately outside and inside, column by column.
 
     Args:
-        counts: How many pixels each run has.
+        counts: The number of pixels in each run.
     """
 
     def __init__(self, counts: np.ndarray) -> None:
         self._counts = counts
 
     def paint(self, mask: np.ndarray, number: int) -> None:
-        """Give the pixels that it covers a class number."""
+        """Set the covered pixels to a class number."""
         inside = np.repeat(np.arange(len(self._counts)) % 2 == 1, self._counts)
         mask[inside.reshape(mask.shape[::-1]).T] = number
 
 
 def region_of(segmentation: Any, size: tuple[int, int]) -> list[Polygon | Runs]:
-    """Return the parts of an annotation.
+    """Return the parts of an annotation's region.
 
     Args:
         segmentation: Polygons `[[x1, y1, x2, y2, ...], ...]`, or runs `{"size": [height, width],
-            "counts": ...}`, a list of numbers or COCO's compressed text.
+            "counts": ...}`, whose counts are a list of numbers or COCO's compressed text.
         size: Height and width of the image.
 
     Raises:
@@ -123,7 +123,11 @@ def _runs(given: Mapping[str, Any], size: tuple[int, int]) -> Runs:
 
 
 def _decompressed(text: str) -> Sequence[int] | None:
-    """Numbers of five bits a letter, the lowest first, of which most are differences; None for no such text."""
+    """Decode COCO's compressed runs; None if the text is not in that form.
+
+    Each letter has five bits, lowest first; from the fourth on, numbers are differences to the number
+    two before.
+    """
     counts: list[int] = []
     value = digits = 0
     for letter in text:

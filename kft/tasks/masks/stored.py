@@ -1,4 +1,4 @@
-"""A mask that is made when a batch needs it, and what was seen of it when it was first looked at."""
+"""Masks that are read or painted per batch, with what their first reading found."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from kft.data.content import content_digest
 
 __all__ = ["IGNORED", "StoredMask"]
 
-IGNORED = 255  # the class number of pixels that count nowhere
+IGNORED = 255  # the class number of ignored pixels
 
 
 @dataclass(frozen=True)
 class StoredMask:
-    """A class for each pixel, somewhere else than in memory.
+    """A mask that is not held in memory.
 
     Args:
-        path: What to call it in a message.
-        content: Digest of the class numbers, once they were read.
-        pixels: How many pixels each class number has, up to the largest in use, once they were read.
+        path: Its name in messages.
+        content: Digest of the class numbers, after the first reading.
+        pixels: The number of pixels of each class number up to the largest in use, after the first
+            reading.
     """
 
     path: str
@@ -29,27 +30,27 @@ class StoredMask:
     pixels: tuple[int, ...] = field(default=(), kw_only=True)
 
     def read(self) -> np.ndarray:
-        """Return the class numbers, uint8 `[height, width]`, 255 for what is ignored.
+        """Return the class numbers, uint8 `[height, width]`, 255 for ignored pixels.
 
         Raises:
-            InputError: If it is no such mask; the message says why, without the file.
+            InputError: If the mask is invalid; the message says why, without the path.
         """
         return self.of_size(None)
 
     def looked_at(self, size: tuple[int, int] | None) -> Self:
-        """Return the same with content and pixels.
+        """Return a copy with `content` and `pixels`.
 
         Args:
-            size: Height and width of its image, which a mask is compared with before it is decoded;
-                None if they are not known.
+            size: Height and width of its image, checked before the mask is decoded; None if they are not
+                known.
 
         Raises:
-            InputError: As `read`, and if the mask has another size.
+            InputError: If the mask is invalid, or has another size.
         """
         mask = self.of_size(size)
         pixels = tuple(np.bincount(mask[mask != IGNORED]).tolist())
         return replace(self, content=content_digest(mask), pixels=pixels)
 
     def of_size(self, size: tuple[int, int] | None) -> np.ndarray:
-        """Return the class numbers of a mask that has to have this height and width, if they are known."""
+        """Return the class numbers, and raise an error unless the mask has this size, if it is known."""
         raise NotImplementedError
