@@ -1,1 +1,1 @@
-"""What answering questions from a context needs: files, labels, layers, and how answers are counted."""
+"""Extractive question answering: files, targets, layers, the best spans, and the comparison of answers."""

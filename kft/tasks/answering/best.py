@@ -1,4 +1,4 @@
-"""From the outputs of a model to the best answer of each text, by the same code for a server."""
+"""The best answer to each question from a model's outputs, with the same code in a served graph."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ class Best:
     Attributes:
         starts: Its first byte in the context, `[n]`.
         ends: The byte after its last one, `[n]`.
-        scores: The logarithm of its probability, `[n]`; hugely negative where the context has no
-            word.
-        none: The logarithm of the probability that there is no answer, `[n]`.
+        scores: Its log-probability, `[n]`; hugely negative if the context has no word.
+        none: The log-probability of no answer, `[n]`.
     """
 
     starts: Any
@@ -35,18 +34,18 @@ class Best:
 
     @property
     def margin(self) -> Any:
-        """By how much no answer is more probable than this one, `[n]`."""
+        """The log-probability of no answer minus that of this one, `[n]`."""
         return self.none - self.scores
 
 
 def best_spans(outputs: Any, longest: int, ops: Ops) -> Best:
-    """Return the most probable answers of which the end does not come before the start.
+    """Return the most probable answers whose end is not before their start.
 
     Args:
-        outputs: What the model puts out, `[n, length, 4]`: the logarithms of the probabilities of
-            start and end, and the bytes at which the word that a token begins starts and ends.
-        longest: The most tokens of an answer.
-        ops: The operations of the library that the outputs are of.
+        outputs: The model's outputs, `[n, length, 4]`: the log-probabilities of start and end, and the
+            bytes at which the word that begins with the token starts and ends.
+        longest: Maximum number of tokens in an answer.
+        ops: The operations of the outputs' library.
     """
     start, end, first, last = (outputs[..., column] for column in range(4))
     none = start[..., 0] + end[..., 0]
@@ -70,14 +69,13 @@ def best_spans(outputs: Any, longest: int, ops: Ops) -> Best:
 
 
 def merged(texts: Sequence[str], best: Best) -> tuple[np.ndarray, Best]:
-    """Return the best answers of texts of which some are pieces of one, and the first piece of each.
+    """Return the index of each text's first piece, and the best answers merged over its pieces.
 
-    Of several pieces the most probable answer counts, and for no answer the piece that is least sure
-    of it.
+    A text has the most probable answer of its pieces, and their lowest probability of no answer.
 
     Args:
-        texts: The texts, the pieces of one after another.
-        best: Arrays for all of them; the bytes are those of the piece.
+        texts: The texts, with the pieces of a text in succession.
+        best: The best answers of all pieces, with positions within the piece.
     """
     pieces = [as_piece(text) for text in texts]
     offsets = np.array([piece.offset for piece in pieces], np.int64)
@@ -88,7 +86,7 @@ def merged(texts: Sequence[str], best: Best) -> tuple[np.ndarray, Best]:
         ]
     )
     owner = np.repeat(np.arange(len(begins)), np.diff([*begins, len(pieces)]))
-    order = np.lexsort((-np.asarray(best.scores), owner))  # the best piece of each comes first
+    order = np.lexsort((-np.asarray(best.scores), owner))  # the best piece of each text comes first
     chosen = order[begins]
     none = np.minimum.reduceat(best.none, begins) if len(begins) else best.none
     return begins, Best(
@@ -100,5 +98,5 @@ def merged(texts: Sequence[str], best: Best) -> tuple[np.ndarray, Best]:
 
 
 def best_of(texts: Sequence[str], outputs: np.ndarray, longest: int) -> tuple[np.ndarray, Best]:
-    """Return what `merged` does of the outputs for texts."""
+    """Return the merged best answers of texts from their outputs; see `merged`."""
     return merged(texts, best_spans(np.asarray(outputs, np.float32), longest, NumpyOps()))

@@ -1,4 +1,4 @@
-"""SQuAD's JSON, JSON lines and tables of questions with contexts and answers."""
+"""Readers of questions with contexts and answers: SQuAD's JSON, JSON lines and tables."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from kft.tasks.answering.labels import ANSWERS, IMPOSSIBLE
 __all__ = ["INPUTS", "read_json_lines", "read_squad", "read_table"]
 
 INPUTS = ("question", "context")
-_MOST_LETTERS, _MOST_TIMES = 2**30, 200  # of contexts, each of which a file has once
-_ANSWERS = (("answer", ANSWERS), ("start", "answer_start"))  # the first one that is there counts
+_MOST_LETTERS, _MOST_TIMES = 2**30, 200  # of contexts repeated per question, to bound memory
+_ANSWERS = (("answer", ANSWERS), ("start", "answer_start"))  # the first key that exists counts
 
 
 def read_squad(path: Path, encoding: str) -> ReadFile:
-    """Read a file in SQuAD's own form, version 1 or 2.
+    """Read a file in SQuAD format, version 1 or 2.
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
+        encoding: Its encoding if it has no byte order mark.
 
     Raises:
-        InputError: If it cannot be read, or has another form.
+        InputError: If it cannot be read, or has another format.
     """
     source = shown(path.name)
     found = ReadFile([], [], names := [], {})
@@ -61,7 +61,7 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
+        encoding: Its encoding if it has no byte order mark.
 
     Raises:
         InputError: If it cannot be read.
@@ -80,11 +80,11 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
 
 
 def read_table(path: Path, encoding: str) -> ReadFile:
-    """Read a table with the columns question, context, answer and perhaps start.
+    """Read a table with the columns question, context, and optionally answer and start.
 
     Args:
         path: A .csv, .tsv or .parquet file.
-        encoding: Its encoding where it has no byte order mark.
+        encoding: Its encoding if it has no byte order mark.
 
     Raises:
         InputError: If it cannot be read, or lacks a column.
@@ -106,7 +106,7 @@ def read_table(path: Path, encoding: str) -> ReadFile:
 
 
 def _add(found: ReadFile, row: Any) -> None:
-    """Add a question with its context, and its answers as far as they are there."""
+    """Add a question with its context, and its answers if it has any."""
     index = len(found.inputs)
     row = row if isinstance(row, Mapping) else {}
     parts = [row.get(name) for name in INPUTS]
@@ -118,7 +118,7 @@ def _add(found: ReadFile, row: Any) -> None:
             found.reasons.setdefault(index, said)
     found.inputs.append("" if index in found.reasons else join_parts(parts))
     answer, start = (next((row[one] for one in names if one in row), None) for names in _ANSWERS)
-    if isinstance(start, str):  # of a table
+    if isinstance(start, str):  # from a table
         number = re.fullmatch(r"\s*([0-9]{1,12})(?:\.0*)?\s*|\s*(?:nan)?\s*", start, re.IGNORECASE)
         if number is None:
             found.reasons.setdefault(index, f"the start {start!r:.40} is no whole number")
@@ -130,7 +130,7 @@ def _add(found: ReadFile, row: Any) -> None:
 
 
 def _questions(content: Any, source: str) -> Iterator[tuple[Any, Any]]:
-    """Yield each question with its context, both as the file has them."""
+    """Yield each context with a question, both unchecked."""
     for first, article in enumerate(_listed(content, "data", source)):
         place = f"{source}, data[{first}]"
         for second, paragraph in enumerate(_listed(article, "paragraphs", place)):
@@ -149,7 +149,7 @@ def _listed(value: Any, name: str, place: str) -> list[Any]:
 
 
 def _content(path: Path, encoding: str, source: str) -> tuple[Any, int]:
-    """What a file of JSON holds, and its size in bytes."""
+    """Return the content of a JSON file, and its size in bytes."""
     with open_table(path, source) as file:
         content = file.read(MOST_BYTES)
     used = encoding_of(content[:4], encoding)

@@ -1,4 +1,4 @@
-"""From answers as people write them to their places in the context, in bytes."""
+"""Conversion of answers to byte positions in their context."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 NO_ANSWER = (-1, -1)
-ANSWERS, IMPOSSIBLE = "answers", "is_impossible"  # of a dict that also says whether there are some
+ANSWERS, IMPOSSIBLE = "answers", "is_impossible"  # keys of a dict that may have no answer
 
-_KEYS = (("text", "answer"), ("answer_start", "start"))  # of a dict: the answer, where it starts
+_KEYS = (("text", "answer"), ("answer_start", "start"))  # keys of a dict: the answer, and its start
 _EXPECTED = "pass a text, (start, text), or a list of these"
 _MOST_ANSWERS = 1000
 
@@ -39,15 +39,15 @@ _MOST_ANSWERS = 1000
 def located(raw: RawLabels) -> tuple[list[np.ndarray], dict[int, str]]:
     """Return the accepted answers to each question, and why some examples cannot be used.
 
-    A label is a text, `(start, text)`, a dict with `text` and perhaps `answer_start`, or a list of
-    these; an empty list says that the context has no answer. Starts are characters of the context.
+    A label is a text, `(start, text)`, a dict with `text` and optionally `answer_start`, or a list of
+    these; an empty list means that the context has no answer. Starts are characters of the context.
 
     Args:
         raw: The labels, with the questions and contexts as their `inputs`.
 
     Returns:
-        For each example int32 `[1 + answers, 2]`, first and last byte (not included) in the context:
-        the answer to train on, or -1 and -1 without one, then all that are accepted.
+        For each example int32 `[1 + answers, 2]`, the first byte and the byte after the last in the
+        context: of the answer to train on, or -1 and -1 without one, then of all accepted answers.
 
     Raises:
         InputError: If the questions are not known.
@@ -73,7 +73,7 @@ def located(raw: RawLabels) -> tuple[list[np.ndarray], dict[int, str]]:
 
 
 def problem_of(text: str) -> str:
-    """Return why a text is no question with its context; an empty string if it is."""
+    """Return why a text is not a question with its context; an empty string if it is."""
     question, separator, context = text.partition(SEPARATOR)
     if not question.strip():
         return "no question"
@@ -88,10 +88,10 @@ def is_answerable(row: np.ndarray) -> bool:
 
 
 def answers_of(row: np.ndarray, context: str) -> list[str]:
-    """Return the accepted answers of a row in words.
+    """Return the texts of the accepted answers of a row.
 
     Args:
-        row: One of what `located` returned.
+        row: A row that `located` returned.
         context: The whole context.
     """
     content = context.encode()
@@ -99,11 +99,11 @@ def answers_of(row: np.ndarray, context: str) -> list[str]:
 
 
 def row_of_piece(row: np.ndarray, first: int, end: int) -> np.ndarray:
-    """Return the row of a piece of a context, which trains on the answer if the piece has it whole.
+    """Return the row of a piece of a context, which trains on the answer if the piece contains it all.
 
     Args:
-        row: That of the whole context.
-        first: The byte at which the piece begins.
+        row: The row of the whole context.
+        first: The first byte of the piece.
         end: The byte after its last one.
     """
     made = row.copy()
@@ -113,7 +113,7 @@ def row_of_piece(row: np.ndarray, first: int, end: int) -> np.ndarray:
 
 
 class _UnusableError(ValueError):
-    """Why the label of one question cannot be used."""
+    """The label of one question cannot be used."""
 
 
 def _row(context: str, value: Any) -> np.ndarray:
@@ -130,7 +130,7 @@ def _row(context: str, value: Any) -> np.ndarray:
 
 
 def _several(value: Any) -> list[tuple[int | None, str]]:
-    """The accepted answers, each with its start if that is told."""
+    """Return the accepted answers, each with its start or None."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping) and IMPOSSIBLE in value:
@@ -147,7 +147,7 @@ def _several(value: Any) -> list[tuple[int | None, str]]:
 
 
 def _agreed(is_impossible: Any, answers: Any) -> list[tuple[int | None, str]]:
-    """The accepted answers of a question that also says whether it has some."""
+    """Return the accepted answers of a question that also states whether it has any."""
     if not isinstance(is_impossible, bool):
         raise _UnusableError(
             f'"{IMPOSSIBLE}" is {kind_of(is_impossible)}, but true or false is expected'
@@ -160,7 +160,7 @@ def _agreed(is_impossible: Any, answers: Any) -> list[tuple[int | None, str]]:
 
 
 def _told(value: Any) -> list[tuple[int | None, str]]:
-    """An answer, or those of a dict of lists."""
+    """Return one answer, or the answers of a dict of lists."""
     if isinstance(value, Mapping):
         text, start = (next((value[k] for k in keys if k in value), None) for keys in _KEYS)
         if isinstance(text, list | tuple | np.ndarray):
@@ -183,13 +183,13 @@ def _told(value: Any) -> list[tuple[int | None, str]]:
 
 
 def _is_placed(value: Any) -> bool:
-    """Whether a value is a start and a text, rather than several answers."""
+    """Return whether a value is a start and a text, rather than several answers."""
     is_pair = isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[1], str)
     return is_pair and not isinstance(value[0], str | Mapping | list | tuple)
 
 
 def _span(context: str, start: int | None, text: str) -> tuple[int, str]:
-    """The start of an answer, and the answer, without the white space around it."""
+    """Return the start of an answer and its text, without surrounding white space."""
     if start is None:
         count = context.count(text)
         if count != 1:
@@ -211,5 +211,5 @@ def _span(context: str, start: int | None, text: str) -> tuple[int, str]:
 
 
 def context_of(text: str) -> str:
-    """Return the context of a question; of a piece that of the whole text."""
+    """Return the context of a question; for a piece, that of the whole text."""
     return as_piece(text).whole.partition(SEPARATOR)[2]

@@ -1,4 +1,4 @@
-"""What a model that answers puts out for each token, and its loss and metric."""
+"""The output layer, loss and metric of extractive question answering."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NEVER = -1e9
 
 @keras.saving.register_keras_serializable(package="kft")
 class SpanScores(keras.layers.Layer):
-    """Turn scores into log-probabilities of where the answer starts and ends, and add the places.
+    """Turn scores into log-probabilities of an answer's start and end, and append word positions.
 
-    Only tokens with which a word of the context begins can be an end of the answer, and the first
-    token, which stands for no answer.
+    An answer can start or end only at a token that begins a word of the context, or at the first token,
+    which stands for no answer.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -30,7 +30,7 @@ class SpanScores(keras.layers.Layer):
         return ops.concatenate([logs, *(ops.expand_dims(one, -1) for one in places)], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
-        """The shape `(batch, length, 4)`."""
+        """Return the shape `(batch, length, 4)`."""
         return (*input_shape[0][:-1], 4)
 
 
@@ -41,25 +41,25 @@ class SpanCrossEntropy(keras.losses.Loss):
         super().__init__(name=name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of a batch, a single number; 0 if no answer is left."""
+        """Return the loss of a batch, a single number; 0 if all answers were cut off."""
         known, places = _places(y_true)
         found = ops.take_along_axis(y_pred[..., :2], places[:, None], axis=1)[:, 0]
         losses = -ops.mean(found, axis=-1) * known
         return ops.sum(losses) / ops.maximum(ops.sum(known), 1.0)
 
     def get_config(self) -> dict:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {"name": self.name}
 
 
 class SpanAccuracy(keras.metrics.Mean):
-    """Fraction of the answers whose most probable start and end are both right."""
+    """The fraction of answers whose most probable start and end are both right."""
 
     def __init__(self, name: str = "accuracy", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Take over a batch; answers that were cut off count as wrong."""
+        """Add a batch; answers that were cut off count as wrong."""
         known, places = _places(y_true)
         found = ops.cast(ops.argmax(y_pred[..., :2], axis=1), "int32")
         right = ops.cast(ops.all(ops.equal(found, places), axis=-1), "float32") * known
@@ -67,6 +67,6 @@ class SpanAccuracy(keras.metrics.Mean):
 
 
 def _places(y_true: Any) -> tuple[Any, Any]:
-    """Which answers are there, as 0 and 1, and places that exist."""
+    """Return which answers were not cut off, as 0 and 1, and token indices clipped to valid ones."""
     y_true = ops.cast(y_true, "int32")
     return ops.cast(ops.all(y_true >= 0, axis=-1), "float32"), ops.maximum(y_true, 0)
