@@ -1,1 +1,1 @@
-"""Tags of words: their schemes, how they are read, and which of them can follow each other."""
+"""Tagging: schemes of tags, files, targets, layers, F1 of entities, and decoding."""

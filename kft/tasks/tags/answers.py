@@ -1,4 +1,4 @@
-"""From the outputs of a model to the tags of each text's words."""
+"""The tags of each text's words from a model's outputs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["tags_of"]
 def tags_of(
     scores: np.ndarray, chosen: np.ndarray, classes: Sequence[str]
 ) -> tuple[list[list[str]], list[np.ndarray]]:
-    """Return for each text the tags of its words, and the probabilities of these.
+    """Return the tags of each text's words, and their probabilities.
 
     Args:
         scores: Probabilities of the tags, `[n, length, tags]`.
-        chosen: Which tokens begin the words that are asked for, booleans `[n, length]`.
+        chosen: Which tokens begin the requested words, booleans `[n, length]`.
         classes: The tags.
     """
     counts = chosen.sum(axis=1)

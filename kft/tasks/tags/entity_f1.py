@@ -1,4 +1,4 @@
-"""F1 of entities as a metric of Keras, so that epochs can be compared by what a tagger is for."""
+"""The F1 of entities as a Keras metric, so that epochs are compared by it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["EntityF1"]
 
 @keras.saving.register_keras_serializable(package="kft")
 class EntityF1(keras.metrics.Mean):
-    """F1 over all entities, each right if both its ends and its type are, as seqeval counts.
+    """The F1 over all entities, each right if its start, end and type are, as in seqeval.
 
-    The tags are the most probable ones of each word. Where a tag stands for its word alone, this is the
+    Each word has its most probable tag. For tags without entities, such as parts of speech, this is the
     accuracy of words.
 
     Args:
@@ -36,12 +36,12 @@ class EntityF1(keras.metrics.Mean):
         return _Table.of(self.tags)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Take over a batch; tokens that begin no word do not count."""
+        """Add a batch; tokens that begin no word do not count."""
         y_true = ops.cast(y_true, "int32")
         is_word = y_true >= 0
         none = len(self.tags)
         answers = ops.cast(ops.argmax(y_pred[..., :-2], axis=-1), "int32")
-        # The words of a text, one next to the other: entities go on over the pieces of a word.
+        # Move the words of a text together, so that an entity continues across the pieces of a word.
         length = ops.shape(y_true)[1]
         order = ops.argsort(ops.where(is_word, 0, length) + ops.arange(length, dtype="int32"))
         truth, found = (
@@ -57,21 +57,19 @@ class EntityF1(keras.metrics.Mean):
         return super().update_state(score, sample_weight=both)
 
     def get_config(self) -> dict:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {**super().get_config(), "tags": list(self.tags)}
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """What each tag says, by its number; behind the tags stands one for what is no word.
-
-    That one ends an entity and begins none.
+    """Properties of the tags, by their numbers; the last entry is for padding, which ends an entity.
 
     Attributes:
-        kinds: A number for its type.
-        named: Whether it is of an entity.
+        kinds: The number of its type.
+        named: Whether it belongs to an entity.
         inside: Whether it can continue the entity before it.
-        open: Whether an entity can go on after it.
+        open: Whether the next word can continue its entity.
     """
 
     kinds: np.ndarray
@@ -94,7 +92,7 @@ class _Table:
 
 
 def _entities(table: _Table, tags: Any) -> Any:
-    """The type and the end of the entity that begins at each word, -1 where none does; `[2, n, words]`."""
+    """Return the type and end of the entity that begins at each word, or -1; `[2, n, words]`."""
     none = len(table.kinds) - 1
     before = ops.pad(tags[:, :-1], [[0, 0], [1, 0]], constant_values=none)
     kind, kind_before = (ops.take(table.kinds, one) for one in (tags, before))

@@ -1,4 +1,4 @@
-"""CoNLL files, and JSON lines of texts with entities."""
+"""Readers of CoNLL files, and of JSON lines of texts with entities."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from kft.printing import how_many
 __all__ = ["joined", "read_conll", "read_json_lines"]
 
 _DOCUMENT = "-DOCSTART-"
-_UNIVERSAL = {".conllu": 3}  # the column with the tag: UPOS; elsewhere the last one
+_UNIVERSAL = {".conllu": 3}  # the column of the tag (UPOS); in other files it is the last
 
 
 def read_conll(path: Path, encoding: str) -> ReadFile:
-    """Read a CoNLL file: a word on each line, its tag in the last column, a blank line after a text.
+    """Read a CoNLL file: a word per line, its tag in the last column, and a blank line after a text.
 
-    Columns are separated by a tab if the line has one, else by white space. Lines with `-DOCSTART-`
-    begin a document and are left out. In a .conllu file the word is the second column and the tag the
-    fourth (UPOS), comments begin with `#`, and lines of several words at once are left out.
+    Columns are separated by tabs if the line has one, else by white space. Lines with `-DOCSTART-`,
+    which begin a document, are skipped. In a .conllu file, the word is the second column and the tag
+    the fourth (UPOS), comments begin with `#`, and multiword tokens are skipped.
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
+        encoding: Its encoding if it has no byte order mark.
 
     Raises:
         InputError: If it cannot be read, or has too many texts.
@@ -81,12 +81,12 @@ def read_conll(path: Path, encoding: str) -> ReadFile:
 def read_json_lines(path: Path, encoding: str) -> ReadFile:
     """Read JSON lines: `{"text": "Ada was here", "entities": [[0, 3, "PER"]]}`.
 
-    An entity is `[start, end, type]`, or a dict with these keys, in characters from 0, the end not
-    included. Lines with `"words"` and `"tags"`, lists of strings, are taken too.
+    An entity is `[start, end, type]`, or a dict with these keys; positions are characters from 0, and
+    the end is exclusive. Lines may have `"words"` and `"tags"`, lists of strings, instead.
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
+        encoding: Its encoding if it has no byte order mark.
 
     Raises:
         InputError: If it cannot be read.
@@ -95,10 +95,10 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
 
 
 def joined(words: Any) -> str:
-    """Return the text of a list of words, which stand one space apart.
+    """Join words by spaces into a text.
 
     Raises:
-        InputError: If one is no word: no string, empty, or with white space inside.
+        InputError: If a word is not a string, is blank, or contains a space.
     """
     for word in words:
         if not isinstance(word, str) or len(word.split(" ")) != 1 or not word.strip():
@@ -126,5 +126,5 @@ def _word_and_tag(fields: list[str], column: int | None) -> tuple[str | None, st
         return (fields[1], fields[column].strip()) if len(fields) > column else (None, "")
     if len(fields) < 2:
         return None, ""
-    word = "".join(fields[0].split(" "))  # a tab separates, and words have no spaces
+    word = "".join(fields[0].split(" "))  # between tabs, a word may contain spaces
     return (word or None), fields[-1].strip()

@@ -1,4 +1,4 @@
-"""From tags of words, or spans of characters, to rows of places and class numbers."""
+"""Conversion of tags of words, or spans of characters, to rows of byte positions and class numbers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from kft.tasks.tags.words import given_words, words_of
 
 __all__ = ["Labelled", "byte_places", "is_within_letter", "labelled", "numbered"]
 
-Places = list[tuple[int, int]]  # of words in a text: the first character and the one after the last
+Places = list[tuple[int, int]]  # of words: the first character, and the one after the last
 Labelled = tuple[Places, list[str]]
 
 
 def labelled(raw: RawLabels) -> tuple[list[Labelled | None], dict[int, str]]:
     """Return the words of each text with their tags, and why some texts cannot be used.
 
-    A label is a tag for each word, as a list or separated by white space; or the entities by their
-    characters: `(start, end, type)`, or a dict with these keys. Entities become tags in BIO.
+    A label is a tag for each word, as a list or separated by white space; or a list of entities in
+    characters: `(start, end, type)`, or a dict with these keys. Entities become BIO tags.
 
     Args:
         raw: The labels, with the texts as their `inputs`.
@@ -63,15 +63,15 @@ def numbered(
     raw: RawLabels,
     classes: Sequence[str] | None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return for each text its words' first bytes and class numbers, int32 `[words, 2]`, and the tags.
+    """Return for each text its words' first bytes and class numbers, int32 `[words, 2]`, and all tags.
 
-    Tags are brought to one form: an I that begins an entity becomes a B where the scheme has one.
+    Tags are normalised: an I that begins an entity becomes a B if the scheme has one.
 
     Args:
         found: What `labelled` returned.
         reasons: Its reasons; texts with tags that were not seen in training are added.
         raw: The labels.
-        classes: The tags of the training; None to take those of the data.
+        classes: The tags of the training; None for those of the data.
 
     Raises:
         InputError: If the tags have no known scheme.
@@ -103,7 +103,7 @@ def numbered(
 
 
 class _UnusableError(ValueError):
-    """Why the label of one text cannot be used."""
+    """The label of one text cannot be used."""
 
 
 def _is_spans(value: Any) -> bool:
@@ -181,18 +181,18 @@ def _is_name(value: Any) -> bool:
 
 
 def is_within_letter(text: str, edge: int) -> bool:
-    """Whether a mark that belongs to the letter before, such as an accent, stands at a place."""
+    """Return whether a character belongs to the letter before it, such as a combining accent."""
     return unicodedata.combining(text[edge]) > 0 or text[edge] == "\u200d"
 
 
 def _cut(start: int, end: int, edges: Sequence[int]) -> Places:
-    """A word, or its pieces where an entity begins or ends inside it."""
+    """Return a word, cut where an entity begins or ends inside it."""
     inside = edges[bisect_right(edges, start) : bisect_left(edges, end)]
     return list(pairwise([start, *inside, end]))
 
 
 def byte_places(text: str, places: Sequence[int]) -> list[int]:
-    """Return the places of characters in a text as UTF-8; `places` rise."""
+    """Convert ascending character positions to byte positions in UTF-8."""
     if text.isascii():
         return list(places)
     found, done, size = [], 0, 0

@@ -1,4 +1,4 @@
-"""What a model that tags words puts out, and its loss and metric on the words that count."""
+"""The output layer, loss and metric of tagging."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from keras import ops
 
 __all__ = ["NOT_A_WORD", "TagAccuracy", "TagCrossEntropy", "WithPlaces"]
 
-NOT_A_WORD = -1  # targets of tokens that begin no word; smaller ones say how many words are cut
+NOT_A_WORD = -1  # target of tokens that begin no word; lower at the first if words were cut off
 
 
 @keras.saving.register_keras_serializable(package="kft")
 class WithPlaces(keras.layers.Layer):
-    """Put the places of words behind the scores of tags, so that an answer says what it is about."""
+    """Append the positions of words to the scores of tags, so that an output locates its words."""
 
     def call(self, inputs: Any) -> Any:
         """Join scores `[batch, length, tags]` with starts and ends `[batch, length]`."""
@@ -23,13 +23,13 @@ class WithPlaces(keras.layers.Layer):
         return ops.concatenate([ops.cast(scores, "float32"), *columns], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
-        """The shape `(batch, length, tags + 2)`."""
+        """Return the shape `(batch, length, tags + 2)`."""
         scores, *places = input_shape
         return (*scores[:-1], scores[-1] + len(places))
 
 
 class TagCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of the tags, the mean over the words of a batch.
+    """The mean cross-entropy of the tags over the words of a batch.
 
     Args:
         label_smoothing: Fraction of each target spread evenly over all tags. Defaults to 0.
@@ -40,7 +40,7 @@ class TagCrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of a batch, a single number; 0 if it has no words."""
+        """Return the loss of a batch, a single number; 0 if it has no words."""
         scores = y_pred[..., :-2]
         known, labels = _labels(y_true)
         width = scores.shape[-1]
@@ -50,18 +50,18 @@ class TagCrossEntropy(keras.losses.Loss):
         return ops.sum(losses) / ops.maximum(ops.sum(known), 1.0)
 
     def get_config(self) -> dict:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {"name": self.name, "label_smoothing": self.label_smoothing}
 
 
 class TagAccuracy(keras.metrics.Mean):
-    """Fraction of the words whose most probable tag is right."""
+    """The fraction of words whose most probable tag is right."""
 
     def __init__(self, name: str = "accuracy", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Take over a batch; tokens that begin no word do not count."""
+        """Add a batch; tokens that begin no word do not count."""
         known, labels = _labels(y_true)
         found = ops.cast(ops.argmax(y_pred[..., :-2], axis=-1), "int32")
         return super().update_state(
@@ -70,6 +70,6 @@ class TagAccuracy(keras.metrics.Mean):
 
 
 def _labels(y_true: Any) -> tuple[Any, Any]:
-    """Where there are words, as 0 and 1, and class numbers that exist."""
+    """Return where words begin, as 0 and 1, and class numbers clipped to valid ones."""
     y_true = ops.cast(y_true, "int32")
     return ops.cast(y_true >= 0, "float32"), ops.maximum(y_true, 0)

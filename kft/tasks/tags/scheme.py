@@ -1,4 +1,4 @@
-"""How the tags of words say where entities begin and end: BIO, BIOES, IO, or a tag for each word."""
+"""Schemes that encode entities as tags of words: BIO, BIOES, IO, or an independent tag for each word."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kft.errors import InputError
 __all__ = ["OUTSIDE", "Scheme", "Span", "scheme_of"]
 
 OUTSIDE = "O"
-Span = tuple[int, int, str]  # of words: the first, the one after the last, and the type
+Span = tuple[int, int, str]  # an entity: the first word, the one after the last, and the type
 
 _TAG = re.compile(r"([BIESLU])-(.+)", re.DOTALL)
-_USUAL = {"L": "E", "U": "S"}  # BILOU's letters for the last word and for a single one
+_USUAL = {"L": "E", "U": "S"}  # BILOU's letters for a last and for a single word
 
 
 @dataclass(frozen=True)
@@ -22,34 +22,34 @@ class Scheme:
     """A scheme of tags.
 
     Args:
-        prefixes: The letters in front of a type: `"BI"`, `"BIES"` or `"I"`; empty where a tag stands
-            for its word alone, as parts of speech do.
+        prefixes: The letters before a type: `"BI"`, `"BIES"` or `"I"`; empty if tags describe single
+            words, as parts of speech do.
     """
 
     prefixes: str
 
     @property
     def name(self) -> str:
-        """What the scheme is called."""
+        """The name of the scheme."""
         return {"BI": "BIO", "BIES": "BIOES", "I": "IO"}.get(self.prefixes, "a tag for each word")
 
     def classes(self, types: Iterable[str]) -> tuple[str, ...]:
-        """Return all tags of these types, the one for no entity first."""
+        """Return all tags for these types, starting with the tag for no entity if there is one."""
         if not self.prefixes:
             return tuple(sorted(types))
         return (OUTSIDE, *(f"{p}-{kind}" for kind in sorted(types) for p in self.prefixes))
 
     def types(self, classes: Iterable[str]) -> tuple[str, ...]:
-        """Return the types of entities that some tags name, sorted."""
+        """Return the sorted entity types of tags."""
         if not self.prefixes:
             return tuple(sorted(set(classes)))
         return tuple(sorted({split(tag)[1] for tag in classes if tag != OUTSIDE}))
 
     def spans(self, tags: Sequence[str]) -> list[Span]:
-        """Return the entities that the tags of a text name, as conlleval and seqeval find them.
+        """Return the entities that the tags of a text encode, as in conlleval and seqeval.
 
-        An entity begins with B or S, with another type than before, or with any tag of a type where
-        there was no entity; so an I that follows no entity of its type begins one.
+        An entity begins with B or S, with a change of type, or with any tag where no entity is open; so
+        an I that does not continue an entity of its type begins one.
 
         Args:
             tags: The tag of each word.
@@ -70,11 +70,11 @@ class Scheme:
         return found
 
     def tags(self, spans: Iterable[Span], count: int) -> list[str]:
-        """Return the tags of words that name entities.
+        """Return the tags of words that encode entities.
 
         Args:
-            spans: The entities, of which none overlap.
-            count: How many words there are.
+            spans: The entities, without overlaps.
+            count: The number of words.
         """
         made = [OUTSIDE] * count
         for first, end, kind in spans:
@@ -98,7 +98,7 @@ class Scheme:
         return self.may_follow(tag, OUTSIDE)
 
     def may_follow(self, before: str, tag: str) -> bool:
-        """Return whether one tag can follow another in tags that are valid.
+        """Return whether one tag can follow another in a valid sequence.
 
         Args:
             before: The tag of a word.
@@ -113,20 +113,20 @@ class Scheme:
 
 
 def split(tag: str) -> tuple[str, str]:
-    """Return the letter of a tag and its type: `("B", "PER")`; `("O", "")` of the tag for no entity."""
+    """Return the letter and the type of a tag: `("B", "PER")`; `("O", "")` for the tag for no entity."""
     found = None if tag == OUTSIDE else _TAG.fullmatch(tag)
     return (_USUAL.get(found[1], found[1]), found[2]) if found else (OUTSIDE, "")
 
 
 def scheme_of(tags: Iterable[str], source: str) -> Scheme:
-    """Return the scheme of tags, by their names.
+    """Return the scheme of tags, which their names determine.
 
     Args:
         tags: The tags that occur.
-        source: What to call the data in a message.
+        source: The name of the data in messages.
 
     Raises:
-        InputError: If some tags name an entity and others do not, or none does.
+        InputError: If tags of entities are mixed with other tags, or there is no tag besides `"O"`.
     """
     kinds = set(tags)
     others = sorted(tag for tag in kinds - {OUTSIDE} if not _TAG.fullmatch(tag))

@@ -1,4 +1,4 @@
-"""The most probable valid tags of words (Viterbi 1967), for all texts of a batch at once."""
+"""The most probable valid sequences of tags (Viterbi 1967), for a batch of texts at once."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SMALLEST = 1e-30
 def best_tags(
     scores: np.ndarray, counts: np.ndarray, classes: Sequence[str], scheme: Scheme
 ) -> np.ndarray:
-    """Return for each word the tag of the most probable valid sequence.
+    """Return the tags of the most probable valid sequence of each text.
 
     Args:
-        scores: Probabilities `[n, words, tags]`; what lies beyond a text's words does not matter.
-        counts: How many words each text has, `[n]`.
+        scores: Probabilities `[n, words, tags]`; values after a text's words are not used.
+        counts: The number of words of each text, `[n]`.
         classes: The tags.
-        scheme: What says which tags can follow each other.
+        scheme: The scheme, which defines valid sequences.
 
     Returns:
-        Class numbers `[n, words]`; 0 beyond a text's words.
+        Class numbers `[n, words]`, padded with 0.
     """
     n, length, _ = scores.shape
     found = np.zeros((n, length), np.int64)

@@ -1,4 +1,4 @@
-"""The words of a text in Python, as `kft.recipe.words` finds them in its graph."""
+"""The words of a text, found in Python as `kft.recipe.words` finds them in its graph."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import unicodedata
 
 __all__ = ["APOSTROPHES", "CJK", "ENDS", "STARTS", "given_words", "words_of"]
 
-STARTS, ENDS = "word_starts", "word_ends"  # inputs of a model that is told where words lie
+STARTS, ENDS = "word_starts", "word_ends"  # model inputs that locate the words
 
-Places = list[tuple[int, int]]  # the first character of each word and the one after its last
+Places = list[tuple[int, int]]  # of words: the first character, and the one after the last
 
-# Unlike str.split: words of a list are joined by spaces, and may hold wider ones.
+# Unlike str.split, this keeps Unicode spaces, which words of a joined list may contain.
 _GIVEN = re.compile(r"[^ \t\n\r\f\v]+")
 APOSTROPHES = "'\u2019"
 CJK = (  # first and last code point of each block
@@ -27,15 +27,15 @@ CJK = (  # first and last code point of each block
 
 
 def given_words(text: str) -> Places:
-    """Return the places of words that white space separates, from their first visible letter."""
+    """Return the positions of words separated by white space, from their first visible letter."""
     return [(_visible(text, *match.span()), match.end()) for match in _GIVEN.finditer(text)]
 
 
 def words_of(text: str) -> Places:
-    """Return the places of the words of running text: punctuation and CJK characters stand alone.
+    """Return the positions of words in running text; punctuation and CJK characters are separate words.
 
-    A mark that joins letters, as in "U.N" and "well-known", belongs to their word; an apostrophe does
-    not.
+    Punctuation between letters, as in "U.N" and "well-known", belongs to their word, except an
+    apostrophe.
     """
     kinds = [_kind(letter) for letter in text]
     found: Places = []
@@ -56,7 +56,7 @@ def words_of(text: str) -> Places:
 
 
 def _kind(letter: str) -> str:
-    """A space is " ", punctuation ".", a CJK character "c", and all else "a"."""
+    """Return the kind of a character: " " for space, "." for punctuation, "c" for CJK, else "a"."""
     number = ord(letter)
     if number < 128:
         if letter.isalnum():
