@@ -116,10 +116,10 @@ class NextToken(Task):
         return f"{int((row[:, 1] - row[:, 0]).sum()):,} characters"
 
     def collate(self, rows: Any, inputs: Any) -> np.ndarray:
-        """Return for each token whether the next one counts, and the number of text bytes it stands for.
+        """Return the targets of a batch of rows of tokens, padded to the length of the inputs.
 
         Args:
-            rows: The targets of rows of tokens, as `kft.tasks.language.rows.cut_rows` makes them.
+            rows: The rows' `targets` in `kft.tasks.language.rows.TokenRows`.
             inputs: The model's inputs.
 
         Returns:

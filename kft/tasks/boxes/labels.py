@@ -27,7 +27,7 @@ def box_targets(raw: RawLabels, classes: Sequence[str] | None, most: int) -> Rea
 
     Args:
         raw: Labels that are `FoundBoxes`, or what `of_memory` takes.
-        classes: The classes; None for the names in the data, sorted, or the class numbers in use.
+        classes: The classes; None for the names in the data, sorted, or the numbers up to the largest.
         most: Maximum number of boxes per image.
     """
     sizes = [None] * len(raw.values) if raw.inputs is None else sizes_of(raw.inputs)

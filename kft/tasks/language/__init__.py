@@ -1,1 +1,1 @@
-"""Texts of which a model learns to predict each token: their parts, files, rows and layers."""
+"""Next-token prediction: parts of texts, files, rows of tokens, loss and metric."""

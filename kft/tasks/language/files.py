@@ -1,4 +1,4 @@
-"""Files of texts: one text in a .txt file, and JSON lines of texts, prompts with answers, and chats."""
+"""Readers of .txt files, and of JSON lines of texts, prompts with answers, and chats."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["read_text_file", "read_text_lines"]
 
 
 def read_text_file(path: Path, encoding: str) -> ReadFile:
-    """Read a file that is one text.
+    """Read a file that holds one text.
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
+        encoding: Its encoding if it has no byte order mark.
 
     Raises:
         InputError: If it cannot be read.
     """
     try:
-        content = read_regular(path, 4 * LONGEST)  # no encoding has more bytes per letter
+        content = read_regular(path, 4 * LONGEST)  # no encoding has more bytes per character
     except OSError as error:
         raise InputError(f"{shown(path.name)}: {why(error)}") from error
     text, reason = text_of(content, encoding)
@@ -40,8 +40,8 @@ def read_text_lines(path: Path, encoding: str, template: str) -> ReadFile:
 
     Args:
         path: The file.
-        encoding: Its encoding where it has no byte order mark.
-        template: How a message of a chat is written.
+        encoding: Its encoding if it has no byte order mark.
+        template: The format of a chat message.
 
     Raises:
         InputError: If it cannot be read.

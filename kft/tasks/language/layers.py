@@ -1,4 +1,4 @@
-"""What a model says of the tokens that follow others, and its loss and metric on those that count."""
+"""The output layer, loss and metric of next-token prediction."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NOTHING_FOLLOWS = -1  # where a text ends
 
 @keras.saving.register_keras_serializable(package="kft")
 class FollowingTokens(keras.layers.Layer):
-    """Keep of the scores of all tokens what losses, figures and answers need.
+    """Reduce logits over the vocabulary to what losses, figures and answers need.
 
-    A score for each token of the vocabulary at each place takes so much memory that outputs of several
-    batches cannot be held. These are two numbers for each place.
+    Logits for the whole vocabulary at each position take too much memory to keep for several batches.
+    This layer returns two numbers per position.
 
     Args:
-        candidates: How many of the most probable tokens are told that may follow the whole text.
+        candidates: The number of most probable next tokens of the whole text.
     """
 
     def __init__(self, candidates: int, **kwargs: Any) -> None:
@@ -28,16 +28,16 @@ class FollowingTokens(keras.layers.Layer):
         self.candidates = candidates
 
     def call(self, inputs: Any) -> Any:
-        """Return two numbers for each place, and for each candidate behind them.
+        """Return two numbers for each position, followed by two for each candidate.
 
         Args:
-            inputs: Scores before the softmax `[batch, length, vocabulary]`, and the model's `token_ids`
-                and `padding_mask`, `[batch, length]`.
+            inputs: Logits `[batch, length, vocabulary]`, and the model's `token_ids` and
+                `padding_mask`, `[batch, length]`.
 
         Returns:
-            float32 `[batch, length + candidates, 2]`. Of a place the logarithm of the probability of the
-            token that follows, and 1 if no other is more probable, else 0; 0 and -1 where nothing
-            follows. Of a candidate its probability and its number, the most probable one first.
+            float32 `[batch, length + candidates, 2]`. For a position, the log-probability of the next
+            token, and 1 if no other is more probable, else 0; or 0 and -1 if nothing follows. For a
+            candidate, its probability and its token id, most probable first.
         """
         scores, token_ids, mask = inputs
         scores, mask = ops.cast(scores, "float32"), ops.cast(mask, "int32")
@@ -56,49 +56,49 @@ class FollowingTokens(keras.layers.Layer):
         return ops.concatenate([places, told], axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
-        """The shape `(batch, length + candidates, 2)`."""
+        """Return the shape `(batch, length + candidates, 2)`."""
         (batch, length, _), *_ = input_shape
         return (batch, None if length is None else length + self.candidates, 2)
 
     def get_config(self) -> dict:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {**super().get_config(), "candidates": self.candidates}
 
 
 class TokenCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of the tokens that count, the mean over those of a batch, in nats."""
+    """The mean cross-entropy over the tokens of a batch that count, in nats."""
 
     def __init__(self, name: str = "token_cross_entropy") -> None:
         super().__init__(name=name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of a batch, a single number; 0 if nothing counts."""
+        """Return the loss of a batch, a single number; 0 if no token counts."""
         counts, told = _counted(y_true, y_pred)
         return -ops.sum(counts * told[..., 0]) / ops.maximum(ops.sum(counts), 1.0)
 
     def get_config(self) -> dict:
-        """The arguments, for Keras' serialisation."""
+        """Return the arguments, for Keras' serialisation."""
         return {"name": self.name}
 
 
 class TokenAccuracy(keras.metrics.Mean):
-    """Fraction of the tokens that count to which no other token is preferred."""
+    """The fraction of tokens that count for which no other token is more probable."""
 
     def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Take over a batch; tokens that do not count are left out."""
+        """Add a batch; tokens that do not count are left out."""
         counts, told = _counted(y_true, y_pred)
         return super().update_state(told[..., 1], sample_weight=counts)
 
 
 def _shifted(values: Any) -> Any:
-    """The value of the next place `[batch, length]`, 0 in the last one."""
+    """Return values shifted to the left by one, with 0 at the end, `[batch, length]`."""
     values = ops.cast(values, "int32")
     return ops.concatenate([values[:, 1:], ops.zeros_like(values[:, :1])], axis=1)
 
 
 def _counted(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Which places count, as 0 and 1, and what is told of them."""
+    """Return which positions count, as 0 and 1, and their outputs."""
     return ops.cast(y_true[..., 0], "float32"), y_pred[:, : ops.shape(y_true)[1]]

@@ -1,4 +1,4 @@
-"""Texts whose parts count or do not: plain texts, prompts with answers, and chats."""
+"""Texts in parts that count or do not: plain texts, prompts with answers, and chats."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ EXPECTED = (
     '{"text": "..."}, {"prompt": "...", "answer": "..."}, or '
     '{"messages": [{"role": "user", "content": "..."}, ...]}'
 )
-Parts = list[tuple[str, bool]]  # pieces of a text, and whether the model is to learn to write them
-Spans = list[tuple[int, int]]  # the characters that count: the first, and the one after the last
+Parts = list[tuple[str, bool]]  # parts of a text, and whether the model learns to write them
+Spans = list[tuple[int, int]]  # characters that count: the first, and the one after the last
 
 _ANSWERS = ("answer", "completion")
 _ASSISTANT = "assistant"
 
 
 def parts_of(value: Any, template: str) -> tuple[Parts, str]:
-    """Return the parts of an example, and why it cannot be used, which is empty if it can.
+    """Return the parts of an example, and why it cannot be used, an empty string if it can.
 
     Args:
         value: A text, a pair of a prompt and an answer, or a dict with the keys in `EXPECTED`.
-        template: How a message of a chat is written, with `{role}` and `{content}`.
+        template: The format of a chat message, with `{role}` and `{content}`.
     """
     if isinstance(value, str | bytes):
         return _checked([(value, True)])
@@ -45,7 +45,7 @@ def parts_of(value: Any, template: str) -> tuple[Parts, str]:
 
 
 def joined(parts: Parts) -> tuple[str, Spans]:
-    """Return the text of some parts, and which of its characters count."""
+    """Join parts into a text; return it and the spans of characters that count."""
     text, spans = "", []
     for part, counts in parts:
         if counts and part:
@@ -55,7 +55,7 @@ def joined(parts: Parts) -> tuple[str, Spans]:
 
 
 def separated(text: str, spans: Iterable[Sequence[int]]) -> Parts:
-    """Return the parts of a text, of which those in the spans count."""
+    """Split a text into parts, of which those in the spans count; the inverse of `joined`."""
     parts, done = [], 0
     for first, end in spans:
         parts += [(text[done:first], False), (text[first:end], True)]
@@ -65,7 +65,7 @@ def separated(text: str, spans: Iterable[Sequence[int]]) -> Parts:
 
 
 def _of_messages(messages: Any, template: str) -> tuple[Parts, str]:
-    """The messages of a chat; those of the assistant count, without what precedes their content."""
+    """Return the parts of a chat; the assistant's messages count, without the text before their content."""
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
         return [], '"messages" has to be a list of {"role": "...", "content": "..."}'
     before, _, after = template.partition("{content}")
@@ -95,7 +95,7 @@ def _of_messages(messages: Any, template: str) -> tuple[Parts, str]:
 
 
 def _checked(parts: Sequence[tuple[Any, bool]]) -> tuple[Parts, str]:
-    """Parts whose texts are texts; what precedes an answer may be empty."""
+    """Check that all parts are texts; only those that do not count may be empty."""
     found: Parts = []
     for part, counts in parts:
         text, reason = text_value(part)
