@@ -13,7 +13,7 @@ from kft.tasks.losses import rows_of_probabilities
 
 CALIBRATED_LOSS = "calibrated_loss"
 _LOGARITHMS = np.linspace(-2, 2, 33)  # log-temperatures to try, up to four spreads from 0
-SMALLEST = 1e-30  # scores are clipped here before their logarithm
+SMALLEST = 1e-30  # lower bound of scores before their logarithm
 
 
 @keras.saving.register_keras_serializable("kft")

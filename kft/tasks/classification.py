@@ -22,7 +22,7 @@ from kft.tasks.linear import Loss, Sigmoid, Softmax, temperature
 from kft.tasks.losses import LabelCrossEntropy, label_matches
 from kft.tasks.predictions import ClassPredictions, ClassSets, LabelPredictions
 
-MOST_CLASSES = 1_000_000  # more would not fit in memory, so it is a typing error
+MOST_CLASSES = 1_000_000  # more would not fit in memory, so it must be a mistake
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -102,7 +102,7 @@ class _Labels(DenseHead):
         }
 
     def answer_rules(self) -> Rules:
-        """Return that classes are sorted by their scores, and that the label follows from both."""
+        """Return a ranking rule: classes are sorted by their scores, and the label follows from both."""
         ranking = Ranking("classes", "scores", "label", self.label_threshold)
         return Rules((ranking,), classify=True)
 

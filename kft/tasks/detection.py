@@ -238,7 +238,7 @@ class Detection(Task):
         return {"boxes": boxes, "scores": scores, "labels": labels, "count": counts}
 
     def answer_rules(self) -> Rules:
-        """Return that boxes are compared as a set: rounding can reorder those with close scores."""
+        """Return rules that compare boxes as a set: rounding can reorder those with close scores."""
         return Rules(
             detections=(
                 Detections("boxes", "scores", "labels", "count", self.threshold, self.overlap),

@@ -13,7 +13,7 @@ from kft.errors import InputError
 from kft.tasks.linear import Loss, Solved, solve
 from kft.tasks.task import Task
 
-WIDEST = 65_536  # units of a hidden layer; more is a typing error
+WIDEST = 65_536  # units of a hidden layer; more must be a mistake
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -133,7 +133,7 @@ class NextToken(Task):
     # The model.
 
     def head(self, features: Any, inputs: Any) -> Any:
-        """Reduce the scores of the vocabulary to what is needed of them; see `FollowingTokens`.
+        """Reduce the logits to what losses, figures and answers need; see `FollowingTokens`.
 
         Args:
             features: Logits, `[batch, length, vocabulary]`.
@@ -181,5 +181,5 @@ class NextToken(Task):
         return {"tokens": ops.labels(classes, numbers), "scores": outputs[:, -count:, 0]}
 
     def answer_rules(self) -> Rules:
-        """Return that tokens are sorted by their scores."""
+        """Return a ranking rule: tokens are sorted by their scores."""
         return Rules((Ranking("tokens", "scores"),))

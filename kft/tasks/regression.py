@@ -126,7 +126,7 @@ class Regression(DenseHead, Numbers):
         return {"value": outputs[:, 0] if self.num_values == 1 else outputs}
 
     def answer_rules(self) -> Rules:
-        """Return that the Regress API can serve a single value."""
+        """Return rules by which the Regress API can serve a single value."""
         return Rules(regress="value" if self.num_values == 1 else None)
 
     def _checked(self, learnt: dict[str, Any], name: str) -> Any:

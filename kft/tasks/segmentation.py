@@ -248,7 +248,7 @@ class Segmentation(Task):
         }
 
     def answer_rules(self) -> Rules:
-        """Return that some pixels of a mask may differ, where rounding decides between classes."""
+        """Return rules that let pixels of a mask differ where rounding decides between classes."""
         return Rules(pictures=("mask_png_bytes",))
 
 

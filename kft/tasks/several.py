@@ -113,7 +113,7 @@ class Several(Task, Combined):
         return self if tasks == self.tasks else dataclasses.replace(self, tasks=tasks)
 
     def embedded(self, features: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the first task that takes each kind of features returns for it."""
+        """Return the embedding of each kind of features by the first task that takes it."""
         first = {task.needs: task for task in reversed(list(self.tasks.values()))}
         return {need: first[need].embedded(one) for need, one in features.items()}
 

@@ -120,7 +120,7 @@ class Spans(Task):
         return join_parts(value) if is_pair and all(isinstance(s, str) for s in value) else value
 
     def input_problem(self, text: str) -> str:
-        """Return why a text is not a question with its context."""
+        """Return why a text is not a question with its context; an empty string if it is."""
         return problem_of(text)
 
     def groups(self, inputs: Any, rows: Any) -> np.ndarray:

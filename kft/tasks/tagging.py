@@ -123,7 +123,7 @@ class Tagging(Task):
         )
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
-        """Renumber rows that were read by their own tags by the tags of the training."""
+        """Renumber rows, which were read with their own tags, by the tags of the training."""
         if old is None or tuple(old) == tuple(new):
             return rows
         missing = sorted({old[n] for row in rows for n in row[:, 1]} - set(new))

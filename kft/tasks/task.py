@@ -47,8 +47,8 @@ class Task(CheckedCalls, Served, TargetKind):
             `kft.recipe.pairs`; or `"next_token"`, the logits of the token after each, `(batch, length,
             vocabulary)`.
         objective: The logged value that ranks epochs, and its direction.
-        directions: A dict of metrics to `"max"` or `"min"`, for those that a search may optimise
-            or whose direction readers should see.
+        directions: A dict of metrics to `"max"` or `"min"`, for those that a search may optimise or
+            whose direction readers should see.
         set_by_recipe: Names of the arguments that a recipe sets, which are not part of a description.
         augmentable: Whether labels stay true when images are flipped, cropped and recoloured, and
             words are deleted and swapped. Defaults to False, which refuses kft's own augmentations.

@@ -11,7 +11,7 @@ from kft.tasks.masks.stored import IGNORED
 
 __all__ = ["MaskLoss", "PixelAccuracy"]
 
-_LEAST = 1e-7  # probabilities are clipped here before their logarithm
+_LEAST = 1e-7  # lower bound of probabilities before their logarithm
 
 
 class MaskLoss(keras.losses.Loss):
