@@ -1,4 +1,4 @@
-"""Searches over stages and rates on KerasTuner, and a ranking of backbones before any training."""
+"""Hyperparameter search with KerasTuner, and a ranking of backbones before any training."""
 
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.logme import logme

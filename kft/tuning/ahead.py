@@ -1,4 +1,4 @@
-"""What an oracle will ask for, whatever comes of the trials before."""
+"""The trials that an oracle proposes whatever the scores of earlier trials are."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from kft.errors import KftError
 def asked_ahead(
     oracle: Any, foreseen: Callable[[int, dict[str, Any]], bool], plan: Callable[[Any], Any]
 ) -> list[Any]:
-    """Return the hyperparameters of the trials that an oracle asks for before it looks at a score.
+    """Return the hyperparameters of the trials that an oracle proposes before it looks at a score.
 
     Args:
-        oracle: An oracle that has asked for nothing yet, like that of the search; it is used up.
-        foreseen: Whether a trial with this number, from 1, and these values depends on no score.
-        plan: Declares in hyperparameters what a trial would declare.
+        oracle: A new oracle, configured like that of the search; it cannot be used afterwards.
+        foreseen: Returns whether the trial with this number, counted from 1, and these values
+            depends on no score.
+        plan: Declares the hyperparameters that a trial would declare.
     """
     with tempfile.TemporaryDirectory(prefix="kft-ahead-") as folder:
-        BaseTuner(oracle, directory=folder, project_name="ahead")  # gives the oracle a place
+        BaseTuner(oracle, directory=folder, project_name="ahead")  # sets the oracle's directory
         return list(_asked(oracle, foreseen, plan))
 
 

@@ -1,4 +1,4 @@
-"""How to train the best plan of a search, in Python."""
+"""The Python code that trains the best plan of a search."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from kft.tasks.forms import differing, short_name
 if TYPE_CHECKING:
     from kft.tuning.result import Search
 
-BEST = "best"  # the directory of that run, in the directory of the search
+BEST = "best"  # the directory of that run, within the directory of the search
 _RULE = ("min_delta", "patience", "mode", "baseline", "restore_best_weights", "start_from_epoch")
 _RULES: dict[type, str] = {
     keras.callbacks.EarlyStopping: "keras.callbacks.EarlyStopping",
     RelativeEarlyStopping: "kft.callbacks.RelativeEarlyStopping",
 }
-_SAME_RESULT = ("cache", "distribution")  # settings that change how fast a fit is, and no weights
+_SAME_RESULT = ("cache", "distribution")  # settings that affect speed but not the weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What a search was called with that its recipe and its settings do not tell.
+    """The arguments of a search that its recipe and its settings do not record.
 
     Attributes:
-        train: The path or the name of the training data; None if they were passed themselves.
+        train: The path or the name of the training data; None if the data themselves were passed.
         validation_data: The same for the validation data.
-        has_validation_data: Whether there were any, rather than a part of `train`.
-        fraction: The part of `train` that validates without them.
-        on_bad_example: What became of bad examples.
-        classes: The names of the classes, or a dict of them; None where the data named them.
+        has_validation_data: Whether validation data were passed, rather than split off `train`.
+        fraction: The fraction of `train` that was split off otherwise.
+        on_bad_example: How bad examples were handled.
+        classes: The names of the classes, or a dict of them; None if the data named them.
     """
 
     train: str | None = None
@@ -51,7 +51,7 @@ class Asked:
 
     @classmethod
     def of(cls, recipe: Family, train: Any, validation_data: Any, on_bad: str) -> Asked:
-        """Note how a search was called, before the data name the recipe's classes."""
+        """Record the arguments of a search before the recipe takes class names from the data."""
         split = is_fraction(validation_data)
         return cls(
             train=_path(train),
@@ -64,13 +64,15 @@ class Asked:
 
 
 def fit_settings(search: Search) -> dict[str, Any]:
-    """Return the arguments of `Recipe.fit` besides data, stages and directory that differ from its own.
+    """Return the arguments of `Recipe.fit` that differ from its defaults.
+
+    Data, stages and directory are left out.
 
     Args:
         search: The search.
     """
     chosen = {name: v for name, v in search.settings.items() if name not in _SAME_RESULT}
-    if search.best_trial.augment is not None:  # none is what `fit` does with stages
+    if search.best_trial.augment is not None:  # with stages, `fit` does not augment by default
         chosen["augment"] = search.best_trial.augment
     chosen["restore_best"] = BestEpoch(monitor=(search.objective.name, search.objective.direction))
     if not search.asked.has_validation_data:
@@ -85,15 +87,15 @@ def fit_settings(search: Search) -> dict[str, Any]:
 
 
 def python_call(search: Search, stages: str, run_dir: str) -> str:
-    """Return Python that trains the best plan.
+    """Return Python code that trains the best plan.
 
-    Data that were passed as a path are named; others are called `train` and `validation_data`, as
-    in the call of `tune`.
+    Data that were passed as a path appear as that path, others as the variables `train` and
+    `validation_data`.
 
     Args:
         search: The search.
         stages: The file with the stages.
-        run_dir: The directory of the run.
+        run_dir: The directory of the run to train.
     """
     asked, settings = search.asked, fit_settings(search)
     data = [_named("train", asked.train)]
@@ -112,7 +114,7 @@ def python_call(search: Search, stages: str, run_dir: str) -> str:
 
 
 def _constructed(search: Search) -> str:
-    """The call that makes the best trial's recipe."""
+    """Return the call that constructs the best trial's recipe."""
     recipe = search.new_recipe()
     known: Mapping[str, Any] = {"classes": search.asked.classes, **differing(recipe.task)}
     words = []
@@ -128,10 +130,10 @@ def _constructed(search: Search) -> str:
 
 
 def _import(recipe_class: type) -> list[str]:
-    """What brings the class, from the package that shows it if one does."""
+    """Return the import of a class, from its top-level package if that exports it."""
     module, name = recipe_class.__module__, recipe_class.__qualname__.partition(".")[0]
     if module == "__main__" or "<locals>" in recipe_class.__qualname__:
-        return []  # nobody but whoever called `tune` can name it
+        return []  # only the caller of `tune` can refer to it
     package = module.partition(".")[0]
     if getattr(sys.modules.get(package), name, None) is recipe_class:
         module = package
@@ -148,9 +150,9 @@ def _spelled(value: Any) -> str:
     if not isinstance(value, keras.callbacks.EarlyStopping):
         return repr(value)
     if type(value) not in _RULES:
-        return "early_stopping"  # a class of whoever called `tune`
+        return "early_stopping"  # a class of the caller's own
     given = {name: getattr(value, name) for name in _RULE}
-    given["min_delta"] = abs(value.min_delta)  # Keras turns its sign where less is better
+    given["min_delta"] = abs(value.min_delta)  # Keras negates it where less is better
     if isinstance(value, RelativeEarlyStopping):
         given["min_delta"] = value.fraction
     defaults = inspect.signature(type(value)).parameters

@@ -1,4 +1,4 @@
-"""How much a search may cost."""
+"""The budget of a search."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from kft.printing import how_many
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """After which of these no other trial begins; the one that runs is finished.
+    """Limits after which no further trial begins; a running trial is completed.
 
     Args:
-        trials: most trials.
-        seconds: seconds in trials, with several workers seconds of the chief; None for no bound.
-        epochs: epochs trained in all trials together; None for no bound.
+        trials: The maximum number of trials.
+        seconds: Seconds spent in trials, or with several workers since the search began; None for
+            no limit.
+        epochs: Epochs trained in all trials together; None for no limit.
 
     Raises:
-        InputError: one of them is out of its range.
+        InputError: If one of them is out of its range.
     """
 
     trials: int
@@ -37,11 +38,11 @@ class Bounds:
             )
 
     def reached(self, seconds: float, epochs: int) -> str | None:
-        """Which bound was reached, for people; None if none was.
+        """Return a message about the limit that was reached; None if none was.
 
         Args:
-            seconds: seconds so far.
-            epochs: epochs so far.
+            seconds: The seconds so far.
+            epochs: The epochs so far.
         """
         if self.seconds is not None and seconds >= self.seconds:
             return f"the {self.seconds:g} s were over"

@@ -1,4 +1,4 @@
-"""The process that hands out the trials of a search and outlives its workers."""
+"""The process that hands out the trials of a search and recovers from dead workers."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from kft.tuning.rpc import serve
 from kft.tuning.trials import Trial, is_held, read_trial, trial_folder, write_trial
 
 JOURNAL = "chief.jsonl"
-GRACE = 5.0  # seconds in which workers may still hear that the search is over
+GRACE = 5.0  # seconds in which workers can still learn that the search is over
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
-STUCK = 5  # times its patience that a chief waits for a silent process that still has its trial
-DEATHS = 3  # workers that a trial may cost before it counts as failed
+STUCK = 5  # a silent process that still holds its trial's lock is given this many times `patience`
+DEATHS = 3  # dead workers after which a trial counts as failed
 
 
 class Chief:
-    """Hands out an oracle's trials to workers, and takes them back from those that died.
+    """Hand out an oracle's trials to workers, and reclaim those of workers that died.
 
-    A worker asks for its trial again while it runs it, and gets the same one: that is how the chief
-    knows it is alive. Everything is noted in a file, from which the next chief continues if this one
-    is killed. Scores come from the files of trials, not from what a worker says.
+    While a worker runs a trial, it keeps requesting it and gets the same one, which shows the chief
+    that it is alive. Everything is written to a journal, from which the next chief resumes if this
+    one is killed. Scores are read from the files of trials, not from messages of workers.
 
     Args:
         oracle: The `keras_tuner.Oracle`.
         run_dir: The directory of the search, which workers share.
-        trials_dir: Where workers keep what became of trials.
-        ended: Called with each `Trial` that ended; returns why no other one may begin, or None.
+        trials_dir: The directory in which workers write the results of trials.
+        ended: Called with each `Trial` that ended; returns why no further one may begin, or None.
 
     Attributes:
-        patience: Seconds without a word after which a worker counts as dead.
-        absent: Seconds without any worker after which the search is given up.
+        patience: Seconds of silence after which a worker counts as dead.
+        absent: Seconds without any worker after which the chief gives up.
     """
 
     patience: ClassVar[float] = 60.0
@@ -54,7 +54,7 @@ class Chief:
         trials_dir: Path,
         ended: Callable[[Trial], str | None],
     ) -> None:
-        oracle.max_retries_per_trial = 10**6  # who counts them is this class
+        oracle.max_retries_per_trial = 10**6  # retries are counted here
         self.oracle, self.trials_dir, self.ended = oracle, trials_dir, ended
         self.stopped: str | None = None
         self.journal = ChiefJournal(run_dir / JOURNAL)
@@ -70,7 +70,7 @@ class Chief:
 
     @property
     def seconds(self) -> float:
-        """How long the search has run, earlier chiefs included."""
+        """The seconds that the search has run, including earlier chiefs."""
         return time.monotonic() - self._began
 
     def run(self, role: Role, fleet: Fleet | None = None) -> None:
@@ -78,10 +78,10 @@ class Chief:
 
         Args:
             role: Where to listen.
-            fleet: Starts the chief's own workers; None for a chief that waits for others.
+            fleet: Starts the chief's own workers; None if they are started elsewhere.
 
         Raises:
-            KftError: If there are no workers any more.
+            KftError: If no workers are left.
         """
         for trial in list(self.oracle.trials.values()):
             known = read_trial(self._folder(trial))
@@ -105,13 +105,13 @@ class Chief:
             server.stop(None).wait(GRACE)
 
     def look_after(self, fleet: Fleet | None) -> None:
-        """Take trials back from workers that are dead, and give up when none is left.
+        """Reclaim the trials of dead workers, and give up when no worker is left.
 
         Args:
-            fleet: The workers that this process started; None if others did.
+            fleet: The workers that this process started; None if they are started elsewhere.
 
         Raises:
-            KftError: If there are no workers any more.
+            KftError: If no workers are left.
         """
         now = time.monotonic()
         with self._lock:
@@ -128,7 +128,7 @@ class Chief:
                 )
 
     def create_trial(self, tuner_id: str) -> Any:
-        """Return a trial for a worker: the one it has, one that was taken back, or a new one."""
+        """Return a trial for a worker: its current one, a reclaimed one, or a new one."""
         with self._lock:
             self._seen[tuner_id] = self._last_word = time.monotonic()
             ongoing = self.oracle.ongoing_trials
@@ -146,7 +146,7 @@ class Chief:
             return trial
 
     def end_trial(self, trial_id: str) -> None:
-        """Note what became of a trial, unless somebody else's report of it came first.
+        """Record the result of a trial, unless it has been reported already.
 
         Raises:
             KftError: If there is no such trial.
@@ -158,7 +158,7 @@ class Chief:
             self._settle(self.oracle.trials[trial_id])
 
     def _nothing(self, tuner_id: str) -> Any:
-        """No trial: for good, or for now if one that runs may still be taken back."""
+        """Return a trial that says stop, or wait if a running one may still be reclaimed."""
         over = not self.oracle.ongoing_trials
         if over:
             self._told.add(tuner_id)
@@ -166,7 +166,7 @@ class Chief:
         return Asked(self.oracle.get_space(), trial_id="none", status=status)
 
     def _settle(self, trial: Any) -> bool:
-        """Tell the oracle about a trial whose file is there; return whether it is."""
+        """Report a trial to the oracle if its file exists; return whether it does."""
         known = read_trial(self._folder(trial))
         if known is None:
             return False
@@ -209,7 +209,7 @@ class Chief:
         with self._lock:
             if self.oracle.ongoing_trials:
                 return False
-            # A chief that was started again finds no worker to tell that nothing is left to do.
+            # A restarted chief may find all trials ended and no worker left that asks for one.
             ended = [trial for trial in self.oracle.trials.values() if trial.status in ENDED]
             all_ended = len(ended) == len(self.oracle.trials) >= self.oracle.max_trials
             return self._exhausted or self.stopped is not None or all_ended
@@ -218,5 +218,5 @@ class Chief:
         with self._lock:
             if fleet is not None:
                 return fleet.all_ended()
-            # Workers of the chief before this one may still be looking for it.
+            # Workers of the previous chief may still be trying to reach it.
             return not self._resumed and not set(self._seen) - self._told

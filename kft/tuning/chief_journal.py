@@ -1,4 +1,4 @@
-"""What a chief notes of a search, so that the next one goes on with the same trials."""
+"""The journal of a chief, from which the next one resumes the same trials."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from keras_tuner.engine.trial import TrialStatus
 from kft.errors import InputError, KftError
 from kft.runs.reading import opened, parse_json
 
-_LARGEST = 64 * 2**20  # bytes; a line has some hundred
+_LARGEST = 64 * 2**20  # bytes; a line has a few hundred
 
 
 class ChiefJournal:
-    """A file with a line for each trial that was handed out, ended or taken back, and for the end.
+    """A file with a line for each trial that was handed out, ended or reclaimed, and for the end.
 
-    An oracle proposes the same trials when it is asked and told the same in the same order, so a
-    new oracle that is taken through the file stands where the old one stood. A line is on the disk
-    before its trial leaves the chief; a last line that a crash tore off was never acted upon.
+    An oracle proposes the same trials when it gets the same calls in the same order, so replaying
+    the file brings a new oracle to the state of the old one. A line is on the disk before its trial
+    leaves the chief, so a line that a crash truncated was never acted upon.
 
     Args:
-        path: the file.
+        path: The file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.seconds = 0.0  # by the last line
-        self.over = 0  # of how many trials at most the space had no other one
+        self.seconds = 0.0  # of the last line that was replayed
+        self.over = 0  # `max_trials` when the space was found to be exhausted
 
     def write(self, seconds: float, **line: Any) -> None:
         """Add a line.
 
         Args:
-            seconds: for how long the search has run, those before this process included.
-            **line: what happened.
+            seconds: How long the search has run, including earlier processes.
+            **line: The event.
         """
         content = json.dumps({**line, "seconds": round(seconds, 3)})
         with self.path.open("a", encoding="utf-8") as file:
@@ -48,7 +48,7 @@ class ChiefJournal:
             os.fsync(file.fileno())
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole lines; what is left of a torn one is cut off."""
+        """Return all complete lines, and cut off an incomplete one."""
         try:
             with opened(self.path, _LARGEST, within=self.path.parent) as file:
                 raw = file.read()
@@ -72,16 +72,16 @@ class ChiefJournal:
         )
 
     def replay(self, oracle: Any) -> dict[str, int]:
-        """Take a new oracle to where the one before it stood.
+        """Bring a new oracle to the state of the previous one.
 
         Args:
-            oracle: a `keras_tuner.Oracle` that has not been asked yet.
+            oracle: A new `keras_tuner.Oracle`.
 
         Returns:
-            How often each trial was taken back from a worker that died.
+            How often each trial was reclaimed from a dead worker.
 
         Raises:
-            KftError: the oracle proposes other trials, as one of another version may, or the file is
+            KftError: If the oracle proposes other trials, as another version may, or the file is
                 damaged.
         """
         try:
@@ -115,7 +115,7 @@ class ChiefJournal:
 
 
 def end(oracle: Any, trial_id: str, score: float | None) -> None:
-    """Tell an oracle what became of a trial; without a score it has failed."""
+    """Report the end of a trial to an oracle; a trial without a score has failed."""
     trial = oracle.trials[trial_id]
     trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
     if score is not None:
@@ -124,13 +124,13 @@ def end(oracle: Any, trial_id: str, score: float | None) -> None:
 
 
 def give_back(oracle: Any, trial_id: str) -> None:
-    """Have an oracle hand out a trial once more."""
+    """Return a trial to an oracle, which hands it out again."""
     trial = oracle.trials[trial_id]
     trial.status = TrialStatus.INVALID
-    with contextlib.redirect_stdout(io.StringIO()):  # it says that the trial failed
+    with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner prints that the trial failed
         oracle.end_trial(trial)
 
 
 def values_of(trial: Any) -> Mapping[str, Any]:
-    """A trial's values as the file has them."""
+    """Return a trial's values as they read back from the file."""
     return json.loads(json.dumps(dict(trial.hyperparameters.values)))

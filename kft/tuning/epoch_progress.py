@@ -1,4 +1,4 @@
-"""Show how far the trial that runs is."""
+"""The progress of the running trial."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kft.report.progress import Progress
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Count the epochs of a fit.
+    """Advance a progress display with each epoch of a fit.
 
     Args:
-        progress: Where they are counted.
+        progress: The display.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -21,5 +21,5 @@ class EpochProgress(keras.callbacks.Callback):
         self._progress = progress
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count one; a fit that continues where it was killed has done the earlier ones."""
+        """Advance to this epoch; a resumed fit has done the earlier ones already."""
         self._progress.advance(epoch + 1 - self._progress.done)

@@ -1,4 +1,4 @@
-"""Workers on this machine, each a process that runs the command of its chief again."""
+"""Workers on this machine, each a process that runs the chief's command again."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from kft.runs.reading import last_lines
 from kft.tuning.roles import ORACLE_IP, ORACLE_PORT, SECRET, TUNER_ID
 
 LAUNCHED = "KFT_TUNE_LAUNCHED"
-STARTS = 3  # of one worker without a trial in between
-STOPPING = 20.0  # seconds that a worker has to commit its state
+STARTS = 3  # of one worker within five minutes
+STOPPING = 20.0  # seconds for a worker to commit its state
 
 
 class Fleet:
-    """Starts workers, starts those again that die, and stops them.
+    """Start workers, restart those that die, and stop them.
 
     A worker runs the command that this process was started with, so that it reads the same data and
-    makes the same recipe; its environment makes it a worker. It ends when this process does.
+    builds the same recipe; environment variables make it a worker. It ends with this process.
 
     Args:
-        count: How many workers.
-        host: Where the chief listens.
-        logs: A directory for what workers print.
-        secret: What the chief knows them by; they get it by their environment.
-        command: What they run. Defaults to the command of this process.
+        count: The number of workers.
+        host: The address at which the chief listens.
+        logs: A directory for the output of workers.
+        secret: The shared secret, which workers get through their environment.
+        command: The command of a worker. Defaults to that of this process.
 
     Raises:
         InputError: If there is no command to run again, as in a notebook.
@@ -53,24 +53,23 @@ class Fleet:
         self._port = 0
 
     def start(self, port: int) -> None:
-        """Start all workers; the chief listens at this port."""
+        """Start all workers of the chief that listens at this port."""
         self._port = port
         self.logs.mkdir(parents=True, exist_ok=True)
         for name in self.names:
             self._start(name)
 
     def look_after(self, told: Set[str]) -> set[str]:
-        """Start workers again that have died.
+        """Restart workers that have died; a restarted worker resumes its trial.
 
         Args:
-            told: names of workers that know that the search is over.
+            told: The names of workers that were told that the search is over.
 
         Returns:
-            The names of workers that are dead for good; one that is started again goes on with its
-            trial.
+            The names of workers that died too often to be restarted.
 
         Raises:
-            KftError: all of them are dead for good.
+            KftError: If that is all of them.
         """
         for name, process in list(self._running.items()):
             if process.poll() is None:
@@ -89,11 +88,11 @@ class Fleet:
         return self._gone
 
     def all_ended(self) -> bool:
-        """Whether no worker runs any more."""
+        """Return whether no worker is running."""
         return all(process.poll() is not None for process in self._running.values())
 
     def stop(self) -> None:
-        """End the workers that still run; they commit their state first."""
+        """Stop the running workers, which commit their state first."""
         running = list(self._running.values())
         for process in running:
             process.terminate()
@@ -120,7 +119,7 @@ class Fleet:
             self._running[name] = subprocess.Popen(
                 self.command,
                 env={**os.environ, **given},
-                stdin=subprocess.PIPE,  # it ends with this process, however that ends
+                stdin=subprocess.PIPE,  # closes however this process ends, which ends the worker
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

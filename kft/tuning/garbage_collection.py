@@ -1,4 +1,4 @@
-"""Freeing what a trial leaves behind, without a look at all that a process has imported."""
+"""Garbage collection after each trial that skips the objects of imported libraries."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import gc
 
 
 class Collector:
-    """Frees the models of trials, whose objects refer to each other in circles.
+    """Free the models of trials, whose objects form reference cycles.
 
-    What outlives the first collection (libraries, the shared backbone) is set aside by `gc.freeze`:
-    to go through those hundreds of thousands of objects takes a fifth of a second after each trial.
+    What survives the first collection (libraries, the shared backbone) is set aside by `gc.freeze`:
+    scanning those hundreds of thousands of objects would take a fifth of a second per trial.
     """
 
     def __init__(self) -> None:
         self._set_aside = False
 
     def collect(self) -> None:
-        """Free what is not in use any more."""
+        """Free what is no longer in use."""
         gc.collect()
         if not self._set_aside:
             gc.freeze()
             self._set_aside = True
 
     def close(self) -> None:
-        """Let Python look after everything again."""
+        """Return what was set aside to Python's collector."""
         if self._set_aside:
             gc.unfreeze()
             self._set_aside = False

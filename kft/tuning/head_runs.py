@@ -1,4 +1,4 @@
-"""The run of a head that trained with others, kept as if it had been fitted alone."""
+"""Run directories of heads that trained together, as if each had been fitted alone."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from kft.tuning.trials import Trial, alone_at, score_of, write_trial
 
 
 class HeadRuns:
-    """Writes the trials of heads that train together.
+    """Write the runs and trials of heads that train together.
 
     Args:
-        fit: The pass of a recipe with one of the heads, whose model gets the weights of one after the
-            other.
-        store: Where features are kept.
+        fit: The training pass of a recipe with one of the heads; its model takes the weights of each
+            head in turn.
+        store: The store of the features.
         chain: The layers of the head.
-        began: When the work began, by `time.perf_counter`.
+        began: The start of the work, as of `time.perf_counter`.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class HeadRuns:
         self._before = self._training = 0.0
 
     def trained(self, members: int) -> None:
-        """Note that the heads have trained: each took its share of the time.
+        """Divide the time so far among the heads, now that they have trained.
 
         Args:
-            members: How many there are.
+            members: The number of heads.
         """
         now = time.perf_counter()
         self._before = (self._ready - self._began) / members
@@ -70,8 +70,8 @@ class HeadRuns:
 
         Args:
             member: The trial.
-            planned: The fit that it would have been alone.
-            head: What came of it.
+            planned: The equivalent fit of this head alone.
+            head: The trained head.
             objective: The `keras_tuner.Objective` of the search.
         """
         began = time.perf_counter()
@@ -119,7 +119,7 @@ class HeadRuns:
         )
 
     def _noted(self, planned: PlannedFit, head: TrainedHead, history: dict[str, list]) -> Any:
-        """Return what a fit alone would have noted; time and memory are those of all together."""
+        """Return the journal of a fit alone, but with the time and memory of the joint one."""
         self._journal.set_state(
             {
                 "seconds": {"before": self._before, "1": self._training},

@@ -1,4 +1,4 @@
-"""Which trials train the head alone, and may do so together, on the features that all of them share."""
+"""Trials that train the head alone, and can do so together on shared features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kft.tuning.space import TrialPlan
 from kft.tuning.trials import RUN, is_held, read_trial, trial_folder
 
 _RULES = (type(None), str, keras.callbacks.EarlyStopping, RelativeEarlyStopping)
-# What a family may replace that training together relies on.
+# The methods of a family that joint training relies on.
 _HOOKS = ("head", "build_head", "loss", "metrics", "model")
 
 
@@ -32,7 +32,7 @@ class HeadTrial:
         number: Its number, counted from 1.
         hp: Its hyperparameters.
         plan: What it trains.
-        folder: Where it is kept.
+        folder: Its folder.
     """
 
     number: int
@@ -42,22 +42,22 @@ class HeadTrial:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """The hidden layers of its head, None for the recipe's."""
+        """The hidden layers of its head; None for the recipe's."""
         hidden = self.plan.arguments.get("hidden")
         return None if hidden is None else tuple(hidden)
 
     @property
     def is_new(self) -> bool:
-        """Whether nobody has begun it."""
+        """Whether no process has begun it."""
         begun = (self.folder / RUN).exists() or read_trial(self.folder) is not None
         return not begun and not is_held(self.folder)
 
 
 def why_one_by_one(recipe: Family, settings: Mapping[str, Any], data: Sequence[Any]) -> str:
-    """Return what about a search keeps its trials from training together; empty if nothing does.
+    """Return why the trials of a search cannot train together; empty if they can.
 
     Args:
-        recipe: The recipe that is searched for.
+        recipe: The recipe of the search.
         settings: The arguments of `Recipe.fit` that all trials share.
         data: The training and the validation data.
     """
@@ -82,10 +82,10 @@ def why_one_by_one(recipe: Family, settings: Mapping[str, Any], data: Sequence[A
 
 
 def trains_head_alone(recipe: Family, plan: TrialPlan) -> bool:
-    """Return whether a trial trains nothing but the head, in a single stage of steps.
+    """Return whether a trial trains only the head, by gradient descent in a single stage.
 
     Args:
-        recipe: The recipe that is searched for.
+        recipe: The recipe of the search.
         plan: What the trial trains.
     """
     stage = plan.stages[0]
@@ -101,12 +101,12 @@ def trains_head_alone(recipe: Family, plan: TrialPlan) -> bool:
 def alike(
     recipe: Family, trials_dir: Path, asked: Iterable[tuple[int, Any, TrialPlan]]
 ) -> list[HeadTrial]:
-    """Return the trials that can train with the first one, itself among them, if it is new.
+    """Return the first trial and those that can train with it; none if the first is not new.
 
     Args:
-        recipe: The recipe that is searched for.
-        trials_dir: Where the folders of trials lie.
-        asked: The number, hyperparameters and plan of trials, in their order.
+        recipe: The recipe of the search.
+        trials_dir: The directory of the trials' folders.
+        asked: The number, hyperparameters and plan of each trial, in order.
     """
     found: list[HeadTrial] = []
     for number, hp, plan in asked:

@@ -21,31 +21,32 @@ from kft.tuning.space import TrialPlan, declare, plan_trial, within
 
 
 class StagedHyperModel(keras_tuner.HyperModel):
-    """A staged fit of a recipe whose stages and arguments are hyperparameters.
+    """A staged fit of a recipe, with hyperparameters for its stages and arguments.
 
-    It works with any tuner and oracle of KerasTuner: a trial is a single staged fit, its score the
-    best epoch's of all stages. `Recipe.tune` is a search with it in which trials share frozen
-    features and a killed search goes on.
+    It works with any tuner and oracle of KerasTuner: a trial is a single staged fit, and its score
+    is that of the best epoch of all stages. `Recipe.tune` searches with it, shares frozen features
+    between trials, and resumes a search that was killed.
 
     Args:
-        recipe: the recipe to search for; a trial builds one like it, from the pretrained weights.
-        space: a function of `hp` that declares hyperparameters in KerasTuner's terms, such as
+        recipe: The recipe to tune; each trial builds one like it from the pretrained weights.
+        space: A function of `hp` that declares hyperparameters with KerasTuner's methods, such as
             `hp.Float("backbone_lr", 1e-5, 1e-3, sampling="log")`, or a
             `keras_tuner.HyperParameters`. The names `head_lr`, `backbone_lr`, `unfreeze`,
             `layer_decay`, `warmup` change the stages, `augment` is a preset or `"none"`, and every
-            other name is an argument of the recipe. A function may also return stages that it made
+            other name is an argument of the recipe. A function may also build and return the stages
             itself, and then use any names. Defaults to `kft.tuning.default_space`.
-        stages: the stages that values change: `head_lr` those of the head alone, the others the
-            rest; `unfreeze` puts one stage of that depth in place of the rest. Defaults to the
-            recipe's own.
-        objective: name of a validation metric, or a `keras_tuner.Objective`: what ends a stage, as
-            well as what is searched for. Defaults to the task's, such as `"val_accuracy"`.
-        share_backbone: whether trials that differ in head, stages and training alone put their
-            heads on one backbone, whose pretrained weights `build` restores. It is quicker, and a
-            model is then good only until the next one is built. Defaults to False.
+        stages: The stages that the values change: `head_lr` applies to those of the head alone, the
+            others to the rest; `unfreeze` replaces the rest by one stage of that depth. Defaults to
+            the recipe's own.
+        objective: The name of a validation metric, or a `keras_tuner.Objective`. The search
+            optimises it, and it decides when a stage ends and which epoch is best. Defaults to the
+            task's, such as `"val_accuracy"`.
+        share_backbone: Whether trials that differ only in head, stages and training put their
+            heads on one backbone, whose pretrained weights `build` restores. It is faster, but
+            building a model invalidates the one before. Defaults to False.
 
     Raises:
-        InputError: the recipe has been fitted, or the objective is none of its metrics.
+        InputError: If the recipe has been fitted, or the objective is not one of its metrics.
 
     Example:
 
@@ -79,19 +80,19 @@ class StagedHyperModel(keras_tuner.HyperModel):
         self._backbone: SharedBackbone | None = None
 
     def plan(self, hp: Any) -> TrialPlan:
-        """What a trial with these values trains.
+        """Return what a trial with these values trains.
 
         Args:
-            hp: a `keras_tuner.HyperParameters`; what the space declares is added to it.
+            hp: A `keras_tuner.HyperParameters`, to which the declarations of the space are added.
         """
         made = declare(hp, self.space, self.recipe)
         return plan_trial(hp.values, made, self.stages, self.recipe)
 
     def build(self, hp: Any) -> keras.Model:
-        """The model of a trial, with its pretrained weights.
+        """Build the model of a trial, with its pretrained weights.
 
         Args:
-            hp: a `keras_tuner.HyperParameters`.
+            hp: A `keras_tuner.HyperParameters`.
         """
         arguments = self.plan(hp).arguments
         if self.share_backbone and SharedBackbone.suits(self.recipe, arguments):
@@ -102,10 +103,10 @@ class StagedHyperModel(keras_tuner.HyperModel):
         return self.latest.model
 
     def relative(self, arguments: Mapping[str, Any]) -> Family:
-        """A recipe that differs in its head alone from others, without a model.
+        """Return a recipe that differs only in its head, without building its model.
 
         Args:
-            arguments: arguments of the head and of training.
+            arguments: Arguments of the head and of training.
         """
         self._backbone = self._backbone or SharedBackbone(self.recipe)
         return self._backbone.unbuilt(arguments, self.recipe.classes)
@@ -121,20 +122,20 @@ class StagedHyperModel(keras_tuner.HyperModel):
         initial_epoch: int = 0,
         **settings: Any,
     ) -> keras.callbacks.History:
-        """Train what `build` built last.
+        """Train the model that `build` returned last.
 
         Args:
-            hp: a `keras_tuner.HyperParameters`.
-            model: the model that `build` returned.
-            train: as in `Recipe.fit`.
-            validation_data: as in `Recipe.fit`.
-            epochs: epochs of the whole trial, as Hyperband hands out; the stages are shortened in
-                proportion, to no less than one epoch each. By default the stages' own.
-            initial_epoch: how many of them an earlier trial has done whose weights the model has.
-            **settings: other arguments of `Recipe.fit`, `callbacks` among them.
+            hp: A `keras_tuner.HyperParameters`.
+            model: The model that `build` returned.
+            train: As in `Recipe.fit`.
+            validation_data: As in `Recipe.fit`.
+            epochs: The epochs of the whole trial, as set by Hyperband; the stages are shortened in
+                proportion, to no less than one epoch each. Defaults to the stages' own.
+            initial_epoch: How many of them an earlier trial, whose weights the model has, has done.
+            **settings: Other arguments of `Recipe.fit`, such as `callbacks`.
 
         Returns:
-            One history over all stages.
+            The history of all stages.
         """
         if self.latest is None or self.latest.model is not model:
             raise InputError("`fit` trains the model that `build` returned last: call build(hp).")
@@ -149,7 +150,7 @@ class StagedHyperModel(keras_tuner.HyperModel):
         initial_epoch: int = 0,
         **settings: Any,
     ) -> tuple[Run, keras.callbacks.History]:
-        """As `fit`, and returns the `kft.family.run.Run` too."""
+        """Train like `fit`, and return the `kft.family.run.Run` too."""
         assert self.latest is not None
         planned = self.plan(hp)
         stages = planned.stages
@@ -164,6 +165,6 @@ class StagedHyperModel(keras_tuner.HyperModel):
 
 
 def _default(recipe: Family) -> Sequence[Stage]:
-    """The recipe's own stages, with a head that trains: a search varies its rate."""
+    """Return the recipe's own stages, with a head that is not solved: a search varies its rate."""
     first, *others = recipe.usual_stages()
     return [trained_head(None) if first.solve else first, *others]

@@ -1,4 +1,4 @@
-"""Which hyperparameters the scores hang on."""
+"""The importance of each hyperparameter for the scores."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FEWEST = 4
 
 
 def coordinates(trials: Sequence[Trial]) -> tuple[list[str], np.ndarray]:
-    """The values that vary, each from 0 to 1.
+    """Return the hyperparameters that vary, scaled to the range from 0 to 1.
 
-    Numbers that span more than a factor of 20 count by their logarithm, words by their place among
-    the others. An inactive value lies below all others.
+    Numbers that span more than a factor of 20 are scaled by their logarithm, strings by their
+    alphabetical rank. An inactive value lies below all others.
 
     Args:
-        trials: trials of one search.
+        trials: The trials of one search.
 
     Returns:
         The names, and an array `[trials, names]`.
@@ -36,18 +36,18 @@ def coordinates(trials: Sequence[Trial]) -> tuple[list[str], np.ndarray]:
 
 
 def importance(search: Search) -> dict[str, float]:
-    """For each hyperparameter the share of the variance of the scores that it explains.
+    """Return the share of the variance of the scores that each hyperparameter explains.
 
-    A forest of regression trees is fitted to scores over values, and what it gains by splitting at
-    each value is added up (mean decrease in impurity: Breiman 2001,
+    A forest of regression trees predicts scores from values, and the gains of its splits are added
+    up for each hyperparameter (mean decrease in impurity: Breiman 2001,
     https://doi.org/10.1023/A:1010933404324). With few trials this is a hint, not a measurement.
 
     Args:
-        search: the search.
+        search: The search.
 
     Returns:
-        Names and shares that sum to 1, the largest first; empty with fewer than four scores, or
-        when all are equal.
+        Shares by name that sum to 1, the largest first; empty with fewer than four scores, or if
+        all are equal.
     """
     from sklearn.ensemble import RandomForestRegressor
 

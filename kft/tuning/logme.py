@@ -8,29 +8,30 @@ from kft.errors import InputError
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """The log of the maximum evidence of labels given features, for each example.
+    """Return the log of the maximum evidence of the labels given the features, per example.
 
     Labels are modelled as a linear function of the features with a Gaussian prior on its weights
-    and Gaussian noise; how strong both are is what makes the labels most likely, and the weights
-    are integrated out, so that many features are no advantage by themselves. For classes it is the
-    mean over the classes, each against the rest (You et al. 2021, https://arxiv.org/abs/2102.11005).
+    and Gaussian noise. Both variances are set to maximise the likelihood of the labels, and the
+    weights are integrated out, so that more features are no advantage by themselves. For classes it
+    is the mean over the classes, each against the rest (You et al. 2021,
+    https://arxiv.org/abs/2102.11005).
 
     Args:
         features: `[examples, features]`, from a frozen backbone.
-        labels: class numbers `[examples]`, or for regression and several labels float targets
+        labels: Class numbers `[examples]`, or for regression and multi-label tasks float targets
             `[examples]` or `[examples, targets]`.
 
     Returns:
-        The score; larger is better, and only scores of the same labels compare.
+        The score; larger is better, and only scores on the same labels are comparable.
 
     Raises:
-        InputError: the shapes do not fit, or a value is not finite.
+        InputError: If the shapes do not fit, or a value is not finite.
     """
     return float(np.mean(Evidence(features).of(targets_of(labels))))
 
 
 def targets_of(labels: np.ndarray) -> np.ndarray:
-    """Columns of float targets: one for each class, or the targets as they are."""
+    """Return the labels as columns of floats: one per class, or the targets as they are."""
     labels = np.asarray(labels)
     if np.issubdtype(labels.dtype, np.integer) and labels.ndim == 1:
         return (labels[:, None] == np.unique(labels)).astype(float)
@@ -38,7 +39,7 @@ def targets_of(labels: np.ndarray) -> np.ndarray:
 
 
 class Evidence:
-    """Features taken apart once, to ask about many targets.
+    """A decomposition of features, computed once for many targets.
 
     Args:
         features: `[examples, features]`.
@@ -54,14 +55,14 @@ class Evidence:
             raise InputError("`features` hold NaN or infinite values: pass finite ones.")
         self.examples, self.width = features.shape
         self._left, singular, _ = np.linalg.svd(features, full_matrices=False)
-        # The unit of the features changes nothing but how near the search below gets to its maximum.
+        # The scale of the features affects only how close the iteration below gets to the maximum.
         self._powers = (singular / (singular.max() or 1.0)) ** 2
 
     def of(self, targets: np.ndarray) -> np.ndarray:
-        """The log of the maximum evidence for each example, for each column of targets.
+        """Return the log of the maximum evidence of each column of targets, per example.
 
         Args:
-            targets: float `[examples, targets]`.
+            targets: Floats, `[examples, targets]`.
         """
         if len(targets) != self.examples:
             raise InputError(
@@ -72,7 +73,7 @@ class Evidence:
         return np.array([self._maximum(*one) for one in zip(explained.T, rest, strict=True)])
 
     def _maximum(self, explained: np.ndarray, rest: float, most: int = 500) -> float:
-        """The evidence at its fixed point in the precisions of weights and of noise."""
+        """Return the evidence at the fixed point of the precisions of weights and noise."""
         tiny = 1e-12 * self.examples
         weights = noise = 1.0
         for _ in range(most):
@@ -87,7 +88,7 @@ class Evidence:
         return self._evidence(weights, noise, explained, rest)
 
     def _evidence(self, weights: float, noise: float, explained: np.ndarray, rest: float) -> float:
-        """The log of the density of a column with covariance `F F'/weights + 1/noise`, by example."""
+        """Return the log density of a column with covariance `F F'/weights + 1/noise`, per example."""
         variances = self._powers / weights + 1.0 / noise
         beyond = self.examples - len(self._powers)
         log_det = float(np.log(variances).sum()) - beyond * np.log(noise)

@@ -1,4 +1,4 @@
-"""What a search optimises."""
+"""The objective of a search."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kft.family.hooks import Family
 
 
 def objective_of(chosen: Any, recipe: Family) -> keras_tuner.Objective:
-    """Return the objective as KerasTuner has it, with its direction.
+    """Return a KerasTuner objective, with its direction.
 
     Args:
-        chosen: `"val_"` and the name of a metric of the recipe or `loss`, or a
-            `keras_tuner.Objective`; None for what the recipe's task is judged by.
-        recipe: The recipe that is searched for.
+        chosen: `"val_"` followed by `loss` or the name of a metric of the recipe, or a
+            `keras_tuner.Objective`; None for the default of the recipe's task.
+        recipe: The recipe of the search.
 
     Raises:
-        InputError: If it is no validation metric of the recipe, or its direction is unknown.
+        InputError: If it is not a validation metric of the recipe, or its direction is unknown.
     """
     if chosen is None:
         return keras_tuner.Objective(*recipe.task.objective)
@@ -45,7 +45,7 @@ def objective_of(chosen: Any, recipe: Family) -> keras_tuner.Objective:
 
 
 def _metric_names(metrics: Any) -> list[str]:
-    """The names that Keras logs metrics under; of several outputs the output's name comes first."""
+    """Return the names under which Keras logs metrics, prefixed by the output if there are several."""
     if isinstance(metrics, Mapping):
         return [f"{out}_{name}" for out, some in metrics.items() for name in _metric_names(some)]
     each = metrics if isinstance(metrics, (list, tuple)) else [metrics]

@@ -17,22 +17,22 @@ FACTOR = 3
 def make_oracle(
     algorithm: str, *, objective: Any, max_trials: int, hyperparameters: Any, seed: int
 ) -> Any:
-    """An oracle that no run of failing trials stops; the search itself decides about those.
+    """Return an oracle that failing trials do not stop: the search decides about those.
 
     Args:
-        algorithm: one of `ALGORITHMS`.
-        objective: a `keras_tuner.Objective`.
-        max_trials: most trials; Hyperband's first bracket is made to fit into them.
-        hyperparameters: the `keras_tuner.HyperParameters` to search.
-        seed: equal seeds and equal scores give equal trials.
+        algorithm: One of `ALGORITHMS`.
+        objective: A `keras_tuner.Objective`.
+        max_trials: The maximum number of trials, into which Hyperband's first bracket is fitted.
+        hyperparameters: The `keras_tuner.HyperParameters` to search.
+        seed: The random seed; equal seeds and scores lead to equal trials.
 
     Raises:
-        InputError: the algorithm is unknown.
+        InputError: If the algorithm is unknown.
     """
     settings: dict[str, Any] = {
         "objective": objective,
         "hyperparameters": hyperparameters,
-        "seed": seed + 1,  # KerasTuner (1.4.8) takes 0 for "any seed"
+        "seed": seed + 1,  # KerasTuner (1.4.8) replaces 0 by a random seed
         "max_consecutive_failed_trials": max_trials + 1,
     }
     oracle: Any
@@ -46,7 +46,7 @@ def make_oracle(
         oracle = keras_tuner.oracles.HyperbandOracle(
             max_epochs=hyperband_units(max_trials),
             factor=FACTOR,
-            hyperband_iterations=max_trials,  # as often as there are trials left
+            hyperband_iterations=max_trials,  # `max_trials` ends it, not this
             **settings,
         )
         oracle.max_trials = max_trials
@@ -59,10 +59,10 @@ def make_oracle(
 
 
 def hyperband_units(max_trials: int) -> int:
-    """How many parts a full fit has for Hyperband: the most whose first bracket fits the trials.
+    """Return the number of parts of a full fit, the most whose first Hyperband bracket fits the trials.
 
-    A bracket of `FACTOR ** s` parts begins with trials of one part each, and lets the best third go
-    on with three times as many, up to all (Li et al. 2018, https://jmlr.org/papers/v18/16-558.html).
+    A bracket of `FACTOR ** s` parts begins with trials of one part each; the best third continue
+    with three times as many, up to all (Li et al. 2018, https://jmlr.org/papers/v18/16-558.html).
     """
     units = 1
     while _bracket(FACTOR * units) <= max_trials:
@@ -73,15 +73,15 @@ def hyperband_units(max_trials: int) -> int:
 def depends_on_no_score(
     algorithm: str, max_trials: int, number: int, values: Mapping[str, Any]
 ) -> bool:
-    """Return whether an oracle asks for a trial whatever comes of those before.
+    """Return whether an oracle proposes a trial whatever the scores of earlier trials are.
 
-    Those of Bayesian optimisation begin at random. Hyperband's are known until its first bracket lets
-    the best go on.
+    The first trials of Bayesian optimisation are random. Hyperband's are known until its first
+    bracket promotes the best.
 
     Args:
         algorithm: As for `make_oracle`.
         max_trials: As for `make_oracle`.
-        number: The trial's, counted from 1, where all before it depend on none.
+        number: The trial's number, counted from 1; no trial before it depends on a score.
         values: Its values.
     """
     if algorithm == "bayesian":
@@ -92,13 +92,13 @@ def depends_on_no_score(
 
 
 def _random_first(max_trials: int) -> int:
-    """Trials that Bayesian optimisation draws at random.
+    """Return how many trials Bayesian optimisation draws at random.
 
-    Three points a dimension, KerasTuner's default, would leave 20 trials to chance alone.
+    KerasTuner's default of three per dimension would leave 20 trials entirely to chance.
     """
     return max(3, max_trials // 3)
 
 
 def _bracket(units: int) -> int:
-    """Trials of a bracket in which `units` begin, a third of them goes on, and so forth to one."""
+    """Return the trials of a bracket that begins with `units` and keeps a third each time, to one."""
     return sum(units // FACTOR**power for power in range(round(math.log(units, FACTOR)) + 1))

@@ -1,4 +1,4 @@
-"""Figures of a search, as matplotlib objects."""
+"""Plots of a search, as matplotlib figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def progress(search: Search) -> Figure:
-    """The score of each trial, and the best so far."""
+    """Plot the score of each trial, and the best so far."""
     done = [trial for trial in search.trials if trial.score is not None]
     best = np.maximum if search.objective.direction == "max" else np.minimum
     numbers = [trial.number for trial in done]
@@ -51,7 +51,7 @@ def progress(search: Search) -> Figure:
 
 
 def parallel(search: Search) -> Figure:
-    """A line for each trial through its values: the darker, the better its score."""
+    """Plot a line for each trial through its values; better trials are darker."""
     done = [trial for trial in search.trials if trial.score is not None]
     names, places = coordinates(done)
     ranks = _ranks(search, [float(trial.score or 0.0) for trial in done])
@@ -91,7 +91,7 @@ def parallel(search: Search) -> Figure:
 
 
 def importances(search: Search) -> Figure:
-    """How much of the scores' order each hyperparameter tells by itself."""
+    """Plot the share of the variance of the scores that each hyperparameter explains."""
     found = importance(search)
     drawn = figure((5.5, 0.5 + 0.4 * max(2, len(found))))
     axes = drawn.add_subplot()
@@ -105,13 +105,13 @@ def importances(search: Search) -> Figure:
 
 
 def heat_map(search: Search, rate: str, depth: str = "unfreeze", bins: int = 5) -> Figure:
-    """The best score in each cell of rate and depth.
+    """Plot the best score in each cell of rate and depth.
 
     Args:
-        search: the search.
-        rate: name of the rate.
-        depth: name of the depth.
-        bins: into how many parts the rates are divided, evenly in their logarithm.
+        search: The search.
+        rate: The name of the rate.
+        depth: The name of the depth.
+        bins: The number of bins of rates, evenly spaced on a log scale.
     """
     cells, depths, edges = heat(search, rate, depth, bins)
     drawn = figure((6.0, 1.6 + 0.5 * len(depths)))
@@ -148,7 +148,7 @@ def heat_map(search: Search, rate: str, depth: str = "unfreeze", bins: int = 5) 
 def heat(
     search: Search, rate: str, depth: str, bins: int
 ) -> tuple[list[list[float | None]], list[Any], list[float]]:
-    """The best score by depth (rows) and rate (columns), the depths, and the edges of the rates."""
+    """Return the best scores by depth (rows) and rate (columns), the depths, and the rates' edges."""
     done = [trial for trial in search.trials if trial.score is not None and rate in searched(trial)]
     depths = sorted({searched(trial).get(depth, 0) for trial in done}, key=_order)
     logs = np.log10([searched(trial)[rate] for trial in done])
@@ -166,7 +166,7 @@ def heat(
 
 
 def _ranks(search: Search, scores: Sequence[float]) -> np.ndarray:
-    """0 for the worst, 1 for the best."""
+    """Return ranks from 0 for the worst score to 1 for the best."""
     signed = np.array(scores) * (1 if search.objective.direction == "max" else -1)
     return np.argsort(np.argsort(signed, kind="stable")) / max(1, len(signed) - 1)
 

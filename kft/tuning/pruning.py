@@ -1,4 +1,4 @@
-"""Trials that are worse than the median of those before them end early."""
+"""Early stopping of trials that are worse than the median of earlier ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from kft.family.run_files import HISTORY
 from kft.runs.json_files import read_json
 from kft.tuning.trials import Trial
 
-FEWEST = 3  # trials that must have ended before any is cut short
+FEWEST = 3  # trials to compare with before one is stopped
 
 
 class MedianStopping(keras.callbacks.Callback):
-    """Ends a fit whose best epoch so far is worse than the median of what others had on average.
+    """End a fit whose best score so far is worse than the median of other trials' mean scores.
 
     The rule is that of Golovin et al. 2017, https://doi.org/10.1145/3097983.3098043: after each
     epoch the best score so far is compared with the median, over the trials that got as far, of
     their mean score up to that epoch.
 
     Args:
-        objective: a `keras_tuner.Objective`.
-        others: for each trial that ended, its scores by epoch.
+        objective: A `keras_tuner.Objective`.
+        others: The scores by epoch of each trial that ended.
     """
 
     def __init__(self, objective: Any, others: Sequence[Sequence[float]]) -> None:
@@ -33,19 +33,19 @@ class MedianStopping(keras.callbacks.Callback):
         self._best: float | None = None
 
     def get_state(self) -> dict[str, Any]:
-        """What a run that goes on needs."""
+        """Return the state that a resumed run needs."""
         return {"best": self._best}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `get_state` gave."""
+        """Restore what `get_state` returned."""
         self._best = state["best"]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Begins anew."""
+        """Forget the best score of an earlier fit."""
         self._best = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Asks whether to go on."""
+        """Compare the fit with the other trials."""
         score = (logs or {}).get(self.objective.name)
         if score is None:
             return
@@ -59,7 +59,7 @@ class MedianStopping(keras.callbacks.Callback):
 
 
 def scores_by_epoch(trials: Sequence[Trial], objective: Any) -> list[list[float]]:
-    """The scores of each trial that ended well, from the history in its run directory."""
+    """Return the scores of each successful trial, from the history in its run directory."""
     histories = (
         read_json(trial.run_dir / HISTORY) for trial in trials if trial.run_dir is not None
     )

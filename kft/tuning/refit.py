@@ -1,4 +1,4 @@
-"""A search's best trial, trained on everything or trained further."""
+"""The stages that repeat a trial of a search, up to its best weights."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kft.tuning.trials import Trial
 
 
 def stages_to_the_best(trial: Trial, objective: Any) -> list[Stage]:
-    """Return a trial's stages without the epochs that its weights do not contain.
+    """Return a trial's stages without the epochs that did not contribute to its weights.
 
     Each stage began with the best epoch of the one before, and the trial ended with the best of all:
-    what came after those epochs was taken back.
+    later epochs were discarded.
 
     Args:
-        trial: a trial that ended well.
-        objective: the `keras_tuner.Objective` of the search.
+        trial: A successful trial.
+        objective: The `keras_tuner.Objective` of the search.
     """
     assert trial.run_dir is not None
     assert trial.best_epoch is not None

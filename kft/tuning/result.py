@@ -1,4 +1,4 @@
-"""The outcome of a search."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _COLUMNS = ("trial", "score", "stage", "epochs", "seconds", "values")
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Search:
-    """A finished search; it prints as a table, and shows as one in a notebook.
+    """A finished search, displayed as a table by `print` and in a notebook.
 
     Attributes:
-        recipe: The recipe that was searched for, untrained.
+        recipe: The recipe of the search, untrained.
         objective: The `keras_tuner.Objective`.
-        trials: All trials in the order in which they began, failed ones among them.
+        trials: All trials in the order in which they began, including failed ones.
         run_dir: The directory of the search.
         stopped: Why it ended before its last trial; None if it did not.
         data: The training and the validation data.
         settings: The arguments of `Recipe.fit` that all trials shared.
-        asked: How the search was called.
-        script: The shell command that trains the best plan, for a search that the command line
-            started; None for one that Python started.
+        asked: The arguments of the call.
+        script: The shell command that trains the best plan, for a search from the command line;
+            None for one from Python.
     """
 
     recipe: Family
@@ -61,14 +61,14 @@ class Search:
 
     @property
     def best_trial(self) -> Trial:
-        """The trial with the best score, the earliest of equals."""
+        """The trial with the best score; the earliest of those with equal scores."""
         best = best_of(tuple(self.trials), self.objective)
         assert best is not None, "a search in which every trial fails raises"
         return best
 
     @property
     def best_score(self) -> float:
-        """The objective in the best epoch of the best trial."""
+        """The value of the objective in the best epoch of the best trial."""
         assert self.best_trial.score is not None
         return self.best_trial.score
 
@@ -79,7 +79,7 @@ class Search:
 
     @property
     def best_recipe(self) -> Family:
-        """The recipe of the best trial with the weights of its best epoch, loaded anew."""
+        """The recipe of the best trial with the weights of its best epoch, loaded on each access."""
         trial = self.best_trial
         assert trial.run_dir is not None
         recipe = self.new_recipe(trial)
@@ -87,10 +87,10 @@ class Search:
         return recipe
 
     def new_recipe(self, trial: Trial | None = None) -> Family:
-        """An untrained recipe with the arguments of a trial, to fit its stages on other data.
+        """Return an untrained recipe with the arguments of a trial, to fit its stages on other data.
 
         Args:
-            trial: one of `trials`. Defaults to the best.
+            trial: One of `trials`. Defaults to the best.
         """
         arguments = (trial or self.best_trial).arguments
         return dataclasses.replace(self.recipe, **arguments)
@@ -102,22 +102,22 @@ class Search:
         trial: Trial | None = None,
         verbose: int | str = "auto",
     ) -> Run:
-        """Train a trial's plan anew on training and validation data together.
+        """Train a trial's plan from scratch on the training and validation data together.
 
-        Each stage takes the epochs that led to the trial's best weights; nothing is left over to
-        stop by, so the `val_` figures in the history are of examples that it trains on, and there
-        is no evaluation. Evaluate it on data that the search has not seen.
+        Each stage takes the epochs that led to the trial's best weights. No data are held out: the
+        `val_` figures in the history are of examples that it trains on, and the run is not
+        evaluated. Evaluate it on data that the search has not seen.
 
         Args:
-            run_dir: as in `Recipe.fit`.
-            trial: one of `trials`. Defaults to the best.
-            verbose: as in `Recipe.fit`.
+            run_dir: As in `Recipe.fit`.
+            trial: One of `trials`. Defaults to the best.
+            verbose: As in `Recipe.fit`.
 
         Returns:
             The `Run`; its recipe is the trained one.
 
         Raises:
-            InputError: the trial has failed, or the data are streams.
+            InputError: If the trial has failed, or the data are streams.
         """
         trial = self._finished(trial)
         train, validation = self.data
@@ -145,9 +145,9 @@ class Search:
         """Train the best trial's model further on the data of the search.
 
         Args:
-            stages: what to train. Defaults to the last stage of the best trial once more.
-            run_dir: as in `Recipe.fit`.
-            verbose: as in `Recipe.fit`.
+            stages: What to train. Defaults to a repeat of the last stage of the best trial.
+            run_dir: As in `Recipe.fit`.
+            verbose: As in `Recipe.fit`.
 
         Returns:
             The `Run`; its recipe is the trained one.
@@ -169,10 +169,10 @@ class Search:
         return chosen
 
     def report(self, path: str | os.PathLike | None = None) -> Path:
-        """Write a page about the search: trials, parallel coordinates, importance, rate by depth.
+        """Write an HTML page with the trials, parallel coordinates, importance, and rate by depth.
 
         Args:
-            path: the HTML file to write. Defaults to `report.html` in the run directory.
+            path: The HTML file to write. Defaults to `report.html` in the run directory.
 
         Returns:
             The path of the page.
@@ -181,14 +181,14 @@ class Search:
 
     @property
     def command(self) -> str:
-        """What trains the best plan: a shell command, or Python where Python began the search."""
+        """The shell command, or for a search from Python the code, that trains the best plan."""
         if self.script is not None:
             return self.script
         return python_call(self, str(self.run_dir / STAGES), str(self.run_dir / BEST))
 
     @property
     def title(self) -> str:
-        """The search in a line."""
+        """A summary of the search in one line."""
         failed = sum(trial.failed for trial in self.trials)
         said = f"{how_many(len(self.trials), 'trial')} of {type(self.recipe).__name__}"
         said += f" by {self.objective.name}"
@@ -196,7 +196,7 @@ class Search:
         return said + (f"; ended as {self.stopped}" if self.stopped else "")
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The trials as texts, the best first and the failed ones last."""
+        """Return the trials as rows of strings, the best first and the failed ones last."""
         sign = -1 if self.objective.direction == "max" else 1
         ranked = sorted(
             self.trials, key=lambda t: (t.failed, 0.0 if t.score is None else sign * t.score)
@@ -213,7 +213,7 @@ class Search:
         return captioned(self.title, table)
 
     def __str__(self) -> str:
-        # Below the table, which would break it into lines that no shell understands.
+        # Below the table: a cell would wrap the command, and it could not be pasted into a shell.
         return f"{as_text(self, piped=140)}\n\nTo train the best plan:\n\n{self.command}"
 
     def __repr__(self) -> str:

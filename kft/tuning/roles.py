@@ -1,4 +1,4 @@
-"""Which part of a search of several processes this process has, as its environment says."""
+"""The role of this process in a search of several, as set by environment variables."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ORACLE_PORT = "KERASTUNER_ORACLE_PORT"
 SECRET = "KFT_TUNE_SECRET"
 LOOPBACK = "127.0.0.1"
 LONGEST_NAME = 100
-SHORTEST = 16  # letters of a secret
+SHORTEST = 16  # characters of a secret
 MAKE_SECRET = f"export {SECRET}=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
 
 
 @dataclasses.dataclass(frozen=True)
 class Role:
-    """A process' part in a search.
+    """The role of a process in a search.
 
     Attributes:
-        name: What the chief calls it; KerasTuner's chiefs have `chief` in their names.
-        host: Where the chief listens.
-        port: At which port; 0 for any that is free, of a chief that starts its own workers.
-        secret: What the processes of a search know, and nobody else.
+        name: Its name; that of a chief contains `chief`, as in KerasTuner.
+        host: The address at which the chief listens.
+        port: The chief's port; 0 for any free one, if the chief starts its own workers.
+        secret: The secret that the processes of a search share.
     """
 
     name: str
@@ -38,24 +38,24 @@ class Role:
 
     @property
     def is_chief(self) -> bool:
-        """Whether it hands out the trials instead of running them."""
+        """Whether the process hands out trials instead of running them."""
         return "chief" in self.name
 
 
 def find_role(host: str | None, environment: Mapping[str, str] = os.environ) -> Role | None:
-    """Return this process' part, or None if the search has one process only.
+    """Return the role of this process; None if the search has only one process.
 
     Args:
-        host: The address that a person allowed the chief to listen at, None for loopback only.
-        environment: Where KerasTuner's three variables and the secret are looked for.
+        host: The address at which the user allows the chief to listen; None for loopback only.
+        environment: The variables, of which KerasTuner's three and the secret are read.
 
     Raises:
-        InputError: If some of the variables are missing or wrong, or a chief would listen where
-            nobody asked it to.
+        InputError: If some of the variables are missing or wrong, or a chief would listen at an
+            address that the user has not allowed.
     """
     given = {n: environment[n] for n in (TUNER_ID, ORACLE_IP, ORACLE_PORT) if environment.get(n)}
     if ORACLE_IP not in given and ORACLE_PORT not in given:
-        return None  # KerasTuner goes by these, whatever the id
+        return None  # like KerasTuner, which ignores an id without them
     if len(given) < 3:
         missing = {TUNER_ID, ORACLE_IP, ORACLE_PORT} - given.keys()
         raise InputError(
@@ -80,15 +80,15 @@ def find_role(host: str | None, environment: Mapping[str, str] = os.environ) -> 
 
 
 def find_secret(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the secret of a search whose processes a person starts.
+    """Return the secret of a search whose processes the user starts.
 
-    It is never printed, and no file holds it: whoever reads those could take part.
+    It is never printed or written to a file, since whoever reads it can take part in the search.
 
     Args:
-        environment: Where it is looked for.
+        environment: The variables to read it from.
 
     Raises:
-        InputError: If there is none, or it could be guessed.
+        InputError: If it is not set, or so short that it could be guessed.
     """
     secret = environment.get(SECRET, "")
     if len(secret) >= SHORTEST:
@@ -101,15 +101,15 @@ def find_secret(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def is_name(name: Any) -> bool:
-    """Return whether a process of a search may be called so."""
+    """Return whether a value is a valid name of a process."""
     return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
 def allow(listening: str, host: str | None) -> None:
-    """Refuse to listen beyond this machine unless the address was named.
+    """Refuse to listen beyond this machine unless the user passed the address.
 
     Raises:
-        InputError: If nobody named it.
+        InputError: If the user did not.
     """
     if listening == host or is_loopback(listening):
         return
@@ -121,7 +121,7 @@ def allow(listening: str, host: str | None) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this machine alone."""
+    """Return whether an address can be reached only from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,12 +1,12 @@
-"""How workers ask the chief of a search for trials: gRPC, JSON, and a secret that both know.
+"""The protocol between workers and the chief of a search: gRPC, JSON, and a shared secret.
 
-A request is `code + challenge + content`. The chief hands out each challenge once and takes it back
-with the request, so that one that was overheard is worth nothing. The code is the HMAC of the rest
-under the secret. The reply has its own code, which only the chief can make, and only for this
-request. Who listens on the way learns contents, which are not encrypted, but not the secret.
+A request is `code + challenge + content`. The chief issues each challenge once and accepts it once,
+so that a request that was overheard cannot be replayed. The code is the HMAC of the rest under the
+secret. The reply has a code of its own, which only the chief can compute, and only for this request.
+An eavesdropper learns the contents, which are not encrypted, but not the secret.
 
-Requests travel in the metadata of a call, which gRPC bounds and reads by itself. A message would be
-awaited by the chief's thread, and a stranger who sends none would make everybody wait.
+Requests travel in the metadata of a call, which gRPC limits and reads by itself. For a message the
+chief's only thread would have to wait, so that a stranger who sends none would block all workers.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from kft.tuning.chief import Chief
 
 SERVICE = "kft.tuning.Chief"
-REQUEST = "kft-request-bin"  # the key in the metadata; gRPC takes bytes for those that end so
-LARGEST_REQUEST = 4096  # bytes; a worker says who it is and names a trial
-LARGEST_REPLY = 16 * 2**20  # a trial with the space that it is of
+REQUEST = "kft-request-bin"  # the key in the metadata; gRPC allows bytes for keys that end in -bin
+LARGEST_REQUEST = 4096  # bytes, for the names of a worker and a trial
+LARGEST_REPLY = 16 * 2**20  # bytes, for a trial with its space
 MOST_WORKERS = 1000
 _CODE = _CHALLENGE = 32  # bytes
 
 
 class Desk:
-    """Answers the requests of workers that know the secret, and of nobody else.
+    """Answer the requests of workers that know the secret, and of nobody else.
 
     Args:
-        chief: Hands out the trials.
-        secret: What workers know.
+        chief: The chief, which hands out the trials.
+        secret: The shared secret.
 
     Attributes:
-        outstanding: How many challenges may wait for their request; beyond that the oldest counts
-            no more, and who has it asks for another.
+        outstanding: The maximum number of unused challenges; beyond it the oldest expires, and a
+            request with it is refused.
     """
 
     outstanding: ClassVar[int] = 10_000
@@ -58,7 +58,7 @@ class Desk:
         self._names: set[str] = set()
 
     def challenge(self, messages: Any, context: Any) -> bytes:
-        """Hand out bytes that the next request is to contain."""
+        """Issue a challenge, which the next request has to contain."""
         fresh = secrets.token_bytes(_CHALLENGE)
         self._challenges[fresh] = None
         if len(self._challenges) > self.outstanding:
@@ -66,7 +66,7 @@ class Desk:
         return fresh
 
     def ask(self, messages: Any, context: Any) -> bytes:
-        """Answer a request whose code is right."""
+        """Answer a request if its code is right."""
         import grpc
 
         request = dict(context.invocation_metadata()).get(REQUEST, b"")
@@ -97,25 +97,25 @@ class Desk:
 
 
 class Caller:
-    """What a worker asks its chief by.
+    """Send a worker's requests to the chief.
 
     Args:
-        role: The worker, where the chief listens, and the secret.
+        role: The worker's name, the chief's address, and the secret.
     """
 
     def __init__(self, role: Role) -> None:
         self._role = role
 
     def create_trial(self) -> Trial:
-        """Return the trial that this worker has, or its next one."""
+        """Return the current trial of this worker, or its next one."""
         return Trial.from_state(self._ask({"ask": "trial"}))
 
     def end_trial(self, trial_id: str) -> None:
-        """Say that a trial's file is there."""
+        """Report that a trial has ended and its file is written."""
         self._ask({"ask": "end", "trial": trial_id})
 
     def _ask(self, content: dict[str, Any]) -> Any:
-        # The nonce makes each request another one, so that no old reply fits it.
+        # The nonce makes each request unique, so that no old reply fits it.
         nonce = secrets.token_hex(16)
         said = json.dumps({**content, "worker": self._role.name, "nonce": nonce}).encode()
         with _connection(self._role) as call:
@@ -133,18 +133,18 @@ def serve(chief: Chief, role: Role) -> tuple[Any, int]:
     """Answer workers' requests in a thread.
 
     Args:
-        chief: Hands out the trials.
-        role: Where to listen, and the secret.
+        chief: The chief, which hands out the trials.
+        role: The address to listen at, and the secret.
 
     Returns:
         The running gRPC server, and its port.
 
     Raises:
-        InputError: If the port is taken, or the address is not this machine's.
+        InputError: If the port is taken, or the address is not one of this machine.
     """
     import grpc
 
-    # One thread: what the journal notes is then the order in which the oracle was asked.
+    # One thread, so that the journal has the order in which the oracle was called.
     pool = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="kft-chief")
     options = [
         ("grpc.so_reuseport", 0),
@@ -174,7 +174,7 @@ def serve(chief: Chief, role: Role) -> tuple[Any, int]:
 
 
 def answers(role: Role, timeout: float = 2.0) -> bool:
-    """Return whether somebody listens where the chief should."""
+    """Return whether a process listens at the chief's address."""
     try:
         with socket.create_connection((role.host, role.port), timeout):
             return True
@@ -184,7 +184,7 @@ def answers(role: Role, timeout: float = 2.0) -> bool:
 
 @contextlib.contextmanager
 def _connection(role: Role) -> Iterator[Any]:
-    """A new connection: gRPC waits ever longer before it tries an old one again."""
+    """Open a new connection, since gRPC waits longer and longer before it retries an old one."""
     import grpc
 
     options = [("grpc.max_receive_message_length", LARGEST_REPLY), ("grpc.enable_http_proxy", 0)]

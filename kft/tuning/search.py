@@ -1,4 +1,4 @@
-"""A search from beginning to end; `Recipe.tune` calls it."""
+"""The implementation of `Recipe.tune`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SEARCH = "search.json"
 
 
 def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSettings) -> Search:
-    """As `Recipe.tune`, which documents the arguments."""
+    """Search for the best plan; `Recipe.tune` documents the arguments."""
     is_fraction(validation_data)
     refuse_search()
     run_dir = settings.path
@@ -88,7 +88,7 @@ def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSet
 
 
 def _show(outcome: Search) -> None:
-    """Write the page; what was found is worth more, so that a failure is a warning."""
+    """Write the page, and only warn if that fails, so that the result is not lost."""
     try:
         outcome.report()
     except InputError as error:
@@ -100,7 +100,7 @@ def _show(outcome: Search) -> None:
 
 
 def _oracle(hypermodel: StagedHyperModel, settings: SearchSettings) -> Any:
-    """Return the algorithm, over a space that is declared; a grid has a coarser default space."""
+    """Return the oracle of the search over the declared space; the default of a grid is coarser."""
     hyperparameters = keras_tuner.HyperParameters()
     if settings.space is None and settings.algorithm == "grid":
         default_space(hyperparameters, hypermodel.recipe, coarse=True)
@@ -119,7 +119,7 @@ def _oracle(hypermodel: StagedHyperModel, settings: SearchSettings) -> Any:
 def _identity(
     hypermodel: StagedHyperModel, oracle: Any, data: tuple[Any, Any], settings: SearchSettings
 ) -> dict[str, Any]:
-    """Return everything that decides which trials a search runs and how they end."""
+    """Return everything that affects which trials a search runs and their results."""
     recipe, (train, validation) = hypermodel.recipe, data
     return {
         "recipe": class_path(recipe),
@@ -136,7 +136,7 @@ def _identity(
 def _announce(
     hypermodel: StagedHyperModel, settings: SearchSettings, workers: Workers, train: Any
 ) -> None:
-    """Print what slows the trials down, which data are used, and which weights trials begin with."""
+    """Print what slows the trials down, which data they use, and which weights they start from."""
     recipe = hypermodel.recipe
     slow = why_little_is_shared(recipe, hypermodel.stages, settings.batch_norm)
     if slow is not None and not workers.is_worker:
@@ -168,7 +168,7 @@ def _tuner(
 
 
 def _ahead(hypermodel: StagedHyperModel, settings: SearchSettings) -> list[Any]:
-    """Return the hyperparameters of the first trials, as far as they depend on no score."""
+    """Return the hyperparameters of the first trials, up to the first that depends on a score."""
     foreseen = partial(depends_on_no_score, settings.algorithm, settings.max_trials)
     return asked_ahead(_oracle(hypermodel, settings), foreseen, hypermodel.plan)
 
@@ -177,7 +177,7 @@ def _run(tuner: StagedTuner, data: tuple[Any, Any], workers: Workers) -> str | N
     """Run the trials; return why they ended before the last one, None if they did not."""
     try:
         with workers.alone_in(tuner.run_dir), warnings.catch_warnings():
-            # Of a Gaussian process over a handful of trials there is nothing else to be expected.
+            # Warnings are expected from a Gaussian process that is fitted to a few trials.
             warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
             return workers.search(tuner, *data)
     finally:
@@ -185,10 +185,10 @@ def _run(tuner: StagedTuner, data: tuple[Any, Any], workers: Workers) -> str | N
 
 
 def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
-    """Makes the directory this search's own, or finds that it is.
+    """Claim the directory for this search, or check that it belongs to it.
 
     Raises:
-        InputError: it belongs to another search, or holds something else.
+        InputError: If it belongs to another search, or holds something else.
     """
     path = run_dir / SEARCH
     plan = as_json(plan)

@@ -1,4 +1,4 @@
-"""Rank pretrained backbones for the data before any of them is trained."""
+"""A ranking of pretrained backbones on the data, before any of them is trained."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SHUFFLES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """How a backbone did.
+    """The result of one backbone.
 
     Attributes:
         name: Its name, as it was passed.
         score: Its LogME.
         by_chance: The best LogME of the same features with shuffled labels.
-        features: How many features it has.
-        seconds: How long the pass took.
+        features: The number of its features.
+        seconds: The seconds that the pass took.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Candidate:
 
     @property
     def fits(self) -> bool:
-        """Whether the features tell more about the labels than about shuffled ones."""
+        """Whether the features explain the labels better than shuffled ones."""
         return self.score > self.by_chance
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Ranking:
-    """Backbones by their LogME, the best first; prints as a table.
+    """Backbones by their LogME, the best first, displayed as a table.
 
     Attributes:
-        candidates: The backbones.
-        examples: How many examples they were ranked on.
+        candidates: The results of the backbones.
+        examples: The number of examples.
     """
 
     candidates: tuple[Candidate, ...]
@@ -60,7 +60,7 @@ class Ranking:
 
     @property
     def verdict(self) -> str:
-        """The conclusion, in a sentence."""
+        """The conclusion, as text."""
         if not any(one.fits for one in self.candidates):
             return (
                 "None of them fits: their features say no more about these labels than about "
@@ -69,14 +69,14 @@ class Ranking:
         return f"Begin with {self.candidates[0].name}."
 
     def to_dict(self) -> dict[str, Any]:
-        """The ranking as plain values."""
+        """Return the ranking as plain values."""
         ranked = [{**dataclasses.asdict(one), "fits": one.fits} for one in self.candidates]
         return {"examples": self.examples, "ranking": ranked, "verdict": self.verdict}
 
     def __rich__(self) -> Group:
         table = Table()
         table.add_column("", justify="right")
-        table.add_column("recipe", overflow="fold")  # its end may be all that tells it apart
+        table.add_column("recipe", overflow="fold")  # names may differ only at the end
         for column in ("LogME", "by chance", "features", "seconds"):
             table.add_column(column, justify="right")
         for place, one in enumerate(self.candidates, start=1):
@@ -101,15 +101,15 @@ def rank(
     """Rank recipes by the LogME of their frozen, pooled features on labelled data.
 
     Each backbone runs once over the data; nothing is trained. LogME scores a linear head, so it
-    says which backbone to begin with, not how far deep stages will get. All recipes are built
-    before the data are read, so that one that cannot be built costs no pass of another.
+    says which backbone to begin with, not how much deep stages will improve it. All recipes are
+    built before the data are read, so that one that cannot be built fails before any pass.
 
     Args:
-        recipes: A name for each recipe.
+        recipes: The recipes by name.
         data: As `train` of `Recipe.fit`.
         batch_size: Examples per step.
         verbose: How progress is shown on standard error: 0 not at all, 1 as bars, 2 as lines.
-            `"auto"` shows bars at a terminal or in a notebook, and lines elsewhere.
+            `"auto"` shows bars in a terminal or a notebook, and lines elsewhere.
 
     Raises:
         InputError: If there is no recipe, one cannot be built, they take different inputs, or the
@@ -142,10 +142,10 @@ def rank(
 
 
 def build_all(recipes: Mapping[str, Family]) -> None:
-    """Build the model of each recipe, so that what cannot be ranked is refused before any work.
+    """Build the model of each recipe, so that one that cannot be ranked is refused before any work.
 
     Args:
-        recipes: A name for each recipe.
+        recipes: The recipes by name.
 
     Raises:
         InputError: If there is no recipe, one cannot be built, or they take different inputs.
@@ -161,7 +161,7 @@ def build_all(recipes: Mapping[str, Family]) -> None:
             )
     for name, recipe in recipes.items():
         try:
-            recipe.model  # noqa: B018  built when first asked for
+            recipe.model  # noqa: B018  built on first access
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
 
@@ -169,11 +169,11 @@ def build_all(recipes: Mapping[str, Family]) -> None:
 def pooled_features(
     recipe: Family, examples: Examples, batch_size: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the head of an untrained recipe gets, `[examples, features]`, and the labels.
+    """Return the inputs of an untrained recipe's head, `[examples, features]`, and the labels.
 
     Args:
         recipe: The recipe.
-        examples: What `Recipe.read` returned.
+        examples: The examples that `Recipe.read` returned.
         batch_size: Examples per step.
     """
     recipe.learn(examples)

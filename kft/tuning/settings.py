@@ -1,4 +1,4 @@
-"""The settings of a search: one object that checks them and says which of them identify it."""
+"""The settings of a search, their checks, and those of them that identify it."""
 
 from __future__ import annotations
 
@@ -76,17 +76,17 @@ class SearchSettings:
 
     @property
     def bounds(self) -> Bounds:
-        """What the search may cost."""
+        """The budget of the search."""
         return Bounds(self.max_trials, self.max_seconds, self.max_epochs)
 
     @property
     def units(self) -> int:
-        """How many parts a full fit has, of which Hyperband gives a trial some; 1 for other oracles."""
+        """The number of parts into which Hyperband divides a full fit; 1 for other algorithms."""
         return hyperband_units(self.max_trials) if self.algorithm == "hyperband" else 1
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The arguments of `Recipe.fit` that all trials share and that their outcome depends on."""
+        """The arguments of `Recipe.fit` that all trials share and that affect their results."""
         return {
             "batch_size": self.batch_size,
             "batch_norm": self.batch_norm,
@@ -98,7 +98,7 @@ class SearchSettings:
         }
 
     def identity(self) -> Mapping[str, Any]:
-        """Return what a directory is known by to hold this search, besides recipe, data and space."""
+        """Return what identifies this search in a directory, besides recipe, data and space."""
         rule = self.early_stopping
         is_rule = isinstance(rule, keras.callbacks.EarlyStopping)
         return self.shared | {

@@ -1,4 +1,4 @@
-"""What trials share: one pretrained backbone, and the features of what stays frozen."""
+"""One pretrained backbone for many trials, and whether they can share its frozen features."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from kft.stages.plan import BatchNorm, kept_flags, plan
 from kft.stages.stage import Stage
 from kft.tasks.forms import ARGUMENTS
 
-# Arguments that the backbone does not know of.
+# Arguments that do not affect the backbone.
 HEAD_ARGUMENTS = frozenset(("hidden", "dropout", "weight_decay", "label_smoothing"))
 
 
 def why_little_is_shared(
     recipe: Family, stages: Sequence[Stage], batch_norm: BatchNorm
 ) -> str | None:
-    """Return why trials cannot share the features of frozen layers, None if they can.
+    """Return why trials cannot share the features of frozen layers; None if they can.
 
     Args:
-        recipe: The recipe that is searched for.
+        recipe: The recipe of the search.
         stages: Its stages.
         batch_norm: As in `Recipe.fit`.
     """
@@ -46,12 +46,12 @@ def why_little_is_shared(
 
 
 class SharedBackbone:
-    """Builds recipes that differ in their heads on one backbone, each as if it were built alone.
+    """Build recipes that differ in their heads on one backbone, with the same result as separately.
 
-    To build a backbone and to read its weights takes longer than many a trial on frozen features.
+    Building a backbone and reading its weights takes longer than many a trial on frozen features.
 
     Args:
-        recipe: the recipe; it is left alone, a copy is built.
+        recipe: The recipe; a copy is built, and the recipe is not changed.
     """
 
     def __init__(self, recipe: Family) -> None:
@@ -59,27 +59,27 @@ class SharedBackbone:
         with seeded(recipe.seed):
             self._inputs = self._recipe.inputs()
             self._features = self._recipe.backbone(self._inputs)
-            # Initializers draw from Python's generator, the head's after those of the backbone.
+            # Initializers draw from Python's generator, those of the head after the backbone's.
             self._random = random.getstate(), np.random.get_state()
-        self._recipe.input_identity()  # reads the tokenizer of texts, for all trials too
+        self._recipe.input_identity()  # loads the tokenizer of a text recipe once for all trials
         self._backbone = keras.Model(self._inputs, self._features)
         self._values = values_of(self._backbone.variables)
 
     @staticmethod
     def suits(recipe: Family, arguments: Mapping[str, Any]) -> bool:
-        """Whether a recipe with these arguments differs in its head only."""
+        """Return whether a recipe with these arguments differs only in its head."""
         builds_itself = type(recipe).model is not Family.model
-        is_plain = recipe.adapters is None  # the adapters of one trial would stay for the next
+        is_plain = recipe.adapters is None  # adapters would remain for the next trial
         return HEAD_ARGUMENTS.issuperset(arguments) and not builds_itself and is_plain
 
     def build(self, arguments: Mapping[str, Any], classes: Any) -> Family:
-        """A recipe with these arguments and the pretrained weights.
+        """Return a recipe with these arguments and the pretrained weights.
 
-        The one that was built before must not be used any longer: they share the backbone.
+        The one that was built before must no longer be used, since they share the backbone.
 
         Args:
-            arguments: arguments of the head and of training.
-            classes: the names of the classes, or None.
+            arguments: Arguments of the head and of training.
+            classes: The names of the classes, or None.
         """
         recipe = self.unbuilt(arguments, classes)
         for layer in self._backbone.layers:
@@ -92,14 +92,14 @@ class SharedBackbone:
         return recipe
 
     def unbuilt(self, arguments: Mapping[str, Any], classes: Any) -> Family:
-        """A recipe with these arguments, without a model.
+        """Return a recipe with these arguments, without building its model.
 
         Args:
-            arguments: arguments of the head and of training.
-            classes: the names of the classes, or None.
+            arguments: Arguments of the head and of training.
+            classes: The names of the classes, or None.
         """
         checked = dataclasses.replace(self._recipe, **arguments, classes=classes)
-        recipe = copy.copy(self._recipe)  # with what is loaded: encoder and tokenizer
+        recipe = copy.copy(self._recipe)  # shares the loaded encoder and tokenizer
         for name in (*arguments, *ARGUMENTS, "classes", "task"):
             setattr(recipe, name, getattr(checked, name))
         return recipe

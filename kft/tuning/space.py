@@ -1,4 +1,4 @@
-"""The hyperparameters of a search: the default space, and the plan that a trial's values make."""
+"""The hyperparameters of a search: the default space, and the plan for the values of a trial."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kft.model.blocks import find_blocks
 from kft.stages.stage import Stage, checked_stages
 from kft.tuning.trials import brief
 
-# What a value of these names changes in the stages; other names are arguments of the recipe.
+# Hyperparameters that change the stages; other names are arguments of the recipe.
 STAGE_NAMES = ("head_lr", "backbone_lr", "unfreeze", "layer_decay", "warmup")
 NO_AUGMENTATION = "none"
 
@@ -22,9 +22,9 @@ class TrialPlan:
     """What one trial trains.
 
     Attributes:
-        stages: the stages of its fit.
-        arguments: arguments of the recipe that differ from those of the recipe searched for.
-        augment: the augmentation preset, None for none.
+        stages: The stages of its fit.
+        arguments: The arguments that replace those of the recipe of the search.
+        augment: The augmentation preset; None for none.
     """
 
     stages: tuple[Stage, ...]
@@ -33,22 +33,23 @@ class TrialPlan:
 
     @property
     def epochs(self) -> int:
-        """Most epochs of all stages together."""
+        """The maximum number of epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
 
 
 def default_space(hp: Any, recipe: Family, *, coarse: bool = False) -> None:
-    """Declare what a search varies unless it is told otherwise.
+    """Declare the default space of a search.
 
-    That is the rate of the head, how many blocks are unfrozen after it, their rate, layer decay and
-    warmup, weight decay, and of the task's arguments dropout and label smoothing. What only matters
-    to unfrozen blocks is conditional on there being some. Augmentation is left out: it makes other
-    inputs in each epoch, so that no two trials could share frozen features.
+    It contains the rate of the head, the number of blocks that are then unfrozen, their rate, layer
+    decay and warmup, weight decay, and dropout and label smoothing if the task has them.
+    Hyperparameters of unfrozen blocks are active only if there are any. Augmentation is left out:
+    it makes different inputs in each epoch, so that trials could not share frozen features.
 
     Args:
         hp: The `keras_tuner.HyperParameters` to declare it in.
-        recipe: The recipe; its model says how many blocks there are.
-        coarse: Three rates of the head, two of the backbone, and the depth: a grid of few points.
+        recipe: The recipe, whose model determines the number of blocks.
+        coarse: Whether to declare only three rates of the head, the depth, and two rates of the
+            backbone: a grid of few points.
     """
     depths = depths_of(recipe)
     if coarse:
@@ -72,7 +73,7 @@ def default_space(hp: Any, recipe: Family, *, coarse: bool = False) -> None:
 
 
 def depths_of(recipe: Family) -> list[int]:
-    """Return the depths worth trying: 0 for the head alone, then ever more blocks, up to all."""
+    """Return the depths worth trying, from 0 for the head alone up to all blocks."""
     count = len(find_blocks(recipe.model))
     if count <= 5:
         return list(range(count + 1))
@@ -85,15 +86,15 @@ def depths_of(recipe: Family) -> list[int]:
 
 
 def declare(hp: Any, space: Any, recipe: Family) -> Sequence[Stage] | None:
-    """Declares a space in `hp`, and returns the stages that a person's function made of it.
+    """Declare a space in `hp`, and return the stages that the user's function built, if any.
 
     Args:
-        hp: the `keras_tuner.HyperParameters` of a trial.
-        space: None for the default, a function of `hp`, or a `HyperParameters` of one's own.
-        recipe: the recipe that is searched for.
+        hp: The `keras_tuner.HyperParameters` of a trial.
+        space: None for the default, a function of `hp`, or the user's own `HyperParameters`.
+        recipe: The recipe of the search.
 
     Raises:
-        InputError: `space` is something else, or its function returned something else.
+        InputError: If `space` is something else, or its function returned something else.
     """
     if space is None:
         default_space(hp, recipe)
@@ -112,16 +113,16 @@ def declare(hp: Any, space: Any, recipe: Family) -> Sequence[Stage] | None:
 def plan_trial(
     values: Mapping[str, Any], made: Sequence[Stage] | None, base: Sequence[Stage], recipe: Family
 ) -> TrialPlan:
-    """What the values of a trial say to train.
+    """Return the plan for the values of a trial.
 
     Args:
-        values: the active hyperparameters by name.
-        made: stages that the space's function made itself, or None.
-        base: the stages that the values change.
-        recipe: the recipe; names that are none of a stage's must be its arguments.
+        values: The active hyperparameters by name.
+        made: The stages that the space's function built itself, or None.
+        base: The stages that the values change.
+        recipe: The recipe; names that do not change the stages must be its arguments.
 
     Raises:
-        InputError: a name means nothing, or does not fit the stages.
+        InputError: If a name is unknown, or does not fit the stages.
     """
     values = {name: brief(v) for name, v in values.items() if not name.startswith("tuner/")}
     fields = {field.name for field in dataclasses.fields(recipe) if field.init}
@@ -143,7 +144,7 @@ def plan_trial(
 
 
 def within(stages: Sequence[Stage], epochs: int) -> tuple[Stage, ...]:
-    """The same stages in proportion, shortened to a number of epochs; each keeps at least one."""
+    """Return stages shortened in proportion to a number of epochs; each keeps at least one."""
     total = sum(stage.epochs for stage in stages)
     return tuple(
         stage
@@ -181,7 +182,7 @@ def _changed(base: Sequence[Stage], values: Mapping[str, Any]) -> list[Stage]:
 
 
 def _to_depth(depth: Any, head: list[Stage], deep: list[Stage]) -> list[Stage]:
-    """One stage of that depth in place of all that unfreeze, with all their epochs."""
+    """Replace all stages that unfreeze blocks by one of this depth, with all their epochs."""
     if depth == 0:
         return []
     pattern = deep[-1] if deep else dataclasses.replace(head[-1], learning_rate=1e-4, warmup=0.1)
@@ -191,7 +192,7 @@ def _to_depth(depth: Any, head: list[Stage], deep: list[Stage]) -> list[Stage]:
 
 def _called(space: Callable[[Any], Any], hp: Any) -> Sequence[Stage] | None:
     made = space(hp)
-    # A function of one line returns what it declared last, which is a value and no stages.
+    # A lambda returns the value that it declared last, which is not a list of stages.
     if made is None or isinstance(made, (bool, int, float, str)):
         return None
     return checked_stages(made)

@@ -1,4 +1,4 @@
-"""Trials of the head alone that train together, each kept as if it had been fitted alone."""
+"""The joint training of trials of the head alone, each saved as if it had been fitted alone."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from kft.tuning.trials import RUN
 TRIALS = "trials"
 FEATURES = "features"
 STATES = "heads"
-_MOST = 2**24  # numbers that the weights of all heads may have together
+_MOST = 2**24  # parameters of all heads together
 
 
 class Stack:
-    """Trains heads together and writes the trials.
+    """Train heads together, and write their trials.
 
     Args:
-        hypermodel: What a trial fits.
+        hypermodel: The hypermodel of the search.
         run_dir: The directory of the search.
         settings: The arguments of `Recipe.fit` that all trials share.
         data: The training and the validation data.
@@ -57,28 +57,28 @@ class Stack:
     ) -> None:
         self.hypermodel, self.settings, self.data = hypermodel, settings, data
         self.recipe, self.trials_dir = hypermodel.recipe, run_dir / TRIALS
-        self.failed: set[Path] = set()  # folders of trials whose loss was no finite number
+        self.failed: set[Path] = set()  # folders of trials whose loss was not finite
         self._states = run_dir / STATES
         self._cache = Cache(settings["cache"], directory=run_dir / FEATURES)
 
     def train(
         self, members: Sequence[HeadTrial], callbacks: Sequence[keras.callbacks.Callback] = ()
     ) -> str:
-        """Train trials together, and write those that came out well.
+        """Train trials together, and write those that succeeded.
 
-        A head whose loss is no finite number is left for a fit of its own, which says what went wrong;
-        so are those that memory has no room for.
+        A head whose loss is not finite is left for a fit of its own, which reports what went wrong;
+        so are heads beyond the limit on parameters.
 
         Args:
-            members: New trials that are alike.
+            members: New trials that can train together.
             callbacks: Keras callbacks of the fit.
 
         Returns:
-            Why these heads cannot train together; empty if they have.
+            Why these heads cannot train together; empty if they did.
         """
         began = time.perf_counter()
         recipes = [self.hypermodel.relative(one.plan.arguments) for one in members]
-        # The one with the most dropout has all the layers that any of them has.
+        # Without dropout a head has no Dropout layers; the one with the most has all layers.
         widest = max(range(len(members)), key=lambda index: recipes[index].task.dropout)
         self.hypermodel.build(members[widest].hp)
         assert self.hypermodel.latest is not None
@@ -105,7 +105,7 @@ class Stack:
         return why
 
     def forget(self) -> None:
-        """Remove the commits of heads that have trained, or that cannot train together."""
+        """Remove the commits of the joint training."""
         shutil.rmtree(self._states, ignore_errors=True)
 
     def _train_on(
@@ -118,7 +118,7 @@ class Stack:
         began: float,
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> str:
-        """As `train`, once it is known on which features."""
+        """Train trials on the part of the stage, and return like `train`."""
         chain = chain_of(part.trainer)
         if part.features is None:
             return "no features could be kept"
@@ -176,7 +176,7 @@ class Stack:
         )
 
     def fit_settings(self, member: HeadTrial) -> FitSettings:
-        """Return the settings of a fit of one trial alone.
+        """Return the settings for fitting one trial alone.
 
         Args:
             member: The trial.
@@ -202,19 +202,19 @@ class Stack:
 
 
 def _why_not(fit: TrainingPass) -> str:
-    """Return why the heads of a pass that has decided what it keeps cannot train together."""
+    """Return why the heads of a pass, whose caching is decided, cannot train together."""
     if fit.planned.settings.contrast:
         return "what draws the examples of a class together comes first"
     if fit.cached_stages[0].cut is None:
         return f"features are {fit.cached_stages[0].reason}"
     if fit.model.jit_compile and not backend().compiles_every_step:
-        # TensorFlow's XLA draws other numbers, and takes minutes over a step of many heads.
+        # TensorFlow's XLA draws other random numbers, and takes minutes to compile many heads.
         return "their steps would be compiled by XLA (jit_compile)"
     return ""
 
 
 def _schedule(stage: Stage, steps: int) -> WarmupSchedule:
-    """Return the rate of a stage that begins with an optimizer of its own."""
+    """Return the learning rate schedule of a stage with a new optimizer."""
     total = steps * stage.epochs
     return WarmupSchedule(
         stage.learning_rate,

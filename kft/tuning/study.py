@@ -1,4 +1,4 @@
-"""Write the page about a search."""
+"""The HTML page about a search."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def write_study(search: Search, path: Path) -> Path:
-    """Write the trials, what they say about the hyperparameters, and the best plan as one page.
+    """Write a page with the best plan, the trials, and what they show about the hyperparameters.
 
     Args:
         search: The search.
-        path: The HTML file.
+        path: The HTML file to write.
 
     Returns:
         The path.

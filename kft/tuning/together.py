@@ -1,4 +1,4 @@
-"""When a search trains trials together, and what it says of that."""
+"""The decision which trials of a search train together."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from kft.tuning.trials import Trial, brief_reason, not_written
 
 
 class Together:
-    """Trains the trials that are due together with those that an oracle will ask for later.
+    """Train the next trial together with those that the oracle will propose later.
 
-    They are written like trials that ended; whoever asks for them then finds them. So nothing else
-    changes: their order, what an oracle is told, and what a search that goes on finds.
+    They are written like trials that ended, and found when the oracle proposes them. Nothing else
+    changes: neither their order, nor what the oracle is told, nor what a resumed search finds.
 
     Args:
-        stack: What trains them.
-        ahead: Returns the hyperparameters of the first trials, as far as they depend on no score.
-        plan: Returns what a trial with some hyperparameters trains.
-        bounds: What the search may cost.
-        prune: Whether trials are compared with those before them as they train, which keeps them apart.
-        say: Called with a line for people.
-        verbose: How the progress is shown.
-        garbage: Frees what a fit leaves behind.
+        stack: Trains them.
+        ahead: Returns the hyperparameters of the first trials, up to the first that depends on a score.
+        plan: Returns the plan of a trial with given hyperparameters.
+        bounds: The budget of the search.
+        prune: Whether trials end early by comparison with earlier ones, so that they train separately.
+        say: Called with a message for the user.
+        verbose: How progress is shown.
+        garbage: Frees the models after a fit.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Together:
         self._apart = prune or bool(why_one_by_one(stack.recipe, stack.settings, stack.data))
 
     def train(self, number: int, hp: Any, ended: Sequence[Trial]) -> None:
-        """Train the trial that is due with others like it, if there are any and none of it is done yet.
+        """Train the next trial with others like it, if it is new and there are any.
 
         Args:
             number: The trial's number, counted from 1.
@@ -74,9 +74,9 @@ class Together:
             self._train(members)
 
     def _allowed(self, number: int, ended: Sequence[Trial]) -> Iterator[tuple[int, Any, TrialPlan]]:
-        """Yield the trials from one on that may begin by the bounds of the search.
+        """Yield the trials from this number on that the budget of the search allows.
 
-        How long they take is not known before: with a limit of time as many begin as have ended.
+        Since their duration is unknown, with a time limit as many may begin as have ended.
         """
         seconds, epochs = self._bounds.seconds, self._bounds.epochs
         planned = sum(trial.epochs for trial in ended)
@@ -88,7 +88,7 @@ class Together:
                 return
             try:
                 plan = self._plan(hp)
-            except KftError:  # it fails on its own, and says why
+            except KftError:  # reported when the trial is run
                 continue
             planned += plan.epochs
             yield number + place, hp, plan
@@ -101,7 +101,7 @@ class Together:
         try:
             with stoppable(_standing), Progress(what, longest, verbose=self._verbose) as progress:
                 why = self._stack.train(members, [EpochProgress(progress)])
-        except Exception as error:  # whatever it is, each of them can be fitted alone
+        except Exception as error:  # whatever it is, each trial can still be fitted alone
             if refused_write(error):
                 raise not_written(error, self._stack.trials_dir.parent) from error
             why = f"training them together failed ({brief_reason(error)})"

@@ -1,4 +1,4 @@
-"""What is known of a trial, and its file."""
+"""The record of a trial, and its file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from kft.runs.json_files import read_json, write_json
 from kft.runs.locks import InUseError, RunLock
 from kft.stages.stage import Stage
 
-PAUSE = 0.3  # seconds between two looks at a trial that another process has
-PATIENCE = 60.0  # seconds to wait for a process of which nobody knows whether it is alive
+PAUSE = 0.3  # seconds between checks of a trial that another process holds
+PATIENCE = 60.0  # seconds to wait for a process that may be dead
 TRIAL = "trial.json"
 RUN = "run"
 _NONE = object()
-_NOISE = 1e-15  # some four units in the last place of a float
+_NOISE = 1e-15  # about four units in the last place of a float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Trial:
     """One trial of a search.
 
     Attributes:
-        number: counted from 1, in the order in which trials began.
-        values: its hyperparameters by name.
-        stages: what was trained.
-        arguments: the recipe's arguments where they differ from those searched for.
-        augment: the augmentation preset, None for none.
-        score: the objective in the best epoch of all stages; None for a failed trial.
-        best_epoch: that epoch, counted from 1 over all stages.
-        best_stage: the stage it lay in, counted from 1.
-        epochs: how many epochs it took.
-        seconds: how long it took.
-        reason: why it failed; None for a finished trial.
-        run_dir: the run with the weights of the best epoch, for `kft.load`.
+        number: Its number, counted from 1 in the order in which trials began.
+        values: Its hyperparameters by name.
+        stages: The stages that were trained.
+        arguments: The arguments that replace those of the recipe of the search.
+        augment: The augmentation preset; None for none.
+        score: The objective in the best epoch of all stages; None for a failed trial.
+        best_epoch: That epoch, counted from 1 over all stages.
+        best_stage: The stage of that epoch, counted from 1.
+        epochs: The number of epochs that it took.
+        seconds: The seconds that it took.
+        reason: Why it failed; None for a finished trial.
+        run_dir: The run with the weights of the best epoch, for `kft.load`.
     """
 
     number: int
@@ -66,12 +66,12 @@ class Trial:
 
 
 def brief(value: Any) -> Any:
-    """Return a value without what a computer's arithmetic left in its last digits.
+    """Return a value without floating-point noise in its last digits.
 
-    KerasTuner counts in steps, so that three steps of 0.1 are 0.30000000000000004.
+    KerasTuner adds up steps, so that three steps of 0.1 are 0.30000000000000004.
 
     Args:
-        value: A hyperparameter's value; only a float may change.
+        value: A hyperparameter's value; only a float can change.
     """
     if not isinstance(value, float):
         return value
@@ -80,9 +80,9 @@ def brief(value: Any) -> Any:
 
 
 def values_digest(values: Mapping[str, Any]) -> str:
-    """A name for a trial's values, by which a search that goes on finds what it has done.
+    """Return a digest of a trial's values, by which a resumed search finds its finished trials.
 
-    Hyperband's bookkeeping is left out, the length of the trial is not.
+    Of Hyperband's own values, only the length of the trial is included.
     """
     kept = {
         name: value
@@ -93,14 +93,14 @@ def values_digest(values: Mapping[str, Any]) -> str:
 
 
 def trial_folder(trials_dir: Path, number: int, values: Mapping[str, Any]) -> Path:
-    """The folder of the trial with these values: the one that is there, or one for this number."""
+    """Return the folder of the trial with these values; if there is none, one for this number."""
     digest = values_digest(values)
     found = sorted(trials_dir.glob(f"*-{digest}"))
     return found[0] if found else trials_dir / f"{number:03d}-{digest}"
 
 
 def write_trial(folder: Path, trial: Trial) -> None:
-    """Write a trial's file, all of it or nothing."""
+    """Write a trial's file atomically."""
     content = dataclasses.asdict(trial)
     content["stages"] = [stage.to_dict() for stage in trial.stages]
     content["run_dir"] = None if trial.run_dir is None else trial.run_dir.name
@@ -112,7 +112,7 @@ def write_trial(folder: Path, trial: Trial) -> None:
 
 
 def read_trial(folder: Path) -> Trial | None:
-    """The trial that was written to a folder, None if it has not ended."""
+    """Return the trial that was written to a folder; None if it has not ended."""
     if not (folder / TRIAL).is_file():
         return None
     content = read_json(folder / TRIAL)
@@ -128,7 +128,7 @@ def read_trial(folder: Path) -> Trial | None:
 
 
 def _check(trial: Trial, folder: Path) -> None:
-    """Raise `ValueError` for a trial that no search has written to this folder."""
+    """Raise `ValueError` for a trial that no search could have written to this folder."""
     kinds: dict[str, tuple[type, ...]] = {
         "number": (int,),
         "values": (dict,),
@@ -156,16 +156,16 @@ def _check(trial: Trial, folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone_at(folder: Path) -> Iterator[Trial | None]:
-    """Keep other processes from a trial; one that still has it, slow to die, is waited for.
+    """Lock a trial, after waiting for a process that still holds it.
 
     Args:
-        folder: the trial's folder.
+        folder: The trial's folder.
 
     Returns:
-        A context with the trial if it has ended, None if it is to be run.
+        A context with the trial if it has ended, or None if it has to be run.
 
     Raises:
-        InUseError: a process on another host has it, and whether it is alive cannot be known.
+        InUseError: If a process on another host, which may be dead, does not release it in time.
     """
     lock = RunLock(folder)
     began = time.monotonic()
@@ -188,7 +188,7 @@ def alone_at(folder: Path) -> Iterator[Trial | None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process that lives has a trial, as far as locks can tell."""
+    """Return whether a process holds the lock of a trial."""
     if not folder.is_dir():
         return False
     try:
@@ -199,13 +199,13 @@ def is_held(folder: Path) -> bool:
 
 
 def read_trials(trials_dir: Path) -> list[Trial]:
-    """All trials that have ended, by their numbers."""
+    """Return all trials that have ended, in the order of their numbers."""
     found = [read_trial(path.parent) for path in trials_dir.glob(f"*/{TRIAL}")]
     return sorted((trial for trial in found if trial is not None), key=lambda trial: trial.number)
 
 
 def score_of(history: Mapping[str, Sequence[Any]], objective: Any) -> tuple[float, int, int]:
-    """The best value of an objective, its epoch and stage, both counted from 1."""
+    """Return the best value of an objective, its epoch and its stage, both counted from 1."""
     best = 0
     scores = [float(value) for value in history[objective.name]]
     for epoch, score in enumerate(scores):
@@ -215,7 +215,7 @@ def score_of(history: Mapping[str, Sequence[Any]], objective: Any) -> tuple[floa
 
 
 def all_failed(trials: Sequence[Trial]) -> KftError:
-    """The error of a search without a result."""
+    """Return the error for a search whose trials have all failed."""
     reasons = dict.fromkeys(str(trial.reason) for trial in trials)
     return KftError(
         f"every trial failed ({len(trials)}), so the search ends here: {'; '.join(reasons)} "
@@ -224,16 +224,16 @@ def all_failed(trials: Sequence[Trial]) -> KftError:
 
 
 def brief_reason(error: Exception) -> str:
-    """Return one line for people; libraries put a whole report into their errors."""
+    """Return the first line of an error; some libraries' messages are whole reports."""
     said = next(iter(str(error).strip().splitlines()), "")[:300]
     return said if isinstance(error, KftError) else f"{type(error).__name__}: {said}."
 
 
 def not_written(error: Exception, run_dir: Path) -> WriteError:
-    """Return the error of a search that a full disk stops; no trial is at fault.
+    """Return the error for a search that a full disk stops; no trial is at fault.
 
     Args:
-        error: What was raised.
+        error: The error that was raised.
         run_dir: The directory of the search.
     """
     return WriteError(

@@ -1,4 +1,4 @@
-"""KerasTuner's search loop over trials that are staged fits, each done once."""
+"""KerasTuner's search loop over staged fits, each of which is run once."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ FAILURES = 3
 
 
 class StagedTuner(BaseTuner):
-    """Runs the trials that an oracle asks for, and remembers those that ended.
+    """Run the trials that an oracle proposes, and collect their results.
 
-    Nothing of KerasTuner's own state is needed to go on after a crash: an oracle asks for the same
-    trials again when it begins with the same seed and gets the same scores, and a trial that has
-    ended is read from its folder. The one that was running is fitted again in its run directory.
+    Resuming after a crash needs none of KerasTuner's own state: with the same seed and the same
+    scores an oracle proposes the same trials again, and a trial that has ended is read from its
+    folder. The one that was running is fitted again in its run directory.
 
     Args:
-        oracle: a KerasTuner oracle.
-        hypermodel: what a trial fits.
-        run_dir: the directory of the search.
-        settings: arguments of `Recipe.fit` that all trials share.
-        units: into how many parts Hyperband divides a full fit; 1 for other oracles.
-        prune: whether a trial that is worse than the median of those before it ends early.
-        bounds: what the search may cost.
-        say: called with a line for people after each trial.
-        verbose: how the progress of the trial that runs is shown, as in `kft.report.progress.Progress`.
-        overwrite: whether KerasTuner's own files of an earlier search are removed.
-        ahead: returns the hyperparameters of the first trials, as far as they depend on no score:
-            those that train the head alone train together.
+        oracle: A KerasTuner oracle.
+        hypermodel: The hypermodel of the search.
+        run_dir: The directory of the search.
+        settings: The arguments of `Recipe.fit` that all trials share.
+        units: The number of parts into which Hyperband divides a full fit; 1 for other oracles.
+        prune: Whether a trial that is worse than the median of earlier ones ends early.
+        bounds: The budget of the search.
+        say: Called with a message for the user after each trial.
+        verbose: How the progress of the running trial is shown, as in `kft.report.progress.Progress`.
+        overwrite: Whether KerasTuner's own files of an earlier search are removed.
+        ahead: Returns the hyperparameters of the first trials, up to the first that depends on a
+            score; those of them that train the head alone train together.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class StagedTuner(BaseTuner):
         ahead: Callable[[], list[Any]] = list,
     ) -> None:
         super().__init__(oracle, directory=str(run_dir), project_name="oracle", overwrite=overwrite)
-        self.hypermodel = hypermodel  # set here: KerasTuner would build models to learn the space
+        self.hypermodel = hypermodel  # set here: KerasTuner would build models to find the space
         self.run_dir, self.settings, self.units = run_dir, settings, units
         self.prune, self.bounds, self.say, self.verbose = prune, bounds, say, verbose
         self.trials: list[Trial] = []
@@ -86,7 +86,7 @@ class StagedTuner(BaseTuner):
 
     @property
     def seconds(self) -> float:
-        """Seconds that the trials took, in this process and in those before it."""
+        """The seconds that the trials took, including those of earlier processes."""
         return sum(trial.seconds for trial in self.trials)
 
     @property
@@ -95,10 +95,10 @@ class StagedTuner(BaseTuner):
         return best_of(self.trials, self.hypermodel.objective)
 
     def over(self, seconds: float | None = None) -> str | None:
-        """Why no other trial may begin, for people; None if one may.
+        """Return a message why no further trial may begin; None if one may.
 
         Args:
-            seconds: what the search has taken. Defaults to the seconds in its trials.
+            seconds: The seconds so far. Defaults to those of its trials.
         """
         if len(self.trials) >= FAILURES and self.best is None:
             return "the first trials have all failed"
@@ -106,21 +106,21 @@ class StagedTuner(BaseTuner):
         return self.bounds.reached(self.seconds if seconds is None else seconds, epochs)
 
     def search(self, train: Any, validation_data: Any) -> str | None:
-        """Run trials until the oracle has no other one.
+        """Run trials until the oracle proposes no more.
 
         Args:
-            train: as in `Recipe.fit`.
-            validation_data: as in `Recipe.fit`.
+            train: As in `Recipe.fit`.
+            validation_data: As in `Recipe.fit`.
 
         Returns:
-            Why the search ended before that, None if it did not.
+            Why the search ended earlier; None if it did not.
         """
         together = self._beside(train, validation_data)
         while True:
             reason = self.over()
             if reason is not None:
                 return reason
-            with writing_to(self.run_dir):  # KerasTuner keeps files of its own
+            with writing_to(self.run_dir):  # KerasTuner writes files of its own
                 trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == TrialStatus.STOPPED:
                 return None
@@ -139,7 +139,7 @@ class StagedTuner(BaseTuner):
             self.note(ended)
 
     def _beside(self, train: Any, validation_data: Any) -> Together:
-        """Return what trains trials together."""
+        """Return the object that trains trials together."""
         return Together(
             Stack(self.hypermodel, self.run_dir, self.settings, (train, validation_data)),
             ahead=self._ahead,
@@ -152,23 +152,23 @@ class StagedTuner(BaseTuner):
         )
 
     def note(self, ended: Trial, seconds: float | None = None) -> None:
-        """Remember a trial that ended, and say so; one that is known already is no news.
+        """Record and announce a trial that ended, unless it is recorded already.
 
         Args:
-            ended: the trial.
-            seconds: what the search has taken. Defaults to the seconds in its trials.
+            ended: The trial.
+            seconds: The seconds so far. Defaults to those of its trials.
         """
         if all(known.number != ended.number for known in self.trials):
             self.trials.append(ended)
             self.say(self._progress(ended, self.seconds if seconds is None else seconds))
 
     def run_trial(self, trial: Any, train: Any, validation_data: Any) -> Trial:
-        """Fit a trial, or read what came out when one with the same values was fitted before.
+        """Fit a trial, or read its result if one with the same values has ended.
 
         Args:
             trial: KerasTuner's trial.
-            train: as in `Recipe.fit`.
-            validation_data: as in `Recipe.fit`.
+            train: As in `Recipe.fit`.
+            validation_data: As in `Recipe.fit`.
         """
         number, values = self.number_of(trial), trial.hyperparameters.values
         folder = trial_folder(self.run_dir / TRIALS, number, values)
@@ -201,11 +201,11 @@ class StagedTuner(BaseTuner):
         return ended
 
     def number_of(self, trial: Any) -> int:
-        """The number of a trial that begins."""
+        """Return the number of a new trial."""
         return len(self.trials) + 1
 
     def _planned(self, hp: Any) -> TrialPlan:
-        """What the trial trains, shortened to the part of a full fit that Hyperband gives it."""
+        """Return the plan of a trial, shortened to its part of a full fit if Hyperband sets one."""
         whole = self.hypermodel.plan(hp)
         if self.units == 1:
             return whole
@@ -221,7 +221,7 @@ class StagedTuner(BaseTuner):
         validation_data: Any,
         told: EpochProgress,
     ) -> tuple[dict[str, Any], str | None]:
-        """What came out, or why nothing did."""
+        """Fit a trial, and return its result, or why it failed."""
         objective = self.hypermodel.objective
         cache = Cache(self.settings["cache"], directory=self.run_dir / FEATURES)
         callbacks: list[Any] = [told]
@@ -241,8 +241,8 @@ class StagedTuner(BaseTuner):
                 **{**self.settings, "cache": cache},
             )
             score, epoch, stage = score_of(run.history, objective)
-        except Exception as error:  # whatever it is, the other trials are worth having
-            if refused_write(error):  # no fault of the trial: it is fitted by the next call
+        except Exception as error:  # whatever it is, the other trials can go ahead
+            if refused_write(error):  # not the trial's fault: the next call fits it again
                 raise not_written(error, self.run_dir) from error
             return {}, brief_reason(error)
         finally:
@@ -274,7 +274,7 @@ class StagedTuner(BaseTuner):
 
 
 def best_of(trials: list[Trial] | tuple[Trial, ...], objective: Any) -> Trial | None:
-    """The trial with the best score, the earliest of equals; None if all failed."""
+    """Return the trial with the best score, the earliest if several have it; None if all failed."""
     best: Trial | None = None
     for trial in trials:
         if trial.score is not None and (

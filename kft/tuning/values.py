@@ -1,4 +1,4 @@
-"""The values of a trial, as its search and its pages show them."""
+"""The values of a trial, as they are displayed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kft.tuning.trials import Trial
 
 
 def shown(value: Any) -> str:
-    """Return a hyperparameter's value as people write it."""
+    """Return a hyperparameter's value as text."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -22,19 +22,19 @@ from kft.tuning.rpc import Caller, answers
 from kft.tuning.trials import read_trials
 from kft.tuning.tuner import TRIALS, StagedTuner
 
-PAUSE = 0.3  # seconds between two questions
+PAUSE = 0.3  # seconds between two requests
 
 
 class Worker(StagedTuner):
-    """Runs the trials that a chief hands out, until there are none, or no chief, any more.
+    """Run the trials that a chief hands out, until it has no more or is gone.
 
     Args:
-        role: This process' name, where the chief listens, and the secret.
+        role: The name of this process, the chief's address, and the secret.
         *args: As for `StagedTuner`.
         **settings: As for `StagedTuner`.
 
     Attributes:
-        beat: Seconds between signs of life.
+        beat: Seconds between heartbeats.
         patience: Seconds without a chief after which the worker ends.
     """
 
@@ -49,10 +49,10 @@ class Worker(StagedTuner):
             end_with_parent()
 
     def search(self, train: Any, validation_data: Any) -> str | None:
-        """Run trials until the chief has no other one.
+        """Run trials until the chief has no more.
 
         Raises:
-            KftError: If the chief refuses this worker, or has gone.
+            KftError: If the chief refuses this worker, or is gone.
         """
         while True:
             trial = self._ask(self.caller.create_trial)
@@ -69,14 +69,14 @@ class Worker(StagedTuner):
             self.say(f"{self.tuner_id}: trial {ended.number}, {what}, {ended.seconds:.0f} s")
 
     def number_of(self, trial: Any) -> int:
-        """Trials are counted by the chief."""
+        """Return the number of a trial, which the chief has set."""
         return int(trial.trial_id) + 1
 
     def _ask(self, question: Callable[[], Any]) -> Any:
-        """Ask the chief; wait for the next chief if this one was killed.
+        """Send a request to the chief, and wait for the next chief if this one was killed.
 
         Raises:
-            KftError: If the chief refuses this worker, or has gone.
+            KftError: If the chief refuses this worker, or is gone.
         """
         answered: list[Any] = []
         refused: list[KftError] = []
@@ -110,11 +110,11 @@ class Worker(StagedTuner):
         except KftError as error:
             refused.append(error)
         except Exception:
-            pass  # a chief that dies while it is asked; who waits for the answer asks again
+            pass  # the chief died during the request; the caller repeats it
 
     @contextlib.contextmanager
     def _signs_of_life(self) -> Iterator[None]:
-        """Ask for the trial again and again while it runs; the chief answers with the same."""
+        """Request the same trial repeatedly while it runs, as a heartbeat."""
         over = threading.Event()
 
         def beat() -> None:
@@ -132,7 +132,7 @@ class Worker(StagedTuner):
 
 
 def end_with_parent() -> None:
-    """End this process, its state committed, when the one that started it has gone."""
+    """End this process, after it has committed its state, when its parent is gone."""
 
     def wait() -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -146,10 +146,10 @@ def end_with_parent() -> None:
 
 
 def wait_for_chief(role: Role, claimed: Path) -> None:
-    """Wait until a chief listens and the directory of the search is its own.
+    """Wait until a chief listens and has claimed the directory of the search.
 
     Raises:
-        KftError: If there is none in time.
+        KftError: If that takes too long.
     """
     until = time.monotonic() + Worker.patience
     while not (claimed.is_file() and answers(role)):

@@ -1,4 +1,4 @@
-"""Who runs the trials of a search: this process, workers that it starts, or workers elsewhere."""
+"""The processes that run the trials of a search: this one, its workers, or workers elsewhere."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Workers:
     """The processes of a search, as seen by this one.
 
     Args:
-        role: this process' part; None if it is the only one.
-        fleet: the workers that it starts.
+        role: The role of this process; None if it is the only one.
+        fleet: The workers that it starts.
     """
 
     def __init__(self, role: Role | None, fleet: Fleet | None) -> None:
@@ -35,15 +35,15 @@ class Workers:
 
     @classmethod
     def of(cls, workers: int | None, host: str | None, run_dir: Path) -> Workers:
-        """Return the workers that a person asked for, by arguments or by KerasTuner's environment.
+        """Return the workers that the user set by arguments or by KerasTuner's environment variables.
 
         Args:
-            workers: How many workers to start; None for none.
-            host: The address to listen at, None for loopback only.
+            workers: The number of workers to start; None for none.
+            host: The address to listen at; None for loopback only.
             run_dir: The directory of the search.
 
         Raises:
-            InputError: If `workers` is not a number of workers, or the environment is wrong.
+            InputError: If an argument or an environment variable is wrong.
         """
         if workers is not None and not is_whole(workers, 1, 1000):
             raise InputError(
@@ -61,37 +61,37 @@ class Workers:
 
     @property
     def is_worker(self) -> bool:
-        """Whether trials are handed out elsewhere."""
+        """Whether another process hands out the trials."""
         return self.role is not None and not self.role.is_chief
 
     @property
     def concludes(self) -> bool:
-        """Whether this process writes the outcome."""
+        """Whether this process writes the result."""
         return not self.is_worker
 
     def wait_for_chief(self, claimed: Path) -> None:
-        """Let the chief be first.
+        """Make a worker wait until the chief has claimed the directory.
 
         Args:
-            claimed: the file by which a directory belongs to a search.
+            claimed: The file that marks a directory as claimed by a search.
         """
         if self.is_worker:
             assert self.role is not None
             wait_for_chief(self.role, claimed)
 
     def alone_in(self, run_dir: Path) -> contextlib.AbstractContextManager:
-        """Keeps other searches out of the directory; workers share it."""
+        """Lock the directory against other searches; workers share it."""
         return contextlib.nullcontext() if self.is_worker else RunLock(run_dir / STATE)
 
     def tuner(self, *args: Any, **settings: Any) -> StagedTuner:
-        """The tuner for this process' part, with the arguments of `StagedTuner`."""
+        """Return the tuner for the role of this process; the arguments are those of `StagedTuner`."""
         if self.is_worker:
             assert self.role is not None
             return Worker(self.role, *args, **settings)
         return StagedTuner(*args, **settings)
 
     def search(self, tuner: StagedTuner, train: Any, validation: Any) -> str | None:
-        """As `StagedTuner.search`, by whoever runs the trials."""
+        """Run the trials, here or in workers, and return like `StagedTuner.search`."""
         if self.role is None or self.is_worker:
             return tuner.search(train, validation)
 
