@@ -1,4 +1,4 @@
-"""A page on this machine that asks a trained recipe: for trying it, not for production."""
+"""A local web page for trying a trained recipe, not for production."""
 
 from kft.local_server.server import LocalServer
 

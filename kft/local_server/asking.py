@@ -1,4 +1,4 @@
-"""Answer the body of a request: the content of a file, or a text."""
+"""The answers of a recipe to the bodies of requests: the content of a file, or text."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked"]
 
-_MOST_CLASSES = 5  # bars of an answer
+_MOST_CLASSES = 5  # bars in an answer
 
 
 class Asked:
-    """A recipe that answers one request at a time, whichever thread it comes from.
+    """A recipe that answers one request at a time, from any thread.
 
     Args:
         recipe: A trained recipe.
@@ -37,16 +37,16 @@ class Asked:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._lock = threading.Lock()
-        recipe.model  # noqa: B018  built now, and not in the first request
+        recipe.model  # noqa: B018  built now, so that the first request is as fast as others
 
     @property
     def takes_files(self) -> bool:
-        """Whether a request is the content of a file; otherwise it is text."""
+        """Whether a request is the content of a file, rather than text."""
         return self.recipe.modality != "text"
 
     @property
     def parts(self) -> Sequence[str]:
-        """The keys of the JSON object that a request is; empty where it is plain text or a file."""
+        """The keys of a request that is a JSON object; empty if requests are plain text or files."""
         return tuple(self.recipe.task.input_parts)
 
     @property
@@ -58,20 +58,20 @@ class Asked:
         """Answer a request.
 
         Args:
-            body: The content of a file, a text in UTF-8, or a JSON object with the texts of `parts`.
+            body: The content of a file, text in UTF-8, or a JSON object with the texts of `parts`.
 
         Returns:
-            `answer`, the columns of the predictions but for the input; `html`, the same as a page
-            shows it; and `milliseconds`.
+            `answer`, the columns of the predictions without the input; `html`, the same for the
+            page; and `milliseconds`.
 
         Raises:
-            InputError: If the recipe cannot answer it.
+            InputError: If the request is invalid or its input cannot be used.
         """
         with self._lock, tempfile.TemporaryDirectory(prefix="kft-") as folder:
             began = time.perf_counter()
             found = self._of_file(body, Path(folder)) if self.takes_files else self._of_text(body)
             milliseconds = round(1000 * (time.perf_counter() - began), 1)
-            # Masks are drawn on their file, and nobody needs to know where it was.
+            # Within the context, as masks are drawn on the file; its path means nothing to a person.
             html = _html(found).replace(escape(f"{folder}{os.sep}"), "")
         columns = {name: values[0] for name, values in found.to_dict().items() if name != "input"}
         return {"answer": columns, "html": html, "milliseconds": milliseconds}
@@ -102,7 +102,7 @@ class Asked:
 
 
 def _texts(body: str, parts: Sequence[str]) -> list[str]:
-    """The texts of a JSON object, in the order of the parts."""
+    """Return the texts of a JSON object, in the order of the parts."""
     expected = "{" + ", ".join(f'"{name}": "..."' for name in parts) + "}"
     try:
         found = json.loads(body)
@@ -116,7 +116,7 @@ def _texts(body: str, parts: Sequence[str]) -> list[str]:
 
 
 def _html(found: Predictions) -> str:
-    """An answer as HTML: bars of the most probable classes, or what a notebook shows."""
+    """Return an answer as HTML: bars of the most probable classes, or what a notebook displays."""
     if not isinstance(found, ClassPredictions):
         return found._repr_html_()
     one = found[0]

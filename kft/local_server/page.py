@@ -1,4 +1,4 @@
-"""The page on which a person tries a recipe: files or texts in, answers below."""
+"""The page for trying a recipe: an input for files or texts, with the answers below."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ if (FILES) {
 
 
 def policy(nonce: str) -> str:
-    """Return what the browser may do: run the script of the page, and ask the server that sent it.
+    """Return a Content-Security-Policy that allows only the page's script and requests to its server.
 
     Args:
-        nonce: What the page's script is marked with.
+        nonce: The nonce of the page's script.
     """
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; "
@@ -117,8 +117,8 @@ def page(asked: Asked, name: str, nonce: str) -> str:
     """Return the page as HTML.
 
     Args:
-        asked: What answers.
-        name: What to call the recipe, such as its run directory.
+        asked: The recipe, which answers.
+        name: The title of the page, such as the recipe's run directory.
         nonce: As for `policy`.
     """
     modality = asked.recipe.modality
@@ -140,7 +140,7 @@ def page(asked: Asked, name: str, nonce: str) -> str:
 
 
 def _about(asked: Asked) -> str:
-    """A sentence about the recipe, and one about what this page is for."""
+    """Return a description of the recipe, and the purpose of the page."""
     recipe = asked.recipe
     names = recipe.classes
     listed = ""

@@ -1,4 +1,4 @@
-"""A server on the loopback interface, which answers this machine alone."""
+"""A server on the loopback interface, which answers only this machine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ADDRESS = "127.0.0.1"
 _OWN_NAMES = ("127.0.0.1", "localhost")
 _MOST_BYTES = 2**26  # of a request
 _PATIENCE = 30.0  # seconds that a connection may be silent
-_LINGER = 1.0  # seconds likewise, once a request is refused
+_LINGER = 1.0  # the same after a request is refused
 _CHUNK = 2**16
 
 
 class LocalServer(socketserver.ThreadingTCPServer):
-    """Serve a page that asks a recipe, and `POST /answer` for programs.
+    """Serve a page for trying a recipe, and `POST /answer` for programs.
 
     ```python
     with LocalServer(kft.load("runs/photos"), "photos") as server:
@@ -36,13 +36,13 @@ class LocalServer(socketserver.ThreadingTCPServer):
         server.serve_forever()
     ```
 
-    It listens on 127.0.0.1 alone and answers only requests that name it so and come from its own page
-    or from a program: a page of a stranger, open in the same browser, gets nothing.
+    It listens only on 127.0.0.1, and answers only requests to 127.0.0.1 or localhost that come from
+    its own page or a program: other sites that are open in the same browser get no answer.
 
     Args:
         recipe: A trained recipe.
-        name: What the page calls it.
-        port: Defaults to 0, any free port.
+        name: The title of the page.
+        port: The port. Defaults to 0, any free one.
 
     Raises:
         InputError: If the port cannot be used.
@@ -68,7 +68,7 @@ class LocalServer(socketserver.ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """A request."""
+    """The handler of one connection."""
 
     server: LocalServer
     timeout = _PATIENCE
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, html, "text/html; charset=utf-8", policy(nonce))
 
     def do_POST(self) -> None:
-        """Answer a file or a text."""
+        """Answer a request with a file or a text."""
         if not self._is_from_here():
             return
         if self.path != "/answer":
@@ -107,12 +107,12 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, self.server.asked.answer(body)
         except KftError as error:
             return 400, {"error": str(error)}
-        except Exception as error:  # the next request may be answered
+        except Exception as error:  # the server goes on with other requests
             traceback.print_exc()
             return 500, {"error": f"{type(error).__name__}: {error}"}
 
     def _is_from_here(self) -> bool:
-        """Refuse what a page of a stranger made a browser send, which has another host or origin."""
+        """Refuse a request that another site made the browser send, by its host and origin."""
         host = self.headers.get("Host", "")
         origin = self.headers.get("Origin")
         if host.rpartition(":")[0] in _OWN_NAMES and origin in (None, f"http://{host}"):
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _refuse(self, status: int, error: str) -> None:
-        """Send an error in place of reading the body, which a client may still be sending."""
+        """Send an error without using the body, which the client may still be sending."""
         self._send(status, {"error": error})
         self.connection.settimeout(_LINGER)
         left = 4 * _MOST_BYTES
@@ -144,4 +144,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Print nothing for a request."""
+        """Log nothing."""
