@@ -1,4 +1,4 @@
-"""Several heads that train at once on the same features: one pass over the data for all of them."""
+"""Several heads that train together on the same features, in one pass over the data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kft.training.stacked_layers import (
     StackedSchedule,
 )
 
-LOSSES = "each_loss"  # in the logs, what `loss` is in those of one head
+LOSSES = "each_loss"  # the name in the logs of what `loss` is for a single head
 _PASSING = (keras.layers.Activation, keras.layers.Rescaling)
 _PENALTIES = (
     *("kernel_regularizer", "bias_regularizer", "activity_regularizer"),
@@ -32,12 +32,12 @@ _PENALTIES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeadSettings:
-    """What one of several heads trains with.
+    """The settings of one of several heads.
 
     Attributes:
-        schedule: Its learning rate.
-        epochs: Most epochs.
-        weight_decay: AdamW's.
+        schedule: Its learning rate schedule.
+        epochs: The maximum number of epochs.
+        weight_decay: AdamW's weight decay.
         dropout: The rate of its Dropout layers.
         loss: Its loss.
     """
@@ -50,16 +50,16 @@ class HeadSettings:
 
 
 class StackedHeads(keras.Model):
-    """Heads that begin with the weights of one and train side by side.
+    """Heads that start from the same weights and train together.
 
-    The outputs are those of the last Dense layers, `(batch, heads, units)`. What follows is computed
-    for each head with its loss: on TensorFlow, Keras (3.15.1) computes a cross-entropy in another way where
-    the scores come straight from a softmax. Nothing joins the heads but the pass over the features: the
-    loss is the sum of theirs, so that the gradient of each is that of its own.
+    The outputs are those of the last Dense layers, `(batch, heads, units)`. The layers after them are
+    applied to each head as part of its loss: on TensorFlow, Keras (3.15.1) computes a cross-entropy
+    differently if the scores come straight from a softmax. The heads share only the pass over the
+    features: the loss is the sum of theirs, so that the gradient of each is that of its own loss.
 
     Args:
-        chain: The layers of the head that all begin with, as `chain_of` returns them.
-        settings: What each head trains with.
+        chain: The layers of the head that all start from, as returned by `chain_of`.
+        settings: The settings of each head.
         metrics: New metrics, such as a task's.
     """
 
@@ -94,7 +94,7 @@ class StackedHeads(keras.Model):
         return x
 
     def scores(self, outputs: Any) -> Any:
-        """Return the outputs of one head, of what its last Dense layer puts out."""
+        """Return the scores of one head from the outputs of its last Dense layer."""
         for layer in self.tail:
             outputs = layer(outputs)
         return outputs
@@ -107,7 +107,7 @@ class StackedHeads(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the sum of the losses, each of which is noted."""
+        """Return the sum of the heads' losses, and record each of them."""
         by_head = ops.swapaxes(y_pred, 0, 1)
         parts = []
         for loss, heads in self._losses_of:
@@ -125,7 +125,7 @@ class StackedHeads(keras.Model):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Return the metrics of all heads; like those of a recipe they know no weights."""
+        """Return the metrics of all heads, which like those of a recipe ignore sample weights."""
         for metric in self.each_metric:
             metric.update_state(y, y_pred)
         return self.get_metrics_result()
@@ -142,10 +142,10 @@ class StackedHeads(keras.Model):
         self.compile(optimizer, jit_compile=jit_compile)
 
     def values(self, head: int) -> list[np.ndarray]:
-        """Return the weights of one head, in the order of the weights of the head that it began with.
+        """Return the weights of one head, in the order of those that it started from.
 
         Args:
-            head: Which one.
+            head: The index of the head.
         """
         found = []
         for layer in self.dense:
@@ -154,9 +154,9 @@ class StackedHeads(keras.Model):
         return found
 
     def silence(self, head: int) -> None:
-        """Leave a head at zero, so that what has become of it is in nobody's way.
+        """Set a head to zero and stop its training, after its loss was not finite.
 
-        A commit of the fit takes finite numbers alone, those of metrics included.
+        A commit of the fit requires that all numbers are finite, including those of metrics.
         """
         for variable in (*self.trainable_variables, *self.optimizer.variables):
             if variable.shape[-2:-1] == (self.heads,) and variable is not self.optimizer.moves:
@@ -172,11 +172,11 @@ class StackedHeads(keras.Model):
 
 
 def chain_of(suffix: keras.Model) -> list[keras.layers.Layer] | None:
-    """Return the layers of a head that can be stacked, the last one last; None if this one cannot.
+    """Return the layers of a head in order if it can be stacked; None if it cannot.
 
     Args:
-        suffix: What trains on the features: it has to be a chain of Dropout, Dense and what passes
-            numbers on, from a vector for each example.
+        suffix: The model on the features. It can be stacked if it is a chain of Dense, Dropout,
+            Activation and Rescaling layers on a vector per example.
     """
     if len(suffix.inputs) != 1 or len(suffix.outputs) != 1 or len(suffix.inputs[0].shape) != 2:
         return None
@@ -204,7 +204,7 @@ def _stacks(layer: keras.Operation) -> bool:
 
 
 def _alike(losses: Sequence[keras.losses.Loss]) -> list[tuple[keras.losses.Loss, list[int]]]:
-    """Return each loss once, with the heads that have it."""
+    """Return each distinct loss with the heads that have it."""
     found: dict[str, tuple[keras.losses.Loss, list[int]]] = {}
     for head, loss in enumerate(losses):
         key = json.dumps([type(loss).__qualname__, loss.get_config()], sort_keys=True, default=repr)

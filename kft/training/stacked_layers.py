@@ -1,7 +1,7 @@
-"""Layers, metrics and AdamW of several heads at once: each weight has an axis for the heads.
+"""Layers, metrics and AdamW for several heads at once: each weight has an axis for the heads.
 
-Every number of a head depends on the numbers of that head alone, so that a head that diverges leaves the
-others as they are.
+The numbers of a head depend only on numbers of the same head, so that a head that diverges does not
+affect the others.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from kft.stages.schedules import WarmupSchedule
 
 
 class StackedDense(keras.layers.Layer):
-    """A Dense layer of each head, from `(batch, channels)` or `(batch, heads, channels)`.
+    """A Dense layer per head, for inputs `(batch, channels)` or `(batch, heads, channels)`.
 
     Args:
-        layer: The layer that all heads begin with.
-        heads: How many there are.
+        layer: The layer that all heads start from.
+        heads: The number of heads.
     """
 
     def __init__(self, layer: keras.layers.Dense, heads: int) -> None:
@@ -47,12 +47,12 @@ class StackedDense(keras.layers.Layer):
 
 
 class StackedDropout(keras.layers.Layer):
-    """Dropout of each head at its own rate, which draws what the head's own layer would have drawn.
+    """Dropout at a rate per head, with the random numbers that each head's own layer would draw.
 
     Args:
         rates: The rate of each head.
         seed: The seed of all of them.
-        name: The name of the layer that it stands for.
+        name: The name of the layer that it replaces.
     """
 
     def __init__(self, rates: Sequence[float], seed: int, name: str) -> None:
@@ -64,7 +64,7 @@ class StackedDropout(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return inputs with dropout: as they are shaped, or with an axis for heads whose rates differ."""
+        """Return inputs with dropout, with a new axis for the heads if their rates differ."""
         if not training or not self.generators:
             return inputs
         shared = len(inputs.shape) == 2
@@ -81,19 +81,19 @@ class StackedDropout(keras.layers.Layer):
 
 
 class StackedMetric(keras.metrics.Metric):
-    """A Keras metric of each head.
+    """A Keras metric per head.
 
     Args:
         metric: The metric.
-        heads: How many there are.
-        scores: Makes what the metric compares of what the last Dense layer of one head puts out.
+        heads: The number of heads.
+        scores: Computes the metric's `y_pred` from the outputs of one head's last Dense layer.
     """
 
     def __init__(
         self, metric: keras.metrics.Metric, heads: int, scores: Callable[[Any], Any]
     ) -> None:
         super().__init__(name=metric.name)
-        # Its methods, since Keras would count the variables of a metric in a metric as its own.
+        # Only its methods: Keras would track the variables of a nested metric as this one's.
         self._update, self._result = metric.stateless_update_state, metric.stateless_result
         self._reset, self._scores = metric.stateless_reset_state, scores
         self._states = [
@@ -103,7 +103,7 @@ class StackedMetric(keras.metrics.Metric):
         self.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take a batch; `y_pred` is `(batch, heads, units)`."""
+        """Update the state with a batch; `y_pred` is `(batch, heads, units)`."""
 
         def updated(given: Any) -> Any:
             *state, outputs = given
@@ -120,17 +120,17 @@ class StackedMetric(keras.metrics.Metric):
         return ops.vectorized_map(lambda state: self._result(list(state)), states)
 
     def reset_state(self) -> None:
-        """Begin anew."""
+        """Reset the state of each head."""
         values = self._reset()
         for state, value in zip(self._states, values, strict=True):
             state.assign(ops.broadcast_to(ops.convert_to_tensor(value), state.shape))
 
 
 class MeanOfEach(keras.metrics.Metric):
-    """The mean over examples of a value of each head.
+    """The mean over examples of a value per head.
 
     Args:
-        heads: How many there are.
+        heads: The number of heads.
         name: Its name in the logs.
     """
 
@@ -140,7 +140,7 @@ class MeanOfEach(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, values: Any, examples: Any) -> None:
-        """Take the means `(heads,)` over some examples."""
+        """Add the means `(heads,)` over a number of examples."""
         examples = ops.cast(examples, self.dtype)
         self.total.assign_add(ops.cast(values, self.dtype) * examples)
         self.count.assign_add(examples)
@@ -152,10 +152,10 @@ class MeanOfEach(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable("kft")
 class StackedSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate of each head, `(heads, 1)`: what its `WarmupSchedule` says.
+    """The learning rates of the heads' `WarmupSchedule`s, `(heads, 1)`.
 
     Args:
-        schedules: Those of the heads, all of which begin at step 0.
+        schedules: The schedules of the heads, all of which begin at step 0.
     """
 
     def __init__(self, schedules: Sequence[WarmupSchedule]) -> None:
@@ -181,19 +181,19 @@ class StackedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return ops.convert_to_tensor(np.array([[one.decay == decay] for one in self.schedules]))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments, each schedule by its own."""
+        """Return the arguments, with the config of each schedule."""
         return {"schedules": [one.get_config() for one in self.schedules]}
 
 
 class StackedAdamW(keras.optimizers.Optimizer):
-    """AdamW with a rate and a decay for each head; biases do not decay.
+    """AdamW with a rate and a weight decay per head; biases do not decay.
 
-    Keras' own takes one of each. This one takes the same steps, with the same defaults. Once it is built,
-    `moves` is 1 for each head, and 0 for one that is to stay as it is.
+    Keras' own has only one of each. This one takes the same steps, with the same defaults. Once it is
+    built, `moves` is 1 for each head that trains, and 0 for one that does not.
 
     Args:
         schedule: The rates.
-        weight_decays: The decay of each head.
+        weight_decays: The weight decay of each head.
     """
 
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-7
@@ -216,7 +216,7 @@ class StackedAdamW(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Update a kernel `(channels, heads, units)` or a bias `(heads, units)`."""
-        # Keras (3.15.1) has no public way from a variable, on TensorFlow its own, to what belongs to it.
+        # Keras (3.15.1) has no public index of `variable`, which is a tf.Variable on TensorFlow.
         momentum, velocity = self._moments[self._get_variable_index(variable)]
         step = ops.cast(self.iterations + 1, variable.dtype)
         unbiased = ops.sqrt(1.0 - ops.power(self.beta_2, step))
@@ -231,5 +231,5 @@ class StackedAdamW(keras.optimizers.Optimizer):
         self.assign_sub(variable, change)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what decides its steps, for the identity of a fit that resumes."""
+        """Return everything that affects its steps, to identify a fit that resumes."""
         return {**super().get_config(), "weight_decays": self._decays[:, 0].tolist()}

@@ -1,4 +1,4 @@
-"""The fit of several heads at once, each with its own end and its own best epoch."""
+"""The joint fit of several heads, each with its own early stopping and best epoch."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from kft.training.stacked_heads import LOSSES, StackedHeads
 
 @dataclasses.dataclass(eq=False)
 class TrainedHead:
-    """What came of one of several heads.
+    """The result of one of several heads.
 
     Attributes:
-        history: As that of a fit in stages: a list with a value for each epoch for every name.
-        best: The epoch whose weights it has, from 0; None before the first.
-        value: What the monitor showed in it.
-        values: Its weights in that epoch.
-        ended: Whether it takes no more epochs.
-        failed: Whether its loss was no finite number.
+        history: A list of values by epoch for every name, like that of a fit in stages.
+        best: The best epoch, counted from 0; None before the first.
+        value: The monitored value in that epoch.
+        values: The weights in that epoch.
+        ended: Whether it trains no further.
+        failed: Whether its loss was not finite.
     """
 
     history: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
@@ -41,18 +41,18 @@ class TrainedHead:
 
     @property
     def epochs(self) -> int:
-        """How many epochs it took."""
+        """The number of epochs that it took."""
         return len(self.history.get("loss", ()))
 
 
 class HeadsRecorder(keras.callbacks.Callback):
-    """Keeps the history and the best weights of each head, and ends the fit with the last of them.
+    """Keep the history and the best weights of each head, and end the fit when all have ended.
 
     Args:
         model: The heads.
-        monitor: What epochs are compared by.
-        rule: What ends a stage early, None for nothing.
-        whole: A compiled model with one of the heads, which the rule is asked about.
+        monitor: The monitor by which epochs are compared.
+        rule: The early stopping of a stage; None for none.
+        whole: A compiled model with one of the heads, for the rule.
     """
 
     def __init__(
@@ -68,20 +68,20 @@ class HeadsRecorder(keras.callbacks.Callback):
         self._rules = [StageEarlyStopping(copy.copy(rule), whole) for _ in model.settings]
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a fit that resumes needs."""
+        """Return the state that a resumed fit needs."""
         return {
             "heads": [dataclasses.asdict(head) for head in self.heads],
             "rules": [rule.get_state() for rule in self._rules],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `get_state` returned."""
+        """Restore what `get_state` returned."""
         self.heads = [TrainedHead(**one) for one in state["heads"]]
         for rule, one in zip(self._rules, state["rules"], strict=True):
             rule.set_state(one)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Note the epoch of each head that has not ended."""
+        """Record the epoch for each head that has not ended."""
         columns = {name: np.asarray(value) for name, value in (logs or {}).items()}
         steps = (epoch + 1) * self.params["steps"]
         for index, head in enumerate(self.heads):
@@ -99,7 +99,7 @@ class HeadsRecorder(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _compare(self, index: int, epoch: int, row: Mapping[str, Any]) -> None:
-        """Keep the weights of a head, if the epoch is its best."""
+        """Keep the weights of a head if the epoch is its best, and silence it if it diverged."""
         head, value = self.heads[index], self._monitor.value(row)
         if not all(math.isfinite(row[name]) for name in ("loss", "val_loss")):
             head.failed = True
@@ -128,12 +128,12 @@ def fit_together(
     Args:
         model: The heads.
         batches: Batches of features and targets.
-        validation: What they are validated on.
-        monitor: What epochs are compared by.
-        rule: What ends a stage early, None for nothing.
-        whole: A compiled model with one of the heads, which the rule is asked about.
+        validation: The batches for validation.
+        monitor: The monitor by which epochs are compared.
+        rule: The early stopping of a stage; None for none.
+        whole: A compiled model with one of the heads, for the rule.
         jit_compile: As for `keras.Model.compile`.
-        checkpoint: What commits the state, from which the next call resumes.
+        checkpoint: Commits the state, from which the next call resumes.
         callbacks: Other callbacks.
 
     Returns:
@@ -147,7 +147,7 @@ def fit_together(
             for_fit(batches),
             validation_data=for_fit(validation),
             epochs=max(one.epochs for one in model.settings),
-            shuffle=False,  # `Batches` has an order of its own
+            shuffle=False,  # `Batches` shuffles by itself
             callbacks=[FollowEpochs(batches), recorder, *callbacks, checkpoint],
             verbose=0,
         )
@@ -159,7 +159,7 @@ def fit_together(
 
 
 def _row(columns: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
-    """Return the logs of one head, by the names and in the order of a model of its own."""
+    """Return the logs of one head, with the names and the order of a fit of that head alone."""
     summed = ("loss", "val_loss")
     named = {
         name.replace(LOSSES, "loss"): float(value[index])
