@@ -16,7 +16,7 @@ from kft.runs.reading import read_object
 __all__ = ["model_card"]
 
 _MOST_CLASSES = 50
-_FEW = 200  # validation examples, below which close models cannot be distinguished
+_FEW = 200  # validation examples below which the card warns of wide intervals
 _SPECIAL = re.compile(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)")
 _STAGE_COLUMNS = ("unfreeze", "epochs", "learning_rate")
 
@@ -40,7 +40,7 @@ def model_card(run_dir: str | os.PathLike) -> str:
         The card, in CommonMark with tables and a YAML header for the Hugging Face Hub.
 
     Raises:
-        InputError: There is no finished run, or it is damaged.
+        InputError: If there is no finished run, or it is damaged.
     """
     path = Path(run_dir)
     check_run(path)
@@ -164,7 +164,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _text(value: str) -> str:
-    """Escape a text, so that nothing in it is read as markup."""
+    """Escape a text so that none of it is rendered as markup."""
     return _SPECIAL.sub(r"\\\g<0>", str(printable(" ".join(value.split()))))
 
 
