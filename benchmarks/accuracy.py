@@ -1,4 +1,4 @@
-"""What a bare `recipe.fit(data)` makes of few examples, compared with other ways on the same weights.
+"""Accuracy of a bare `recipe.fit(data)` on few examples, compared with other ways from the same weights.
 
     python benchmarks/accuracy.py --data FOLDER --weights FOLDER --out FILE.json  # texts
     python benchmarks/accuracy.py --data FOLDER --weights FILE --out FILE.json    # photographs
@@ -6,9 +6,9 @@
 `--data` is a folder with `train.tsv` and `test.tsv`, whose columns are `label` and `text`, or a folder
 of photographs with one sub-folder per class, a share of which is the test part. All ways get the
 same examples of each class and the same weights. The linear model is scikit-learn's logistic
-regression on standardised features, its strength cross-validated on all of the examples; kft splits
-its validation data off them; the ways in `rivals.py` train on all of them. Cells that `--out` holds
-already are kept, so a command that was interrupted resumes when it is run again.
+regression on standardised features, with its regularization cross-validated on all of the examples;
+kft splits its validation data off them; the ways in `rivals.py` train on all of them. Results that
+`--out` already contains are kept, so an interrupted command resumes when it is run again.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def new_recipe(options: argparse.Namespace, seed: int) -> Any:
 
 
 def read(options: argparse.Namespace) -> tuple[Any, Any]:
-    """The pool that examples are drawn from, and the test part."""
+    """Return the pool from which examples are drawn, and the test part."""
     import numpy as np
 
     from kft.data.split import split
@@ -106,7 +106,7 @@ def read(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def drawn(pool: Any, each: int, seed: int) -> Any:
-    """The same number of examples of each class, or all that a class has."""
+    """Draw a number of examples of each class, or all if a class has fewer."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -118,7 +118,7 @@ def drawn(pool: Any, each: int, seed: int) -> Any:
 def measured(
     options: argparse.Namespace, way: str, train: Any, test: Any, seed: int
 ) -> dict[str, Any]:
-    """What a way reaches on the test part, which nothing is chosen by."""
+    """Train in one way, and return the figures on the test part, by which nothing is chosen."""
     import rivals
 
     from kft.tasks import evaluate
@@ -148,7 +148,7 @@ def measured(
 
 
 def linear(recipe: Any, train: Any, seed: int) -> Any:
-    """Logistic regression on frozen features, trained and answering like the ways in `rivals.py`."""
+    """Train a logistic regression on frozen features, with the interface of `rivals.py`."""
     import numpy as np
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
@@ -163,7 +163,7 @@ def linear(recipe: Any, train: Any, seed: int) -> Any:
         LogisticRegressionCV(Cs=np.logspace(-4, 1, 6), cv=folds, max_iter=2000),
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # solvers that stop early, and arguments about to change
+        warnings.simplefilter("ignore")  # about convergence and deprecated arguments
         model.fit(x, y)
 
     def answers(test: Any) -> tuple[Any, Any]:
@@ -219,7 +219,7 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
 
 
 def accuracy(cells: dict[str, Any], each: int, way: str) -> str:
-    """The mean over the draws and its standard error."""
+    """Return the mean over the draws and its standard error."""
     found = [c["accuracy"] for c in cells.values() if (c["each"], c["way"]) == (each, way)]
     if not found:
         return "—"

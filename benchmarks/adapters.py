@@ -1,11 +1,11 @@
-"""Adapters compared with training everything: weights, memory, seconds and accuracy on few examples.
+"""Adapters compared with training all weights: size, memory, seconds and accuracy on few examples.
 
     python benchmarks/adapters.py --data FOLDER --weights FOLDER --out FILE.json
 
 `--data` holds `train.tsv` and `test.tsv` with the columns `label` and `text`; `--weights` is a BERT as
 a preset or a Hugging Face folder. All ways solve the head and then train by their default stages, on
-the same examples, without dropout in the backbone, so that what is frozen can be kept. Each way runs in
-a process of its own, whose peak of memory counts. Cells that `--out` holds already are kept.
+the same examples, without dropout in the backbone, so that frozen features can be cached. Each way runs
+in its own process, whose peak memory is measured. Results that `--out` already contains are kept.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 WAYS: dict[str, tuple[str, dict[str, Any] | None, str | None]] = {
-    # name: what the table calls it, the arguments of its LoRA, what trains if there is none
+    # name: its name in the table, the arguments of its LoRA, what trains without LoRA
     "all": ("all weights", None, None),
     "adapters": ("adapters", {}, None),
     "top": ("adapters in the top 2 blocks, kept features", {"blocks": 2}, None),
@@ -66,7 +66,7 @@ def in_own_process(options: argparse.Namespace, way: str, seed: int) -> dict[str
 
 
 def measured(options: argparse.Namespace, way: str) -> dict[str, Any]:
-    """What a way takes and reaches, in this process alone."""
+    """Train in one way in this process, and return its costs and its accuracy."""
     import dataclasses
     import math
 
@@ -112,7 +112,7 @@ def measured(options: argparse.Namespace, way: str) -> dict[str, Any]:
 
 
 def peak() -> float:
-    """The most memory that this process has had, in MB."""
+    """Return the peak memory of this process, in MB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -1,4 +1,4 @@
-"""Where the seconds of a staged fit go."""
+"""The seconds and epochs of each stage of a fit."""
 
 import time
 from typing import Any
@@ -7,12 +7,12 @@ import keras
 
 
 class StageClock(keras.callbacks.Callback):
-    """Counts seconds and epochs by stage, compiling and validation included.
+    """Count seconds and epochs by stage, including compilation and validation.
 
     Attributes:
         seconds: Seconds in each stage, by its name.
         epochs: Epochs taken in each stage.
-        before: Seconds from the construction to the first epoch: reading, frozen features.
+        before: Seconds from construction to the first epoch, for reading and frozen features.
     """
 
     def __init__(self, stages: list) -> None:

@@ -1,10 +1,10 @@
-"""What a commit costs: ResNet50 with AdamW, all layers training.
+"""The cost of a commit: ResNet50 with AdamW, all layers training.
 
     KERAS_BACKEND=torch python benchmarks/commits.py [--times 7] [--out FILE.json]
 
-Takes one training step, so that the optimizer has its slots, and then commits the whole state again
-and again: variables to host memory, files, hashes, syncs, rename. While it does so the training loop
-stands still; at one commit a minute it loses the share that the table gives.
+After one training step, which creates the optimizer's slots, the whole state is committed repeatedly:
+variables to host memory, files, hashes, syncs, rename. Training waits for a commit; the table shows the
+share of time that one commit per minute takes.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How well blood cells are found: in stages, by the head alone, and from scratch.
+"""Detection of blood cells by training in stages, the head alone, and from scratch.
 
     python benchmarks/detection.py --data BCCD --weights FILE --out benchmarks/results/detection.json
 
 Each way trains MobileNetV2 0.35 with `kft.tasks.Detection()` for the same number of epochs on the training
-part of BCCD, keeps the epoch with the least loss on its validation part, and is compared on its test
-part, which decides nothing. Cells that `--out` has are not measured again.
+part of BCCD, keeps the epoch with the lowest loss on its validation part, and is compared on its test
+part, by which nothing is chosen. Results that `--out` already contains are kept.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def measured(options: argparse.Namespace, way: str, seed: int) -> dict[str, Any]
 
 
 def read(recipe: Any, folder: Path, limit: int | None) -> dict[str, Any]:
-    """The parts of the data set, without the images whose boxes are empty."""
+    """Return the parts of the data set, without images with empty boxes."""
     examples = recipe.read(folder, on_bad_example="skip")
     places = {Path(path).stem: place for place, path in enumerate(examples.inputs)}
     parts = {}

@@ -1,11 +1,11 @@
-"""What a second process brings on PyTorch, and what it costs: MobileNetV2 0.35, head stage and all layers.
+"""The speedup and the cost of a second process on PyTorch: MobileNetV2 0.35, head stage and all layers.
 
     KERAS_BACKEND=torch python benchmarks/distribution.py [--repeats 5] [--out FILE.json]
 
-One process on one core against two processes on a core each, in turn, with the same global batches.
-Each measurement is a fresh group of processes; its first epoch is not counted. Efficiency is the
-speed of two over twice the speed of one, medians of the repeats. The bytes are those of the gradients
-that each process hands over in a step.
+One process on one core is compared with two processes on a core each, in turn, with the same global
+batches. Each measurement starts new processes and leaves out their first epoch. Efficiency is the speed
+of two divided by twice the speed of one, in medians of the repeats. The bytes are those of the gradients
+that each process sends per step.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def spread(speeds: list[float]) -> str:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """What each of the processes does; the first writes the speeds."""
+    """Measure the speeds in one of the processes, of which the first writes them."""
     os.sched_setaffinity(0, {cores()[int(os.environ["RANK"])]})
     import keras
     import numpy as np

@@ -1,9 +1,9 @@
-"""Latency and throughput of an export, beside Keras' own ways to answer the same requests.
+"""Latency and throughput of an export, compared with Keras' own ways to answer the same requests.
 
     KERAS_BACKEND=tensorflow python benchmarks/export.py [--weights FILE] [--seconds 3] [--out FILE]
 
-One model, one run, one machine: the export through TensorFlow's C API (the server's way in, XLA
-off) from encoded images and from pixels, and a plain `model.export` of the same model through the
+One model, one run, one machine: the export through TensorFlow's C API (as servers use it, without
+XLA) from encoded images and from pixels, and a plain `model.export` of the same model through the
 same C API, in turns; then `recipe.predict` and `keras.Model.predict`, in turns.
 """
 
@@ -24,7 +24,7 @@ BATCHES = (1, 32)
 
 
 def measure(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str, dict[str, float]]:
-    """Call one after the other, in turns: what else the machine does then falls on all alike."""
+    """Time the calls in turns, so that other load on the machine affects all of them equally."""
     times: dict[str, list[float]] = {way: [] for way in calls}
     end = time.perf_counter() + seconds * len(calls)
     for call in calls.values():
@@ -46,7 +46,7 @@ def measure(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str,
 
 
 def serve(folder: str, seconds: float) -> None:
-    """In a process without Keras: ask SavedModels through the C API."""
+    """Measure SavedModels through the C API, in a process without Keras."""
     from kft.export import protos
     from kft.export.session import Session
 
@@ -158,7 +158,7 @@ def main(weights: str | None, seconds: float, out: str | None) -> None:
 
 
 def made(what: str, begun: float, folder: Path) -> str:
-    """How long an export took, and how large it is."""
+    """Describe how long an export took, and its size."""
     return f"{what}: {time.perf_counter() - begun:.1f} s, {size_of(folder):.1f} MB."
 
 

@@ -1,11 +1,11 @@
-"""Exporters killed at random beside a poller that follows the server's rule.
+"""Exporters that are killed at random while a poller loads versions as a server does.
 
     python benchmarks/export_kills.py --kills 200
 
 Each exporter writes a real export, slowly enough to be killed, and gets SIGKILL at a random moment
-within 1.3 times what one takes. The poller lists the directory as fast as it can, takes every name
-that parses as an integer, and runs the whole check on each. Exit code 1 if a version that it ever
-saw does not serve, or if a killed exporter's leftovers survive the next one.
+within 1.3 times the duration of one. The poller lists the directory as fast as it can, takes every
+name that parses as an integer, and runs the whole check on each. The exit code is 1 if a version that
+it ever saw does not serve, or if a killed exporter's files survive the next one.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main(kills: int, seed: int, version: Path | None) -> int:
 
 
 def exported(folder: Path) -> Path:
-    """An export of a tiny image model, made by the tests' own process."""
+    """Return an export of a tiny image model, made by the program of the tests."""
     subprocess.run(
         [sys.executable, str(PROGRAMS / "builds.py"), str(folder), "image"],
         env=environment() | {"KERAS_BACKEND": "tensorflow"}, check=True, stderr=subprocess.DEVNULL,
@@ -61,7 +61,7 @@ def kill_beside_poller(version: Path, base: Path, kills: int, seed: int = 0) -> 
     chance, killed, started, longest = random.Random(seed), 0, 0, 0.1
     while killed < kills:
         exporter = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE)
-        exporter.stdout.readline()  # it begins
+        exporter.stdout.readline()  # wait until it begins
         started, begun = started + 1, time.monotonic()
         try:
             exporter.wait(timeout=chance.uniform(0, 1.3 * longest))
@@ -74,7 +74,7 @@ def kill_beside_poller(version: Path, base: Path, kills: int, seed: int = 0) -> 
     seen = json.loads(poller.communicate(timeout=600)[0].splitlines()[-1])
     there = sorted(map(str, versions.find_versions(base)))
     for name in os.listdir(base):
-        if versions.version_number(name) is None:  # a young one could still belong to somebody
+        if versions.version_number(name) is None:  # `sweep` spares recent ones, which may be in use
             os.utime(base / name, (0, 0))
     versions.sweep(base)
     return {

@@ -1,13 +1,13 @@
-"""What an export's tolerance lets pass, and what it refuses, on weights as training leaves them.
+"""Which exports the tolerance accepts and refuses, for random weights like those of trained models.
 
     KERAS_BACKEND=tensorflow python benchmarks/export_rounding.py [--seeds 100] [--out FILE.json]
 
-For each family and each way of storing weights, a hundred draws of scaled random weights: kernels of
-very different sizes from layer to layer, BatchNorm with statistics of real activations that are spread
-widely, features far from 1. What is exported then (BatchNorm folded, traced, in batches of 1, 2 and
-all) is compared with the model's own answers as the exporter does it, and so is what should have been
-refused: an export with one weight changed, with one layer's weights shuffled, and with inputs that
-are off by one in 255 (a text: by one token).
+For each family and each way of storing weights, a hundred draws of scaled random weights: kernels
+whose scale varies between layers, BatchNorm statistics of real activations with added noise, features
+far from 1. The export (BatchNorm folded, traced, in batches of 1, 2 and all) is compared with the
+model's own answers as in the exporter, and so are exports that should be refused: with one weight
+changed, with one layer's weights shuffled, and with inputs that are off by one in 255 (for texts, by
+one token).
 """
 
 import argparse
@@ -89,7 +89,7 @@ def summary(family: str, stored: str, draws: list[dict[str, Any]]) -> tuple[str,
 
 
 def study(family: str, stored: str, seeds: int, folder: Path) -> list[dict[str, Any]]:
-    """Draw weights again and again; by how many tolerances right and wrong exports differ."""
+    """Draw weights repeatedly, and return the differences of right and wrong exports in tolerances."""
     import keras
 
     from kft.cache.folding import folded
@@ -98,7 +98,7 @@ def study(family: str, stored: str, seeds: int, folder: Path) -> list[dict[str, 
     draws: list[dict[str, Any]] = []
     traced = None
     for seed in range(seeds):
-        if traced is None or stored == "int8":  # what is quantised stays so
+        if traced is None or stored == "int8":  # a quantised model cannot be reused
             keras.utils.clear_session()
             recipe, inputs = FAMILIES[family](folder)
             model, traced = recipe.model, None
@@ -128,7 +128,7 @@ def study(family: str, stored: str, seeds: int, folder: Path) -> list[dict[str, 
 
 
 def trace(export: Any) -> Callable:
-    """A graph of a model that takes the weights too: one trace for all draws."""
+    """Return a graph of a model with the weights as inputs, so that all draws share one trace."""
     import tensorflow as tf
 
     def call(weights: Any, inputs: Any) -> Any:
@@ -138,7 +138,7 @@ def trace(export: Any) -> Callable:
 
 
 def apart(traced: Callable, export: Any, inputs: Any, answers: Any, bounds: Any) -> float:
-    """The largest difference from the answers in tolerances, over several batches."""
+    """Return the largest difference from the answers in tolerances, over several batches."""
     import keras
 
     from kft.export import rounding
@@ -157,7 +157,7 @@ def apart(traced: Callable, export: Any, inputs: Any, answers: Any, bounds: Any)
 
 
 def draw_weights(model: Any, inputs: Any, seed: int) -> None:
-    """Give a model weights of the kind that training leaves."""
+    """Give a model random weights like those of a trained model."""
     import keras
 
     rng = np.random.default_rng(seed)
@@ -185,7 +185,7 @@ def draw_weights(model: Any, inputs: Any, seed: int) -> None:
         shift = rng.normal(0, 0.3, variance.shape) * np.sqrt(variance)
         norm.moving_mean.assign(np.array(norm.moving_mean) + shift)
         norm.moving_variance.assign(variance * rng.lognormal(0, 0.7, variance.shape))
-    # Logits of the size that a trained head gives, whatever the size of its features.
+    # Logits of the size of a trained head's, whatever the size of the features.
     head = model.get_layer("predictions")
     before = keras.Model(model.input, head.input)
     scale = 3 / max(1e-6, float(np.std(np.array(before(inputs, training=False)))))
@@ -193,26 +193,26 @@ def draw_weights(model: Any, inputs: Any, seed: int) -> None:
 
 
 def middle_kernel(model: Any, seed: int) -> Any:
-    """A kernel from the middle of a model."""
+    """Return a kernel from the middle of a model."""
     kernels = [one for one in model.variables if "kernel" in one.name and len(one.shape) > 1]
     kernels = [one for one in kernels if "scale" not in one.name]
     return kernels[len(kernels) // 3 + seed % max(1, len(kernels) // 3)]
 
 
 def change_one_weight(kernel: np.ndarray) -> np.ndarray:
-    """The largest weight with its sign turned."""
+    """Return the kernel with the sign of its largest weight flipped."""
     changed = kernel.copy()
     changed.flat[np.argmax(np.abs(kernel.astype(np.float32)))] *= -1
     return changed
 
 
 def shuffle_one_layer(kernel: np.ndarray) -> np.ndarray:
-    """The weights of one layer, each in the place of another."""
+    """Return the kernel with its weights rolled along one axis."""
     return np.roll(kernel, 1, axis=-2)
 
 
 def shifted(inputs: Any) -> Any:
-    """Images one in 255 too bright; texts with another second word."""
+    """Return images that are too bright by one in 255, or texts with another second word."""
     if not isinstance(inputs, dict):
         return inputs + 1
     tokens = np.array(inputs["token_ids"])
@@ -221,7 +221,7 @@ def shifted(inputs: Any) -> Any:
 
 
 def images(size: int) -> np.ndarray:
-    """A few smooth images with some noise."""
+    """Return a few smooth images with some noise."""
     rng = np.random.default_rng(1)
     coarse = rng.uniform(0, 255, (EXAMPLES, 5, 5, 3))
     smooth = np.kron(coarse, np.ones((1, size // 5 + 1, size // 5 + 1, 1)))[:, :size, :size]

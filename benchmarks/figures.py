@@ -1,4 +1,4 @@
-"""Results of benchmarks: as JSON files, and as the tables that the pages show."""
+"""Results of benchmarks, as JSON files and as the tables in the documentation."""
 
 import importlib.metadata
 import json
@@ -12,7 +12,7 @@ PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 def environment(backend: str) -> dict[str, Any]:
-    """What a figure was measured on."""
+    """Return the environment in which a figure was measured."""
     packages = ["keras", PACKAGES[backend]]
     return {
         "backend": backend,
@@ -32,7 +32,7 @@ def result(
     details: Any,
     backend: str,
 ) -> dict[str, Any]:
-    """A benchmark's outcome; results of the same name share a table."""
+    """Return the result of a benchmark; results of the same name share a table."""
     return {
         "name": name,
         "command": command,
@@ -45,9 +45,9 @@ def result(
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
-    """One table of the rows of several results, with what they were measured on below it.
+    """Return one table of the rows of several results, followed by their environments.
 
-    A column that only some of the results have is a dash in the rows of the others.
+    A column that a result lacks is a dash in its rows.
     """
     columns = list(dict.fromkeys(column for one in results for column in one["columns"]))
     lines = [_line(columns), _line(["---"] * len(columns))]
@@ -63,7 +63,7 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
 
 
 def publish(outcome: dict[str, Any], out: str | None) -> None:
-    """Print the table, and write the JSON file if one is named."""
+    """Print the table, and write the JSON file if its path is given."""
     print(f"\n{markdown([outcome])}")
     if out is not None:
         path = Path(out)

@@ -1,15 +1,15 @@
-"""README's first table: one row each of what makes people switch, from the results of benchmarks."""
+"""README's first table: one row per main reason to use kft, from the results of benchmarks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 NAME = "first"
-TAKES = ("accuracy_texts", "speed_images", "kills")  # names of the results that it is made of
+TAKES = ("accuracy_texts", "speed_images", "kills")  # names of the results that it needs
 
 
 def first_table(by_name: Results) -> str:
-    """Return the table, of results by their names; `TAKES` names those that it needs."""
+    """Return the table from results by name; `TAKES` has the names of those that it needs."""
     rows = [_accuracy(by_name), _speed(by_name), _kills(by_name)]
     lines = ["| | usually | kft |", "| --- | --- | --- |"]
     return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
@@ -55,7 +55,7 @@ _MODEL = "model, size, stages (blocks:epochs:rate)"
 
 
 def _find(results: Sequence[Mapping[str, Any]], **cells: str) -> dict[str, str]:
-    """The one row that has these cells."""
+    """Return the only row with these cells."""
     (row,) = [
         row
         for one in results

@@ -1,11 +1,11 @@
-"""Three stages against the head alone, on photographs of flowers.
+"""Three stages compared with the head alone, on photographs of flowers.
 
     python benchmarks/flowers.py --data FOLDER --weights FILE [--seeds 3] [--out FILE.json]
 
 MobileNetV2 0.35 with ImageNet's weights. Each seed draws another test part (20 %) and another
 validation part (16 %), the same for both ways. Both ways get the same number of epochs, the same
 early stopping and batch size; the head alone gets the best of three learning rates, chosen by
-validation accuracy. The test part is looked at once a way and seed, at the end.
+validation accuracy. The test part is used once per way and seed, at the end.
 """
 
 import argparse
@@ -131,7 +131,7 @@ def fit(options: argparse.Namespace, stages: list, parts: tuple, seed: int) -> d
         weights=options.weights,
         seed=seed,
     )
-    _ = recipe.model  # built before the clock starts, as for every way to train it
+    _ = recipe.model  # built before the clock starts, for all ways
     clock = StageClock(stages)
     started = time.perf_counter()
     run = recipe.fit(train, validation, stages=stages, callbacks=[clock], seed=seed, verbose=0)

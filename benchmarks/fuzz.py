@@ -1,11 +1,11 @@
-"""Random bytes at the readers: nothing but a named error may come out.
+"""Fuzzing of the readers with broken files, for which they may raise only a `KftError`.
 
     KERAS_BACKEND=torch python benchmarks/fuzz.py [--minutes 10] [--out FILE.json]
 
-Half of the time whole and broken images (bytes flipped, cut, repeated, of every format that Pillow
-writes here) go through the image reader; the other half of the time the files of a run directory
-and of a commit are broken in the same ways and loaded. A result is fine, a `KftError` is fine;
-anything else ends the benchmark with the seed that leads there.
+Half of the time the image reader gets whole and broken images (with bytes flipped, cut, or repeated,
+in every format that Pillow can write here); the other half, files of a run directory and of a commit
+are broken in the same ways and loaded. Anything but a result or a `KftError` ends the benchmark with
+the seed that reproduces it.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def images(folder: Path):
-    """Broken images through the reader that training, prediction and evaluation share."""
+    """Return a test of the image reader that training, prediction and evaluation share."""
     import numpy as np
     from PIL import Image
 
@@ -91,7 +91,7 @@ def images(folder: Path):
 
 
 def runs(folder: Path):
-    """Broken files of a run and of a commit, through `kft.load` and through the reader of commits."""
+    """Return a test of `kft.load` and of the reader of commits."""
     import numpy as np
 
     import kft
@@ -118,7 +118,7 @@ def runs(folder: Path):
 
 
 def broken(content: bytes, rng: random.Random) -> bytes:
-    """The content with one to four things wrong with it."""
+    """Return the content with one to four random defects."""
     data = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data) + 1)

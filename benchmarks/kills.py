@@ -1,13 +1,13 @@
-"""Kill a fit again and again, and see that it ends as if nobody had.
+"""Fits that are killed and resumed repeatedly, compared with an undisturbed fit.
 
     KERAS_BACKEND=torch python benchmarks/kills.py [--kills 200] [--out FILE.json]
 
-A small convolutional network is fitted in two stages, the first from kept features, with dropout,
+A small convolutional network is fitted in two stages, the first on cached features, with dropout,
 augmentation in every second run, early stopping by stage, and a commit every second step. Each
-process is ended with SIGKILL: half of them at a random moment, the others at a random write, sync or
-rename of a commit. The next process goes on. When a run ends, its weights and history are compared,
-bit by bit, with those of a run that nobody killed. Processes are forked before a backend has
-computed anything, so that starting costs little.
+process gets SIGKILL: half of them at a random moment, the others at a random write, sync or rename
+of a commit. The next process resumes. When a run ends, its weights and history are compared, bit by
+bit, with those of a run that was not killed. Processes are forked before a backend has computed
+anything, so that starting them is fast.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
 
     from tests.forked import in_child
 
-    # What a fit imports, before the first fork.
+    # Import before the first fork what a fit imports.
     for module in ("tensorflow", "kft.report", "kft.export.launch", "tests.small_images"):
         importlib.import_module(module)
 
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def fit(run_dir: Path, kind: str, calls: int | None = None) -> None:
-    """Fit, or go on; with `calls`, until so many writes, syncs and renames have been made."""
+    """Begin or resume the fit; with `calls`, die after that many writes, syncs and renames."""
     import keras
 
     import kft
@@ -125,7 +125,7 @@ def fit(run_dir: Path, kind: str, calls: int | None = None) -> None:
 
 
 def die_after(calls: int, commits) -> None:
-    """End the process at the given call that a commit makes to the file system."""
+    """End the process after a number of calls of a commit to the file system."""
     left = calls
 
     def counted(real):
@@ -146,7 +146,7 @@ def die_after(calls: int, commits) -> None:
 
 
 def outcome(run_dir: Path) -> tuple[str, str]:
-    """What must be equal: hashes of the weights and of the history."""
+    """Return what must be equal: hashes of the weights and of the history."""
     files = (run_dir / "weights.safetensors", run_dir / "history.json")
     first, second = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
     return first, second

@@ -1,10 +1,10 @@
-"""What becomes of the known classes when a trained recipe learns two more.
+"""Accuracy on the known classes after a trained recipe has learnt two more.
 
     python benchmarks/more_classes.py --out FILE.json
 
-A small network learns the digits 0 to 7 of scikit-learn's, somewhere on a dark picture, and is loaded
-with two more classes. It then trains on 20 pictures each of 8 and 9 and on a few of each known digit:
-by a bare `recipe.fit`, and as one would by hand, with everything at one rate. Needs no network.
+A small network learns scikit-learn's digits 0 to 7, placed at random on a dark image, and is loaded
+with two more classes. It then trains on 20 images each of 8 and 9 and on a few of each known digit:
+by a bare `recipe.fit`, and with all layers at one rate, as people do by hand. Works offline.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def data() -> tuple[Any, Any, dict[str, Any]]:
-    """The known digits and the new ones to learn from, and test pictures of both and of all."""
+    """Return the known and the new digits to train on, and test images of each and of all."""
     import numpy as np
     from sklearn.datasets import load_digits
 
@@ -94,7 +94,7 @@ def source(directory: Path, known: Any, tests: dict[str, Any]) -> float:
 def added(
     directory: Path, parts: list[Any], tests: dict[str, Any], way: str, seed: int
 ) -> dict[str, float]:
-    """Accuracies of the recipe that has learnt two digits more."""
+    """Return the accuracies of the recipe after it has learnt two more digits."""
     import numpy as np
 
     import kft
@@ -113,7 +113,7 @@ def added(
 
 
 def drawn(pictures: Any, each: int, seed: int) -> Any:
-    """The same number of pictures of each digit."""
+    """Draw a number of images of each digit."""
     import numpy as np
 
     order = np.random.default_rng(seed).permutation(len(pictures))

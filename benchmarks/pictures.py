@@ -1,8 +1,8 @@
-"""Draw README's pictures anew: the table of `kft plan`, and the accuracies of `kft demo`.
+"""README's images: the table of `kft plan`, and the accuracies of `kft demo`.
 
     KERAS_BACKEND=tensorflow python benchmarks/pictures.py [--demo FOLDER]
 
-The demo is run for it, which takes some four minutes; `--demo` takes the folder of one that has been run.
+The demo is run first, which takes about four minutes; `--demo` uses the folder of a finished one.
 """
 
 import argparse
@@ -40,14 +40,14 @@ def main() -> None:
 
 
 def plan() -> str:
-    """The table that `kft plan MobileNetRecipe --num-classes 5` prints, as SVG."""
+    """Return the table that `kft plan MobileNetRecipe --num-classes 5` prints, as SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(table_of(MobileNetRecipe(num_classes=5)))
     return console.export_svg(title="kft plan MobileNetRecipe --num-classes 5", unique_id="plan")
 
 
 def accuracies(demo: Path) -> None:
-    """Draw the figures of a demo, with what they are figures of in the picture's description."""
+    """Draw the accuracies of a demo, with its settings in the description of the image."""
     results = json.loads((demo / "results.json").read_text(encoding="utf-8"))
     metadata = {"Date": None, "Creator": None, "Description": described()}
     drawn = draw_accuracies(Comparison.from_dict(results))
@@ -55,7 +55,7 @@ def accuracies(demo: Path) -> None:
 
 
 def described() -> str:
-    """The settings of the demo, as the picture's description keeps them."""
+    """Return the settings of the demo for the description of the image."""
     stages = {"source": SOURCE, "from scratch": FROM_SCRATCH}
     settings = {name: [stage.to_dict() for stage in some] for name, some in stages.items()}
     return json.dumps({"examples": SIZES, **settings}, sort_keys=True)

@@ -1,15 +1,15 @@
-"""LogME's ranking of backbones, against what they reach when they are trained.
+"""LogME's ranking of backbones, compared with their accuracies after training.
 
     python benchmarks/ranking.py --task flowers --data FOLDER --weights FILE --other-weights FILE
     python benchmarks/ranking.py --task trec6 --data FOLDER --weights FOLDER
 
 Pairs of a backbone and weights: MobileNetV2 0.35 and MobileNet 0.25 with ImageNet's weights, at two
 sizes, cut off at a block in the middle, and with random weights; or MiniLM-L6, its first layers, and
-the same with random weights. `kft.tuning.rank` looks at training examples alone. Measured is the
-accuracy on test examples of a head (the best of three rates by validation accuracy), of the same head
-with the uppermost blocks trained after it, and of a logistic regression on the features that the head
-gets, standardised (the best of three penalties by validation accuracy): what is in the features
-linearly, however well gradient descent finds it.
+the same with random weights. `kft.tuning.rank` uses only training examples. Measured is the test
+accuracy of a head (the best of three rates by validation accuracy), of the same head followed by
+training of the top blocks, and of a logistic regression on the head's inputs, standardised (the best
+of three penalties by validation accuracy), which shows what the features contain linearly, however
+well gradient descent finds it.
 """
 
 import argparse
@@ -29,7 +29,7 @@ WAYS = {"regression": "by regression", "head": "with the head", "deeper": "with 
 
 @dataclass(kw_only=True, eq=False)
 class CutMobileNet(MobileNetRecipe):
-    """A MobileNet up to a layer."""
+    """A MobileNet that ends at a layer."""
 
     upto: str | None = None
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def candidates(options: argparse.Namespace, classes: int) -> dict[str, Any]:
-    """The pairs, by name."""
+    """Return the recipes of the pairs by name."""
     if options.task == "trec6":
         return {
             f"{'MiniLM' if weights else 'random'}, {layers} layers": CutBert(
@@ -179,7 +179,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def correlations(measured: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """How LogME's order agrees with what was measured, by Spearman and by Kendall."""
+    """Return Spearman's and Kendall's correlations of LogME with the measured accuracies."""
     from scipy.stats import kendalltau, spearmanr
 
     scores = [one["logme"] for one in measured]
@@ -190,7 +190,7 @@ def correlations(measured: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def regress(recipe: Any, parts: tuple) -> float:
-    """Test accuracy of a logistic regression on what the head gets."""
+    """Return the test accuracy of a logistic regression on the head's inputs."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -206,7 +206,7 @@ def regress(recipe: Any, parts: tuple) -> float:
 
 
 def train_both(options: argparse.Namespace, name: str, parts: tuple) -> tuple[float, float]:
-    """Test accuracy of the best head, and with the uppermost blocks trained after it."""
+    """Return the test accuracy of the best head, and after training the top blocks too."""
     import tempfile
 
     import kft

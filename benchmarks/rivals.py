@@ -1,7 +1,7 @@
-"""Other people's published ways to fine-tune, in plain Keras on a recipe's backbone.
+"""Published ways to fine-tune, in plain Keras on a recipe's backbone.
 
 Each way takes a new recipe, examples and a seed. It trains on all of the examples, as its authors
-do, and returns a function from test examples to their targets and the probabilities of each class.
+do, and returns a function from test examples to their targets and class probabilities.
 """
 
 import math
@@ -20,7 +20,7 @@ Answers = Callable[[Any], tuple[Any, Any]]
 def keras_guide(recipe: Any, train: Any, seed: int) -> Answers:
     """Train the head, then everything, as in https://keras.io/guides/transfer_learning/.
 
-    Adam at 1e-3 for 20 epochs and at 1e-5 for 10, as the guide's text has it; its example on 9,000
+    Adam runs at 1e-3 for 20 epochs and at 1e-5 for 10, as in the guide's text; its example on 9,000
     images stops after 2 and 1. Dropout, augmentation and batches of 64 are the example's. BatchNorm
     stays in inference mode.
     """
@@ -45,8 +45,8 @@ def fastai(recipe: Any, train: Any, seed: int) -> Answers:
     The fastai book trains a few hundred photographs for 4 epochs after the frozen one
     (https://github.com/fastai/fastbook, 02_production); the quick start trains 6,000 for one. The
     head, the rates, weight decay and the BatchNorm layers, which always train, are fastai's
-    defaults; as in the quick start, nothing is augmented. Adam's momentum stays at 0.9 where fastai
-    moves it between 0.95 and 0.85.
+    defaults; as in the quick start, nothing is augmented. Adam's momentum stays at 0.9, while fastai
+    varies it between 0.95 and 0.85.
     """
     keras.utils.set_random_seed(seed)
     inputs, body = _image_body(recipe)
@@ -85,9 +85,9 @@ def bit_hyperrule(recipe: Any, train: Any, seed: int) -> Answers:
     """Fine-tune by BiT's HyperRule for fewer than 20,000 examples (https://arxiv.org/abs/1912.11370).
 
     As in `bit_hyperrule.py` of https://github.com/google-research/big_transfer: 500 steps of SGD,
-    batches of up to 512, a head of zeros, no weight decay, random flips, and random crops, which
-    Keras takes from one place in all images of a batch. BiT has no BatchNorm; here its statistics
-    stay those of the pretrained weights.
+    batches of up to 512, a head that starts at zero, no weight decay, random flips, and random
+    crops, which Keras takes at one place in all images of a batch. BiT has no BatchNorm; here its
+    statistics stay those of the pretrained weights.
     """
     keras.utils.set_random_seed(seed)
     inputs, body = _image_body(recipe)
@@ -135,7 +135,7 @@ def trainer(recipe: Any, train: Any, seed: int) -> Answers:
 def setfit(recipe: Any, train: Any, seed: int) -> Answers:
     """Fine-tune with SetFit's defaults (https://huggingface.co/docs/setfit, https://arxiv.org/abs/2209.11055).
 
-    One epoch over all pairs of texts, those of one class repeated until they are as many as the
+    One epoch over all pairs of texts, where pairs of one class are repeated to be as many as the
     others, towards a cosine of 1 or 0; then logistic regression on the embeddings, which MiniLM's
     sentence-transformers model scales to length 1.
     """
@@ -177,7 +177,7 @@ def setfit(recipe: Any, train: Any, seed: int) -> Answers:
 
 
 class _RateByStep(keras.optimizers.schedules.LearningRateSchedule):
-    """The rate of each step, the last one's after them."""
+    """The given rate of each step, and the last one after them."""
 
     def __init__(self, rates: Any) -> None:
         self.rates = np.asarray(rates, "float32")
@@ -190,9 +190,9 @@ class _TwoRates(keras.optimizers.Optimizer):
     """One optimizer for the variables of a body, another for the rest."""
 
     def __init__(self, of_body: Any, of_head: Any, body: keras.Model) -> None:
-        super().__init__(learning_rate=0.0)  # unused: each part has its own
+        super().__init__(learning_rate=0.0)  # unused: each part has its own rate
         self.parts = of_body, of_head
-        # In a namespace: Keras would take variables among its attributes for the optimizer's own.
+        # In a namespace, since Keras would track variables in attributes as the optimizer's own.
         self.seen = SimpleNamespace(body={id(one) for one in body.weights}, trained=[])
 
     @property
@@ -239,7 +239,7 @@ class _Texts(keras.utils.PyDataset):
         for place, rows in enumerate(self.rows):
             texts = {name: one[rows[batch]] for name, one in self.tokens.items()}
             longest = int(texts["padding_mask"].sum(axis=1).max())
-            length = 8 * math.ceil(longest / 8)  # in eights: each length is compiled anew
+            length = 8 * math.ceil(longest / 8)  # each length is compiled
             x |= {
                 f"{name}_{place}" if place else name: one[:, :length] for name, one in texts.items()
             }
@@ -271,7 +271,7 @@ def _of_texts(model: keras.Model, recipe: Any, examples: Any) -> Any:
 
 
 def _one_cycle(peak: float, steps: int, *, rising: float, div: float) -> Any:
-    """The rates of fastai's `fit_one_cycle`: from `peak / div` up to `peak`, and down to almost 0."""
+    """Return the rates of fastai's `fit_one_cycle`, from `peak / div` to `peak` and down to almost 0."""
     done = np.arange(steps) / steps
     up = (1 - np.cos(np.pi * np.minimum(done / rising, 1))) / 2
     down = (1 - np.cos(np.pi * np.maximum(done - rising, 0) / (1 - rising))) / 2
@@ -279,7 +279,7 @@ def _one_cycle(peak: float, steps: int, *, rising: float, div: float) -> Any:
 
 
 def _adamw(rates: Any, variables: list[Any], **settings: Any) -> keras.optimizers.Optimizer:
-    """Adam with decoupled weight decay of 0.01, from which biases and norms are excepted."""
+    """Return Adam with a decoupled weight decay of 0.01 that excludes biases and norms."""
     vectors = [one for one in variables if len(one.shape) < 2]
     decay = 0.01 if len(vectors) < len(variables) else None  # Keras fails on PyTorch if none decays
     adam = keras.optimizers.Adam(_RateByStep(rates), weight_decay=decay, **settings)

@@ -1,10 +1,10 @@
-"""What keeping features in half the space does to the accuracy, on photographs of flowers.
+"""The effect of features in half precision on the accuracy, on photographs of flowers.
 
     python benchmarks/rounding.py --data FOLDER --weights FILE [--seeds 3] [--out FILE.json]
 
-The head, then the top block with it, of MobileNetV2 0.35 with ImageNet's weights, on features that
-are kept in float32, float16 and bfloat16. Each seed draws another test part (20 %) and another
-validation part (16 %) and is the same for all three.
+The head, then the top block with it, of MobileNetV2 0.35 with ImageNet's weights, on features cached
+in float32, float16 and bfloat16. Each seed draws another test part (20 %) and another validation part
+(16 %), the same for all three.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def fit(weights: str, parts: tuple, dtype: str, seed: int) -> dict[str, Any]:
-    """Train on one split; the accuracy on its test part, and how much the features take."""
+    """Train on one split, and return its test accuracy and the size of the features."""
     import keras
 
     import kft

@@ -2,12 +2,12 @@
 
     python benchmarks/spans.py --data FILE --preset FOLDER --out FILE.json
 
-`--data` is a file in SQuAD's form. A fourth of its articles is the test part. Both ways get the same
+`--data` is a file in SQuAD's format. A quarter of its articles is the test part. Both ways get the same
 questions and the same weights. kft splits its validation data off them; the Trainer trains on all of
-them, as transformers' own example for questions (`run_qa.py`) says: batches of 12, 3e-5, pieces of 384
-tokens that overlap by 128. The example takes 2 epochs of SQuAD's 88,000 questions; `--epochs` gives the
-Trainer more of a small set. Cells that `--out` holds already are kept, so a command that was interrupted
-resumes when it is run again.
+them, like transformers' own example for questions (`run_qa.py`): batches of 12, 3e-5, pieces of 384
+tokens that overlap by 128. The example trains for 2 epochs on SQuAD's 88,000 questions; `--epochs` sets
+more for a smaller set. Results that `--out` already contains are kept, so an interrupted command resumes
+when it is run again.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def new_recipe(preset: str, seed: int) -> Any:
 
 
 def read(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Training and test questions, no article on both sides."""
+    """Return training and test questions from different articles."""
     articles = json.loads(options.data.read_text(encoding="utf-8"))["data"]
     order = np.random.default_rng(0).permutation(len(articles))
     cut = len(articles) // 4
@@ -69,7 +69,7 @@ def read(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def with_kft(options: argparse.Namespace, train: Any, test: Any, seed: int) -> dict[str, Any]:
-    """The defaults."""
+    """Fine-tune with kft's defaults."""
     recipe = new_recipe(options.preset, seed)
     started = time.perf_counter()
     run = recipe.fit(train, seed=seed, verbose=0)
@@ -84,7 +84,7 @@ def with_kft(options: argparse.Namespace, train: Any, test: Any, seed: int) -> d
 
 
 def with_trainer(options: argparse.Namespace, train: Any, test: Any, seed: int) -> dict[str, Any]:
-    """What transformers' example for questions does."""
+    """Fine-tune like transformers' example for questions."""
     import transformers
 
     from kft.tasks.answering.counting import best_scores
@@ -123,7 +123,7 @@ def with_trainer(options: argparse.Namespace, train: Any, test: Any, seed: int) 
 
 
 class Row(dict):
-    """What the model takes of a piece of a context, and what it is a piece of."""
+    """The model's inputs for a piece of a context, with the context and the places of its tokens."""
 
     question: int
     context: str
@@ -131,7 +131,7 @@ class Row(dict):
 
 
 def pieces(examples: Any, tokenizer: Any) -> list[Row]:
-    """The pieces of contexts with their questions; one without the whole answer answers nothing."""
+    """Return the pieces of contexts with their questions; without the whole answer, one has none."""
     rows = []
     for number, (text, target) in enumerate(zip(examples.inputs, examples.targets, strict=True)):
         question, _, context = text.partition("\n")
@@ -155,8 +155,8 @@ def pieces(examples: Any, tokenizer: Any) -> list[Row]:
 
 
 def best_answer(row: Row, start: Any, end: Any) -> tuple[float, str]:
-    """The best of the answers between the 20 best starts and the 20 best ends, with its score."""
-    start, end = (one[: len(row.places)] for one in (start, end))  # those of a batch are padded
+    """Return the best answer from the 20 best starts to the 20 best ends, with its score."""
+    start, end = (one[: len(row.places)] for one in (start, end))  # without padding
     best, said = -np.inf, ""
     for first in np.argsort(start)[: -20 - 1 : -1]:
         for last in np.argsort(end)[: -20 - 1 : -1]:
@@ -210,7 +210,7 @@ def write(options: argparse.Namespace, cells: dict[str, Any], train: Any, test: 
 
 
 def mean(cells: dict[str, Any], way: str, figure: str, tests: int) -> str:
-    """The mean over the seeds, and the standard error of a fraction of so many questions."""
+    """Return the mean over the seeds, and the standard error of a fraction of `tests` questions."""
     value = float(np.mean([cell[figure] for cell in cells.values() if cell["way"] == way]))
     return f"{value:.3f} ± {(value * (1 - value) / tests) ** 0.5:.3f}"
 

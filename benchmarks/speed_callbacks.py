@@ -1,10 +1,10 @@
-"""What StagedUnfreezing costs beside a bare `model.fit` of the same steps.
+"""The overhead of StagedUnfreezing compared with a bare `model.fit` of the same steps.
 
     python benchmarks/speed_callbacks.py [--rounds 7] [--out FILE.json]
 
 Steady epochs: the same model, optimizer and data, with the callback in a stage that trains
-everything, and without it; epochs after the first, in turns. A stage change: the first epoch of a
-second stage, against that of a bare fit which compiles again; a steady epoch is taken off both.
+everything, and without it, in turns and without the first epoch. A stage change: the first epoch of
+a second stage, compared with that of a bare fit that compiles again, each less a steady epoch.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import keras
 import numpy as np
 
 STEPS, BATCH = 150, 32
-_NOTHING = 0.1  # seconds: what a first epoch takes longer by chance
+_NOTHING = 0.1  # seconds by which a first epoch may take longer by chance
 
 
 class EpochClock(keras.callbacks.Callback):
-    """Seconds of each epoch, and of what comes between them."""
+    """Measure the seconds of each epoch, including those between epochs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class EpochClock(keras.callbacks.Callback):
 
 
 def model() -> keras.Model:
-    """A convolutional network whose steps take some milliseconds."""
+    """Return a convolutional network whose steps take a few milliseconds."""
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input((32, 32, 3))
     for index, width in enumerate((16, 32, 32)):
@@ -71,7 +71,7 @@ def fit(built: keras.Model, epochs: int, callbacks: list | None = None) -> list[
 
 
 def steady(rounds: int) -> tuple[list[float], list[float], list[float]]:
-    """Seconds of an epoch with and without the callback, and their ratio round by round."""
+    """Return the seconds of an epoch with and without the callback, and their ratio, by round."""
     from kft import Stage
     from kft.callbacks import StagedUnfreezing
 
@@ -95,7 +95,7 @@ def steady(rounds: int) -> tuple[list[float], list[float], list[float]]:
 
 
 def change(rounds: int) -> tuple[list[float], list[float], list[float]]:
-    """Seconds lost as everything begins to train: with the callback, with `compile`, and in per cent."""
+    """Return the seconds lost at a stage change with the callback and with `compile`, and the excess in %."""
     from kft import Stage
     from kft.callbacks import StagedUnfreezing
 

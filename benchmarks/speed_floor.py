@@ -1,11 +1,11 @@
-"""How near a staged fit comes to its floor: the frozen part once, and the bare compiled steps.
+"""The time of a staged fit compared with its floor: the frozen part once, and bare compiled steps.
 
     python benchmarks/speed_floor.py --architecture ResNet50 --noise 400 --image-size 224
 
-The floor is what cannot be left out: the frozen part over each example once, the steps that train,
-and the validation, all as compiled calls on batches that lie ready in memory, after a first call
-that is not counted. The run is `Recipe.fit` from images to the end, with everything around it:
-decoding, compiling, plan, features on disk, callbacks, evaluation. Floor and run in turns.
+The floor is the work that cannot be avoided: the frozen part on each example once, the training
+steps, and the validation, all as compiled calls on batches in memory, after a first call that is not
+counted. The run is `Recipe.fit` from images to the end, including decoding, compiling, plan, features
+on disk, callbacks and evaluation. Floor and run take turns.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def floor(recipe: Any, train: Any, validation: Any, stages: list) -> float:
-    """Seconds of what cannot be left out."""
+    """Return the seconds of the work that cannot be avoided."""
     import keras
 
     from kft.cache.cut import find_cut
@@ -97,7 +97,7 @@ def floor(recipe: Any, train: Any, validation: Any, stages: list) -> float:
         assert cut is not None
         cuts.append((stage, cut))
     tensors = [tensor for _, cut in cuts for tensor in cut.prefix.outputs]
-    prefix = folded(keras.Model(recipe.model.input, tensors))  # as the run has it
+    prefix = folded(keras.Model(recipe.model.input, tensors))  # as in the run
     seconds = 0.0
     features: dict[str, list] = {}
     for part, batches in (("train", data), ("validation", held_out)):

@@ -1,10 +1,10 @@
-"""Seconds and memory of a fit on kept features as the number of images grows.
+"""Seconds and memory of a fit on cached features as the number of images grows.
 
     python benchmarks/speed_growth.py [--thousands 1 4 16 64] [--out FILE.json]
 
-Small JPEG files, a folder per class; the files are links to a few hundred different images, which
-costs kft nothing less. Two stages of MobileNetV2 0.35 at 32 px, each on kept features. Memory is the
-peak of the process (resident set) over what it was before the fit.
+Small JPEG files, one folder per class; the files are links to a few hundred different images, which
+saves kft no work. Two stages of MobileNetV2 0.35 at 32 px, each on cached features. Memory is the
+increase of the peak resident set of the process during the fit.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def one_fit(folder: str) -> dict[str, Any]:
 
 
 def peak() -> float:
-    """Most memory of the process so far, MB; Linux counts in KiB."""
+    """Return the peak memory of the process so far in MB; Linux counts in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -1,12 +1,12 @@
-"""A recipe against plain Keras as its guide to transfer learning writes it, on images.
+"""The speed of a recipe compared with plain Keras as in its guide to transfer learning, on images.
 
     python benchmarks/speed_images.py --data FOLDER --weights FILE --stage 0:5:3e-3 --stage 1:5:1e-3
     python benchmarks/speed_images.py --architecture ResNet50 --noise 500 --stage 0:10:1e-3
 
 Both ways train the same layers of the same model, with the same optimizer and rates, for the same
-epochs, and validate after each one. Plain Keras sets the flags, compiles and fits, a stage after the
-other; its images are decoded once and kept in memory by `tf.data`. The clock runs from the first
-look at the data to the end of training, compiling included; the built model is given to both.
+epochs, and validate after each one. Plain Keras sets the flags, compiles and fits for each stage; its
+images are decoded once and kept in memory by `tf.data`. The clock runs from the first access to the
+data to the end of training, including compilation; both get a built model.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def plainly(recipe: Any, train: Any, validation: Any, stages: list, seed: int) -
 
 
 def dataset(recipe: Any, examples: Any, seed: int | None = None) -> Any:
-    """Decoded images kept in memory, in the way of the guide."""
+    """Return decoded images kept in memory, as in the guide."""
     import tensorflow as tf
 
     size = recipe.image_size

@@ -1,11 +1,11 @@
-"""BertRecipe against Lightning's two ways to unfreeze in stages, on PyTorch.
+"""The speed of BertRecipe compared with Lightning's two ways to unfreeze in stages, on PyTorch.
 
     python benchmarks/speed_lightning.py --data FOLDER --preset FOLDER [--limit 2000]
 
-Needs lightning, finetuning-scheduler and transformers beside kft's test extra. finetuning-scheduler
+Needs lightning, finetuning-scheduler and transformers besides kft's test extra. finetuning-scheduler
 and kft train the same three stages (head, one layer, two layers); Lightning's BackboneFinetuning
-knows only closed and open, so it is held against kft with two stages, the head and everything. All
-take the same MiniLM, AdamW, batches of 32 padded to their longest text, the same rates and epochs,
+can only freeze or unfreeze everything, so it is compared with kft in two stages, the head and all.
+All use the same MiniLM, AdamW, batches of 32 padded to their longest text, the same rates and epochs,
 and validate after each epoch. The clock runs from the texts to the end of training.
 """
 
@@ -159,7 +159,7 @@ def with_lightning(
 
 
 def scheduler(model: Any, stages: list, folder: Path) -> Any:
-    """finetuning-scheduler with a schedule that opens what kft opens, at the same rates."""
+    """Return finetuning-scheduler with a schedule that unfreezes like kft, at the same rates."""
     import yaml
     from finetuning_scheduler import FinetuningScheduler
 

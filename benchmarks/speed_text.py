@@ -1,12 +1,12 @@
-"""BertRecipe against Hugging Face's Trainer, on the same MiniLM and the same texts.
+"""The speed of BertRecipe compared with Hugging Face's Trainer, on the same MiniLM and texts.
 
     python benchmarks/speed_text.py --data FOLDER --preset FOLDER --stage all:2:1e-4 [--limit 2000]
     python benchmarks/speed_text.py --data FOLDER --preset FOLDER --stage 0:3:3e-3 --stage 2:3:3e-4
 
-Needs transformers and accelerate beside kft's test extra. The Trainer pads each batch to its longest
-text and takes texts of like length together; a plan of several stages is a Trainer run for each, with
-the parameters frozen that kft keeps frozen. Both take AdamW, batches of 32 and the same rates, and
-validate after each epoch. The clock runs from the texts to the end of training, tokenizing included.
+Needs transformers and accelerate besides kft's test extra. The Trainer pads each batch to its longest
+text and groups texts of similar length; each stage of a plan is a Trainer run with the same parameters
+frozen as in kft. Both use AdamW, batches of 32 and the same rates, and validate after each epoch. The
+clock runs from the texts to the end of training, including tokenization.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def one_way(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def parts(folder: Path, limit: int | None, seed: int) -> list[Any]:
-    """Training, validation and test texts as data frames with columns `label` and `text`."""
+    """Return training, validation and test texts as data frames with columns `label` and `text`."""
     import pandas as pd
 
     def read(name: str) -> Any:
@@ -183,7 +183,7 @@ def with_trainer(
 
 
 def open_layers(model: Any, unfreeze: int | str) -> None:
-    """Lets the head train, and so many of the top layers."""
+    """Unfreeze the head and a number of the top layers."""
     for parameter in model.parameters():
         parameter.requires_grad = unfreeze == "all"
     layers = model.bert.encoder.layer

@@ -5,8 +5,8 @@
 `--data` is a folder with `train` and `test`, as `.conll` or `.jsonl`. All ways get the same texts, the
 same words and the same weights. kft splits its validation data off the texts; the Trainer and the
 linear model train on all of them. The Trainer has the settings of transformers' own example for tokens
-(`run_ner.py`): 3 epochs, batches of 8, 5e-5, labels on the first piece of each word. Cells that `--out`
-holds already are kept, so a command that was interrupted resumes when it is run again.
+(`run_ner.py`): 3 epochs, batches of 8, 5e-5, labels on the first piece of each word. Results that `--out`
+already contains are kept, so an interrupted command resumes when it is run again.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def new_recipe(preset: str, seed: int) -> Any:
 
 
 def read(options: argparse.Namespace) -> tuple[Any, Any]:
-    """The texts that training texts are drawn from, and those that are compared on."""
+    """Return the pool from which training texts are drawn, and the test texts."""
     recipe = new_recipe(options.preset, 0)
     files = {path.stem: path for path in options.data.iterdir()}
     pool = recipe.read(files["train"])
@@ -67,7 +67,7 @@ def read(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def drawn(pool: Any, count: int, seed: int) -> Any:
-    """So many texts, or all of them in another order."""
+    """Draw `count` texts, or shuffle all of them if it is 0."""
     import numpy as np
 
     chosen = np.random.default_rng(seed).permutation(len(pool))[: count or None]
@@ -75,7 +75,7 @@ def drawn(pool: Any, count: int, seed: int) -> Any:
 
 
 def with_kft(preset: str, train: Any, test: Any, seed: int) -> dict[str, Any]:
-    """The defaults."""
+    """Fine-tune with kft's defaults."""
     recipe = new_recipe(preset, seed)
     started = time.perf_counter()
     run = recipe.fit(train, seed=seed, verbose=0)
@@ -87,7 +87,7 @@ def with_kft(preset: str, train: Any, test: Any, seed: int) -> dict[str, Any]:
 
 
 def with_linear(preset: str, train: Any, test: Any, seed: int) -> dict[str, Any]:
-    """A logistic regression on the frozen features of words, its strength cross-validated."""
+    """Train a logistic regression on frozen features of words, with cross-validated regularization."""
     import kft
 
     recipe = new_recipe(preset, seed)
@@ -97,7 +97,7 @@ def with_linear(preset: str, train: Any, test: Any, seed: int) -> dict[str, Any]
 
 
 def with_trainer(preset: str, train: Any, test: Any, seed: int) -> dict[str, Any]:
-    """What transformers' example for tokens does unless it is told otherwise."""
+    """Fine-tune with the defaults of transformers' example for tokens."""
     import tempfile
 
     import transformers
@@ -127,7 +127,7 @@ def with_trainer(preset: str, train: Any, test: Any, seed: int) -> dict[str, Any
 
 
 def pieces(examples: Any, tokenizer: Any) -> list[dict[str, Any]]:
-    """The tokens of texts that are split into words, whose first pieces have the labels."""
+    """Return the tokens of texts split into words, with labels on the first piece of each word."""
     rows = []
     for text, row in zip(examples.inputs, examples.targets, strict=True):
         raw = text.encode()
@@ -142,14 +142,14 @@ def pieces(examples: Any, tokenizer: Any) -> list[dict[str, Any]]:
 
 
 def compared(answers: Any, examples: Any) -> dict[str, float]:
-    """F1 over all entities, of the most probable tag of each word, as seqeval counts."""
+    """Return F1 over all entities, from the most probable tag of each word, as seqeval counts."""
     from kft.tasks.tags.scheme import scheme_of
 
     scheme = scheme_of(examples.classes, "the data")
     counts = [0, 0, 0]
     for answer, row in zip(answers, examples.targets, strict=True):
         tags = [examples.classes[n] for n in answer]
-        tags += ["O"] * (len(row) - len(tags))  # words without a piece, or cut off
+        tags += ["O"] * (len(row) - len(tags))  # words without a piece, or truncated
         found = set(scheme.spans(tags))
         true = set(scheme.spans([examples.classes[n] for n in row[:, 1]]))
         counts = [a + len(b) for a, b in zip(counts, (found, true, found & true), strict=True)]
@@ -209,13 +209,13 @@ def write(options: argparse.Namespace, cells: dict[str, Any], tests: int) -> Non
 
 
 def mean(cells: dict[str, Any], count: int, way: str, figure: str) -> str:
-    """The mean over the draws, with its standard error."""
+    """Return the mean over the draws, with its standard error."""
     found = [c[figure] for c in cells.values() if (c["texts"], c["way"]) == (count, way)]
     return mean_and_error(found) if found else "—"
 
 
 def mean_and_error(values: list[float]) -> str:
-    """The mean and its standard error, or a single value alone."""
+    """Return the mean with its standard error, or a single value without one."""
     if len(values) == 1:
         return f"{values[0]:.3f}"
     error = statistics.stdev(values) / math.sqrt(len(values))

@@ -2,9 +2,9 @@
 
     python benchmarks/text.py --task sst2 --data FOLDER --preset FOLDER [--out FILE.json]
 
-`--data` holds `train.tsv` and `test.tsv`, and `dev.tsv` to validate by (else a tenth of the
-training data is), each with columns `label` and `text`. `--preset` is a BERT as a KerasHub preset
-or a Hugging Face folder; the stages are meant for MiniLM-L6. Runs on the backend of the process.
+`--data` contains `train.tsv` and `test.tsv`, and optionally `dev.tsv` for validation (otherwise a
+tenth of the training data), each with columns `label` and `text`. `--preset` is a BERT as a KerasHub
+preset or a Hugging Face folder; the stages are meant for MiniLM-L6. Runs on the process' backend.
 """
 
 import argparse

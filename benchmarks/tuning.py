@@ -1,14 +1,14 @@
-"""A search over rates and depths with shared frozen features, against plain KerasTuner.
+"""The speed of a search over rates and depths with shared features, compared with plain KerasTuner.
 
     python benchmarks/tuning.py --task flowers --data FOLDER --weights FILE [--out FILE.json]
     python benchmarks/tuning.py --task trec6 --data FOLDER --weights FOLDER [--out FILE.json]
 
 MobileNetV2 0.35 with ImageNet's weights on photographs, or MiniLM-L6 on questions. Both ways draw the
-same trials (KerasTuner's random oracle, same seed), take the same number of epochs in the same two
-stages, and validate on the same examples after each epoch. Plain KerasTuner does it as Keras' guide
-to transfer learning says: fit the new head, unfreeze, compile again with a small rate, fit again; it
-reads its examples from memory, decoded or tokenised once. Seconds of kft count everything from the
-beginning of the search to the page at its end.
+same trials (KerasTuner's random oracle, same seed), train for the same number of epochs in the same
+two stages, and validate on the same examples after each epoch. Plain KerasTuner follows Keras' guide
+to transfer learning: fit the new head, unfreeze, compile again with a small rate, fit again; it
+reads its examples from memory, decoded or tokenized once. The seconds of kft include everything from
+the beginning of the search to its page.
 
 The two ways take turns in one process: a search with kft, some plain trials, a search with kft again.
 With `--plain-each N`, plain KerasTuner runs only N trials of each depth, and the others are counted
@@ -125,7 +125,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def declare(options: argparse.Namespace, task: Any) -> Any:
-    """The hyperparameters of a search, in KerasTuner's terms."""
+    """Return a function that declares the hyperparameters of a search to KerasTuner."""
 
     def declared(hp: Any) -> None:
         hp.Float("head_lr", *task.rates, sampling="log")
@@ -136,7 +136,7 @@ def declare(options: argparse.Namespace, task: Any) -> Any:
 
 
 def with_kft(options: argparse.Namespace, task: Any, parts: tuple, turn: int) -> dict[str, Any]:
-    """A search with kft, from the beginning to its page."""
+    """Search with kft, including the page."""
     import numpy as np
 
     from kft.stages.stage import Stage
@@ -158,7 +158,7 @@ def with_kft(options: argparse.Namespace, task: Any, parts: tuple, turn: int) ->
         )
         seconds = time.perf_counter() - started
         kept = (Path(folder) / "search" / "features").glob("*/0.npy")
-        # A stage whose features were not kept would have run over everything in each epoch.
+        # Without cached features a stage would run the frozen part on all examples in each epoch.
         passes = sum(len(np.load(path, mmap_mode="r")) for path in kept)
         trials = [
             {"values": dict(one.values), "score": one.score, "seconds": one.seconds}
@@ -174,7 +174,7 @@ def with_kft(options: argparse.Namespace, task: Any, parts: tuple, turn: int) ->
 
 
 def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any) -> dict[str, Any]:
-    """Plain KerasTuner; `take_turn` is called before, between and after its trials."""
+    """Search with plain KerasTuner; `take_turn` is called before, between and after its trials."""
     import keras
     import keras_tuner
 
@@ -200,7 +200,7 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
             return model
 
         def fit(self, hp: Any, model: Any, data: Any, **settings: Any) -> Any:
-            """As Keras' guide has it; the best epoch of both fits counts."""
+            """Fit as in Keras' guide; the best epoch of both fits counts."""
             depth = hp.values.get("unfreeze", 0)
             history = self._fit(model, hp.values["head_lr"], data, **settings)
             if depth:
@@ -238,7 +238,7 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
     taken = 0
 
     def take_turns(timed: int) -> None:
-        """As many searches with kft as are due after so many plain trials."""
+        """Run the searches with kft that are due after a number of plain trials."""
         nonlocal taken
         while taken < options.repeats and taken * expected <= timed * options.repeats:
             taken += 1
@@ -249,7 +249,7 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
             Plain(),
             objective=keras_tuner.Objective("val_accuracy", "max"),
             max_trials=options.trials,
-            seed=options.seed + 1,  # what kft makes of its own, as KerasTuner takes 0 for any
+            seed=options.seed + 1,  # as kft passes it, since KerasTuner replaces 0 by a random seed
             hyperparameters=hyperparameters,
             directory=folder,
         )
@@ -279,7 +279,7 @@ def without(options: argparse.Namespace, task: Any, parts: tuple, take_turn: Any
 
 
 def dataset(recipe: Any, examples: Any, seed: int | None = None) -> Any:
-    """Examples as tensors in memory, shuffled if there is a seed."""
+    """Return examples as tensors in memory, shuffled if a seed is given."""
     import numpy as np
     import tensorflow as tf
 

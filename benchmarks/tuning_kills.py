@@ -1,13 +1,13 @@
-"""Kill a search, its chief and its workers again and again, and see that it ends as if nobody had.
+"""Searches whose chief and workers are killed repeatedly, compared with an undisturbed search.
 
     KERAS_BACKEND=torch python benchmarks/tuning_kills.py [--kills 20] [--out FILE.json]
 
-A small convolutional network is searched for rate and depth by a random search, in one process, or by
-a chief and two workers that were started by hand; only processes, chiefs and workers are killed about
-equally often, by SIGKILL at random moments, up to four of them in a search. One that was killed is
-started again, or, if it was a worker, left dead half of the times, so that the other one gets its
-trial. At the end the trials must be those of a search that nobody killed: the same values, none twice,
-the same scores, the same stages of the best.
+A random search over the rate and depth of a small convolutional network runs in one process, or in a
+chief and two workers that are started by hand. Single processes, chiefs and workers are killed about
+equally often, by SIGKILL at random moments, up to four per search. A killed process is started again;
+a worker is left dead half of the time, so that the other one gets its trial. At the end the trials
+must be those of an undisturbed search: the same values, none twice, the same scores, the same stages
+of the best.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the model comes from the tests
 
 TRIALS = 3
-MOST = 4  # kills of one search
-HANGS = 240  # seconds after which a search counts as hanging
+MOST = 4  # kills per search
+HANGS = 240  # seconds after which a search counts as hung
 SECRET = "only the processes of this search"
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
 
     import keras
-    import keras_tuner  # noqa: F401 - before the forks, so that children begin at once
+    import keras_tuner  # noqa: F401 - before the forks, so that children start faster
     from figures import publish, result
 
     import kft.tuning.search  # noqa: F401
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def alone(run: Path, rng: random.Random, length: float, kills: dict, most: int) -> None:
-    """A search in one process, killed and started again until it has ended."""
+    """Run a search in one process, which is killed and started again until it has ended."""
     while True:
         process = start(run)
         enough = sum(kills.values()) >= most
@@ -101,7 +101,7 @@ def alone(run: Path, rng: random.Random, length: float, kills: dict, most: int) 
 
 
 def by_a_crew(run: Path, rng: random.Random, length: float, kills: dict, most: int) -> None:
-    """A search of a chief and two workers, one of which at a time is killed."""
+    """Run a search with a chief and two workers, of which one at a time is killed."""
     port = free_port()
     names = ["chief", "worker-1", "worker-2"]
     running = {name: start(run, name, port) for name in names}
@@ -116,7 +116,7 @@ def by_a_crew(run: Path, rng: random.Random, length: float, kills: dict, most: i
                 if code is None:
                     continue
                 del running[name]
-                # A worker may lose its chief for good only if the search was over without it.
+                # A worker may fail only because the search ended without it and the chief is gone.
                 assert code == 0 or name != "chief", code
             due = time.monotonic() > next_kill and sum(kills.values()) < most
             if due and "chief" in running:
@@ -137,7 +137,7 @@ def by_a_crew(run: Path, rng: random.Random, length: float, kills: dict, most: i
 
 
 def start(run: Path, name: str | None = None, port: int = 0) -> int:
-    """Begin a search, or take part in one, in a forked process; its id."""
+    """Begin or join a search in a forked process, and return its id."""
     child = os.fork()
     if child:
         return child
@@ -160,7 +160,7 @@ def start(run: Path, name: str | None = None, port: int = 0) -> int:
 
 
 def search(run: Path) -> None:
-    """The search, the same for everybody who takes part."""
+    """Run the search, in the same way in each process."""
     import traceback
 
     import kft
@@ -193,7 +193,7 @@ def search(run: Path) -> None:
 
 
 def outcome(run: Path) -> dict:
-    """What must be equal: values and scores of all trials, and the stages of the best."""
+    """Return what must be equal: values and scores of all trials, and the stages of the best."""
     from kft.tuning.trials import read_trials
 
     trials = read_trials(run / "trials")
@@ -208,7 +208,7 @@ def outcome(run: Path) -> dict:
 
 
 def die(process: int, after: float) -> int:
-    """Kill a process after some seconds, unless it ends before; its exit code."""
+    """Kill a process after some seconds unless it ends earlier, and return its exit code."""
     until = time.monotonic() + after
     while time.monotonic() < until:
         code = ended(process)
@@ -220,18 +220,18 @@ def die(process: int, after: float) -> int:
 
 
 def ended(process: int) -> int | None:
-    """A process' exit code, None while it runs."""
+    """Return the exit code of a process; None while it runs."""
     pid, status = os.waitpid(process, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if pid else None
 
 
 def wait(process: int) -> int:
-    """The exit code of a process, once it has ended."""
+    """Wait until a process has ended, and return its exit code."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def free_port() -> int:
-    """A port that nobody uses."""
+    """Return a free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What `tuning.py` searches for: photographs or questions, by a recipe and by plain Keras."""
+"""The tasks of `tuning.py`, photographs and questions, with a recipe and with plain Keras."""
 
 import dataclasses
 from typing import Any
@@ -15,13 +15,13 @@ class Photos:
     block_rate = 1e-4
 
     def read(self) -> Any:
-        """All photographs."""
+        """Read all photographs."""
         from kft.data.read import read
 
         return read(self.data, task="single_label", modality="image")
 
     def recipe(self, classes: int) -> Any:
-        """How kft trains them."""
+        """Return the recipe of kft."""
         from recipes import MobileNetRecipe
 
         return MobileNetRecipe(
@@ -33,7 +33,7 @@ class Photos:
         )
 
     def model(self, recipe: Any) -> tuple[Any, Any]:
-        """A new model and its frozen backbone, as Keras' guide to transfer learning has them."""
+        """Return a new model and its frozen backbone, as in Keras' guide to transfer learning."""
         import keras
 
         shape = (self.size, self.size, 3)
@@ -59,7 +59,7 @@ class Questions:
     block_rate = 1e-4
 
     def read(self) -> Any:
-        """All questions of the training part."""
+        """Read all questions of the training part."""
         from pathlib import Path
 
         from kft.data.read import read
@@ -67,13 +67,13 @@ class Questions:
         return read(Path(self.data) / "train.tsv", task="single_label", modality="text")
 
     def recipe(self, classes: int) -> Any:
-        """How kft trains them."""
+        """Return the recipe of kft."""
         from recipes import BertRecipe
 
         return BertRecipe(self.preset, num_classes=classes, backbone_dropout=0.0)
 
     def model(self, recipe: Any) -> tuple[Any, Any]:
-        """A new model and its frozen backbone, with KerasHub's parts."""
+        """Return a new model and its frozen backbone, built with KerasHub."""
         import keras
         import keras_hub
 

@@ -1,4 +1,4 @@
-"""Several ways to do one job, each in a process of its own, in turns."""
+"""Measurements of several ways to do one job, each in its own process, in turns."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ Outcomes = dict[str, list[dict[str, Any]]]
 
 
 def turns_parser(doc: str) -> argparse.ArgumentParser:
-    """A parser of what all such scripts take: `--rounds`, `--out`, and what `in_turns` adds."""
+    """Return a parser with the options of all such scripts and those that `in_turns` adds."""
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="repetitions, a seed each")
     parser.add_argument("--limit", type=int, help="train on this many examples only, for a trial")
@@ -24,7 +24,7 @@ def turns_parser(doc: str) -> argparse.ArgumentParser:
 
 
 def add_text_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds where the texts and the model are."""
+    """Add the options for the paths of the texts and the model."""
     parser.add_argument("--data", required=True, help="a folder with train.tsv and test.tsv")
     parser.add_argument("--preset", required=True, help="MiniLM-L6 as a Hugging Face folder")
 
@@ -32,15 +32,15 @@ def add_text_arguments(parser: argparse.ArgumentParser) -> None:
 def in_turns(
     ways: Mapping[str, Mapping[str, str]], rounds: int, arguments: Sequence[str] = ()
 ) -> Outcomes:
-    """Runs this very script once for each way and round, with `--way` and `--seed` added.
+    """Run the current script once for each way and round, with `--way` and `--seed` added.
 
     Args:
-        ways: Names, and what each adds to the environment.
-        rounds: How often; each round has a seed of its own, and every other one the reverse order.
-        arguments: Arguments in place of those of this process. Defaults to them.
+        ways: The environment variables that each way adds, by its name.
+        rounds: The number of rounds; each has its own seed, and every other one the reverse order.
+        arguments: The arguments. Defaults to those of this process.
 
     Returns:
-        For each way what its processes printed last, as JSON, round by round.
+        The last line that each process printed, as JSON, by way and round.
     """
     found: Outcomes = {way: [] for way in ways}
     for index in range(rounds):
@@ -58,11 +58,11 @@ def in_turns(
 
 
 def table(outcomes: Outcomes, peer: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Columns and rows: seconds of each way, accuracies, and how many times faster than the peer.
+    """Return columns and rows: seconds of each way, accuracies, and how many times faster than the peer.
 
     Args:
         outcomes: What `in_turns` returned; each has `seconds` and perhaps `accuracy`.
-        peer: The way that the others are held against, round by round.
+        peer: The way with which the others are compared, round by round.
     """
     rows = []
     for way, runs in outcomes.items():
@@ -82,7 +82,7 @@ def table(outcomes: Outcomes, peer: str) -> tuple[tuple[str, ...], list[tuple[st
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """A median, with the least and the most where there are several."""
+    """Return the median, with the minimum and maximum if there are several values."""
     middle = format(statistics.median(values), form)
     if len(values) == 1:
         return middle

@@ -1,10 +1,10 @@
-"""Put the tables of benchmark results into README and docs/measured.md, between their markers.
+"""Write the tables of benchmark results into README and docs/measured.md, between their markers.
 
     python benchmarks/write_figures.py benchmarks/results/*.json
 
-A table named `flowers` replaces what stands between `<!-- figures:flowers -->` and the next
-`<!-- /figures -->`, on the page that has these lines. Given all results that README's first table is made
-of, it writes that one too.
+A table named `flowers` replaces the text between `<!-- figures:flowers -->` and the next
+`<!-- /figures -->`, on the page that contains these lines. README's first table is written too if all
+results that it needs are given.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def place_of(name: str) -> re.Pattern[str]:
-    """The markers of a table, and what stands between them."""
+    """Return a pattern for the markers of a table and the text between them."""
     return re.compile(rf"(<!-- figures:{re.escape(name)} -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 

@@ -1,13 +1,13 @@
-"""What a language model learns of other texts, and forgets of its own, by a bare `recipe.fit(data)`.
+"""How much a language model learns of new texts, and forgets of its own, by a bare `recipe.fit(data)`.
 
     python benchmarks/writing.py --text FILE --preset FOLDER --out FILE.json
 
 `--text` is a text file such as Shakespeare's plays, `--preset` a small language model of KerasHub such
 as stories260K. The last tenth of the text is the test part. KerasHub's guide to fine-tuning GPT-2 is
 plain `CausalLM.fit`: one epoch in batches of 32 with Adam at 5e-5, falling to 0; `keras_guide_long`
-takes as many epochs as kft. All get the same rows. What is forgotten is measured on texts that the
-model wrote itself before. Cells that `--out` holds already are kept, so a command that was interrupted
-resumes when it is run again.
+trains for as many epochs as kft. All get the same rows. Forgetting is measured on texts that the model
+generated before. Results that `--out` already contains are kept, so an interrupted command resumes when
+it is run again.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def parts(text: str) -> tuple[list[str], list[str]]:
-    """Training and test texts: paragraphs that stand together, of up to 400 characters."""
+    """Return training and test texts: adjacent paragraphs of up to 400 characters together."""
     found = [""]
     for paragraph in text.split("\n\n"):
         if found[-1] and len(found[-1]) + len(paragraph) > 400:
@@ -81,7 +81,7 @@ def new_recipe(preset: str, seed: int, **arguments: Any) -> Any:
 
 
 def fitted(options: argparse.Namespace, way: str, train: list[str], seed: int) -> Any:
-    """A recipe that was fine-tuned in one of the ways."""
+    """Return a recipe that is fine-tuned in one of the ways."""
     import kft
 
     adapters = {"adapters": kft.LoRA(8)} if way == "kft_lora" else {}
@@ -109,7 +109,7 @@ def keras_guide(recipe: Any, train: list[str], seed: int, epochs: int) -> None:
         weighted_metrics=["accuracy"],
     )
     model.fit(train, batch_size=32, epochs=epochs, verbose=0)
-    _ = recipe.model  # built, so that its decoder is the one of the recipe
+    _ = recipe.model  # built, so that `encoder` is that of the recipe's model
     recipe.encoder.set_weights(model.backbone.get_weights())
 
 
