@@ -1,4 +1,4 @@
-"""Where a model is cut whose lowest layer is called again at its top, as tied embeddings are."""
+"""The cut of a model whose lowest layer is called again at its top, like tied embeddings."""
 
 import keras
 import numpy as np

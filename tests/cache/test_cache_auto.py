@@ -1,4 +1,4 @@
-"""`cache="auto"`: the machine is measured where it decides, once, and a resumed run asks nobody."""
+"""`cache="auto"`: the machine is measured once if it matters, and never in a resumed run."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ HEAD = [kft.Stage(0, 3, 1e-2)]
 
 @pytest.fixture
 def slow_disk(monkeypatch):
-    """A function; once it was called, a sync takes eleven days by the clock that measures."""
+    """Return a function after whose call a sync takes eleven days by the clock of measurements."""
     sync, late = os.fsync, [0.0]
 
     def syncing(descriptor):
@@ -48,7 +48,7 @@ def slow_disk(monkeypatch):
 
 @pytest.fixture
 def measurements(monkeypatch):
-    """The speeds that were measured."""
+    """Return a list of the speeds that are measured."""
     found = []
 
     def measuring(*args):
@@ -130,7 +130,7 @@ def test_of_several_processes_the_first_one_measures_and_the_others_follow(
 
 @pytest.mark.once
 def test_nothing_is_measured_where_no_machine_would_decide_otherwise(tmp_path, measurements):
-    single = [kft.Stage(0, 1, 1e-2)]  # an epoch has nothing to save
+    single = [kft.Stage(0, 1, 1e-2)]  # with one epoch nothing can be saved
     assert decided(FeatureStore(tmp_path), single)[0].cut is None
     sure = Cost(1_000, 10**12, 4_000, fits=True)
     assert sure.is_clear
@@ -142,7 +142,7 @@ def test_nothing_is_measured_where_no_machine_would_decide_otherwise(tmp_path, m
 
 @pytest.mark.once
 def test_the_measured_machine_decides_and_not_the_constants():
-    cost = Cost(1_000, 100_000, 4_000, fits=True)  # 25 operations for each byte
+    cost = Cost(1_000, 100_000, 4_000, fits=True)  # 25 operations per byte
     assert not cost.is_clear
     assert not cost.pays(LAPTOP)
     assert cost.pays(Speed(operations=1e9, written=1e9))
@@ -158,7 +158,7 @@ def test_a_cost_knows_what_features_are_kept_as(tmp_path, dtype, size):
 
 @pytest.mark.once
 def test_a_disk_is_given_a_quarter_of_a_second(tmp_path, monkeypatch):
-    """By a clock on which every look at it takes a tenth, the third part is the last one."""
+    """On a clock that advances by a tenth per reading, the third part is the last one."""
     ticks = itertools.count()
     monkeypatch.setattr(speed, "_clock", lambda: next(ticks) / 10)
     assert speed._bytes_per_second(tmp_path / "not" / "there") == pytest.approx(2**18 * 2 / 0.4)
@@ -192,7 +192,7 @@ def test_a_resumed_run_keeps_its_decision_although_the_machine_has_changed(
 
 @pytest.mark.once
 def test_a_fit_that_resumes_without_a_run_directory_measures_nothing(tmp_path, measurements):
-    """Nothing would tell the one that resumes what was decided."""
+    """A resumed fit could not know what was decided."""
     model, (x, y) = convnet(), images(16)
     model.compile("adam", "sparse_categorical_crossentropy")
     settings = {"stages": HEAD, "batch_size": 8, "verbose": 0}

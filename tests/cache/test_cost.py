@@ -1,4 +1,4 @@
-"""Whether kept features pay: what they save against what reading and writing them takes."""
+"""The decision whether cached features pay: the time they save against reading and writing them."""
 
 import dataclasses
 import shutil
@@ -21,7 +21,7 @@ EXAMPLES = 100
 
 @pytest.fixture(scope="module")
 def cut():
-    """A cut that takes half as long again to compute as to write or read."""
+    """Return a cut that takes one and a half times as long to compute as to write or read."""
     model = convnet()
     plan(model, [kft.Stage(0, 1, 1e-2)])[0].enter(model)
     found, _ = find_cut(model)

@@ -1,4 +1,4 @@
-"""Which kept features go where there are more than the limit allows."""
+"""The features that are evicted when the cache exceeds its limit."""
 
 import os
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def features(tmp_path):
-    """Three folders of 100 bytes, last used in the order b, c, a."""
+    """Create three folders of 100 bytes, last used in the order b, c, a."""
     folders = {}
     for name, used in (("a", 3), ("b", 1), ("c", 2)):
         folders[name] = tmp_path / (name * 32)

@@ -1,4 +1,4 @@
-"""Kept features are what was written, or they are not there."""
+"""Cached features are exactly what was written, or missing."""
 
 import contextlib
 import os
@@ -54,7 +54,7 @@ def test_features_are_read_as_they_were_written(folder):
 
 
 def damages(folder):
-    """Every file with a flipped bit in each part, cut short, longer, and gone."""
+    """Yield damaged contents of each file: a flipped bit at many places, truncated, longer, missing."""
     for path in sorted(folder.iterdir()):
         whole = path.read_bytes()
         for place in np.linspace(0, len(whole) - 1, 30).astype(int):
@@ -84,7 +84,7 @@ def test_every_damage_is_noticed(folder):
     for path in folder.iterdir():
         whole = path.read_bytes()
         path.unlink()
-        os.mkfifo(path)  # nobody writes into it
+        os.mkfifo(path)  # a pipe without a writer
         with pytest.raises((ValueError, OSError)):
             open_features(folder)
         replaced(path, whole)
@@ -121,7 +121,7 @@ def test_an_index_that_names_no_numbers_is_damaged(folder):
 
 
 def test_features_under_another_key_are_refused(folder):
-    """A wrong `mv` leaves whole files of other features."""
+    """After a wrong `mv`, intact files belong to other features."""
     other = folder.rename(folder.with_name("other"))
     with pytest.raises(ValueError, match="they belong to another key, 'key'"):
         open_features(other)

@@ -1,4 +1,4 @@
-"""BatchNorm that is folded into a convolution changes no answer."""
+"""Folding BatchNorm into convolutions does not change predictions."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ SIZE = (9, 9, 3)
 
 
 def with_statistics(model):
-    """Every weight drawn at random, so that none is left out unseen."""
+    """Return the model with random weights, so that an omitted one would be noticed."""
     rng = np.random.default_rng(0)
     for layer in model.layers:
         layer.set_weights([rng.uniform(0.2, 1.5, weight.shape) for weight in layer.get_weights()])

@@ -1,4 +1,4 @@
-"""Arrays in files, of which a process holds a bounded part and recognises every damage."""
+"""Arrays in files, which are read in bounded memory and checked for any damage."""
 
 import os
 import re
@@ -18,7 +18,7 @@ FLOATS = np.dtype(np.float32)
 
 
 def in_memory() -> float:
-    """Megabytes of this process' memory."""
+    """Return the memory of this process, in MB."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
@@ -35,7 +35,7 @@ def write(path, array, at_once=100):
 
 @pytest.fixture(params=["in memory", "in the file"])
 def either(request, monkeypatch):
-    """Small files are read into memory, of large ones single rows."""
+    """Run a test with files that are read into memory, and with files that are read by rows."""
     monkeypatch.setattr(row_files, "_MOST", 0 if request.param == "in the file" else 128 * MB)
     monkeypatch.setattr(row_files, "_PART", 64)
 

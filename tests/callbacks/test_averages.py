@@ -1,4 +1,4 @@
-"""Keras' SwapEMAWeights beside kft's callbacks, and what else reads the optimizer during a fit."""
+"""Keras' SwapEMAWeights with kft's callbacks, and other code that reads the optimizer in a fit."""
 
 import keras
 import numpy as np
@@ -60,7 +60,7 @@ def test_averages_are_validated_as_in_a_fit_without_stages(beside, first):
 
 
 class Watch(keras.callbacks.Callback):
-    """Notes the weights within each validation, and the averages and weights after it."""
+    """Record the weights within each validation, and the averages and weights after it."""
 
     def __init__(self):
         super().__init__()
@@ -90,7 +90,7 @@ def test_a_fit_with_averages_goes_on_to_the_last_bit(tmp_path):
 
         def on_train_batch_end(self, batch, logs=None):
             self.seen += 1
-            if self.seen == 11:  # in mid-epoch of the second stage
+            if self.seen == 11:  # in the middle of an epoch of the second stage
                 raise RuntimeError
 
     def run(folder, *more):
@@ -113,7 +113,7 @@ def test_a_fit_with_averages_goes_on_to_the_last_bit(tmp_path):
 
 def test_a_run_whose_best_epoch_lies_in_an_earlier_stage_ends_with_its_averages():
     class Falling(keras.callbacks.Callback):
-        """A score that is best in the second epoch."""
+        """Log a score that is best in the second epoch."""
 
         def on_epoch_end(self, epoch, logs=None):
             logs["score"] = -abs(epoch - 1)
@@ -154,7 +154,7 @@ def test_swapping_between_epochs_is_refused_before_a_step():
 
 
 def in_stage(optimizer):
-    """A model as a stage of two groups begins."""
+    """Return a model at the beginning of a stage of two groups."""
     model = build(optimizer)
     stage = kft.Stage("all", 1, 0.1)
     regroup(model, template(model), plan(model, [stage])[0].groups, stage, None)

@@ -1,4 +1,4 @@
-"""A run ends with the best epoch of all its stages, or with what it was told to end with."""
+"""The weights at the end of a run: the best epoch of all stages, or as set by `restore_best`."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from tests.small_images import TinyRecipe, bright_sides
 
 
 class Spy(keras.callbacks.Callback):
-    """Notes weights and the head's step count as epochs begin and end."""
+    """Record weights and the head's step count when epochs begin and end."""
 
     def on_train_begin(self, logs=None):
         self.begun, self.ended = [], []
@@ -31,7 +31,7 @@ class Spy(keras.callbacks.Callback):
 
 
 class Scores(keras.callbacks.Callback):
-    """Logs these scores, one per epoch."""
+    """Log the given scores, one per epoch."""
 
     def __init__(self, scores):
         super().__init__()
@@ -117,7 +117,7 @@ def test_a_monitor_that_is_never_logged_is_told():
 
 @pytest.mark.parametrize("behind", [True, False])
 def test_a_run_that_was_killed_in_a_worse_stage_still_ends_with_the_best(tmp_path, behind):
-    """The checkpoint stands before or behind the stages; the best epoch lies before the kill."""
+    """The checkpoint is before or after the stages in the list; the best epoch is before the kill."""
 
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -263,7 +263,7 @@ def test_a_rule_that_makes_no_sense_is_refused(settings):
 
 @pytest.mark.once
 def test_a_rule_that_was_interrupted_compares_as_before():
-    """Keras sets the direction with the first epoch, which a resumed rule has behind it."""
+    """Keras sets the direction in the first epoch, which a resumed rule does not see again."""
     from kft.callbacks.others import restore_state, state_of
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])

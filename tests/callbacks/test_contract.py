@@ -1,4 +1,4 @@
-"""What every callback owes: it works alone, can be used twice and copied, and its state survives."""
+"""The contract of every callback: it works alone, can be reused and copied, and keeps its state."""
 
 import copy
 import functools
@@ -17,7 +17,7 @@ STAGES = [
     kft.Stage(0, epochs=1, learning_rate=1e-2),
     kft.Stage("all", epochs=1, learning_rate=1e-3, layer_decay=0.5),
 ]
-# How to make each of them; a new callback without a line here fails.
+# Constructors of all callbacks; the tests fail for a new one that is not listed.
 MAKERS = {
     "LearningRateWarmup": lambda cls, folder: cls(0.5),
     "LiveCurves": lambda cls, folder: cls(),
@@ -64,7 +64,7 @@ def test_a_callback_works_alone_twice_and_as_a_copy(name, tmp_path):
     copied = copy.deepcopy(callback)  # KerasTuner copies callbacks for each trial
     fit(small_model(), callback)
     json.dumps(pack(state_of(callback) or {}, {}))
-    if name != "RunCheckpoint":  # which would load the finished fit instead
+    if name != "RunCheckpoint":  # it would load the finished fit instead
         fit(small_model(), callback)
         fit(small_model(), copied)
 

@@ -1,4 +1,4 @@
-"""Curves in a notebook are one picture that grows, with the stages marked; elsewhere none."""
+"""Live curves in a notebook: one image that is updated, with the stages marked; elsewhere none."""
 
 from pathlib import Path
 
@@ -40,14 +40,14 @@ print(len(pictures), [text.get_text() for text in axes.texts], len(axes.get_line
 
 def test_a_notebook_shows_one_picture_that_ends_with_every_epoch(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))  # no kernel but this Python
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))  # only this Python's kernel
     cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, FIT, LOOK)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     where = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
     shown = [one for one in cells[1].outputs if "image/png" in one.get("data", {})]
     assert len(shown) == 1
-    # The first picture after two epochs, then one after four and one at the end.
+    # The first image is drawn after two epochs, then one after four and one at the end.
     assert cells[2].outputs[0].text.strip() == "2 ['stage 1', 'stage 2'] 5"
 
 

@@ -1,4 +1,4 @@
-"""What is logged to TensorBoard, MLflow and Weights & Biases, read back with their own readers."""
+"""The logs of TensorBoard, MLflow and Weights & Biases, read back with their own readers."""
 
 import sys
 
@@ -15,7 +15,7 @@ PACKAGES = {"mlflow": kft.callbacks.MLflowLogger, "wandb": kft.callbacks.WandbLo
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory):
-    """One fit in stages with all loggers behind it."""
+    """Return the logs of one fit in stages with all loggers."""
     folder = tmp_path_factory.mktemp("logged")
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")

@@ -1,4 +1,4 @@
-"""A killed fit ends with the same weights, whatever the other callbacks do and wherever they stand."""
+"""A resumed fit ends with the same weights, whatever other callbacks do and whatever their order."""
 
 import itertools
 import os
@@ -35,7 +35,7 @@ def build(averages=True):
 
 
 class Meddler(keras.callbacks.Callback):
-    """Changes weights as epochs and their first steps begin, by a count of its own."""
+    """Change weights when epochs and their first steps begin, by a counter of its own."""
 
     def __init__(self):
         super().__init__()
@@ -60,7 +60,7 @@ class Meddler(keras.callbacks.Callback):
 
 
 class Crash(keras.callbacks.Callback):
-    """Ends the run in the step `step` of the epoch `epoch`."""
+    """Crash in the step `step` of the epoch `epoch`."""
 
     def __init__(self, epoch, step):
         super().__init__()
@@ -75,7 +75,7 @@ class Crash(keras.callbacks.Callback):
 
 
 def fit(folder, make, *more, every=3, averages=True):
-    """Returns history and state; None if the run crashed."""
+    """Return history and state; None if the run crashed."""
     model, keep = build(averages), RunCheckpoint(folder, every=every)
     try:
         history = model.fit(
@@ -94,7 +94,7 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-# In the first and the last step of an epoch, and in the first epoch of a stage.
+# The first and the last step of an epoch, and a step in the first epoch of a stage.
 CRASHES = [(1, 0), (1, STEPS - 1), (2, 1)]
 
 
@@ -184,7 +184,7 @@ def test_files_written_in_steps_before_the_commit_are_not_written_again(tmp_path
 
 
 class Steps(keras.callbacks.Callback):
-    """Notes what each step of the second epoch reports, as a progress bar sees it."""
+    """Record the logs of each step of the second epoch, as a progress bar gets them."""
 
     def __init__(self):
         super().__init__()
@@ -231,7 +231,7 @@ def test_data_that_have_become_fewer_are_an_error(tmp_path):
 
 
 def limited(count):
-    """Uses so many threads, or cores, from now on; returns what was used before."""
+    """Set the number of threads or cores, and return the previous one."""
     if BACKEND == "torch":
         import torch
 

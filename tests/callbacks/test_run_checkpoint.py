@@ -25,7 +25,7 @@ ON_TORCH = keras.backend.backend() == "torch"
 
 @keras.saving.register_keras_serializable("tests")
 class Ledger(layers.Layer):
-    """Counts how often each example has been trained on; an example's last number is its id."""
+    """Count how often each example is trained on; an example's last number is its id."""
 
     def build(self, shape):
         self.counts = self.add_weight(shape=(COUNT,), initializer="zeros", trainable=False)
@@ -50,7 +50,7 @@ def build(optimizer=None, **compiled):
     x = Ledger(name="ledger")(inputs)
     for number in range(2):
         x = layers.Dense(8, activation="relu", name=f"block{number}")(x)
-        x = layers.Dropout(0.2)(x)  # without a seed, so that the process' own is used up
+        x = layers.Dropout(0.2)(x)  # unseeded, so that it uses the global generator
     x = layers.BatchNormalization()(x)
     model = keras.Model(inputs, layers.Dense(2, activation="softmax", name="head")(x))
     if optimizer is None:
@@ -61,7 +61,7 @@ def build(optimizer=None, **compiled):
 
 
 class Crash(keras.callbacks.Callback):
-    """Ends the run before its step `at`, counted over all epochs."""
+    """Crash before the step `at`, counted over all epochs."""
 
     def __init__(self, at, action):
         super().__init__()
@@ -104,7 +104,7 @@ def fit(
     verbose=0,
     **settings,
 ):
-    """Returns history, weights, optimizer state and the ledger; None if the run crashed."""
+    """Return history, weights, optimizer state and the ledger; None if the run crashed."""
     model = model or build()
     own = callbacks()
     checkpoint = None
@@ -135,7 +135,7 @@ def assert_equal(one, other):
 
 @pytest.fixture(scope="module")
 def whole():
-    """What runs give that nobody interrupted."""
+    """Return the results of uninterrupted runs."""
     return {callbacks: fit(callbacks=callbacks) for callbacks in (staged, plain)}
 
 
@@ -158,10 +158,10 @@ def test_crashing_again_and_again_trains_on_each_example_once_an_epoch(tmp_path,
     history, state, model = fit(tmp_path)
     assert_equal((history, state), whole[staged])
     counts = ops.convert_to_numpy(model.get_layer("ledger").counts)
-    # Restoring the best epoch of a stage takes the ledger back with it, to whole epochs.
+    # Restoring the best epoch of a stage also restores the ledger, to whole epochs.
     assert len(set(counts)) == 1
     assert 0 < counts[0] <= len(history["loss"])
-    ended = fit(tmp_path)  # a run that has ended is not trained again
+    ended = fit(tmp_path)  # a finished run is not trained again
     assert_equal(ended, (history, state))
 
 
@@ -278,7 +278,7 @@ def test_other_bad_arguments_are_named(tmp_path):
 
 
 def test_the_private_names_of_keras_are_those_of_3_15(tmp_path):
-    """Keras (seen in 3.15.1) keeps these names to itself: look again when this fails."""
+    """These names are private in Keras (3.15.1): when this fails, look for their replacements."""
     assert version("keras").startswith("3.15.")
     arguments = {
         keras.callbacks.ModelCheckpoint: (tmp_path / "model.keras", "loss"),

@@ -19,7 +19,7 @@ BACKEND = keras.backend.backend()
 
 
 class Spy(keras.callbacks.Callback):
-    """Notes the weights at the end of each epoch."""
+    """Record the weights at the end of each epoch."""
 
     def on_train_begin(self, logs=None):
         self.seen = [values(self.model)]
@@ -100,7 +100,7 @@ def test_optimizer_state_and_step_count_carry_over_and_new_groups_start_afresh()
 
 
 def test_a_new_group_takes_first_steps_no_larger_than_adam_alone_would():
-    """With the old step count Adam's bias correction would make them several times larger."""
+    """With the old step count, Adam's bias correction would make them several times larger."""
     model, spy = convnet(), Spy()
     fit(model, [kft.Stage(0, 4, 1e-2), kft.Stage(1, 1, 1e-3)], callbacks=[spy])
     step = np.abs(spy.seen[5]["c3/kernel"] - spy.seen[4]["c3/kernel"]).max()

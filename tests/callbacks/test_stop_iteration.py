@@ -1,4 +1,4 @@
-"""An exception that Keras takes for the end of the data is an error that names its callback."""
+"""A StopIteration in a callback, which Keras mistakes for the end of the data, is a named error."""
 
 import keras
 import numpy as np

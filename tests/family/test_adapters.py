@@ -1,4 +1,4 @@
-"""A recipe with adapters: its fit, its cache, what is kept of it, and several on one backbone."""
+"""A recipe with adapters: its fit, its cache, its files, and several on one backbone."""
 
 import json
 
@@ -30,7 +30,7 @@ def preset(tmp_path_factory):
 
 
 def recipe_of(preset, adapters=LORA, **others):
-    # On PyTorch, Keras' dropout without a seed draws from global numbers.
+    # On PyTorch, Keras' dropout without a seed uses the global generator.
     settings = {"num_classes": 2, "backbone_dropout": 0.0, **others}
     return TinyTexts(preset, adapters=adapters, **settings)
 
@@ -53,8 +53,8 @@ IMAGES = (tiny_images(24), ["a", "b"] * 12)
 
 
 def test_images_with_adapters_keep_the_contract():
-    """Killed between commits they end with the same kernels, A and B to the last bit."""
-    leave_out = {"cache", "export", "tune"}  # kept features have a test below
+    """After a kill between commits, the kernels, A and B are the same to the last bit."""
+    leave_out = {"cache", "export", "tune"}  # cached features have a test below
     check_recipe(images_of, IMAGES, leave_out=leave_out)
 
 
@@ -64,7 +64,7 @@ def test_images_with_adapters_are_exported():
     check_recipe(images_of, IMAGES, leave_out=leave_out)
 
 
-@pytest.mark.once  # JAX takes two minutes to compile these fits, and runs those of images
+@pytest.mark.once  # JAX, which takes two minutes to compile these fits, runs those of images
 def test_texts_with_adapters_keep_the_contract(preset):
     check_recipe(lambda: recipe_of(preset), DATA, leave_out={"cache", "export", "tune"})
 
@@ -89,7 +89,7 @@ def test_a_fit_moves_adapters_and_head_and_nothing_else():
 
 
 def cut_of(recipe):
-    """The names of the layers below the cut of the second stage."""
+    """Return the names of the layers below the cut of the second stage."""
     with kept_flags(recipe.model):
         plan(recipe.model, STAGES)[1].enter(recipe.model)
         cut, reason = find_cut(recipe.model)
@@ -131,7 +131,7 @@ def test_features_are_kept_once_for_all_ranks_and_for_none(preset, tmp_path):
 
 
 def test_a_saved_recipe_is_loaded_with_its_adapters_apart_from_their_kernels(tmp_path):
-    recipe = fitted(images_of(dropout=0.0), IMAGES)  # whose stream of numbers would begin anew
+    recipe = fitted(images_of(dropout=0.0), IMAGES)  # its random stream would restart
     loaded = kft.load(recipe.save(tmp_path / "saved"), recipe=TinyImages)
     assert loaded.adapters == LORA
     assert equal(weights_of(recipe.model), weights_of(loaded.model)), "A and B are not merged"

@@ -1,4 +1,4 @@
-"""Where classes are balanced in training, they are balanced where epochs are compared."""
+"""The validation by which epochs are compared balances classes if training does."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ HEAD = [kft.Stage(0, epochs=2, learning_rate=0.1)]
 
 
 def uneven():
-    """Pictures of three classes, 30 of the first, 8 of the second, 2 of the third, some labelled wrongly."""
+    """Return images of three classes, 30, 8 and 2 of them, some with a wrong label."""
     x, kinds, _ = pictures(90, seed=2)
     chosen = np.concatenate([np.flatnonzero(kinds == c)[:n] for c, n in enumerate((30, 8, 2))])
     labels = kinds[chosen].copy()
@@ -30,7 +30,7 @@ def test_each_class_counts_as_much_in_the_validation_loss(balance, cache):
     losses = -np.log(recipe.predict(x).scores[np.arange(len(x)), labels])
     by_class = [losses[labels == c].mean() for c in range(3)]
     assert run.history["val_loss"][-1] == pytest.approx(np.mean(by_class), rel=2e-4)
-    assert abs(np.mean(by_class) - losses.mean()) > 0.002  # else the test would show nothing
+    assert abs(np.mean(by_class) - losses.mean()) > 0.002  # otherwise the test would prove nothing
 
 
 @pytest.mark.once

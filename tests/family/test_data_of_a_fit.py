@@ -1,4 +1,4 @@
-"""What a fit trains and validates on, as the plan says it: groups, and folders of parts."""
+"""The training and validation data that the plan of a fit records: groups, and folders of parts."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What a fit that does not end leaves behind: the recipe as it was."""
+"""A fit that fails leaves the recipe as it was."""
 
 import keras
 import numpy as np

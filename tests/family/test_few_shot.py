@@ -36,7 +36,7 @@ def fit(recipe, **settings):
 
 
 def nearness(recipe, examples):
-    """The mean cosine of texts of one class, and that of texts of two."""
+    """Return the mean cosine of texts of the same class, and of different classes."""
     features, classes = head_inputs(recipe, examples)
     features = features / np.linalg.norm(features, axis=1, keepdims=True)
     cosines, same = features @ features.T, classes[:, None] == classes[None, :]
@@ -44,7 +44,7 @@ def nearness(recipe, examples):
 
 
 def test_texts_of_one_class_come_to_point_in_one_direction(preset, monkeypatch):
-    monkeypatch.setattr(contrastive, "_RATE", 5e-3)  # a tiny model takes larger steps
+    monkeypatch.setattr(contrastive, "_RATE", 5e-3)  # a tiny model needs larger steps
     apart = {}
     for few_shot in (None, "contrastive"):
         recipe = recipe_of(preset, few_shot=few_shot)
@@ -94,7 +94,7 @@ def assert_equal(one, other):
 
 
 def killed_in(monkeypatch, **arguments):
-    """Makes a fit end in the steps of its warm start."""
+    """Kill a fit in the steps of its warm start."""
     drawn = warm_start.train_contrastively
 
     def killed(*most):
@@ -119,7 +119,7 @@ def test_a_run_killed_in_its_warm_start_ends_as_an_undisturbed_one(preset, tmp_p
 
 
 def count_steps(monkeypatch):
-    """Counts the steps that every warm start takes from now on."""
+    """Count the steps of all warm starts from now on."""
     steps, drawn = [], warm_start.train_contrastively
     count = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
@@ -145,7 +145,7 @@ def test_a_run_killed_after_its_warm_start_does_not_repeat_it(preset, tmp_path, 
         fit(again, run_dir=tmp_path / "run", callbacks=[Ended()], **settings)
     steps = count_steps(monkeypatch)
     fit(again, run_dir=tmp_path / "run", **settings)
-    assert len(steps) == STEPS  # those of training on everything
+    assert len(steps) == STEPS  # only those of the warm start of the refit
     assert_equal(whole, again)
 
 

@@ -1,4 +1,4 @@
-"""What follows the stages of a fit: a temperature for the scores, and training on everything."""
+"""The work after the stages of a fit: a temperature for the scores, and a refit on all data."""
 
 import json
 
@@ -19,7 +19,7 @@ TOO_SURE = 5.0
 
 
 def test_scores_become_as_sure_as_they_are_right(tmp_path):
-    """The labels are drawn from a softmax, so that its temperature is known."""
+    """The labels are drawn from a softmax whose temperature is known."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 1.5, (4000, 5))
     odds = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -39,14 +39,14 @@ def test_few_examples_change_a_temperature_little():
 
 
 def noisy(count=120, seed=0):
-    """Pictures of which every third is called what it is not."""
+    """Return images of which a third have a wrong label."""
     x, kinds, _ = pictures(count, seed)
     wrong = np.arange(count) % 9 < 3
     return x, np.where(wrong, (kinds + 1) % 3, kinds)
 
 
 class Sharpen(keras.callbacks.Callback):
-    """Makes the model far too sure at the end of each epoch."""
+    """Make the model overconfident at the end of each epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
         layer = self.model.get_layer("predictions")
@@ -101,11 +101,11 @@ def test_scores_that_are_no_probabilities_are_not_calibrated(task):
 
 
 def test_a_refit_is_the_fit_of_everything_in_the_epochs_that_were_best(tmp_path):
-    """From the same start, in the same order, and nothing of the first fit is left in it."""
+    """It has the same start and order, and nothing of the first fit remains."""
     x, kinds, _ = pictures()
     stages = [SOLVED, kft.Stage("all", 4, 1e-3)]
     recipe = recipe_of(Classification(3))
-    recipe.model  # noqa: B018  built, so that both begin with the same weights
+    recipe.model  # noqa: B018  built, so that both start from the same weights
     run = recipe.fit(
         (x, kinds),
         stages=stages,
@@ -141,7 +141,7 @@ def test_a_refit_is_the_fit_of_everything_in_the_epochs_that_were_best(tmp_path)
 
 
 def test_a_refit_takes_an_optimizer_like_the_one_that_was_passed():
-    """With what weight decay leaves alone, which is no part of an optimizer's configuration."""
+    """It excludes the same weights from decay, which is not part of an optimizer's config."""
     x, kinds, _ = pictures()
 
     def fitted(data, *more, **settings):

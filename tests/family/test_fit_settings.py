@@ -1,4 +1,4 @@
-"""Each argument of `fit` is part of a run's identity, or is known not to matter for it."""
+"""Each argument of `fit` is part of a run's identity, or is listed as irrelevant to it."""
 
 import dataclasses
 import inspect
@@ -16,7 +16,7 @@ from tests.small_images import TinyRecipe, bright_sides
 pytestmark = pytest.mark.once
 
 DATA = ("self", "train", "validation_data")
-# Another value for each argument that decides what is computed.
+# Another value for each argument that affects the result.
 OTHER = {
     "stages": [kft.Stage(0, 1, 1e-3)],
     "batch_size": 7,
@@ -34,11 +34,11 @@ OTHER = {
 
 
 class SeenError(Exception):
-    """Ends a fit once its settings are known."""
+    """An exception that ends a fit once its settings are known."""
 
 
 def settings_of(**given):
-    """What `Recipe.fit` makes of its arguments."""
+    """Return the settings that `Recipe.fit` derives from its arguments."""
 
     def stop(cls, recipe, train, validation_data, settings):
         raise SeenError(settings.resolved(recipe, train, validation_data))
@@ -77,7 +77,7 @@ def test_another_value_is_another_run(name):
     assert before == settings_of().identity(), "equal settings are equal runs"
 
 
-# Another value for each part of these arguments, and whether it makes another run.
+# Another value for each part of these arguments, and whether it identifies another run.
 PARTS = {
     kft.Cache: {
         "on": (True, False),
@@ -241,7 +241,7 @@ def test_a_finished_run_of_another_setting_is_refused(tmp_path):
     ],
 )
 def test_a_mistake_is_named_before_data_and_directory_are_looked_at(name, value):
-    """A run directory would call it another plan."""
+    """A run directory would report it as another plan."""
     with pytest.raises(InputError, match=rf"`{name}='{value}'`: pass .* or "):
         TinyRecipe(num_classes=2).fit(None, **{name: value})
 
@@ -383,7 +383,7 @@ def test_numbers_of_numpy_are_those_of_python(tmp_path):
         )  # fmt: skip
 
     trained = fit(np.float32, np.int64)
-    again = fit(float, int)  # the same run, so that it is loaded
+    again = fit(float, int)  # the same run, which is loaded
     assert again.history == trained.history
     assert kft.load(tmp_path / "run", recipe=TinyRecipe).hidden == (4,)
     kft.stages.stage.write_stages(tmp_path / "s.yaml", [kft.Stage(np.int64(0), 1, np.float32(0.5))])

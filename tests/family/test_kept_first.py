@@ -1,4 +1,4 @@
-"""What was trained is kept before anything that can fail is tried."""
+"""A trained model is saved before any later step that can fail."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A run directory from elsewhere: what it names is not imported, and what it holds has a bound."""
+"""Untrusted run directories: the modules they name are not imported, and sizes are limited."""
 
 import json
 import os
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A run of a recipe that comes with kft, as `fit` leaves it."""
+    """Return the run directory of a recipe that comes with kft, as written by `fit`."""
     recipe = DigitsRecipe(num_classes=2, classes=["a", "b"])
     recipe.raw_examples = [b"one", b"two"]
     stages = [{"unfreeze": 0, "epochs": 1, "learning_rate": 0.01}]
@@ -50,7 +50,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def run(saved, tmp_path):
-    """A copy of a run directory, to be tampered with."""
+    """Return a copy of the run directory to tamper with."""
     return shutil.copytree(saved, tmp_path / "run")
 
 
@@ -67,7 +67,7 @@ def with_arguments(run, **arguments):
 
 @contextmanager
 def at_once():
-    """Fail what would wait for ever, on a pipe for example."""
+    """Make a test fail that would wait forever, such as on a pipe."""
 
     def fail(number, frame):
         raise AssertionError("it waited")
@@ -99,7 +99,7 @@ TRAP = "import os; os.mkdir(os.environ['KFT_TRAP'])\nfrom kft.cli.demo.recipe im
     ["kft_trap", "kft_traps.inner", "runs.photos.kft_trap", "recipes.kft_trap", "kft.kft_trap"],
 )
 def test_no_module_that_a_run_names_is_imported(run, tmp_path, monkeypatch, module):
-    """A module of the working directory, a package, a namespace package made by README's own layout."""
+    """It may be a module of the working directory, a package, or a namespace package as in README."""
     monkeypatch.setenv("KFT_TRAP", str(tmp_path / "sprung"))
     path = tmp_path / "here" / f"{module.replace('.', '/')}.py"
     path.parent.mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_no_module_that_a_run_names_is_imported(run, tmp_path, monkeypatch, modu
 @pytest.mark.parametrize(
     "named",
     [
-        "this:Recipe",  # an installed module that acts when it is imported
+        "this:Recipe",  # an installed module with an effect on import
         "os:system",
         "kft:load",
         "recipes:BertRecipe",
@@ -221,7 +221,7 @@ def test_arguments_that_suit_no_recipe_are_named(run, arguments, said):
     "arguments", [{"hidden": [20_000, 20_000]}, {"num_classes": 2_000_000, "hidden": [200]}]
 )
 def test_a_model_that_the_weights_do_not_fill_takes_no_memory(run, arguments):
-    """1.6 GB of weights that a few kilobytes describe."""
+    """A few kilobytes describe 1.6 GB of weights."""
     with_arguments(run, **arguments)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match=r"does not fit the model|num_classes"):
@@ -239,14 +239,14 @@ def test_a_model_of_ones_own_takes_no_memory_either(own):
 
 @dataclass(kw_only=True, eq=False)
 class ReadingRecipe(TinyRecipe):
-    """It reads the values of its weights as it builds its model."""
+    """A recipe that reads the values of its weights while it builds its model."""
 
     def head(self, features, inputs):
         weights = keras.Model(inputs, features).get_weights()
         assert any(np.ptp(weight) > 0 for weight in weights)
         with keras.StatelessScope():
             pass
-        keras.Variable(np.zeros(3))  # which Keras refuses where variables have no values yet
+        keras.Variable(np.zeros(3))  # Keras refuses it while variables have no values
         return super().head(features, inputs)
 
 
@@ -256,7 +256,7 @@ def test_a_recipe_that_reads_its_weights_loads(tmp_path):
 
 
 def test_nothing_of_the_model_that_was_outlined_is_built_later(run):
-    """Keras gives the variables of a scope their values when the next one ends."""
+    """Keras initializes the variables of one scope when the next one ends."""
     with_arguments(run, hidden=[20_000, 20_000])
     with pytest.raises(InputError):
         kft.load(run)
@@ -489,7 +489,7 @@ def test_any_value_in_a_description_is_refused_by_name_or_harmless(run, data):
 
 
 def test_an_unfinished_run_with_a_link_out_of_it_is_not_gone_on_with(tmp_path):
-    """Locks, commits and features would be written, and removed, where the link leads."""
+    """Locks, commits and features would be written and removed at the target of the link."""
     mine = tmp_path / "mine"
     mine.mkdir()
     for name in ("state", "features", ".begun.json"):

@@ -1,4 +1,4 @@
-"""A trained recipe that learns another class and keeps the ones it knows."""
+"""A trained recipe that learns another class and retains the known ones."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ OLD = KINDS < 2
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory):
-    """A recipe that tells two kinds apart, and its directory."""
+    """Return a recipe that distinguishes two kinds, and its directory."""
     recipe = recipe_of(kft.tasks.Classification(2))
     directory = tmp_path_factory.mktemp("known") / "run"
     recipe.fit(

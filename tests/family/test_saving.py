@@ -24,7 +24,7 @@ OTHERS = {"tensorflow": "torch", "torch": "jax", "jax": "tensorflow"}
 @pytest.fixture
 def saved(tmp_path):
     recipe = TinyRecipe(num_classes=2, classes=["left", "right"], hidden=(4,), seed=3)
-    for weight in recipe.model.weights:  # other weights than a new recipe would have
+    for weight in recipe.model.weights:  # different weights from those of a new recipe
         weight.assign(weight + 0.5)
     return recipe, recipe.save(tmp_path / "run")
 
@@ -85,7 +85,7 @@ def test_a_recipe_is_saved_into_an_empty_volume(tmp_path):
 def test_what_is_saved_has_the_permissions_that_the_umask_gives(tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir()
-    shared.chmod(0o2775)  # what a group shares passes its group on
+    shared.chmod(0o2775)  # setgid: files inherit the group
     before = os.umask(0o002)
     try:
         directory = TinyRecipe(num_classes=2).save(shared / "run")
@@ -163,7 +163,7 @@ def test_numbers_and_paths_of_any_kind_are_saved(tmp_path):
 
 @dataclass(kw_only=True, eq=False)
 class AdaptedRecipe(TinyRecipe):
-    """Pixels by a layer that was adapted to data: a scalar weight, and values made of weights."""
+    """A recipe with a layer adapted to data: a scalar weight, and values derived from weights."""
 
     def preprocess(self, inputs):
         layer = keras.layers.Normalization(name="adapted")

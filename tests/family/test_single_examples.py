@@ -1,4 +1,4 @@
-"""Classes of a single example: trained on, and said to be not validated."""
+"""Classes of a single example, which are trained on and reported as not validated."""
 
 import pytest
 
@@ -12,7 +12,7 @@ X, KINDS, _ = pictures(60)
 
 
 class Solving(TinyRecipe):
-    """With the stages of any family that names none."""
+    """A recipe with the default stages of a family."""
 
     default_stages = kft.Recipe.default_stages
 
@@ -23,7 +23,7 @@ def test_one_example_of_each_class_makes_a_model(tmp_path, capsys):
     assert NOT_VALIDATED in " ".join(capsys.readouterr().out.split())
     assert (run.evaluation, run.validation) == (None, None)
     assert len(recipe.origin["plan"]["stages"]) == 1 < len(recipe.default_stages())
-    assert recipe.evaluate((X, KINDS)).accuracy > 0.6  # a third by chance
+    assert recipe.evaluate((X, KINDS)).accuracy > 0.6  # a third is chance
     again = Solving(num_classes=3, image_size=(16, 16))
     again.fit((X[:3], KINDS[:3]), run_dir=tmp_path / "run", verbose=0)
     assert again.predict(X[:9]).labels == recipe.predict(X[:9]).labels
@@ -32,7 +32,7 @@ def test_one_example_of_each_class_makes_a_model(tmp_path, capsys):
 @pytest.mark.once
 def test_stages_of_one_s_own_take_all_of_their_epochs_then():
     recipe = recipe_of(kft.tasks.Classification(3))
-    stages = [kft.Stage(0, epochs=5, learning_rate=1e-9)]  # no epoch is better than before
+    stages = [kft.Stage(0, epochs=5, learning_rate=1e-9)]  # no epoch is an improvement
     run = recipe.fit((X[:3], KINDS[:3]), stages=stages, verbose=0)
     assert run.history["stage"] == [1] * 5
 

@@ -1,4 +1,4 @@
-"""The head that is solved: as good as a linear model at once, and the start of the stages."""
+"""The solved head: as good as a linear model at once, and the start of the later stages."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ DEEP = kft.Stage(unfreeze="all", epochs=2, learning_rate=1e-3, warmup=0.5)
 
 
 def pictures(count=60, seed=0):
-    """Pictures of three kinds, which differ in their colour, and of a brightness."""
+    """Return images of three kinds, which differ in colour, and their brightness."""
     rng = np.random.default_rng(seed)
     kinds = np.arange(count) % 3
     brightness = rng.uniform(20, 80, count)
@@ -44,7 +44,7 @@ def test_the_solved_head_is_the_minimum_of_its_loss(tmp_path):
     outputs = features @ kernel + bias
     probabilities = np.exp(outputs - outputs.max(1, keepdims=True))
     probabilities /= probabilities.sum(1, keepdims=True)
-    # Without a penalty on the bias, the classes are predicted as often as they occur.
+    # Without a penalty on the bias, the mean scores are the frequencies of the classes.
     expected = np.bincount(labels.astype(int), minlength=3) / len(labels)
     np.testing.assert_allclose(probabilities.mean(0), expected, atol=1e-4)
 
@@ -266,13 +266,13 @@ def test_a_stage_after_the_solved_head_begins_softly():
 
 
 class PlainRecipe(TinyRecipe):
-    """With the stages that a family has which says nothing of its own."""
+    """A recipe with the default stages of a family."""
 
     default_stages = kft.Recipe.default_stages
 
 
 class TrustingRecipe(PlainRecipe):
-    """Of a family in which deeper stages usually help."""
+    """A recipe of a family in which deeper stages usually help."""
 
     deeper_is_better = True
 
@@ -284,7 +284,7 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything(family):
     run = recipe.fit((x, kinds), batch_size=4, verbose=0)
     plan = recipe.origin["plan"]
     assert [stage.get("solve", False) for stage in plan["stages"]] == [True, False]
-    assert run.history["stage"].count(2) == 42  # 12 steps an epoch make 504 of them
+    assert run.history["stage"].count(2) == 42  # at 12 steps per epoch, 504 steps
     assert plan["restore_best"] == "ends"
     assert plan["early_stopping"] is None
     assert plan["monitor"] == ["val_loss", "min"]
@@ -304,7 +304,7 @@ def test_encoders_of_texts_are_trusted_to_gain_by_depth_and_networks_for_images_
 
 
 class Short(TrustingRecipe):
-    """With a deep stage of as many epochs as an epoch has steps."""
+    """A recipe whose deep stage has as many epochs as an epoch has steps."""
 
     def default_stages(self, steps=None):
         return [self.head_stage(steps), deep_stage(steps, 1e-4, most=steps or 1)]
@@ -473,7 +473,7 @@ def test_weights_count_examples_as_often():
 def test_balanced_classes_weigh_the_same_in_a_solved_head():
     rng = np.random.default_rng(0)
     kinds = np.repeat([0, 1], [70, 10])
-    x = rng.uniform(0, 255, (80, 16, 16, 3)).astype("float32")  # which say nothing of the kind
+    x = rng.uniform(0, 255, (80, 16, 16, 3)).astype("float32")  # unrelated to the kinds
     found = {}
     for balance in (None, "weights"):
         recipe = recipe_of(Classification(2))

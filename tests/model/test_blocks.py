@@ -25,12 +25,12 @@ def with_head(base):
     return keras.Model(base.input, layers.Dense(2, name="new")(base.output))
 
 
-@pytest.mark.once("tensorflow")  # Keras builds no NASNetMobile on PyTorch
+@pytest.mark.once("tensorflow")  # Keras cannot build NASNetMobile on PyTorch
 @pytest.mark.parametrize("name", sorted(APPLICATIONS))
 def test_every_application_has_blocks_that_cover_its_backbone(name):
-    # Without a size, Keras 3.15.1 builds NASNetLarge into a graph that runs at none.
+    # Without a size, Keras 3.15.1 builds NASNetLarge into a graph that runs at no size.
     size = {"input_shape": (331, 331, 3)} if name == "NASNetLarge" else {}
-    # No weight gets a value: drawing half a billion takes longer than all else.
+    # No weight is initialized: drawing half a billion takes longer than everything else.
     with keras.StatelessScope(initialize_variables=False):
         base = APPLICATIONS[name](weights=None, include_top=False, pooling="avg", **size)
         anatomy = find_anatomy(with_head(base))

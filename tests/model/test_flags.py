@@ -1,4 +1,4 @@
-"""What its owner froze weight by weight stays frozen in every stage, and nothing else does."""
+"""Weights that the user has frozen stay frozen in every stage, and no others."""
 
 import warnings
 
@@ -47,7 +47,7 @@ def kernel_alone(model):
 
 def kernel_then_fit(model):
     kernel_alone(model)
-    for stage in plan(model, [ALL, HEAD]):  # which leaves the whole layer frozen
+    for stage in plan(model, [ALL, HEAD]):  # the last stage freezes the whole layer
         stage.enter(model)
 
 
@@ -162,7 +162,7 @@ def bert(**settings):
 def test_a_keras_hub_backbone_with_lora_trains_what_keras_hub_leaves(quantized, freeze):
     model = bert()
     if quantized:
-        with warnings.catch_warnings():  # of layers that have nothing to quantise
+        with warnings.catch_warnings():  # about layers that have nothing to quantise
             warnings.simplefilter("ignore")
             model.backbone.quantize("int8")
     model.backbone.enable_lora(2)

@@ -21,5 +21,5 @@ def test_a_smaller_batch_is_answered_without_compiling_again():
         first, second = forward(x)
         np.testing.assert_array_equal(first, 2 * x["one"])
         assert second.shape == (count, 2)
-    if keras.backend.backend() != "torch":  # which does not compile
+    if keras.backend.backend() != "torch":  # PyTorch does not compile
         assert len([shape for shape in traced if isinstance(shape[0], int)]) == 1

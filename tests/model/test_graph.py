@@ -1,4 +1,4 @@
-"""Holds the private names of Keras that kft/model/graph.py and kft/stages/optimizer_internals.py read (3.15.1)."""
+"""Keras' private names (3.15.1) that kft/model/graph.py and kft/stages/optimizer_internals.py use."""
 
 import keras
 from keras import layers

@@ -1,4 +1,4 @@
-"""Adapters: which layers get them, what they compute, and what becomes of them in a copy."""
+"""Adapters: the layers that get them, what they compute, and their copies."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from kft.stages.plan import plan
 
 
 def built():
-    """An attention, dense kernels and a convolution under a head; in three blocks at least."""
+    """Return a model with attention, dense and convolution kernels in at least three blocks."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6,), dtype="int32")
     x = layers.Embedding(9, 8, name="table")(inputs)
@@ -40,7 +40,7 @@ def names(model):
 
 
 def trained(model):
-    """Give the adapters values, as training would."""
+    """Set the adapters to random values, as if trained."""
     for index, one in enumerate(adapters_of(model)):
         one.b.assign(np.random.default_rng(index).normal(size=one.b.shape))
     return model
@@ -100,7 +100,7 @@ def test_an_untrained_adapter_changes_no_answer_and_a_trained_one_is_merged_exac
 
 
 def test_a_copy_for_other_devices_has_the_same_adapters_at_the_same_scale():
-    """Keras' (3.15.1) clone has none within an attention, and a Dense of another scale."""
+    """Keras' (3.15.1) clone loses those within attention, and changes the scale of Dense."""
     model = trained(adapted(kft.LoRA(2, alpha=6)))
     plan(model, [kft.Stage("all", 1, 1e-3, only="adapters")])[0].enter(model)
     copy = copied(model)

@@ -1,4 +1,4 @@
-"""What a model computes with, chosen by one argument."""
+"""The precision of a model, chosen by one argument."""
 
 import keras
 import pytest
@@ -11,7 +11,7 @@ from tests.small_images import TinyRecipe, bright_sides
 
 
 class Watch(keras.callbacks.Callback):
-    """Notes whether the loss was scaled."""
+    """Record whether the loss was scaled."""
 
     def on_train_end(self, logs=None):
         self.scales = unscaled(self.model.optimizer) is not self.model.optimizer

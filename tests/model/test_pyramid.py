@@ -1,4 +1,4 @@
-"""Feature maps at each resolution, found in the graph of every family."""
+"""The feature maps at each resolution that are found in the graphs of all families."""
 
 import keras
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from kft.model.pyramid import pyramid
 from recipes import ApplicationRecipe
 
-# Of each family one: the strides and channels of its maps.
+# The strides and channels of the maps of one model per family.
 CHANNELS = {
     "ConvNeXtTiny": {4: 96, 8: 192, 16: 384, 32: 768},
     "DenseNet121": {2: 64, 4: 128, 8: 256, 16: 512, 32: 1024},
@@ -27,7 +27,7 @@ NASNET = {2: 32, 4: 44, 8: 264, 16: 528, 32: 1056}
 
 
 def channels(name):
-    """The strides and channels of the maps that are found, from which a model can be made."""
+    """Return strides and channels of the maps that are found, and check that they make a model."""
     recipe = ApplicationRecipe(name, num_classes=2, weights=None)
     inputs = recipe.inputs()
     output = recipe.backbone(inputs)
@@ -56,7 +56,7 @@ def test_a_map_inside_a_residual_branch_is_not_taken():
     branch = keras.layers.Conv2D(4, 3, padding="same")(x)
     whole = keras.layers.Add()([x, branch])
     below = keras.layers.Conv2D(8, 3, strides=2, padding="same")(whole)
-    beside = keras.layers.Conv2D(2, 1)(whole)  # leads nowhere
+    beside = keras.layers.Conv2D(2, 1)(whole)  # not connected to the output
     padded = keras.layers.ZeroPadding2D(1)(below)
     output = keras.layers.Conv2D(8, 3, strides=2)(padded)
     assert beside is not None

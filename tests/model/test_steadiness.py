@@ -1,4 +1,4 @@
-"""What a frozen layer computes anew in each step is not kept, so that keeping changes no result."""
+"""Frozen layers that vary from step to step are not cached, so that caching changes no result."""
 
 import keras
 import numpy as np
@@ -55,7 +55,7 @@ def model(*middle):
 
 
 def masked():
-    """A nested encoder whose mask no graph shows."""
+    """Return a model with a nested encoder whose mask does not appear in the graph."""
     tokens = keras.Input((8,), dtype="int32")
     encoder = keras.Model(tokens, layers.Embedding(20, 6, mask_zero=True)(tokens))
     tokens = keras.Input((8,), dtype="int32")

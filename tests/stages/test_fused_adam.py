@@ -1,4 +1,4 @@
-"""The steps of Adam that kft takes with a kernel of its backend, beside those that Keras takes."""
+"""Adam's steps with a fused kernel of the backend, compared with those of Keras."""
 
 import sys
 
@@ -35,7 +35,7 @@ def variables() -> list[keras.Variable]:
 
 def gradients(step: int) -> list:
     values = np.random.default_rng(step + 1)
-    scales = 10.0 ** np.arange(-3, 1)  # next to which an epsilon is small, and large
+    scales = 10.0 ** np.arange(-3, 1)  # for which epsilon is small, and large
     drawn = [scale * values.normal(size=shape) for scale, shape in zip(scales, SHAPES, strict=True)]
     return [ops.convert_to_tensor(one, "float32") for one in drawn]
 
@@ -92,7 +92,7 @@ def test_an_optimizer_of_somebodys_own_takes_its_own_steps():
 
 
 def test_the_moments_of_keras_adam_are_where_they_are_looked_for():
-    """In Keras 3.15: `_momentums`, `_velocities` and `_get_variable_index`."""
+    """They are `_momentums`, `_velocities` and `_get_variable_index` in Keras 3.15."""
     optimizer, weights = keras.optimizers.Adam(), variables()
     optimizer.build(weights)
     index = optimizer._get_variable_index(weights[2])

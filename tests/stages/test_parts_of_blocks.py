@@ -1,4 +1,4 @@
-"""Stages in which only the adapters, the norms or the biases of the opened blocks train."""
+"""Stages in which only the adapters, norms or biases of the unfrozen blocks train."""
 
 import keras
 import numpy as np

@@ -99,7 +99,7 @@ def test_a_bad_stages_file_says_what_is_wrong(tmp_path, text, message):
 
 
 def test_numbers_in_a_stages_file_are_those_of_yaml_1_2(tmp_path):
-    """Of YAML 1.1, `1e-3` would be a text."""
+    """In YAML 1.1, `1e-3` would be a string."""
     path = tmp_path / "stages.yaml"
     path.write_text("- {unfreeze: 0, epochs: 1, learning_rate: 1e-3, warmup: .5}\n")
     assert read_stages(path) == (kft.Stage(0, 1, 0.001, warmup=0.5),)

@@ -1,4 +1,4 @@
-"""The plan as a table: what it says, and that it fits where it is read."""
+"""The plan as a table: its content and its width."""
 
 import keras
 import pytest
@@ -111,7 +111,7 @@ def test_names_send_no_commands_to_the_terminal():
 
 @pytest.mark.once
 def test_a_plan_speaks_of_what_a_person_named(cli):
-    """Not of the names that kft and Keras give to models."""
+    """It does not show the names that kft and Keras assign to models."""
     code, shown, _ = cli("plan", "MobileNetRecipe", "--model", "MobileNet", "--set", "alpha=0.25")
     assert code == 0
     assert shown.splitlines()[1] == "Plan for MobileNetRecipe, MobileNet"
@@ -141,7 +141,7 @@ def test_what_is_saved_is_said_in_words(size, saved, said):
 
 @pytest.mark.once
 def test_one_is_no_plural(capsys):
-    """In the plan, in what a fit prints, and in what it returns."""
+    """This holds for the plan, the output of a fit, and its result."""
     stages = [kft.Stage(0, 1, 1e-3, warmup=1)]
     assert "1 step " in str(kft.plan_table(convnet(), stages))
     run = TinyRecipe(num_classes=2).fit(bright_sides(8), stages=stages)

@@ -1,4 +1,4 @@
-"""When steps are compiled that Keras would leave as they are."""
+"""The steps that are compiled although Keras would not compile them."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ TENSORFLOW = BACKEND == "tensorflow"
 
 
 def batches(count: int) -> BucketedBatches:
-    """`count` batches of 2 texts, of two lengths."""
+    """Return `count` batches of 2 texts, of two lengths."""
     texts = Examples(
         kind="texts",
         inputs=np.array(["a text"] * (2 * count), object),

@@ -1,4 +1,4 @@
-"""Weights between those that the last stage begins with and those that it ends with."""
+"""Interpolation between the weights at the beginning and at the end of the last stage."""
 
 import keras
 import numpy as np
@@ -9,14 +9,14 @@ from kft.training import interpolation
 from tests.family.test_fit_settings import settings_of
 from tests.family.test_solving import pictures, recipe_of
 
-# What is learnt here is too sure for validation data with wrong labels: half of the way does better.
+# These train to overconfidence, which noisy validation labels punish: half of the way is better.
 SURE = [kft.Stage(0, epochs=1, learning_rate=1e-6), kft.Stage(0, epochs=10, learning_rate=1.0)]
 DEEP = [SURE[0], kft.Stage("all", epochs=8, learning_rate=1e-2)]
 TRIED = kft.BestEpoch("ends", interpolate=True, tolerance=1e6)
 
 
 class Ends(keras.callbacks.Callback):
-    """Keeps the weights at the beginning of the second stage and at the end of each epoch."""
+    """Keep the weights at the beginning of the second stage and at the end of each epoch."""
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 1:
@@ -27,7 +27,7 @@ class Ends(keras.callbacks.Callback):
 
 
 def noisy():
-    """Pictures of which four in ten have a wrong label."""
+    """Return images of which four in ten have a wrong label."""
     x, kinds, _ = pictures(60, seed=1)
     return x, np.where(np.arange(60) % 10 < 4, (kinds + 1) % 3, kinds)
 
@@ -57,7 +57,7 @@ def test_the_best_point_on_the_line_remains(stages):
     points = {s: between(ends.first, ends.last, s) for s in (1.0, *interpolation.SHARES)}
     losses = {share: loss_of(recipe, run, weights) for share, weights in points.items()}
     best = min(losses, key=losses.get)
-    assert best < 1  # else the test would show nothing
+    assert best < 1  # otherwise the test would prove nothing
     assert run.journal["best"]["share"] == best
     assert run.journal["best"]["value"] == pytest.approx(losses[best], rel=1e-4)
     for one, other in zip(kept, points[best], strict=True):
@@ -85,7 +85,7 @@ def test_a_run_that_resumes_in_the_last_stage_goes_the_same_line(tmp_path):
     fit(whole, run_dir=tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
         fit(resumed, run_dir=tmp_path / "run", callbacks=[Killed()], **settings)
-    run = fit(resumed, run_dir=tmp_path / "run", **settings)  # the same recipe, as in a notebook
+    run = fit(resumed, run_dir=tmp_path / "run", **settings)  # same recipe, as in a notebook
     assert "share" in run.journal["best"]
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,4 +1,4 @@
-"""A run notes how far each block moved and how long each stage took."""
+"""The journal of a run: how far each block moved, and how long each stage took."""
 
 import dataclasses
 import json
@@ -113,7 +113,7 @@ def test_without_a_cache_nothing_is_said_to_be_saved(tmp_path):
     assert "data" not in run.journal
     page = run.report(tmp_path / "page.html").read_text()
     assert "What the cache saved" not in page
-    assert "Examples by class" in page  # looked for when a page is asked for, and not before
+    assert "Examples by class" in page  # computed only when a page is written
 
 
 def test_the_page_has_the_figures_of_evaluate_and_the_seeds(run):
@@ -121,7 +121,7 @@ def test_the_page_has_the_figures_of_evaluate_and_the_seeds(run):
     page = (run.run_dir / "report.html").read_text()
     shown = [float(value) for value in re.findall(r'<data value="([^"]+)"', page)]
     figures = [value for value in again.figures.values() if value is not None]
-    assert shown[: len(figures)] == pytest.approx(figures, abs=1e-6)  # from features there
+    assert shown[: len(figures)] == pytest.approx(figures, abs=1e-6)  # computed from features
     for fact in ("fit: seed", "fit: batch_size", "fit: train: sha256", "keras"):
         assert f'<th scope="row">{fact}</th>' in page
 
@@ -169,7 +169,7 @@ def test_a_resumed_run_goes_on_with_the_times():
 
 @pytest.mark.once
 def test_a_stage_takes_the_seconds_of_its_own_epochs(monkeypatch):
-    """What lies between epochs, such as an evaluation, is no part of them."""
+    """Work between epochs, such as an evaluation, is not counted."""
     clock = iter([0.0, 5.0, 7.0, 10.0, 13.0, 20.0, 21.0])
     monkeypatch.setattr("kft.training.journal.time", SimpleNamespace(perf_counter=clock.__next__))
     journal = Journal(convnet())

@@ -1,4 +1,4 @@
-"""What a fit in stages says while it trains: a line drawn anew at a terminal, lines in a log file."""
+"""The progress of a fit in stages: one line that is redrawn in a terminal, or lines in a log file."""
 
 import io
 import re
@@ -29,7 +29,7 @@ def fit(callbacks=(), stages=STAGES, **settings):
 
 
 def left_on_screen(printed):
-    """What a terminal shows in the end: a carriage return begins the line anew."""
+    """Return what a terminal finally shows, where a carriage return restarts the line."""
     rows = [row.replace("\x1b[K", "").split("\r")[-1] for row in printed.split("\n")]
     return "\n".join(rows)
 

@@ -80,7 +80,7 @@ def outcome(fitted):
 
 @pytest.fixture(scope="module")
 def uncached(tmp_path_factory):
-    """Weights and history of the stages without a cache."""
+    """Return weights and history of the stages without a cache."""
     return outcome(fit(tmp_path_factory.mktemp("uncached"), False))
 
 
@@ -96,7 +96,7 @@ def test_an_uncached_run_equals_one_model_fit(uncached):
     assert_same((model, history), uncached)
 
 
-# 48 examples and 20 in batches of 8, of which the last is filled up.
+# 48 and 20 examples in batches of 8, of which the last is padded.
 def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, monkeypatch):
     ran = []
     original = keras.Model.predict_on_batch
@@ -118,7 +118,7 @@ def test_a_cached_fit_agrees_and_runs_the_frozen_part_once(tmp_path, uncached, m
 def test_some_stages_may_train_the_whole_model_and_others_on_kept_features(
     tmp_path, uncached, whole
 ):
-    """The end of a stage must not be taken for the end of the run."""
+    """The end of a stage must not count as the end of the run."""
     assert_same(uncached, fit(tmp_path, True, whole=[whole]))
 
 
@@ -229,7 +229,7 @@ def test_the_head_is_not_part_of_the_key():
 
 @pytest.fixture
 def kept(tmp_path):
-    """A function that fetches the same features again and again, and the folder that they lie in."""
+    """Return a function that fetches the same features repeatedly, and their folder."""
     model = convnet()
     plan(model, [STAGES[0]])[0].enter(model)
     cut = find_cut(model)[0]
@@ -329,7 +329,7 @@ def test_half_precision_takes_half_the_space(tmp_path):
     plan(model, [STAGES[0]])[0].enter(model)
     for dtype in ("float32", "float16", "bfloat16"):
         batches = Batches(examples(), np.asarray, batch_size=8)
-        for _ in range(2):  # computed, then read
+        for _ in range(2):  # first computed, then read
             store = FeatureStore(tmp_path / dtype, dtype=dtype)
             found = store.fetch([find_cut(model)[0]], batches, "pixels")[0]
             assert found.arrays[0].dtype.name == dtype
@@ -409,7 +409,7 @@ def test_dropout_moves_the_cut_below_itself():
     trained = reason(model, kft.Stage(["conv2"], 1, 0.1), cache="auto").reason
     assert trained.startswith(
         "not kept, since it would not pay"
-    )  # nor would it without the dropout
+    )  # it would not without the dropout either
 
 
 def test_auto_keeps_what_pays():
@@ -425,7 +425,7 @@ def test_auto_keeps_what_pays():
 
 @pytest.mark.once
 def test_a_run_that_goes_on_decides_as_it_did_when_it_began():
-    """The disk may have room now that it had not, and a cost may come out on the other side."""
+    """The free space on the disk and the measured costs may have changed since."""
     settings = {"cache": "auto"}
     model, stage = convnet(), dataclasses.replace(STAGES[0], epochs=1)
     assert reason(model, stage, **settings).cut is None
@@ -479,7 +479,7 @@ def test_a_model_of_ones_own_is_fitted_with_frozen_work_done_once(tmp_path, unca
 
 
 def test_outputs_of_any_length_are_trained_on_kept_features():
-    """A label for each step of a sequence of any length: no output shape says what metrics get."""
+    """Labels are per step of a sequence, so that the output shape does not tell the metrics' inputs."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(24, 5, 3)).astype("float32")
     y = (x.sum(axis=-1) > 0).astype("int64")

@@ -1,4 +1,4 @@
-"""`kft tune` and `kft select`, used as a person would."""
+"""`kft tune` and `kft select` as users call them."""
 
 import html
 import json
@@ -32,7 +32,7 @@ def head_and_dropout(hp):
 def test_a_search_of_several_processes_killed_by_the_system_goes_on(
     cli, photos, tmp_path, monkeypatch
 ):
-    """Its worker ends by itself; the same command finds its trials, and ends with a plan."""
+    """Its worker ends by itself; the same command finds its trials and ends with a plan."""
     stages = tmp_path / "stages.yaml"
     stages.write_text("- {unfreeze: 0, epochs: 2, learning_rate: 0.01}\n")
     command = [
@@ -66,12 +66,12 @@ def test_a_search_of_several_processes_killed_by_the_system_goes_on(
 
 
 def trial_of(out):
-    """The number of the best trial, as folders have it."""
+    """Return the number of the best trial, as in folders' names."""
     return f"{int(re.search(r'best [0-9.]+ .trial ([0-9]+).; about 0 s left', out).group(1)):03d}"
 
 
 def test_the_command_that_is_printed_trains_the_best_plan(cli, photos, tmp_path, monkeypatch):
-    """From anywhere, with every option that was given and every value of the best trial."""
+    """It works in any directory, with all options that were given and all values of the best trial."""
     here = tmp_path / "my work"
     here.mkdir()
     (here / "my photos").symlink_to(photos)
@@ -114,7 +114,7 @@ def umask():
 
 
 def kft_on_path(monkeypatch, folder):
-    """The command `kft` of this very checkout, whatever is installed."""
+    """Put the command `kft` of this checkout on the path, whatever is installed."""
     (folder / "bin").mkdir()
     command = folder / "bin" / "kft"
     command.write_text(
@@ -154,7 +154,7 @@ def test_select_ranks_recipes_with_their_arguments(cli, photos):
 
 
 def test_select_takes_the_words_of_the_other_commands(cli, photos):
-    """For all recipes, each of which may say otherwise for itself."""
+    """They apply to all recipes, each of which can override them."""
     own = f"{RECIPE},image-size=12x8,pooling=flatten"
     code, out, err = cli(
         "select", RECIPE, own, "--data", photos, "--json", "-q", "--weights", "none",
@@ -193,7 +193,7 @@ def test_select_understands_weights_none(cli, photos):
     ],
 )
 def test_select_refuses_any_candidate_before_it_reads_the_data(cli, candidates, said):
-    """There are no data at all, which whoever read them would complain about first."""
+    """The data do not exist, so that reading them would raise another error first."""
     code, out, err = cli("select", *candidates, "--data", "nowhere")
     assert (code, out) == (2, "")
     assert said in err

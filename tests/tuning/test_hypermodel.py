@@ -1,4 +1,4 @@
-"""The hypermodel under KerasTuner's own tuners, and what the values of a trial mean."""
+"""The hypermodel with KerasTuner's own tuners, and the plans for the values of trials."""
 
 import keras
 import keras_tuner
@@ -15,7 +15,7 @@ BASE = [kft.Stage(0, 2, 1e-2), kft.Stage(1, 2, 1e-3), kft.Stage("all", 4, 1e-4, 
 
 
 def planned(values, stages=BASE, **space):
-    """The plan of a trial that has these values."""
+    """Return the plan of a trial with these values."""
 
     def declare(hp):
         for name, value in values.items():
@@ -54,7 +54,7 @@ def test_rates_and_depth_change_the_stages():
 
 @pytest.mark.once
 def test_values_have_no_more_digits_than_they_mean():
-    """KerasTuner's third step of 0.1 is 0.30000000000000004."""
+    """In KerasTuner three steps of 0.1 are 0.30000000000000004."""
     steps = 0.1 * 3
     plan = planned({"dropout": steps, "warmup": steps, "backbone_lr": steps * 1e-3})
     said = str((plan.arguments, [stage.to_dict() for stage in plan.stages]))

@@ -1,4 +1,4 @@
-"""LogME against the densities that it is the maximum of."""
+"""LogME compared with the densities whose maximum it is."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def linear(examples=40, width=6, noise=0.3, seed=0):
 
 
 def density(features, target, weights, noise):
-    """The evidence by its definition: a normal density with a full covariance matrix."""
+    """Return the evidence by definition: a normal density with a full covariance matrix."""
     covariance = features @ features.T / weights + np.eye(len(target)) / noise
     return stats.multivariate_normal(np.zeros(len(target)), covariance).logpdf(target) / len(target)
 

@@ -1,4 +1,4 @@
-"""A hopeless trial ends early."""
+"""The early end of trials that are worse than the median."""
 
 import keras
 import keras_tuner
@@ -14,7 +14,7 @@ HIGHEST = keras_tuner.Objective("val_accuracy", "max")
 
 
 def epochs_taken(scores, others, objective=HIGHEST):
-    """How many epochs a trial with these scores gets."""
+    """Return the number of epochs that a trial with these scores gets."""
     rule, model = MedianStopping(objective, others), keras.Sequential()
     rule.set_model(model)
     rule.on_train_begin()
@@ -32,9 +32,9 @@ def epochs_taken(scores, others, objective=HIGHEST):
         ([0.5, 0.5, 0.5], [[0.6] * 3] * 3, 1),
         ([0.5, 0.9, 0.1], [[0.4, 0.8, 0.9]] * 3, 3),  # means 0.4, 0.6, 0.7: its best is 0.9
         ([0.5, 0.5, 0.5], [[0.4, 0.8, 0.9]] * 3, 2),
-        ([0.65] * 4, [[0.4, 0.8, 0.9, 0.9]] * 3, 3),  # theirs in the second epoch does not count
-        ([0.5, 0.5, 0.5], [[0.6] * 3] * 2, 3),  # two trials are too few
-        ([0.5, 0.5, 0.5], [[0.4], [0.4], [0.9] * 3], 3),  # and so is one that got as far
+        ([0.65] * 4, [[0.4, 0.8, 0.9, 0.9]] * 3, 3),  # only means count, not the scores of an epoch
+        ([0.5, 0.5, 0.5], [[0.6] * 3] * 2, 3),  # two trials are too few to compare with
+        ([0.5, 0.5, 0.5], [[0.4], [0.4], [0.9] * 3], 3),  # so is one that trained as long
         ([0.5, 0.5, 0.5], [[0.1] * 3, [0.4] * 3, [0.9] * 3], 3),
     ],
 )
@@ -50,7 +50,7 @@ def test_lower_may_be_better():
 
 def test_a_search_cuts_short_what_is_hopeless(tmp_path):
     def space(hp):
-        hp.Choice("head_lr", [3e-2, 1e-2, 2e-2, 1e-9])  # a grid takes them in this order
+        hp.Choice("head_lr", [3e-2, 1e-2, 2e-2, 1e-9])  # a grid tries them in this order
 
     search = TinyRecipe(num_classes=2, dropout=0.0).tune(
         bright_sides(24), bright_sides(16, seed=1), run_dir=tmp_path / "search", max_trials=4,

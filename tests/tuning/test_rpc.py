@@ -1,4 +1,4 @@
-"""A stranger who reaches the port of a search can take no trial and end none."""
+"""A client without the secret can neither take nor end trials."""
 
 import hashlib
 import hmac
@@ -27,7 +27,7 @@ SECRET = "known to the workers of this search"
 
 @pytest.fixture
 def served(tmp_path):
-    """A chief of two trials that listens, and the role of one of its workers."""
+    """Return a chief of two trials that listens, and the role of one of its workers."""
     space = keras_tuner.HyperParameters()
     space.Choice("unfreeze", [0, 1])
     with space.conditional_scope("unfreeze", [1]):
@@ -48,14 +48,14 @@ def untouched(chief):
 
 
 def call(role, method, *metadata, messages=(), timeout=10):
-    """What anybody can send."""
+    """Send a request that anyone could send."""
     with grpc.insecure_channel(f"{role.host}:{role.port}") as channel:
         ask = channel.stream_unary(f"/{rpc.SERVICE}/{method}")
         return ask(iter(messages), metadata=metadata, timeout=timeout)
 
 
 def request(role, content, secret=SECRET, challenge=None):
-    """A request as a worker makes it."""
+    """Return a request like a worker's."""
     challenge = call(role, "challenge") if challenge is None else challenge
     rest = challenge + json.dumps(content).encode()
     return hmac.digest(secret.encode(), b"ask" + rest, hashlib.sha256) + rest
@@ -133,7 +133,7 @@ def test_a_chief_knows_no_challenge_of_the_one_before_it(served, tmp_path):
 
 @pytest.mark.parametrize("size", [10_000, 1_000_000])
 def test_a_huge_request_is_refused_before_anybody_looks_at_it(served, size):
-    """By gRPC itself: whoever looked would miss the secret."""
+    """gRPC refuses it; the chief would complain about the secret."""
     chief, role = served
     refused = refusal(role, b"a" * size)
     assert refused in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
@@ -142,7 +142,7 @@ def test_a_huge_request_is_refused_before_anybody_looks_at_it(served, size):
 
 
 def test_a_huge_message_is_not_read(served):
-    """It would be refused as too large, and only for the secret that is missing it is not."""
+    """The error is the missing secret, and not that the message is too large."""
     _, role = served
     with pytest.raises(grpc.RpcError) as refused:
         call(role, "ask", messages=[b"a" * 1_000_000])
@@ -150,7 +150,7 @@ def test_a_huge_message_is_not_read(served):
 
 
 def test_who_says_nothing_makes_nobody_wait(served):
-    """Calls whose message never comes, more of them than the chief has threads."""
+    """There are more calls whose message never comes than the chief has threads."""
     _, role = served
     over = threading.Event()
 
@@ -204,14 +204,14 @@ def test_the_number_of_workers_is_bounded(served, monkeypatch):
 def test_a_worker_with_another_secret_ends_and_says_so(served):
     _, role = served
     other = Role("worker-1", role.host, role.port, "another one of some length")
-    worker = Worker.__new__(Worker)  # what asks, without the search around it
+    worker = Worker.__new__(Worker)  # only its requests, without a search
     worker.role, worker.caller = other, Caller(other)
     with pytest.raises(kft.KftError, match=r"another secret than worker-1: set KFT_TUNE_SECRET"):
         worker._ask(worker.caller.create_trial)
 
 
 def test_a_worker_believes_no_chief_that_lacks_the_secret(served):
-    """An impostor at the port of a dead chief, who repeats what that one said last."""
+    """An impostor at the port of a dead chief replays its last reply."""
     _, role = served
     heard = request(role, {"ask": "trial", "worker": "worker-1"})
     said = call(role, "ask", (rpc.REQUEST, heard))

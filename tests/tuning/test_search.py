@@ -1,4 +1,4 @@
-"""A search: its trials, its scores, its frozen features, and how it goes on."""
+"""A search: its trials, its scores, its frozen features, and how it resumes."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ def head_rates(hp):
     hp.Float("head_lr", 1e-3, 1e-1, sampling="log")
 
 
-# Training lowers the loss, so that the highest one is not the last epoch's.
+# Training lowers the loss, so that the highest is not that of the last epoch.
 BY_LOSS = {"objective": keras_tuner.Objective("val_loss", "max"), "early_stopping": None}
 HEAD = {"space": head_rates, "stages": STAGES[:1]}
 
@@ -39,7 +39,7 @@ def tune(run_dir, **settings):
 
 
 class Forwards:
-    """Counts how many examples frozen prefixes ran over."""
+    """Count the examples on which frozen prefixes run."""
 
     def __init__(self, patch):
         self.examples = 0
@@ -54,7 +54,7 @@ class Forwards:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """A random search, and over how many examples its prefixes ran."""
+    """Return a random search, and the number of examples on which its prefixes ran."""
     with pytest.MonkeyPatch.context() as patch:
         counter = Forwards(patch)
         search = tune(tmp_path_factory.mktemp("random") / "search", **BY_LOSS)
@@ -86,7 +86,7 @@ def test_prefixes_run_once_a_depth_and_never_once_a_trial(found):
 
 @pytest.mark.once
 def test_trials_of_the_default_space_share_features(tmp_path, monkeypatch):
-    """On PyTorch each pass through a layer calls it: the first one sees each example once a depth."""
+    """On PyTorch, where each pass calls a layer, the first layer sees each example once per depth."""
     seen, call = [], keras.layers.Dense.call
 
     def counting(layer, inputs):
@@ -139,7 +139,7 @@ def test_a_finished_search_is_read_and_not_trained_again(found, monkeypatch):
 
 @pytest.mark.once
 def test_the_call_that_is_printed_trains_the_best_plan(tmp_path, monkeypatch):
-    """The data were arrays, which the call names as `tune` does."""
+    """The data were arrays, which the call names like the arguments of `tune`."""
     monkeypatch.chdir(tmp_path)
     search = DenseRecipe(num_classes=2, hidden=(4,), classes=("dark", "light")).tune(
         small_images(24), small_images(16, seed=1), run_dir="search",
@@ -183,7 +183,7 @@ def test_the_other_algorithms_search_too(tmp_path, algorithm):
 
 
 class Killed(BaseException):
-    """Ends a process as a signal does: nothing catches it."""
+    """An exception that ends a process like a signal, since nothing catches it."""
 
 
 @pytest.mark.once

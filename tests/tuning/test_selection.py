@@ -1,4 +1,4 @@
-"""Backbones are ranked by what their frozen features say about the labels."""
+"""The ranking of backbones by how well their frozen features explain the labels."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tests.small_images import TinyRecipe, bright_sides
 
 @dataclass(kw_only=True, eq=False)
 class SidesRecipe(TinyRecipe):
-    """Its backbone knows the brightness of each half: weights that were made for these data."""
+    """A recipe whose backbone computes the brightness of each half, with weights made for these data."""
 
     halves: bool = True
 

@@ -1,4 +1,4 @@
-"""Trials on one backbone come out as if each had been built and fitted alone."""
+"""Trials on a shared backbone have the same results as if each was built and fitted alone."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The directory of a search that a stranger has changed."""
+"""Search directories that were tampered with."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def test_a_trial_is_read_as_it_was_written(folder):
     ids=str,
 )
 def test_a_trial_that_no_search_has_written_is_refused_by_name(folder, values):
-    """What a trial names is what a search goes on with: arguments, directories, stages."""
+    """A resumed search uses the arguments, directories and stages in a trial's file."""
     change(folder, **values)
     with pytest.raises(InputError, match=r"trial\.json` is damaged"):
         read_trial(folder)
@@ -108,6 +108,6 @@ def test_minutes_that_no_chief_has_written_are_refused_by_name(tmp_path, line):
 
 def test_minutes_without_end_are_not_read(tmp_path):
     with (tmp_path / "chief.jsonl").open("wb") as file:
-        file.truncate(10**11)  # takes no room on the disk
+        file.truncate(10**11)  # sparse: takes no space on the disk
     with pytest.raises(InputError, match="at most"):
         ChiefJournal(tmp_path / "chief.jsonl").read()

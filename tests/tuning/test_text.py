@@ -35,7 +35,7 @@ def test_a_text_search_shares_features_and_keeps_the_model_that_it_scored(tmp_pa
 
 @pytest.mark.once
 def test_a_search_says_why_trials_of_texts_share_nothing(tmp_path):
-    """Dropout inside frozen layers makes each pass another one."""
+    """Dropout inside frozen layers makes each pass different."""
     preset, stages = str(tiny_bert.save_preset(tmp_path / "preset")), [kft.Stage(0, 1, 1e-2)]
     recipe = BertRecipe(preset, num_classes=2, sequence_length=8)
     said = why_little_is_shared(recipe, stages, "frozen")

@@ -1,4 +1,4 @@
-"""Trials of the head alone that train together come out as they would one by one."""
+"""Trials of the head alone have the same results together as one by one."""
 
 import json
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ STAGES = [kft.Stage(0, 4, 1e-2, warmup=0.2, decay="cosine")]
 
 
 def space(hp):
-    """Rates that saturate the softmax among them: there Keras has several ways to a loss."""
+    """Declare rates so high that they saturate the softmax, where Keras computes losses differently."""
     hp.Float("head_lr", 1e-3, 1.0, sampling="log")
     hp.Choice("dropout", [0.0, 0.2, 0.4])
     hp.Float("weight_decay", 1e-4, 1e-1, sampling="log")
@@ -41,7 +41,7 @@ def tune(run_dir, **settings):
 
 @pytest.fixture
 def stacked(monkeypatch):
-    """How many trials trained together in each pass."""
+    """Return a list of the number of trials in each joint fit, or why there was none."""
     found, train = [], Stack.train
 
     def counting(self, members, *args):
@@ -197,7 +197,7 @@ def test_as_many_train_together_as_an_algorithm_asks_for_without_scores(
 
 
 class Killed(BaseException):
-    """Ends a process as a signal does: nothing catches it."""
+    """An exception that ends a process like a signal, since nothing catches it."""
 
 
 @pytest.mark.once

@@ -1,4 +1,4 @@
-"""Several processes: who takes part, what a chief remembers, and what becomes of the dead."""
+"""A search in several processes: their roles, the chief's journal, and dead workers."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def given(name, ip="127.0.0.1", port="8000", secret=SECRET):
 
 @once
 def test_the_trials_outlive_a_worker_and_a_chief(tmp_path):
-    """A worker dies in mid-training and stays dead, the chief dies and is started again."""
+    """A worker dies during training and is not restarted; the chief dies and is restarted."""
     story = Path(__file__).with_name("workers_story.py")
     done = subprocess.run(
         [sys.executable, str(story), str(tmp_path)], capture_output=True, text=True, timeout=300
@@ -152,7 +152,7 @@ def test_a_new_oracle_goes_on_where_the_minutes_end(tmp_path, algorithm):
 
 @pytest.fixture
 def chief(tmp_path):
-    """A chief that nobody can reach, of a search of two trials; it lists what it heard of ended."""
+    """Return a chief of two trials that does not listen, with a list of the trials that ended."""
     oracle = prepared(make("random"), tmp_path / "oracle")
     oracle.max_trials = 2
     heard = []
@@ -162,7 +162,7 @@ def chief(tmp_path):
 
 
 def report(chief, worker, trial, score=0.5):
-    """What a worker does when its trial has ended."""
+    """Report the end of a trial like a worker."""
     number, values = int(trial.trial_id) + 1, trial.hyperparameters.values
     ended = Trial(number, dict(values), (), {}, None, score=score, epochs=3)
     write_trial(trial_folder(chief.trials_dir, number, values), ended)
@@ -179,7 +179,7 @@ def test_a_silent_workers_trial_goes_to_another(chief):
     chief.look_after(None)
     chief.patience = 60.0
     assert {chief.create_trial(name).trial_id for name in ("c", "d")} == {"0", "1"}
-    report(chief, "a", trial)  # it was only slow
+    report(chief, "a", trial)  # its worker was only slow
     report(chief, "c", trial)
     assert [ended.number for ended in chief.heard] == [1]
 
@@ -209,7 +209,7 @@ def test_nobody_is_sent_home_while_a_trial_may_come_back(chief):
 @once
 @pytest.mark.parametrize("way", ["all trials", "no other trial"])
 def test_a_chief_started_again_for_nothing_ends(chief, tmp_path, way, monkeypatch):
-    """Its workers have been told that the search is over, and nobody is left to ask."""
+    """Its workers were told that the search is over, so that none is left to request a trial."""
     if way == "no other trial":
         chief.oracle.max_trials = 9
         chief.oracle.populate_space = lambda trial_id: {"status": TrialStatus.STOPPED}

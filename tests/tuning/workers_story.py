@@ -1,6 +1,6 @@
-"""Run by test_crew: a search that loses a worker and its chief, beside one that nobody disturbs.
+"""Run by test_workers: a search that loses a worker and its chief, and an undisturbed one.
 
-It forks before any backend has begun, which a test's own process cannot do any more.
+It forks before any backend has started, which is too late in the process of a test.
 """
 
 import json
@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
 
     original = keras.Model.predict_on_batch
 
-    def counting(model, x):  # children inherit it
+    def counting(model, x):  # inherited by children
         with (folder / f"{os.environ['STORY']}.txt").open("a") as file:
             file.write(f"{len(keras.tree.flatten(x)[0])}\n")
         return original(model, x)
@@ -61,7 +61,7 @@ def main(folder: Path) -> None:
 
 
 def when(there, *processes: int) -> None:
-    """Wait for something to be there, as long as the processes live."""
+    """Wait until `there` returns true, and fail if one of the processes ends."""
     while not there():
         for process in processes:
             assert os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
@@ -69,7 +69,7 @@ def when(there, *processes: int) -> None:
 
 
 def passes(path: Path) -> int:
-    """Over how many examples frozen prefixes ran."""
+    """Return the number of examples on which frozen prefixes ran."""
     return sum(map(int, path.read_text().split()))
 
 
