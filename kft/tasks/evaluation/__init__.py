@@ -1,6 +1,6 @@
-"""How good a model is on labelled examples: figures, tables, and which examples it got wrong.
+"""Evaluation of models on labelled examples: figures, tables and the worst mistakes.
 
-A `Scorer` takes targets and outputs batch by batch, in bounded memory, and ends with an
+A `Scorer` takes targets and outputs batch by batch, in bounded memory, and returns an
 `Evaluation`, which prints, draws and describes itself.
 """
 

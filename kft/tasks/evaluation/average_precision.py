@@ -1,4 +1,4 @@
-"""Average precision of boxes as COCO defines it, in memory that does not grow with the images."""
+"""Average precision of boxes as COCO defines it, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from kft.answers.detected import overlap_of
 
 __all__ = ["THRESHOLDS", "AveragePrecision", "matched"]
 
-THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of the overlap with a box of the data
+THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of the overlap (IoU) with a box in the data
 _RECALLS = np.linspace(0, 1, 101)
-_MOST_ROWS = 2**20  # kept exactly; beyond them scores are rounded
-_STEPS = 4096  # of rounded scores
+_MOST_ROWS = 2**20  # kept exactly; with more, scores are rounded
+_STEPS = 4096  # per unit of rounded scores
 _BITS = 1 << np.arange(len(THRESHOLDS))
 
 
 class AveragePrecision:
-    """Collect what became of each answer, and compute the average precision of each class.
+    """Collect predicted boxes and their matches, and compute the average precision of each class.
 
-    The same numbers as COCO's own code (https://github.com/cocodataset/cocoapi): precision is the best
-    at that recall or a higher one, its mean is taken over 101 recalls. Up to a million boxes are kept
-    as they are, 16 bytes each; of more the scores are rounded to 1/4096, so that equal ones are one row.
+    The numbers equal those of COCO's own code (https://github.com/cocodataset/cocoapi): precision is
+    the best at this recall or a higher one, averaged over 101 recalls. Up to about a million boxes are
+    kept exactly; with more, scores are rounded to 1/4096, and rows that become equal are merged.
 
     Args:
-        classes: How many classes there are.
-        most_rows: How many boxes are kept as they are. Defaults to about a million.
+        classes: The number of classes.
+        most_rows: How many boxes are kept exactly. Defaults to about a million.
     """
 
     def __init__(self, classes: int, most_rows: int = _MOST_ROWS) -> None:
         self._most = most_rows
         self._truths = np.zeros(classes, np.int64)
-        self._kept = [np.zeros((0, 4), np.int64)]  # class, right, ignored, how many
+        self._kept = [np.zeros((0, 4), np.int64)]  # class, right, ignored, count
         self._scores = [np.zeros(0, np.float32)]
         self._rows = 0
 
     def add(self, answers: np.ndarray, truths: np.ndarray) -> None:
-        """Take over an image.
+        """Add the boxes of an image.
 
         Args:
-            answers: Boxes, scores and class numbers `[m, 6]`, the best first.
-            truths: Boxes and class numbers `[k, 5]`, of ignored ones -2 - the class.
+            answers: Predicted boxes, scores and class numbers `[m, 6]`, the best first.
+            truths: Boxes in the data and class numbers `[k, 5]`; ignored boxes have -2 - the class.
         """
         kinds = truths[:, 4].astype(np.int64)
         self._truths += np.bincount(kinds[kinds >= 0], minlength=len(self._truths))
@@ -66,7 +66,7 @@ class AveragePrecision:
         return found
 
     def _round(self) -> None:
-        """Make one row of those that are equal once their scores are rounded."""
+        """Round the scores, and merge rows that become equal."""
         rows, scores = np.concatenate(self._kept), np.concatenate(self._scores)
         steps = np.round(scores.astype(np.float64) * _STEPS).astype(np.int64)
         keys, place = np.unique(np.column_stack([steps, rows[:, :3]]), axis=0, return_inverse=True)
@@ -78,17 +78,18 @@ class AveragePrecision:
 
 
 def matched(answers: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which answers are right, which do not count, and which boxes are found, at each threshold.
+    """Return which answers are right, which are ignored, and which boxes are found, at each threshold.
 
-    Each answer, the best first, takes the free box of its class that it overlaps most, if it does so
-    enough; otherwise, if as much of it lies in an ignored one, it does not count.
+    Each answer, the best first, is matched to the free box of its class with the largest overlap, if
+    that reaches the threshold. An unmatched answer is ignored if as large a part of it lies in an
+    ignored box.
 
     Args:
         answers: As for `AveragePrecision.add`.
         truths: As for `AveragePrecision.add`.
 
     Returns:
-        Three arrays of booleans, two `[m, thresholds]` and one `[k, thresholds]`.
+        Three boolean arrays, two `[m, thresholds]` and one `[k, thresholds]`.
     """
     right = np.zeros((len(answers), len(THRESHOLDS)), bool)
     ignored, found = np.zeros_like(right), np.zeros((len(truths), len(THRESHOLDS)), bool)
@@ -114,7 +115,7 @@ def matched(answers: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _inside(boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """The largest part of each box that lies in one of the ignored boxes, `[m]`."""
+    """Return the largest fraction of each box that lies in one ignored box, `[m]`."""
     low = np.maximum(boxes[:, None, :2], crowd[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], crowd[None, :, 2:])
     shared = np.prod(np.maximum(high - low, 0), -1)
@@ -123,7 +124,7 @@ def _inside(boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
 
 
 def _average(is_right: np.ndarray, counts: np.ndarray, truths: int) -> float:
-    """The mean precision over 101 recalls."""
+    """Return the mean precision over 101 recalls."""
     right, all_ = np.cumsum(is_right * counts), np.cumsum(counts)
     if not len(right):
         return 0.0

@@ -1,4 +1,4 @@
-"""What every evaluation has, whatever its task."""
+"""The base class of all evaluations."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Evaluation:
-    """Figures of a model on labelled examples; prints as a table, and shows as one in a notebook.
+    """Figures of a model on labelled examples, shown as a table in terminals and notebooks.
 
-    Which figures there are depends on the task, see `SingleLabelEvaluation`, `MultiLabelEvaluation`,
-    `RegressionEvaluation`, `MetricsEvaluation` and `SeveralEvaluation`. Each figure is an attribute
-    too: `evaluation.accuracy`. A figure that the data do not define is None, never 0 or NaN.
+    The figures depend on the task, see `SingleLabelEvaluation`, `MultiLabelEvaluation`,
+    `RegressionEvaluation`, `MetricsEvaluation` and `SeveralEvaluation`. Each figure is also an
+    attribute: `evaluation.accuracy`. A figure that the data do not define is None, never 0 or NaN.
 
-    An evaluation of your own is a subclass with `figures`. What else it says of itself has a default:
-    more `tables`, `sections` of a run's page, `mistakes`, the drawing that `plot` returns.
+    To write your own evaluation, subclass this and define `figures`. The rest has defaults: `tables`,
+    the `sections` of a run's page, `mistakes`, and the drawing that `plot` returns.
 
     Args:
         task: Name of the task.
-        examples: The places of the evaluated examples in the data, rising, one for each. The
+        examples: The positions of the evaluated examples in the data, in increasing order. The
             examples themselves are not kept.
 
     Attributes:
-        figures: Name and value of each figure, the one that says most first; see `Figures`.
-        title: What was evaluated, in a line.
+        figures: Name and value of each figure, the most informative one first; see `Figures`.
+        title: What was evaluated, in one line.
     """
 
     task: str
@@ -43,36 +43,36 @@ class Evaluation:
 
     @property
     def figures(self) -> Figures:
-        """Name and value of each figure, the one that says most first."""
+        """Name and value of each figure, the most informative one first."""
         raise NotImplementedError(f"{type(self).__name__} must define `figures`.")
 
     @property
     def title(self) -> str:
-        """What was evaluated, in a line."""
+        """What was evaluated, in one line."""
         return f"{self.task.replace('_', ' ').capitalize()}, {self._counted}"
 
     def tables(self) -> tuple[Table, ...]:
-        """Return what a terminal and a notebook show; by default the figures."""
+        """Return the tables for terminals and notebooks; by default the figures."""
         rows = tuple((one.label, one, one.described) for one in self.figures.described)
         return (Table(self.title, ("figure", "value", "meaning"), rows),)
 
     def sections(self) -> tuple[Section, ...]:
-        """Return what the page of a run shows besides the figures. Defaults to nothing."""
+        """Return the sections of a run's page in addition to the figures; by default none."""
         return ()
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """Return the worst predictions, the worst first, equally bad ones in the data's order.
+        """Return the worst predictions, the worst first, ties in the order of the data.
 
         Args:
-            limit: How many at most.
+            limit: The maximum number of mistakes.
 
         Returns:
-            The mistakes; by default none, where the task does not say what one is.
+            The mistakes; by default none, for tasks that do not define what a mistake is.
         """
         return ()
 
     def plot(self) -> Drawing:
-        """Return a matplotlib figure of what says most; by default a bar for each figure."""
+        """Return the most informative drawing as a matplotlib figure; by default a bar per figure."""
         from kft.tasks.evaluation import plots
 
         return plots.bars(self.figures)

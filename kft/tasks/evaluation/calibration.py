@@ -1,4 +1,4 @@
-"""Whether a confidence of 80 % is right 80 % of the time."""
+"""Calibration: whether predictions with 80 % confidence are right 80 % of the time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ReliabilityBin:
     """One bar of a reliability diagram: the predictions with a confidence in `(lower, upper]`.
 
     Attributes:
-        lower: Lower edge, not included (the first bin includes 0).
-        upper: Upper edge, included.
+        lower: Lower edge, exclusive (the first bin includes 0).
+        upper: Upper edge, inclusive.
         count: Number of predictions in the bin.
-        confidence: Their mean confidence, None when there are none.
-        accuracy: The fraction of them that is right, None when there are none.
+        confidence: Their mean confidence; None if the bin is empty.
+        accuracy: The fraction of them that is right; None if the bin is empty.
     """
 
     lower: float
@@ -30,7 +30,7 @@ class ReliabilityBin:
 
 
 class Reliability:
-    """Sort predictions into bins of equal width by their confidence, batch by batch.
+    """Count predictions in bins of equal width by their confidence, batch by batch.
 
     Args:
         bins: Number of bins.
@@ -45,8 +45,8 @@ class Reliability:
         """Add predictions.
 
         Args:
-            confidence: Probability the model gave to its own prediction, in 0..1, `[n]`.
-            correct: Whether that prediction was right, `[n]`.
+            confidence: The probability of each prediction according to the model, in 0..1, `[n]`.
+            correct: Whether each prediction is right, `[n]`.
         """
         place = np.searchsorted(self._edges[1:-1], confidence, side="left")
         for i in range(len(self._counts)):
@@ -56,7 +56,7 @@ class Reliability:
             self._correct[i] += correct[inside].sum()
 
     def bins(self) -> tuple[ReliabilityBin, ...]:
-        """Return the bins from the least to the most confident, empty ones included."""
+        """Return the bins in order of increasing confidence, including empty ones."""
         return tuple(
             ReliabilityBin(
                 lower=float(self._edges[i]),
@@ -70,7 +70,7 @@ class Reliability:
 
 
 def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
-    """Mean gap between confidence and accuracy over the bins, weighted by their predictions.
+    """Return the mean gap between confidence and accuracy over the bins, weighted by their counts.
 
     Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, equation 3
     (https://arxiv.org/abs/1706.04599). 0 is perfect, 1 the worst.

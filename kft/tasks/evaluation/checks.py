@@ -1,4 +1,4 @@
-"""Turn what was passed into arrays that the metrics can trust, or say what is wrong with it."""
+"""Checks that convert targets and scores to valid arrays, or explain what is wrong with them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from kft.errors import InputError
 
-# Half precision rounds a softmax over many classes by about this much; logits are off by far more.
+# Half precision changes the sum of a softmax over many classes by about this much; logits miss by far more.
 SUM_TOLERANCE = 0.01
 RANGE_TOLERANCE = 0.001
 
@@ -17,10 +17,10 @@ RANGE_TOLERANCE = 0.001
 def single_label(
     targets: Any, scores: Any, classes: Sequence[str] | None, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple]:
-    """Class indices `[n]`, probabilities `[n, k]` and class names of a single-label problem.
+    """Return class indices `[n]`, probabilities `[n, k]` and class names of a single-label problem.
 
-    Also takes one-hot targets, and for two classes one column of scores, the second class'
-    probability. `places` are those of the examples in the data, for messages.
+    Targets may be one-hot; for two classes, scores may be one column, the probability of the second.
+    `places` are the positions of the examples in the data, for messages.
     """
     scores = _finite(scores, "scores", places)
     if scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] == 1):
@@ -71,7 +71,7 @@ def single_label(
 def multi_label(
     targets: Any, scores: Any, classes: Sequence[str] | None, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple]:
-    """0/1 targets `[n, k]`, one probability for each label `[n, k]`, and label names."""
+    """Return 0/1 targets `[n, k]`, one probability per label `[n, k]`, and label names."""
     scores = _finite(scores, "scores", places)
     _two_dimensional(scores, "scores")
     _probabilities(scores, "a sigmoid")
@@ -95,7 +95,7 @@ def multi_label(
 
 
 def regression(targets: Any, scores: Any, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expected and predicted numbers, both `[n, d]`."""
+    """Return expected and predicted numbers, both `[n, d]`."""
     targets, scores = (
         _finite(targets, "targets", places),
         _finite(scores, "scores", places),
@@ -116,7 +116,7 @@ def regression(targets: Any, scores: Any, places: np.ndarray) -> tuple[np.ndarra
 
 
 def narrow(*values: Any) -> type[np.floating]:
-    """Return the smallest type that holds all of some arrays as they came from a model."""
+    """Return float32 if all arrays are floats of at most 32 bits or booleans, otherwise float64."""
     kinds = {np.asarray(one).dtype for one in values}
     # bfloat16 has a dtype kind of its own, "V".
     fits = all(one.kind in "fVb" and one.itemsize <= 4 for one in kinds)
@@ -125,7 +125,7 @@ def narrow(*values: Any) -> type[np.floating]:
 
 def _finite(values: Any, name: str, places: np.ndarray) -> np.ndarray:
     try:
-        # bfloat16 has a dtype kind of its own, so the cast decides what is a number.
+        # bfloat16 has a dtype kind of its own, so only a cast shows whether values are numbers.
         array = np.array(values).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(
@@ -151,7 +151,7 @@ def _finite(values: Any, name: str, places: np.ndarray) -> np.ndarray:
 
 
 def _named(places: np.ndarray, row: int) -> int:
-    """The place of a row; of targets that are too many the row itself."""
+    """Return the position of a row in the data, or the row itself for surplus targets."""
     return int(places[row]) if row < len(places) else int(row)
 
 

@@ -1,4 +1,4 @@
-"""Figures of single classes, from counts and from the scores of one class at a time."""
+"""Figures of each class, computed from counts and from the scores of one class at a time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from sklearn import metrics
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """Figures of one class against all others; None where the data do not define them.
+    """Figures of one class against the rest; None where the data do not define them.
 
     Attributes:
         name: The class.
-        precision: Of the examples predicted as this class, the fraction that is; None if none was.
-        recall: Of the examples of this class, the fraction that was found; None if there is none.
-        f1: Harmonic mean of the two, 2 TP / (2 TP + FP + FN); None if the class was neither there
-            nor predicted.
+        precision: Fraction of the examples predicted as this class that belong to it; None if there
+            are none.
+        recall: Fraction of the examples of this class that were found; None if there are none.
+        f1: Harmonic mean of the two, 2 TP / (2 TP + FP + FN); None if the class neither occurs nor
+            is predicted.
         roc_auc: Area under the ROC curve, ties count half; None unless there are examples of this
             class and of others.
         average_precision: Area under the precision-recall curve; None unless there are examples of
@@ -45,14 +46,14 @@ def per_class(
     predicted: np.ndarray,
     ranked: Callable[[int], tuple[np.ndarray, np.ndarray]],
 ) -> tuple[ClassMetrics, ...]:
-    """Compare each class with all others.
+    """Return the figures of each class against the rest.
 
     Args:
         classes: The names.
-        hits: How many examples of each class were predicted as it.
-        support: How many examples of each class there are.
-        predicted: How many examples were predicted as each class.
-        ranked: From the number of a class to whether each example is of it, and its scores.
+        hits: The number of examples of each class that were predicted as it.
+        support: The number of examples of each class.
+        predicted: The number of examples predicted as each class.
+        ranked: Maps the number of a class to whether each example belongs to it, and their scores.
     """
     found = []
     for i, name in enumerate(classes):
@@ -78,7 +79,7 @@ def per_class(
 
 
 def averages(per_class: Sequence[ClassMetrics]) -> dict[str, Any]:
-    """Return the means over the classes that occur ("macro"), as arguments of an evaluation."""
+    """Return the macro averages, over the classes that occur, as arguments of an evaluation."""
     occurring = [one for one in per_class if one.support]
     return {
         "precision": mean([one.precision or 0.0 for one in occurring]),
@@ -89,16 +90,16 @@ def averages(per_class: Sequence[ClassMetrics]) -> dict[str, Any]:
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean of the values that are defined, None if none is."""
+    """Return the mean of the values that are not None, or None if there are none."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
 def ratio(part: int, whole: int) -> float | None:
-    """Return a fraction, None of nothing."""
+    """Return a fraction, or None if the whole is 0."""
     return part / whole if whole else None
 
 
 def f1(hits: int, support: int, predicted: int) -> float | None:
-    """Return 2 TP / (2 TP + FP + FN), None where there is none of them."""
+    """Return 2 TP / (2 TP + FP + FN), or None if all of them are 0."""
     return ratio(2 * hits, support + predicted)

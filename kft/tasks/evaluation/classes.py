@@ -1,4 +1,4 @@
-"""What evaluations of classifiers have in common: classes, calibration, curves."""
+"""The base class of evaluations of classifiers: classes, calibration and curves."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLASS_COLUMNS = ("precision", "recall", "F1", "ROC AUC", "avg. precision", "exam
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ClassEvaluation(Evaluation):
-    """What evaluations of classifiers have in common; see `SingleLabelEvaluation`."""
+    """The base class of evaluations of classifiers; see `SingleLabelEvaluation`."""
 
     kind: ClassVar[str]
 
@@ -43,16 +43,16 @@ class ClassEvaluation(Evaluation):
 
     @property
     def scores(self) -> np.ndarray:
-        """What the model said, float64 `(n, classes)`, read-only; of many examples from a file."""
+        """The model's scores, float64 `(n, classes)`, read-only; for many examples read from a file."""
         return self.rows.read(slice(len(self.classes)))
 
     @property
     def title(self) -> str:
-        """What was evaluated, in a line."""
+        """What was evaluated, in one line."""
         return f"{self.kind}, {self._counted}, {len(self.classes)} classes"
 
     def one_against_rest(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return whether each example is of a class, and its score for it, both `(n,)`.
+        """Return whether each example belongs to a class, and its score for it, both `(n,)`.
 
         Args:
             index: Number of the class.
@@ -68,30 +68,31 @@ class ClassEvaluation(Evaluation):
         threshold: float | None = None,
         groups: Mapping[str, Any] | None = None,
     ) -> OperatingPoint:
-        """Return sensitivity and specificity of one class where its score reaches a threshold.
+        """Return sensitivity and specificity of one class at a threshold of its score.
 
-        A threshold that was chosen on some data looks too good on the same data: choose it on
-        validation data by `specificity` or `sensitivity`, and pass it as `threshold` to the
-        evaluation of the test data.
+        A threshold looks too good on the data on which it was chosen: choose it on validation data
+        by `specificity` or `sensitivity`, and pass it as `threshold` to the evaluation of the test
+        data.
 
         Args:
             name: The class.
-            specificity: Take the lowest threshold at which at least this fraction of the other
+            specificity: Use the lowest threshold at which at least this fraction of the other
                 examples, from 0 to 1, scores less.
-            sensitivity: Take the highest threshold that at least this fraction of the examples of the
-                class reaches.
-            threshold: Take this score, from 0 to 1, or infinity, at which nothing is called.
-            groups: Groups of the examples, such as `{"sex": table["sex"]}`, which are evaluated one
-                by one at the same threshold. Each has one value for each of `examples`, in their
-                order. Defaults to none.
+            sensitivity: Use the highest threshold that at least this fraction of the examples of the
+                class, from 0 to 1, reaches.
+            threshold: Use this score, from 0 to 1, or infinity, at which nothing is called.
+            groups: Groups of the examples, such as `{"sex": table["sex"]}`, each evaluated at the
+                same threshold. A grouping has one value for each of `examples`, in their order.
+                Defaults to none.
 
         Returns:
-            The figures with 95 % intervals (Wilson), which print as tables; `plot()` draws them.
+            The figures with 95 % intervals (Wilson), printed as tables and drawn by `plot()`.
 
         Raises:
             InputError: If there is no such class; if not exactly one of `specificity`,
-                `sensitivity` and `threshold` is given, or it is no fraction; if no example says where
-                the threshold lies; or if a grouping does not have a value for each example.
+                `sensitivity` and `threshold` is given, or it is not a fraction; if the data have no
+                examples that determine the threshold; or if a grouping does not have one value per
+                example.
 
         Example:
 
@@ -108,7 +109,7 @@ class ClassEvaluation(Evaluation):
         return operating_point(name, truth.astype(bool), scores, aims, groups or {}, self.examples)
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the figures, and those of each class, or of the 30 with the lowest F1."""
+        """Return the figures, and those of each class, or of the 30 classes with the lowest F1."""
         return (*super().tables(), self._by_class(MAX_CLASSES))
 
     def sections(self) -> tuple[Section, ...]:
@@ -125,7 +126,7 @@ class ClassEvaluation(Evaluation):
         }
 
     def _by_class(self, limit: int, ending: str = "") -> Table:
-        """All classes in their own order, or the `limit` with the lowest F1 when there are more."""
+        """Return all classes in their order, or the `limit` with the lowest F1 if there are more."""
         chosen: Sequence[ClassMetrics] = self.per_class
         caption = "By class"
         if len(chosen) > limit:

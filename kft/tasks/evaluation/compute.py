@@ -1,4 +1,4 @@
-"""`evaluate`: from arrays of targets and outputs to an `Evaluation`."""
+"""The function `evaluate`, which computes an `Evaluation` of arrays of targets and outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def evaluate(
     targets: Any, scores: Any, *, task: str | Task, classes: Sequence[str] | None = None
 ) -> Evaluation:
-    """Compare a model's scores with the labels of the same examples.
+    """Evaluate a model's scores against the labels of the same examples.
 
     ```python
     scores = model.predict(images)
@@ -29,21 +29,21 @@ def evaluate(
     ```
 
     Args:
-        targets: "single_label": class indices `[n]`, or one-hot `[n, k]`; "multi_label": 0 and 1,
-            `[n, k]`; "regression": numbers, `[n]` or `[n, d]`; of a task what it takes.
-        scores: The model's outputs: probabilities `[n, k]` (single label: each row sums to 1 within
-            0.01; for two classes one column, the probability of the second, will do), or predicted
-            numbers `[n]` or `[n, d]`; of a task what its head puts out.
+        targets: For "single_label" class indices `[n]` or one-hot `[n, k]`; for "multi_label" 0 and
+            1, `[n, k]`; for "regression" numbers `[n]` or `[n, d]`; for a `Task` its own targets.
+        scores: The model's outputs: probabilities `[n, k]` (for a single label each row sums to 1
+            within 0.01, or for two classes one column, the probability of the second), or predicted
+            numbers `[n]` or `[n, d]`; for a `Task` the outputs of its head.
         task: A `kft.tasks.Task`, or "single_label", "multi_label" or "regression".
-        classes: Names in the order of the columns, by default "0", "1", ...; not for regression.
+        classes: Names in the order of the columns. Defaults to "0", "1", ...; not for regression.
 
     Returns:
-        A `SingleLabelEvaluation`, `MultiLabelEvaluation` or `RegressionEvaluation`, or that of the
-        task.
+        A `SingleLabelEvaluation`, `MultiLabelEvaluation` or `RegressionEvaluation`, or the
+        evaluation of the task.
 
     Raises:
-        InputError: No examples, NaN or infinite values, shapes that do not fit, a target that is no
-            class index, or scores that are no probabilities.
+        InputError: If there are no examples, values are NaN or infinite, shapes do not match, a
+            target is not a class index, or scores are not probabilities.
     """
     scorer = _scorer(task, classes)
     scorer.update(targets, scores)

@@ -1,4 +1,4 @@
-"""What an evaluation has to show, without saying how: a terminal, a notebook and a page draw it."""
+"""The contents of an evaluation, independent of how a terminal, a notebook or a page draws them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kft.plots.style import Figure as Drawing
 
 Cell = str | int | float | Figure | None
-"""A cell of a table: words, a count, a fraction, a figure, or None for what is not defined."""
+"""A cell of a table: text, a count, a fraction, a figure, or None for an undefined value."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     def is_numeric(self, column: int) -> bool:
-        """Return whether a column holds numbers, which line up at the right."""
+        """Return whether a column holds numbers, which are aligned to the right."""
         return not any(isinstance(row[column], str) for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A confusion matrix, whose cells are shaded by their part of the row.
+    """A confusion matrix, whose cells are shaded by their fraction of the row.
 
     Args:
         caption: What it shows.
         names: The classes.
-        counts: Rows of counts; those on the diagonal are right.
+        counts: Rows of counts; the diagonal is right.
     """
 
     caption: str
@@ -57,9 +57,9 @@ class Chart:
 
     Args:
         title: What it is.
-        description: What it shows, also for those who cannot see it.
+        description: What it shows, also for readers who cannot see it.
         drawn: The drawing.
-        legend: Name and value of each line, in the order of the house's colours.
+        legend: Name and value of each line, in the order of the palette.
     """
 
     title: str
@@ -74,9 +74,9 @@ class Text:
 
     Args:
         text: Its sentences.
-        names: Names from data that follow, separated by commas.
-        ending: What follows the names.
-        is_notice: Whether it stands out.
+        names: Names from the data to append, separated by commas.
+        ending: Text after the names.
+        is_notice: Whether it is highlighted.
     """
 
     text: str
@@ -87,10 +87,10 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A small picture of what the data or the model say of an example.
+    """A small picture of an example with its label or prediction.
 
     Args:
-        caption: Whose it is, in a word.
+        caption: Its origin in a word, such as "data" or "model".
         pixels: uint8 `[height, width, 3]`.
     """
 
@@ -104,11 +104,11 @@ class Mistake:
 
     Args:
         index: Position of the example in the evaluated data.
-        expected: What the data say, ready to print.
-        predicted: What the model said, ready to print.
-        size: How bad it is: the confidence in the wrong answer (0..1), or a regression's absolute
-            error.
-        pictures: What to show beside the example. Defaults to nothing.
+        expected: The label, ready to print.
+        predicted: The prediction, ready to print.
+        size: How bad it is, such as the confidence in the wrong answer (0..1) or the absolute error of
+            a regression.
+        pictures: Pictures to show next to the example. Defaults to none.
     """
 
     index: int
@@ -120,12 +120,12 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The worst predictions, each beside its example.
+    """The worst predictions, each next to its example.
 
     Args:
         found: The mistakes, the worst first.
-        sentence: What is said of each: a template with `{predicted}`, `{expected}` and `{size}`.
-        size_format: How the size is written, as in `format(size, ".1%")`.
+        sentence: A template for each, with `{predicted}`, `{expected}` and `{size}`.
+        size_format: The format of the size, as in `format(size, ".1%")`.
     """
 
     found: tuple[Mistake, ...]
@@ -138,12 +138,12 @@ Part = Table | Grid | Chart | Text | Mistakes
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page of a run.
+    """A section of the page of a run.
 
     Args:
-        anchor: Its name in the page's address, unique among the sections.
+        anchor: Its fragment in the page's address, unique among the sections.
         heading: Its heading.
-        parts: What is in it, from top to bottom; parts in a tuple stand side by side.
+        parts: Its contents from top to bottom; parts in a tuple are shown side by side.
     """
 
     anchor: str
@@ -151,7 +151,7 @@ class Section:
     parts: tuple[Part | tuple[Part, ...], ...]
 
     def named(self, name: str) -> Section:
-        """Return the same section for one of several tasks."""
+        """Return the section with the name of one of several tasks before its anchor and heading."""
         return dataclasses.replace(
             self, anchor=f"{name}-{self.anchor}", heading=f"{name}: {self.heading}"
         )

@@ -1,4 +1,4 @@
-"""Evaluation of boxes: how many things are found, and how exactly."""
+"""Evaluation of detection: how many objects are found, and how precisely."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kft.tasks.evaluation.figures import Figure, Figures
 
 @dataclass(frozen=True)
 class BoxMetrics:
-    """How well the boxes of one class are found.
+    """Figures of the boxes of one class.
 
     Attributes:
         name: The class.
-        boxes: How many there are in the data, without those that are ignored.
-        found: How many of these the model finds, with a score from the task's threshold on and an
-            overlap of at least 0.5.
-        wrong: How many other boxes of the class it answers with.
-        average_precision: The mean over the overlaps from 0.5 to 0.95; None without boxes.
+        boxes: The number of boxes in the data, without ignored ones.
+        found: How many of these the model finds, with a score of at least the task's threshold and an
+            overlap (IoU) of at least 0.5.
+        wrong: The number of predicted boxes with such a score that match none.
+        average_precision: The mean over overlaps from 0.5 to 0.95; None without boxes.
         ap50: The average precision at an overlap of 0.5; None without boxes.
     """
 
@@ -36,29 +36,29 @@ class BoxMetrics:
 
     @property
     def precision(self) -> float | None:
-        """Fraction of the answers that are right; None without any."""
+        """Fraction of the answers that are right; None without answers."""
         answers = self.found + self.wrong
         return self.found / answers if answers else None
 
     @property
     def recall(self) -> float | None:
-        """Fraction of the boxes that are found; None without any."""
+        """Fraction of the boxes that are found; None without boxes."""
         return self.found / self.boxes if self.boxes else None
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class DetectionEvaluation(Evaluation):
-    """Boxes of a model, compared with those of the data as COCO does.
+    """A model's boxes, compared with the boxes in the data as COCO does.
 
     Attributes:
-        mean_ap: Average precision, the mean over the classes in the data and over the overlaps 0.5,
-            0.55, ... 0.95.
+        mean_ap: Mean average precision over the classes in the data and the overlaps (IoU) 0.5, 0.55,
+            ... 0.95.
         ap50: Mean average precision at an overlap of 0.5.
         ap75: Mean average precision at an overlap of 0.75.
-        precision: Fraction of the answers from the threshold on that are right.
-        recall: Fraction of the boxes that are found by these answers.
+        precision: Fraction of the answers that are right at an overlap of 0.5.
+        recall: Fraction of the boxes that these answers find.
         per_class: `BoxMetrics` of each class.
-        threshold: The score from which on a box is an answer.
+        threshold: The lowest score at which a predicted box counts as an answer.
         colours: The colour in which each class is drawn, uint8 `[k, 3]`.
     """
 
@@ -102,11 +102,11 @@ class DetectionEvaluation(Evaluation):
         )
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the figures, and the classes."""
+        """Return the figures, and those of each class."""
         return (*super().tables(), self._classes())
 
     def sections(self) -> tuple[Section, ...]:
-        """Return the classes, and images with wrong boxes, missed ones and all others."""
+        """Return the classes, and images with their boxes, the wrong and missed ones highlighted."""
         names = tuple(one.name for one in self.per_class)
         values = [one.average_precision for one in self.per_class]
         chart = Chart(
@@ -132,7 +132,7 @@ class DetectionEvaluation(Evaluation):
         return tuple(sections)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The images with the most wrong and missed boxes, whose number is `size`; at most 12."""
+        """Return the images with the most wrong and missed boxes, counted by `size`; at most 12."""
         return self.worst[:limit]
 
     def plot(self) -> plots.Drawing:

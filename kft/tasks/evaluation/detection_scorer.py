@@ -1,4 +1,4 @@
-"""From boxes, batch by batch, to an evaluation of a model that finds them."""
+"""The scorer of detection."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ KEPT_WORST = 12
 KEPT_OTHERS = 6
 _SIDE = 224
 _RED = (220, 30, 30)
-_AP75 = 5  # the place of an overlap of 0.75 among the thresholds
+_AP75 = 5  # the index of an overlap of 0.75 among the thresholds
 
 
 class DetectionScorer:
-    """Compare boxes batch by batch; see `Scorer`. It keeps counts, and the boxes of a few images.
+    """Score boxes batch by batch, keeping counts and the boxes of a few images; see `Scorer`.
 
     Args:
         classes: The classes.
         colours: The colour in which each is drawn, uint8 `[k, 3]`.
-        threshold: The score from which on a box is an answer; the average precision counts all.
-        found: Makes of a model's outputs boxes, scores and class numbers `[n, m, 6]`, the best first
-            and followed by rows of score 0.
+        threshold: The lowest score at which a predicted box counts as an answer; the average precision
+            counts all boxes.
+        found: Converts a model's outputs to boxes, scores and class numbers `[n, m, 6]`, the best
+            first, padded with rows of score 0.
         examples: The examples, to draw on their images; None for a stream.
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(
@@ -61,15 +62,15 @@ class DetectionScorer:
         self._worst, self._first = Worst(KEPT_WORST), Worst(KEPT_WORST + KEPT_OTHERS)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch.
+        """Add a batch.
 
         Args:
-            targets: What `Detection.collate` returned, `[n, max_boxes, 5]`.
-            outputs: What the model puts out, `[n, places, 8 + k]`.
+            targets: The targets of `Detection.collate`, `[n, max_boxes, 5]`.
+            outputs: The outputs of the model, `[n, places, 8 + k]`.
             rows: As in `Scorer`.
 
         Raises:
-            InputError: If the two do not fit each other, or the outputs are no finite numbers.
+            InputError: If their shapes do not match, or the outputs are not finite.
         """
         targets, outputs = np.asarray(targets), np.asarray(outputs)
         k = len(self._classes)
@@ -139,7 +140,7 @@ class DetectionScorer:
     def _judged(
         self, answers: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The answers from the threshold on that are right and wrong, and the boxes that are missed."""
+        """Return the right answers, the wrong answers and the missed boxes at the threshold."""
         said = answers[answers[:, 4] >= self._threshold]
         right, ignored, found = (one[:, 0] for one in matched(said, targets))
         return said[right], said[~right & ~ignored], targets[(targets[:, 4] >= 0) & ~found]

@@ -1,4 +1,4 @@
-"""Figures: single numbers that say how good a model is, with what a reader needs to know of them."""
+"""Figures: single numbers about the quality of a model, with label, meaning and interval."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Figure:
     Args:
         name: A Python identifier, such as `"f1_micro"`: the attribute of the evaluation, and the key
             in `to_dict`.
-        value: The number; None where the data do not define it, never 0 or NaN.
-        interval: Lower and upper end of its 95 % confidence interval, None where it has none.
-        label: What people call it. Defaults to the name with spaces.
-        meaning: What it is, in half a line.
-        better: `"max"` or `"min"`; None for a figure that is only there to compare with.
-        is_fraction: Whether it is a fraction, which prints with four decimals; other numbers print
+        value: The number; None if the data do not define it, never 0 or NaN.
+        interval: Lower and upper end of its 95 % confidence interval; None if it has none.
+        label: The name to show. Defaults to `name` with spaces.
+        meaning: A short explanation, half a line.
+        better: `"max"` or `"min"`; None for a figure that only serves for comparison.
+        is_fraction: Whether it is a fraction, printed with four decimals; other numbers are printed
             with four digits.
 
     Raises:
@@ -48,7 +48,7 @@ class Figure:
 
     @property
     def described(self) -> str:
-        """The meaning, with the interval if there is one."""
+        """The meaning, followed by the interval if there is one."""
         if self.interval is None:
             return self.meaning
         low, high = (number(end, fraction=self.is_fraction) for end in self.interval)
@@ -59,11 +59,10 @@ class Figure:
 
 
 class Figures(Mapping[str, float | None]):
-    """The figures of an evaluation: name to value, and each with its label, meaning and interval.
+    """The figures of an evaluation: a mapping of names to values, with labels, meanings and intervals.
 
     Args:
-        figures: The figures in the order in which they are shown; the first one is the one that
-            says most.
+        figures: The figures in the order in which they are shown, the most informative one first.
 
     Attributes:
         described: The `Figure` objects, in the same order.
@@ -84,7 +83,7 @@ class Figures(Mapping[str, float | None]):
             raise InputError(f"two figures have one name: {[one.name for one in self.described]}.")
 
     def figure(self, name: str) -> Figure:
-        """Return a figure with all that is known of it.
+        """Return the `Figure` object of a name.
 
         Raises:
             KeyError: If there is no such figure.

@@ -1,4 +1,4 @@
-"""Where a fraction lies, of which a sample has been seen."""
+"""Confidence intervals of fractions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 
 __all__ = ["Z_OF_95", "score_interval"]
 
-Z_OF_95 = 1.959963984540054  # deviations of a normal distribution on each side of 95 %
+Z_OF_95 = 1.959963984540054  # standard deviations of a normal distribution on each side
 
 
 def score_interval(fraction: float, draws: float) -> tuple[float, float]:
-    """Return the interval in which a fraction lies with 95 % confidence.
+    """Return the 95 % confidence interval of a fraction.
 
     Wilson: Probable Inference, the Law of Succession, and Statistical Inference, 1927.
 
     Args:
-        fraction: What was seen, from 0 to 1.
-        draws: In how many independent draws.
+        fraction: The observed fraction, from 0 to 1.
+        draws: The number of independent draws.
     """
     p, n = fraction, draws
     middle = (p + Z_OF_95 * Z_OF_95 / (2 * n)) / (1 + Z_OF_95 * Z_OF_95 / n)

@@ -1,4 +1,4 @@
-"""The evaluation of any task: its loss and its metrics, as Keras computes them."""
+"""The evaluation of any task by its loss and metrics, as Keras computes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MetricsEvaluation(Evaluation):
 
     Args:
         values: Name and value of each; the loss comes last.
-        directions: Name to `"max"` or `"min"`, of those whose direction is known.
+        directions: Name to `"max"` or `"min"`, for metrics whose direction is known.
     """
 
     values: Mapping[str, float]
@@ -29,7 +29,7 @@ class MetricsEvaluation(Evaluation):
 
     @property
     def figures(self) -> Figures:
-        """Name and value of each metric, and of the loss."""
+        """Name and value of each metric and of the loss."""
         return Figures(
             Figure(name, value, better=self.directions.get(name), meaning=_meaning(name))
             for name, value in self.values.items()
@@ -37,14 +37,14 @@ class MetricsEvaluation(Evaluation):
 
 
 class MetricsScorer:
-    """Run the loss and the metrics of a task over batches; see `Scorer`.
+    """Compute the loss and the metrics of a task batch by batch; see `Scorer`.
 
-    Batches count by their examples, as in `keras.Model.evaluate`.
+    Batches are weighted by their examples, as in `keras.Model.evaluate`.
 
     Args:
-        loss: A loss as `keras.Model.compile` takes it, for outputs of any structure.
-        metrics: Metrics as `keras.Model.compile` takes them.
-        task: What the evaluation calls its task.
+        loss: As for `keras.Model.compile`, for outputs of any structure.
+        metrics: As for `keras.Model.compile`.
+        task: The name of the task in the evaluation.
         directions: Name of a metric to `"max"` or `"min"`; these metrics come first.
     """
 
@@ -52,7 +52,7 @@ class MetricsScorer:
         self, loss: Any, metrics: Any, *, task: str, directions: Mapping[str, Better] | None = None
     ) -> None:
         self._task, self._directions = task, {**(directions or {}), "loss": "min"}
-        # A model without layers: Keras itself knows how losses and metrics belong to outputs.
+        # A model without layers, since Keras knows how to match losses and metrics to outputs.
         self._model = keras.Model(name="scored")
         self._model.compile(loss=loss, metrics=metrics)
         self._loss = keras.metrics.Mean(name="loss")
@@ -61,7 +61,7 @@ class MetricsScorer:
         self._logs: dict[str, Any] = {}
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch of targets and outputs of any structure."""
+        """Add a batch of targets and outputs of any structure."""
         count = count_of(outputs)
         if count != count_of(targets):
             raise InputError(
@@ -79,7 +79,7 @@ class MetricsScorer:
         need_examples(sum(map(len, self._examples)))
         logs = {**self._logs, "loss": self._loss.result()}
         found = [pair for name, value in logs.items() for pair in _each(name, value)]
-        known = list(self._directions)  # the loss last, after those whose direction nobody said
+        known = list(self._directions)  # the loss last, after metrics of unknown direction
         last = len(known) - 1
         found.sort(key=lambda pair: known.index(pair[0]) if pair[0] in known else last - 0.5)
         return MetricsEvaluation(
@@ -91,7 +91,7 @@ class MetricsScorer:
 
 
 def _each(name: str, found: Any) -> list[tuple[str, float]]:
-    """A metric's value, or those of a metric that has one for each class."""
+    """Return the value of a metric, or several for a metric with one value per class."""
     values = np.asarray(keras.ops.convert_to_numpy(found), np.float64)
     if values.size == 1:
         return [(name, float(values.reshape(())))]

@@ -1,4 +1,4 @@
-"""Evaluation of classifiers that give any number of labels to each example."""
+"""Evaluation of multi-label classifiers, which predict any number of labels per example."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class MultiLabelEvaluation(ClassEvaluation):
-    """A classifier with any number of labels per example, predicted where scores are above a threshold.
+    """Evaluation of a classifier with any number of labels per example.
 
-    Averages are over the labels that occur in the data ("macro"); "micro" pools all decisions.
+    A label is predicted if its score is above the threshold. Averages are over the labels that occur
+    in the data ("macro"); "micro" pools all decisions.
 
     Attributes:
         classes: Names of the labels in the order of the model's outputs.
         subset_accuracy: Fraction of examples with every label right.
-        precision: Macro average; a label that occurs and was never predicted counts with 0. None if
-            no label occurs.
-        recall: Macro average, None if no label occurs.
-        f1: Macro average, None if no label occurs.
-        f1_micro: F1 over all decisions pooled; None if no label occurs and none was predicted.
+        precision: Macro average; a label that occurs but is never predicted counts as 0. None if no
+            label occurs.
+        recall: Macro average; None if no label occurs.
+        f1: Macro average; None if no label occurs.
+        f1_micro: F1 over all decisions pooled; None if no label occurs and none is predicted.
         mean_average_precision: Mean of the labels' average precision (mAP).
-        roc_auc: Mean over the labels that occur and do not always occur.
-        calibration_error: Expected calibration error over all yes/no decisions, the confidence of a
-            decision being max(p, 1 - p), 15 bins of equal width (Guo et al. 2017,
+        roc_auc: Mean over the labels that some but not all examples have.
+        calibration_error: Expected calibration error over all yes/no decisions, with 15 bins of equal
+            width and max(p, 1 - p) as the confidence of a decision (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599).
         per_class: `ClassMetrics` of each label.
         reliability: The bins behind `calibration_error`.
-        threshold: The score above which a label counts as predicted, the task's own.
+        threshold: The score above which a label counts as predicted, set by the task.
     """
 
     kind: ClassVar[str] = "Multi-label"
@@ -56,7 +57,7 @@ class MultiLabelEvaluation(ClassEvaluation):
 
     @property
     def targets(self) -> np.ndarray:
-        """What the data say, 0 and 1 `(n, classes)`, read-only."""
+        """The labels, 0 and 1 `(n, classes)`, read-only."""
         found = self.rows.read(slice(len(self.classes), None)).astype(np.int64)
         found.setflags(write=False)
         return found
@@ -91,7 +92,7 @@ class MultiLabelEvaluation(ClassEvaluation):
         return self.rows.column(len(self.classes) + index) == 1, self.rows.column(index)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The examples with the surest wrong decision on a label; `size` is its confidence."""
+        """Return the examples with the most confident wrong decision on a label, whose confidence is `size`."""
         worst = Worst(limit)
         for positions, rows in self.rows.blocks():
             scores, targets = np.hsplit(rows, 2)
@@ -109,16 +110,16 @@ class MultiLabelEvaluation(ClassEvaluation):
         return tuple(found)
 
     def plot(self) -> plots.Drawing:
-        """Return precision against recall of each label as a matplotlib figure."""
+        """Return the precision-recall curves of the labels as a matplotlib figure."""
         return plots.precision_recall(self)
 
 
 class MultiLabelScorer(RowScorer):
-    """Score rows of 0 and 1 and a probability for each label batch by batch; see `Scorer`.
+    """Score multi-label targets and probabilities batch by batch; see `Scorer`.
 
     Args:
         classes: Names of the labels in the order of the model's outputs. Defaults to numbers.
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
         threshold: The score above which a label counts as predicted. Defaults to 0.5.
     """
 
@@ -132,7 +133,7 @@ class MultiLabelScorer(RowScorer):
         self._classes, self._threshold = classes, threshold
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch: 0 and 1, and probabilities, both `(n, classes)`."""
+        """Add a batch: targets of 0 and 1, and probabilities, both `(n, classes)`."""
         places = self._places.of(rows, outputs)
         marks, scores, self._classes = checks.multi_label(targets, outputs, self._classes, places)
         joined = np.hstack([scores, marks])

@@ -1,4 +1,4 @@
-"""Evaluation of language models: how well each token of a text is predicted."""
+"""Evaluation of language models by how well they predict each token."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kft.tasks.evaluation.ratios import Ratio
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class NextTokenEvaluation(Evaluation):
-    """How well a model predicts the tokens of texts; of prompts with answers those of the answers.
+    """How well a model predicts the tokens of texts, or only of the answers if texts are prompts with answers.
 
     Attributes:
-        perplexity: The exponential of the cross-entropy per token: among how many equally probable
-            tokens it chooses, on average. It depends on the tokenizer.
-        bits_per_byte: Cross-entropy per byte of the text in UTF-8, which does not.
-        accuracy: Fraction of the tokens to which the model prefers no other.
-        tokens: How many tokens count, those that end the texts included.
+        perplexity: The exponential of the cross-entropy per token: the number of equally probable
+            tokens among which it chooses, on average. It depends on the tokenizer.
+        bits_per_byte: Cross-entropy in bits per UTF-8 byte, which does not depend on the tokenizer.
+        accuracy: Fraction of the tokens that the model ranks first.
+        tokens: The number of predicted tokens, including those that end the texts.
     """
 
     task: str = "next_token"
@@ -60,11 +60,11 @@ class NextTokenEvaluation(Evaluation):
 
     @property
     def title(self) -> str:
-        """What was evaluated, in a line."""
+        """What was evaluated, in one line."""
         return f"{super().title}, {self.tokens:,} tokens"
 
     def sections(self) -> tuple[Section, ...]:
-        """Return the texts that are predicted worst."""
+        """Return the worst predicted texts."""
         if not self.worst:
             return ()
         note = Text(
@@ -75,7 +75,7 @@ class NextTokenEvaluation(Evaluation):
         return (Section("surprises", "Texts that are predicted worst", (note, shown)),)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The texts that cost the most; `size` is the bits per byte, of at most 100 texts."""
+        """Return the texts that cost the most bits per byte, which is `size`; at most 100."""
         return self.worst[:limit]
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class NextTokenEvaluation(Evaluation):
 
 
 def _exponential(nats: float | None) -> float | None:
-    """The perplexity; None also where it is too large for a number."""
+    """Return the perplexity, or None if it is undefined or overflows."""
     return None if nats is None or nats > 700 else math.exp(nats)
 
 

@@ -1,4 +1,4 @@
-"""From what a model says of tokens, batch by batch, to an evaluation of a language model."""
+"""The scorer of language models."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ KEPT_MISTAKES = 100
 
 
 class NextTokenScorer:
-    """Add up what the tokens of each text cost; see `Scorer`. Of a text four numbers are kept.
+    """Sum up the cost of the tokens of each text, keeping four numbers per text; see `Scorer`.
 
     Args:
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(self, task: str = "next_token") -> None:
         self._task = task
         self._places = Places()
-        self._sums: dict[int, np.ndarray] = {}  # of a text: nats, tokens, right ones, bytes
+        self._sums: dict[int, np.ndarray] = {}  # per text: nats, tokens, right tokens, bytes
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch.
+        """Add a batch.
 
         Args:
-            targets: What `NextToken.collate` returned, `[n, length, 2]`.
-            outputs: What the model puts out, `[n, length + candidates, 2]`.
-            rows: The text that each row of tokens belongs to. Defaults to one text for each row.
+            targets: The targets of `NextToken.collate`, `[n, length, 2]`.
+            outputs: The outputs of the model, `[n, length + candidates, 2]`.
+            rows: The text to which each row of tokens belongs. Defaults to one text per row.
 
         Raises:
-            InputError: If the two do not fit each other, or are no finite numbers.
+            InputError: If their shapes do not match, or scores are not finite.
         """
         targets, outputs = np.asarray(targets), np.asarray(outputs)
         shapes = targets.shape, outputs.shape
@@ -91,6 +91,6 @@ class NextTokenScorer:
 
 
 def _said(numbers: np.ndarray) -> tuple[str, str]:
-    """How many tokens and bytes of a text count, and how many tokens the model puts first."""
+    """Describe the evaluated tokens and bytes of a text, and how many tokens the model ranks first."""
     _, tokens, right, size = numbers.tolist()
     return f"{tokens:,.0f} tokens, {size:,.0f} bytes", f"the model puts {right:,.0f} tokens first"

@@ -1,4 +1,4 @@
-"""How a classifier does at one threshold of one class, overall and for groups of examples."""
+"""Evaluation of a classifier at one threshold of one class, overall and for groups of examples."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class OperatingPoint(Evaluation):
-    """One class against the rest, called wherever its score reaches a threshold.
+    """Evaluation of one class against the rest, called if its score reaches a threshold.
 
-    `evaluation.operating_point(...)` makes one. A figure that the data do not define, such as the
-    sensitivity where no example is of the class, is None.
+    Returned by `evaluation.operating_point(...)`. A figure that the data do not define, such as the
+    sensitivity without examples of the class, is None.
 
     Attributes:
         name: The class.
         threshold: The lowest score at which the class is called; infinite if it never is.
-        truth: Whether each example is of the class, `(n,)`.
+        truth: Whether each example belongs to the class, `(n,)`.
         called: Whether the class is called for each example, `(n,)`.
-        groups: For each grouping, its groups by name, each an `OperatingPoint` of its own.
+        groups: For each grouping, its groups by name, each an `OperatingPoint`.
         sensitivity: Fraction of the examples of the class that are called.
         specificity: Fraction of the other examples that are not called.
-        precision: Fraction of the called examples that are of the class. It changes with how frequent
-            the class is; the other two do not.
+        precision: Fraction of the called examples that belong to the class. Unlike the other two, it
+            depends on how frequent the class is.
     """
 
     name: str
@@ -53,7 +53,7 @@ class OperatingPoint(Evaluation):
 
     @property
     def title(self) -> str:
-        """What was evaluated, in a line."""
+        """What was evaluated, in one line."""
         return f"{self.name!r} called at {self.threshold:.4g} and above, {self._counted}"
 
     @property
@@ -73,7 +73,7 @@ class OperatingPoint(Evaluation):
         )
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the figures, and a table for each grouping."""
+        """Return the figures, and a table per grouping."""
         tables = [
             Table(f"By {grouping}", (grouping, *COLUMNS), tuple(map(_row, found, found.values())))
             for grouping, found in self.groups.items()
@@ -81,7 +81,7 @@ class OperatingPoint(Evaluation):
         return (*super().tables(), *tables)
 
     def plot(self) -> plots.Drawing:
-        """Return sensitivity and specificity with their intervals, overall and of each group."""
+        """Return a drawing of sensitivity and specificity with intervals, overall and for each group."""
         named = [(f"all {len(self):,}", self)]
         for found in self.groups.values():
             named += [(f"{name} ({len(one):,})", one) for name, one in found.items()]
@@ -112,19 +112,19 @@ def operating_point(
     groups: Mapping[str, Any],
     examples: Any,
 ) -> OperatingPoint:
-    """Return how one class does against the rest at a threshold; see `OperatingPoint`.
+    """Evaluate one class against the rest at a threshold; see `OperatingPoint`.
 
     Args:
         name: The class.
-        truth: Whether each example is of the class, bool `(n,)`.
+        truth: Whether each example belongs to the class, bool `(n,)`.
         scores: The score of each example for the class, `(n,)`.
         aims: `specificity`, `sensitivity` and `threshold`, all None but one.
         groups: For each grouping, the group of each example, `(n,)`.
-        examples: The places of the examples in the data, `(n,)`.
+        examples: The positions of the examples in the data, `(n,)`.
 
     Raises:
-        InputError: If not exactly one aim is given, or one out of range; if no example says where the
-            threshold lies; or if a grouping does not have a value for each example.
+        InputError: If not exactly one aim is given, or it is out of range; if the data have no examples
+            that determine the threshold; or if a grouping does not have one value per example.
     """
     threshold = _threshold(truth, scores, aims)
     called = scores >= threshold
@@ -154,12 +154,12 @@ def operating_point(
 
 
 def _threshold(truth: np.ndarray, scores: np.ndarray, aims: Mapping[str, float | None]) -> float:
-    """The given threshold, or the one that meets the aim at the least cost to the other figure."""
+    """Return the given threshold, or the one that meets the aim at the least cost to the other figure."""
     given = {name: value for name, value in aims.items() if value is not None}
     if len(given) != 1:
         raise InputError(f"pass one of {', '.join(aims)}: {len(given)} were given.")
     ((aim, value),) = given.items()
-    if aim == "threshold" and value == float("inf"):  # as other data gave it: nothing is called
+    if aim == "threshold" and value == float("inf"):  # chosen on other data: nothing is called
         return float(value)
     if not is_number(value) or not 0 <= value <= 1:
         raise InputError(f"`{aim}={shown(value)}`: pass a fraction from 0 to 1, such as 0.9.")
@@ -173,13 +173,13 @@ def _threshold(truth: np.ndarray, scores: np.ndarray, aims: Mapping[str, float |
         ranked = np.sort(scores[truth])[::-1]
         return float(ranked[max(_least(value, len(ranked)), 1) - 1])
     ranked = np.sort(scores[~truth])
-    below = _least(value, len(ranked))  # so many of the others must score less than the threshold
+    below = _least(value, len(ranked))  # as many must score less than the threshold
     above = scores[scores > ranked[below - 1]] if below else scores
     return float(above.min()) if len(above) else float("inf")
 
 
 def _least(fraction: float, count: int) -> int:
-    """The smallest number of examples that is at least a fraction; 0.9 of 10 is 9, not 10."""
+    """Return the smallest number of examples that is at least a fraction; 0.9 of 10 is 9, not 10."""
     return int(np.ceil(round(fraction * count, 9)))
 
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 MAX_LINES = 8
 MAX_NAMES = 30
 MAX_POINTS = 2000
-# From nothing to blue, so that it suits any background; by square root, or errors would not show.
+# From transparent to blue, to suit any background; with a square-root scale, so that errors show.
 HEAT = LinearSegmentedColormap.from_list("heat", [(0.12, 0.45, 0.78, 0.0), (0.12, 0.45, 0.78, 1.0)])
 
 
 def bars(figures: Figures) -> Drawing:
-    """A bar for each figure, all from 0 and as long as it is next to the largest one."""
+    """Draw a bar per figure, all from 0 on one common scale."""
     known = [one for one in figures.described if one.value is not None]
     drawn = figure((5.0, 1.0 + 0.36 * max(len(known), 1)))
     axes = drawn.add_subplot()
@@ -49,11 +49,11 @@ def bars(figures: Figures) -> Drawing:
 
 
 def intervals(rows: Mapping[str, Figures], names: Sequence[str]) -> Drawing:
-    """A dot with its 95 % interval for each row and figure, from 0 to 1; none where it is undefined.
+    """Draw a dot with its 95 % interval per row and figure, from 0 to 1, except undefined figures.
 
     Args:
-        rows: The figures of each row, by its name; the first row stands on top.
-        names: The figures to draw, each in axes of its own.
+        rows: The figures of each row by its name, from top to bottom.
+        names: The figures to draw, each in its own axes.
     """
     drawn = figure((3.0 + 2.4 * len(names), 1.1 + 0.34 * len(rows)))
     for axes, name in zip(
@@ -76,13 +76,13 @@ def intervals(rows: Mapping[str, Figures], names: Sequence[str]) -> Drawing:
 def coloured_bars(
     names: Sequence[str], values: Sequence[float | None], colours: np.ndarray, label: str = "IoU"
 ) -> Drawing:
-    """A bar from 0 to 1 for each class, in its own colour; a class without a value has none.
+    """Draw a bar from 0 to 1 per class, in its colour; a class without a value has none.
 
     Args:
         names: The classes.
-        values: The value of each.
-        colours: The colour of each, uint8 `[k, 3]`.
-        label: What the values are.
+        values: The value of each class.
+        colours: The colour of each class, uint8 `[k, 3]`.
+        label: The name of the values.
     """
     drawn = figure((5.0, 1.0 + 0.3 * len(names)))
     axes = drawn.add_subplot()
@@ -95,7 +95,7 @@ def coloured_bars(
 
 
 def confusion(found: SingleLabelEvaluation) -> Drawing:
-    """The confusion matrix; colours are fractions of the true class, numbers are counts."""
+    """Draw the confusion matrix; colours are fractions of the true class, numbers are counts."""
     matrix, count = found.confusion_matrix, len(found.classes)
     named = count <= MAX_NAMES
     side = max(4.4, 0.42 * count + 1.8) if named else 6.0
@@ -120,7 +120,7 @@ def confusion(found: SingleLabelEvaluation) -> Drawing:
 
 
 def reliability(found: ClassEvaluation) -> Drawing:
-    """Accuracy against confidence in 15 bins, and how many predictions each bin holds."""
+    """Draw accuracy against confidence in 15 bins, and the number of predictions per bin."""
     bins = found.reliability
     drawn = figure()
     grid = drawn.add_gridspec(2, 1, height_ratios=(3, 1))
@@ -144,7 +144,7 @@ def reliability(found: ClassEvaluation) -> Drawing:
 
 
 def roc(found: ClassEvaluation, *, with_legend: bool = True) -> Drawing:
-    """ROC curves, each class against the rest; with more than 8 classes the 8 weakest stand out."""
+    """Draw ROC curves, each class against the rest; of more than 8 the 8 weakest are highlighted."""
     drawn = figure()
     axes = drawn.add_subplot()
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DASHES[2], label="_chance")
@@ -161,7 +161,7 @@ def roc(found: ClassEvaluation, *, with_legend: bool = True) -> Drawing:
 
 
 def precision_recall(found: ClassEvaluation, *, with_legend: bool = True) -> Drawing:
-    """Precision against recall by class; with more than 8 classes the 8 weakest stand out."""
+    """Draw precision-recall curves of the classes; of more than 8 the 8 weakest are highlighted."""
     drawn = figure()
     axes = drawn.add_subplot()
     shown = colored(found, "average_precision")
@@ -177,7 +177,7 @@ def precision_recall(found: ClassEvaluation, *, with_legend: bool = True) -> Dra
 
 
 def residuals(found: RegressionEvaluation) -> Drawing:
-    """Predicted against expected values; of many examples, 2,000 at even steps are drawn."""
+    """Draw predicted against expected values, at most 2,000 evenly spaced examples."""
     drawn = figure()
     axes = drawn.add_subplot()
     targets, scores = found.some(MAX_POINTS)
@@ -191,7 +191,7 @@ def residuals(found: RegressionEvaluation) -> Drawing:
 
 
 def colored(found: ClassEvaluation, figure_name: str) -> list[int]:
-    """The classes whose curves have a colour, in the order of the colours: all, or the weakest."""
+    """Return the classes with coloured curves, in the order of the colours: all, or the 8 weakest."""
     known = _known(found, figure_name)
     if len(known) > MAX_LINES:
         known = sorted(known, key=lambda i: getattr(found.per_class[i], figure_name))[:MAX_LINES]
@@ -207,7 +207,7 @@ def _back_to_front(found: ClassEvaluation, shown: list[int], figure_name: str) -
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A curve of as many points as can be seen: one a row would make a page of gigabytes."""
+    """Reduce a curve to at most 2,000 points: one per example would make pages of gigabytes."""
     chosen = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int))
     return x[chosen], y[chosen]
 

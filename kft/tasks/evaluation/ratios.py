@@ -1,4 +1,4 @@
-"""A ratio of two sums over texts, such as F1, with its interval, in memory that does not grow."""
+"""Ratios of two sums over texts, such as F1, with their intervals, in constant memory."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["Ratio"]
 
 
 class Ratio:
-    """The sum of one number over the sum of another, each text adding to both.
+    """The ratio of two sums, to both of which each text contributes.
 
-    The variance is that of a ratio estimator (Cochran: Sampling Techniques, 1977, chapter 6), so that
-    words of one text do not count as if they were drawn one by one.
+    The variance is that of a ratio estimator (Cochran: Sampling Techniques, 1977, chapter 6), since
+    the words of a text are not independent draws.
     """
 
     def __init__(self) -> None:
         self._above = self._below = 0.0
-        self._squares = [0.0, 0.0, 0.0]  # of the first, of both, of the second
+        self._squares = [0.0, 0.0, 0.0]  # of above², above x below and below²
         self._texts = 0
 
     def add(self, above: float, below: float) -> None:
-        """Add a text's numbers."""
+        """Add the two numbers of a text."""
         self._texts += 1
         self._above += above
         self._below += below
@@ -31,15 +31,15 @@ class Ratio:
 
     @property
     def value(self) -> float | None:
-        """The ratio; None where the second sum is 0."""
+        """The ratio; None if the second sum is 0."""
         return self._above / self._below if self._below else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Where the ratio of endless such data lies with 95 % confidence; None without a ratio.
+        """The 95 % confidence interval of the ratio; None without a ratio.
 
-        Wilson's score interval for as many draws as have the variance of the texts. Where that is 0,
-        since all is right or wrong, each unit of the second sum counts as a draw.
+        Wilson's score interval for the number of draws that have the variance of the texts. If that
+        is 0, since all is right or wrong, each unit of the second sum counts as a draw.
         """
         p = self.value
         if p is None:
@@ -50,7 +50,7 @@ class Ratio:
 
     @property
     def normal_interval(self) -> tuple[float, float] | None:
-        """The same for a ratio that is no fraction, such as nats per token; None for a single text."""
+        """The same for ratios that are not fractions, such as nats per token; None for a single text."""
         ratio = self.value
         if ratio is None or self._texts < 2:
             return None

@@ -1,4 +1,4 @@
-"""Evaluation of a model that predicts numbers."""
+"""Evaluation of models that predict numbers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_MISTAKES = 12
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RegressionEvaluation(Evaluation):
-    """A model that predicts one number per example, or `d` of them; figures are means over the `d`.
+    """Evaluation of a model that predicts `d` numbers per example; figures are means over the `d`.
 
     Attributes:
-        rmse: Root of the mean squared error, in the unit of the targets.
+        rmse: Root mean squared error, in the unit of the targets.
         mae: Mean absolute error, in the unit of the targets.
         r2: Fraction of the variance explained: 1 is perfect, 0 as good as always predicting the
-            mean, negative worse than that. None when the targets are all equal; of several outputs,
-            one with equal targets is left out of the mean.
+            mean, negative is worse. None if all targets are equal; if `d` is above 1, outputs with
+            equal targets are left out of the mean.
     """
 
     task: str = "regression"
@@ -39,12 +39,12 @@ class RegressionEvaluation(Evaluation):
 
     @property
     def scores(self) -> np.ndarray:
-        """What the model said, float64 `(n, d)`, read-only; of many examples from a file."""
+        """The predicted numbers, float64 `(n, d)`, read-only; for many examples read from a file."""
         return self.rows.read(slice(self.rows.width // 2))
 
     @property
     def targets(self) -> np.ndarray:
-        """What the data say, float64 `(n, d)`, read-only; of many examples from a file."""
+        """The expected numbers, float64 `(n, d)`, read-only; for many examples read from a file."""
         return self.rows.read(slice(self.rows.width // 2, None))
 
     @property
@@ -62,17 +62,17 @@ class RegressionEvaluation(Evaluation):
         )
 
     def some(self, limit: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return targets and scores of examples at even steps, both `(m, d)`.
+        """Return targets and scores of evenly spaced examples, both `(m, d)`.
 
         Args:
-            limit: How many at most.
+            limit: The maximum number of examples.
         """
         chosen = np.unique(np.linspace(0, len(self) - 1, limit).astype(int))
         scores, targets = np.hsplit(self.rows.take(chosen), 2)
         return targets, scores
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The examples with the largest absolute error of any output; `size` is that error."""
+        """Return the examples with the largest absolute error of any output, which is `size`."""
         worst = Worst(limit)
         for positions, rows in self.rows.blocks():
             scores, targets = np.hsplit(rows, 2)
@@ -85,11 +85,11 @@ class RegressionEvaluation(Evaluation):
         )
 
     def plot(self) -> plots.Drawing:
-        """Return predicted against expected values as a matplotlib figure."""
+        """Return a matplotlib figure of predicted against expected values."""
         return plots.residuals(self)
 
     def sections(self) -> tuple[Section, ...]:
-        """Return predicted against expected values, and the largest errors."""
+        """Return a chart of predicted against expected values, and the largest errors."""
         count = min(len(self), plots.MAX_POINTS)
         description = (
             f"{count:,} of {len(self):,} examples; on the dashed line a prediction is exact."
@@ -107,14 +107,14 @@ class RegressionScorer(RowScorer):
     """Score expected and predicted numbers batch by batch; see `Scorer`.
 
     Args:
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(self, task: str = "regression") -> None:
         super().__init__(task)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch: expected and predicted numbers, `(n,)` or `(n, d)`."""
+        """Add a batch: expected and predicted numbers, `(n,)` or `(n, d)`."""
         places = self._places.of(rows, outputs)
         expected, predicted = checks.regression(targets, outputs, places)
         joined = np.hstack([predicted, expected])
@@ -146,13 +146,13 @@ class RegressionScorer(RowScorer):
 
 
 def _pairs(rows: Rows) -> Any:
-    """Scores and targets, block by block, each in an array of its own."""
+    """Yield scores and targets block by block, as contiguous arrays."""
     for _, block in rows.blocks():
         yield tuple(np.ascontiguousarray(half) for half in np.hsplit(block, 2))
 
 
 def _by_column(values: np.ndarray) -> np.ndarray:
-    """The sum of each column, added up in pairs, which rounds less than row by row."""
+    """Return the sum of each column by pairwise summation, which rounds less than row by row."""
     return np.asfortranarray(values).sum(axis=0)
 
 

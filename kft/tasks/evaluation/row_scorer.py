@@ -1,4 +1,4 @@
-"""What scorers have in common whose figures need the rows of all examples."""
+"""The base class of scorers whose figures need the rows of all examples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from kft.tasks.evaluation.scorer import Places, need_examples
 
 
 class RowScorer:
-    """Keep targets and outputs as rows of numbers, in memory that does not grow with them.
+    """Keep targets and outputs as rows of numbers, in bounded memory.
 
     Args:
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(self, task: str) -> None:
@@ -20,7 +20,7 @@ class RowScorer:
         self._places, self._rows = Places(), Rows(0)
 
     def _add(self, rows: np.ndarray, places: np.ndarray) -> None:
-        """Keep the rows of a batch, `(n, width)`, and their places in the data, `(n,)`."""
+        """Add the rows of a batch, `(n, width)`, and their positions in the data, `(n,)`."""
         if not len(self._rows):
             self._rows = Rows(rows.shape[1])
         self._rows.add(rows, places)
@@ -29,7 +29,7 @@ class RowScorer:
         """Return the rows of all batches in the order of the data.
 
         Raises:
-            InputError: If there is none.
+            InputError: If there are none.
         """
         need_examples(len(self._rows))
         self._rows.finish()

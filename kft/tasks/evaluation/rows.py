@@ -1,4 +1,4 @@
-"""The rows that exact figures need, in memory that does not grow with them."""
+"""The rows from which exact figures are computed, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import BinaryIO
 import numpy as np
 
 IN_MEMORY = 4 * 2**20  # bytes of rows that stay in memory
-BLOCK = 2**20  # bytes that are written and read at a time
+BLOCK = 2**20  # bytes to write and read at a time
 
 
 class Rows:
-    """Rows of numbers that come batch by batch; beyond 4 MiB they lie in a temporary file.
+    """Rows of numbers, added batch by batch; beyond 4 MiB they are moved to a temporary file.
 
-    The file holds blocks of rows, each of which is stored column by column, so that one column is
-    read without the others. It has no name in any directory, and its space is free again as soon as
-    the object is gone, or the process is, however that ends.
+    The file holds blocks of rows, each stored column by column, so that one column can be read
+    without the others. It has no name in any directory, and its space is freed as soon as the object
+    or the process is gone, however that ends.
 
-    Besides a block, the object needs 8 bytes per row of memory, and `column` another 16.
+    In addition to a block, the object needs 8 bytes of memory per row, and `column` another 16.
 
     Args:
-        width: Numbers in a row.
-        most: Bytes that stay in memory.
+        width: Numbers per row.
+        most: The most bytes to keep in memory.
 
     Attributes:
-        places: The places of the rows in the data, in rising order, after `finish`.
+        places: The positions of the rows in the data, in increasing order, after `finish`.
     """
 
     def __init__(self, width: int, most: int = IN_MEMORY) -> None:
@@ -36,7 +36,7 @@ class Rows:
         self._parts: list[np.ndarray] = []
         self._places: list[np.ndarray] = []
         self._file: BinaryIO | None = None
-        self._order: np.ndarray | None = None  # of rows in the file, where theirs is another
+        self._order: np.ndarray | None = None  # of the rows in the file, if not that of `places`
 
     def __len__(self) -> int:
         return self._count
@@ -45,8 +45,8 @@ class Rows:
         """Add rows.
 
         Args:
-            rows: `(n, width)`, float32 or float64; in a file they have the type of the first ones.
-            places: Their places in the data, `(n,)`.
+            rows: `(n, width)`, float32 or float64; in a file all have the type of the first ones.
+            places: Their positions in the data, `(n,)`.
         """
         self._places.append(np.asarray(places, np.int64))
         self._count += len(rows)
@@ -59,7 +59,7 @@ class Rows:
             self._begin_file()
 
     def finish(self) -> None:
-        """Bring the rows into the order of their places; no more can be added."""
+        """Sort the rows by their positions; no more can be added."""
         places = np.concatenate(self._places) if self._places else self.places
         self._places = []
         order = None
@@ -75,10 +75,10 @@ class Rows:
             self._parts = [whole if order is None else whole[order]]
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Read all rows once, in the order that is fastest.
+        """Read all rows once, in the fastest order.
 
         Yields:
-            Positions `(m,)` in the order of `places`, and the float64 rows `(m, width)` there.
+            Indices into `places`, `(m,)`, and the float64 rows `(m, width)` there.
         """
         positions = np.arange(len(self))
         if self._order is not None:
@@ -102,7 +102,7 @@ class Rows:
         return found if self._order is None else found[self._order]
 
     def take(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Read some rows, float64 `(m, width)`, by their positions in the order of `places`."""
+        """Read rows, float64 `(m, width)`, by their indices into `places`."""
         wanted = np.asarray(positions, np.int64)
         if self._file is None:
             return self._parts[0][wanted]
@@ -115,20 +115,20 @@ class Rows:
         return found
 
     def read(self, columns: slice = slice(None)) -> np.ndarray:
-        """Read some columns of all rows into a read-only array `(n, m)`, in the order of `places`."""
+        """Read columns of all rows into a read-only array `(n, m)`, in the order of `places`."""
         rows = self._parts[0] if self._file is None else self.take(np.arange(len(self)))
         found = np.array(rows[:, columns])
         found.setflags(write=False)
         return found
 
     def _begin_file(self) -> None:
-        """Move what is in memory to a file."""
+        """Move the rows from memory to a file."""
         parts, self._parts = self._parts, []
         dtype = np.result_type(*parts)
         self._block_rows = max(1, BLOCK // (dtype.itemsize * self.width))
         self._buffer = np.empty((self.width, self._block_rows), dtype)
         self._filled = 0
-        # Closed with the object: a file that is merely collected draws a warning.
+        # Closed by a finalizer: a file that is only garbage-collected causes a warning.
         self._file = file = tempfile.TemporaryFile("w+b", prefix="kft-rows-")  # noqa: SIM115
         weakref.finalize(self, file.close)
         for part in parts:
@@ -146,9 +146,9 @@ class Rows:
             rows = rows[len(taken) :]
 
     def _block(self, block: int, column: int | None = None) -> np.ndarray:
-        """A block as it is stored, `(width, rows)`, or one of its columns."""
+        """Return a block as it is stored, `(width, rows)`, or one of its columns."""
         assert self._file is not None
-        if (block + 1) * self._block_rows > len(self):  # the last one, which is still in memory
+        if (block + 1) * self._block_rows > len(self):  # the last block is still in memory
             rest = self._buffer[:, : self._filled]
             return rest if column is None else rest[column]
         shape = self._buffer.shape if column is None else self._buffer.shape[1:]
@@ -160,7 +160,7 @@ class Rows:
         return found
 
     def __reduce__(self) -> tuple:
-        """Pickle the rows themselves, wherever they lie."""
+        """Pickle the rows themselves, whether in memory or in a file."""
         return _restored, (self.width, self._most, self.take(np.arange(len(self))), self.places)
 
 

@@ -1,4 +1,4 @@
-"""`Scorer`: from the outputs of a model, batch by batch, to an evaluation."""
+"""The protocol of scorers, which evaluate the outputs of a model batch by batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kft.tasks.evaluation.base import Evaluation
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What `Task.scorer` returns; its memory does not grow with the examples.
+    """An accumulator of batches that returns an evaluation, in bounded memory; see `Task.scorer`.
 
     Example:
 
@@ -26,41 +26,41 @@ class Scorer(Protocol):
     """
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch.
+        """Add a batch.
 
         Args:
-            targets: What the data say, an array `(n, ...)` or a tree of them.
-            outputs: What the model puts out for the same examples.
-            rows: The places of these examples in the data, where batches come in another order.
+            targets: The targets, an array `(n, ...)` or a tree of them.
+            outputs: The outputs of the model for the same examples.
+            rows: The positions of these examples in the data, if batches come in another order.
                 Defaults to those after the last batch.
 
         Raises:
-            InputError: If the two do not fit each other or the task.
+            InputError: If targets and outputs do not match each other or the task.
         """
 
     def result(self) -> Evaluation:
-        """Return the evaluation of all batches. No more can be added.
+        """Return the evaluation of all batches; no more can be added.
 
         Raises:
-            InputError: If there was no example.
+            InputError: If there are no examples.
         """
 
 
 class Places:
-    """Where the examples of each batch lie in the data."""
+    """The positions of each batch's examples in the data."""
 
     def __init__(self) -> None:
         self._next = 0
 
     def of(self, rows: np.ndarray | None, outputs: Any) -> np.ndarray:
-        """Return the places of the next batch.
+        """Return the positions of the next batch.
 
         Args:
-            rows: The places if they are known.
-            outputs: What a model puts out for the batch, an array or a tree of them.
+            rows: The positions, if they are known.
+            outputs: The outputs of the model for the batch, an array or a tree of them.
 
         Raises:
-            InputError: If there are not as many places as examples.
+            InputError: If there are not as many positions as examples.
         """
         count = count_of(outputs)
         first, self._next = self._next, self._next + count
@@ -72,7 +72,7 @@ class Places:
 
 
 def count_of(tree: Any) -> int:
-    """Return how many examples an array, or a tree of them, has."""
+    """Return the number of examples in an array or a tree of them."""
     if isinstance(tree, Mapping):
         return count_of(next(iter(tree.values()), ()))
     if isinstance(tree, tuple):
@@ -81,12 +81,12 @@ def count_of(tree: Any) -> int:
 
 
 def need_examples(count: int) -> None:
-    """Refuse an evaluation of nothing."""
+    """Raise an `InputError` if there are no examples."""
     if not count:
         raise InputError("there is nothing to evaluate: pass at least one example.")
 
 
 def compact(places: np.ndarray) -> range | np.ndarray:
-    """Return rising places as a range, which takes no memory, if they are those of all examples."""
+    """Return increasing positions as a range, which takes no memory, if no example is missing."""
     count = len(places)
     return range(count) if np.array_equal(places, np.arange(count)) else places

@@ -1,4 +1,4 @@
-"""Evaluation of masks: how far the pixels of each class are those of the data."""
+"""Evaluation of segmentation: how well masks agree with those in the data."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_CONFUSION = 30
 
 @dataclass(frozen=True)
 class MaskMetrics:
-    """How well the pixels of one class are found.
+    """Figures of the pixels of one class.
 
     Attributes:
         name: The class.
-        pixels: How many there are in the data.
-        answers: How many the model named.
+        pixels: The number of pixels in the data.
+        answers: The number of pixels predicted as the class.
         right: How many of these are right.
-        images: In how many images the class occurs.
+        images: The number of images in which the class occurs.
     """
 
     name: str
@@ -41,27 +41,27 @@ class MaskMetrics:
 
     @property
     def dice(self) -> float | None:
-        """Dice coefficient, the F1 of pixels; None without any."""
+        """Dice coefficient, the F1 of the pixels; None without any."""
         both = self.pixels + self.answers
         return 2 * self.right / both if both else None
 
     @property
     def precision(self) -> float | None:
-        """Fraction of the answers that are right."""
+        """Fraction of the predicted pixels that are right; None without any."""
         return self.right / self.answers if self.answers else None
 
     @property
     def recall(self) -> float | None:
-        """Fraction of the pixels that are found."""
+        """Fraction of the pixels in the data that are found; None without any."""
         return self.right / self.pixels if self.pixels else None
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SegmentationEvaluation(Evaluation):
-    """Masks of a model; all pixels of all images count together, those that are ignored nowhere.
+    """Evaluation of a model's masks over all pixels of all images, without ignored pixels.
 
     Attributes:
-        mean_iou: Mean intersection over union of the classes that occur in the data.
+        mean_iou: Mean intersection over union (IoU) of the classes that occur in the data.
         mean_dice: Mean Dice coefficient of these classes.
         pixel_accuracy: Fraction of the pixels with the right class.
         per_class: `MaskMetrics` of each class.
@@ -104,11 +104,11 @@ class SegmentationEvaluation(Evaluation):
         )
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the figures, and the classes."""
+        """Return the figures, and those of each class."""
         return (*super().tables(), self._classes())
 
     def sections(self) -> tuple[Section, ...]:
-        """Return the classes, what they are taken for, and images with their masks."""
+        """Return the classes, their confusion matrix, and images with their masks."""
         names = tuple(one.name for one in self.per_class)
         chart = Chart(
             "IoU of each class",
@@ -135,7 +135,7 @@ class SegmentationEvaluation(Evaluation):
         return tuple(sections)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The images with the largest fraction of wrong pixels, which is `size`; at most 12."""
+        """Return the images with the largest fraction of wrong pixels, which is `size`; at most 12."""
         return self.worst[:limit]
 
     def plot(self) -> plots.Drawing:

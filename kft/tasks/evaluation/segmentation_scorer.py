@@ -1,4 +1,4 @@
-"""From masks, batch by batch, to an evaluation of a model that makes them."""
+"""The scorer of segmentation."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from kft.tasks.masks.stored import IGNORED
 KEPT_WORST = 12
 KEPT_OTHERS = 6
 DRAWS = 500  # of the bootstrap
-_SHOWN = 3  # classes of a mask in words
-_ROW = 0  # of the counts: pixels in the data, answers, right
+_SHOWN = 3  # classes in the description of a mask
+_ROW = 0  # the row of pixels in the data; answers and right ones follow
 
 
 class SegmentationScorer:
-    """Compare masks batch by batch; see `Scorer`. It keeps counts, and the masks of a few images.
+    """Score masks batch by batch, keeping counts and the masks of a few images; see `Scorer`.
 
-    Intervals are those of a bootstrap over images, in each draw of which an image counts as often as a
-    Poisson number says (Hanley and MacGibbon 2006), so that no image is kept for it.
+    Intervals come from a Poisson bootstrap over images (Hanley and MacGibbon 2006): in each draw an
+    image has a Poisson weight, so that no images have to be kept.
 
     Args:
         classes: The classes.
         colours: The colour in which each is drawn, uint8 `[k, 3]`.
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class SegmentationScorer:
         self._worst, self._first = Worst(KEPT_WORST), Worst(KEPT_WORST + KEPT_OTHERS)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch.
+        """Add a batch.
 
         Args:
-            targets: What `Segmentation.collate` returned, `[n, height, width]`.
-            outputs: What the model puts out, `[n, height, width, k]`.
+            targets: The targets of `Segmentation.collate`, `[n, height, width]`.
+            outputs: The outputs of the model, `[n, height, width, k]`.
             rows: As in `Scorer`.
 
         Raises:
-            InputError: If the two do not fit each other, or probabilities are no finite numbers.
+            InputError: If their shapes do not match, or probabilities are not finite.
         """
         targets, outputs = np.asarray(targets), np.asarray(outputs)
         k = len(self._classes)
@@ -130,7 +130,7 @@ class SegmentationScorer:
         return Mistake(int(place), *words, float(size), pictures)
 
     def _said(self, mask: np.ndarray) -> str:
-        """The largest classes of a mask, with their shares of what counts."""
+        """Describe the largest classes of a mask with their fractions of the pixels that count."""
         pixels = np.bincount(mask.ravel(), minlength=IGNORED)[: len(self._classes)]
         order = np.argsort(-pixels, kind="stable")[:_SHOWN]
         told = [f"{self._classes[n]} {pixels[n] / pixels.sum():.0%}" for n in order if pixels[n]]
@@ -138,7 +138,7 @@ class SegmentationScorer:
 
 
 def _confusions(truth: np.ndarray, said: np.ndarray, k: int) -> np.ndarray:
-    """The confusion matrix of each image, `[n, k, k]`."""
+    """Return the confusion matrix of each image, `[n, k, k]`."""
     count = len(truth)
     image = np.arange(count)[:, None, None]
     cells = (image * k + truth.astype(np.int64)) * k + said
@@ -147,7 +147,7 @@ def _confusions(truth: np.ndarray, said: np.ndarray, k: int) -> np.ndarray:
 
 
 def _intervals(drawn_counts: np.ndarray) -> dict[str, tuple[float, float]]:
-    """The middle 95 % of each figure over the draws `[draws, 3, k]`."""
+    """Return the central 95 % of each figure over the draws `[draws, 3, k]`."""
     pixels, answers, right = np.moveaxis(drawn_counts, 1, 0)
     occurs = pixels > 0
     usable = occurs.any(axis=1)

@@ -1,4 +1,4 @@
-"""Evaluation of several tasks on one backbone: the figures of each, by the task's name."""
+"""Evaluation of several tasks on one backbone."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kft.tasks.evaluation.scorer import Scorer
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SeveralEvaluation(Evaluation):
-    """The evaluations of several tasks; a figure has the name of its task first: `kind_accuracy`.
+    """The evaluations of several tasks; names of figures begin with the task's: `kind_accuracy`.
 
     Args:
-        tasks: Name to evaluation.
+        tasks: The evaluation of each task by its name.
     """
 
     task: str = "several"
@@ -30,7 +30,7 @@ class SeveralEvaluation(Evaluation):
 
     @property
     def figures(self) -> Figures:
-        """Name and value of the figures of each task, such as `kind_accuracy`."""
+        """Name and value of each task's figures, such as `kind_accuracy`."""
         return Figures(
             dataclasses.replace(one, name=f"{name}_{one.name}", label=f"{name}: {one.label}")
             for name, evaluation in self.tasks.items()
@@ -39,7 +39,7 @@ class SeveralEvaluation(Evaluation):
 
     @property
     def title(self) -> str:
-        """What was evaluated, in a line."""
+        """What was evaluated, in one line."""
         return f"{len(self.tasks)} tasks, {self._counted}"
 
     def tables(self) -> tuple[Table, ...]:
@@ -59,7 +59,7 @@ class SeveralEvaluation(Evaluation):
         )
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The worst predictions of each task in turn, as sizes of several tasks do not compare."""
+        """Return the worst predictions of the tasks in turn, since their sizes are not comparable."""
         found: list[Mistake] = []
         by_task = [
             [_named(name, one) for one in evaluation.mistakes(limit)]
@@ -70,28 +70,28 @@ class SeveralEvaluation(Evaluation):
         return tuple(found[:limit])
 
     def plot(self) -> plots.Drawing:
-        """Return a matplotlib figure with a bar for each figure; `tasks[name].plot()` says more."""
+        """Return a matplotlib figure with a bar per figure; `tasks[name].plot()` shows more."""
         return plots.bars(self.figures)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures, and under `tasks` what each evaluation says of itself."""
+        """Return all figures, and under `tasks` the dict of each evaluation."""
         inner = {name: evaluation.to_dict() for name, evaluation in self.tasks.items()}
         return {**super().to_dict(), "tasks": inner}
 
 
 class SeveralScorer:
-    """Score dicts of targets and outputs batch by batch, each task by its own scorer.
+    """Score dicts of targets and outputs batch by batch, each task with its own scorer.
 
     Args:
-        scorers: Name of each task to its scorer.
-        task: What the evaluation calls its task.
+        scorers: The scorer of each task by its name.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(self, scorers: Mapping[str, Scorer], task: str = "several") -> None:
         self._scorers, self._task = scorers, task
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch of targets and outputs, dicts with the names of the tasks."""
+        """Add a batch of targets and outputs, dicts by the names of the tasks."""
         for what, given in (("targets", targets), ("outputs", outputs)):
             names = sorted(given) if isinstance(given, Mapping) else type(given).__name__
             if names != sorted(self._scorers):

@@ -1,4 +1,4 @@
-"""Tables of an evaluation for the terminal, and as HTML for a notebook."""
+"""Tables of an evaluation as text for terminals and as HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from kft.tasks.evaluation.content import Cell, Table
 
 
 def shown(cell: Cell) -> str:
-    """Return a cell as plain text, of any length and with any characters."""
+    """Return a cell as plain text, neither shortened nor escaped."""
     if cell is None or isinstance(cell, float):
         return number(cell)
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
 def rich_table(table: Table) -> Group:
-    """Return a table under its caption, for a terminal; names from data cannot harm it."""
+    """Return a table with its caption for a terminal; names from the data are made printable."""
     made = RichTable()
     for index, name in enumerate(table.head):
         numeric = table.is_numeric(index)
         made.add_column(
             printable(name),
             justify="right" if numeric else "left",
-            overflow="ellipsis" if index else "fold",  # the name of a row is shown in full
+            overflow="ellipsis" if index else "fold",  # row names are shown in full
         )
     for row in table.rows:
         made.add_row(*(printable(shown(cell)) for cell in row))
@@ -44,7 +44,7 @@ def as_text(tables: Sequence[Table], width: int = 100) -> str:
 
 
 def as_html(tables: Sequence[Table]) -> str:
-    """Return tables as HTML without colours of their own: for light and dark notebooks."""
+    """Return tables as HTML without colours, for light and dark notebooks."""
     return "\n".join(map(_html, tables))
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of classifiers that give one label to each example."""
+"""Evaluation of single-label classifiers, which predict one class per example."""
 
 from __future__ import annotations
 
@@ -26,23 +26,22 @@ MAX_CONFUSED_PAIRS = 10
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SingleLabelEvaluation(ClassEvaluation):
-    """A classifier with one true class per example; the class with the highest score is its answer.
+    """Evaluation of a classifier with one class per example; the highest score is its answer.
 
-    Equal scores go to the class that comes first. Averages are over the classes that occur in the
-    data ("macro"): one that occurs and was never predicted counts with precision 0, as in
-    scikit-learn; a class that does not occur is left out of them, though answers that name it still
-    count as wrong.
+    Of equal scores the first class wins. Averages are over the classes that occur in the data
+    ("macro"): a class that occurs but is never predicted counts with precision 0, as in scikit-learn;
+    a class that does not occur is left out, although predictions of it still count as wrong.
 
     Attributes:
         classes: Names in the order of the model's outputs.
         accuracy: Fraction of right answers.
-        accuracy_interval: Lower and upper end of the accuracy's 95 % confidence interval.
+        accuracy_interval: Lower and upper end of the 95 % confidence interval of the accuracy.
         baseline_accuracy: Accuracy of always answering the most frequent class of these data.
         precision: Macro average.
         recall: Macro average, also called balanced accuracy.
         f1: Macro average.
-        roc_auc: Mean over the classes, each against all others; None if only one class occurs.
-        calibration_error: Expected calibration error of the answer's probability, 15 bins of equal
+        roc_auc: Mean over the classes, each against the rest; None if only one class occurs.
+        calibration_error: Expected calibration error of the answer's probability, with 15 bins of equal
             width (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
         confusion_matrix: Counts `[k, k]`; rows are the true classes, columns the predicted ones.
         per_class: `ClassMetrics` of each class.
@@ -60,7 +59,7 @@ class SingleLabelEvaluation(ClassEvaluation):
 
     @property
     def targets(self) -> np.ndarray:
-        """What the data say, class numbers `(n,)`, read-only."""
+        """The true classes as numbers, `(n,)`, read-only."""
         found = self.rows.column(len(self.classes)).astype(np.int64)
         found.setflags(write=False)
         return found
@@ -80,7 +79,7 @@ class SingleLabelEvaluation(ClassEvaluation):
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """Where the accuracy on endless such data lies with 95 % confidence; see `score_interval`."""
+        """The 95 % confidence interval of the accuracy; see `score_interval`."""
         return score_interval(self.accuracy, len(self))
 
     @property
@@ -104,11 +103,11 @@ class SingleLabelEvaluation(ClassEvaluation):
         )
 
     def one_against_rest(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return whether each example is of a class, and its score for it, both `(n,)`."""
+        """Return whether each example belongs to a class, and its score for it, both `(n,)`."""
         return self.rows.column(len(self.classes)) == index, self.rows.column(index)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The wrong answers the model was surest of; `size` is the probability it gave to them."""
+        """Return the most confident wrong answers; `size` is their probability."""
         worst = Worst(limit)
         for positions, rows in self.rows.blocks():
             scores, targets = rows[:, :-1], rows[:, -1].astype(np.int64)
@@ -126,7 +125,7 @@ class SingleLabelEvaluation(ClassEvaluation):
         return plots.confusion(self)
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the figures, the classes, and of few classes the confusion matrix."""
+        """Return the figures, the classes, and for at most 12 classes the confusion matrix."""
         if len(self.classes) > MAX_CONFUSION:
             return super().tables()
         matrix = zip(self.classes, self.confusion_matrix.tolist(), strict=True)
@@ -166,7 +165,7 @@ class SingleLabelEvaluation(ClassEvaluation):
         return Section("confusion", "Confusion matrix", (Text(note), beside))
 
     def _pairs(self) -> Table | None:
-        """The pairs of classes that are confused most; of two classes the matrix says it all."""
+        """Return the most confused pairs of classes; None for two classes, which the matrix shows."""
         matrix = self.confusion_matrix
         wrong = matrix - np.diag(np.diag(matrix))
         order = np.argsort(-wrong, axis=None, kind="stable")[:MAX_CONFUSED_PAIRS]
@@ -186,7 +185,7 @@ class SingleLabelScorer(RowScorer):
 
     Args:
         classes: Names of the classes in the order of the model's outputs. Defaults to numbers.
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(self, classes: Sequence[str] | None = None, task: str = "single_label") -> None:
@@ -194,11 +193,11 @@ class SingleLabelScorer(RowScorer):
         self._classes = classes
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch: class numbers or one-hot rows, and probabilities of the classes."""
+        """Add a batch: class numbers or one-hot rows, and probabilities of the classes."""
         places = self._places.of(rows, outputs)
         checked = checks.single_label(targets, outputs, self._classes, places)
         labels, scores, self._classes = checked
-        # The other of two columns is computed in float64, and stays exact.
+        # A column that was computed from the other one is float64, and is kept exactly.
         as_given = np.shape(outputs) == scores.shape
         joined = np.column_stack([scores, labels])
         self._add(joined.astype(checks.narrow(outputs if as_given else scores)), places)

@@ -1,4 +1,4 @@
-"""Evaluation of answers to questions: exact match and F1, as SQuAD counts them."""
+"""Evaluation of question answering: exact match and F1, as SQuAD counts them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kft.tasks.evaluation.ratios import Ratio
 
 @dataclass(frozen=True)
 class AnswerMetrics:
-    """How good the answers to some questions are.
+    """Figures of the answers to some questions.
 
     Attributes:
-        exact: Fraction of the answers that are equal to an accepted one.
-        f1: Mean of the F1 of their words.
+        exact: Fraction of the answers that equal an accepted one.
+        f1: Mean F1 of their words.
     """
 
     exact: Ratio
@@ -27,15 +27,15 @@ class AnswerMetrics:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SpansEvaluation(Evaluation):
-    """Answers that a model found in contexts, compared in words; each with the best accepted one.
+    """Evaluation of answers in contexts, each compared with the best matching accepted answer.
 
     Attributes:
-        f1: Mean F1 of the words of answers.
-        exact: Fraction of the answers that are equal, but for case, punctuation and articles.
-        f1_answered: As `f1`, of the questions that have an answer; None without others.
-        f1_unanswered: Of the questions without one: how often the model says so.
-        best_f1: The mean F1 with the best threshold for these data; None where all have answers.
-        best_threshold: That threshold, as `kft.tasks.Spans` takes it.
+        f1: Mean F1 of the words of the answers.
+        exact: Fraction of the answers that are equal except for case, punctuation and articles.
+        f1_answered: `f1` of the questions that have an answer; only if some have none.
+        f1_unanswered: Fraction of the questions without an answer for which the model returns none.
+        best_f1: The mean F1 with the best threshold for these data; only if some have no answer.
+        best_threshold: That threshold, see `kft.tasks.Spans`.
     """
 
     task: str = "spans"
@@ -77,7 +77,7 @@ class SpansEvaluation(Evaluation):
         return Figures(made)
 
     def sections(self) -> tuple[Section, ...]:
-        """Return the wrong answers of which the model is most sure."""
+        """Return the most confident wrong answers."""
         if not self.wrong:
             return ()
         sentence = "The model is {size} sure of {predicted}; right is {expected}."
@@ -86,11 +86,11 @@ class SpansEvaluation(Evaluation):
         return (Section("mistakes", "Wrong answers of which the model is sure", (note, found)),)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The wrong answers of which the model is most sure; `size` is their probability."""
+        """Return the most confident wrong answers; `size` is their probability."""
         return self.wrong[:limit]
 
     def plot(self) -> plots.Drawing:
-        """Return a matplotlib figure with a bar for each figure that is a fraction."""
+        """Return a matplotlib figure with a bar per figure that is a fraction."""
         return plots.bars(Figures(one for one in self.figures.described if one.is_fraction))
 
     def to_dict(self) -> dict[str, Any]:

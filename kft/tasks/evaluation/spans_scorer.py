@@ -1,4 +1,4 @@
-"""From the outputs of a model, batch by batch, to an evaluation of its answers."""
+"""The scorer of question answering."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NO_ANSWER = "(no answer)"
 
 
 class SpansScorer:
-    """Compare answers in words; see `Scorer`. It keeps four numbers for each piece of a context.
+    """Score answers by their words, keeping four numbers per piece of a context; see `Scorer`.
 
     Args:
-        examples: The questions, of which the pieces of a long context stand one after another.
-        longest: The most tokens of an answer.
-        threshold: The margin from which on there is no answer.
-        task: What the evaluation calls its task.
+        examples: The questions; the pieces of a long context follow each other.
+        longest: The maximum number of tokens of an answer.
+        threshold: The margin above which there is no answer.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class SpansScorer:
         self._found = np.full((len(examples), 4), np.nan)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch.
+        """Add a batch.
 
         Args:
-            targets: What `Spans.collate` returned, of which nothing is needed.
-            outputs: What the model puts out, `[n, length, 4]`.
+            targets: The targets of `Spans.collate`, which are not used.
+            outputs: The outputs of the model, `[n, length, 4]`.
             rows: As in `Scorer`.
 
         Raises:
-            InputError: If the outputs are of another shape, or no finite numbers.
+            InputError: If the outputs have another shape, or are not finite.
         """
         outputs = np.asarray(outputs, np.float32)
         if outputs.ndim != 3 or outputs.shape[2] != 4:
@@ -92,24 +92,24 @@ class SpansScorer:
 
 
 class _Counted:
-    """Sums over the questions, and the worst answers."""
+    """Sums over the questions and the worst answers."""
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
         self.metrics = {kind: AnswerMetrics(Ratio(), Ratio()) for kind in (None, True, False)}
         self._worst = Worst(KEPT_MISTAKES)
-        self._margins: list[tuple[float, float]] = []  # and what an answer changes of the sum of F1
-        self._unanswered = 0.0  # the sum of F1 if nothing is answered
+        self._margins: list[tuple[float, float]] = []  # and the F1 gained by answering
+        self._unanswered = 0.0  # the sum of F1 if no question is answered
 
     def add(self, row: int, answer: str, accepted: list[str], score: float, none: float) -> None:
-        """Take over the best answer to a question.
+        """Add the best answer to a question.
 
         Args:
-            row: Its place in the data.
+            row: The position of the question in the data.
             answer: The answer.
-            accepted: Those that are right; none if there is none.
-            score: The logarithm of the probability of the answer.
-            none: That of no answer.
+            accepted: The accepted answers; empty if there is no answer.
+            score: The log-probability of the answer.
+            none: The log-probability of no answer.
         """
         margin = none - score
         silent = best_scores("", accepted)[1]
@@ -127,7 +127,7 @@ class _Counted:
             self._worst.add(np.array([row]), sure, np.array([said], object))
 
     def best(self) -> tuple[float | None, float | None]:
-        """The best mean F1, and the margin up to which the model has to answer for it."""
+        """Return the best mean F1 and its threshold, the largest margin at which to answer."""
         if self.metrics[False].f1.value is None:
             return None, None
         margins, gains = np.array(sorted(self._margins)).T
@@ -137,7 +137,7 @@ class _Counted:
         return float(sums[at] / len(gains)), float(threshold)
 
     def wrong(self) -> tuple[Mistake, ...]:
-        """The wrong answers, those first of which the model is most sure."""
+        """Return the wrong answers, the most confident first."""
         return tuple(
             Mistake(int(row), str(said[1]), str(said[0]), float(size))
             for row, size, said in self._worst.rows()

@@ -1,4 +1,4 @@
-"""Evaluation of taggers: entities that are found whole, as conlleval and seqeval count them."""
+"""Evaluation of taggers by whole entities, as conlleval and seqeval count them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NOTHING = "(none)"
 
 @dataclass(frozen=True)
 class EntityMetrics:
-    """How well the entities of one type are found.
+    """Figures of the entities of one type.
 
     Attributes:
         type: The type.
         precision: Fraction of the answers that are right; None without any.
         recall: Fraction of the entities that are found; None without any.
         f1: Harmonic mean of both, `2 right / (answers + entities)`; None without either.
-        entities: How many there are in the data.
-        answers: How many the model named.
-        right: How many of these are right, with both ends and type.
+        entities: The number of entities in the data.
+        answers: The number of predicted entities.
+        right: How many of these are right in both ends and type.
     """
 
     type: str
@@ -37,38 +37,38 @@ class EntityMetrics:
 
     @property
     def precision(self) -> float | None:
-        """Fraction of the answers that are right."""
+        """Fraction of the answers that are right; None without any."""
         return self.right / self.answers if self.answers else None
 
     @property
     def recall(self) -> float | None:
-        """Fraction of the entities that are found."""
+        """Fraction of the entities that are found; None without any."""
         return self.right / self.entities if self.entities else None
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall."""
+        """Harmonic mean of precision and recall; None without entities and answers."""
         total = self.answers + self.entities
         return 2 * self.right / total if total else None
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class TaggingEvaluation(Evaluation):
-    """Entities that a tagger found; one is right if both its ends and its type are.
+    """Evaluation of a tagger's entities; one is right if both its ends and its type are.
 
-    Where a tag stands for its word alone, each word is an entity of its own.
+    If the tags have no prefixes such as B and I, each word is an entity.
 
     Attributes:
-        f1: Over all entities (micro); None without any in data and answers.
-        precision: Over all entities.
-        recall: Over all entities.
-        f1_macro: Mean of the types that occur in the data.
+        f1: F1 over all entities (micro); None without entities in data and answers.
+        precision: Precision over all entities.
+        recall: Recall over all entities.
+        f1_macro: Mean F1 of the types that occur in the data.
         accuracy: Fraction of the words with the right tag.
-        cut_words: Words that no token stands for, since their texts are longer than the model takes.
-            They count in no other figure.
+        cut_words: The number of words without a token, since their texts are longer than the model's
+            maximum length. They count in no other figure.
         per_type: `EntityMetrics` of each type.
         confusion_matrix: Counts `[k + 1, k + 1]` of entities with the same ends; rows are true types,
-            columns the model's, the last of each stands for no such entity.
+            columns predicted ones, and the last row and column stand for no such entity.
     """
 
     task: str = "tagging"
@@ -88,7 +88,7 @@ class TaggingEvaluation(Evaluation):
 
     @property
     def figures(self) -> Figures:
-        """Name and value of each figure; `f1` first, of tags for each word `accuracy`."""
+        """Name and value of each figure; `f1` first, or `accuracy` for tags of single words."""
         f1s = [one.f1 for one in self.per_type if one.entities]
         macro = float(np.mean([one or 0.0 for one in f1s])) if f1s else None
         what = "entities" if self.has_entities else "words"
@@ -121,11 +121,11 @@ class TaggingEvaluation(Evaluation):
         return Figures([*made, Figure("cut_words", self.cut_words, None, "cut words", cut, "min")])
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the figures, and the types."""
+        """Return the figures, and those of each type."""
         return (*super().tables(), self._types())
 
     def sections(self) -> tuple[Section, ...]:
-        """Return the types, what they are taken for, and the worst texts."""
+        """Return the types, their confusion matrix, and the texts with the most mistakes."""
         names = (*(one.type for one in self.per_type), NOTHING)
         counts = tuple(map(tuple, self.confusion_matrix.tolist()))
         note = Text(
@@ -151,11 +151,11 @@ class TaggingEvaluation(Evaluation):
         return tuple(sections)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """The texts with the most missed and wrong entities; `size` is how many, of at most 100 texts."""
+        """Return the texts with the most missed and wrong entities, counted by `size`; at most 100."""
         return self.wrong[:limit]
 
     def plot(self) -> plots.Drawing:
-        """Return a matplotlib figure with a bar for each figure that is a fraction."""
+        """Return a matplotlib figure with a bar per figure that is a fraction."""
         return plots.bars(Figures(one for one in self.figures.described if one.is_fraction))
 
     def to_dict(self) -> dict[str, Any]:

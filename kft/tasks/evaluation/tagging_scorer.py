@@ -1,4 +1,4 @@
-"""From the tags of words, batch by batch, to an evaluation of a tagger."""
+"""The scorer of taggers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kft.tasks.tags.answers import tags_of
 from kft.tasks.tags.scheme import Span, scheme_of
 
 KEPT_MISTAKES = 100
-_SHOWN = 8  # entities of a mistake
+_SHOWN = 8  # entities in the description of a mistake
 
 
 class TaggingScorer:
-    """Compare tags batch by batch; see `Scorer`. Besides counts it keeps the worst texts alone.
+    """Score tags batch by batch, keeping counts and the worst texts; see `Scorer`.
 
     Args:
         classes: The tags.
-        task: What the evaluation calls its task.
+        task: The name of the task in the evaluation.
     """
 
     def __init__(self, classes: Sequence[str], task: str = "tagging") -> None:
@@ -43,15 +43,15 @@ class TaggingScorer:
         self._worst = Worst(KEPT_MISTAKES)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
-        """Take over a batch.
+        """Add a batch.
 
         Args:
-            targets: What `Tagging.collate` returned, `[n, length]`.
-            outputs: What the model puts out, `[n, length, tags + 2]`.
+            targets: The targets of `Tagging.collate`, `[n, length]`.
+            outputs: The outputs of the model, `[n, length, tags + 2]`.
             rows: As in `Scorer`.
 
         Raises:
-            InputError: If the two do not fit each other, or scores are no finite numbers.
+            InputError: If their shapes do not match, or scores are not finite.
         """
         targets, outputs = np.asarray(targets), np.asarray(outputs)
         if targets.shape != outputs.shape[:2] or outputs.shape[2:] != (len(self._classes) + 2,):
@@ -106,7 +106,7 @@ class TaggingScorer:
         )
 
     def _count(self, truth: set[Span], answers: set[Span]) -> int:
-        """Count the entities of a text, and return how many of them are wrong."""
+        """Count the entities of a text, and return how many are missed or wrong."""
         for row, spans in enumerate((truth, answers, truth & answers)):
             for _, _, kind in spans:
                 self._counts[row, self._number[kind]] += 1
@@ -122,7 +122,7 @@ class TaggingScorer:
 
 
 def _said(spans: Sequence[Span], places: np.ndarray) -> str:
-    """Entities in words, with the bytes at which their words start and end."""
+    """Describe entities, with the bytes at which they start and end."""
     told = [
         f"{kind} {places[first, 0]} to {max(places[end - 1, 1], places[end - 1, 0] + 1)}"
         for first, end, kind in spans[:_SHOWN]

@@ -1,4 +1,4 @@
-"""The worst few of many rows, found block by block."""
+"""Selection of the worst few of many rows, block by block."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 class Worst:
-    """Keep the rows with the largest size, the first of equals first.
+    """Keep the rows with the largest sizes, ties in the order of the data.
 
     Args:
-        limit: How many rows to keep.
+        limit: The number of rows to keep.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,8 +21,8 @@ class Worst:
 
         Args:
             positions: Their positions in the data, `(n,)`.
-            sizes: How bad each is, `(n,)`.
-            more: What else to keep of each, `(n, ...)`.
+            sizes: Their sizes, `(n,)`; the largest is the worst.
+            more: Further arrays to keep, `(n, ...)`.
         """
         given = [positions, sizes, *more]
         if self._kept:
@@ -31,5 +31,5 @@ class Worst:
         self._kept = [one[order] for one in given]
 
     def rows(self) -> list[tuple]:
-        """Return position, size and what else was kept of each row, the worst first."""
+        """Return position, size and further values of each row, the worst first."""
         return list(zip(*self._kept, strict=True))
