@@ -1,4 +1,4 @@
-"""What a model says about raw inputs: as values, a table, a data frame or a file."""
+"""Predictions for raw inputs: as values, a table, a data frame or a file."""
 
 from kft.tasks.predictions.answers import Answer, AnswerPredictions
 from kft.tasks.predictions.arrays import ArrayPredictions

@@ -1,4 +1,4 @@
-"""Answers to questions: the part of each context that answers, drawn on it."""
+"""Predictions of question answering: the answer to each question, highlighted in its context."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from kft.tasks.predictions.base import Predictions, line
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer and where it stands.
+    """An answer and its position.
 
     Attributes:
-        text: The answer, as it stands in the context; empty for none.
-        start: Its first character in the context, from 0; -1 for none.
-        end: The character after its last one; -1 for none.
-        score: Its probability, or that of no answer.
+        text: The answer as it stands in the context; empty if there is none.
+        start: The index of its first character in the context; -1 if there is none.
+        end: The index after its last character; -1 if there is none.
+        score: The probability of the answer, or of no answer.
     """
 
     text: str
@@ -37,11 +37,11 @@ class Answer:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AnswerPredictions(Predictions):
-    """The answer to each question, `predictions[0]` an `Answer`; one of none is false.
+    """The answer to each question; `predictions[0]` is an `Answer`, which is false if there is none.
 
     Args:
-        inputs: The questions with their contexts, as `kft.data.parts.join_parts` makes texts of them.
-        answers: The answer to each.
+        inputs: The questions with their contexts, joined by `kft.data.parts.join_parts`.
+        answers: The answer to each question.
     """
 
     answers: Sequence[Answer]
@@ -50,13 +50,13 @@ class AnswerPredictions(Predictions):
     def of(
         cls, texts: Sequence[Piece], outputs: np.ndarray, longest: int, threshold: float
     ) -> Self:
-        """Return what a model answers.
+        """Return the answers of a model from its outputs.
 
         Args:
-            texts: The texts, the pieces of a long one after another.
-            outputs: What the model puts out for them, see `kft.tasks.Spans.head`.
-            longest: The most tokens of an answer.
-            threshold: The margin from which on there is no answer.
+            texts: The texts; the pieces of a long one follow each other.
+            outputs: The outputs of the model for them, see `kft.tasks.Spans.head`.
+            longest: The maximum number of tokens of an answer.
+            threshold: The margin above which there is no answer.
         """
         begins, best = best_of(texts, outputs, longest)
         wholes = [texts[at].whole for at in begins]
@@ -86,11 +86,11 @@ class AnswerPredictions(Predictions):
 
     @property
     def labels(self) -> list[str]:
-        """The answers in words."""
+        """The text of each answer."""
         return [one.text for one in self.answers]
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the table that prints: question, answer and score."""
+        """Return the printed table: question, answer and score."""
         head = ["question", "answer", "score"]
         columns = self.columns()
         shown = ([self.shown(name, value) for value in columns[name]] for name in head)
@@ -108,7 +108,7 @@ def _probability(log: float) -> float:
 
 
 def _drawn(text: str, answer: Answer) -> str:
-    """A question, and its context as HTML in which the answer is marked."""
+    """Return a question and its context as HTML, with the answer highlighted."""
     question, _, context = text.partition(SEPARATOR)
     drawn = escape(context)
     if answer:

@@ -1,4 +1,4 @@
-"""Answers of any task: the arrays that its model puts out."""
+"""Predictions of any task: the output arrays of the model."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from kft.tasks.predictions.base import Predictions
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ArrayPredictions(Predictions):
-    """The arrays of each input; printed by their shape and range, written with all their values.
+    """The output arrays for each input; tables print shape and range, files hold all values.
 
-    An answer, `predictions[0]`, is what the model puts out for one input: an array without the
-    batch's axis, or a dict of them.
+    An answer, `predictions[0]`, is the output for one input: an array without the batch axis, or a
+    tree of them.
 
     Args:
-        inputs: What to call each input in the table.
-        outputs: What the model said: an array `(n, ...)`, or a tree of them.
+        inputs: The name of each input in the table.
+        outputs: The outputs of the model: an array `(n, ...)`, or a tree of them.
     """
 
     outputs: Any
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return `input` and `output`, or a column for each array of several, by its path.
+        """Return `input` and `output`, or for several arrays a column per array, named by its path.
 
-        An array of numbers is a list, of a higher rank a list of lists.
+        Arrays are lists of numbers; those of higher rank are nested lists.
         """
         return {"input": list(self.inputs)} | {
             name: values.tolist() for name, values in self._leaves()
         }
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the table that prints: of each array the shape and the range of its numbers."""
+        """Return the printed table: the shape and the range of each array."""
         head, columns = ["input"], [[self.shown("input", name) for name in self.inputs]]
         for name, values in self._leaves():
             head.append(name)
@@ -51,14 +51,14 @@ class ArrayPredictions(Predictions):
 
 
 def _named(tree: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of a tree with their paths."""
+    """Yield the arrays of a tree with their paths."""
     if isinstance(tree, (Mapping, tuple, list)):
         pairs = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
         for key, one in pairs:
             yield from _named(one, f"{name}_{key}" if name else str(key))
         return
     values = np.asarray(tree)
-    # Files and JSON know no bfloat16 and no half precision.
+    # Files and JSON support neither bfloat16 nor half precision.
     yield name or "output", values if values.dtype.kind in "biuf" else values.astype(np.float32)
 
 

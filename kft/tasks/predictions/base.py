@@ -1,4 +1,4 @@
-"""What a model says about raw inputs: what all kinds of answers have in common."""
+"""The base class of all predictions."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from kft.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDEST = 100  # letters of a cell that prints
+WIDEST = 100  # characters of a printed cell
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions(Sequence):
-    """The answers for a list of inputs, in their order; prints as a table.
+    """The answers for a list of inputs, in their order, printed as a table.
 
-    What an answer is depends on the task: see `ClassPredictions`, `LabelPredictions`,
-    `NumberPredictions`, `SeveralPredictions`, and for all other tasks `ArrayPredictions`. A kind of
-    your own is a subclass with `columns` and `__getitem__`.
+    The answers depend on the task: see `ClassPredictions`, `LabelPredictions`, `NumberPredictions`,
+    `SeveralPredictions`, and `ArrayPredictions` for tasks without their own class. To write your own,
+    subclass this and define `columns` and `__getitem__`.
 
     Args:
-        inputs: What to call each input in the table.
+        inputs: The name of each input in the table.
     """
 
-    like: ClassVar[Mapping[str, Any]] = {}  # a full cell of columns whose first cells may be empty
+    like: ClassVar[Mapping[str, Any]] = {}  # example cells of columns whose first cell may be empty
 
     inputs: Sequence[str]
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the answers as columns of equal length, the ones that files have.
+        """Return the answers as columns of equal length, as they are written to files.
 
         Returns:
             `input`, and columns of strings, numbers, or lists of numbers.
@@ -45,46 +45,46 @@ class Predictions(Sequence):
         raise NotImplementedError(f"{type(self).__name__} must define `columns()`.")
 
     def with_inputs(self, values: Sequence[Any]) -> Self:
-        """Return the same answers for raw inputs that they may look at, by default as they are.
+        """Return the same answers with access to the raw inputs; by default unchanged.
 
         Args:
-            values: The inputs themselves, such as paths of images or arrays.
+            values: The raw inputs, such as paths of images or arrays.
         """
         return self
 
     @property
     def labels(self) -> list[Any]:
-        """The answer for each input, as short as the task has it."""
+        """The answer for each input, in the shortest form of the task."""
         return list(self)
 
     @property
     def class_count(self) -> int:
-        """How many classes `top` can show; 0 for answers without classes."""
+        """The number of classes that `top` can show; 0 for answers without classes."""
         return 0
 
     def top(self, k: int) -> Self:
-        """Return the same answers, of which tables and files show the `k` most probable classes.
+        """Return the same answers, with the `k` most probable classes in tables and files.
 
         Args:
-            k: How many classes, from 1 to all of them.
+            k: The number of classes, from 1 to all of them.
 
         Raises:
-            InputError: If there are not so many classes, or none, as in regression.
+            InputError: If there are fewer classes, or none, as in regression.
         """
         raise InputError(f"`top({k!r})`: {type(self).__name__} have no classes.")
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the table that prints: its head, and a row of texts for each input."""
+        """Return the printed table: its head, and a row of texts per input."""
         columns = self.columns()
         shown = ([self.shown(name, value) for value in values] for name, values in columns.items())
         return list(columns), [list(row) for row in zip(*shown, strict=True)]
 
     def shown(self, column: str, value: Any) -> str:
-        """Return a cell of the table that prints: one short line, whatever an input holds.
+        """Return a cell of the printed table: one short line, whatever the value.
 
         Args:
             column: Name of the column.
-            value: What `columns` has there.
+            value: The value in `columns`.
         """
         return line(f"{value:.4g}" if isinstance(value, float) else str(value))
 
@@ -95,20 +95,20 @@ class Predictions(Sequence):
         return pd.DataFrame(self.columns())
 
     def to_dict(self) -> dict[str, list]:
-        """Return columns ready for JSON, by default those of `columns`."""
+        """Return columns ready for JSON; by default those of `columns`."""
         return self.columns()
 
     def write(self, path: str | os.PathLike) -> Path:
-        """Write the answers to a file with the columns of `columns`, all of it or nothing.
+        """Write the answers atomically to a file with the columns of `columns`.
 
         Args:
-            path: A file that ends in .csv, .tsv, .jsonl or .parquet, which says the format.
+            path: A file that ends in .csv, .tsv, .jsonl or .parquet, which determines the format.
 
         Returns:
             The path.
 
         Raises:
-            InputError: If the ending is another one, or the file cannot be written.
+            InputError: If it has another ending or cannot be written.
         """
         file = self.writer(path)
         with written(path), file:
@@ -116,7 +116,7 @@ class Predictions(Sequence):
         return file.path
 
     def writer(self, path: str | os.PathLike) -> Any:
-        """Return what writes answers like these batch by batch: by default a `PredictionFile`.
+        """Return a writer of such answers batch by batch; by default a `PredictionFile`.
 
         Args:
             path: As for `write`.
@@ -137,7 +137,7 @@ class Predictions(Sequence):
         return self._at(index)
 
     def _at(self, index: int) -> Any:
-        """The answer for one input."""
+        """Return the answer for one input."""
         raise NotImplementedError(f"{type(self).__name__} must define `__getitem__(index)`.")
 
     def __iter__(self) -> Iterator[Any]:
@@ -161,17 +161,17 @@ class Predictions(Sequence):
 
 
 def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Join cells to a line of a table whose columns are so wide."""
+    """Join cells to a line of a table with columns of these widths."""
     joined = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
     return joined.rstrip()
 
 
 def line(text: str) -> str:
-    """Return a text as one short line of printable characters, `-` for none."""
+    """Return a text as one short line of printable characters; `-` if it is empty."""
     clean = "".join(letter if letter.isprintable() else " " for letter in text)
     return (clean if len(clean) <= WIDEST else f"{clean[: WIDEST // 2]}...{clean[-30:]}") or "-"
 
 
 def plain(values: np.ndarray) -> list[float]:
-    """Return scores as the shortest numbers that are the same in float32."""
+    """Return scores as the shortest decimal numbers that are equal in float32."""
     return [float(str(value)) for value in values.astype(np.float32)]

@@ -1,4 +1,4 @@
-"""Answers with boxes: in pixels of the images as they were given, in files, and drawn on them."""
+"""Predictions of detection: boxes in pixels of the original images, in files and drawings."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SIDE = 448
 
 @dataclass(frozen=True)
 class Box:
-    """A thing that was found.
+    """A detected object.
 
     Attributes:
         label: Its class.
-        score: How sure the model is, from 0 to 1.
-        left: The left side in pixels of the image as it was given; its left upper corner is (0, 0).
+        score: Its score, from 0 to 1.
+        left: The left side in pixels of the original image; the upper left corner is (0, 0).
         top: The upper side.
         right: The right side.
         bottom: The lower side.
@@ -51,13 +51,13 @@ class BoxPredictions(Predictions):
     """The boxes of each image; an answer, `predictions[0]`, is a tuple of `Box`, the best first.
 
     Args:
-        inputs: What to call each image: its path, if it has one.
-        found: Left, top, right and bottom in fractions of the image, score and class number, `[n, m,
-            6]`; what follows the boxes of an image has the score 0.
+        inputs: The name of each image: its path, if it has one.
+        found: Left, top, right and bottom as fractions of the image, score and class number, `[n, m,
+            6]`, padded with rows of score 0.
         classes: Names of the classes.
-        colours: The colour in which each is drawn, uint8 `[k, 3]`.
-        size: Height and width of images that are not known.
-        images: The images themselves; what they are drawn on.
+        colours: The colour in which each class is drawn, uint8 `[k, 3]`.
+        size: Height and width of images whose size is unknown.
+        images: The images themselves, on which boxes are drawn. Defaults to none.
     """
 
     like: ClassVar[Mapping[str, Any]] = {"boxes": [asdict(Box("", 0.0, 0.0, 0.0, 0.0, 0.0))]}
@@ -74,39 +74,38 @@ class BoxPredictions(Predictions):
         object.__setattr__(self, "_sizes", tuple(one or self.size for one in known))
 
     def with_inputs(self, values: Sequence[Any]) -> Self:
-        """Return the same answers, in pixels of the images as they are."""
+        """Return the same answers in pixels of the raw images."""
         return replace(self, images=values)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return `input` and `boxes`, of each a dict of `label`, `score`, `left`, `top`, `right`, `bottom`."""
+        """Return `input` and `boxes`, dicts of `label`, `score`, `left`, `top`, `right` and `bottom`."""
         return {"input": list(self.inputs), "boxes": [list(map(asdict, boxes)) for boxes in self]}
 
     @property
     def labels(self) -> list[str]:
-        """How many boxes of each class there are, in words."""
+        """The number of boxes of each class, in words."""
         return [self._counted(rows) for rows in self.found]
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the table that prints: how many boxes of each class an image has."""
+        """Return the printed table: the number of boxes of each class per image."""
         pairs = zip(self.inputs, self.labels, strict=True)
         return ["input", "boxes"], [[self.shown("input", name), line(told)] for name, told in pairs]
 
     def writer(self, path: str | os.PathLike) -> PictureFolder | PredictionFile:
-        """Return what writes drawings to a folder, or boxes to a file that ends in .csv or the like."""
+        """Return a writer of drawings to a folder, or of boxes to a file if the path has an ending."""
         return PredictionFile(path) if Path(path).suffix else PictureFolder(path)
 
     def write(self, path: str | os.PathLike) -> Path:
-        """Write a PNG file of each image with its boxes drawn on it, or a file of boxes.
+        """Write a PNG file per image with its boxes drawn on it, or one file of boxes.
 
         Args:
-            path: A folder that does not exist or is empty; or a file that ends in .csv, .tsv, .jsonl or
-                .parquet.
+            path: A new or empty folder, or a file that ends in .csv, .tsv, .jsonl or .parquet.
 
         Returns:
             The path.
 
         Raises:
-            InputError: If the folder holds something, or the ending is another one.
+            InputError: If the folder is not empty, or the file has another ending.
         """
         return super().write(path)
 

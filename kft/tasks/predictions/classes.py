@@ -1,4 +1,4 @@
-"""Answers of classifiers: one class for each input, or any number of labels."""
+"""Predictions of classifiers: one class per input, or any number of labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from kft.errors import InputError
 from kft.tasks.predictions.base import Predictions, line, plain
 
-BETWEEN = "|"  # between several labels, as in the tables that kft reads
+BETWEEN = "|"  # separates labels, as in the tables that kft reads
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Prediction:
     """The answer for one input.
 
     Attributes:
-        label: The class; for several labels a tuple of classes, for regression a number, or a tuple
-            of numbers.
+        label: The class; a tuple of classes for several labels; a number or a tuple of numbers for
+            regression.
         score: The probability of the label; None for several labels and for regression.
-        scores: Class to probability, most probable first; empty for regression.
+        scores: Class to probability, the most probable first; empty for regression.
     """
 
     label: Any
@@ -33,14 +33,14 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ClassPredictions(Predictions):
-    """One class for each input, with its probability.
+    """One class per input, with its probability.
 
     Args:
-        inputs: What to call each input in the table.
-        scores: What the model said, `(n, classes)`.
+        inputs: The name of each input in the table.
+        scores: The outputs of the model, `(n, classes)`.
         classes: Names of the columns of `scores`.
-        limit: How many of the most probable classes tables and files show for each input, see
-            `top`. Defaults to the answer alone.
+        limit: How many of the most probable classes tables and files show per input, see `top`.
+            Defaults to the answer only.
     """
 
     scores: np.ndarray
@@ -54,17 +54,17 @@ class ClassPredictions(Predictions):
 
     @property
     def class_count(self) -> int:
-        """How many classes `top` can show."""
+        """The number of classes that `top` can show."""
         return len(self.classes)
 
     def top(self, k: int) -> Self:
-        """Return the same answers, of which tables and files show the `k` most probable classes.
+        """Return the same answers, with the `k` most probable classes in tables and files.
 
         Args:
-            k: How many classes, from 1 to all of them.
+            k: The number of classes, from 1 to all of them.
 
         Raises:
-            InputError: If there are not so many classes.
+            InputError: If there are fewer classes.
         """
         if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= len(self.classes):
             raise InputError(
@@ -102,7 +102,7 @@ class ClassPredictions(Predictions):
         return Prediction(best, scores[best], scores)
 
     def _ranked(self, count: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Names and scores of the most probable classes of each input, the first of equals first."""
+        """Return names and scores of the most probable classes of each input, ties in class order."""
         order = np.argsort(-self.scores, axis=1, kind="stable")[:, :count]
         names = np.array(self.classes, dtype=object)[order]
         return names, np.take_along_axis(self.scores, order, axis=1)
@@ -110,14 +110,14 @@ class ClassPredictions(Predictions):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelPredictions(ClassPredictions):
-    """Any number of labels for each input, with their probabilities.
+    """Any number of labels per input, with their probabilities.
 
     Args:
         inputs: As in `ClassPredictions`.
         scores: As in `ClassPredictions`.
         classes: As in `ClassPredictions`.
-        limit: As in `ClassPredictions`. Defaults to all labels from the threshold on.
-        threshold: Score from which on a class is one of the labels.
+        limit: As in `ClassPredictions`. Defaults to all labels that reach the threshold.
+        threshold: The lowest score at which a class is one of the labels.
     """
 
     threshold: float = 0.5
@@ -139,7 +139,7 @@ class LabelPredictions(ClassPredictions):
         }
 
     def shown(self, column: str, value: Any) -> str:
-        """Return a cell of the table that prints."""
+        """Return a cell of the printed table."""
         if column == "probability":
             return line(BETWEEN.join(f"{float(one):.4g}" for one in value.split(BETWEEN) if one))
         return super().shown(column, value)

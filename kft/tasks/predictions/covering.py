@@ -1,8 +1,8 @@
-"""Answers that hold the truth as often as was asked for: sets of classes, ranges of numbers.
+"""Predictions with a requested coverage: sets of classes and ranges of numbers.
 
-Split conformal prediction (Angelopoulos and Bates 2021, https://arxiv.org/abs/2107.07511): of
-examples that the model was not trained on it is known how far off the truth was, and a new answer
-holds everything that is no further off than that of the asked part of them.
+Split conformal prediction (Angelopoulos and Bates 2021, https://arxiv.org/abs/2107.07511): the
+distances between prediction and truth are measured on examples that were not trained on, and a new
+answer includes everything within the quantile of these distances for the requested coverage.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from kft.tasks.predictions.base import plain
 from kft.tasks.predictions.classes import BETWEEN, ClassPredictions
 from kft.tasks.predictions.numbers import NumberPredictions
 
-MOST = 2_000  # distances that are kept; more would hardly move a quantile
+MOST = 2_000  # distances to keep; more would hardly change a quantile
 
 
 def kept_distances(distances: np.ndarray, seed: int) -> list:
-    """Return distances in order, of many a random 2,000, ready for JSON.
+    """Return distances in increasing order, at most a random 2,000 of them, ready for JSON.
 
     Args:
-        distances: How far off the truth was, `[n]`, or `[n, d]` for d numbers.
-        seed: Decides which are taken.
+        distances: The distances between prediction and truth, `[n]`, or `[n, d]` for d numbers.
+        seed: The seed of the random choice.
     """
     found = np.asarray(distances, "float64")
     found = found[np.random.default_rng(seed).permutation(len(found))[:MOST]]
@@ -36,10 +36,10 @@ def kept_distances(distances: np.ndarray, seed: int) -> list:
 def quantile(distances: Sequence, coverage: float) -> np.ndarray:
     """Return the distance within which the truth lies with at least this probability.
 
-    That is the one in place ceil((n + 1) * coverage) of n; infinite where n is too small for it.
+    That is number ceil((n + 1) * coverage) of the n sorted distances; infinite if n is smaller.
 
     Args:
-        distances: What `kept_distances` returned.
+        distances: The result of `kept_distances`.
         coverage: The probability, above 0 and below 1.
     """
     ordered = np.asarray(distances, "float64")
@@ -51,14 +51,14 @@ def quantile(distances: Sequence, coverage: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ClassSets(ClassPredictions):
-    """The best class of each input, and a set of classes that holds the true one.
+    """The best class of each input, and a set of classes with the requested coverage.
 
     Args:
         inputs: As in `ClassPredictions`.
         scores: As in `ClassPredictions`.
         classes: As in `ClassPredictions`.
         limit: As in `ClassPredictions`.
-        distance: How far below 1 a probability may be for its class to be in the set (Sadinle, Lei and
+        distance: How far below 1 the probability of a class in the set may be (Sadinle, Lei and
             Wasserman 2019, https://arxiv.org/abs/1609.00451).
     """
 
@@ -66,7 +66,7 @@ class ClassSets(ClassPredictions):
 
     @property
     def sets(self) -> list[list[str]]:
-        """The classes of each input, the most probable first; at least the best one."""
+        """The classes of each input, the most probable first; at least the best class."""
         names, scores = self._ranked(None)
         counts = np.maximum((1 - scores <= self.distance).sum(axis=1), 1)
         return [row[:count].tolist() for row, count in zip(names, counts, strict=True)]
@@ -76,25 +76,25 @@ class ClassSets(ClassPredictions):
         return super().columns() | {"set": [BETWEEN.join(one) for one in self.sets]}
 
     def to_dict(self) -> dict[str, list]:
-        """Return the columns of `ClassPredictions`, and `set`, a list for each input."""
+        """Return the columns of `ClassPredictions`, and `set`, a list per input."""
         return super().to_dict() | {"set": self.sets}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NumberRanges(NumberPredictions):
-    """Numbers, and for each a range that holds the true one.
+    """Numbers, each with a range of the requested coverage.
 
     Args:
         inputs: As in `NumberPredictions`.
         scores: As in `NumberPredictions`.
-        distance: How far the ends of the ranges are from the numbers, `[d]`.
+        distance: The distance of both ends of the ranges from the numbers, `[d]`.
     """
 
     distance: np.ndarray | float = 0.0
 
     @property
     def ranges(self) -> np.ndarray:
-        """Lower and upper end, `(n, d, 2)`."""
+        """Lower and upper ends, `(n, d, 2)`."""
         reach = np.broadcast_to(self.distance, self.scores.shape)
         return np.stack([self.scores - reach, self.scores + reach], axis=-1)
 

@@ -1,4 +1,4 @@
-"""Answers of a tagger: the entities of each text, drawn on it."""
+"""Predictions of a tagger: the entities of each text, highlighted in it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from kft.tasks.tags.scheme import scheme_of
 
 @dataclass(frozen=True)
 class Entity:
-    """A part of a text, and what it is.
+    """An entity in a text.
 
     Attributes:
-        start: Its first character, from 0.
-        end: The character after its last one.
-        type: What it is, such as `"PER"`; where each word has a tag, the tag.
+        start: The index of its first character.
+        end: The index after its last character.
+        type: Its type, such as `"PER"`; the tag, if tags stand for single words.
         score: The mean probability of the tags of its words.
-        text: The part itself.
+        text: The entity itself.
     """
 
     start: int
@@ -39,11 +39,11 @@ class Entity:
 class EntityPredictions(Predictions):
     """The entities of each text, in order; an answer, `predictions[0]`, is a tuple of `Entity`.
 
-    The tags are the most probable ones of those that are valid: no I without a B before it.
+    The tags are the most probable valid sequence, with no I without a B before it.
 
     Args:
         inputs: The texts.
-        entities: The entities of each.
+        entities: The entities of each text.
     """
 
     like: ClassVar[Mapping[str, Any]] = {"entities": [asdict(Entity(0, 0, "", 0.0, ""))]}
@@ -52,12 +52,12 @@ class EntityPredictions(Predictions):
 
     @classmethod
     def of(cls, texts: Sequence[str], outputs: np.ndarray, classes: Sequence[str]) -> Self:
-        """Return what a model says of texts.
+        """Return the entities of texts from the outputs of a model.
 
         Args:
             texts: The texts.
-            outputs: What it puts out, `[n, length, tags + 2]`: scores, and the bytes at which words
-                start and end.
+            outputs: The outputs of the model, `[n, length, tags + 2]`: scores, and the bytes at which
+                words start and end.
             classes: The tags.
         """
         starts, ends = outputs[..., -2].astype(np.int64), outputs[..., -1].astype(np.int64)
@@ -79,14 +79,14 @@ class EntityPredictions(Predictions):
         return cls(texts, found)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return `input` and `entities`, a list of dicts of `start`, `end`, `type`, `score`, `text`."""
+        """Return `input` and `entities`, lists of dicts of `start`, `end`, `type`, `score` and `text`."""
         return {
             "input": list(self.inputs),
             "entities": [[asdict(one) for one in some] for some in self.entities],
         }
 
     def shown(self, column: str, value: Any) -> str:
-        """Return a cell of the table that prints."""
+        """Return a cell of the printed table."""
         if column != "entities":
             return super().shown(column, value)
         return line("; ".join(f"{e['type']}: {e['text']} ({e['score']:.2f})" for e in value))
@@ -100,7 +100,7 @@ class EntityPredictions(Predictions):
 
 
 def _drawn(text: str, entities: Sequence[Entity]) -> str:
-    """A text as HTML, in which entities are marked."""
+    """Return a text as HTML with its entities highlighted."""
     made, done = [], 0
     for one in entities:
         made.append(escape(text[done : one.start]))
@@ -114,6 +114,6 @@ def _drawn(text: str, entities: Sequence[Entity]) -> str:
 
 
 def _colour(kind: str) -> str:
-    """A light colour that a type always has."""
+    """Return the light colour of a type, always the same one."""
     red, green, blue = colorsys.hls_to_rgb(zlib.crc32(kind.encode()) % 360 / 360, 0.82, 0.7)
     return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"

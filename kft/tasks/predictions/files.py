@@ -1,4 +1,4 @@
-"""Predictions as a CSV, TSV, JSON lines or Parquet file, written batch by batch, whole or not at all."""
+"""Files of predictions in CSV, TSV, JSON lines or Parquet, written batch by batch and atomically."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["ENDINGS", "PredictionFile"]
 
 
 class PredictionFile:
-    """Take predictions batch by batch, and let the file appear when all of them are there.
+    """Write predictions batch by batch to a file that appears when it is complete.
 
-    Until then they lie in a hidden file in the same directory. If the block ends with an error, that
-    file is removed, and one that had the name before stays as it was.
+    Until then they are in a hidden file in the same directory. If the block ends with an error, that
+    file is removed, and an existing file of this name stays unchanged.
 
     Args:
-        path: A file that ends in .csv, .tsv, .jsonl or .parquet; its directory is made if need be.
+        path: A file that ends in .csv, .tsv, .jsonl or .parquet; its directory is created if missing.
 
     Raises:
-        InputError: If the ending is another one.
+        InputError: If it has another ending.
 
     Attributes:
         path: The file.
-        count: How many predictions it has got.
+        count: The number of predictions written so far.
 
     Example:
 
@@ -54,12 +54,12 @@ class PredictionFile:
                 f"`{self.path}`: the ending says the format; pass a file that ends in "
                 f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
             )
-        self._target = Path(os.path.realpath(self.path))  # a link stays one
+        self._target = Path(os.path.realpath(self.path))  # a symbolic link stays a link
         self._hidden = self._target.with_name(f".kft-{secrets.token_hex(8)}.partial")
         self._writer: _Csv | _JsonLines | _Parquet | None = None
 
     def add(self, predictions: Predictions) -> None:
-        """Write predictions below those that are there.
+        """Append predictions.
 
         Args:
             predictions: The next batch, with the same columns.
@@ -160,7 +160,7 @@ ENDINGS = tuple(_WRITERS)
 
 
 def _parquet_type(cell: Any) -> Any:
-    """The type of a column that begins with a cell; an empty list is one of numbers."""
+    """Return the Parquet type of a column from its first cell; empty lists are taken as numbers."""
     import pyarrow as pa
 
     if isinstance(cell, list):
@@ -172,12 +172,12 @@ def _parquet_type(cell: Any) -> Any:
 
 
 def _in_text(cell: Any) -> Any:
-    """An array in a cell of a text file is JSON, and no text is a formula."""
+    """Return a cell for a text file: lists as JSON, and text that cannot run as a formula."""
     return json.dumps(_in_json(cell)) if isinstance(cell, list) else without_formula(cell)
 
 
 def _in_json(cell: Any) -> Any:
-    """JSON has no NaN and no infinity."""
+    """Replace NaN and infinity, which JSON does not have, with None."""
     if isinstance(cell, list):
         return [_in_json(one) for one in cell]
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell

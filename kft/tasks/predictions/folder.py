@@ -1,4 +1,4 @@
-"""Answers that are pictures as a folder of PNG files, whole or not at all."""
+"""Folders of predicted pictures as PNG files, written batch by batch and atomically."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = ["PictureFolder"]
 
 
 class Pictured(Protocol):
-    """Answers that can be written as pictures."""
+    """Predictions that can be written as pictures."""
 
     def pictures(self) -> Iterator[tuple[str, Image.Image]]:
-        """Yield the name of each input, and its picture."""
+        """Yield the name of each input and its picture."""
 
 
 class PictureFolder:
-    """Take pictures batch by batch, and let a folder of PNG files appear when all of them are there.
+    """Write pictures batch by batch to a folder of PNG files that appears when it is complete.
 
-    Until then they lie in a hidden folder beside it, which is removed if the block ends with an error.
+    Until then they are in a hidden folder next to it, which is removed if the block ends with an error.
 
     Args:
-        path: The folder; one that exists must be empty.
+        path: A new or empty folder.
 
     Raises:
-        InputError: If it holds something, or is a file.
+        InputError: If it is not empty, or is a file.
 
     Attributes:
         path: The folder.
-        count: How many pictures it has got.
+        count: The number of pictures written so far.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -58,7 +58,7 @@ class PictureFolder:
             self.count += 1
 
     def _name(self, name: str) -> str:
-        """A name that no picture has yet: of two images called alike the second gets a number."""
+        """Return a file name that is not used yet, numbered if several images have the same name."""
         stem = Path(name).stem.replace(" ", "_") or "image"
         times = self._names[stem] = self._names.get(stem, 0) + 1
         return f"{stem}.png" if times == 1 else self._name(f"{stem}-{times}.png")

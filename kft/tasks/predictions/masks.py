@@ -1,4 +1,4 @@
-"""Answers with a class for each pixel: as masks, in files, and drawn over their images."""
+"""Predictions of segmentation: masks, in files and drawn over their images."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class MaskPredictions(Predictions):
     """The mask of each image; an answer, `predictions[0]`, is an array of class numbers.
 
     Args:
-        inputs: What to call each image: its path, if it has one.
-        masks: Class numbers, uint8 `[n, height, width]`, in the size that the model takes.
+        inputs: The name of each image: its path, if it has one.
+        masks: Class numbers, uint8 `[n, height, width]`, in the model's image size.
         classes: Names of the classes.
-        colours: The colour in which each is drawn, uint8 `[k, 3]`.
+        colours: The colour in which each class is drawn, uint8 `[k, 3]`.
     """
 
     masks: np.ndarray
@@ -42,13 +42,13 @@ class MaskPredictions(Predictions):
 
     @property
     def shares(self) -> np.ndarray:
-        """The fraction of the pixels that each class has, `[n, k]`."""
+        """The fraction of the pixels of each class, `[n, k]`."""
         k, (n, height, width) = len(self.classes), self.masks.shape
         cells = self.masks.astype(np.int64) + k * np.arange(n)[:, None, None]
         return np.bincount(cells.ravel(), minlength=n * k).reshape(n, k) / (height * width)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return `input`, and for each class `area_` and its name: its fraction of the image."""
+        """Return `input`, and for each class `area_<name>`, its fraction of the image."""
         areas = {
             f"area_{name}": plain(column)
             for name, column in zip(self.classes, self.shares.T, strict=True)
@@ -56,7 +56,7 @@ class MaskPredictions(Predictions):
         return {"input": list(self.inputs), **areas}
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the table that prints: the largest classes of each image."""
+        """Return the printed table: the largest classes of each image."""
         rows = []
         for name, shares in zip(self.inputs, self.shares, strict=True):
             order = [n for n in np.argsort(-shares, kind="stable")[:_SHOWN] if shares[n]]
@@ -65,29 +65,28 @@ class MaskPredictions(Predictions):
         return ["input", "largest classes"], rows
 
     def writer(self, path: str | os.PathLike) -> PictureFolder | PredictionFile:
-        """Return what writes masks to a folder, or their areas to a file that ends in .csv or the like."""
+        """Return a writer of masks to a folder, or of areas to a file if the path has an ending."""
         return PredictionFile(path) if Path(path).suffix else PictureFolder(path)
 
     def write(self, path: str | os.PathLike) -> Path:
-        """Write a PNG file of class numbers for each image, or a file of areas.
+        """Write a PNG file of class numbers per image, or one file of areas.
 
-        A mask is as large as the image, if that is a file that can still be read, and else as large as
-        the model takes images. Its colours are those in which it is drawn.
+        A mask has the size of its image, if that is a file that can be read, otherwise the model's
+        image size. Its palette holds the colours of the classes.
 
         Args:
-            path: A folder that does not exist or is empty; or a file that ends in .csv, .tsv, .jsonl or
-                .parquet.
+            path: A new or empty folder, or a file that ends in .csv, .tsv, .jsonl or .parquet.
 
         Returns:
             The path.
 
         Raises:
-            InputError: If the folder holds something, or the ending is another one.
+            InputError: If the folder is not empty, or the file has another ending.
         """
         return super().write(path)
 
     def pictures(self) -> Iterator[tuple[str, Image.Image]]:
-        """Yield the name of each image, and its mask as a picture."""
+        """Yield the name of each image and its mask as a picture."""
         palette = self.colours.tobytes()
         for name, mask, size in zip(self.inputs, self.masks, sizes_of(self.inputs), strict=True):
             image = Image.fromarray(mask)
@@ -117,7 +116,7 @@ class MaskPredictions(Predictions):
 
 
 def _over(name: str, mask: np.ndarray, colours: np.ndarray) -> str:
-    """A mask over its image, where that is a file, as a `data:` URL."""
+    """Return a mask as a `data:` URL, drawn over its image if that is a file."""
     picture = Image.fromarray(drawn(mask, colours))
     if sizes_of([name])[0] is not None:
         with Image.open(name) as image:

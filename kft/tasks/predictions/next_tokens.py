@@ -1,4 +1,4 @@
-"""Answers of a language model: what follows each text."""
+"""Predictions of a language model: the next tokens of each text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kft.tasks.predictions.base import Predictions, line, plain
 
 @dataclass(frozen=True)
 class NextTokens:
-    """What may follow a text.
+    """The most probable next tokens of a text.
 
     Attributes:
-        tokens: The most probable tokens, as texts to put behind it, the most probable one first.
+        tokens: The tokens as texts to append, the most probable first.
         scores: Their probabilities.
-        perplexity: How well the model predicts the text itself; None for less than two tokens.
+        perplexity: The perplexity of the text itself; None for fewer than two tokens.
     """
 
     tokens: tuple[str, ...]
@@ -31,12 +31,12 @@ class NextTokens:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NextTokenPredictions(Predictions):
-    """The most probable tokens after each text; an answer, `predictions[0]`, is a `NextTokens`.
+    """The most probable next tokens of each text; an answer, `predictions[0]`, is a `NextTokens`.
 
     Args:
         inputs: The texts.
-        found: What may follow each of them.
-        shown_tokens: How many tokens tables and files have. Defaults to 3.
+        found: The next tokens of each text.
+        shown_tokens: How many tokens tables and files show. Defaults to 3.
     """
 
     like: ClassVar[Mapping[str, Any]] = {"perplexity": 1.0}
@@ -48,13 +48,13 @@ class NextTokenPredictions(Predictions):
     def of(
         cls, texts: Sequence[str], outputs: np.ndarray, vocabulary: Sequence[str], count: int
     ) -> Self:
-        """Return what a model says of texts.
+        """Return the next tokens of texts from the outputs of a model.
 
         Args:
             texts: The texts.
-            outputs: What it puts out, see `kft.tasks.language.layers.FollowingTokens`.
+            outputs: The outputs of the model, see `kft.tasks.language.layers.FollowingTokens`.
             vocabulary: The tokens as texts.
-            count: The most candidates.
+            count: The maximum number of candidates.
         """
         count = min(count, len(vocabulary))
         places, candidates = outputs[:, :-count], outputs[:, -count:]
@@ -73,22 +73,22 @@ class NextTokenPredictions(Predictions):
 
     @property
     def labels(self) -> list[str]:
-        """The most probable token after each text."""
+        """The most probable next token of each text."""
         return [one.tokens[0] for one in self.found]
 
     @property
     def class_count(self) -> int:
-        """How many tokens `top` can show."""
+        """The number of tokens that `top` can show."""
         return len(self.found[0].tokens) if self.found else 10
 
     def top(self, k: int) -> Self:
-        """Return the same answers, of which tables and files show the `k` most probable tokens.
+        """Return the same answers, with the `k` most probable tokens in tables and files.
 
         Args:
-            k: How many tokens, from 1 to 10.
+            k: The number of tokens, from 1 to `class_count`.
 
         Raises:
-            InputError: If it is another number.
+            InputError: If it is out of range.
         """
         if not is_whole(k) or not 1 <= k <= self.class_count:
             raise InputError(
@@ -107,7 +107,7 @@ class NextTokenPredictions(Predictions):
         }
 
     def shown(self, column: str, value: Any) -> str:
-        """Return a cell of the table that prints."""
+        """Return a cell of the printed table."""
         if column == "tokens":
             return line(" ".join(map(repr, value)))
         if column == "scores":

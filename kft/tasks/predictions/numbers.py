@@ -1,4 +1,4 @@
-"""Answers of a regression: a number for each input, or several."""
+"""Predictions of regression: one or more numbers per input."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from kft.tasks.predictions.classes import Prediction
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NumberPredictions(Predictions):
-    """Numbers in the unit of the targets.
+    """Predicted numbers, in the unit of the targets.
 
     Args:
-        inputs: What to call each input in the table.
-        scores: What the model said, `(n, values)`.
+        inputs: The name of each input in the table.
+        scores: The outputs of the model, `(n, values)`.
     """
 
     scores: np.ndarray

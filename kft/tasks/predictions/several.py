@@ -1,4 +1,4 @@
-"""Answers of several tasks on one backbone, side by side."""
+"""Predictions of several tasks on one backbone, side by side."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from kft.tasks.predictions.base import Predictions
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SeveralPredictions(Predictions):
-    """The answers of several tasks; columns have the name of the task first: `kind_label`.
+    """The answers of several tasks; names of columns begin with the task's: `kind_label`.
 
-    An answer, `predictions[0]`, is a dict from the names of the tasks to their answers.
+    An answer, `predictions[0]`, is a dict of the answers by the names of the tasks.
 
     Args:
-        inputs: What to call each input in the table.
-        tasks: Name of each task to its answers for the same inputs.
+        inputs: The name of each input in the table.
+        tasks: The answers of each task for the same inputs, by its name.
     """
 
     tasks: Mapping[str, Predictions]
 
     @property
     def class_count(self) -> int:
-        """How many classes `top` can show: those of the task with the fewest."""
+        """The number of classes that `top` can show, that of the task with the fewest."""
         return min((one.class_count for one in self.tasks.values() if one.class_count), default=0)
 
     def top(self, k: int) -> Self:
         """Return the same answers; tasks with classes show the `k` most probable ones.
 
         Args:
-            k: How many classes, from 1 to all of them.
+            k: The number of classes, from 1 to all of them.
 
         Raises:
-            InputError: If no task has classes, or one of them has not so many.
+            InputError: If no task has classes, or one has fewer.
         """
         if not self.class_count:
             raise InputError(f"`top({k!r})`: none of {', '.join(self.tasks)} has classes.")
@@ -43,7 +43,7 @@ class SeveralPredictions(Predictions):
         return replace(self, tasks=shown)
 
     def with_inputs(self, values: Sequence[Any]) -> Self:
-        """Return the same answers, those of each task for raw inputs."""
+        """Return the same answers, each task's with access to the raw inputs."""
         tasks = {name: one.with_inputs(values) for name, one in self.tasks.items()}
         return replace(self, tasks=tasks)
 
@@ -52,11 +52,11 @@ class SeveralPredictions(Predictions):
         return self._side_by_side({name: one.columns() for name, one in self.tasks.items()})
 
     def to_dict(self) -> dict[str, list]:
-        """Return columns ready for JSON, those of each task with its name first."""
+        """Return columns ready for JSON, with names that begin with the task's."""
         return self._side_by_side({name: one.to_dict() for name, one in self.tasks.items()})
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return the table that prints: the cells of each task side by side."""
+        """Return the printed table: the cells of each task side by side."""
         head, rows = ["input"], [[self.shown("input", name)] for name in self.inputs]
         for task, one in self.tasks.items():
             names, cells = one.cells()
