@@ -1,4 +1,4 @@
-"""Tasks answer the same in NumPy and in TensorFlow, and say of their answers what is true."""
+"""Answers of tasks: equal in NumPy and TensorFlow, and described correctly."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Average precision of boxes against what COCO's own code says of the same ones."""
+"""Average precision of boxes against the results of COCO's own code."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ COCO = (0.1386554363, 0.3292489466, 0.0935722114)
 
 
 def crowded(images=60, seed=0):
-    """Yield answers and boxes of images of 100 x 100 pixels, a fifth of which are crowds."""
+    """Yield answers and boxes for images of 100 x 100 pixels; a fifth of the boxes are crowds."""
     rng = np.random.default_rng(seed)
     for _ in range(images):
         count = rng.integers(0, 8)

@@ -1,4 +1,4 @@
-"""Boxes from files and memory to targets, and what is wrong with some of them."""
+"""Reading boxes from files and memory, and errors about bad ones."""
 
 import json
 
@@ -26,7 +26,7 @@ def save_images(folder, count):
 
 
 def voc(root, *images, size=(WIDTH, HEIGHT)):
-    """Write a folder in the form of Pascal VOC; an image is a list of objects, or a whole file."""
+    """Write a folder in the Pascal VOC format; an image is a list of objects, or a whole file."""
     save_images(root / "JPEGImages", len(images))
     (root / "Annotations").mkdir()
     for n, one in enumerate(images):
@@ -42,7 +42,7 @@ def thing(name="cell", box=BOX, more=""):
 
 
 def yolo(root, *images, classes="cell\nplate\n"):
-    """Write a folder in the form of YOLO; an image is the text of its file, or None."""
+    """Write a folder in the YOLO format; an image is the text of its file, or None."""
     save_images(root / "images", len(images))
     (root / "labels").mkdir()
     if classes is not None:
@@ -293,7 +293,7 @@ def test_arguments_are_checked(arguments, message):
 
 
 def squares(count, seed=0):
-    """Images `[n, 64, 64, 3]` with one bright square each, and its box."""
+    """Return images `[n, 64, 64, 3]` with one bright square each, and its box."""
     rng = np.random.default_rng(seed)
     images, boxes = np.zeros((count, 64, 64, 3), np.uint8), []
     for image in images:
@@ -313,7 +313,7 @@ def test_augmented_boxes_move_with_their_images(augment):
     for image, boxes, before in zip(x, y, examples.targets, strict=True):
         rows, columns = np.nonzero(image[..., 0] > (image.min() + image.max()) / 2)
         seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-        if min(seen) > 0 and max(seen) < 64:  # else pixels of the square are repeated at the border
+        if min(seen) > 0 and max(seen) < 64:  # otherwise the border repeats the square
             np.testing.assert_allclose(boxes[0, :4] * 64, seen, atol=1.5)
         np.testing.assert_array_equal(boxes[:, 4], [0, -1, -1])
         moved += abs(boxes[0, :4] - before[0, :4]).max() > 0.05

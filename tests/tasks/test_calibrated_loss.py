@@ -1,4 +1,4 @@
-"""The loss at the best temperature, by which few validation examples compare the ends of stages."""
+"""The loss at the best temperature, which compares the ends of stages on few validation examples."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ rng = np.random.default_rng(0)
 LOGITS = rng.normal(0, 6, (60, 4))
 SOFTMAX = softmax(LOGITS, axis=1)
 SIGMOID = 1 / (1 + np.exp(-LOGITS))
-# Both are three times surer than they should be.
+# The logits of both are three times too large.
 NUMBERS = np.array([rng.choice(4, p=row) for row in softmax(LOGITS / 3, axis=1)])
 LABELS = (rng.uniform(size=LOGITS.shape) < 1 / (1 + np.exp(-LOGITS / 3))).astype("int64")
 CASES = {
@@ -62,7 +62,7 @@ def test_before_the_first_batch_it_is_0():
 
 
 def test_a_model_that_is_too_sure_beats_one_that_knows_less():
-    """The plain loss says the opposite."""
+    """The plain loss prefers the other model."""
     too_sure = softmax(2 * LOGITS, axis=1)
     knows_less = softmax(LOGITS / 3, axis=1)
     knows_less[::4] = 0.25

@@ -1,4 +1,4 @@
-"""Masks of a COCO file, as tools for annotating export it: polygons, runs, and what is wrong with them."""
+"""Masks of COCO files, as annotation tools export them: polygons, run lengths and errors."""
 
 import json
 
@@ -66,7 +66,7 @@ def painted(segmentation, size=SIZE):
 
 
 def compressed(counts):
-    """COCO's text of runs, written as its reference code does."""
+    """Return run lengths as COCO's compressed text, encoded as in its reference code."""
     text = ""
     for place, count in enumerate(counts):
         value = count - counts[place - 2] if place > 2 else count
@@ -89,7 +89,7 @@ def test_polygons_and_runs_become_masks_with_a_background(tmp_path):
     first, second = (row.read() for row in examples.targets)
     expected = np.zeros(SIZE, np.uint8)
     expected[3:13, 2:12] = 2
-    expected[:, 3] = 1  # the later annotation lies above
+    expected[:, 3] = 1  # later annotations cover earlier ones
     np.testing.assert_array_equal(first, expected)
     assert not second.any()  # an image without annotations is background
     assert examples.counts() == {"background": 2, "plate": 1, "cell": 1}

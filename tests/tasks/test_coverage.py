@@ -1,4 +1,4 @@
-"""Answers that hold the truth as often as was asked for."""
+"""Answers with a requested coverage."""
 
 import json
 
@@ -24,12 +24,12 @@ def test_the_quantile_is_the_one_that_covers_in_finite_samples():
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
 def test_sets_hold_the_truth_as_often_as_was_asked_for(coverage):
-    """Over many draws of 50 examples to know the distances by, whatever the model is worth."""
+    """Holds on average over many draws of 50 calibration examples, however bad the model is."""
     rng = np.random.default_rng(0)
     held = []
     for _ in range(300):
         scores = rng.dirichlet(np.ones(6) * 0.5, 60)
-        labels = rng.integers(0, 6, 60)  # the scores know nothing of them
+        labels = rng.integers(0, 6, 60)  # independent of the scores
         task = Classification(6)
         found = kept_distances(task.distances(scores[:50], labels[:50]), 0)
         answers = ClassSets(

@@ -16,7 +16,7 @@ SIZE = 32
 
 
 def squares(count=16, seed=0):
-    """Images with one bright square each, and its box in pixels."""
+    """Return images with one bright square each, and its box in pixels."""
     rng = np.random.default_rng(seed)
     images = np.zeros((count, SIZE, SIZE, 3), np.uint8)
     boxes = []
@@ -33,7 +33,7 @@ def tiny(**settings):
 
 
 def outputs_of(boxes, places=6, classes=2):
-    """What a model would put out: boxes in fractions with a score and a class, and places at which nothing is."""
+    """Return a model's outputs for these boxes (fractions, score and class), with empty places."""
     found = np.zeros((1, places, 8 + classes), np.float32)
     found[..., 6:8] = 0.25
     for place, (*sides, score, kind) in enumerate(boxes):
@@ -48,7 +48,7 @@ def test_a_detector_learns_on_kept_maps_and_then_with_the_backbone():
     stages = [kft.Stage(0, 6, 2e-2), kft.Stage("all", 10, 1e-2)]
     settings = {"batch_size": 4, "early_stopping": None, "cache": True, "verbose": 0}
     run = recipe.fit(data, data, stages=stages, **settings)
-    assert set(run.journal["cache"]["stages"]) == {"1"}  # kept for the first stage alone
+    assert set(run.journal["cache"]["stages"]) == {"1"}  # cached for the first stage only
     assert run.evaluation.ap50 > 0.7
     assert run.evaluation.per_class[0].boxes == 16
 
@@ -93,7 +93,7 @@ def test_the_loss_is_zero_for_the_truth_and_ignored_places_cost_nothing():
     assert float(loss(target, moved)) > 0.5
     nothing, crowd = target.copy(), target.copy()
     nothing[..., 4], crowd[..., 4] = -1, -2
-    assert float(loss(nothing, right)) > 1  # a sure answer where nothing is
+    assert float(loss(nothing, right)) > 1  # a confident answer where there is nothing
     assert float(loss(crowd, right)) == 0
 
 

@@ -1,4 +1,4 @@
-"""Every figure against a case worked out by hand, and where a figure is not defined."""
+"""Every figure against a case computed by hand, including undefined figures."""
 
 import io
 import json
@@ -63,7 +63,7 @@ def test_calibration_error_is_the_hand_computed_one(animals):
 
 
 def test_calibration_bins_include_their_upper_edge_and_zero():
-    # 1/15 lies on an edge: (0, 1/15] has it and 0, as in Guo et al. 2017.
+    # 1/15 lies on an edge: (0, 1/15] includes it, and also 0, as in Guo et al. 2017.
     from kft.tasks.evaluation.calibration import Reliability
 
     reliability = Reliability()
@@ -163,7 +163,7 @@ def test_half_precision_probabilities_are_close_enough():
     assert evaluate(np.arange(50), scores, task="single_label").accuracy <= 1
 
 
-# Two labels: x is right on both examples, y is missed on the first and invented on the second.
+# Two labels: x is right on both examples, y is missed on the first and wrongly predicted on the second.
 MULTI_TARGETS = np.array([[1, 1], [0, 0], [1, 0]])
 MULTI_SCORES = np.array([[0.9, 0.2], [0.1, 0.7], [0.6, 0.5]])
 

@@ -1,4 +1,4 @@
-"""A figure: a number with what a reader needs to know of it."""
+"""Figures: numbers with label, meaning and interval."""
 
 import pytest
 

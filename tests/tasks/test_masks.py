@@ -1,4 +1,4 @@
-"""Masks from files and arrays to targets, and what is wrong with some of them."""
+"""Reading masks from files and arrays, and errors about bad ones."""
 
 import zlib
 
@@ -20,7 +20,7 @@ SIZE = (20, 30)  # height and width of the files
 
 
 def save_folder(root, masks, suffix="jpg", classes=None):
-    """Write images with masks, arrays that Pillow takes, as a folder that `fit` reads."""
+    """Write images with masks, arrays for Pillow, as a folder that `fit` reads."""
     (root / "images").mkdir(parents=True)
     (root / "masks").mkdir()
     for number, mask in enumerate(masks):
@@ -33,7 +33,7 @@ def save_folder(root, masks, suffix="jpg", classes=None):
 
 
 def halves(low=0, high=1):
-    """A mask whose right half has another class."""
+    """Return a mask whose right half has another class."""
     mask = np.full(SIZE, low, np.uint16 if high > IGNORED else np.uint8)
     mask[:, SIZE[1] // 2 :] = high
     return mask
@@ -191,7 +191,7 @@ def test_a_large_mask_of_a_small_image_is_not_decoded(tmp_path):
     folder = save_folder(tmp_path, [halves()])
     Image.new("L", (7000, 7000)).save(folder / "masks" / "n0.png")
     content = (folder / "masks" / "n0.png").read_bytes()
-    (folder / "masks" / "n0.png").write_bytes(content[:-1000])  # decoding it would say so
+    (folder / "masks" / "n0.png").write_bytes(content[:-1000])  # only decoding it shows the damage
     with pytest.raises(InputError, match="its mask is 7000 x 7000 pixels, but the image 30 x 20"):
         read(folder)
 
@@ -295,7 +295,7 @@ def test_augmented_masks_move_with_their_images():
     for index in range(3):
         x, y = recipe.batches(examples, batch_size=8, augment=flip, seed=index)[0]
         assert y.dtype == np.uint8
-        inner = (x[..., 0] < 20) | (x[..., 0] > 180)  # not where images are interpolated
+        inner = (x[..., 0] < 20) | (x[..., 0] > 180)  # without pixels that interpolation mixes
         assert ((x[..., 0] > 100)[inner] == (y == 1)[inner]).mean() > 0.95
         moved += (y != masks).mean() > 0.05
     assert moved == 3

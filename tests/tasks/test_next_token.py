@@ -1,4 +1,4 @@
-"""The next token, from texts to figures: what counts, rows, the loss, perplexity."""
+"""Next-token prediction from texts to figures: counted tokens, rows, the loss, perplexity."""
 
 import json
 
@@ -174,7 +174,7 @@ def test_loss_and_accuracy_are_those_of_the_tokens_that_count():
     metric.update_state(targets, outputs)
     right = [scores[row, at].argmax() == tokens[row, at + 1] for row, at in chosen]
     assert float(metric.result()) == pytest.approx(np.mean(right))
-    assert (outputs[1, 2:5] == [0, -1]).all()  # nothing follows there
+    assert (outputs[1, 2:5] == [0, -1]).all()  # no token follows
     for row, last in enumerate((4, 2)):
         best = np.argsort(-scores[row, last])[:3]
         assert outputs[row, 5:, 1].tolist() == best.tolist()

@@ -1,4 +1,4 @@
-"""A threshold of one class: where it lies, what it finds, and for whom."""
+"""Operating points: the choice of the threshold, its figures, and groups of examples."""
 
 import json
 import math

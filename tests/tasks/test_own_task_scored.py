@@ -1,4 +1,4 @@
-"""A task of one's own, which has a head and a loss and says no more, is evaluated like any other."""
+"""Evaluation of a user's own task that defines only a head and a loss."""
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ class Masks(Task):
 
 
 class ReadAlready(TinyRecipe):
-    """A recipe whose data need no reading."""
+    """A recipe whose data are already examples."""
 
     def read(self, source, **arguments):
         return source
@@ -42,7 +42,7 @@ class ReadAlready(TinyRecipe):
 
 @pytest.fixture(scope="module")
 def masks():
-    """A recipe with such a task, examples, and what Keras itself says of them."""
+    """Return a recipe with such a task, examples, and their metrics according to Keras."""
     keras.utils.set_random_seed(0)
     recipe = ReadAlready(task=Masks(), image_size=(16, 16))
     random = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_batches_of_an_own_task_count_by_their_examples(masks):
 
 
 class Boxes(Task):
-    """Several outputs, and a metric with a number for each class."""
+    """A task with several outputs, and a metric with a value per class."""
 
     name = "boxes"
 

@@ -1,4 +1,4 @@
-"""Predictions as values, as a table, as a frame and as a file."""
+"""Predictions as values, tables, data frames and files."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_a_frame_has_a_row_for_each_input():
     frame = made().to_frame()
     assert frame.to_dict("list") == {
         "input": ["one", "two"],
-        "label": ["c", "a"],  # the first of equals
+        "label": ["c", "a"],  # ties go to the first class
         "probability": [0.7, 0.5],
     }
 

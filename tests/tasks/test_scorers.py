@@ -1,4 +1,4 @@
-"""Scorers: the same figures as from whole arrays, in any order of batches, in bounded memory."""
+"""Scorers: the same figures as from whole arrays, for any order of batches, in bounded memory."""
 
 import gc
 import os
@@ -40,7 +40,7 @@ TASKS = {
 
 
 def in_batches(scorer, targets, outputs, size=7):
-    """The evaluation of batches that come in an order of their own, as those of texts do."""
+    """Return the evaluation of batches in another order than the data, as for texts."""
     order = np.random.default_rng(1).permutation(len(targets))
     for start in range(0, len(targets), size):
         places = order[start : start + size]
@@ -49,7 +49,7 @@ def in_batches(scorer, targets, outputs, size=7):
 
 
 def whole_of(evaluation):
-    """All that an evaluation says."""
+    """Return all results of an evaluation."""
     arrays = (evaluation.scores.tolist(), evaluation.targets.tolist())
     return evaluation.to_dict(), evaluation.mistakes(20), str(evaluation), arrays
 
@@ -115,7 +115,7 @@ def test_rows_in_a_file_give_the_figures_of_rows_in_memory(task, monkeypatch):
 
 
 def approximately(value):
-    """Sums over blocks round differently, by less than any figure shows."""
+    """Allow for the rounding of sums over blocks, which no printed figure shows."""
     if isinstance(value, dict):
         return {key: approximately(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -229,7 +229,7 @@ def test_several_tasks_need_a_target_and_an_output_of_each():
 
 
 def test_labels_count_from_the_tasks_own_threshold():
-    """What an evaluation counts is what `predict` and a server answer."""
+    """An evaluation counts the same labels that `predict` and a server return."""
     scores = np.array([[0.3, 0.1], [0.2, 0.6], [0.05, 0.7]], "float32")
     targets = np.array([[1, 0], [0, 1], [0, 1]], "float32")
     task = MultiLabel(2, threshold=0.25)

@@ -20,7 +20,7 @@ CLASSES = ("sky", "road", "tree")
 
 
 def sure(masks, of=0.8):
-    """Outputs of a model that is sure of these class numbers."""
+    """Return outputs in which these class numbers have a high probability."""
     k = len(CLASSES)
     return np.where(np.eye(k)[np.asarray(masks)] > 0, of, (1 - of) / (k - 1)).astype("float32")
 
@@ -44,7 +44,7 @@ def test_pixels_of_all_images_count_together_and_ignored_ones_nowhere():
     assert road.iou == 2 / 4
     assert road.dice == 4 / 6
     assert (tree.iou, tree.recall, tree.images) == (0.0, None, 0)
-    assert found.mean_iou == pytest.approx((2 / 3 + 1 / 2) / 2)  # trees are not in the data
+    assert found.mean_iou == pytest.approx((2 / 3 + 1 / 2) / 2)  # no trees in the data
     assert found.pixel_accuracy == pytest.approx(4 / 6)
     assert [(one.index, one.size) for one in found.mistakes()] == [(1, 0.5), (0, 0.25)]
     assert found.mistakes()[0].expected == "sky 50%, road 50%"
@@ -84,7 +84,7 @@ def test_loss_and_accuracy_see_what_is_not_ignored():
 
 
 def bright(count=24, seed=0):
-    """Images of 16 x 16 with a bright square, and its mask."""
+    """Return images of 16 x 16 pixels with a bright square, and its mask."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 60, (count, 16, 16, 3)).astype(np.uint8)
     masks = np.zeros((count, 16, 16), np.int64)
@@ -99,7 +99,7 @@ def test_a_decoder_learns_on_kept_maps_and_then_with_the_backbone():
     recipe = TinyImages(task=Segmentation(("dark", "square"), dice=0.5, channels=8))
     stages = [kft.Stage(0, 8, 2e-2), kft.Stage("all", 2, 1e-3)]
     run = recipe.fit(data, data, stages=stages, batch_size=8, cache=True, verbose=0)
-    assert set(run.journal["cache"]["stages"]) == {"1"}  # kept for the first stage alone
+    assert set(run.journal["cache"]["stages"]) == {"1"}  # cached for the first stage only
     assert run.evaluation.mean_iou > 0.7
     assert run.evaluation.pixel_accuracy > 0.9
 

@@ -1,4 +1,4 @@
-"""A model with several heads, from its batches to its figures and answers."""
+"""Models with several heads, from batches to figures and answers."""
 
 import keras
 import numpy as np

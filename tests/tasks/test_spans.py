@@ -1,4 +1,4 @@
-"""Answers to questions: how they are compared, where they lie among tokens, long contexts."""
+"""Question answering: comparison of answers, their positions among tokens, long contexts."""
 
 import json
 import math
@@ -29,16 +29,16 @@ once = pytest.mark.once
     ("answer", "accepted", "exact", "f1"),
     [
         ("The  Cat!", ["cat"], 1, 1),  # article, case, punctuation and spaces do not matter
-        ("a.m.", ["am"], 1, 1),  # punctuation goes before articles do
-        ("the", ["dog"], 0, 0),  # nothing is left
+        ("a.m.", ["am"], 1, 1),  # punctuation is removed before articles
+        ("the", ["dog"], 0, 0),  # empty once normalized
         (
             "the",
             ["An", "!"],
             1,
             1,
-        ),  # nothing is left of what is accepted: as if there were no answer
+        ),  # accepted answers are empty once normalized, as if there were none
         ("Ada Lovelace in London", ["Lovelace", "Ada Lovelace"], 0, 2 * 2 / (4 + 2)),
-        ("cat cat dog", ["cat dog dog"], 0, 2 * 2 / (3 + 3)),  # each word as often as in both
+        ("cat cat dog", ["cat dog dog"], 0, 2 * 2 / (3 + 3)),  # as often as in both
         ("", ["cat"], 0, 0),
         ("cat", [], 0, 0),
         ("", [], 1, 1),
@@ -55,7 +55,7 @@ def test_an_article_is_a_word_of_its_own():
 
 
 def _outputs(start, end, words=None):
-    """Outputs of one text whose tokens have these probabilities, with a word of one letter on each."""
+    """Return outputs for one text whose tokens have these probabilities and are words of one letter."""
     places = np.arange(-1, len(start) - 1, dtype="float32") * 2
     ends = np.where(np.arange(len(start)) > 0, places + 1, -1)
     logs = np.log(np.maximum(np.array([start, end], "float32"), 1e-9))
@@ -150,13 +150,13 @@ def test_long_contexts_are_read_in_pieces_that_overlap(tmp_path):
         inputs = recipe.load([piece])
         ends = inputs["word_ends"][0]
         own = piece.partition("\n")[2].encode()
-        assert ends.max() == len(own)  # nothing of it is cut
+        assert ends.max() == len(own)  # nothing is cut off
         if piece.whole.startswith("is"):
             assert content[piece.offset : piece.offset + len(own)] == own
             assert own[slice(*row[0])] in ("é".encode(), b"")
             assert content[slice(*row[1])] == "é".encode()
     held = [row[0, 1] > 0 for row in examples.targets]
-    assert 1 < sum(held) < len(held)  # some pieces have the answer, and the film
+    assert 1 < sum(held) < len(held)  # some pieces, and the other context, contain the answer
     assert recipe.read(examples) is examples
     again = pickle.loads(pickle.dumps(pieces[1]))
     assert (again, again.whole, again.offset) == (pieces[1], pieces[1].whole, pieces[1].offset)
@@ -190,20 +190,20 @@ def test_pieces_are_one_question_and_the_best_answer_counts(tmp_path):
         [
             _outputs([0.9, 0.1, 0.0, 0.0], [0.9, 0.1, 0.0, 0.0]),
             _outputs([0.1, 0.7, 0.2, 0.0], [0.1, 0.2, 0.7, 0.0]),  # of the piece: "b c"
-            _outputs([0.6, 0.4, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0]),  # wrongly none, for "b"
-            _outputs([0.3, 0.7, 0.0, 0.0], [0.3, 0.7, 0.0, 0.0]),  # wrongly "c", for none
+            _outputs([0.6, 0.4, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0]),  # wrongly none instead of "b"
+            _outputs([0.3, 0.7, 0.0, 0.0], [0.3, 0.7, 0.0, 0.0]),  # wrongly "c" instead of none
         ]
     )
     scorer.update(None, outputs[[2, 0]], np.array([2, 0]))
     scorer.update(None, outputs[[3, 1]], np.array([3, 1]))
     found = scorer.result()
-    # "a b c" answered with "b c": one of the words of "b", "a" being an article.
+    # "b c" for "a b", which is normalized to "b", has F1 2/3.
     assert len(found) == 3
     assert found.exact == 0
     assert found.f1 == pytest.approx(2 / 3 / 3)
     assert found.f1_unanswered == 0
     assert found.f1_answered == pytest.approx(1 / 3)
-    # Best is to answer the first question alone, whose margin is log(0.01 / 0.49).
+    # It is best to answer only the first question, whose margin is log(0.01 / 0.49).
     assert found.best_threshold == pytest.approx(math.log(0.01 / 0.49), rel=1e-4)
     assert found.best_f1 == pytest.approx((2 / 3 + 1) / 3)
     wrong = [(one.index, one.predicted, one.expected) for one in found.mistakes()]

@@ -1,4 +1,4 @@
-"""Questions, contexts and answers from files and lists, and what is wrong with some of them."""
+"""Reading questions, contexts and answers from files and lists, and errors about bad ones."""
 
 import json
 import math

@@ -24,7 +24,7 @@ CLASSES = ("O", "B-A", "I-A", "B-B", "I-B")
 
 
 def _outputs(tags, starts=None):
-    """Outputs of a model that is sure of these tags, of one text with a word on each token."""
+    """Return outputs for one text with a word per token, in which these tags have a high score."""
     numbers = [CLASSES.index(tag) for tag in tags]
     scores = np.full((1, len(tags), len(CLASSES)), 0.01, "float32")
     scores[0, np.arange(len(tags)), numbers] = 0.96
@@ -46,7 +46,7 @@ def test_entities_are_counted_whole():
     # Right: A at 0-2. Wrong type: B for A at 3-4. Wrong end: A 5-6 for 5-7. Missed: B at 8-9.
     found = _scored(
         ("B-A I-A O B-A O B-A I-A O B-B", "B-A I-A O B-B O B-A O O O"),
-        ("O O", "B-B O"),  # one that is not there
+        ("O O", "B-B O"),  # not in the data
     )
     a, b = found.per_type
     assert (a.entities, a.answers, a.right) == (3, 2, 1)
@@ -101,7 +101,7 @@ def test_words_that_were_cut_are_told():
 def test_an_interval_counts_texts_and_not_words():
     together, apart = Ratio(), Ratio()
     for place in range(20):
-        together.add(10 * (place % 2), 10)  # all words of a text are right, or none
+        together.add(10 * (place % 2), 10)  # all words of a text are right, or all wrong
         apart.add(5, 10)
     assert together.value == apart.value == 0.5
     low, high = together.interval
@@ -255,7 +255,7 @@ def test_entities_are_found_where_they_are(tmp_path):
     assert [len(row) for row in rows] == [len(some) for some in found]
     assert "<mark" in found._repr_html_()
     assert "A: film" in str(found)
-    # A text in a file is cut out of what the file says and not of its name.
+    # Entities of a text in a file are cut out of its content, not of its name.
     (tmp_path / "one.txt").write_text(texts[0], encoding="utf-8")
     inputs = Unlabelled([str(tmp_path / "one.txt")], modality="text")
     (answers,) = predict_stream(recipe, inputs)

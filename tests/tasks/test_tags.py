@@ -1,4 +1,4 @@
-"""Schemes of tags, how they are read, and which sequences are valid."""
+"""Tagging schemes, how they are read, and which sequences are valid."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.once
 
 BIO, BIOES, IO = Scheme("BI"), Scheme("BIES"), Scheme("I")
 
-# Reasoned out by the rules of conlleval: B, a change of type, and a tag after O begin an entity.
+# By the rules of conlleval, B, a change of type and a tag after O begin an entity.
 SPANS = {
     "an entity": ("O B-A I-A O", [(1, 3, "A")]),
     "at the end": ("O B-A I-A", [(1, 3, "A")]),
@@ -121,7 +121,7 @@ def test_words_of_running_text(text, expected):
     "block", [0x4E00, 0x3400, 0x20000, 0x2A700, 0x2B740, 0x2B820, 0xF900, 0x2F800]
 )
 def test_the_characters_that_stand_alone_in_bert_stand_alone(block):
-    """Each block of the list in BERT's own tokenizer; letters of Hangul and Kana are no such block."""
+    """Test each block in the list of BERT's tokenizer, which does not have Hangul and Kana."""
     letter, hangul = chr(block + 5), chr(0xAC05)
     assert words_of(f"a{letter}b") == [(0, 1), (1, 2), (2, 3)]
     assert words_of(f"a{hangul}b") == [(0, 3)]
@@ -221,7 +221,7 @@ def test_tags_that_are_not_unicode_are_bad_before_training(tmp_path):
 
 
 class Counted(int):
-    """A place that counts what it is compared with."""
+    """An integer that counts its comparisons."""
 
     comparisons = 0
 
@@ -243,7 +243,7 @@ class Counted(int):
 
 
 def test_words_and_entities_do_not_meet_each_other_one_by_one():
-    """A text of 20,000 took a minute when each word met each entity."""
+    """A text of 20,000 words took a minute when each word was compared with each entity."""
     count = 1_000
     spans = [(Counted(place), Counted(place + 1), "X") for place in range(0, 2 * count, 2)]
     Counted.comparisons = 0
@@ -300,7 +300,7 @@ def test_the_data_say_the_tags():
 
 
 def test_texts_that_cannot_be_read_are_named_before_what_the_others_lack(tmp_path):
-    """A file whose only entity is in a bad line has no tag but O."""
+    """A file whose only entity is in a bad line has no other tag than O."""
     path = tmp_path / "a.jsonl"
     path.write_text(
         '{"text": "Ada", "entities": []}\n{"text": "Bob", "entities": [{"start": 0}]}\n'

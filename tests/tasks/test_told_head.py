@@ -1,4 +1,4 @@
-"""A recipe tells its head, so that nothing guesses it from the graph."""
+"""Recipes name their head, so that it is not guessed from the graph."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 
 class Decoder(Task):
-    """More layers with positions than the backbone has: a guess takes them for its blocks."""
+    """A head with more spatial layers than the backbone, which a guess mistakes for its blocks."""
 
     name = "decoder"
     needs = "map"
@@ -63,7 +63,7 @@ def test_equal_recipes_start_from_equal_heads():
 
 
 def test_augmentation_that_leaves_the_labels_behind_is_refused():
-    """A flipped image whose mask is not flipped trains something else, without a word."""
+    """Flipping an image but not its mask would silently train on wrong labels."""
     recipe = TinyRecipe(task=Decoder(), image_size=(16, 16))
     for augment in (
         "light",
