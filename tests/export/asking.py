@@ -1,6 +1,6 @@
-"""Asks a version through the C API, without Keras: `python asking.py DIR < REQUESTS`.
+"""Send requests to a version through the C API, without Keras: `python asking.py DIR < REQUESTS`.
 
-Prints the answers, and by how many MB the process grew after the first of them.
+Prints the answers, and by how many MB the process grew after the first.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Tiny models and their exports, made by a process that runs Keras on TensorFlow.
+"""Tiny models and their exports, built by a process that runs Keras on TensorFlow.
 
-`python builds.py FOLDER NAME...` writes FOLDER/NAME/1 for each name, or prints why it was refused.
+`python builds.py FOLDER NAME...` writes FOLDER/NAME/1 for each name, or prints why it is refused.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ def png(seed: int, size: tuple[int, int] = (14, 17), mode: str = "RGB") -> bytes
 
 
 def pixels_of(encoded):
-    """Decode plainly, and fail at what cannot be decoded: sooner traced than what recipes do."""
+    """Decode images without checks, which is traced faster than the decoding of recipes."""
     import tensorflow as tf
 
     def one(raw):
@@ -63,14 +63,14 @@ def pixels_of(encoded):
 
 
 def rows_of(encoded):
-    """Decode as recipes do: bounded, and each row by itself."""
+    """Decode as recipes do, with a size limit and each row separately."""
     from kft.data.served_images import decode_rows
 
     return decode_rows(encoded, (SIZE, SIZE), MAX_PIXELS)
 
 
 def png_rows(decode):
-    """The rows that begin as a PNG does, decoded by a function of pixels alone."""
+    """Return a function that decodes rows with a PNG signature by a function of pixels."""
     import tensorflow as tf
 
     def decode_rows(raw):
@@ -125,7 +125,7 @@ def image_servable(
 
 
 def large_values():
-    """Values of thousands before BatchNorm: in float32, features keep four digits of them."""
+    """Build a model with values of thousands before BatchNorm, so that features keep four digits."""
     import tensorflow as tf
 
     model = image_model(3, "softmax")
@@ -133,7 +133,7 @@ def large_values():
     convolution, norm = model.layers[2], model.layers[3]
     convolution.bias.assign(generator.normal(0, 3000, convolution.bias.shape))
     norm.gamma.assign(generator.uniform(20, 60, norm.gamma.shape))
-    norm.momentum = 0.0  # the statistics of this batch
+    norm.momentum = 0.0  # use the statistics of this batch
     model(pixels_of(tf.constant([png(seed) for seed in range(5)])), training=True)
     predictions = model.get_layer("predictions")
     predictions.kernel.assign(predictions.kernel / 20)
@@ -141,7 +141,7 @@ def large_values():
 
 
 def unfoldable():
-    """A kernel and a scale whose product no float32 can hold."""
+    """Build a model whose product of kernel and scale overflows float32."""
     model = image_model(3, "softmax")
     convolution, norm = model.layers[2], model.layers[3]
     model.layers[1].scale = 1e-27
@@ -152,7 +152,7 @@ def unfoldable():
 
 
 def one_weight():
-    """What is exported differs in one weight from what predicts."""
+    """Build a model whose export differs from the predicting model in one weight."""
     import keras
 
     right = image_servable()
@@ -290,7 +290,7 @@ def raises_for_a_bad_row():
 
 
 def integers_of_equal_scores():
-    """Rounding alone decides which of two equal classes is the best, and no rule says so."""
+    """Build a model in which only rounding, and no tie rule, decides between two equal classes."""
     from kft.answers import Rules
     from kft.tasks import Classification
 

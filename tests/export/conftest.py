@@ -1,4 +1,4 @@
-"""Exports for the tests to look at, each made once; the tests that damage one take a copy."""
+"""Shared exports, each built once; tests that damage one work on a copy."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from processes import HERE, run
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The folder of the exports, and why each of those that must be refused was."""
+    """Return the folder of the exports, and the reasons for which others were refused."""
     folder = tmp_path_factory.mktemp("exports")
     done = run(str(HERE / "builds.py"), str(folder), *MADE, *REFUSED)
     outcomes = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -20,7 +20,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
 
 @pytest.fixture
 def made(exports) -> Callable[[str], Path]:
-    """Name to the version directory of an export that passed."""
+    """Return a function from a name to the version directory of an export that passed."""
     folder, refused = exports
 
     def find(name: str) -> Path:

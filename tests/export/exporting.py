@@ -1,6 +1,6 @@
-"""Exports a copy of a version, slowly enough to be killed: `python exporting.py VERSION BASE`.
+"""Export a copy of a version slowly enough to be killed: `python exporting.py VERSION BASE`.
 
-All that `saved_model.write` does to the file system, without the seconds that TensorFlow takes.
+Repeats the file operations of `saved_model.write` without the seconds that TensorFlow takes.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Images of strangers: small files that claim, or hold, far more than anybody should decode."""
+"""Hostile images: small files that claim or contain far too much to decode."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, *, bits: int = 8, colour: int = 2, data=None, extra=b"", late=b""):
-    """A black PNG, with chunks before and after its pixels; its data may be other than it claims."""
+    """Return a black PNG with chunks around its pixels; its data may contradict its header."""
     samples = {0: 1, 2: 3}[colour]
     row = bytes(1 + (width * bits * samples + 7) // 8)
     compressor = zlib.compressobj(1)
@@ -31,13 +31,13 @@ def png(width: int, height: int, *, bits: int = 8, colour: int = 2, data=None, e
 
 
 def texts(kind: bytes, count: int, megabytes: float) -> bytes:
-    """Compressed text chunks of a PNG."""
+    """Return compressed text chunks of a PNG."""
     head = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"k\0\0"}[kind]
     return chunk(kind, head + zlib.compress(bytes(int(megabytes * 1e6)), 9)) * count
 
 
 def gif(frames: int, width: int, height: int, screen: tuple[int, int] | None = None) -> bytes:
-    """A GIF that repeats one frame."""
+    """Return a GIF that repeats one frame."""
     one = encode(Image.new("P", (width, height), 1), "GIF")
     start = one.index(b"\x2c\0\0\0\0")
     head = one[:6] + struct.pack("<HH", *(screen or (width, height))) + one[10:start]
@@ -45,14 +45,14 @@ def gif(frames: int, width: int, height: int, screen: tuple[int, int] | None = N
 
 
 def jpeg(width: int, height: int, scans: int) -> bytes:
-    """A progressive JPEG whose last scan is repeated."""
+    """Return a progressive JPEG that repeats its last scan."""
     whole = encode(Image.new("L", (width, height), 130), "JPEG", progressive=True)
     last = whole[whole.rindex(b"\xff\xda") : -2]
     return whole[:-2] + last * scans + b"\xff\xd9"
 
 
 def bmp(width: int, height: int) -> bytes:
-    """A BMP of a few pixels that claims others."""
+    """Return a BMP of a few pixels that claims another size."""
     made = encode(Image.new("RGB", (5, 5)), "BMP")
     return made[:18] + struct.pack("<ii", width, height) + made[26:]
 
@@ -68,7 +68,7 @@ TOO_LARGE = "more than 100000 pixels"
 
 
 def bad_images() -> dict[str, tuple[bytes, str]]:
-    """Name to an image that must not be decoded and the status that it gets."""
+    """Return images that must not be decoded, with the status that each gets, by name."""
     whole = encode(picture(0), "PNG")
     photo = encode(picture(0), "JPEG")
     return {
@@ -101,7 +101,7 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
         "a large png of one bit": (png(400, 300, bits=1, colour=0), TOO_LARGE),
         "a png that claims": (png(2**31 - 1, 2**31 - 1, data=b"no"), TOO_LARGE),
         "a png that claims all bits": (png(2**32 - 1, 2**32 - 1, data=b"no"), TOO_LARGE),
-        "a wide png": (png(90_000, 1), TOO_LARGE),  # resizing makes 12 rows of them
+        "a wide png": (png(90_000, 1), TOO_LARGE),  # resizing makes 12 rows of this width
         "a png of 110 KB": (png(30_000, 30_000, bits=1, colour=0), TOO_LARGE),
         "a png of texts": (png(5, 5, extra=texts(b"zTXt", 100, 7.9)), UNDECODABLE),
         "a png of other texts": (png(5, 5, extra=texts(b"iTXt", 100, 7.9)), UNDECODABLE),
@@ -130,7 +130,7 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
 
 
 def unusual_images() -> dict[str, bytes]:
-    """Name to an image that is odd and can be decoded at little cost."""
+    """Return unusual images that are cheap to decode, by name."""
     animated = {"save_all": True, "append_images": [picture(seed) for seed in (1, 2)]}
     return {
         "one pixel": png(1, 1),

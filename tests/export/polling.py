@@ -1,4 +1,4 @@
-"""Polls as the server does and checks each version it sees: `python polling.py BASE STOP`."""
+"""Poll as the server does, and check each version that appears: `python polling.py BASE STOP`."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def main(base: str, stop: str) -> None:
             polls += 1
             for name in os.listdir(base):
                 if versions.version_number(name) is not None and name not in checks:
-                    # The files at once, as they are at first sight; how it serves, meanwhile.
+                    # The files are checked as they first appear; serving is checked in the background.
                     reasons[name] = versions.compare_manifest(os.path.join(base, name))
                     checks[name] = thread.submit(check.check, os.path.join(base, name))
         for name, checked in checks.items():

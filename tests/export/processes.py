@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def run(*command: str, backend: str = "tensorflow", stdin: str = "") -> subprocess.CompletedProcess:
-    """Run Python with the checkout on its path and Keras on a backend; it must succeed."""
+    """Run Python with the checkout on its path and Keras on a backend, and require success."""
     path = os.pathsep.join([str(HERE.parents[1]), str(HERE), *filter(None, sys.path)])
     variables = {"PYTHONPATH": path, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
@@ -25,16 +25,16 @@ def run(*command: str, backend: str = "tensorflow", stdin: str = "") -> subproce
 
 
 def ask(directory: Path, requests: list[tuple[str, list]]) -> list[dict]:
-    """Ask a version through the C API, in a process of its own.
+    """Send requests to a version through the C API, in a separate process.
 
-    Each request is a signature and its inputs, a dict of them if there are several; an answer is a
-    dict of lists, or has the key `error`.
+    Each request is a signature and its inputs, a dict for several inputs; an answer is a dict of
+    lists, or has the key `error`.
     """
     return ask_and_weigh(directory, requests)[0]
 
 
 def ask_and_weigh(directory: Path, requests: list[tuple[str, list]]) -> tuple[list[dict], float]:
-    """Also return by how many MB the process grew after the first answer."""
+    """Like `ask`, and also return by how many MB the process grew after the first answer."""
 
     def coded(inputs):
         if isinstance(inputs, dict):

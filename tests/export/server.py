@@ -1,8 +1,8 @@
 """A stand-in for tensorflow_model_server: `python server.py NAME BASE_DIR`, prints its two ports.
 
-The real PredictionService over gRPC and the rows of the REST API, on loopback. It serves the newest
-version by the server's rule, runs its warmup first, and answers through TensorFlow's C API with XLA
-disabled.
+It implements PredictionService over gRPC and the row format of the REST API, on loopback. It serves
+the newest version by the server's rule, runs its warmup first, and answers through TensorFlow's C API
+with XLA disabled.
 """
 
 import base64
@@ -105,7 +105,7 @@ class Rest(BaseHTTPRequestHandler):
         rows = [
             {name: _plain(value[i]) for name, value in outputs.items()} for i in range(len(raw))
         ]
-        if len(outputs) == 1:  # the server leaves a lone output's name out
+        if len(outputs) == 1:  # the server omits the name of a single output
             rows = [next(iter(row.values())) for row in rows]
         return self.reply(200, {"predictions": rows})
 

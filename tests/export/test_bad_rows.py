@@ -1,4 +1,4 @@
-"""A bad row is answered as a bad row, and the others as if it had not been there."""
+"""Bad rows are answered as bad rows, and do not affect the others."""
 
 import math
 
@@ -20,7 +20,7 @@ BAD_TEXTS = {
 
 
 def example(feature: str, *values: bytes) -> bytes:
-    """A serialised `tf.Example`."""
+    """Return a serialised `tf.Example`."""
 
     def field(number: int, content: bytes) -> bytes:
         length, size = len(content), b""

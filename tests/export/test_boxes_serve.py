@@ -1,4 +1,4 @@
-"""A detector exported: encoded images in, boxes out, through the C API."""
+"""Exported detectors: encoded images in, boxes out, through the C API."""
 
 import base64
 import json
@@ -75,7 +75,7 @@ def test_both_libraries_suppress_alike():
 
 
 def answer(*boxes, most=3):
-    """An answer with these boxes: sides, score and label each."""
+    """Return an answer with these boxes, each of sides, score and label."""
     found = {
         "boxes": np.zeros((1, most, 4), np.float32),
         "scores": np.zeros((1, most), np.float32),

@@ -1,4 +1,4 @@
-"""Controls of the check: what must fail it, and with which reason."""
+"""Versions that must fail the check, and the reasons."""
 
 import json
 import shutil
@@ -91,7 +91,7 @@ def test_damage_is_found_without_the_manifest_too(copy, damage):
 
 
 def without_vocabulary(version: Path) -> None:
-    """The tokenizer's words are a constant of the graph: no file of theirs can be left behind."""
+    """Blank the vocabulary, which is a constant in the graph and not a file."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
@@ -209,7 +209,7 @@ def test_a_folder_that_is_none_fails(tmp_path):
 
 
 def test_the_checksum_is_that_of_the_tfrecord_format():
-    crc = 0xE3069283  # the known CRC-32C of these digits
+    crc = 0xE3069283  # the published CRC-32C of these digits
     masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
     assert warmup._masked_crc(b"123456789") == masked.to_bytes(4, "little")
 
@@ -224,6 +224,6 @@ def test_tensorflow_reads_the_records_that_are_written(made):
 
 
 def test_the_runtime_is_found_where_tensorflow_was_imported_before():
-    """A process with TensorFlow in it, such as a notebook, can ask a version too."""
+    """A process that has imported TensorFlow, such as a notebook, can also query a version."""
     code = "import tensorflow; from kft.export import capi; print(len(capi.Runtime.get().core_ops))"
     assert int(run("-c", code).stdout) > 1000

@@ -1,4 +1,4 @@
-"""`kft export` beside an export of its own: --check, --prune, and what goes with what."""
+"""`kft export` on existing exports: --check, --prune, and combinations of options."""
 
 import shutil
 import sys
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def export(monkeypatch, capsys):
-    """Calls `kft export` in this process; gives back exit code, output and errors."""
+    """Return a function that calls `kft export` in this process and returns exit code, output and errors."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["kft", "export", *map(str, arguments)])
@@ -27,7 +27,7 @@ def export(monkeypatch, capsys):
 
 @pytest.fixture
 def base(made, tmp_path):
-    """Versions 1, 2 and 10 of an export that serves."""
+    """Return a directory with versions 1, 2 and 10 of a valid export."""
     for number in (1, 2, 10):
         shutil.copytree(made("image"), tmp_path / "base" / str(number))
     return tmp_path / "base"

@@ -1,4 +1,4 @@
-"""A model of clips exported: encoded frames in, each clip a row, through the C API."""
+"""Exported models of clips: encoded frames in, one row per clip, through the C API."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A recipe whose time is a recurrent layer, and its export."""
+    """Return a recipe with a recurrent layer over time, and its export."""
     recipe = TinyClips(num_classes=2, time="gru")
     recipe.fit(moving_squares(16), 0.25, stages=[kft.Stage("all", 1, 1e-2)], verbose=0)
     return recipe, recipe.export(tmp_path_factory.mktemp("clips") / "served")

@@ -1,4 +1,4 @@
-"""What an answer may differ by: rounding, and labels where rounding decides them."""
+"""Accepted differences of answers: rounding, and labels that depend on rounding."""
 
 import numpy as np
 import pytest

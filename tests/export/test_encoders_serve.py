@@ -1,4 +1,4 @@
-"""Encoders of each kind of tokenizer served through the C API; each backend exports another one."""
+"""Text encoders with each kind of tokenizer, served through the C API; each backend exports another."""
 
 import keras
 import pytest

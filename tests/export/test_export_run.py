@@ -1,4 +1,4 @@
-"""Recipes exported, and asked the strangest things."""
+"""Exported recipes, with unusual and hostile requests."""
 
 import io
 import json
@@ -28,7 +28,7 @@ STAGES = [Stage(unfreeze=0, epochs=1, learning_rate=1e-2)]
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """A fitted image recipe and its export."""
+    """Return a fitted image recipe and its export."""
     recipe = MobileNetRecipe(
         "MobileNet",
         num_classes=3,
@@ -45,7 +45,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    """A fitted text recipe and its export."""
+    """Return a fitted text recipe and its export."""
     folder = tmp_path_factory.mktemp("preset")
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     keras_hub.models.BertTokenizer(vocabulary, lowercase=True).save_to_preset(str(folder))
@@ -66,7 +66,7 @@ def encoded(image: Image.Image, format: str, **options) -> bytes:
 
 
 def colour_png(width: int, height: int, bits: int, **chunks: bytes) -> bytes:
-    """A PNG of what its header claims and the chunks that are given."""
+    """Return a PNG with this header and these chunks."""
     header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
     made = b"\x89PNG\r\n\x1a\n"
     for kind, data in ({"IHDR": header} | chunks).items():
@@ -84,7 +84,7 @@ def strange_images() -> dict[str, bytes]:
     turned = Image.Exif()
     turned[0x0112] = 6
     deep = Image.fromarray(generator.integers(0, 2**16, (20, 20), dtype=np.uint16))
-    rows = generator.integers(0, 256, (20, 1 + 20 * 6), dtype=np.uint8)  # two bytes a channel
+    rows = generator.integers(0, 256, (20, 1 + 20 * 6), dtype=np.uint8)  # two bytes per channel
     rows[:, 0] = 0  # no filter
     jpeg = encoded(rgb, "JPEG", quality=90)
     made = {
@@ -148,7 +148,7 @@ def strange_texts() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("modality", ["image", "text"])
 def test_an_export_answers_as_predict_does_or_both_refuse(modality, request):
-    """Encoded images and texts that no one should send, one by one; the process goes on."""
+    """Hostile images and texts are sent one by one, and the process survives."""
     recipe, version = request.getfixturevalue({"image": "images", "text": "texts"}[modality])
     inputs = {"image": strange_images, "text": strange_texts}[modality]()
     answers = ask(version, [("serving_default", [raw]) for raw in inputs.values()])
@@ -183,7 +183,7 @@ def test_an_export_passes_its_check_and_knows_its_run(images):
 
 
 def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(tmp_path):
-    """Exported as `kft export` does, from a run that was told to keep nothing."""
+    """Exported as by `kft export`, from a run that keeps no examples."""
     x, y = bright_sides(16)
     recipe, run = TinyRecipe(num_classes=2, classes=("left", "right")), tmp_path / "run"
     recipe.fit(
@@ -216,7 +216,7 @@ def test_smaller_weights_show_what_they_cost_and_no_training_input_need_be_kept(
 
 
 def test_a_run_that_cannot_be_loaded_is_the_persons_error(tmp_path, monkeypatch):
-    """Said by a process that takes no module of the working directory for an installed one."""
+    """The process that reports it imports no module from the working directory."""
     sprung = lay_traps(tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(InputError, match="is not a finished run"):

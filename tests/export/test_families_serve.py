@@ -1,7 +1,7 @@
-"""The whole path of each deep family on this process' backend: from fit to load, and to a server.
+"""Each deep family on this process' backend, from fit to load and to a server.
 
-MobileNet and BERT are exported, and asked at length, in test_export_run.py. An export reads what was
-saved, and is TensorFlow's whichever backend trained: each backend has another family exported.
+MobileNet and BERT are exported and queried in detail in test_export_run.py. An export reads the saved
+files and runs on TensorFlow whichever backend trained, so each backend exports another family.
 """
 
 import keras
@@ -16,7 +16,7 @@ from kft.model.blocks import find_anatomy
 from kft.stages.stage import Stage
 from recipes import InceptionV3Recipe, ResNetRecipe, VGG16Recipe
 
-# One of each file, at the smallest size it accepts; the deeper ones differ in nothing but depth.
+# One architecture per file, at the smallest size it accepts; the others only differ in depth.
 FAMILIES = {
     "VGG16": (VGG16Recipe, 32),
     "ResNet50": (ResNetRecipe, 32),
@@ -28,7 +28,7 @@ STAGES = [Stage(0, 1, 1e-3, name="head"), Stage(1, 1, 1e-4, warmup=0.5, name="to
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    """Name to recipe, its run, and the data of its training."""
+    """Return recipe, run and training data by name."""
     folder = tmp_path_factory.mktemp("families")
     found = {}
     for name, (family, size) in FAMILIES.items():
@@ -62,7 +62,7 @@ def test_a_family_trains_in_stages_and_loads_as_it_was(fitted, name):
 def test_a_family_fitted_on_this_backend_serves_what_it_predicts(fitted, tmp_path):
     recipe, *_ = fitted[SERVED[keras.backend.backend()]]
     version = recipe.export(tmp_path / "serving")
-    # As many as were fitted: nothing compiles again.
+    # As many examples as in training, so that nothing is compiled again.
     raw = [png(seed, (40, 60)) for seed in range(4)]
     (answer,) = ask(version, [("serving_default", raw)])
     expected = recipe.predict(raw)

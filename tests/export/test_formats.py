@@ -1,4 +1,4 @@
-"""Exports to other formats answer what predict does, in the formats' own runtimes."""
+"""Exports to other formats answer as `predict` does, in the runtimes of these formats."""
 
 import importlib.util
 import json
@@ -75,7 +75,7 @@ def test_int8_weights_either_answer_alike_or_are_refused_with_a_reason(outcomes,
     said = {
         "onnx": f"{format}/1",
         "litert": "Keras' exporter to litert cannot convert this model",
-        "openvino": "differs from the prediction by 0.0",  # OpenVINO rounds activations otherwise
+        "openvino": "differs from the prediction by 0.0",  # OpenVINO rounds activations differently
     }
     assert said[format] in outcomes["int8", format]
 

@@ -1,4 +1,4 @@
-"""Versions of strangers: whatever they hold, nothing of it runs, and the check ends with a reason."""
+"""Hostile versions: none of their code runs, and the check ends with a reason."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def version(made, tmp_path) -> Path:
 
 
 def change_graph(version: Path, change) -> None:
-    """Let a function change the version's `MetaGraphDef`; the manifest fits what it leaves."""
+    """Change a version's `MetaGraphDef` by a function, and update the manifest."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     path = version / "saved_model.pb"
@@ -66,7 +66,7 @@ Session(sys.argv[1])
 
 
 def test_a_file_written_when_loaded_is_not_written(version, tmp_path):
-    """Loading the version does write it; checking it must not."""
+    """Loading the version writes the file; checking must not."""
     target = tmp_path / "target"
     change_graph(version, lambda meta: write_when_loaded(meta, target))
     reasons = check_version(version)
@@ -98,7 +98,7 @@ def in_a_function(meta, op: str) -> None:
 
 
 def behind_the_initialiser(meta, op: str) -> None:
-    """In a function that is called where variables are restored, which may use some of these."""
+    """Plant an op in a function called when variables are restored, where some ops are allowed."""
     library = meta.graph_def.library
     inner = library.function.add()
     inner.signature.name = "inner"
@@ -109,13 +109,13 @@ def behind_the_initialiser(meta, op: str) -> None:
 
 
 def as_a_function(meta, op: str) -> None:
-    """A function of the op's name; the op of that name is what runs."""
+    """Add a function with the name of the op; the op of that name takes precedence."""
     meta.graph_def.library.function.add().signature.name = op
     in_the_graph(meta, op)
 
 
 def reasons_for(changes: list[Path]) -> dict[str, list[str]]:
-    """Check many versions in one process, which takes a tenth of the time."""
+    """Check many versions in one process, in a tenth of the time."""
     command = ["-m", "kft.export.check", "--json", "--limited", *map(str, changes)]
     path = os.pathsep.join([str(HERE.parents[1]), *filter(None, sys.path)])
     done = subprocess.run(
@@ -147,7 +147,7 @@ def test_no_op_that_could_do_more_than_compute_is_run(made, tmp_path, where):
 
 
 def restore_elsewhere(meta) -> None:
-    """Read variables from another place than the version."""
+    """Read variables from outside of the version."""
     restore = next(
         f for f in meta.graph_def.library.function if "traced_restore" in f.signature.name
     )
@@ -157,7 +157,7 @@ def restore_elsewhere(meta) -> None:
 
 
 def restore_for_a_request(meta) -> None:
-    """Let a signature call what restores variables, with a name of its own choice."""
+    """Make a signature call the op that restores variables, under another name."""
     call = next(node for node in meta.graph_def.node if node.name == meta.saver_def.restore_op_name)
     other = meta.graph_def.node.add()
     other.CopyFrom(call)
@@ -174,7 +174,7 @@ def asset(name: str):
 
 
 def large_constant(meta) -> None:
-    """A few bytes that stand for a terabyte."""
+    """Add a constant of a few bytes that expands to a terabyte."""
     node = add_node(meta.graph_def.node, "planted", "Const")
     node.attr["dtype"].type = node.attr["value"].tensor.dtype = 1
     node.attr["value"].tensor.float_val.append(1.0)
@@ -288,7 +288,7 @@ def test_the_process_that_checks_is_limited_in_memory(version):
 
 
 def never_ends(meta) -> None:
-    """A loop whose condition is always true, run when the version is loaded."""
+    """Add an endless loop that runs when the version is loaded."""
     library = meta.graph_def.library
     for name, kind in (("condition", 10), ("body", 3)):
         function = library.function.add()

@@ -1,4 +1,4 @@
-"""Image backbones of KerasHub served through the C API; each backend exports another one."""
+"""KerasHub image backbones served through the C API; each backend exports another."""
 
 import keras
 import pytest

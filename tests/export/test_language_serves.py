@@ -1,4 +1,4 @@
-"""A language model exported: prompts in, the next tokens out, through the C API."""
+"""Exported language models: prompts in, next tokens out, through the C API."""
 
 import pytest
 from processes import ask

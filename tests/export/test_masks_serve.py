@@ -1,4 +1,4 @@
-"""A model of masks exported: encoded images in, PNG files out, through the C API."""
+"""Exported segmentation models: encoded images in, PNG files out, through the C API."""
 
 import base64
 import io

@@ -1,6 +1,6 @@
-"""The tolerance lets rounding pass and nothing else, on weights as training leaves them.
+"""The tolerance accepts rounding and nothing else, on weights like those of trained models.
 
-The cheap form of benchmarks/export_rounding.py, which draws a hundred weights for each family.
+A short form of benchmarks/export_rounding.py, which draws a hundred sets of weights per family.
 """
 
 import builds
@@ -17,12 +17,12 @@ BATCHES = ([0], [1], [0, 1], [0, 1, 2, 3] * 3)
 
 
 def images(generator: np.random.Generator):
-    """Convolutions with BatchNorm, widely spread statistics, large features; and its inputs."""
+    """Return convolutions with BatchNorm, widely spread statistics and large features; and inputs."""
     inputs = keras.Input((8, 8, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
     for _ in range(8):
         x = layers.Conv2D(8, 3, padding="same")(x)
-        x = layers.BatchNormalization(momentum=0.0)(x)  # the statistics of one batch
+        x = layers.BatchNormalization(momentum=0.0)(x)  # use the statistics of one batch
         x = layers.ReLU()(x)
     features = layers.GlobalAveragePooling2D()(layers.Rescaling(50.0)(x))
     scores = layers.Dense(3, "softmax", kernel_initializer="zeros")(features)
@@ -42,7 +42,7 @@ def images(generator: np.random.Generator):
 
 
 def texts(generator: np.random.Generator):
-    """A tiny BERT with kernels of very different sizes; and its inputs."""
+    """Return a tiny BERT with kernels of very different magnitudes; and inputs."""
     servable = builds.text()
     model = keras.Model(servable.model.input, [servable.model.output, servable.features])
     for variable in model.variables:
@@ -63,7 +63,7 @@ def one_layer(kernel: np.ndarray) -> np.ndarray:
 
 
 def other_inputs(inputs):
-    """Pixels one in 255 too bright, or the first token of each text replaced."""
+    """Make all pixels brighter by 1 of 255, or replace the first token of each text."""
     if not isinstance(inputs, dict):
         return inputs + 1
     tokens = inputs["token_ids"].copy()
@@ -77,7 +77,7 @@ def other_inputs(inputs):
     ids=lambda param: f"{param[0].__name__}-{param[1]}",
 )  # fmt: skip
 def differences(request) -> list[dict[str, float]]:
-    """For each seed, by how many tolerances a right export differs from the model, and wrong ones."""
+    """Return per seed the differences of a correct and of wrong exports, in units of the tolerance."""
     import tensorflow as tf
 
     from kft.export import rounding, storage

@@ -1,4 +1,4 @@
-"""What an export answers, and what the exporter refuses to make visible."""
+"""Answers of exports, and versions that the exporter refuses to publish."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def test_an_export_passes_its_check_again(made, name):
 
 
 def test_batch_norm_is_part_of_the_convolutions(made):
-    """Where weights are stored as they are computed with."""
+    """Folded only if weights are stored in the type of the computation."""
     inverted = {}
     for name in ("image", "half"):
         functions = graphs.read(made(name)).functions.values()
@@ -91,11 +91,11 @@ def test_half_the_bits_need_half_the_space_and_answer_alike(made):
         stored = stored_in(made(name))
         found = {dtype for dtype, shape in stored if len(shape) >= 2}
         assert found == {np.dtype(kernels)}, name
-        assert (np.dtype(np.float32), [3]) in stored  # a bias weighs nothing and stays as it is
+        assert (np.dtype(np.float32), [3]) in stored  # a bias is tiny and keeps its type
 
 
 def stored_in(version):
-    """Type and shape of each variable of a version."""
+    """Return type and shape of each variable of a version."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
@@ -112,7 +112,7 @@ def facts_of(version) -> dict:
 
 
 def test_metadata_say_what_the_answers_may_differ_by(made):
-    """It follows from the model: large values before BatchNorm leave fewer digits."""
+    """The tolerance depends on the model: large values before BatchNorm leave fewer digits."""
     small, large = (facts_of(made(name))["tolerance"] for name in ("image", "large_values"))
     assert small["features"] < 1e-4
     assert large["features"] > 1e-2

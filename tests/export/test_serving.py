@@ -1,7 +1,7 @@
-"""Exports behind a server, asked by a real client over gRPC; and by the clients that are printed.
+"""Exports behind a server, queried by a real gRPC client and by the generated clients.
 
-The server is TensorFlow Serving's own where `tensorflow_model_server` is on the PATH, and a
-stand-in over the same protocol and the same C++ runtime everywhere.
+The server is TensorFlow Serving if `tensorflow_model_server` is on the PATH, and always a stand-in
+with the same protocol and C++ runtime.
 """
 
 import ast
@@ -44,7 +44,7 @@ class Ports:
 
 @contextlib.contextmanager
 def serving(kind: str, name: str, base_dir: Path) -> Iterator[Ports]:
-    """Run a server of a kind over a directory of versions; yield its ports."""
+    """Run a server of this kind on a directory of versions, and yield its ports."""
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, str(HERE / "server.py"), name, str(base_dir)]
     if kind == "tensorflow_model_server":
@@ -59,7 +59,7 @@ def serving(kind: str, name: str, base_dir: Path) -> Iterator[Ports]:
             ports = Ports(*map(int, process.stdout.readline().split()))
         with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
             grpc.channel_ready_future(channel).result(timeout=60)
-        wait_for(ports.rest)  # TensorFlow Serving opens it after the other
+        wait_for(ports.rest)  # TensorFlow Serving opens it last
         yield ports
         assert process.poll() is None, "the server died"
     finally:
@@ -197,7 +197,7 @@ def test_the_rest_client_that_is_printed_works(made, kind, name, tmp_path):
 @pytest.mark.parametrize("client", ["rest_client.py", "grpc_client.py"])
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_client_without_a_server_ends_with_a_line(made, client, silent, tmp_path):
-    """Nobody listens at the port, or somebody who never answers."""
+    """The port is closed, or its listener never answers."""
     (tmp_path / "a.png").write_bytes(png(0))
     address = "localhost:8501" if client == "rest_client.py" else "localhost:8500"
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -239,7 +239,7 @@ def test_a_client_names_what_a_server_refuses(made, client, tmp_path):
     ],
 )
 def test_a_client_names_what_it_cannot_take(made, arguments, said):
-    """Over REST, whose client imports no framework."""
+    """Tested over REST, whose client imports no framework."""
     script = clients.files(made("image"))["rest_client.py"]
     command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -249,7 +249,7 @@ def test_a_client_names_what_it_cannot_take(made, arguments, said):
 
 
 def test_the_tensorflow_client_that_is_printed_works(made):
-    """A text's tokenizer needs an import more, which the script has and the instructions name."""
+    """Tokenizers need another import, which the script contains and the instructions name."""
     (expected,) = ask(made("text"), [("serving_default", [b"a great film"])])
     script = clients.files(made("text"))["tensorflow_client.py"]
     command = [sys.executable, "-c", script, "a great film"]

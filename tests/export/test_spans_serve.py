@@ -1,4 +1,4 @@
-"""Answers to questions exported: two strings in, the answer with its bytes out, through the C API."""
+"""Exported question answering: two strings in, the answer and its bytes out, through the C API."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A tagger exported: raw texts in, the tags of their words with their bytes out, through the C API."""
+"""Exported taggers: raw texts in, tags of words and their bytes out, through the C API."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Several heads, and tasks of one's own, exported: each output is promised, proven and asked."""
+"""Exports of several heads and of users' own tasks: each output is declared, checked and queried."""
 
 import ast
 import json
@@ -120,7 +120,7 @@ def test_pixels_are_a_second_way_in(exported):
 
 
 def test_the_clients_print_whatever_outputs_there_are(exported, tmp_path):
-    """Over REST and over gRPC; a label stands for its classes."""
+    """Tested over REST and gRPC; a label is printed in place of its classes."""
     (tmp_path / "a.png").write_bytes(GOOD[0])
     (tmp_path / "b.png").write_bytes(BAD)
     (expected,) = ask(exported["several"], [("serving_default", [GOOD[0]])])
@@ -153,7 +153,7 @@ def test_the_clients_print_whatever_outputs_there_are(exported, tmp_path):
 
 
 def change(version: Path, changes: dict) -> None:
-    """Let a version's metadata say something else; those of its answers are changed one by one."""
+    """Change the metadata of a version, key by key for those of its answers."""
     path = version / "assets.extra" / "kft.json"
     facts = json.loads(path.read_text())
     described = {**facts["answers"], **changes.get("answers", {})}
@@ -202,12 +202,12 @@ def test_a_tampered_description_of_answers_is_refused(exported, tmp_path):
     found = reasons_for(copies)
     for (changes, reason), copied in zip(TAMPERED, copies, strict=True):
         said = " ".join(found[str(copied)])
-        # An empty reason: stricter than what was written, and true of these answers.
+        # An empty reason stands for metadata that are stricter than before but still true.
         assert (reason in said) if reason else not said, changes
 
 
 def test_a_number_that_does_not_follow_from_its_scores_is_found(copy):
-    """The places that rounding may decide are not compared with the prediction, but are derived."""
+    """Numbers that depend on rounding are not compared with the prediction but derived from scores."""
     from kft.export import warmup
 
     version = copy("map")
@@ -236,7 +236,7 @@ def test_smaller_weights_say_what_they_cost_each_head(recipes, tmp_path):
     assert 0 <= cost["best_class_changes"] <= 3
 
 
-# Runs whose task is one's own.
+# Runs with a user's own task.
 
 
 @pytest.fixture(scope="module")

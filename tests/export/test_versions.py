@@ -1,4 +1,4 @@
-"""Version directories: what a server may see, and what several exporters do to one another."""
+"""Version directories: what servers may see, and concurrent exporters."""
 
 import errno
 import fcntl
@@ -87,7 +87,7 @@ def test_processes_that_export_at_once_get_different_versions(tmp_path):
         for _ in range(4)
     ]
     for exporter in exporters:
-        exporter.stdin.close()  # now, all of them
+        exporter.stdin.close()  # starts all of them now
     assert [exporter.wait() for exporter in exporters] == [0] * 4
     found = versions.find_versions(tmp_path / "base")
     assert list(found) == list(range(1, 21))
@@ -95,7 +95,7 @@ def test_processes_that_export_at_once_get_different_versions(tmp_path):
 
 
 def test_a_version_is_on_the_disk_before_it_is_visible(tmp_path, monkeypatch):
-    """Whoever loses power after the rename has the files that were renamed."""
+    """After a power loss following the rename, the renamed files are complete."""
     synced, renamed = [], []  # inodes
 
     def fsync(descriptor, real=os.fsync):
@@ -124,8 +124,8 @@ def test_permissions_are_what_the_umask_leaves_whatever_wrote_the_files(
     before = os.umask(umask)
     try:
         with versions.building(tmp_path / "base") as hidden:
-            os.mkdir(hidden / "variables", 0o755)  # as TensorFlow does
-            descriptor, _ = tempfile.mkstemp(dir=hidden / "variables")  # for its owner alone
+            os.mkdir(hidden / "variables", 0o755)  # like TensorFlow
+            descriptor, _ = tempfile.mkstemp(dir=hidden / "variables")  # readable by its owner only
             os.close(descriptor)
             versions.write_manifest(hidden)
             version = versions.publish(hidden)
@@ -148,7 +148,7 @@ def test_sweeping_leaves_what_a_living_exporter_builds(tmp_path):
 
 @pytest.fixture(params=["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
 def without_flock(request, monkeypatch):
-    """A file system that has no locks, as some network drives and containers have it."""
+    """Simulate a file system without locks, as on some network drives and in containers."""
 
     def flock(*_):
         raise OSError(getattr(errno, request.param), "no locks here")
@@ -238,7 +238,7 @@ def test_the_manifest_names_what_changed(tmp_path, damage, reason):
 
 
 def test_a_poller_beside_exporters_killed_at_random_sees_only_versions_that_serve(made, tmp_path):
-    """The short form of benchmarks/export_kills.py, which kills 200."""
+    """A short form of benchmarks/export_kills.py, which kills 200."""
     command = [sys.executable, str(BENCHMARK), "--kills", "24"]
     command += ["--version", str(made("multi_label"))]  # quick to check
     done = subprocess.run(command, capture_output=True, text=True)
