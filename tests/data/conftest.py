@@ -1,4 +1,4 @@
-"""Small images in every form that people have, made with Pillow."""
+"""Small images in all common formats, made with Pillow."""
 
 import io
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 @pytest.fixture(scope="session")
 def picture() -> Image.Image:
-    """A colourful RGB picture, 40 high and 56 wide, without symmetry."""
+    """Return a colourful RGB picture without symmetry, 40 pixels high and 56 wide."""
     rng = np.random.default_rng(0)
     blocks = np.kron(rng.integers(0, 255, (5, 7, 3)), np.ones((8, 8, 1))).astype("uint8")
     return Image.fromarray(blocks).filter(ImageFilter.GaussianBlur(2))
@@ -19,7 +19,7 @@ def picture() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def encode() -> Callable[..., bytes]:
-    """`encode(image, "PNG", **options)` to bytes."""
+    """Return a function `encode(image, "PNG", **options)` that returns bytes."""
 
     def encode(image: Image.Image, form: str, **options: object) -> bytes:
         buffer = io.BytesIO()
@@ -31,7 +31,7 @@ def encode() -> Callable[..., bytes]:
 
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Callable[..., Path]:
-    """`image_folder({"cat": 3, "dog": 2})` writes a folder of different small PNG files."""
+    """Return a function: `image_folder({"cat": 3, "dog": 2})` writes a folder of distinct PNG files."""
 
     def write(counts: dict[str, int], name: str = "pets", seed: int = 0) -> Path:
         rng = np.random.default_rng(seed)

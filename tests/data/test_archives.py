@@ -1,4 +1,4 @@
-"""Archives of class folders and shards of files with labels beside them; and hostile ones."""
+"""Archives of class folders, shards of files with label files, and hostile archives."""
 
 import gzip
 import io
@@ -160,7 +160,7 @@ def test_a_tar_does_not_end_at_a_damaged_header(tmp_path, harm):
     path.write_bytes(content[:place] + rest)
     with pytest.raises(InputError, match=f"a.tar is damaged .no file begins at byte {place:,}"):
         read_images(path)
-    path.write_bytes(content[:place])  # without the blocks of zeros, which some programs leave out
+    path.write_bytes(content[:place])  # without the final zero blocks, which some programs omit
     assert len(read_images(path)) == len(PETS) - 1
 
 

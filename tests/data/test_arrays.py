@@ -131,7 +131,7 @@ TEXTS = ["one", "two", "three", "four"]
 @pytest.mark.parametrize("unit", ["ns", "us", "D"])
 @pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
 def test_moments_are_no_classes(kind, unit):
-    # Of nanoseconds .tolist() makes whole numbers, which would be names.
+    # .tolist() converts nanoseconds to integers, which would be accepted as class names.
     moments = np.array([0, 10, 0, 10]).astype(f"{kind}[{unit}]")
     with pytest.raises(InputError, match="as a label"):
         read_texts(TEXTS, moments)
@@ -178,7 +178,7 @@ def test_targets_without_a_number_are_refused():
     ("classes", "y", "expected"),
     [
         (("0", "1", "10", "2"), [0, 1, 0, 1], [0, 1, 0, 1]),
-        (("0", "1", "10", "2"), [0, 1, 2, 10], [0, 1, 3, 2]),  # as a table's are sorted
+        (("0", "1", "10", "2"), [0, 1, 2, 10], [0, 1, 3, 2]),  # sorted as in tables
         (("0", "1", "10", "2"), [0, 1, 2, 3], [0, 1, 2, 3]),
         (("1", "2", "3"), [0, 1, 2, 0], [0, 1, 2, 0]),
         (("1", "2", "3"), [1, 2, 3, 1], [0, 1, 2, 0]),

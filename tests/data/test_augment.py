@@ -60,7 +60,7 @@ def test_a_mixed_precision_policy_leaves_images_in_float32(images):
     )
 
 
-@pytest.mark.once  # RandAugment takes half a minute to trace on JAX
+@pytest.mark.once  # tracing RandAugment on JAX takes half a minute
 def test_strong_mixes_targets_by_either_of_two_ways(images):
     strong = image_augmentation("strong")
     assert strong.soft_targets
@@ -75,7 +75,7 @@ def test_strong_mixes_targets_by_either_of_two_ways(images):
 
 @pytest.mark.parametrize("layer", [keras.layers.MixUp, keras.layers.CutMix])
 def test_targets_are_mixed_as_the_images_are(layer):
-    # Image i is filled with the value i, so that the mixture can be read off its mean.
+    # Image i is filled with the value i, so that the mean shows the mixture.
     x = np.broadcast_to(np.arange(6.0)[:, None, None, None], (6, 32, 32, 3)).astype("float32")
     augment = ImageAugmentation([layer(1.0)])
     mixed, rows = augment(x, np.eye(6, dtype="float32"), seed=(0, 0, 1))
@@ -193,7 +193,7 @@ def test_a_wrong_rate_is_named(rate):
 
 
 class Tinted(keras.layers.Layer):
-    """A layer of one's own, with a setting of any kind."""
+    """A custom layer with one setting of any type."""
 
     def __init__(self, table, **settings):
         super().__init__(**settings)
@@ -209,7 +209,7 @@ def test_what_an_augmentation_is_known_by_does_not_depend_on_what_was_made_befor
         inner = keras.layers.Pipeline([keras.layers.RandomRotation(factor)])
         return ImageAugmentation([keras.layers.RandomFlip(), inner]).describe()
 
-    assert described(0.1) == described(0.1)  # though its layers are called otherwise
+    assert described(0.1) == described(0.1)  # although its layers have other names
     assert described(0.1) != described(0.2)
 
 
@@ -217,7 +217,7 @@ def test_what_an_augmentation_is_known_by_does_not_depend_on_what_was_made_befor
 def test_settings_of_an_augmentation_count_by_their_whole_content():
     table = np.zeros(5000)
     other = table.copy()
-    other[2500] = 1  # which NumPy leaves out when it prints so many numbers
+    other[2500] = 1  # which NumPy omits when printing so many numbers
     described = {
         ImageAugmentation([Tinted(one)]).describe() for one in (table, other, table.copy())
     }

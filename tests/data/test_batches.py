@@ -68,7 +68,7 @@ def test_batches_asked_for_in_any_order_are_the_same(workers):
 def test_fit_trains_each_epoch_on_that_epochs_batches(workers, count, validate):
     batches = batches_of(numbers(count), workers=workers)
     validation = batches_of(numbers(6), shuffle=False, workers=workers) if validate else None
-    # SGD's weights hang on each batch and on their order, so they tell what was fed.
+    # The weights of SGD depend on each batch and their order, so they show what was fed.
     model = small_model()
     model.fit(
         batches,

@@ -46,7 +46,7 @@ def make_link_to_itself(path):
     ],
 )
 def test_what_is_no_regular_file_is_never_opened(make, reason, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    monkeypatch.chdir(tmp_path)  # paths of sockets must be short
     path = tmp_path / "x"
     make(path.relative_to(tmp_path) if make is make_socket else path)
     with pytest.raises(OSError) as raised:
@@ -67,7 +67,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
 
 
 def test_a_file_whose_size_is_not_known_is_read_whole(tmp_path, monkeypatch):
-    """/proc and some network drives say 0; others say what the size was a moment ago."""
+    """Files in /proc and on some network drives report a size of 0, others an outdated one."""
     path = tmp_path / "x"
     path.write_bytes(b"four")
     sizeless = os.stat_result([*os.stat(path)[:6], 0, *os.stat(path)[7:]])

@@ -121,7 +121,7 @@ def test_images_without_a_class_are_refused(image_folder, tmp_path):
 
 
 def spoil(folder, picture):
-    """Put one file of every bad kind into `folder`, and return what each should be called."""
+    """Write one file of every bad kind to `folder`, and return the expected reason for each."""
     picture.save(folder / "cat/whole.jpg")
     whole = (folder / "cat/whole.jpg").read_bytes()
     (folder / "cat/broken.jpg").write_bytes(whole[:-100])
@@ -271,7 +271,7 @@ def test_names_of_files_need_not_be_utf_8(image_folder):
     assert examples.counts() == {"a": 3, "b": 3}
     assert examples.skipped == (Skipped(r"b/bad\x82.png", "not an image"),)
     assert images.load(examples.inputs, (9, 12)).shape == (6, 9, 12, 3)
-    assert len(set(examples.digests)) == 4  # two are copies of the first
+    assert len(set(examples.digests)) == 4  # two are copies of the first one
 
 
 def test_a_class_folder_whose_name_is_not_utf_8_is_named(tmp_path):
@@ -285,7 +285,7 @@ def test_a_class_folder_whose_name_is_not_utf_8_is_named(tmp_path):
 def test_folders_may_lie_as_deep_as_the_file_system_lets_them(tmp_path):
     folder = write_texts(tmp_path, "a/0.txt", "b/0.txt")
     inside = os.open(folder / "a", os.O_RDONLY)
-    for _ in range(1200):  # deeper than Python calls itself
+    for _ in range(1200):  # deeper than Python's recursion limit
         os.mkdir("d", dir_fd=inside)
         below = os.open("d", os.O_RDONLY, dir_fd=inside)
         os.close(inside)
@@ -294,7 +294,7 @@ def test_folders_may_lie_as_deep_as_the_file_system_lets_them(tmp_path):
         file.write("deep down")
     os.close(inside)
     counts = read_texts(folder).counts()
-    subprocess.run(["rm", "-r", folder / "a"], check=True)  # pytest would call itself too deep
+    subprocess.run(["rm", "-r", folder / "a"], check=True)  # pytest's recursion would be too deep
     assert counts == {"a": 2, "b": 1}
 
 

@@ -1,4 +1,4 @@
-"""Tables in memory are read as tables in files are."""
+"""Tables in memory are read like tables in files."""
 
 import io
 
@@ -18,7 +18,7 @@ COLUMNS = {"text": ["good", "bad", "fine"], "label": ["pos", "neg", "pos"]}
 
 
 class Dataset:
-    """What `datasets.Dataset` has that kft uses, around an Arrow table."""
+    """The attributes of `datasets.Dataset` that kft uses, for an Arrow table."""
 
     def __init__(self, table, features):
         self.table, self.features = table, features

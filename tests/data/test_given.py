@@ -1,4 +1,4 @@
-"""Whatever a person holds their data in: it is read by position, or refused by name."""
+"""Containers of data of any type are read by position, or rejected by name."""
 
 import collections
 import datetime
@@ -236,7 +236,7 @@ def test_a_comma_may_belong_to_the_name_of_a_class():
 
 
 class Structures:
-    """A column of structures as Polars has them: one axis, of which NumPy is given two."""
+    """A column of structs as in Polars: one axis, which becomes two in NumPy."""
 
     shape = (3,)
 

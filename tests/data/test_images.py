@@ -75,7 +75,7 @@ def test_sixteen_bits_become_eight(picture, encode):
 
 
 def test_sixteen_bits_a_channel_become_eight():
-    """Pillow writes no 16-bit colour, so TensorFlow does."""
+    """Pillow cannot write 16-bit colour, so TensorFlow does."""
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype("uint16")
     encoded = tf.io.encode_png(pixels * 257).numpy()
     np.testing.assert_array_equal(image_decoding.decode(tf.constant(encoded)), pixels)
@@ -93,7 +93,7 @@ def test_an_animated_webp_is_refused_before_the_decoder_sees_it(
 ):
     frames = [picture.rotate(90 * turn).convert(mode) for turn in range(3)]
     encoded = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    for _ in range(5):  # TensorFlow's decoder would corrupt the memory of the process
+    for _ in range(5):  # TensorFlow's decoder would corrupt the process' memory
         with pytest.raises(tf.errors.InvalidArgumentError):
             image_decoding.decode(tf.constant(encoded))
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -201,7 +201,7 @@ def test_broken_finds_what_the_header_hides(tmp_path, picture, encode):
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
 def test_a_damaged_jpeg_is_broken_where_decoding_it_fails(picture, encode, options):
-    """`broken` looks at JPEGs more coarsely than `decode`, and has to come to the same end."""
+    """`broken` checks JPEGs less thoroughly than `decode`, and must agree with it."""
     whole = encode(picture, "JPEG", **options)
     cut = [whole[:length] for length in range(len(whole) - 60, len(whole))]
     cut += [whole[: len(whole) * part // 40] for part in range(1, 40)]

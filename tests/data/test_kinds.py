@@ -1,4 +1,4 @@
-"""`kft.data` knows tasks as objects: no module but the kinds names one."""
+"""`kft.data` handles tasks as objects: only the kinds name tasks."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Copies and look-alikes are found, in images and in texts, without comparing all pairs."""
+"""Duplicates and near-duplicates of images and texts are found without comparing all pairs."""
 
 import io
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 
 def pictures(count, seed=0):
-    """Smooth pictures as unlike as photographs are, `[n, 64, 64, 3]` of bytes."""
+    """Return smooth pictures as different as photographs, uint8 `[n, 64, 64, 3]`."""
     coarse = np.random.default_rng(seed).integers(0, 255, (count, 6, 6, 3), dtype="uint8")
     return np.stack(
         [np.asarray(Image.fromarray(one).resize((64, 64), Image.BICUBIC)) for one in coarse]
@@ -90,7 +90,7 @@ def test_texts_that_differ_in_case_accents_or_a_letter_look_alike():
 
 
 def test_the_work_does_not_grow_with_the_pairs():
-    """Texts that all share a band are compared with their neighbours alone."""
+    """Texts that all share a band are only compared with their neighbours."""
     texts = [f"the very same beginning of a rather long sentence, number {i}" for i in range(1000)]
     found = alike_pairs([fingerprints(labelled("texts", objects(texts)))])
     assert 1000 < len(found) < 1000 * 32 * 8 < 1000 * 999 / 2

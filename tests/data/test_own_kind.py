@@ -1,4 +1,4 @@
-"""A task of one's own: boxes, any number of them for each image, from arrays to a fit."""
+"""A user's own kind of targets, from arrays to a fit: any number of boxes per image."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ COUNT = 30
 
 
 class Boxes(TargetKind):
-    """Boxes `(boxes, 4)`, padded with -1 to the most boxes of a batch."""
+    """Boxes `(boxes, 4)`, padded with -1 to the largest number in a batch."""
 
     name = "boxes"
 
@@ -32,7 +32,7 @@ class Boxes(TargetKind):
 
 
 def labels(count=COUNT):
-    """As many boxes as the example's number says, from none to six."""
+    """Return boxes for each example, their number `index % 7`."""
     return [[[float(index), row, 1, 2] for row in range(index % 7)] for index in range(count)]
 
 
@@ -130,7 +130,7 @@ def test_a_stream_that_may_be_batched_or_not_is_refused():
 
 
 def distance(y_true, y_pred):
-    """The distance to the sum of the first coordinates of the boxes that there are."""
+    """Return the squared distance to the sum of the first coordinates of all real boxes."""
     is_box = keras.ops.cast(y_true[:, :, 0] >= 0, "float32")
     total = keras.ops.sum(y_true[:, :, 0] * is_box, axis=1, keepdims=True)
     return keras.ops.square(y_pred - total)
@@ -173,7 +173,7 @@ def test_batches_pad_them_to_their_own_need_and_fit_takes_them(bucketed):
         np.testing.assert_array_equal((y[:, :, 0] >= 0).sum(axis=1), numbers % 7)
         widths.append(y.shape[1])
     assert len(set(widths)) > 1
-    assert widths[0] == widths[1]  # from which Keras would conclude that all are alike
+    assert widths[0] == widths[1]  # from which Keras would infer that all have this shape
     model = small_model()
     model.fit(
         batches.for_fit(),

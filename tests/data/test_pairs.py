@@ -1,4 +1,4 @@
-"""Pairs of an input and a label, from whatever yields them."""
+"""Pairs of an input and a label from any iterable."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 
 class Pictures(torch.utils.data.Dataset):
-    """Pillow images of several sizes, as torchvision's ImageFolder yields them."""
+    """Pillow images of several sizes, like those of torchvision's ImageFolder."""
 
     classes = ("cat", "dog")
 

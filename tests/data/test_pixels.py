@@ -1,4 +1,4 @@
-"""Images in memory, with labels and without: what is read, and what is refused."""
+"""Images in memory, with and without labels: accepted and rejected forms."""
 
 import io
 import os
@@ -211,7 +211,7 @@ def test_an_array_of_bytes_with_axes_is_no_image():
 
 
 def test_a_pattern_is_what_it_matches(tmp_path):
-    """As on the command line: files, and all images in folders."""
+    """Patterns match files and all images in folders, as on the command line."""
     (tmp_path / "deep").mkdir()
     for name in ("a.png", "b.png", "deep/c.png", "odd [1].png"):
         Image.fromarray(X[0].astype("uint8")).save(tmp_path / name)

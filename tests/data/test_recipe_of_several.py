@@ -1,4 +1,4 @@
-"""A recipe reads, batches and saves what several tasks need."""
+"""Recipes read, batch and save the data of several tasks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +73,7 @@ TASK = task()
 
 @dataclass(kw_only=True, eq=False)
 class TwoHeads(DenseRecipe):
-    """A recipe whose task says how many classes there are."""
+    """A recipe whose task sets the number of classes."""
 
     task: Any = TASK
 

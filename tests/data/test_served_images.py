@@ -1,4 +1,4 @@
-"""Images of strangers become the pixels that training sees, or a status."""
+"""Untrusted images become the same pixels as in training, or a status."""
 
 import numpy as np
 import pytest

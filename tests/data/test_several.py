@@ -1,4 +1,4 @@
-"""Several tasks read their labels side by side, from every source, into dicts of targets."""
+"""Several tasks read their labels side by side from every source into dicts of targets."""
 
 import keras
 import numpy as np
@@ -220,7 +220,7 @@ def test_each_task_describes_its_targets():
 
 
 class Rows(keras.utils.PyDataset):
-    """A stream of one's own."""
+    """A user's own stream."""
 
     def __init__(self, x, y):
         super().__init__()

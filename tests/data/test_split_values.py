@@ -1,4 +1,4 @@
-"""Groups and times of every source, and what is said of those that cannot be used."""
+"""Groups and times from every source, and errors about unusable ones."""
 
 import datetime
 
@@ -25,7 +25,7 @@ def read_texts(source, **options):
 
 @pytest.fixture
 def table(tmp_path):
-    """`table({"who": [...]})` writes a .csv file of texts, labels and other columns."""
+    """Return a function: `table({"who": [...]})` writes a .csv file with texts, labels and more columns."""
 
     def write(columns, suffix=".csv"):
         path = tmp_path / f"data{suffix}"

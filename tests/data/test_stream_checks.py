@@ -34,7 +34,7 @@ ONCE = {
 
 
 class Rows(keras.utils.PyDataset):
-    """A dataset of one's own, that counts its epochs."""
+    """A user's own dataset that counts its epochs."""
 
     def __init__(self, x, y, **settings):
         super().__init__(**settings)
@@ -62,7 +62,7 @@ def with_label(label, place=13):
 
 
 def run(dataset, check):
-    """All batches, as a fit would ask for them."""
+    """Return all batches, requested as in a fit."""
     stream = checked(dataset, check)
     with plain_errors():
         if isinstance(stream, keras.utils.PyDataset):

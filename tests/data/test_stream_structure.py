@@ -1,4 +1,4 @@
-"""What a stream is made of, and what its own code raises, ends in an error that says so."""
+"""Unsupported structures of streams, and errors raised by their own code, are explained."""
 
 import keras
 import numpy as np

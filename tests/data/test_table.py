@@ -372,7 +372,7 @@ def test_a_small_parquet_file_stays_small_in_memory(tmp_path):
     assert len(examples) == 4_000
     assert (
         len({id(text) for text in examples.inputs}) < 20
-    )  # one object per distinct text and piece
+    )  # one object per distinct text and chunk
     texts = ["y" * 5_000_000] * 15
     pyarrow.parquet.write_table(
         pyarrow.table({"text": texts, "label": NAMES * 5}),

@@ -8,7 +8,7 @@ from tests.small_images import TinyRecipe
 
 @pytest.fixture
 def hidden(monkeypatch):
-    """The kinds of devices that are hidden: there are none on the machines that test."""
+    """Record the types of devices that are hidden, since test machines have none."""
     kinds = []
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: kinds.append(kind))
     keep_off_accelerators.cache_clear()

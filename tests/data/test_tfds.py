@@ -18,7 +18,7 @@ NAMES = ["tulip", "daisy"]
 
 
 class KftFlowers(tfds.core.GeneratorBasedBuilder):
-    """A tiny dataset of images, texts and labels of every kind, made on the spot."""
+    """A tiny generated dataset of images, texts and labels of every kind."""
 
     VERSION = tfds.core.Version("1.2.0")
 
@@ -144,7 +144,7 @@ def test_an_unknown_name_says_what_it_is_not():
 
 
 class KftFaraway(tfds.core.GeneratorBasedBuilder):
-    """A dataset whose files are out of reach."""
+    """A dataset whose files are unavailable."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -170,7 +170,7 @@ def test_a_download_that_fails_says_what_to_bring(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    """A prepared directory of texts, with labels of every kind."""
+    """Return a prepared directory of texts with labels of every kind."""
     rows = [
         (
             number,

@@ -16,7 +16,7 @@ def test_results_come_in_the_order_of_the_items(count):
 
 
 def test_many_items_are_few_tasks(monkeypatch):
-    """A task for each would take more memory than the item, all of it at once."""
+    """One task per item would take more memory than the items, all at once."""
     tasks = []
     submit = ThreadPoolExecutor.submit
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Several inputs for each example: a dict of arrays goes the way that one array goes."""
+"""Several inputs per example: dicts of arrays are handled like single arrays."""
 
 import numpy as np
 import pytest
