@@ -1,4 +1,4 @@
-"""Byte-pair tokenizers in a server's graph: the same tokens, and no table that grows (KerasHub 0.32)."""
+"""Byte-pair tokenizers in a server's graph: the same tokens and no growing table (KerasHub 0.32)."""
 
 import keras_hub
 import pytest

@@ -1,4 +1,4 @@
-"""Language models: what they write is what the trained model finds probable, and runs keep it."""
+"""Language models: generated texts are probable for the trained model, and runs preserve this."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_a_continuation_ends_at_a_stop_and_at_the_limit(llama):
 @pytest.mark.once
 def test_a_run_keeps_tied_embeddings(tmp_path):
     recipe = TinyLanguage(save_tiny_llama(tmp_path / "preset", tied=True), weights=None)
-    # KerasHub 0.32 saves no preset that says so: https://github.com/keras-team/keras-hub/issues/3098
+    # KerasHub 0.32 cannot save tied embeddings: https://github.com/keras-team/keras-hub/issues/3098
     assert not recipe.encoder.tie_word_embeddings
     import keras_hub
 
@@ -131,7 +131,7 @@ def test_long_texts_are_cut_into_rows_and_evaluated_whole(llama):
     found = recipe.evaluate(examples)
     assert len(found) == 2
     counts = [len(row) for row in tokens_of(recipe.preprocessor.tokenizer, examples.inputs)]
-    assert found.tokens == sum(counts) + 2  # and the two that end the texts
+    assert found.tokens == sum(counts) + 2  # plus the end tokens of two texts
     wide = TinyLanguage(llama, sequence_length=512).evaluate(examples)
     assert wide.tokens == found.tokens
     assert np.isfinite(wide.perplexity)

@@ -1,4 +1,4 @@
-"""Encoders of texts of every kind: inputs, padding, blocks, cuts, and what their tokenizers can do."""
+"""Text encoders of every kind: inputs, padding, blocks, cuts and tokenizers."""
 
 import keras
 import numpy as np
@@ -16,14 +16,14 @@ from tests.recipes import tiny_encoders
 from tests.recipes.tiny_encoders import KINDS, TEXTS, save_preset
 
 LABELS = [0, 1, 0, 1]
-# Layers that are shared, and attention to distances; the graphs of the others are made of the same layers.
+# Shared layers, and relative attention; the other graphs consist of the same layers.
 EVERYWHERE = ("Albert", "DebertaV3")
 EACH = [pytest.param(kind, marks=() if kind in EVERYWHERE else pytest.mark.once) for kind in KINDS]
 
 
 @pytest.fixture(scope="module")
 def presets(tmp_path_factory):
-    """Kind to the folder of its preset."""
+    """Return the preset folder of each kind."""
     folder = tmp_path_factory.mktemp("encoders")
     return {kind: save_preset(kind, folder / kind) for kind in KINDS}
 
@@ -100,7 +100,7 @@ def test_all_layers_of_albert_are_one_block_that_trains_as_a_whole(presets):
         losses[cache] = run.history["loss"]
         np.testing.assert_array_equal(before, embedding.get_weights())
         kept = [np.array_equal(*pair) for pair in zip(started, shared.get_weights(), strict=True)]
-        assert sum(kept) <= 1  # the keys' bias, which changes no attention
+        assert sum(kept) <= 1  # the bias of the keys, which does not affect attention
     assert losses[True] == pytest.approx(losses[False], rel=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""What every family of image models owes; each line of FAMILIES is one architecture."""
+"""Requirements of every family of image models; each line of FAMILIES is one architecture."""
 
 import os
 import re
@@ -24,7 +24,7 @@ NAMED = {
     MobileNetRecipe: ("MobileNet", "MobileNetV2"),
 }
 SMALLEST = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
-# Of the models with one graph at several sizes, the smallest, and where images differ, another.
+# The smallest model of each graph that comes in several sizes, and another one if image sizes differ.
 OTHERS = (
     "ConvNeXtTiny",
     "DenseNet121",
@@ -39,7 +39,7 @@ OTHERS = (
 
 
 def module_of(name):
-    """The module of `keras.applications` that has the architecture, and its `preprocess_input`."""
+    """Return the module of `keras.applications` with the architecture and its `preprocess_input`."""
     if name.startswith("MobileNetV3"):  # its module does not list it
         return APPLICATIONS.mobilenet_v3
     modules = (getattr(APPLICATIONS, one) for one in dir(APPLICATIONS) if one.islower())
@@ -66,11 +66,11 @@ def test_the_table_has_every_model_of_keras_applications():
 @pytest.mark.once
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_table_says_what_keras_does(name):
-    """Sizes are the defaults of Keras' own models, and preprocessing is that of its module."""
+    """Image sizes are the defaults of Keras' models, and preprocessing is that of their module."""
     module, known = module_of(name), ARCHITECTURES[name]
     recipe = ApplicationRecipe(name, num_classes=2, weights=None)
     assert recipe.image_size == (known.size, known.size)
-    if name != "NASNetMobile":  # Keras refuses it on PyTorch before it looks at the size
+    if name != "NASNetMobile":  # Keras rejects it on PyTorch before it checks the size
         with pytest.raises(ValueError, match=f"at least {known.smallest}x{known.smallest}"):
             getattr(APPLICATIONS, name)(include_top=False, weights=None, input_shape=(8, 8, 3))
     x = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
@@ -91,7 +91,7 @@ def test_the_smallest_image_is_accepted_and_a_smaller_one_refused(family, name, 
         family("ResNet51", num_classes=2)
 
 
-# One of each file: the deeper ones differ in nothing but depth.
+# One architecture per file: the others only differ in depth.
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("family", "name", "smallest"),
@@ -117,7 +117,7 @@ def test_a_model_that_keras_does_not_have_on_this_backend_is_refused():
 
 @pytest.fixture
 def downloaded(tmp_path, monkeypatch):
-    """A file in place of the one that Keras downloads for EfficientNetB0, scaled as that is."""
+    """Replace the file that Keras downloads for EfficientNetB0 by one with the same scaling."""
     model = keras.applications.EfficientNetB0(include_top=False, weights=None)
     (norm,) = (one for one in model.layers if isinstance(one, keras.layers.Normalization))
     norm.set_weights(
@@ -131,7 +131,7 @@ def downloaded(tmp_path, monkeypatch):
 
 @pytest.mark.once
 def test_efficientnet_computes_what_keras_own_does(downloaded, tmp_path):
-    """Downloaded, from the same file, or loaded again: Keras' graph differs where it downloads."""
+    """Tested with downloaded weights, with a file and after loading: Keras' graph depends on this."""
     x = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     theirs = keras.applications.EfficientNetB0(include_top=False, input_shape=(32, 32, 3))
     expected = theirs.predict(x, verbose=0)
@@ -190,7 +190,7 @@ def test_a_failing_download_says_why(said, why):
 
 @pytest.fixture(scope="module")
 def mobilenet_weights(tmp_path_factory):
-    """A weights file of MobileNetV2 0.35, as keras.applications would bring it."""
+    """Return a weights file of MobileNetV2 0.35 in the format of keras.applications."""
     keras.utils.set_random_seed(5)
     model = keras.applications.MobileNetV2(
         include_top=False, weights=None, alpha=0.35, input_shape=(96, 96, 3)
@@ -219,7 +219,7 @@ def test_weights_of_another_architecture_are_refused_with_what_differs(mobilenet
 
 @pytest.mark.once
 def test_weights_of_another_width_say_which(mobilenet_weights, tmp_path):
-    """Also where rounding makes the same network of both, and the file's name tells."""
+    """Also if both widths round to the same network, and only the file name differs."""
     path, _ = mobilenet_weights
     for alpha in (0.5, 0.37):
         recipe = MobileNetRecipe(num_classes=2, alpha=alpha, weights=path, image_size=(64, 64))

@@ -1,4 +1,4 @@
-"""Hugging Face folders as people have them: with settings left out, files damaged, of other kinds."""
+"""Real-world Hugging Face folders: missing settings, damaged files, and other kinds of models."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Image backbones of every kind: the same features, blocks that can be cut, other sizes, the same pixels."""
+"""Image backbones of every kind: features, blocks and cuts, other image sizes, preprocessing."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from tests.recipes.tiny_backbones import KINDS, SIZE, build, images, save_preset
 
 SCALE = np.array([1 / 51, 1 / 55, 1 / 58], "float32")
 OFFSET = np.array([-2.1, -2.0, -1.8], "float32")
-# Patches and windows; the graphs of the others are made of the same layers.
+# Patches and windows; the other graphs consist of the same layers.
 EVERYWHERE = ("ViT", "SwinTransformer")
 EACH = [pytest.param(kind, marks=() if kind in EVERYWHERE else pytest.mark.once) for kind in KINDS]
 TRANSFORMERS = ("ViT", "DeiT", "DINOV2", "DINOV3", "CLIP", "SigLIP")
@@ -28,7 +28,7 @@ TRANSFORMERS = ("ViT", "DeiT", "DINOV2", "DINOV3", "CLIP", "SigLIP")
 
 @pytest.fixture(scope="module")
 def presets(tmp_path_factory):
-    """Kind to the folder of its preset."""
+    """Return the preset folder of each kind."""
     folder = tmp_path_factory.mktemp("backbones")
     return {kind: save_preset(kind, folder / kind) for kind in KINDS}
 
@@ -46,7 +46,7 @@ def test_a_backbone_gives_its_own_features_and_is_cut_under_its_deepest_trained_
     given = keras.tree.pack_sequence_as(recipe.encoder.input, [x * SCALE + OFFSET])
     found = keras.Model(recipe.model.input, recipe.backbone(recipe.model.input))
     own = recipe.encoder(given, training=False)
-    if isinstance(own, dict):  # the maps of HGNetV2
+    if isinstance(own, dict):  # HGNetV2 returns several maps
         own = min(own.values(), key=lambda one: one.shape[1])
     np.testing.assert_allclose(
         run_on(found, x), keras.ops.convert_to_numpy(own), rtol=1e-4, atol=1e-5
@@ -61,7 +61,7 @@ def test_a_backbone_gives_its_own_features_and_is_cut_under_its_deepest_trained_
     assert cut is not None, reason
     below = {layer for block in anatomy.blocks[1:] for layer in block.layers}
     if kind == "MiT":
-        assert "hierarchical_encoder_0_0 draws random numbers" in reason  # its DropPath may
+        assert "hierarchical_encoder_0_0 draws random numbers" in reason  # its DropPath may draw
     else:
         assert below <= set(cut.layers)
     kept = run_on(cut.suffix, cut.prefix(x, training=False))

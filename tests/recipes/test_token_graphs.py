@@ -1,4 +1,4 @@
-"""Graphs from texts to tokens: shared by equal tokenizers, and by no others."""
+"""Tokenizer graphs, shared only by equal tokenizers."""
 
 import keras
 import keras_hub
@@ -49,7 +49,7 @@ def test_equal_tokenizers_share_a_graph_and_others_do_not():
 
 @pytest.mark.parametrize("kind", ["Albert", "XLMRoberta"])
 def test_sentence_pieces_outlive_a_seed(kind, tmp_path):
-    """TensorFlow forgets what the ops of a tokenizer have read whenever a seed is set."""
+    """Setting a seed makes TensorFlow discard the resources that a tokenizer's ops have loaded."""
     preset = tiny_encoders.save_preset(kind, tmp_path / "preset")
     recipe = EncoderRecipe(str(preset), num_classes=2, sequence_length=16)
     before = recipe.load(tiny_encoders.TEXTS)["token_ids"]

@@ -1,4 +1,4 @@
-"""Image backbones of a few thousand numbers, one of each kind, saved as preset folders."""
+"""Image backbones of a few thousand weights, one of each kind, saved as preset folders."""
 
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def save_preset(kind: str, folder: Path) -> Path:
 
 
 def build(kind: str) -> keras.Model:
-    """Build a tiny backbone; of CLIP and SigLIP both towers."""
+    """Build a tiny backbone; for CLIP and SigLIP both towers."""
     models = keras_hub.models
     if kind == "CLIP":
         vision = models.CLIPVisionEncoder(**KINDS[kind], name="clip_vision_encoder")

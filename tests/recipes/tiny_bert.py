@@ -1,4 +1,4 @@
-"""A BERT of a few thousand numbers, saved as a preset folder and as a Hugging Face folder."""
+"""A BERT of a few thousand weights, saved as a preset folder and as a Hugging Face folder."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ SHAPE = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 1
 
 
 def save_preset(folder: Path) -> Path:
-    """Save a tiny BERT the way KerasHub does."""
+    """Save a tiny BERT as KerasHub does."""
     backbone().save_to_preset(str(folder))
     tokenizer = keras_hub.models.BertTokenizer(VOCABULARY, lowercase=True)
     tokenizer.save_to_preset(str(folder))
@@ -30,7 +30,7 @@ def backbone() -> keras_hub.models.BertBackbone:
 
 
 def save_hugging_face(folder: Path) -> Path:
-    """Save the same tiny BERT the way Hugging Face's Transformers does."""
+    """Save the same tiny BERT as Hugging Face's Transformers does."""
     folder.mkdir(parents=True)
     config = {
         "model_type": "bert",
@@ -72,7 +72,7 @@ def _in_hugging_face_names(model):
     for weight in model.weights:
         *_, layer, kind = weight.path.split("/")
         values = keras.ops.convert_to_numpy(weight)
-        if kind == "kernel":  # attention has an axis for the heads, and Torch keeps the transpose
+        if kind == "kernel":  # attention has an axis for the heads, and Torch stores the transpose
             inputs = -1 if layer == "attention_output" else values.shape[0]
             values = values.reshape(inputs, SHAPE["hidden_dim"]) if values.ndim == 3 else values
             values = np.ascontiguousarray(values.T)

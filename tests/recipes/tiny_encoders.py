@@ -1,4 +1,4 @@
-"""Encoders of texts of a few thousand numbers, one of each kind, saved as preset folders."""
+"""Text encoders of a few thousand weights, one of each kind, saved as preset folders."""
 
 import io
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def save_preset(kind: str, folder: Path, **changes: Any) -> Path:
     Args:
         kind: One of `KINDS`.
         folder: A directory that does not exist yet.
-        changes: Arguments of the backbone that differ from the usual ones.
+        changes: Arguments of the backbone that override the defaults.
     """
     tokenizer = KINDS[kind]()
     size = tokenizer.vocabulary_size()
@@ -71,7 +71,7 @@ def _sentence_pieces(kind: str, **settings: Any) -> Any:
 
 
 def _marked(kind: str) -> Any:
-    """Pieces with the marks that ALBERT and F-Net have, which stand first of all."""
+    """Return sentence pieces with the special tokens of ALBERT and F-Net, which come first."""
     marks = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
     names = {"pad_piece": "<pad>", "bos_piece": "[CLS]", "eos_piece": "[SEP]"}
     return _sentence_pieces(kind, **marks, **names, user_defined_symbols="[MASK]")

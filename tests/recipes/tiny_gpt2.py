@@ -1,17 +1,17 @@
-"""A GPT-2 of a few thousand numbers, saved as a preset folder."""
+"""A GPT-2 of a few thousand weights, saved as a preset folder."""
 
 from pathlib import Path
 
 import keras
 import keras_hub
 
-# How byte-pair vocabularies write the 256 bytes: those that print as they are, the others from "Ā" on.
+# The 256 bytes in byte-pair vocabularies: printable ones unchanged, the others from "Ā" on.
 _PRINTING = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)]
 BYTES = [chr(one) for one in _PRINTING] + [chr(256 + n) for n in range(256 - len(_PRINTING))]
 
 
 def save_preset(folder: Path) -> str:
-    """Save a tiny GPT-2 whose tokens are bytes, and "good" and "the" whole."""
+    """Save a tiny GPT-2 whose tokens are the bytes, "good" and "the"."""
     merges = ["g o", "go o", "goo d", "t h", "th e"]
     words = [*BYTES, *(merge.replace(" ", "") for merge in merges), "<|endoftext|>"]
     vocabulary = {word: number for number, word in enumerate(words)}
