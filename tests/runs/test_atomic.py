@@ -1,4 +1,4 @@
-"""A directory appears with all of its files, or not at all."""
+"""Directories are written atomically: with all of their files, or not at all."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def test_a_directory_that_fails_to_be_written_does_not_appear(tmp_path):
 
 
 def test_an_existing_directory_is_written_from_within(tmp_path):
-    """It may be all of a volume, lie in a directory that is read-only, or have the longest name."""
+    """It may be a mount point, have a read-only parent, or have a name of the maximum length."""
     directory = tmp_path / ("n" * 255)
     directory.mkdir()
     with being_written(directory) as hidden:
@@ -44,7 +44,7 @@ def test_a_new_directory_may_have_the_longest_name_and_appears_at_once(tmp_path)
 
 
 def test_what_load_looks_for_comes_last_into_an_existing_directory(tmp_path, monkeypatch):
-    """Killed before, the directory holds no run, instead of one without its weights."""
+    """If the process is killed earlier, the directory holds no run rather than one without weights."""
     names = ["history.json", RECIPE, "weights.safetensors"]
     order, replace = [], Path.replace
 
@@ -60,7 +60,7 @@ def test_what_load_looks_for_comes_last_into_an_existing_directory(tmp_path, mon
     assert order[-1] == RECIPE
 
 
-@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does without JAX
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does not use JAX
 @pytest.mark.parametrize("place", ["new", "there"])
 def test_what_a_killed_process_has_half_written_is_removed_by_the_next(tmp_path, place):
     directory = tmp_path / "there" / place

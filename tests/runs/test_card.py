@@ -1,4 +1,4 @@
-"""A model card says what the run's files say, and nothing in them is markup."""
+"""Model cards agree with the run's files and escape their markup."""
 
 import json
 
@@ -46,7 +46,7 @@ JOURNAL = {
 
 @pytest.fixture
 def run(tmp_path):
-    """What writes the files of a run and returns its card."""
+    """Return a function that writes the files of a run and returns its card."""
 
     def write(journal=JOURNAL, **changes):
         (tmp_path / "recipe.json").write_text(json.dumps(described(**changes)))

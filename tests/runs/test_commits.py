@@ -34,7 +34,7 @@ def names(directory):
 
 @pytest.fixture
 def two(tmp_path):
-    """A directory with two commits, whose states are 1 and 2."""
+    """Return a directory with two commits, whose states are 1 and 2."""
     for number in (1, 2):
         write_commit(tmp_path, {"n": number}, ARRAYS, keep=3)
     return tmp_path
@@ -70,7 +70,7 @@ def test_nothing_there_is_no_commit(tmp_path):
 
 
 def damages(path):
-    """Every file of a commit, cut short at several lengths, with a flipped bit in each part, gone."""
+    """Yield damages to each file of a commit: truncation, flipped bits and deletion."""
     for file in sorted(path.iterdir()):
         content = file.read_bytes()
         for length in (0, 1, len(content) // 2, len(content) - 1):
@@ -93,7 +93,7 @@ def test_every_damage_is_noticed_and_the_commit_before_it_is_used(two):
             with pytest.warns(UserWarning, match="commit-00000002.*Resuming from commit-00000001"):
                 assert read_newest(two).state == {"n": 1}
         except pytest.fail.Exception:
-            # White space at the end of JSON changes nothing that is read.
+            # White space at the end of JSON does not change what is read.
             assert content == whole + b" "
             assert file.name == "manifest.json"
             assert read_newest(two).state == {"n": 2}
@@ -260,7 +260,7 @@ def test_trees_of_arrays_come_back():
 
 
 def test_control_keras_loads_the_same_flips_without_a_word(tmp_path):
-    """What commits are hashed for: a flipped bit in a `.weights.h5` becomes another weight."""
+    """The reason to hash commits: a flipped bit in a `.weights.h5` file becomes another weight."""
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, use_bias=False)])
     path = tmp_path / "model.weights.h5"
     model.save_weights(path)
@@ -302,7 +302,7 @@ def test_after_a_fit_that_failed_a_signal_does_what_it_did_before():
     try:
         signals = StopSignals()
         signals.install()
-        os.kill(os.getpid(), signal.SIGTERM)  # no fit is running here
+        os.kill(os.getpid(), signal.SIGTERM)  # no fit is running
         assert handled == ["before"]
         assert signals.received is None
     finally:

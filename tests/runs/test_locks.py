@@ -1,4 +1,4 @@
-"""One process per directory, with the operating system's locks and without them."""
+"""One process per directory, with and without locks of the operating system."""
 
 import dataclasses
 import errno
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.once
 
 NO_LOCKS = ("ENOSYS", "ENOLCK", "EOPNOTSUPP", "ENOTSUP", "EINVAL")
 
-# Holds a directory until it is told to end; without locks if the first argument names an error.
+# Holds a directory until stdin is closed; without locks if the first argument names an error.
 HOLD = """
 import errno, fcntl, os, pathlib, sys
 from kft.runs.locks import RunLock
@@ -52,7 +52,7 @@ def holder(directory, error="", script=HOLD):
 
 @pytest.fixture
 def lacking(monkeypatch):
-    """Takes `flock` away, with the error that a file system without it answers."""
+    """Return a function that makes `flock` fail as on a file system without it."""
 
     def take(name="ENOSYS"):
         def flock(*_):
@@ -85,7 +85,7 @@ def test_a_second_process_is_refused_and_a_killed_one_is_not_in_the_way(tmp_path
         other.kill()
         other.wait()
         with RunLock(tmp_path), RunLock(tmp_path):
-            pass  # within a process it can be taken again
+            pass  # it is reentrant within a process
 
 
 @pytest.mark.parametrize("name", NO_LOCKS)
@@ -111,7 +111,7 @@ def test_a_zombie_has_died(tmp_path, lacking):
     lacking()
     with holder(tmp_path, "ENOSYS") as other:
         os.kill(other.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet reaped
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # dead but not yet reaped
         with RunLock(tmp_path):
             pass
 
@@ -119,7 +119,7 @@ def test_a_zombie_has_died(tmp_path, lacking):
 @pytest.mark.parametrize(
     ("changes", "taken"),
     [
-        ({"started": "17"}, True),  # the number was given to another process
+        ({"started": "17"}, True),  # the PID was reused by another process
         ({"boot": "before the restart"}, True),
         ({"host": "elsewhere"}, False),
         ({"namespace": "a container's"}, False),
@@ -135,7 +135,7 @@ def test_a_marker_is_judged_by_the_process_that_made_it(tmp_path, lacking, chang
                 pass
             return
         with pytest.raises(InUseError, match=r"if it has ended, remove .*lock\.held") as caught:
-            RunLock(tmp_path).acquire(wait=math.inf)  # never waits for what it cannot see
+            RunLock(tmp_path).acquire(wait=math.inf)  # never waits for a holder that it cannot see
         assert not caught.value.is_alive
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_marker_is_an_error_that_names_it_only_without_locks(tmp_path,
 
 
 def test_of_many_processes_one_at_a_time_has_the_lock(tmp_path, either):
-    """Each of them takes it from a process that was killed while it held it."""
+    """Each takes it over from a process that was killed while holding it."""
     script = """
 import errno, fcntl, os, pathlib, sys
 from kft.runs.locks import RunLock
@@ -220,7 +220,7 @@ def test_a_forgotten_lock_is_released(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does without JAX
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # the child does not use JAX
 def test_a_forked_process_neither_holds_nor_releases_its_parents_lock(tmp_path):
     with RunLock(tmp_path) as lock:
         child = os.fork()
@@ -250,7 +250,7 @@ def test_a_place_that_cannot_be_locked_is_named(tmp_path, place):
 def test_a_hidden_directory_is_there_until_it_is_renamed_or_left(tmp_path):
     with hidden_directory(tmp_path, ".writing-") as hidden:
         (hidden / "half").write_text("half")
-        remove_hidden(tmp_path, ".writing-")  # as another writer would
+        remove_hidden(tmp_path, ".writing-")  # like another writer
         hidden.rename(tmp_path / "whole")
     with hidden_directory(tmp_path, ".writing-") as hidden:
         (hidden / "half").write_text("half")
@@ -262,7 +262,7 @@ def test_what_a_killed_writer_left_is_removed_and_a_living_ones_is_not(tmp_path,
         "kft.runs.locks import RunLock", "kft.runs.hidden import hidden_directory"
     )
     script = script.replace("RunLock(", "hidden_directory(").replace("[2])", "[2]), '.writing-'")
-    (tmp_path / ".writing-mine").mkdir()  # not of our making
+    (tmp_path / ".writing-mine").mkdir()  # not created by kft
     with holder(tmp_path, either, script) as dead, holder(tmp_path, either, script):
         dead.kill()
         dead.wait()

@@ -1,4 +1,4 @@
-"""Where results may be written."""
+"""Allowed places for results."""
 
 from pathlib import Path
 

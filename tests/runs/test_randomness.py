@@ -1,4 +1,4 @@
-"""Whoever draws random numbers beside kft draws what they would have drawn without it."""
+"""Users' own random numbers are the same with and without kft."""
 
 import random
 
@@ -39,7 +39,7 @@ def save_presets(folder):
 
 @pytest.mark.parametrize("call", [build, fit, save_and_load, search, save_presets])
 def test_the_callers_numbers_go_on(call, tmp_path):
-    """A second split, drawn after a recipe was built, must not be the first one again."""
+    """A second split drawn after building a recipe must differ from the first."""
 
     def drawn(between):
         random.seed(7)

@@ -1,4 +1,4 @@
-"""`kft runs` puts finished runs side by side."""
+"""`kft runs` compares finished runs."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 
 def write_run(folder, accuracy, epochs=5, validation="a", **journal):
-    """Write what `kft runs` reads of a run."""
+    """Write the files of a run that `kft runs` reads."""
     folder.mkdir(parents=True)
     plan = {
         "stages": [{"unfreeze": 0, "epochs": epochs}],

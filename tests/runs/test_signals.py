@@ -1,4 +1,4 @@
-"""Signals are handled while a fit runs, and given back after it, whichever way it ends."""
+"""Signals are handled during a fit, and their handlers restored however it ends."""
 
 import signal
 import threading
@@ -18,7 +18,7 @@ def test_both_signals_are_given_back():
 
 
 def test_what_is_closed_in_another_thread_gives_back_with_the_next_signal():
-    """As the collector of garbage closes a fit that was dropped in the middle."""
+    """The garbage collector may close an abandoned fit in another thread."""
     came = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     try:

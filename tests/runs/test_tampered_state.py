@@ -1,4 +1,4 @@
-"""The state of an unfinished run that a stranger has changed, with hashes that fit."""
+"""Tampered states of unfinished runs, with matching hashes."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ X = np.linspace(-1, 1, 16, dtype="float32").reshape(8, 2)
 
 
 def fit(folder, epochs):
-    """Train a few steps, with a callback whose state names no file, but whose attributes do."""
+    """Train a few steps with a callback that has a path in its attributes but not in its state."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((2,))
     hidden = keras.layers.Dense(2, name="block")(inputs)
@@ -51,7 +51,7 @@ def folder(stopped, tmp_path):
 
 
 def tamper(folder, change):
-    """Change the state of each commit, and the manifest with it."""
+    """Change the state of each commit, and its manifest accordingly."""
     for commit in (folder / "state").glob("commit-*"):
         state = json.loads((commit / "state.json").read_text())
         change(state)
@@ -66,7 +66,7 @@ def tamper(folder, change):
 
 
 def test_a_state_sets_no_attribute_but_those_that_are_kept(folder, tmp_path):
-    """A path among them would have the next epoch written over any file."""
+    """Otherwise a path among them would make the next epoch overwrite any file."""
     (tmp_path / "private.weights.h5").write_text("mine")
 
     def change(state):
@@ -120,7 +120,7 @@ def test_a_commit_has_no_more_arrays_than_the_model_explains(tmp_path):
 def test_a_file_without_end_is_not_read(tmp_path):
     commit = write_commit(tmp_path, {"n": 1}, {}, keep=1)
     with (commit / "state.json").open("r+b") as file:
-        file.truncate(10**11)  # takes no room on the disk
+        file.truncate(10**11)  # sparse, so it uses no disk space
     manifest = json.loads((commit / "manifest.json").read_text())
     manifest["state.json"]["bytes"] = 10**11
     (commit / "manifest.json").write_text(json.dumps(manifest))
