@@ -1,4 +1,4 @@
-"""Long work says how far it is: a bar for people, lines for logs, and nothing on standard output."""
+"""Progress of long work: a bar in terminals, lines in logs, and nothing on standard output."""
 
 import io
 import sys
@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 
 def use_terminal(monkeypatch):
-    """Make a terminal of standard error; not in a fixture, after which pytest captures anew."""
+    """Make standard error a terminal; not a fixture, since pytest replaces the stream after it."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "")
     monkeypatch.setattr(sys, "stderr", Terminal())
@@ -28,7 +28,7 @@ def use_terminal(monkeypatch):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Lines are printed at each step instead of twice a minute."""
+    """Print lines at each step instead of twice a minute."""
     monkeypatch.setattr(Progress, "every", 0.0)
 
 
@@ -38,7 +38,7 @@ def test_a_log_gets_lines_with_the_time_left(capsys, at_once):
             progress.advance()
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.splitlines()[0] == "photos: 1 of 4"  # the first step tells nothing of others
+    assert printed.err.splitlines()[0] == "photos: 1 of 4"  # no estimate from the first step
     assert [line.partition(", about")[0] for line in printed.err.splitlines()] == [
         f"photos: {done} of 4" for done in (1, 2, 3, 4)
     ]
@@ -46,7 +46,7 @@ def test_a_log_gets_lines_with_the_time_left(capsys, at_once):
 
 
 def test_the_first_step_does_not_count_for_the_time_left(monkeypatch):
-    """It compiles: a test of 100 steps said that 82 minutes were left after it."""
+    """It includes compilation: a test of 100 steps predicted 82 minutes after it."""
     now = [0.0]
     monkeypatch.setattr("kft.report.progress.time.monotonic", lambda: now[0])
     with Progress("photos", total=100, verbose=0) as progress:

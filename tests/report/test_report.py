@@ -1,4 +1,4 @@
-"""The page of a run: complete, true to the evaluation, harmless, and usable by everybody."""
+"""The page of a run: complete, correct, safe and accessible."""
 
 import base64
 import io
@@ -38,7 +38,7 @@ VOID = {"meta", "img", "br", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page; complains about tags that do not match."""
+    """A parsed page for the tests, which rejects unmatched tags."""
 
     def __init__(self, markup):
         super().__init__()
@@ -120,7 +120,7 @@ def written(tmp_path, **arguments):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of each evaluation, written once."""
+    """Return the page of each evaluation, written once."""
     facts = {"seed": 0, "versions": {"kft": "1"}}
     return {
         case: written(tmp_path_factory.mktemp(case), evaluation=evaluation, facts=facts)
@@ -199,7 +199,7 @@ def test_every_colour_of_a_chart_follows_the_page(pages, case):
     assert charts
     for svg in charts:
         assert not re.findall("#[0-9a-f]{6}", svg)
-        # Text without a colour would be black, in the dark as well.
+        # Text without a colour would be black in dark mode, too.
         assert all("fill: var(" in style for style in re.findall('<text style="([^"]*)"', svg))
 
 
@@ -214,7 +214,7 @@ def test_mistakes_show_the_surest_first_with_their_texts(tmp_path):
 
 def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path):
     upright = Image.Exif()
-    upright[0x0112] = 6  # rotate by 90 degrees to see it upright
+    upright[0x0112] = 6  # rotated by 90 degrees for display
     Image.new("RGB", (300, 100), "red").save(tmp_path / "wide.jpg", exif=upright)
     Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     Image.fromarray(np.full((80, 80), 40000, np.uint16)).save(tmp_path / "deep.png")
@@ -233,7 +233,7 @@ def test_mistakes_show_thumbnails_upright_and_say_which_file_is_broken(tmp_path)
     assert [image.size for image in images] == [(75, 224), (200, 200), (80, 80)]
     assert images[1].getpixel((9, 9)) == (255, 255, 255)
     assert "broken.jpg</bdi> (cannot be shown)" in markup
-    # As bytes, which is how a prepared data set holds them.
+    # As bytes, as in prepared data sets.
     encoded = np.array([(tmp_path / name).read_bytes() for name in names], dtype=object)
     examples = Examples(
         "image_bytes", encoded, found.targets, found.classes, "data set", task=SingleLabels()
@@ -294,7 +294,7 @@ def test_nothing_from_data_becomes_markup(tmp_path):
     page = Page(markup)
     assert not page.all("script", "img")
     assert not [n for _, attrs in page.tags for n in attrs if n.startswith("on")]
-    assert len(page.all("style")) == 1 + markup.count("<svg xmlns")  # matplotlib brings one each
+    assert len(page.all("style")) == 1 + markup.count("<svg xmlns")  # matplotlib adds one to each
     assert "\x00" not in markup
     assert "\x1b" not in markup
     assert HOSTILE[0] in "".join(page.texts)
@@ -363,7 +363,7 @@ def test_every_colour_can_be_read_on_its_background():
         assert contrast(color["ink"], color["notice"]) >= 4.5
         for i in range(1, 9):
             assert contrast(color[f"series-{i}"], color["ground"]) >= 3
-        # The darkest cells of a confusion matrix: 48 % and 45 % of a colour.
+        # The darkest cells of a confusion matrix have 48 % and 45 % of a colour.
         for name, share in (("series-1", 0.48), ("series-2", 0.45)):
             assert contrast(color["ink"], mixed(color[name], color["ground"], share)) >= 4.5
 
@@ -378,7 +378,7 @@ def mixed(color, ground, share):
 
 
 def contrast(one, other):
-    """The ratio of WCAG 2.2, section 1.4.3."""
+    """Return the contrast ratio of WCAG 2.2, section 1.4.3."""
 
     def luminance(color):
         c = channels(color) / 255
@@ -486,7 +486,7 @@ def data_page(tmp_path, counts, **found):
 
 @pytest.mark.parametrize(("needed", "shown"), [(7, False), (14, True)])
 def test_the_page_speaks_of_the_cache_where_it_spared_something(tmp_path, needed, shown):
-    """A head that is solved needs each example once, with a cache or without."""
+    """A solved head needs each example once, with or without a cache."""
     saved = {"stages": {"1": needed}, "needed": needed, "computed": 7, "saved": 0}
     page = written(tmp_path, journal={"cache": saved})
     assert ("What the cache saved" in page) == shown

@@ -1,4 +1,4 @@
-"""The page in a real browser: both schemes, a phone, a keyboard, and nothing on the console."""
+"""The page in a real browser: both colour schemes, phone width, keyboard, empty console."""
 
 import functools
 import json
@@ -56,7 +56,7 @@ JOURNAL = {
 
 @functools.cache
 def why_not():
-    """Why there is no browser here; None if there is one."""
+    """Return why no browser is available; None if there is one."""
     code = "import PyQt6.QtTest, PyQt6.QtWebEngineCore, PyQt6.QtWebEngineWidgets"
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
     return done.stderr.strip().splitlines()[-1] if done.returncode else None
@@ -64,7 +64,7 @@ def why_not():
 
 @pytest.fixture(scope="module", params=["light", "dark"])
 def seen(request, tmp_path_factory):
-    """What the browser saw of a page with every section, in one scheme."""
+    """Return the browser's observations of a page with all sections in one colour scheme."""
     if why_not():
         pytest.skip(f"no Qt WebEngine: {why_not()}")
     folder = tmp_path_factory.mktemp(request.param)
@@ -112,7 +112,7 @@ def test_the_browser_has_no_complaint(seen):
 def test_a_keyboard_reaches_everything_in_the_order_of_the_page(seen):
     found = seen[2]["desktop"]
     *tabs, last = found["tabs"]
-    assert last["name"] == "BODY"  # and then around again
+    assert last["name"] == "BODY"  # then it starts again
     assert tabs[0]["name"] == "#content"
     assert len(tabs) == found["focusable"] > 15
     assert all(one["seen"] for one in tabs)

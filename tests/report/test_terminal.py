@@ -1,4 +1,4 @@
-"""Bars are for people: a log gets a line an epoch, and a shell completes what one types."""
+"""Bars only in terminals, one line per epoch in logs, and shell completion."""
 
 import os
 import subprocess
