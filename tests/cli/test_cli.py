@@ -1,4 +1,4 @@
-"""The command line, used as a person would: files in, tables or JSON out, errors on one line."""
+"""The command line as users see it: files in, tables or JSON out, errors on one line."""
 
 import json
 import re
@@ -20,12 +20,12 @@ COMMANDS = typer.main.get_command(app).commands
 pytestmark = pytest.mark.once
 
 RECIPE = "tests.tiny_recipe:TinyRecipe"
-OWN = ("--recipe", RECIPE)  # what a run names is not imported
+OWN = ("--recipe", RECIPE)  # the recipe that a run names is not imported
 
 
 @pytest.fixture(scope="module")
 def run(photos, tmp_path_factory):
-    """A finished run, made by the command itself."""
+    """Return a finished run, created by the command."""
     directory = tmp_path_factory.mktemp("runs") / "tiny"
     arguments = ["fit", RECIPE, "--data", photos, "--run-dir", directory, "--batch-size", "4"]
     code = "import sys; from kft.cli import main; main()"
@@ -41,7 +41,7 @@ def run(photos, tmp_path_factory):
 
 
 def test_help_comes_in_under_a_second():
-    """Of the processor's time: a second on the wall is another on a busy machine."""
+    """Measured in CPU time, since wall time depends on the load of the machine."""
     code = "import sys; sys.argv = ['kft', '--help']; from kft.cli import main; main()"
     seconds = []
     for _ in range(3):

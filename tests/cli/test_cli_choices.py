@@ -1,4 +1,4 @@
-"""What an option takes is what Python takes: the command line repeats it, since it imports no Keras."""
+"""Options accept the values of Python, which the command line repeats to avoid importing Keras."""
 
 import inspect
 import re
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.once
 
 
 def said_to_be_expected():
-    """What the reading of data takes, of which only its message has a list."""
+    """Return the values of `on_bad_example`, which are only listed in its message."""
     with pytest.raises(InputError) as caught:
         BadExamples("data", "?")
     return re.findall(r'"(\w+)"', str(caught.value))
@@ -53,7 +53,7 @@ EXPECTED = {
 
 
 def enumerations(annotation):
-    """The enumerations in a type such as `Annotated[Task | None, ...]`."""
+    """Return the enumerations in a type such as `Annotated[Task | None, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return [annotation]
     return [one for part in get_args(annotation) for one in enumerations(part)]

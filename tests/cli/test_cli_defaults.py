@@ -1,4 +1,4 @@
-"""A command without options does what Python does without arguments: one default, said in Python."""
+"""Commands without options use the defaults of Python, which are defined in one place."""
 
 import dataclasses
 import inspect
@@ -28,15 +28,15 @@ pytestmark = pytest.mark.once
 
 COMMANDS = typer.main.get_command(app).commands
 BUILDING = ("fit", "tune", "find-lr", "plan", "select")
-GIVEN = {"run_dir"}  # by the tests, though Python has a default for it
+GIVEN = {"run_dir"}  # given by the tests, although Python has a default for it
 
 
 class Reached(SystemExit):
-    """The command has handed everything over; nothing is to be trained."""
+    """Raised when the command has passed all arguments on, instead of training."""
 
 
 def recording(recipe_class, calls):
-    """The recipe, as a subclass that notes what it is called with."""
+    """Return a subclass of the recipe that records its arguments."""
 
     def noting(name):
         def method(self, *args, **kwargs):
@@ -79,7 +79,7 @@ def texts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def presets(tmp_path_factory):
-    """A preset for each recipe that starts from one."""
+    """Return a preset for each recipe that starts from one."""
     folder = tmp_path_factory.mktemp("presets")
     gpt2 = tiny_gpt2.save_preset(folder / "gpt2")
     return {
@@ -97,7 +97,7 @@ def presets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examples(photos, texts):
-    """The data, read once for all tests."""
+    """Return the data, read once for all tests."""
     return {
         source: read(source, task="single_label", modality=modality)
         for source, modality in ((photos, "image"), (texts, "text"))
@@ -106,7 +106,7 @@ def examples(photos, texts):
 
 @pytest.fixture
 def called(monkeypatch, tmp_path, photos, texts, presets, examples):
-    """Run a command on a recipe; return what it handed to Python, call by call."""
+    """Return a function that runs a command on a recipe and returns its calls of Python."""
 
     def run(command, recipe, *options):
         calls = []
@@ -140,7 +140,7 @@ def called(monkeypatch, tmp_path, photos, texts, presets, examples):
             main()
         assert ended.type is Reached, f"ended with {ended.value.code} before all was handed over"
         if command == "plan":
-            calls = calls[:1]  # the second recipe is its twin without weights
+            calls = calls[:1]  # the second recipe is a copy without weights
         return {call.name: call for call in calls}
 
     return run
@@ -148,7 +148,7 @@ def called(monkeypatch, tmp_path, photos, texts, presets, examples):
 
 @dataclasses.dataclass
 class Call:
-    """What a command called: `target(*args, **kwargs)`."""
+    """A call by a command: `target(*args, **kwargs)`."""
 
     name: str
     target: Any
@@ -156,13 +156,13 @@ class Call:
     kwargs: dict
 
     def values(self):
-        """Every argument that Python has a default for."""
+        """Return the values of all arguments with a default."""
         bound = inspect.signature(self.target).bind(*self.args, **self.kwargs)
         bound.apply_defaults()
         return {name: bound.arguments[name] for name in self.defaults()}
 
     def defaults(self):
-        """What Python alone would take for them."""
+        """Return the defaults of these arguments in Python."""
         return {
             one.name: one.default
             for one in inspect.signature(self.target).parameters.values()
@@ -199,7 +199,7 @@ def stage(tmp_path):
     return path
 
 
-# Option: what is typed, which of Python's arguments it sets, and to what.
+# Option: the typed value, the Python argument that it sets, and the value there.
 RECIPE = {
     "--model": ("MobileNet", "name", "MobileNet"),
     "--weights": ("none", "weights", None),
@@ -292,15 +292,15 @@ OPTIONS = {
         "--quiet": (None, "verbose", 0),
     },
 }
-# Options whose defaults are said in words.
+# Options whose defaults are described in words.
 SAID_OTHERWISE = {"--model", "--set", "--image-size", "--jit-compile", "--quiet"}
 SAID_OTHERWISE |= {"--early-stopping"}
-# What is done before or after the call: tested where it is done.
+# Options that act before or after the call, which are tested elsewhere.
 ASIDE = {"--help", "--validation-data", "--optimizer", "--clipnorm", "--fresh", "--processes"}
 ASIDE |= {"--min-delta", "--refit", "--write-stages", "--plot", "--json"}
 
 
-PLAIN = {}  # what a command hands over without options, found once
+PLAIN = {}  # the calls of each command without options
 
 
 @pytest.mark.parametrize("command", OPTIONS)
@@ -337,7 +337,7 @@ def test_an_option_sets_the_argument_of_its_name_and_no_other(
         for key, value in call.values().items()
         if value != plain[call.name].values()[key]
     }
-    if option in ("--keep-examples", "--seed"):  # the default, or an argument of two calls
+    if option in ("--keep-examples", "--seed"):  # already the default, or an argument of two calls
         changed.setdefault((target, name), handed[target].values()[name])
         assert {key for _, key in changed} == {name}
     else:
@@ -346,7 +346,7 @@ def test_an_option_sets_the_argument_of_its_name_and_no_other(
 
 
 def default_of(default, expected):
-    """The default of an argument, or of the part of it that an option sets."""
+    """Return the default of an argument, or of the part of it that an option sets."""
     if type(expected) not in (kft.BestEpoch, kft.Cache, kft.Finish, kft.Resume):
         return default
     parts = vars(type(expected)())

@@ -1,7 +1,7 @@
-"""Whatever stands on the command line: it is taken, or refused in a line, and never a traceback.
+"""Any command line is accepted or rejected in one line, never with a traceback.
 
-Every option of every command comes from the commands' own parameters, so a new one is tried as well.
-Nothing is trained: a command ends where its function would read the data, or do its work.
+The options are taken from the parameters of all commands, so new ones are included. Nothing is
+trained: a command ends where its function would read the data or start its work.
 """
 
 import sys
@@ -61,7 +61,7 @@ NEEDED = {
 
 
 class Reached(SystemExit):
-    """The command would begin its work now."""
+    """Raised when the command would start its work."""
 
 
 def stop(*args, **kwargs):
@@ -70,7 +70,7 @@ def stop(*args, **kwargs):
 
 @pytest.fixture
 def stopped(monkeypatch, tmp_path):
-    """In a folder of its own, with data and a run that are there, and work that is not done."""
+    """Work in a new folder with data and a run, and stop commands before their work."""
     images = np.zeros((4, 16, 16, 3), "uint8")
     examples = read((images, list("abab")), task="single_label", modality="image")
     recipe = TinyRecipe(num_classes=2, classes=["a", "b"])
@@ -94,7 +94,7 @@ def stopped(monkeypatch, tmp_path):
 
 
 def words_of(command):
-    """Command lines with what the command needs, and some options with any values."""
+    """Return command lines with the required arguments and some options with arbitrary values."""
 
     def option(parameter):
         name = max(parameter.opts, key=len)

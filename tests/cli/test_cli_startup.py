@@ -1,4 +1,4 @@
-"""What TensorFlow logs while it is imported stays away; whatever else is said then arrives."""
+"""Log messages of TensorFlow's import are hidden, and all other output is shown."""
 
 import os
 import pty
@@ -24,7 +24,7 @@ ENDS = {
 
 @pytest.fixture
 def import_in_a_process(tmp_path):
-    """Import a stand-in for TensorFlow after `quieten`, or without it."""
+    """Return a function that imports a stand-in for TensorFlow with or without `quieten`."""
 
     def run(ends, prepare="from kft.cli import startup; startup.quieten()", says=LIBRARY):
         (tmp_path / "tensorflow").mkdir(exist_ok=True)
@@ -78,7 +78,7 @@ print("ends", file=sys.stderr, flush=True)
 
 @pytest.mark.parametrize("verbose", [False, True])
 def test_sentence_pieces_are_read_without_a_word(tmp_path, verbose):
-    """Where the tokenizer is made and where its graph runs first, in which it is made again."""
+    """Both when the tokenizer is created, and when its graph first runs and creates it again."""
     prepare = "" if verbose else "from kft.cli import startup; startup.quieten()\n"
     done = subprocess.run(
         [sys.executable, "-c", prepare + PIECES, str(tmp_path / "preset")],
@@ -105,7 +105,7 @@ def test_a_terminal_is_told_what_is_waited_for_and_nothing_else_is(tmp_path, is_
         )
         os.write(theirs, b"|")
         said = b""
-        while not said.endswith(b"|"):  # a terminal hands on in parts
+        while not said.endswith(b"|"):  # a terminal returns partial output
             said += os.read(ours, 1000)
     finally:
         os.close(ours)

@@ -1,4 +1,4 @@
-"""What a function says of its arguments, the command line says of its options."""
+"""Messages about arguments name the options of the command line."""
 
 import ast
 import re
@@ -57,7 +57,7 @@ def context(command, *more):
         ("`classes` has 2", "`--set classes=VALUE` has 2"),
         ("`num_classes=1000...`", "`--set num_classes=1000...`"),
         ("`optimizer=<keras.Adam object>` is", "`--optimizer '<keras.Adam object>'` is"),
-        # What is none of the command's arguments, or stands for something else, stays.
+        # Text that is not an argument of the command, or means something else, is unchanged.
         ("such as kft.Stage(unfreeze=0, epochs=3)", "such as kft.Stage(unfreeze=0, epochs=3)"),
         ("what `fit(run_dir=...)` wrote", "what `fit(run_dir=...)` wrote"),
         ("`callbacks=[]` and the data", "`callbacks=[]` and the data"),
@@ -124,7 +124,7 @@ def test_what_was_typed_is_repeated_as_it_was_typed():
 
 
 def test_no_message_of_an_error_keeps_pythons_name_of_an_option():
-    """All texts behind `raise`, with a 7 for what is put into them."""
+    """Checks all texts after `raise`, with a 7 for each inserted value."""
     left = []
     for command in ("fit", "tune", "find-lr"):
         made = context(command)
@@ -149,7 +149,7 @@ def raised(path):
 
 @pytest.fixture
 def cli(cli):
-    """Exit code and errors alone."""
+    """Return a function that returns only exit code and errors."""
 
     def call(*arguments):
         code, _, said = cli(*arguments)

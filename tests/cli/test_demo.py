@@ -1,4 +1,4 @@
-"""`kft demo`: fair data, honest words, and a whole run."""
+"""`kft demo`: fair data, honest wording, and a complete run."""
 
 import json
 import re
@@ -88,7 +88,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.once("tensorflow")  # as without the extras
+@pytest.mark.once("tensorflow")  # the backend of an installation without extras
 def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
     console = Console(record=True, width=200)
     made = run_demo(tmp_path / "demo", seeds=[0], examples=[2], console=console)

@@ -1,4 +1,4 @@
-"""A dataclass among a command's parameters: each field is an option, and the command gets it whole."""
+"""Dataclasses as parameters of commands: each field is an option, and the command gets the object."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Arguments of a task reach it by `--set`, in words of the command line where they are wrong."""
+"""`--set` passes arguments to tasks, and errors about them name the option."""
 
 import pytest
 
