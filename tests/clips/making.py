@@ -1,4 +1,4 @@
-"""Clips for tests, made by code: files of all kinds, and squares that move."""
+"""Generated clips for tests: files of all kinds, and moving squares."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ CODECS = {"mp4": "libx264", "mov": "mpeg4", "avi": "mpeg4", "mkv": "libx264", "w
 
 @dataclass(kw_only=True, eq=False)
 class TinyClips(Clips, TinyImages):
-    """Clips of three frames of 16 x 16 pixels, two blocks of convolutions."""
+    """A recipe for clips of three frames of 16 x 16 pixels, with two convolutional blocks."""
 
     frames: int = 3
 
 
 def gray_frames(count: int, size: int = 32) -> np.ndarray:
-    """Frames whose gray is their number, times 16: uint8 `(count, size, size, 3)`."""
+    """Return frames whose gray value is 16 times their number: uint8 `(count, size, size, 3)`."""
     levels = (np.arange(count, dtype=np.uint8) * 16)[:, None, None, None]
     return np.broadcast_to(levels, (count, size, size, 3)).copy()
 
 
 def write_video(path: Path, frames: np.ndarray, times: list[float] | None = None) -> str:
-    """Write frames as a video, ten per second or at the given seconds; return its path."""
+    """Write frames as a video, ten per second or at the given times; return its path."""
     import av
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream(CODECS[path.suffix[1:]], rate=10)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        ticks = 10 if path.suffix == ".avi" else 100  # per second; an AVI counts frames
+        ticks = 10 if path.suffix == ".avi" else 100  # ticks per second; AVI has one per frame
         stream.codec_context.time_base = Fraction(1, ticks)
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
@@ -65,7 +65,7 @@ def write_folder(folder: Path, frames: np.ndarray) -> str:
 
 
 def moving_squares(count: int, frames: int = 4, size: int = 16, seed: int = 0):
-    """Clips of a bright square that moves left or right, as (x, y): no single frame tells which."""
+    """Return clips of a bright square that moves left or right, as (x, y); only the order of frames shows which."""
     random = np.random.default_rng(seed)
     clips = random.integers(0, 60, (count, frames, size, size, 3), dtype=np.uint8)
     places = np.linspace(0, size - 4, frames).astype(int)

@@ -1,4 +1,4 @@
-"""Frames in the batch: a model of clips is found, cut and kept as a model of images is."""
+"""Frames in the batch: models of clips are analysed, cut and saved like models of images."""
 
 from dataclasses import dataclass
 
@@ -23,11 +23,11 @@ CLIPS, LABELS = moving_squares(12)
 
 @dataclass(kw_only=True, eq=False)
 class Films(Clips, Pictures):
-    """Clips by a backbone of three blocks at three resolutions."""
+    """A recipe for clips with a backbone of three blocks at three resolutions."""
 
 
 def entered(recipe, unfreeze):
-    """The model of a recipe as a stage trains it."""
+    """Return the model of a recipe as a stage trains it."""
     plan(recipe.model, [kft.Stage(unfreeze, 1, 1e-3)], "frozen")[0].enter(recipe.model)
     return recipe.model
 
@@ -123,7 +123,7 @@ def test_clips_keep_the_contract_of_recipes():
     check_recipe(
         lambda: TinyClips(num_classes=2, time="gru"),
         (CLIPS, LABELS),
-        leave_out={"cache", "export", "tune"},  # the cache: above
+        leave_out={"cache", "export", "tune"},  # the cache is tested above
     )
 
 
@@ -148,7 +148,7 @@ def test_wrong_arguments_are_refused(wrong, said):
 
 @pytest.mark.once
 def test_order_is_learnt_by_gru_and_not_by_the_average():
-    """No frame tells whether a square moves left or right, but their order does."""
+    """Only the order of frames shows whether a square moves left or right."""
     train, test = moving_squares(96, seed=1), moving_squares(48, seed=2)
     reached = {}
     for time in ("average", "gru"):

@@ -1,4 +1,4 @@
-"""Which frames are taken of a clip, of whatever kind it is, and which clips are refused."""
+"""Sampling of frames from all kinds of clips, and rejected clips."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once
 
 
 def levels(clip, count=4):
-    """The numbers of the frames that are taken of a clip of `gray_frames`."""
+    """Return the numbers of the frames sampled from a clip of `gray_frames`."""
     (frames,) = load_clips([clip], count, (8, 8))
     return np.rint(frames.mean(axis=(1, 2, 3)) / 16).astype(int).tolist()
 
@@ -46,7 +46,7 @@ def test_every_kind_of_clip_gives_the_same_frames(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_a_frame_counts_for_as_long_as_it_is_shown(tmp_path, suffix):
-    """The fourth is shown for three seconds, three times as long as those before it together."""
+    """The fourth is shown for three seconds, three times as long as the first three together."""
     times = [0.0, 0.3, 0.6, 0.9, 3.9]
     path = write_video(tmp_path / f"clip.{suffix}", gray_frames(5), times)
     assert levels(path, 4)[:3] == [1, 3, 3]
@@ -112,7 +112,7 @@ def test_bad_clips_are_told_apart(tmp_path):
 
 
 def test_a_video_without_its_end_is_named(tmp_path):
-    """Its index comes first, so that it can be opened."""
+    """Its index comes first, so it can be opened."""
     import av
 
     path = tmp_path / "clip.mp4"
@@ -144,7 +144,7 @@ def test_each_byte_at_which_a_gif_is_cut_is_a_bad_clip():
     whole = gif(np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3), dtype=np.uint8))
     parts = [whole[:length] for length in range(1, len(whole) - 1)]
     found = check_clips(parts, 10_000)
-    assert len(found) > len(parts) * 0.9  # a cut behind a frame leaves a GIF of fewer
+    assert len(found) > len(parts) * 0.9  # a cut after a frame leaves a shorter GIF
     assert not any("object at" in reason for reason in found.values())
     assert found.keys() == {place for place, part in enumerate(parts) if not _loads(part)}
 
@@ -176,7 +176,7 @@ def test_frames_of_a_gif_are_bounded_together(monkeypatch):
 
 def test_a_video_that_shows_none_of_its_frames_has_none(tmp_path):
     content = bytearray(Path(write_video(tmp_path / "clip.mp4", gray_frames(3))).read_bytes())
-    time = content.index(b"elst") + 16  # at which its edit list begins to show it
+    time = content.index(b"elst") + 16  # the start time in its edit list
     content[time : time + 4] = (2**24).to_bytes(4, "big")
     assert list(check_clips([bytes(content)], 10_000).values()) == ["no frames that are shown"]
 

@@ -1,4 +1,4 @@
-"""Clips in folders, tables, archives, arrays and pairs, and what is told of bad ones."""
+"""Clips in folders, tables, archives, arrays and pairs, and errors about bad ones."""
 
 import os
 import zipfile
@@ -24,7 +24,7 @@ def clips(source, **options):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes, each with a video, a GIF and a folder of frames."""
+    """Return a folder of two classes, each with a video, a GIF and a folder of frames."""
     root = tmp_path / "clips"
     for name in ("jump", "run"):
         write_folder(root / name / "001", FRAMES)

@@ -1,4 +1,4 @@
-"""A recipe of clips from training data to answers: augmented, on the page, from the command line."""
+"""Recipes for clips in use: augmentation, the page of a run and the command line."""
 
 import json
 
@@ -18,7 +18,7 @@ CLIPS, LABELS = moving_squares(12)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The clips in class folders, as videos, GIFs and folders of frames."""
+    """Return class folders with the clips as videos, GIFs and folders of frames."""
     root = tmp_path_factory.mktemp("data") / "clips"
     for number, (clip, label) in enumerate(zip(CLIPS, LABELS, strict=True)):
         place = root / label
