@@ -1,4 +1,4 @@
-"""Copies of a model that differ are found, and the first weight that differs is named."""
+"""Differing copies of a model are detected, and the first differing weight is named."""
 
 import os
 import subprocess

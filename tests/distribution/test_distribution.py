@@ -1,4 +1,4 @@
-"""What `distribution=` takes and refuses, and what of Keras it stands on."""
+"""Values of `distribution=`, and the parts of Keras on which it depends."""
 
 import ast
 import json
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once("tensorflow")
 
 
 def test_the_private_function_of_keras_is_that_of_3_15():
-    """`kft.distribution.on_jax` replaces it (seen in 3.15.1): look again when this fails."""
+    """`kft.distribution.on_jax` replaces it (checked in 3.15.1): check again if this fails."""
     assert version("keras").startswith("3.15.")
     source = Path(keras.__file__).parent / "src" / "backend" / "jax" / "distribution_lib.py"
     (found,) = [

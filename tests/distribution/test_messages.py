@@ -1,4 +1,4 @@
-"""What processes tell each other: values that come out as they went in, and bytes that do nothing."""
+"""Messages between processes: values round trip unchanged, and no bytes are executed."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.once
 
 
 class Bomb:
-    """A pickle that would leave a folder behind if anybody loaded it."""
+    """A pickle that creates a folder when it is loaded."""
 
     def __init__(self, path):
         self.path = path
@@ -163,7 +163,7 @@ def test_a_stranger_does_not_choose_the_error(error):
 
 @pytest.fixture
 def second(monkeypatch):
-    """This process as the second of two, with a store of torch's own."""
+    """Make this process the second of two, with a torch store."""
     import torch
     from torch import distributed
 
@@ -174,9 +174,9 @@ def second(monkeypatch):
 
 
 def test_what_lies_in_the_store_is_not_run(second, tmp_path):
-    """torchrun's store asks for no password."""
+    """torchrun's store has no password."""
     bomb = pickle.dumps((Bomb(tmp_path / "exploded"), None))
-    second.store.set("kft/serving/1", bomb)  # where it was looked for once
+    second.store.set("kft/serving/1", bomb)  # the former key, without the secret
     second.store.set("kft/a1b2/serving/1", bomb)
     with pytest.raises(KftError, match="sent an invalid message"):
         processes.by_first("serving", lambda: "done")

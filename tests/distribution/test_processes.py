@@ -1,4 +1,4 @@
-"""Several processes on PyTorch train what one would, agree in every step, and end together."""
+"""Several processes on PyTorch train like one, agree in every step, and end together."""
 
 import itertools
 import json
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """The folder in which `processes_on_torch.py` left what its fits came to."""
+    """Return the folder with the results of the fits of `processes_on_torch.py`."""
     folder = tmp_path_factory.mktemp("processes")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
@@ -61,7 +61,7 @@ def read(ran, name):
         ("scaled-1", "scaled-2"),
         ("solved-1", "solved-2"),
         ("recipe-1", "recipe-4"),
-        ("recipe-1", "recipe-2"),  # killed on the way: see below
+        ("recipe-1", "recipe-2"),  # killed during the fit, see below
     ],
 )
 def test_several_processes_train_what_one_does(ran, outcome, one, several):
@@ -78,7 +78,7 @@ def test_several_processes_train_what_one_does(ran, outcome, one, several):
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_two_processes_train_in_mixed_precision_what_one_does(ran, outcome, precision):
-    """Where the gradients of one overflow, both leave the step out and lower the loss scale."""
+    """If the gradients of one overflow, both skip the step and lower the loss scale."""
     assert outcome[f"{precision}-2"]["codes"] == [0, 0], said(ran, f"{precision}-2", 0)
     alone = read(ran, f"{precision}-1-scales-0")
     assert alone == ([2.0**15, 2.0**14, 2.0**13] if precision == "mixed_float16" else [1.0] * 3)
@@ -103,7 +103,7 @@ def test_each_example_is_seen_once_an_epoch_by_one_process(ran, outcome, count):
         parts = [ledger[epoch] for ledger in ledgers]
         assert all(parts)
         assert sorted(itertools.chain(*parts)) == sorted(order) == list(range(53))
-    assert alone[0] != alone[1]  # shuffled anew, and alike everywhere
+    assert alone[0] != alone[1]  # shuffled again, identically in all processes
 
 
 def test_the_metrics_are_those_of_all_examples_in_every_process(ran):
@@ -130,7 +130,7 @@ def test_processes_slow_down_alike_after_each_nan(ran, outcome):
     for place in range(2):
         rates = read(ran, f"slowed-rates-{place}")
         assert rates["logged"] == pytest.approx([1e-2, 5e-3, 2.5e-3, 2.5e-3])
-        # The first step gives all of them the first one's optimizer: this is what each has before it.
+        # The first step copies the first process' optimizer to all; these are the rates before it.
         assert rates["own"] == pytest.approx([1e-2] * 3 + [5e-3] * 3 + [2.5e-3] * 2)
 
 

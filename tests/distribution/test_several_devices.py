@@ -1,4 +1,4 @@
-"""Replicas agree: stages on several virtual devices end where they end on one."""
+"""Stages on several virtual devices have the same results as on one."""
 
 import json
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once
 
 
 def outcomes_of(script, backend, folder, *arguments):
-    """What a script of this directory writes as JSON, in a process on the backend."""
+    """Run a test script in a process on the backend, and return its JSON results."""
     out = folder / "outcomes.json"
     command = [sys.executable, "-m", f"tests.{script}", str(out), *arguments]
     environment = os.environ | {"KERAS_BACKEND": backend}
@@ -31,7 +31,7 @@ def outcomes_of(script, backend, folder, *arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the fits on several devices leave their runs, in a folder a backend."""
+    """Return the folder for the runs on several devices, with one sub-folder per backend."""
     folder = tmp_path_factory.mktemp("fits")
     for name in ("jax", "tensorflow", "parts"):
         (folder / name).mkdir()
@@ -55,12 +55,12 @@ def in_parts(folder):
 
 @pytest.fixture(params=["on_jax", "on_tensorflow"])
 def outcomes(request):
-    """What came out of the same fits on one device and on several virtual ones."""
+    """Return the results of the same fits on one device and on several virtual ones."""
     return request.getfixturevalue(request.param)
 
 
 def assert_equal(several, one, *, but=(), within=1e-5):
-    """Weights and history are equal within a tolerance."""
+    """Assert that weights and history are equal within a tolerance."""
     for ours, theirs in zip(several["weights"], one["weights"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=within)
     assert several["history"].keys() == one["history"].keys()
@@ -70,7 +70,7 @@ def assert_equal(several, one, *, but=(), within=1e-5):
 
 
 def test_a_run_of_four_devices_goes_on_with_two_and_ends_as_on_one(outcomes):
-    """With an uneven last batch, trained BatchNorm, and a crash in the middle of an epoch."""
+    """Tested with an uneven last batch, trained BatchNorm, and a crash within an epoch."""
     several, one = outcomes["four, then two"], outcomes["one"]
     assert_equal(several, one)
     np.testing.assert_allclose(several["predicted"], one["predicted"], atol=1e-5)
@@ -86,17 +86,17 @@ def test_a_last_batch_smaller_than_the_devices_trains_as_on_one(outcomes):
 
 
 def test_what_would_fill_a_last_batch_never_enters_trained_batch_norm(on_jax, on_tensorflow):
-    """JAX fills none; on TensorFlow a batch size is named that needs no filling."""
+    """JAX does not pad; on TensorFlow the error suggests a batch size that needs no padding."""
     assert on_jax["tiny last batch, trained norms"] == "trained"
     said = on_tensorflow["tiny last batch, trained norms"]
     assert "the last of 18 examples in batches of 8 has 2, fewer than the 4 replicas" in said
-    assert "pass batch_size=4, " not in said  # which leaves 2 as well
+    assert "pass batch_size=4, " not in said  # which also leaves 2
     assert "pass batch_size=12, " in said
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_a_run_of_several_devices_answers_alike_when_it_is_loaded(folder, request, backend):
-    """On another backend too; an export reads the same files."""
+    """Also on another backend; an export reads the same files."""
     expected = request.getfixturevalue(f"on_{backend}")["four, then two"]["predicted"]
     loaded = kft.load(folder / backend / "run", recipe=DenseRecipe)
     found = loaded.predict(encoded(small_images(3)[0])).scores
@@ -104,7 +104,7 @@ def test_a_run_of_several_devices_answers_alike_when_it_is_loaded(folder, reques
 
 
 def test_mixed_precision_trains_as_on_one_device(on_jax):
-    """Within the rounding of the small type, which differs with the order of the sums."""
+    """Equal up to rounding in half precision, which depends on the order of sums."""
     assert_equal(on_jax["two, bfloat16"], on_jax["one, bfloat16"], within=1e-3)
 
 
@@ -116,7 +116,7 @@ def test_an_overflow_on_one_device_skips_the_step_on_all_and_lowers_the_loss_sca
 
 
 def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
-    """Also where gradients are clipped."""
+    """Tested with and without clipped gradients."""
     assert outcomes["two, plain"]["devices"] == 2
     assert_equal(outcomes["two, plain"], outcomes["one, plain"])
 
@@ -141,7 +141,7 @@ def test_a_model_built_before_the_scope_is_refused(outcomes):
 
 
 def test_an_optimizer_from_outside_of_the_scope_trains_or_is_refused(on_jax, on_tensorflow):
-    """JAX knows no such thing as an optimizer's scope; on TensorFlow Keras says what is wrong."""
+    """On JAX optimizers have no scope; on TensorFlow Keras explains the error."""
     assert_equal(on_jax["optimizer from outside"], on_jax["one, plain"])
     assert "Mixing different tf.distribute.Strategy" in on_tensorflow["optimizer from outside"]
 
@@ -152,7 +152,7 @@ def test_fit_in_stages_trains_on_jax_and_is_refused_on_tensorflow(on_jax, on_ten
 
 
 def test_two_processes_with_jax_train_as_one(on_jax, tmp_path):
-    """Over loopback; the first one alone writes, and computes frozen features for both."""
+    """Tested over loopback; only the first writes files, and computes frozen features for both."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -199,10 +199,10 @@ def test_a_bert_in_parts_trains_as_a_whole_one(in_parts):
     }.values(),
 )
 def test_a_convolutional_network_in_parts_trains_as_a_whole_one(in_parts, name, cut):
-    """Its widest kernel, and its head where a layout says so."""
+    """The widest kernel is split, and the head if a layout says so."""
     found, parts = in_parts[f"images, {name}"], {"two": 2, "four": 4}[name]
     assert_equal(found, in_parts["images, one"])
-    assert found["computed"] == 14 + 4  # features of what is frozen, once
+    assert found["computed"] == 14 + 4  # frozen features are computed once
     assert found["plan"].count(f"Cut in {parts}: ") == len(cut)
     for layer, shape in {"block3_conv": [1, 1, 256, 256], "predictions": [256, 4]}.items():
         held = [one for path, one in found["shards"].items() if re.search(f"{layer}.kernel", path)]
