@@ -1,4 +1,4 @@
-"""A page in Chromium, by Qt WebEngine: run as a program, it prints what it saw as JSON.
+"""Inspect a page in Chromium (Qt WebEngine), and print the observations as JSON.
 
 python tests/browser.py page.html pictures/ light|dark [whole]
 """
@@ -46,7 +46,7 @@ FOCUS = """(() => {
 
 
 class Page(QWebEnginePage):
-    """Keeps what the console says."""
+    """A page that records the messages of its console."""
 
     def __init__(self, profile: QWebEngineProfile) -> None:
         super().__init__(profile)
@@ -63,7 +63,7 @@ def wait(milliseconds):
 
 
 def ask(page, script):
-    """What a script answers; it runs beside the page's own policy, which allows none."""
+    """Return the result of a script, which bypasses the page's policy against scripts."""
     loop, answers = QEventLoop(), []
     page.runJavaScript(script, lambda answer: (answers.append(answer), loop.quit()))
     loop.exec()
@@ -71,10 +71,10 @@ def ask(page, script):
 
 
 def picture(view):
-    """What the page looks like, once it is drawn: the first frame comes after the page is loaded."""
+    """Return a screenshot once the page is drawn, which is after it is loaded."""
     for _ in range(PATIENCE):
         seen = view.grab().toImage()
-        row = seen.height() // 20  # of the heading
+        row = seen.height() // 20  # in the heading
         if len({seen.pixel(x, y) for x in range(0, seen.width(), 4) for y in (row, 2 * row)}) > 1:
             break
         wait(20)
@@ -82,12 +82,12 @@ def picture(view):
 
 
 def walk(view):
-    """The elements that Tab reaches, one after the other."""
+    """Return the elements that Tab reaches, in order."""
     found = []
     for _ in range(TABS):
         ask(view.page(), "window.before = document.activeElement; true")
         QTest.keyClick(view.focusProxy(), Qt.Key.Key_Tab)
-        # A key takes another way to the page than a script, which may overtake it.
+        # Keys and scripts reach the page independently, so the script may overtake the key.
         for _ in range(PATIENCE):
             if ask(view.page(), "document.activeElement !== window.before"):
                 break
@@ -99,8 +99,8 @@ def walk(view):
 
 
 def main(path, pictures, scheme, whole=False):
-    """Looks at the page at both widths; `whole` takes pictures of all of it, not of the top."""
-    # Chromium reads these as it starts: there is no screen, no GPU, and tests run as root.
+    """Inspect the page at both widths; `whole` takes screenshots of the whole page, not just its top."""
+    # Read by Chromium when it starts: there is no screen and no GPU, and tests may run as root.
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["QTWEBENGINE_DISABLE_SANDBOX"] = "1"
     preferred = f"preferredColorScheme={0 if scheme == 'dark' else 1}"

@@ -1,4 +1,4 @@
-"""A page of `kft serve` in Chromium, used as a person would: it prints what it saw as JSON.
+"""Use a page of `kft serve` in Chromium like a person, and print the observations as JSON.
 
 python tests/browser_ask.py URL TEXT|FILE picture.png
 """
@@ -19,14 +19,14 @@ PATIENCE = 600  # times 50 ms
 
 
 class Choosing(Page):
-    """Chooses a file where a person is asked for one."""
+    """A page that chooses the given file in file dialogs."""
 
     def chooseFiles(self, mode, old, accepted):  # noqa: N802, Qt's name
         return [sys.argv[2]]
 
 
 def main(url, given, picture):
-    """Types a text, or chooses a file, and waits for the answer."""
+    """Enter a text or choose a file, and wait for the answer."""
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["QTWEBENGINE_DISABLE_SANDBOX"] = "1"
     os.environ["QTWEBENGINE_CHROMIUM_FLAGS"] = FLAGS.format("preferredColorScheme=1")
@@ -42,7 +42,7 @@ def main(url, given, picture):
     loop.exec()
     if Path(given).is_file():
         ask(page, "document.querySelector('input[type=file]').focus(); true")
-        QTest.keyClick(view.focusProxy(), Qt.Key.Key_Space)  # only a person may open the dialog
+        QTest.keyClick(view.focusProxy(), Qt.Key.Key_Space)  # only user input may open the dialog
     else:
         typed = f"document.querySelector('textarea').value = {json.dumps(given)};"
         ask(page, f"{typed} document.querySelector('button').click(); true")

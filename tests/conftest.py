@@ -1,4 +1,4 @@
-"""What every test gets: the seed, no network, and a place in the summary that run_all.py compares."""
+"""Shared fixtures: the seed, no network, and the summaries that run_all.py compares."""
 
 import gc
 import json
@@ -23,13 +23,13 @@ settings.register_profile("kft", deadline=None, derandomize=True, max_examples=3
 settings.load_profile("kft")
 
 BACKEND = keras.backend.backend()
-# Of run_all.py: which process this is, and where it leaves what it ran.
+# Set by run_all.py: the name of this process, and the folder for its summary.
 JOB = os.environ.get("KFT_TEST_JOB", BACKEND)
 SUMMARIES = os.environ.get("KFT_TEST_SUMMARIES")
 LEFT_OUT: list[str] = []
 
-# Rewriting the graphs of such small models takes a fifth of the time, and saves none; on each backend
-# TensorFlow reads texts and images.
+# Optimizing the graphs of such small models takes a fifth of the time and saves none; TensorFlow reads
+# texts and images on all backends.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 _connect = socket.socket.connect
@@ -54,21 +54,21 @@ def _resolve_locally(host, *args, **kwargs):
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that needs the network fails, and at once, on every machine."""
+    """Make tests that need the network fail at once on every machine."""
     monkeypatch.setattr(socket.socket, "connect", _connect_locally)
     monkeypatch.setattr(socket, "getaddrinfo", _resolve_locally)
 
 
 @pytest.fixture(autouse=True)
 def seeded() -> Iterator[None]:
-    """The same random numbers for a test whichever ran before it."""
+    """Seed each test, so that it does not depend on the tests before it."""
     keras.utils.set_random_seed(0)
     yield
     keras.utils.clear_session(free_memory=False)  # a full collection costs half a second
 
 
 def runs_here(item: pytest.Item) -> bool:
-    """Whether this process is the one for a test: see `once` in pyproject.toml."""
+    """Return whether a test belongs to this process: see `once` in pyproject.toml."""
     once = item.get_closest_marker("once")
     if once is None:
         return JOB != "once"
@@ -78,7 +78,7 @@ def runs_here(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves each test to its process of `run_all.py`; without one, TensorFlow's runs all."""
+    """Leave each test to its process of `run_all.py`; without one, TensorFlow runs all."""
     if BACKEND == "tensorflow" and "KFT_TEST_JOB" not in os.environ:
         return
     others = [item for item in items if not runs_here(item)]
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says which tests were left to other processes, and how to run them all."""
+    """Print which tests were left to other processes, and how to run all."""
     if not LEFT_OUT or "KFT_TEST_JOB" in os.environ:
         return
     files = list(dict.fromkeys(name.partition("::")[0] for name in LEFT_OUT))
@@ -101,13 +101,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keeps what was imported out of every later collection: half a million objects that stay."""
+    """Exclude the half million objects of imported modules from later garbage collections."""
     gc.collect()
     gc.freeze()
 
 
 class _Summary:
-    """Collects what passed, and of the tests that every backend owes, what was not skipped."""
+    """A plugin that counts outcomes and collects the passed tests that every backend must run."""
 
     def __init__(self) -> None:
         self.passed = self.failed = self.skipped = 0
@@ -135,7 +135,7 @@ class _Summary:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Lets exports begin with their imports done; adds the summary when run_all.py asks for it."""
+    """Start exports with their imports done, and write a summary if run_all.py asks for it."""
     launch.subprocess = warm.Exports
     if SUMMARIES:
         config.pluginmanager.register(_Summary(), "kft-summary")
@@ -143,7 +143,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def cli(monkeypatch, capsys):
-    """Calls the command line in this process; gives back exit code, output and errors."""
+    """Return a function that runs the command line in this process; it returns exit code, output and errors."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])
@@ -157,7 +157,7 @@ def cli(monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """Two classes that differ in their colour, 10 images each."""
+    """Return a folder of two classes of different colours, with 10 images each."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
     for name, channel in (("blue", 2), ("red", 0)):

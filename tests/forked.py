@@ -1,6 +1,6 @@
-"""Fits in forked processes that a signal ends, for what is said of resuming.
+"""Fits in forked processes that are ended by signals, to test resuming.
 
-Fork before a backend has computed anything: importing takes longest, and all of the processes share it.
+Fork before a backend has computed anything: importing takes longest, and all processes share it.
 """
 
 import os
@@ -14,7 +14,7 @@ import keras
 
 
 class End(keras.callbacks.Callback):
-    """Sends this process a signal when a hook is called for the `at`-th time."""
+    """Send this process a signal when a hook is called for the `at`-th time."""
 
     def __init__(self, hook: str, at: int, number: int = signal.SIGKILL) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class End(keras.callbacks.Callback):
 
 
 def in_child(work: Callable[[], object], kill_after: float | None = None) -> int:
-    """Run `work` in a forked process, killed after some seconds; its exit code, or minus the signal."""
+    """Run `work` in a forked process, optionally killed; return its exit code, or minus the signal."""
     child = os.fork()
     if child == 0:
         code: object = 1
@@ -39,7 +39,7 @@ def in_child(work: Callable[[], object], kill_after: float | None = None) -> int
             code = ended.code
         except BaseException:
             traceback.print_exc()
-        finally:  # to clean up all that was imported takes longest
+        finally:  # cleaning up all imported modules takes longest
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code if isinstance(code, int) else 1)

@@ -1,10 +1,10 @@
-"""The packages of kft and what they import, read from the source: `python tests/house.py` draws them."""
+"""The packages of kft and their imports, read from the source: `python tests/house.py` prints them."""
 
 import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Each may import from itself and from those above it.
+# Each package may import from itself and from those above it.
 ORDER = (
     "errors",
     "backends",
@@ -39,7 +39,7 @@ ORDER = (
 
 
 def modules() -> dict[str, Path]:
-    """Each module of kft and of the recipes to its file."""
+    """Return the file of each module of kft and of the recipes."""
     found = {}
     for folder in ("kft", "recipes"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -49,11 +49,11 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path, *, typing: bool) -> set[str]:
-    """The names of kft and the recipes that a file imports, inside functions too.
+    """Return the names of kft and the recipes that a file imports, including in functions.
 
     Args:
         path: The file.
-        typing: Whether imports for type checkers alone count.
+        typing: Whether to include imports for type checkers only.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     left_out: set[int] = set()
@@ -73,16 +73,16 @@ def imports(path: Path, *, typing: bool) -> set[str]:
 
 
 def package(name: str) -> str:
-    """The package of kft that a module or a name lies in; empty for kft itself."""
+    """Return the package of kft that contains a module or a name; empty for kft itself."""
     return (*name.split("."), "")[1]
 
 
 def circles() -> list[list[str]]:
-    """Groups of modules that import one another, whichever of them is imported first."""
+    """Return groups of modules with circular imports."""
     every = modules()
     graph = {}
     for name, path in every.items():
-        # `from a.b import c` names a module, or something in one.
+        # `from a.b import c` names a module or an object in one.
         found = {n if n in every else n.rpartition(".")[0] for n in imports(path, typing=False)}
         graph[name] = found & every.keys() - {name}
     reachable: dict[str, set[str]] = {}
@@ -103,11 +103,11 @@ def circles() -> list[list[str]]:
 
 
 def function_lengths(source: str, *, signatures: bool = True) -> dict[str, int]:
-    """The name and place of each function of a module to its lines, docstring aside.
+    """Return the number of lines of each function without its docstring, by name and line.
 
     Args:
         source: The code of the module.
-        signatures: Whether the lines of signatures count.
+        signatures: Whether to count the lines of signatures.
     """
     found = {}
     for node in ast.walk(ast.parse(source)):
@@ -128,7 +128,7 @@ def _lines(node: ast.stmt) -> int:
 
 
 def backend_branches(source: str) -> list[str]:
-    """The places where code asks Keras for its backend, or depends on the name of one.
+    """Return the places where code asks Keras for its backend, or depends on a backend's name.
 
     Args:
         source: The code of a module outside of `kft.backends`.
@@ -157,7 +157,7 @@ def _names_a_backend(node: ast.AST) -> bool:
 
 
 def drawing() -> str:
-    """A line for each package: how many files it has, and the packages that it imports."""
+    """Return a line per package with the number of its files and the packages that it imports."""
     lines = []
     for name in ORDER:
         files = [path for module, path in modules().items() if package(module) == name]

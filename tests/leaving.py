@@ -1,4 +1,4 @@
-"""How the scripts of the tests end: at once."""
+"""The immediate end of test scripts."""
 
 import atexit
 import os
@@ -6,8 +6,8 @@ import sys
 
 
 def leave() -> None:
-    """End this process with success, without freeing all that it imported, which takes seconds."""
-    atexit._run_exitfuncs()  # which remove temporary folders
+    """End this process with success, without freeing imported modules, which takes seconds."""
+    atexit._run_exitfuncs()  # removes temporary folders
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -1,4 +1,4 @@
-"""A task of one's own, as somebody would keep it beside their data: a class for each pixel."""
+"""A user's own task, as kept next to their data: a class per pixel."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from kft.tasks import Task
 
 @dataclass(frozen=True, kw_only=True)
 class MapTask(Task):
-    """Scores of each class for each place of the features, and the best class as a number."""
+    """A task with scores of the classes at each position, answered by the number of the best class."""
 
     name: ClassVar[str] = "map"
     needs: ClassVar[str] = "map"
@@ -40,7 +40,7 @@ class MapTask(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class PlainMap(MapTask):
-    """The same without an answer of its own."""
+    """The same task without its own `answer`."""
 
     answer = Task.answer
     answer_rules = Task.answer_rules

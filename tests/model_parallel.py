@@ -1,4 +1,4 @@
-"""Fits of a tiny BERT and a convolutional network, whole and in parts; JAX, in a process of its own."""
+"""Fits of a tiny BERT and a convolutional network, whole and sharded, in a separate JAX process."""
 
 import json
 import os
@@ -23,7 +23,7 @@ LABELS = ["good", "bad", "good", "bad"]
 
 
 class Shards(keras.callbacks.Callback):
-    """Notes the shape of a device's part of each variable, the optimizer's included."""
+    """Record the shape of one shard of each variable, including those of the optimizer."""
 
     shapes: dict
 
@@ -59,12 +59,12 @@ def fit(recipe, train, validation, distribution, unfreeze="all", rate=1e-2):
 
 def bert(preset, distribution):
     recipe = BertRecipe(preset, num_classes=2, dropout=0.0, backbone_dropout=0.0, sequence_length=8)
-    train = TEXTS * 3 + TEXTS[:2], LABELS * 3 + LABELS[:2]  # the last batch does not divide by four
+    train = TEXTS * 3 + TEXTS[:2], LABELS * 3 + LABELS[:2]  # the last batch is not a multiple of 4
     return fit(recipe, train, (TEXTS, LABELS), distribution)
 
 
 def images(distribution, serving=None):
-    """The uppermost block on kept features of what is below."""
+    """Train the last block on cached features of the blocks before it."""
     keras.utils.set_random_seed(1)
     recipe = WideRecipe(num_classes=4, dropout=0.0)
     x, y = bright_sides(14, classes=4)

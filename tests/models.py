@@ -6,7 +6,7 @@ from keras import layers
 
 
 def convnet(classes=3, size=16, seed=0):
-    """Three resolutions with BatchNorm, a pooled head: blocks "c3", "c2..b2" and "c1..b1"."""
+    """Return a model of three resolutions with BatchNorm and a pooled head: "c3", "c2..b2", "c1..b1"."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((size, size, 3))
     x = inputs
@@ -21,7 +21,7 @@ def convnet(classes=3, size=16, seed=0):
 
 
 def images(count=48, classes=3, size=16, seed=0):
-    """Images whose class shows in their colour, float32 in 0..1, and int64 labels."""
+    """Return images whose class determines their colour, float32 in 0..1, and int64 labels."""
     random = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     pixels = random.random((count, size, size, 3), dtype="float32")
@@ -30,10 +30,10 @@ def images(count=48, classes=3, size=16, seed=0):
 
 
 def values(model):
-    """A copy of every weight by its path."""
+    """Return a copy of every weight by its path."""
     return {w.path: np.array(keras.ops.convert_to_numpy(w)) for w in model.weights}
 
 
 def moved(before, after):
-    """The paths of the weights that differ."""
+    """Return the paths of the weights that differ."""
     return {path for path in before if not np.array_equal(before[path], after[path])}

@@ -1,6 +1,6 @@
 """Fits by several processes on PyTorch, for `test_processes.py`: `python -m tests.processes_on_torch FOLDER`.
 
-Every process is forked from one that has imported everything, so that starting it costs nothing.
+All processes are forked from one that has imported everything, so they start quickly.
 """
 
 import json
@@ -32,7 +32,7 @@ STAGES = [
 
 
 def together(name, count, work, *arguments, url=False):
-    """Forks `count` processes that call `work`; notes their exit codes and what they said."""
+    """Fork `count` processes that call `work`; return their exit codes and record their output."""
     began = time.monotonic()
     running = {}
     for place in range(count):
@@ -44,7 +44,7 @@ def together(name, count, work, *arguments, url=False):
             if url:
                 del os.environ["KFT_PROCESSES_STORE"]
                 os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": url}
-            signal.alarm(120)  # nothing here may hang
+            signal.alarm(120)  # processes must not hang
             os._exit(_ended(FOLDER / f"{name}-{place}.txt", work, name, *arguments))
         running[pid] = place
     codes = [0] * count
@@ -69,7 +69,7 @@ def _ended(path, work, *arguments):
 
 
 class Ledger(layers.Layer):
-    """Notes the first feature, the example's number, of all that it is trained on, and drops it."""
+    """Record and drop the first feature, the example's number, during training."""
 
     seen: ClassVar[list] = [[]]
 
@@ -81,7 +81,7 @@ class Ledger(layers.Layer):
 
 
 class Masks(layers.Layer):
-    """Notes which of its inputs were dropped."""
+    """Record which inputs were dropped."""
 
     seen: ClassVar[list] = []
 
@@ -132,11 +132,11 @@ def save(name, model, history):
 
 
 def plain(name, shuffle=True):
-    """Three stages without a cache; the last batch has 3 examples, fewer than 4 processes."""
+    """Train three stages without a cache; the last batch has 3 examples, fewer than 4 processes."""
     x, y, weights = plain_data()
     with kft.distribution.scope(DataParallel(verify_every=1)):
         keras.utils.set_random_seed(1)
-        np.random.seed(processes.rank())  # what each process has drawn before
+        np.random.seed(processes.rank())  # a different random state in each process
         model = plain_model()
         Ledger.seen = []
         stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
@@ -159,7 +159,7 @@ def plain(name, shuffle=True):
 
 
 def scaled(name):
-    """Loss scaling, accumulation of gradients, moving averages, clipping by norm; no stages."""
+    """Train without stages, with loss scaling, gradient accumulation, moving averages and clipping."""
     x, y, _ = plain_data()
     with kft.distribution.scope("data_parallel"):
         keras.utils.set_random_seed(processes.rank())
@@ -173,7 +173,7 @@ def scaled(name):
 
 
 class LossScale(keras.callbacks.Callback):
-    """Notes the loss scale."""
+    """Record the loss scale."""
 
     def __init__(self):
         super().__init__()
@@ -185,7 +185,7 @@ class LossScale(keras.callbacks.Callback):
 
 
 def mixed(name, precision):
-    """The head in float32, then a layer in half precision; in float16 the second part overflows."""
+    """Train a float32 head on a layer in half precision; in float16 the second process' part overflows."""
     x, y, _ = plain_data()
     x, y = x[:20, 1:], y[:20]
     if precision == "mixed_float16":
@@ -218,7 +218,7 @@ def mixed(name, precision):
 
 
 def dropping(name):
-    """Dropout of ones, with a seed and without, each process on as many examples."""
+    """Apply dropout to ones with and without a seed, on equally many examples per process."""
     with kft.distribution.scope("data_parallel"):
         keras.utils.set_random_seed(1)
         inputs = keras.Input((9,))
@@ -232,7 +232,7 @@ def dropping(name):
 
 
 class End(keras.callbacks.Callback):
-    """Ends a process in a chosen step: kills it, or asks it to stop."""
+    """End a process in a chosen step: kill it, or ask it to stop."""
 
     def __init__(self, place, epoch, number):
         super().__init__()
@@ -247,7 +247,7 @@ class End(keras.callbacks.Callback):
 
 
 def recipe(name, run_dir, *ending):
-    """A recipe in three stages, the first two on kept features."""
+    """Train a recipe in three stages, the first two on cached features."""
     loaded = []
 
     class Counting(TinyRecipe):
@@ -279,7 +279,7 @@ def recipe(name, run_dir, *ending):
 
 
 def solved(name):
-    """A head that the first process solves, and a stage after it."""
+    """Train a head that the first process solves, and a stage after it."""
     fitted = TinyRecipe(num_classes=2, dropout=0.0)
     stages = [kft.Stage(0, solve=True), kft.Stage("all", 2, 3e-3)]
     data, held_out = bright_sides(43), bright_sides(17, seed=1)
@@ -290,7 +290,7 @@ def solved(name):
 
 
 class Spoil(keras.callbacks.Callback):
-    """Makes the weights NaN after the second epoch, and after the third, once each."""
+    """Make the weights NaN after the second epoch and after the third, once each."""
 
     left: ClassVar[list] = [1, 2]
 
@@ -302,7 +302,7 @@ class Spoil(keras.callbacks.Callback):
 
 
 class Rates(keras.callbacks.Callback):
-    """Notes this process' own rate before the first step of an epoch."""
+    """Record this process' own learning rate before the first step of an epoch."""
 
     def __init__(self):
         super().__init__()
@@ -315,7 +315,7 @@ class Rates(keras.callbacks.Callback):
 
 
 def slowed(name):
-    """A recipe that goes on twice, each time at half the rate and from another commit."""
+    """Train a recipe that resumes twice, each time at half the learning rate and from another commit."""
     rates = Rates()
     run = TinyRecipe(num_classes=2).fit(
         bright_sides(16),
@@ -333,7 +333,7 @@ def slowed(name):
 
 
 class Stale(gradients.SharedGradients):
-    """What a wrapper does that was built once: it knows the variables of the first stage alone."""
+    """A wrapper that is built only once, so it knows only the variables of the first stage."""
 
     first = None
 
@@ -347,7 +347,7 @@ class Stale(gradients.SharedGradients):
 
 
 def drifting(name, kind):
-    """Processes that come apart: by a stale wrapper, or because their data differ in order."""
+    """Make processes diverge by a stale wrapper, or by data in different order."""
     from kft.distribution import shared_steps
 
     x, y, _ = plain_data()
@@ -368,7 +368,7 @@ def drifting(name, kind):
 
 
 def refused(name):
-    """One sentence for each fit that cannot be shared."""
+    """Record the message for each fit that cannot be distributed."""
     x, y = bright_sides(8)
     said = {}
 
@@ -406,7 +406,7 @@ def _ends():
 
 
 def main():
-    # On its own, without a group; Keras also imports on the way what it imports late.
+    # First alone, without a group, which also completes the late imports of Keras.
     os.environ["RANK"] = "0"
     plain("plain-1")
     scaled("scaled-1")

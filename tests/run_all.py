@@ -1,11 +1,11 @@
 """The one test command: lint, types, then every test on PyTorch, JAX and TensorFlow.
 
-Each backend has a process of its own, and so have the tests that say nothing about the backend.
+Each backend has its own process, and so do the tests that do not depend on the backend.
 
     python tests/run_all.py [--backend NAME ...] [pytest arguments]
 
 It fails if a check fails, a test fails, or a backend did not run the tests that the others ran.
-The last line it prints on success is pytest's own.
+On success its last line is pytest's.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ("torch", "jax", "tensorflow")
-# Processes and their backends, in the order of their output; the longest, which start first, come
-# last: two at a time share two cores.
+# Processes and their backends, in the order of their output. The last ones take longest and start
+# first; two at a time share two cores.
 JOBS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "once": "torch"}
-MINUTES = 5  # between two lines that say how far the processes are
+MINUTES = 5  # between two lines of progress
 PROGRESS = re.compile(r"(?:tests/\S+ )?(?P<dots>[.FEsxX]+) *\[ *(?P<percent>\d+)%\]")
-NO_TESTS = 5  # pytest's exit code where nothing was chosen
+NO_TESTS = 5  # pytest's exit code if no tests were collected
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def main() -> int:
         print(f"\n=== all ===\n{table(jobs, summaries)}", flush=True)
         if len(jobs) > 1:
             print(f"\n=== {last} ===\n{output_of(last, summaries)}", end="", flush=True)
-        if pytest_arguments:  # a choice of tests may leave a process without any
+        if pytest_arguments:  # a selection may leave a process without tests
             jobs = [name for name in jobs if ended[name] != NO_TESTS] or jobs
         problems = [
             f"{name}: pytest ended with exit code {ended[name]}" for name in jobs if ended[name]
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def run_check(tool: list[str]) -> bool:
-    """Runs a checker over the checkout and says how long it took."""
+    """Run a checker on the checkout, and print how long it took."""
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-m", *tool], cwd=ROOT, check=False)
     print(
@@ -80,7 +80,7 @@ def run_check(tool: list[str]) -> bool:
 
 
 def run_job(name: str, summaries: Path, arguments: list[str], capture: bool = True) -> int:
-    """Runs pytest in a process of its own, on a backend or for the tests that need none."""
+    """Run pytest in a separate process, on a backend or for the tests that need none."""
     environment = os.environ | {
         "KERAS_BACKEND": JOBS[name],
         "KFT_TEST_JOB": name,
@@ -88,10 +88,10 @@ def run_job(name: str, summaries: Path, arguments: list[str], capture: bool = Tr
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",  # the same devices on every machine
         "JAX_PLATFORMS": "cpu",
-        # Models this small gain nothing from threads, and lose much where processes share cores.
+        # Such small models gain nothing from threads, and lose much if processes share cores.
         "OMP_NUM_THREADS": "1",
         "TF_NUM_INTRAOP_THREADS": "1",
-        # Compiling takes most of JAX's time here: less of it, and each program once.
+        # Compilation takes most of JAX's time here, so optimize less and compile each program once.
         "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0",
         "JAX_COMPILATION_CACHE_DIR": str(summaries / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -106,13 +106,13 @@ def run_job(name: str, summaries: Path, arguments: list[str], capture: bool = Tr
 
 
 def output_of(name: str, summaries: Path) -> str:
-    """What a process has printed so far."""
+    """Return the output of a process so far."""
     path = summaries / f"{name}.log"
     return path.read_text(errors="replace") if path.exists() else ""
 
 
 def how_far(names: Iterable[str], summaries: Path) -> str:
-    """How much of its tests each process has run, and how many of them have failed."""
+    """Return a line with the percentage of finished tests and the failures of each process."""
     said = []
     for name in names:
         lines = output_of(name, summaries).splitlines()
@@ -126,7 +126,7 @@ def how_far(names: Iterable[str], summaries: Path) -> str:
 
 
 def table(jobs: list[str], summaries: Path) -> str:
-    """What each process says of itself."""
+    """Return a table of the summaries of all processes."""
     lines = []
     for name in jobs:
         path = summaries / f"{name}.json"
@@ -137,7 +137,7 @@ def table(jobs: list[str], summaries: Path) -> str:
 
 
 def compare(jobs: list[str], summaries: Path) -> list[str]:
-    """What the processes' own summaries say against the claim that every backend passed the tests."""
+    """Return the problems in the summaries, such as tests that ran on another backend only."""
     problems = []
     shared: dict[str, set[str]] = {}
     for name in jobs:

@@ -1,6 +1,6 @@
-"""Fits of one small recipe on one device and on several; what came out goes to a JSON file.
+"""Fits of one small recipe on one device and on several, whose results go to a JSON file.
 
-A process of its own, since virtual devices have to be asked for before a backend starts.
+They run in a separate process, since virtual devices must be configured before a backend starts.
 """
 
 import json
@@ -37,7 +37,7 @@ if len(PLACE) == 2:
 
 
 class Crash(keras.callbacks.Callback):
-    """Ends a fit in the middle of its fourth epoch."""
+    """End a fit in the middle of its fourth epoch."""
 
     def __init__(self):
         super().__init__()
@@ -90,7 +90,7 @@ def crashed_and_gone_on(first, then, directory):
 
 
 def tuned(distribution, directory):
-    """A search of one trial, whose backbone all trials would share."""
+    """Run a search of one trial, with a backbone that all trials would share."""
     recipe = DenseRecipe(num_classes=2, dropout=0.0)
     found = recipe.tune(
         small_images(16),
@@ -143,7 +143,7 @@ def clipping():
 
 
 class LossScale(keras.callbacks.Callback):
-    """Notes the loss scale of each device."""
+    """Record the loss scale of each device."""
 
     def __init__(self):
         super().__init__()
@@ -157,7 +157,7 @@ class LossScale(keras.callbacks.Callback):
 
 
 def scaled(distribution):
-    """The head alone in float32; then a layer in float16, where one device's gradients overflow."""
+    """Train a float32 head, then a float16 layer in which one device's gradients overflow."""
     with kft.distribution.scope(distribution), using("mixed_float16"):
         inner = keras.optimizers.SGD(1e-2, momentum=0.9, global_clipnorm=0.5)
         model = small_model(
@@ -184,7 +184,7 @@ def scaled(distribution):
 
 
 def plain(distribution, optimizer=None):
-    """A model.fit of one's own in a scope."""
+    """Run a user's own `model.fit` in a scope."""
     with kft.distribution.scope(distribution) as count:
         model = small_model(optimizer or clipping())
         history = plain_fit(model)
@@ -218,7 +218,7 @@ def built_too_early():
 
 
 def fitted_in_stages():
-    """On TensorFlow an error: the loss of a model of one's own knows nothing of replicas."""
+    """Train in stages; an error on TensorFlow, since losses of users' models ignore replicas."""
     with kft.distribution.scope("data_parallel"):
         model = small_model(keras.optimizers.AdamW())
         x = np.zeros((9, 8), "float32")
@@ -232,7 +232,7 @@ def fitted_in_stages():
 
 
 def outcomes(directory):
-    if PLACE:  # one of two processes, each of which has a directory, or alone
+    if PLACE:  # one of two processes with a directory each, or the only one
         cache = kft.Cache(True, directory=OUT.parent.with_name("features"))
         yield "auto", fit("auto", batch_norm="train", cache=cache, run_dir=directory)
         return
@@ -244,7 +244,7 @@ def outcomes(directory):
     yield "one, plain", plain("none")
     yield "two, plain", plain(DataParallel(2))
     yield "optimizer from outside", optimizer_from_outside()
-    if BACKEND == "jax":  # a scaled loss says as much on TensorFlow
+    if BACKEND == "jax":  # on TensorFlow the scaled loss covers this
         halved = {"precision": "mixed_bfloat16", "stages": SHORT[1:]}
         yield "one, bfloat16", fit("none", **halved)
         yield "two, bfloat16", fit(DataParallel(2), **halved)
@@ -263,5 +263,5 @@ def outcomes(directory):
 
 
 OUT.write_text(json.dumps(dict(outcomes(OUT.with_name("run")))))
-if not PLACE:  # two processes take leave of each other
+if not PLACE:  # two processes have to disconnect
     leave()

@@ -1,4 +1,4 @@
-"""A recipe small enough to train in a second, and data that it can learn."""
+"""A recipe that trains in a second, and data that it can learn."""
 
 import io
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from kft.recipe.preprocessing import unit_pixels
 
 
 def convolved(x, block, width, size, **settings):
-    """A convolution with BatchNorm and ReLU."""
+    """Apply a convolution with BatchNorm and ReLU."""
     x = keras.layers.Conv2D(width, size, **settings, name=f"{block}_conv")(x)
     x = keras.layers.BatchNormalization(momentum=0.5, name=f"{block}_bn")(x)
     return keras.layers.ReLU(name=f"{block}_relu")(x)
 
 
 def tiny(*, include_top, weights, input_tensor):
-    """A convolutional backbone of three blocks, in the form of those in `keras.applications`."""
+    """Return a convolutional backbone of three blocks, called like those of `keras.applications`."""
     assert not include_top
     assert weights is None
     x = input_tensor
@@ -44,7 +44,7 @@ class TinyRecipe(ImageRecipe):
 
 
 def dense(*, include_top, weights, input_tensor):
-    """Blocks without convolutions, which take JAX long to compile."""
+    """Return a backbone without convolutions, which JAX compiles slowly."""
     x = input_tensor
     for block in (1, 2):
         x = keras.layers.Dense(8, use_bias=False, name=f"block{block}_dense")(x)
@@ -66,7 +66,7 @@ class DenseRecipe(ImageRecipe):
 
 
 def wide(*, include_top, weights, input_tensor):
-    """Three blocks, whose uppermost kernel is large enough to be cut in parts."""
+    """Return a backbone of three blocks, the last with a kernel large enough to be sharded."""
     x = input_tensor
     for block, width in enumerate((8, 256, 256), start=1):
         size = 4 if block == 1 else 1
@@ -81,7 +81,7 @@ class WideRecipe(TinyRecipe):
 
 
 def small_images(count, seed=0):
-    """Images of 4 x 4 whose second class is brighter, as (x, y)."""
+    """Return images of 4 x 4 pixels whose second class is brighter, as (x, y)."""
     rng = np.random.default_rng(seed)
     y = np.arange(count) % 2
     x = rng.uniform(0, 160, (count, 4, 4, 3)).astype("float32")
@@ -89,7 +89,7 @@ def small_images(count, seed=0):
 
 
 def encoded(pixels):
-    """Images as the bytes of PNG files."""
+    """Return images as the bytes of PNG files."""
     files = [io.BytesIO() for _ in pixels]
     for image, file in zip(pixels, files, strict=True):
         Image.fromarray(np.uint8(image)).save(file, "PNG")
@@ -97,7 +97,7 @@ def encoded(pixels):
 
 
 def export_answers(version, inputs):
-    """The scores that an export gives, in the order of the classes."""
+    """Return the scores of an export, in the order of the classes."""
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
@@ -108,7 +108,7 @@ def export_answers(version, inputs):
 
 
 def bright_sides(count=48, classes=2, seed=0):
-    """Images whose class is the part that is bright, as (x, y)."""
+    """Return images whose class is their bright part, as (x, y)."""
     rng = np.random.default_rng(seed)
     y = np.arange(count) % classes
     x = rng.uniform(0, 120, (count, 16, 16, 3)).astype("float32")

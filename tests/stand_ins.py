@@ -1,4 +1,4 @@
-"""Drawn pictures in place of the public data that a case study is about, in the same form."""
+"""Generated pictures in the format of the public data of the case studies."""
 
 import csv
 from pathlib import Path
@@ -12,7 +12,7 @@ WEIGHTS = "mobilenet_v2_0.35_224_notop.weights.h5"
 
 
 def random_weights(folder: Path) -> None:
-    """Weights of MobileNetV2 that nothing has trained, under the name of the pretrained ones."""
+    """Write untrained weights of MobileNetV2 under the name of the pretrained ones."""
     backbone = keras.applications.MobileNetV2(
         input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None
     )
@@ -20,7 +20,7 @@ def random_weights(folder: Path) -> None:
 
 
 def cifar10(folder: Path, each: int = 12) -> None:
-    """Folders `train/airplane` and so on; each class has its own colour."""
+    """Write folders `train/airplane` and so on; each class has its own colour."""
     random = np.random.default_rng(0)
     for part in ("train", "test"):
         for hue, name in enumerate(CIFAR10):
@@ -30,7 +30,7 @@ def cifar10(folder: Path, each: int = 12) -> None:
 
 
 def ham10000(folder: Path, lesions: int = 60) -> None:
-    """A table and pictures of lesions, every third of which was photographed twice."""
+    """Write a table and pictures of lesions, every third of which was photographed twice."""
     random = np.random.default_rng(0)
     kinds = ("nv", "mel", "bkl", "bcc", "akiec", "vasc", "df")
     rows = []

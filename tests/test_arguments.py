@@ -1,4 +1,4 @@
-"""Arguments of the wrong type or out of range are refused by name, before anything is built."""
+"""Arguments of the wrong type or out of range are rejected by name before anything is built."""
 
 import dataclasses
 import os
@@ -105,7 +105,7 @@ def test_a_recipe_takes_an_argument_or_refuses_it_by_name(name, tmp_path):
         base["num_classes"] = 2
     if any(one.name == "preset" for one in fields):
         base["preset"] = "nowhere"
-    if name == "ImageBackboneRecipe":  # which asks its preset for the usual size
+    if name == "ImageBackboneRecipe":  # which reads the usual size from its preset
         base["preset"] = save_preset("ViT", tmp_path / "preset")
     unnamed = []
     for one in fields:

@@ -1,4 +1,4 @@
-"""What kft knows of each backend, and of one that it does not know."""
+"""The properties of each backend, and of an unknown one."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""The tables of benchmarks find their places on the pages."""
+"""The tables of benchmarks are inserted into the pages."""
 
 import json
 import subprocess

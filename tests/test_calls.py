@@ -1,4 +1,4 @@
-"""Arguments that a public call does not have: named, with the way out, whoever a person comes from."""
+"""Unknown arguments of public calls are named with the way out, including those of other libraries."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""Cross-validation: each example is answered once, by a model that has not seen it."""
+"""Cross-validation: each example is predicted once, by a model that was not trained on it."""
 
 import dataclasses
 import json
@@ -50,7 +50,7 @@ def test_copies_and_groups_stay_together_and_a_lone_class_is_trained_on():
 
 
 class Spy(DenseRecipe):
-    """Notes what each model is trained on."""
+    """A recipe that records the data on which each model is trained."""
 
     trained = []  # noqa: RUF012
 
@@ -75,7 +75,7 @@ def test_no_model_answers_what_it_was_trained_on():
 
 
 def test_labels_at_random_are_told_by_chance():
-    """A model of 48 numbers learns 40 examples by heart; what it has not seen shows that it knows nothing."""
+    """A model of 48 weights memorizes 40 random labels; held-out examples show that it learnt nothing."""
     x, _ = small_images(40)
     y = np.random.default_rng(5).permutation(np.arange(40) % 2)
     recipe = DenseRecipe(num_classes=2)

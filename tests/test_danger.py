@@ -1,4 +1,4 @@
-"""What comes from elsewhere runs no code, fills no memory, reaches no other file: it is refused by name."""
+"""Untrusted files run no code, fill no memory and reach no other file; they are rejected by name."""
 
 import ast
 import hashlib
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.once
 
 
 class Bomb:
-    """A pickle that would leave a file behind if anybody loaded it."""
+    """A pickle that creates a file when it is loaded."""
 
     def __init__(self, path):
         self.path = path
@@ -45,7 +45,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def run(saved, tmp_path):
-    """A copy of a run directory, to be tampered with."""
+    """Return a copy of a run directory to tamper with."""
     return shutil.copytree(saved, tmp_path / "run")
 
 
@@ -134,7 +134,7 @@ def enormous(file, name, folder):
     file.create_dataset(name, (10**6, 10**6), "f4", chunks=(1000, 1000))
 
 
-@pytest.mark.filterwarnings("ignore:Skipping nested container")  # Keras, on its way to the error
+@pytest.mark.filterwarnings("ignore:Skipping nested container")  # from Keras, before the error
 @pytest.mark.parametrize("edit", [external_link, external_bytes, enormous])
 def test_a_weights_file_reaches_no_other_file_and_fills_no_memory(tmp_path, edit):
     shape = {"input_shape": (32, 32, 3), "alpha": 0.25, "include_top": False, "weights": None}
@@ -196,7 +196,7 @@ def test_a_tokenizer_reads_no_vocabulary_from_elsewhere(preset, tmp_path):
 
 
 def test_a_whole_model_is_no_weights_file(tmp_path):
-    """A `.keras` archive can hold code in Lambda layers; it is not opened."""
+    """A `.keras` archive can contain code in Lambda layers, so it is not opened."""
     path = tmp_path / "model.keras"
     inputs = keras.Input((2,))
     keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(path)
@@ -220,7 +220,7 @@ def test_images_are_not_read_from_outside_their_folder(tmp_path):
         TinyRecipe(num_classes=2).read(tmp_path / "photos")
 
 
-# Modules and calls that run what they read, or import what a text names.
+# Modules and calls that execute what they read, or import by name.
 UNSAFE_MODULES = {
     "pickle",
     "cPickle",
@@ -241,7 +241,7 @@ SOURCES = [p for part in ("kft", "recipes", "benchmarks") for p in (ROOT / part)
 
 
 def unsafe(tree):
-    """Every import and call in a module that would run what a stranger wrote."""
+    """Yield each import and call in a module that could execute untrusted content."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (one.name for one in node.names if one.name in UNSAFE_MODULES)

@@ -1,4 +1,4 @@
-"""The pages of docs/ keep their word: their Python runs, and their links lead somewhere."""
+"""The pages of docs/: their Python runs, and their links are valid."""
 
 import os
 import re
@@ -33,7 +33,7 @@ RUN = (
 
 
 def test_the_python_of_each_page_runs(tmp_path):
-    """One process for all pages: starting Keras takes longer than what they do."""
+    """All pages share one process, since starting Keras takes longest."""
     program = []
     for name in RUN:
         text = (ROOT / "docs" / name).read_text()

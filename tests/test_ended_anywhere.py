@@ -1,4 +1,4 @@
-"""A fit can be ended at any moment of its life, and the same call takes it to the same end."""
+"""A fit can be ended at any moment, and the same call resumes it to the same result."""
 
 import json
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.once
 
-# Each fit has a process of its own, forked before a backend has begun: importing takes longest.
+# Each fit runs in its own process, forked before a backend has started: importing takes longest.
 SCRIPT = """
 import json, os, pathlib, signal, sys
 import keras, tensorflow
@@ -121,7 +121,7 @@ FOLLOWING = (
 
 
 def run(number, tmp_path, moments, prefix=""):
-    """Ends one fit at moment after moment, each time going on with it, and another one never."""
+    """Run one fit that is ended at each moment and resumed, and another without interruption."""
     whole, ended = str(tmp_path / f"{prefix}whole"), str(tmp_path / f"{prefix}ended")
     fits = [(whole,), *((ended, moment) for moment in moments), (ended,)]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""docs/first_run.md keeps its word: its commands run one after another, on messages that are made up."""
+"""docs/first_run.md: its commands run in order on generated messages."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 PAGE = (Path(__file__).parent.parent / "docs" / "first_run.md").read_text(encoding="utf-8")
 MODEL = "hf://sentence-transformers/all-MiniLM-L6-v2"
-FETCHED = ("curl ", "unzip ")  # what needs a network
+FETCHED = ("curl ", "unzip ")  # commands that need a network
 HAM, SPAM = ("good", "the film was not bad"), ("awful", "very awful café")
 
 
@@ -23,7 +23,7 @@ def blocks(language):
 
 @pytest.fixture
 def messages(tmp_path, monkeypatch):
-    """A folder with what would be fetched: a hundred messages are labelled, the others come later."""
+    """Return a folder with the file that would be downloaded, of 140 messages."""
     lines = [
         f"{'spam' if n % 5 == 0 else 'ham'}\t{(SPAM if n % 5 == 0 else HAM)[n % 2]} {n}"
         for n in range(140)

@@ -1,4 +1,4 @@
-"""What was forgotten is seen in the features of another task, before and after."""
+"""Forgetting is measured on the features of another task, before and after a fit."""
 
 import re
 
@@ -130,5 +130,5 @@ def test_source_data_of_one_class_or_a_stream_are_refused(run):
 
 @pytest.mark.once
 def test_no_example_is_a_neighbour_of_its_own():
-    """Of six equal examples each has two of its class around it, and three of the other."""
+    """Each of six equal examples has two neighbours of its class, and three of the other."""
     assert _neighbours(np.ones((6, 4)), np.array([0, 0, 0, 1, 1, 1])) == 0

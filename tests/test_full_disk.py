@@ -1,4 +1,4 @@
-"""A disk that is full costs nothing that was trained, and is named with a way out."""
+"""A full disk loses no training, and is reported with a way out."""
 
 import contextlib
 import json
@@ -76,7 +76,7 @@ def test_a_disk_without_room_for_the_weights_is_named_before_training(tmp_path, 
     monkeypatch.setattr(run_directory.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(InputError, match=r"has room for 0\.0 MB, but the trained weights take"):
         fit(tmp_path / "run")
-    # Some network drives say that they have no size at all.
+    # Some network drives report a size of 0.
     unknown = usage._replace(total=0, free=0)
     monkeypatch.setattr(run_directory.shutil, "disk_usage", lambda _: unknown)
     fit(tmp_path / "run")
@@ -91,7 +91,7 @@ def test_a_recipe_that_cannot_be_saved_names_the_directory(tmp_path, monkeypatch
 
 @contextlib.contextmanager
 def no_room(room=4):
-    """Let no file of this process, and of those that it starts, grow beyond a few bytes."""
+    """Limit files of this process and its children to a few bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
@@ -120,7 +120,7 @@ def test_a_page_and_answers_that_do_not_fit_are_named_and_leave_nothing(tmp_path
 
 
 def test_an_export_that_does_not_fit_is_named_and_leaves_nothing(tmp_path, monkeypatch):
-    # A process of its own: the one that tests fork exports from has begun before there was no room.
+    # Use a new process, since the one from which tests fork exports started before the limit.
     monkeypatch.setattr(launch, "subprocess", subprocess)
     recipe = TinyRecipe(num_classes=2)
     with (

@@ -1,4 +1,4 @@
-"""Whatever stands in a person's files: it is read, or refused by name."""
+"""Any content of users' files is read, or rejected by name."""
 
 import contextlib
 

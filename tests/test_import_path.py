@@ -1,4 +1,4 @@
-"""The working directory: its modules are not taken for installed ones, whatever they are called."""
+"""Modules in the working directory never shadow installed ones, whatever their names."""
 
 import json
 import os
@@ -27,7 +27,7 @@ LIBRARY = os.path.dirname(os.__file__)
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A working directory that came from elsewhere."""
+    """Change to an untrusted working directory."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -121,7 +121,7 @@ for arguments in json.loads(sys.argv[1]):
 
 
 def test_no_command_imports_a_module_of_the_working_directory_or_of_the_run(here):
-    """In a directory with a `keras.py`, on a run with one, as an installed script starts them."""
+    """Both the directory and the run contain a `keras.py`; commands start like an installed script."""
     sprung = lay_traps(here)
     run = DigitsRecipe(num_classes=2, classes=["a", "b"]).save(here / "runs" / "photos")
     sprung_by_run = lay_traps(run)
@@ -164,7 +164,7 @@ def test_no_command_imports_a_module_of_the_working_directory_or_of_the_run(here
 
 
 def test_python_m_kft_imports_nothing_of_the_working_directory(here):
-    sprung = lay_traps(here, but=("kft",))  # of which Python itself takes what stands first
+    sprung = lay_traps(here, but=("kft",))  # `-m` runs the first kft on the path
     done = subprocess.run(
         [sys.executable, "-m", "kft", "--version"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""What a recipe is given, wherever it is given it: the same checks, before any work."""
+"""Inputs of recipes: the same checks in all methods, before any work."""
 
 import os
 
@@ -100,7 +100,7 @@ def test_images_of_pillow_are_loaded_as_predict_takes_them(images, mode):
     opened = [
         Image.fromarray(image).convert("RGBA").convert("RGB").convert(mode) for image in X[:2]
     ]
-    opened.append(Image.fromarray(X[2]))  # of another mode
+    opened.append(Image.fromarray(X[2]))  # with another mode
     np.testing.assert_array_equal(images.load(opened), raw_images(opened))
 
 

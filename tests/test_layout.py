@@ -1,7 +1,7 @@
-"""House rules that a machine can hold.
+"""House rules that a machine can check.
 
-Imports point one way and are cheap, names are listed, files are short, and one package knows what
-the backends differ in.
+Imports point one way and are cheap, names are listed, files are short, and only one package knows
+the differences of the backends.
 """
 
 import importlib
@@ -26,16 +26,16 @@ from tests.house import (
 pytestmark = pytest.mark.once
 
 LONGEST_FILE = 300  # lines
-LONGEST_FUNCTION = 60  # lines, docstring aside
+LONGEST_FUNCTION = 60  # lines, without the docstring
 
 
 def test_imports_point_one_way():
-    """Imports for type checkers as well; methods' imports included."""
+    """Including imports for type checkers, and imports in functions."""
     assert {package(name) for name in modules() if name.startswith("kft.")} == set(ORDER)
     for name, path in modules().items():
         for target in imports(path, typing=True):
             if name.startswith("recipes") or "." not in name:
-                continue  # recipes may import all of kft, whose own names stand for what is below
+                continue  # recipes may import all of kft, and `kft` itself re-exports
             assert not target.startswith("recipes"), f"{name}: kft knows no architecture by name"
             own, other = package(name), package(target)
             if other in ORDER:
@@ -90,7 +90,7 @@ def test_no_file_is_long():
 
 
 def test_no_function_is_long():
-    """Of a command, whose signature documents its options, the body alone counts."""
+    """Signatures of commands do not count, since they document the options."""
     found = {
         f"{name}.{function}": length
         for name, path in modules().items()

@@ -1,4 +1,4 @@
-"""What a fit opens it closes: threads, files and maps do not add up from one fit to the next."""
+"""Fits close what they open: threads, files and memory maps do not accumulate."""
 
 import gc
 import os
@@ -28,8 +28,8 @@ class Crash(keras.callbacks.Callback):
 
 
 def opened():
-    """Python's threads, open files, and mapped files other than libraries."""
-    gc.collect()  # TensorFlow's iterators refer to themselves
+    """Return Python's threads, open files, and mapped files other than libraries."""
+    gc.collect()  # TensorFlow's iterators are reference cycles
     maps = [line.split()[5:] for line in Path("/proc/self/maps").read_text().splitlines()]
     return {
         "threads": [t.name for t in threading.enumerate() if not t.name.startswith("Dummy-")],
@@ -40,7 +40,7 @@ def opened():
 
 
 def repeat(work, times=3):
-    """Does the work several times; after the first, nothing more may be open."""
+    """Repeat the work, and check that nothing more is open after the first time."""
     work(0)
     before = opened()
     kept = [work(number) for number in range(1, times)]
@@ -62,7 +62,7 @@ def fit(tmp_path, number, **settings):
 
 
 def test_fits_leave_nothing_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("kft.cache.rows._MOST", 0)  # features are read from their files
+    monkeypatch.setattr("kft.cache.rows._MOST", 0)  # force features to be read from files
     repeat(lambda number: fit(tmp_path, number, finish=kft.Finish(report=False)))
 
 

@@ -1,4 +1,4 @@
-"""Each notebook runs from its first cell to its last, and is committed as it came out."""
+"""Each notebook runs from its first cell to its last, and is committed with its output."""
 
 import re
 from pathlib import Path
@@ -12,11 +12,11 @@ from tests import stand_ins
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# What they show is another thing on each backend; the others run on PyTorch, which traces nothing.
+# Notebooks whose content depends on the backend; the others run on PyTorch, which does not trace.
 EVERYWHERE = ("03_callbacks_alone.ipynb",)
 ON_TENSORFLOW = ("06_several_devices.ipynb",)  # PyTorch has one device on a CPU
-# Case studies are about public data, which a variable points to. Here they run on pictures drawn in the
-# same form, with other values in the cell that is tagged "parameters".
+# Case studies use public data, to which a variable points. Here they run on generated pictures in the
+# same format, with other values in the cell tagged "parameters".
 CASES = {
     "08_add_a_class.ipynb": (
         "KFT_CIFAR10",
@@ -32,7 +32,7 @@ CASES = {
         "KFT_CIFAR10",
         stand_ins.cifar10,
         "EACH, TESTED, DRAWS, SIZE = 4, 5, 1, 32",
-        ('"both": None', '"both": [kft.Stage(0, solve=True)]'),  # not 60 epochs
+        ('"both": None', '"both": [kft.Stage(0, solve=True)]'),  # instead of 60 epochs
     ),
 }
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -69,13 +69,13 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", backend)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))  # no kernel but this Python
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))  # only this Python's kernel
     notebook = nbformat.read(path, as_version=4)
     if path.name in CASES:
         put_stand_in(notebook, tmp_path, monkeypatch, *CASES[path.name])
     where = {"metadata": {"path": str(tmp_path)}}
     settings = {"timeout": 300, "kernel_name": "python3", "resources": where}
-    # To free all that a notebook imported takes seconds.
+    # Freeing everything that a notebook imported takes seconds.
     NotebookClient(notebook, shutdown_kernel="immediate", **settings).execute()
     assert all(cell.execution_count for cell in code_cells(notebook))
 
@@ -94,7 +94,7 @@ def test_a_notebook_is_committed_with_its_outputs(path):
 @pytest.mark.once
 @EACH
 def test_a_notebook_defines_nothing(path):
-    """Logic belongs into the package, where it is tested; a notebook calls it, or writes a module."""
+    """Logic belongs in the package, where it is tested; a notebook calls it, or writes a module."""
     cells = code_cells(nbformat.read(path, as_version=4))
     here = [cell.source for cell in cells if not cell.source.startswith("%%writefile")]
     assert not re.search(r"^\s*(def|class)\s", "\n".join(here), re.MULTILINE)

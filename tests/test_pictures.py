@@ -1,4 +1,4 @@
-"""README's pictures show what the code does today: `python benchmarks/pictures.py` draws them."""
+"""README's pictures match the code: `python benchmarks/pictures.py` draws them."""
 
 import html
 import importlib.util
@@ -22,7 +22,7 @@ def pictures():
 
 
 def words(svg):
-    """What a picture says, line by line and without its looks."""
+    """Return the text of a picture, line by line."""
     found = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     return [html.unescape(one).replace("\N{NO-BREAK SPACE}", " ").strip() for one in found]
 

@@ -1,4 +1,4 @@
-"""A preset folder from elsewhere, and the one in a run: KerasHub builds a text model of it, or nothing."""
+"""Untrusted preset folders, also in runs: KerasHub builds a text model from them, or nothing."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A preset, and a run that keeps what it needs of it."""
+    """Return a folder with a preset, and a run that contains the required parts of it."""
     folder = tmp_path_factory.mktemp("presets")
     save_preset(folder / "preset")
     BertRecipe(str(folder / "preset"), num_classes=2, classes=["a", "b"]).save(folder / "run")
@@ -75,7 +75,7 @@ INNER = {
 @pytest.mark.parametrize("inner", INNER.values(), ids=INNER)
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
 def test_nothing_else_is_built_on_the_way(preset, tmp_path, monkeypatch, file, inner):
-    """By the key that KerasHub reads as an object, and by one that it hands on."""
+    """Neither under a key that KerasHub deserializes, nor under one that it passes on."""
     (tmp_path / "keras_cv").mkdir()
     (tmp_path / "keras_cv" / "kft_trap.py").write_text("raise SystemExit('a stranger')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -137,7 +137,7 @@ def test_a_model_that_the_weights_do_not_fill_takes_no_memory(preset):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
 
 
-@pytest.mark.filterwarnings("ignore:Skipping nested container")  # Keras, on its way to the error
+@pytest.mark.filterwarnings("ignore:Skipping nested container")  # from Keras, before the error
 @pytest.mark.parametrize("edit", [external_link, external_bytes, enormous])
 def test_the_weights_of_a_preset_reach_no_other_file_and_fill_no_memory(preset, tmp_path, edit):
     with h5py.File(preset / "model.weights.h5", "r+") as file:

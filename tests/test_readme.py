@@ -1,4 +1,4 @@
-"""README keeps its word: its Python runs, its commands exist, and CI runs its test command."""
+"""README: its Python runs, its commands exist, and CI runs its test command."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from PIL import Image
 from kft.cli import app
 from kft.stages.stage import read_stages
 
-pytestmark = pytest.mark.once("tensorflow")  # as without the extras
+pytestmark = pytest.mark.once("tensorflow")  # the backend of an installation without extras
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -34,7 +34,7 @@ def code_blocks(language: str, page: str = README) -> list[str]:
 
 @pytest.fixture
 def reader(tmp_path):
-    """A folder with the photographs that README speaks of, and small weights for ImageNet's."""
+    """Return a folder with README's photos, and small weights in place of ImageNet's."""
     random = np.random.default_rng(0)
     for name, channel in (("blue", 2), ("red", 0)):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -50,7 +50,7 @@ def reader(tmp_path):
 
 
 def test_python_blocks_run_in_order_as_one_program(reader):
-    """What a reader pastes, top to bottom, into a fresh interpreter; with a smaller model."""
+    """Run as pasted from top to bottom into a new interpreter, with a smaller model."""
     blocks = code_blocks("python")
     assert blocks
     (reader / "readme.py").write_text("\n".join([SMALL, *blocks]))
@@ -66,7 +66,7 @@ def test_python_blocks_run_in_order_as_one_program(reader):
 
 
 def test_every_kft_command_exists_with_its_options():
-    """The commands shown parse; their files are somebody else's."""
+    """The commands are only parsed, since their files do not exist here."""
     commands = typer.main.get_command(app).commands
     blocks = [*code_blocks("bash"), *code_blocks("bash", COMMANDS)]
     lines = [line.partition("#")[0] for block in blocks for line in block.splitlines()]

@@ -342,7 +342,7 @@ def test_caching_can_be_chosen_and_changes_no_weights(cache):
 
 
 def test_the_outcome_is_evaluated_on_kept_features(monkeypatch):
-    """No image is read again for it, and the figures are those of the whole model."""
+    """No image is read again, and the figures are those of the whole model."""
     loaded = []
     load = TinyRecipe.load
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Files of others are opened within a directory, and without links where links are no good."""
+"""Untrusted files are opened within a directory, and without links if these are not allowed."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a file, a link to it, and a link out of the folder."""
+    """Return a folder with a file, a link to it, and a link out of the folder."""
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "secret").write_bytes(b"four")

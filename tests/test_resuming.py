@@ -20,7 +20,7 @@ STEPS = 4
 
 
 class Crash(keras.callbacks.Callback):
-    """Ends the run before its step `at`, counted from where it began."""
+    """End the run before step `at`, counted from where it started."""
 
     def __init__(self, at):
         super().__init__()
@@ -44,7 +44,7 @@ def assert_equal(one, other):
 
 
 def crash_and_resume(make, data, tmp_path, crashes, **settings):
-    """Fits once in one go and once with crashes on the way; both must end alike."""
+    """Fit once without and once with crashes, and check that both have the same result."""
 
     def fit(run_dir, callbacks=()):
         recipe = make()
@@ -75,7 +75,7 @@ def test_a_crashed_fit_of_images_goes_on_to_the_same_end(tmp_path, cache, augmen
         lambda: TinyRecipe(num_classes=2, dropout=0.3),
         data,
         tmp_path,
-        crashes=(STEPS + 2, STEPS + 3),  # in the first stage, and in the second
+        crashes=(STEPS + 2, STEPS + 3),  # in the first stage and in the second
         cache=cache,
         augment=augment,
         early_stopping=keras.callbacks.EarlyStopping(
@@ -122,7 +122,7 @@ def test_an_unfinished_run_of_another_plan_is_refused_unless_asked(tmp_path):
 @pytest.mark.once
 def test_a_nan_is_retried_at_half_the_rate(tmp_path):
     class Spoil(keras.callbacks.Callback):
-        """Makes the weights NaN after the second epoch, the first few times."""
+        """Make the weights NaN after the second epoch, the first few times."""
 
         left = 0
 
@@ -178,7 +178,7 @@ def fit(run_dir, at=0, by="SIGKILL"):
     )
 
 """
-# Each fit has a process of its own, forked before a backend has begun: importing takes longest.
+# Each fit runs in its own process, forked before a backend has started: importing takes longest.
 KILLED = """
 for arguments in json.loads(sys.argv[1]):
     child = os.fork()

@@ -1,4 +1,4 @@
-"""The test command notices a backend that ran less than the others."""
+"""The test command detects a backend that ran fewer tests than the others."""
 
 import json
 

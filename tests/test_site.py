@@ -1,4 +1,4 @@
-"""The documentation builds into a site: no broken link, no page left out, every docstring readable."""
+"""The documentation builds as a site without broken links, missing pages or malformed docstrings."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Which weights a fit starts from is said before it begins, without loading any."""
+"""The starting weights of a fit are announced before it begins, without loading any."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the stages are for: knowledge of one task makes another learnable from a few examples."""
+"""The purpose of stages: pretraining on one task makes another learnable from a few examples."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ FROM_SCRATCH = [kft.Stage(unfreeze="all", epochs=30, learning_rate=3e-3)]
 
 
 def placed(digits, names):
-    """Each digit somewhere on a larger picture, so that shapes count and places do not."""
+    """Place each digit randomly on a larger picture, so that shape matters and position does not."""
     rng = np.random.default_rng(0)
     pictures = np.zeros((len(digits), 16, 16, 3), "float32")
     for picture, digit in zip(pictures, digits, strict=True):
@@ -35,7 +35,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def pretrained(digits, tmp_path_factory):
-    """A weights file of a backbone that tells the digits 0 to 4 and their quarter turns apart."""
+    """Return a weights file of a backbone that classifies the digits 0 to 4 and their quarter turns."""
     images, numbers = (part[digits[1] < 5] for part in digits)
     turned = np.concatenate([np.rot90(images, turns, axes=(1, 2)) for turns in range(4)])
     names = [f"{number} turned {turns}" for turns in range(4) for number in numbers]
@@ -56,7 +56,7 @@ def pretrained(digits, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def task(digits):
-    """Pictures of the digits 5 to 9: a pool to learn from, and 400 to test."""
+    """Return pictures of the digits 5 to 9: a pool for training, and 400 for testing."""
     images, numbers = (part[digits[1] >= 5] for part in digits)
     pictures, names = placed(images, numbers.astype(str))
     return (pictures[:-400], names[:-400]), (pictures[-400:], names[-400:])
@@ -69,7 +69,7 @@ def accuracy(task, weights, stages, batch_norm, seed):
     recipe = DigitsRecipe(num_classes=5, weights=weights, seed=seed)
     recipe.fit(
         (pictures[few], names[few]),
-        (pictures[few], names[few]),  # nothing is chosen by validation
+        (pictures[few], names[few]),  # validation data are not used for selection
         stages=stages,
         batch_norm=batch_norm,
         batch_size=10,

@@ -1,4 +1,4 @@
-"""`unfreeze="all"` trains what a plain fit trains, each weight in one group, of any model."""
+"""`unfreeze="all"` trains the same weights as a plain fit of any model, each in one group."""
 
 import keras
 import keras_hub
@@ -17,7 +17,7 @@ X = np.random.default_rng(0).normal(size=(8, 6, 4)).astype("float32")
 
 
 class Tokens(layers.Layer):
-    """Adds a class token and positions of its own in front of what its layers make."""
+    """A layer that prepends a class token and adds its own position embeddings."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -38,7 +38,7 @@ class Tokens(layers.Layer):
 
 
 class Inner(keras.Model):
-    """Holds layers, a model with a weight of its own, and one itself."""
+    """A model with layers, a nested model and a weight of its own."""
 
     def __init__(self, deep=True, **kwargs):
         super().__init__(**kwargs)
@@ -73,7 +73,7 @@ class Outer(keras.Model):
 
 
 class Contrastive(keras.Model):
-    """A functional model that adds a temperature, and layers that its graph does not have."""
+    """A functional model with a temperature and layers outside of its graph."""
 
     def __init__(self, inputs, outputs):
         super().__init__(inputs, outputs, name="contrastive")

@@ -1,4 +1,4 @@
-"""The wheel that people install: built, installed away from the checkout, and used there."""
+"""The wheel: built, installed and used outside of the checkout."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def away(wheel, tmp_path_factory) -> Path:
-    """A fresh environment with the wheel in it, and the dependencies of the one that tests."""
+    """Return a new environment with the wheel, and the dependencies of the testing environment."""
     folder = tmp_path_factory.mktemp("away")
     venv.create(folder / "venv")
     python = folder / "venv" / "bin" / "python"
@@ -48,7 +48,7 @@ def away(wheel, tmp_path_factory) -> Path:
         cwd=folder,
     )
     (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
-    # A .pth file adds the path and reads no .pth file in it: an editable kft there stays unseen.
+    # .pth files in a path added by a .pth file are ignored, so an editable kft there is not found.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return folder
 

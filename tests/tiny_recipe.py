@@ -1,4 +1,4 @@
-"""A recipe of one's own, as somebody would keep it beside their data."""
+"""A user's own recipe, as kept next to their data."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from kft.stages.stage import Stage
 def tiny_cnn(
     input_tensor: Any, include_top: bool = False, weights: str | None = None
 ) -> keras.Model:
-    """Two blocks of convolutions, called as the functions of `keras.applications` are."""
+    """Return a backbone of two convolutional blocks, called like those of `keras.applications`."""
     x = input_tensor
     for number in (1, 2):
         x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name=f"block{number}_conv")(x)
@@ -22,7 +22,7 @@ def tiny_cnn(
 
 @dataclass(kw_only=True, eq=False)
 class TinyRecipe(ImageRecipe):
-    """Small enough that its tests train it."""
+    """A recipe small enough to train in tests."""
 
     architectures: ClassVar = {"tiny": tiny_cnn}
     smallest_image: ClassVar[int] = 8

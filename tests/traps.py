@@ -1,4 +1,4 @@
-"""Modules that note that somebody has imported them, with the names of others."""
+"""Modules with the names of installed ones that record when they are imported."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ NAMES = (
 
 
 def lay_traps(folder: Path, *, but: tuple[str, ...] = ()) -> Path:
-    """Lay a trap for each name; returns the file that says which were sprung, absent if none was."""
+    """Lay a trap for each name; return the file that lists the sprung ones, which is absent if none was."""
     sprung = folder / "sprung.txt"
     folder.mkdir(parents=True, exist_ok=True)
     for name in set(NAMES) - set(but):

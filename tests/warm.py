@@ -1,8 +1,8 @@
-"""Processes of exports that begin with their imports done: forked from one that has done them.
+"""Processes of exports that start with their imports done, forked from one that has done them.
 
-To import TensorFlow and Keras takes longer than to export a tiny model. The server, `python -P
-tests/warm.py SOCKET`, has computed nothing when it forks. How `python -m kft.export` starts by itself is
-shown by the notebooks and by README's Python, which run in processes of their own.
+Importing TensorFlow and Keras takes longer than exporting a tiny model. The server, `python -P
+tests/warm.py SOCKET`, has computed nothing when it forks. The normal start of `python -m kft.export` is
+tested by the notebooks and by README's Python, which run in separate processes.
 """
 
 import atexit
@@ -25,14 +25,14 @@ _started: list[tuple[str, tempfile.TemporaryDirectory]] = []
 
 
 class Exports:
-    """What `kft.export.launch` gets in place of `subprocess`: exports begin with their imports done."""
+    """A replacement of `subprocess` in `kft.export.launch`: exports start with their imports done."""
 
     PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
     TimeoutExpired = subprocess.TimeoutExpired
 
     @staticmethod
     def run(command: list[str], **options: Any) -> subprocess.CompletedProcess:
-        """Run a command; a check begins without TensorFlow, as it is meant to."""
+        """Run a command; checks start normally, since they must run without TensorFlow."""
         if command[1:4] != ["-P", "-m", "kft.export"]:
             return subprocess.run(command, **options)
         message = {"arguments": command[4:], "env": options["env"], "cwd": os.getcwd()}
@@ -46,7 +46,7 @@ class Exports:
 
 
 def _connected() -> socket.socket:
-    """A connection to this process's server, which is started at the first call."""
+    """Return a connection to this process' server, which the first call starts."""
     if not _started:
         folder = tempfile.TemporaryDirectory(prefix="kft-warm-")
         address = os.path.join(folder.name, "socket")
@@ -67,10 +67,10 @@ def _connected() -> socket.socket:
 
 
 def serve(number: int) -> None:
-    """Fork a process for each connection, and answer with its exit code."""
+    """Fork a process per connection, and answer with its exit code."""
     for name in IMPORTED:
         import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # leave no zombies
     listening = socket.socket(fileno=number)
     while True:
         connection, _ = listening.accept()

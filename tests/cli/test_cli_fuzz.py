@@ -94,7 +94,7 @@ def stopped(monkeypatch, tmp_path):
 
 
 def words_of(command):
-    """Return command lines with the required arguments and some options with arbitrary values."""
+    """Return a strategy for command lines with required arguments and options with arbitrary values."""
 
     def option(parameter):
         name = max(parameter.opts, key=len)

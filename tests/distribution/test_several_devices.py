@@ -116,7 +116,7 @@ def test_an_overflow_on_one_device_skips_the_step_on_all_and_lowers_the_loss_sca
 
 
 def test_a_plain_fit_in_a_scope_ends_as_on_one_device(outcomes):
-    """Tested with and without clipped gradients."""
+    """Tested with clipped gradients."""
     assert outcomes["two, plain"]["devices"] == 2
     assert_equal(outcomes["two, plain"], outcomes["one, plain"])
 
