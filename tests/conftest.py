@@ -143,7 +143,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def cli(monkeypatch, capsys):
-    """Return a function that runs the command line in this process; it returns exit code, output and errors."""
+    """Return a function that runs a command in this process and returns exit code, output and errors."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["kft", *map(str, arguments)])

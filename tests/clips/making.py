@@ -65,7 +65,7 @@ def write_folder(folder: Path, frames: np.ndarray) -> str:
 
 
 def moving_squares(count: int, frames: int = 4, size: int = 16, seed: int = 0):
-    """Return clips of a bright square that moves left or right, as (x, y); only the order of frames shows which."""
+    """Return clips of a square that moves left or right, which only the order shows, as (x, y)."""
     random = np.random.default_rng(seed)
     clips = random.integers(0, 60, (count, frames, size, size, 3), dtype=np.uint8)
     places = np.linspace(0, size - 4, frames).astype(int)

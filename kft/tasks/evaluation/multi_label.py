@@ -92,7 +92,7 @@ class MultiLabelEvaluation(ClassEvaluation):
         return self.rows.column(len(self.classes) + index) == 1, self.rows.column(index)
 
     def mistakes(self, limit: int = 12) -> tuple[Mistake, ...]:
-        """Return the examples with the most confident wrong decision on a label, whose confidence is `size`."""
+        """Return the examples with the most confident wrong decisions; `size` is the confidence."""
         worst = Worst(limit)
         for positions, rows in self.rows.blocks():
             scores, targets = np.hsplit(rows, 2)

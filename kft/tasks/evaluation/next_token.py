@@ -14,7 +14,7 @@ from kft.tasks.evaluation.ratios import Ratio
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class NextTokenEvaluation(Evaluation):
-    """How well a model predicts the tokens of texts, or only of the answers if texts are prompts with answers.
+    """How well a model predicts the tokens of texts, or of the answers if these are given with prompts.
 
     Attributes:
         perplexity: The exponential of the cross-entropy per token: the number of equally probable
