@@ -1,9 +1,11 @@
 """The test command detects a backend that ran fewer tests than the others."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from tests.conftest import part_of
 from tests.run_all import JOBS, compare, how_far
 
 pytestmark = pytest.mark.once
@@ -48,3 +50,14 @@ def test_how_far_each_process_is(tmp_path):
     (tmp_path / "jax.log").write_text(".... [  4%]\n..")
     said = how_far(["once", "jax", "torch"], tmp_path)
     assert said.partition(": ")[2] == "once 98 %, 2 failed; jax 4 %; torch 0 %"
+
+
+def test_parts_have_all_tests_once_in_their_order_and_files_in_one_piece():
+    counts = {"a": 1, "b": 50, "c": 2, "d": 30, "e": 17}
+    items = [SimpleNamespace(path=file) for file, count in counts.items() for _ in range(count)]
+    parts = [part_of(items, part, 3) for part in range(3)]
+    assert [item for part in parts for item in part] == items
+    files = [{item.path for item in part} for part in parts]
+    assert files == [{"a", "b"}, {"c", "d"}, {"e"}]
+    assert part_of(items, 0, 1) == items
+    assert part_of([], 1, 2) == []
