@@ -165,7 +165,7 @@ MAP = {"best": {"dtype": "int32", "rank": 3}, "map": {"dtype": "float32", "rank"
 
 
 TAMPERED = [
-    ({"answers": {"outputs": {}}}, "an answer of 0 outputs"),
+    ({"answers": {"outputs": {}}}, "an answer has 0 outputs"),
     ({"answers": {"outputs": {f"x{i}": MAP["map"] for i in range(101)}}}, "101 outputs"),
     ({"answers": {"outputs": {'"]; import os; ["': MAP["map"]}}}, "cannot be the name of an"),
     ({"answers": {"outputs": {"x" * 101: MAP["map"]}}}, "cannot be the name of an output"),

@@ -287,7 +287,7 @@ def test_steps_of_an_epoch_are_checked_as_a_stream_is_read(steps):
     data = tf.data.Dataset.from_tensor_slices(bright_sides(8)).batch(4)
     with pytest.raises(InputError, match="steps_per_epoch="):
         recipe.read(data, steps_per_epoch=steps)
-    with pytest.raises(InputError, match="`steps_per_epoch=3` is for a"):
+    with pytest.raises(InputError, match="`steps_per_epoch=3` is only for a"):
         recipe.read(bright_sides(8), steps_per_epoch=3)
 
 
