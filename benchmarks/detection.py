@@ -93,6 +93,7 @@ def outcome(options: argparse.Namespace, cells: list[dict[str, Any]]) -> dict[st
 
     backend, counts = keras.backend.backend(), {one["examples"] for one in cells}
     seeds = len({one["seed"] for one in cells})
+    of_seeds = f"the mean over {seeds} seeds and its standard error" if seeds > 1 else "one seed"
     first, second = options.epochs
     return result(
         "detection",
@@ -102,8 +103,8 @@ def outcome(options: argparse.Namespace, cells: list[dict[str, Any]]) -> dict[st
         rows=[row(cells, way) for way in WAYS if any(one["way"] == way for one in cells)],
         notes=[
             f"Average precision on the {min(counts)} images of BCCD's test part, of each class over the "
-            f"overlaps 0.5 to 0.95; the mean over {seeds} seeds and its standard error. Images are "
-            f"resized to 224 x 224, {first + second} epochs each."
+            f"overlaps 0.5 to 0.95; {of_seeds}. Images are resized to 224 x 224, {first + second} epochs "
+            "each."
         ],
         details=cells,
         backend=backend,
