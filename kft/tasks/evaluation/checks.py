@@ -150,6 +150,20 @@ def _finite(values: Any, name: str, places: np.ndarray) -> np.ndarray:
     return array
 
 
+def finite_outputs(outputs: np.ndarray, what: str = "scores") -> None:
+    """Refuse outputs of a model that are NaN or infinite.
+
+    Args:
+        outputs: The outputs that count.
+        what: What messages call them.
+    """
+    if not np.isfinite(outputs).all():
+        raise InputError(
+            f"{what} are NaN or infinite: the model's weights may have diverged: look at the loss in its "
+            "history."
+        )
+
+
 def _named(places: np.ndarray, row: int) -> int:
     """Return the position of a row in the data, or the row itself for surplus targets."""
     return int(places[row]) if row < len(places) else int(row)

@@ -12,6 +12,7 @@ from kft.errors import InputError
 from kft.tasks.boxes.drawing import Drawn, drawn, opened
 from kft.tasks.boxes.labels import counted
 from kft.tasks.evaluation.average_precision import AveragePrecision, matched
+from kft.tasks.evaluation.checks import finite_outputs
 from kft.tasks.evaluation.content import Mistake, Picture
 from kft.tasks.evaluation.detection import BoxMetrics, DetectionEvaluation
 from kft.tasks.evaluation.scorer import Places, compact, need_examples
@@ -83,11 +84,7 @@ class DetectionScorer:
                 f"targets of shape {targets.shape} and outputs of shape {outputs.shape}: expected "
                 f"[n, boxes, 5] and [n, places, {8 + k}]."
             )
-        if not np.isfinite(outputs).all():
-            raise InputError(
-                "boxes are NaN or infinite: the model's weights may have diverged: look at the loss in its "
-                "history."
-            )
+        finite_outputs(outputs, "boxes")
         places = self._places.of(rows, outputs)
         self._examples.append(places)
         answers = self._found(outputs)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import InputError
+from kft.tasks.evaluation.checks import finite_outputs
 from kft.tasks.evaluation.content import Mistake
 from kft.tasks.evaluation.next_token import NextTokenEvaluation
 from kft.tasks.evaluation.ratios import Ratio
@@ -50,11 +51,7 @@ class NextTokenScorer:
             )
         told = outputs[:, : targets.shape[1]].astype(np.float64)
         counts = targets[..., 0] > 0
-        if not np.isfinite(told[counts]).all():
-            raise InputError(
-                "scores are NaN or infinite: the model's weights may have diverged: look at the loss in "
-                "its history."
-            )
+        finite_outputs(told[counts])
         places = self._places.of(rows, outputs)
         nats = np.where(counts, -told[..., 0], 0.0).sum(axis=1)
         right = (counts & (told[..., 1] > 0)).sum(axis=1)

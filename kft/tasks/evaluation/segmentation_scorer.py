@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import InputError
+from kft.tasks.evaluation.checks import finite_outputs
 from kft.tasks.evaluation.content import Mistake, Picture
 from kft.tasks.evaluation.scorer import Places, compact, need_examples
 from kft.tasks.evaluation.segmentation import MaskMetrics, SegmentationEvaluation
@@ -65,11 +66,7 @@ class SegmentationScorer:
                 f"targets of shape {targets.shape} and outputs of shape {outputs.shape}: expected "
                 f"[n, height, width] and [n, height, width, {k}]."
             )
-        if not np.isfinite(outputs).all():
-            raise InputError(
-                "scores are NaN or infinite: the model's weights may have diverged: look at the loss in "
-                "its history."
-            )
+        finite_outputs(outputs)
         places = self._places.of(rows, outputs)
         self._examples.append(places)
         truth, said = targets.astype(np.uint8), outputs.argmax(axis=-1).astype(np.uint8)

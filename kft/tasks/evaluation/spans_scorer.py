@@ -12,6 +12,7 @@ from kft.errors import InputError
 from kft.tasks.answering.best import Best, best_spans, merged
 from kft.tasks.answering.counting import best_scores
 from kft.tasks.answering.labels import answers_of, context_of
+from kft.tasks.evaluation.checks import finite_outputs
 from kft.tasks.evaluation.content import Mistake
 from kft.tasks.evaluation.ratios import Ratio
 from kft.tasks.evaluation.scorer import Places, compact, need_examples
@@ -57,11 +58,7 @@ class SpansScorer:
         outputs = np.asarray(outputs, np.float32)
         if outputs.ndim != 3 or outputs.shape[2] != 4:
             raise InputError(f"outputs of shape {outputs.shape}: expected [n, length, 4].")
-        if not np.isfinite(outputs).all():
-            raise InputError(
-                "scores are NaN or infinite: the model's weights may have diverged: look at the loss in "
-                "its history."
-            )
+        finite_outputs(outputs)
         best = best_spans(outputs, self._longest, NumpyOps())
         found = np.stack([best.starts, best.ends, best.scores, best.none], axis=1)
         self._found[self._places.of(rows, outputs)] = found

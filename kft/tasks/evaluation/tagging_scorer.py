@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import InputError
+from kft.tasks.evaluation.checks import finite_outputs
 from kft.tasks.evaluation.content import Mistake
 from kft.tasks.evaluation.ratios import Ratio
 from kft.tasks.evaluation.scorer import Places, compact, need_examples
@@ -61,11 +62,7 @@ class TaggingScorer:
                 "and the places of the words."
             )
         chosen = targets >= 0
-        if not np.isfinite(outputs[chosen]).all():
-            raise InputError(
-                "scores are NaN or infinite: the model's weights may have diverged: look at the loss in "
-                "its history."
-            )
+        finite_outputs(outputs[chosen])
         places = self._places.of(rows, outputs)
         self._examples.append(places)
         self._cut += int((-1 - np.minimum(targets, -1)).sum())
