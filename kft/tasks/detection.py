@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from kft.tasks.boxes.labels import batch_of, box_targets, classes_of, counted
 from kft.tasks.boxes.losses import BoxLoss
 from kft.tasks.evaluation.detection_scorer import DetectionScorer
 from kft.tasks.masks.colours import colours_of
+from kft.tasks.of_images import LabelsInImages
 from kft.tasks.predictions import BoxPredictions
 from kft.tasks.task import Task
 
@@ -33,7 +34,7 @@ _LEAST_SCORE = 0.05  # boxes with a lower score are dropped, whatever the thresh
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Detection(Task):
+class Detection(LabelsInImages):
     """Object detection: an anchor-free detector on an image backbone.
 
     Boxes are left, top, right and bottom in pixels of the original image, whatever size the model
@@ -76,13 +77,11 @@ class Detection(Task):
     example_classes: ClassVar[tuple[str, ...] | None] = ("thing",)
     set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "image_size")
 
-    classes: tuple[str, ...] | None = field(default=None, kw_only=False)
     max_boxes: int = 100
     threshold: float = 0.3
     overlap: float = 0.5
     box_loss: float = 2.0
     channels: int = 64
-    image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.classes is not None:
@@ -118,25 +117,6 @@ class Detection(Task):
         if not names:
             raise InputError(f"{what} names no class: pass at least one.")
         return names
-
-    def for_images(self, size: tuple[int, int]) -> Self:
-        """Return the task for images of this size."""
-        return replace(self, image_size=size)
-
-    def for_classes(self, classes: Any) -> Self:
-        """Return the task with the classes of the training data."""
-        return self if classes is None else replace(self, classes=tuple(classes))
-
-    def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
-        """Return the classes of the data, which must equal those of the task."""
-        if self.classes is None or classes is None:
-            return self.classes if classes is None else tuple(classes)
-        if tuple(classes) != self.classes:
-            raise InputError(
-                f"{source} has the classes {shown(tuple(classes))}, but the task has "
-                f"{shown(self.classes)}: pass the same to both, or leave `classes` out."
-            )
-        return self.classes
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
         """Check the boxes and number their classes."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -25,6 +25,7 @@ from kft.tasks.masks.folder import read_mask_folder
 from kft.tasks.masks.labels import batch_of, mask_targets, pixels_of
 from kft.tasks.masks.layers import MaskLoss, PixelAccuracy
 from kft.tasks.masks.stored import IGNORED
+from kft.tasks.of_images import LabelsInImages
 from kft.tasks.predictions import MaskPredictions
 from kft.tasks.task import Task
 
@@ -32,7 +33,7 @@ MOST_CLASSES = 255  # a PNG mask has 8 bits, and one number is reserved for igno
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Segmentation(Task):
+class Segmentation(LabelsInImages):
     """Semantic segmentation: a decoder on the feature maps of an image backbone.
 
     Data are a folder with `images` and `masks`, PNG files of class numbers or of colours; a folder with
@@ -76,13 +77,11 @@ class Segmentation(Task):
     example_classes: ClassVar[tuple[str, ...] | None] = ("background", "thing")
     set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "image_size")
 
-    classes: tuple[str, ...] | None = field(default=None, kw_only=False)
     colors: Mapping[str, tuple[int, int, int]] | None = None
     ignore: Ignored = IGNORED
     dice: float = 0.0
     decoder: str = "unet"
     channels: int = 16
-    image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.colors is not None:
@@ -123,25 +122,6 @@ class Segmentation(Task):
         if not 2 <= len(names) <= MOST_CLASSES:
             raise InputError(f"{what} names {len(names)} classes: pass 2 to {MOST_CLASSES}.")
         return names
-
-    def for_images(self, size: tuple[int, int]) -> Self:
-        """Return the task for images of this size, to which masks are resized."""
-        return replace(self, image_size=size)
-
-    def for_classes(self, classes: Any) -> Self:
-        """Return the task with the classes of the training data."""
-        return self if classes is None else replace(self, classes=tuple(classes))
-
-    def agreed_classes(self, classes: Any, source: str) -> tuple[str, ...] | None:
-        """Return the classes of the data, which must equal those of the task."""
-        if self.classes is None or classes is None:
-            return self.classes if classes is None else tuple(classes)
-        if tuple(classes) != self.classes:
-            raise InputError(
-                f"{source} has the classes {shown(tuple(classes))}, but the task has "
-                f"{shown(self.classes)}: pass the same to both, or leave `classes` out."
-            )
-        return self.classes
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
         """Check all masks once; those in files are loaded again for each batch."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from kft.data.bad import BadExamples
-from kft.data.encodings import text_of
 from kft.data.files import shown
 from kft.data.image_files import IMAGE_SUFFIXES
 from kft.data.names import checked_names
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
-from kft.regular_files import lies_in, open_regular, why
+from kft.regular_files import lies_in
 from kft.tasks.boxes.coco import read_coco
 from kft.tasks.boxes.found import FoundBoxes
 from kft.tasks.boxes.voc import read_voc
 from kft.tasks.boxes.yolo import DESCRIPTIONS, read_yolo, yolo_classes
+from kft.tasks.class_file import CLASSES, class_lines
 from kft.tasks.coco import coco_file
 from kft.tasks.stems import by_stem
 
@@ -27,8 +26,6 @@ __all__ = ["read_box_folder"]
 
 IMAGES = ("images", "JPEGImages")
 VOC, YOLO = ("Annotations", "annotations"), "labels"
-CLASSES = "classes.txt"
-_MOST_BYTES = 2**20
 
 
 def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
@@ -45,7 +42,7 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
     """
     images = next((root / name for name in IMAGES if (root / name).is_dir()), root)
     if (root / YOLO).is_dir():
-        names = _classes(root / CLASSES) or yolo_classes(root)
+        names = _classes(root) or yolo_classes(root)
         if names is None:
             raise InputError(
                 f"{bad.source} has {YOLO}/ but neither {CLASSES} nor {' or '.join(DESCRIPTIONS)} with names: "
@@ -63,7 +60,7 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
             f"(Pascal VOC), images/ with {YOLO}/ of text files and {CLASSES} (YOLO), or images/ with a "
             "JSON file (COCO)"
         )
-    return _read(root, images, folder, ".xml", read_voc, _classes(root / CLASSES), bad)
+    return _read(root, images, folder, ".xml", read_voc, _classes(root), bad)
 
 
 def _read(
@@ -106,15 +103,7 @@ def _read(
     return ReadFile(inputs, labels, where_all, reasons, names)
 
 
-def _classes(path: Path) -> tuple[str, ...] | None:
-    """Return the names in a file, one per line; None if there is no file."""
-    if not os.path.lexists(path):
-        return None
-    try:
-        with open_regular(path, _MOST_BYTES, within=path.parent) as file:
-            text, reason = text_of(file.read(), "utf-8")
-    except OSError as error:
-        text, reason = "", why(error)
-    if reason:
-        raise InputError(f"{shown(path)}: {reason}")
-    return checked_names([line for line in text.splitlines() if line.strip()], shown(path))
+def _classes(root: Path) -> tuple[str, ...] | None:
+    """Return the names in `classes.txt`; None if there is no file."""
+    lines = class_lines(root)
+    return None if lines is None else checked_names(lines, shown(root / CLASSES))

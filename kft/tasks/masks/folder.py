@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from kft.data.bad import BadExamples
-from kft.data.encodings import text_of
 from kft.data.files import shown
 from kft.data.image_files import IMAGE_SUFFIXES
 from kft.data.names import checked_names
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
-from kft.regular_files import lies_in, open_regular, why
+from kft.regular_files import lies_in
+from kft.tasks.class_file import CLASSES, class_lines
 from kft.tasks.coco import coco_file
 from kft.tasks.masks.coco import read_coco
 from kft.tasks.masks.colours import check_colours
@@ -23,8 +22,7 @@ from kft.tasks.stems import by_stem
 
 __all__ = ["read_mask_folder"]
 
-IMAGES, MASKS, CLASSES = "images", "masks", "classes.txt"
-_MOST_BYTES = 2**20
+IMAGES, MASKS = "images", "masks"
 
 
 def read_mask_folder(
@@ -61,7 +59,7 @@ def read_mask_folder(
             raise InputError(
                 f"{bad.source}: {name!r} is a link that leads out of the folder: put a copy of the files there"
             )
-    names, found = _classes(root / CLASSES)
+    names, found = _classes(root)
     if colors is None and found is not None:
         check_colours(found, ignored, shown(root / CLASSES))
         colors = found
@@ -84,19 +82,14 @@ def read_mask_folder(
 
 
 def _classes(
-    path: Path,
+    root: Path,
 ) -> tuple[tuple[str, ...] | None, dict[str, tuple[int, int, int]] | None]:
-    """Return the names and the colours in a file, each None if it has none."""
-    if not os.path.lexists(path):
+    """Return the names and the colours in `classes.txt`, each None if it has none."""
+    lines = class_lines(root)
+    if lines is None:
         return None, None
-    try:
-        with open_regular(path, _MOST_BYTES, within=path.parent) as file:
-            text, reason = text_of(file.read(), "utf-8")
-    except OSError as error:
-        text, reason = "", why(error)
-    if reason:
-        raise InputError(f"{shown(path)}: {reason}")
-    rows = [_split(line) for line in text.splitlines() if line.strip()]
+    path = root / CLASSES
+    rows = [_split(line) for line in lines]
     names = checked_names([name for name, _ in rows], shown(path))
     colors = {name: color for name, (_, color) in zip(names, rows, strict=True) if color}
     if not colors:

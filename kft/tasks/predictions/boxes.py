@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,10 +15,10 @@ from kft.tasks.boxes.drawing import Drawn, drawn, opened
 from kft.tasks.boxes.labels import counted
 from kft.tasks.masks.files import sizes_of
 from kft.tasks.predictions.base import Predictions, line, plain
+from kft.tasks.predictions.drawn import figures
 from kft.tasks.predictions.files import PredictionFile
 from kft.tasks.predictions.folder import PictureFolder
 
-_DRAWN = 20  # images in a notebook
 _SIDE = 448
 
 
@@ -142,17 +139,4 @@ class BoxPredictions(Predictions):
         return counted(rows[rows[:, 4] > 0, 5].astype(np.int64), self.classes)
 
     def _repr_html_(self) -> str:
-        figures = "".join(
-            f'<figure style="display:inline-block;margin:.3em"><img src="{_url(self._drawn(n, _SIDE))}">'
-            f"<figcaption>{escape(line(name))}</figcaption></figure>"
-            for n, name in enumerate(self.inputs[:_DRAWN])
-        )
-        left = len(self) - _DRAWN
-        more = f"<p>{left:,} more are not drawn.</p>" if left > 0 else ""
-        return f"<div>{figures}</div>{more}"
-
-
-def _url(picture: Image.Image) -> str:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+        return figures(self.inputs, lambda place: self._drawn(place, _SIDE))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +15,10 @@ from PIL import Image, ImageOps
 from kft.tasks.masks.colours import drawn
 from kft.tasks.masks.files import sizes_of
 from kft.tasks.predictions.base import Predictions, line, plain
+from kft.tasks.predictions.drawn import figures
 from kft.tasks.predictions.files import PredictionFile
 from kft.tasks.predictions.folder import PictureFolder
 
-_DRAWN = 20  # images in a notebook
 _SIDE = 224
 _SHOWN = 3  # classes of an image in a table
 
@@ -99,30 +97,20 @@ class MaskPredictions(Predictions):
         return self.masks[index]
 
     def _repr_html_(self) -> str:
-        pairs = zip(self.inputs[:_DRAWN], self.masks[:_DRAWN], strict=True)
-        figures = "".join(
-            f'<figure style="display:inline-block;margin:.3em"><img src="{_over(name, mask, self.colours)}">'
-            f"<figcaption>{escape(line(name))}</figcaption></figure>"
-            for name, mask in pairs
-        )
         keys = "".join(
             f'<span style="background:rgb({",".join(map(str, colour))});padding:0 .6em;margin-left:1em">'
             f"</span> {escape(name)}"
             for name, colour in zip(self.classes, self.colours.tolist(), strict=True)
         )
-        left = len(self) - _DRAWN
-        more = f"<p>{left:,} more are not drawn.</p>" if left > 0 else ""
-        return f"<div>{figures}</div><p>{keys}</p>{more}"
+        return figures(self.inputs, self._over, below=f"<p>{keys}</p>")
 
-
-def _over(name: str, mask: np.ndarray, colours: np.ndarray) -> str:
-    """Return a mask as a `data:` URL, drawn over its image if that is a file."""
-    picture = Image.fromarray(drawn(mask, colours))
-    if sizes_of([name])[0] is not None:
-        with Image.open(name) as image:
-            under = ImageOps.exif_transpose(image).convert("RGB")
-        under.thumbnail((_SIDE, _SIDE))
-        picture = Image.blend(under, picture.resize(under.size, Image.Resampling.NEAREST), 0.5)
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    def _over(self, place: int) -> Image.Image:
+        """Return a mask as a picture, drawn over its image if that is a file."""
+        name = self.inputs[place]
+        picture = Image.fromarray(drawn(self.masks[place], self.colours))
+        if sizes_of([name])[0] is not None:
+            with Image.open(name) as image:
+                under = ImageOps.exif_transpose(image).convert("RGB")
+            under.thumbnail((_SIDE, _SIDE))
+            picture = Image.blend(under, picture.resize(under.size, Image.Resampling.NEAREST), 0.5)
+        return picture
