@@ -218,7 +218,8 @@ def test_a_request_is_bounded(recipe, photo, monkeypatch):
 
 
 @pytest.mark.once
-def test_a_connection_that_says_nothing_keeps_nobody_waiting(recipe, photo):
+def test_a_connection_that_says_nothing_keeps_nobody_waiting(recipe, photo, monkeypatch):
+    monkeypatch.setattr(server._Handler, "timeout", None)  # it would keep the port for ever
     with serving(recipe) as port, socket.create_connection(("127.0.0.1", port)) as silent:
         silent.sendall(
             b"POST /answer HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 9\r\n\r\nhalf"
