@@ -130,6 +130,15 @@ def tune(
             rich_help_panel=_SEARCH,
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Score each trial by the mean over this many folds of the data, each validated on by a "
+            "fit on the others: better for few examples. Default: one fit per trial.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
     stages: o.Stages = None,
     batch_size: o.TrainingBatchSize = None,
     batch_norm: o.BatchNormMode = None,
@@ -168,6 +177,7 @@ def tune(
         prune=prune,
         space=_find_function(space),
         objective=objective,
+        folds=folds,
         stages=o.read_stages(stages),
         batch_size=batch_size,
         batch_norm=batch_norm,

@@ -45,10 +45,7 @@ def read_both(
     Raises:
         InputError: If the data are wrong, or a stream would have to be split.
     """
-    data = recipe.read(train, classes=recipe.classes, on_bad_example=on_bad)
-    recipe.name_classes(data.classes, data.source)
-    if note and isinstance(data, Examples):
-        data = replace(data, note=note)
+    data = read_training(recipe, train, on_bad, note)
     if not is_fraction(validation_data):
         validation = recipe.read(validation_data, classes=recipe.classes, on_bad_example=on_bad)
         return data, validation
@@ -60,6 +57,15 @@ def read_both(
         if not may_lack:
             raise
         return replace(data, note=f"{data.note} {NOT_VALIDATED}".strip()), None
+
+
+def read_training(recipe: Family, train: Any, on_bad: str, note: str = "") -> Examples | Stream:
+    """Read training data; the arguments are those of `read_both`."""
+    data = recipe.read(train, classes=recipe.classes, on_bad_example=on_bad)
+    recipe.name_classes(data.classes, data.source)
+    if note and isinstance(data, Examples):
+        data = replace(data, note=note)
+    return data
 
 
 def is_fraction(validation_data: Any) -> bool:

@@ -33,6 +33,7 @@ class Searched(Family):
         prune: str | None = None,
         space: Any = None,
         objective: Any = None,
+        folds: int | None = None,
         stages: Sequence[Stage] | None = None,
         batch_size: int = 32,
         early_stopping: Any = "auto",
@@ -50,7 +51,8 @@ class Searched(Family):
     ) -> Search:
         """Search for stages, rates and other settings; each trial is one staged fit.
 
-        A trial's score is the objective's best epoch over all its stages, whose model the trial keeps.
+        A trial's score is the objective's best epoch over all its stages, whose model the trial keeps,
+        or with `folds` the mean of these scores.
         All trials share the frozen features, so that layers below the shallowest trained block run only
         once for each depth. A failed trial is recorded with its reason; a killed search continues with
         the same trials when the call is repeated.
@@ -71,6 +73,9 @@ class Searched(Family):
                 `kft.tuning.default_space`.
             objective: Name of a validation metric, or a `keras_tuner.Objective`. Defaults to the
                 task's, such as `"val_accuracy"`.
+            folds: Fit each trial once per fold of the training data, validated on that fold, and score
+                it by the mean: better than one part of few examples, at that many times the work.
+                Without `validation_data`. Defaults to None, one fit per trial.
             stages: The stages that a trial's values change. Defaults to `default_stages()`.
             batch_size: Examples per step. Defaults to 32.
             early_stopping: As in `fit`; by default 3 epochs without a better objective.
@@ -110,6 +115,7 @@ class Searched(Family):
             prune=prune,
             space=space,
             objective=objective,
+            folds=folds,
             stages=stages,
             batch_size=batch_size,
             early_stopping=early_stopping,

@@ -14,12 +14,13 @@ class EpochProgress(keras.callbacks.Callback):
 
     Args:
         progress: The display.
+        before: The epochs of fits before this one.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, before: int = 0) -> None:
         super().__init__()
-        self._progress = progress
+        self._progress, self._before = progress, before
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Advance to this epoch; a resumed fit has done the earlier ones already."""
-        self._progress.advance(epoch + 1 - self._progress.done)
+        self._progress.advance(self._before + epoch + 1 - self._progress.done)

@@ -15,6 +15,7 @@ from kft.distribution import processes
 from kft.distribution.strategies import resolve
 from kft.family.hooks import Family
 from kft.tasks.layers import DenseHead
+from kft.tuning.parts import Part
 from kft.tuning.sharing import SharedBackbone
 from kft.tuning.space import TrialPlan
 from kft.tuning.trials import RUN, is_held, read_trial, trial_folder
@@ -53,20 +54,22 @@ class HeadTrial:
         return not begun and not is_held(self.folder)
 
 
-def why_one_by_one(recipe: Family, settings: Mapping[str, Any], data: Sequence[Any]) -> str:
+def why_one_by_one(recipe: Family, settings: Mapping[str, Any], parts: Sequence[Part]) -> str:
     """Return why the trials of a search cannot train together; empty if they can.
 
     Args:
         recipe: The recipe of the search.
         settings: The arguments of `Recipe.fit` that all trials share.
-        data: The training and the validation data.
+        parts: The data of each fit of a trial.
     """
+    if len(parts) > 1:
+        return "each trial is fitted once for every fold"
     rule = settings["early_stopping"]
     if type(rule) not in _RULES:
         return f"{type(rule).__name__} may look at more than the logs of an epoch"
     if settings["cache"] is False:
         return "cache=False keeps no features"
-    if not all(isinstance(one, Examples) for one in data):
+    if not all(isinstance(one, Examples) for one in (parts[0].train, parts[0].validation)):
         return "streams keep no features"
     if resolve(settings["distribution"]) is not None or processes.count() > 1:
         return "each trial trains on several devices"

@@ -42,7 +42,7 @@ class Search:
         trials: All trials in the order in which they began, including failed ones.
         run_dir: The directory of the search.
         stopped: Why it ended before its last trial; None if it did not.
-        data: The training and the validation data.
+        data: The training and the validation data; with folds all data and None.
         settings: The arguments of `Recipe.fit` that all trials shared.
         asked: The arguments of the call.
         script: The shell command that trains the best plan, for a search from the command line;
@@ -68,7 +68,7 @@ class Search:
 
     @property
     def best_score(self) -> float:
-        """The value of the objective in the best epoch of the best trial."""
+        """The score of the best trial: the objective in its best epoch, with folds their mean."""
         assert self.best_trial.score is not None
         return self.best_trial.score
 
@@ -79,9 +79,18 @@ class Search:
 
     @property
     def best_recipe(self) -> Family:
-        """The recipe of the best trial with the weights of its best epoch, loaded on each access."""
+        """The recipe of the best trial with the weights of its best epoch, loaded on each access.
+
+        Raises:
+            InputError: If the trials were fitted on folds, so that no model has seen all data.
+        """
         trial = self.best_trial
         assert trial.run_dir is not None
+        if trial.fold_scores:
+            raise InputError(
+                f"trial {trial.number} has a model for each of {len(trial.fold_scores)} folds, and none has "
+                "seen all data: train its plan on all of them by `search.refit()`."
+            )
         recipe = self.new_recipe(trial)
         saving.restore(recipe, trial.run_dir)
         return recipe
@@ -120,12 +129,10 @@ class Search:
             InputError: If the trial has failed, or the data are streams.
         """
         trial = self._finished(trial)
-        train, validation = self.data
-        check_joins(train, validation, "fit `search.new_recipe()` on data of your own")
-        everything = joined(train, validation)
+        everything, shown = self._all_data()
         return self.new_recipe(trial).fit(
             everything,
-            validation,
+            shown,
             stages=stages_to_the_best(trial, self.objective),
             augment=trial.augment,
             run_dir=run_dir,
@@ -162,6 +169,14 @@ class Search:
             **self.settings,
         )
 
+    def _all_data(self) -> tuple[Any, Any]:
+        """Return all data together, and the part of them for the `val_` figures."""
+        train, validation = self.data
+        if validation is None:
+            return train, train
+        check_joins(train, validation, "fit `search.new_recipe()` on data of your own")
+        return joined(train, validation), validation
+
     def _finished(self, trial: Trial | None) -> Trial:
         chosen = trial or self.best_trial
         if chosen.failed:
@@ -192,6 +207,8 @@ class Search:
         failed = sum(trial.failed for trial in self.trials)
         said = f"{how_many(len(self.trials), 'trial')} of {type(self.recipe).__name__}"
         said += f" by {self.objective.name}"
+        folds = len(self.best_trial.fold_scores)
+        said += f", the mean of {folds} folds" if folds else ""
         said += f", {failed} failed" if failed else ""
         return said + (f"; ended as {self.stopped}" if self.stopped else "")
 
@@ -237,6 +254,12 @@ def _row(trial: Trial) -> tuple[str, ...]:
     stage = "-"
     if trial.best_stage is not None:
         stage = f"{trial.stages[trial.best_stage - 1].label}, epoch {trial.best_epoch}"
-    score = "failed" if trial.score is None else f"{trial.score:.4f}"
     said = values if trial.reason is None else f"{values}: {trial.reason}"
-    return (str(trial.number), score, stage, str(trial.epochs), f"{trial.seconds:.1f}", said)
+    return (
+        str(trial.number),
+        trial.shown_score,
+        stage,
+        str(trial.epochs),
+        f"{trial.seconds:.1f}",
+        said,
+    )

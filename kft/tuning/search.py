@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
+from kft.arguments import is_number
 from kft.data.dataset_parts import sources
 from kft.data.examples import Examples
 from kft.distribution.refusals import refuse_search
 from kft.errors import InputError
 from kft.family.description import class_path
-from kft.family.fit_data import is_fraction, read_both
+from kft.family.fit_data import is_fraction, read_both, read_training
 from kft.family.hooks import Family
 from kft.family.policies import Resume
 from kft.family.settings import as_json
@@ -29,6 +31,7 @@ from kft.tuning.ahead import asked_ahead
 from kft.tuning.best_plan import Asked
 from kft.tuning.hypermodel import StagedHyperModel
 from kft.tuning.oracles import depends_on_no_score, make_oracle
+from kft.tuning.parts import Part, fold_parts
 from kft.tuning.result import STAGES, Search
 from kft.tuning.settings import SearchSettings
 from kft.tuning.sharing import why_little_is_shared
@@ -38,11 +41,12 @@ from kft.tuning.tuner import StagedTuner
 from kft.tuning.workers import Workers
 
 SEARCH = "search.json"
+_SHARE = 0.2  # the default of `validation_data`
 
 
 def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSettings) -> Search:
     """Search for the best plan; `Recipe.tune` documents the arguments."""
-    is_fraction(validation_data)
+    _check_validation(validation_data, settings.folds)
     refuse_search()
     run_dir = settings.path
     check_apart_from_data({"run_dir": run_dir}, (train, validation_data))
@@ -55,17 +59,16 @@ def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSet
         share_backbone=True,
     )
     oracle = _oracle(hypermodel, settings)
-    train, validation_data, note = sources(
-        train, validation_data, recipe.modality, split=is_fraction(validation_data)
-    )
+    split = settings.folds is None and is_fraction(validation_data)
+    train, validation_data, note = sources(train, validation_data, recipe.modality, split=split)
     asked = Asked.of(recipe, train, validation_data, settings.on_bad_example)
-    data = read_both(recipe, train, validation_data, settings.seed, settings.on_bad_example, note)
+    data, parts = _read(recipe, train, validation_data, settings, note)
     workers.wait_for_chief(run_dir / SEARCH)
     _claim(run_dir, _identity(hypermodel, oracle, data, settings))
     if settings.verbose:
         _announce(hypermodel, settings, workers, data[0])
     tuner = _tuner(oracle, hypermodel, settings, workers)
-    stopped = _run(tuner, data, workers)
+    stopped = _run(tuner, parts, workers)
     if tuner.best is None:
         raise all_failed(tuner.trials)
     if workers.concludes and stopped is None and len(oracle.trials) < settings.max_trials:
@@ -85,6 +88,34 @@ def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSet
             write_stages(run_dir / STAGES, outcome.best_stages)
         _show(outcome)
     return outcome
+
+
+def _check_validation(validation_data: Any, folds: int | None) -> None:
+    """Raise `InputError` unless this is validation data, or the default with folds."""
+    if folds is None:
+        is_fraction(validation_data)
+    elif not (is_number(validation_data) and validation_data == _SHARE):
+        raise InputError(
+            f"`folds={folds}` validates on each part of the training data in turn: leave out "
+            "`validation_data`."
+        )
+
+
+def _read(
+    recipe: Family, train: Any, validation_data: Any, settings: SearchSettings, note: str
+) -> tuple[tuple[Any, Any], tuple[Part, ...]]:
+    """Read the data.
+
+    Returns:
+        The training and the validation data, with folds all data and None, and the data of each fit
+        of a trial.
+    """
+    on_bad = settings.on_bad_example
+    if settings.folds is None:
+        data = read_both(recipe, train, validation_data, settings.seed, on_bad, note)
+        return data, (Part(*data),)
+    everything = read_training(recipe, train, on_bad, note)
+    return (everything, None), fold_parts(everything, settings.folds, settings.seed)
 
 
 def _show(outcome: Search) -> None:
@@ -173,13 +204,13 @@ def _ahead(hypermodel: StagedHyperModel, settings: SearchSettings) -> list[Any]:
     return asked_ahead(_oracle(hypermodel, settings), foreseen, hypermodel.plan)
 
 
-def _run(tuner: StagedTuner, data: tuple[Any, Any], workers: Workers) -> str | None:
+def _run(tuner: StagedTuner, parts: Sequence[Part], workers: Workers) -> str | None:
     """Run the trials; return why they ended before the last one, None if they did not."""
     try:
         with workers.alone_in(tuner.run_dir), warnings.catch_warnings():
             # Warnings are expected from a Gaussian process that is fitted to a few trials.
             warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
-            return workers.search(tuner, *data)
+            return workers.search(tuner, parts)
     finally:
         tuner.garbage.close()
 
@@ -212,7 +243,9 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
         )
 
 
-def _identity_of(data: Any) -> dict[str, Any]:
+def _identity_of(data: Any) -> dict[str, Any] | None:
+    if data is None:
+        return None
     if isinstance(data, Examples):
         return {"examples": len(data), "sha256": data.fingerprint()}
     return {"stream": data.source}

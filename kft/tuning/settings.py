@@ -10,10 +10,11 @@ from typing import Any
 
 import keras
 
-from kft.arguments import check_choice, check_training, check_verbose, path_of
+from kft.arguments import check_choice, check_training, check_verbose, check_whole, path_of
 from kft.cache.settings import CACHING
 from kft.callbacks.stage_early_stopping import describe_rule
 from kft.distribution.strategies import resolve
+from kft.errors import InputError
 from kft.family.policies import Resume
 from kft.family.settings import CHOICES, stopping_rule
 from kft.stages.plan import BatchNorm
@@ -36,6 +37,7 @@ class SearchSettings:
     max_trials: int
     max_seconds: float | None
     max_epochs: int | None
+    folds: int | None
     algorithm: str
     prune: str | None
     space: Any
@@ -59,6 +61,13 @@ class SearchSettings:
         check_training(batch_size=self.batch_size, seed=self.seed)
         Bounds(self.max_trials, self.max_seconds, self.max_epochs)  # checks them
         check_choice("prune", self.prune, (None, *PRUNE))
+        if self.folds is not None:
+            check_whole("folds", self.folds, "folds", least=2)
+            if self.prune is not None:
+                raise InputError(
+                    f"`prune={self.prune!r}` compares trials after each epoch, and with `folds` a trial "
+                    "has a score only after its last fold: leave out one of them."
+                )
         check_choice("algorithm", self.algorithm, ALGORITHMS)
         check_choice("cache", self.cache, CACHING)
         for name, choices in CHOICES.items():
@@ -104,6 +113,7 @@ class SearchSettings:
         return self.shared | {
             "algorithm": self.algorithm,
             "prune": self.prune,
+            "folds": self.folds,
             "units": self.units,
             "early_stopping": describe_rule(rule) if is_rule else rule,
         }

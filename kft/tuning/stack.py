@@ -30,6 +30,7 @@ from kft.training.together import TrainedHead, fit_together
 from kft.tuning.head_runs import HeadRuns
 from kft.tuning.head_trials import HeadTrial
 from kft.tuning.hypermodel import StagedHyperModel
+from kft.tuning.parts import Part
 from kft.tuning.trials import RUN
 
 TRIALS = "trials"
@@ -45,7 +46,7 @@ class Stack:
         hypermodel: The hypermodel of the search.
         run_dir: The directory of the search.
         settings: The arguments of `Recipe.fit` that all trials share.
-        data: The training and the validation data.
+        parts: The data of each fit of a trial; several cannot train together.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Stack:
         hypermodel: StagedHyperModel,
         run_dir: Path,
         settings: Mapping[str, Any],
-        data: tuple[Any, Any],
+        parts: Sequence[Part],
     ) -> None:
-        self.hypermodel, self.settings, self.data = hypermodel, settings, data
+        self.hypermodel, self.settings, self.parts = hypermodel, settings, parts
+        self._data = parts[0].train, parts[0].validation
         self.recipe, self.trials_dir = hypermodel.recipe, run_dir / TRIALS
         self.failed: set[Path] = set()  # folders of trials whose loss was not finite
         self._states = run_dir / STATES
@@ -83,7 +85,7 @@ class Stack:
         self.hypermodel.build(members[widest].hp)
         assert self.hypermodel.latest is not None
         settings = self.fit_settings(members[widest])
-        planned = PlannedFit.of(self.hypermodel.latest, *self.data, settings)
+        planned = PlannedFit.of(self.hypermodel.latest, *self._data, settings)
         optimizer = prepared(planned)
         with (
             opened_store(self._cache.path, self._cache.dtype) as store,
@@ -134,7 +136,7 @@ class Stack:
             if head.failed:
                 self.failed.add(one.folder)
             else:
-                planned = PlannedFit.of(recipe, *self.data, self.fit_settings(one))
+                planned = PlannedFit.of(recipe, *self._data, self.fit_settings(one))
                 runs.write(one, planned, head, self.hypermodel.objective)
         return ""
 

@@ -12,6 +12,7 @@ from kft.report.markup import Html, Section, chart, table, text, value
 from kft.report.page import write_page
 from kft.tuning import plots
 from kft.tuning.importance import importance
+from kft.tuning.trials import Trial
 from kft.tuning.values import searched, shown
 
 if TYPE_CHECKING:
@@ -41,11 +42,23 @@ def _summary(search: Search) -> Section:
         "Best plan",
         Html(
             f"<p>{text(search.title)}. {text(search.objective.name)} "
-            f"<strong>{value(search.best_score)}</strong> in trial {best.number}, in epoch "
-            f"{best.best_epoch} of {best.epochs}. All trials took {seconds:.0f} s.</p>"
+            f"<strong>{_score(best)}</strong> in trial {best.number}, {_when(best)}. "
+            f"All trials took {seconds:.0f} s.</p>"
             f"<pre>{text(stages)}</pre><p>To train it:</p><pre>{text(search.command)}</pre>"
         ),
     )
+
+
+def _score(trial: Trial) -> str:
+    assert trial.score is not None
+    error = "" if trial.standard_error is None else f" ± {value(trial.standard_error)}"
+    return f"{value(trial.score)}{error}"
+
+
+def _when(trial: Trial) -> str:
+    if trial.fold_scores:
+        return f"with a standard error over {len(trial.fold_scores)} folds"
+    return f"in epoch {trial.best_epoch} of {trial.epochs}"
 
 
 def _trials(search: Search) -> Section:
@@ -55,7 +68,7 @@ def _trials(search: Search) -> Section:
     for trial in search.trials:
         own = searched(trial)
         cells = [shown(own[name]) if name in own else "-" for name in names]
-        score = value(trial.score) if trial.reason is None else text(f"failed: {trial.reason}")
+        score = _score(trial) if trial.reason is None else text(f"failed: {trial.reason}")
         rows.append([str(trial.number), *cells, score, trial.epochs, f"{trial.seconds:.1f}"])
     return Section("trials", "Trials", table("All trials in their order", head, rows))
 

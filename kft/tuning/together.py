@@ -51,7 +51,7 @@ class Together:
         self._say, self._verbose, self._garbage = say, verbose, garbage
         self._foresee = ahead
         self._ahead: list[Any] | None = None
-        self._apart = prune or bool(why_one_by_one(stack.recipe, stack.settings, stack.data))
+        self._apart = prune or bool(why_one_by_one(stack.recipe, stack.settings, stack.parts))
 
     def train(self, number: int, hp: Any, ended: Sequence[Trial]) -> None:
         """Train the next trial with others like it, if it is new and there are any.

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,13 +38,16 @@ class Trial:
         stages: The stages that were trained.
         arguments: The arguments that replace those of the recipe of the search.
         augment: The augmentation preset; None for none.
-        score: The objective in the best epoch of all stages; None for a failed trial.
-        best_epoch: That epoch, counted from 1 over all stages.
-        best_stage: The stage of that epoch, counted from 1.
-        epochs: The number of epochs that it took.
+        score: The objective in the best epoch of all stages, with folds its mean over them; None for
+            a failed trial.
+        best_epoch: That epoch, counted from 1 over all stages; None with folds, which differ in it.
+        best_stage: The stage of that epoch, counted from 1; None with folds.
+        epochs: The number of epochs that it took, on all folds together.
         seconds: The seconds that it took.
         reason: Why it failed; None for a finished trial.
-        run_dir: The run with the weights of the best epoch, for `kft.load`.
+        run_dir: The run with the weights of the best epoch, for `kft.load`; with folds the directory
+            of their runs `fold-1`, `fold-2` and so on.
+        fold_scores: The score on each fold; empty without folds.
     """
 
     number: int
@@ -58,11 +62,28 @@ class Trial:
     seconds: float = 0.0
     reason: str | None = None
     run_dir: Path | None = None
+    fold_scores: tuple[float, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether it ended without a score."""
         return self.score is None
+
+    @property
+    def standard_error(self) -> float | None:
+        """The standard error of the score's mean over folds; None without folds."""
+        if not self.fold_scores:
+            return None
+        return statistics.stdev(self.fold_scores) / math.sqrt(len(self.fold_scores))
+
+    @property
+    def shown_score(self) -> str:
+        """The score as it is displayed, with its standard error if there is one."""
+        if self.score is None:
+            return "failed"
+        return f"{self.score:.4f}" + (
+            "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
+        )
 
 
 def brief(value: Any) -> Any:
@@ -117,7 +138,9 @@ def read_trial(folder: Path) -> Trial | None:
         return None
     content = read_json(folder / TRIAL)
     try:
-        trial = Trial(**{**content, "stages": tuple(Stage(**one) for one in content["stages"])})
+        stages = tuple(Stage(**one) for one in content["stages"])
+        folds = tuple(content["fold_scores"])
+        trial = Trial(**{**content, "stages": stages, "fold_scores": folds})
         _check(trial, folder)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -144,6 +167,9 @@ def _check(trial: Trial, folder: Path) -> None:
     for name, allowed in kinds.items():
         if not isinstance(getattr(trial, name), allowed):
             raise ValueError(f"{name} is {getattr(trial, name)!r:.100}")
+    by_fold = trial.fold_scores
+    if len(by_fold) == 1 or not all(isinstance(score, int | float) for score in by_fold):
+        raise ValueError(f"fold_scores is {by_fold!r:.100}")
     if trial.run_dir not in (None, RUN):
         raise ValueError(f"run_dir is {trial.run_dir!r:.100}")
     if not folder.name.endswith(f"-{values_digest(trial.values)}"):

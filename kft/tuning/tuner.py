@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kft.tuning.bounds import Bounds
 from kft.tuning.epoch_progress import EpochProgress
 from kft.tuning.garbage_collection import Collector
 from kft.tuning.hypermodel import StagedHyperModel
+from kft.tuning.parts import Part, outcome_of
 from kft.tuning.pruning import MedianStopping, scores_by_epoch
 from kft.tuning.space import TrialPlan, within
 from kft.tuning.stack import FEATURES, TRIALS, Stack
@@ -31,7 +32,6 @@ from kft.tuning.trials import (
     alone_at,
     brief_reason,
     not_written,
-    score_of,
     trial_folder,
     write_trial,
 )
@@ -105,17 +105,16 @@ class StagedTuner(BaseTuner):
         epochs = sum(trial.epochs for trial in self.trials)
         return self.bounds.reached(self.seconds if seconds is None else seconds, epochs)
 
-    def search(self, train: Any, validation_data: Any) -> str | None:
+    def search(self, parts: Sequence[Part]) -> str | None:
         """Run trials until the oracle proposes no more.
 
         Args:
-            train: As in `Recipe.fit`.
-            validation_data: As in `Recipe.fit`.
+            parts: The data of each fit of a trial.
 
         Returns:
             Why the search ended earlier; None if it did not.
         """
-        together = self._beside(train, validation_data)
+        together = self._beside(parts)
         while True:
             reason = self.over()
             if reason is not None:
@@ -127,7 +126,7 @@ class StagedTuner(BaseTuner):
             if trial.status == TrialStatus.IDLE:
                 continue
             together.train(self.number_of(trial), trial.hyperparameters, self.trials)
-            ended = self.run_trial(trial, train, validation_data)
+            ended = self.run_trial(trial, parts)
             if ended.score is None:
                 trial.status, trial.message = TrialStatus.FAILED, ended.reason
             else:
@@ -138,10 +137,10 @@ class StagedTuner(BaseTuner):
                 self.oracle.end_trial(trial)
             self.note(ended)
 
-    def _beside(self, train: Any, validation_data: Any) -> Together:
+    def _beside(self, parts: Sequence[Part]) -> Together:
         """Return the object that trains trials together."""
         return Together(
-            Stack(self.hypermodel, self.run_dir, self.settings, (train, validation_data)),
+            Stack(self.hypermodel, self.run_dir, self.settings, parts),
             ahead=self._ahead,
             plan=self._planned,
             bounds=self.bounds,
@@ -162,20 +161,19 @@ class StagedTuner(BaseTuner):
             self.trials.append(ended)
             self.say(self._progress(ended, self.seconds if seconds is None else seconds))
 
-    def run_trial(self, trial: Any, train: Any, validation_data: Any) -> Trial:
+    def run_trial(self, trial: Any, parts: Sequence[Part]) -> Trial:
         """Fit a trial, or read its result if one with the same values has ended.
 
         Args:
             trial: KerasTuner's trial.
-            train: As in `Recipe.fit`.
-            validation_data: As in `Recipe.fit`.
+            parts: The data of each of its fits.
         """
         number, values = self.number_of(trial), trial.hyperparameters.values
         folder = trial_folder(self.run_dir / TRIALS, number, values)
         with alone_at(folder) as ended:
-            return ended or self._run(number, trial.hyperparameters, folder, train, validation_data)
+            return ended or self._run(number, trial.hyperparameters, folder, parts)
 
-    def _run(self, number: int, hp: Any, folder: Path, train: Any, validation_data: Any) -> Trial:
+    def _run(self, number: int, hp: Any, folder: Path, parts: Sequence[Part]) -> Trial:
         planned, reason = None, None
         try:
             planned = self._planned(hp)
@@ -186,9 +184,9 @@ class StagedTuner(BaseTuner):
         if planned is not None:
             epochs = None if self.units == 1 else planned.epochs
             what = f"trial {number} of {self.bounds.trials}, epochs"
-            with Progress(what, planned.epochs, verbose=self.verbose) as progress:
-                told = EpochProgress(progress)
-                result, reason = self._fit(hp, epochs, folder / RUN, train, validation_data, told)
+            with Progress(what, planned.epochs * len(parts), verbose=self.verbose) as progress:
+                told = [EpochProgress(progress, planned.epochs * i) for i in range(len(parts))]
+                result, reason = self._fit(hp, epochs, folder, parts, told)
         ended = Trial(
             number=number,
             values=dict(hp.values),
@@ -216,23 +214,37 @@ class StagedTuner(BaseTuner):
         self,
         hp: Any,
         epochs: int | None,
-        run_dir: Path,
-        train: Any,
-        validation_data: Any,
-        told: EpochProgress,
+        folder: Path,
+        parts: Sequence[Part],
+        told: Sequence[EpochProgress],
     ) -> tuple[dict[str, Any], str | None]:
-        """Fit a trial, and return its result, or why it failed."""
+        """Fit a trial on each part, and return its result, or why it failed."""
         objective = self.hypermodel.objective
+        histories = []
+        try:
+            for part, progress in zip(parts, told, strict=True):
+                callbacks: list[Any] = [progress]
+                if self.prune:
+                    scores = scores_by_epoch(self.trials, objective)
+                    callbacks.append(MedianStopping(objective, scores))
+                histories.append(self._history(hp, epochs, folder / part.run, part, callbacks))
+            return {**outcome_of(parts, histories, objective), "run_dir": folder / RUN}, None
+        except Exception as error:  # whatever it is, the other trials can go ahead
+            if refused_write(error):  # not the trial's fault: the next call fits it again
+                raise not_written(error, self.run_dir) from error
+            return {}, brief_reason(error)
+
+    def _history(
+        self, hp: Any, epochs: int | None, run_dir: Path, part: Part, callbacks: list[Any]
+    ) -> dict[str, list]:
+        """Fit a trial on a part, and return its history."""
         cache = Cache(self.settings["cache"], directory=self.run_dir / FEATURES)
-        callbacks: list[Any] = [told]
-        if self.prune:
-            callbacks.append(MedianStopping(objective, scores_by_epoch(self.trials, objective)))
         try:
             self.hypermodel.build(hp)
             run, _ = self.hypermodel.run(
                 hp,
-                train,
-                validation_data,
+                part.train,
+                part.validation,
                 epochs,
                 run_dir=run_dir,
                 callbacks=callbacks,
@@ -240,30 +252,19 @@ class StagedTuner(BaseTuner):
                 verbose=0,
                 **{**self.settings, "cache": cache},
             )
-            score, epoch, stage = score_of(run.history, objective)
-        except Exception as error:  # whatever it is, the other trials can go ahead
-            if refused_write(error):  # not the trial's fault: the next call fits it again
-                raise not_written(error, self.run_dir) from error
-            return {}, brief_reason(error)
+            return run.history
         finally:
             self.hypermodel.latest = None
             self.garbage.collect()
-        return {
-            "score": score,
-            "best_epoch": epoch,
-            "best_stage": stage,
-            "epochs": len(run.history["loss"]),
-            "run_dir": run_dir,
-        }, None
 
     def _progress(self, ended: Trial, seconds: float) -> str:
         most, done = self.bounds.trials, len(self.trials)
         name = self.hypermodel.objective.name
-        what = f"failed: {ended.reason}" if ended.failed else f"{name} {ended.score:.4f}"
+        what = f"failed: {ended.reason}" if ended.failed else f"{name} {ended.shown_score}"
         line = f"Trial {done} of {most}: {what}, {ended.seconds:.0f} s"
         best = self.best
         if best is not None:
-            line += f"; best {best.score:.4f} (trial {best.number})"
+            line += f"; best {best.shown_score} (trial {best.number})"
         left = seconds / done * (most - done)
         if self.bounds.seconds is not None:
             left = min(left, max(0.0, self.bounds.seconds - seconds))

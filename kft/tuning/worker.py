@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from kft.errors import RESUMABLE, KftError
 from kft.tuning.fleet import LAUNCHED, STOPPING
+from kft.tuning.parts import Part
 from kft.tuning.roles import Role
 from kft.tuning.rpc import Caller, answers
 from kft.tuning.trials import read_trials
@@ -48,7 +49,7 @@ class Worker(StagedTuner):
         if os.environ.get(LAUNCHED):
             end_with_parent()
 
-    def search(self, train: Any, validation_data: Any) -> str | None:
+    def search(self, parts: Sequence[Part]) -> str | None:
         """Run trials until the chief has no more.
 
         Raises:
@@ -63,9 +64,9 @@ class Worker(StagedTuner):
                 time.sleep(PAUSE)
                 continue
             with self._signs_of_life():
-                ended = self.run_trial(trial, train, validation_data)
+                ended = self.run_trial(trial, parts)
             self._ask(partial(self.caller.end_trial, trial.trial_id))
-            what = f"failed: {ended.reason}" if ended.failed else f"{ended.score:.4f}"
+            what = f"failed: {ended.reason}" if ended.failed else ended.shown_score
             self.say(f"{self.tuner_id}: trial {ended.number}, {what}, {ended.seconds:.0f} s")
 
     def number_of(self, trial: Any) -> int:

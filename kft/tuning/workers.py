@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from kft.errors import InputError
 from kft.runs.locks import RunLock
 from kft.tuning.chief import Chief
 from kft.tuning.fleet import Fleet
+from kft.tuning.parts import Part
 from kft.tuning.roles import LOOPBACK, SECRET, Role, allow, find_role, find_secret
 from kft.tuning.trials import Trial
 from kft.tuning.tuner import TRIALS, StagedTuner
@@ -90,10 +92,10 @@ class Workers:
             return Worker(self.role, *args, **settings)
         return StagedTuner(*args, **settings)
 
-    def search(self, tuner: StagedTuner, train: Any, validation: Any) -> str | None:
+    def search(self, tuner: StagedTuner, parts: Sequence[Part]) -> str | None:
         """Run the trials, here or in workers, and return like `StagedTuner.search`."""
         if self.role is None or self.is_worker:
-            return tuner.search(train, validation)
+            return tuner.search(parts)
 
         def ended(trial: Trial) -> str | None:
             tuner.note(trial, chief.seconds)

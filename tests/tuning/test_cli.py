@@ -133,6 +133,8 @@ def kft_on_path(monkeypatch, folder):
         (("--data", "nowhere", "--stages", "gone.yaml"), "Cannot read the stages file"),
         (("--data", "nowhere", "--minutes", "0"), "pass a finite number above 0"),
         (("--data", "nowhere", "--refit", __file__), "not a directory; pass"),
+        (("--folds", "3", "--validation-split", "0.3"), "leave out `--validation-"),
+        (("--folds", "3", "--prune", "median"), "with `--folds` a trial"),
     ],
 )
 def test_a_mistake_is_one_line(cli, photos, tmp_path, options, expected):
@@ -198,3 +200,14 @@ def test_select_refuses_any_candidate_before_it_reads_the_data(cli, candidates, 
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_a_search_with_folds_is_refitted_on_all_data(cli, photos, tmp_path):
+    code, out, err = cli(
+        "tune", RECIPE, "--data", photos, "--run-dir", tmp_path / "search", "--trials", "1", "--folds", "2",
+        "--batch-size", "8", "--weights", "none", "--refit", tmp_path / "all",
+    )  # fmt: skip
+    assert code == 0, err
+    assert re.search(r"val_accuracy [0-9.]+ ± [0-9.]+", out)
+    assert "--folds" not in (tmp_path / "search" / "best.sh").read_text(), "a fit has none"
+    assert kft.load(tmp_path / "all", recipe=TinyRecipe).is_fitted
