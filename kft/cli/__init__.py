@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -22,12 +23,14 @@ from kft.cli.early_checks import check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
 from kft.cli.planning import plan
+from kft.cli.project import commands_of, from_file, read_project
+from kft.cli.project_template import init
 from kft.cli.reporting import report
 from kft.cli.serving import serve
 from kft.cli.training import fit
 from kft.cli.tuning import select, tune
 from kft.cli.using import evaluate, predict
-from kft.cli.wording import in_options, with_stages
+from kft.cli.wording import in_options, with_way_out
 from kft.cli.writing import generate
 from kft.data.files import shown
 from kft.errors import KftError
@@ -86,6 +89,7 @@ _COMMANDS = (
     report,
     card,
     runs,
+    init,
     demonstration.demo,
 )
 for command in _COMMANDS:
@@ -109,6 +113,15 @@ def _options(
             "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
         ),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="KFT_CONFIG",
+            help="YAML file with options for the commands, which `kft init` writes; those on the command line "
+            "take precedence.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -118,6 +131,8 @@ def _options(
 ) -> None:
     if not verbose:
         startup.quieten()
+    if config is not None:
+        context.default_map = read_project(config, commands_of(context))
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -135,7 +150,8 @@ def main() -> None:
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "kft"
         words = (shown(word) for word in error.format_message().split())
-        said = with_stages(" ".join(words).replace("Value error, ", ""), error.ctx)
+        said = with_way_out(" ".join(words).replace("Value error, ", ""), error.ctx)
+        said = from_file(said, error)
         _stop(f"{said}{'' if said.endswith(('.', '?')) else '.'} See {command} --help.")
     except ModuleNotFoundError as error:
         if error.name not in BACKENDS:

@@ -73,13 +73,15 @@ def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> st
     return said
 
 
-def with_stages(message: str, context: typer.Context | None) -> str:
-    """Extend a usage error with where to set epochs and rates, if they were passed as options.
+def with_way_out(message: str, context: typer.Context | None) -> str:
+    """Extend a usage error for an option that belongs elsewhere: epochs and rates, or `--config`.
 
     Args:
         message: The error, such as `No such option: --epochs`.
         context: The context of the command, None if there was none.
     """
+    if context is not None and message.startswith("No such option: --config"):
+        return f"--config goes before the command: kft --config FILE {context.info_name}"
     found = _NO_OPTION.match(message)
     if found is None or context is None or "stages" not in {p.name for p in context.command.params}:
         return message

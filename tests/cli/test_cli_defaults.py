@@ -274,6 +274,7 @@ OPTIONS = {
         "--trials": ("7", "max_trials", 7),
         "--minutes": ("2", "max_seconds", 120.0),
         "--epochs": ("7", "max_epochs", 7),
+        "--folds": ("3", "folds", 3),
         "--workers": ("7", "workers", 7),
         "--host": ("10.0.0.7", "host", "10.0.0.7"),
         "--algorithm": ("grid", "algorithm", "grid"),

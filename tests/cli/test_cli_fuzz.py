@@ -56,6 +56,7 @@ NEEDED = {
     "report": ["run", "--data", "data"],
     "runs": ["run"],
     "export": ["run", "serving"],
+    "init": [],
     "demo": [],
 }
 
