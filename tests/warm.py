@@ -1,11 +1,13 @@
-"""Processes of exports that start with their imports done, forked from one that has done them.
+"""Processes of exports and their checks that start with their imports done, forked from servers.
 
-Importing TensorFlow and Keras takes longer than exporting a tiny model. The server, `python -P
-tests/warm.py SOCKET`, has computed nothing when it forks. The normal start of `python -m kft.export` is
-tested by the notebooks and by README's Python, which run in separate processes.
+Importing TensorFlow and Keras, or loading TensorFlow's library, takes longer than exporting or checking a
+tiny model. A server, `python -P tests/warm.py MODULE SOCKET ...`, has computed nothing when it forks. That of
+checks has not imported TensorFlow. The normal start of both modules is tested by the notebooks and by
+README's Python, which run in separate processes.
 """
 
 import atexit
+import functools
 import json
 import os
 import runpy
@@ -20,56 +22,78 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-IMPORTED = ("kft.export.command", "kft.export.saved_model", "kft.family.merging", "keras_hub")
-_started: list[tuple[str, tempfile.TemporaryDirectory]] = []
+IMPORTED = {
+    "kft.export": (
+        "kft.export.command", "kft.export.saved_model", "kft.family.merging", "keras_hub",
+    ),
+    "kft.export.check": ("kft.export.check",),
+}  # fmt: skip
+ADDRESSES: dict[str, str] = {}  # of the servers by the modules that they run
 
 
 class Exports:
-    """A replacement of `subprocess` in `kft.export.launch`: exports start with their imports done."""
+    """A replacement of `subprocess` in `kft.export.launch`: modules start with their imports done."""
 
     PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
     TimeoutExpired = subprocess.TimeoutExpired
 
     @staticmethod
     def run(command: list[str], **options: Any) -> subprocess.CompletedProcess:
-        """Run a command; checks start normally, since they must run without TensorFlow."""
-        if command[1:4] != ["-P", "-m", "kft.export"]:
-            return subprocess.run(command, **options)
-        message = {"arguments": command[4:], "env": options["env"], "cwd": os.getcwd()}
-        with tempfile.TemporaryFile() as said, open(os.devnull) as nothing, _connected() as server:
-            streams = [nothing.fileno(), said.fileno(), options["stderr"].fileno()]
+        """Run a command of `kft.export.launch` in a process of its server."""
+        assert command[1:3] == ["-P", "-m"], command
+        module, arguments = command[3], command[4:]
+        message = {"arguments": arguments, "env": options["env"], "cwd": os.getcwd()}
+        with (
+            tempfile.TemporaryFile() as printed,
+            open(os.devnull) as nothing,
+            socket.socket(socket.AF_UNIX) as server,
+        ):
+            server.connect(_servers()[module])
+            streams = [nothing.fileno(), printed.fileno(), options["stderr"].fileno()]
             socket.send_fds(server, [json.dumps(message).encode() + b"\n"], streams)
-            code = server.recv(64)
-            assert code, "the server of tests/warm.py has ended"
-            said.seek(0)
-            return subprocess.CompletedProcess(command, int(code), said.read())
+            answers = server.makefile("rb")
+            pid = int(answers.readline())
+            server.settimeout(options["timeout"])
+            try:
+                code = answers.readline()
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(command, options["timeout"]) from None
+            assert code, f"the server of {module} has ended"
+            printed.seek(0)
+            return subprocess.CompletedProcess(command, int(code), printed.read())
 
 
-def _connected() -> socket.socket:
-    """Return a connection to this process' server, which the first call starts."""
-    if not _started:
-        folder = tempfile.TemporaryDirectory(prefix="kft-warm-")
-        address = os.path.join(folder.name, "socket")
+@functools.cache
+def _servers() -> dict[str, str]:
+    """Return the addresses of the servers, which the first call starts unless a parent has."""
+    if ADDRESSES:
+        return ADDRESSES
+    folder = tempfile.TemporaryDirectory(prefix="kft-warm-")
+    atexit.register(folder.cleanup)
+    addresses = {module: os.path.join(folder.name, module) for module in IMPORTED}
+    variables = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    for module, address in addresses.items():
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(address)
             listening.listen()
-            variables = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            others = [f"{name}={place}" for name, place in addresses.items()]
             server = subprocess.Popen(
-                [sys.executable, "-P", __file__, str(listening.fileno())],
+                [sys.executable, "-P", __file__, module, str(listening.fileno()), *others],
                 pass_fds=[listening.fileno()],
                 env={**os.environ, **variables, "PYTHONPATH": str(ROOT)},
             )
         atexit.register(server.kill)
-        _started.append((address, folder))
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(_started[0][0])
-    return connection
+    return addresses
 
 
-def serve(number: int) -> None:
+def serve(module: str, number: int) -> None:
     """Fork a process per connection, and answer with its exit code."""
-    for name in IMPORTED:
+    for name in IMPORTED[module]:
         import_module(name)
+    if module == "kft.export.check":
+        import_module("kft.export.protos").without_tensorflow()
+        import_module("kft.export.capi").Runtime.get()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # leave no zombies
     listening = socket.socket(fileno=number)
     while True:
@@ -77,12 +101,12 @@ def serve(number: int) -> None:
         if os.fork() == 0:
             listening.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _answer(connection)
+            _answer(module, connection)
             os._exit(0)
         connection.close()
 
 
-def _answer(connection: socket.socket) -> None:
+def _answer(module: str, connection: socket.socket) -> None:
     data, numbers, _, _ = socket.recv_fds(connection, 2**20, 3)
     while not data.endswith(b"\n"):
         data += connection.recv(2**20)
@@ -91,20 +115,22 @@ def _answer(connection: socket.socket) -> None:
         connection.close()
         for stream, number in enumerate(numbers):
             os.dup2(number, stream)
-        os._exit(_run(**json.loads(data)))
+        os._exit(_run(module, **json.loads(data)))
+    connection.sendall(f"{worker}\n".encode())
     _, status = os.waitpid(worker, 0)
-    connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def _run(arguments: list[str], env: dict[str, str], cwd: str) -> int:
+def _run(module: str, arguments: list[str], env: dict[str, str], cwd: str) -> int:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv = ["kft.export", *arguments]
+    sys.argv = [module, *arguments]
     named = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
     sys.path[:] = [*named, *(entry for entry in sys.path if entry not in (*named, str(ROOT)))]
+    import_module("kft.export.launch").subprocess = Exports
     try:
-        runpy.run_module("kft.export", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
         code: object = 0
     except SystemExit as ended:
         code = ended.code
@@ -117,4 +143,5 @@ def _run(arguments: list[str], env: dict[str, str], cwd: str) -> int:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    ADDRESSES.update(one.split("=", 1) for one in sys.argv[3:])
+    serve(sys.argv[1], int(sys.argv[2]))
