@@ -1,6 +1,7 @@
 """The packages of kft and their imports, read from the source: `python tests/house.py` prints them."""
 
 import ast
+import functools
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +49,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
 def imports(path: Path, *, typing: bool) -> set[str]:
     """Return the names of kft and the recipes that a file imports, including in functions.
 
