@@ -134,15 +134,29 @@ def _printed(shown: dict[str, str]) -> str:
 
 def _of_arrays(name: str, answers: Answers) -> str:
     """Return code for one output of a row, from arrays with a row for each input."""
-    is_text = answers.outputs[name] == Tensor("string", 1)
-    return f'outputs["{name}"][row]' + (".decode()" if is_text else "")
+    output, count = answers.outputs[name], _count_of(name, answers)
+    value = f'outputs["{name}"][row]'
+    if count is not None:
+        value += f'[:outputs["{count}"][row]]'
+    if output == Tensor("string", 1):
+        return f"{value}.decode()"
+    if output == Tensor("string", 2):
+        return f"[one.decode() for one in {value}]"
+    return value if output.dtype == "string" else f"{value}.tolist()"
 
 
 def _of_rest(name: str, answers: Answers) -> str:
     """Return code for one output of a row, with the best score in addition to a label."""
     scores = next((one.scores for one in answers.rules.rankings if one.label == name), None)
-    value = f'answer["{name}"]'
+    count = _count_of(name, answers)
+    value = f'answer["{name}"]' + ("" if count is None else f'[:answer["{count}"]]')
     return value if scores is None else f'({value}, answer["{scores}"][0])'
+
+
+def _count_of(name: str, answers: Answers) -> str | None:
+    """Return the output with the number of boxes if this one has a value for each box, padded."""
+    found = (one for one in answers.rules.detections if name in one.names and name != one.count)
+    return next((one.count for one in found), None)
 
 
 def write(version: str | os.PathLike, name: str | None = None) -> Path:

@@ -1,7 +1,11 @@
 """Exported detectors: encoded images in, boxes out, through the C API."""
 
+import ast
 import base64
+import gc
 import json
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ from processes import run
 
 import kft
 from kft.answers import Answers, Detections, NumpyOps, Rules, Tensor, TensorFlowOps
-from kft.export import check_version
+from kft.export import check_version, clients
 from kft.export.comparison import compare, distances
 from kft.export.detections import boxes_apart
 from kft.testing.families import TinyImages
@@ -35,14 +39,14 @@ print(json.dumps({
 """
 
 
-def test_an_export_answers_with_boxes_and_a_bad_row_with_none(tmp_path):
+def test_an_export_answers_with_boxes_and_a_bad_row_with_none(tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     images, boxes = np.zeros((24, 32, 32, 3), np.uint8), []
     for image in images:
         left, top = (int(one) for one in rng.integers(2, 16, 2))
         image[top : top + 12, left : left + 12] = 255
         boxes.append([[left, top, left + 12, top + 12, 0]])
-    task = kft.tasks.Detection(("square",), channels=8, max_boxes=5, threshold=0.1)
+    task = kft.tasks.Detection(("square",), channels=8, max_boxes=40, threshold=0.1)
     recipe = TinyImages(task=task, image_size=(32, 32))
     recipe.fit((images, boxes), 0.25, stages=[kft.Stage("all", 4, 1e-2)], batch_size=8, verbose=0)
     version = recipe.export(tmp_path / "served")
@@ -58,10 +62,26 @@ def test_an_export_answers_with_boxes_and_a_bad_row_with_none(tmp_path):
     for place, row in enumerate((0, 2)):
         count = answer["count"][row]
         assert count == len(expected[place])
-        assert answer["labels"][row] == ["square"] * count + [""] * (5 - count)
+        assert answer["labels"][row] == ["square"] * count + [""] * (40 - count)
         sides = [(one.left, one.top, one.right, one.bottom) for one in expected[place]]
         served = np.array(answer["boxes"][row])[:count] * 32
         np.testing.assert_allclose(served, np.reshape(sides, (-1, 4)), atol=1e-3)
+
+    # The clients print as many boxes as there are, without what pads them.
+    (tmp_path / "image.png").write_bytes(files[0])
+    made = clients.files(version)
+    monkeypatch.setattr(sys, "argv", ["client", str(tmp_path / "image.png")])
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a client reads files in one line
+        exec(made["tensorflow_client.py"], {})
+        gc.collect()
+    printed = ast.literal_eval(capsys.readouterr().out)
+    assert printed["labels"] == ["square"] * printed["count"]
+    assert len(printed["boxes"]) == len(printed["scores"]) == printed["count"] < 40
+    row = {name: answer[name][0] for name in ("boxes", "labels", "count")} | {"scores": [0.0] * 40}
+    shown = made["rest_client.py"].rpartition("or ")[2].strip()[:-1]
+    assert len(eval(shown, {"answer": row})["boxes"]) == answer["count"][0]
 
 
 def test_both_libraries_suppress_alike():
