@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,7 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
 ) -> None:
     """Fine-tune a recipe in stages and save the run.
@@ -70,7 +72,7 @@ def fit(
     build.check_directory("--run-dir", run_dir)
     if processes > 1:
         start(processes)
-    settings = training.settings() | given(seed=seed, verbose=0 if quiet else None)
+    settings = training.settings() | given(seed=seed, verbose=0 if quiet or json else None)
     prepared, train, valid = recipe_and_data(recipe, model, reading, data, validation, seed)
     if fresh:
         from kft.family.directory import unused_path
@@ -81,10 +83,14 @@ def fit(
     run = prepared.fit(train, run_dir=run_dir, **settings)
     if not prints_for_all():
         return
+    page = run.report()
+    if json:
+        typer.echo(json_module.dumps({**run.to_dict(), "report": str(page)}, allow_nan=False))
+        return
     if quiet and is_finished:  # without --quiet the fit prints this
         typer.echo(f"{run_dir} is finished: loaded, not trained again.")
     if run.evaluation is not None:
         if "refit" in (run.journal or {}):
             typer.echo("The figures are those of the model before it was trained on everything.")
         typer.echo(f"On the validation data:\n{run.evaluation}")
-    typer.echo(f"Report: {run.report()}")
+    typer.echo(f"Report: {page}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -156,6 +157,7 @@ def tune(
             help="Seed of the search and of each fit. Default: 0.", rich_help_panel="Training"
         ),
     ] = None,
+    json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
 ) -> None:
     """Search for a recipe's stages, rates and other settings; all trials share frozen features.
@@ -182,7 +184,7 @@ def tune(
         batch_size=batch_size,
         batch_norm=batch_norm,
         seed=seed,
-        verbose=0 if quiet else None,
+        verbose=0 if quiet or json else None,
     )
     prepared, train, valid = recipe_and_data(recipe, model, reading, data, validation, seed)
     settings |= given(validation_data=validation.validation_split if valid is None else valid)
@@ -192,12 +194,16 @@ def tune(
     from kft.cli.best_plan import SCRIPT, with_command
 
     search = with_command(search, context)
-    typer.echo(str(search))
-    typer.echo(f"The same as a script: {search.run_dir / SCRIPT}")
-    typer.echo(f"Report: {search.run_dir / 'report.html'}")
+    if not json:
+        typer.echo(str(search))
+        typer.echo(f"The same as a script: {search.run_dir / SCRIPT}")
+        typer.echo(f"Report: {search.run_dir / 'report.html'}")
     if refit is not None:
         search.refit(run_dir=refit, verbose=0)
-        typer.echo(f"Refitted on all data: {refit}")
+        if not json:
+            typer.echo(f"Refitted on all data: {refit}")
+    if json:
+        typer.echo(json_module.dumps(search.to_dict(), allow_nan=False))
 
 
 @grouped
@@ -220,8 +226,6 @@ def select(
 
     kft select --data photos/ ResNetRecipe VGG16Recipe MobileNetRecipe,alpha=0.5
     """
-    import json
-
     from kft.data.kinds import SingleLabels
     from kft.tuning.selection import build_all, rank
 
@@ -229,7 +233,7 @@ def select(
     build_all(candidates)  # before the data are read, which may take minutes
     examples = reading.read(data, type(candidates[recipes[0]]), SingleLabels())
     ranking = rank(candidates, examples, verbose=0 if quiet else "auto")
-    typer.echo(json.dumps(ranking.to_dict()) if json_output else str(ranking))
+    typer.echo(json_module.dumps(ranking.to_dict()) if json_output else str(ranking))
 
 
 def _candidate(spelled: str, shared: Backbone) -> Recipe:

@@ -66,6 +66,26 @@ class Run:
         where = f" in {self.run_dir}" if self.run_dir else ""
         return f"<Run of {type(self.recipe).__name__}: {how_many(epochs, 'epoch')}{where}>"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain dicts, lists, strings and numbers.
+
+        Returns:
+            `run_dir`; `epochs`, how many were trained; `best`, the epoch whose weights the model has, with
+            its stage and the logged value that decided, None if that was not recorded; `refit`, what the
+            training on all data took, None if there was none; and `figures` of the evaluation on the
+            validation data, for each its `value`, its `interval` or None, and whether `"min"` or `"max"` is
+            `better`; None without validation data.
+        """
+        journal = self.journal or {}
+        figures = journal.get("figures") if self.evaluation is None else figures_of(self.evaluation)
+        return {
+            "run_dir": None if self.run_dir is None else str(self.run_dir),
+            "epochs": len(self.history.get("loss", ())),
+            "best": journal.get("best"),
+            "refit": journal.get("refit"),
+            "figures": figures,
+        }
+
     def report(
         self, path: str | os.PathLike | None = None, *, forgetting: Measurement | None = None
     ) -> Path:
@@ -107,6 +127,22 @@ class Run:
                 **versions(),
             },
         )
+
+
+def figures_of(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Return the figures of an evaluation as JSON values.
+
+    Args:
+        evaluation: The evaluation.
+    """
+    return {
+        one.name: {
+            "value": one.value,
+            "interval": None if one.interval is None else list(one.interval),
+            "better": one.better,
+        }
+        for one in evaluation.figures.described
+    }
 
 
 def journal_content(

@@ -9,7 +9,7 @@ from typing import Any
 
 from kft.errors import InputError
 from kft.family import distances, saving
-from kft.family.run import Run, with_overlap
+from kft.family.run import Run, figures_of, with_overlap
 from kft.runs import atomic, json_files
 from kft.runs.places import JOURNAL, REPORT
 
@@ -43,24 +43,13 @@ def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
     Returns:
         The extended journal.
     """
+    assert run.evaluation is not None
     distances.write(run.recipe.distances, folder)
-    journal = {**with_overlap(run), "figures": _figures(run.evaluation)}
+    journal = {**with_overlap(run), "figures": figures_of(run.evaluation)}
     replace(run, journal=journal).report(folder / REPORT)
     json_files.write_json(folder / f".{JOURNAL}", journal)
     (folder / f".{JOURNAL}").replace(folder / JOURNAL)
     return journal
-
-
-def _figures(evaluation: Any) -> dict[str, dict[str, Any]]:
-    """Return the figures of an evaluation as JSON values."""
-    return {
-        one.name: {
-            "value": one.value,
-            "interval": None if one.interval is None else list(one.interval),
-            "better": one.better,
-        }
-        for one in evaluation.figures.described
-    }
 
 
 def read_history(run_dir: Path) -> dict[str, list]:

@@ -194,6 +194,37 @@ class Search:
         """
         return write_study(self, self.run_dir / REPORT if path is None else Path(path))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain dicts, lists, strings and numbers.
+
+        Returns:
+            `objective` and its `direction`; `best`, the number of the best trial; `stages`, its stages;
+            `command`, what trains its plan; `stopped`, why the search ended early, or None; and `trials`, a
+            dict for each: `number`, `values`, `score`, `standard_error`, `epochs`, `seconds`, `reason` of a
+            failure and `run_dir`.
+        """
+        return {
+            "objective": self.objective.name,
+            "direction": self.objective.direction,
+            "best": self.best_trial.number,
+            "stages": [stage.to_dict() for stage in self.best_stages],
+            "command": self.command,
+            "stopped": self.stopped,
+            "trials": [
+                {
+                    "number": trial.number,
+                    "values": searched(trial),
+                    "score": trial.score,
+                    "standard_error": trial.standard_error,
+                    "epochs": trial.epochs,
+                    "seconds": trial.seconds,
+                    "reason": trial.reason,
+                    "run_dir": None if trial.run_dir is None else str(trial.run_dir),
+                }
+                for trial in self.trials
+            ],
+        }
+
     @property
     def command(self) -> str:
         """The shell command, or for a search from Python the code, that trains the best plan."""

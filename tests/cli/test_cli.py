@@ -95,6 +95,13 @@ def test_fit_again_takes_the_finished_run(cli, run, photos):
         code, out, err = cli(*arguments, *quiet)
         assert code == 0, err
         assert out.count(f"{run} is finished: loaded, not trained again.\n") == 1
+    code, out, err = cli(*arguments, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["run_dir"] == str(run)
+    assert found["report"] == str(run / "report.html")
+    assert found["best"]["stage"] in (1, 2)
+    assert 0 <= found["figures"]["accuracy"]["value"] <= 1
     assert (run / "weights.safetensors").read_bytes() == before
 
 

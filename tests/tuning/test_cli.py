@@ -203,11 +203,21 @@ def test_select_refuses_any_candidate_before_it_reads_the_data(cli, candidates, 
 
 
 def test_a_search_with_folds_is_refitted_on_all_data(cli, photos, tmp_path):
-    code, out, err = cli(
+    command = [
         "tune", RECIPE, "--data", photos, "--run-dir", tmp_path / "search", "--trials", "1", "--folds", "2",
         "--batch-size", "8", "--weights", "none", "--refit", tmp_path / "all",
-    )  # fmt: skip
+    ]  # fmt: skip
+    code, out, err = cli(*command)
     assert code == 0, err
     assert re.search(r"val_accuracy [0-9.]+ ± [0-9.]+", out)
     assert "--folds" not in (tmp_path / "search" / "best.sh").read_text(), "a fit has none"
     assert kft.load(tmp_path / "all", recipe=TinyRecipe).is_fitted
+
+    code, out, err = cli(*command, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    (trial,) = found["trials"]
+    assert (found["best"], found["objective"], trial["reason"]) == (1, "val_accuracy", None)
+    assert trial["standard_error"] >= 0
+    assert found["command"] in (tmp_path / "search" / "best.sh").read_text()
+    assert [kft.Stage(**stage) for stage in found["stages"]]
