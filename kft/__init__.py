@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kft.family.saving import load as load
     from kft.insight import explain as explain
     from kft.insight.cross_validation import cross_validate as cross_validate
+    from kft.insight.fit_plan import plan_fit as plan_fit
     from kft.insight.range_test import find_learning_rate as find_learning_rate
     from kft.model.blocks import find_blocks as find_blocks
     from kft.model.lora import LoRA as LoRA
@@ -56,6 +57,7 @@ _HOMES = {
     "fit_in_stages": "kft.training.plain",
     "load": "kft.family.saving",
     "model_card": "kft.runs.card",
+    "plan_fit": "kft.insight.fit_plan",
     "plan_table": "kft.stages.table",
     "tasks": "kft.tasks",
     "testing": "kft.testing",
@@ -83,6 +85,7 @@ __all__ = [
     "fit_in_stages",
     "load",
     "model_card",
+    "plan_fit",
     "plan_table",
     "tasks",
     "testing",

@@ -60,6 +60,12 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Read the data and print the plan, without training or writing."
+        ),
+    ] = False,
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
 ) -> None:
@@ -70,16 +76,21 @@ def fit(
     from kft.runs.places import RECIPE
 
     build.check_directory("--run-dir", run_dir)
-    if processes > 1:
+    if processes > 1 and not dry_run:
         start(processes)
     settings = training.settings() | given(seed=seed, verbose=0 if quiet or json else None)
     prepared, train, valid = recipe_and_data(recipe, model, reading, data, validation, seed)
+    settings |= given(validation_data=validation.validation_split if valid is None else valid)
     if fresh:
         from kft.family.directory import unused_path
 
         run_dir = unused_path(run_dir)
+    if dry_run:
+        from kft.insight.fit_plan import plan_fit
+
+        typer.echo(str(plan_fit(prepared, train, run_dir=run_dir, **settings)))
+        return
     is_finished = (run_dir / RECIPE).is_file()
-    settings |= given(validation_data=validation.validation_split if valid is None else valid)
     run = prepared.fit(train, run_dir=run_dir, **settings)
     if not prints_for_all():
         return

@@ -26,6 +26,7 @@ from kft.family.retries import FiniteLoss, with_retries
 from kft.family.run import Run, journal_content, plain_history
 from kft.family.solving import solver_of
 from kft.model.graph import counterparts
+from kft.printing import how_many
 from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
 from kft.stages.usual_optimizer import usual_optimizer
@@ -155,7 +156,7 @@ class TrainingPass:
         settings, directory = self.planned.settings, self.planned.directory
         self.cached_stages = self.decide()
         directory.begin(self.cached_stages)
-        table = self._table()
+        table = self.table()
         if settings.verbose != 0:
             print(table if self.announced is None else self.announced)
         unfreezing = StagedUnfreezing(
@@ -243,7 +244,8 @@ class TrainingPass:
         own = counterparts(recipe.model, self.model, solver.head_inputs)
         return dataclasses.replace(solver, head_inputs=tuple(own))
 
-    def _table(self) -> PlanTable:
+    def table(self) -> PlanTable:
+        """Return the plan of the stages, with the decisions of the cache."""
         settings = self.planned.settings
         table = plan_table(
             self.model,
@@ -254,7 +256,15 @@ class TrainingPass:
             distribution=self.planned.strategy,
             title=title_of(self.planned.recipe),
         )
-        return dataclasses.replace(table, notes=(*settings.rules, *table.notes))
+        return dataclasses.replace(table, notes=(*self._counts(), *settings.rules, *table.notes))
+
+    def _counts(self) -> list[str]:
+        """Return a line with the numbers of examples, unless the data are streams."""
+        train, validation = self.planned.train, self.planned.validation
+        if not isinstance(train, Examples):
+            return []
+        others = f", {len(validation):,} to validate on" if isinstance(validation, Examples) else ""
+        return [f"{how_many(len(train), 'example')} to train on{others}."]
 
     def _run_stages(
         self,

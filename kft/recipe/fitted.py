@@ -8,21 +8,20 @@ from typing import Any, Literal
 
 import keras
 
-from kft.arguments import path_of
 from kft.arguments.calls import checked_call
 from kft.cache.settings import Cache
 from kft.callbacks.best_state import Restore
 from kft.distribution.replicas import in_all_processes
 from kft.family.directory import stopped_safely
 from kft.family.fit import loaded, trained
+from kft.family.fit_arguments import settings_of
 from kft.family.fit_data import is_fraction
 from kft.family.hooks import Family
 from kft.family.planned import PlannedFit
 from kft.family.policies import BestEpoch, Finish, Resume
 from kft.family.run import Run
-from kft.family.settings import FitSettings, is_auto
 from kft.stages.plan import BatchNorm
-from kft.stages.stage import Stage, checked_stages
+from kft.stages.stage import Stage
 
 
 class Fitted(Family):
@@ -115,27 +114,23 @@ class Fitted(Family):
             NonFiniteLossError: If the loss is not a finite number.
             Interrupted: After SIGTERM or SIGINT, once the training state is saved in `run_dir`.
         """
-        best = BestEpoch.of(restore_best)
         is_fraction(validation_data)  # raises first if it is neither a fraction nor data
-        settings = FitSettings(
-            stages=() if stages is None else checked_stages(stages),
-            run_dir=None if run_dir is None else path_of("run_dir", run_dir),
+        settings = settings_of(
+            self,
+            stages=stages,
+            run_dir=run_dir,
             batch_size=batch_size,
             callbacks=callbacks,
             early_stopping=early_stopping,
-            restore_best=best.among,
-            monitor=best.monitor,
-            tolerance=best.tolerance,
-            interpolate=best.interpolate,
+            restore_best=restore_best,
             batch_norm=batch_norm,
             optimizer=optimizer,
             balance=balance,
             augment=augment,
-            augmentation=self.augmentation(None if is_auto(augment) else augment),
             jit_compile=jit_compile,
-            cache=Cache.of(cache),
-            resume=Resume.of(resume),
-            finish=Finish.of(finish),
+            cache=cache,
+            resume=resume,
+            finish=finish,
             distribution=distribution,
             seed=seed,
             on_bad_example=on_bad_example,
