@@ -40,8 +40,8 @@ def read_yaml(
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"Cannot read {named}: {said}.") from error
+        detail = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"Cannot read {named}: {detail}.") from error
     return parse_yaml(text, named, number_keys=number_keys)
 
 
@@ -70,11 +70,11 @@ def parse_yaml(text: str, named: str, *, number_keys: bool = False) -> Any:
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         at = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise InputError(f"{named} is not plain YAML: {said}{at}.") from error
+        detail = ", ".join(part for part in (error.context, error.problem) if part)
+        raise InputError(f"{named} is not plain YAML: {detail}{at}.") from error
     except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        raise InputError(f"{named} is not plain YAML: {said}.") from error
+        detail = " ".join(str(error).split())
+        raise InputError(f"{named} is not plain YAML: {detail}.") from error
 
 
 def _read(path: str | os.PathLike[str], named: str) -> bytes:

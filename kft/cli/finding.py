@@ -104,8 +104,8 @@ def find_lr(
         write_stages.parent.mkdir(parents=True, exist_ok=True)
         write(write_stages, found.stages())
         size = found.batch_size
-        said = "" if size in ("auto", 32) else f", for --batch-size {size}"
-        typer.echo(f"Stages: {write_stages}{said}", err=True)
+        condition = "" if size in ("auto", 32) else f", for --batch-size {size}"
+        typer.echo(f"Stages: {write_stages}{condition}", err=True)
     if plot is not None:
         save_figure(found.plot(), plot)
     typer.echo(json_module.dumps(found.to_dict()) if json else str(found))

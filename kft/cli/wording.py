@@ -65,12 +65,12 @@ def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> st
     parts = re.split("(" + "|".join(map(re.escape, kept)) + ")", message) if kept else [message]
     for place in range(0, len(parts), 2):  # the others were typed by the user
         parts[place] = _MENTION.sub(lambda found: _translated(found, options), parts[place])
-    said = "".join(parts).replace(_OF_PYTHON, "")
-    if "fresh" in options and "belongs to another plan" in said:
-        said = said.replace(
+    worded = "".join(parts).replace(_OF_PYTHON, "")
+    if "fresh" in options and "belongs to another plan" in worded:
+        worded = worded.replace(
             _OTHER_RUN_DIR, f"{_OTHER_RUN_DIR}, --fresh to start a new run next to it"
         )
-    return said
+    return worded
 
 
 def with_way_out(message: str, context: typer.Context | None) -> str:
@@ -104,14 +104,14 @@ def _difference(name: str, inside: str, options: Mapping[str, Callable[[Any], st
     option = options.get(_OF_DATA.get(name, name))
     if option is None:
         return name + inside
-    said = option(_Absent).removesuffix("=VALUE")
+    worded = option(_Absent).removesuffix("=VALUE")
     if name in build.JOINED:
-        return said  # the parts of its value are one word
+        return worded  # the parts of its value are one word
     words = [
         f"{'stage' if name == 'stages' else 'number'} {int(index) + 1}" if index else word
         for index, word in re.findall(r"\[(\d+)\]|\.(\w+)", inside)
     ]
-    return ", ".join([said, *words])
+    return ", ".join([worded, *words])
 
 
 def _translated(found: re.Match[str], options: Mapping[str, Callable[[Any], str]]) -> str:
@@ -123,8 +123,8 @@ def _translated(found: re.Match[str], options: Mapping[str, Callable[[Any], str]
         name = f"lora_{name}" if kind == "LoRA" else name
     if name not in options:
         return found[0]
-    said = options[name](_Absent if value is None else _literal(value))
-    return f"`{said}`" if found["ticked"] else said
+    worded = options[name](_Absent if value is None else _literal(value))
+    return f"`{worded}`" if found["ticked"] else worded
 
 
 class _Absent:

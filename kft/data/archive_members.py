@@ -78,8 +78,8 @@ def members(path: Path, wanted: Callable[[str], bool], most: int) -> Iterator[Me
         except InputError:
             raise
         except _DAMAGED as error:
-            said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            raise InputError(f"{source} is damaged ({said}): pack it again") from error
+            message = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise InputError(f"{source} is damaged ({message}): pack it again") from error
 
 
 Entry = tuple[str, int, str, Callable[[], bytes]]  # name, size, problem, and the read function

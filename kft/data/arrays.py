@@ -154,8 +154,8 @@ def _refuse_reordered(x: Any, y: Any) -> None:
 def _checked_length(rows: Any) -> int:
     counts = {name: len(one) for name, one in leaves(rows)}
     if len(set(counts.values())) > 1:
-        said = ", ".join(f"{count} of {name!r}" for name, count in counts.items())
-        raise InputError(f"x has {said}: pass one of each for every example")
+        listed = ", ".join(f"{count} of {name!r}" for name, count in counts.items())
+        raise InputError(f"x has {listed}: pass one of each for every example")
     count = next(iter(counts.values()))
     if not count:
         raise InputError("x has no examples: pass at least one for each class")

@@ -59,20 +59,20 @@ def sources(
     validating = [name for name in parts if _is(name, _VALIDATION)]
     if len(parts) < 2 or len(training) != 1 or len(validating) > 1:
         return train, validation_data, ""
-    said = f"Trained on {shown(root / training[0])}"
+    note = f"Trained on {shown(root / training[0])}"
     used = [*training]
     if split and validating:
         used += validating
         validation_data = str(folders[validating[0]][0])
-        said += f", validated on {shown(root / validating[0])}"
+        note += f", validated on {shown(root / validating[0])}"
     elif split:
-        said += ", validated on a part of it"
+        note += ", validated on a part of it"
     left = [shown(root / name) for name in sorted(set(folders) - set(used))]
     if len(left) > _MOST_NAMED:
         left[_MOST_NAMED - 1 :] = [f"{len(left) - _MOST_NAMED + 1} others"]
     if left:
-        said += f"; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} left out"
-    return str(folders[training[0]][0]), validation_data, f"{said}."
+        note += f"; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} left out"
+    return str(folders[training[0]][0]), validation_data, f"{note}."
 
 
 def part_names(inside: Mapping[str, set[str]]) -> list[str]:

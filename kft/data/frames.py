@@ -46,8 +46,8 @@ def read_frame(frame: Any, how: ReadSettings) -> Examples:
     columns = {name: _column(table, name, source) for name in used}
     lengths = dict.fromkeys(map(len, columns.values()))
     if len(lengths) > 1:
-        said = " and ".join(map(str, lengths))
-        raise InputError(f"the columns of {source} differ in length: {said}")
+        listed = " and ".join(map(str, lengths))
+        raise InputError(f"the columns of {source} differ in length: {listed}")
     rows = columns[wanted]
     if not len(rows):
         raise InputError(f"{source} has no rows")

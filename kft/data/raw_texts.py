@@ -64,5 +64,5 @@ def refuse_inputs(
     ]
     if len(listed) > _SHOWN:
         lines.append(f"and {len(listed) - _SHOWN} more")
-    said = f"{'; '.join(lines)}. Correct these inputs or leave them out. {expected}"
-    raise InputError(said.rstrip())
+    text = f"{'; '.join(lines)}. Correct these inputs or leave them out. {expected}"
+    raise InputError(text.rstrip())

@@ -166,8 +166,8 @@ def _times(rows: list[Any], where: str, names: Sequence[str]) -> tuple[np.ndarra
         else:
             first.setdefault(kind, names[index])
     if len(first) > 1:
-        said = " and ".join(f"{kind} ({name})" for kind, name in first.items())
-        raise InputError(f"the times{where} are {said}: write all of them in one way")
+        listed = " and ".join(f"{kind} ({name})" for kind, name in first.items())
+        raise InputError(f"the times{where} are {listed}: write all of them in one way")
     return times, reasons
 
 

@@ -225,11 +225,11 @@ def _lengths_in_graph(batch: Any, index: Any) -> list[Any]:
 
     leaves = [leaf for leaf in tf.nest.flatten(batch) if isinstance(leaf, tf.Tensor)]
     counts = tf.stack([tf.shape(leaf)[0] for leaf in leaves if leaf.shape.rank != 0])
-    said = (
+    template = (
         f"InputError: batch {{}} of {_DATASET} has tensors of {{}} rows: yield one of each per "
         "example"
     )
-    message = tf.strings.format(said, (index, counts))
+    message = tf.strings.format(template, (index, counts))
     return [tf.debugging.Assert(tf.reduce_all(counts == counts[0]), [message])]
 
 
@@ -241,8 +241,8 @@ def _within(targets: Any, bounds: Bounds, index: Any) -> Any:
     as_double = tf.cast(values, tf.float64)
     inside = (as_double >= bounds.low) & (as_double <= bounds.high)
     wrong = tf.concat([tf.boolean_mask(values, ~inside), tf.zeros([1], values.dtype)], 0)
-    said = f"InputError: {bounds.noun} {{}} in batch {{}} of {_DATASET}, but {bounds.expected}"
-    message = tf.strings.format(said, (wrong[0], index))
+    template = f"InputError: {bounds.noun} {{}} in batch {{}} of {_DATASET}, but {bounds.expected}"
+    message = tf.strings.format(template, (wrong[0], index))
     return tf.debugging.Assert(tf.reduce_all(inside), [message])
 
 
@@ -263,8 +263,8 @@ def _pixels_in_graph(images: Any, index: Any) -> list[Any]:
     kind = "f" if images.dtype.is_floating else "b" if images.dtype.is_bool else "i"
     assertions = []
     for test, way_out in range_rules(kind):
-        said = out_of_range("{}", "{}", "the tf.data.Dataset", way_out)
-        message = tf.strings.format(f"InputError: {said}", (low, high))
+        template = out_of_range("{}", "{}", "the tf.data.Dataset", way_out)
+        message = tf.strings.format(f"InputError: {template}", (low, high))
         assertions.append(tf.debugging.Assert((index > 0) | ~test(low, high), [message]))
     return assertions
 

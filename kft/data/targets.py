@@ -174,8 +174,8 @@ class TargetKind(SourceHooks):
     def label(self, row: Any, classes: Any) -> str:
         """Return one example's target in words."""
         plain = mapped(lambda one: np.asarray(one).tolist(), row)
-        said = " ".join(str(plain).split())
-        return said if len(said) <= _SHOWN else f"{said[:_SHOWN]}..."
+        text = " ".join(str(plain).split())
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
     # Building the recipe and its model.
 

@@ -78,9 +78,9 @@ def outcome_of(result: Any, error: BaseException | None) -> dict[str, Any]:
     if error is None:
         return {"result": result}
     known = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS), None)
-    said = str(error) if known else f"{type(error).__name__} in process 0: {error}"
-    said = said.encode("utf-8", "replace").decode()
-    return {"error": known or "KftError", "said": said}
+    text = str(error) if known else f"{type(error).__name__} in process 0: {error}"
+    text = text.encode("utf-8", "replace").decode()
+    return {"error": known or "KftError", "said": text}
 
 
 def result_of(outcome: Any) -> Any:

@@ -107,8 +107,8 @@ def replay(directory: str | os.PathLike, kind: str) -> list[str]:
                 )
     except Exception as error:
         # The exceptions of runtimes have no common class.
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        return [*reasons, f"{FILES[kind]} cannot be run: {said[0][:300]}"]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return [*reasons, f"{FILES[kind]} cannot be run: {lines[0][:300]}"]
     return reasons
 
 

@@ -72,10 +72,10 @@ def check_described(recipe: Family, content: Mapping[str, Any]) -> None:
         InputError: If they do not.
     """
     for name, own in (("task", recipe.task.name), ("modality", recipe.modality)):
-        said = content.get(name, own)
-        if said != own:
+        stored = content.get(name, own)
+        if stored != own:
             raise InputError(
-                f"`{name}` is {shown(said)}, but its arguments make a recipe with {own!r}: restore it "
+                f"`{name}` is {shown(stored)}, but its arguments make a recipe with {own!r}: restore it "
                 "from a copy."
             )
 
@@ -151,7 +151,7 @@ def errors_naming_file(file: Path, path: str) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"`{file}`: {error}") from error
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"[:300]
+        reason = f"{type(error).__name__}: {error}"[:300]
         raise InputError(
-            f"`{file}` does not describe a {path} ({said}): restore it from a copy."
+            f"`{file}` does not describe a {path} ({reason}): restore it from a copy."
         ) from error

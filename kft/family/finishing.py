@@ -125,13 +125,13 @@ def refit(planned: PlannedFit, run: Run, start: Start, store: FeatureStore) -> d
         ),
     )
     put_back(start.values)
-    said = (
+    title = (
         f"Training again on all {how_many(len(everything), 'example')}, validation data included."
     )
     share = None if best is None else best.get("share")
     optimizer = prepared(again)
     warm_start(again)
-    with training_pass(again, store, optimizer, said, share) as fit:
+    with training_pass(again, store, optimizer, title, share) as fit:
         fit.run()
     return {
         "examples": len(everything),

@@ -54,24 +54,24 @@ async function ask(body, name, picture) {
   const found = document.createElement("div");
   const title = document.createElement("p");
   title.textContent = name;
-  const said = document.createElement("div");
-  said.textContent = "...";
-  found.append(title, said);
+  const panel = document.createElement("div");
+  panel.textContent = "...";
+  found.append(title, panel);
   card.append(found);
   answers.prepend(card);
   try {
     const response = await fetch("answer", {method: "POST", body: body});
     const reply = await response.json();
     if (reply.error) throw new Error(reply.error);
-    said.innerHTML = reply.html;
-    said.className = "drawn";
+    panel.innerHTML = reply.html;
+    panel.className = "drawn";
     const time = document.createElement("p");
     time.className = "time";
     time.textContent = reply.milliseconds + " ms";
     found.append(time);
   } catch (error) {
-    said.textContent = error.message;
-    said.className = "wrong";
+    panel.textContent = error.message;
+    panel.className = "wrong";
   }
 }
 
@@ -127,7 +127,7 @@ def page(asked: Asked, name: str, nonce: str) -> str:
         "PARTS": bool(asked.parts),
         "PREVIEW": modality == "image",
     }
-    said = "".join(f"const {key} = {json.dumps(value)};" for key, value in constants.items())
+    declared = "".join(f"const {key} = {json.dumps(value)};" for key, value in constants.items())
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -135,7 +135,7 @@ def page(asked: Asked, name: str, nonce: str) -> str:
 <body><main><h1>{escape(name)}</h1><p>{escape(_about(asked))}</p>
 {_form(asked, modality)}
 <section aria-live="polite" id="answers" aria-label="Answers"></section></main>
-<script nonce="{nonce}">{said}{_SCRIPT}</script></body></html>
+<script nonce="{nonce}">{declared}{_SCRIPT}</script></body></html>
 """
 
 

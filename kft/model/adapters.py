@@ -73,10 +73,10 @@ def parts_of(model: keras.Model) -> dict[int, frozenset[str]]:
     for layer in graph.sublayers(model):
         is_norm = "Norm" in type(layer).__name__  # KerasHub's norms are not subclasses of Keras'
         for weight in graph.own_weights(layer):
-            said = {NORMS} if is_norm else set()
+            kinds = {NORMS} if is_norm else set()
             if (weight.name == "beta" and is_norm) or re.fullmatch("(.*_)?bias", weight.name):
-                said.add(BIASES)
-            found[id(weight)] = frozenset(said)
+                kinds.add(BIASES)
+            found[id(weight)] = frozenset(kinds)
     for adapter in adapters_of(model):
         found[id(adapter.a)] = found[id(adapter.b)] = frozenset({ADAPTERS})
     return found

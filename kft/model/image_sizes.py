@@ -34,10 +34,10 @@ def for_size(backbone: keras.Model, size: tuple[int, int], name: str) -> keras.M
     try:
         made = type(backbone).from_config(config)
     except Exception as error:  # the type of the error depends on the backend
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise InputError(
             f"`image_size={tuple(size)}`: {name!r} was trained on images of {shape[:2]} and cannot be "
-            f"built for this size ({said}): pass image_size={shape[:2]}."
+            f"built for this size ({reason}): pass image_size={shape[:2]}."
         ) from error
     grids = _grid(backbone, shape[:2]), _grid(made, size)
     for old, new in zip(backbone.weights, made.weights, strict=True):

@@ -69,8 +69,10 @@ def _correct_shape(operation: Any, images: Any) -> None:
     if not isinstance(operation, keras.Layer):
         return
     made = operation(ops.zeros((1, *images.shape[1:]), images.dtype))
-    said = operation.compute_output_spec(images)
-    if isinstance(said, keras.KerasTensor) and tuple(said.shape[1:]) != tuple(made.shape[1:]):
+    declared = operation.compute_output_spec(images)
+    if isinstance(declared, keras.KerasTensor) and tuple(declared.shape[1:]) != tuple(
+        made.shape[1:]
+    ):
         shape = tuple(made.shape[1:])
         operation.compute_output_shape = lambda input_shape: (input_shape[0], *shape)
 

@@ -23,7 +23,7 @@ def data(source: Source) -> Section | None:
 
 def _leaks(found: Mapping[str, Any]) -> str:
     alike = (found["alike"] or {}).get("across", 0)
-    shared, said = [], []
+    shared, sentences = [], []
     if found["across"]:
         shared.append(
             f"{_count(found['across'], 'example')} of a later part "
@@ -32,11 +32,11 @@ def _leaks(found: Mapping[str, Any]) -> str:
     if alike:
         shared.append(f"{_count(alike, 'pair')} across the parts look alike")
     if shared:
-        said.append(f"{'; '.join(shared)}. Validation data should be new to the model.")
+        sentences.append(f"{'; '.join(shared)}. Validation data should be new to the model.")
     if found["conflicts"]:
         occur = "occurs" if found["conflicts"] == 1 else "occur"
-        said.append(f"{_count(found['conflicts'], 'example')} {occur} with different labels.")
-    return f'<p class="notice">{" ".join(said)}</p>' if said else ""
+        sentences.append(f"{_count(found['conflicts'], 'example')} {occur} with different labels.")
+    return f'<p class="notice">{" ".join(sentences)}</p>' if sentences else ""
 
 
 def _balance(parts: Mapping[str, Any]) -> str:

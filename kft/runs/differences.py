@@ -33,7 +33,7 @@ def plan_difference(old: Any, new: Any, name: str = "") -> list[str]:
 
 
 def _short(value: Any) -> str:
-    said = json.dumps(value)
-    if len(said) <= 60:
-        return said
-    return json.dumps(value[:12] + "...") if isinstance(value, str) else said[:57] + "..."
+    text = json.dumps(value)
+    if len(text) <= 60:
+        return text
+    return json.dumps(value[:12] + "...") if isinstance(value, str) else text[:57] + "..."

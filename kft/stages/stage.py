@@ -282,9 +282,9 @@ def _from_values(values: Any, place: str, spelled: Callable[[str, Any], str]) ->
     needed = names[:1] if values.get("solve") is True else names[:3]
     missing = [name for name in needed if name not in values]
     if unknown or missing:
-        said = [f"has unknown settings {shown(unknown)}"] if unknown else []
-        said += [f"lacks {', '.join(missing)}"] if missing else []
-        raise InputError(f"{place} {' and '.join(said)}: a stage takes {', '.join(names)}.")
+        problems = [f"has unknown settings {shown(unknown)}"] if unknown else []
+        problems += [f"lacks {', '.join(missing)}"] if missing else []
+        raise InputError(f"{place} {' and '.join(problems)}: a stage takes {', '.join(names)}.")
     try:
         return Stage(**values)
     except SettingError as error:

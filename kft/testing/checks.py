@@ -25,16 +25,16 @@ class _Ending(keras.callbacks.Callback):
             raise _EndedError
 
 
-def require(holds: Any, step: str, said: str) -> None:
+def require(holds: Any, step: str, problem: str) -> None:
     """Raise if a promise is broken.
 
     Args:
         holds: Whether the promise holds.
         step: The step that checks it.
-        said: What is wrong otherwise.
+        problem: What is wrong otherwise.
     """
     if not holds:
-        raise ContractError(f"{step}: {said}.")
+        raise ContractError(f"{step}: {problem}.")
 
 
 def weights_of(model: keras.Model) -> list[np.ndarray]:

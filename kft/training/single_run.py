@@ -130,9 +130,9 @@ class SingleRun(keras.callbacks.CallbackList):
         trainer, batches = part.trainer, part.batches
         self._switch_to(trainer, batches, epoch)
         self.on_epoch_begin(epoch)
-        said = solver.solve(self._whole, part.features)
+        message = solver.solve(self._whole, part.features)
         for progress in self._progress:
-            progress.say(said)
+            progress.say(message)
         # A function made before `evaluate` builds the metrics does not place them on devices.
         trainer.test_function = None
         logs = trainer.evaluate(for_fit(batches), steps=steps, verbose=0, return_dict=True)

@@ -236,12 +236,12 @@ class Search:
     def title(self) -> str:
         """A summary of the search in one line."""
         failed = sum(trial.failed for trial in self.trials)
-        said = f"{how_many(len(self.trials), 'trial')} of {type(self.recipe).__name__}"
-        said += f" by {self.objective.name}"
+        title = f"{how_many(len(self.trials), 'trial')} of {type(self.recipe).__name__}"
+        title += f" by {self.objective.name}"
         folds = len(self.best_trial.fold_scores)
-        said += f", the mean of {folds} folds" if folds else ""
-        said += f", {failed} failed" if failed else ""
-        return said + (f"; ended as {self.stopped}" if self.stopped else "")
+        title += f", the mean of {folds} folds" if folds else ""
+        title += f", {failed} failed" if failed else ""
+        return title + (f"; ended as {self.stopped}" if self.stopped else "")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the trials as rows of strings, the best first and the failed ones last."""
@@ -285,12 +285,12 @@ def _row(trial: Trial) -> tuple[str, ...]:
     stage = "-"
     if trial.best_stage is not None:
         stage = f"{trial.stages[trial.best_stage - 1].label}, epoch {trial.best_epoch}"
-    said = values if trial.reason is None else f"{values}: {trial.reason}"
+    cell = values if trial.reason is None else f"{values}: {trial.reason}"
     return (
         str(trial.number),
         trial.shown_score,
         stage,
         str(trial.epochs),
         f"{trial.seconds:.1f}",
-        said,
+        cell,
     )

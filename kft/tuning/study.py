@@ -96,12 +96,12 @@ def _drawn(search: Search) -> list[Section]:
     sections.append(Section("coordinates", "Values and scores", drawn))
     shares = importance(search)
     if shares:
-        told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        listed = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
         bars = chart(
             "shares",
             plots.importances(search),
             title="Importance of each hyperparameter",
-            description=f"{told}. From a forest of regression trees over {how_many(len(done), 'trial')}: a "
+            description=f"{listed}. From a forest of regression trees over {how_many(len(done), 'trial')}: a "
             "hint, not a measurement.",
         )
         sections.append(Section("importance", "Importance", bars))

@@ -297,7 +297,15 @@ OPTIONS = {
 SAID_OTHERWISE = {"--model", "--set", "--image-size", "--jit-compile", "--quiet"}
 SAID_OTHERWISE |= {"--early-stopping"}
 # Options that act before or after the call, which are tested elsewhere.
-ASIDE = {"--help", "--validation-data", "--optimizer", "--clipnorm", "--fresh", "--processes", "--dry-run"}
+ASIDE = {
+    "--help",
+    "--validation-data",
+    "--optimizer",
+    "--clipnorm",
+    "--fresh",
+    "--processes",
+    "--dry-run",
+}
 ASIDE |= {"--min-delta", "--refit", "--write-stages", "--plot", "--json"}
 
 

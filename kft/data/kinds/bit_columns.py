@@ -40,8 +40,8 @@ def columns_of_bits(raw: RawLabels, classes: Sequence[str] | None) -> ReadTarget
         for name, place, value in zip(raw.columns, places, values, strict=True):
             bit = None if is_missing(value) else _BITS.get(str(value).strip().lower())
             if bit is None:
-                said = f"{kind_of(value)} where 0 or 1 is expected"
-                reasons.setdefault(index, in_column(said, name, raw.encoding))
+                problem = f"{kind_of(value)} where 0 or 1 is expected"
+                reasons.setdefault(index, in_column(problem, name, raw.encoding))
             else:
                 rows[index, place] = bit
     return ReadTargets(reasons, lambda kept: Targets(rows if kept is None else rows[kept], known))

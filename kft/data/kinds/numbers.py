@@ -96,8 +96,8 @@ class Numbers(TargetKind):
 
     def bounds(self, shape: tuple[int | None, ...], where: str) -> Bounds | None:
         """Return the range of float32."""
-        said = "finite numbers of float32 are expected: leave such examples out"
-        return Bounds(-_LARGEST, _LARGEST, "target", said)
+        allowed = "finite numbers of float32 are expected: leave such examples out"
+        return Bounds(-_LARGEST, _LARGEST, "target", allowed)
 
 
 def _of_arrays(raw: RawLabels) -> ReadTargets:

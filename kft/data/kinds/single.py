@@ -174,11 +174,11 @@ def _of_indices(
     outside = np.flatnonzero((y < 0) | (y >= min(limit, _MOST_CLASSES)))
     if outside.size:
         where = int(outside[0])
-        said = f"0 to {limit - 1}, one for each of the {limit} classes"
+        allowed = f"0 to {limit - 1}, one for each of the {limit} classes"
         if limit > _MOST_CLASSES:
-            said = f"0 to {_MOST_CLASSES - 1:,}"
+            allowed = f"0 to {_MOST_CLASSES - 1:,}"
         raise InputError(
-            f"{raw.what}[{places_of[where]}] is {shortened(str(int(y[where])))}, but labels must lie in {said}: "
+            f"{raw.what}[{places_of[where]}] is {shortened(str(int(y[where])))}, but labels must lie in {allowed}: "
             f"renumber the labels, for example by np.unique({raw.what}, return_inverse=True)"
         )
     indices = y.astype(np.int64)

@@ -35,11 +35,11 @@ def read_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> ReadFil
     file = open_coco(root, path, images, bad)
     names = dict(file.categories)
     reasons, labels = dict(file.reasons), []
-    for place, (said, size) in enumerate(zip(file.annotations, file.sizes, strict=True)):
+    for place, (in_image, size) in enumerate(zip(file.annotations, file.sizes, strict=True)):
         boxes: list[list[float]] = []
         kinds: list[str | int] = []
         ignored = set()
-        for name, one in said:
+        for name, one in in_image:
             try:
                 box, kind = _box(one, names)
             except InputError as error:

@@ -50,9 +50,9 @@ class BoxLoss(keras.losses.Loss):
         classes = ops.cast(ops.where(is_owned, mine[..., 4], 0), "int32")
         quality = ops.stop_gradient(overlap) * owned
         wanted = ops.one_hot(classes, scores.shape[-1], dtype=scores.dtype) * quality[..., None]
-        said = ops.clip(scores, _LEAST, 1 - _LEAST)
-        entropy = -wanted * ops.log(said) - (1 - wanted) * ops.log(1 - said)
-        costs = ops.sum(entropy * ops.square(wanted - said), -1)
+        predicted = ops.clip(scores, _LEAST, 1 - _LEAST)
+        entropy = -wanted * ops.log(predicted) - (1 - wanted) * ops.log(1 - predicted)
+        costs = ops.sum(entropy * ops.square(wanted - predicted), -1)
         counted = ops.cast(ops.logical_or(is_owned, ops.logical_not(is_ignored)), scores.dtype)
         whole = ops.sum(costs * counted, -1) + self.box * ops.sum((1 - giou) * owned, -1)
         return whole / ops.maximum(ops.sum(owned, -1), 1.0)

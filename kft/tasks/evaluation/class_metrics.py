@@ -57,14 +57,14 @@ def per_class(
     """
     found = []
     for i, name in enumerate(classes):
-        hit, there, said = int(hits[i]), int(support[i]), int(predicted[i])
+        hit, there, answers = int(hits[i]), int(support[i]), int(predicted[i])
         is_here, scores = ranked(i) if there else (np.zeros(0, bool), np.zeros(0))
         found.append(
             ClassMetrics(
                 name=name,
-                precision=ratio(hit, said),
+                precision=ratio(hit, answers),
                 recall=ratio(hit, there),
-                f1=f1(hit, there, said),
+                f1=f1(hit, there, answers),
                 roc_auc=float(metrics.roc_auc_score(is_here, scores))
                 if 0 < there < len(is_here)
                 else None,
@@ -72,7 +72,7 @@ def per_class(
                 if there
                 else None,
                 support=there,
-                predicted=said,
+                predicted=answers,
             )
         )
     return tuple(found)

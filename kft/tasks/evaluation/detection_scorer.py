@@ -138,26 +138,30 @@ class DetectionScorer:
         self, answers: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the right answers, the wrong answers and the missed boxes at the threshold."""
-        said = answers[answers[:, 4] >= self._threshold]
-        right, ignored, found = (one[:, 0] for one in matched(said, targets))
-        return said[right], said[~right & ~ignored], targets[(targets[:, 4] >= 0) & ~found]
+        confident = answers[answers[:, 4] >= self._threshold]
+        right, ignored, found = (one[:, 0] for one in matched(confident, targets))
+        return (
+            confident[right],
+            confident[~right & ~ignored],
+            targets[(targets[:, 4] >= 0) & ~found],
+        )
 
     def _told(self, place: int, size: float, targets: np.ndarray, answers: np.ndarray) -> Mistake:
         _, wrong, missed = self._judged(answers, targets)
-        said = answers[answers[:, 4] >= self._threshold]
+        confident = answers[answers[:, 4] >= self._threshold]
         real = targets[targets[:, 4] >= 0]
         image = None if self._data is None else opened(self._data.inputs[int(place)], _SIDE)
         image = image or Image.new("RGB", (_SIDE, _SIDE), "white")
         of_data, of_model = (
             [*self._lines(boxes, bold=False), *self._lines(bad, bold=True)]
-            for boxes, bad in ((real, missed), (said, wrong))
+            for boxes, bad in ((real, missed), (confident, wrong))
         )
         pictures = tuple(
             Picture(caption, np.asarray(drawn(image, lines)))
             for caption, lines in (("data", of_data), ("model", of_model))
         )
         expected, predicted = (
-            counted(boxes[:, -1].astype(np.int64), self._classes) for boxes in (real, said)
+            counted(boxes[:, -1].astype(np.int64), self._classes) for boxes in (real, confident)
         )
         return Mistake(int(place), expected, predicted, float(size), pictures)
 

@@ -99,9 +99,9 @@ class MultiLabelEvaluation(ClassEvaluation):
             answers = scores > self.threshold
             sure = np.where(answers != targets, np.maximum(scores, 1.0 - scores), -1.0)
             label, size = sure.argmax(axis=1), sure.max(axis=1)
-            said = answers[np.arange(len(label)), label]
+            answered = answers[np.arange(len(label)), label]
             wrong = size >= 0.0
-            worst.add(positions[wrong], size[wrong], label[wrong], said[wrong])
+            worst.add(positions[wrong], size[wrong], label[wrong], answered[wrong])
         found = []
         for at, size, label, said_yes in worst.rows():
             yes, no = self.classes[label], f"not {self.classes[label]}"

@@ -69,8 +69,8 @@ class SegmentationScorer:
         finite_outputs(outputs)
         places = self._places.of(rows, outputs)
         self._examples.append(places)
-        truth, said = targets.astype(np.uint8), outputs.argmax(axis=-1).astype(np.uint8)
-        matrices = _confusions(truth, said, k)
+        truth, predicted = targets.astype(np.uint8), outputs.argmax(axis=-1).astype(np.uint8)
+        matrices = _confusions(truth, predicted, k)
         self._confusion += matrices.sum(axis=0)
         right = np.diagonal(matrices, axis1=1, axis2=2)
         counts = np.stack([matrices.sum(axis=2), matrices.sum(axis=1), right], axis=1)
@@ -80,7 +80,7 @@ class SegmentationScorer:
         total = matrices.sum(axis=(1, 2))
         wrong = 1 - right.sum(axis=1) / np.maximum(total, 1)
         wrong[total == 0] = 0
-        masks = np.stack([truth, said], axis=1)
+        masks = np.stack([truth, predicted], axis=1)
         self._worst.add(places[wrong > 0], wrong[wrong > 0], masks[wrong > 0])
         self._first.add(places, -places.astype(np.float64), wrong, masks)
 
@@ -118,27 +118,27 @@ class SegmentationScorer:
         )
 
     def _told(self, place: int, size: float, masks: np.ndarray) -> Mistake:
-        truth, said = masks
+        truth, predicted = masks
         pictures = tuple(
             Picture(caption, drawn(mask, self._colours))
-            for caption, mask in (("data", truth), ("model", said))
+            for caption, mask in (("data", truth), ("model", predicted))
         )
-        words = (self._said(truth), self._said(np.where(truth == IGNORED, IGNORED, said)))
+        words = (self._shares(truth), self._shares(np.where(truth == IGNORED, IGNORED, predicted)))
         return Mistake(int(place), *words, float(size), pictures)
 
-    def _said(self, mask: np.ndarray) -> str:
+    def _shares(self, mask: np.ndarray) -> str:
         """Describe the largest classes of a mask with their fractions of the pixels that count."""
         pixels = np.bincount(mask.ravel(), minlength=IGNORED)[: len(self._classes)]
         order = np.argsort(-pixels, kind="stable")[:_SHOWN]
-        told = [f"{self._classes[n]} {pixels[n] / pixels.sum():.0%}" for n in order if pixels[n]]
-        return ", ".join(told) or "nothing"
+        parts = [f"{self._classes[n]} {pixels[n] / pixels.sum():.0%}" for n in order if pixels[n]]
+        return ", ".join(parts) or "nothing"
 
 
-def _confusions(truth: np.ndarray, said: np.ndarray, k: int) -> np.ndarray:
+def _confusions(truth: np.ndarray, predicted: np.ndarray, k: int) -> np.ndarray:
     """Return the confusion matrix of each image, `[n, k, k]`."""
     count = len(truth)
     image = np.arange(count)[:, None, None]
-    cells = (image * k + truth.astype(np.int64)) * k + said
+    cells = (image * k + truth.astype(np.int64)) * k + predicted
     found = np.bincount(cells[truth != IGNORED], minlength=count * k * k)
     return found.reshape(count, k, k)
 

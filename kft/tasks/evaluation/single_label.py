@@ -116,8 +116,8 @@ class SingleLabelEvaluation(ClassEvaluation):
             sure = scores.max(axis=1)
             worst.add(positions[wrong], sure[wrong], targets[wrong], answers[wrong])
         return tuple(
-            Mistake(int(self.examples[at]), self.classes[true], self.classes[said], float(size))
-            for at, size, true, said in worst.rows()
+            Mistake(int(self.examples[at]), self.classes[true], self.classes[answer], float(size))
+            for at, size, true, answer in worst.rows()
         )
 
     def plot(self) -> plots.Drawing:

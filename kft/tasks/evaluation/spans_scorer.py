@@ -119,9 +119,9 @@ class _Counted:
             self.metrics[kind].exact.add(exact, 1)
             self.metrics[kind].f1.add(f1, 1)
         if not exact:
-            said = [answer or NO_ANSWER, " | ".join(dict.fromkeys(accepted)) or NO_ANSWER]
+            sides = [answer or NO_ANSWER, " | ".join(dict.fromkeys(accepted)) or NO_ANSWER]
             sure = np.array([math.exp(score)])
-            self._worst.add(np.array([row]), sure, np.array([said], object))
+            self._worst.add(np.array([row]), sure, np.array([sides], object))
 
     def best(self) -> tuple[float | None, float | None]:
         """Return the best mean F1 and its threshold, the largest margin at which to answer."""
@@ -136,6 +136,6 @@ class _Counted:
     def wrong(self) -> tuple[Mistake, ...]:
         """Return the wrong answers, the most confident first."""
         return tuple(
-            Mistake(int(row), str(said[1]), str(said[0]), float(size))
-            for row, size, said in self._worst.rows()
+            Mistake(int(row), str(sides[1]), str(sides[0]), float(size))
+            for row, size, sides in self._worst.rows()
         )

@@ -67,7 +67,7 @@ class TaggingScorer:
         self._examples.append(places)
         self._cut += int((-1 - np.minimum(targets, -1)).sum())
         answers, _ = tags_of(outputs[..., :-2], chosen, self._classes)
-        sizes, said = np.zeros(len(targets)), np.empty((len(targets), 2), object)
+        sizes, sides = np.zeros(len(targets)), np.empty((len(targets), 2), object)
         for index, answer in enumerate(answers):
             truth = [self._classes[n] for n in targets[index, chosen[index]]]
             spans = self._scheme.spans(truth), self._scheme.spans(answer)
@@ -76,9 +76,9 @@ class TaggingScorer:
             self._words.add(right, len(truth))
             if sizes[index]:
                 at = outputs[index, chosen[index], -2:].astype(np.int64)
-                said[index] = [_said(one, at) for one in spans]
+                sides[index] = [_described(one, at) for one in spans]
         wrong = sizes > 0
-        self._worst.add(places[wrong], sizes[wrong], said[wrong])
+        self._worst.add(places[wrong], sizes[wrong], sides[wrong])
 
     def result(self) -> TaggingEvaluation:
         """Return the evaluation of all batches."""
@@ -97,8 +97,8 @@ class TaggingScorer:
             cut_words=self._cut,
             has_entities=bool(self._scheme.prefixes),
             wrong=tuple(
-                Mistake(int(place), str(said[0]), str(said[1]), float(size))
-                for place, size, said in self._worst.rows()
+                Mistake(int(place), str(sides[0]), str(sides[1]), float(size))
+                for place, size, sides in self._worst.rows()
             ),
         )
 
@@ -118,11 +118,11 @@ class TaggingScorer:
         return len(truth) + len(answers) - 2 * right
 
 
-def _said(spans: Sequence[Span], places: np.ndarray) -> str:
+def _described(spans: Sequence[Span], places: np.ndarray) -> str:
     """Describe entities, with the bytes at which they start and end."""
-    told = [
+    shown = [
         f"{kind} {places[first, 0]} to {max(places[end - 1, 1], places[end - 1, 0] + 1)}"
         for first, end, kind in spans[:_SHOWN]
     ]
     more = [f"{len(spans) - _SHOWN} more"] if len(spans) > _SHOWN else []
-    return ", ".join([*told, *more]) or "nothing"
+    return ", ".join([*shown, *more]) or "nothing"

@@ -52,8 +52,8 @@ class FollowingTokens(keras.layers.Layer):
         values, numbers = ops.top_k(at_last, self.candidates)
         values = ops.exp(values - ops.logsumexp(at_last, axis=-1, keepdims=True))
         places = ops.stack([logs, ops.stop_gradient(best)], axis=-1)
-        told = ops.stack([ops.stop_gradient(values), ops.cast(numbers, "float32")], axis=-1)
-        return ops.concatenate([places, told], axis=1)
+        predicted = ops.stack([ops.stop_gradient(values), ops.cast(numbers, "float32")], axis=-1)
+        return ops.concatenate([places, predicted], axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         """Return the shape `(batch, length + candidates, 2)`."""
@@ -73,8 +73,8 @@ class TokenCrossEntropy(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of a batch, a single number; 0 if no token counts."""
-        counts, told = _counted(y_true, y_pred)
-        return -ops.sum(counts * told[..., 0]) / ops.maximum(ops.sum(counts), 1.0)
+        counts, predicted = _counted(y_true, y_pred)
+        return -ops.sum(counts * predicted[..., 0]) / ops.maximum(ops.sum(counts), 1.0)
 
     def get_config(self) -> dict:
         """Return the arguments, for Keras' serialisation."""
@@ -89,8 +89,8 @@ class TokenAccuracy(keras.metrics.Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Add a batch; tokens that do not count are left out."""
-        counts, told = _counted(y_true, y_pred)
-        return super().update_state(told[..., 1], sample_weight=counts)
+        counts, predicted = _counted(y_true, y_pred)
+        return super().update_state(predicted[..., 1], sample_weight=counts)
 
 
 def _shifted(values: Any) -> Any:

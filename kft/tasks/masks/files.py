@@ -59,8 +59,8 @@ class MaskFile(StoredMask):
             raise
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             is_of_system = isinstance(error, OSError) and error.strerror
-            said = why(error) if is_of_system else f"broken image ({error})"  # type: ignore[arg-type]
-            raise InputError(f"{name}: {said}") from error
+            problem = why(error) if is_of_system else f"broken image ({error})"  # type: ignore[arg-type]
+            raise InputError(f"{name}: {problem}") from error
         if image.format != "PNG":
             raise InputError(
                 f"{name} is a {image.format} image, whose compression may change classes: convert it "

@@ -114,9 +114,9 @@ def _looked_at(
     if array is not None and array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
     if array is None or array.ndim != 3:
-        said = kind_of(value) if array is None or array.ndim == 1 else f"of shape {array.shape[1:]}"
+        got = kind_of(value) if array is None or array.ndim == 1 else f"of shape {array.shape[1:]}"
         raise InputError(
-            f"its mask is {said}, but a path or whole numbers [height, width] are expected"
+            f"its mask is {got}, but a path or whole numbers [height, width] are expected"
         )
     partial = array[~np.isfinite(array) | (array != np.round(array))]
     if partial.size:

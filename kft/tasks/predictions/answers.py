@@ -118,5 +118,5 @@ def _drawn(text: str, answer: Answer) -> str:
             f'title="{answer.score:.1%}">{escape(answer.text)}</mark>'
             f"{escape(context[answer.end :])}"
         )
-    said = "" if answer else f" <small>no answer ({answer.score:.1%})</small>"
-    return f"<p><b>{escape(line(question))}</b>{said}</p><p>{drawn}</p>"
+    note = "" if answer else f" <small>no answer ({answer.score:.1%})</small>"
+    return f"<p><b>{escape(line(question))}</b>{note}</p><p>{drawn}</p>"

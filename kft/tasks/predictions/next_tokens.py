@@ -63,11 +63,11 @@ class NextTokenPredictions(Predictions):
         nats = -np.where(follows, places[..., 0], 0.0).sum(axis=1) / np.maximum(tokens, 1)
         found = [
             NextTokens(
-                tuple(vocabulary[int(number)] for number in told[:, 1]),
-                tuple(plain(told[:, 0])),
+                tuple(vocabulary[int(number)] for number in row[:, 1]),
+                tuple(plain(row[:, 0])),
                 math.exp(min(float(mean), 700.0)) if some else None,
             )
-            for told, mean, some in zip(candidates, nats, tokens, strict=True)
+            for row, mean, some in zip(candidates, nats, tokens, strict=True)
         ]
         return cls(texts, found)
 
