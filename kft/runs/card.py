@@ -17,7 +17,8 @@ __all__ = ["model_card"]
 
 _MOST_CLASSES = 50
 _FEW = 200  # validation examples below which the card warns of wide intervals
-_SPECIAL = re.compile(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)")
+# The last two prevent GitHub from turning an address into a link.
+_SPECIAL = re.compile(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
 _STAGE_COLUMNS = ("unfreeze", "epochs", "learning_rate")
 
 
@@ -74,7 +75,7 @@ def _model(run: FinishedRun, described: Mapping[str, Any], journal: Mapping[str,
     if isinstance(start, str):
         lines.append(f"It started from {_text(start)}.")
     if isinstance(names, list) and names:
-        shown = ", ".join(_text(name) for name in names[:_MOST_CLASSES])
+        shown = ", ".join(_text(str(name)) for name in names[:_MOST_CLASSES])
         more = f" and {len(names) - _MOST_CLASSES:,} more" if len(names) > _MOST_CLASSES else ""
         lines.append(f"It knows {len(names):,} classes: {shown}{more}.")
     return " ".join(lines)
@@ -129,14 +130,17 @@ def _training(run: FinishedRun, described: Mapping[str, Any], journal: Mapping[s
         lines.append(
             "Before the stages, the encoder was trained by supervised contrastive learning."
         )
-    if run.best.get("epoch") is not None:
+    best = run.best
+    if {"epoch", "stage", "monitor", "value"} <= best.keys():
         lines.append(
-            f"The weights are those of epoch {_shown(run.best['epoch'])} (stage {_shown(run.best.get('stage'))}), "
-            f"where {_text(str(run.best.get('monitor')))} was {_shown(run.best.get('value'))}."
+            f"The weights are those of epoch {_shown(best['epoch'])} (stage {_shown(best['stage'])}), "
+            f"where {_text(best['monitor'])} was {_shown(best['value'])}."
         )
     if journal.get("refit"):
         lines.append("Then the model was trained again on all examples, for as many epochs.")
-    lines.append(f"The stages took {run.seconds:.0f} s with seed {_shown(plan.get('seed'))}.")
+    lines.append(
+        f"The stages took {run.seconds:.0f} s with seed {_text(_shown(plan.get('seed')))}."
+    )
     versions = ", ".join(
         f"{_text(name)} {_text(str(value))}"
         for name, value in _mapping(described.get("versions")).items()
@@ -146,8 +150,8 @@ def _training(run: FinishedRun, described: Mapping[str, Any], journal: Mapping[s
 
 
 def _use(run: FinishedRun, path: Path) -> str:
-    module = _mapping(run.settings).get("recipe", "")
-    own = "" if str(module).startswith("recipes.") else f", recipe={run.recipe}"
+    is_own = not str(run.settings.get("recipe", "")).startswith("recipes.")
+    own = f", recipe={run.recipe}" if is_own and run.recipe.isidentifier() else ""
     return (
         f"## Use\n\n```python\nimport kft\n\nrecipe = kft.load({path.name!r}{own})\n"
         "print(recipe.predict([...]))\n```"

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ class FinishedRun:
         recipe: Class of the recipe.
         figures: For each figure by name its `value`, the ends of its `interval` or None, and which
             value is `better`: `"max"`, `"min"` or None.
-        best: The best epoch: the name and value of its metric, its number and its stage.
+        best: The best epoch: its metric's `monitor`, `mode` and `value`, its `epoch` and its `stage`, as far
+            as they are known.
         settings: Every setting of the run by its dotted name.
         validated_on: The digest of the validation data, None if they cannot be identified.
         seconds: The total of all stages.
@@ -62,9 +63,9 @@ class FinishedRun:
                 for name, values in _mapping(journal.get("figures")).items()
                 if _is_figure(values)
             },
-            best=_mapping(journal.get("best")),
+            best=_known(journal.get("best"), _OF_BEST),
             settings=dict(_flat(plan)),
-            validated_on=_mapping(plan.get("validation")).get("sha256"),
+            validated_on=_known(plan.get("validation"), {"sha256": _is_text}).get("sha256"),
             seconds=sum(
                 v for v in _mapping(journal.get("seconds")).values() if _is_number(v) and v
             ),
@@ -168,7 +169,7 @@ class Comparison:
 
         table = Table(box=None, pad_edge=False)
         for name in ("run", "recipe", self.figure, "kept", "time"):
-            table.add_column(name.replace("_", " "), overflow="fold")
+            table.add_column(printable(name.replace("_", " ")), overflow="fold")
         parents = {run.path.parent for run in self.runs}
         for run in self.runs:
             table.add_row(
@@ -223,17 +224,40 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _known(value: Any, wanted: Mapping[str, Callable[[Any], bool]]) -> dict[str, Any]:
+    """Return the wanted values of an object in a file, without those of another type."""
+    found = _mapping(value)
+    return {name: found[name] for name, suits in wanted.items() if suits(found.get(name))}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _is_figure(value: Any) -> bool:
-    if not isinstance(value, dict) or not _is_number(value.get("value")):
+    if not isinstance(value, dict) or "value" not in value or not _is_number(value["value"]):
         return False
     ends = value.get("interval")
     return ends is None or (
         isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))
     )
+
+
+_OF_BEST: dict[str, Callable[[Any], bool]] = {
+    "monitor": _is_text,
+    "mode": _is_text,
+    "value": lambda value: value is not None and _is_number(value),
+    "epoch": _is_whole,
+    "stage": _is_whole,
+}
 
 
 def _flat(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
@@ -260,7 +284,8 @@ def _with_interval(run: FinishedRun, name: str) -> str:
 def _kept(best: Mapping[str, Any]) -> str:
     if "epoch" not in best:
         return "the last epoch"
-    return f"epoch {best['epoch']}, stage {best['stage']}"
+    stage = f", stage {best['stage']}" if "stage" in best else ""
+    return f"epoch {best['epoch']}{stage}"
 
 
 def _short(value: Any) -> str:
