@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from kft.arguments import lacks_axes, shown
+from kft.data.encodings import is_unicode
 from kft.errors import InputError
 
 __all__ = ["checked_names", "clean"]
@@ -24,7 +25,7 @@ def checked_names(classes: Any, source: str) -> tuple[str, ...]:
         source: The name of the list in messages.
 
     Raises:
-        InputError: It is not a list, or a name is not a string, blank, or repeated.
+        InputError: It is not a list, or a name is not a string, blank, repeated, or not Unicode.
     """
     is_list = isinstance(classes, Iterable) and not lacks_axes(classes)
     if isinstance(classes, str | bytes | Set | Mapping) or not is_list:
@@ -34,6 +35,10 @@ def checked_names(classes: Any, source: str) -> tuple[str, ...]:
         if not isinstance(name, str) or not name.strip():
             raise InputError(
                 f"{source} holds {shown(name)}, but each class needs a name: pass strings"
+            )
+        if not is_unicode(name):
+            raise InputError(
+                f"{source} holds {shown(name)}, which is not Unicode: rename the class"
             )
         names.append(clean(name))
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)

@@ -223,6 +223,7 @@ def test_what_holds_no_texts_is_refused_by_name(x, message):
         (NAMES, {"classes": ("a", "a")}, r"classes names 'a' 2 times: name each class once"),
         (NAMES, {"classes": "ab"}, r"classes='ab', but a list of class names is expected"),
         (NAMES, {"classes": (0, 1)}, r"classes holds 0, but each class needs a name"),
+        (NAMES, {"classes": ("a\udc82", "b")}, r"classes holds 'a\\udc82', which is not Unicode"),
     ],
 )
 def test_what_are_no_labels_is_refused_by_name(y, options, message):

@@ -196,6 +196,16 @@ def test_up_to_a_pixel_outside_is_cut_off(tmp_path):
             "<annotation><object><name>cell</name></object></annotation>",
             "object 1 of n0.xml has no <bndbox>",
         ),
+        ("<boxes/>", "n0.xml has the root element 'boxes', but 'annotation' is expected"),
+        ("<v:annotation xmlns:v='x'/>", "has the root element 'v:annotation'"),
+        *(
+            (f"<annotation>{OBJECT.format('cell', *box, more)}</annotation>", reason)
+            for box, more, reason in [
+                (BOX, "<difficult>maybe</difficult>", "has <difficult> 'maybe': expected 0 or 1"),
+                ((4, 5, "1_2", 15), "", "has <xmax> '1_2': a number is expected"),
+                ((4, 5, "\u0661\u0662", 15), "", "a number is expected"),
+            ]
+        ),
     ],
 )
 def test_an_xml_file_that_is_none_is_refused(tmp_path, content, reason):
@@ -210,6 +220,7 @@ def test_an_xml_file_that_is_none_is_refused(tmp_path, content, reason):
         ("0 0.5 0.5 0.2", "line 1 of n0.txt has 4 values"),
         ("\n-1 0.5 0.5 0.2 0.2", "the class '-1' is no whole number from 0"),
         ("0 0.5 0.5 0.2 x", "are not four numbers"),
+        ("0 0.5 0.5 0.2 0_1", "are not four numbers"),
         ("0 0.5 0.5 nan 0.2", "has a coordinate that is no finite number"),
         ("2 0.5 0.5 0.2 0.2", "a box of the class number 2, but the classes are ('cell', 'plate')"),
         ("0 0.5 0.5 1.5 0.2", "lies outside of the image of 40 x 20 pixels"),
@@ -219,6 +230,23 @@ def test_a_text_file_that_is_wrong_is_named(tmp_path, text, reason):
     with pytest.raises(InputError) as error:
         read(yolo(tmp_path / "yolo", text))
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n \r\n", "\ufeff"])
+def test_an_image_with_an_empty_file_has_no_boxes(tmp_path, text):
+    found = read(yolo(tmp_path / "yolo", "0 0.5 0.5 0.2 0.2", text))
+    assert [len(row) for row in found.targets] == [1, 0]
+
+
+@pytest.mark.parametrize(("size", "said"), [("1e300", "1e+300"), ("9" * 400, None), ("nan", None)])
+def test_an_absurd_size_is_named_in_short_or_ignored(tmp_path, size, said):
+    root = voc(tmp_path / "voc", [thing()], size=(size, HEIGHT))
+    if said is None:
+        assert len(read(root)) == 1
+        return
+    with pytest.raises(InputError) as error:
+        read(root)
+    assert len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize(

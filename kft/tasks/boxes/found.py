@@ -14,7 +14,7 @@ from kft.data.sequences import numeric
 from kft.data.values import is_missing, kind_of
 from kft.errors import InputError
 
-__all__ = ["FoundBoxes", "of_memory"]
+__all__ = ["FoundBoxes", "number_in_file", "of_memory"]
 
 _FORMS = (
     "an array [boxes, 5] of left, top, right, bottom and class number, or {'boxes': [[left, top, right, "
@@ -51,8 +51,8 @@ class FoundBoxes:
         """
         if size is not None and self.size is not None and size != self.size:
             raise InputError(
-                f"its boxes are for {self.size[1]} x {self.size[0]} pixels, but the image has {size[1]} x "
-                f"{size[0]}, upright as its EXIF orientation says: make them equal"
+                f"its boxes are for {shown(self.size[1])} x {shown(self.size[0])} pixels, but the image has "
+                f"{size[1]} x {size[0]}, upright as its EXIF orientation says: make them equal"
             )
         height, width = size or self.size or (0, 0)
         if not height or not width:
@@ -100,6 +100,17 @@ def of_memory(value: Any) -> FoundBoxes:
         return FoundBoxes(boxes, tuple(map(_label, labels)))
     rows = _numbers(value, 5)
     return FoundBoxes(rows[:, :4], tuple(map(_label, rows[:, 4].tolist())))
+
+
+def number_in_file(text: str) -> float:
+    """Return the number that a text states, without what Python alone accepts, such as 1_000.
+
+    Raises:
+        ValueError: If it is no number.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
 
 
 def _numbers(values: Any, width: int) -> np.ndarray:

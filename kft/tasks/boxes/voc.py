@@ -13,12 +13,14 @@ import numpy as np
 from kft.arguments import shown
 from kft.errors import InputError
 from kft.regular_files import read_regular, why
-from kft.tasks.boxes.found import FoundBoxes
+from kft.tasks.boxes.found import FoundBoxes, number_in_file
 
 __all__ = ["read_voc"]
 
 _MOST_BYTES = 2**24
 _DEEPEST = 20  # nested elements
+_ROOT = "annotation"
+_DIFFICULT = {"": False, "0": False, "false": False, "1": True, "true": True}
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -37,6 +39,10 @@ def read_voc(path: Path) -> FoundBoxes:
         raise InputError(f"{path.name}: {why(error)}") from error
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise InputError(f"{path.name} is no XML file ({error})") from error
+    if root.tag != _ROOT:  # another format, whose boxes would be overlooked
+        raise InputError(
+            f"{path.name} has the root element {shown(root.tag)}, but {_ROOT!r} is expected"
+        )
     boxes: list[list[float]] = []
     labels: list[str] = []
     ignored: set[int] = set()
@@ -45,7 +51,7 @@ def read_voc(path: Path) -> FoundBoxes:
         if not name or box is None:
             missing = "name" if not name else "bndbox"
             raise InputError(f"object {number} of {path.name} has no <{missing}>")
-        if (one.findtext("difficult") or "0").strip() == "1":
+        if _is_difficult(one.findtext("difficult"), number, path):
             ignored.add(len(boxes))
         boxes.append([_number(box.findtext(each), each, number, path) for each in _CORNERS])
         labels.append(name)
@@ -83,9 +89,18 @@ def _tree(content: bytes) -> Any:
     return builder.close()
 
 
+def _is_difficult(text: str | None, number: int, path: Path) -> bool:
+    said = (text or "").strip().lower()
+    if said not in _DIFFICULT:
+        raise InputError(
+            f"object {number} of {path.name} has <difficult> {shown(text)}: expected 0 or 1"
+        )
+    return _DIFFICULT[said]
+
+
 def _number(text: str | None, name: str, number: int, path: Path) -> float:
     try:
-        return float(text or "")
+        return number_in_file(text or "")
     except ValueError:
         raise InputError(
             f"object {number} of {path.name} has <{name}> {shown(text)}: a number is expected"
@@ -95,7 +110,9 @@ def _number(text: str | None, name: str, number: int, path: Path) -> float:
 def _size(root: Any) -> tuple[int, int] | None:
     """Return height and width; None if they are missing or 0, as some tools write them."""
     try:
-        height, width = (float(root.findtext(f"size/{each}") or 0) for each in ("height", "width"))
+        height, width = (
+            number_in_file(root.findtext(f"size/{each}") or "0") for each in ("height", "width")
+        )
     except ValueError:
         return None
     if not (math.isfinite(height) and math.isfinite(width)) or height < 1 or width < 1:

@@ -13,12 +13,13 @@ from kft.data.names import checked_names
 from kft.errors import InputError
 from kft.plain_yaml import read_yaml
 from kft.regular_files import lies_in, read_regular, why
-from kft.tasks.boxes.found import FoundBoxes
+from kft.tasks.boxes.found import FoundBoxes, number_in_file
 
 __all__ = ["DESCRIPTIONS", "read_yolo", "yolo_classes"]
 
 DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml")
 _MOST_BYTES = 2**24
+_BLANK = b" \t\r\n\xef\xbb\xbf"  # white space, and the mark at the beginning of UTF-8
 
 
 def yolo_classes(root: Path) -> tuple[str, ...] | None:
@@ -60,7 +61,8 @@ def read_yolo(path: Path) -> FoundBoxes:
         InputError: If the file cannot be read or is not in this format.
     """
     try:
-        text, reason = text_of(read_regular(path, _MOST_BYTES), "utf-8")
+        content = read_regular(path, _MOST_BYTES)
+        text, reason = text_of(content, "utf-8") if content.strip(_BLANK) else ("", "")
     except OSError as error:
         text, reason = "", why(error)
     if reason:
@@ -79,7 +81,7 @@ def read_yolo(path: Path) -> FoundBoxes:
         if not (parts[0].isascii() and parts[0].isdigit()):
             raise InputError(f"{where}: the class {shown(parts[0])} is no whole number from 0")
         try:
-            x, y, width, height = map(float, parts[1:])
+            x, y, width, height = map(number_in_file, parts[1:])
         except ValueError:
             raise InputError(
                 f"{where}: {shown(' '.join(parts[1:]))} are not four numbers"
