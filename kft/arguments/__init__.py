@@ -152,18 +152,29 @@ def check_verbose(value: Any) -> None:
         check_choice("verbose", value, ("auto", 0, 1, 2))
 
 
-def path_of(name: str, value: Any) -> Path:
+def path_of(name: str, value: Any, what: str = "a directory, such as 'runs/one'") -> Path:
     """Return an argument as a path.
 
+    Args:
+        name: The argument's name.
+        value: Its value.
+        what: What it is the path of, for the message.
+
     Raises:
-        InputError: It is not a path of text, is empty, or has a zero byte.
+        InputError: It is not a path of text, is empty, or has a character that no file name has.
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InputError(
-            f"`{name}={shown(value)}`: pass the path of a directory, such as 'runs/one'."
-        )
+    if not isinstance(text, str) or not text or "\0" in text or not _is_encodable(text):
+        raise InputError(f"`{name}={shown(value)}`: pass the path of {what}.")
     return Path(text)
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return False
+    return True
 
 
 def check_types(instance: Any) -> None:

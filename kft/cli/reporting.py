@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,7 @@ def report(
         raise InputError(
             f"--source alone would write {written} without its figures: pass --data too, or --output."
         )
-    if data is None and output is None and written.is_file():
+    if data is None and output is None and os.path.isfile(written):
         typer.echo(str(written))
         return
     check_run(run)  # before Keras is imported

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -90,7 +91,7 @@ def fit(
 
         typer.echo(str(plan_fit(prepared, train, run_dir=run_dir, **settings)))
         return
-    is_finished = (run_dir / RECIPE).is_file()
+    is_finished = os.path.isfile(run_dir / RECIPE)
     run = prepared.fit(train, run_dir=run_dir, **settings)
     if not prints_for_all():
         return

@@ -146,6 +146,6 @@ def _reason(entry: os.DirEntry[str], root: Path) -> str:
         target = Path(os.path.realpath(entry.path))
         if not target.is_relative_to(root):
             return f"a link that leads out of the folder, to {shown(target)}"
-        if not target.exists():
+        if not os.path.exists(target):
             return "a link that leads nowhere"
     return "" if entry.is_file() else "not a file"

@@ -54,7 +54,7 @@ def files_named(
         return None
     found: list[tuple[Path, str]] = []
     for path in named:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             found.append((path, ""))
             continue
         below = list(walked(path, path.resolve(), endings, frames))

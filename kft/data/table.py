@@ -130,7 +130,7 @@ def _path(folder: Path, value: Any) -> str:
 def _hint(root: Path, name: str) -> str:
     """Return a hint if a missing file is in a sub-folder next to the table."""
     try:
-        found = [folder for folder in root.iterdir() if (folder / name).is_file()]
+        found = [folder for folder in root.iterdir() if os.path.isfile(folder / name)]
     except OSError:
         return ""
     return f"; it lies in {shown(found[0])}: pass image_root={str(found[0])!r}" if found else ""

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -96,7 +97,7 @@ def _builder(name: str) -> Any:
     import tensorflow_datasets as tfds
 
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = newest_version(path)
         check_prepared(path)
         try:

@@ -44,13 +44,13 @@ def check(directory: str | os.PathLike) -> list[str]:
         directory: The version directory.
     """
     directory = Path(directory)
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         return [f"{directory} is not a directory"]
     reasons = compare_files(directory)
     if reasons:
         return reasons
     reasons = versions.compare_manifest(directory)
-    if reasons and (directory / versions.MANIFEST).is_file():
+    if reasons and os.path.isfile(directory / versions.MANIFEST):
         return reasons  # damaged: loading it would only add confusing reasons
     kind = runtimes.kind_of(directory)
     if kind is not None:

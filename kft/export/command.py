@@ -135,7 +135,7 @@ def from_recipe(recipe: Any, run_dir: str | os.PathLike, examples: str | None = 
     path = Path(examples) if examples else Path(run_dir) / EXAMPLES
     facts = _read_facts(Path(run_dir))
     serving = recipe.serving_inputs()
-    if path.exists():
+    if os.path.exists(path):
         raw = read_examples(path, within=None if examples else path.parent)
         facts["examples"] = "real"
     elif examples:
@@ -176,7 +176,7 @@ def _read_facts(run_dir: Path) -> dict[str, Any]:
 
     content = read_description(run_dir)
     facts = {"run": {key: content[key] for key in _FACTS if content.get(key) is not None}}
-    if (run_dir / HISTORY).exists():
+    if os.path.exists(run_dir / HISTORY):
         logged = read_history(run_dir)
         facts["run"]["last_epoch"] = {name: values[-1] for name, values in logged.items() if values}
     return facts

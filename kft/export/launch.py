@@ -71,7 +71,13 @@ def export_run(
     """
     check_export(format, weights, batch_sizes, clients, data)
     base_dir = path_of("base_dir", base_dir)
-    arguments = [os.fspath(run_dir), os.fspath(base_dir), "--json", "--format", format]
+    arguments = [
+        _positional(path_of("run_dir", run_dir)),
+        _positional(base_dir),
+        "--json",
+        "--format",
+        format,
+    ]
     arguments += ["--weights", weights]
     for size in batch_sizes:
         arguments += ["--batch-size", str(size)]
@@ -93,6 +99,11 @@ def export_run(
         kinds = {"InputError": InputError, "ExportError": ExportError}
         raise kinds.get(outcome.get("kind", ""), ExportError)(outcome["error"])
     return Path(outcome["version"])
+
+
+def _positional(path: Path) -> str:
+    """Return a path as an argument that is not taken for an option."""
+    return os.path.join(".", path) if str(path).startswith("-") else str(path)
 
 
 def check_export(format: Any, weights: Any, batch_sizes: Any, clients: Any, data: Any) -> None:
@@ -137,7 +148,8 @@ def check_version(directory: str | os.PathLike, *, trusted: bool = False) -> lis
     Returns:
         Why it does not serve, a sentence for each reason; empty if it serves.
     """
-    arguments = ["--json", os.fspath(directory), *([] if trusted else ["--limited"])]
+    place = _positional(path_of("directory", directory, "a version, such as 'serving/one/1'"))
+    arguments = ["--json", place, *([] if trusted else ["--limited"])]
     outcome = _run("kft.export.check", arguments, timeout=None if trusted else CHECK_SECONDS)
     return outcome.get("reasons") or ([outcome["error"]] if "error" in outcome else [])
 

@@ -40,7 +40,7 @@ def find_versions(base_dir: str | os.PathLike) -> dict[int, Path]:
         base_dir: The server's `base_path`. May not exist yet.
     """
     base = Path(base_dir)
-    if not base.is_dir():
+    if not os.path.isdir(base):
         return {}
     found = {}
     for name in sorted(os.listdir(base)):
@@ -60,9 +60,9 @@ def find_version(directory: str | os.PathLike) -> Path:
         InputError: If it is not a directory, or contains neither a version nor the files of one.
     """
     directory = Path(directory)
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise InputError(f"{str(directory)!r} is not a directory: pass one with exports.")
-    if any((directory / name).exists() for name in ("saved_model.pb", "variables", MANIFEST)):
+    if any(os.path.exists(directory / name) for name in ("saved_model.pb", "variables", MANIFEST)):
         return directory
     found = find_versions(directory)
     if not found and version_number(directory.resolve().name) is None:
@@ -89,7 +89,7 @@ def building(base_dir: str | os.PathLike) -> Iterator[Path]:
         InputError: If `base_dir` is a file, or cannot be written to.
     """
     base = Path(base_dir)
-    if base.exists() and not base.is_dir():
+    if os.path.exists(base) and not os.path.isdir(base):
         raise InputError(f"base_dir={str(base)!r} is a file; pass a directory to export into.")
     sweep(base)
     with hidden_directory(base, _HIDDEN_PREFIX) as hidden:
@@ -127,7 +127,7 @@ def publish(hidden: str | os.PathLike) -> Path:
             # Replaces nothing: version directories are never empty, and rename refuses to replace those.
             os.rename(hidden, target)
         except OSError:
-            if not target.exists():
+            if not os.path.exists(target):
                 raise
             continue  # another exporter took this number
         _sync(base)
@@ -154,12 +154,12 @@ def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
     base = Path(base_dir)
     if keep < 1:
         raise InputError(f"keep={keep}, but a server needs a version: pass 1 or more.")
-    if not base.is_dir():
+    if not os.path.isdir(base):
         raise InputError(f"base_dir={str(base)!r} is not a directory: pass one with exports.")
     sweep(base)
     removed = []
     for path in list(find_versions(base).values())[:-keep]:
-        if not (path / MANIFEST).is_file():
+        if not os.path.isfile(path / MANIFEST):
             continue
         hidden = base / f"{_HIDDEN_PREFIX}{secrets.token_hex(8)}"
         os.rename(path, hidden)
@@ -177,7 +177,7 @@ def write_manifest(directory: str | os.PathLike) -> Path:
     files = {
         str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
         for path in sorted(directory.rglob("*"))
-        if path.is_file()
+        if os.path.isfile(path)
     }
     target.write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
     return target
@@ -196,7 +196,7 @@ def compare_manifest(directory: str | os.PathLike) -> list[str]:
     reasons = []
     for name, (size, digest) in expected.items():
         path = directory / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             reasons.append(f"{name} is missing")
         elif path.stat().st_size != size:
             reasons.append(f"{name} has {path.stat().st_size} bytes instead of {size}")
@@ -204,7 +204,7 @@ def compare_manifest(directory: str | os.PathLike) -> list[str]:
             reasons.append(f"{name} has other contents than were written (SHA-256 differs)")
     known = {*expected, MANIFEST}
     for path in sorted(directory.rglob("*")):
-        if path.is_file() and str(path.relative_to(directory)) not in known:
+        if os.path.isfile(path) and str(path.relative_to(directory)) not in known:
             reasons.append(f"{path.relative_to(directory)} does not belong to the version")
     return reasons
 
@@ -223,7 +223,7 @@ def _share(directory: Path) -> None:
     wanted = stat.S_IMODE(directory.stat().st_mode) & 0o777
     for path in directory.rglob("*"):
         mode = stat.S_IMODE(path.lstat().st_mode)
-        shared = mode | (wanted if path.is_dir() else wanted & 0o666)
+        shared = mode | (wanted if os.path.isdir(path) else wanted & 0o666)
         if shared != mode:
             path.chmod(shared)
 

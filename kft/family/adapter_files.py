@@ -49,7 +49,7 @@ def save_adapters(recipe: Family, directory: str | os.PathLike) -> Path:
             "it with `recipe.save`."
         )
     _refuse_trained_backbone(recipe)
-    if directory.exists() and not (directory.is_dir() and is_empty(directory)):
+    if os.path.exists(directory) and not (os.path.isdir(directory) and is_empty(directory)):
         raise InputError(f"`{directory}` exists already: pass a new directory to save to.")
     own, backbone = _split_weights(recipe.model)
     with atomic.being_written(directory) as hidden:

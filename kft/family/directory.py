@@ -64,14 +64,14 @@ class RunDirectory:
         path = self.path
         if path is None or not os.path.exists(path):  # False for a name that is too long, too
             return False
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise InputError(f"`run_dir={str(path)!r}` is a file: pass a directory.")
         check_tree(path)
-        if (path / RECIPE).is_file():
+        if os.path.isfile(path / RECIPE):
             self._compare(read_description(path).get("plan"), changes=False)
             self._remove_leftovers(path)
             return True
-        if (path / BEGUN).is_file():
+        if os.path.isfile(path / BEGUN):
             begun = _read_begun(path)
             self._compare(begun["plan"], self.allow_changed_plan)
             self._compare_backend(begun.get("backend"))
@@ -123,7 +123,7 @@ class RunDirectory:
 
     def _check_unfinished(self, path: Path, needs: int) -> None:
         """Check, once the lock is held, that there is a run to finish and room for it."""
-        if (path / RECIPE).is_file():
+        if os.path.isfile(path / RECIPE):
             raise InputError(
                 f"`run_dir={str(path)!r}` has just been finished by another process: the same call "
                 "loads the run."
@@ -144,7 +144,7 @@ class RunDirectory:
         return processes.on_first(self._decisions)
 
     def _decisions(self) -> list[bool] | None:
-        if self.path is None or not (self.path / BEGUN).is_file():
+        if self.path is None or not os.path.isfile(self.path / BEGUN):
             return None
         return list(_read_begun(self.path)["cached"]) or None
 
@@ -154,7 +154,7 @@ class RunDirectory:
         Raises:
             WriteError: If the directory cannot be written to.
         """
-        if self.path is not None and not (self.path / BEGUN).is_file():
+        if self.path is not None and not os.path.isfile(self.path / BEGUN):
             self.begin(())
 
     def begin(self, stages: Sequence[CachedStage]) -> None:
@@ -217,7 +217,7 @@ class RunDirectory:
                 (self.path / BEGUN).unlink(missing_ok=True)
                 for place in (WARM_START, STATE):
                     commits.clear(self.path / place)
-                if (self.path / REFIT).is_dir():
+                if os.path.isdir(self.path / REFIT):
                     shutil.rmtree(self.path / REFIT)
 
     def _compare_backend(self, began_on: Any) -> None:
@@ -262,7 +262,7 @@ def stopped_safely(path: Path | None) -> Iterator[None]:
 
 def kept_message(path: Path) -> str:
     """Return a sentence about what of a run is kept, and what repeating the call does."""
-    if (path / RECIPE).is_file():
+    if os.path.isfile(path / RECIPE):
         return f"the trained weights are kept in {path}; run it again to complete the run."
     for place in (path / STATE, path / WARM_START):
         if any(place.glob("commit-*")):
@@ -273,7 +273,7 @@ def kept_message(path: Path) -> str:
 def unused_path(path: Path) -> Path:
     """Return the path itself if nothing exists there, otherwise the first free of `path-2`, `path-3`, ..."""
     number, chosen = 1, path
-    while chosen.exists():
+    while os.path.exists(chosen):
         number += 1
         chosen = path.with_name(f"{path.name}-{number}")
     return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def read(directory: Path) -> Any:
         InputError: If the file is damaged.
     """
     path = directory / DISTANCES
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     found = reading.read_json(path, within=directory)
     parts = list(found.values()) if isinstance(found, dict) else [found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,7 +43,7 @@ def loaded(planned: PlannedFit) -> Run:
     assert path is not None
     run = load_finished(planned.recipe, path, verbose=planned.settings.verbose)
     run = dataclasses.replace(run, training=planned.train, validation=planned.validation)
-    if not planned.settings.finish.report or (path / REPORT).is_file():
+    if not planned.settings.finish.report or os.path.isfile(path / REPORT):
         return run
     if "refit" in (run.journal or {}):
         warnings.warn(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kft.arguments import path_of
 from kft.data.examples import Examples
 from kft.data.streams import Stream
 from kft.errors import InputError, KftError
@@ -46,7 +47,7 @@ def reopen(
     Raises:
         InputError: If there is no finished run, or it is damaged.
     """
-    directory = Path(run_dir)
+    directory = path_of("run_dir", run_dir)
     loaded = saving.load(directory, recipe=recipe, task=task)
     plan = read_description(directory).get("plan")
     if not plan:

@@ -106,7 +106,7 @@ class Run:
             if self.run_dir is None:
                 raise InputError("the run has no run_dir: pass the path of an HTML file to write.")
             path = self.run_dir / REPORT
-            if self.evaluation is None and forgetting is None and path.is_file():
+            if self.evaluation is None and forgetting is None and os.path.isfile(path):
                 return path  # a loaded run already has its page
         recipe, journal = self.recipe, with_overlap(self)
         if forgetting is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +71,7 @@ def read_journal(run_dir: Path) -> Mapping[str, Any] | None:
     Raises:
         InputError: If the file is damaged.
     """
-    if not (run_dir / JOURNAL).exists():
+    if not os.path.exists(run_dir / JOURNAL):
         return None
     journal = json_files.read_json(run_dir / JOURNAL)
     if journal is not None and not isinstance(journal, dict):

@@ -50,7 +50,7 @@ def save(recipe: Family, directory: str | os.PathLike, *, plan: Mapping | None =
         InputError: If the directory is not empty, or cannot be written to.
     """
     directory = path_of("directory", directory)
-    if directory.exists() and not (directory.is_dir() and is_empty(directory)):
+    if os.path.exists(directory) and not (os.path.isdir(directory) and is_empty(directory)):
         raise InputError(f"`{directory}` exists already: pass a new directory to save to.")
     with atomic.being_written(directory) as hidden:
         write(recipe, hidden, plan=plan)

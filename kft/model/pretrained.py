@@ -1,5 +1,6 @@
 """Pretrained weights: their origin, and loading them from a file after comparing the shapes."""
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def load_weights_file(model: keras.Model, path: str | PathLike, *, architecture:
             architecture.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"`weights={str(path)!r}` is not a file: pass the path of a weights file of "
             f"{architecture}, 'imagenet' to download one, or weights=None to start from scratch."

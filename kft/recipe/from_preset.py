@@ -35,7 +35,7 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
     """
     preset, name = recipe.preset, type(recipe).__name__
     folder = Path(preset)
-    if folder.is_dir():
+    if os.path.isdir(folder):
         check_folder(
             folder,
             preset,
@@ -50,7 +50,7 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
             "folder, or the name of a KerasHub preset."
         )
     try:
-        if folder.is_dir():
+        if os.path.isdir(folder):
             check_preset(folder, recipe.backbone_class)
             with completed(folder, recipe.hugging_face_defaults) as whole:
                 if arguments.get("load_weights"):
@@ -61,7 +61,7 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
     except Exception as error:
         # The exception of a failed download depends on its source: Kaggle, Hugging Face, ...
         said = first_line(error)
-        if folder.is_dir():
+        if os.path.isdir(folder):
             raise InputError(f"`preset={preset!r}` cannot be loaded by {name}: {said}") from error
         raise InputError(
             f"`preset={preset!r}` could not be fetched ({said}). On a machine with a "

@@ -109,11 +109,11 @@ def check_folder(
         InputError: If a file is missing, damaged, or not a file, or describes another kind of model.
     """
     for path in folder.iterdir():
-        reason = "" if path.is_dir() else problem(path, sys.maxsize)
+        reason = "" if os.path.isdir(path) else problem(path, sys.maxsize)
         if reason not in ("", "no such file"):
             raise InputError(f"`preset={preset!r}`: {path.name}: {reason}.")
     needed, hint = [CONFIG], ""
-    if (folder / CONFIG).is_file():
+    if os.path.isfile(folder / CONFIG):
         config = read_settings(folder / CONFIG, preset)
         is_converted = "model_type" in config and "registered_name" not in config
         if is_converted:
@@ -122,12 +122,12 @@ def check_folder(
         weights = WEIGHTS if is_converted else "model.weights.h5"
         if needs_weights and not any(folder.glob("model*.json")):
             needed.append(weights)
-            if (folder / "pytorch_model.bin").is_file():
+            if os.path.isfile(folder / "pytorch_model.bin"):
                 hint = (
                     " (pytorch_model.bin may run code when it is loaded, so it is not read: save the "
                     "model by save_pretrained(safe_serialization=True))"
                 )
-    missing = [name for name in needed if not (folder / name).is_file()]
+    missing = [name for name in needed if not os.path.isfile(folder / name)]
     if missing:
         raise InputError(
             f"`preset={preset!r}` lacks {', '.join(missing)}{hint}: bring the whole preset folder or "
@@ -171,7 +171,7 @@ def accents(preset: str) -> dict[str, Any]:
         preset: The preset as the user named it.
     """
     folder = Path(preset)
-    if not ((folder / CONFIG).is_file() and (folder / TOKENIZER_CONFIG).is_file()):
+    if not (os.path.isfile(folder / CONFIG) and os.path.isfile(folder / TOKENIZER_CONFIG)):
         return {}
     if read_settings(folder / CONFIG, preset).get("model_type") not in _WORD_PIECES:
         return {}

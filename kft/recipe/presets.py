@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -58,13 +59,13 @@ def check_preset(folder: Path, backbone_class: type) -> dict[str, Any]:
             (PREPROCESSOR, keras_hub.models.Preprocessor),
             (IMAGE_CONVERTER, keras_hub.layers.ImageConverter),
         ):
-            if (folder / name).exists():
+            if os.path.exists(folder / name):
                 _check_described(folder / name, read_object(folder / name), kind)
     layers = [_settings(config).get(name) for name in ("num_layers", "num_hidden_layers")]
     if any(isinstance(count, int) and count > _MOST_LAYERS for count in layers):
         raise InputError(f"`{folder / CONFIG}` describes more than {_MOST_LAYERS:,} layers.")
     for name in _INDICES:
-        if (folder / name).exists():
+        if os.path.exists(folder / name):
             _check_index(folder / name)
     return config
 
@@ -95,15 +96,15 @@ def check_kept_preset(folder: Path) -> None:
     Raises:
         InputError: If it has other files, links to somewhere else, or is too large.
     """
-    if not folder.is_dir() or folder.is_symlink():
+    if not os.path.isdir(folder) or folder.is_symlink():
         raise InputError(f"`{folder}` is missing: restore it from a copy.")
     check_tree(folder)
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
-        if path.is_file() and parts[:2] != _ASSETS and parts not in _KEPT:
+        if os.path.isfile(path) and parts[:2] != _ASSETS and parts not in _KEPT:
             raise InputError(f"`{path}` is not a file of a run: remove it.")
     _check_files(folder)
-    if not (folder / TOKENIZER).exists():
+    if not os.path.exists(folder / TOKENIZER):
         return
     length = _settings(read_object(folder / TOKENIZER)).get("sequence_length")
     if length is not None and not (isinstance(length, int) and 0 < length <= _LONGEST):
@@ -120,7 +121,7 @@ def kept_converter(folder: Path) -> Any:
         InputError: If the file cannot be read, or does not describe an image converter.
     """
     path = folder / IMAGE_CONVERTER
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     settings = {
         name: value
@@ -174,10 +175,10 @@ def _check_files(folder: Path) -> None:
     """Check that KerasHub finds only regular files, and no vocabulary that would fill the memory."""
     size = 0
     for path in folder.rglob("*"):
-        if path.is_file():
+        if os.path.isfile(path):
             parts = path.relative_to(folder).parts
             size += path.stat().st_size if parts[:2] == _ASSETS or parts == _VOCABULARY else 0
-        elif not path.is_dir():
+        elif not os.path.isdir(path):
             raise InputError(f"{path.name} is neither a file nor a folder")
     if size > _LARGEST_ASSETS:
         raise InputError(f"the tokenizer in `{folder}` has {size:,} bytes")

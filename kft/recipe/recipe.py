@@ -253,8 +253,8 @@ class Recipe(Fitted, Searched):
         from kft.export.launch import read_examples
 
         path = directory / RAW_EXAMPLES
-        if path.exists():
+        if os.path.exists(path):
             self.raw_examples = list(read_examples(path, within=directory))
         plan = read_description(directory).get("plan")
-        logged = read_history(directory) if (directory / HISTORY).exists() else {}
+        logged = read_history(directory) if os.path.exists(directory / HISTORY) else {}
         self.origin = {"plan": plan, "history": logged}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kft.arguments import path_of
 from kft.data.files import written
 from kft.errors import InputError
 from kft.report.markup import Section, text
@@ -61,8 +62,8 @@ def write_report(
     Raises:
         InputError: If `examples` are not those of the evaluation, or `path` is a folder.
     """
-    target = Path(path)
-    if target.is_dir():
+    target = path_of("path", path, "an HTML file, such as 'report.html'")
+    if os.path.isdir(target):
         raise InputError(
             f"path={str(target)!r} is a folder: "
             f"expected a file such as {str(target / 'report.html')!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def being_written(directory: Path) -> Iterator[Path]:
         WriteError: The directory cannot be written to.
     """
     directory = Path(directory)
-    is_new = not directory.exists()
+    is_new = not os.path.exists(directory)
     parent = directory.parent if is_new else directory
     remove_hidden(parent, _HIDDEN)
     with writing_to(directory), hidden_directory(parent, _HIDDEN) as hidden:
@@ -41,7 +42,7 @@ def being_written(directory: Path) -> Iterator[Path]:
         else:
             for path in sorted(hidden.iterdir(), key=lambda path: path.name == RECIPE):
                 target = directory / path.name
-                if target.is_dir():
+                if os.path.isdir(target):
                     shutil.rmtree(target)
                 path.replace(target)
         sync(parent)

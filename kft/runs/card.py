@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kft.arguments import path_of
 from kft.printing import number, printable
 from kft.runs.comparison import FinishedRun
 from kft.runs.places import JOURNAL, RECIPE, check_run
@@ -43,11 +44,11 @@ def model_card(run_dir: str | os.PathLike) -> str:
     Raises:
         InputError: If there is no finished run, or it is damaged.
     """
-    path = Path(run_dir)
+    path = path_of("run_dir", run_dir)
     check_run(path)
     run = FinishedRun.read(path)
     described = read_object(path / RECIPE, within=path)
-    journal = read_object(path / JOURNAL, within=path) if (path / JOURNAL).exists() else {}
+    journal = read_object(path / JOURNAL, within=path) if os.path.exists(path / JOURNAL) else {}
     parts = [
         _header(described),
         f"# {_text(path.resolve().name)}",

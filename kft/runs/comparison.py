@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class FinishedRun:
             InputError: It is not a finished run, or is damaged.
         """
         described, journal = read_object(path / RECIPE, within=path), {}
-        if (path / JOURNAL).exists():
+        if os.path.exists(path / JOURNAL):
             journal = read_object(path / JOURNAL, within=path)
         plan = _mapping(described.get("plan"))
         return cls(
@@ -206,13 +207,13 @@ class Comparison:
 
 def _runs_in(place: Path) -> list[Path]:
     """Return a run directory itself, or the run directories in a directory, sorted by name."""
-    if (place / RECIPE).is_file():
+    if os.path.isfile(place / RECIPE):
         return [place]
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise InputError(
             f"{place}: no such directory; pass run directories, or a directory of such."
         )
-    found = sorted(path for path in place.iterdir() if (path / RECIPE).is_file())
+    found = sorted(path for path in place.iterdir() if os.path.isfile(path / RECIPE))
     if not found:
         raise InputError(
             f"{place} contains no finished run: pass run directories, or a directory of such."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,7 @@ def _image(name: str, place: int, root: Path, images: Path, reasons: dict[int, s
     """Return the file of an image, whose name is relative to the folder of images or to the root."""
     for folder in (images, root):
         path = folder / name
-        if "\0" not in name and path.is_file():
+        if "\0" not in name and os.path.isfile(path):
             if not lies_in(path, root):
                 reasons.setdefault(place, "it lies outside of the folder")
             return path

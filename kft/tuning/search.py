@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -223,8 +224,8 @@ def _claim(run_dir: Path, plan: dict[str, Any]) -> None:
     """
     path = run_dir / SEARCH
     plan = as_json(plan)
-    if not path.exists():
-        if run_dir.exists() and not (run_dir.is_dir() and is_empty(run_dir)):
+    if not os.path.exists(path):
+        if os.path.exists(run_dir) and not (os.path.isdir(run_dir) and is_empty(run_dir)):
             raise InputError(
                 f"`run_dir={str(run_dir)!r}` holds files, but no search: pass a new directory."
             )

@@ -211,6 +211,13 @@ def test_nothing_outside_of_the_folder_is_read(tmp_path):
         read(save(tmp_path / "cells", [annotation()], entries=[entry]))
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "a\0b", "\ud800", None, ["n1.png"]])
+def test_a_name_that_no_file_has_is_named(tmp_path, name):
+    entry = {"id": 1, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+    with pytest.raises(InputError, match="there is no such file in"):
+        read(save(tmp_path / "cells", [annotation()], entries=[entry]))
+
+
 def test_several_files_are_not_guessed_among(tmp_path):
     folder = save(tmp_path / "cells", [annotation()])
     (folder / "other.json").write_text("{}", encoding="utf-8")

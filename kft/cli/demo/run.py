@@ -61,7 +61,7 @@ def run_demo(
         InputError: If the directory is not empty.
     """
     directory, console = Path(directory), console or Console(highlight=False)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if os.path.exists(directory) and (not os.path.isdir(directory) or any(directory.iterdir())):
         raise InputError(
             f"directory={str(directory)!r} is not empty: remove it, or name another one."
         )

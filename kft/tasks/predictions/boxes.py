@@ -17,7 +17,7 @@ from kft.tasks.masks.files import sizes_of
 from kft.tasks.predictions.base import Predictions, line, plain
 from kft.tasks.predictions.drawn import figures
 from kft.tasks.predictions.files import PredictionFile
-from kft.tasks.predictions.folder import PictureFolder
+from kft.tasks.predictions.folder import PictureFolder, picture_writer
 
 _SIDE = 448
 
@@ -90,7 +90,7 @@ class BoxPredictions(Predictions):
 
     def writer(self, path: str | os.PathLike) -> PictureFolder | PredictionFile:
         """Return a writer of drawings to a folder, or of boxes to a file if the path has an ending."""
-        return PredictionFile(path) if Path(path).suffix else PictureFolder(path)
+        return picture_writer(path)
 
     def write(self, path: str | os.PathLike) -> Path:
         """Write a PNG file per image with its boxes drawn on it, or one file of boxes.

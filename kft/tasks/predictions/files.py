@@ -13,13 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from kft.arguments import path_of
+from kft.data.files import written
 from kft.errors import InputError
 from kft.printing import without_formula
 
 if TYPE_CHECKING:
     from kft.tasks.predictions.base import Predictions
 
-__all__ = ["ENDINGS", "PredictionFile"]
+__all__ = ["ENDINGS", "PredictionFile", "place_of"]
 
 
 class PredictionFile:
@@ -48,13 +50,14 @@ class PredictionFile:
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
-        self.path, self.count = Path(path), 0
+        self.path = path_of("path", path, "a file, such as 'answers.csv'")
+        self.count = 0
         if self.path.suffix.lower() not in ENDINGS:
             raise InputError(
                 f"`{self.path}`: the ending says the format; pass a file that ends in "
                 f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
             )
-        self._target = Path(os.path.realpath(self.path))  # a symbolic link stays a link
+        self._target = place_of(self.path)
         self._hidden = self._target.with_name(f".kft-{secrets.token_hex(8)}.partial")
         self._writer: _Csv | _JsonLines | _Parquet | None = None
 
@@ -93,9 +96,22 @@ class PredictionFile:
     def _keep(self) -> None:
         with self._hidden.open("rb") as file:
             os.fsync(file.fileno())
-        if self._target.exists():
+        if os.path.exists(self._target):
             shutil.copymode(self._target, self._hidden)
         self._hidden.replace(self._target)
+
+
+def place_of(path: Path) -> Path:
+    """Return where a path leads, so that a symbolic link stays a link.
+
+    Raises:
+        InputError: No file can have this name there.
+    """
+    with written(path):
+        target = Path(os.path.realpath(path))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            target.lstat()
+    return target
 
 
 class _Csv:

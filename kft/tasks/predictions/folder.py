@@ -12,9 +12,11 @@ from typing import Protocol, Self
 
 from PIL import Image
 
+from kft.arguments import path_of
 from kft.errors import InputError
+from kft.tasks.predictions.files import PredictionFile, place_of
 
-__all__ = ["PictureFolder"]
+__all__ = ["PictureFolder", "picture_writer"]
 
 
 class Pictured(Protocol):
@@ -41,9 +43,9 @@ class PictureFolder:
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
-        self.path, self.count = Path(path), 0
-        self._target = Path(os.path.realpath(self.path))
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        self.path, self.count = path_of("path", path, "a new folder, such as 'answers'"), 0
+        self._target = place_of(self.path)
+        if os.path.exists(self.path) and (not os.path.isdir(self.path) or any(self.path.iterdir())):
             raise InputError(
                 f"`{self.path}` is there already: pass a new or empty folder for pictures, or a file "
                 "that ends in .csv, .tsv, .jsonl or .parquet for numbers."
@@ -73,7 +75,16 @@ class PictureFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._hidden.replace(self._target)
-        else:
+        try:
+            if kind is None:
+                self._hidden.replace(self._target)
+        finally:
             shutil.rmtree(self._hidden, ignore_errors=True)
+
+
+def picture_writer(path: str | os.PathLike) -> PictureFolder | PredictionFile:
+    """Return a writer of pictures to a folder, or of columns to a file if the path has an ending."""
+    given = path_of(
+        "path", path, "a new folder, such as 'answers', or a file, such as 'answers.csv'"
+    )
+    return PredictionFile(given) if given.suffix else PictureFolder(given)

@@ -17,7 +17,7 @@ from kft.tasks.masks.files import sizes_of
 from kft.tasks.predictions.base import Predictions, line, plain
 from kft.tasks.predictions.drawn import figures
 from kft.tasks.predictions.files import PredictionFile
-from kft.tasks.predictions.folder import PictureFolder
+from kft.tasks.predictions.folder import PictureFolder, picture_writer
 
 _SIDE = 224
 _SHOWN = 3  # classes of an image in a table
@@ -64,7 +64,7 @@ class MaskPredictions(Predictions):
 
     def writer(self, path: str | os.PathLike) -> PictureFolder | PredictionFile:
         """Return a writer of masks to a folder, or of areas to a file if the path has an ending."""
-        return PredictionFile(path) if Path(path).suffix else PictureFolder(path)
+        return picture_writer(path)
 
     def write(self, path: str | os.PathLike) -> Path:
         """Write a PNG file of class numbers per image, or one file of areas.
