@@ -42,7 +42,7 @@ def as_rows(values: Any, name: str) -> Rows:
 
 
 def numeric(rows: Rows) -> np.ndarray | None:
-    """Return rows of numbers as an array `[n, ...]`; None if some are not numbers or shapes differ.
+    """Return rows of numbers as an array `[n, ...]`; None if some are not numbers, masked, or differ in shape.
 
     NumPy by itself would turn the number in `["a", 1]` into text, and a missing value into "nan".
     """
@@ -57,6 +57,8 @@ def numeric(rows: Rows) -> np.ndarray | None:
     if all(map(is_number, rows)):
         return _of_numbers(list(rows))
     if not all(isinstance(row, list | tuple) or _is_array(row) for row in rows):
+        return None
+    if any(np.ma.is_masked(row) for row in rows):
         return None
     parts = [
         numeric(list(row) if isinstance(row, list | tuple) else _array(row, "a row"))

@@ -35,6 +35,8 @@ def is_number(value: Any) -> bool:
 def kind_of(value: Any) -> str:
     """Return a value's type for messages, with the value if it is short."""
     kind = type(value).__name__
+    if np.ma.is_masked(value) and np.ndim(value):
+        return f"an array with {np.ma.count_masked(value):,} masked values"
     if isinstance(value, str | bytes | tuple | list | dict | set) or is_number(value):
         said = repr(value[:20] if isinstance(value, str | bytes) else value)
         return f"{said} ({kind})" if len(said) <= 40 else kind

@@ -262,3 +262,21 @@ class Structures:
 def test_structures_are_not_taken_for_rows_of_numbers(task, message):
     with pytest.raises(InputError, match=message):
         read_texts(TEXTS, Structures(), task=task)
+
+
+MASKED = [np.ma.array([1.0, 2.0], mask=[False, True])] * 3
+
+
+@pytest.mark.parametrize("task", ["single_label", "multi_label", "regression"])
+def test_a_list_of_masked_arrays_is_not_read_as_what_the_mask_hides(task):
+    with pytest.raises(
+        InputError,
+        match="an array with 1 masked values",
+    ):
+        read((TEXTS, MASKED), task=task, modality="text")
+
+
+def test_a_list_of_masked_images_is_refused():
+    image = np.ma.masked_equal(np.ones((4, 4, 3), "uint8"), 1)
+    with pytest.raises(InputError, match="an array with 48 masked values"):
+        read(([image] * 3, NAMES), task="single_label", modality="image")

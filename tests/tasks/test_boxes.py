@@ -272,6 +272,12 @@ def test_an_annotation_that_cannot_be_used_is_named(tmp_path, changed, reason):
         ([[1, 2, 3, 4, 0.5]], "the class 0.5: a name or a whole number from 0"),
         ({"boxes": [[1, 2, 3, 4]]}, "a dict of 'boxes': expected"),
         ({"boxes": [[1, 2, 3, 4]], "labels": []}, "1 boxes with 0 labels"),
+        *(
+            ({"boxes": [[1, 2, 3, 4]], "labels": labels}, "pass a list with the name or number of")
+            for labels in ("a", 1, None, np.array(1), {"a"}, {"a": 1}, b"a")
+        ),
+        (np.ma.masked_equal([[1, 2, 3, 4, 0]], 2), "an array with 1 masked values"),
+        ({"boxes": np.ma.masked_equal([[1, 2, 3, 4]], 2), "labels": ["a"]}, "1 masked values"),
         ([[1, 2, 3, 4, 0]] * 101, "101 boxes, but at most 100 are taken: pass max_boxes"),
     ],
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kft.arguments import is_number, is_whole, shown
+from kft.arguments import is_number, is_whole, lacks_axes, shown
 from kft.data.gaps import not_finite
 from kft.data.sequences import numeric
 from kft.data.values import is_missing, kind_of
@@ -94,12 +94,21 @@ def of_memory(value: Any) -> FoundBoxes:
     if isinstance(value, Mapping):
         if not {"boxes", "labels"} <= set(value):
             raise InputError(f"a dict of {', '.join(map(repr, value))}: expected {_FORMS}")
-        boxes, labels = _numbers(value["boxes"], 4), list(value["labels"])
+        boxes, labels = _numbers(value["boxes"], 4), _listed(value["labels"])
         if len(labels) != len(boxes):
             raise InputError(f"{len(boxes)} boxes with {len(labels)} labels: pass one for each")
         return FoundBoxes(boxes, tuple(map(_label, labels)))
     rows = _numbers(value, 5)
     return FoundBoxes(rows[:, :4], tuple(map(_label, rows[:, 4].tolist())))
+
+
+def _listed(labels: Any) -> list[Any]:
+    is_list = isinstance(labels, Iterable) and not lacks_axes(labels)
+    if not is_list or isinstance(labels, str | bytes | Mapping | Set):
+        raise InputError(
+            f"its labels are {kind_of(labels)}: pass a list with the name or number of each box"
+        )
+    return list(labels)
 
 
 def number_in_file(text: str) -> float:
