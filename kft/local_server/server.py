@@ -6,6 +6,8 @@ import contextlib
 import json
 import secrets
 import socketserver
+import sys
+import threading
 import traceback
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ _MOST_BYTES = 2**26  # of a request
 _PATIENCE = 30.0  # seconds that a connection may be silent
 _LINGER = 1.0  # the same after a request is refused
 _CHUNK = 2**16
+_MOST_CONNECTIONS = 32  # at once, so that requests together take at most 2 GiB
+_BUSY = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
 class LocalServer(socketserver.ThreadingTCPServer):
@@ -53,6 +57,7 @@ class LocalServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, recipe: Recipe, name: str, port: int = 0) -> None:
         self.asked, self.name = Asked(recipe), name
+        self._free = threading.Semaphore(_MOST_CONNECTIONS)
         try:
             super().__init__((_ADDRESS, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -60,6 +65,27 @@ class LocalServer(socketserver.ThreadingTCPServer):
             raise InputError(
                 f"`port={port}` cannot be used ({reason}): pass another, or 0 for any free one."
             ) from error
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in its own thread, unless there are too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        with contextlib.suppress(OSError):
+            request.sendall(_BUSY)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a connection, in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print the traceback of an error, except that of a client that has gone away."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -98,11 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif int(length[:20]) > _MOST_BYTES:
             self._refuse(413, f"the request is too large: send at most {_MOST_BYTES:,} bytes.")
         else:
-            self._send(*self._answer(self.rfile.read(int(length))))
+            self._send(*self._answer(self.rfile.read(int(length)), int(length)))
 
-    def _answer(self, body: bytes) -> tuple[int, dict[str, Any]]:
-        if not body:
+    def _answer(self, body: bytes, length: int) -> tuple[int, dict[str, Any]]:
+        if not length:
             return 400, {"error": "the request is empty: send a file or a text."}
+        if len(body) < length:
+            return 400, {"error": f"the request ended after {len(body):,} of {length:,} bytes."}
         try:
             return 200, self.server.asked.answer(body)
         except KftError as error:

@@ -6,10 +6,12 @@ import io
 import json
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +227,49 @@ def test_a_connection_that_says_nothing_keeps_nobody_waiting(recipe, photo, monk
             b"POST /answer HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 9\r\n\r\nhalf"
         )
         assert ask(port, photo)[0] == 200
+
+
+def half_of_a_request(port, length):
+    """Return a connection that has sent fewer bytes than its request announces."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    head = f"POST /answer HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: {length}\r\n\r\n"
+    connection.sendall(head.encode() + b"half")
+    return connection
+
+
+@pytest.mark.once
+def test_a_request_that_ends_early_is_not_answered_as_if_it_were_whole(recipe):
+    with serving(recipe) as port, half_of_a_request(port, 9) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert b"the request ended after 4 of 9 bytes" in client.makefile("rb").read()
+
+
+@pytest.mark.once
+def test_a_client_that_goes_away_is_no_error(recipe, photo, capsys):
+    with serving(recipe) as port:
+        with half_of_a_request(port, 4) as client:  # answered, but nobody reads it
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with half_of_a_request(port, 9) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert ask(port, photo)[0] == 200
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.once
+def test_too_many_connections_at_once_are_refused(recipe, photo, monkeypatch):
+    monkeypatch.setattr(server, "_MOST_CONNECTIONS", 2)
+    with serving(recipe) as port:
+        with half_of_a_request(port, 9), half_of_a_request(port, 9):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            with contextlib.closing(connection):
+                connection.connect()
+                assert connection.sock.recv(20).startswith(b"HTTP/1.0 503")
+        for _ in range(100):  # the threads of the closed connections end on their own
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+                if ask(port, photo)[0] == 200:
+                    return
+            time.sleep(0.05)
+        pytest.fail("no connection is free again")
 
 
 @pytest.mark.once
