@@ -9,6 +9,7 @@ from typing import Literal
 
 import keras
 
+from kft.arguments import check_choice
 from kft.errors import InputError
 from kft.model import graph
 from kft.model.adapters import ADAPTERS, NORMS, parts_of
@@ -96,8 +97,7 @@ def plan(
     Raises:
         InputError: If a stage asks for more blocks than there are, or matches or trains nothing.
     """
-    if batch_norm not in ("frozen", "train"):
-        raise InputError(f"`batch_norm={batch_norm!r}`: pass 'frozen' or 'train'.")
+    check_choice("batch_norm", batch_norm, ("frozen", "train"))
     stages = checked_stages(stages)
     anatomy, decided = _anatomy(model, stages), decisions(model)
     parts = parts_of(model) if any(stage.only for stage in stages) else {}

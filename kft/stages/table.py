@@ -14,7 +14,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from kft.arguments import shown
 from kft.arguments.calls import checked_call
+from kft.errors import InputError
 from kft.model import graph
 from kft.model.pretrained import StartingWeights
 from kft.printing import as_text, how_many, name_of, printable
@@ -143,8 +145,9 @@ def plan_table(
         An object that prints as a table, and shows as one in a notebook.
 
     Raises:
-        InputError: If a stage does not fit the model.
+        InputError: If a stage does not fit the model, or another argument is not as described.
     """
+    _check_shown(weights, cache, distribution, title)
     rows = []
     with kept_flags(model):
         for index, planned in enumerate(plan(model, stages, batch_norm)):
@@ -156,6 +159,23 @@ def plan_table(
     if distribution is not None:
         notes += distribution.notes(model)
     return PlanTable(title or name_of(model), tuple(rows), tuple(notes), weights)
+
+
+def _check_shown(weights: Any, cache: Any, distribution: Any, title: Any) -> None:
+    is_list = isinstance(cache, list | tuple) and all(isinstance(one, str) for one in cache)
+    wrong = [
+        (name, value, expected)
+        for name, value, suits, expected in (
+            ("weights", weights, isinstance(weights, StartingWeights), "`recipe.starting_weights`"),
+            ("cache", cache, is_list, "a list with a text for each stage"),
+            ("distribution", distribution, callable(getattr(distribution, "notes", None)),
+             "a kft.distribution.ModelParallel or DataParallel"),
+            ("title", title, isinstance(title, str), "text"),
+        )
+        if value is not None and not suits
+    ]  # fmt: skip
+    for name, value, expected in wrong:
+        raise InputError(f"`{name}={shown(value)}`: pass {expected}, or leave it out.")
 
 
 def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ...]:

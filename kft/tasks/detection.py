@@ -85,7 +85,7 @@ class Detection(LabelsInImages):
 
     def __post_init__(self) -> None:
         if self.classes is not None:
-            names = self.checked_classes(list(self.classes), "`classes`")
+            names = self.checked_classes(self.classes, "`classes`")
             object.__setattr__(self, "classes", names)
         check_whole("max_boxes", self.max_boxes, "boxes", least=1)
         if self.max_boxes > MOST_BOXES:

@@ -87,8 +87,8 @@ class Segmentation(LabelsInImages):
         if self.colors is not None:
             object.__setattr__(self, "colors", _checked_colors(self.colors))
         if self.classes is not None or self.colors is not None:
-            named = self.colors if self.classes is None else self.classes
-            names = self.checked_classes(list(named or ()), "`classes`")
+            named = tuple(self.colors or ()) if self.classes is None else self.classes
+            names = self.checked_classes(named, "`classes`")
             object.__setattr__(self, "classes", tuple(names))
             if self.colors is not None:
                 if set(self.colors) != set(names):

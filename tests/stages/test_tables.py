@@ -1,12 +1,14 @@
 """The plan as a table: its content and its width."""
 
 import keras
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 import kft
 from kft.cache.cost import Cost
+from kft.errors import InputError
 from kft.model.pretrained import RANDOM, StartingWeights
 from kft.stages.table import PlanTable
 from recipes import MobileNetRecipe
@@ -149,3 +151,12 @@ def test_one_is_no_plural(capsys):
     assert "up to 1 epoch, " in said
     assert "1 epoch>" in said
     assert "1 epochs" not in said
+
+
+@pytest.mark.parametrize("value", [1, "x", ["a", 1], np.zeros(2), object()])
+@pytest.mark.parametrize("name", ["batch_norm", "weights", "cache", "distribution", "title"])
+def test_what_a_plan_cannot_show_is_refused(name, value):
+    if name == "title" and isinstance(value, str):
+        return
+    with pytest.raises(InputError, match=f"`{name}="):
+        kft.plan_table(convnet(), [kft.Stage(0, 1, 1e-3)], **{name: value})

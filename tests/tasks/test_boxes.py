@@ -315,6 +315,7 @@ def test_sizes_files_and_classes_have_to_agree(tmp_path):
     ("arguments", "message"),
     [
         ({"classes": ()}, "names no class"),
+        *(({"classes": one}, "a list of class names") for one in ("ab", 1, True, {"a"}, {"a": 1})),
         ({"max_boxes": 0}, "max_boxes"),
         ({"max_boxes": 1001}, "at most 1000"),
         ({"box_loss": 0}, "`box_loss=0` is not a weight"),

@@ -225,6 +225,12 @@ def test_classes_of_a_folder_are_checked_as_those_of_the_task_are(tmp_path, clas
         read(folder, Segmentation(ignore=(1, 2, 3)))
 
 
+@pytest.mark.parametrize("classes", ["ab", 1, True, {"a", "b"}, {"a": 1, "b": 2}, b"ab"])
+def test_classes_of_the_task_are_a_list(classes):
+    with pytest.raises(InputError, match="but a list of class names is expected"):
+        Segmentation(classes)
+
+
 def test_names_of_classes_are_not_read_from_outside_the_folder(tmp_path):
     folder = save_folder(tmp_path / "data", [halves()])
     (tmp_path / "other.txt").write_text("sky\nroad\n")
