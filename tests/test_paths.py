@@ -7,6 +7,7 @@ import pytest
 
 import kft
 from kft.errors import InputError, KftError
+from kft.export import launch
 from kft.export.launch import check_version, export_run
 from kft.family.reopening import reopen
 from kft.family.run import Run
@@ -64,6 +65,20 @@ def test_a_path_that_no_file_has_is_refused(call, path, recipe, masks, tmp_path,
     with pytest.raises(KftError):
         CALLS[call](path, recipe=recipe, masks=masks)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [LONG, "file", "file/below"])
+def test_a_place_that_can_hold_no_version_is_refused_at_once(recipe, tmp_path, monkeypatch, name):
+    """And not after the recipe is saved and another process has built its model."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(launch, "_run", lambda *_, **__: pytest.fail("a process was started"))
+    with pytest.raises(InputError, match="base_dir="):
+        recipe.export(tmp_path / name)
+    with pytest.raises(InputError, match="base_dir="):
+        export_run(tmp_path, tmp_path / name)
+    with pytest.raises(InputError, match="is not a finished run"):
+        export_run(tmp_path, tmp_path / "serving")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("path", [b"abc", 5, None, "\ud800"])

@@ -152,6 +152,19 @@ def check_verbose(value: Any) -> None:
         check_choice("verbose", value, ("auto", 0, 1, 2))
 
 
+def dict_of(name: str, value: Any) -> dict[Any, Any]:
+    """Return an optional mapping as a new dict, empty for None.
+
+    Raises:
+        InputError: It is neither a mapping nor None.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"`{name}={shown(value)}`: pass a dict, or None.")
+    return dict(value)
+
+
 def path_of(name: str, value: Any, what: str = "a directory, such as 'runs/one'") -> Path:
     """Return an argument as a path.
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from kft.arguments import dict_of
 from kft.callbacks.run_logger import (
     RunLogger,
     epoch_values,
@@ -51,7 +52,7 @@ class MLflowLogger(RunLogger):
         super().__init__()
         optional_module("mlflow", "mlflow-skinny")
         self.experiment, self.run_name, self.tracking_uri = experiment, run_name, tracking_uri
-        self.extra_params = dict(params or {})
+        self.extra_params = dict_of("params", params)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the values of the epoch; the first epoch creates the run."""

@@ -53,9 +53,11 @@ class TensorBoardLogger(CheckedCalls, keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         if project is not None:
-            if not isinstance(project, tuple) or len(project) != 2:
+            is_pair = isinstance(project, tuple) and len(project) == 2
+            parts = keras.tree.flatten(project[0]) if is_pair else []
+            if not parts or not all(hasattr(one, "__len__") for one in (parts[0], project[1])):
                 raise InputError("`project` is not a pair: pass (x, labels), or None.")
-            rows = len(keras.tree.flatten(project[0])[0])
+            rows = len(parts[0])
             if not 0 < rows == len(project[1]) <= MOST_POINTS:
                 raise InputError(
                     f"`project` has {rows} inputs and {len(project[1])} labels: pass as many of "

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from kft.arguments import dict_of
 from kft.callbacks.run_logger import (
     RunLogger,
     epoch_values,
@@ -54,7 +55,7 @@ class WandbLogger(RunLogger):
         super().__init__()
         optional_module("wandb", "wandb")
         self.project, self.name, self.mode = project, name, mode
-        self.directory, self.config = directory, dict(config or {})
+        self.directory, self.config = directory, dict_of("config", config)
         self._run: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from kft.arguments import path_of
 from kft.distribution import processes
 from kft.export.launch import check_export, export_run
+from kft.export.versions import check_place
 from kft.family import saving
 from kft.family.description import class_path
 from kft.family.hooks import Family
@@ -53,6 +54,7 @@ def export_recipe(
     """
     base_dir = path_of("base_dir", base_dir)
     check_export(format, weights, batch_sizes, clients, data)
+    check_place(base_dir)
     own = None if known_recipe(class_path(recipe)) is type(recipe) else type(recipe)
     tasks = own_classes(recipe.task)
     for one in (*([] if own is None else [own]), *tasks):

@@ -11,8 +11,10 @@ from typing import Any
 
 from kft.arguments import check_choice, check_flag, is_whole, path_of, shown
 from kft.errors import InputError, KftError
+from kft.export.versions import check_place
 from kft.family.raw_examples import Raw
 from kft.import_path import import_environment, path_of_class, place_of, python
+from kft.runs.places import check_run
 from kft.runs.reading import read_object
 
 BATCH_SIZES = (1, 2, 8)
@@ -70,14 +72,10 @@ def export_run(
     ```
     """
     check_export(format, weights, batch_sizes, clients, data)
-    base_dir = path_of("base_dir", base_dir)
-    arguments = [
-        _positional(path_of("run_dir", run_dir)),
-        _positional(base_dir),
-        "--json",
-        "--format",
-        format,
-    ]
+    base_dir, run_dir = path_of("base_dir", base_dir), path_of("run_dir", run_dir)
+    check_place(base_dir)
+    check_run(run_dir)
+    arguments = [_positional(run_dir), _positional(base_dir), "--json", "--format", format]
     arguments += ["--weights", weights]
     for size in batch_sizes:
         arguments += ["--batch-size", str(size)]

@@ -50,6 +50,31 @@ def find_versions(base_dir: str | os.PathLike) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def check_place(base_dir: str | os.PathLike) -> None:
+    """Check that versions can be written to a directory, which may not exist yet, without creating it.
+
+    Raises:
+        InputError: If it is a file or below one, its name is too long, or it cannot be written to.
+    """
+    base = Path(os.path.abspath(base_dir))
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            base.lstat()
+    except OSError as error:
+        raise InputError(
+            f"base_dir={str(base_dir)!r}: {error.strerror}; pass another directory."
+        ) from error
+    found = next(one for one in (base, *base.parents) if os.path.lexists(one))
+    if not os.path.isdir(found):
+        raise InputError(
+            f"base_dir={str(base_dir)!r}: {found} is not a directory; pass a directory to export into."
+        )
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise InputError(
+            f"base_dir={str(base_dir)!r}: {found} cannot be written to; pass another directory."
+        )
+
+
 def find_version(directory: str | os.PathLike) -> Path:
     """Return the directory itself if it is a version, otherwise the newest version in it.
 

@@ -27,7 +27,7 @@ def with_more_classes(recipe: Family, names: Any) -> tuple[str, ...]:
             no classes to add to.
     """
     given = [names] if isinstance(names, str) else names
-    if not isinstance(given, Sequence) or not given:
+    if not isinstance(given, Sequence) or isinstance(given, bytes) or not given:
         raise InputError(
             f"`more_classes={shown(names)}`: pass the names of the new classes, such as ['truck']."
         )

@@ -115,7 +115,7 @@ def load(
     rebuilt = rebuild()
     check_used(rebuilt.task, own_tasks)
     _restore(rebuilt, directory, content)
-    if more_classes == ():
+    if isinstance(more_classes, tuple) and not more_classes:
         return rebuilt
     names = with_more_classes(rebuilt, more_classes)
     wider = rebuild(num_classes=len(names))

@@ -19,6 +19,7 @@ from kft.errors import InputError
 from kft.family.answers import answers
 from kft.family.policies import Finish
 from kft.family.settings import is_auto
+from kft.insight.given import check_recipe
 from kft.printing import how_many
 from kft.report.progress import Progress
 from kft.stages.lengths import USUAL_BATCH
@@ -120,6 +121,7 @@ def cross_validate(
     print(found.evaluation.accuracy)
     ```
     """
+    check_recipe(recipe)
     check_whole("folds", folds, "folds", least=2)
     check_seed(seed)
     check_verbose(verbose)

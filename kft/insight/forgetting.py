@@ -12,6 +12,7 @@ from kft.data.kinds import SingleLabels
 from kft.data.read import read
 from kft.errors import InputError
 from kft.family.features import head_inputs
+from kft.insight.given import check_recipe
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
@@ -75,6 +76,7 @@ def forgetting(recipe: Family, data: Any, *, batch_size: int = 32) -> Forgetting
         InputError: If the data are a stream, one of their classes has fewer than two examples, or the
             pretrained weights are gone.
     """
+    check_recipe(recipe)
     task = data.task if isinstance(data, Examples) else SingleLabels()
     examples = read(data, task=task, modality=recipe.modality)
     labels = task.balanced(examples.targets) if isinstance(examples, Examples) else None

@@ -147,6 +147,8 @@ def plan_table(
     Raises:
         InputError: If a stage does not fit the model, or another argument is not as described.
     """
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model={shown(model)}`: pass a Keras model, such as recipe.model.")
     _check_shown(weights, cache, distribution, title)
     rows = []
     with kept_flags(model):

@@ -12,6 +12,7 @@ from kft.insight.explain import parts
 from kft.insight.explain.gradients import InputGradient
 from kft.insight.explain.images import ImageExplanation, load_inputs
 from kft.insight.explain.targets import choose
+from kft.insight.given import check_recipe
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
@@ -38,6 +39,7 @@ def grad_cam(
     Raises:
         InputError: If the recipe is not for images, or there is no such class or layer.
     """
+    check_recipe(recipe)
     if recipe.modality != "image":
         raise InputError(
             f"Grad-CAM explains images, but {type(recipe).__name__} takes {recipe.modality}s"

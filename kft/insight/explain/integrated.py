@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.arguments import check_whole
 from kft.errors import InputError
 from kft.insight.explain import parts
 from kft.insight.explain.gradients import InputGradient
 from kft.insight.explain.images import ImageExplanation, load_inputs
 from kft.insight.explain.targets import choose
 from kft.insight.explain.texts import TextExplanation
+from kft.insight.given import check_recipe
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
+
+
+_MOST_STEPS = 10_000
 
 
 def integrated_gradients(
@@ -31,7 +36,7 @@ def integrated_gradients(
         recipe: A recipe for images or texts.
         raw: As for `predict`.
         target: Name or index of the class to explain. Defaults to each input's predicted class.
-        steps: Number of gradients along the line. Defaults to 50.
+        steps: Number of gradients along the line, at most 10,000. Defaults to 50.
 
     Returns:
         An `ImageExplanation` or `TextExplanation`.
@@ -39,8 +44,8 @@ def integrated_gradients(
     Raises:
         InputError: If `steps` or `target` is wrong, or the recipe is for neither images nor texts.
     """
-    if not isinstance(steps, int) or steps < 1:
-        raise InputError(f"`steps={steps!r}`: pass a whole number of at least 1.")
+    check_recipe(recipe)
+    check_whole("steps", steps, "gradients", most=_MOST_STEPS)
     if recipe.modality not in ("image", "text"):
         raise InputError(
             f"{type(recipe).__name__} takes {recipe.modality}s: expected images or texts."

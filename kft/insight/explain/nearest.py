@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kft.arguments import check_whole
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.trees import taken
 from kft.errors import InputError
 from kft.family.predicting import predictions_of
 from kft.insight.explain.images import load_inputs
+from kft.insight.given import check_recipe
 from kft.model import graph
 from kft.plots.explain import neighbour_images
 from kft.plots.style import Figure
@@ -117,10 +119,11 @@ def nearest(
         The neighbours, nearest first.
 
     Raises:
-        InputError: If the data are a stream, or `count` is not a number of examples.
+        InputError: If the data are a stream, or `count` or `batch_size` is not a number of examples.
     """
-    if not isinstance(count, int) or count < 1:
-        raise InputError(f"`count={count!r}`: pass a whole number of at least 1.")
+    check_recipe(recipe)
+    check_whole("count", count, "examples")
+    check_whole("batch_size", batch_size, "examples")
     raw = [raw] if isinstance(raw, (str, bytes, os.PathLike)) else raw
     examples = recipe.read(data, classes=recipe.classes)
     if not isinstance(examples, Examples):

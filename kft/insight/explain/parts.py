@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from kft.arguments import shown
 from kft.errors import InputError
 from kft.model import graph
 
@@ -34,11 +35,11 @@ def feature_maps(model: keras.Model, layer: str | None) -> tuple[keras.Model, ke
     """
     maps = [call for call in graph.outer_calls(model) if len(call.shape) == 4 and call.parents]
     if layer is not None:
-        maps = [call for call in maps if call.operation.name == layer]
+        maps = [call for call in maps if isinstance(layer, str) and call.operation.name == layer]
     if not maps:
         known = [call.operation.name for call in graph.outer_calls(model) if len(call.shape) == 4]
         raise InputError(
-            f"`layer={layer!r}`: model {model.name!r} has feature maps at "
+            f"`layer={shown(layer)}`: model {model.name!r} has feature maps at "
             f"{', '.join(known[-8:]) or 'no layer'}; pass one of them, or None for the last."
         )
     tensor = maps[-1].outputs[0]

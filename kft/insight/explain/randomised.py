@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kft.arguments import check_seed, shown
+from kft.errors import InputError
+from kft.insight.given import check_recipe
 from kft.model.blocks import find_anatomy
 from kft.model.values import put_back, values_of
 
@@ -57,12 +60,22 @@ def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> R
     Returns:
         The correlations, from the head downwards.
 
+    Raises:
+        InputError: If `explain` is no function that returns an explanation, or `seed` is no seed.
+
     Example:
 
     ```python
     print(kft.explain.randomise(recipe, lambda: kft.explain.grad_cam(recipe, paths, target="cat")))
     ```
     """
+    check_recipe(recipe)
+    check_seed(seed)
+    if not callable(explain):
+        raise InputError(
+            f"`explain={shown(explain)}`: pass a function that returns an explanation, such as "
+            "lambda: kft.explain.grad_cam(recipe, paths)."
+        )
     anatomy = find_anatomy(recipe.model)
     random = np.random.default_rng(seed)
     saved = values_of(recipe.model.weights)
@@ -84,8 +97,12 @@ def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> R
 
 
 def _maps(explanation: Any) -> list[np.ndarray]:
-    found = getattr(explanation, "maps", None)
-    return list(explanation.attributions if found is None else found)
+    found = getattr(explanation, "maps", getattr(explanation, "attributions", None))
+    if found is None:
+        raise InputError(
+            f"`explain` returned {shown(explanation)}: return what grad_cam or integrated_gradients does."
+        )
+    return list(found)
 
 
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -22,6 +22,7 @@ from kft.data.plain_errors import plain_errors
 from kft.errors import InputError
 from kft.family.known import title_of
 from kft.family.usual import usual_plan
+from kft.insight.given import check_recipe
 from kft.insight.range_test.batches import model_batches, recipe_batches, recipe_data
 from kft.insight.range_test.restoring import restored
 from kft.insight.range_test.result import LearningRates
@@ -122,7 +123,7 @@ def find_learning_rate(
     run = recipe.fit("photos", stages=found.stages())
     ```
     """
-    chosen = None if batch_size == "auto" else batch_size
+    chosen = None if isinstance(batch_size, str) and batch_size == "auto" else batch_size
     check_training(batch_size=USUAL_BATCH if chosen is None else chosen, seed=seed)
     _check_sweep(lowest, highest, steps, settle, smoothing, divergence)
     check_choice("batch_norm", batch_norm, get_args(BatchNorm))
@@ -140,13 +141,14 @@ def find_learning_rate(
             trainer = trainers_for_model(model, optimizer)
             planned = planned_stages(model, stages, batch_norm)
             return LearningRates(name_of(model), sweep.run(trainer, planned, batches, settle))
+    check_recipe(recipe_or_model, or_model=True)
     recipe = recipe_or_model
     model = _checked(recipe.model)
     with restored(model, recipe), plain_errors():
         augmentation = recipe.augmentation(augment)
         read = recipe_data(recipe, data, validation_data, seed)
         size, usual = usual_plan(recipe, read, chosen)
-        if stages:
+        if stages is not None:
             size, usual = chosen or USUAL_BATCH, checked_stages(stages)
         if isinstance(read, Examples):
             recipe.learn(read)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kft.arguments import shown
+from kft.arguments import dict_of, shown
 from kft.errors import InputError
 from kft.printing import number
 from kft.tasks.evaluation import plots
@@ -82,7 +82,8 @@ class ClassEvaluation(Evaluation):
                 class, from 0 to 1, reaches.
             threshold: Use this score, from 0 to 1, or infinity, at which nothing is called.
             groups: Groups of the examples, such as `{"sex": table["sex"]}`, each evaluated at the
-                same threshold. A grouping has one value for each of `examples`, in their order.
+                same threshold. A grouping has one value for each of `examples`, in their order;
+                missing values are the group "(missing)".
                 Defaults to none.
 
         Returns:
@@ -101,12 +102,14 @@ class ClassEvaluation(Evaluation):
         recipe.evaluate("test.csv").operating_point("melanoma", threshold=chosen.threshold)
         ```
         """
-        if name not in self.classes:
+        if not isinstance(name, str) or name not in self.classes:
             known = ", ".join(map(repr, self.classes[:MAX_CLASSES]))
             raise InputError(f"`name={shown(name)}` is not a class: pass one of {known}.")
         truth, scores = self.one_against_rest(self.classes.index(name))
         aims = {"specificity": specificity, "sensitivity": sensitivity, "threshold": threshold}
-        return operating_point(name, truth.astype(bool), scores, aims, groups or {}, self.examples)
+        return operating_point(
+            name, truth.astype(bool), scores, aims, dict_of("groups", groups), self.examples
+        )
 
     def tables(self) -> tuple[Table, ...]:
         """Return the figures, and those of each class, or of the 30 classes with the lowest F1."""

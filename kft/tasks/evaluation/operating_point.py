@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from kft.arguments import is_number, shown
+from kft.data.sequences import as_rows
+from kft.data.values import is_missing
 from kft.errors import InputError
 from kft.tasks.evaluation import plots
 from kft.tasks.evaluation.base import Evaluation
@@ -143,7 +145,8 @@ def operating_point(
 
     made = {}
     for grouping, values in groups.items():
-        named = np.array([str(value) for value in values])
+        rows = as_rows(values, f"groups[{grouping!r}]")
+        named = np.array([_MISSING if is_missing(value) else str(value) for value in rows], str)
         if len(named) != len(truth):
             raise InputError(
                 f"`groups`: {grouping!r} has {len(named):,} values for {len(truth):,} examples: pass "
@@ -151,6 +154,9 @@ def operating_point(
             )
         made[str(grouping)] = {str(one): part(named == one) for one in np.unique(named)}
     return part(slice(None), groups=made)
+
+
+_MISSING = "(missing)"  # the group of examples without a value, as pandas and SQL have it
 
 
 def _threshold(truth: np.ndarray, scores: np.ndarray, aims: Mapping[str, float | None]) -> float:
