@@ -4,6 +4,7 @@ import copy
 import inspect
 import pickle
 
+import numpy as np
 import pytest
 
 import kft
@@ -140,3 +141,17 @@ def test_a_function_that_takes_any_name_gets_it():
         return named
 
     assert anything(lr=1) == {"lr": 1}
+
+
+def test_numbers_of_numpy_are_numbers_of_python():
+    @checked_call
+    def told(*args, **kwargs):
+        return [type(one) for one in (*args, *kwargs.values())]
+
+    numbers = [np.int64(3), np.uint8(3), np.float32(0.5), np.float64(0.5), np.float16(0.5)]
+    assert told(*numbers[:2], **dict(zip("abc", numbers[2:], strict=True))) == [
+        *[int] * 2,
+        *[float] * 3,
+    ]
+    kept = [np.zeros(2), np.array(1), np.str_("a"), True, None, [np.int64(1)]]
+    assert told(*kept) == [type(one) for one in kept]

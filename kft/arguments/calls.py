@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
@@ -100,6 +101,9 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
 def checked_call(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Decorate a public function to raise a helpful `InputError` for wrong arguments.
 
+    Numbers of NumPy become numbers of Python: Keras and KerasTuner refuse the former as seeds, and
+    theirs overflow.
+
     Args:
         function: A function or a method; `inspect` and editors still show its signature.
     """
@@ -107,10 +111,16 @@ def checked_call(function: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         check_call(function, args, kwargs)
-        return function(*args, **kwargs)
+        plain = {name: _plain_number(value) for name, value in kwargs.items()}
+        return function(*map(_plain_number, args), **plain)
 
     setattr(call, _CHECKED, True)
     return call
+
+
+def _plain_number(value: Any) -> Any:
+    is_of_numpy = isinstance(value, numbers.Number) and type(value).__module__ == "numpy"
+    return value.item() if is_of_numpy else value  # type: ignore[attr-defined]
 
 
 class CheckedCalls:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.arguments.calls import checked_call
 from kft.data.examples import Examples
 from kft.data.kinds import SingleLabels
 from kft.data.read import read
@@ -56,6 +57,7 @@ class Forgetting:
         return "\n".join([*lines, f"similarity of the features: {self.similarity:.3f}"])
 
 
+@checked_call
 def forgetting(recipe: Family, data: Any, *, batch_size: int = 32) -> Forgetting:
     """Measure what fine-tuning did to features for another task.
 

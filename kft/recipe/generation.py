@@ -10,7 +10,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from kft.arguments import check_seed, check_whole, is_number, shown
+from kft.arguments import check_seed, check_whole, is_number, make_plain, shown
 from kft.errors import InputError
 from kft.model.precision import built_with
 from kft.recipe.prompts import end_tokens, pad_rows, start_tokens, tokens_of
@@ -28,11 +28,12 @@ class Sampling:
     temperature: float
     top_k: int | None
     top_p: float | None
-    stop: tuple[str, ...]
+    stop: str | Sequence[str]  # a tuple once checked
     seed: int
     batch_size: int
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_whole("max_new_tokens", self.max_new_tokens, "tokens")
         check_whole("batch_size", self.batch_size, "prompts")
         check_seed(self.seed)
@@ -47,8 +48,13 @@ class Sampling:
             raise InputError(
                 f"`top_p={shown(self.top_p)}`: pass a probability above 0 and up to 1, such as 0.9."
             )
-        if not all(isinstance(one, str) and one for one in self.stop):
-            raise InputError(f"`stop={shown(self.stop)}`: pass texts that are not empty.")
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop
+        is_list = isinstance(stop, list | tuple)
+        if not is_list or not all(isinstance(one, str) and one for one in stop):
+            raise InputError(
+                f"`stop={shown(self.stop)}`: pass a text, or a list of texts that are not empty."
+            )
+        object.__setattr__(self, "stop", tuple(stop))
 
     def sampler(self, vocabulary: int) -> Any:
         """Return KerasHub's sampler for a vocabulary of this size."""

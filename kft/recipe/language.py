@@ -212,7 +212,7 @@ class LanguageRecipe(TokenRecipe):
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
-            stop=(stop,) if isinstance(stop, str) else tuple(stop),
+            stop=stop,
             seed=seed,
             batch_size=batch_size,
         )

@@ -77,7 +77,7 @@ class NextToken(Task):
     def inputs_and_labels(self, source: Any) -> tuple[Any, Any] | None:
         """Return the texts of a list, or of a pair of lists of prompts and answers."""
         if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], str):
-            prompts, answers = map(list, source)
+            prompts, answers = as_rows(source[0], "the prompts"), as_rows(source[1], "the answers")
             if len(prompts) != len(answers):
                 raise InputError(
                     f"{len(prompts)} prompts and {len(answers)} answers: pass one answer for each "

@@ -100,12 +100,24 @@ def test_a_byte_pair_tokenizer_trains_and_writes(tmp_path):
         "no tokens": ({"max_new_tokens": 0}, r"`max_new_tokens=0`"),
         "a temperature": ({"temperature": -1}, r"`temperature=-1`: pass 0 for the most probable"),
         "a probability": ({"top_p": 1.5}, r"`top_p=1.5`: pass a probability"),
-        "a stop": ({"stop": [""]}, r"`stop=.* pass texts that are not empty"),
+        "a stop": ({"stop": [""]}, r"`stop=.* texts that are not empty"),
+        **{
+            f"stop {value!r}": ({"stop": value}, r"`stop=.*: pass a text, or a list of texts")
+            for value in (None, 1, b"x", {"x"}, ["x", 1], "")
+        },
     }.values(),
 )
 def test_generate_names_what_is_wrong(llama, arguments, message):
     with pytest.raises(InputError, match=message):
         TinyLanguage(llama).generate("the", **arguments)
+
+
+@pytest.mark.once
+def test_settings_may_be_numbers_of_numpy(llama):
+    settings = {"max_new_tokens": 3, "seed": 3, "top_k": 4, "batch_size": 2}
+    made = {name: np.int64(value) for name, value in settings.items()}
+    recipe = TinyLanguage(llama)
+    assert list(recipe.generate("the", **made)) == list(recipe.generate("the", **settings))
 
 
 @pytest.mark.once

@@ -104,6 +104,9 @@ def test_frames_and_their_columns_hold_texts():
         ),
         "no messages": ([{"messages": "Hi"}], '"messages" has to be a list'),
         "unequal lists": ((["a", "b"], ["c"]), "2 prompts and 1 answers"),
+        "no answers": ((["a", "b"], None), "the answers is None"),
+        "one answer": ((["a", "b"], "cd"), "the answers is a single str"),
+        "answers without order": ((["a", "b"], {"c", "d"}), "the answers is of type set"),
     }.values(),
 )
 def test_bad_examples_are_told_by_their_place(source, message):

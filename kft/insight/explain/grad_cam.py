@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kft.arguments.calls import checked_call
 from kft.errors import InputError
 from kft.insight.explain import parts
 from kft.insight.explain.gradients import InputGradient
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kft.family.hooks import Family
 
 
+@checked_call
 def grad_cam(
     recipe: Family, raw: Any, *, target: str | int | None = None, layer: str | None = None
 ) -> ImageExplanation:

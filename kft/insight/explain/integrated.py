@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.arguments import check_whole
+from kft.arguments.calls import checked_call
 from kft.errors import InputError
 from kft.insight.explain import parts
 from kft.insight.explain.gradients import InputGradient
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _MOST_STEPS = 10_000
 
 
+@checked_call
 def integrated_gradients(
     recipe: Family, raw: Any, *, target: str | int | None = None, steps: int = 50
 ) -> ImageExplanation | TextExplanation:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kft.arguments import check_whole
+from kft.arguments.calls import checked_call
 from kft.data.examples import Examples
 from kft.data.files import shown
 from kft.data.trees import taken
@@ -101,6 +102,7 @@ class Neighbours:
         )
 
 
+@checked_call
 def nearest(
     recipe: Family, raw: Any, data: Any, *, count: int = 5, batch_size: int = 32
 ) -> Neighbours:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kft.arguments import check_seed, shown
+from kft.arguments.calls import checked_call
 from kft.errors import InputError
 from kft.insight.given import check_recipe
 from kft.model.blocks import find_anatomy
@@ -45,6 +46,7 @@ class Randomisation:
         return "\n".join(["rank correlation after shuffling down to", *lines])
 
 
+@checked_call
 def randomise(recipe: Family, explain: Callable[[], Any], *, seed: int = 0) -> Randomisation:
     """Shuffle the weights block by block, and measure whether an explanation changes.
 
