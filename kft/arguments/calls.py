@@ -120,7 +120,7 @@ def checked_call(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def _plain_number(value: Any) -> Any:
     is_of_numpy = isinstance(value, numbers.Number) and type(value).__module__ == "numpy"
-    return value.item() if is_of_numpy else value  # type: ignore[attr-defined]
+    return value.item() if is_of_numpy else value
 
 
 class CheckedCalls:

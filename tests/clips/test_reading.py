@@ -1,6 +1,7 @@
 """Sampling of frames from all kinds of clips, and rejected clips."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +231,22 @@ def test_a_folder_of_clips_and_a_pattern_are_all_that_they_hold(tmp_path):
     assert raw_clips(tmp_path / "clips") == expected
     assert raw_clips(f"{tmp_path}/*/t*") == expected[1:]
     assert raw_clips(expected[0]) == expected[:1]
+
+
+@pytest.mark.parametrize("kind", ["gif", "mkv"])
+def test_one_large_frame_is_held_at_a_time(tmp_path, kind):
+    """A GIF of some kilobytes can have frames of 150 MB each."""
+    side, count = 1000, 24
+    frames = np.zeros((count, side, side, 3), "uint8")
+    path = tmp_path / f"clip.{kind}"
+    if kind == "gif":
+        path.write_bytes(gif(frames))
+    else:
+        write_video(path, frames)
+    load_clips([str(path)], 2, (8, 8))  # imports and traces
+    tracemalloc.start()
+    found = load_clips([str(path)], count, (8, 8))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shape == (1, count, 8, 8, 3)
+    assert most < 10 * frames[0].size, most

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kft.data.clips.errors import BadClipError
-from kft.data.clips.frames import MOST_FRAMES, middles, shown_at
+from kft.data.clips.frames import MOST_FRAMES, Resize, middles, shown_at
 
 __all__ = ["check", "inspect", "sample"]
 
@@ -18,16 +18,17 @@ _MOST_PIXELS = 2**32
 _USUAL = 0.1  # seconds of a frame without a duration, as in browsers
 
 
-def sample(file: BinaryIO, count: int, max_pixels: int) -> list[np.ndarray]:
+def sample(file: BinaryIO, count: int, max_pixels: int, resized: Resize) -> list[np.ndarray]:
     """Return the frames shown at the midpoints of equal segments of a GIF.
 
     Args:
         file: The open file.
         count: The number of frames.
         max_pixels: The largest frame to decode, width times height.
+        resized: Resizes a frame uint8 `[height, width, 3]`, so that one large frame is held at a time.
 
     Returns:
-        Frames uint8 `[height, width, 3]`.
+        The resized frames.
 
     Raises:
         BadClipError: The GIF cannot be decoded, or is too large.
@@ -39,7 +40,7 @@ def sample(file: BinaryIO, count: int, max_pixels: int) -> list[np.ndarray]:
         # Pillow holds one frame at a time, so each is converted while it is current.
         shown = set(shown_at(zip(times, range(len(times)), strict=True), middles(0.0, end, count)))
         made = {
-            number: np.asarray(image.convert("RGB"))
+            number: resized(np.asarray(image.convert("RGB")))
             for number, _ in enumerate(_timed(image, max_pixels, max(shown) + 1))
             if number in shown
         }

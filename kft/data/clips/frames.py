@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ __all__ = [
     "CLIP_SUFFIXES",
     "FRAME_SUFFIXES",
     "MOST_FRAMES",
+    "Resize",
     "frame_files",
     "holds_frames",
     "middles",
@@ -26,6 +27,7 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv"})
 CLIP_SUFFIXES = VIDEO_SUFFIXES | {".gif"}
 FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}
 MOST_FRAMES = 36_000  # per clip: 20 minutes at 30 frames per second
+Resize = Callable[[np.ndarray], np.ndarray]
 T = TypeVar("T")
 
 

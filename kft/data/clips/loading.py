@@ -47,9 +47,12 @@ def load_clips(
     """
     found = np.zeros((len(clips), frames, *image_size, 3), np.float32)
 
+    def resized(frame: np.ndarray) -> np.ndarray:
+        return images.load(frame[None], image_size)[0]
+
     def take(place: int) -> None:
         try:
-            taken = sampled(clips[place], frames, max_pixels)
+            taken = sampled(clips[place], frames, max_pixels, resized)
         except BadClipError as error:
             clip = clips[place]
             name = shown(clip) if isinstance(clip, str) else f"clip {place}"

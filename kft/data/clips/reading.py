@@ -14,7 +14,7 @@ import numpy as np
 from kft.data import images
 from kft.data.clips import animations, video
 from kft.data.clips.errors import BadClipError
-from kft.data.clips.frames import FRAME_SUFFIXES, MOST_FRAMES, frame_files, middles
+from kft.data.clips.frames import FRAME_SUFFIXES, MOST_FRAMES, Resize, frame_files, middles
 from kft.data.files import shown
 from kft.data.image_files import MAX_PIXELS, inspect_files
 from kft.data.threads import map_in_threads
@@ -35,7 +35,7 @@ def largest_clip(max_pixels: int) -> int:
     return MOST_BYTES
 
 
-def sampled(clip: Any, count: int, max_pixels: int) -> list[Any]:
+def sampled(clip: Any, count: int, max_pixels: int, resized: Resize = np.asarray) -> list[Any]:
     """Return the frames at the midpoints of equal segments of a clip; short clips repeat frames.
 
     Args:
@@ -43,9 +43,11 @@ def sampled(clip: Any, count: int, max_pixels: int) -> list[Any]:
             of encoded frames; or pixels `[frames, height, width, ...]`.
         count: The number of frames.
         max_pixels: The largest frame to decode, width times height.
+        resized: Resizes each frame of a video or GIF, uint8 `[height, width, 3]`. By default nothing is
+            resized.
 
     Returns:
-        `count` paths or contents of image files, or pixels uint8 `[height, width, 3]`.
+        `count` paths or contents of image files, resized frames, or the pixels of given frames.
 
     Raises:
         BadClipError: The clip cannot be used.
@@ -59,8 +61,8 @@ def sampled(clip: Any, count: int, max_pixels: int) -> list[Any]:
     with _opened(clip) as file:
         kind = _kind(file)
         if kind == "gif":
-            return list(animations.sample(file, count, max_pixels))
-        return list(video.sample(file, kind, count, max_pixels))
+            return list(animations.sample(file, count, max_pixels, resized))
+        return list(video.sample(file, kind, count, max_pixels, resized))
 
 
 def check_clips(clips: Sequence[Any], max_pixels: int) -> dict[int, str]:

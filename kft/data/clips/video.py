@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kft.data.clips.errors import BadClipError
-from kft.data.clips.frames import MOST_FRAMES, middles, shown_at
+from kft.data.clips.frames import MOST_FRAMES, Resize, middles, shown_at
 from kft.data.clips.lengths import missing_bytes
 from kft.errors import InputError
 
@@ -22,7 +22,9 @@ CONTAINERS = {  # FFmpeg's name of a container: offset and value of the bytes th
 }
 
 
-def sample(file: BinaryIO, container: str, count: int, max_pixels: int) -> list[np.ndarray]:
+def sample(
+    file: BinaryIO, container: str, count: int, max_pixels: int, resized: Resize
+) -> list[np.ndarray]:
     """Return the frames shown at the midpoints of equal segments of a video.
 
     Args:
@@ -30,9 +32,10 @@ def sample(file: BinaryIO, container: str, count: int, max_pixels: int) -> list[
         container: One of `CONTAINERS`.
         count: The number of frames.
         max_pixels: The largest frame to decode, width times height.
+        resized: Resizes a frame uint8 `[height, width, 3]`, so that one large frame is held at a time.
 
     Returns:
-        Frames uint8 `[height, width, 3]`, which may differ in size.
+        The resized frames.
 
     Raises:
         BadClipError: The video cannot be decoded, or is too large.
@@ -45,7 +48,8 @@ def sample(file: BinaryIO, container: str, count: int, max_pixels: int) -> list[
         frames: list[np.ndarray] = []
         last = None
         for frame in found:  # repeated frames are converted once
-            frames.append(frames[-1] if frame is last else frame.to_ndarray(format="rgb24"))
+            is_last = frame is last
+            frames.append(frames[-1] if is_last else resized(frame.to_ndarray(format="rgb24")))
             last = frame
         return frames
 
