@@ -61,6 +61,7 @@ class Examples:
         note: A sentence about the origin or the split of the data, for the plan of a fit.
         places: If these are parts of other examples, the index of each part's original, `[n]`.
             Defaults to None: these are whole examples.
+        folder: The folder whose files are the examples. Defaults to None: others list them.
 
     Raises:
         InputError: Inputs, targets, groups and times differ in length.
@@ -86,6 +87,7 @@ class Examples:
     order: np.ndarray | None = field(default=None, kw_only=True)
     note: str = field(default="", kw_only=True)
     places: np.ndarray | None = field(default=None, kw_only=True)
+    folder: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_one(self.groups, self.order)

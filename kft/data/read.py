@@ -176,6 +176,16 @@ def _stream(source: Any, how: ReadSettings, steps_per_epoch: int | None) -> Stre
     return replace(source, steps=steps_per_epoch, batches=steps_per_epoch)
 
 
+def _folder(path: Path, how: ReadSettings) -> Examples:
+    """Read a folder."""
+    if is_shards(path):
+        return read_archives(sorted(path.glob("[!.]*")), how)
+    if how.inputs.is_text and how.task.files and not how.task.takes_folders:
+        return read_text_folder(path, how)
+    folder = how.task.folder if how.modality == "image" else None
+    return read_folder(path, how) if folder is None else read_own_folder(path, folder, how)
+
+
 def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     """Read the data at a path, or a TFDS by its name."""
     path = _path(source)
@@ -183,12 +193,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     if is_folder and not is_prepared(path):
         _refuse_split(how.split, source)
         how.by.refuse_columns(f"folder {shown(source)}")
-        if is_shards(path):
-            return read_archives(sorted(path.glob("[!.]*")), how)
-        if how.inputs.is_text and how.task.files and not how.task.takes_folders:
-            return read_text_folder(path, how)
-        folder = how.task.folder if how.modality == "image" else None
-        return read_folder(path, how) if folder is None else read_own_folder(path, folder, how)
+        return replace(_folder(path, how), folder=os.path.realpath(path))
     # The maximum size depends on the type of the file and is checked later.
     reason = "" if is_folder else problem(path, sys.maxsize)
     if reason not in ("", "no such file"):

@@ -22,6 +22,7 @@ from kft.family.settings import is_auto
 from kft.insight.given import check_recipe
 from kft.printing import how_many
 from kft.report.progress import Progress
+from kft.runs.places import check_apart_from_data
 from kft.stages.lengths import USUAL_BATCH
 from kft.tasks import Evaluation
 
@@ -133,6 +134,7 @@ def cross_validate(
     examples = _read(recipe, data)
     fold = folds_of(examples, folds, seed)
     parent = None if run_dir is None else path_of("run_dir", run_dir)
+    check_apart_from_data({"run_dir": parent}, [examples])
     finish = dataclasses.replace(Finish.of(settings.pop("finish", None)), report=False)
     size = settings.get("batch_size", "auto")
     size = USUAL_BATCH if is_auto(size) else size

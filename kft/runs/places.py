@@ -62,13 +62,14 @@ def check_apart_from_data(places: Mapping[str, Any], data: Iterable[Any]) -> Non
     Args:
         places: The directories of results by argument; None for none. That of features is often
             shared, so it may contain data folders.
-        data: The arguments with data, of which only folders are checked.
+        data: The arguments with data, of which only folders are checked, and those of `Examples`.
 
     Raises:
         InputError: A place is a folder of data, is inside one, or contains one; or it is not a path.
     """
+    named = (getattr(one, "folder", one) for one in data)  # of `Examples`, the folder that was read
     folders = [
-        Path(one) for one in data if isinstance(one, (str, os.PathLike)) and os.path.isdir(one)
+        Path(one) for one in named if isinstance(one, (str, os.PathLike)) and os.path.isdir(one)
     ]
     for name, place in places.items():
         if place is None:

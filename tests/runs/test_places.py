@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import kft
 from kft.errors import InputError
 from kft.runs.places import check_apart_from_data, is_empty
+from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
 
@@ -60,3 +63,35 @@ def test_an_empty_volume_is_empty(tmp_path):
     (tmp_path / "state").mkdir()
     assert is_empty(tmp_path, besides=["state"])
     assert not is_empty(tmp_path)
+
+
+@pytest.fixture
+def images(tmp_path):
+    for number in range(8):
+        place = tmp_path / "images" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(place / f"{number}.png")
+    return tmp_path / "images"
+
+
+def test_data_that_were_read_from_a_folder_know_it(images):
+    """A run inside would be read as data by the next call that names the folder."""
+    recipe = TinyRecipe(num_classes=2)
+    examples = recipe.read(images)
+    for one in (examples, examples.take([0, 1, 2, 3])):
+        assert one.folder == str(images)
+        calls = (
+            lambda one=one: recipe.fit(one, run_dir=images / "a" / "run"),
+            lambda one=one: recipe.fit(str(images), one, run_dir=images / "run"),
+            lambda one=one: recipe.tune(one, run_dir=images / "run"),
+            lambda one=one: kft.cross_validate(recipe, one, folds=2, run_dir=images / "run"),
+        )
+        for call in calls:
+            with pytest.raises(InputError, match=r"`run_dir=.*` lies inside the data folder"):
+                call()
+    with pytest.raises(InputError, match=r"`run_dir=.*` lies inside the data folder"):
+        kft.cross_validate(recipe, str(images), folds=2, run_dir=images / "run")
+    assert sorted(path.name for path in images.iterdir()) == ["a", "b"]
+    table = images.parent / "table.csv"
+    table.write_text("path,label\nimages/b/1.png,a\nimages/a/0.png,b\n")
+    assert recipe.read(table).folder is None
