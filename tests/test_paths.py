@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import kft
+from kft.data.read import read
 from kft.errors import InputError, KftError
 from kft.export import launch
 from kft.export.launch import check_version, export_run
 from kft.family.reopening import reopen
 from kft.family.run import Run
 from kft.runs.comparison import Comparison
+from kft.runs.places import check_apart_from_data
 from kft.tasks import Segmentation
 from kft.testing.families import TinyImages, TinyTexts, tiny_images
 from recipes import MobileNetRecipe
@@ -114,3 +116,17 @@ def test_a_version_whose_name_begins_with_a_dash_is_no_option(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert check_version("--json") == check_version("./--json")
     assert np.all(["--json" in reason for reason in check_version("--json")])
+
+
+def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch, recipe):
+    """A directory called ~ would be a trap for whoever removes it."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert recipe.save("~/saved") == tmp_path / "home" / "saved"
+    assert kft.load("~/saved", recipe=TinyRecipe).classes == ("a", "b")
+    assert recipe.predict(X[:1]).write(Path("~/answers.csv")).parent == tmp_path / "home"
+    (tmp_path / "home" / "texts.csv").write_text("text,label\none,a\ntwo,b\n")
+    assert len(read("~/texts.csv", task="single_label", modality="text")) == 2
+    with pytest.raises(InputError, match="lies inside the data folder"):
+        check_apart_from_data({"run_dir": tmp_path / "home" / "run"}, ["~"])
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]

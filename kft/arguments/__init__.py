@@ -166,7 +166,7 @@ def dict_of(name: str, value: Any) -> dict[Any, Any]:
 
 
 def path_of(name: str, value: Any, what: str = "a directory, such as 'runs/one'") -> Path:
-    """Return an argument as a path.
+    """Return an argument as a path, with the home directory in place of `~`.
 
     Args:
         name: The argument's name.
@@ -179,7 +179,7 @@ def path_of(name: str, value: Any, what: str = "a directory, such as 'runs/one'"
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text or not _is_encodable(text):
         raise InputError(f"`{name}={shown(value)}`: pass the path of {what}.")
-    return Path(text)
+    return Path(os.path.expanduser(text))
 
 
 def _is_encodable(path: str) -> bool:

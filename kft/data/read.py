@@ -242,7 +242,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
     if source == "":
         raise InputError(f"the path of the data is empty; data are {_EXPECTED}")
     try:
-        return Path(source)
+        return Path(os.path.expanduser(Path(source)))
     except TypeError as error:  # a path of bytes
         raise InputError(f"{source!r:.60} is not a text path: pass os.fsdecode(path)") from error
 

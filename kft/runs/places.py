@@ -68,9 +68,8 @@ def check_apart_from_data(places: Mapping[str, Any], data: Iterable[Any]) -> Non
         InputError: A place is a folder of data, is inside one, or contains one; or it is not a path.
     """
     named = (getattr(one, "folder", one) for one in data)  # of `Examples`, the folder that was read
-    folders = [
-        Path(one) for one in named if isinstance(one, (str, os.PathLike)) and os.path.isdir(one)
-    ]
+    paths = [os.path.expanduser(one) for one in named if isinstance(one, (str, os.PathLike))]
+    folders = [Path(one) for one in paths if os.path.isdir(one)]
     for name, place in places.items():
         if place is None:
             continue

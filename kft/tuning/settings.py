@@ -81,7 +81,7 @@ class SearchSettings:
     @property
     def path(self) -> Path:
         """The directory of the search."""
-        return Path(self.run_dir)
+        return path_of("run_dir", self.run_dir)
 
     @property
     def bounds(self) -> Bounds:
