@@ -164,6 +164,15 @@ def test_a_small_file_does_not_become_a_huge_one(tmp_path):
         _read(tmp_path / "a.json")
 
 
+def test_a_document_is_not_parsed_whole_whatever_its_size(tmp_path):
+    path = tmp_path / "dev.json"
+    path.write_text(json.dumps(_squad(ADA)), encoding="utf-8")
+    with path.open("r+b") as file:
+        file.truncate(2**29 + 1)  # sparse, so it uses no disk space
+    with pytest.raises(InputError, match=r"536,870,913 bytes, but at most .*: write JSON lines"):
+        _read(path)
+
+
 def test_lines_of_another_encoding_are_told(tmp_path):
     row = {"question": "Who?", "context": CONTEXT, "answers": ["Ada"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(row, ensure_ascii=False), "latin-1")

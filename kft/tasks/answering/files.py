@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kft.data.columns import MOST_BYTES, RowNames, open_table
+from kft.data.columns import RowNames, open_table
 from kft.data.delimited import Delimited, read_delimited
 from kft.data.encodings import encoding_of
 from kft.data.files import shown
@@ -26,6 +27,7 @@ __all__ = ["INPUTS", "read_json_lines", "read_squad", "read_table"]
 
 INPUTS = ("question", "context")
 _MOST_LETTERS, _MOST_TIMES = 2**30, 200  # of contexts repeated per question, to bound memory
+_MOST_JSON = 2**29  # bytes of a document, which takes several times as much memory
 _ANSWERS = (("answer", ANSWERS), ("start", "answer_start"))  # the first key that exists counts
 
 
@@ -151,7 +153,13 @@ def _listed(value: Any, name: str, place: str) -> list[Any]:
 def _content(path: Path, encoding: str, source: str) -> tuple[Any, int]:
     """Return the content of a JSON file, and its size in bytes."""
     with open_table(path, source) as file:
-        content = file.read(MOST_BYTES)
+        size = os.fstat(file.fileno()).st_size
+        if size > _MOST_JSON:
+            raise InputError(
+                f"{source} has {size:,} bytes, but at most {_MOST_JSON:,} are read as one JSON document: "
+                "write JSON lines, which are read one by one"
+            )
+        content = file.read(size)
     used = encoding_of(content[:4], encoding)
     try:
         return json.loads(content.decode(used)), len(content)
