@@ -11,6 +11,7 @@ from kft.family.fit_arguments import settings_of
 from kft.family.fit_data import is_fraction
 from kft.family.planned import PlannedFit
 from kft.family.training_pass import prepared, training_pass
+from kft.insight.given import check_recipe
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
@@ -43,6 +44,7 @@ def plan_fit(recipe: Family, data: Any, **settings: Any) -> PlanTable:
     print(kft.plan_fit(MobileNetRecipe("MobileNetV2", num_classes=2), "photos"))
     ```
     """
+    check_recipe(recipe)
     check_call(recipe.fit, (data,), settings)
     bound = inspect.signature(recipe.fit).bind(data, **settings)
     bound.apply_defaults()

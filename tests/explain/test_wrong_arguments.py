@@ -21,6 +21,7 @@ RECIPE = {
     "randomise": lambda recipe: kft.explain.randomise(recipe, lambda: None),
     "forgetting": lambda recipe: forgetting(recipe, (X, Y)),
     "cross_validate": lambda recipe: kft.cross_validate(recipe, (X, Y)),
+    "plan_fit": lambda recipe: kft.plan_fit(recipe, (X, Y)),
     "find_learning_rate": lambda recipe: kft.find_learning_rate(recipe, (X, Y)),
     "plan_table": lambda recipe: kft.plan_table(recipe, [kft.Stage(0, 1, 1e-3)]),
 }
