@@ -18,6 +18,7 @@ from kft.callbacks.monitor import Monitor
 from kft.callbacks.others import other_callbacks, refuse_swaps_at_epochs, report_stop_iteration
 from kft.callbacks.stage_early_stopping import StageEarlyStopping, describe_rule
 from kft.callbacks.stage_messages import print_best, print_stage
+from kft.callbacks.stage_number import StageNumber
 from kft.distribution.placement import check_placement
 from kft.errors import InputError
 from kft.printing import how_many
@@ -240,7 +241,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         """Extend the logs, and check whether the stage is over."""
         logs = {} if logs is None else logs
         self._steps_seen = self._steps_taken() - self._began[1]
-        logs["stage"] = self._index + 1
+        logs["stage"] = StageNumber(self._index + 1)
         logs["learning_rate"] = unscaled(self.model.optimizer).last_learning_rate
         rates = unscaled(self.model.optimizer).last_rates()
         groups = {g.name: g.variables for g in self._planned[self._index].groups if g.variables}
