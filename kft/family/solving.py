@@ -67,7 +67,10 @@ def solver_of(recipe: Family, train: Examples, batch_size: int, balance: Any, se
         soft.update(found)
         for name, one in found.items():
             model.get_layer(name).set_weights([one["kernel"], one["bias"]])
-        strengths = ", ".join(f"{one['strength']:.1g} ({name})" for name, one in found.items())
+        several = len(found) > 1
+        strengths = ", ".join(
+            f"{one['strength']:.1g}{f' ({name})' if several else ''}" for name, one in found.items()
+        )
         used = how_many(min(len(train), MOST), "example")
         return f"Head solved on {used}, with the L2 penalty {strengths}"
 

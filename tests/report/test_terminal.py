@@ -13,6 +13,8 @@ import kft
 from kft.insight.range_test import LearningRates
 from kft.printing import as_text, captioned
 from kft.report.terminal import shows_progress
+from kft.tasks.evaluation import show
+from kft.tasks.evaluation.content import Table as Figures
 from kft.tuning.selection import Candidate, Ranking
 
 pytestmark = pytest.mark.once
@@ -62,6 +64,26 @@ def test_tables_are_as_wide_as_the_terminal(shown, columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert max(map(len, str(shown).splitlines())) <= columns
+
+
+BY_CLASS = Figures(
+    "By class",
+    ("class", "precision", "recall", "F1", "ROC AUC", "avg. precision", "examples", "predicted"),
+    (("cat", 0.875, 1.0, 0.9, 0.92, 0.918, 1_500, 16), ("dog", 0.9286, 0.8, 0.9, 0.9, 0.9, 15, 14)),
+)
+
+
+@pytest.mark.parametrize(("columns", "has_lines"), [(80, False), (110, True)])
+def test_an_evaluation_fits_the_terminal_and_shows_each_figure_in_full(
+    columns, has_lines, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    printed = show.as_text([BY_CLASS, BY_CLASS])
+    assert max(map(len, printed.splitlines())) <= columns
+    assert {"0.8750", "0.9286", "1,500"} <= set(printed.split())
+    assert ("│" in printed) is has_lines
+    assert "\n\nBy class" in printed
 
 
 def test_what_stands_around_a_table_is_not_broken_to_its_width():
