@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import re
 import shutil
 import sys
 import unicodedata
 from typing import Any
 
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.measure import Measurement
+from rich.table import Column, Table
 from rich.text import Text
 
 _KERAS_OWN = re.compile(r"(functional|sequential|model)(_\d+)?")
@@ -38,6 +41,50 @@ def as_text(shown: Any, piped: int = PIPED) -> str:
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
 
 
+class Fitted:
+    """A table that breaks no word: if it is too wide, it is drawn without lines, in wrapped columns."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unlimited = options.update(max_width=10_000)
+        if console.measure(self._table, options=unlimited).maximum <= options.max_width:
+            yield self._table
+            return
+        plain = copy.copy(self._table)
+        plain.box, plain.pad_edge = None, False
+        needed = [_column_width(console, unlimited, column) for column in plain.columns]
+        widths = _shared_width([*needed], options.max_width - 2 * (len(needed) - 1))
+        plain.columns = [
+            dataclasses.replace(column, width=width)
+            for column, width in zip(plain.columns, widths, strict=True)
+        ]
+        yield plain
+
+
+def _column_width(console: Console, options: ConsoleOptions, column: Column) -> Measurement:
+    """Return the widths of a column's longest word and of its longest cell."""
+    cells = [
+        Measurement.get(
+            console, options, console.render_str(cell) if isinstance(cell, str) else cell
+        )
+        for cell in (column.header, *column.cells)
+    ]
+    return Measurement(max(one.minimum for one in cells), max(one.maximum for one in cells))
+
+
+def _shared_width(needed: list[Measurement], width: int) -> list[int]:
+    """Divide a width: each column gets its longest word, then the narrowest ones grow first."""
+    widths = [one.minimum for one in needed]
+    while sum(widths) < width:
+        growing = [i for i, one in enumerate(needed) if widths[i] < one.maximum]
+        if not growing:
+            break
+        widths[min(growing, key=widths.__getitem__)] += 1
+    return widths
+
+
 def captioned(caption: str, table: Table, below: str = "") -> Group:
     """Return a table between lines of text, which rich would wrap to its width if they were its title.
 
@@ -47,7 +94,7 @@ def captioned(caption: str, table: Table, below: str = "") -> Group:
         below: The text below.
     """
     after = [Text(below)] if below else []
-    return Group(Text(caption, style="table.title"), table, *after)
+    return Group(Text(caption, style="table.title"), Fitted(table), *after)
 
 
 def printable(name: str) -> Text:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.errors import InputError
-from kft.printing import as_text, how_many, number, printable, without_formula
+from kft.printing import Fitted, as_text, how_many, number, printable, without_formula
 from kft.runs.places import JOURNAL, RECIPE
 from kft.runs.reading import read_object
 
@@ -181,7 +181,7 @@ class Comparison:
                 f"{run.seconds:.0f} s",
             )
         title = [f"Runs in {printable(str(next(iter(parents))))}"] if len(parents) == 1 else []
-        return "\n\n".join([*title, as_text(table), *self._notes()])
+        return "\n\n".join([*title, as_text(Fitted(table)), *self._notes()])
 
     def _notes(self) -> list[str]:
         """Return the notes below the table."""

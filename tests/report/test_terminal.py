@@ -86,6 +86,16 @@ def test_an_evaluation_fits_the_terminal_and_shows_each_figure_in_full(
     assert "\n\nBy class" in printed
 
 
+def test_a_table_that_does_not_fit_breaks_no_word(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    table = Table("stage", "trains", "lowest loss", "ended by")
+    table.add_row("all", "head and 5 blocks", "4.2e-05", "divergence")
+    printed = as_text(captioned("Rates", table))
+    assert max(map(len, printed.splitlines())) <= 40
+    assert {"4.2e-05", "divergence", "lowest", "blocks"} <= set(printed.split())
+
+
 def test_what_stands_around_a_table_is_not_broken_to_its_width():
     table = Table()
     table.add_column("n")

@@ -108,7 +108,7 @@ class Evaluation:
         return show.as_text(self.tables())
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from map(show.Shown, self.tables())
+        yield from map(show.rich_table, self.tables())
 
     def _repr_html_(self) -> str:
         return show.as_html(self.tables())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Group
 from rich.table import Table as RichTable
 
 from kft import printing
@@ -20,24 +20,9 @@ def shown(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
-class Shown:
-    """A table with its caption for a terminal; names from the data are made printable.
-
-    If it is too wide, it is drawn without lines, and column names and explanations are wrapped.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        drawn = _drawn(self._table, RichTable())
-        unlimited = options.update(max_width=10_000)
-        if console.measure(drawn, options=unlimited).maximum > options.max_width:
-            drawn = _drawn(self._table, RichTable(box=None, pad_edge=False))
-        yield captioned(self._table.caption, drawn)
-
-
-def _drawn(table: Table, made: RichTable) -> RichTable:
+def rich_table(table: Table) -> Group:
+    """Return a table with its caption for a terminal; names from the data are made printable."""
+    made = RichTable()
     for index, name in enumerate(table.head):
         numeric = table.is_numeric(index)
         made.add_column(
@@ -47,12 +32,12 @@ def _drawn(table: Table, made: RichTable) -> RichTable:
         )
     for row in table.rows:
         made.add_row(*(printable(shown(cell)) for cell in row))
-    return made
+    return captioned(table.caption, made)
 
 
 def as_text(tables: Sequence[Table]) -> str:
     """Return tables as plain text as wide as the terminal, without colours."""
-    return "\n\n".join(printing.as_text(Shown(table)) for table in tables)
+    return "\n\n".join(printing.as_text(rich_table(table)) for table in tables)
 
 
 def as_html(tables: Sequence[Table]) -> str:
