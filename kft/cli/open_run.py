@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from kft.cli import build
+from kft.cli.startup import waiting
 from kft.runs.places import check_run
 
 if TYPE_CHECKING:
@@ -59,4 +60,6 @@ def open_recipe(run: Path, name: str | None, tasks: list[str] | None) -> Recipe:
     check_run(run)  # before Keras is imported
     from kft.family.saving import load
 
-    return cast("Recipe", load(run, recipe=named_class(name), task=named_tasks(tasks)))
+    classes, own_tasks = named_class(name), named_tasks(tasks)
+    with waiting(f"Loading {run} ..."):
+        return cast("Recipe", load(run, recipe=classes, task=own_tasks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,7 +28,6 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.write(line)
         sys.stderr.flush()
 """
-_WAITING = "Starting Keras ..."
 _PATIENCE = 5.0  # seconds for the filter to end once nothing writes to it
 
 
@@ -50,7 +50,7 @@ class _QuietFinder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if fullname != "keras" and fullname != "tensorflow":
             return None
-        aside = _announced if fullname == "keras" else _quiet_tensorflow
+        aside = _starting if fullname == "keras" else _quiet_tensorflow
         others = [one for one in sys.meta_path if one is not self and hasattr(one, "find_spec")]
         found = (one.find_spec(fullname, path, target) for one in others)
         spec = next((one for one in found if one is not None), None)
@@ -74,16 +74,21 @@ class _QuietLoader(Loader):
 
 
 @contextlib.contextmanager
-def _announced() -> Iterator[None]:
-    """Show a waiting line at a terminal until the import is done."""
+def waiting(line: str) -> Iterator[None]:
+    """Show a line at a terminal while code runs, such as "Loading runs/photos ..."."""
     shown = sys.stderr is not None and sys.stderr.isatty()
+    line = line[: shutil.get_terminal_size().columns - 1]  # a second line could not be cleared
     if shown:
-        print(_WAITING, end="", file=sys.stderr, flush=True)
+        print(line, end="", file=sys.stderr, flush=True)
     try:
         yield
     finally:
         if shown:
-            print(f"\r{' ' * len(_WAITING)}\r", end="", file=sys.stderr, flush=True)
+            print(f"\r{' ' * len(line)}\r", end="", file=sys.stderr, flush=True)
+
+
+def _starting() -> AbstractContextManager[None]:
+    return waiting("Starting Keras ...")
 
 
 @contextlib.contextmanager

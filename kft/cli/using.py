@@ -191,13 +191,14 @@ def _answers(
 
     total = source.survey("skip" if skips else "error")
     skipped = 0
-    with Progress("predictions", total, verbose=0 if quiet else "auto") as progress:
+    with Progress("Predicting", total, verbose=0 if quiet else "auto") as progress:
 
         def skip(raw: Any) -> None:
             nonlocal skipped
             skipped += 1
             if skipped <= _LISTED:
-                typer.echo(f"skipped {raw.place}: {raw.reason}", err=True)
+                with progress.aside():
+                    typer.echo(f"skipped {raw.place}: {raw.reason}", err=True)
 
         for predictions in predict_stream(
             recipe,
@@ -207,7 +208,8 @@ def _answers(
             passed=progress.advance,
             coverage=coverage,
         ):
-            yield predictions if top_k is None else predictions.top(top_k)
+            with progress.aside():
+                yield predictions if top_k is None else predictions.top(top_k)
         if progress.done == skipped:
             raise InputError(f"none of the {skipped} inputs can be used.")
     if skipped > _LISTED:

@@ -14,6 +14,7 @@ from kft.errors import InputError, KftError
 from kft.export.versions import check_place
 from kft.family.raw_examples import Raw
 from kft.import_path import import_environment, path_of_class, place_of, python
+from kft.report.progress import Progress
 from kft.runs.places import check_run
 from kft.runs.reading import read_object
 
@@ -92,7 +93,7 @@ def export_run(
             path = Path(folder) / "examples.json"
             path.write_text(encode_examples(examples), encoding="utf-8")
             arguments += ["--examples", str(path)]
-        outcome = _run("kft.export", arguments, KERAS_BACKEND="tensorflow")
+        outcome = _run("Exporting", "kft.export", arguments, KERAS_BACKEND="tensorflow")
     if "error" in outcome:
         kinds = {"InputError": InputError, "ExportError": ExportError}
         raise kinds.get(outcome.get("kind", ""), ExportError)(outcome["error"])
@@ -148,7 +149,8 @@ def check_version(directory: str | os.PathLike, *, trusted: bool = False) -> lis
     """
     place = _positional(path_of("directory", directory, "a version, such as 'serving/one/1'"))
     arguments = ["--json", place, *([] if trusted else ["--limited"])]
-    outcome = _run("kft.export.check", arguments, timeout=None if trusted else CHECK_SECONDS)
+    timeout = None if trusted else CHECK_SECONDS
+    outcome = _run("Checking", "kft.export.check", arguments, timeout)
     return outcome.get("reasons") or ([outcome["error"]] if "error" in outcome else [])
 
 
@@ -193,8 +195,12 @@ def read_examples(path: Path, within: Path | None = None) -> list[Any]:
         raise InputError(f"`{path}` is damaged ({error}): restore it from a copy.") from error
 
 
-def _run(module: str, arguments: list[str], timeout: float | None = None, **variables: str) -> dict:
+def _run(
+    what: str, module: str, arguments: list[str], timeout: float | None = None, **variables: str
+) -> dict:
     """Run a module in a process with the same import paths; return its last line of JSON.
+
+    At a terminal, a bar with the name `what` shows that it is still running.
 
     It runs on the CPU: a GPU computes matrix products with fewer bits, differently for each batch
     size, and may be busy training.
@@ -202,7 +208,8 @@ def _run(module: str, arguments: list[str], timeout: float | None = None, **vari
     variables["CUDA_VISIBLE_DEVICES"] = "-1"
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables, **import_environment()}
     command = python("-m", module, *arguments)
-    with tempfile.TemporaryFile() as messages:  # a file, since a process may be limited in files
+    # A file, since a process may be limited in files.
+    with tempfile.TemporaryFile() as messages, Progress(what):
         try:
             done = subprocess.run(
                 command,

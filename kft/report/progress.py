@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -100,6 +102,18 @@ class Progress:
         else:
             print(line, file=sys.stderr, flush=True)
 
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Clear the bar while other code prints to the terminal."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
+
     @property
     def left(self) -> float | None:
         """Estimated seconds for the rest; None before two steps are done.
@@ -118,7 +132,7 @@ class Progress:
             and self._verbose == 1
             and time.monotonic() - self._began >= self._after
         ):
-            self._bar = _bar()
+            self._bar = _bar(self.total)
             self._task = self._bar.add_task(self.what, total=self.total)
             self._bar.start()
 
@@ -146,17 +160,20 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _bar() -> Any:
+def _bar(total: float | None) -> Any:
     from rich import progress
     from rich.console import Console
 
-    return progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
+    counted = (
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
         progress.TextColumn("left"),
         progress.TimeRemainingColumn(compact=True),
+    )
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        *(counted if total is not None else (progress.TimeElapsedColumn(),)),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # otherwise piped output would appear on the terminal

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from kft.cli import startup
+
 pytestmark = pytest.mark.once
 
 LIBRARY = """
@@ -89,6 +91,15 @@ def test_sentence_pieces_are_read_without_a_word(tmp_path, verbose):
     assert done.returncode == 0, done.stderr[-2000:]
     said = done.stderr.partition("begins\n")[2].partition("ends\n")[0]
     assert ("normalizer.cc" in said) == verbose
+
+
+def test_a_line_to_wait_by_is_cleared_and_fits_the_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with startup.waiting("Loading a/run/directory/with/a/long/name ..."):
+        shown = capsys.readouterr().err
+    assert shown == "Loading a/run/directory/with/"
+    assert capsys.readouterr().err == f"\r{' ' * 29}\r"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

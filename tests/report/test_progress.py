@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import kft
+from kft.export.launch import check_version
 from kft.report.progress import Progress, duration
 from kft.tuning import rank
 from tests.small_images import DenseRecipe, small_images
@@ -84,6 +85,33 @@ def test_what_is_piped_stays_in_the_pipe_beside_a_bar(monkeypatch, capsys):
         print("an answer")
     assert capsys.readouterr().out == "an answer\n"
     assert "an answer" not in terminal.getvalue()
+
+
+def test_a_bar_is_cleared_while_answers_are_printed(monkeypatch):
+    terminal = use_terminal(monkeypatch)
+    with Progress("photos", total=4) as progress:
+        progress.advance()
+        with progress.aside():
+            terminal.write("an answer\n")
+        progress.advance(3)
+    before, _, after = terminal.getvalue().partition("an answer\n")
+    assert before.endswith("\r\x1b[1A\x1b[2K"), "the line of the bar is empty again"
+    assert "4/4" in after
+
+
+def test_a_bar_without_a_total_shows_only_the_time_that_has_passed(monkeypatch):
+    terminal = use_terminal(monkeypatch)
+    with Progress("Exporting"):
+        pass
+    assert "Exporting" in terminal.getvalue()
+    assert "0:00:00" in terminal.getvalue()
+    assert "left" not in terminal.getvalue()
+
+
+def test_the_check_of_a_version_shows_that_it_is_running(monkeypatch, tmp_path):
+    terminal = use_terminal(monkeypatch)
+    assert check_version(tmp_path)
+    assert "Checking" in terminal.getvalue()
 
 
 def test_work_of_unknown_length_is_counted(capsys, at_once):

@@ -41,7 +41,7 @@ def test_top_shows_the_most_probable_classes_everywhere():
     assert top.to_frame()["label_2"].tolist() == ["b", "b"]
     assert [list(one.scores) for one in top] == [["c", "b"], ["a", "b"]]
     assert top.labels == made().labels
-    assert str(top).splitlines()[1].split() == ["one", "c", "0.7", "b", "0.2"]
+    assert str(top).splitlines()[1].split() == ["one", "c", "0.7000", "b", "0.2000"]
     assert "<th>label_2</th>" in top._repr_html_()
     assert top.to_dict()["scores"][0] == pytest.approx({"c": 0.7, "b": 0.2})
 
@@ -160,7 +160,7 @@ def test_several_tasks_answer_side_by_side():
     assert frame.iloc[1].tolist() == ["two", "a", 0.5, "0|1", "0.5|0.5", 4.0]
     assert found[0]["kind"].label == "c"
     assert found[0]["age"].label == 3.0
-    assert str(found).splitlines()[2].split() == ["two", "a", "0.5", "0|1", "0.5|0.5", "4"]
+    assert str(found).splitlines()[2].split() == ["two", "a", "0.5000", "0|1", "0.5000|0.5000", "4"]
     assert json.loads(json.dumps(found.to_dict()))["age_label"] == [3.0, 4.0]
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import sys
 import tracemalloc
@@ -364,6 +365,24 @@ def test_the_mode_of_a_file_is_the_one_of_an_ordinary_file(cli, text_run, tmp_pa
     finally:
         os.umask(before)
     assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o640
+
+
+def test_printed_answers_do_not_share_a_line_with_the_bar(cli, image_run, photos, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "")
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(using.typer, "echo", lambda text, err=False: screen.write(f"{text}\n"))
+    cli("predict", image_run, *OWN, photos)
+    before, head, answers = screen.getvalue().partition("input ")
+    assert "Predicting" in before
+    assert head
+    assert before.endswith("\x1b[2K"), "the bar is cleared before the first line"
+    assert re.fullmatch(r"(?s)[^\n]*probability(\n\S+ +(red|blue) +[01]\.\d{4})+\n.*", answers)
 
 
 def test_an_input_is_not_overwritten(cli, text_run, tmp_path, monkeypatch):

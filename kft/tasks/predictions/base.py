@@ -86,7 +86,9 @@ class Predictions(Sequence):
             column: Name of the column.
             value: The value in `columns`.
         """
-        return line(f"{value:.4g}" if isinstance(value, float) else str(value))
+        if not isinstance(value, float):
+            return line(str(value))
+        return f"{value:.4f}" if column.startswith(("probability", "score")) else f"{value:.4g}"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the answers as a pandas data frame with the columns of `columns`."""

@@ -141,7 +141,7 @@ class LabelPredictions(ClassPredictions):
     def shown(self, column: str, value: Any) -> str:
         """Return a cell of the printed table."""
         if column == "probability":
-            return line(BETWEEN.join(f"{float(one):.4g}" for one in value.split(BETWEEN) if one))
+            return line(BETWEEN.join(f"{float(one):.4f}" for one in value.split(BETWEEN) if one))
         return super().shown(column, value)
 
     def _answer(self, row: np.ndarray, order: np.ndarray, scores: dict[str, float]) -> Prediction:
