@@ -24,7 +24,7 @@ def print_stage(model: keras.Model, stage: Stage, number: int, count: int) -> No
     trained = sum(int(ops.size(variable)) for variable in model.trainable_variables)
     what = (
         f"{trained:,} parameters train, up to {how_many(stage.epochs, 'epoch')}, "
-        f"learning rate {stage.learning_rate:g}"
+        f"learning rate {stage.learning_rate:.3g}"
     )
     if stage.solve:
         what = f"{trained:,} parameters are solved for, without a step"
@@ -53,9 +53,9 @@ def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> 
             f"epoch {best.epoch + 1} of the run, which do better than either: {name} {best.value:.4f}"
         )
     elif verbose:
-        among = " of the stages' ends" if restore_best == "ends" else ""
+        among = " at the end of a stage" if restore_best == "ends" else ""
         if state.tolerance:
-            among += f", where a later one loses only by more than {state.tolerance:.0%}"
+            among += f" (a later stage is kept if it is at most {state.tolerance:.0%} worse)"
         print(
             f"The model keeps the weights of epoch {best.epoch + 1} of the run (stage {best.stage + 1}), the "
             f"best{among}: {name} {best.value:.4f}"

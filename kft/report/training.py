@@ -83,16 +83,18 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
             f"{int(best['stage'])} to epoch {int(best['epoch'])}, where {text(shown)} is better than at either "
             f"end: {value(best['value'])}.</p>"
         )
-    which = "which has the best"
+    which = "the best epoch"
     if best.get("among") == "ends":  # other epochs may have been better by chance
-        which = "which of the stages' last epochs has the best"
+        which = "the best of the stages' last epochs"
     tolerance = best.get("tolerance")
     within = (
-        f", where a later one loses only by more than {float(tolerance):.0%}" if tolerance else ""
+        f" A later stage is kept if it is at most {float(tolerance):.0%} worse."
+        if tolerance
+        else ""
     )
     return Html(
         f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), {which} "
-        f"{text(shown)}{within}: {value(best['value'])}.</p>"
+        f"by {text(shown)}: {value(best['value'])}.{within}</p>"
     )
 
 

@@ -186,7 +186,7 @@ def _row(index: int, planned: PlannedStage, model: keras.Model) -> tuple[str, ..
     total = sum(math.prod(weight.shape) for weight in model.weights)
     rates = [group.learning_rate for group in planned.groups]
     deepest = "" if min(rates) == max(rates) else f" to {min(rates):.2g} by depth"
-    rate = f"{max(rates):g}{deepest}"
+    rate = f"{max(rates):.3g}{deepest}"
     warmup = (
         f"{stage.warmup:.0%}" if isinstance(stage.warmup, float) else how_many(stage.warmup, "step")
     )

@@ -265,6 +265,8 @@ class StagedTuner(BaseTuner):
         best = self.best
         if best is not None:
             line += f"; best {best.shown_score} (trial {best.number})"
+        if done == most:
+            return line
         left = seconds / done * (most - done)
         if self.bounds.seconds is not None:
             left = min(left, max(0.0, self.bounds.seconds - seconds))

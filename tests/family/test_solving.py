@@ -343,7 +343,7 @@ def test_the_page_names_what_few_examples_changed(tmp_path):
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "Batches of 8 examples, 3 steps per epoch: few examples need small batches." in page
     assert len(run.validation) == 3
-    assert "where a later one loses only by more than 58%" in page
+    assert "A later stage is kept if it is at most 58% worse." in page
 
 
 @pytest.mark.once

@@ -67,7 +67,7 @@ def test_a_search_of_several_processes_killed_by_the_system_goes_on(
 
 def trial_of(out):
     """Return the number of the best trial, as in folders' names."""
-    return f"{int(re.search(r'best [0-9.]+ .trial ([0-9]+).; about 0 s left', out).group(1)):03d}"
+    return f"{int(re.search(r'best [0-9.]+ .trial ([0-9]+).$', out, re.M).group(1)):03d}"
 
 
 def test_the_command_that_is_printed_trains_the_best_plan(cli, photos, tmp_path, monkeypatch):
