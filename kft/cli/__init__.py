@@ -19,7 +19,7 @@ from kft.cli import demonstration, startup
 from kft.cli.card import card
 from kft.cli.comparing import runs
 from kft.cli.crossing import cross_validate
-from kft.cli.early_checks import check_given
+from kft.cli.early_checks import check_backend, check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
 from kft.cli.planning import plan
@@ -52,6 +52,7 @@ class _Command(TyperCommand):
     """A command whose errors name its options in place of a function's arguments."""
 
     def invoke(self, ctx: Any) -> Any:
+        check_backend(ctx)
         check_given(ctx)  # its errors name options already, and it imports no recipe
         try:
             return super().invoke(ctx)

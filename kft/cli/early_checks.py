@@ -9,8 +9,31 @@ from types import ModuleType
 import typer
 
 from kft.arguments import did_you_mean
+from kft.backends import BACKENDS, Backend
+from kft.backends.configured import OF_KERAS, configured_backend
+from kft.distribution.launch import no_processes
 from kft.errors import InputError
 from kft.import_path import is_there
+
+
+def check_backend(context: typer.Context) -> None:
+    """Refuse a backend that Keras does not have, or that cannot run the command.
+
+    Args:
+        context: As for `check_given`.
+
+    Raises:
+        InputError: With the name of the backend, and what to set instead.
+    """
+    name = configured_backend()
+    if name not in OF_KERAS:
+        raise InputError(
+            f"Keras has no backend {name!r}{did_you_mean(name, BACKENDS)}: set KERAS_BACKEND, or `backend` in "
+            f"keras.json, to {', '.join(list(BACKENDS)[:-1])} or {list(BACKENDS)[-1]}."
+        )
+    several = (context.params.get("processes") or 1) > 1
+    if several and not BACKENDS.get(name, Backend(name)).is_one_device_per_process:
+        raise no_processes(name)
 
 
 def check_given(context: typer.Context) -> None:

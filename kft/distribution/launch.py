@@ -24,6 +24,14 @@ def launched() -> bool:
     return STORE in os.environ
 
 
+def no_processes(name: str) -> InputError:
+    """Return the error for several processes with a backend that needs only one."""
+    return InputError(
+        f"--processes is for PyTorch, and the backend is {name}, which uses all devices of a machine "
+        "in one process: leave it out, or set KERAS_BACKEND=torch."
+    )
+
+
 def started() -> int:
     """Return how many processes `launch` or torchrun started together, including this one."""
     return int(os.environ.get("WORLD_SIZE", "1"))

@@ -21,12 +21,11 @@ from kft.backends import backend
 from kft.data.batches import Batches
 from kft.distribution import processes
 from kft.distribution.agreement import Agreement
-from kft.distribution.launch import launched
+from kft.distribution.launch import launched, no_processes
 from kft.distribution.lockstep import Place, SharedDecisions, SharedLogs
 from kft.distribution.refusals import chosen_callbacks, refuse_model
 from kft.distribution.shared_steps import shared_steps
 from kft.distribution.strategies import DataParallel, resolve
-from kft.errors import InputError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -127,11 +126,7 @@ def in_all_processes(fit: Callable[_P, _R]) -> Callable[_P, _R]:
     def fit_together(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         if not backend().is_one_device_per_process:
             if launched():
-                raise InputError(
-                    f"--processes is for PyTorch, and the backend is {backend().name}, which "
-                    "uses all devices of a machine in one process: leave it out, or set "
-                    "KERAS_BACKEND=torch."
-                )
+                raise no_processes(backend().name)
             if processes.rank() > 0:
                 kwargs["verbose"] = 0
             return fit(*args, **kwargs)

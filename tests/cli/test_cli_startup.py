@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from kft.backends.configured import configured_backend
 from kft.cli import startup
 
 pytestmark = pytest.mark.once
@@ -173,3 +174,40 @@ def test_help_imports_no_framework_and_verbose_is_an_option():
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "--verbose" in done.stdout
+
+
+FIT = ("fit", "VGG16Recipe", "--data", ".", "--run-dir", "r")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("pytorch", FIT, "Keras has no backend 'pytorch' (did you mean torch?): set KERAS_BACKEND"),
+        ("jaxx", ("plan", "VGG16Recipe"), "to jax, tensorflow or torch."),
+        (
+            "tensorflow",
+            (*FIT, "--processes", "2"),
+            "--processes is for PyTorch, and the backend is",
+        ),
+        ("", (*FIT, "--processes", "2"), "the backend is tensorflow, which uses all devices"),
+    ],
+)
+def test_a_backend_that_does_not_suit_is_refused_at_once(tmp_path, name, words, said):
+    environment = os.environ | {"KERAS_BACKEND": name, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, "-m", "kft", *words],
+        cwd=tmp_path, env=environment, text=True, capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_file_of_keras_sets_the_backend(tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert configured_backend() == "tensorflow"
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    assert configured_backend() == "jax"
+    (tmp_path / "keras.json").write_text("[1]")
+    assert configured_backend() == "tensorflow"
