@@ -12,6 +12,7 @@ from kft.distribution import processes
 from kft.printing import how_many
 from kft.report.live_line import LiveLine, bar
 from kft.report.progress import duration
+from kft.report.ticker import Ticker
 from kft.stages.stage import Stage
 
 _EVERY = 0.2  # seconds between updates: each one fetches figures from the device
@@ -33,16 +34,21 @@ class StageProgress(keras.callbacks.Callback):
         super().__init__()
         self._unfreezing, self._live = unfreezing, live
         self._line = LiveLine()
+        self._ticker = Ticker(lambda: self._draw(0, self._held_out))
         self._drawn = self._began_epoch = time.monotonic()
         self._held_out: dict[str, Any] = {}
+        self._timed: tuple[float, float] | None = None  # when a step ended, and how far it led
+        self._first_end: tuple[float, float] | None = None
         self._begin_stage(None)
 
     def close(self) -> None:
         """Clear the line, whether the fit has ended or failed."""
+        self._ticker.stop()
         self._line.clear()
 
     def say(self, line: str) -> None:
         """Print a line that remains on the screen."""
+        self._ticker.stop()
         self._line.clear()
         if processes.rank() == 0:
             print(line, flush=True)
@@ -52,9 +58,14 @@ class StageProgress(keras.callbacks.Callback):
         if self._index != self._unfreezing.stage_index:
             self._begin_stage(self._unfreezing.stage_index)
             self._draw(0, {})
+            if self._shows_line:
+                self._ticker.start()  # until the first step has compiled, or the head is solved
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the line, at most every 0.2 seconds."""
+        self._ticker.stop()
+        if self._timed is None:
+            self._timed = (time.monotonic(), self._done(batch + 1))
         if time.monotonic() - self._drawn >= _EVERY:
             self._draw(batch + 1, {**self._held_out, **(logs or {})})
 
@@ -65,6 +76,10 @@ class StageProgress(keras.callbacks.Callback):
         self._note(logs)
         self._held_out = {name: value for name, value in logs.items() if name.startswith("val_")}
         done = self._unfreezing.stage_epochs
+        if self._epochs == 1:
+            self._first_end = (time.monotonic(), done)
+        elif self._epochs == 2:
+            self._timed = self._first_end  # the first epoch also compiled the validation
         if not self._live:
             seconds = duration(time.monotonic() - self._began_epoch)
             figures = _figures(logs)
@@ -85,6 +100,7 @@ class StageProgress(keras.callbacks.Callback):
         self._index, self._epochs = index, 0
         self._best: tuple[int, float] | None = None
         self._held_out = {}
+        self._timed = self._first_end = None
         self._began = self._began_epoch = time.monotonic()
 
     def _note(self, logs: dict[str, Any]) -> None:
@@ -110,17 +126,31 @@ class StageProgress(keras.callbacks.Callback):
         return f"{number}, epoch {epoch}/{self._stage.epochs}"
 
     def _draw(self, step: int, logs: dict[str, Any]) -> None:
-        if not self._live or processes.rank() != 0:
+        if not self._shows_line:
             return
         self._drawn = time.monotonic()
-        steps = self.params.get("steps")
-        done = self._unfreezing.stage_epochs + (step / steps if steps else 0)
+        done = self._done(step)
         epoch = min(self._unfreezing.stage_epochs + 1, self._stage.epochs)
-        parts = [self._where(epoch), bar(done / self._stage.epochs)]
-        if self._epochs:
-            an_epoch = (time.monotonic() - self._began) / (self._epochs + done % 1)
-            parts.append(f"at most {duration(an_epoch * (self._stage.epochs - done))} left")
+        parts = [self._where(epoch), bar(done / self._stage.epochs), self._time(done)]
         self._line.show("  ".join([*parts, *_figures(logs)]))
+
+    @property
+    def _shows_line(self) -> bool:
+        return self._live and processes.rank() == 0
+
+    def _done(self, step: int) -> float:
+        """Return how many epochs of the stage are done, with the part of the current one."""
+        steps = self.params.get("steps")
+        return self._unfreezing.stage_epochs + (step / steps if steps else 0)
+
+    def _time(self, done: float) -> str:
+        """Return the time that the stage still takes, or has taken until its first step has ended."""
+        now = time.monotonic()
+        if self._timed is None or done <= self._timed[1]:
+            return duration(now - self._began)
+        began, before = self._timed
+        left = (now - began) / (done - before) * (self._stage.epochs - done)
+        return f"{'at most' if self._epochs else 'about'} {duration(left)} left"
 
     def _outcome(self, done: int) -> str:
         took = duration(time.monotonic() - self._began)

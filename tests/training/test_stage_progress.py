@@ -1,8 +1,11 @@
 """The progress of a fit in stages: one line that is redrawn in a terminal, or lines in a log file."""
 
+import functools
 import io
 import re
 import sys
+import threading
+import time
 
 import keras
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 
 import kft
 from kft.report.live_line import LiveLine, bar
+from kft.report.ticker import Ticker
 from kft.testing.families import TinyImages, tiny_images
 
 STAGES = [kft.Stage(0, 2, 1e-2, name="head"), kft.Stage("all", 1, 1e-3, name="all")]
@@ -81,6 +85,17 @@ def test_the_line_at_a_terminal_is_drawn_anew_and_leaves_nothing(capsys, monkeyp
     stays = left_on_screen(printed)
     assert not re.search(r"stage 1/2|━", stays)
     assert re.search(r"^Stage 2/2 \(all\): .*\n  1 epoch in \d+ s; val_loss", stays, re.M)
+
+
+def test_the_line_shows_the_time_while_the_first_step_compiles(capsys, monkeypatch):
+    monkeypatch.setattr("kft.training.stage_progress.Ticker", functools.partial(Ticker, every=0.01))
+    slow = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: time.sleep(0.1))
+    fit([slow], verbose=1)
+    printed = capsys.readouterr().out
+    waiting = re.findall(r"\rstage 1/2 \(head\), epoch 1/2  ─+  \d+ s\x1b", printed)
+    assert len(waiting) > 2
+    assert re.search(r"\rstage 1/2 \(head\), epoch 1/2  ━+─+  about \d+ s left  loss", printed)
+    assert "kft-ticker" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_line_is_taken_away_where_a_fit_fails(capsys):
