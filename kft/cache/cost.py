@@ -36,7 +36,8 @@ class Cost:
         size = "size unknown"
         if self.size is not None:
             size = f"{self.size / 1e6:,.0f} MB" if self.size >= 1e6 else "less than 1 MB"
-        return f"{size}, saves {_counted(self.saved)} multiplications and additions"
+        saved = f"{_counted(self.saved)} multiplications and additions" if self.saved else "nothing"
+        return f"{size}, saves {saved}"
 
     @property
     def gain(self) -> float:

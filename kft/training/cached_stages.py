@@ -17,9 +17,7 @@ from kft.model import graph
 from kft.stages.plan import PlannedStage, kept_flags
 from kft.training.solver import Solver
 
-_AUGMENTED = "not kept, since augmentation changes the inputs: pass augment=None to keep them"
-_ELSEWHERE = "pass cache=kft.Cache(directory=...) for another disk"
-_ANYWAY = "pass cache=True to keep them all the same"
+_AUGMENTED = "not kept, since augmentation changes the inputs in each epoch"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,10 +137,10 @@ class _Chooser:
             return CachedStage(None, reason)
         cost = estimate(cut, self.examples, candidate.epochs, self.store, self.length)
         if asked == "auto" and not cost.fits:
-            return CachedStage(None, f"not kept, since the disk has no room ({cost}): {_ELSEWHERE}")
+            return CachedStage(None, f"not kept, since the disk has no room ({cost})")
         if asked == "auto" and not candidate.solves and not self._pays(cost, cut):
-            below = f"{reason}, and what lies below it" if reason else "it"
-            return CachedStage(None, f"not kept, since {below} would not pay ({cost}): {_ANYWAY}")
+            why = f"{reason}, and keeping what lies below it" if reason else "keeping them"
+            return CachedStage(None, f"not kept, since {why} would not pay ({cost})")
         return CachedStage(cut, f"kept: {cost}")
 
     def _pays(self, cost: Cost, cut: Cut) -> bool:

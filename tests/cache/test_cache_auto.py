@@ -78,7 +78,7 @@ def test_a_slow_disk_turns_the_cache_off(tmp_path, slow_disk):
     store = FeatureStore(tmp_path / "features")
     assert decided(store)[0].reason.startswith("kept: ")
     slow_disk()
-    assert decided(store)[0].reason.startswith("not kept, since it would not pay")
+    assert decided(store)[0].reason.startswith("not kept, since keeping them would not pay")
     assert decided(store, cache=True)[0].reason.startswith("kept: "), "which was asked for"
     assert list(tmp_path.iterdir()) == [], "what measures leaves nothing behind"
 
@@ -187,7 +187,7 @@ def test_a_resumed_run_keeps_its_decision_although_the_machine_has_changed(
     assert resumed.history == whole.history
     for ours, theirs in zip(resumed.recipe.model.weights, whole.recipe.model.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
-    assert "it would not pay" in fitted(tmp_path / "another").stages_table
+    assert "keeping them would not pay" in fitted(tmp_path / "another").stages_table
 
 
 @pytest.mark.once

@@ -134,7 +134,7 @@ def test_a_plan_speaks_of_what_a_person_named(cli):
         (3_400, 379_000_000, "less than 1 MB, saves 379 million multiplications and additions"),
         (59_300_000, 59_300_000_000, "59 MB, saves 59.3 billion multiplications and additions"),
         (2_000_000, 1_234 * 10**12, "2 MB, saves 1,234 trillion multiplications and additions"),
-        (None, 0, "size unknown, saves 0 multiplications and additions"),
+        (None, 0, "size unknown, saves nothing"),
     ],
 )
 def test_what_is_saved_is_said_in_words(size, saved, said):

@@ -408,7 +408,7 @@ def test_dropout_moves_the_cut_below_itself():
     )
     trained = reason(model, kft.Stage(["conv2"], 1, 0.1), cache="auto").reason
     assert trained.startswith(
-        "not kept, since it would not pay"
+        "not kept, since keeping them would not pay"
     )  # it would not without the dropout either
 
 

@@ -74,7 +74,7 @@ class DetectionEvaluation(Evaluation):
     def figures(self) -> Figures:
         """Name and value of each figure; `mean_ap` first."""
         over = "mean over the classes in the data"
-        answers = f"with scores from {self.threshold:g} on and an overlap of 0.5"
+        counted = f"at a score of at least {self.threshold:g} and an overlap of at least 0.5"
         boxes, found = (
             sum(getattr(c, name) for c in self.per_class) for name in ("boxes", "found")
         )
@@ -87,13 +87,13 @@ class DetectionEvaluation(Evaluation):
                 "precision",
                 found / said if said else None,
                 "precision",
-                f"fraction of the answers that are right, {answers}",
+                f"fraction of the predicted boxes that are right, {counted}",
             ),
             (
                 "recall",
                 found / boxes if boxes else None,
                 "recall",
-                f"fraction of the boxes that are found, {answers}",
+                f"fraction of the true boxes that are found, {counted}",
             ),
         )
         return Figures(

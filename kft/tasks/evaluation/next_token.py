@@ -38,21 +38,21 @@ class NextTokenEvaluation(Evaluation):
             "perplexity",
             _exponential(self.nats_per_token.value),
             _both(_exponential, self.nats_per_token.normal_interval),
-            meaning="tokens that the model hesitates between",
+            meaning="how many equally likely tokens it would choose among",
             better="min",
         )
         bits = Figure(
             "bits_per_byte",
             _bits(self.nats_per_byte.value),
             _both(_bits, self.nats_per_byte.normal_interval),
-            meaning="what a byte of text costs; comparable between tokenizers",
+            meaning="bits to encode a byte of text; comparable between tokenizers",
             better="min",
         )
         accuracy = Figure(
             "accuracy",
             self.right.value,
             self.right.interval,
-            meaning="tokens that the model puts first",
+            meaning="fraction of tokens predicted right",
             better="max",
             is_fraction=True,
         )

@@ -50,8 +50,8 @@ class SpansEvaluation(Evaluation):
     def figures(self) -> Figures:
         """Name and value of each figure; `f1` first."""
         f1, exact = self.all_questions.f1, self.all_questions.exact
-        meaning = "of the words of answers, mean over the questions"
-        equal = "answers that are equal, but for case, punctuation and articles"
+        meaning = "overlap of the words of both answers, mean over the questions"
+        equal = "fraction of equal answers, ignoring case, punctuation and articles"
         made = [
             Figure("f1", f1.value, f1.interval, "F1", meaning, "max", True),
             Figure("exact", exact.value, exact.interval, "exact match", equal, "max", True),
@@ -72,7 +72,7 @@ class SpansEvaluation(Evaluation):
             made.append(Figure(f"f1_{name}", *figure, label, meaning, "max", True))
         best = "with the best threshold for these data"
         made.append(Figure("best_f1", self.best_f1, None, "best F1", best, None, True))
-        threshold = "the margin from which on there is no answer"
+        threshold = "margin above which the answer is that there is none"
         made.append(Figure("best_threshold", self.best_threshold, None, "", threshold))
         return Figures(made)
 

@@ -117,7 +117,7 @@ class TaggingEvaluation(Evaluation):
             Figure("f1_macro", macro, None, "F1, macro", "mean over the types", "max", True),
         ]
         made = [*made, accuracy] if self.has_entities else [accuracy, *made]
-        cut = "words beyond what the model takes, which count nowhere else"
+        cut = "words beyond the sequence length; no other figure counts them"
         return Figures([*made, Figure("cut_words", self.cut_words, None, "cut words", cut, "min")])
 
     def tables(self) -> tuple[Table, ...]:
