@@ -20,7 +20,7 @@ from kft.runs import atomic, commits, json_files
 from kft.runs.differences import plan_difference
 from kft.runs.files import WriteError, writing_to
 from kft.runs.locks import RunLock
-from kft.runs.places import RECIPE, is_empty
+from kft.runs.places import BEGUN, RECIPE, is_empty
 from kft.runs.reading import check_tree
 from kft.runs.signals import stoppable
 from kft.training.cached_stages import CachedStage
@@ -29,7 +29,6 @@ FEATURES = "features"
 STATE = "state"
 REFIT = "refit"
 WARM_START = "warm_start"
-BEGUN = "begun.json"
 _LOCK = ".lock"
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ class Comparison:
         Args:
             places: Run directories, or directories of these.
             figure: Name of a figure of the evaluations, such as `"accuracy"`, or of the metric that
-                compared epochs, such as `"val_loss"`. Defaults to the first figure of the first run.
+                compared epochs, such as `"val_loss"`. Defaults to the first figure of most runs.
                 Runs are sorted by it if it is known which value is better.
 
         Raises:
@@ -110,7 +111,8 @@ class Comparison:
         known = dict.fromkeys(name for run in found for name in run.figures)
         known |= dict.fromkeys(run.best["monitor"] for run in found if "monitor" in run.best)
         if figure is None:
-            figure = next(iter(known), "")
+            firsts = Counter(next(iter(run.figures)) for run in found if run.figures)
+            figure = firsts.most_common(1)[0][0] if firsts else next(iter(known), "")
         elif figure not in known:
             names = ", ".join(map(str, known)) or "none"
             raise InputError(f"`figure={figure!r}` is in none of these runs, which have {names}.")
@@ -191,6 +193,12 @@ class Comparison:
                 "These runs were not all validated on the same examples, which may explain small "
                 "differences."
             )
+        if len({next(iter(run.figures)) for run in self.runs if run.figures}) > 1:
+            said.append(
+                "These runs have different tasks, so their settings are not compared: pass those of one "
+                "task."
+            )
+            return said
         found = self.differences
         lines = [
             f"  {printable(name)}: {printable(', '.join(map(_short, values)))}"

@@ -11,6 +11,7 @@ from typing import Any
 from kft.errors import InputError
 
 RECIPE = "recipe.json"  # marks a finished run
+BEGUN = "begun.json"  # what a fit has begun, until it is finished
 FEATURES_PLACE = "cache"  # the argument with the directory of cached features
 REPORT = "report.html"
 JOURNAL = "journal.json"  # time, memory and figures of a run
@@ -38,9 +39,11 @@ def no_run(directory: Path, missing: str = RECIPE) -> InputError:
         directory: The directory.
         missing: The missing file.
     """
-    return InputError(
-        f"`{directory}` is not a finished run: it has no {missing}. Pass the run directory of a fit."
-    )
+    way_out = "Pass the run directory of a fit."
+    with contextlib.suppress(OSError, ValueError):
+        if os.path.isfile(directory / BEGUN):
+            way_out = "Its fit was interrupted: make the same call again to continue it."
+    return InputError(f"`{directory}` is not a finished run: it has no {missing}. {way_out}")
 
 
 def is_empty(directory: Path, besides: Iterable[str] = ()) -> bool:

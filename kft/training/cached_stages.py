@@ -72,10 +72,12 @@ def decide(
     with kept_flags(model):
         for stage, asked in zip(planned, wanted, strict=True):
             stage.enter(model)
-            if asked is False:
+            if asked is False and cache is False:
                 candidates.append(_Candidate("not kept, since cache=False"))
             elif augments and not stage.stage.solve:
                 candidates.append(_Candidate(_AUGMENTED))
+            elif asked is False:
+                candidates.append(_Candidate("not kept, as was decided when the run began"))
             else:
                 candidates.append(_candidate(model, stage, moved, solver))
             moved |= {id(variable) for variable in graph.changing(model)}

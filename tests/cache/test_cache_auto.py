@@ -67,6 +67,13 @@ def decided(store, stages=HEAD, *, cache="auto", sample=lambda: images(8, size=3
     )  # fmt: skip
 
 
+def test_a_resumed_run_gives_its_own_reason_for_what_it_does_not_keep(tmp_path):
+    store = FeatureStore(tmp_path)
+    stage = decided(store, before=[False])[0]
+    assert stage.reason == "not kept, as was decided when the run began"
+    assert decided(store, before=[False], cache=False)[0].reason == "not kept, since cache=False"
+
+
 def cut_of(model, stages=HEAD):
     with kept_flags(model):
         plan(model, stages)[0].enter(model)

@@ -150,6 +150,9 @@ def test_a_description_that_kft_did_not_write_is_refused(tmp_path):
 def test_a_directory_without_a_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"is not a finished run: it has no recipe\.json"):
         saving.load(tmp_path)
+    (tmp_path / "begun.json").write_text("{}")
+    with pytest.raises(InputError, match="interrupted: make the same call again to continue it"):
+        saving.load(tmp_path)
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
         saving.load(tmp_path)

@@ -45,6 +45,16 @@ def test_the_best_run_comes_first_with_its_interval_and_the_epoch_that_was_kept(
     assert "seed" not in said
 
 
+def test_runs_of_several_tasks_show_the_figure_of_most_and_no_settings(tmp_path):
+    for name, accuracy in {"b": 0.7, "c": 0.9}.items():
+        write_run(tmp_path / name, accuracy)
+    write_run(tmp_path / "a", 0.5, epochs=9, figures={"mean_ap": {"value": 0.4, "better": "max"}})
+    found = Comparison.of([tmp_path])
+    assert (found.figure, found.runs[0].path.name) == ("accuracy", "c")
+    assert "These runs have different tasks" in str(found)
+    assert "stages[0].epochs" not in str(found)
+
+
 def test_a_logged_value_is_sorted_by_its_own_direction(tmp_path):
     for name, accuracy in {"a": 0.7, "b": 0.9}.items():
         write_run(tmp_path / name, accuracy)
