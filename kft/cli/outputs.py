@@ -31,7 +31,7 @@ def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) ->
         return
     if endings and path.suffix.lower() not in endings:
         raise InputError(
-            f"{option} {path}: the ending says the format; pass a file that ends in "
+            f"{option} {path}: the extension determines the format: pass a file that ends in "
             f"{', '.join(endings[:-1])} or {endings[-1]}."
         )
     try:

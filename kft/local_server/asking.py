@@ -111,7 +111,7 @@ def _texts(body: str, parts: Sequence[str]) -> list[str]:
     if not isinstance(found, dict) or set(found) != set(parts):
         raise InputError(f"the request has other keys than expected; send {expected}")
     if not all(isinstance(one, str) for one in found.values()):
-        raise InputError(f"a value of the request is no text; send {expected}")
+        raise InputError(f"a value of the request is not a text; send {expected}")
     return [found[name] for name in parts]
 
 

@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if host.rpartition(":")[0] in _OWN_NAMES and origin in (None, f"http://{host}"):
             return True
-        self._refuse(403, f"this server answers {self.server.url} alone.")
+        self._refuse(403, f"this server answers only requests to {self.server.url}.")
         return False
 
     def _refuse(self, status: int, error: str) -> None:

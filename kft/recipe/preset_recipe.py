@@ -91,7 +91,7 @@ class PresetRecipe(Recipe):
         """Build the recipe again from the configuration and the preprocessing in a run directory."""
         for name in ("preset", "weights"):
             if not isinstance(arguments[name], str | None if name == "weights" else str):
-                raise InputError(f"`{name}={shown(arguments[name])}` is no text.")
+                raise InputError(f"`{name}={shown(arguments[name])}` is not a text.")
         check_kept_preset(directory / PRESET)
         recipe = cls(**{**arguments, "preset": str(directory / PRESET), "weights": None})
         recipe.read_all()  # now, since the directory may be removed

@@ -80,7 +80,7 @@ def open_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> CocoFil
     places: dict[int, int] = {}
     for place, entry in enumerate(entries):
         if places.setdefault(_key(entry, source, "image"), place) != place:
-            raise InputError(f"{source} has two images with the id {entry['id']}: number them anew")
+            raise InputError(f"{source} has two images with the id {entry['id']}: renumber them")
     reasons: dict[int, str] = {}
     sizes = [_size_of(entry, place, reasons) for place, entry in enumerate(entries)]
     found: list[list[tuple[str, Mapping[str, Any]]]] = [[] for _ in entries]
@@ -105,7 +105,7 @@ def _content(path: Path, root: Path, source: str) -> Mapping[str, Any]:
     except OSError as error:
         raise InputError(f"{source}: {why(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is no JSON file ({error})") from error
+        raise InputError(f"{source} is not a JSON file ({error})") from error
     if not isinstance(content, Mapping):
         raise InputError(
             f"{source} holds {shown(content)}, but a COCO file has "
@@ -118,7 +118,7 @@ def _entries(content: Mapping[str, Any], name: str, source: str) -> Iterator[Map
     found = content.get(name)
     if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
         raise InputError(
-            f"{source} has no list {name!r} of objects, as COCO files of annotations have it: export it anew"
+            f"{source} has no list {name!r} of objects, which a COCO annotation file needs: export it again"
         )
     yield from found
 

@@ -79,7 +79,7 @@ class Spans(Task):
     def __post_init__(self) -> None:
         check_whole("longest", self.longest, "tokens")
         if not is_number(self.threshold) or not math.isfinite(self.threshold):
-            raise InputError(f"`threshold={shown(self.threshold)}` is no finite number.")
+            raise InputError(f"`threshold={shown(self.threshold)}` is not a finite number.")
         if not is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise InputError(
                 f"`dropout={shown(self.dropout)}` is not a fraction: pass 0 to below 1."
@@ -134,7 +134,7 @@ class Spans(Task):
         known = (ANSWERED, UNANSWERED) if classes is None else tuple(classes)
         for index, row in enumerate(found):
             if UNANSWERED not in known and not is_answerable(row):
-                said = "no answer, and the training data had none such: leave these questions out"
+                said = "no answer, and the training data had no such questions: leave them out"
                 reasons.setdefault(index, raw.said(said))
 
         def of(kept: np.ndarray | None) -> Targets:

@@ -130,7 +130,7 @@ class Tagging(Task):
         if missing:
             raise InputError(
                 f"{source} has the tag {missing[0]!r:.60}, which was not seen in training: read the data "
-                "with classes=... to have tags brought to the form of the training."
+                "with classes=... to convert its tags to the scheme of the training data."
             )
         numbers = np.array([new.index(tag) if tag in new else 0 for tag in old], np.int32)
         made = np.empty(len(rows), object)

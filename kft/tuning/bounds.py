@@ -45,7 +45,7 @@ class Bounds:
             epochs: The epochs so far.
         """
         if self.seconds is not None and seconds >= self.seconds:
-            return f"the {self.seconds:g} s were over"
+            return f"the limit of {self.seconds:g} s was reached"
         if self.epochs is not None and epochs >= self.epochs:
             more = f", with {epochs} trained" if epochs > self.epochs else ""
             return f"the limit of {how_many(self.epochs, 'epoch')} was reached{more}"

@@ -123,7 +123,7 @@ class Chief:
                     self._take_back(name, trial)
             if fleet is None and now - self._last_word > self.absent:
                 raise KftError(
-                    f"no worker has asked for a trial in {self.absent:g} s, so the chief ends: "
+                    f"no worker has asked for a trial in {self.absent:g} s, so the chief ends with "
                     f"{how_many(len(self.oracle.trials), 'trial')} begun; the same command continues."
                 )
 
@@ -191,7 +191,7 @@ class Chief:
             self._note(back=trial.trial_id)
             return
         number, values = int(trial.trial_id) + 1, trial.hyperparameters.values
-        reason = f"{deaths} workers ended without a word while they ran it."
+        reason = f"{deaths} workers died while they ran it."
         failed = Trial(number, dict(values), (), {}, None, reason=reason)
         write_trial(self._folder(trial), failed)
         self._settle(trial)

@@ -63,7 +63,7 @@ class ChiefJournal:
         except ValueError as error:
             raise self._damaged(error) from error
         if not all(isinstance(line, dict) for line in lines):
-            raise self._damaged("a line is no JSON object")
+            raise self._damaged("a line is not a JSON object")
         return lines
 
     def _damaged(self, problem: object) -> InputError:
@@ -101,7 +101,7 @@ class ChiefJournal:
                 ):
                     raise KftError(
                         f"{self.path} says that trial {line['begin']} had {line['values']}, but "
-                        f"KerasTuner proposes {trial.hyperparameters.values} now: go on with the "
+                        f"KerasTuner proposes {trial.hyperparameters.values} now: use the "
                         "version that the search began with, or pass a new run_dir."
                     )
             elif "end" in line:

@@ -41,8 +41,8 @@ class Fleet:
         scripted = hasattr(sys.modules["__main__"], "__file__") or "-c" in sys.orig_argv
         if command is None and not scripted:
             raise InputError(
-                f"`workers={count}` run the script of this process again, but a notebook is none: "
-                "put the search into a script, or use `kft tune --workers`."
+                f"`workers={count}` run this script again in other processes, but a notebook is not a script: "
+                "put the search into one, or use `kft tune --workers`."
             )
         self.command = list(command or [sys.executable, *sys.orig_argv[1:]])
         self.host, self.logs, self._secret = host, logs, secret

@@ -29,7 +29,7 @@ def objective_of(chosen: Any, recipe: Family) -> keras_tuner.Objective:
     known = ["val_loss", *(f"val_{metric}" for metric in _metric_names(recipe.metrics()))]
     if not isinstance(name, str) or name not in known:
         raise InputError(
-            f"`objective={shown(name)}` is nothing that {type(recipe).__name__} is validated by: pass "
+            f"`objective={shown(name)}` is not a validation figure of {type(recipe).__name__}: pass "
             f"{', '.join(map(repr, known))}."
         )
     if isinstance(chosen, keras_tuner.Objective):
@@ -38,7 +38,7 @@ def objective_of(chosen: Any, recipe: Family) -> keras_tuner.Objective:
     direction = directions.get(name.removeprefix("val_"))
     if direction is None:
         raise InputError(
-            f"`objective={name!r}`: whether more or less of it is better cannot be told; pass "
+            f"`objective={name!r}`: it is not known whether larger or smaller is better; pass "
             f"keras_tuner.Objective({name!r}, 'max') or 'min'."
         )
     return keras_tuner.Objective(name, direction)

@@ -70,8 +70,8 @@ def find_role(host: str | None, environment: Mapping[str, str] = os.environ) -> 
         raise InputError(f"{ORACLE_PORT}={given[ORACLE_PORT]!r}: set a port from 1 to 65535.")
     if not is_name(given[TUNER_ID]):
         raise InputError(
-            f"{TUNER_ID} has {len(given[TUNER_ID])} letters: set a name of 1 to {LONGEST_NAME} "
-            "letters that can be printed."
+            f"{TUNER_ID} has {len(given[TUNER_ID])} characters: set a name of 1 to {LONGEST_NAME} "
+            "printable characters."
         )
     role = Role(given[TUNER_ID], given[ORACLE_IP], port, find_secret(environment))
     if role.is_chief:
@@ -93,9 +93,9 @@ def find_secret(environment: Mapping[str, str] = os.environ) -> str:
     secret = environment.get(SECRET, "")
     if len(secret) >= SHORTEST:
         return secret
-    found = f"has {len(secret)} letters, {SHORTEST} are needed" if secret else "is not set"
+    found = f"has {len(secret)} characters, {SHORTEST} are needed" if secret else "is not set"
     raise InputError(
-        f"{SECRET} {found}: by it the chief and the workers of a search know each other. Set it to "
+        f"{SECRET} {found}: with it, the chief and the workers of a search authenticate each other. Set it to "
         f"the same text for all of them; this makes one: {MAKE_SECRET}"
     )
 

@@ -75,7 +75,7 @@ class Desk:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "the secret is another one")
         challenge, content = rest[:_CHALLENGE], rest[_CHALLENGE:]
         if challenge not in self._challenges:
-            context.abort(grpc.StatusCode.ABORTED, "the challenge is not known, or not any more")
+            context.abort(grpc.StatusCode.ABORTED, "the challenge is unknown or has expired")
         del self._challenges[challenge]
         try:
             reply = self._answer(json.loads(content))
@@ -206,7 +206,7 @@ def _connection(role: Role) -> Iterator[Any]:
 
 def _strangers(role: Role) -> KftError:
     return KftError(
-        f"who listens at {role.host}:{role.port} has another secret than {role.name}: set {SECRET} "
+        f"the process that listens at {role.host}:{role.port} has another secret than {role.name}: set {SECRET} "
         "to the same text for the chief and for each worker."
     )
 

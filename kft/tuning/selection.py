@@ -119,12 +119,14 @@ def rank(
     for name, recipe in recipes.items():
         if not recipe.task.has_labels:
             raise InputError(
-                f"{name} learns without labels, and backbones are ranked by how well their features tell "
-                "labels apart: compare such recipes by their evaluations."
+                f"{name} learns without labels, but backbones are ranked by how well their features separate "
+                "the labels: compare such recipes by their evaluations."
             )
     examples = next(iter(recipes.values())).read(data)
     if not isinstance(examples, Examples):
-        raise InputError(f"a {examples.source} cannot be ranked on: pass a folder or a table.")
+        raise InputError(
+            f"backbones cannot be ranked on a {examples.source}: pass a folder or a table."
+        )
     found = []
     for place, (name, recipe) in enumerate(recipes.items(), start=1):
         started = time.perf_counter()

@@ -206,7 +206,7 @@ class Stack:
 def _why_not(fit: TrainingPass) -> str:
     """Return why the heads of a pass, whose caching is decided, cannot train together."""
     if fit.planned.settings.contrast:
-        return "what draws the examples of a class together comes first"
+        return "the encoder is first trained contrastively"
     if fit.cached_stages[0].cut is None:
         return f"features are {fit.cached_stages[0].reason}"
     if fit.model.jit_compile and not backend().compiles_every_step:

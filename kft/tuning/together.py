@@ -115,4 +115,4 @@ class Together:
 
 
 def _standing() -> str:
-    return "the trials that have ended are kept; make the same call again to go on."
+    return "the trials that have ended are kept; make the same call again to continue."

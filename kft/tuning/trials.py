@@ -245,7 +245,7 @@ def all_failed(trials: Sequence[Trial]) -> KftError:
     reasons = dict.fromkeys(str(trial.reason) for trial in trials)
     return KftError(
         f"every trial failed ({len(trials)}), so the search ends here: {'; '.join(reasons)} "
-        "Mend that and pass a new run_dir."
+        "Fix that and pass a new run_dir."
     )
 
 
@@ -264,5 +264,5 @@ def not_written(error: Exception, run_dir: Path) -> WriteError:
     """
     return WriteError(
         f"The search stops, because a trial could not be written: {brief_reason(error)} Make room "
-        f"in `{run_dir}`, and make the same call again to go on."
+        f"in `{run_dir}`, and make the same call again to continue."
     )

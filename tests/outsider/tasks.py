@@ -99,7 +99,7 @@ class Tags(kft.tasks.Task):
         reasons = {}
         for place, tags in enumerate(raw.values):
             if tags is None or not set(tags) <= set(known):
-                reasons[place] = raw.said(f"{tags!r} is no list of tags of {known}")
+                reasons[place] = raw.said(f"{tags!r} is not a list of tags of {known}")
         rows = np.empty(len(raw.values), object)
         for place, tags in enumerate(raw.values):
             rows[place] = np.array(

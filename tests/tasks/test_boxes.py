@@ -168,7 +168,7 @@ def test_difficult_boxes_and_crowds_are_ignored(tmp_path):
         ((4, 5, 4, 15), "is empty"),
         ((12, 5, 4, 15), "is inverted: left and top come first"),
         ((4, 5, 12, 25), "lies outside of the image of 40 x 20 pixels"),
-        (("nan", 5, 12, 15), "has a coordinate that is no finite number"),
+        (("nan", 5, 12, 15), "has a coordinate that is not a finite number"),
         (("x", 5, 12, 15), "<xmin> 'x': a number is expected"),
     ],
 )
@@ -190,7 +190,7 @@ def test_up_to_a_pixel_outside_is_cut_off(tmp_path):
     [
         ('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "has a document type"),
         ("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><annotation/>", "has a document type"),
-        ("<annotation>", "is no XML file"),
+        ("<annotation>", "is not an XML file"),
         ("<a>" * 30 + "</a>" * 30, "more than 20 deep"),
         (
             "<annotation><object><name>cell</name></object></annotation>",
@@ -218,11 +218,14 @@ def test_an_xml_file_that_is_none_is_refused(tmp_path, content, reason):
     ("text", "reason"),
     [
         ("0 0.5 0.5 0.2", "line 1 of n0.txt has 4 values"),
-        ("\n-1 0.5 0.5 0.2 0.2", "the class '-1' is no whole number from 0"),
+        ("\n-1 0.5 0.5 0.2 0.2", "the class '-1' is not a whole number from 0"),
         ("0 0.5 0.5 0.2 x", "are not four numbers"),
         ("0 0.5 0.5 0.2 0_1", "are not four numbers"),
-        ("0 0.5 0.5 nan 0.2", "has a coordinate that is no finite number"),
-        ("2 0.5 0.5 0.2 0.2", "a box of the class number 2, but the classes are ('cell', 'plate')"),
+        ("0 0.5 0.5 nan 0.2", "has a coordinate that is not a finite number"),
+        (
+            "2 0.5 0.5 0.2 0.2",
+            "a box has the class number 2, but the classes are ('cell', 'plate')",
+        ),
         ("0 0.5 0.5 1.5 0.2", "lies outside of the image of 40 x 20 pixels"),
     ],
 )
@@ -307,7 +310,7 @@ def test_sizes_files_and_classes_have_to_agree(tmp_path):
     with pytest.raises(InputError, match=r"no image of .* has a box that counts"):
         read(voc(tmp_path / "none", [], []))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="is no folder of boxes: expected JPEGImages/ with"):
+    with pytest.raises(InputError, match="is not a folder of boxes: expected JPEGImages/ with"):
         read(tmp_path / "empty")
 
 

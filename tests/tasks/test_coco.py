@@ -143,7 +143,7 @@ def test_compressed_runs_are_those_that_were_written(counts):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"segmentation": []}, "a box alone says no classes of pixels"),
+        ({"segmentation": []}, "a box alone does not say which pixels belong to a class"),
         ({"segmentation": [[1, 2, 3, 4]]}, "a polygon of 4 numbers, but x and y of at least three"),
         ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "the coordinate nan: a finite number"),
         ({"segmentation": [[1, 2, 3, 4, 5, "6"]]}, "the coordinate '6'"),
@@ -225,7 +225,7 @@ def test_several_files_are_not_guessed_among(tmp_path):
         read(folder)
     (folder / "other.json").unlink()
     (folder / "annotations" / "instances_default.json").write_text("[" * 100_000, encoding="utf-8")
-    with pytest.raises(InputError, match="is no JSON file"):
+    with pytest.raises(InputError, match="is not a JSON file"):
         read(folder)
 
 

@@ -227,7 +227,7 @@ NAN_SCORES = np.where(np.arange(15).reshape(5, 3) == 4, np.nan, SCORES)
         (TARGETS, SCORES * 0.5, {}, "of 5 of 5 examples do not sum to 1 .row 0: 0.5.*multi_label"),
         (TARGETS, SCORES[:4], {}, "5 targets for 4 rows of scores"),
         ([], np.empty((0, 3)), {}, "scores are empty"),
-        ([0, 1, 2, 3, 0], SCORES, {}, "target 3 of example 3 is no class index.*0 to 2"),
+        ([0, 1, 2, 3, 0], SCORES, {}, "target 3 of example 3 is not a class index.*0 to 2"),
         ([0, -1, 2, 1, 0], SCORES, {}, "target -1 of example 1"),
         ([0, 0.5, 2, 1, 0], SCORES, {}, "target 0.5 of example 1"),
         (np.full((5, 3), 1 / 3), SCORES, {}, "not one-hot.*soft targets"),

@@ -96,7 +96,7 @@ def test_frames_and_their_columns_hold_texts():
         "other keys": ([{"question": "Why?"}], r'expected {"text": "..."}, {"prompt"'),
         "no assistant": (
             [{"messages": [*CHAT[:1], {"role": "gpt", "content": "Yes?"}]}],
-            "no message has the role \"assistant\".*, but those of 'user', 'gpt'",
+            "no message has the role \"assistant\".*.*roles are 'user', 'gpt'",
         ),
         "one assistant of two": (
             [{"messages": [*CHAT, {"role": "Assistant", "content": "Yes?"}]}],

@@ -253,5 +253,5 @@ def test_what_is_no_question_is_refused(tmp_path):
         recipe.predict((["a", "b"], ["c"]))
     with pytest.raises(InputError, match="longest"):
         Spans(longest=0)
-    with pytest.raises(InputError, match="no finite number"):
+    with pytest.raises(InputError, match="not a finite number"):
         Spans(threshold=math.inf)

@@ -108,17 +108,33 @@ def test_questions_and_contexts_may_be_lists_pairs_or_dicts():
         (("Who?", CONTEXT), "Eve", "the answer 'Eve' does not occur in the context"),
         (("Who?", CONTEXT), (3, "Ada"), "'Ada' is not at character 3 of the context, where 'da '"),
         (("Who?", CONTEXT), (-3, "an."), "'an.' is not at character -3 of the context"),
-        (("Who?", "e\u0301 ran"), (0, "e"), "the answer 'e' cuts the letter at 1"),
+        (("Who?", "e\u0301 ran"), (0, "e"), "the answer 'e' splits the character at 1"),
         (("Who?", CONTEXT), "", "no answer: an empty list, in JSON or Parquet, says"),
         (("Who?", CONTEXT), None, "no answer: an empty list"),
         (("Who?", CONTEXT), (2, " "), "an answer without a letter"),
-        (("Who?", CONTEXT), 7, "is no answer: pass a text, (start, text)"),
+        (("Who?", CONTEXT), 7, "is not an answer: pass a text, (start, text)"),
         (("Who?", CONTEXT), {"text": ["Ada"], "start": []}, "1 answers, but the starts []"),
         (("Who?", CONTEXT), {"text": ["Ada"], "start": 2}, "1 answers, but the starts 2"),
-        (("Who?", CONTEXT), (math.inf, "Ada"), "the answer 'Ada' starts at inf, no whole number"),
-        (("Who?", CONTEXT), (2.5, "Ada"), "the answer 'Ada' starts at 2.5, no whole number"),
-        (("Who?", CONTEXT), {"text": "Ada", "start": "2"}, "'Ada' starts at '2', no whole number"),
-        (("Who?", CONTEXT), (True, " Ada"), "the answer ' Ada' starts at True, no whole number"),
+        (
+            ("Who?", CONTEXT),
+            (math.inf, "Ada"),
+            "the answer 'Ada' starts at inf, which is not a whole number",
+        ),
+        (
+            ("Who?", CONTEXT),
+            (2.5, "Ada"),
+            "the answer 'Ada' starts at 2.5, which is not a whole number",
+        ),
+        (
+            ("Who?", CONTEXT),
+            {"text": "Ada", "start": "2"},
+            "'Ada' starts at '2', which is not a whole number",
+        ),
+        (
+            ("Who?", CONTEXT),
+            (True, " Ada"),
+            "the answer ' Ada' starts at True, which is not a whole number",
+        ),
         (("Who?", CONTEXT), (10**400, "Ada"), "is not at character 1000"),
         (("Who?", CONTEXT), ["Ada"] * 1001, "1,001 answers, but at most 1,000 are compared"),
         (("Who?", "Ada \ud800"), "Ada", "not UTF-8"),
@@ -159,7 +175,7 @@ def test_a_small_file_does_not_become_a_huge_one(tmp_path):
     content = {"data": [{"paragraphs": [{"context": "a " * 300_000, "qas": asked}]}]}
     (tmp_path / "a.json").write_text(json.dumps(content), "utf-8")
     with pytest.raises(
-        InputError, match="its contexts, once for each question, 1,200,000,000 letters"
+        InputError, match="its contexts, repeated for each question, have 1,200,000,000 characters"
     ):
         _read(tmp_path / "a.json")
 
@@ -191,7 +207,7 @@ def test_a_broken_file_in_a_folder_is_skipped_like_any_bad_example(tmp_path):
 
 
 def test_data_to_test_with_may_not_lack_answers_that_no_training_lacked():
-    with pytest.raises(InputError, match="no answer, and the training data had none such"):
+    with pytest.raises(InputError, match="no answer, and the training data had no such questions"):
         _read(([("Who?", CONTEXT)], [[]]), classes=("answered",))
     examples = _read(([("Who?", CONTEXT), ("When?", CONTEXT)], ["Ada", []]))
     with pytest.raises(InputError, match="has questions without an answer"):
@@ -215,8 +231,8 @@ def test_data_to_test_with_may_not_lack_answers_that_no_training_lacked():
         ("a.jsonl", '{"question": 3, "context": "a"}', "line 1: 3 (int) is no question"),
         ("a.csv", "question,text\n", "no column 'context'"),
         ("a.csv", "question,context,answer,start\nWho?,Ada,Ada,\u00b2\n",
-         "line 2: the start '\u00b2' is no whole number"),
-        ("a.parquet", "PAR1", "is no Parquet file"),
+         "line 2: the start '\u00b2' is not a whole number"),
+        ("a.parquet", "PAR1", "is not a Parquet file"),
     ],
 )  # fmt: skip
 def test_a_file_with_something_wrong_is_refused(tmp_path, name, content, said):

@@ -180,15 +180,15 @@ def test_tables_with_words_and_tags_are_read(tmp_path):
 
 BAD = {
     "fewer tags": (["a b"], [["O"]], "1 tags for 2 words"),
-    "no tag": (["a b"], [["O", None]], "is no tag"),
+    "no tag": (["a b"], [["O", None]], "is not a tag"),
     "beyond the text": (["a b"], [[(0, 9, "X")]], "does not lie in a text of 3 characters"),
-    "within a letter": (["e\u0301a b"], [[(0, 1, "X")]], "cuts the letter at 1"),
+    "within a letter": (["e\u0301a b"], [[(0, 1, "X")]], "splits the character at 1"),
     "overlapping": (["a b c"], [[(0, 3, "X"), (2, 5, "Y")]], "entities overlap"),
     "of no word": (["a b"], [[(1, 2, "X")]], "no word lies in 1 to 2"),
     "a far place": (["a b"], [[(0, 10**400, "X")]], "0 to 1000"),
-    "half a letter": (["a b"], [[(0, 1, "\ud800")]], "is no entity: expected"),
+    "half a letter": (["a b"], [[(0, 1, "\ud800")]], "is not an entity: expected"),
     "a broken text": (["\ud800 b"], [[(2, 3, "X")]], "not UTF-8"),
-    "no entity": (["a b"], [[(0, "X")]], "is no entity: expected"),
+    "no entity": (["a b"], [[(0, "X")]], "is not an entity: expected"),
     "an empty text": ([" "], [[]], "empty text"),
 }
 
@@ -216,7 +216,7 @@ def test_offsets_may_be_numpys():
 def test_tags_that_are_not_unicode_are_bad_before_training(tmp_path):
     path = tmp_path / "a.conll"
     path.write_bytes(b"Ada B-PER\n\nBob B-P\xc9R\n")
-    with pytest.raises(InputError, match=r"(?s)1 bad example:.*line 3: .* is no tag"):
+    with pytest.raises(InputError, match=r"(?s)1 bad example:.*line 3: .* is not a tag"):
         _read(path)
 
 
@@ -279,7 +279,7 @@ def test_tags_without_their_texts_are_refused():
 
 
 def test_words_with_spaces_are_refused():
-    with pytest.raises(InputError, match=r"'a b' \(str\) is no word"):
+    with pytest.raises(InputError, match=r"'a b' \(str\) is not a word"):
         _read(([["a b", "c"]], [["B-X", "O"]]))
 
 
@@ -305,7 +305,7 @@ def test_texts_that_cannot_be_read_are_named_before_what_the_others_lack(tmp_pat
     path.write_text(
         '{"text": "Ada", "entities": []}\n{"text": "Bob", "entities": [{"start": 0}]}\n'
     )
-    with pytest.raises(InputError, match=r"(?s)has 1 bad example.*line 2: .*is no entity"):
+    with pytest.raises(InputError, match=r"(?s)has 1 bad example.*line 2: .*is not an entity"):
         _read(path)
     with pytest.raises(InputError, match="has no tag but 'O'"):
         read(path, task=Tagging(), modality="text", on_bad_example="skip")

@@ -128,7 +128,7 @@ def kft_on_path(monkeypatch, folder):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--objective", "val_f1"), "`--objective val_f1` is nothing that"),
+        (("--objective", "val_f1"), "`--objective val_f1` is not a validation figure of"),
         (("--data", "nowhere", "--space", "nothing:here"), "'nothing:here' is not a function"),
         (("--data", "nowhere", "--stages", "gone.yaml"), "Cannot read the stages file"),
         (("--data", "nowhere", "--minutes", "0"), "pass a finite number above 0"),

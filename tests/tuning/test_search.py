@@ -269,7 +269,7 @@ def test_a_search_whose_every_trial_fails_says_why(tmp_path):
 def test_the_time_bound_counts_the_trials_before(tmp_path):
     first = tune(tmp_path / "search", max_seconds=1e-3, **HEAD)
     assert len(first.trials) == 1
-    assert first.stopped == "the 0.001 s were over"
+    assert first.stopped == "the limit of 0.001 s was reached"
     assert len(tune(tmp_path / "search", max_seconds=1e-3, **HEAD).trials) == 1
     assert len(tune(tmp_path / "search", max_trials=2, **HEAD).trials) == 2
 

@@ -75,7 +75,7 @@ def test_keras_tuners_environment_says_who_takes_part():
         ({"KERASTUNER_ORACLE_IP": "127.0.0.1"}, None, "KERASTUNER_TUNER_ID"),
         (given("chief" * 100), None, "KERASTUNER_TUNER_ID has 500 letters"),
         (given("chief", secret=""), None, "KFT_TUNE_SECRET is not set"),
-        (given("chief", secret="123"), None, "KFT_TUNE_SECRET has 3 letters, 16 are needed"),
+        (given("chief", secret="123"), None, "KFT_TUNE_SECRET has 3 characters, 16 are needed"),
         (given("worker-1", secret=""), None, "KFT_TUNE_SECRET is not set"),
     ],
 )

@@ -48,8 +48,9 @@ def read_squad(path: Path, encoding: str) -> ReadFile:
     letters = sum(len(context) for context, _ in questions if isinstance(context, str))
     if letters > _MOST_LETTERS and letters > _MOST_TIMES * size:
         raise InputError(
-            f"{source} has {size:,} bytes, but its contexts, once for each question, {letters:,} letters, "
-            f"more than {_MOST_TIMES} times as many: divide the contexts, or ask less of each"
+            f"{source} has {size:,} bytes, but its contexts, repeated for each question, have {letters:,} "
+            f"characters, more than {_MOST_TIMES} times as many: split the contexts, or ask fewer questions "
+            "about each"
         )
     for number, (context, asked) in enumerate(questions, 1):
         asked = asked if isinstance(asked, Mapping) else {}
@@ -123,7 +124,7 @@ def _add(found: ReadFile, row: Any) -> None:
     if isinstance(start, str):  # from a table
         number = re.fullmatch(r"\s*([0-9]{1,12})(?:\.0*)?\s*|\s*(?:nan)?\s*", start, re.IGNORECASE)
         if number is None:
-            found.reasons.setdefault(index, f"the start {start!r:.40} is no whole number")
+            found.reasons.setdefault(index, f"the start {start!r:.40} is not a whole number")
         start = int(number[1]) if number is not None and number[1] else None
     label = answer if is_missing(start) else (start, answer)
     if row.get(IMPOSSIBLE) is not None:
@@ -184,7 +185,7 @@ def _parquet_names(path: Path, source: str) -> list[str]:
         try:
             return pq.ParquetFile(file).schema_arrow.names
         except pa.ArrowException as error:
-            raise InputError(f"{source} is no Parquet file ({error!s:.80})") from error
+            raise InputError(f"{source} is not a Parquet file ({error!s:.80})") from error
 
 
 def _checked(found: ReadFile, source: str) -> ReadFile:

@@ -142,7 +142,7 @@ def _several(value: Any) -> list[tuple[int | None, str]]:
     if isinstance(value, str | Mapping) or _is_placed(value):
         return _told(value)
     if not isinstance(value, list | tuple):
-        raise _UnusableError(f"{kind_of(value)} is no answer: {_EXPECTED}")
+        raise _UnusableError(f"{kind_of(value)} is not an answer: {_EXPECTED}")
     return [one for each in value for one in _told(each)]
 
 
@@ -171,14 +171,16 @@ def _told(value: Any) -> list[tuple[int | None, str]]:
     else:
         start, text = value if _is_placed(value) else (None, value)
     if not isinstance(text, str):
-        raise _UnusableError(f"{kind_of(value)} is no answer: {_EXPECTED}")
+        raise _UnusableError(f"{kind_of(value)} is not an answer: {_EXPECTED}")
     if not text.strip():
         raise _UnusableError("an answer without a letter")
     if start is None or is_missing(start):
         return [(None, text)]
     is_real = is_number(start) and not isinstance(start, bool | np.bool_)
     if not is_real or not (isinstance(start, int) or (math.isfinite(start) and start % 1 == 0)):
-        raise _UnusableError(f"the answer {text!r:.60} starts at {shown(start)}, no whole number")
+        raise _UnusableError(
+            f"the answer {text!r:.60} starts at {shown(start)}, which is not a whole number"
+        )
     return [(int(start), text)]
 
 
@@ -206,7 +208,7 @@ def _span(context: str, start: int | None, text: str) -> tuple[int, str]:
     end = start + len(text)
     for edge in (start, end):
         if edge < len(context) and is_within_letter(context, edge):
-            raise _UnusableError(f"the answer {text!r:.60} cuts the letter at {edge}")
+            raise _UnusableError(f"the answer {text!r:.60} splits the character at {edge}")
     return start + len(text) - len(text.lstrip()), text.strip()
 
 

@@ -56,7 +56,7 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
     folder = next((root / name for name in VOC if (root / name).is_dir()), None)
     if folder is None or images == root:
         raise InputError(
-            f"{bad.source} is no folder of boxes: expected JPEGImages/ with Annotations/ of XML files "
+            f"{bad.source} is not a folder of boxes: expected JPEGImages/ with Annotations/ of XML files "
             f"(Pascal VOC), images/ with {YOLO}/ of text files and {CLASSES} (YOLO), or images/ with a "
             "JSON file (COCO)"
         )

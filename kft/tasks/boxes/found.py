@@ -67,7 +67,7 @@ class FoundBoxes:
         """Check a box in pixels; up to one pixel outside counts as rounding, and is clipped later."""
         said = f"box {number}, from ({box[0]:g}, {box[1]:g}) to ({box[2]:g}, {box[3]:g}),"
         if not np.isfinite(box).all():
-            raise InputError(f"{said} has a coordinate that is no finite number")
+            raise InputError(f"{said} has a coordinate that is not a finite number")
         if (box[2:] < box[:2]).any():
             raise InputError(f"{said} is inverted: left and top come first")
         inside = np.clip(box, 0, ends)
@@ -130,7 +130,7 @@ def _numbers(values: Any, width: int) -> np.ndarray:
         said = kind_of(values) if array is None else f"an array of the shape {array.shape[1:]}"
         raise InputError(f"its boxes are {said}: expected {_FORMS}")
     if not_finite(array, "") and width == 5 and not np.isfinite(array[0, :, 4]).all():
-        raise InputError("a class number is no finite number")
+        raise InputError("a class number is not a finite number")
     return array[0].astype(np.float64).reshape(-1, width)
 
 

@@ -107,7 +107,7 @@ def _check_known(labels: Sequence[str | int], numbers: dict[str, int] | None) ->
         if (one not in numbers) if isinstance(one, str) else one >= len(numbers):
             what = "class number" if isinstance(one, int) else "class"
             raise InputError(
-                f"a box of the {what} {shown(one)}, but the classes are {shown(tuple(numbers))}"
+                f"a box has the {what} {shown(one)}, but the classes are {shown(tuple(numbers))}"
             )
 
 

@@ -38,7 +38,7 @@ def read_voc(path: Path) -> FoundBoxes:
     except OSError as error:
         raise InputError(f"{path.name}: {why(error)}") from error
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise InputError(f"{path.name} is no XML file ({error})") from error
+        raise InputError(f"{path.name} is not an XML file ({error})") from error
     if root.tag != _ROOT:  # another format, whose boxes would be overlooked
         raise InputError(
             f"{path.name} has the root element {shown(root.tag)}, but {_ROOT!r} is expected"

@@ -79,7 +79,7 @@ def read_yolo(path: Path) -> FoundBoxes:
                 "a box are expected, such as 0 0.5 0.5 0.2 0.1"
             )
         if not (parts[0].isascii() and parts[0].isdigit()):
-            raise InputError(f"{where}: the class {shown(parts[0])} is no whole number from 0")
+            raise InputError(f"{where}: the class {shown(parts[0])} is not a whole number from 0")
         try:
             x, y, width, height = map(number_in_file, parts[1:])
         except ValueError:

@@ -61,7 +61,7 @@ def single_label(
     )
     if len(outside):
         raise InputError(
-            f"target {targets[outside[0]]:g} of example {places[outside[0]]} is no class index: "
+            f"target {targets[outside[0]]:g} of example {places[outside[0]]} is not a class index: "
             f"the scores have {len(names)} columns, so expected a whole number from 0 to "
             f"{len(names) - 1}; evaluate with the classes of the training"
         )

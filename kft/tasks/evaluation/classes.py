@@ -173,7 +173,7 @@ class ClassEvaluation(Evaluation):
     def _mistakes_section(self) -> Section:
         found = Mistakes(
             self.mistakes(MAX_MISTAKES),
-            "said {predicted} ({size} sure), is {expected}",
+            "predicted {predicted} ({size} sure), is {expected}",
             ".1%",
         )
         return Section("mistakes", "Most confident mistakes", (found,))

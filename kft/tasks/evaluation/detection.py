@@ -111,12 +111,12 @@ class DetectionEvaluation(Evaluation):
         values = [one.average_precision for one in self.per_class]
         chart = Chart(
             "AP of each class",
-            "In the colours in which the boxes below are drawn.",
+            "In the colours of the boxes below.",
             plots.coloured_bars(names, values, self.colours, "AP"),
         )
         note = Text(
-            "Thick red lines: in the data a box that the model misses, of the model a box that is wrong. "
-            f"Boxes of the model have a score of {self.threshold:g} or more."
+            "Thick red boxes are mistakes: true boxes that the model missed, and predicted boxes that are "
+            f"wrong. Boxes are predicted from a score of {self.threshold:g} on."
         )
         sections = [Section("classes", "Classes", (self._classes(), chart))]
         sentence = (

@@ -68,7 +68,7 @@ class NextTokenEvaluation(Evaluation):
         if not self.worst:
             return ()
         note = Text(
-            "The texts that cost the most bits per byte; of prompts with answers the answers."
+            "The texts with the most bits per byte; of prompts with answers, only the answers count."
         )
         sentence = "{size} bits per byte: {predicted}; {expected}."
         shown = Mistakes(self.mistakes(), sentence, ".2f")

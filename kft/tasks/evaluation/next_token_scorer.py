@@ -90,4 +90,4 @@ class NextTokenScorer:
 def _said(numbers: np.ndarray) -> tuple[str, str]:
     """Describe the evaluated tokens and bytes of a text, and how many tokens the model ranks first."""
     _, tokens, right, size = numbers.tolist()
-    return f"{tokens:,.0f} tokens, {size:,.0f} bytes", f"the model puts {right:,.0f} tokens first"
+    return f"{tokens:,.0f} tokens, {size:,.0f} bytes", f"{right:,.0f} tokens predicted right"

@@ -174,7 +174,7 @@ def _threshold(truth: np.ndarray, scores: np.ndarray, aims: Mapping[str, float |
     wanted = ~truth if aim == "specificity" else truth
     if not wanted.any():
         kind = "outside the class" if aim == "specificity" else "of the class"
-        raise InputError(f"`{aim}={value}`: no example {kind} says which threshold that takes.")
+        raise InputError(f"`{aim}={value}`: there is no example {kind} to find the threshold with.")
     if aim == "sensitivity":
         ranked = np.sort(scores[truth])[::-1]
         return float(ranked[max(_least(value, len(ranked)), 1) - 1])

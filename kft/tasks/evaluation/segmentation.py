@@ -112,7 +112,7 @@ class SegmentationEvaluation(Evaluation):
         names = tuple(one.name for one in self.per_class)
         chart = Chart(
             "IoU of each class",
-            "In the colours in which the masks below are drawn; ignored pixels are light grey there.",
+            "In the colours of the masks below; ignored pixels are light grey.",
             plots.coloured_bars(names, [one.iou for one in self.per_class], self.colours),
         )
         sections = [Section("classes", "Classes", (self._classes(), chart))]
@@ -122,9 +122,7 @@ class SegmentationEvaluation(Evaluation):
             sections.append(
                 Section("confusion", "Confusion of classes", (note, Grid("Classes", names, counts)))
             )
-        sentence = (
-            "{size} of the pixels are wrong: the model says {predicted}; right is {expected}."
-        )
+        sentence = "{size} of the pixels are wrong: the model predicts {predicted}; the truth is {expected}."
         for anchor, heading, shown in (
             ("mistakes", "Images with the most wrong pixels", self.worst),
             ("others", "Other images", self.others),

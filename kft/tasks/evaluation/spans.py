@@ -80,7 +80,7 @@ class SpansEvaluation(Evaluation):
         """Return the most confident wrong answers."""
         if not self.wrong:
             return ()
-        sentence = "The model is {size} sure of {predicted}; right is {expected}."
+        sentence = "The model is {size} sure of {predicted}; the answer is {expected}."
         note = Text("The question comes first, then its context.")
         found = Mistakes(self.mistakes(), sentence, ".1%")
         return (Section("mistakes", "Wrong answers of which the model is sure", (note, found)),)

@@ -137,7 +137,7 @@ class TaggingEvaluation(Evaluation):
             Section("confusion", "Confusion of types", (note, Grid("Types", names, counts))),
         ]
         if self.wrong:
-            sentence = "{size} wrong: the model says {predicted}; right is {expected}."
+            sentence = "{size} wrong: the model predicts {predicted}; the truth is {expected}."
             sections.append(
                 Section(
                     "mistakes",

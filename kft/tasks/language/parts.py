@@ -76,7 +76,7 @@ def _of_messages(messages: Any, template: str) -> tuple[Parts, str]:
         if not isinstance(role, str) or not isinstance(content, str):
             return (
                 [],
-                f'{kind_of(message)} is no message: expected {{"role": "...", "content": "..."}}',
+                f'{kind_of(message)} is not a message: expected {{"role": "...", "content": "..."}}',
             )
         if role != _ASSISTANT and role.strip().lower() == _ASSISTANT:
             return (
@@ -88,7 +88,7 @@ def _of_messages(messages: Any, template: str) -> tuple[Parts, str]:
     if not any(counts for _, counts in parts):
         roles = dict.fromkeys(one["role"] for one in messages[:50])
         return [], (
-            f'no message has the role "{_ASSISTANT}", so that there is nothing to learn, but those of '
+            f'no message has the role "{_ASSISTANT}", so there is nothing to learn; the roles are '
             f"{', '.join(map(shown, roles))}"
         )
     return _checked([part for part in parts if part[0]])

@@ -82,7 +82,7 @@ def region_of(segmentation: Any, size: tuple[int, int]) -> list[Polygon | Runs]:
     if not isinstance(segmentation, list) or not segmentation:
         raise InputError(
             f"its segmentation is {shown(segmentation)}, but polygons or runs are expected: a box alone "
-            "says no classes of pixels"
+            "does not say which pixels belong to a class"
         )
     return [_polygon(one) for one in segmentation]
 

@@ -54,7 +54,7 @@ class PredictionFile:
         self.count = 0
         if self.path.suffix.lower() not in ENDINGS:
             raise InputError(
-                f"`{self.path}`: the ending says the format; pass a file that ends in "
+                f"`{self.path}`: the extension determines the format: pass a file that ends in "
                 f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
             )
         self._target = place_of(self.path)

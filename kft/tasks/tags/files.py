@@ -102,7 +102,7 @@ def joined(words: Any) -> str:
     """
     for word in words:
         if not isinstance(word, str) or len(word.split(" ")) != 1 or not word.strip():
-            raise InputError(f"{kind_of(word)} is no word: pass lists of words without spaces.")
+            raise InputError(f"{kind_of(word)} is not a word: pass lists of words without spaces.")
     return " ".join(words)
 
 

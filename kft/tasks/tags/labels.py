@@ -117,7 +117,7 @@ def _of_tags(text: str, value: Any) -> Labelled:
         value = value.split()
     if is_missing(value) or not isinstance(value, (list, tuple)):
         raise _UnusableError(
-            "no label" if is_missing(value) else f"{kind_of(value)} is no list of tags"
+            "no label" if is_missing(value) else f"{kind_of(value)} is not a list of tags"
         )
     tags = [_tag(one) for one in value]
     places = given_words(text)
@@ -128,9 +128,7 @@ def _of_tags(text: str, value: Any) -> Labelled:
 
 def _tag(value: Any) -> str:
     if not _is_name(value):
-        raise _UnusableError(
-            f"{kind_of(value)} is no tag: the name of one is expected, such as 'B-PER'"
-        )
+        raise _UnusableError(f"{kind_of(value)} is not a tag: expected a name such as 'B-PER'")
     return value.strip()
 
 
@@ -156,7 +154,7 @@ def _span(value: Any, text: str) -> Span:
     is_span = isinstance(parts, (list, tuple)) and len(parts) == 3
     if not is_span or not all(map(_is_place, parts[:2])) or not _is_name(parts[2]):
         raise _UnusableError(
-            f"{shown(value)} is no entity: expected [start, end, type], or a dict with these keys"
+            f"{shown(value)} is not an entity: expected [start, end, type], or a dict with these keys"
         )
     start, end, kind = parts
     if not 0 <= start < end <= len(text):
@@ -165,7 +163,7 @@ def _span(value: Any, text: str) -> Span:
         )
     for edge in (start, end):
         if edge < len(text) and is_within_letter(text, edge):
-            raise _UnusableError(f"the entity {start} to {end} cuts the letter at {edge}")
+            raise _UnusableError(f"the entity {start} to {end} splits the character at {edge}")
     return start, end, kind
 
 
