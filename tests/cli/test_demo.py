@@ -54,13 +54,16 @@ def comparison_of(**accuracies):
     [
         (
             (0.7, 0.8),
-            "2 of 2 times above the linear model (+20.0 points on average, +20.0 to +20.0)",
+            "better than the linear model 2 of 2 times (+20.0 points on average, +20.0 to +20.0)",
         ),
         (
             (0.4, 0.5),
-            "0 of 2 times above the linear model (-10.0 points on average, -10.0 to -10.0)",
+            "better than the linear model 0 of 2 times (-10.0 points on average, -10.0 to -10.0)",
         ),
-        ((0.5, 0.6), "0 of 2 times above the linear model (+0.0 points on average, +0.0 to +0.0)"),
+        (
+            (0.5, 0.6),
+            "better than the linear model 0 of 2 times (+0.0 points on average, +0.0 to +0.0)",
+        ),
     ],
     ids=["better", "worse", "equal"],
 )
@@ -76,7 +79,7 @@ def test_the_verdict_says_what_came_out(bare, said):
 )
 def test_the_verdict_on_a_single_comparison_has_no_average(bare, said):
     made = comparison_of(scratch=(0.35,), linear=(0.61,), bare=(bare,))
-    assert f"came out {said} the linear model, and " in made.verdict()
+    assert f"was {said} the linear model, and " in made.verdict()
     assert "average" not in made.verdict()
 
 
@@ -99,7 +102,7 @@ def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
     assert reached[LINEAR] > 0.5, "features that hold too little to show anything"
     assert reached[FIT] > reached[SCRATCH] + 0.1
     page = (tmp_path / "demo" / "report.html").read_text()
-    assert "With 2 of each digit, recipe.fit(data) came out" in page
+    assert "With 2 of each digit, recipe.fit(data) was" in page
     assert page.count("<svg") >= 1
     kept = {path.name for path in (tmp_path / "demo" / "runs").iterdir()}
     assert kept == {"from-scratch-2", "linear-model-2", "fit-2"}

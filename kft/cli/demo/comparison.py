@@ -63,10 +63,10 @@ class Comparison:
                 parts.append(f"{_points(gains[0])} {name}")
                 continue
             parts.append(
-                f"{won} of {len(gains)} times above {name} ({np.mean(gains):+.1f} points on average, "
+                f"better than {name} {won} of {len(gains)} times ({np.mean(gains):+.1f} points on average, "
                 f"{gains.min():+.1f} to {gains.max():+.1f})"
             )
-        return f"With {examples} of each digit, {FIT} came out {', and '.join(parts)}."
+        return f"With {examples} of each digit, {FIT} was {', and '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""

@@ -21,6 +21,7 @@ from kft.cli.demo.digits import Digits, Task, make_task
 from kft.cli.demo.page import write_page
 from kft.cli.demo.recipe import DigitsRecipe
 from kft.errors import InputError
+from kft.report.progress import Progress, duration
 from kft.stages.stage import Stage
 
 FOLDERS = {SCRATCH: "from-scratch", LINEAR: "linear-model", FIT: "fit"}
@@ -68,23 +69,29 @@ def run_demo(
     directory.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     task = make_task()
+    sizes = examples or SIZES
     console.print(
-        f"A source model learns the digits 0 to 4, turned and mirrored, from {len(task.source):,} "
+        f"A source model learns the digits 0 to 4 from {len(task.source):,} rotated and mirrored "
         f"pictures (Keras on {backend().name})."
     )
-    weights = train_source(task.source, directory)
-    console.print(
-        f"Then a few pictures each of 5 to 9 are learned from, three ways; {len(task.test)} other "
-        "pictures are for testing."
-    )
-    comparison, recipe, plan = compare(task, weights, examples or SIZES, seeds, directory, console)
+    with Progress("Training", 1 + len(sizes) * len(seeds) * len(WAYS)) as progress:
+        weights = train_source(task.source, directory)
+        progress.advance()
+        with progress.aside():
+            console.print(
+                "Then it learns 5 to 9 from a few pictures each, in three ways, which are tested on "
+                f"{len(task.test)} other pictures."
+            )
+        comparison, recipe, plan = compare(
+            task, weights, sizes, seeds, directory, console, progress
+        )
     console.print(_table(comparison))
     console.print(comparison.verdict())
     page = write_page(directory / "report.html", comparison, plan)
     (directory / "results.json").write_text(json.dumps(comparison.to_dict(), indent=1) + "\n")
-    console.print(f"The page: {page}", soft_wrap=True)
+    console.print(f"Report: {page}", soft_wrap=True)
     _serve(recipe, task, directory, console)
-    console.print(f"{time.monotonic() - started:.0f} seconds.")
+    console.print(f"This took {duration(time.monotonic() - started)}.")
     return comparison
 
 
@@ -95,8 +102,9 @@ def compare(
     seeds: Sequence[int],
     directory: Path,
     console: Console,
+    progress: Progress,
 ) -> tuple[Comparison, DigitsRecipe, str]:
-    """Train in each way, with each number of examples and each seed.
+    """Train in each way, with each number of examples and each seed; each is a step of `progress`.
 
     Returns:
         The figures; the last recipe that the default `fit` trained, and its plan as HTML.
@@ -113,8 +121,10 @@ def compare(
                 recipe, run = fit(way, few, task, weights, seed, run_dir)
                 accuracies[way] = recipe.evaluate(tuple(task.test)).accuracy
                 comparison.add(way, each, seed, accuracies[way])
+                progress.advance()
             figures = ", ".join(f"{way} {reached:.1%}" for way, reached in accuracies.items())
-            console.print(f"{each:2} each, seed {seed}: {figures}", soft_wrap=True)
+            with progress.aside():
+                console.print(f"{each:2} each, seed {seed}: {figures}", soft_wrap=True)
     return comparison, recipe, run.stages_table
 
 
@@ -185,7 +195,7 @@ def ask(version: Path, digits: Digits) -> list[tuple[str, str, float]]:
 
 def _serve(recipe: DigitsRecipe, task: Task, directory: Path, console: Console) -> None:
     version = recipe.export(directory / "serving")
-    console.print(f"SavedModel: {version}, loaded again and asked:", soft_wrap=True)
+    console.print(f"The SavedModel {version}, loaded again, answers:", soft_wrap=True)
     for digit, label, score in ask(version, task.test.take(np.arange(5))):
         console.print(f"  a picture of {digit}: {label} ({score:.0%})")
 
