@@ -28,7 +28,7 @@ def runs(
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The same as CSV.")] = False,
 ) -> None:
-    """Compare finished runs: their figures, and the settings in which they differ.
+    """Compare finished runs: figures and differing settings.
 
     kft runs runs/ --figure accuracy
     """

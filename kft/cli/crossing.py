@@ -43,7 +43,9 @@ def cross_validate(
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Evaluate a recipe on few examples: each is predicted by a model that has not seen it.
+    """Evaluate a recipe on few examples, by cross-validation.
+
+    Each example is predicted by a model that has not seen it.
 
     kft cross-validate BertRecipe --model minilm/ --data labelled.tsv
     """

@@ -31,7 +31,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Show the benefit of fine-tuning on handwritten digits, without a network.
+    """Show what fine-tuning gains on digits, without a network.
 
     A small model learns the digits 0 to 4. Then a few examples of each of the digits 5 to 9 are learned:
     by `recipe.fit(data)`, by a linear model on the small model's features, and by the same network from

@@ -102,7 +102,9 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a run as the next version for TensorFlow Serving, checked before it becomes visible.
+    """Export a run as the next version for a model server.
+
+    The version is checked before it becomes visible.
 
     kft export runs/photos serving/photos --prune 3
 

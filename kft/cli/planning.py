@@ -32,7 +32,9 @@ def plan(
     stages: o.Stages = None,
     batch_norm: o.BatchNormMode = None,
 ) -> None:
-    """Print what each stage would train, without data and without loading pretrained weights.
+    """Print what each stage would train, without data.
+
+    Pretrained weights are not loaded.
 
     kft plan ResNetRecipe --model ResNet50 --stages stages.yaml
     """

@@ -45,7 +45,9 @@ def report(
     task: RunTask = None,
     batch_size: o.BatchSize = 32,
 ) -> None:
-    """Write one page about a run: plan, curves, figures, mistakes, data, time, what was forgotten.
+    """Write a page about a run: figures, curves, mistakes.
+
+    It also shows the plan, the data, the time, and what was forgotten.
 
     kft report runs/photos --data photos-test/ --output test.html
     """

@@ -18,7 +18,9 @@ def serve(
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")
     ] = 8000,
 ) -> None:
-    """Serve a page for trying a run on this machine: files or texts in, answers out.
+    """Serve a local page for trying a run.
+
+    Drop files or type texts there to see the answers.
 
     It listens on 127.0.0.1 alone and is for trying a model; `kft export` is for servers.
 

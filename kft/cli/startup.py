@@ -32,12 +32,13 @@ _PATIENCE = 5.0  # seconds for the filter to end once nothing writes to it
 
 
 def quieten() -> None:
-    """Suppress the logs of TensorFlow and SentencePiece; errors are still raised as exceptions.
+    """Suppress the logs of TensorFlow, SentencePiece and Hugging Face; errors are still raised.
 
     At a terminal a line is shown until Keras is imported. The log level silences TensorFlow once it
     runs, but not its libraries while they are loaded.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # or each retry of a download is logged
     library_logs.leave_out(_filtered_stderr)
     installed = any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
     if "tensorflow" not in sys.modules and not installed:

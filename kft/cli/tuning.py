@@ -160,7 +160,9 @@ def tune(
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
 ) -> None:
-    """Search for a recipe's stages, rates and other settings; all trials share frozen features.
+    """Search for a recipe's stages, rates and other settings.
+
+    All trials share frozen features.
 
     kft tune ResNetRecipe --data photos/ --run-dir runs/search --trials 20
     """
@@ -222,7 +224,9 @@ def select(
     json_output: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Rank pretrained backbones for the data without training them, in one pass each.
+    """Rank pretrained backbones for the data, without training.
+
+    Each of them runs over the data once.
 
     kft select --data photos/ ResNetRecipe VGG16Recipe MobileNetRecipe,alpha=0.5
     """

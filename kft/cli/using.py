@@ -123,7 +123,9 @@ def predict(
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Predict images, texts or clips: a label and its probability for each.
+    """Predict images, texts or clips.
+
+    Prints a label and its probability for each.
 
     kft predict runs/photos a.jpg b.jpg
 

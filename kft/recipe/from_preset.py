@@ -64,6 +64,7 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
         if os.path.isdir(folder):
             raise InputError(f"`preset={preset!r}` cannot be loaded by {name}: {said}") from error
         raise InputError(
-            f"`preset={preset!r}` could not be fetched ({said}). On a machine with a "
-            f"network, download {recipe.folders.to_bring}, bring it here and pass its path."
+            f"`preset={preset!r}` could not be fetched: is there a network, and is the name right? "
+            f"({said}) On a machine with a network, download {recipe.folders.to_bring}, bring it here and "
+            "pass its path."
         ) from error

@@ -57,6 +57,7 @@ abbr { text-decoration: none; }
   linear-gradient(to left, var(--grid), transparent) 100% 0 / 1rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9375rem;
   overflow-wrap: normal; }
+table + p, .scroll + p { margin-top: .75rem; }
 caption { text-align: left; color: var(--muted); padding: 0 0 .35rem; }
 th, td { padding: .35rem .75rem; text-align: right; border-bottom: 1px solid var(--grid);
   vertical-align: top; }

@@ -2,13 +2,15 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 
 import pytest
 
+from kft import library_logs
 from kft.backends.configured import configured_backend
-from kft.cli import startup
+from kft.cli import main, startup
 
 pytestmark = pytest.mark.once
 
@@ -176,6 +178,15 @@ def test_help_imports_no_framework_and_verbose_is_an_option():
     assert "--verbose" in done.stdout
 
 
+def test_retries_of_a_download_are_not_logged(monkeypatch):
+    monkeypatch.delenv("HF_HUB_VERBOSITY", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setattr(library_logs, "_aside", library_logs._aside)
+    startup.quieten()
+    assert os.environ.pop("HF_HUB_VERBOSITY") == "error"
+
+
 FIT = ("fit", "VGG16Recipe", "--data", ".", "--run-dir", "r")
 
 
@@ -211,3 +222,13 @@ def test_the_file_of_keras_sets_the_backend(tmp_path, monkeypatch):
     assert configured_backend() == "jax"
     (tmp_path / "keras.json").write_text("[1]")
     assert configured_backend() == "tensorflow"
+
+
+def test_the_list_of_commands_has_whole_sentences(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["kft"])
+    with pytest.raises(SystemExit):
+        main()
+    commands = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0]
+    assert len(commands.splitlines()) == 15
+    assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*[^.]\.", line) for line in commands.splitlines())

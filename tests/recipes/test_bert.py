@@ -229,7 +229,9 @@ def test_a_folder_that_lacks_a_file_names_it(hugging_face, tmp_path, name, needs
 @pytest.mark.parametrize("preset", ["bert_tiny_en_uncased", "no_such_preset"])
 def test_a_preset_that_cannot_be_fetched_says_what_to_bring(preset, monkeypatch, tmp_path):
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match=r"could not be fetched .* model\.safetensors"):
+    with pytest.raises(
+        InputError, match=r"could not be fetched: is there a network.* model\.safetensors"
+    ):
         _ = BertRecipe(preset, num_classes=2).model
 
 
