@@ -50,7 +50,7 @@ except (OSError, http.client.HTTPException) as error:
     reason = getattr(error, "reason", error)
     if isinstance(reason, TimeoutError):
         sys.exit(f"{{URL}} did not answer within {{options.timeout:g}} s: pass a longer --timeout.")
-    sys.exit(f"No server answers at {{URL}} ({{reason}}): start it first, by serve.sh.")
+    sys.exit(f"No server answers at {{URL}} ({{reason}}): start it first with serve.sh.")
 # A bad row has the reason in "status", and NaN, 0 or an empty string for all else.
 for answer in answers:
     print(answer["status"] or {rest_answer})
@@ -79,7 +79,7 @@ except grpc.RpcError as error:
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         sys.exit(f"{{ADDRESS}} did not answer within {{options.timeout:g}} s: pass a longer --timeout.")
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        sys.exit(f"No server answers at {{ADDRESS}} ({{error.details()}}): start it first, by serve.sh.")
+        sys.exit(f"No server answers at {{ADDRESS}} ({{error.details()}}): start it first with serve.sh.")
     sys.exit(f"{{ADDRESS}} answered {{error.code().name}}: {{error.details()}}")
 outputs = {{name: tf.make_ndarray(tensor) for name, tensor in found.items()}}
 # A bad row has the reason in "status", and NaN, 0 or an empty string for all else.

@@ -212,7 +212,7 @@ def test_a_client_without_a_server_ends_with_a_line(made, client, silent, tmp_pa
     said = done.stderr.splitlines()[-1]
     assert f"127.0.0.1:{port}" in said
     assert (
-        "within 2 s: pass a longer --timeout" if silent else "start it first, by serve.sh"
+        "within 2 s: pass a longer --timeout" if silent else "start it first with serve.sh"
     ) in said
 
 

@@ -73,7 +73,7 @@ def test_keras_tuners_environment_says_who_takes_part():
         (given("chief", ip="10.0.0.5"), "10.0.0.6", "--host"),
         (given("chief", port="many"), None, "KERASTUNER_ORACLE_PORT='many'"),
         ({"KERASTUNER_ORACLE_IP": "127.0.0.1"}, None, "KERASTUNER_TUNER_ID"),
-        (given("chief" * 100), None, "KERASTUNER_TUNER_ID has 500 letters"),
+        (given("chief" * 100), None, "KERASTUNER_TUNER_ID has 500 characters"),
         (given("chief", secret=""), None, "KFT_TUNE_SECRET is not set"),
         (given("chief", secret="123"), None, "KFT_TUNE_SECRET has 3 characters, 16 are needed"),
         (given("worker-1", secret=""), None, "KFT_TUNE_SECRET is not set"),
@@ -146,7 +146,7 @@ def test_a_new_oracle_goes_on_where_the_minutes_end(tmp_path, algorithm):
     assert again.trials[second.trial_id].score == 0.5
     assert values_of(again.create_trial("d")) == values_of(oracle.create_trial("d"))
     journal.path.write_text(journal.path.read_text().replace('"head_lr": 0', '"head_lr": 9'))
-    with pytest.raises(kft.KftError, match="go on with the version"):
+    with pytest.raises(kft.KftError, match="use the version"):
         ChiefJournal(journal.path).replay(prepared(make(algorithm), tmp_path / "third"))
 
 
@@ -193,7 +193,7 @@ def test_a_trial_that_kills_its_workers_fails(chief):
         chief.look_after(None)
         chief.patience = 60.0
     (failed,) = chief.heard
-    assert failed.reason.startswith("3 workers ended without a word")
+    assert failed.reason.startswith("3 workers died while they ran it")
     assert chief.create_trial("d").trial_id == "1"
 
 
