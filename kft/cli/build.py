@@ -46,7 +46,7 @@ def find_recipe(name: str, option: str = "RECIPE") -> type[Recipe]:
     module = _imported(module_name, name, option)
     found = attribute_of(module, class_name)
     if not (isinstance(found, type) and issubclass(found, Recipe)):
-        problem = "is not there" if found is None else "is not a kft.Recipe"
+        problem = "is not a recipe" if found is None else "is not a kft.Recipe"
     elif hasattr(found, "modality"):
         return found
     else:

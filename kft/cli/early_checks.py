@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from types import ModuleType
@@ -54,6 +55,30 @@ def check_given(context: typer.Context) -> None:
             from kft.data.read import check_there
 
             check_there(path)
+    for path in given.get("inputs") or ():
+        check_input(path)
+
+
+def check_input(source: str) -> None:
+    """Refuse an input of `kft predict` that is not there, before its run is loaded.
+
+    Args:
+        source: A path, a pattern, or `-`.
+
+    Raises:
+        InputError: If it is none of these.
+    """
+    from kft.data.files import missing
+
+    if source == "-" or glob.has_magic(source):
+        return
+    try:
+        os.stat(source)
+    except FileNotFoundError as error:
+        hint = "" if os.path.splitext(source)[1] else "; a text itself goes into --text"
+        raise InputError(f"{missing(source)}{hint}") from error
+    except (OSError, ValueError):
+        pass  # reading it will report the problem
 
 
 def check_name(name: str, option: str = "RECIPE") -> tuple[str, str]:
@@ -82,7 +107,7 @@ def check_name(name: str, option: str = "RECIPE") -> tuple[str, str]:
 
         package = recipes_package()  # not another package of that name
         if module_name == "recipes" and class_name not in package.__all__:
-            raise no_recipe(package, class_name, "is not there", option)
+            raise no_recipe(package, class_name, "is not a recipe", option)
     elif not is_there(module_name):
         raise no_module(name, module_name, option)
     return module_name, class_name
@@ -101,7 +126,7 @@ def no_recipe(module: ModuleType, name: str, problem: str, option: str) -> Input
     known = ", ".join(getattr(module, "__all__", ())) or "no recipes"
     return InputError(
         f"{option}: {name!r} {problem}{did_you_mean(name, known.split(', '))}; {module.__name__} has "
-        f"{known}. For one of your own write module:Class."
+        f"{known}. Name your own as module:Class."
     )
 
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kft.arguments import did_you_mean
 from kft.arguments import shown as argument
 from kft.errors import InputError
 
-__all__ = ["checked_root", "shown", "written"]
+__all__ = ["checked_root", "missing", "shown", "written"]
 
 _LONGEST = 400  # characters of a path in a message
+_MOST_NAMES = 10_000  # compared with a missing one
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -23,6 +25,15 @@ def shown(path: str | os.PathLike[str]) -> str:
         # Python represents an undecodable byte 0x82 by the character U+DC82.
         name = repr(name)[1:-1].replace("\\udc", "\\x")
     return name if len(name) <= _LONGEST else f"{name[:100]}...{name[-200:]}"
+
+
+def missing(path: str | os.PathLike[str]) -> str:
+    """Return that there is no such file or folder, with a similar name that there is, for messages."""
+    hint = ""
+    with contextlib.suppress(OSError, ValueError):
+        place = Path(path)
+        hint = did_you_mean(place.name, sorted(os.listdir(place.parent))[:_MOST_NAMES])
+    return f"{shown(path)}: no such file or folder{shown(hint)}"
 
 
 @contextlib.contextmanager

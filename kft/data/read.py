@@ -17,7 +17,7 @@ from kft.data.archives import is_shards, read_archives
 from kft.data.arrays import read_arrays
 from kft.data.columns import RowNames
 from kft.data.examples import Examples
-from kft.data.files import shown
+from kft.data.files import missing, shown
 from kft.data.folder import read_folder
 from kft.data.frames import read_frame
 from kft.data.image_files import MAX_PIXELS
@@ -235,7 +235,7 @@ def _may_be_tfds(source: str | os.PathLike[str]) -> bool:
 
 
 def _missing(source: str | os.PathLike[str]) -> InputError:
-    return InputError(f"{shown(source)}: no such file or folder; data are {_EXPECTED}")
+    return InputError(f"{missing(source)}; data are {_EXPECTED}")
 
 
 def _path(source: str | os.PathLike[str]) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.data.columns import MOST_BYTES, RowNames
 from kft.data.examples import Examples
-from kft.data.files import shown
+from kft.data.files import missing, shown
 from kft.data.images import check_images
 from kft.data.label_columns import LabelColumns, label_columns, parts_of
 from kft.data.prepared import INFO, check_prepared, is_prepared, newest_version
@@ -112,7 +112,7 @@ def _builder(name: str) -> Any:
         builder = tfds.builder(name, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise InputError(
-            f"{name!r} is no file, no folder and no dataset that TFDS knows: check the path, or see "
+            f"{missing(name)}, nor a dataset of TFDS: check the path, or see "
             "https://www.tensorflow.org/datasets/catalog for the names, versions and configurations; "
             f"TFDS says: {_first_line(error)[:200]}"
         ) from error

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from kft.data.bad import BadExamples
 from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
-from kft.data.files import checked_root, shown
+from kft.data.files import checked_root, missing, shown
 from kft.data.folder_walk import nothing_below
 from kft.data.image_files import MAX_PIXELS
 from kft.data.modality import modality_named
@@ -160,7 +160,7 @@ class Unlabelled:
                 self._add_pattern(source)
             else:
                 hint = "; a text itself goes into --text" if self.modality.is_text else ""
-                raise InputError(f"{shown(source)}: no such file or folder{hint}")
+                raise InputError(f"{missing(source)}{hint}")
         except OSError as error:
             raise InputError(f"{shown(source)}: {why(error)}") from error
 

@@ -134,14 +134,16 @@ def test_a_terminal_is_told_what_is_waited_for_and_nothing_else_is(tmp_path, is_
     [
         (("fit", "MobilNetRecipe", "--data", "d", "--run-dir", "r"), "mean MobileNetRecipe?"),
         (("plan", "nowhere_at_all:MyRecipe"), "there is no module 'nowhere_at_all'"),
-        (("select", "VGGRecipe,weights=none", "--data", "d"), "'VGGRecipe' is not there"),
+        (("select", "VGGRecipe,weights=none", "--data", "d"), "'VGGRecipe' is not a recipe"),
         (("tune", "VGG16Recipe", "--data", "./gone", "--run-dir", "r"), "no such file or folder"),
         (("find-lr", "VGG16Recipe", "--data", "gone.csv"), "gone.csv: no such file or folder"),
         (
             ("evaluate", "gone", "--data", "d"),
             "`gone` is not a finished run: it has no recipe.json",
         ),
-        (("predict", "gone", "a.jpg"), "`gone` is not a finished run"),
+        (("predict", "gone", "-"), "`gone` is not a finished run"),
+        (("predict", "gone", "a.jpg"), "a.jpg: no such file or folder"),
+        (("predict", "gone", "hello"), "hello: no such file or folder; a text itself goes into"),
         (("runs", "gone"), "gone: no such directory"),
         (("report", "gone"), "`gone` is not a finished run"),
         (("export", "gone", "base"), "`gone` is not a finished run"),

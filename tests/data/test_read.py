@@ -107,14 +107,14 @@ def test_a_py_dataset_is_a_stream_that_fit_takes():
         ),
         (7, {}, r"data of type int, but data are a folder with one sub-folder per class, a .csv"),
         ("no/such/sub/folder", {}, r"folder: no such file or folder; data are a folder with"),
-        ("no_such/folder", {}, r"is no file, no folder and no dataset that TFDS knows: check"),
-        ("no_such:1.0.0", {}, r"is no file, no folder and no dataset that TFDS knows: check"),
+        ("no_such/folder", {}, r"no such file or folder, nor a dataset of TFDS: check"),
+        ("no_such:1.0.0", {}, r"no such file or folder, nor a dataset of TFDS: check"),
         (
             "mnist:9.9.9",
             {},
-            r"no dataset that TFDS knows: check .*cannot be loaded at version 9\.9\.9",
+            r"nor a dataset of TFDS: check .*cannot be loaded at version 9\.9\.9",
         ),
-        ("mnist/none", {}, r"no dataset that TFDS knows: check .*BuilderConfig none not found"),
+        ("mnist/none", {}, r"nor a dataset of TFDS: check .*BuilderConfig none not found"),
         ("data/train.csv", {}, r"train.csv: no such file or folder; data are a folder with"),
         ("flowers.csv", {}, r"flowers.csv: no such file or folder; data are"),
         (__file__, {}, r"is a .py file, but data are a folder with"),
@@ -153,3 +153,11 @@ def test_a_column_is_named_by_text(tmp_path, name, value):
 def test_options_are_checked_before_anything_is_read(wrong):
     with pytest.raises(InputError, match=f"{next(iter(wrong))}="):
         read("no such folder", task="single_label", modality="text", **wrong)
+
+
+def test_a_missing_path_is_told_what_lies_next_to_it(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(
+        InputError, match=r"phots: no such file or folder \(did you mean photos\?\)"
+    ):
+        read(str(tmp_path / "phots"), task="single_label", modality="image")

@@ -139,7 +139,9 @@ def test_a_dataset_prepared_before_by_its_name(name):
 
 
 def test_an_unknown_name_says_what_it_is_not():
-    with pytest.raises(InputError, match=r"'no_such_flowers' is no file, no folder and no dataset"):
+    with pytest.raises(
+        InputError, match="no_such_flowers: no such file or folder, nor a dataset of TFDS"
+    ):
         read_images("no_such_flowers")
 
 
