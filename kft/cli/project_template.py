@@ -33,7 +33,9 @@ def init(
         "kft.yaml"
     ),
 ) -> None:
-    """Write a project file: the options of all commands that train, with their descriptions.
+    """Write a project file with the options of the commands.
+
+    It has all options of commands that train, with their descriptions.
 
     kft init && kft --config kft.yaml fit
     """

@@ -232,5 +232,5 @@ def test_the_list_of_commands_has_whole_sentences(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main()
     commands = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0]
-    assert len(commands.splitlines()) == 15
+    assert len(commands.splitlines()) == 16
     assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*[^.]\.", line) for line in commands.splitlines())
