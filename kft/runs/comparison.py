@@ -194,11 +194,7 @@ class Comparison:
                 "differences."
             )
         if len({next(iter(run.figures)) for run in self.runs if run.figures}) > 1:
-            said.append(
-                "These runs have different tasks, so their settings are not compared: pass those of one "
-                "task."
-            )
-            return said
+            return [*said, "These runs have different tasks, so their settings are not compared."]
         found = self.differences
         lines = [
             f"  {printable(name)}: {printable(', '.join(map(_short, values)))}"
