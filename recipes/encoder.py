@@ -96,12 +96,14 @@ class EncoderRecipe(TextRecipe):
     layer_decay: ClassVar[float] = 1.0
 
     def default_stages(self, steps: int | None = None) -> list[Stage]:
-        """Return a solved head, then everything, for up to 15 epochs and about 500 steps.
+        """Return a solved head, then everything, for about 500 steps.
 
-        Narrower encoders get higher rates: the family's is for 768 channels.
+        That takes up to 15 epochs, or 60 for tags of words: a few dozen steps do not teach more than that
+        most words have the same tag. Narrower encoders get higher rates: the family's is for 768 channels.
         """
         rate = self.rate * 768 / self.encoder.hidden_dim
-        deep = deep_stage(steps, rate, most=15, layer_decay=self.layer_decay)
+        most = 60 if self.form == "words" else 15
+        deep = deep_stage(steps, rate, most=most, layer_decay=self.layer_decay)
         return [self.head_stage(steps), deep]
 
 

@@ -14,6 +14,7 @@ from kft.recipe.token_graphs import with_length
 from kft.recipe.tokenization import LONGEST_TEXT
 from kft.stages.stage import Stage
 from kft.stages.table import plan_table
+from kft.tasks import Tagging
 from recipes import BertRecipe
 from tests.recipes import tiny_bert
 
@@ -92,6 +93,8 @@ def test_default_stages_fit_encoders_of_any_depth(preset):
     assert [stage.label for stage in stages] == ["solved head", "all"]
     assert "transformer_layer_1" in str(plan_table(recipe.model, stages))
     assert [recipe.default_stages(steps)[1].epochs for steps in (1, 50, 1000)] == [15, 10, 3]
+    recipe = BertRecipe(preset, task=Tagging(("O", "B-A", "I-A")))
+    assert [recipe.default_stages(steps)[1].epochs for steps in (1, 50, 1000)] == [60, 10, 3]
 
 
 @pytest.mark.once

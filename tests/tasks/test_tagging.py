@@ -19,6 +19,7 @@ from kft.tasks.tags.layers import TagAccuracy, TagCrossEntropy
 from kft.tasks.tags.scheme import scheme_of
 from kft.testing.families import TinyTexts, save_tiny_bert, tiny_texts
 from kft.tuning.objectives import objective_of
+from recipes import BertRecipe
 
 CLASSES = ("O", "B-A", "I-A", "B-B", "I-B")
 
@@ -234,6 +235,17 @@ def test_a_tokenizer_that_sees_more_than_words_is_refused(tmp_path, monkeypatch)
 def test_a_model_needs_tags(tmp_path):
     with pytest.raises(InputError, match="tags are not known before data are read"):
         _recipe(tmp_path, Tagging()).model  # noqa: B018
+
+
+def test_a_bare_fit_teaches_tags_that_depend_on_other_words(tmp_path):
+    words = [text.split() for text in tiny_texts(24)]
+    tags = [
+        ["B-A" if "the" in text[i - 1 : i] else "O" for i in range(len(text))] for text in words
+    ]
+    recipe = BertRecipe(save_tiny_bert(tmp_path / "preset"), task=Tagging())
+    run = recipe.fit((words, tags), (words, tags), verbose=0, finish=kft.Finish(report=False))
+    assert run.history["stage"].count(2) == 60
+    assert run.history["val_f1"][-1] > 0.7  # a quarter of these epochs find no entity
 
 
 def test_entities_are_found_where_they_are(tmp_path):
