@@ -54,11 +54,12 @@ def check_tolerance(tolerance: Any, restore_best: Any) -> None:
         restore_best: The argument of `StagedUnfreezing`.
 
     Raises:
-        InputError: If it is not a fraction, or `restore_best` is not `"ends"`.
+        InputError: If it is not a fraction above -1, or `restore_best` is not `"ends"`.
     """
-    if not is_number(tolerance) or not 0 <= tolerance < math.inf:
+    if not is_number(tolerance) or not -1 < tolerance < math.inf:
         raise InputError(
-            f"`tolerance={shown(tolerance)}`: pass a fraction of 0 or more, such as 0.1."
+            f"`tolerance={shown(tolerance)}`: pass a fraction above -1, such as 0.1 for a stage that may be "
+            "worse by a tenth, or -0.1 for one that must be better by a tenth."
         )
     if tolerance and restore_best != "ends":
         raise InputError(
@@ -98,7 +99,7 @@ class BestState:
         restore: `"stage"` for the best epoch of the last stage, `"run"` for that of all stages,
             `"ends"` for the best of the stages' last epochs.
         tolerance: By what fraction of the best value so far the end of a later stage may be worse and
-            still be kept.
+            still be kept; by what fraction it must be better, if negative.
     """
 
     def __init__(self, monitor: Monitor, restore: Restore, tolerance: float = 0.0) -> None:

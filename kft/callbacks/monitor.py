@@ -79,7 +79,7 @@ class Monitor:
         Args:
             value: The value.
             than: The other value.
-            tolerance: By what fraction of the other the value may be worse.
+            tolerance: By what fraction of the other the value may be worse, or must be better if negative.
         """
         allowed = tolerance * abs(than)
         return value < than + allowed if self.mode == "min" else value > than - allowed

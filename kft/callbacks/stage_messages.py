@@ -9,6 +9,7 @@ from keras import ops
 
 from kft.callbacks.best_state import BestState
 from kft.printing import how_many
+from kft.report.training import tolerated
 from kft.stages.stage import Stage
 
 
@@ -54,8 +55,7 @@ def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> 
         )
     elif verbose:
         among = " at the end of a stage" if restore_best == "ends" else ""
-        if state.tolerance:
-            among += f" (a later stage is kept if it is at most {state.tolerance:.0%} worse)"
+        among += f" ({tolerated(state.tolerance)})" if state.tolerance else ""
         print(
             f"The model keeps the weights of epoch {best.epoch + 1} of the run (stage {best.stage + 1}), the "
             f"best{among}: {name} {best.value:.4f}"

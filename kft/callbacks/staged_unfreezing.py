@@ -60,7 +60,8 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         monitor: Name of the logged value by which epochs are compared, or a name and a direction such
             as `("val_kappa", "max")`. Defaults to the monitor of `early_stopping`, or `"val_loss"`.
         tolerance: By what fraction the end of a stage may be worse than the best end before it and
-            still be kept, for `restore_best="ends"`. Defaults to 0.
+            still be kept, for `restore_best="ends"`; if negative, by what fraction it must be better.
+            Defaults to 0.
         verbose: 1 prints a line at each stage, 0 nothing. Defaults to 1.
 
     Attributes:

@@ -137,8 +137,10 @@ class BestEpoch(CheckedCalls):
             such as `"val_accuracy"`, and with 16 to 199, for a classifier, to `"val_calibrated_loss"`,
             the loss at the best temperature, see `kft.tasks.calibrated_loss`.
         tolerance: By what fraction the end of a stage may be worse than the best end before it and
-            still be kept, for `"ends"`. Defaults to 0, but for the default stages of texts with
-            n, fewer than 200, validation examples to 1/sqrt(n), by which chance moves a mean loss.
+            still be kept, for `"ends"`; if negative, by what fraction it must be better. Defaults to 0,
+            but for the default stages with n validation examples, where chance moves a mean loss by
+            1/sqrt(n), to 1/sqrt(n) for texts if n is below 200, and to -1/sqrt(n) for a classifier of
+            images with a solved head if n is below 16.
         interpolate: Whether to also try weights a quarter, half and three quarters of the way between
             the start and the end of the last stage on the validation data, and keep them where they
             are better (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).

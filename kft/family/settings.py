@@ -21,7 +21,7 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.hooks import Family
 from kft.family.policies import Finish, Resume
-from kft.family.usual import usual_plan
+from kft.family.usual import TEMPERED, usual_plan, usual_tolerance
 from kft.printing import how_many
 from kft.runs.identity import identity, may_change
 from kft.stages.lengths import USUAL_BATCH
@@ -33,7 +33,6 @@ from kft.training.staged import check_callbacks
 
 _PATIENCE = 3
 FEW = 200  # with fewer validation examples, chance decides which epoch is better
-_TEMPERED = 16  # with fewer validation examples, single ones decide the temperature
 
 # Checked before a run directory is compared: a mistake must not look like another plan.
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -133,11 +132,9 @@ class FitSettings:
         examples their epochs are compared by the task's objective. With fewer, of which an epoch may have
         more right by chance, only the states at the ends of the stages are compared, by the loss, which
         also takes in how sure the model was of each example; from 16 examples on, in a task whose scores
-        are finally divided by a temperature, by the loss at the best temperature. Losses of single
-        examples vary about as much as their mean, so chance moves a mean over n of them by a fraction
-        of 1/sqrt(n). In a family whose deeper stages usually help, a stage is undone only if it is worse
-        by more than that; in others if it is worse at all. Few training examples get smaller batches, see
-        `kft.stages.lengths.batch_size_for`.
+        are finally divided by a temperature, by the loss at the best temperature. How much worse a deeper
+        stage may be is in `kft.family.usual.usual_tolerance`. Few training examples get smaller batches,
+        see `kft.stages.lengths.batch_size_for`.
 
         Without validation data it is unknown whether a deeper stage helps: only the recipe's first
         stage, the head, is trained, and whatever needs validation is left out.
@@ -169,9 +166,9 @@ class FitSettings:
                 found["early_stopping"] = None
             if self.restore_best == "auto":
                 found["restore_best"] = "ends" if few else "run"
-            if few and found.get("restore_best", self.restore_best) == "ends":
-                chance = len(validation) ** -0.5 if recipe.deeper_is_better else 0.0
-                found["tolerance"] = chance if self.tolerance is None else self.tolerance
+            compares_ends = found.get("restore_best", self.restore_best) == "ends"
+            if few and compares_ends and self.tolerance is None:
+                found["tolerance"] = usual_tolerance(recipe, len(validation))
             if is_auto(self.augment) and stages[0].solve and recipe.task.augmentable:
                 found["augment"] = recipe.usual_augmentation
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
@@ -193,7 +190,7 @@ class FitSettings:
         """
         if examples >= FEW:
             return recipe.task.objective if self.balance is None else ("val_loss", "min")
-        calibrated = examples >= _TEMPERED and recipe.task.calibrated_loss() is not None
+        calibrated = examples >= TEMPERED and recipe.task.calibrated_loss() is not None
         return (f"val_{CALIBRATED_LOSS}" if calibrated else "val_loss", "min")
 
     def _unvalidated(self, recipe: Family, train: Examples) -> FitSettings:

@@ -86,16 +86,24 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
     which = "the best epoch"
     if best.get("among") == "ends":  # other epochs may have been better by chance
         which = "the best of the stages' last epochs"
-    tolerance = best.get("tolerance")
-    within = (
-        f" A later stage is kept if it is at most {float(tolerance):.0%} worse."
-        if tolerance
-        else ""
-    )
+    tolerance = float(best.get("tolerance") or 0)
+    rule = tolerated(tolerance)
+    within = f" {rule[0].upper()}{rule[1:]}." if tolerance else ""
     return Html(
         f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), {which} "
         f"by {text(shown)}: {value(best['value'])}.{within}</p>"
     )
+
+
+def tolerated(tolerance: float) -> str:
+    """Return a clause that says when the end of a later stage is kept.
+
+    Args:
+        tolerance: As for `kft.BestEpoch`; not 0.
+    """
+    if tolerance < 0:
+        return f"a later stage is kept only if it is more than {-tolerance:.0%} better"
+    return f"a later stage is kept if it is at most {tolerance:.0%} worse"
 
 
 def _followed(journal: Mapping[str, Any]) -> Html:

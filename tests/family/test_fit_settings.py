@@ -191,7 +191,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_data_are_read(given, me
         (kft.Finish, {"report": (None, 1, "no")}),
         (kft.Finish, {"keep_examples": (None, 1, "no")}),
         (kft.BestEpoch, {"among": (True, 3, "last", np.array([1, 2]))}),
-        (kft.BestEpoch, {"tolerance": (True, "0.1", -0.1, float("nan"), float("inf"), 0.1)}),
+        (kft.BestEpoch, {"tolerance": (True, "0.1", -1, float("nan"), float("inf"), 0.1)}),
         (kft.BestEpoch, {"interpolate": (None, 1, "no")}),
         (kft.BestEpoch, {"monitor": (3, "", [1], "kappa", ("val_loss", 3), np.array([1, 2]))}),
     ],

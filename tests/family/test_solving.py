@@ -9,6 +9,8 @@ import pytest
 import kft
 from kft.errors import InputError
 from kft.family.features import head_inputs
+from kft.family.usual import usual_tolerance
+from kft.report.training import tolerated
 from kft.stages.lengths import batch_size_for, deep_stage
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from recipes import BertRecipe, MobileNetRecipe
@@ -292,7 +294,8 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything(family):
     losses = run.history["val_loss"]
     head, deep = losses[0], losses[-1]
     allowed = plan["tolerance"] * head
-    assert allowed == pytest.approx(head / 12**0.5 if family is TrustingRecipe else 0)
+    assert abs(allowed) == pytest.approx(head / 12**0.5)
+    assert (allowed > 0) == (family is TrustingRecipe)
     assert run.journal["best"]["value"] == (deep if deep < head + allowed else head)
     assert recipe.evaluate(run.validation).figures["accuracy"] == run.evaluation.figures["accuracy"]
 
@@ -301,6 +304,16 @@ def test_a_bare_fit_solves_the_head_and_then_trains_everything(family):
 def test_encoders_of_texts_are_trusted_to_gain_by_depth_and_networks_for_images_are_not():
     assert BertRecipe.deeper_is_better
     assert not MobileNetRecipe.deeper_is_better
+
+
+@pytest.mark.once
+def test_few_images_keep_their_solved_head_unless_a_deeper_stage_wins_by_more_than_chance():
+    recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
+    assert [usual_tolerance(recipe, count) for count in (4, 16)] == [-0.5, 0]
+    trained = PlainRecipe(num_classes=3, image_size=(16, 16), hidden=(4,))
+    assert usual_tolerance(trained, 4) == 0  # its head may be far from the best linear one
+    assert usual_tolerance(TrustingRecipe(num_classes=3, image_size=(16, 16)), 4) == 0.5
+    assert tolerated(-0.5) == ", where a later one wins only by more than 50%"
 
 
 class Short(TrustingRecipe):
@@ -409,7 +422,10 @@ def test_labels_that_may_depend_on_places_are_not_augmented_by_default():
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(("tolerance", "kept"), [(0.0, (0.7, 3)), (0.2, (0.7, 3)), (0.9, (0.1, 5))])
+@pytest.mark.parametrize(
+    ("tolerance", "kept"),
+    [(0.0, (0.7, 3)), (0.2, (0.7, 3)), (0.9, (0.1, 5)), (-0.1, (0.7, 3)), (-0.2, (0.6, 1))],
+)
 def test_only_the_ends_of_stages_are_compared(tolerance, kept):
     from kft.callbacks.best_state import BestState
     from kft.callbacks.monitor import Monitor
