@@ -313,7 +313,7 @@ def test_few_images_keep_their_solved_head_unless_a_deeper_stage_wins_by_more_th
     trained = PlainRecipe(num_classes=3, image_size=(16, 16), hidden=(4,))
     assert usual_tolerance(trained, 4) == 0  # its head may be far from the best linear one
     assert usual_tolerance(TrustingRecipe(num_classes=3, image_size=(16, 16)), 4) == 0.5
-    assert tolerated(-0.5) == ", where a later one wins only by more than 50%"
+    assert tolerated(-0.5) == "a later stage is kept only if it is more than 50% better"
 
 
 class Short(TrustingRecipe):
