@@ -24,10 +24,10 @@ _CHECKED = (types.NoneType, os.PathLike, str, bool, dict)
 def shown(value: Any) -> str:
     """Return the shortened `repr` of a value for messages."""
     try:
-        said = repr(value)
+        written = repr(value)
     except ValueError:  # Python refuses to print integers of more than 4,300 digits
-        said = f"<{type(value).__name__} with very many digits>"
-    return shortened(said)
+        written = f"<{type(value).__name__} with very many digits>"
+    return shortened(written)
 
 
 def shortened(text: str) -> str:

@@ -212,8 +212,8 @@ def _unknown(name: str, parameters: list[str], argument: str, value: Any, kind: 
                 words = way.words.format(value=shown(value))
                 return f"{passed} is not an argument of `{name}`. In `{other}`, {words}."
     known = ", ".join(f"`{one}`" for one in parameters)
-    said = did_you_mean(argument, parameters) or f", which takes {known}"
-    return f"{passed} is not an argument of `{name}`{said}."
+    hint = did_you_mean(argument, parameters) or f", which takes {known}"
+    return f"{passed} is not an argument of `{name}`{hint}."
 
 
 def _elsewhere(kind: type | None, name: str) -> Iterator[tuple[str, list[str]]]:

@@ -151,9 +151,9 @@ def main() -> None:
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "kft"
         words = (shown(word) for word in error.format_message().split())
-        said = with_way_out(" ".join(words).replace("Value error, ", ""), error.ctx)
-        said = from_file(said, error)
-        _stop(f"{said}{'' if said.endswith(('.', '?')) else '.'} See {command} --help.")
+        worded = with_way_out(" ".join(words).replace("Value error, ", ""), error.ctx)
+        worded = from_file(worded, error)
+        _stop(f"{worded}{'' if worded.endswith(('.', '?')) else '.'} See {command} --help.")
     except ModuleNotFoundError as error:
         if error.name not in BACKENDS:
             raise

@@ -194,9 +194,9 @@ def check_directory(option: str, path: Path | None) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
+        detail = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{option} {shortened(str(path))}: {said}; pass the path of a new directory."
+            f"{option} {shortened(str(path))}: {detail}; pass the path of a new directory."
         ) from error
     if not is_directory:
         raise InputError(f"{option} {path}: not a directory; pass the path of a new one.")

@@ -148,8 +148,8 @@ def _export(run: Path, base: Path, *, batch_sizes: list[int] | None, **options: 
     version = export_run(run, base, batch_sizes=batch_sizes or BATCH_SIZES, **options)  # type: ignore[arg-type]
     typer.echo(str(version))
     if options["format"] == "saved_model":
-        said = clients.written if options["clients"] else clients.instructions
-        typer.echo(said(version), err=True)
+        text_of = clients.written if options["clients"] else clients.instructions
+        typer.echo(text_of(version), err=True)
 
 
 def _check(directory: Path) -> None:

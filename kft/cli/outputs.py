@@ -39,9 +39,9 @@ def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) ->
             raise InputError(f"{option} {path}: that is not a file; pass the path of one.")
         known = next(one for one in (path, *path.resolve().parents) if one.exists())
     except (OSError, ValueError, RuntimeError) as error:  # too long, or a link to itself
-        said = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{option} {shortened(str(path))}: {said}; pass the path of a file."
+            f"{option} {shortened(str(path))}: {reason}; pass the path of a file."
         ) from error
     if known != path and not known.is_dir():
         raise InputError(f"{option} {path}: {known} is not a directory; pass another path.")

@@ -95,8 +95,8 @@ class Examples:
         lengths |= {f"targets {name}".strip(): len(array) for name, array in leaves(self.targets)}
         lengths |= {name: len(values) for name, values in self._split_by().items()}
         if len(set(lengths.values())) > 1:
-            said = ", ".join(f"{count} {name}" for name, count in lengths.items())
-            raise InputError(f"{self.source} has {said}: pass one of each for every example")
+            listed = ", ".join(f"{count} {name}" for name, count in lengths.items())
+            raise InputError(f"{self.source} has {listed}: pass one of each for every example")
 
     def __len__(self) -> int:
         return length(self.inputs)

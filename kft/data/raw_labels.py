@@ -43,7 +43,7 @@ class RawLabels:
     numbered: tuple[str, ...] | None = None
     inputs: Rows | None = None
 
-    def said(self, reason: str) -> str:
+    def with_column(self, reason: str) -> str:
         """Return why a label cannot be used, with its column."""
         return in_column(reason, self.columns[0], self.encoding) if self.columns else reason
 

@@ -97,7 +97,7 @@ class TargetKind(SourceHooks):
         if numbers is None:
             reasons = {
                 **objects_not_finite(rows),
-                **{n: raw.said("no label") for n, row in enumerate(rows) if is_missing(row)},
+                **{n: raw.with_column("no label") for n, row in enumerate(rows) if is_missing(row)},
             }
         return ReadTargets(
             reasons, lambda kept: Targets(rows if kept is None else rows[kept], classes)

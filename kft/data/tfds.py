@@ -181,8 +181,8 @@ def _without_deprecations() -> Iterator[None]:
 
 def _damaged(source: str, error: Exception) -> InputError:
     # Without the names of TensorFlow's operations.
-    said = re.sub(r"\{\{.*?\}\} ", "", _first_line(error)).split(" [Op:")[0]
-    return InputError(f"{source} cannot be read ({said[:200]}): prepare the dataset again")
+    message = re.sub(r"\{\{.*?\}\} ", "", _first_line(error)).split(" [Op:")[0]
+    return InputError(f"{source} cannot be read ({message[:200]}): prepare the dataset again")
 
 
 def _first_line(error: Exception) -> str:

@@ -38,8 +38,8 @@ def kind_of(value: Any) -> str:
     if np.ma.is_masked(value) and np.ndim(value):
         return f"an array with {np.ma.count_masked(value):,} masked values"
     if isinstance(value, str | bytes | tuple | list | dict | set) or is_number(value):
-        said = repr(value[:20] if isinstance(value, str | bytes) else value)
-        return f"{said} ({kind})" if len(said) <= 40 else kind
+        written = repr(value[:20] if isinstance(value, str | bytes) else value)
+        return f"{written} ({kind})" if len(written) <= 40 else kind
     return kind
 
 

@@ -46,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome = _export(options)
     except Exception as error:
         if not isinstance(error, KftError):
-            said = refused_write(error)
-            if not said:
+            reason = refused_write(error)
+            if not reason:
                 raise
             error = InputError(
-                f"`{options.base_dir}` cannot be written to ({said}): make room there, or pass another "
+                f"`{options.base_dir}` cannot be written to ({reason}): make room there, or pass another "
                 "directory."
             )
         outcome = {"error": str(error), "kind": type(error).__name__}
@@ -94,8 +94,8 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     )
     if options.clients:
         clients.write(version)
-    said = clients.written if options.clients else clients.instructions
-    return {"version": str(version), "instructions": said(version)}
+    text_of = clients.written if options.clients else clients.instructions
+    return {"version": str(version), "instructions": text_of(version)}
 
 
 def _figures(recipe: Any, data: str | None) -> dict[str, Any] | None:

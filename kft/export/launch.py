@@ -223,7 +223,7 @@ def _run(
         except subprocess.TimeoutExpired:
             return {"error": f"`python -m {module}` took more than {timeout:g} s and was ended"}
         messages.seek(max(0, messages.seek(0, os.SEEK_END) - 2000))
-        said = messages.read().decode("utf-8", "replace").strip()
+        output = messages.read().decode("utf-8", "replace").strip()
     try:
         outcome = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -231,4 +231,4 @@ def _run(
     if isinstance(outcome, dict):
         return outcome
     ended = f"by signal {-done.returncode}" if done.returncode < 0 else f"with {done.returncode}"
-    return {"error": f"`python -m {module}` ended {ended}:\n{said}"}
+    return {"error": f"`python -m {module}` ended {ended}:\n{output}"}

@@ -166,10 +166,10 @@ def journal_content(
     return content
 
 
-def with_warm_start(run: Run, said: Mapping[str, Any] | None) -> Run:
+def with_warm_start(run: Run, noted: Mapping[str, Any] | None) -> Run:
     """Return a run whose journal includes the warm start before its stages."""
     return (
-        run if said is None else replace(run, journal={**(run.journal or {}), "warm_start": said})
+        run if noted is None else replace(run, journal={**(run.journal or {}), "warm_start": noted})
     )
 
 

@@ -88,17 +88,17 @@ def fits(model: keras.Model, path: str | PathLike) -> bool:
     return _counted(_shapes_in(Path(path))) == _shapes_of(model)
 
 
-def why_not_downloaded(said: str, url: str) -> str:
+def why_not_downloaded(detail: str, url: str) -> str:
     """Return a short reason why Keras could not download a file.
 
     Args:
-        said: The message of Keras' exception, "URL fetch failure on URL: CODE -- REASON".
+        detail: The message of Keras' exception, "URL fetch failure on URL: CODE -- REASON".
         url: The address of the file.
     """
-    code, _, reason = said.partition(f"{url}: ")[2].partition(" -- ")
+    code, _, reason = detail.partition(f"{url}: ")[2].partition(" -- ")
     if code.isdigit() and len(code) == 3:
         return f"the server answered {code}, {reason}"
-    reason = re.sub(r"^(<urlopen error )?(\[Errno -?\d+\] )?", "", reason or said).rstrip(">. ")
+    reason = re.sub(r"^(<urlopen error )?(\[Errno -?\d+\] )?", "", reason or detail).rstrip(">. ")
     return f"{reason} (is there a network?)"
 
 
@@ -166,12 +166,12 @@ def _names_in_files(model):
 
 def _difference(in_file, in_model):
     extra, missing = in_file - in_model, in_model - in_file
-    said = f"the file has {in_file.total()} weights, the model {in_model.total()};"
+    detail = f"the file has {in_file.total()} weights, the model {in_model.total()};"
     if not missing and len(extra) <= 4:
         tops = ", ".join(map(str, sorted(extra)))
-        return f"{said} it seems to include the classifier (shapes {tops})."
+        return f"{detail} it seems to include the classifier (shapes {tops})."
     for name, shapes in (("the file", extra), ("the model", missing)):
         if shapes:
             largest = max(shapes, key=lambda shape: (len(shape), shape))
-            said += f" {shapes.total()} only in {name}, such as {largest},"
-    return said.rstrip(",;") + "."
+            detail += f" {shapes.total()} only in {name}, such as {largest},"
+    return detail.rstrip(",;") + "."

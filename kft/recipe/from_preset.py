@@ -60,11 +60,13 @@ def from_preset(recipe: OfPreset, kind: Any, **arguments: Any) -> Any:
         return kind.from_preset(preset, **arguments)
     except Exception as error:
         # The exception of a failed download depends on its source: Kaggle, Hugging Face, ...
-        said = first_line(error)
+        message = first_line(error)
         if os.path.isdir(folder):
-            raise InputError(f"`preset={preset!r}` cannot be loaded by {name}: {said}") from error
+            raise InputError(
+                f"`preset={preset!r}` cannot be loaded by {name}: {message}"
+            ) from error
         raise InputError(
             f"`preset={preset!r}` could not be fetched: is there a network, and is the name right? "
-            f"({said}) On a machine with a network, download {recipe.folders.to_bring}, bring it here and "
+            f"({message}) On a machine with a network, download {recipe.folders.to_bring}, bring it here and "
             "pass its path."
         ) from error

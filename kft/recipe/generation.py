@@ -144,8 +144,8 @@ def _written(
     inputs["padding_mask"] = inputs["padding_mask"].astype(bool)
     ids = np.asarray(model.generate(inputs, stop_token_ids=ends or None)["token_ids"])
     found = []
-    for row, told in zip(rows, ids, strict=True):
-        new = told[len(row) : len(row) + sampling.max_new_tokens]
+    for row, generated in zip(rows, ids, strict=True):
+        new = generated[len(row) : len(row) + sampling.max_new_tokens]
         at_end = np.flatnonzero(np.isin(new, ends))
         found.append(new[: at_end[0]] if len(at_end) else new)
     prompts = [row[len(start_tokens(recipe.preprocessor)) :] for row in rows]

@@ -83,9 +83,9 @@ def read_settings(path: Path, preset: str) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"`preset={preset!r}`: {path.name}: {why(error)}.") from error
     except (ValueError, RecursionError) as error:
-        said = str(error) or type(error).__name__
+        detail = str(error) or type(error).__name__
         raise InputError(
-            f"`preset={preset!r}`: {path.name} is not JSON ({said}): bring the file again."
+            f"`preset={preset!r}`: {path.name} is not JSON ({detail}): bring the file again."
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"`preset={preset!r}`: {path.name} is not a JSON object: bring it again.")

@@ -133,8 +133,8 @@ def kept_converter(folder: Path) -> Any:
         for values in (converter.scale, converter.offset):
             np.broadcast_to(np.asarray(0.0 if values is None else values, "float32"), (3,))
     except (TypeError, ValueError) as error:
-        said = str(error).splitlines()[0][:200]
-        raise InputError(f"`{path}` describes no image converter: {said}") from error
+        message = str(error).splitlines()[0][:200]
+        raise InputError(f"`{path}` describes no image converter: {message}") from error
     return converter
 
 

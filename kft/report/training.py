@@ -108,11 +108,11 @@ def tolerated(tolerance: float) -> str:
 
 def _followed(journal: Mapping[str, Any]) -> Html:
     """Return paragraphs about what followed the stages."""
-    said = []
+    paragraphs = []
     temperatures = journal.get("temperature")
     if temperatures:
         values = ", ".join(f"{float(one):.3g}" for one in temperatures.values())
-        said.append(
+        paragraphs.append(
             f"<p>The scores are divided by a temperature of {text(values)}, found on the validation "
             "data, so that a probability is how often such an answer is right.</p>"
         )
@@ -121,11 +121,11 @@ def _followed(journal: Mapping[str, Any]) -> Html:
         shown = "What this page shows is the model before that."
         if journal.get("evaluated_later"):
             shown = "The curves are of the model before that, the figures and mistakes of the one after it."
-        said.append(
+        paragraphs.append(
             f"<p>Then the model was trained again from the start on all {int(again['examples']):,} "
             f"examples, those of the validation included, for as many epochs as led to these weights. {shown}</p>"
         )
-    return Html("".join(said))
+    return Html("".join(paragraphs))
 
 
 def _rates_by_block(

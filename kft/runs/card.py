@@ -91,15 +91,15 @@ def _figures(run: FinishedRun, journal: Mapping[str, Any]) -> str:
         for name, one in run.figures.items()
     ]
     on = f"{count:,} validation examples" if isinstance(count, int) else "the validation data"
-    said = (
+    opening = (
         f"On {on}, which chose the epoch that was kept but were not trained on: figures on new data may be "
         "lower."
     )
     if isinstance(count, int) and count < _FEW:
-        said += " So few examples leave wide intervals."
+        opening += " So few examples leave wide intervals."
     if journal.get("refit"):
-        said += " The model was then trained again on these examples too, so it cannot be evaluated on them."
-    return f"## Figures\n\n{said}\n\n{_table(('figure', 'value', '95 % interval'), rows)}"
+        opening += " The model was then trained again on these examples too, so it cannot be evaluated on them."
+    return f"## Figures\n\n{opening}\n\n{_table(('figure', 'value', '95 % interval'), rows)}"
 
 
 def _data(journal: Mapping[str, Any]) -> str:

@@ -187,14 +187,14 @@ class Comparison:
 
     def _notes(self) -> list[str]:
         """Return the notes below the table."""
-        said = []
+        notes = []
         if len({run.validated_on for run in self.runs}) > 1:
-            said.append(
+            notes.append(
                 "These runs were not all validated on the same examples, which may explain small "
                 "differences."
             )
         if len({next(iter(run.figures)) for run in self.runs if run.figures}) > 1:
-            return [*said, "These runs have different tasks, so their settings are not compared."]
+            return [*notes, "These runs have different tasks, so their settings are not compared."]
         found = self.differences
         lines = [
             f"  {printable(name)}: {printable(', '.join(map(_short, values)))}"
@@ -203,10 +203,10 @@ class Comparison:
         if lines:
             rest = len(found) - len(lines)
             more = [f"  and {how_many(rest, 'setting')} more"] if rest else []
-            said.append(
+            notes.append(
                 "\n".join(["Settings that differ, in the order of the runs:", *lines, *more])
             )
-        return said
+        return notes
 
 
 def _runs_in(place: Path) -> list[Path]:
@@ -294,5 +294,5 @@ def _kept(best: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return said if len(said) <= 40 else f"{said[:37]}..."
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."

@@ -156,7 +156,8 @@ def plan_table(
             planned.enter(model)
             rows.append(_row(index, planned, model))
     notes = [
-        f"Frozen features of stage {i} are {said}" for i, said in enumerate(cache or (), start=1)
+        f"Frozen features of stage {i} are {outcome}"
+        for i, outcome in enumerate(cache or (), start=1)
     ]
     if distribution is not None:
         notes += distribution.notes(model)

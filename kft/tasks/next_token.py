@@ -103,7 +103,7 @@ class NextToken(Task):
         A string instead of spans says why the example cannot be used.
         """
         values = list(raw.values)
-        reasons = {n: raw.said(one) for n, one in enumerate(values) if isinstance(one, str)}
+        reasons = {n: raw.with_column(one) for n, one in enumerate(values) if isinstance(one, str)}
         rows = np.empty(len(values), object)
         texts = () if raw.inputs is None else raw.inputs
         for index, (value, text) in enumerate(zip(values, texts, strict=True)):

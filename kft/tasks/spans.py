@@ -134,8 +134,8 @@ class Spans(Task):
         known = (ANSWERED, UNANSWERED) if classes is None else tuple(classes)
         for index, row in enumerate(found):
             if UNANSWERED not in known and not is_answerable(row):
-                said = "no answer, and the training data had no such questions: leave them out"
-                reasons.setdefault(index, raw.said(said))
+                reason = "no answer, and the training data had no such questions: leave them out"
+                reasons.setdefault(index, raw.with_column(reason))
 
         def of(kept: np.ndarray | None) -> Targets:
             chosen = np.arange(len(found)) if kept is None else kept

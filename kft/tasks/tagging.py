@@ -150,8 +150,8 @@ class Tagging(Task):
 
     def label(self, row: Any, classes: Any) -> str:
         """Return the tags of a text."""
-        said = " ".join(classes[n] for n in row[:12, 1])
-        return said if len(row) <= 12 else f"{said} ..."
+        listed = " ".join(classes[n] for n in row[:12, 1])
+        return listed if len(row) <= 12 else f"{listed} ..."
 
     def collate(self, rows: Any, inputs: Any) -> np.ndarray:
         """Return the tag of each token that begins a word, and -1 elsewhere, int32 `[batch, length]`.

@@ -59,11 +59,11 @@ class Fleet:
         for name in self.names:
             self._start(name)
 
-    def look_after(self, told: Set[str]) -> set[str]:
+    def look_after(self, informed: Set[str]) -> set[str]:
         """Restart workers that have died; a restarted worker resumes its trial.
 
         Args:
-            told: The names of workers that were told that the search is over.
+            informed: The names of workers that were informed that the search is over.
 
         Returns:
             The names of workers that died too often to be restarted.
@@ -75,7 +75,7 @@ class Fleet:
             if process.poll() is None:
                 continue
             _close(self._running.pop(name))
-            if name in told:
+            if name in informed:
                 continue
             recent = [at for at in self._starts[name] if time.monotonic() - at < 300]
             if len(recent) < STARTS:

@@ -81,8 +81,8 @@ class Desk:
             reply = self._answer(json.loads(content))
         except KftError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        said = json.dumps(reply).encode()
-        return _code(self._secret, b"told", code + said) + said
+        body = json.dumps(reply).encode()
+        return _code(self._secret, b"told", code + body) + body
 
     def _answer(self, content: dict[str, Any]) -> Any:
         name = content["worker"]
@@ -117,9 +117,9 @@ class Caller:
     def _ask(self, content: dict[str, Any]) -> Any:
         # The nonce makes each request unique, so that no old reply fits it.
         nonce = secrets.token_hex(16)
-        said = json.dumps({**content, "worker": self._role.name, "nonce": nonce}).encode()
+        body = json.dumps({**content, "worker": self._role.name, "nonce": nonce}).encode()
         with _connection(self._role) as call:
-            rest = call("challenge") + said
+            rest = call("challenge") + body
             code = _code(self._role.secret, b"ask", rest)
             reply = call("ask", (REQUEST, code + rest))
         if not hmac.compare_digest(

@@ -251,8 +251,8 @@ def all_failed(trials: Sequence[Trial]) -> KftError:
 
 def brief_reason(error: Exception) -> str:
     """Return the first line of an error; some libraries' messages are whole reports."""
-    said = next(iter(str(error).strip().splitlines()), "")[:300]
-    return said if isinstance(error, KftError) else f"{type(error).__name__}: {said}."
+    message = next(iter(str(error).strip().splitlines()), "")[:300]
+    return message if isinstance(error, KftError) else f"{type(error).__name__}: {message}."
 
 
 def not_written(error: Exception, run_dir: Path) -> WriteError:

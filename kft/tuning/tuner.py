@@ -185,8 +185,10 @@ class StagedTuner(BaseTuner):
             epochs = None if self.units == 1 else planned.epochs
             what = f"trial {number} of {self.bounds.trials}, epochs"
             with Progress(what, planned.epochs * len(parts), verbose=self.verbose) as progress:
-                told = [EpochProgress(progress, planned.epochs * i) for i in range(len(parts))]
-                result, reason = self._fit(hp, epochs, folder, parts, told)
+                progress_callbacks = [
+                    EpochProgress(progress, planned.epochs * i) for i in range(len(parts))
+                ]
+                result, reason = self._fit(hp, epochs, folder, parts, progress_callbacks)
         ended = Trial(
             number=number,
             values=dict(hp.values),
@@ -216,13 +218,13 @@ class StagedTuner(BaseTuner):
         epochs: int | None,
         folder: Path,
         parts: Sequence[Part],
-        told: Sequence[EpochProgress],
+        progress_callbacks: Sequence[EpochProgress],
     ) -> tuple[dict[str, Any], str | None]:
         """Fit a trial on each part, and return its result, or why it failed."""
         objective = self.hypermodel.objective
         histories = []
         try:
-            for part, progress in zip(parts, told, strict=True):
+            for part, progress in zip(parts, progress_callbacks, strict=True):
                 callbacks: list[Any] = [progress]
                 if self.prune:
                     scores = scores_by_epoch(self.trials, objective)

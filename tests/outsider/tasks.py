@@ -25,7 +25,7 @@ class Boxes(kft.tasks.Task):
         read = super().targets(raw, classes)
         for place, boxes in enumerate(raw.values):
             if place not in read.reasons and len(boxes) > self.most:
-                read.reasons[place] = raw.said(f"more than {self.most} boxes")
+                read.reasons[place] = raw.with_column(f"more than {self.most} boxes")
         return read
 
     def collate(self, rows, inputs):
@@ -99,7 +99,7 @@ class Tags(kft.tasks.Task):
         reasons = {}
         for place, tags in enumerate(raw.values):
             if tags is None or not set(tags) <= set(known):
-                reasons[place] = raw.said(f"{tags!r} is not a list of tags of {known}")
+                reasons[place] = raw.with_column(f"{tags!r} is not a list of tags of {known}")
         rows = np.empty(len(raw.values), object)
         for place, tags in enumerate(raw.values):
             rows[place] = np.array(

@@ -187,9 +187,9 @@ def ask(version: Path, digits: Digits) -> list[tuple[str, str, float]]:
         file = io.BytesIO()
         Image.fromarray(picture).save(file, format="PNG")
         files.append(file.getvalue())
-    said = answer(**{name: tf.constant(files)})
-    labels = [label.decode() for label in said["label"].numpy()]
-    scores = said["scores"].numpy().max(axis=-1)
+    served = answer(**{name: tf.constant(files)})
+    labels = [label.decode() for label in served["label"].numpy()]
+    scores = served["scores"].numpy().max(axis=-1)
     return list(zip(digits.labels, labels, scores.tolist(), strict=True))
 
 

@@ -76,8 +76,8 @@ def _opened(file: BinaryIO, max_pixels: int) -> Iterator[Any]:
     except Image.UnidentifiedImageError as error:  # its message shows a Python object
         raise BadClipError("cannot be decoded (no GIF behind its first bytes)") from error
     except Exception as error:  # Pillow may raise anything for a truncated or damaged file
-        said = str(error) or type(error).__name__
-        raise BadClipError(f"cannot be decoded ({said})") from error
+        detail = str(error) or type(error).__name__
+        raise BadClipError(f"cannot be decoded ({detail})") from error
 
 
 def _timed(image: Any, max_pixels: int, most: int = MOST_FRAMES) -> Iterator[tuple[float, int]]:

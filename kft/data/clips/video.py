@@ -105,8 +105,8 @@ def _opened(file: BinaryIO, container: str, max_pixels: int) -> Iterator[tuple[A
             context.thread_count = 1  # several clips are decoded at the same time
             yield source, stream
     except (av.FFmpegError, EOFError) as error:
-        said = getattr(error, "strerror", None) or type(error).__name__
-        raise BadClipError(f"cannot be decoded ({said})") from error
+        message = getattr(error, "strerror", None) or type(error).__name__
+        raise BadClipError(f"cannot be decoded ({message})") from error
 
 
 def _span(source: Any, stream: Any, container: str) -> tuple[float, float]:

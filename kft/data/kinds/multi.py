@@ -147,11 +147,11 @@ class MultiLabels(TargetKind):
 def _names(row: Any, index: int, raw: RawLabels) -> tuple[list[str], str]:
     """Return the names of an example's classes, and why they are not valid (empty if they are)."""
     if is_missing(row):
-        return [], raw.said("no label")
+        return [], raw.with_column("no label")
     if isinstance(row, str | bytes):
         text, reason = class_name(row, raw.encoding)
         if reason not in ("", "no label"):
-            return [], raw.said(reason)
+            return [], raw.with_column(reason)
         parts: Any = [part for part in text.split(SEPARATOR) if part.strip()]
     elif isinstance(row, set | frozenset):
         parts = list(row)
@@ -163,7 +163,7 @@ def _names(row: Any, index: int, raw: RawLabels) -> tuple[list[str], str]:
     reason = next((reason for _, reason in read if reason), "")
     if raw.in_memory and any(map(is_number, parts)):
         reason = f"{kind_of(row)}, but several labels are names, or rows of 0 and 1"
-    return [name for name, _ in read], raw.said(reason) if reason else ""
+    return [name for name, _ in read], raw.with_column(reason) if reason else ""
 
 
 def _refuse_bits(found: Sequence[Sequence[str]], raw: RawLabels) -> None:

@@ -69,7 +69,7 @@ class SingleLabels(TargetKind):
         if raw.in_memory:
             _refuse_mixed(values, raw.what)
         found = [label_name(value, raw) for value in values]
-        reasons = {n: raw.said(reason) for n, (_, reason) in enumerate(found) if reason}
+        reasons = {n: raw.with_column(reason) for n, (_, reason) in enumerate(found) if reason}
         known = known_classes(raw, classes)
 
         def of(kept: np.ndarray | None) -> Targets:

@@ -58,8 +58,8 @@ class Neighbours:
         for name, label, *found in self._rows():
             lines.append(f"{name}: {label}")
             lines += [
-                f"  {cosine:.3f}  {said}  {other}"
-                for cosine, said, other in zip(*found, strict=True)
+                f"  {cosine:.3f}  {title}  {other}"
+                for cosine, title, other in zip(*found, strict=True)
             ]
         return "\n".join(lines)
 
@@ -74,7 +74,10 @@ class Neighbours:
         if self.images is None:
             raise InputError("only images have a picture: print the neighbours instead.")
         titles = [
-            [label, *(f"{said} {cosine:.2f}" for said, cosine in zip(labels, cosines, strict=True))]
+            [
+                label,
+                *(f"{title} {cosine:.2f}" for title, cosine in zip(labels, cosines, strict=True)),
+            ]
             for label, labels, cosines in zip(
                 self.labels, self.neighbour_labels, self.similarities, strict=True
             )
@@ -85,8 +88,8 @@ class Neighbours:
         lines = []
         for name, label, *found in self._rows():
             cells = "".join(
-                f"<li>{html.escape(said)} ({cosine:.3f}): {html.escape(other)}</li>"
-                for cosine, said, other in zip(*found, strict=True)
+                f"<li>{html.escape(title)} ({cosine:.3f}): {html.escape(other)}</li>"
+                for cosine, title, other in zip(*found, strict=True)
             )
             lines.append(f"<p>{html.escape(name)}: {html.escape(label)}</p><ol>{cells}</ol>")
         return "".join(lines)

@@ -115,10 +115,10 @@ def _add(found: ReadFile, row: Any) -> None:
     parts = [row.get(name) for name in INPUTS]
     for name, part in zip(INPUTS, parts, strict=True):
         if not isinstance(part, str) or not part.strip():
-            said = (
+            reason = (
                 f"no {name}" if is_missing(part) or part == "" else f"{kind_of(part)} is no {name}"
             )
-            found.reasons.setdefault(index, said)
+            found.reasons.setdefault(index, reason)
     found.inputs.append("" if index in found.reasons else join_parts(parts))
     answer, start = (next((row[one] for one in names if one in row), None) for names in _ANSWERS)
     if isinstance(start, str):  # from a table

@@ -68,7 +68,7 @@ def located(raw: RawLabels) -> tuple[list[np.ndarray], dict[int, str]]:
             rows.append(_row(text.partition(SEPARATOR)[2], value))
         except _UnusableError as error:
             rows.append(np.array([NO_ANSWER], np.int32))
-            reasons[index] = raw.said(str(error))
+            reasons[index] = raw.with_column(str(error))
     return rows, reasons
 
 
@@ -154,8 +154,8 @@ def _agreed(is_impossible: Any, answers: Any) -> list[tuple[int | None, str]]:
         )
     found = [] if is_impossible and is_missing(answers) else _several(answers)
     if is_impossible == bool(found):
-        said = "there is an answer" if found else "there is no answer"
-        raise _UnusableError(f'"{IMPOSSIBLE}" is {str(is_impossible).lower()}, but {said}')
+        found_text = "there is an answer" if found else "there is no answer"
+        raise _UnusableError(f'"{IMPOSSIBLE}" is {str(is_impossible).lower()}, but {found_text}')
     return found
 
 
@@ -195,9 +195,9 @@ def _span(context: str, start: int | None, text: str) -> tuple[int, str]:
     if start is None:
         count = context.count(text)
         if count != 1:
-            said = "does not occur" if not count else f"occurs {count} times"
+            found_text = "does not occur" if not count else f"occurs {count} times"
             way = "" if not count else ": say at which character it starts"
-            raise _UnusableError(f"the answer {text!r:.60} {said} in the context{way}")
+            raise _UnusableError(f"the answer {text!r:.60} {found_text} in the context{way}")
         start = context.index(text)
     found = context[start : start + len(text)] if start >= 0 else ""
     if found != text:

@@ -65,18 +65,18 @@ class FoundBoxes:
 
     def _check(self, number: int, box: np.ndarray, ends: np.ndarray) -> None:
         """Check a box in pixels; up to one pixel outside counts as rounding, and is clipped later."""
-        said = f"box {number}, from ({box[0]:g}, {box[1]:g}) to ({box[2]:g}, {box[3]:g}),"
+        named = f"box {number}, from ({box[0]:g}, {box[1]:g}) to ({box[2]:g}, {box[3]:g}),"
         if not np.isfinite(box).all():
-            raise InputError(f"{said} has a coordinate that is not a finite number")
+            raise InputError(f"{named} has a coordinate that is not a finite number")
         if (box[2:] < box[:2]).any():
-            raise InputError(f"{said} is inverted: left and top come first")
+            raise InputError(f"{named} is inverted: left and top come first")
         inside = np.clip(box, 0, ends)
         if (np.abs(inside - box) > 1).any():
             raise InputError(
-                f"{said} lies outside of the image of {ends[0]:g} x {ends[1]:g} pixels"
+                f"{named} lies outside of the image of {ends[0]:g} x {ends[1]:g} pixels"
             )
         if (inside[2:] <= inside[:2]).any():
-            raise InputError(f"{said} is empty")
+            raise InputError(f"{named} is empty")
 
 
 def of_memory(value: Any) -> FoundBoxes:
@@ -127,8 +127,8 @@ def _numbers(values: Any, width: int) -> np.ndarray:
         return np.zeros((0, width))
     array = numeric([values])
     if array is None or array.ndim != 3 or (array.shape[2] != width and array.size):
-        said = kind_of(values) if array is None else f"an array of the shape {array.shape[1:]}"
-        raise InputError(f"its boxes are {said}: expected {_FORMS}")
+        named = kind_of(values) if array is None else f"an array of the shape {array.shape[1:]}"
+        raise InputError(f"its boxes are {named}: expected {_FORMS}")
     if not_finite(array, "") and width == 5 and not np.isfinite(array[0, :, 4]).all():
         raise InputError("a class number is not a finite number")
     return array[0].astype(np.float64).reshape(-1, width)

@@ -48,7 +48,7 @@ def box_targets(raw: RawLabels, classes: Sequence[str] | None, most: int) -> Rea
             looked.append((found.fractions(sizes[place]), labels, found.ignored))
         except InputError as error:
             looked.append(None)
-            reasons[place] = raw.said(str(error))
+            reasons[place] = raw.with_column(str(error))
 
     def of(kept: np.ndarray | None) -> Targets:
         chosen = [looked[n] for n in (range(len(looked)) if kept is None else kept.tolist())]

@@ -78,14 +78,14 @@ class DetectionEvaluation(Evaluation):
         boxes, found = (
             sum(getattr(c, name) for c in self.per_class) for name in ("boxes", "found")
         )
-        said = found + sum(one.wrong for one in self.per_class)
+        answered = found + sum(one.wrong for one in self.per_class)
         made = (
             ("mean_ap", self._mean("average_precision"), "AP", f"COCO's average precision, {over}"),
             ("ap50", self._mean("ap50"), "AP50", f"average precision at an overlap of 0.5, {over}"),
             ("ap75", self.ap75, "AP75", f"average precision at an overlap of 0.75, {over}"),
             (
                 "precision",
-                found / said if said else None,
+                found / answered if answered else None,
                 "precision",
                 f"fraction of the predicted boxes that are right, {counted}",
             ),

@@ -49,12 +49,12 @@ class NextTokenScorer:
                 f"targets of shape {shapes[0]} and outputs of shape {shapes[1]}: expected "
                 "[n, length, 2] and [n, length + candidates, 2]."
             )
-        told = outputs[:, : targets.shape[1]].astype(np.float64)
+        logged = outputs[:, : targets.shape[1]].astype(np.float64)
         counts = targets[..., 0] > 0
-        finite_outputs(told[counts])
+        finite_outputs(logged[counts])
         places = self._places.of(rows, outputs)
-        nats = np.where(counts, -told[..., 0], 0.0).sum(axis=1)
-        right = (counts & (told[..., 1] > 0)).sum(axis=1)
+        nats = np.where(counts, -logged[..., 0], 0.0).sum(axis=1)
+        right = (counts & (logged[..., 1] > 0)).sum(axis=1)
         found = np.stack([nats, counts.sum(axis=1), right, targets[..., 1].sum(axis=1)], axis=1)
         for place, numbers in zip(places.tolist(), found, strict=True):
             self._sums[place] = self._sums.get(place, 0.0) + numbers

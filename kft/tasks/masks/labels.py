@@ -54,7 +54,7 @@ def mask_targets(
         return row, ""
 
     looked = map_in_threads(look, range(len(raw.values)))
-    reasons = {n: raw.said(reason) for n, (_, reason) in enumerate(looked) if reason}
+    reasons = {n: raw.with_column(reason) for n, (_, reason) in enumerate(looked) if reason}
 
     def of(kept: np.ndarray | None) -> Targets:
         chosen = range(len(looked)) if kept is None else kept.tolist()

@@ -89,9 +89,9 @@ def region_of(segmentation: Any, size: tuple[int, int]) -> list[Polygon | Runs]:
 
 def _polygon(values: Any) -> Polygon:
     if not isinstance(values, list) or len(values) < 6 or len(values) % 2:
-        said = f"{len(values)} numbers" if isinstance(values, list) else shown(values)
+        got = f"{len(values)} numbers" if isinstance(values, list) else shown(values)
         raise InputError(
-            f"a polygon of {said}, but x and y of at least three corners are expected, as in [x1, y1, x2, "
+            f"a polygon of {got}, but x and y of at least three corners are expected, as in [x1, y1, x2, "
             "y2, x3, y3]"
         )
     wrong = next((one for one in values if not is_number(one) or abs(one) > _FARTHEST), None)

@@ -86,7 +86,9 @@ class BoxPredictions(Predictions):
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the printed table: the number of boxes of each class per image."""
         pairs = zip(self.inputs, self.labels, strict=True)
-        return ["input", "boxes"], [[self.shown("input", name), line(told)] for name, told in pairs]
+        return ["input", "boxes"], [
+            [self.shown("input", name), line(listed)] for name, listed in pairs
+        ]
 
     def writer(self, path: str | os.PathLike) -> PictureFolder | PredictionFile:
         """Return a writer of drawings to a folder, or of boxes to a file if the path has an ending."""

@@ -58,8 +58,8 @@ class MaskPredictions(Predictions):
         rows = []
         for name, shares in zip(self.inputs, self.shares, strict=True):
             order = [n for n in np.argsort(-shares, kind="stable")[:_SHOWN] if shares[n]]
-            told = ", ".join(f"{self.classes[n]} {shares[n]:.0%}" for n in order)
-            rows.append([self.shown("input", name), line(told)])
+            listed = ", ".join(f"{self.classes[n]} {shares[n]:.0%}" for n in order)
+            rows.append([self.shown("input", name), line(listed)])
         return ["input", "largest classes"], rows
 
     def writer(self, path: str | os.PathLike) -> PictureFolder | PredictionFile:

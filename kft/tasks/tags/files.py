@@ -62,10 +62,10 @@ def read_conll(path: Path, encoding: str) -> ReadFile:
         begins = begins if words or reason else number
         word, tag = _word_and_tag(fields, column)
         if word is None or not tag:
-            said = (
+            why = (
                 f"line {number} has {how_many(len(fields), 'column')}: expected a word and its tag"
             )
-            reason = reason or said
+            reason = reason or why
             continue
         words.append(word)
         tags.append(tag)

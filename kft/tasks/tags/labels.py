@@ -53,7 +53,7 @@ def labelled(raw: RawLabels) -> tuple[list[Labelled | None], dict[int, str]]:
             found.append(read(text if isinstance(text, str) else "", value))
         except _UnusableError as error:
             found.append(None)
-            reasons[index] = raw.said(str(error))
+            reasons[index] = raw.with_column(str(error))
     return found, reasons
 
 
@@ -94,8 +94,8 @@ def numbered(
         tags = scheme.tags(own.spans(tags), len(tags))
         unseen = next((tag for tag in tags if tag not in number), None)
         if unseen is not None:
-            said = f"the tag {unseen!r:.60} was not seen in training"
-            reasons.setdefault(index, raw.said(said))
+            reason = f"the tag {unseen!r:.60} was not seen in training"
+            reasons.setdefault(index, raw.with_column(reason))
             continue
         starts = byte_places(text, [first for first, _ in places])
         rows[index] = np.array([starts, [number[tag] for tag in tags]], np.int32).T
