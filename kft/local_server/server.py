@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import socket
 import socketserver
 import sys
 import threading
@@ -25,6 +26,7 @@ _ADDRESS = "127.0.0.1"
 _OWN_NAMES = ("127.0.0.1", "localhost")
 _MOST_BYTES = 2**26  # of a request
 _PATIENCE = 30.0  # seconds that a connection may be silent
+_LONGEST = 300.0  # seconds until a request has to be there, however it trickles
 _LINGER = 1.0  # the same after a request is refused
 _CHUNK = 2**16
 _MOST_CONNECTIONS = 32  # at once, so that requests together take at most 2 GiB
@@ -77,9 +79,13 @@ class LocalServer(socketserver.ThreadingTCPServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer a connection, in its thread."""
+        ending = threading.Timer(_LONGEST, _stop_reading, [request])
+        ending.daemon = True
+        ending.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            ending.cancel()
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -91,6 +97,11 @@ class LocalServer(socketserver.ThreadingTCPServer):
     def url(self) -> str:
         """The address of the page."""
         return f"http://{_ADDRESS}:{self.server_address[1]}/"
+
+
+def _stop_reading(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may have been closed
+        connection.shutdown(socket.SHUT_RD)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -245,6 +245,14 @@ def test_a_request_that_ends_early_is_not_answered_as_if_it_were_whole(recipe):
 
 
 @pytest.mark.once
+def test_a_request_that_trickles_for_ever_is_ended(recipe, monkeypatch):
+    """No single wait is long, so only a limit on the whole request ends it."""
+    monkeypatch.setattr("kft.local_server.server._LONGEST", 0.2)
+    with serving(recipe) as port, half_of_a_request(port, 9) as client:
+        assert b"the request ended after 4 of 9 bytes" in client.makefile("rb").read()
+
+
+@pytest.mark.once
 def test_a_client_that_goes_away_is_no_error(recipe, photo, capsys):
     with serving(recipe) as port:
         with half_of_a_request(port, 4) as client:  # answered, but nobody reads it
