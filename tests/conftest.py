@@ -143,11 +143,9 @@ class _Summary:
 
     def pytest_sessionfinish(self) -> None:
         counts = {"passed": self.passed, "failed": self.failed, "skipped": self.skipped}
-        path, found = Path(SUMMARIES, f"{JOB}.json"), {**counts, "shared": self.shared}
-        if path.exists():  # of an earlier part
-            earlier = json.loads(path.read_text())
-            found = {name: earlier[name] + value for name, value in found.items()}
-        path.write_text(json.dumps({"backend": BACKEND, **found}))
+        part = os.environ.get("KFT_TEST_PART", "0").partition("/")[0]
+        path = Path(SUMMARIES, f"{JOB}-{part}.json")
+        path.write_text(json.dumps({**counts, "shared": self.shared}))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,6 +1,6 @@
 """The one test command: lint, types, then every test on PyTorch, JAX and TensorFlow.
 
-Each backend has its own process, and so do the tests that do not depend on the backend.
+Each backend has its own processes, and so do the tests that do not depend on the backend.
 
     python tests/run_all.py [--backend NAME ...] [pytest arguments]
 
@@ -19,18 +19,35 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ("torch", "jax", "tensorflow")
-# Processes and their backends, in the order of their output. The last ones take longest and start
-# first; two at a time share two cores.
+# Jobs and their backends, in the order of their output. The last ones take longest and start first; two
+# processes at a time share two cores.
 JOBS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "once": "torch"}
-# Keras on TensorFlow never releases the graph of a traced training function, which is 17 GB for all tests:
-# as many processes, one after the other, share its tests.
-PARTS = {"tensorflow": 3}
+# Several processes share the tests of a job, so that two of them at a time take about as long. And Keras
+# on TensorFlow never releases the graph of a traced training function, which is 17 GB for all tests.
+PARTS = {"once": 3, "tensorflow": 3, "jax": 2}
 MINUTES = 5  # between two lines of progress
 PROGRESS = re.compile(r"(?:tests/\S+ )?(?P<dots>[.FEsxX]+) *\[ *(?P<percent>\d+)%\]")
 NO_TESTS = 5  # pytest's exit code if no tests were collected
+
+
+class Process(NamedTuple):
+    """A process that runs a part of the tests of a job."""
+
+    job: str
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def file(self) -> str:
+        """The name of its log and its summary, without the ending."""
+        return f"{self.job}-{self.part}"
+
+    def __str__(self) -> str:
+        return self.job if self.parts == 1 else f"{self.job} {self.part + 1}/{self.parts}"
 
 
 def main() -> int:
@@ -46,27 +63,30 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         summaries = Path(folder)
+        processes = processes_of(jobs, whole=bool(pytest_arguments))
         with ThreadPoolExecutor(max_workers=2) as pool:
             running = {
-                name: pool.submit(run_job, name, summaries, pytest_arguments, capture=len(jobs) > 1)
-                for name in reversed(jobs)
+                process: pool.submit(
+                    run_process, process, summaries, pytest_arguments, capture=len(processes) > 1
+                )
+                for process in sorted(processes, key=lambda one: -jobs.index(one.job))
             }
-            print(f"pytest on {', '.join(running)}: shown as each ends ...", flush=True)
+            print(f"pytest on {', '.join(map(str, running))}: shown at the end ...", flush=True)
             while wait(running.values(), timeout=MINUTES * 60).not_done:
                 print(how_far(running, summaries), flush=True)
-            *others, last = jobs
-            for name in others:
-                print(f"\n=== {name} ===\n{output_of(name, summaries)}", flush=True)
-        ended = {name: future.result() for name, future in running.items()}
+        *others, last = processes
+        for process in others:
+            print(f"\n=== {process} ===\n{output_of(process, summaries)}", flush=True)
         print(f"\n=== all ===\n{table(jobs, summaries)}", flush=True)
-        if len(jobs) > 1:
+        if others:
             print(f"\n=== {last} ===\n{output_of(last, summaries)}", end="", flush=True)
+        ended = {process: future.result() for process, future in running.items()}
         if pytest_arguments:  # a selection may leave a process without tests
-            jobs = [name for name in jobs if ended[name] != NO_TESTS] or jobs
+            processes = [one for one in processes if ended[one] != NO_TESTS] or processes
         problems = [
-            f"{name}: pytest ended with exit code {ended[name]}" for name in jobs if ended[name]
+            f"{one}: pytest ended with exit code {ended[one]}" for one in processes if ended[one]
         ]
-        problems += compare(jobs, summaries)
+        problems += compare(processes, summaries)
     for problem in problems:
         print(f"run_all: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -82,11 +102,25 @@ def run_check(tool: list[str]) -> bool:
     return done.returncode == 0
 
 
-def run_job(name: str, summaries: Path, arguments: list[str], capture: bool = True) -> int:
-    """Run pytest in a separate process, on a backend or for the tests that need none."""
+def processes_of(jobs: list[str], *, whole: bool) -> list[Process]:
+    """Return the processes of jobs in the order of their output.
+
+    Args:
+        jobs: The jobs.
+        whole: Whether each job has a single process.
+    """
+    parts = {job: 1 if whole else PARTS.get(job, 1) for job in jobs}
+    return [Process(job, part, parts[job]) for job in jobs for part in range(parts[job])]
+
+
+def run_process(
+    process: Process, summaries: Path, arguments: list[str], capture: bool = True
+) -> int:
+    """Run pytest in a separate process, and return its exit code."""
     environment = os.environ | {
-        "KERAS_BACKEND": JOBS[name],
-        "KFT_TEST_JOB": name,
+        "KERAS_BACKEND": JOBS[process.job],
+        "KFT_TEST_JOB": process.job,
+        "KFT_TEST_PART": f"{process.part}/{process.parts}",
         "KFT_TEST_SUMMARIES": str(summaries),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",  # the same devices on every machine
@@ -101,69 +135,73 @@ def run_job(name: str, summaries: Path, arguments: list[str], capture: bool = Tr
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     command = [sys.executable, "-m", "pytest", *arguments]
-    parts, codes = PARTS.get(name, 1), []
-    with open(summaries / f"{name}.log", "wb") as log:
+    with open(summaries / f"{process.file}.log", "wb") as log:
         stream = log if capture else None
-        for part in range(parts):
-            own = environment | {"KFT_TEST_PART": f"{part}/{parts}"}
-            done = subprocess.run(
-                command, cwd=ROOT, env=own, check=False, stdout=stream, stderr=stream
-            )
-            codes.append(done.returncode)
-    return next((code for code in codes if code not in (0, NO_TESTS)), min(codes))
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, check=False, stdout=stream, stderr=stream
+        )
+    return done.returncode
 
 
-def output_of(name: str, summaries: Path) -> str:
+def output_of(process: Process, summaries: Path) -> str:
     """Return the output of a process so far."""
-    path = summaries / f"{name}.log"
+    path = summaries / f"{process.file}.log"
     return path.read_text(errors="replace") if path.exists() else ""
 
 
-def how_far(names: Iterable[str], summaries: Path) -> str:
+def how_far(processes: Iterable[Process], summaries: Path) -> str:
     """Return a line with the percentage of finished tests and the failures of each process."""
-    said = []
-    for name in names:
-        lines = output_of(name, summaries).splitlines()
+    shares = []
+    for process in processes:
+        lines = output_of(process, summaries).splitlines()
         marks = [PROGRESS.fullmatch(line) for line in lines]
         done = [mark["percent"] for mark in marks if mark]
         failed = sum(mark["dots"].count("F") + mark["dots"].count("E") for mark in marks if mark)
-        said.append(
-            f"{name} {done[-1] if done else 0} %" + (f", {failed} failed" if failed else "")
-        )
-    return f"{time.strftime('%H:%M')}: {'; '.join(said)}"
+        failures = f", {failed} failed" if failed else ""
+        shares.append(f"{process} {done[-1] if done else 0} %{failures}")
+    return f"{time.strftime('%H:%M')}: {'; '.join(shares)}"
+
+
+def summary_of(job: str, summaries: Path) -> dict[str, Any]:
+    """Return the summary of a job: the sums and joined lists of those of its processes."""
+    total: dict[str, Any] = {"passed": 0, "failed": 0, "skipped": 0, "shared": []}
+    for path in sorted(summaries.glob(f"{job}-*.json")):
+        summary = json.loads(path.read_text())
+        total = {name: value + summary[name] for name, value in total.items()}
+    return total
 
 
 def table(jobs: list[str], summaries: Path) -> str:
-    """Return a table of the summaries of all processes."""
+    """Return a table of the summaries of all jobs."""
     lines = []
-    for name in jobs:
-        path = summaries / f"{name}.json"
-        summary = json.loads(path.read_text()) if path.exists() else {}
-        counts = ", ".join(f"{summary.get(key)} {key}" for key in ("passed", "failed", "skipped"))
-        lines.append(f"{name}: {counts}")
+    for job in jobs:
+        summary = summary_of(job, summaries)
+        counts = ", ".join(f"{summary[key]} {key}" for key in ("passed", "failed", "skipped"))
+        lines.append(f"{job}: {counts}")
     return "\n".join(lines)
 
 
-def compare(jobs: list[str], summaries: Path) -> list[str]:
+def compare(processes: list[Process], summaries: Path) -> list[str]:
     """Return the problems in the summaries, such as tests that ran on another backend only."""
     problems = []
     shared: dict[str, set[str]] = {}
-    for name in jobs:
-        path = summaries / f"{name}.json"
-        if not path.exists():
-            problems.append(f"{name}: wrote no summary, so it ran no tests")
+    for process in processes:
+        if not (summaries / f"{process.file}.json").exists():
+            problems.append(f"{process}: wrote no summary, so it ran no tests")
+    for job in dict.fromkeys(process.job for process in processes):
+        if not any(summaries.glob(f"{job}-*.json")):
             continue
-        summary = json.loads(path.read_text())
-        if name in BACKENDS:
-            shared[name] = set(summary["shared"])
+        summary = summary_of(job, summaries)
+        if job in BACKENDS:
+            shared[job] = set(summary["shared"])
         if not summary["passed"]:
-            problems.append(f"{name}: no test passed")
+            problems.append(f"{job}: no test passed")
     everywhere = set().union(*shared.values())
-    for name, tests in shared.items():
+    for job, tests in shared.items():
         missing = sorted(everywhere - tests)
         if missing:
             listed = ", ".join(missing[:5])
-            problems.append(f"{name}: {len(missing)} tests ran on another backend only: {listed}")
+            problems.append(f"{job}: {len(missing)} tests ran on another backend only: {listed}")
     return problems
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import part_of
-from tests.run_all import JOBS, compare, how_far
+from tests.run_all import JOBS, Process, compare, how_far, processes_of, summary_of, table
 
 pytestmark = pytest.mark.once
 
@@ -16,10 +16,14 @@ SAME = {"torch": ["a", "b"], "jax": ["a", "b"], "tensorflow": ["a", "b"]}
 def problems_of(folder, once=3, **passed):
     for name, tests in (SAME | passed).items():
         if tests is not None:
-            summary = {"passed": len(tests), "shared": tests}
-            (folder / f"{name}.json").write_text(json.dumps(summary))
-    (folder / "once.json").write_text(json.dumps({"passed": once, "shared": []}))
-    return compare(list(JOBS), folder)
+            summarize(folder, Process(name), tests)
+    summarize(folder, Process("once"), [], passed=once)
+    return compare([Process(job) for job in JOBS], folder)
+
+
+def summarize(folder, process, shared, passed=None):
+    counts = {"passed": len(shared) if passed is None else passed, "failed": 0, "skipped": 0}
+    (folder / f"{process.file}.json").write_text(json.dumps({**counts, "shared": shared}))
 
 
 def test_backends_that_ran_the_same_are_fine(tmp_path):
@@ -44,12 +48,29 @@ def test_tests_that_need_no_backend_have_to_run_somewhere(tmp_path):
 
 
 def test_how_far_each_process_is(tmp_path):
-    (tmp_path / "once.log").write_text(
+    (tmp_path / "once-1.log").write_text(
         "tests/a.py ..s.F.    [ 50%]\n" + "." * 60 + "E.x [ 98%]\nsomething printed [100%]\n"
     )
-    (tmp_path / "jax.log").write_text(".... [  4%]\n..")
-    said = how_far(["once", "jax", "torch"], tmp_path)
-    assert said.partition(": ")[2] == "once 98 %, 2 failed; jax 4 %; torch 0 %"
+    (tmp_path / "jax-0.log").write_text(".... [  4%]\n..")
+    line = how_far([Process("once", 1, 2), Process("jax"), Process("torch")], tmp_path)
+    assert line.partition(": ")[2] == "once 2/2 98 %, 2 failed; jax 4 %; torch 0 %"
+
+
+def test_the_processes_of_a_job_count_together(tmp_path):
+    processes = processes_of(["torch", "jax"], whole=False)
+    assert [str(one) for one in processes] == ["torch", "jax 1/2", "jax 2/2"]
+    assert [str(one) for one in processes_of(["jax"], whole=True)] == ["jax"]
+    torch, *jax = processes
+    summarize(tmp_path, torch, ["a", "b"])
+    summarize(tmp_path, jax[0], ["a"])
+    assert compare(processes, tmp_path) == [
+        "jax 2/2: wrote no summary, so it ran no tests",
+        "jax: 1 tests ran on another backend only: b",
+    ]
+    summarize(tmp_path, jax[1], ["b"])
+    assert compare(processes, tmp_path) == []
+    assert summary_of("jax", tmp_path)["shared"] == ["a", "b"]
+    assert table(["torch", "jax"], tmp_path).splitlines()[1] == "jax: 2 passed, 0 failed, 0 skipped"
 
 
 def test_parts_have_all_tests_once_in_their_order_and_files_in_one_piece():
