@@ -150,7 +150,7 @@ def test_an_unknown_name_lists_the_known_ones():
         kft.Stages  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["kft", "kft.cli"])
+@pytest.mark.parametrize("module", ["kft", "kft.cli", "kft.export.check"])
 def test_importing_brings_no_framework(module):
     code = (
         f"import sys, {module}; "

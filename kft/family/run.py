@@ -15,7 +15,7 @@ from kft.errors import InputError
 from kft.family.description import class_path, versions
 from kft.family.hooks import Family
 from kft.printing import how_many
-from kft.report import write_report
+from kft.report.page import write_report
 from kft.runs.places import REPORT
 from kft.training.cached_stages import CachedStage
 from kft.training.journal import Journal

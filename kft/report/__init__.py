@@ -1,5 +1,4 @@
-"""A run on one HTML page: offline, light and dark, for phones and screen readers."""
+"""A run on one HTML page: offline, light and dark, for phones and screen readers; and progress bars.
 
-from kft.report.page import write_report
-
-__all__ = ["write_report"]
+It imports nothing: a process without Keras shows a bar too.
+"""

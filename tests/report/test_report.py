@@ -16,8 +16,8 @@ from kft import plots
 from kft.data.examples import Examples
 from kft.data.kinds import SingleLabels
 from kft.errors import InputError
-from kft.report import write_report
 from kft.report.markup import plain_table
+from kft.report.page import write_report
 from kft.report.style import STYLE
 from kft.tasks import Classification, MultiLabel, Regression, Several
 from kft.tasks.evaluation import evaluate

@@ -9,7 +9,7 @@ from kft.errors import InputError
 from kft.family import answers
 from kft.family.predicting import empty_predictions
 from kft.insight.robustness import evaluate_perturbed
-from kft.report import write_report
+from kft.report.page import write_report
 from kft.tasks import Task, evaluate
 from tests.tiny_recipe import TinyRecipe
 
