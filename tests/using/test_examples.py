@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from kft.cli import app
+from kft.cli.project import read_project
 
 pytestmark = pytest.mark.once
 
@@ -27,13 +28,27 @@ def in_docs():
         for block in re.split(r"^```", page.read_text(), flags=re.MULTILINE)[1::2]:
             language, _, code = block.partition("\n")
             for line in code.replace("\\\n", " ").splitlines() if language in ("", "bash") else ():
-                if found := re.search(r"(?:^|\s)(kft [a-z].*)", line):
+                if found := re.search(r"(?:^|\s)((?:KFT_CONFIG=\S+ )?kft [a-z-].*)", line):
                     command = found[1].partition(" | ")[0]
                     yield pytest.param(command, id=f"{page.name}: {command}")
 
 
 @pytest.mark.parametrize("line", [*in_help(), *in_docs()])
-def test_a_command_that_is_shown_is_accepted(line):
-    _, name, *words = shlex.split(line, comments=True)
-    context = COMMANDS[name].make_context(name, words)
-    assert not context.args
+def test_a_command_that_is_shown_is_accepted(line, tmp_path):
+    for command in line.split(" && "):
+        _, *words = shlex.split(command.removeprefix("KFT_CONFIG=kft.yaml "), comments=True)
+        has_file = command.startswith("KFT_CONFIG") or words[0] == "--config"
+        if words[0] == "--config":
+            words = words[2:]
+        defaults = read_project(project_file(tmp_path), COMMANDS) if has_file else {}
+        name, *rest = words
+        context = COMMANDS[name].make_context(name, rest, default_map=defaults.get(name))
+        assert not context.args
+
+
+def project_file(folder):
+    """Return the project file that the page on the command line shows."""
+    page = (DOCS / "command_line.md").read_text()
+    path = folder / "kft.yaml"
+    path.write_text(re.search(r"```yaml\n(# kft.yaml\n.*?)```", page, re.DOTALL)[1])
+    return path

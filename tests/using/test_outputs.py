@@ -14,7 +14,7 @@ COMMANDS = {
     "find-lr --write-stages": ("find-lr", RECIPE, "--data", "nowhere", "--write-stages"),
     "evaluate --plot": ("evaluate", "nowhere", "--data", "nowhere", "--plot"),
     "report --output": ("report", "nowhere", "--output"),
-    "predict --output": ("predict", "nowhere", "nowhere", "--output"),
+    "predict --output": ("predict", "nowhere", __file__, "--output"),
 }
 OF_FORMATS = {name: command for name, command in COMMANDS.items() if "report" not in name}
 del OF_FORMATS["find-lr --write-stages"]
@@ -45,10 +45,12 @@ def test_what_is_in_the_way_is_said_at_once(cli, tmp_path, monkeypatch, command,
     assert said.replace("is not a file", "not a file") in err
 
 
-@pytest.mark.parametrize("command", [("predict", "nowhere"), ("generate",)], ids=lambda one: one[0])
+@pytest.mark.parametrize(
+    "command", [("predict", "nowhere", __file__), ("generate", "nowhere")], ids=lambda one: one[0]
+)
 def test_answers_are_printed_or_written_and_not_both(cli, tmp_path, command):
-    prompt = ("--prompt", "once") if command == ("generate",) else ()
-    code, out, err = cli(*command, "nowhere", *prompt, "--json", "--output", tmp_path / "a.csv")
+    prompt = ("--prompt", "once") if command[0] == "generate" else ()
+    code, out, err = cli(*command, *prompt, "--json", "--output", tmp_path / "a.csv")
     assert (code, out) == (2, "")
     assert "--json prints the answers and --output writes them: pass one of the two." in err
 
@@ -57,7 +59,7 @@ def test_answers_are_printed_or_written_and_not_both(cli, tmp_path, command):
 def test_an_unknown_ending_is_said_at_once(cli, tmp_path, command):
     code, out, err = cli(*command, tmp_path / "outcome.docx")
     assert (code, out) == (2, "")
-    assert "the ending says the format" in err
+    assert "the extension determines the format" in err
     assert not list(tmp_path.iterdir())
 
 
