@@ -42,7 +42,7 @@ def as_text(shown: Any, piped: int = PIPED) -> str:
 
 
 class Fitted:
-    """A table that breaks no word: if it is too wide, it is drawn without lines, in wrapped columns."""
+    """A table that breaks words only if it must: one that is too wide has wrapped columns and no lines."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -57,7 +57,7 @@ class Fitted:
         needed = [_column_width(console, unlimited, column) for column in plain.columns]
         widths = _shared_width([*needed], options.max_width - 2 * (len(needed) - 1))
         plain.columns = [
-            dataclasses.replace(column, width=width)
+            dataclasses.replace(column, width=width, overflow="fold")
             for column, width in zip(plain.columns, widths, strict=True)
         ]
         yield plain
@@ -75,8 +75,13 @@ def _column_width(console: Console, options: ConsoleOptions, column: Column) -> 
 
 
 def _shared_width(needed: list[Measurement], width: int) -> list[int]:
-    """Divide a width: each column gets its longest word, then the narrowest ones grow first."""
+    """Divide a width: each column gets its longest word, then the narrowest ones grow first.
+
+    Where the longest words do not fit together, the widest columns break theirs.
+    """
     widths = [one.minimum for one in needed]
+    while sum(widths) > width and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
     while sum(widths) < width:
         growing = [i for i, one in enumerate(needed) if widths[i] < one.maximum]
         if not growing:
