@@ -303,7 +303,7 @@ def test_the_command_exports_a_task_that_is_named(run, tmp_path, cli):
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "report"])
 def test_other_commands_say_that_a_task_is_to_be_named(run, command, cli):
-    inputs = {"predict": ["a.png"], "evaluate": ["--data", "x"], "report": ["--output", "x.html"]}
+    inputs = {"predict": [__file__], "evaluate": ["--data", "x"], "report": ["--output", "x.html"]}
     named = ("--recipe", "tests.tiny_recipe:TinyRecipe")
     code, _, said = cli(command, run, *inputs[command], *named)
     assert code == 2
@@ -314,12 +314,12 @@ def test_other_commands_say_that_a_task_is_to_be_named(run, command, cli):
     assert "No such option" not in said
 
 
-def test_a_task_of_a_script_is_refused_before_any_work(tmp_path):
+def test_a_task_of_a_script_is_refused_before_any_work(run, tmp_path):
     class Local(MapTask):
         pass
 
     with pytest.raises(InputError, match=r"has to import the class .*Local"):
         TinyRecipe(task=Local(), image_size=(16, 16)).export(tmp_path / "serving")
     with pytest.raises(InputError, match=r"has to import the class .*Local"):
-        export_run(tmp_path, tmp_path / "serving", task=Local)
+        export_run(run, tmp_path / "serving", task=Local)
     assert not (tmp_path / "serving").exists()

@@ -404,7 +404,7 @@ def test_dropout_moves_the_cut_below_itself():
     assert [layer.name for layer in found.cut.layers] == ["conv"]
     unpaid = reason(model, kft.Stage(0, 1, 0.1), cache="auto").reason
     assert unpaid.startswith(
-        "not kept, since drop draws random numbers there, and what lies below it would not"
+        "not kept, since drop draws random numbers there, and keeping what lies below it would not"
     )
     trained = reason(model, kft.Stage(["conv2"], 1, 0.1), cache="auto").reason
     assert trained.startswith(
