@@ -77,6 +77,15 @@ def parse_yaml(text: str, named: str, *, number_keys: bool = False) -> Any:
         raise InputError(f"{named} is not plain YAML: {detail}.") from error
 
 
+def in_one_line(value: Any) -> str:
+    """Return plain values as YAML in one line, as `--set NAME=VALUE` reads them.
+
+    Args:
+        value: Dictionaries, lists, texts, numbers, booleans and None.
+    """
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+
+
 def _read(path: str | os.PathLike[str], named: str) -> bytes:
     try:
         return read_regular(path, LARGEST)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
+from kft.plain_yaml import in_one_line
 from kft.printing import how_many
 from kft.tuning import Search
 from kft.tuning.best_plan import BEST, fit_settings
@@ -53,7 +53,7 @@ def shell_command(search: Search, context: typer.Context) -> str:
     for parameter in fit.params:
         if parameter.param_type_name == "option" and parameter.name in {**given, **chosen}:
             words += _spelled(parameter, chosen.pop(parameter.name, given.get(parameter.name)))
-    extra += [f"{name}={_in_yaml(value)}" for name, value in chosen.items()]
+    extra += [f"{name}={in_one_line(value)}" for name, value in chosen.items()]
     words += [["--set", one] for one in extra]
     return " \\\n    ".join(shlex.join(some) for some in words)
 
@@ -80,11 +80,6 @@ def _spelled(parameter: Any, value: Any) -> list[list[str]]:
         return [[option]] if value else [[max(parameter.secondary_opts, key=len)]]
     values = value if isinstance(value, list | tuple) else [value]
     return [[option, str(one.value if isinstance(one, Enum) else one)] for one in values]
-
-
-def _in_yaml(value: Any) -> str:
-    """Return a value as --set reads it, in one line."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
 
 
 def _write_script(search: Search) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kft.arguments import did_you_mean, shown
 from kft.errors import InputError
-from kft.plain_yaml import read_yaml
+from kft.plain_yaml import in_one_line, read_yaml
 
 # Commands that take the same options for the same things. Others have `--data` or `--recipe` too, but
 # mean data to evaluate on, or the class of a run.
@@ -138,10 +138,5 @@ def _value(named: str, key: str, value: Any, parameter: Any) -> Any:
 
 
 def _typed(value: Any) -> str:
-    """Return a value as YAML in one line; text as it is."""
-    if isinstance(value, str):
-        return value
-    import yaml
-
-    line = yaml.safe_dump(value, default_flow_style=True, width=10**6)
-    return line.removesuffix("...\n").strip()
+    """Return text as it is, and other values as YAML in one line."""
+    return value if isinstance(value, str) else in_one_line(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import statistics
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -22,7 +21,7 @@ from kft.family.settings import is_auto
 from kft.insight.given import check_recipe
 from kft.printing import how_many
 from kft.report.progress import Progress
-from kft.runs.places import check_apart_from_data
+from kft.runs.places import check_apart_from_data, fold_run
 from kft.stages.lengths import USUAL_BATCH
 from kft.tasks import Evaluation
 
@@ -145,7 +144,7 @@ def cross_validate(
             one = recipe.pretrained()
             one.fit(
                 examples.take(np.flatnonzero(fold != number)),
-                run_dir=None if parent is None else _of_fold(parent, number),
+                run_dir=None if parent is None else fold_run(parent, number),
                 seed=seed,
                 verbose=0,
                 finish=finish,
@@ -177,8 +176,3 @@ def _read(recipe: Family, data: Any) -> Examples:
 
 def _copied(optimizer: keras.optimizers.Optimizer | None) -> keras.optimizers.Optimizer | None:
     return None if optimizer is None else type(optimizer).from_config(optimizer.get_config())
-
-
-def _of_fold(parent: Path, number: int) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    return parent / f"fold-{number + 1}"

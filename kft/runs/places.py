@@ -46,6 +46,16 @@ def no_run(directory: Path, missing: str = RECIPE) -> InputError:
     return InputError(f"`{directory}` is not a finished run: it has no {missing}. {way_out}")
 
 
+def fold_run(parent: Path, number: int) -> Path:
+    """Return the run directory of a fold of the data.
+
+    Args:
+        parent: The directory of the runs on all folds.
+        number: The number of the fold, counted from 0.
+    """
+    return parent / f"fold-{number + 1}"
+
+
 def is_empty(directory: Path, besides: Iterable[str] = ()) -> bool:
     """Return whether a directory is empty, apart from hidden files.
 

@@ -13,6 +13,7 @@ import numpy as np
 from kft.data.examples import Examples
 from kft.data.folds import folds_of
 from kft.errors import InputError
+from kft.runs.places import fold_run
 from kft.tuning.trials import RUN, score_of
 
 
@@ -61,16 +62,6 @@ def fold_parts(data: Any, count: int, seed: int) -> tuple[Part, ...]:
         )
         for number in range(count)
     )
-
-
-def fold_run(runs: Path, number: int) -> Path:
-    """Return the run directory of a fold.
-
-    Args:
-        runs: The directory of the runs on all folds.
-        number: The number of the fold, counted from 0.
-    """
-    return runs / f"fold-{number + 1}"
 
 
 def outcome_of(

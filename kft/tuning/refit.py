@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kft.family.run_files import read_history
+from kft.runs.places import fold_run
 from kft.stages.lengths import epochs_behind
 from kft.stages.stage import Stage
-from kft.tuning.parts import fold_run
 from kft.tuning.trials import Trial, score_of
 
 

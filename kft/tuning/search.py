@@ -42,7 +42,6 @@ from kft.tuning.tuner import StagedTuner
 from kft.tuning.workers import Workers
 
 SEARCH = "search.json"
-_SHARE = 0.2  # the default of `validation_data`
 
 
 def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSettings) -> Search:
@@ -95,7 +94,7 @@ def _check_validation(validation_data: Any, folds: int | None) -> None:
     """Raise `InputError` unless this is validation data, or the default with folds."""
     if folds is None:
         is_fraction(validation_data)
-    elif not (is_number(validation_data) and validation_data == _SHARE):
+    elif not (is_number(validation_data) and validation_data == Asked.fraction):
         raise InputError(
             f"`folds={folds}` validates on each part of the training data in turn: leave out "
             "`validation_data`."
