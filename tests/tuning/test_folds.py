@@ -1,5 +1,6 @@
 """A search with folds: each trial is fitted once per fold, and scored by the mean."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -88,6 +89,22 @@ def test_the_best_plan_is_refitted_on_all_data_for_the_median_of_the_epochs(foun
     run = found.refit(verbose=0)
     assert len(run.history["loss"]) == sum(expected)
     assert len(run.training) == 25
+
+
+@pytest.mark.once
+def test_a_stage_is_refitted_for_the_median_of_its_epochs(found, tmp_path):
+    logged = [  # the best epochs by stage: the third, the first and second, the second and first
+        {"stage": [1, 1, 1, 2], "val_accuracy": [0.5, 0.6, 0.9, 0.7]},
+        {"stage": [1, 1, 2, 2], "val_accuracy": [0.6, 0.5, 0.7, 0.9]},
+        {"stage": [1, 1, 2, 2], "val_accuracy": [0.5, 0.6, 0.9, 0.7]},
+    ]
+    for number, one in enumerate(logged):
+        fold = tmp_path / f"fold-{number + 1}"
+        fold.mkdir()
+        (fold / "history.json").write_text(json.dumps(one))
+    trial = dataclasses.replace(found.best_trial, run_dir=tmp_path)
+    kept = stages_to_the_best(trial, found.objective)
+    assert [stage.epochs for stage in kept] == [2, 1]
 
 
 @pytest.mark.once
