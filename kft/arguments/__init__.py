@@ -42,6 +42,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {names[close[0]]}?)" if close else ""
 
 
+def in_words(names: Iterable[str], word: str = "or") -> str:
+    """Return names as part of a sentence, such as "a, b or c".
+
+    Args:
+        names: The names, at least one.
+        word: The word before the last one.
+    """
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
 def is_whole(value: Any, least: int = -LARGEST_WHOLE, most: int = LARGEST_WHOLE) -> bool:
     """Return whether a value is a whole number from `least` to `most`; True and False are not."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import typer
 
-from kft.arguments import did_you_mean
+from kft.arguments import did_you_mean, in_words
 from kft.backends import BACKENDS, Backend
 from kft.backends.configured import OF_KERAS, configured_backend
 from kft.distribution.launch import no_processes
@@ -30,7 +30,7 @@ def check_backend(context: typer.Context) -> None:
     if name not in OF_KERAS:
         raise InputError(
             f"Keras has no backend {name!r}{did_you_mean(name, BACKENDS)}: set KERAS_BACKEND, or `backend` in "
-            f"keras.json, to {', '.join(list(BACKENDS)[:-1])} or {list(BACKENDS)[-1]}."
+            f"keras.json, to {in_words(BACKENDS)}."
         )
     several = (context.params.get("processes") or 1) > 1
     if several and not BACKENDS.get(name, Backend(name)).is_one_device_per_process:

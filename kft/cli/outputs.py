@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kft.arguments import shortened
+from kft.arguments import in_words, shortened
 from kft.errors import InputError
 
 # The endings of answer files, as in kft.tasks.predictions.files, which imports Keras.
@@ -32,7 +32,7 @@ def check_output(option: str, path: Path | None, endings: Sequence[str] = ()) ->
     if endings and path.suffix.lower() not in endings:
         raise InputError(
             f"{option} {path}: the extension determines the format: pass a file that ends in "
-            f"{', '.join(endings[:-1])} or {endings[-1]}."
+            f"{in_words(endings)}."
         )
     try:
         if path.exists() and not path.is_file():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kft.arguments import did_you_mean, shown
+from kft.arguments import did_you_mean, in_words, shown
 from kft.errors import InputError
 from kft.plain_yaml import in_one_line, read_yaml
 
@@ -47,7 +47,7 @@ def read_project(path: Path, commands: Mapping[str, Any]) -> dict[str, dict[str,
             raise InputError(
                 f"{named} sets `{key}` for all commands, but each needs its own: write it below `fit` or `tune`."
             )
-        _check_option(named, key, known, f"{', '.join(TRAINING[:-1])} or {TRAINING[-1]}")
+        _check_option(named, key, known, in_words(TRAINING))
     found: dict[str, dict[str, Any]] = {}
     for name, command in commands.items():
         options, section = options_of(command), content.get(name)

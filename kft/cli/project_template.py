@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kft.arguments import in_words
 from kft.cli.outputs import check_output
 from kft.cli.project import CODE, OF_ONE, TRAINING, commands_of, options_of
 from kft.errors import InputError
@@ -63,7 +64,7 @@ def template(context: typer.Context, name: str) -> str:
     for own in options.values():
         shared |= {key: one for key, one in own.items() if key not in shared and times[key] > 1}
     shared = {key: one for key, one in shared.items() if key not in OF_ONE}
-    training = f"{', '.join(TRAINING[:-1])} and {TRAINING[-1]}"
+    training = in_words(TRAINING, "and")
     text = _HEAD.format(name=name, training=training) + _block(context, shared, _VALUES)
     for command, run_dir in _RUN_DIRS.items():
         own = {key: one for key, one in options[command].items() if key not in {*shared, *CODE}}

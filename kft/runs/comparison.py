@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kft.arguments import is_whole
 from kft.errors import InputError
 from kft.printing import Fitted, as_text, how_many, number, printable, without_formula
 from kft.runs.places import JOURNAL, RECIPE
@@ -239,10 +240,6 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
@@ -260,8 +257,8 @@ _OF_BEST: dict[str, Callable[[Any], bool]] = {
     "monitor": _is_text,
     "mode": _is_text,
     "value": lambda value: value is not None and _is_number(value),
-    "epoch": _is_whole,
-    "stage": _is_whole,
+    "epoch": is_whole,
+    "stage": is_whole,
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from kft.arguments import path_of
+from kft.arguments import in_words, path_of
 from kft.data.files import written
 from kft.errors import InputError
 from kft.printing import without_formula
@@ -55,7 +55,7 @@ class PredictionFile:
         if self.path.suffix.lower() not in ENDINGS:
             raise InputError(
                 f"`{self.path}`: the extension determines the format: pass a file that ends in "
-                f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
+                f"{in_words(ENDINGS)}."
             )
         self._target = place_of(self.path)
         self._hidden = self._target.with_name(f".kft-{secrets.token_hex(8)}.partial")
