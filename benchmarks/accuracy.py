@@ -206,7 +206,8 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
         ],
         notes=[
             "Accuracy on the test part, the mean over draws of examples and its standard error, or "
-            "that of a single draw. No rule behind the defaults was chosen on these data."
+            "that of a single draw. The rules behind the defaults were chosen on other data, except for "
+            "one that the text names."
             if options.unseen
             else "Accuracy on the test part, the mean over draws of examples and its standard error. "
             "The rules behind the defaults were chosen with other draws of trec6 and flowers, and with "
