@@ -14,6 +14,7 @@ import typer
 from PIL import Image
 
 from kft.cli import app
+from kft.cli.project import read_project
 from kft.stages.stage import read_stages
 
 pytestmark = pytest.mark.once("tensorflow")  # the backend of an installation without extras
@@ -70,16 +71,21 @@ def test_every_kft_command_exists_with_its_options():
     commands = typer.main.get_command(app).commands
     blocks = [*code_blocks("bash"), *code_blocks("bash", COMMANDS)]
     lines = [line.partition("#")[0] for block in blocks for line in block.splitlines()]
-    shown = [shlex.split(line)[1:] for line in lines if line.startswith("kft ")]
+    typed = re.compile(r"(?:KFT_CONFIG=\S+ )?kft (?:--config \S+ )?(?!--)(.*)")
+    shown = [shlex.split(match[1]) for match in map(typed.fullmatch, lines) if match]
     assert {words[0] for words in shown} == commands.keys() - {"demo"}
     for name, *words in shown:
         known = {option for parameter in commands[name].params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known
 
 
-def test_the_stages_file_is_one(tmp_path):
-    (block,) = code_blocks("yaml", COMMANDS)
-    (tmp_path / "stages.yaml").write_text(block)
+def test_the_stages_file_and_the_project_file_are_ones(tmp_path):
+    for block in code_blocks("yaml", COMMANDS):
+        (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block)
+    commands = typer.main.get_command(app).commands
+    options = read_project(tmp_path / "kft.yaml", commands)
+    assert options["fit"]["run_dir"] == "runs/photos"
+    assert options["tune"]["max_trials"] == "30"
     assert [stage.label for stage in read_stages(tmp_path / "stages.yaml")] == [
         "head",
         "top 2",
