@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
+CHECKS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
 BACKENDS = ("torch", "jax", "tensorflow")
 # Jobs and their backends, in the order of their output. The last ones take longest and start first; two
 # processes at a time share two cores.
@@ -57,7 +58,7 @@ def main() -> int:
     backends = [name for name in BACKENDS if name in (chosen.backend or BACKENDS)]
     jobs = [name for name, backend in JOBS.items() if backend in backends]
 
-    for tool in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+    for tool in CHECKS:
         if not run_check(tool):
             return 1
 
