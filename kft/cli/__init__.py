@@ -19,6 +19,7 @@ from kft.cli import demonstration, startup
 from kft.cli.card import card
 from kft.cli.comparing import runs
 from kft.cli.crossing import cross_validate
+from kft.cli.deploying import deploy
 from kft.cli.early_checks import check_backend, check_given
 from kft.cli.exporting import export
 from kft.cli.finding import find_lr
@@ -84,6 +85,7 @@ _COMMANDS = (
     generate,
     serve,
     export,
+    deploy,
     plan,
     find_lr,
     cross_validate,

@@ -17,6 +17,7 @@ from kft.data.bad import BadExamples
 from kft.data.balance import BALANCES
 from kft.distribution.strategies import WORDS
 from kft.errors import InputError
+from kft.export.deployment import TARGETS
 from kft.export.launch import FORMATS, WEIGHTS
 from kft.model.precision import PRECISIONS
 from kft.stages.plan import BatchNorm
@@ -48,6 +49,7 @@ EXPECTED = {
     "prune": PRUNE,
     "restore_best": (*get_args(Restore), "none"),  # for None
     "task": tuple(SHORT),
+    "to": TARGETS,
     "weights": WEIGHTS,  # of an export
 }
 

@@ -1,0 +1,79 @@
+"""What the README of each deployment has: the model's inputs and outputs, and how to query it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kft.answers import Tensor
+from kft.export.deployment.model import DeployedModel
+from kft.export.promises import Signature
+
+_APIS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
+
+
+def head(model: DeployedModel, server: str) -> str:
+    """Return the first section: what is deployed.
+
+    Args:
+        model: The model.
+        server: What serves it, such as "TensorFlow Serving in Docker".
+    """
+    others = f" ({model.others} more next to it)" if model.others else ""
+    text = " It contains its tokenizer, whose ops TensorFlow Serving has." * model.is_text
+    return (
+        f"# {model.name}: {server}\n\n"
+        f"`kft deploy` wrote these files for version {model.number}{others}, exported with TensorFlow "
+        f"{model.release}.{text}\n\n"
+        "Check a version from someone else before you serve it: `kft export --check` refuses graphs that do\n"
+        "more than compute.\n"
+    )
+
+
+def own_request(model: DeployedModel, url: str) -> str:
+    """Return a command that sends a user's own input, empty if `request.json` is the simplest way.
+
+    Args:
+        model: The model.
+        url: The address of the model's `:predict`, as a shell word.
+    """
+    if model.modality != "image" or len(model.inputs) != 1:
+        return "\nFor inputs of your own, change `request.json`.\n"
+    return (
+        "\nA file of your own:\n\n"
+        "```bash\n"
+        'echo "{\\"instances\\": [{\\"b64\\": \\"$(base64 -w0 FILE.jpg)\\"}]}" |\n'
+        f"  curl --data-binary @- {url}\n"
+        "```\n"
+    )
+
+
+def interface(model: DeployedModel) -> str:
+    """Return the section on inputs and outputs of all signatures."""
+    rows = [
+        f"| `{name}` | {_APIS[one.api]} | {_inputs(model, one)} | {_tensors(one.outputs)} |"
+        for name, one in model.signatures.items()
+    ]
+    return (
+        "## Inputs and outputs\n\n"
+        "| signature | API | inputs | outputs |\n| --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n\nThe first axis, n, is the batch. A bad row has the reason in `status`, and NaN, 0 or an empty text\n"
+        "in the other outputs; it does not affect the other rows.\n"
+    )
+
+
+def _inputs(model: DeployedModel, signature: Signature) -> str:
+    if signature.api != "predict":
+        return "`tf.Example`s"
+    contents = {"image": "an encoded image", "clip": "encoded frames", "text": "text"}
+    is_raw = all(one.dtype == "string" for one in signature.inputs.values())
+    return _tensors(signature.inputs) + f", {contents[model.modality]}" * is_raw
+
+
+def _tensors(tensors: Mapping[str, Tensor]) -> str:
+    return ", ".join(f"`{name}` {_form(one)}" for name, one in tensors.items())
+
+
+def _form(tensor: Tensor) -> str:
+    axes = ", ".join(["n", *("·" for _ in range(tensor.rank - 1))])
+    return f"{tensor.dtype} [{axes}]"

@@ -1,0 +1,36 @@
+"""A request to the REST API that fits a model's inputs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kft.export.deployment.model import DeployedModel
+
+# A PNG of one grey pixel.
+_IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg=="
+)
+
+
+def request(model: DeployedModel) -> str:
+    """Return the body of a request with one row, as JSON.
+
+    Args:
+        model: The model.
+    """
+    return json.dumps({"instances": [_row(model)]}, indent=1) + "\n"
+
+
+def _row(model: DeployedModel) -> Any:
+    """Return one row: its single input by itself, several by their names."""
+    if len(model.inputs) == 1:
+        return _value(model, "a gentle, funny film")
+    return {name: _value(model, f"an example of the {name}") for name in model.inputs}
+
+
+def _value(model: DeployedModel, text: str) -> Any:
+    if model.modality == "text":
+        return text
+    image = {"b64": _IMAGE}
+    return [image] * model.shape[0] if model.shape else image
