@@ -12,10 +12,16 @@ USUAL = "tensorflow"
 
 def configured_backend() -> str:
     """Return the name that KERAS_BACKEND, Keras' configuration file, or Keras itself sets."""
+    return find_backend()[0]
+
+
+def find_backend() -> tuple[str, str]:
+    """Return the name of the backend, and what sets it: a variable, a file, or Keras' default."""
     if "KERAS_BACKEND" in os.environ:
-        return os.environ["KERAS_BACKEND"] or USUAL
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+        name = os.environ["KERAS_BACKEND"]
+        return (name, "KERAS_BACKEND") if name else (USUAL, "default")
+    file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     try:
-        return str(json.loads((Path(home) / "keras.json").read_text(encoding="utf-8"))["backend"])
+        return str(json.loads(file.read_text(encoding="utf-8"))["backend"]), os.fspath(file)
     except (OSError, ValueError, KeyError, TypeError):
-        return USUAL
+        return USUAL, "default"

@@ -5,6 +5,7 @@ Nothing here imports Keras or a backend before a command needs it, so that `kft 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from kft.backends import BACKENDS
 from kft.cli import demonstration, startup
 from kft.cli.card import card
 from kft.cli.comparing import runs
+from kft.cli.configuration import config as show_config
 from kft.cli.crossing import cross_validate
 from kft.cli.deploying import deploy
 from kft.cli.early_checks import check_backend, check_given
@@ -93,6 +95,7 @@ _COMMANDS = (
     card,
     runs,
     init,
+    show_config,
     demonstration.demo,
 )
 for command in _COMMANDS:
@@ -132,6 +135,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
+    context.obj = dict(os.environ)  # as the user set it
     if not verbose:
         startup.quieten()
     if config is not None:

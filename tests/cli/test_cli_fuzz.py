@@ -56,6 +56,7 @@ NEEDED = {
     "report": ["run", "--data", "data"],
     "runs": ["run"],
     "export": ["run", "serving"],
+    "config": [],
     "deploy": ["serving", "--to", "docker", "--output", "out"],
     "init": [],
     "demo": [],
