@@ -62,10 +62,15 @@ def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> st
     settings = context.params.get("settings") or ()  # `alpha=0.35` may be replaced
     protected = {text for text in typed if text not in settings and _MENTION.search(text)}
     kept = sorted(protected, key=len, reverse=True)
-    parts = re.split("(" + "|".join(map(re.escape, kept)) + ")", message) if kept else [message]
-    for place in range(0, len(parts), 2):  # the others were typed by the user
-        parts[place] = _MENTION.sub(lambda found: _translated(found, options), parts[place])
-    worded = "".join(parts).replace(_OF_PYTHON, "")
+    repeated = re.finditer("|".join(map(re.escape, kept)), message) if kept else ()
+    spans = [found.span() for found in repeated]
+
+    def translated(found: re.Match[str]) -> str:
+        name = next((one for one in ("ticked", "name", "bare") if found[one]), 0)
+        is_typed = any(start <= found.start(name) < end for start, end in spans)
+        return found[0] if is_typed else _translated(found, options)
+
+    worded = _MENTION.sub(translated, message).replace(_OF_PYTHON, "")
     if "fresh" in options and "belongs to another plan" in worded:
         worded = worded.replace(
             _OTHER_RUN_DIR, f"{_OTHER_RUN_DIR}, --fresh to start a new run next to it"

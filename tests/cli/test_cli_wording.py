@@ -119,6 +119,10 @@ def test_what_was_typed_is_repeated_as_it_was_typed():
     assert in_options(f"`{run}` holds no run, batch_size=4", context("fit"), [run]) == (
         f"`{run}` holds no run, --batch-size 4"
     )
+    assert (
+        in_options("`run_dir='my_run'`: pass", context("fit"), ["my_run"])
+        == "`--run-dir my_run`: pass"
+    )
     setting = context("fit", "--set", "alpha=[1]")
     assert in_options("`alpha=[1]`: pass", setting, ["alpha=[1]"]) == "`--set alpha=[1]`: pass"
 
