@@ -14,6 +14,7 @@ class Target(StrEnum):
 
     docker = "docker"
     kserve = "kserve"
+    triton = "triton"
 
 
 def deploy(
@@ -27,7 +28,9 @@ def deploy(
     ],
     to: Annotated[
         Target,
-        typer.Option(help="TensorFlow Serving in Docker, or KServe on Kubernetes."),
+        typer.Option(
+            help="TensorFlow Serving in Docker, KServe on Kubernetes, or Triton for ONNX exports."
+        ),
     ],
     output: Annotated[
         Path, typer.Option(metavar="DIR", help="The directory to write to, new or empty.")

@@ -16,6 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from google.protobuf import wrappers_pb2 as wrappers
 from hypothesis import example, given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, save_model
 from processes import ask
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -66,6 +67,51 @@ def deployed(base, to="docker", output="out", **more):
 
 def contents(folder):
     return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+TRITON = {
+    "ModelInput": {"name": (1, "string"), "data_type": (2, "DataType"), "dims": (4, "int64[]")},
+    "ModelOutput": {"name": (1, "string"), "data_type": (2, "DataType"), "dims": (3, "int64[]")},
+    "ModelDynamicBatching": {"max_queue_delay_microseconds": (2, "uint64")},
+    "ModelConfig": {
+        "name": (1, "string"),
+        "max_batch_size": (4, "int32"),
+        "input": (5, "ModelInput[]"),
+        "output": (6, "ModelOutput[]"),
+        "dynamic_batching": (11, "ModelDynamicBatching"),
+        "backend": (17, "string"),
+    },
+}
+TRITON_TYPES = {
+    "TYPE_INVALID": 0,
+    "TYPE_BOOL": 1,
+    "TYPE_INT32": 8,
+    "TYPE_INT64": 9,
+    "TYPE_FP32": 11,
+}
+PLAIN = {"int64": 3, "uint64": 4, "int32": 5, "string": 9}
+
+
+def model_config(text):
+    """Parse text as Triton's ModelConfig, of which this has the fields that kft writes."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="model_config.proto", package="inference", syntax="proto3"
+    )
+    kinds = file.enum_type.add(name="DataType")
+    for name, number in TRITON_TYPES.items():
+        kinds.value.add(name=name, number=number)
+    for name, fields in TRITON.items():
+        message = file.message_type.add(name=name)
+        for field, (number, spelled) in fields.items():
+            kind, label = spelled.removesuffix("[]"), 3 if spelled.endswith("[]") else 1
+            added = message.field.add(name=field, number=number, label=label)
+            added.type = PLAIN.get(kind) or (14 if kind == "DataType" else 11)
+            if kind not in PLAIN:
+                added.type_name = f".inference.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    found = pool.FindMessageTypeByName("inference.ModelConfig")
+    return text_format.Parse(text, message_factory.GetMessageClass(found)())
 
 
 def batching_parameters(text):
@@ -364,7 +410,9 @@ def test_a_link_in_a_version_is_not_followed(version, tmp_path):
 
 
 def test_other_formats_and_numbers_are_refused(version):
-    with pytest.raises(InputError, match=r"an onnx export, but TensorFlow Serving .*saved_model"):
+    with pytest.raises(
+        InputError, match=r"an onnx export, but TensorFlow Serving loads SavedModels"
+    ):
         deployed(version(kind="onnx"))
     with pytest.raises(InputError, match="rename it to one, such as 1"):
         deployed(version("+7", base="more"))
@@ -407,7 +455,8 @@ def test_nothing_is_left_after_an_error(tmp_path):
         (["--to", "docker", "--storage-uri", URI], "--storage-uri goes with --to kserve"),
         (["--to", "kserve"], "--to kserve needs --storage-uri"),
         (["--to", "docker", "--name", "a b"], "--name 'a b': pass a --name of"),
-        (["--to", "triton"], "'docker', 'kserve'"),
+        (["--to", "triton"], "--to triton, which loads ONNX and no SavedModels: export the run in"),
+        (["--to", "sagemaker"], "'docker', 'kserve', 'triton'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_about_options(version, cli, words, said):
@@ -416,6 +465,69 @@ def test_a_mistake_is_one_line_about_options(version, cli, words, said):
     assert (code, out) == (2, "")
     assert said in err.replace("`", "")
     assert err.count("\n") == 1
+
+
+@pytest.fixture
+def onnx_version(version):
+    """Return a function that writes a version with a model in ONNX that returns its input."""
+
+    def make(name="image", sizes=("n", 2, 3), **facts):
+        tensors = [
+            helper.make_tensor_value_info(one, TensorProto.FLOAT, sizes)
+            for one in (name, "Identity:0")
+        ]
+        node = helper.make_node("Identity", [name], ["Identity:0"])
+        graph = helper.make_graph([node], "graph", tensors[:1], tensors[1:])
+        base = version(kind="onnx", classes=["a", 'b"'], **facts)
+        (base / "1" / "saved_model.pb").unlink()
+        save_model(helper.make_model(graph), base / "1" / "model.onnx")
+        versions.write_manifest(base / "1")
+        return base
+
+    return make
+
+
+def test_triton_has_a_model_repository_with_the_tensors_of_the_model(onnx_version):
+    base = onnx_version()
+    place = deployed(base, "triton")
+    repository = place / "models" / "photos"
+    config = model_config((repository / "config.pbtxt").read_text())
+    (given,), (answered,) = config.input, config.output
+    assert (config.name, config.backend) == ("photos", "onnxruntime")
+    assert (given.name, answered.name) == ("image", "Identity:0")
+    assert list(given.dims) == list(answered.dims) == [2, 3]
+    assert config.max_batch_size > 1
+    assert os.listdir(repository / "1") == ["model.onnx"]
+    assert (repository / "1/model.onnx").read_bytes() == (base / "1/model.onnx").read_bytes()
+    (sent,) = json.loads((place / "request.json").read_text())["inputs"]
+    assert (sent["name"], sent["shape"], sent["datatype"]) == ("image", [1, 2, 3], "FP32")
+    assert len(sent["data"]) == 6
+    assert json.loads((place / "classes.json").read_text()) == ["a", 'b"']
+
+
+@pytest.mark.parametrize("name", ['a"\n', "a b", "", "`id`", "é", "a" * 101])
+def test_a_tensor_whose_name_could_break_out_is_refused(onnx_version, name):
+    with pytest.raises(InputError, match=r"the ONNX tensor") as caught:
+        deployed(onnx_version(name), "triton")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), ("n", "m"), ("n",), ("n", 2**30), ()])
+def test_a_tensor_that_is_no_batch_of_fixed_sizes_is_refused(onnx_version, sizes):
+    with pytest.raises(InputError, match="the ONNX tensor 'image'"):
+        deployed(onnx_version(sizes=sizes), "triton")
+
+
+def test_what_triton_cannot_load_is_refused_with_a_way_out(onnx_version):
+    base = onnx_version(modality="text")
+    with pytest.raises(InputError, match=r"tokenizer .* to='docker'"):
+        deployed(base, "triton")
+    (base / "1" / "model.onnx").write_bytes(b"other")
+    facts = FACTS | {"kind": "onnx"}
+    (base / "1" / "assets.extra" / "kft.json").write_text(json.dumps(facts))
+    versions.write_manifest(base / "1")
+    with pytest.raises(InputError, match=r"model\.onnx` cannot be read"):
+        deployed(base, "triton")
 
 
 def test_the_command_lists_the_files(version, cli, tmp_path):
@@ -427,8 +539,9 @@ def test_the_command_lists_the_files(version, cli, tmp_path):
         assert listed == {str(path) for path in (tmp_path / "out" / to).iterdir()}
 
 
-def test_no_framework_is_imported(version, tmp_path):
-    base = version()
+@pytest.mark.parametrize("to", ["docker", "triton"])
+def test_no_framework_is_imported(version, onnx_version, tmp_path, to):
+    base = onnx_version() if to == "triton" else version()
     code = (
         "import sys; from kft.cli import main\n"
         "try: main()\n"
@@ -442,7 +555,7 @@ def test_no_framework_is_imported(version, tmp_path):
         "deploy",
         base,
         "--to",
-        "docker",
+        to,
         "--output",
         tmp_path / "out",
     ]

@@ -10,7 +10,7 @@ import pytest
 from processes import run
 
 from kft.errors import InputError
-from kft.export import check_version, formats, runtimes, versions
+from kft.export import check_version, deploy, formats, runtimes, versions
 
 pytestmark = pytest.mark.once
 
@@ -68,6 +68,20 @@ def test_the_formats_runtime_answers_what_predict_does(outcomes, name, format):
     assert facts["kind"] == format
     assert len(facts["weights_sha256"]) == 64
     assert (version / FILES[format]).is_file()
+
+
+def test_the_request_of_a_deployment_is_answered(outcomes, tmp_path):
+    import onnxruntime
+
+    place = deploy(outcomes["image", "onnx"], tmp_path / "out", to="triton", name="image")
+    (sent,) = json.loads((place / "request.json").read_text())["inputs"]
+    values = np.array(sent["data"], np.float32).reshape(sent["shape"])
+    session = onnxruntime.InferenceSession(place / "models" / "image" / "1" / "model.onnx")
+    (output,) = session.run(None, {sent["name"]: values})
+    config = (place / "models" / "image" / "config.pbtxt").read_text()
+    assert f'name: "{session.get_outputs()[0].name}"' in config
+    assert f"dims: [ {output.shape[1]} ]" in config
+    assert len(json.loads((place / "classes.json").read_text())) == output.shape[1]
 
 
 @pytest.mark.parametrize("format", INSTALLED)

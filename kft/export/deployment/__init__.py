@@ -10,12 +10,14 @@ from pathlib import Path
 
 from kft.arguments import check_choice, path_of
 from kft.errors import InputError
-from kft.export.deployment import docker, kserve
-from kft.export.deployment.model import DeployedModel
+from kft.export.deployment import docker, kserve, triton
+from kft.export.deployment.model import SavedModel
+from kft.export.deployment.onnx_model import OnnxModel
 from kft.export.deployment.output import check_output, write
+from kft.export.deployment.version import Version
 
-TARGETS = ("docker", "kserve")
-_PURPOSES = {"docker": docker.PURPOSES, "kserve": kserve.PURPOSES}
+_PURPOSES = {"docker": docker.PURPOSES, "kserve": kserve.PURPOSES, "triton": triton.PURPOSES}
+TARGETS = tuple(_PURPOSES)
 
 
 def deploy(
@@ -29,13 +31,14 @@ def deploy(
     """Write the files that deploy an exported version to a server.
 
     `"docker"` writes a Dockerfile for TensorFlow Serving with a copy of the version, a Compose file, the
-    server's configuration and a health check. `"kserve"` writes an InferenceService for Kubernetes. Both
-    write a request that fits the model's inputs, and a `README.md` with all commands.
+    server's configuration and a health check. `"kserve"` writes an InferenceService for Kubernetes.
+    `"triton"` writes a model repository for Triton Inference Server with a copy of an ONNX export. Each has a
+    request that fits the model's inputs, and a `README.md` with all commands.
 
     Args:
         versions_dir: The directory of the versions, of which the newest is deployed, or one version.
         output: The directory to write to, new or empty.
-        to: `"docker"` or `"kserve"`.
+        to: `"docker"`, `"kserve"` or `"triton"`.
         name: The server's name of the model. Defaults to the name of the directory of the versions.
         storage_uri: For `"kserve"`, where the cluster finds the versions, such as
             `"s3://bucket/photos"`.
@@ -44,8 +47,8 @@ def deploy(
         The directory with the files.
 
     Raises:
-        InputError: If an argument is wrong, the version is damaged, it is not one for TensorFlow Serving, or
-            `output` holds files.
+        InputError: If an argument is wrong, the version is damaged or the server cannot load it, or `output`
+            holds files.
 
     Example:
 
@@ -62,15 +65,21 @@ def deploy(
             else f"`storage_uri` goes with to='kserve', but to={to!r}: leave it out."
         )
     example = "a directory of versions, such as 'serving/photos'"
-    model = DeployedModel.read(path_of("versions_dir", versions_dir, example), name)
+    version = Version.read(path_of("versions_dir", versions_dir, example), name)
     place = path_of("output", output, "a new directory, such as 'deploy/photos'")
-    if to == "kserve":
-        files = kserve.files(model, kserve.check_storage(storage_uri))
-        folders: dict[str, Path] = {}
+    copies: dict[str, Path] = {}
+    if to == "docker":
+        model = SavedModel.of(version)
+        files, copies = docker.files(model), docker.copies(model)
+    elif to == "triton":
+        triton.check(version)
+        onnx_model = OnnxModel.of(version)
+        files, copies = triton.files(onnx_model), triton.copies(onnx_model)
     else:
-        files, folders = docker.files(model), docker.folders(model)
-    check_output(place, model.path)
-    write(place, files, folders)
+        storage = kserve.check_storage(storage_uri)
+        files = kserve.files(SavedModel.of(version), storage)
+    check_output(place, version.path)
+    write(place, files, copies)
     return place
 
 
@@ -81,6 +90,10 @@ def listed(directory: Path, to: str) -> str:
         directory: The directory that `deploy` returned.
         to: As for `deploy`.
     """
-    paths = {str(directory / name): purpose for name, purpose in _PURPOSES[to].items()}
+    paths = {
+        str(directory / name): purpose
+        for name, purpose in _PURPOSES[to].items()
+        if (directory / name).exists()
+    }
     width = max(map(len, paths))
     return "\n".join(f"{path:{width}}  {purpose}" for path, purpose in paths.items())

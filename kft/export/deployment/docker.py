@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from kft.export.deployment import readme
-from kft.export.deployment.model import DeployedModel
+from kft.export.deployment.model import SavedModel
 from kft.export.deployment.request import request
 
 PURPOSES = {
@@ -104,17 +104,17 @@ curl --data @request.json {predict}
 """
 
 
-def files(model: DeployedModel) -> dict[str, str]:
+def files(model: SavedModel) -> dict[str, str]:
     """Return the files of a deployment, name to content.
 
     Args:
         model: The model.
     """
-    status = f"http://localhost:8501/v1/models/{model.name}"
+    status = f"http://localhost:8501/v1/models/{model.version.name}"
     words = {
-        "name": model.name,
+        "name": model.version.name,
         "tag": model.image_tag,
-        "head": readme.head(model, "TensorFlow Serving in Docker"),
+        "head": readme.head(model.version, "TensorFlow Serving in Docker"),
         "interface": readme.interface(model),
         "own": readme.own_request(model, f"{status}:predict"),
         "status": status,
@@ -131,13 +131,13 @@ def files(model: DeployedModel) -> dict[str, str]:
     }
 
 
-def folders(model: DeployedModel) -> dict[str, Path]:
+def copies(model: SavedModel) -> dict[str, Path]:
     """Return the folders of a deployment that are copies, path to source.
 
     Args:
         model: The model.
     """
-    return {f"models/{model.name}/{model.number}": model.path}
+    return {f"models/{model.version.name}/{model.version.number}": model.version.path}
 
 
 def _compose() -> dict[str, object]:

@@ -12,7 +12,7 @@ import yaml
 from kft.arguments import in_words, shown
 from kft.errors import InputError
 from kft.export.deployment import readme
-from kft.export.deployment.model import DeployedModel
+from kft.export.deployment.model import SavedModel
 from kft.export.deployment.request import request
 
 PURPOSES = {
@@ -85,7 +85,7 @@ def check_storage(uri: Any) -> str:
     return uri.rstrip("/")
 
 
-def files(model: DeployedModel, storage_uri: str) -> dict[str, str]:
+def files(model: SavedModel, storage_uri: str) -> dict[str, str]:
     """Return the files of a deployment, name to content.
 
     Args:
@@ -95,20 +95,21 @@ def files(model: DeployedModel, storage_uri: str) -> dict[str, str]:
     Raises:
         InputError: If the model's name is none for KServe.
     """
-    if not _NAME.fullmatch(model.name):
-        similar = re.sub(r"[^a-z0-9]+", "-", model.name.lower()).strip("-")
+    version = model.version
+    if not _NAME.fullmatch(version.name):
+        similar = re.sub(r"[^a-z0-9]+", "-", version.name.lower()).strip("-")
         example = similar if _NAME.fullmatch(similar) else "photos"
         raise InputError(
-            f"`name={shown(model.name)}`: KServe takes lower-case letters, digits and dashes, beginning with a "
-            f"letter: pass a `name` such as {example}."
+            f"`name={shown(version.name)}`: KServe takes lower-case letters, digits and dashes, beginning with "
+            f"a letter: pass a `name` such as {example}."
         )
     words = {
-        "name": model.name,
-        "number": model.number,
+        "name": version.name,
+        "number": version.number,
         "uri": f"`{storage_uri}`",
-        "upload": _upload(model, storage_uri),
-        "size": f"the {model.size / _MEBIBYTES:,.0f} MiB",
-        "head": readme.head(model, "KServe"),
+        "upload": _upload(version.number, storage_uri),
+        "size": f"the {version.size / _MEBIBYTES:,.0f} MiB",
+        "head": readme.head(model.version, "KServe"),
         "interface": readme.interface(model),
     }
     return {
@@ -118,8 +119,8 @@ def files(model: DeployedModel, storage_uri: str) -> dict[str, str]:
     }
 
 
-def _service(model: DeployedModel, storage_uri: str) -> dict[str, Any]:
-    weights = math.ceil(2 * model.size / _MEBIBYTES)
+def _service(model: SavedModel, storage_uri: str) -> dict[str, Any]:
+    weights = math.ceil(2 * model.version.size / _MEBIBYTES)
     served = {
         "modelFormat": {"name": "tensorflow", "version": "2"},
         "runtime": "kserve-tensorflow-serving",
@@ -134,18 +135,16 @@ def _service(model: DeployedModel, storage_uri: str) -> dict[str, Any]:
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": model.name},
+        "metadata": {"name": model.version.name},
         "spec": {"predictor": {"minReplicas": 1, "model": served}},
     }
 
 
-def _upload(model: DeployedModel, storage_uri: str) -> str:
+def _upload(number: int, storage_uri: str) -> str:
     """Return the command that copies the version into the storage, or what to do if none is known."""
     scheme = storage_uri.partition("://")[0]
     commands = {"s3": "aws s3 sync", "gs": "gcloud storage rsync --recursive"}
     if scheme not in commands:
-        return (
-            f"Copy the version's directory, `{model.number}`, there with the tools of your storage."
-        )
-    target = shlex.quote(f"{storage_uri}/{model.number}")
-    return f"In the directory of the versions:\n\n```bash\n{commands[scheme]} {model.number} {target}\n```"
+        return f"Copy the version's directory, `{number}`, there with the tools of your storage."
+    command = f"{commands[scheme]} {number} {shlex.quote(f'{storage_uri}/{number}')}"
+    return f"In the directory of the versions:\n\n```bash\n{command}\n```"

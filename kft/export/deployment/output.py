@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kft.arguments import shown
+from kft.data.files import shown as printed
 from kft.errors import InputError
 from kft.regular_files import lies_in
 from kft.runs.files import writing_to
@@ -42,16 +43,16 @@ def check_output(directory: Path, version: Path) -> None:
             "directory."
         )
     if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
-        raise InputError(f"{named}: {shown(str(found))} cannot be written to; pass another path.")
+        raise InputError(f"{named}: `{printed(found)}` cannot be written to; pass another path.")
 
 
-def write(directory: Path, files: Mapping[str, str], folders: Mapping[str, Path]) -> None:
-    """Write files, and copy folders, into an empty directory; after an error, nothing is left.
+def write(directory: Path, files: Mapping[str, str], copies: Mapping[str, Path]) -> None:
+    """Write files, and copy others, into an empty directory; after an error, nothing is left.
 
     Args:
         directory: The directory, created if needed.
-        files: Name to content.
-        folders: Path in the directory to the folder whose copy it becomes. It has no links.
+        files: Path in the directory to content.
+        copies: Path in the directory to the file or folder whose copy it becomes. It has no links.
 
     Raises:
         InputError: If the files cannot be written.
@@ -62,14 +63,14 @@ def write(directory: Path, files: Mapping[str, str], folders: Mapping[str, Path]
         directory.mkdir(parents=True, exist_ok=True)
         try:
             for name, content in files.items():
+                _make_parents(directory, name, made)
                 with open(directory / name, "x", encoding="utf-8", newline="\n") as file:
                     made.append(directory / name)
                     file.write(content)
-            for name, source in folders.items():
-                place = directory / name
-                place.parent.mkdir(parents=True)
-                made.append(directory / Path(name).parts[0])
-                shutil.copytree(source, place, symlinks=True, copy_function=shutil.copyfile)
+            for name, source in copies.items():
+                _make_parents(directory, name, made)
+                made.append(directory / name)
+                _copy(source, directory / name)
         except BaseException:
             _remove(made)
             if is_new:
@@ -77,8 +78,24 @@ def write(directory: Path, files: Mapping[str, str], folders: Mapping[str, Path]
             raise
 
 
+def _copy(source: Path, place: Path) -> None:
+    """Copy a file or a folder with the permissions of new files."""
+    if source.is_dir():
+        shutil.copytree(source, place, symlinks=True, copy_function=shutil.copyfile)
+    else:
+        shutil.copyfile(source, place, follow_symlinks=False)
+
+
+def _make_parents(directory: Path, name: str, made: list[Path]) -> None:
+    """Create the directories that contain a path, and add them to those that were made."""
+    for parent in reversed(Path(name).parents[:-1]):
+        if not (directory / parent).is_dir():
+            (directory / parent).mkdir()
+            made.append(directory / parent)
+
+
 def _remove(paths: list[Path]) -> None:
-    for path in paths:
+    for path in reversed(paths):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

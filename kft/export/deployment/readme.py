@@ -5,38 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kft.answers import Tensor
-from kft.export.deployment.model import DeployedModel
+from kft.export.deployment.model import SavedModel
+from kft.export.deployment.version import Version
 from kft.export.promises import Signature
 
 _APIS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
 
 
-def head(model: DeployedModel, server: str) -> str:
+def head(version: Version, server: str) -> str:
     """Return the first section: what is deployed.
 
     Args:
-        model: The model.
+        version: The version.
         server: What serves it, such as "TensorFlow Serving in Docker".
     """
-    others = f" ({model.others} more next to it)" if model.others else ""
-    text = " It contains its tokenizer, whose ops TensorFlow Serving has." * model.is_text
+    others = f" ({version.others} more next to it)" if version.others else ""
+    text = " It contains its tokenizer, whose ops TensorFlow Serving has." * version.is_text
     return (
-        f"# {model.name}: {server}\n\n"
-        f"`kft deploy` wrote these files for version {model.number}{others}, exported with TensorFlow "
-        f"{model.release}.{text}\n\n"
-        "Check a version from someone else before you serve it: `kft export --check` refuses graphs that do\n"
-        "more than compute.\n"
+        f"# {version.name}: {server}\n\n"
+        f"`kft deploy` wrote these files for version {version.number}{others}.{text}\n\n"
+        "Check a version from someone else with `kft export --check` before you serve it.\n"
     )
 
 
-def own_request(model: DeployedModel, url: str) -> str:
+def own_request(model: SavedModel, url: str) -> str:
     """Return a command that sends a user's own input, empty if `request.json` is the simplest way.
 
     Args:
         model: The model.
         url: The address of the model's `:predict`, as a shell word.
     """
-    if model.modality != "image" or len(model.inputs) != 1:
+    if model.version.modality != "image" or len(model.inputs) != 1:
         return "\nFor inputs of your own, change `request.json`.\n"
     return (
         "\nA file of your own:\n\n"
@@ -47,7 +46,7 @@ def own_request(model: DeployedModel, url: str) -> str:
     )
 
 
-def interface(model: DeployedModel) -> str:
+def interface(model: SavedModel) -> str:
     """Return the section on inputs and outputs of all signatures."""
     rows = [
         f"| `{name}` | {_APIS[one.api]} | {_inputs(model, one)} | {_tensors(one.outputs)} |"
@@ -62,12 +61,12 @@ def interface(model: DeployedModel) -> str:
     )
 
 
-def _inputs(model: DeployedModel, signature: Signature) -> str:
+def _inputs(model: SavedModel, signature: Signature) -> str:
     if signature.api != "predict":
         return "`tf.Example`s"
     contents = {"image": "an encoded image", "clip": "encoded frames", "text": "text"}
     is_raw = all(one.dtype == "string" for one in signature.inputs.values())
-    return _tensors(signature.inputs) + f", {contents[model.modality]}" * is_raw
+    return _tensors(signature.inputs) + f", {contents[model.version.modality]}" * is_raw
 
 
 def _tensors(tensors: Mapping[str, Tensor]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kft.export.deployment.model import DeployedModel
+from kft.export.deployment.model import SavedModel
 
 # A PNG of one grey pixel.
 _IMAGE = (
@@ -13,7 +13,7 @@ _IMAGE = (
 )
 
 
-def request(model: DeployedModel) -> str:
+def request(model: SavedModel) -> str:
     """Return the body of a request with one row, as JSON.
 
     Args:
@@ -22,15 +22,15 @@ def request(model: DeployedModel) -> str:
     return json.dumps({"instances": [_row(model)]}, indent=1) + "\n"
 
 
-def _row(model: DeployedModel) -> Any:
+def _row(model: SavedModel) -> Any:
     """Return one row: its single input by itself, several by their names."""
     if len(model.inputs) == 1:
         return _value(model, "a gentle, funny film")
     return {name: _value(model, f"an example of the {name}") for name in model.inputs}
 
 
-def _value(model: DeployedModel, text: str) -> Any:
-    if model.modality == "text":
+def _value(model: SavedModel, text: str) -> Any:
+    if model.version.modality == "text":
         return text
     image = {"b64": _IMAGE}
     return [image] * model.shape[0] if model.shape else image
