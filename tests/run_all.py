@@ -30,6 +30,14 @@ JOBS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "once": "tor
 # Several processes share the tests of a job, so that two of them at a time take about as long. And Keras
 # on TensorFlow never releases the graph of a traced training function, which is 17 GB for all tests.
 PARTS = {"once": 3, "tensorflow": 3, "jax": 2}
+# Compilation takes most of JAX's time on such small models. At the lowest level, without the fusion
+# emitters, which compile through MLIR, and without LLVM's expensive passes, it takes half as long.
+XLA_FLAGS = ("--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0")
+QUICK_FLAGS = (
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 MINUTES = 5  # between two lines of progress
 PROGRESS = re.compile(r"(?:tests/\S+ )?(?P<dots>[.FEsxX]+) *\[ *(?P<percent>\d+)%\]")
 NO_TESTS = 5  # pytest's exit code if no tests were collected
@@ -62,13 +70,19 @@ def main() -> int:
         if not run_check(tool):
             return 1
 
+    flags = (*XLA_FLAGS, *(QUICK_FLAGS if knows(QUICK_FLAGS) else ()))
     with tempfile.TemporaryDirectory() as folder:
         summaries = Path(folder)
         processes = processes_of(jobs, whole=bool(pytest_arguments))
         with ThreadPoolExecutor(max_workers=2) as pool:
             running = {
                 process: pool.submit(
-                    run_process, process, summaries, pytest_arguments, capture=len(processes) > 1
+                    run_process,
+                    process,
+                    summaries,
+                    pytest_arguments,
+                    flags,
+                    capture=len(processes) > 1,
                 )
                 for process in sorted(processes, key=lambda one: -jobs.index(one.job))
             }
@@ -103,6 +117,16 @@ def run_check(tool: list[str]) -> bool:
     return done.returncode == 0
 
 
+def knows(flags: Iterable[str]) -> bool:
+    """Return whether the installed JAX knows flags of XLA, which ends a process at an unknown one."""
+    environment = os.environ | {"XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", "import jax; jax.devices()"]
+    done = subprocess.run(command, env=environment, check=False, stderr=subprocess.DEVNULL)
+    if done.returncode:
+        print(f"this JAX does not know {' '.join(flags)}: its tests take twice as long", flush=True)
+    return done.returncode == 0
+
+
 def processes_of(jobs: list[str], *, whole: bool) -> list[Process]:
     """Return the processes of jobs in the order of their output.
 
@@ -115,9 +139,13 @@ def processes_of(jobs: list[str], *, whole: bool) -> list[Process]:
 
 
 def run_process(
-    process: Process, summaries: Path, arguments: list[str], capture: bool = True
+    process: Process,
+    summaries: Path,
+    arguments: list[str],
+    flags: Iterable[str] = XLA_FLAGS,
+    capture: bool = True,
 ) -> int:
-    """Run pytest in a separate process, and return its exit code."""
+    """Run pytest in a separate process with flags of XLA, and return its exit code."""
     environment = os.environ | {
         "KERAS_BACKEND": JOBS[process.job],
         "KFT_TEST_JOB": process.job,
@@ -129,8 +157,8 @@ def run_process(
         # Such small models gain nothing from threads, and lose much if processes share cores.
         "OMP_NUM_THREADS": "1",
         "TF_NUM_INTRAOP_THREADS": "1",
-        # Compilation takes most of JAX's time here, so optimize less and compile each program once.
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0",
+        "XLA_FLAGS": " ".join(flags),
+        # Compile each program once.
         "JAX_COMPILATION_CACHE_DIR": str(summaries / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -6,7 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import part_of
-from tests.run_all import JOBS, Process, compare, how_far, processes_of, summary_of, table
+from tests.run_all import (
+    JOBS,
+    XLA_FLAGS,
+    Process,
+    compare,
+    how_far,
+    knows,
+    processes_of,
+    summary_of,
+    table,
+)
 
 pytestmark = pytest.mark.once
 
@@ -82,3 +92,9 @@ def test_parts_have_all_tests_once_in_their_order_and_files_in_one_piece():
     assert files == [{"a", "b"}, {"c", "d"}, {"e"}]
     assert part_of(items, 0, 1) == items
     assert part_of([], 1, 2) == []
+
+
+def test_flags_that_jax_does_not_know_are_noticed(capfd):
+    assert knows(XLA_FLAGS)
+    assert not knows(["--xla_of_another_release=true"])
+    assert "does not know --xla_of_another_release=true" in capfd.readouterr().out
