@@ -202,6 +202,70 @@ def test_the_soft_head_has_three_quarters_of_the_loss_of_a_constant():
     np.testing.assert_allclose(Softmax()(soft, one_hot)[0].mean(), 0.75 * constant, rtol=1e-5)
 
 
+def separable(size, each=4):
+    """Return examples of three classes that are solved better the weaker the penalty is."""
+    labels = np.repeat([0, 1, 2], each)
+    features = np.random.default_rng(0).normal(size=(3 * each, size))
+    return features + 10 * np.eye(size)[labels], labels
+
+
+def usual_strength(features):
+    """Return a hundredth of the total variance of the features, scaled as for solving."""
+    deviations = features.std(axis=0)
+    largest = np.sqrt(np.mean(deviations**2))
+    return float((np.minimum(deviations / largest, 1) ** 2).sum()) / 100
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("loss", ["Softmax", "Sigmoid"])
+def test_few_examples_move_the_penalty_little_from_the_usual_one(loss):
+    from kft.tasks import linear
+
+    features, labels = separable(size=60)
+    targets = labels if loss == "Softmax" else np.eye(3)[labels]
+    usual = usual_strength(features)
+    found = linear.solve(features, targets, 3, getattr(linear, loss)())
+    assert usual / 10 < found.strength < usual
+
+
+@pytest.mark.once
+def test_one_example_of_each_class_has_the_usual_penalty():
+    from kft.tasks.linear import Softmax, solve
+
+    features, labels = separable(size=60, each=1)
+    found = solve(features, labels, 3, Softmax())
+    assert found.strength == pytest.approx(usual_strength(features))
+
+
+@pytest.mark.once
+def test_the_examples_alone_choose_the_penalty_if_they_outnumber_the_features():
+    from kft.tasks.linear import Softmax, solve
+    from kft.tasks.linear.solve import STRENGTHS
+
+    features, labels = separable(size=12)
+    assert solve(features, labels, 3, Softmax()).strength == STRENGTHS[-1]
+
+
+@pytest.mark.once
+def test_a_penalty_of_squared_errors_has_no_usual_strength():
+    from kft.tasks.linear import Squares, solve
+
+    features, labels = separable(size=60)
+    found = solve(features, np.eye(3)[labels], 3, Squares())
+    assert found.strength < usual_strength(features) / 10
+
+
+@pytest.mark.once
+def test_repeated_features_solve_the_same_head():
+    from kft.tasks.linear import Softmax, solve
+
+    features, labels = separable(size=60)
+    one = solve(features, labels, 3, Softmax())
+    ten = solve(np.tile(features, 10), labels, 3, Softmax())
+    assert ten.strength == pytest.approx(10 * one.strength)
+    np.testing.assert_allclose(ten.kernel[:60] * 10, one.kernel, atol=1e-3)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("count", [1, 3, 40])
 @pytest.mark.parametrize("size", [2, 200])

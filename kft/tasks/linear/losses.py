@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +10,13 @@ _SMALLEST = 1e-12
 
 
 class Loss:
-    """A loss of the outputs `[n, k]` of a linear head, summed over the k outputs of each row."""
+    """A loss of the outputs `[n, k]` of a linear head, summed over the k outputs of each row.
+
+    Attributes:
+        is_likelihood: Whether sums of the loss are comparable with the logarithm of a prior.
+    """
+
+    is_likelihood: ClassVar[bool] = True
 
     def prepared(self, targets: Any, width: int) -> np.ndarray:
         """Return the targets as rows `[n, width]`."""
@@ -54,6 +60,8 @@ class Sigmoid(Loss):
 
 class Squares(Loss):
     """Half the squared error, in units of the targets' standard deviations."""
+
+    is_likelihood = False  # the variance of the errors is unknown
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return half the squared errors, and the errors."""

@@ -18,6 +18,8 @@ _HELD_OUT = 10_000
 _LARGE = 2 * 10**7  # size of the features above which the solver uses float32
 _STEPS = 300
 _SOFT = 0.75
+_USUAL = 0.01  # usual strength, as a fraction of the features' total variance
+_SPREAD = 0.5  # of the strength around the usual one: standard deviation of its log10
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +60,13 @@ def solve(
     to 3 are compared by their loss on held-out examples: in five folds, or above 2,000 examples on a
     single fifth of at most 10,000. With fewer than two examples per output, the strength is 0.1.
 
+    Fewer examples than features can be separated in many ways, and their held-out losses hardly tell the
+    strengths apart, so single examples would decide. If the loss is a log-likelihood, the log10 of the
+    strength then has a normal prior. Its standard deviation is 0.5, and its mean is the log10 of a
+    hundredth of the total variance of the scaled features, so that repeating features changes nothing.
+    It is weighed against the sum of the held-out losses; with fewer than two examples per output, the
+    strength is the most probable one.
+
     A head that fits its training examples leaves a backbone nothing to learn from them. The soft head
     is the same head shrunk towards the best constant, until its mean training loss is three quarters of
     the constant's; if the loss is above that already, both heads are equal.
@@ -82,7 +91,9 @@ def solve(
     scale = np.maximum(scale, max(float(np.sqrt(np.mean(scale**2))), 1e-12))
     x = (x - mean) / scale
     x, back = _rotated(x)
-    strength = _strength(x, y, counts, loss, seed)
+    few = back is not None and loss.is_likelihood
+    usual = _USUAL * float((x**2).sum()) / len(x) if few else None
+    strength = _strength(x, y, counts, loss, seed, usual)
     kernel, bias = _fitted(x, y, counts, loss, strength)
     part, constant = _softened(x, y, counts, loss, kernel, bias)
     kernel = (kernel if back is None else back @ kernel) / scale[:, None]
@@ -128,11 +139,16 @@ def _softened(
     return most, constant
 
 
-def _strength(x: np.ndarray, y: np.ndarray, counts: np.ndarray, loss: Loss, seed: int) -> float:
+def _strength(
+    x: np.ndarray, y: np.ndarray, counts: np.ndarray, loss: Loss, seed: int, usual: float | None
+) -> float:
+    """Return the best strength for held-out examples, given the usual one if there is one."""
     count, width = y.shape
     if count < 2 * max(width, 2):
-        return 0.1
+        return usual or 0.1
     losses = dict.fromkeys(STRENGTHS, 0.0)
+    if usual:
+        losses = {one: 0.5 * (np.log10(one / usual) / _SPREAD) ** 2 for one in STRENGTHS}
     for held_out in _folds(y, seed):
         rest = np.setdiff1d(np.arange(count), held_out)
         start = None
