@@ -109,10 +109,16 @@ def drawn(pool: Any, each: int, seed: int) -> Any:
     """Draw a number of examples of each class, or all if a class has fewer."""
     import numpy as np
 
+    return pool.take(drawn_rows(np.asarray(pool.targets), each, seed))
+
+
+def drawn_rows(classes: Any, each: int, seed: int) -> Any:
+    """Return the rows that `drawn` takes, given the class of each."""
+    import numpy as np
+
     rng = np.random.default_rng(seed)
-    classes = np.asarray(pool.targets)
     chosen = [rng.permutation(np.flatnonzero(classes == c))[:each] for c in np.unique(classes)]
-    return pool.take(rng.permutation(np.concatenate(chosen)))
+    return rng.permutation(np.concatenate(chosen))
 
 
 def measured(
@@ -148,15 +154,25 @@ def measured(
 
 
 def linear(recipe: Any, train: Any, seed: int) -> Any:
-    """Train a logistic regression on frozen features, with the interface of `rivals.py`."""
+    """Train a linear model on frozen features, with the interface of `rivals.py`."""
+    from kft.family.features import head_inputs
+
+    model = linear_model(*head_inputs(recipe, train))
+
+    def answers(test: Any) -> tuple[Any, Any]:
+        x_test, y_test = head_inputs(recipe, test)
+        return y_test, model.predict_proba(x_test)
+
+    return answers
+
+
+def linear_model(x: Any, y: Any) -> Any:
+    """Fit a logistic regression to standardised features, its regularization by cross-validation."""
     import numpy as np
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from kft.family.features import head_inputs
-
-    x, y = head_inputs(recipe, train)
     folds = min(5, *np.bincount(y))
     model = make_pipeline(
         StandardScaler(),
@@ -165,12 +181,7 @@ def linear(recipe: Any, train: Any, seed: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about convergence and deprecated arguments
         model.fit(x, y)
-
-    def answers(test: Any) -> tuple[Any, Any]:
-        x_test, y_test = head_inputs(recipe, test)
-        return y_test, model.predict_proba(x_test)
-
-    return answers
+    return model
 
 
 def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:

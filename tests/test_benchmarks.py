@@ -40,6 +40,7 @@ NAMES = (
         "accuracy_texts",
         "accuracy_images",
         "accuracy_unseen",
+        "heads",
         "adapters",
         "tagging",
         "spans",
