@@ -10,6 +10,7 @@ import typer
 from kft.cli import options as o
 from kft.cli.outputs import check_output
 from kft.data.files import written
+from kft.errors import InputError
 
 
 def card(
@@ -24,6 +25,8 @@ def card(
     kft card runs/photos --output MODEL_CARD.md
     """
     check_output("--output", output)
+    if output is not None and output.exists():  # its open sections may have been filled in
+        raise InputError(f"--output: {output} exists: pass another file, or remove it.")
     from kft.runs.card import model_card
 
     text = model_card(run)

@@ -47,6 +47,9 @@ def read_project(path: Path, commands: Mapping[str, Any]) -> dict[str, dict[str,
             raise InputError(
                 f"{named} sets `{key}` for all commands, but each needs its own: write it below `fit` or `tune`."
             )
+        if isinstance(shared[key], dict) and key not in known:
+            hint = did_you_mean(key, commands)
+            raise InputError(f"{named} has the section `{key}`, which is not a command{hint}.")
         _check_option(named, key, known, in_words(TRAINING))
     found: dict[str, dict[str, Any]] = {}
     for name, command in commands.items():

@@ -121,6 +121,10 @@ def check_export(format: Any, weights: Any, batch_sizes: Any, clients: Any, data
             f"{BATCH_SIZES}."
         )
     check_flag("clients", clients)
+    if clients and format != "saved_model":
+        raise InputError(
+            f"`clients=True` with format={format!r}: the clients ask a server of SavedModels, so leave it out."
+        )
     if data is not None and not isinstance(data, str | os.PathLike):
         raise InputError(f"`data={shown(data)}`: pass the path of a folder or a table.")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kft.errors import InputError
 from kft.runs.hidden import hidden_directory, remove_hidden
+from kft.runs.places import RECIPE
 
 MANIFEST = "assets.extra/kft_manifest.json"
 _HIDDEN_PREFIX = ".kft-"
@@ -54,7 +55,7 @@ def check_place(base_dir: str | os.PathLike) -> None:
     """Check that versions can be written to a directory, which may not exist yet, without creating it.
 
     Raises:
-        InputError: If it is a file or below one, its name is too long, or it cannot be written to.
+        InputError: If it is a file or below one, or a run, its name is too long, or it cannot be written to.
     """
     base = Path(os.path.abspath(base_dir))
     try:
@@ -64,6 +65,10 @@ def check_place(base_dir: str | os.PathLike) -> None:
         raise InputError(
             f"base_dir={str(base_dir)!r}: {error.strerror}; pass another directory."
         ) from error
+    if os.path.lexists(base / RECIPE):
+        raise InputError(
+            f"base_dir={str(base_dir)!r} is the directory of a run: pass another one to export into."
+        )
     found = next(one for one in (base, *base.parents) if os.path.lexists(one))
     if not os.path.isdir(found):
         raise InputError(

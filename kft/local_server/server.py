@@ -115,6 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Send the page."""
         if not self._is_from_here():
             return
+        if self.path.partition("?")[0] == "/answer":
+            self._refuse(405, "inputs are sent by POST, such as by curl --data-binary @a.jpg.")
+            return
         if self.path.partition("?")[0] != "/":
             self._refuse(404, f"{self.path} is not here: the page is at /.")
             return

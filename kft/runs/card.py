@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kft.arguments import path_of
@@ -57,7 +56,7 @@ def model_card(run_dir: str | os.PathLike) -> str:
         _figures(run, journal),
         _data(journal),
         _training(run, described, journal),
-        _use(run, path),
+        _use(run, run_dir),
         "## Licence\n\n*To be filled in: that of the model; the pretrained weights and the data have their own.*",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -74,7 +73,7 @@ def _model(run: FinishedRun, described: Mapping[str, Any], journal: Mapping[str,
     names = described.get("classes")
     lines = [f"A {_text(run.recipe)} that was fine-tuned with kft."]
     if isinstance(start, str):
-        lines.append(f"It started from {_text(start)}.")
+        lines.append(f"Its starting weights: {_text(start)}.")
     if isinstance(names, list) and names:
         shown = ", ".join(_text(str(name)) for name in names[:_MOST_CLASSES])
         more = f" and {len(names) - _MOST_CLASSES:,} more" if len(names) > _MOST_CLASSES else ""
@@ -150,11 +149,11 @@ def _training(run: FinishedRun, described: Mapping[str, Any], journal: Mapping[s
     return f"## Training\n\n{_table(head, rows)}\n\n{' '.join(lines)}\n\n{versions}"
 
 
-def _use(run: FinishedRun, path: Path) -> str:
+def _use(run: FinishedRun, run_dir: str | os.PathLike) -> str:
     is_own = not str(run.settings.get("recipe", "")).startswith("recipes.")
     own = f", recipe={run.recipe}" if is_own and run.recipe.isidentifier() else ""
     return (
-        f"## Use\n\n```python\nimport kft\n\nrecipe = kft.load({path.name!r}{own})\n"
+        f"## Use\n\n```python\nimport kft\n\nrecipe = kft.load({os.fspath(run_dir)!r}{own})\n"
         "print(recipe.predict([...]))\n```"
     )
 

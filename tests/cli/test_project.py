@@ -123,6 +123,7 @@ def test_init_writes_a_file_with_every_option(here, cli):
     ("config", "message"),
     [
         ("dropuot: 0.1", "sets `dropuot`, which is not an option of fit, tune.*did you mean dropout"),
+        ("fitt: {trials: 3}", "has the section `fitt`, which is not a command.*did you mean fit"),
         ("fit: {trails: 3}", "sets `trails`, which is not an option of `kft fit`"),
         ("tune: {trails: 3}", "did you mean trials"),
         ("fit: {image_size: 3}", "did you mean image-size"),

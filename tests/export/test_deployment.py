@@ -354,6 +354,9 @@ def test_a_name_that_kserve_refuses_is_refused_with_one_that_it_takes(version, n
         "s3://a\nkind: x",
         "s3://a'$(id)",
         "git://a/b",
+        "https://host/photos",  # KServe reads a file from there
+        "hf://org/photos",  # and a repository
+        "s3://bucket/photos/1",  # a version
         "s3://a`id`",
         3,
     ],
@@ -568,5 +571,5 @@ def test_a_version_on_its_own_is_deployed(version, tmp_path):
     version("2")
     place = deploy(version("1") / "1", tmp_path / "out", to="docker", name="mine")
     assert (place / "models" / "mine" / "1" / "saved_model.pb").is_file()
-    assert "version 1 (1 more next to it)" in (place / "README.md").read_text()
+    assert "for version 1." in (place / "README.md").read_text()
     shutil.rmtree(place)

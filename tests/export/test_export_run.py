@@ -224,11 +224,19 @@ def test_a_run_that_cannot_be_loaded_is_the_persons_error(tmp_path, monkeypatch)
     assert not sprung.exists(), sprung.read_text()
 
 
+def test_nothing_is_exported_into_a_run(tmp_path):
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(InputError, match="is the directory of a run"):
+        export_run(tmp_path / "other", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"format": "pickle"}, "format='pickle'.*pass 'saved_model'"),
         ({"weights": "int3"}, "weights='int3'.*pass 'float32'"),
+        ({"format": "onnx", "clients": True}, "clients=True.*'onnx'.*leave it out"),
         ({"batch_sizes": (0,)}, "batch_sizes=.*from 1"),
     ],
 )

@@ -61,7 +61,7 @@ def test_it_says_what_the_run_noted(run, tmp_path):
     _, header, body = card.split("---\n", 2)
     assert yaml.safe_load(header) == {"library_name": "keras", "tags": ["kft", "text"]}
     assert body.lstrip().startswith(f"# {tmp_path.name}")
-    assert "It started from preset. It knows 2 classes: bad, " in card
+    assert "Its starting weights: preset. It knows 2 classes: bad, " in card
     assert "On 40 validation examples" in card
     assert "So few examples leave wide intervals." in card
     assert "| accuracy | 0.75 | 0.5 to 0.9 |" in card
@@ -69,7 +69,7 @@ def test_it_says_what_the_run_noted(run, tmp_path):
     assert "| training | 1,200 | 3 |" in card
     assert "| 1 | all | 3 | 1.5e-05 |" in card
     assert "epoch 2 (stage 1), where val_loss was 0.25. The stages took 4 s with seed 7." in card
-    assert f"kft.load({tmp_path.name!r})" in card
+    assert f"kft.load({str(tmp_path)!r})" in card
 
 
 def test_it_says_that_validation_examples_were_trained_on(run):
@@ -109,6 +109,10 @@ def test_the_command_prints_it_or_writes_it(cli, run, tmp_path):
     file = tmp_path / "MODEL_CARD.md"
     assert cli("card", tmp_path, "--output", file) == (0, f"{file}\n", "")
     assert file.read_text(encoding="utf-8") == card
+    file.write_text("filled in")
+    code, _, err = cli("card", tmp_path, "--output", file)
+    assert (code, file.read_text()) == (2, "filled in")
+    assert f"--output: {file} exists" in err
 
 
 def test_what_is_no_run_is_named(cli, tmp_path):

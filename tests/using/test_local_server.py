@@ -217,6 +217,7 @@ def test_a_request_is_bounded(recipe, photo, monkeypatch):
         assert ask(port, iter([photo]))[0] == 411  # in chunks
         assert ask(port, photo, path="/else")[0] == 404
         assert ask(port, path="/else", method="GET")[0] == 404
+        assert ask(port, path="/answer", method="GET")[0] == 405
 
 
 @pytest.mark.once

@@ -78,8 +78,9 @@ docker compose up --build --wait
 ```
 
 It returns when the model is available. `docker compose logs` shows what the server says, and
-`docker compose down` ends it. The image contains the version: `docker build --tag IMAGE .` builds it for a
-registry. TensorFlow Serving's images are for x86-64, which Docker emulates on other processors.
+`docker compose down` ends it. The image contains the version:
+`docker build --platform linux/amd64 --tag IMAGE .` builds it for a registry. TensorFlow Serving's images are
+for x86-64, which Docker emulates on other processors.
 
 Docker Hub may not have TensorFlow Serving {tag} yet, since its releases follow TensorFlow's by months
 ([all releases](https://hub.docker.com/r/tensorflow/serving/tags)). Then write the newest release into
@@ -100,7 +101,8 @@ curl --data @request.json {predict}
 - It runs without root, without capabilities and with a read-only file system.
 - A batch of large inputs needs much memory: lower `max_execution_batch_size` in `batching.config` if the server
   runs out of it.
-- To serve a newer export, run `kft deploy` again into another directory, and start that.
+- To serve a newer export, run `kft deploy` again into another directory, end the old container with
+  `docker compose down`, since both open the same ports, and start the new one.
 """
 
 

@@ -22,7 +22,14 @@ PURPOSES = {
 }
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)  # as KServe checks it
-_SCHEMES = ("s3", "gs", "pvc", "hdfs", "webhdfs", "https", "http", "oci", "hf", "file")
+_SCHEMES = (
+    "s3",
+    "gs",
+    "pvc",
+    "hdfs",
+    "webhdfs",
+)  # of directories; https takes a file, hf and oci others'
+_AZURE = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/.+", re.ASCII)
 _URI = re.compile(r"([a-z0-9]+)://[A-Za-z0-9._~/%@:+=,?&-]+", re.ASCII)
 _MEBIBYTES = 2**20
 
@@ -30,10 +37,15 @@ _README = """\
 {head}
 ## Put the version into the storage
 
-The cluster reads {uri} and serves the highest numbered version there, so the version belongs in a
-folder named {number}.
+The cluster copies {uri} whenever a pod starts, and serves the highest numbered version in it. So the
+version belongs in a directory named {number}, without others next to it: a restart would begin to serve those.
 
 {upload}
+
+A private storage needs credentials: a secret and a service account that refers to it, which is named in
+`inferenceservice.yaml` as `serviceAccountName`, next to `model`
+([KServe's page](https://kserve.github.io/website/docs/model-serving/storage/overview)). Without them, the log
+of the container `storage-initializer` says that access was denied.
 
 ## Start it
 
@@ -67,7 +79,14 @@ curl --header "Host: $SERVICE_HOSTNAME" --header "Content-Type: application/json
   --data @request.json "http://$INGRESS_HOST:$INGRESS_PORT/v1/models/{name}:predict"
 ```
 
-{interface}"""
+{interface}
+## Before others use it
+
+- Whoever reaches the gateway can query the model: authentication is up to the gateway.
+- For a newer export, upload it to another directory, run `kft deploy` with that, and apply its file. To go
+  back, apply the old file again.
+- Unlike `--to docker`, nothing batches requests of several clients.
+"""
 
 
 def check_storage(uri: Any) -> str:
@@ -77,12 +96,18 @@ def check_storage(uri: Any) -> str:
         InputError: If KServe cannot read it.
     """
     found = _URI.fullmatch(uri) if isinstance(uri, str) else None
-    if found is None or found[1] not in _SCHEMES:
+    if found is None or not (found[1] in _SCHEMES or _AZURE.fullmatch(uri)):
         raise InputError(
-            f"`storage_uri={shown(uri)}`: pass the place of the versions as KServe reads it, such as "
-            f"'s3://bucket/photos', with one of {in_words(_SCHEMES)} and without spaces and quotes."
+            f"`storage_uri={shown(uri)}`: pass a directory as KServe reads it, such as 's3://bucket/photos', with "
+            f"one of {in_words(_SCHEMES)}, or of Azure's blob storage, and without spaces and quotes."
         )
-    return uri.rstrip("/")
+    place = uri.rstrip("/")
+    if place.rpartition("/")[2].isdigit():
+        raise InputError(
+            f"`storage_uri={shown(uri)}` ends like a version: pass the directory that contains the version's, "
+            f"such as {shown(place.rpartition('/')[0])}."
+        )
+    return place
 
 
 def files(model: SavedModel, storage_uri: str) -> dict[str, str]:

@@ -19,12 +19,13 @@ def head(version: Version, server: str) -> str:
         version: The version.
         server: What serves it, such as "TensorFlow Serving in Docker".
     """
-    others = f" ({version.others} more next to it)" if version.others else ""
     text = " It contains its tokenizer, whose ops TensorFlow Serving has." * version.is_text
     return (
         f"# {version.name}: {server}\n\n"
-        f"`kft deploy` wrote these files for version {version.number}{others}.{text}\n\n"
-        "Check a version from someone else with `kft export --check` before you serve it.\n"
+        f"`kft deploy` wrote these files for version {version.number}.{text}\n\n"
+        "Check a version from someone else with `kft export --check` before you serve it.\n\n"
+        "The version contains the inputs that warm the server up: training examples, unless the run kept none or\n"
+        "`kft export` was given others.\n"
     )
 
 
@@ -40,7 +41,8 @@ def own_request(model: SavedModel, url: str) -> str:
     return (
         "\nA file of your own:\n\n"
         "```bash\n"
-        'echo "{\\"instances\\": [{\\"b64\\": \\"$(base64 -w0 FILE.jpg)\\"}]}" |\n'
+        r"""echo "{\"instances\": [{\"b64\": \"$(base64 < FILE.jpg | tr -d '\n')\"}]}" |"""
+        "\n"
         f"  curl --data-binary @- {url}\n"
         "```\n"
     )
@@ -57,7 +59,8 @@ def interface(model: SavedModel) -> str:
         "| signature | API | inputs | outputs |\n| --- | --- | --- | --- |\n"
         + "\n".join(rows)
         + "\n\nThe first axis, n, is the batch. A bad row has the reason in `status`, and NaN, 0 or an empty text\n"
-        "in the other outputs; it does not affect the other rows.\n"
+        "in the other outputs; it does not affect the other rows. Over REST, NaN is the literal `NaN`, which\n"
+        "Python's `json` reads and strict parsers refuse, with the whole answer: such clients use gRPC.\n"
     )
 
 

@@ -29,7 +29,6 @@ class Version:
         path: Its directory.
         name: The server's name of the model: letters, digits, dots, dashes and underscores.
         number: Its number.
-        others: The number of other versions next to it.
         kind: `"onnx"`, `"litert"` or `"openvino"`; None for TensorFlow Serving's.
         modality: `"image"`, `"clip"` or `"text"`.
         facts: Its description, whose other values may be untrusted.
@@ -38,7 +37,6 @@ class Version:
     path: Path
     name: str
     number: int
-    others: int
     kind: str | None
     modality: str
     facts: Mapping[str, Any]
@@ -60,7 +58,6 @@ class Version:
             raise InputError(
                 f"the version `{printed(path)}` has no number as its name: rename it to one, such as 1."
             )
-        others = len(versions.find_versions(path.parent)) - 1
         name = _checked_name(path.parent.name, given=False) if name is None else _checked_name(name)
         _check_files(path)
         try:
@@ -70,7 +67,7 @@ class Version:
                 raise ValueError(f"modality {modality!r:.100}")
         except (OSError, ValueError, TypeError, LookupError) as error:
             raise unreadable(path, error) from error
-        return cls(path, name, number, others, runtimes.kind_of(path), modality, facts)
+        return cls(path, name, number, runtimes.kind_of(path), modality, facts)
 
     @property
     def is_text(self) -> bool:
