@@ -15,6 +15,7 @@ from kft.backends.configured import OF_KERAS, configured_backend
 from kft.distribution.launch import no_processes
 from kft.errors import InputError
 from kft.import_path import is_there
+from kft.plain_yaml import read_yaml
 
 
 def check_backend(context: typer.Context) -> None:
@@ -38,7 +39,7 @@ def check_backend(context: typer.Context) -> None:
 
 
 def check_given(context: typer.Context) -> None:
-    """Refuse recipes and data that do not exist.
+    """Refuse recipes, data and files of stages that do not exist or cannot be read.
 
     Args:
         context: The command line of a command, parsed.
@@ -57,6 +58,8 @@ def check_given(context: typer.Context) -> None:
             check_there(path)
     for path in given.get("inputs") or ():
         check_input(path)
+    if given.get("stages") is not None:
+        read_yaml(given["stages"], "stages file")  # what it says is checked with the recipe
 
 
 def check_input(source: str) -> None:

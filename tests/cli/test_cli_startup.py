@@ -139,6 +139,10 @@ def test_a_terminal_is_told_what_is_waited_for_and_nothing_else_is(tmp_path, is_
         (("tune", "VGG16Recipe", "--data", "./gone", "--run-dir", "r"), "no such file or folder"),
         (("find-lr", "VGG16Recipe", "--data", "gone.csv"), "gone.csv: no such file or folder"),
         (
+            ("plan", "VGG16Recipe", "--stages", "gone.yaml"),
+            "Cannot read the stages file 'gone.yaml': No such file or directory",
+        ),
+        (
             ("evaluate", "gone", "--data", "d"),
             "`gone` is not a finished run: it has no recipe.json",
         ),
