@@ -93,7 +93,13 @@ def from_file(message: str, error: Any) -> str:
     if source is None or source.name != "DEFAULT_MAP":
         return message
     value = (context.default_map or {}).get(parameter.name)
-    return f"{message.rstrip('.')}: {shown(value)} in {os.fspath(context.parent.params['config'])}"
+    place = os.fspath(context.parent.params["config"])
+    message = message.rstrip(".")
+    return (
+        f"{message} (in {place})"
+        if str(value) in message
+        else f"{message}: {shown(value)} in {place}"
+    )
 
 
 def options_of(command: Any) -> dict[str, Any]:

@@ -455,10 +455,10 @@ def test_nothing_is_left_after_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--to", "docker", "--storage-uri", URI], "--storage-uri goes with --to kserve"),
+        (["--to", "docker", "--storage-uri", URI], "--storage-uri is for --to kserve, but --to docker"),
         (["--to", "kserve"], "--to kserve needs --storage-uri"),
         (["--to", "docker", "--name", "a b"], "--name 'a b': pass a --name of"),
-        (["--to", "triton"], "--to triton, which loads ONNX and no SavedModels: export the run in"),
+        (["--to", "triton"], "--to triton cannot serve this version: Triton loads no SavedModels."),
         (["--to", "sagemaker"], "'docker', 'kserve', 'triton'"),
     ],
 )  # fmt: skip

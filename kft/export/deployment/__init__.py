@@ -62,7 +62,7 @@ def deploy(
             "to='kserve' needs `storage_uri`, where the cluster finds the versions: pass one such as "
             "'s3://bucket/photos'."
             if to == "kserve"
-            else f"`storage_uri` goes with to='kserve', but to={to!r}: leave it out."
+            else f"`storage_uri` is for to='kserve', but to={to!r} was given: leave it out."
         )
     example = "a directory of versions, such as 'serving/photos'"
     version = Version.read(path_of("versions_dir", versions_dir, example), name)

@@ -93,8 +93,8 @@ def check(version: Version) -> None:
         )
     if version.kind != "onnx":
         raise InputError(
-            "to='triton', which loads ONNX and no SavedModels: export the run in that format (`kft export "
-            "--format onnx`) into another directory and deploy that, or pass to='docker'."
+            "to='triton' cannot serve this version: Triton loads no SavedModels. Export the run as ONNX (`kft "
+            "export --format onnx`) into another directory and deploy that, or pass to='docker'."
         )
 
 
