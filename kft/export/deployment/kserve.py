@@ -22,13 +22,8 @@ PURPOSES = {
 }
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)  # as KServe checks it
-_SCHEMES = (
-    "s3",
-    "gs",
-    "pvc",
-    "hdfs",
-    "webhdfs",
-)  # of directories; https takes a file, hf and oci others'
+# Those that name directories: https takes a file, hf a repository and oci an image.
+_SCHEMES = ("s3", "gs", "pvc", "hdfs", "webhdfs")
 _AZURE = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/.+", re.ASCII)
 _URI = re.compile(r"([a-z0-9]+)://[A-Za-z0-9._~/%@:+=,?&-]+", re.ASCII)
 _MEBIBYTES = 2**20
@@ -37,8 +32,8 @@ _README = """\
 {head}
 ## Put the version into the storage
 
-The cluster copies {uri} whenever a pod starts, and serves the highest numbered version in it. So the
-version belongs in a directory named {number}, without others next to it: a restart would begin to serve those.
+The cluster copies {uri} whenever a pod starts, and serves the highest numbered version in it. So put the
+version into a directory named {number}, with no others next to it: after a restart, a pod would serve a higher one.
 
 {upload}
 
@@ -85,7 +80,7 @@ curl --header "Host: $SERVICE_HOSTNAME" --header "Content-Type: application/json
 - Whoever reaches the gateway can query the model: authentication is up to the gateway.
 - For a newer export, upload it to another directory, run `kft deploy` with that, and apply its file. To go
   back, apply the old file again.
-- Unlike `--to docker`, nothing batches requests of several clients.
+- Requests of several clients are not batched, unlike with `--to docker`.
 """
 
 

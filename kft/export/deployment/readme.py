@@ -30,7 +30,7 @@ def head(version: Version, server: str) -> str:
 
 
 def own_request(model: SavedModel, url: str) -> str:
-    """Return a command that sends a user's own input, empty if `request.json` is the simplest way.
+    """Return how to send a user's own input: a command for a file, or the advice to change `request.json`.
 
     Args:
         model: The model.
@@ -60,7 +60,7 @@ def interface(model: SavedModel) -> str:
         + "\n".join(rows)
         + "\n\nThe first axis, n, is the batch. A bad row has the reason in `status`, and NaN, 0 or an empty text\n"
         "in the other outputs; it does not affect the other rows. Over REST, NaN is the literal `NaN`, which\n"
-        "Python's `json` reads and strict parsers refuse, with the whole answer: such clients use gRPC.\n"
+        "Python's `json` reads but strict parsers reject, and with it the whole answer: use gRPC with those.\n"
     )
 
 
