@@ -191,12 +191,27 @@ def test_a_file_that_breaks_while_loading_is_named(tmp_path, picture, encode):
         images.load_files([str(tmp_path / "gone.jpg")], (8, 8))
 
 
-def test_broken_finds_what_the_header_hides(tmp_path, picture, encode):
+@pytest.mark.parametrize("together", [3, 1024])
+def test_broken_finds_what_the_header_hides(picture, encode, monkeypatch, together):
+    monkeypatch.setattr(images, "_CHECKED_TOGETHER", together)
     whole = {form: encode(picture, form) for form in ("JPEG", "PNG", "GIF", "WEBP")}
     some = [*whole.values(), *(one[: len(one) // 2] for one in whole.values())]
     assert sorted(images.broken(some)) == [4, 5, 6, 7]
+    assert sorted(images.broken(some[::-1])) == [0, 1, 2, 3]
     assert images.broken(some[:4]) == {}
+    assert images.broken(some[4:]).keys() == {0, 1, 2, 3}
     assert images.broken([]) == {}
+
+
+def test_a_second_check_traces_nothing(picture, encode):
+    """Tracing takes 50 times as long as checking an image, and `predict` checks what it is given."""
+    some = [encode(picture, "PNG"), b"no image"]
+    images.broken(some)
+    traced = images._decodable_function(images.decode, False)
+    before = traced.experimental_get_tracing_count()
+    assert images.broken(some * 2).keys() == {1, 3}
+    assert images._decodable_function(images.decode, False) is traced
+    assert traced.experimental_get_tracing_count() == before == 1
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
