@@ -2,8 +2,11 @@
 
 Importing TensorFlow and Keras, or loading TensorFlow's library, takes longer than exporting or checking a
 tiny model. A server, `python -P tests/warm.py MODULE SOCKET ...`, has computed nothing when it forks. That of
-checks has not imported TensorFlow. The normal start of both modules is tested by the notebooks and by
-README's Python, which run in separate processes.
+checks has not imported TensorFlow, and also runs other modules that need only TensorFlow's C API.
+
+Exports and checks do not optimize graphs: for tiny models that takes longer than everything else. The
+normal start of both modules, with optimization, is tested by the notebooks and by README's Python, which
+run in separate processes; tests that ask an export of `tests/export/builds.py` run it optimized.
 """
 
 import atexit
@@ -19,7 +22,7 @@ import tempfile
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parent.parent
 IMPORTED = {
@@ -42,30 +45,45 @@ class Exports:
         """Run a command of `kft.export.launch` in a process of its server."""
         assert command[1:3] == ["-P", "-m"], command
         module, arguments = command[3], command[4:]
-        message = {"arguments": arguments, "env": options["env"], "cwd": os.getcwd()}
-        with (
-            tempfile.TemporaryFile() as printed,
-            open(os.devnull) as nothing,
-            socket.socket(socket.AF_UNIX) as server,
-        ):
-            server.connect(_servers()[module])
-            streams = [nothing.fileno(), printed.fileno(), options["stderr"].fileno()]
-            socket.send_fds(server, [json.dumps(message).encode() + b"\n"], streams)
-            answers = server.makefile("rb")
-            pid = int(answers.readline())
-            server.settimeout(options["timeout"])
-            try:
-                code = answers.readline()
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(command, options["timeout"]) from None
-            assert code, f"the server of {module} has ended"
-            printed.seek(0)
-            return subprocess.CompletedProcess(command, int(code), printed.read())
+        return run(
+            module, module, arguments, **{n: options[n] for n in ("env", "stderr", "timeout")}
+        )
+
+
+def run(
+    server: str,
+    module: str,
+    arguments: list[str],
+    *,
+    env: dict[str, str],
+    stderr: IO,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess:
+    """Run a module in a process of a server, and return its exit code and what it printed."""
+    message = {"module": module, "arguments": arguments, "env": env, "cwd": os.getcwd()}
+    with (
+        tempfile.TemporaryFile() as printed,
+        open(os.devnull) as nothing,
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.connect(servers()[server])
+        streams = [nothing.fileno(), printed.fileno(), stderr.fileno()]
+        socket.send_fds(connection, [json.dumps(message).encode() + b"\n"], streams)
+        answers = connection.makefile("rb")
+        pid = int(answers.readline())
+        connection.settimeout(timeout)
+        try:
+            code = answers.readline()
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired([module, *arguments], timeout or 0) from None
+        assert code, f"the server of {server} has ended"
+        printed.seek(0)
+        return subprocess.CompletedProcess([module, *arguments], int(code), printed.read())
 
 
 @functools.cache
-def _servers() -> dict[str, str]:
+def servers() -> dict[str, str]:
     """Return the addresses of the servers, which the first call starts unless a parent has."""
     if ADDRESSES:
         return ADDRESSES
@@ -101,12 +119,12 @@ def serve(module: str, number: int) -> None:
         if os.fork() == 0:
             listening.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _answer(module, connection)
+            _answer(connection)
             os._exit(0)
         connection.close()
 
 
-def _answer(module: str, connection: socket.socket) -> None:
+def _answer(connection: socket.socket) -> None:
     data, numbers, _, _ = socket.recv_fds(connection, 2**20, 3)
     while not data.endswith(b"\n"):
         data += connection.recv(2**20)
@@ -115,7 +133,7 @@ def _answer(module: str, connection: socket.socket) -> None:
         connection.close()
         for stream, number in enumerate(numbers):
             os.dup2(number, stream)
-        os._exit(_run(module, **json.loads(data)))
+        os._exit(_run(**json.loads(data)))
     connection.sendall(f"{worker}\n".encode())
     _, status = os.waitpid(worker, 0)
     connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
@@ -129,6 +147,7 @@ def _run(module: str, arguments: list[str], env: dict[str, str], cwd: str) -> in
     named = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
     sys.path[:] = [*named, *(entry for entry in sys.path if entry not in (*named, str(ROOT)))]
     import_module("kft.export.launch").subprocess = Exports
+    _leave_graphs_unoptimized(module)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         code: object = 0
@@ -140,6 +159,18 @@ def _run(module: str, arguments: list[str], env: dict[str, str], cwd: str) -> in
     sys.stdout.flush()
     sys.stderr.flush()
     return code if isinstance(code, int) else int(code is not None)
+
+
+def _leave_graphs_unoptimized(module: str) -> None:
+    """Run the graphs of an export or of its check as they are."""
+    if module == "kft.export":
+        options = {"disable_meta_optimizer": True}
+        import_module("tensorflow").config.optimizer.set_experimental_options(options)
+    if module == "kft.export.check":
+        protos = import_module("tensorflow.core.protobuf.config_pb2")
+        config = protos.ConfigProto()
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        protos.ConfigProto = functools.partial(type(config), graph_options=config.graph_options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Send requests to a version through the C API, without Keras: `python asking.py DIR < REQUESTS`.
+"""Send requests to a version through the C API, without Keras: `python asking.py DIR REQUESTS`.
 
 Prints the answers, and by how many MB the process grew after the first.
 """
@@ -6,6 +6,7 @@ Prints the answers, and by how many MB the process grew after the first.
 import json
 import resource
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +16,10 @@ from kft.export.session import Session
 protos.without_tensorflow()
 
 
-def main(directory: str) -> None:
+def main(directory: str, requests: str) -> None:
     answers, before = [], 0
     with Session(directory, threads=1) as session:
-        for signature, inputs in json.load(sys.stdin):
+        for signature, inputs in json.loads(Path(requests).read_text()):
             given = inputs if isinstance(inputs, dict) else {"inputs": inputs}
             if len(answers) == 1:
                 before = peak()

@@ -1,12 +1,13 @@
 """Tiny models and their exports, built by a process that runs Keras on TensorFlow.
 
-`python builds.py FOLDER NAME...` writes FOLDER/NAME/1 for each name, or prints why it is refused.
+`python builds.py FOLDER NAME...` writes FOLDER/NAME/1 for each name, or prints why it is refused. With
+`--servers`, the addresses of `tests/warm.py`, it checks them in processes of these servers.
 """
 
+import argparse
 import dataclasses
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -332,10 +333,15 @@ def int8():
     return servable
 
 
-def main(folder: str, names: list[str]) -> None:
+def main(folder: str, names: list[str], servers: dict[str, str] | None) -> None:
     from kft.errors import KftError
-    from kft.export import saved_model
+    from kft.export import launch, saved_model
 
+    if servers:
+        from tests import warm
+
+        warm.ADDRESSES.update(servers)
+        launch.subprocess = warm.Exports
     for name in names:
         weights = {"half": "float16", "int8": "int8"}.get(name.partition("_")[0], "float32")
         try:
@@ -345,7 +351,11 @@ def main(folder: str, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--servers", type=json.loads)
+    main(**vars(parser.parse_args()))
 
     from tests.leaving import leave
 

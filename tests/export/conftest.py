@@ -8,12 +8,15 @@ import pytest
 from builds import MADE, REFUSED
 from processes import HERE, run
 
+from tests import warm
+
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """Return the folder of the exports, and the reasons for which others were refused."""
     folder = tmp_path_factory.mktemp("exports")
-    done = run(str(HERE / "builds.py"), str(folder), *MADE, *REFUSED)
+    servers = f"--servers={json.dumps(warm.servers())}"
+    done = run(str(HERE / "builds.py"), str(folder), *MADE, *REFUSED, servers)
     outcomes = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return folder, {outcome["name"]: outcome["refused"] for outcome in outcomes}
 

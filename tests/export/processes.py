@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+from tests import warm
+
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def run(*command: str, backend: str = "tensorflow", stdin: str = "") -> subprocess.CompletedProcess:
     """Run Python with the checkout on its path and Keras on a backend, and require success."""
-    path = os.pathsep.join([str(HERE.parents[1]), str(HERE), *filter(None, sys.path)])
+    path = os.pathsep.join([str(ROOT), str(HERE), *filter(None, sys.path)])
     variables = {"PYTHONPATH": path, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, *command],
@@ -41,10 +45,20 @@ def ask_and_weigh(directory: Path, requests: list[tuple[str, list]]) -> tuple[li
             return {name: coded(one) for name, one in inputs.items()}
         return [x.decode("latin-1") if isinstance(x, bytes) else x for x in inputs]
 
-    done = run(
-        str(HERE / "asking.py"),
-        str(directory),
-        stdin=json.dumps([(name, coded(inputs)) for name, inputs in requests]),
-    )
+    with (
+        tempfile.NamedTemporaryFile("w+", suffix=".json") as file,
+        tempfile.TemporaryFile() as said,
+    ):
+        json.dump([(name, coded(inputs)) for name, inputs in requests], file)
+        file.flush()
+        done = warm.run(
+            "kft.export.check",
+            "tests.export.asking",
+            [str(directory), file.name],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stderr=said,
+        )
+        said.seek(0)
+        assert done.returncode == 0, said.read().decode()[-3000:]
     outcome = json.loads(done.stdout.splitlines()[-1])
     return outcome["answers"], outcome["grown"]
