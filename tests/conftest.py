@@ -1,6 +1,8 @@
 """Shared fixtures: the seed, no network, and the summaries that run_all.py compares."""
 
+import contextlib
 import gc
+import itertools
 import json
 import os
 import socket
@@ -8,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
@@ -15,6 +18,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import settings
 from PIL import Image
+from tensorflow.python.eager import context
 
 from kft.cli import main
 from kft.export import launch
@@ -28,6 +32,8 @@ BACKEND = keras.backend.backend()
 JOB = os.environ.get("KFT_TEST_JOB", BACKEND)
 SUMMARIES = os.environ.get("KFT_TEST_SUMMARIES")
 LEFT_OUT: list[str] = []
+KERNELS_KEPT = 25  # tests; all tests together would take gigabytes
+_ENDED = itertools.count(1)
 
 # Optimizing the graphs of such small models takes a fifth of the time and saves none; TensorFlow reads
 # texts and images on all backends.
@@ -65,7 +71,17 @@ def seeded() -> Iterator[None]:
     """Seed each test, so that it does not depend on the tests before it."""
     keras.utils.set_random_seed(0)
     yield
-    keras.utils.clear_session(free_memory=False)  # a full collection costs half a second
+    with contextlib.nullcontext() if next(_ENDED) % KERNELS_KEPT == 0 else _kernels_kept():
+        keras.utils.clear_session(free_memory=False)  # a full collection costs half a second
+
+
+def _kernels_kept() -> contextlib.AbstractContextManager:
+    """Keep TensorFlow's kernels in `clear_session`.
+
+    Keras frees them on TensorFlow, so that the functions that decode images and tokenize texts, which are
+    traced once per process, were instantiated for each test, which takes half a second.
+    """
+    return mock.patch.object(context.context(), "clear_kernel_cache")
 
 
 def runs_here(item: pytest.Item) -> bool:
