@@ -1,6 +1,7 @@
 """Shared fixtures: the seed, no network, and the summaries that run_all.py compares."""
 
 import contextlib
+import functools
 import gc
 import itertools
 import json
@@ -16,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import typer
 from hypothesis import settings
 from PIL import Image
 from tensorflow.python.eager import context
@@ -38,6 +40,9 @@ _ENDED = itertools.count(1)
 # Optimizing the graphs of such small models takes a fifth of the time and saves none; TensorFlow reads
 # texts and images on all backends.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+# Building the commands from their functions takes longer than most of what tests call them for.
+typer.main.get_command = functools.cache(typer.main.get_command)
 
 _connect = socket.socket.connect
 _resolve = socket.getaddrinfo
