@@ -77,7 +77,7 @@ class Best:
         epoch: Index of the epoch in the run, from 0.
         stage: Index of the stage, from 0.
         share: The fraction of the way from the stage's start to this epoch at which the weights are; less
-            than 1 only if a fit has tried interpolated weights.
+            than 1 only if a fit interpolates weights.
     """
 
     value: float
@@ -145,18 +145,18 @@ class BestState:
             self._stage = Best(value, epoch, stage)
             self._stage_values = [value_of(variable) for variable in _state(model)]
 
-    def end_stage(self, model: keras.Model) -> None:
-        """Restore the best epoch of the stage that ends."""
+    def end_stage(self, model: keras.Model, *, compare: bool = True) -> None:
+        """Restore the best epoch of the stage that ends.
+
+        Args:
+            model: The model.
+            compare: Whether it may become the best of the run; False if `end_between` follows.
+        """
         if self._stage is None:
             return
         for variable, value in zip(_state(model), self._stage_values, strict=True):
             variable.assign(value)
-        best = self.best
-        if (
-            best is None
-            or not self._over_run
-            or self.monitor.is_better(self._stage.value, best.value, self.tolerance)
-        ):
+        if compare and self._is_kept(self._stage.value):
             self.best, self._run_values = self._stage, _averages(model)
         self._ended, self._stage, self._stage_values = self._stage, None, []
 
@@ -178,6 +178,24 @@ class BestState:
         self.best = dataclasses.replace(self._ended, value=value, share=share)
         self._run_values = {}
         return True
+
+    def end_between(self, logs: Mapping[str, Any], share: float) -> None:
+        """Compare the model's weights as the end of the last stage, whose own end was not compared.
+
+        Args:
+            logs: The logs of the model as it is.
+            share: As in `Best`.
+        """
+        value = self.monitor.value(logs)
+        if value is not None and self._ended is not None and self._is_kept(value):
+            self.best = dataclasses.replace(self._ended, value=value, share=share)
+            self._run_values = {}
+
+    def _is_kept(self, value: float) -> bool:
+        """Return whether the end of a stage with a value becomes the best of the run."""
+        if self.best is None or not self._over_run:
+            return True
+        return self.monitor.is_better(value, self.best.value, self.tolerance)
 
     def end_run(self, model: keras.Model) -> None:
         """Restore the best epoch of the run."""

@@ -32,12 +32,15 @@ def print_stage(model: keras.Model, stage: Stage, number: int, count: int) -> No
     print(f"\nStage {number}/{count} ({stage.label}): {what}")
 
 
-def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> None:
+def print_best(
+    state: BestState, restore_best: str | None, share: float | None = None, *, verbose: bool
+) -> None:
     """Print which epoch's weights the model ends with; warn if there is no best epoch.
 
     Args:
         state: The best state at the end of the run.
         restore_best: The argument of `StagedUnfreezing`.
+        share: The fraction of its way at which the last stage ended; None for its own end.
         verbose: Whether to print; the warning is always issued.
     """
     best, name = state.best, state.monitor.name
@@ -50,12 +53,13 @@ def print_best(state: BestState, restore_best: str | None, *, verbose: bool) -> 
         )
     elif verbose and best.share < 1:
         print(
-            f"The model keeps weights {best.share:.0%} of the way from the start of stage {best.stage + 1} to "
-            f"epoch {best.epoch + 1} of the run, which do better than either: {name} {best.value:.4f}"
+            f"The model keeps the weights {best.share:.0%} of the way from the start of stage "
+            f"{best.stage + 1} to epoch {best.epoch + 1} of the run: {name} {best.value:.4f}"
         )
     elif verbose:
         among = " at the end of a stage" if restore_best == "ends" else ""
         among += f" ({tolerated(state.tolerance)})" if state.tolerance else ""
+        among += "" if share is None else f", the last of which stops {share:.0%} of its way"
         print(
             f"The model keeps the weights of epoch {best.epoch + 1} of the run (stage {best.stage + 1}), the "
             f"best{among}: {name} {best.value:.4f}"

@@ -109,6 +109,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         if monitor is not None:
             Monitor.of(monitor)
         self._solved_elsewhere = False
+        self.last_share: float | None = None
         check_tolerance(tolerance, restore_best)
         self.early_stopping, self.batch_norm = early_stopping, batch_norm
         self.restore_best, self.monitor = resolve_restore(restore_best, monitor, early_stopping)
@@ -133,6 +134,14 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         """Declare that the caller of `fit` solves the head in a stage with `solve=True`."""
         self._solved_elsewhere = True
 
+    def leave_last_end(self, share: float) -> None:
+        """Declare that the caller of `fit` ends the last stage, with `end_between`.
+
+        Args:
+            share: The fraction of the way from the start to the end of the stage to stop at.
+        """
+        self.last_share = share
+
     @property
     def best(self) -> Best | None:
         """The epoch whose weights the model ends with; see the class."""
@@ -141,6 +150,11 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
     def offer(self, logs: Mapping[str, Any], share: float) -> bool:
         """Call `BestState.offer`, after the last stage; return False if nothing is compared."""
         return self._best is not None and self._best.offer(logs, share)
+
+    def end_between(self, logs: Mapping[str, Any], share: float) -> None:
+        """Call `BestState.end_between`, after the last stage, if weights are compared."""
+        if self._best is not None:
+            self._best.end_between(logs, share)
 
     @property
     def stage_index(self) -> int | None:
@@ -254,14 +268,14 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         self._stage_ended = stopped or self._epochs_done >= self.stages[self._index].epochs
         if self._stage_ended and self._index == len(self.stages) - 1:
             if self._best is not None:
-                self._best.end_stage(self.model)
+                self._best.end_stage(self.model, compare=self.last_share is None)
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the best epoch of the run, and release what only the run needed."""
         if self._best is not None and self._entered:
             self._best.end_run(self.model)
-            print_best(self._best, self.restore_best, verbose=bool(self.verbose))
+            print_best(self._best, self.restore_best, self.last_share, verbose=bool(self.verbose))
         self._rule = self._template = None
 
     def _enter(self, index: int, epochs_done: int, announce: bool = True) -> None:

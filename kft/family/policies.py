@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, Self, get_args
 
-from kft.arguments import check_choice, check_flag, check_whole, make_plain, shown
+from kft.arguments import check_choice, check_flag, check_whole, is_number, make_plain, shown
 from kft.arguments.calls import CheckedCalls
 from kft.callbacks.best_state import Restore, check_tolerance
 from kft.callbacks.commit_timer import read_interval
@@ -139,12 +139,14 @@ class BestEpoch(CheckedCalls):
         tolerance: By what fraction the end of a stage may be worse than the best end before it and
             still be kept, for `"ends"`; if negative, by what fraction it must be better. Defaults to 0,
             but for the default stages with n validation examples, where chance moves a mean loss by
-            1/sqrt(n), to 1/sqrt(n) for texts if n is below 200, and to -1/sqrt(n) for a classifier of
-            images with a solved head if n is below 16.
-        interpolate: Whether to also try weights a quarter, half and three quarters of the way between
-            the start and the end of the last stage on the validation data, and keep them where they
-            are better (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
-            Defaults to False: a few dozen validation examples choose badly among them.
+            1/sqrt(n), to 1/sqrt(n) for texts if n is below 200, and for a classifier of images with a
+            solved head to -1/sqrt(n) if n is below 16, otherwise, with `interpolate`, to 1/sqrt(n).
+        interpolate: The weights with which the last stage ends, on the line from its first to its last
+            ones (WiSE-FT, Wortsman et al. 2022, https://arxiv.org/abs/2109.01903). A number between 0
+            and 1 is the fraction of the way. True tries a quarter, half and three quarters on the
+            validation data and keeps what is better than the end; False keeps the end. `"auto"` is
+            0.5 for a classifier of images with the default stages and 16 to 199 validation examples, see
+            `kft.family.usual.usual_end`, otherwise False.
 
     Raises:
         InputError: If a value is not one of these, or `interpolate` has nothing to compare by.
@@ -159,12 +161,12 @@ class BestEpoch(CheckedCalls):
     among: Restore | Literal["auto"] | None = dataclasses.field(default="auto", kw_only=False)
     monitor: str | tuple[str, str] | None = None
     tolerance: float | None = None
-    interpolate: bool = False
+    interpolate: bool | float | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         make_plain(self)
-        check_flag("interpolate", self.interpolate)
-        if self.interpolate and self.among is None:
+        _check_interpolate(self.interpolate)
+        if self.interpolate is True and self.among is None:
             raise InputError(
                 "`interpolate=True` tries weights and keeps the best, but with `among=None` nothing is "
                 "compared: pass among='ends', or leave it out."
@@ -175,10 +177,33 @@ class BestEpoch(CheckedCalls):
         if self.monitor is not None:
             object.__setattr__(self, "monitor", dataclasses.astuple(Monitor.of(self.monitor)))
 
+        if is_number(self.interpolate):
+            object.__setattr__(self, "interpolate", float(self.interpolate))
+        if (
+            self.interpolate not in (False, "auto")
+            and self.monitor is not None
+            and not self.monitor[0].startswith("val_")
+        ):
+            raise InputError(
+                f"`interpolate={self.interpolate}` compares weights on the validation data, but "
+                f"`monitor={self.monitor[0]!r}` is not measured there: pass monitor='val_loss' or another "
+                "value that begins with 'val_', or leave interpolate out."
+            )
+
     @classmethod
     def of(cls, value: Any) -> Self:
         """Convert the argument `restore_best`: a `BestEpoch`, or a value of its `among`."""
         return value if isinstance(value, cls) else cls(value)
+
+
+def _check_interpolate(value: Any) -> None:
+    if isinstance(value, bool) or (isinstance(value, str) and value == "auto"):
+        return
+    if not is_number(value) or not 0 < value < 1:
+        raise InputError(
+            f"`interpolate={shown(value)}`: pass a fraction of the way between 0 and 1, such as 0.5, True to "
+            "try several, False for the end of the way, or 'auto'."
+        )
 
 
 def _of(kind: Any, value: Any, name: str, example: str) -> Any:

@@ -21,7 +21,7 @@ from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.hooks import Family
 from kft.family.policies import Finish, Resume
-from kft.family.usual import TEMPERED, usual_plan, usual_tolerance
+from kft.family.usual import TEMPERED, usual_end, usual_plan
 from kft.printing import how_many
 from kft.runs.identity import identity, may_change
 from kft.stages.lengths import USUAL_BATCH
@@ -66,7 +66,7 @@ class FitSettings:
     restore_best: RestoreBest | Literal["auto"]
     monitor: str | tuple[str, str] | None
     tolerance: float | None  # None until it is resolved
-    interpolate: bool
+    interpolate: bool | float | str  # "auto" until it is resolved
     batch_norm: BatchNorm
     optimizer: keras.optimizers.Optimizer | None
     balance: str | None
@@ -121,6 +121,8 @@ class FitSettings:
                 object.__setattr__(self, "batch_size", USUAL_BATCH)
             if self.tolerance is None:
                 object.__setattr__(self, "tolerance", 0.0)
+            if is_auto(self.interpolate):
+                object.__setattr__(self, "interpolate", False)
 
     def resolved(
         self, recipe: Family, train: Any, validation: Any, *, split: bool = False
@@ -133,8 +135,8 @@ class FitSettings:
         more right by chance, only the states at the ends of the stages are compared, by the loss, which
         also takes in how sure the model was of each example; from 16 examples on, in a task whose scores
         are finally divided by a temperature, by the loss at the best temperature. How much worse a deeper
-        stage may be is in `kft.family.usual.usual_tolerance`. Few training examples get smaller batches,
-        see `kft.stages.lengths.batch_size_for`.
+        stage may be, and where it ends, is in `kft.family.usual.usual_end`. Few training examples get
+        smaller batches, see `kft.stages.lengths.batch_size_for`.
 
         Without validation data it is unknown whether a deeper stage helps: only the recipe's first
         stage, the head, is trained, and whatever needs validation is left out.
@@ -167,12 +169,13 @@ class FitSettings:
             if self.restore_best == "auto":
                 found["restore_best"] = "ends" if few else "run"
             compares_ends = found.get("restore_best", self.restore_best) == "ends"
-            if few and compares_ends and self.tolerance is None:
-                found["tolerance"] = usual_tolerance(recipe, len(validation))
+            if few and compares_ends:
+                found |= usual_end(recipe, len(validation), self)
             if is_auto(self.augment) and stages[0].solve and recipe.task.augmentable:
                 found["augment"] = recipe.usual_augmentation
                 found["augmentation"] = recipe.augmentation(recipe.usual_augmentation)
         found.setdefault("tolerance", self.tolerance or 0.0)
+        found.setdefault("interpolate", False if is_auto(self.interpolate) else self.interpolate)
         return self._with_warm_start(recipe, train, **found)
 
     def _with_warm_start(self, recipe: Family, train: Any, **found: Any) -> FitSettings:

@@ -173,7 +173,9 @@ class TrainingPass:
         journal = Journal(self.model, unfreezing, self.store, weights)
         lines = []
         if settings.interpolate or self.share is not None:
-            lines = [Interpolation(self.model, unfreezing, self.share)]
+            fixed = settings.interpolate
+            share = fixed if isinstance(fixed, float) else self.share
+            lines = [Interpolation(self.model, unfreezing, share)]
         history = with_retries(
             lambda: self._run_stages(unfreezing, journal, lines, checkpoint),
             checkpoint,

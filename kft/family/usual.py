@@ -9,27 +9,44 @@ from kft.family.hooks import Family
 from kft.stages.lengths import USUAL_BATCH, batch_size_for, without_solving
 from kft.stages.stage import Stage, checked_stages
 
+HALFWAY = 0.5
 TEMPERED = 16  # with fewer validation examples, single ones decide the temperature
 
 
-def usual_tolerance(recipe: Family, examples: int) -> float:
-    """Return by what fraction the end of a deeper default stage may be worse and still be kept.
+def usual_end(recipe: Family, examples: int, given: Any) -> dict[str, Any]:
+    """Return where a deeper default stage ends, and how much worse it may be there.
 
     Losses of single examples vary about as much as their mean, so chance moves a mean over n of them by
     a fraction of 1/sqrt(n). In a family whose deeper stages usually help, a stage is discarded only if
-    it is worse by more than that. In others it is kept only if it is better. With fewer than 16
-    examples, where a solved classifier is already as good as a linear model, it must be better by more
-    than chance.
+    it is worse by more than that.
+
+    In others, a classifier whose head was solved ends halfway between it and the fine-tuned model. The
+    mean of the weights of both is rarely much worse than either, so it is discarded only in the same
+    case. With fewer than 16 examples, the fine-tuned model itself is compared, and has to be better by
+    more than chance: the solved head is already as good as a linear model.
 
     Args:
         recipe: The recipe.
         examples: The number of validation examples, fewer than 200.
+        given: Settings whose `interpolate`, unless it is `"auto"`, and `tolerance`, unless it is None,
+            were chosen by a person, as was a `monitor` other than None.
+
+    Returns:
+        `interpolate` and `tolerance`, as for `kft.BestEpoch`.
     """
-    chance = examples**-0.5
-    if recipe.deeper_is_better:
-        return chance
     solves = recipe.head_is_linear and recipe.task.calibrated_loss() is not None
-    return -chance if solves and examples < TEMPERED else 0.0
+    doubtful = solves and not recipe.deeper_is_better
+    share, tolerance = given.interpolate, given.tolerance
+    if share == "auto":
+        share = HALFWAY if doubtful and examples >= TEMPERED and given.monitor is None else False
+    if tolerance is None:
+        chance = examples**-0.5
+        if doubtful and examples < TEMPERED:
+            tolerance = -chance
+        else:
+            between = isinstance(share, float)
+            tolerance = chance if recipe.deeper_is_better or between else 0.0
+    return {"interpolate": share, "tolerance": tolerance}
 
 
 def usual_plan(

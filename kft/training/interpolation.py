@@ -1,4 +1,4 @@
-"""Interpolation between the weights at the beginning and at the end of the last stage."""
+"""Interpolation between the weights at the start and at the end of the last stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHARES = (0.75, 0.5, 0.25)  # of the way from first to last weights; ties favour
 
 
 class Interpolation(keras.callbacks.Callback):
-    """A search for better weights on the line between the start and the end of the last stage.
+    """Weights on the line between the start and the end of the last stage.
 
     With the default stages the line leads from a solved head on the pretrained backbone to the fine-tuned
     model. Models in between often generalise better than either, above all to shifted data
@@ -26,8 +26,8 @@ class Interpolation(keras.callbacks.Callback):
         model: The model to train, with the weights of the newly built recipe, which are the same when
             a run resumes. Copies of them are held.
         unfreezing: The stages.
-        share: The point to use without a search, from 0 (start of the last stage) to 1 (its end); None
-            tries 0.25, 0.5 and 0.75.
+        share: The point at which the last stage ends, from 0 (its start) to 1 (its end); None tries
+            0.25, 0.5 and 0.75, and keeps the end where none is better.
     """
 
     def __init__(
@@ -35,6 +35,8 @@ class Interpolation(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._unfreezing, self._share = unfreezing, share
+        if share is not None:
+            unfreezing.leave_last_end(share)
         self._built = [value_of(weight) for weight in model.weights]
         self._forget()
 
@@ -65,7 +67,7 @@ class Interpolation(keras.callbacks.Callback):
         self._moved = {int(i): one for i, one in state["moved"].items()}
 
     def settle(self, evaluate: Callable[[], Mapping[str, Any]]) -> None:
-        """Set the model to the best weights on the line, or leave it unchanged if none are better.
+        """Set the model to its point on the line, or to the best one.
 
         Args:
             evaluate: Returns the model's logs on the validation data, with names prefixed by `val_`.
@@ -81,6 +83,8 @@ class Interpolation(keras.callbacks.Callback):
         line = [one for one in line if not np.array_equal(one[1], one[2])]
         if self._share is not None:
             _go_to(line, self._share)
+            if self._unfreezing.monitor is not None:
+                self._unfreezing.end_between(evaluate(), self._share)
             return
         kept = 1.0
         for share in SHARES:

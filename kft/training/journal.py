@@ -107,9 +107,10 @@ class Journal(keras.callbacks.Callback):
             `before`; `memory` by stage, the peak bytes of the process so far on `host` and `device`;
             `rates` by block, the rate of each epoch's last step, None while the block was frozen;
             `best`, if best weights were restored: their epoch and stage, counted from 1, the epochs
-            that were compared (`among`, as `restore_best`), the `tolerance`, and the interpolated
-            `share` if below 1; `starting_weights`, the origin of the initial weights; `moved` by block,
-            the head first: the distance from the initial weights relative to their norm.
+            that were compared (`among`, as `restore_best`), the `tolerance`, the interpolated `share`
+            if below 1, and `last_share`, the fraction of its way at which the last stage ended, if below 1;
+            `starting_weights`, the origin of the initial weights; `moved` by block, the head first: the
+            distance from the initial weights relative to their norm.
         """
         blocks = dict.fromkeys(name for epoch in self.rates for name in epoch)
         rates = {name: [epoch.get(name) for epoch in self.rates] for name in blocks}
@@ -140,6 +141,7 @@ class Journal(keras.callbacks.Callback):
                 unfreezing.monitor,
                 among=unfreezing.restore_best,
                 tolerance=unfreezing.tolerance,
+                last_share=unfreezing.last_share,
             )
         return content
 
@@ -150,7 +152,12 @@ def memory_peaks() -> dict[str, int | None]:
 
 
 def best_noted(
-    best: Best, monitor: Monitor, *, among: str | None, tolerance: float = 0.0
+    best: Best,
+    monitor: Monitor,
+    *,
+    among: str | None,
+    tolerance: float = 0.0,
+    last_share: float | None = None,
 ) -> dict[str, Any]:
     """Return what a journal says of the epoch whose weights a run ends with.
 
@@ -159,6 +166,7 @@ def best_noted(
         monitor: What epochs were compared by.
         among: Which epochs were compared, as `restore_best` says it.
         tolerance: How much worse a later stage might be.
+        last_share: The fraction of its way at which the last stage ended; None for its own end.
     """
     found = {
         "monitor": monitor.name,
@@ -169,6 +177,8 @@ def best_noted(
         "among": among,
         "tolerance": tolerance,
     }
+    if last_share is not None:
+        found["last_share"] = last_share
     return found if best.share == 1 else {**found, "share": best.share}
 
 

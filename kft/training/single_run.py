@@ -151,7 +151,7 @@ class SingleRun(keras.callbacks.CallbackList):
         return {f"val_{name}": value for name, value in logs.items()}
 
     def settle(self, part: StagePart) -> None:
-        """Replace the final weights if an `Interpolation` callback finds better ones.
+        """Replace the final weights by those of an `Interpolation` callback.
 
         Args:
             part: The part that the last stage trained.

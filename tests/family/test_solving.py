@@ -1,6 +1,7 @@
 """The solved head: as good as a linear model at once, and the start of the later stages."""
 
 import dataclasses
+import types
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import kft
 from kft.errors import InputError
 from kft.family.features import head_inputs
-from kft.family.usual import usual_tolerance
+from kft.family.usual import usual_end
 from kft.report.training import tolerated
 from kft.stages.lengths import batch_size_for, deep_stage
 from kft.tasks import Classification, MultiLabel, Regression, Several
@@ -373,11 +374,46 @@ def test_encoders_of_texts_are_trusted_to_gain_by_depth_and_networks_for_images_
 @pytest.mark.once
 def test_few_images_keep_their_solved_head_unless_a_deeper_stage_wins_by_more_than_chance():
     recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
-    assert [usual_tolerance(recipe, count) for count in (4, 16)] == [-0.5, 0]
+    assert end_of(recipe, 4) == (False, -0.5)
+    assert end_of(recipe, 4, interpolate=0.25) == (0.25, -0.5)
     trained = PlainRecipe(num_classes=3, image_size=(16, 16), hidden=(4,))
-    assert usual_tolerance(trained, 4) == 0  # its head may be far from the best linear one
-    assert usual_tolerance(TrustingRecipe(num_classes=3, image_size=(16, 16)), 4) == 0.5
+    assert end_of(trained, 4) == (False, 0)  # its head may be far from the best linear one
+    assert end_of(TrustingRecipe(num_classes=3, image_size=(16, 16)), 4) == (False, 0.5)
     assert tolerated(-0.5) == "a later stage is kept only if it is more than 50% better"
+
+
+@pytest.mark.once
+def test_more_images_stop_halfway_from_their_solved_head():
+    recipe = PlainRecipe(num_classes=3, image_size=(16, 16))
+    assert [end_of(recipe, count) for count in (16, 100)] == [(0.5, 0.25), (0.5, 0.1)]
+    assert end_of(recipe, 16, interpolate=False) == (False, 0)
+    assert end_of(recipe, 16, interpolate=True) == (True, 0)
+    assert end_of(recipe, 16, interpolate=0.25, tolerance=0.0) == (0.25, 0)
+    assert end_of(recipe, 16, monitor="val_kappa") == (False, 0)  # perhaps of a callback
+    trained = PlainRecipe(num_classes=3, image_size=(16, 16), hidden=(4,))
+    assert end_of(trained, 16) == (False, 0)
+    assert end_of(TrustingRecipe(num_classes=3, image_size=(16, 16)), 16) == (False, 0.25)
+
+
+def end_of(recipe, examples, *, interpolate="auto", tolerance=None, monitor=None):
+    given = types.SimpleNamespace(interpolate=interpolate, tolerance=tolerance, monitor=monitor)
+    return tuple(usual_end(recipe, examples, given).values())
+
+
+@pytest.mark.parametrize("family", [PlainRecipe, TrustingRecipe])
+def test_a_bare_fit_on_more_images_ends_halfway(family):
+    x, kinds, _ = pictures(100)
+    recipe = family(num_classes=3, image_size=(16, 16))
+    run = recipe.fit((x, kinds), batch_size=20, verbose=0, finish=kft.Finish(refit=False))
+    plan, best = recipe.origin["plan"], run.journal["best"]
+    count = len(run.validation)
+    assert count >= 16
+    assert plan["monitor"] == ["val_calibrated_loss", "min"]
+    assert plan["tolerance"] == pytest.approx(count**-0.5)
+    assert plan["interpolate"] == (0.5 if family is PlainRecipe else False)
+    assert best.get("last_share") == (0.5 if family is PlainRecipe else None)
+    assert best["value"] <= run.history["val_calibrated_loss"][0] * (1 + count**-0.5)
+    assert ("share" in best) == (family is PlainRecipe and best["stage"] == 2)
 
 
 class Short(TrustingRecipe):
