@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from kft.cli.demo import run_demo
 from kft.cli.demo.comparison import Comparison
 from kft.cli.demo.page import draw_accuracies
+from kft.cli.demo.recipe import DigitsRecipe
 from kft.cli.demo.run import FROM_SCRATCH, SIZES, SOURCE
 from kft.cli.planning import table_of
 from recipes import MobileNetRecipe
@@ -56,7 +57,8 @@ def accuracies(demo: Path) -> None:
 
 def described() -> str:
     """Return the settings of the demo for the description of the image."""
-    stages = {"source": SOURCE, "from scratch": FROM_SCRATCH}
+    bare = DigitsRecipe(num_classes=5).default_stages()
+    stages = {"source": SOURCE, "from scratch": FROM_SCRATCH, "fit": bare}
     settings = {name: [stage.to_dict() for stage in some] for name, some in stages.items()}
     return json.dumps({"examples": SIZES, **settings}, sort_keys=True)
 

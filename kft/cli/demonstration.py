@@ -27,7 +27,7 @@ def demo(
             min=2,
             max=40,
             help="Examples of each new digit for training; repeatable for several numbers. "
-            "Default: 2, 5 and 10.",
+            "Default: 5, 10 and 20.",
         ),
     ] = None,
 ) -> None:

@@ -104,8 +104,13 @@ def test_a_whole_demo_leaves_figures_a_page_runs_and_an_export(tmp_path):
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "With 2 of each digit, recipe.fit(data) was" in page
     assert page.count("<svg") >= 1
-    kept = {path.name for path in (tmp_path / "demo" / "runs").iterdir()}
-    assert kept == {"from-scratch-2", "linear-model-2", "fit-2"}
+    runs = tmp_path / "demo" / "runs"
+    assert {path.name for path in runs.iterdir()} == {"from-scratch-2", "linear-model-2", "fit-2"}
+    for way in ("linear-model-2", "fit-2"):  # both learn from all examples in the end
+        journal = json.loads((runs / way / "journal.json").read_text())
+        assert journal["refit"]["examples"] == 10
+    plan = json.loads((runs / "fit-2" / "recipe.json").read_text())["plan"]
+    assert plan["augment"] is None, "a mirrored digit is no digit"
     assert (tmp_path / "demo" / "serving" / "1" / "saved_model.pb").is_file()
     answers = re.findall(r"a picture of (\d): (\d) \(\d+%\)", console.export_text())
     assert len(answers) == 5

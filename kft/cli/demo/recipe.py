@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 import keras
 
 from kft.recipe.image import ImageRecipe
+from kft.stages.lengths import deep_stage
+from kft.stages.stage import Stage
 
 
 def small_network(input_tensor: Any, include_top: bool, weights: None) -> keras.Model:
@@ -26,6 +28,7 @@ class DigitsRecipe(ImageRecipe):
 
     architectures: ClassVar = {"small": small_network}
     smallest_image: ClassVar[int] = 8
+    usual_augmentation: ClassVar[str | None] = None  # a mirrored digit is no digit
 
     name: str = "small"
     image_size: tuple[int, int] = (16, 16)
@@ -34,3 +37,11 @@ class DigitsRecipe(ImageRecipe):
     def preprocess(self, inputs: Any) -> Any:
         """Scale pixels to 0 to 1."""
         return keras.layers.Rescaling(1 / 255, dtype="float32", name="unit_pixels")(inputs)
+
+    def default_stages(self, steps: int | None = None) -> list[Stage]:
+        """Return the head, then everything, at a rate for a network of 24,000 parameters.
+
+        With 10 and 20 examples of each digit, on seeds of which the demo shows none, its validation
+        loss was lower than at 3e-4, 1e-3 and 1e-2.
+        """
+        return [self.head_stage(steps), deep_stage(steps, 3e-3)]

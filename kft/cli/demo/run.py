@@ -21,11 +21,12 @@ from kft.cli.demo.digits import Digits, Task, make_task
 from kft.cli.demo.page import write_page
 from kft.cli.demo.recipe import DigitsRecipe
 from kft.errors import InputError
+from kft.family.policies import Finish
 from kft.report.progress import Progress, duration
 from kft.stages.stage import Stage
 
 FOLDERS = {SCRATCH: "from-scratch", LINEAR: "linear-model", FIT: "fit"}
-SIZES = (2, 5, 10)  # examples of each new digit
+SIZES = (5, 10, 20)  # examples of each new digit
 WEIGHTS = "source.weights.h5"
 BACKBONE_OUTPUT = "block3_pool"
 SOURCE = [Stage("all", 6, 3e-3, decay="cosine")]
@@ -52,7 +53,7 @@ def run_demo(
         directory: Directory for the runs, the page and the export; new or empty.
         seeds: One repetition each: other examples, other initial weights, another order.
         examples: Numbers of examples of each new digit; all ways are compared with each. Defaults
-            to 2, 5 and 10.
+            to 5, 10 and 20.
         console: Where to print. Defaults to standard output.
 
     Returns:
@@ -156,6 +157,8 @@ def fit(
     if way == FIT:
         return recipe, recipe.fit(tuple(few), **common)
     if way == LINEAR:
+        # Like `recipe.fit(data)`, it learns from all examples in the end.
+        common["finish"] = Finish(refit=True)
         return recipe, recipe.fit(tuple(few), stages=[Stage(0, solve=True)], **common)
     turns = STEPS * BATCH // len(few)  # repeats per epoch, so that there are fewer epochs
     run = recipe.fit(
