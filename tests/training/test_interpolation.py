@@ -131,6 +131,13 @@ def test_that_point_and_not_the_end_is_compared_with_the_stages_before():
     assert end_of(DEEP, validation=wrong, tolerance=0.9 * halfway)[1].journal["best"]["stage"] == 1
 
 
+def test_the_end_of_the_way_is_no_rival_of_that_point():
+    _, run, _ = end_of(DEEP, validation=pictures(seed=1)[:2])
+    losses, best = run.history["val_loss"], run.journal["best"]
+    assert losses[-1] < best["value"] < losses[0]  # otherwise the test would prove nothing
+    assert best["share"] == 0.5
+
+
 def test_without_a_comparison_the_run_ends_there_too():
     ends, recipe = Ends(), recipe_of(kft.tasks.Classification(3))
     fit(recipe, restore_best=kft.BestEpoch(None, interpolate=0.5), callbacks=[ends])
