@@ -1,5 +1,9 @@
 """Templates for the code of clients: arguments, content of a request, the request, and its output."""
 
+# A shell command, up to the URL of the model's `:predict`.
+IMAGE_QUERY = r"""echo "{\"instances\": [{\"b64\": \"$(base64 < FILE.jpg | tr -d '\n')\"}]}" |
+  curl --data-binary @-"""
+
 ARGUMENTS = """\
 parser = argparse.ArgumentParser()
 parser.add_argument("inputs", nargs="+", metavar="{metavar}")

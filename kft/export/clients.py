@@ -1,6 +1,8 @@
 """Code and commands to serve and query a version: Docker, `models.config`, REST, gRPC, TensorFlow."""
 
+import json
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -173,24 +175,37 @@ def write(version: str | os.PathLike, name: str | None = None) -> Path:
     return folder
 
 
-def instructions(version: str | os.PathLike, name: str | None = None) -> str:
-    """Return these files as one text to print.
+def instructions(version: str | os.PathLike) -> str:
+    """Return a text that says how to serve a version and to query it once.
 
     Args:
         version: The version directory, `base_dir/N`.
-        name: The server's name of the model. Defaults to the name of `base_dir`.
     """
-    made = files(version, name)
+    base = Path(version).absolute().parent
+    query = _example(version)
     return "\n".join(
         [
             *_facts(version),
-            f"\nServe it:\n\n{made['serve.sh']}",
-            f"or next to other models, with --model_config_file:\n\n{made['models.config']}",
-            f"Query it over REST (python rest_client.py INPUT...):\n\n{made['rest_client.py']}",
-            f"or over gRPC (pip install tensorflow-serving-api):\n\n{made['grpc_client.py']}",
-            f"or in Python, without a server:\n\n{made['tensorflow_client.py']}",
+            f"\nServe it:\n\n{files(version)['serve.sh']}",
+            *([f"Query it:\n\n{query}\n"] if query else []),
+            "`kft export` with --clients also writes clients for REST, gRPC and Python. All files for a server:",
+            f"\nkft deploy {shlex.quote(str(base))} --to docker --output DIR",
         ]
     )
+
+
+def _example(version: str | os.PathLike) -> str | None:
+    """Return a shell command that sends one input to a server on this machine; None if it is too long for one."""
+    facts = promises.read_facts(Path(version))
+    names = promises.Description.from_json(facts).inputs
+    url = shlex.quote(
+        f"http://localhost:8501/v1/models/{Path(version).absolute().parent.name}:predict"
+    )
+    if facts["modality"] == "text":
+        row = "a text" if len(names) == 1 else {name: f"a {name}" for name in names}
+        return f"curl --data {shlex.quote(json.dumps({'instances': [row]}))} {url}"
+    is_one_file = facts["modality"] == "image" and len(names) == 1
+    return f"{code.IMAGE_QUERY} {url}" if is_one_file else None
 
 
 def written(version: str | os.PathLike) -> str:

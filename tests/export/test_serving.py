@@ -6,6 +6,7 @@ with the same protocol and C++ runtime.
 
 import ast
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -258,6 +259,27 @@ def test_the_tensorflow_client_that_is_printed_works(made):
     assert done.stdout.splitlines() == expected["label"]
     assert "import tensorflow_text" in clients.instructions(made("text"))
     assert "tensorflow_text" not in clients.instructions(made("image"))
+
+
+@pytest.mark.parametrize("name", ["image", "text"])
+def test_an_export_prints_one_query_that_works_and_no_programs(made, name, tmp_path, monkeypatch):
+    (tmp_path / "FILE.jpg").write_bytes(png(0))
+    printed = clients.instructions(made(name))
+    assert "import argparse" not in printed
+    assert "model_config_list" not in printed
+    assert "--clients" in printed
+    assert f"kft deploy {made(name).parent} --to docker" in printed
+    assert len(printed.splitlines()) < 25
+    _, _, after = printed.partition("Query it:\n\n")
+    command = after.partition("\n\n")[0]
+    with serving("stand-in", name, made(name).parent) as ports:
+        monkeypatch.chdir(tmp_path)
+        command = command.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    (answer,) = json.loads(done.stdout)["predictions"]
+    raw = png(0) if name == "image" else b"a text"
+    (expected,) = ask(made(name), [("serving_default", [raw])])
+    assert answer["label"] == expected["label"][0]
 
 
 def test_clients_are_written_beside_the_versions(made, tmp_path):

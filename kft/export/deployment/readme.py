@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kft.answers import Tensor
+from kft.export.client_code import IMAGE_QUERY
 from kft.export.deployment.model import SavedModel
 from kft.export.deployment.version import Version
 from kft.export.promises import Signature
@@ -38,14 +39,7 @@ def own_request(model: SavedModel, url: str) -> str:
     """
     if model.version.modality != "image" or len(model.inputs) != 1:
         return "\nFor inputs of your own, change `request.json`.\n"
-    return (
-        "\nA file of your own:\n\n"
-        "```bash\n"
-        r"""echo "{\"instances\": [{\"b64\": \"$(base64 < FILE.jpg | tr -d '\n')\"}]}" |"""
-        "\n"
-        f"  curl --data-binary @- {url}\n"
-        "```\n"
-    )
+    return f"\nA file of your own:\n\n```bash\n{IMAGE_QUERY} {url}\n```\n"
 
 
 def interface(model: SavedModel) -> str:
