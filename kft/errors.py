@@ -8,8 +8,8 @@ RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: the same command will resume
 class KftError(Exception):
     """The base class of all errors that kft raises on purpose.
 
-    The command line prints them in a single line and ends with exit code 2; anything else is a bug and
-    keeps its traceback.
+    The command line prints them in a single line and ends with exit code 2; anything else is a bug, which
+    keeps its traceback and ends with 1.
     """
 
 

@@ -76,12 +76,14 @@ def config(
             name: [one for one in own if one.source != "default"] for name, own in found.items()
         }
         found = {name: own for name, own in found.items() if own}
-    variables = environment.values(root.obj)
+    variables = environment.values(root.obj, command)
     file = _file(root)
     if as_json:
         typer.echo(_as_json(file, found, variables))
         return
-    rows = [("project file", file[0] or "none", file[1]), ("backend", *find_backend())]
+    rows = [("project file", file[0] or "none", file[1])]
+    if "KERAS_BACKEND" in variables:
+        rows.append(("backend", *find_backend()))
     _print_table("kft", ("", "value", "source"), rows)
     if command is None:
         _print_table("Options", ("option", "value", "of", "source"), _joined(found, file[0]))
@@ -89,7 +91,8 @@ def config(
         own = ((one.option, one.shown, _named(one.source, file[0])) for one in found[command])
         _print_table(f"kft {command}", ("option", "value", "source"), own)
     rows = [
-        (name, variables[name] or "not set", use) for name, use in environment.VARIABLES.items()
+        (name, variables[name] or "not set", one.use)
+        for name, one in environment.variables_of(command).items()
     ]
     _print_table("Environment", ("variable", "value", "for"), rows)
 

@@ -12,6 +12,7 @@ import typer
 from kft.arguments import did_you_mean, in_words
 from kft.backends import BACKENDS, Backend
 from kft.backends.configured import OF_KERAS, configured_backend
+from kft.cli.environment import WITHOUT_KERAS
 from kft.distribution.launch import no_processes
 from kft.errors import InputError
 from kft.import_path import is_there
@@ -27,6 +28,8 @@ def check_backend(context: typer.Context) -> None:
     Raises:
         InputError: With the name of the backend, and what to set instead.
     """
+    if context.info_name in WITHOUT_KERAS:
+        return
     name = configured_backend()
     if name not in OF_KERAS:
         raise InputError(

@@ -86,7 +86,7 @@ def export(
         typer.Option(
             "--check",
             help="Export nothing. Check the version DIR, or the newest one in DIR; if it does not "
-            "serve, print why and exit with code 1. Safe for versions from elsewhere.",
+            "serve, print why and exit with code 2. Safe for versions from elsewhere.",
             rich_help_panel=_VERSIONS,
         ),
     ] = False,
@@ -162,7 +162,7 @@ def _check(directory: Path) -> None:
     for reason in reasons:
         typer.echo(f"- {reason}")
     if reasons:
-        raise typer.Exit(1)
+        raise typer.Exit(2)  # as each command that is given a damaged version
 
 
 def _named(paths: list[Path], count: int, expected: str) -> list[Path]:

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from kft.cli import app, environment
-from kft.cli.project import options_of
+from kft.cli.project import CODE, options_of
 
 pytestmark = pytest.mark.once
 
@@ -98,6 +98,32 @@ def test_what_kft_sets_itself_and_a_secret_are_not_shown(shown, monkeypatch):
     assert found["TF_CPP_MIN_LOG_LEVEL"] is None
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3", "which kft has set"
     assert found["KFT_TUNE_SECRET"] == "(hidden)"
+
+
+def test_only_the_variables_that_concern_the_command_are_shown(shown, cli):
+    assert set(shown("deploy")["environment"]) == {"KFT_CONFIG", "NO_COLOR"}
+    assert "KERAS_BACKEND" in shown("evaluate")["environment"]
+    assert "WORLD_SIZE" not in shown("evaluate")["environment"]
+    assert "KERASTUNER_TUNER_ID" not in shown("fit")["environment"]
+    assert set(shown("tune")["environment"]) == set(environment.VARIABLES)
+    assert set(shown()["environment"]) == set(environment.VARIABLES)
+    printed = cli("config", "deploy")[1]
+    assert "NO_COLOR" in printed
+    assert "backend" not in printed.lower()
+    assert "KERASTUNER" not in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_modules_are_named_by_the_commands_that_python_path_concerns(command):
+    names_code = bool(set(CODE) & set(options_of(COMMANDS[command])))
+    assert ("PYTHONPATH" in environment.variables_of(command)) == names_code
+
+
+def test_a_backend_that_keras_lacks_matters_only_where_keras_is_imported(shown, cli, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "pytorch")
+    assert set(environment.WITHOUT_KERAS) < set(COMMANDS)
+    assert cli("config", "fit")[0] == 0
+    assert cli("plan", "ResNetRecipe")[0] == 2
 
 
 def test_the_table_has_values_sources_and_defaults_in_words(shown, cli):

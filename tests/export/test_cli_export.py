@@ -40,17 +40,23 @@ def test_check_proves_the_version_named_or_the_newest(export, base):
     code, out, _ = export(base, "--check")
     assert (code, out) == (0, f"{base / '10'} serves.\n")
     code, out, _ = export("--check", base / "2")
-    assert code == 1
+    assert code == 2
     assert out.splitlines() == [
         f"{base / '2'} does not serve:",
         "- variables/variables.index is missing",
     ]
 
 
+def test_a_damaged_version_has_the_same_exit_code_in_each_command(export, cli, base, tmp_path):
+    (base / "10" / "variables" / "variables.index").write_bytes(b"damaged")
+    assert export("--check", base)[0] == 2
+    assert cli("deploy", str(base), "--to", "docker", "--output", str(tmp_path / "out"))[0] == 2
+
+
 def test_check_refuses_a_version_that_was_copied_half(export, base):
     (base / "11").mkdir()
     code, out, _ = export("--check", base)
-    assert code == 1
+    assert code == 2
     assert f"{base / '11'} does not serve" in out
     assert "not copied whole" in out
 
