@@ -8,6 +8,9 @@ import typer
 
 from kft.cli import options as o
 from kft.cli.open_run import RunRecipe, RunTask, open_recipe
+from kft.cli.startup import waiting
+from kft.local_server.port import hold
+from kft.runs.places import check_run
 
 
 def serve(
@@ -28,10 +31,13 @@ def serve(
 
     curl --data-binary @a.jpg http://127.0.0.1:8000/answer
     """
-    opened = open_recipe(run, recipe, task)
-    from kft.local_server import LocalServer
+    check_run(run)
+    with hold(port) as bound:  # a port in use is refused before the run is loaded, which takes long
+        opened = open_recipe(run, recipe, task)
+        from kft.local_server import LocalServer
 
-    with LocalServer(opened, str(run), port) as server:
+        with waiting("Answering an example ..."):
+            server = LocalServer(opened, str(run), bound)
         typer.echo(f"{run}: {server.url} (Ctrl+C ends it)")
         try:
             server.serve_forever()

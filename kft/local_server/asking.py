@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import tempfile
@@ -11,6 +13,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from PIL import Image
 
 from kft.data.image_files import MAX_PIXELS
 from kft.data.modality import modality_named
@@ -37,7 +41,24 @@ class Asked:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._lock = threading.Lock()
-        recipe.model  # noqa: B018  built now, so that the first request is as fast as others
+
+    def warm_up(self) -> None:
+        """Answer a made-up input, so that the model is built and compiled before the first request."""
+        with contextlib.suppress(InputError):  # a recipe of one's own may take no such input
+            self.answer(self._made_up())
+
+    def _made_up(self) -> bytes:
+        if self.parts:
+            return json.dumps(dict.fromkeys(self.parts, "A text.")).encode()
+        if not self.takes_files:
+            return b"A text."
+        frames = [Image.new("RGB", (64, 64), colour) for colour in ("white", "grey")]
+        file = io.BytesIO()
+        if self.recipe.modality == "clip":
+            frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+        else:
+            frames[0].save(file, "PNG")
+        return file.getvalue()
 
     @property
     def takes_files(self) -> bool:

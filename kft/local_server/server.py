@@ -13,17 +13,18 @@ import traceback
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from kft.errors import InputError, KftError
+from kft.errors import KftError
 from kft.local_server.asking import Asked
 from kft.local_server.page import page, policy
+from kft.local_server.port import ADDRESS, hold, unusable
 
 if TYPE_CHECKING:
     from kft.recipe.recipe import Recipe
 
 __all__ = ["LocalServer"]
 
-_ADDRESS = "127.0.0.1"
-_OWN_NAMES = ("127.0.0.1", "localhost")
+_OWN_NAMES = (ADDRESS, "localhost")
+_METHODS = {"/": "GET", "/answer": "POST"}  # the only one of each place
 _MOST_BYTES = 2**26  # of a request
 _PATIENCE = 30.0  # seconds that a connection may be silent
 _LONGEST = 300.0  # seconds until a request has to be there, however it trickles
@@ -45,28 +46,39 @@ class LocalServer(socketserver.ThreadingTCPServer):
     It listens only on 127.0.0.1, and answers only requests to 127.0.0.1 or localhost that come from
     its own page or a program: other sites that are open in the same browser get no answer.
 
+    It listens from when the recipe has answered an example, so that the first answer is as fast as others.
+
     Args:
         recipe: A trained recipe.
         name: The title of the page.
-        port: The port. Defaults to 0, any free one.
+        port: The port, or a socket that holds it, from `kft.local_server.port.hold`. Defaults to 0, any
+            free one.
 
     Raises:
         InputError: If the port cannot be used.
     """
 
     daemon_threads = True
-    allow_reuse_address = True
 
-    def __init__(self, recipe: Recipe, name: str, port: int = 0) -> None:
+    def __init__(self, recipe: Recipe, name: str, port: int | socket.socket = 0) -> None:
         self.asked, self.name = Asked(recipe), name
         self._free = threading.Semaphore(_MOST_CONNECTIONS)
+        bound = hold(port) if isinstance(port, int) else port
+        super().__init__(bound.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()  # its own, which is not bound
+        self.socket = bound
         try:
-            super().__init__((_ADDRESS, port), _Handler)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(
-                f"`port={port}` cannot be used ({reason}): pass another, or 0 for any free one."
-            ) from error
+            self.asked.warm_up()
+            self._listen()
+        except BaseException:
+            self.server_close()
+            raise
+
+    def _listen(self) -> None:
+        try:
+            self.server_activate()
+        except OSError as error:  # another program listens there by now
+            raise unusable(self.server_address[1], error) from error
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection in its own thread, unless there are too many."""
@@ -96,7 +108,7 @@ class LocalServer(socketserver.ThreadingTCPServer):
     @property
     def url(self) -> str:
         """The address of the page."""
-        return f"http://{_ADDRESS}:{self.server_address[1]}/"
+        return f"http://{ADDRESS}:{self.server_address[1]}/"
 
 
 def _stop_reading(connection: socket.socket) -> None:
@@ -113,13 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send the page."""
-        if not self._is_from_here():
-            return
-        if self.path.partition("?")[0] == "/answer":
-            self._refuse(405, "inputs are sent by POST, such as by curl --data-binary @a.jpg.")
-            return
-        if self.path.partition("?")[0] != "/":
-            self._refuse(404, f"{self.path} is not here: the page is at /.")
+        if not self._is_expected("GET"):
             return
         nonce = secrets.token_urlsafe()
         html = page(self.server.asked, self.server.name, nonce).encode()
@@ -127,10 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a request with a file or a text."""
-        if not self._is_from_here():
-            return
-        if self.path != "/answer":
-            self._refuse(404, f"{self.path} is not here: send inputs to /answer.")
+        if not self._is_expected("POST"):
             return
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
@@ -153,6 +156,24 @@ class _Handler(BaseHTTPRequestHandler):
             traceback.print_exc()
             return 500, {"error": f"{type(error).__name__}: {error}"}
 
+    def _is_expected(self, method: str) -> bool:
+        """Refuse a request from elsewhere, of another place, or with the other method."""
+        place = self.path.partition("?")[0]
+        if not self._is_from_here():
+            return False
+        if place not in _METHODS:
+            self._refuse(
+                404, f"{self.path} is not here: the page is at /, and takes inputs at /answer."
+            )
+        elif method != _METHODS[place]:
+            hint = "inputs are sent by POST, such as by curl --data-binary @a.jpg"
+            if method == "POST":
+                hint = "the page is read by GET, and inputs are sent to /answer"
+            self._refuse(405, f"{hint}.", Allow=_METHODS[place])
+        else:
+            return True
+        return False
+
     def _is_from_here(self) -> bool:
         """Refuse a request that another site made the browser send, by its host and origin."""
         host = self.headers.get("Host", "")
@@ -162,21 +183,23 @@ class _Handler(BaseHTTPRequestHandler):
         self._refuse(403, f"this server answers only requests to {self.server.url}.")
         return False
 
-    def _refuse(self, status: int, error: str) -> None:
+    def _refuse(self, status: int, error: str, **headers: str) -> None:
         """Send an error without using the body, which the client may still be sending."""
-        self._send(status, {"error": error})
+        self._send(status, {"error": error}, **headers)
         self.connection.settimeout(_LINGER)
         left = 4 * _MOST_BYTES
         with contextlib.suppress(OSError):  # closing with unread bytes would discard the reply
             while left > 0 and (chunk := self.rfile.read1(_CHUNK)):
                 left -= len(chunk)
 
-    def _send(self, status: int, reply: dict[str, Any]) -> None:
+    def _send(self, status: int, reply: dict[str, Any], **headers: str) -> None:
         content = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace")
-        self._reply(status, content, "application/json", "default-src 'none'")
+        self._reply(status, content, "application/json", "default-src 'none'", **headers)
 
-    def _reply(self, status: int, content: bytes, kind: str, allowed: str) -> None:
+    def _reply(self, status: int, content: bytes, kind: str, allowed: str, **headers: str) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Content-Security-Policy", allowed)

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kft.errors import InputError
 from kft.local_server import LocalServer, asking, server
+from kft.local_server.port import hold
 from kft.tasks import Classification, Detection, Regression, Segmentation, Several, Spans
 from kft.testing.families import (
     TinyImages,
@@ -27,6 +29,7 @@ from kft.testing.families import (
     save_tiny_bert,
     save_tiny_llama,
 )
+from tests.clips.making import TinyClips
 from tests.report.test_report_in_a_browser import why_not
 from tests.tiny_recipe import TinyRecipe
 from tests.using.conftest import load_once
@@ -217,7 +220,42 @@ def test_a_request_is_bounded(recipe, photo, monkeypatch):
         assert ask(port, iter([photo]))[0] == 411  # in chunks
         assert ask(port, photo, path="/else")[0] == 404
         assert ask(port, path="/else", method="GET")[0] == 404
-        assert ask(port, path="/answer", method="GET")[0] == 405
+
+
+@pytest.mark.once
+def test_a_request_with_the_other_method_is_told_the_right_one(recipe):
+    with serving(recipe) as port:
+        for place, method, allowed in (("/answer", "GET", "POST"), ("/", "POST", "GET")):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            with contextlib.closing(connection):
+                connection.request(method, place, b"")
+                reply = connection.getresponse()
+                assert (reply.status, reply.getheader("Allow")) == (405, allowed)
+
+
+@pytest.mark.parametrize("kind", ["image", "clip", "text", "parts", "prompt"])
+def test_the_model_has_answered_before_the_server_listens(kind, tmp_path, monkeypatch):
+    makers = {
+        "image": lambda: TinyRecipe(num_classes=2),
+        "clip": lambda: TinyClips(num_classes=2),
+        "text": lambda: TinyTexts(save_tiny_bert(tmp_path / "preset"), num_classes=2),
+        "parts": lambda: TinyTexts(save_tiny_bert(tmp_path / "preset"), task=Spans()),
+        "prompt": lambda: TinyLanguage(save_tiny_llama(tmp_path / "preset"), sequence_length=24),
+    }
+    one, answered = makers[kind](), []
+    answer = asking.Asked.answer
+
+    def seen(asked, body):
+        with socket.socket() as client:
+            assert client.connect_ex(held.getsockname()), "the server listens already"
+        answered.append(answer(asked, body))
+        return answered[-1]
+
+    monkeypatch.setattr(asking.Asked, "answer", seen)
+    with hold(0) as held, LocalServer(one, "a run", held) as found:
+        assert len(answered) == 1
+        with socket.create_connection(found.server_address, timeout=60):
+            pass
 
 
 @pytest.mark.once
@@ -323,6 +361,31 @@ def test_a_port_in_use_is_named(cli, image_run):
         code, _, err = cli("serve", image_run, *OWN, "--port", port)
     assert code == 2
     assert f"`--port {port}` cannot be used" in err
+
+
+@pytest.mark.once
+def test_a_port_in_use_is_refused_before_a_framework_is_imported(image_run):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        code = (
+            "import sys; from kft.cli import main\n"
+            f"sys.argv = ['kft', 'serve', {str(image_run)!r}, '--port', '{port}']\n"
+            "try: main()\n"
+            "except SystemExit as end: print(end.code)\n"
+            "print([m for m in ('tensorflow', 'keras', 'torch', 'jax') if m in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
+    assert done.stdout.splitlines() == ["2", "[]"]
+
+
+@pytest.mark.once
+def test_a_port_that_was_taken_meanwhile_is_named(recipe):
+    with hold(0) as held, socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(held.getsockname())
+        other.listen()
+        with pytest.raises(InputError, match=r"`port=\d+` cannot be used"):
+            LocalServer(recipe, "a run", held)
 
 
 # The page.
