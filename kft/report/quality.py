@@ -27,7 +27,8 @@ def summary(source: Source) -> Section | None:
     what = found.title
     if source.examples is not None:
         what += f", from {source.examples.source}"
-    body = f'<p>{text(what)}.</p><dl class="cards">{cards}</dl>'
+    remarks = "".join(f'<p class="notice">{text(remark)}</p>' for remark in found.remarks)
+    body = f'<p>{text(what)}.</p><dl class="cards">{cards}</dl>{remarks}'
     return Section("summary", "Summary", Html(body))
 
 

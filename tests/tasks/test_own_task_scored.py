@@ -65,7 +65,7 @@ def test_an_own_task_is_evaluated_by_its_loss_and_metrics(masks):
     assert "Masks, 10 examples" in str(found)
     assert f"{found.overlap:.4g}" in found._repr_html_()
     assert len(found.plot().axes[0].patches) == 3
-    assert found.to_dict() == {"task": "masks", "examples": 10, **found.figures}
+    assert found.to_dict() == {"task": "masks", "examples": 10, **found.figures, "remarks": []}
 
 
 def test_batches_of_an_own_task_count_by_their_examples(masks):

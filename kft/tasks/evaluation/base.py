@@ -25,8 +25,8 @@ class Evaluation:
     `RegressionEvaluation`, `MetricsEvaluation` and `SeveralEvaluation`. Each figure is also an
     attribute: `evaluation.accuracy`. A figure that the data do not define is None, never 0 or NaN.
 
-    To write your own evaluation, subclass this and define `figures`. The rest has defaults: `tables`,
-    the `sections` of a run's page, `mistakes`, and the drawing that `plot` returns.
+    To write your own evaluation, subclass this and define `figures`. The rest has defaults: `remarks`,
+    `tables`, the `sections` of a run's page, `mistakes`, and the drawing that `plot` returns.
 
     Args:
         task: Name of the task.
@@ -35,6 +35,7 @@ class Evaluation:
 
     Attributes:
         figures: Name and value of each figure, the most informative one first; see `Figures`.
+        remarks: What is suspicious about the answers, such as one class for all examples, and what to do.
         title: What was evaluated, in one line.
     """
 
@@ -50,6 +51,11 @@ class Evaluation:
     def title(self) -> str:
         """What was evaluated, in one line."""
         return f"{self.task.replace('_', ' ').capitalize()}, {self._counted}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is suspicious about the answers, and what to do; by default nothing."""
+        return ()
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables for terminals and notebooks; by default the figures."""
@@ -79,7 +85,8 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain dicts, lists, strings and numbers, without the scores."""
-        return {"task": self.task, "examples": len(self), **self.figures}
+        remarks = list(self.remarks)
+        return {"task": self.task, "examples": len(self), **self.figures, "remarks": remarks}
 
     @property
     def _counted(self) -> str:
@@ -105,10 +112,11 @@ class Evaluation:
         return f"{type(self).__name__}(examples={len(self)}, {values})"
 
     def __str__(self) -> str:
-        return show.as_text(self.tables())
+        return show.as_text(self.tables(), self.remarks)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from map(show.rich_table, self.tables())
+        yield from map(show.rich_remark, self.remarks)
 
     def _repr_html_(self) -> str:
-        return show.as_html(self.tables())
+        return show.as_html(self.tables(), self.remarks)

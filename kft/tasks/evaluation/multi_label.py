@@ -14,6 +14,7 @@ from kft.tasks.evaluation.class_metrics import averages, f1, mean, per_class
 from kft.tasks.evaluation.classes import ClassEvaluation
 from kft.tasks.evaluation.content import Mistake
 from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.remarks import same_labels
 from kft.tasks.evaluation.row_scorer import RowScorer
 from kft.tasks.evaluation.scorer import compact
 from kft.tasks.evaluation.worst import Worst
@@ -108,6 +109,13 @@ class MultiLabelEvaluation(ClassEvaluation):
             expected, predicted = (no, yes) if said_yes else (yes, no)
             found.append(Mistake(int(self.examples[at]), expected, predicted, float(size)))
         return tuple(found)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A remark if all examples are predicted to have the same labels although theirs differ."""
+        support = np.array([one.support for one in self.per_class])
+        predicted = np.array([one.predicted for one in self.per_class])
+        return same_labels(self.classes, support, predicted, len(self))
 
     def plot(self) -> plots.Drawing:
         """Return the precision-recall curves of the labels as a matplotlib figure."""

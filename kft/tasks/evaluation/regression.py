@@ -11,6 +11,7 @@ from kft.tasks.evaluation import checks, plots
 from kft.tasks.evaluation.base import Evaluation
 from kft.tasks.evaluation.content import Chart, Mistake, Mistakes, Section
 from kft.tasks.evaluation.figures import Figure, Figures
+from kft.tasks.evaluation.remarks import same_numbers
 from kft.tasks.evaluation.row_scorer import RowScorer
 from kft.tasks.evaluation.rows import Rows
 from kft.tasks.evaluation.scorer import compact
@@ -83,6 +84,14 @@ class RegressionEvaluation(Evaluation):
             Mistake(int(self.examples[at]), _numbers(targets), _numbers(scores), float(error))
             for at, error, targets, scores in worst.rows()
         )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A remark if the predicted numbers are nearly equal although the targets are not."""
+        ends = [np.stack([rows.min(axis=0), rows.max(axis=0)]) for _, rows in self.rows.blocks()]
+        found = np.concatenate(ends)
+        scores, targets = np.hsplit(np.stack([found.min(axis=0), found.max(axis=0)]), 2)
+        return same_numbers(targets, scores, len(self))
 
     def plot(self) -> plots.Drawing:
         """Return a matplotlib figure of predicted against expected values."""

@@ -42,6 +42,15 @@ class SeveralEvaluation(Evaluation):
         """What was evaluated, in one line."""
         return f"{len(self.tasks)} tasks, {self._counted}"
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The remarks on each task."""
+        return tuple(
+            f"{name}: {remark}"
+            for name, evaluation in self.tasks.items()
+            for remark in evaluation.remarks
+        )
+
     def tables(self) -> tuple[Table, ...]:
         """Return the tables of each task."""
         return tuple(

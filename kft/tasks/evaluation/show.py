@@ -7,6 +7,7 @@ from html import escape
 
 from rich.console import Group
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from kft import printing
 from kft.printing import captioned, number, printable
@@ -35,14 +36,21 @@ def rich_table(table: Table) -> Group:
     return captioned(table.caption, made)
 
 
-def as_text(tables: Sequence[Table]) -> str:
-    """Return tables as plain text as wide as the terminal, without colours."""
-    return "\n\n".join(printing.as_text(rich_table(table)) for table in tables)
+def rich_remark(remark: str) -> Text:
+    """Return a remark for a terminal."""
+    return Text.assemble("Warning: ", printable(remark))
 
 
-def as_html(tables: Sequence[Table]) -> str:
-    """Return tables as HTML without colours, for light and dark notebooks."""
-    return "\n".join(map(_html, tables))
+def as_text(tables: Sequence[Table], remarks: Sequence[str] = ()) -> str:
+    """Return tables and remarks as plain text as wide as the terminal, without colours."""
+    parts = (*map(rich_table, tables), *map(rich_remark, remarks))
+    return "\n\n".join(map(printing.as_text, parts))
+
+
+def as_html(tables: Sequence[Table], remarks: Sequence[str] = ()) -> str:
+    """Return tables and remarks as HTML without colours, for light and dark notebooks."""
+    warnings = (f"<p><strong>Warning:</strong> {escape(remark)}</p>" for remark in remarks)
+    return "\n".join((*map(_html, tables), *warnings))
 
 
 def _html(table: Table) -> str:

@@ -15,6 +15,7 @@ from kft.tasks.evaluation.classes import ClassEvaluation
 from kft.tasks.evaluation.content import Chart, Grid, Mistake, Section, Table, Text
 from kft.tasks.evaluation.figures import Figure, Figures
 from kft.tasks.evaluation.intervals import score_interval
+from kft.tasks.evaluation.remarks import same_class
 from kft.tasks.evaluation.row_scorer import RowScorer
 from kft.tasks.evaluation.scorer import compact
 from kft.tasks.evaluation.worst import Worst
@@ -119,6 +120,11 @@ class SingleLabelEvaluation(ClassEvaluation):
             Mistake(int(self.examples[at]), self.classes[true], self.classes[answer], float(size))
             for at, size, true, answer in worst.rows()
         )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A remark if all examples are predicted as one class although several occur."""
+        return same_class(self.classes, self.confusion_matrix)
 
     def plot(self) -> plots.Drawing:
         """Return the confusion matrix as a matplotlib figure."""
