@@ -167,14 +167,24 @@ def test_the_dockerfile_copies_what_is_there_and_does_not_run_as_root(version):
         ["FROM", "tensorflow/serving:${TF_SERVING_VERSION}"],
     ]
     copied = {word for step in steps if step[0] == "COPY" for word in step[2:-1]}
-    assert copied == {"models", "models.config", "batching.config", "healthcheck.sh"}
+    assert copied == {
+        "models",
+        "models.config",
+        "batching.config",
+        "monitoring.config",
+        "healthcheck.sh",
+    }
     assert copied < set(os.listdir(place))
     assert ["USER", "1000:1000"] in steps
     entry = json.loads(
         next(line for line in lines if line.startswith("ENTRYPOINT"))[len("ENTRYPOINT") :]
     )
     files = {word.partition("=")[2] for word in entry if "file" in word}
-    assert files == {"/serving/models.config", "/serving/batching.config"}
+    assert files == {
+        "/serving/models.config",
+        "/serving/batching.config",
+        "/serving/monitoring.config",
+    }
     health = re.search(r"HEALTHCHECK .*?CMD (\[.*\])", dockerfile.replace("\\\n", ""))
     assert json.loads(health[1]) == ["/bin/bash", "/serving/healthcheck.sh"]
 
@@ -185,6 +195,31 @@ def test_compose_opens_the_ports_to_this_machine_only(version):
     ].values()
     assert server["ports"] == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
     assert (server["read_only"], server["cap_drop"]) == (True, ["ALL"])
+
+
+@pytest.mark.parametrize("size", [10, 5 * 2**20])
+def test_the_memory_grows_with_the_version(version, size):
+    base = version()
+    (base / "1" / "variables").write_bytes(b"0" * size)
+    versions.write_manifest(base / "1")
+    (server,) = yaml.safe_load((deployed(base) / "compose.yaml").read_text())["services"].values()
+    service = yaml.safe_load(
+        (deployed(base, "kserve", "kserve") / "inferenceservice.yaml").read_text()
+    )
+    pod, here = service["spec"]["predictor"]["model"]["resources"], server["deploy"]["resources"]
+    weights = 11 if size > 10 else 1
+    assert here["limits"] == {"memory": f"{4096 + weights}m"}
+    assert here["reservations"] == {"memory": f"{1024 + weights}m"}
+    assert pod["limits"]["memory"] == f"{4096 + weights}Mi"
+    assert pod["requests"]["memory"] == f"{1024 + weights}Mi"
+
+
+def test_the_server_has_metrics_where_the_readme_says(version):
+    place = deployed(version())
+    monitoring = (place / "monitoring.config").read_text()
+    path = re.fullmatch(r'prometheus_config { enable: true path: "(/\S+)" }\n', monitoring)[1]
+    assert f"`http://localhost:8501{path}`" in (place / "README.md").read_text()
+    assert '"--rest_api_port=8501"' in (place / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize(("state", "code"), [("AVAILABLE", 0), ("LOADING", 1), (None, 1)])

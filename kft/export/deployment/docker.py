@@ -16,6 +16,7 @@ PURPOSES = {
     "compose.yaml": "runs the image on this machine",
     "models.config": "which model is served: ModelServerConfig",
     "batching.config": "how requests are batched: BatchingParameters",
+    "monitoring.config": "metrics for Prometheus: MonitoringConfig",
     "healthcheck.sh": "whether the model is available",
     "request.json": "a request with one row",
     "models": "the version",
@@ -27,7 +28,7 @@ ARG TF_SERVING_VERSION={tag}
 FROM tensorflow/serving:${{TF_SERVING_VERSION}}
 
 COPY --chown=1000:1000 models /models
-COPY --chown=1000:1000 models.config batching.config healthcheck.sh /serving/
+COPY --chown=1000:1000 models.config batching.config monitoring.config healthcheck.sh /serving/
 
 USER 1000:1000
 EXPOSE 8500 8501
@@ -35,7 +36,8 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=300s \\
   CMD ["/bin/bash", "/serving/healthcheck.sh"]
 ENTRYPOINT ["/usr/bin/tensorflow_model_server", "--port=8500", "--rest_api_port=8501", \\
   "--model_config_file=/serving/models.config", \\
-  "--enable_batching=true", "--batching_parameters_file=/serving/batching.config"]
+  "--enable_batching=true", "--batching_parameters_file=/serving/batching.config", \\
+  "--monitoring_config_file=/serving/monitoring.config"]
 """
 
 _MODELS = """\
@@ -58,6 +60,9 @@ max_batch_size { value: 1024 }
 enable_large_batch_splitting { value: true }
 # Batches are computed by as many threads as there are cores; num_batch_threads sets another number.
 """
+
+_METRICS = "/monitoring/prometheus/metrics"
+_MONITORING = f'''prometheus_config {{ enable: true path: "{_METRICS}" }}\n'''
 
 _HEALTHCHECK = """\
 #!/bin/bash
@@ -92,6 +97,9 @@ Docker Hub may not have TensorFlow Serving {tag} yet, since its releases follow 
 curl {status}
 curl --data @request.json {predict}
 ```
+
+`http://localhost:8501{metrics}` has the server's metrics for Prometheus, such as the number
+of requests and their latency.
 {own}
 {interface}
 ## Before others use it
@@ -99,8 +107,10 @@ curl --data @request.json {predict}
 - The server asks for no password and does not encrypt: `compose.yaml` opens its ports, 8501 for REST and 8500
   for gRPC, to this machine only. Put a proxy that does both in front of it.
 - It runs without root, without capabilities and with a read-only file system.
-- A batch of large inputs needs much memory: lower `max_execution_batch_size` in `batching.config` if the server
-  runs out of it.
+- `compose.yaml` limits the memory to an estimate: twice the size of the version, and 4 GiB for requests. A batch
+  of large inputs needs much: lower `max_execution_batch_size` in `batching.config`, or raise the limit, if the
+  server is ended for it. CPUs are not limited, since the server computes with as many threads as the machine
+  has: a limit (`cpus`) slows it down unless `--tensorflow_session_parallelism` is as low.
 - To serve a newer export, run `kft deploy` again into another directory, end the old container with
   `docker compose down`, since both open the same ports, and start the new one.
 """
@@ -121,13 +131,15 @@ def files(model: SavedModel) -> dict[str, str]:
         "own": readme.own_request(model, f"{status}:predict"),
         "status": status,
         "predict": f"{status}:predict",
+        "metrics": _METRICS,
     }
     return {
         "README.md": _README.format(**words),
         "Dockerfile": _DOCKERFILE.format(**words),
-        "compose.yaml": yaml.safe_dump(_compose(), sort_keys=False),
+        "compose.yaml": yaml.safe_dump(_compose(model), sort_keys=False),
         "models.config": _MODELS.format(**words),
         "batching.config": _BATCHING,
+        "monitoring.config": _MONITORING,
         "healthcheck.sh": _HEALTHCHECK.format(**words),
         "request.json": request(model),
     }
@@ -142,7 +154,9 @@ def copies(model: SavedModel) -> dict[str, Path]:
     return {f"models/{model.version.name}/{model.version.number}": model.version.path}
 
 
-def _compose() -> dict[str, object]:
+def _compose(model: SavedModel) -> dict[str, object]:
+    least, most = model.memory
+    memory = {"limits": {"memory": f"{most}m"}, "reservations": {"memory": f"{least}m"}}
     server = {
         "build": ".",
         "platform": "linux/amd64",  # the only one of TensorFlow Serving's images
@@ -153,5 +167,6 @@ def _compose() -> dict[str, object]:
         "tmpfs": ["/tmp"],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
+        "deploy": {"resources": memory},
     }
     return {"services": {"serving": server}}

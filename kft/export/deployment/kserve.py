@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from typing import Any
@@ -62,6 +61,18 @@ kubectl logs --selector serving.kserve.io/inferenceservice={name} --container ks
 
 The memory is an estimate: twice {size} of the version, and 1 to 4 GiB for requests. Watch what the server
 uses, and change `resources`.
+
+The pod becomes ready when the server opens its port, after it has loaded the model and answered the version's
+warmup requests. TensorFlow Serving reports metrics for Prometheus only with a file that says so. KServe expects
+them at `/metrics` of port 8080: put the line
+
+```
+prometheus_config {{ enable: true path: "/metrics" }}
+```
+
+into a ConfigMap, mount it by `volumes` of the predictor and `volumeMounts` of `model`, and name its file in the
+`args` of `model` as `--monitoring_config_file=PATH`
+([KServe's page](https://kserve.github.io/website/docs/model-serving/predictive-inference/observability/prometheus-metrics)).
 
 ## Query it
 
@@ -140,7 +151,7 @@ def files(model: SavedModel, storage_uri: str) -> dict[str, str]:
 
 
 def _service(model: SavedModel, storage_uri: str) -> dict[str, Any]:
-    weights = math.ceil(2 * model.version.size / _MEBIBYTES)
+    least, most = model.memory
     served = {
         "modelFormat": {"name": "tensorflow", "version": "2"},
         "runtime": "kserve-tensorflow-serving",
@@ -148,8 +159,8 @@ def _service(model: SavedModel, storage_uri: str) -> dict[str, Any]:
         "protocolVersion": "v1",
         "storageUri": storage_uri,
         "resources": {
-            "requests": {"cpu": "1", "memory": f"{1024 + weights}Mi"},
-            "limits": {"cpu": "4", "memory": f"{4096 + weights}Mi"},
+            "requests": {"cpu": "1", "memory": f"{least}Mi"},
+            "limits": {"cpu": "4", "memory": f"{most}Mi"},
         },
     }
     return {

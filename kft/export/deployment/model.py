@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from kft.export.deployment.version import Version, unreadable
 from kft.export.promises import Signature
 
 _RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9]", re.ASCII)
+_MEBIBYTE = 2**20
+_LEAST_FOR_REQUESTS, _MOST_FOR_REQUESTS = 1024, 4096  # MiB, with the server itself
 _MOST_FRAMES = 1000  # of a clip, each of which is in the example request
 
 
@@ -58,6 +61,15 @@ class SavedModel:
             raise unreadable(version.path, error) from error
         release = f"{int(parts[1])}.{int(parts[2])}"
         return cls(version, described.inputs, described.shape, described.signatures(), release)
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """An estimate of the server's memory in MiB: what it needs at least, and a limit.
+
+        The weights count twice, since they may be read before they are copied into variables.
+        """
+        weights = math.ceil(2 * self.version.size / _MEBIBYTE)
+        return _LEAST_FOR_REQUESTS + weights, _MOST_FOR_REQUESTS + weights
 
     @property
     def image_tag(self) -> str:

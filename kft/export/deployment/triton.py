@@ -48,7 +48,7 @@ _README = """\
 With Docker, in this directory; add `--gpus all` for GPUs:
 
 ```bash
-docker run --rm -p 127.0.0.1:8000:8000 -p 127.0.0.1:8001:8001 \\
+docker run --rm -p 127.0.0.1:8000:8000 -p 127.0.0.1:8001:8001 -p 127.0.0.1:8002:8002 \\
   --mount type=bind,source="$PWD/models",target=/models,readonly \\
   {image} tritonserver --model-repository=/models
 ```
@@ -75,8 +75,8 @@ oversized ones.
 
 ## Before others use it
 
-The server asks for no password and does not encrypt: its ports, 8000 for HTTP and 8001 for gRPC, are opened to
-this machine only. Put a proxy that does both in front of it.
+The server asks for no password and does not encrypt: its ports, 8000 for HTTP, 8001 for gRPC and 8002
+for metrics (`/metrics`, for Prometheus), are opened to this machine only. Put a proxy that does both in front of it.
 """
 
 
