@@ -76,7 +76,8 @@ oversized ones.
 ## Before others use it
 
 The server asks for no password and does not encrypt: its ports, 8000 for HTTP, 8001 for gRPC and 8002
-for metrics (`/metrics`, for Prometheus), are opened to this machine only. Put a proxy that does both in front of it.
+for metrics (`/metrics`, for Prometheus), are opened to this machine only. Put a proxy that does both in front
+of it.
 """
 
 
