@@ -56,13 +56,20 @@ def away(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert {"kft", "recipes"} == {top for top in tops if not top.endswith(".dist-info")}
+    assert {"kft", "recipes"} == {top for top in tops if not top.endswith((".dist-info", ".data"))}
+    (data,) = {name.partition("/")[2] for name in names if ".data/" in name and "kft-fit" in name}
+    assert data == "data/share/man/man1/kft-fit.1"
     assert {"kft/py.typed", "recipes/py.typed", "kft/cli/__init__.py"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
 def test_the_command_runs_away_from_the_checkout(away):
     assert "fit" in run(away / "venv" / "bin" / "kft", "--help", cwd=away)
+
+
+def test_the_manual_is_installed_where_man_looks_for_it(away):
+    pages = {path.name for path in (away / "venv" / "share" / "man" / "man1").iterdir()}
+    assert pages == {path.name for path in (ROOT / "man" / "man1").iterdir()}
 
 
 def test_recipes_import_away_from_the_checkout(away):
