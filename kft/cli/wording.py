@@ -196,7 +196,7 @@ def _recipe_options(context: typer.Context) -> dict[str, Callable[[Any], str]]:
         except KftError:
             continue
         task = context.params.get("task")
-        own = task_fields(recipe_class, None if task is None else task.value)
+        own = task_fields(recipe_class, None if task is None else str(task))
         names = {*(field.name for field in dataclasses.fields(recipe_class)), *own}
         found |= {name: _set(name) for name in names}
         first = build.first_argument(recipe_class)

@@ -215,6 +215,8 @@ NAMES = ["a", "b", "a"]
     ids=str,
 )
 def test_parquet_keeps_texts_in_many_ways(kind, tmp_path):
+    if kind == pyarrow.string_view() and int(pyarrow.__version__.partition(".")[0]) < 21:
+        pytest.skip("pyarrow 21 is the first that writes string_view to Parquet")
     texts, labels = (pyarrow.array(values).cast(kind) for values in (TEXTS, NAMES))
     examples = read_columns(tmp_path, text=texts, label=labels)
     assert list(examples.inputs) == TEXTS
