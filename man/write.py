@@ -103,7 +103,9 @@ def _record(parameter: Any, context: Any) -> tuple[str, str]:
     if parameter.param_type_name == "argument":
         return f"\\fI{_roff(_named(parameter))}\\fR", described
     names = " / ".join(
-        ", ".join(map(_bold, one)) for one in (parameter.opts, parameter.secondary_opts) if one
+        ", ".join(map(_bold, sorted(one, key=len)))  # those of --help have no order
+        for one in (parameter.opts, parameter.secondary_opts)
+        if one
     )
     spelled = {*parameter.opts, *parameter.secondary_opts}
     rest = " ".join(word for word in shown.replace(",", " ").split(" ") if word not in spelled)
