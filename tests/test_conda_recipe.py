@@ -12,7 +12,7 @@ import kft
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parent.parent
-RECIPE = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+RECIPE = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
 CONTENT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = CONTENT["project"]
 NAMES = {
@@ -48,5 +48,5 @@ def test_the_command_and_what_is_said_about_it_are_those_of_the_project():
     assert RECIPE["build"]["python"]["entry_points"] == entries
     assert RECIPE["about"]["summary"] == PROJECT["description"]
     assert RECIPE["about"]["license"] == PROJECT["license"]
-    place = ROOT / "recipe" / RECIPE["source"]["path"]
+    place = ROOT / "conda" / RECIPE["source"]["path"]
     assert (place / RECIPE["about"]["license_file"]).is_file()

@@ -33,7 +33,7 @@ def print_stage(model: keras.Model, stage: Stage, number: int, count: int) -> No
 
 
 def print_best(
-    state: BestState, restore_best: str | None, share: float | None = None, *, verbose: bool
+    state: BestState, restore_best: str | None, share: float | None, *, verbose: bool
 ) -> None:
     """Print which epoch's weights the model ends with; warn if there is no best epoch.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import keras
@@ -109,7 +109,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         if monitor is not None:
             Monitor.of(monitor)
         self._solved_elsewhere = False
-        self.last_share: float | None = None
+        self.last_share: float | None = None  # of the last stage, if the caller of `fit` ends it
         check_tolerance(tolerance, restore_best)
         self.early_stopping, self.batch_norm = early_stopping, batch_norm
         self.restore_best, self.monitor = resolve_restore(restore_best, monitor, early_stopping)
@@ -119,11 +119,10 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
     def _reset(self) -> None:
         self._planned: list[PlannedStage] = []
         self._template: Any = None
-        self._index, self._epochs_done = -1, 0
-        self._stage_ended = False
+        self._index, self._epochs_done, self._stage_ended = -1, 0, False
         self._entered: list[int] = []
         self._rule: Any = None
-        self._best: BestState | None = None
+        self._best = None
         if self.monitor is not None and self.restore_best is not None:
             self._best = BestState(self.monitor, self.restore_best, self.tolerance)
         self._steps_seen: int | None = None
@@ -134,27 +133,15 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         """Declare that the caller of `fit` solves the head in a stage with `solve=True`."""
         self._solved_elsewhere = True
 
-    def leave_last_end(self, share: float) -> None:
-        """Declare that the caller of `fit` ends the last stage, with `end_between`.
-
-        Args:
-            share: The fraction of the way from the start to the end of the stage to stop at.
-        """
-        self.last_share = share
-
     @property
     def best(self) -> Best | None:
         """The epoch whose weights the model ends with; see the class."""
         return None if self._best is None else self._best.best
 
-    def offer(self, logs: Mapping[str, Any], share: float) -> bool:
-        """Call `BestState.offer`, after the last stage; return False if nothing is compared."""
-        return self._best is not None and self._best.offer(logs, share)
-
-    def end_between(self, logs: Mapping[str, Any], share: float) -> None:
-        """Call `BestState.end_between`, after the last stage, if weights are compared."""
-        if self._best is not None:
-            self._best.end_between(logs, share)
+    @property
+    def compared(self) -> BestState | None:
+        """The comparison of epochs; None if nothing is compared."""
+        return self._best
 
     @property
     def stage_index(self) -> int | None:
@@ -231,8 +218,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
     def set_state(self, state: dict[str, Any]) -> None:
         """Put the model into the stage in which `get_state` was called.
 
-        The stages before it are entered again, without a step, since the optimizer's groups depend on
-        them. The values of weights and optimizer are restored separately.
+        Earlier stages are entered without a step, for the optimizer's groups; values are restored separately.
         """
         if self._template is None:
             self.on_train_begin()

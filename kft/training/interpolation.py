@@ -36,7 +36,7 @@ class Interpolation(keras.callbacks.Callback):
         super().__init__()
         self._unfreezing, self._share = unfreezing, share
         if share is not None:
-            unfreezing.leave_last_end(share)
+            unfreezing.last_share = share
         self._built = [value_of(weight) for weight in model.weights]
         self._forget()
 
@@ -81,15 +81,16 @@ class Interpolation(keras.callbacks.Callback):
             if keras.backend.is_float_dtype(weight.dtype)
         ]
         line = [one for one in line if not np.array_equal(one[1], one[2])]
+        compared = self._unfreezing.compared
         if self._share is not None:
             _go_to(line, self._share)
-            if self._unfreezing.monitor is not None:
-                self._unfreezing.end_between(evaluate(), self._share)
+            if compared is not None:
+                compared.end_between(evaluate(), self._share)
             return
         kept = 1.0
         for share in SHARES:
             _go_to(line, share)
-            if self._unfreezing.offer(evaluate(), share):
+            if compared is not None and compared.offer(evaluate(), share):
                 kept = share
         _go_to(line, kept)
 
