@@ -44,6 +44,7 @@ def print_best(
         verbose: Whether to print; the warning is always issued.
     """
     best, name = state.best, state.monitor.name
+    allowed = f" ({tolerated(state.tolerance)})" if state.tolerance else ""
     if best is None:
         warnings.warn(
             f"`restore_best={restore_best!r}` found no finite {name!r} in the logs of any "
@@ -54,12 +55,12 @@ def print_best(
     elif verbose and best.share < 1:
         print(
             f"The model keeps the weights {best.share:.0%} of the way from the start of stage "
-            f"{best.stage + 1} to epoch {best.epoch + 1} of the run: {name} {best.value:.4f}"
+            f"{best.stage + 1} to epoch {best.epoch + 1} of the run{allowed}: {name} {best.value:.4f}"
         )
     elif verbose:
         among = " at the end of a stage" if restore_best == "ends" else ""
-        among += f" ({tolerated(state.tolerance)})" if state.tolerance else ""
-        among += "" if share is None else f", the last of which stops {share:.0%} of its way"
+        among += "" if share is None else f", the last of which ended at {share:.0%} of its way"
+        among += allowed
         print(
             f"The model keeps the weights of epoch {best.epoch + 1} of the run (stage {best.stage + 1}), the "
             f"best{among}: {name} {best.value:.4f}"

@@ -77,20 +77,20 @@ def _kept(best: Mapping[str, Any] | None) -> Html:
     monitor = str(best["monitor"])
     shown = monitor.removeprefix("val_").replace("_", " ")
     shown = f"validation {shown}" if monitor.startswith("val_") else shown
+    tolerance = float(best.get("tolerance") or 0)
+    rule = tolerated(tolerance)
+    within = f" {rule[0].upper()}{rule[1:]}." if tolerance else ""
     if "share" in best:
         return Html(
             f"<p>The weights are {float(best['share']):.0%} of the way from the start of stage "
-            f"{int(best['stage'])} to epoch {int(best['epoch'])}, where {text(shown)} is "
-            f"{value(best['value'])}: weights in between often generalise better than those at either end.</p>"
+            f"{int(best['stage'])} to epoch {int(best['epoch'])}, where {text(shown)} is {value(best['value'])}. "
+            f"Weights in between often generalise better than those at either end.{within}</p>"
         )
     which = "the best epoch"
     if best.get("among") == "ends":  # other epochs may have been better by chance
         which = "the best of the stages' last epochs"
-    tolerance = float(best.get("tolerance") or 0)
-    rule = tolerated(tolerance)
-    within = f" {rule[0].upper()}{rule[1:]}." if tolerance else ""
     if "last_share" in best:
-        within += f" The last stage stops {float(best['last_share']):.0%} of its way."
+        within += f" The last stage ended at {float(best['last_share']):.0%} of its way."
     return Html(
         f"<p>The weights are those of epoch {int(best['epoch'])} (stage {int(best['stage'])}), {which} "
         f"by {text(shown)}: {value(best['value'])}.{within}</p>"
