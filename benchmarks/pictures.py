@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=tensorflow python benchmarks/pictures.py [--demo FOLDER]
 
-The demo is run first, which takes about four minutes; `--demo` uses the folder of a finished one.
+The demo is run first, which takes about five minutes; `--demo` uses the folder of a finished one.
 """
 
 import argparse
