@@ -175,8 +175,7 @@ class BestState:
             return False
         if not self.monitor.is_better(value, self.best.value):
             return False
-        self.best = dataclasses.replace(self._ended, value=value, share=share)
-        self._run_values = {}
+        self._keep(self._ended, value, share)
         return True
 
     def end_between(self, logs: Mapping[str, Any], share: float) -> None:
@@ -188,8 +187,12 @@ class BestState:
         """
         value = self.monitor.value(logs)
         if value is not None and self._ended is not None and self._is_kept(value):
-            self.best = dataclasses.replace(self._ended, value=value, share=share)
-            self._run_values = {}
+            self._keep(self._ended, value, share)
+
+    def _keep(self, ended: Best, value: float, share: float) -> None:
+        """Make the model's weights, at a point on the way to the end of a stage, the best ones."""
+        self.best = dataclasses.replace(ended, value=value, share=share)
+        self._run_values = {}
 
     def _is_kept(self, value: float) -> bool:
         """Return whether the end of a stage with a value becomes the best of the run."""

@@ -122,7 +122,7 @@ class StagedUnfreezing(CheckedCalls, keras.callbacks.Callback):
         self._index, self._epochs_done, self._stage_ended = -1, 0, False
         self._entered: list[int] = []
         self._rule: Any = None
-        self._best = None
+        self._best: BestState | None = None
         if self.monitor is not None and self.restore_best is not None:
             self._best = BestState(self.monitor, self.restore_best, self.tolerance)
         self._steps_seen: int | None = None

@@ -179,21 +179,31 @@ class BestEpoch(CheckedCalls):
 
         if is_number(self.interpolate):
             object.__setattr__(self, "interpolate", float(self.interpolate))
-        if (
-            self.interpolate not in (False, "auto")
-            and self.monitor is not None
-            and not self.monitor[0].startswith("val_")
-        ):
-            raise InputError(
-                f"`interpolate={self.interpolate}` compares weights on the validation data, but "
-                f"`monitor={self.monitor[0]!r}` is not measured there: pass monitor='val_loss' or another "
-                "value that begins with 'val_', or leave interpolate out."
-            )
+        if self.monitor is not None:
+            check_interpolated(self.interpolate, self.monitor[0])
 
     @classmethod
     def of(cls, value: Any) -> Self:
         """Convert the argument `restore_best`: a `BestEpoch`, or a value of its `among`."""
         return value if isinstance(value, cls) else cls(value)
+
+
+def check_interpolated(interpolate: Any, monitor: str) -> None:
+    """Check that weights on the way can be compared by a value.
+
+    Args:
+        interpolate: As for `BestEpoch`.
+        monitor: The name of the value.
+
+    Raises:
+        InputError: If it is not measured on the validation data.
+    """
+    if interpolate not in (False, "auto") and not monitor.startswith("val_"):
+        raise InputError(
+            f"`interpolate={interpolate}` compares weights on the validation data, but `monitor={monitor!r}` "
+            "is not measured there: pass monitor='val_loss' or another value that begins with 'val_', or "
+            "leave interpolate out."
+        )
 
 
 def _check_interpolate(value: Any) -> None:

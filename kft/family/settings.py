@@ -20,7 +20,7 @@ from kft.data.balance import BALANCES
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.hooks import Family
-from kft.family.policies import Finish, Resume
+from kft.family.policies import Finish, Resume, check_interpolated
 from kft.family.usual import TEMPERED, usual_end, usual_plan
 from kft.printing import how_many
 from kft.runs.identity import identity, may_change
@@ -110,6 +110,8 @@ class FitSettings:
                 f"`retries={self.resume.retries}` resume from a commit: pass run_dir too."
             )
         rule = stopping_rule(self.early_stopping, self.monitor)
+        if self.monitor is None and isinstance(rule, keras.callbacks.EarlyStopping):
+            check_interpolated(self.interpolate, rule.monitor)
         if self.stages:
             object.__setattr__(self, "stages", checked_stages(self.stages))
             object.__setattr__(self, "early_stopping", rule)

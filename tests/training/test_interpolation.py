@@ -208,6 +208,12 @@ def test_nothing_to_compare_by_is_refused():
         kft.BestEpoch(None, interpolate=True)
     with pytest.raises(kft.errors.InputError, match="monitor='loss'"):
         kft.BestEpoch(monitor="loss", interpolate=0.5)
+    stopping = keras.callbacks.EarlyStopping("loss")
+    with pytest.raises(kft.errors.InputError, match="monitor='loss'"):
+        settings_of(
+            stages=SURE, early_stopping=stopping, restore_best=kft.BestEpoch(interpolate=0.5)
+        )
+    settings_of(stages=SURE, early_stopping=stopping)
 
 
 @pytest.mark.once

@@ -41,7 +41,7 @@ class DigitsRecipe(ImageRecipe):
     def default_stages(self, steps: int | None = None) -> list[Stage]:
         """Return the head, then everything, at a rate for a network of 24,000 parameters.
 
-        With 10 and 20 examples of each digit, on seeds of which the demo shows none, its validation
-        loss was lower than at 3e-4, 1e-3 and 1e-2.
+        Its validation loss on the seeds 10 to 12 was lower than at 1e-3 and 1e-2 with 10 and 20 examples of
+        each digit, and than at 3e-4 with 20.
         """
         return [self.head_stage(steps), deep_stage(steps, 3e-3)]

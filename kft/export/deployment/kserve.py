@@ -11,7 +11,7 @@ import yaml
 from kft.arguments import in_words, shown
 from kft.errors import InputError
 from kft.export.deployment import readme
-from kft.export.deployment.model import SavedModel
+from kft.export.deployment.model import MEBIBYTE, SavedModel
 from kft.export.deployment.request import request
 
 PURPOSES = {
@@ -25,7 +25,6 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)  # as KServe checks 
 _SCHEMES = ("s3", "gs", "pvc", "hdfs", "webhdfs")
 _AZURE = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/.+", re.ASCII)
 _URI = re.compile(r"([a-z0-9]+)://[A-Za-z0-9._~/%@:+=,?&-]+", re.ASCII)
-_MEBIBYTES = 2**20
 
 _README = """\
 {head}
@@ -139,7 +138,7 @@ def files(model: SavedModel, storage_uri: str) -> dict[str, str]:
         "number": version.number,
         "uri": f"`{storage_uri}`",
         "upload": _upload(version.number, storage_uri),
-        "size": f"the {version.size / _MEBIBYTES:,.0f} MiB",
+        "size": f"the {version.size / MEBIBYTE:,.0f} MiB",
         "head": readme.head(model.version, "KServe"),
         "interface": readme.interface(model),
     }

@@ -14,7 +14,7 @@ from kft.export.deployment.version import Version, unreadable
 from kft.export.promises import Signature
 
 _RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9]", re.ASCII)
-_MEBIBYTE = 2**20
+MEBIBYTE = 2**20
 _LEAST_FOR_REQUESTS, _MOST_FOR_REQUESTS = 1024, 4096  # MiB, with the server itself
 _MOST_FRAMES = 1000  # of a clip, each of which is in the example request
 
@@ -68,7 +68,7 @@ class SavedModel:
 
         The weights count twice, since they may be read before they are copied into variables.
         """
-        weights = math.ceil(2 * self.version.size / _MEBIBYTE)
+        weights = math.ceil(2 * self.version.size / MEBIBYTE)
         return _LEAST_FOR_REQUESTS + weights, _MOST_FOR_REQUESTS + weights
 
     @property
