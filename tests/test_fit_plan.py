@@ -39,6 +39,36 @@ def test_the_data_decide_the_default_stages():
 
 
 @pytest.mark.once
+def test_it_says_which_weights_are_kept_and_what_follows():
+    recipe = DenseRecipe(num_classes=2)
+
+    def planned(count, recipe=recipe, **settings):
+        return " ".join(str(kft.plan_fit(recipe, small_images(count), **settings)).split())
+
+    few, some, many = (planned(count) for count in (20, 100, 1200))
+    again = "calibrated on the validation data and the model is trained again on all examples."
+    assert (
+        "The best of the stages' ends is kept, by val_loss; a later stage is kept only if " in few
+    )
+    assert again in few
+    assert again in some
+    assert "The last stage ends 50% of the way from its first to its last weights." in some
+    assert "by val_calibrated_loss; a later stage is kept if it is at most 22% worse." in some
+    assert "The best epoch of all stages is kept, by val_accuracy. Then the probabilities" in many
+    assert "trained again" not in many
+    own = planned(20, stages=STAGES, restore_best=None)
+    assert "The weights of the last epoch are kept." in own
+    assert "Then" not in own
+    line = kft.BestEpoch("stage", monitor="val_accuracy", interpolate=True)
+    own = planned(20, stages=STAGES, restore_best=line)
+    assert "three quarters of the last stage's way are tried as well." in own
+    assert "The best epoch of the last stage is kept, by val_accuracy." in own
+    numbers = planned(20, DenseRecipe(task="regression"))
+    assert "probabilities" not in numbers
+    assert "Then the model is trained again" in numbers
+
+
+@pytest.mark.once
 def test_what_fit_refuses_is_refused(tmp_path):
     recipe = DenseRecipe(num_classes=2)
     with pytest.raises(kft.InputError, match="`epochs=3` is not an argument of `fit`"):

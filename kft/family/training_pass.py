@@ -19,6 +19,7 @@ from kft.data.streams import Stream
 from kft.distribution.agreement import agreements
 from kft.distribution.model_copies import spread
 from kft.distribution.replica_batches import replica_loss
+from kft.family.ending import ending
 from kft.family.fit_data import batches_of, counted
 from kft.family.known import title_of
 from kft.family.planned import PlannedFit
@@ -258,7 +259,8 @@ class TrainingPass:
             distribution=self.planned.strategy,
             title=title_of(self.planned.recipe),
         )
-        return dataclasses.replace(table, notes=(*self._counts(), *settings.rules, *table.notes))
+        notes = (*self._counts(), *settings.rules, *ending(self.planned), *table.notes)
+        return dataclasses.replace(table, notes=notes)
 
     def _counts(self) -> list[str]:
         """Return a line with the numbers of examples, unless the data are streams."""
