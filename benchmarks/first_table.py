@@ -8,7 +8,7 @@ NAME = "first"
 TAKES = ("accuracy_texts", "speed_images", "kills")  # names of the results that it needs
 
 
-def first_table(by_name: Results) -> str:
+def table(by_name: Results) -> str:
     """Return the table from results by name; `TAKES` has the names of those that it needs."""
     rows = [_accuracy(by_name), _speed(by_name), _kills(by_name)]
     lines = ["| | usually | kft |", "| --- | --- | --- |"]

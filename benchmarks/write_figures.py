@@ -3,8 +3,8 @@
     python benchmarks/write_figures.py benchmarks/results/*.json
 
 A table named `flowers` replaces the text between `<!-- figures:flowers -->` and the next
-`<!-- /figures -->`, on the page that contains these lines. README's first table is written too if all
-results that it needs are given.
+`<!-- /figures -->`, on the page that contains these lines. Tables that are made from those of several
+benchmarks, such as README's first, are written too if all results that they need are given.
 """
 
 import argparse
@@ -13,8 +13,9 @@ import re
 import sys
 from pathlib import Path
 
+import first_table
+import standing
 from figures import markdown
-from first_table import NAME, TAKES, first_table
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "measured.md")
@@ -31,8 +32,9 @@ def main() -> None:
         by_name.setdefault(one["name"], []).append(one)
     pages = {Path(page): Path(page).read_text(encoding="utf-8") for page in options.page or PAGES}
     tables = {name: markdown(results) for name, results in by_name.items()}
-    if all(name in by_name for name in TAKES):
-        tables[NAME] = first_table(by_name)
+    for derived in (first_table, standing):
+        if all(name in by_name for name in derived.TAKES):
+            tables[derived.NAME] = derived.table(by_name)
     for name, table in tables.items():
         page = next((page for page, text in pages.items() if place_of(name).search(text)), None)
         if page is None:

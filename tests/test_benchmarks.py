@@ -96,6 +96,41 @@ def test_a_table_without_a_place_is_an_error(tmp_path):
     assert "<!-- figures:text -->" in done.stderr
 
 
+def cells(each, **ways):
+    """Return the details of a result: the accuracies of the draws of each way."""
+    return {
+        f"{each} {way} {seed}": {
+            "each": each,
+            "way": way,
+            "seed": seed,
+            "test": 100,
+            "accuracy": accuracy,
+            "calibration_error": 0.1,
+        }
+        for way, accuracies in ways.items()
+        for seed, accuracy in enumerate(accuracies)
+    }
+
+
+def test_ways_are_ranked_over_the_cells_in_which_they_were_measured(tmp_path):
+    details = {
+        "accuracy_unseen": cells(5, linear=[0.5, 0.7], kft=[0.8, 0.6], setfit=[0.9, 0.8]),
+        "accuracy_texts": cells(5, linear=[0.5], kft=[0.48])
+        | cells(20, linear=[0.8], kft=[0.9], kft_plain=[0.95]),
+        "accuracy_images": cells(5, linear=[0.5], kft=[0.5], fastai=[0.3]),
+    }
+    found = [{**outcome(name, "torch", "7 s"), "details": one} for name, one in details.items()]
+    places = (*details, "standing")
+    page = "".join(f"<!-- figures:{name} -->\n<!-- /figures -->\n" for name in places)
+    done, text = write(tmp_path, page, *found)
+    assert done.returncode == 0, done.stderr
+    assert "| **`recipe.fit(data)`** | 4 | 1.6 | 3 of 4 | 0.10 |" in text  # 2, 2, 1, 1.5
+    assert "| linear model | 4 | 1.9 | 2 of 4 | 0.10 |" in text  # 3, 1, 2, 1.5
+    assert "| SetFit | 1 | 1.0 | 1 of 1 | 0.10 |" in text
+    assert "| fastai's `fine_tune` | 1 | 3.0 | 0 of 1 | 0.10 |" in text
+    assert "by cell: -2.0 to +10.0 points, median +5.0; lower in 1 of 4." in text
+
+
 def test_the_pages_show_the_results_that_are_kept(tmp_path):
     results = sorted(map(str, (ROOT / "benchmarks" / "results").glob("*.json")))
     pages = [tmp_path / "README.md", tmp_path / "measured.md"]
