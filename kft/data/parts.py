@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Self
 
-__all__ = ["SEPARATOR", "Piece", "as_piece", "join_parts", "split_parts"]
+import numpy as np
+
+__all__ = ["SEPARATOR", "Piece", "as_piece", "first_pieces", "join_parts", "split_parts"]
 
 SEPARATOR = "\n"
 
@@ -17,19 +20,24 @@ class Piece(str):
         text: The text for the model.
         whole: The longer text.
         offset: The byte of the longer last part at which the piece begins. Defaults to 0.
+        own: The bytes of the longer last part that are nearer to the middle of this piece than of the
+            pieces that it overlaps with: the first one, and the one after the last. Defaults to all.
     """
 
     whole: str
     offset: int
+    own: tuple[int, int]
 
-    def __new__(cls, text: str, whole: str, offset: int = 0) -> Self:
+    def __new__(
+        cls, text: str, whole: str, offset: int = 0, own: tuple[int, int] = (0, sys.maxsize)
+    ) -> Self:
         """Create the text with its origin."""
         made = super().__new__(cls, text)
-        made.whole, made.offset = whole, offset
+        made.whole, made.offset, made.own = whole, offset, own
         return made
 
-    def __getnewargs__(self) -> tuple[str, str, int]:  # type: ignore[override]
-        return str(self), self.whole, self.offset
+    def __getnewargs__(self) -> tuple[str, str, int, tuple[int, int]]:  # type: ignore[override]
+        return str(self), self.whole, self.offset, self.own
 
 
 def join_parts(parts: Iterable[str]) -> str:
@@ -52,3 +60,18 @@ def split_parts(text: bytes, count: int) -> list[bytes]:
 def as_piece(text: str) -> Piece:
     """Return a `Piece` unchanged, and any other text as a piece that is the whole text."""
     return text if isinstance(text, Piece) else Piece(text, text)
+
+
+def first_pieces(texts: Sequence[str]) -> np.ndarray:
+    """Return the index of the first piece of each text.
+
+    Args:
+        texts: Texts and pieces of longer ones, in succession.
+    """
+    pieces = [as_piece(text) for text in texts]
+    return np.flatnonzero(
+        [
+            not at or not piece.offset or piece.whole != pieces[at - 1].whole
+            for at, piece in enumerate(pieces)
+        ]
+    )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from kft.data.parts import Piece
+
 if TYPE_CHECKING:
     from kft.data.bad import BadExamples
 
@@ -42,6 +44,8 @@ class SourceHooks:
     )
     input_parts: ClassVar[tuple[str, ...]] = ()
     """Names of the texts that an input consists of, see `kft.data.parts`; empty for a single one."""
+    joins_pieces: ClassVar[bool] = False
+    """Whether the task can take long texts of words in pieces and join the answers for these."""
     has_labels: ClassVar[bool] = True  # whether a table or a TFDS needs labels besides the inputs
 
     @property
@@ -118,13 +122,12 @@ class SourceHooks:
         """
         return None
 
-    def of_piece(self, row: Any, first: int, end: int) -> Any:
+    def of_piece(self, row: Any, piece: Piece) -> Any:
         """Return the target of a piece of a long text; by default that of the whole text.
 
         Args:
             row: The target of the whole text.
-            first: The byte of the text's last part at which the piece begins.
-            end: The byte at which it ends, exclusive.
+            piece: The piece.
         """
         return row
 

@@ -1,4 +1,4 @@
-"""Questions and contexts as one row of tokens, and long contexts in several pieces.
+"""Questions and contexts as one row of tokens.
 
 A text has the question on its first line, followed by the context. Their tokens are packed as
 encoders are pretrained on pairs, `[CLS] question [SEP] context [SEP]`; positions of the context's
@@ -7,23 +7,13 @@ words are given in bytes of the context.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from kft.data.examples import Examples
-from kft.data.parts import SEPARATOR, Piece
-from kft.data.trees import taken
-from kft.recipe.token_graphs import graph
-from kft.recipe.tokenization import LONGEST_TEXT
+from kft.data.parts import SEPARATOR
 from kft.recipe.words import NOWHERE, split_parts, tokenized
 from kft.tasks.tags.words import ENDS, STARTS
 
-__all__ = ["Cutter", "pack_pairs"]
-
-_AT_ONCE = 512  # texts measured per call
+__all__ = ["measure_pairs", "pack_pairs"]
 
 
 def pack_pairs(preprocessor: Any, texts: Any) -> dict[str, Any]:
@@ -72,66 +62,19 @@ def pack_pairs(preprocessor: Any, texts: Any) -> dict[str, Any]:
     return {name: tf.cast(values, tf.int32) for name, values in made.items()}
 
 
-class Cutter:
-    """Cut contexts that are too long for a model into pieces that overlap by half.
+def measure_pairs(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
+    """Return where contexts may be cut, for `kft.recipe.cutting.Cutter`.
 
     Args:
-        preprocessor: A KerasHub preprocessor of the model's length.
+        preprocessor: A KerasHub preprocessor.
+        texts: The texts, a string tensor `[n]`.
+
+    Returns:
+        The tokens that there is room for, int32 `[n]`; first byte, byte after the last one and tokens
+        of each part of the contexts, `[parts, 3]`; and the row splits of these.
     """
-
-    def __init__(self, preprocessor: Any) -> None:
-        self._graph = graph(_measure, preprocessor)
-
-    def examples(self, examples: Examples) -> Examples:
-        """Return examples with a row for each piece, whose targets the task makes.
-
-        Args:
-            examples: Texts, or pieces, which are returned unchanged.
-        """
-        if isinstance(examples.inputs[0], Piece):
-            return examples
-        pieces, owners = self._cut(examples.inputs)
-        targets = taken(examples.targets, owners)
-        counts = np.bincount(owners)
-        for row in np.flatnonzero(counts[owners] > 1):
-            size = len(pieces[row].partition(SEPARATOR)[2].encode())
-            offset = pieces[row].offset
-            targets[row] = examples.task.of_piece(targets[row], offset, offset + size)
-        inputs = np.empty(len(pieces), object)
-        inputs[:] = pieces
-        return dataclasses.replace(examples.take(owners), inputs=inputs, targets=targets)
-
-    def texts(self, texts: Sequence[str]) -> list[Piece]:
-        """Return the pieces of texts, in their order."""
-        return self._cut(texts)[0]
-
-    def _cut(self, texts: Sequence[str]) -> tuple[list[Piece], np.ndarray]:
-        """Return the pieces, and the index of each one's text."""
-        pieces: list[Piece] = []
-        owners: list[int] = []
-        for start in range(0, len(texts), _AT_ONCE):
-            some = [str(text) for text in texts[start : start + _AT_ONCE]]
-            for index, (text, parts) in enumerate(zip(some, self._parts(some), strict=True)):
-                found = _pieces(text, *parts)
-                pieces += found
-                owners += [start + index] * len(found)
-        return pieces, np.array(owners)
-
-    def _parts(self, texts: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield for each text the room for its context, and start, end and token count of each part."""
-        import tensorflow as tf
-
-        with tf.device("CPU"):
-            rooms, parts, splits = (one.numpy() for one in self._graph(tf.constant(texts)))
-        for room, first, end in zip(rooms, splits, splits[1:], strict=False):
-            yield int(room), parts[first:end]
-
-
-def _measure(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
-    """Return the room for each context; start, end and token count of each part; and row splits."""
     import tensorflow as tf
 
-    texts = tf.strings.substr(texts, 0, LONGEST_TEXT, unit="UTF8_CHAR")
     questions, contexts = _split(texts)
     parts, starts, ends = split_parts(contexts)
     tokens = preprocessor.tokenizer(parts.flat_values)
@@ -140,26 +83,6 @@ def _measure(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
     rooms = _room(preprocessor) - tf.cast(question.row_lengths(), tf.int32)
     each = [starts.flat_values, ends.flat_values, tf.cast(tokens.row_lengths(), tf.int32)]
     return rooms, tf.stack(each, axis=1), parts.row_splits
-
-
-def _pieces(text: str, room: int, parts: np.ndarray) -> list[Piece]:
-    """Return pieces of a text with at most `room` tokens, cut between parts."""
-    total = np.cumsum(parts[:, 2])
-    if not len(total) or total[-1] <= room:
-        return [Piece(text, text)]
-    question, _, context = text.partition(SEPARATOR)
-    content = context.encode()
-    made: list[Piece] = []
-    first = 0
-    while True:
-        done = total[first] - parts[first, 2]
-        end = max(first + 1, int(np.searchsorted(total, done + room, side="right")))
-        offset = int(parts[first, 0]) if first else 0
-        piece = content[offset : parts[end - 1, 1]].decode()
-        made.append(Piece(f"{question}{SEPARATOR}{piece}", text, offset))
-        if end == len(total):
-            return made
-        first = max(first + 1, int(np.searchsorted(total, done + room // 2)))
 
 
 def _split(texts: Any) -> tuple[Any, Any]:

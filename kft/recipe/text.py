@@ -17,12 +17,13 @@ from kft.errors import InputError
 from kft.family.serving import ServingInputs
 from kft.model.pooling import pooled
 from kft.recipe import few_shot, tokenization
+from kft.recipe.cutting import Cutter
 from kft.recipe.hugging_face import accents
-from kft.recipe.pairs import Cutter, pack_pairs
+from kft.recipe.pairs import measure_pairs, pack_pairs
 from kft.recipe.token_graphs import digest, graph, with_length
 from kft.recipe.token_recipe import TokenRecipe
 from kft.recipe.tokenization import Places
-from kft.recipe.words import pack_words, word_features, word_inputs
+from kft.recipe.words import measure_words, pack_words, word_features, word_inputs
 
 POOLINGS = ("cls", "mean", "pooler")
 _PLACES: dict[str, Places] = {"words": pack_words, "pairs": pack_pairs}
@@ -45,7 +46,8 @@ class TextRecipe(TokenRecipe):
         weights: `"preset"` for the pretrained weights, None to start from scratch.
         sequence_length: Tokens to which a text is cut or padded. By default a length that 99 of
             100 training texts fit into, rounded up to a multiple of 8; for a task on pairs all texts
-            fit into it, for one on words it is twice the longest text's.
+            fit into it, for one on words it is twice the longest text's. A tagger and a task on pairs
+            read longer texts in overlapping pieces.
         pooling: `"cls"` takes the first token's features, `"mean"` the average over the text,
             `"pooler"` the encoder's own pooling layer.
         backbone_dropout: Dropout in the encoder. Defaults to 0.1.
@@ -131,20 +133,26 @@ class TextRecipe(TokenRecipe):
         return pooled(tokens, self.pooling, mask=inputs["padding_mask"])
 
     def examples_in_pieces(self, examples: Examples) -> Examples:
-        """Return examples with a row for each piece of a context that is too long."""
-        return self._cutter().examples(examples) if self.form == "pairs" else examples
+        """Return examples with a row for each piece of a text that is too long, if the task joins them."""
+        return self._cutter().examples(examples) if self._cuts else examples
 
     def in_pieces(self, raw: Any) -> Any:
-        """Return texts, with pieces in place of those whose context is too long."""
-        return self._cutter().texts(raw) if self.form == "pairs" else raw
+        """Return texts, with pieces in place of those that are too long, if the task joins them."""
+        return self._cutter().texts(raw) if self._cuts else raw
 
     @property
     def quotes_inputs(self) -> bool:
         """Whether the task needs positions in the text, from which it cuts its answers."""
         return self.places is not None
 
+    @property
+    def _cuts(self) -> bool:
+        return self.form == "pairs" or (self.form == "words" and self.task.joins_pieces)
+
     def _cutter(self) -> Cutter:
-        return Cutter(with_length(self.preprocessor, self.length))
+        pairs = self.form == "pairs"
+        measure = measure_pairs if pairs else measure_words
+        return Cutter(with_length(self.preprocessor, self.length), measure, begins=pairs)
 
     def learn(self, examples: Examples) -> None:
         """Choose the sequence length, unless it was passed."""

@@ -15,9 +15,18 @@ import keras
 
 from kft.tasks.tags.words import APOSTROPHES, CJK, ENDS, STARTS
 
-__all__ = ["NOWHERE", "pack_words", "split_parts", "tokenized", "word_features", "word_inputs"]
+__all__ = [
+    "NOWHERE",
+    "measure_words",
+    "pack_words",
+    "split_parts",
+    "tokenized",
+    "word_features",
+    "word_inputs",
+]
 
 NOWHERE = -1
+_ENDS = 2  # the tokens that begin and end a text
 
 _SPACE = r"\s|\p{Cc}|\p{Cf}"
 _MARK = r"[!-/]|[:-@]|[\[-`]|[{-~]|[\p{P}]"
@@ -54,6 +63,31 @@ def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
         **places,
     }
     return {name: tf.cast(values, tf.int32) for name, values in packed.items()}
+
+
+def measure_words(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
+    """Return where texts may be cut, for `kft.recipe.cutting.Cutter`: between words.
+
+    Args:
+        preprocessor: A KerasHub preprocessor.
+        texts: The texts, a string tensor `[n]`.
+
+    Returns:
+        The tokens that there is room for, int32 `[n]`; first byte, byte after the last one and tokens
+        of each word, `[words, 3]`; and the row splits of these.
+    """
+    import tensorflow as tf
+
+    parts, starts, ends = split_parts(texts)
+    tokens = tf.cast(preprocessor.tokenizer(parts.flat_values).row_lengths(), tf.int32)
+    word_ends = _word_ends(parts, starts, ends)
+    begins = word_ends != NOWHERE
+    word = tf.cumsum(tf.cast(begins, tf.int32)) - 1
+    firsts = tf.boolean_mask(starts.flat_values, begins)
+    each = [firsts, tf.boolean_mask(word_ends, begins), tf.math.segment_sum(tokens, word)]
+    before = tf.concat([[0], tf.cumsum(tf.cast(begins, tf.int64))], 0)
+    rooms = tf.fill(tf.shape(texts), preprocessor.sequence_length - _ENDS)
+    return rooms, tf.stack(each, axis=1), tf.gather(before, parts.row_splits)
 
 
 def split_parts(texts: Any) -> tuple[Any, Any, Any]:
@@ -137,5 +171,5 @@ def _placed(ragged: Any, length: int) -> Any:
     """Return values of tokens padded for the start and end tokens of a text."""
     import tensorflow as tf
 
-    values = ragged[:, : length - 2].to_tensor(NOWHERE, shape=[None, length - 2])
+    values = ragged[:, : length - _ENDS].to_tensor(NOWHERE, shape=[None, length - _ENDS])
     return tf.pad(values, [[0, 0], [1, 1]], constant_values=NOWHERE)

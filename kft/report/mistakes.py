@@ -13,6 +13,7 @@ from kft.tasks.evaluation import content
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
+from kft.data.parts import as_piece
 
 MAX_TEXT = 400
 
@@ -58,7 +59,7 @@ def _shown(index: int, examples: Examples | None) -> str:
         return f"<p class=where>example {index}</p>"
     content = examples.inputs[index]
     if examples.kind == "texts":
-        whole = str(content)
+        whole = str(as_piece(content).whole)
         cut = whole if len(whole) <= MAX_TEXT else whole[: MAX_TEXT - 1] + "…"
         return f'<blockquote dir="auto">{text(cut)}</blockquote><p class=where>example {index}</p>'
     if examples.kind in ("image_files", "clip_files"):

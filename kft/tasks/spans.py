@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.answers import Ops
 from kft.arguments import check_whole, is_number, shown
-from kft.data.parts import as_piece, join_parts
+from kft.data.parts import SEPARATOR, Piece, as_piece, join_parts
 from kft.data.raw_labels import RawLabels, ReadTargets, Targets
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
@@ -148,9 +148,10 @@ class Spans(Task):
 
         return ReadTargets(reasons, of)
 
-    def of_piece(self, row: np.ndarray, first: int, end: int) -> np.ndarray:
+    def of_piece(self, row: np.ndarray, piece: Piece) -> np.ndarray:
         """Return the row of a piece of a context; a piece without the whole answer trains on no answer."""
-        return row_of_piece(row, first, end)
+        size = len(piece.partition(SEPARATOR)[2].encode())
+        return row_of_piece(row, piece.offset, piece.offset + size)
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
         """Return the rows unchanged, after a check that training can handle unanswerable questions."""

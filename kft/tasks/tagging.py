@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import keras
 import numpy as np
 
 from kft.answers import Ops
 from kft.arguments import is_number, shown
+from kft.data.parts import Piece, as_piece
 from kft.data.raw_labels import RawLabels, ReadTargets, Targets
 from kft.data.source_hooks import ReadFile
 from kft.errors import InputError
@@ -24,9 +25,13 @@ from kft.tasks.tags.entity_f1 import EntityF1
 from kft.tasks.tags.files import joined, read_conll, read_json_lines
 from kft.tasks.tags.labels import labelled, numbered
 from kft.tasks.tags.layers import NOT_A_WORD, TagAccuracy, TagCrossEntropy, WithPlaces
+from kft.tasks.tags.pieces import own_rows
 from kft.tasks.tags.scheme import scheme_of
 from kft.tasks.tags.words import ENDS, STARTS
 from kft.tasks.task import Task
+
+if TYPE_CHECKING:
+    from kft.data.examples import Examples
 
 _CONLL = (".conll", ".conllu", ".conll2003", ".bio", ".iob", ".iob2", ".bioes")
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -66,6 +71,7 @@ class Tagging(Task):
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_f1", "max")
     directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max", "f1": "max"}
     example_classes: ClassVar[tuple[str, ...] | None] = ("O", "B-PER", "I-PER")
+    joins_pieces: ClassVar[bool] = True
 
     tags: tuple[str, ...] | None = field(default=None, kw_only=False)
     dropout: float = 0.1
@@ -121,6 +127,18 @@ class Tagging(Task):
         return ReadTargets(
             reasons, lambda kept: Targets(rows if kept is None else rows[kept], known)
         )
+
+    def groups(self, inputs: Any, rows: Any) -> np.ndarray | None:
+        """Return a number for each text, whose pieces stay together; None if no text is cut."""
+        if not any(as_piece(text).offset for text in inputs):
+            return None
+        numbers: dict[str, int] = {}
+        wholes = [as_piece(text).whole for text in inputs]
+        return np.array([numbers.setdefault(whole, len(numbers)) for whole in wholes])
+
+    def of_piece(self, row: np.ndarray, piece: Piece) -> np.ndarray:
+        """Return the tags of the words that are nearer to the middle of this piece than of another."""
+        return own_rows(row, piece)
 
     def renumbered(self, rows: Any, old: Any, new: Any, source: str) -> Any:
         """Renumber rows, which were read with their own tags, by the tags of the training."""
@@ -244,12 +262,17 @@ class Tagging(Task):
 
     def scorer(self, classes: Sequence[str] | None) -> TaggingScorer:
         """Return a scorer of entities."""
-        return TaggingScorer(classes or self._known, self.name)
+        return self.scorer_of(None, classes)
+
+    def scorer_of(self, examples: Examples | None, classes: Any) -> TaggingScorer:
+        """Return a scorer of entities, which joins the pieces of long texts if it knows the examples."""
+        texts = () if examples is None else examples.inputs
+        return TaggingScorer(classes or self._known, self.name, texts)
 
     def predictions(
         self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
     ) -> EntityPredictions:
-        """Return the entities of each text."""
+        """Return the entities of each text, whose pieces are joined."""
         return EntityPredictions.of(names, outputs, classes or self._known)
 
     def answer(self, outputs: Any, classes: Any, ops: Ops) -> dict[str, Any]:

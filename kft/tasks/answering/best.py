@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kft.answers import NumpyOps, Ops
-from kft.data.parts import as_piece
+from kft.data.parts import as_piece, first_pieces
 
 __all__ = ["Best", "best_spans", "merged"]
 
@@ -77,15 +77,9 @@ def merged(texts: Sequence[str], best: Best) -> tuple[np.ndarray, Best]:
         texts: The texts, with the pieces of a text in succession.
         best: The best answers of all pieces, with positions within the piece.
     """
-    pieces = [as_piece(text) for text in texts]
-    offsets = np.array([piece.offset for piece in pieces], np.int64)
-    begins = np.flatnonzero(
-        [
-            not at or not piece.offset or piece.whole != pieces[at - 1].whole
-            for at, piece in enumerate(pieces)
-        ]
-    )
-    owner = np.repeat(np.arange(len(begins)), np.diff([*begins, len(pieces)]))
+    offsets = np.array([as_piece(text).offset for text in texts], np.int64)
+    begins = first_pieces(texts)
+    owner = np.repeat(np.arange(len(begins)), np.diff([*begins, len(texts)]))
     order = np.lexsort((-np.asarray(best.scores), owner))  # the best piece of each text comes first
     chosen = order[begins]
     none = np.minimum.reduceat(best.none, begins) if len(begins) else best.none

@@ -15,6 +15,7 @@ from kft.tasks.evaluation.scorer import Places, compact, need_examples
 from kft.tasks.evaluation.tagging import EntityMetrics, TaggingEvaluation
 from kft.tasks.evaluation.worst import Worst
 from kft.tasks.tags.answers import tags_of
+from kft.tasks.tags.pieces import JoinedPieces, Words
 from kft.tasks.tags.scheme import Span, scheme_of
 
 KEPT_MISTAKES = 100
@@ -22,14 +23,18 @@ _SHOWN = 8  # entities in the description of a mistake
 
 
 class TaggingScorer:
-    """Score tags batch by batch, keeping counts and the worst texts; see `Scorer`.
+    """Score tags batch by batch, keeping counts, the worst texts and unfinished long ones; see `Scorer`.
 
     Args:
         classes: The tags.
         task: The name of the task in the evaluation.
+        texts: The texts in the order of the data, which may be pieces of longer ones; each of these
+            counts as one text, once all its pieces have come. Defaults to whole texts.
     """
 
-    def __init__(self, classes: Sequence[str], task: str = "tagging") -> None:
+    def __init__(
+        self, classes: Sequence[str], task: str = "tagging", texts: Sequence[str] = ()
+    ) -> None:
         self._classes, self._task = tuple(classes), task
         self._scheme = scheme_of(self._classes, "the recipe")
         self._types = self._scheme.types(self._classes)
@@ -40,7 +45,8 @@ class TaggingScorer:
         self._scored, self._words = Ratio(), Ratio()
         self._cut = 0
         self._places = Places()
-        self._examples: list[np.ndarray] = []
+        self._joined = JoinedPieces(texts) if len(texts) else None
+        self._examples: list[int] = []
         self._worst = Worst(KEPT_MISTAKES)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
@@ -64,32 +70,34 @@ class TaggingScorer:
         chosen = targets >= 0
         finite_outputs(outputs[chosen])
         places = self._places.of(rows, outputs)
-        self._examples.append(places)
         self._cut += int((-1 - np.minimum(targets, -1)).sum())
-        answers, _ = tags_of(outputs[..., :-2], chosen, self._classes)
-        sizes, sides = np.zeros(len(targets)), np.empty((len(targets), 2), object)
-        for index, answer in enumerate(answers):
-            truth = [self._classes[n] for n in targets[index, chosen[index]]]
-            spans = self._scheme.spans(truth), self._scheme.spans(answer)
-            sizes[index] = self._count(*map(set, spans))
-            right = sum(one == other for one, other in zip(truth, answer, strict=True))
-            self._words.add(right, len(truth))
-            if sizes[index]:
-                at = outputs[index, chosen[index], -2:].astype(np.int64)
-                sides[index] = [_described(one, at) for one in spans]
-        wrong = sizes > 0
-        self._worst.add(places[wrong], sizes[wrong], sides[wrong])
+        is_piece = (
+            np.zeros(len(places), bool) if self._joined is None else self._joined.is_piece(places)
+        )
+        whole = np.flatnonzero(~is_piece)
+        found = [(int(places[at]), _words(targets[at], outputs[at], chosen[at])) for at in whole]
+        answers, _ = tags_of(outputs[whole, :, :-2], chosen[whole], self._classes)
+        self._add(found, answers)
+        for at in np.flatnonzero(is_piece):
+            assert self._joined is not None
+            words = _words(targets[at], outputs[at], chosen[at])
+            complete = self._joined.add(int(places[at]), words)
+            if complete is not None:
+                self._add_joined(*complete)
 
     def result(self) -> TaggingEvaluation:
         """Return the evaluation of all batches."""
-        need_examples(sum(map(len, self._examples)))
+        if self._joined is not None:
+            for place, words in self._joined.rest():
+                self._add_joined(place, words)
+        need_examples(len(self._examples))
         metrics = [
             EntityMetrics(name, *map(int, counts))
             for name, counts in zip(self._types, self._counts.T, strict=True)
         ]
         return TaggingEvaluation(
             task=self._task,
-            examples=compact(np.sort(np.concatenate(self._examples))),
+            examples=compact(np.sort(np.array(self._examples, np.int64))),
             per_type=tuple(metrics),
             confusion_matrix=self._confusion,
             scored=self._scored,
@@ -101,6 +109,27 @@ class TaggingScorer:
                 for place, size, sides in self._worst.rows()
             ),
         )
+
+    def _add_joined(self, place: int, words: Words) -> None:
+        """Add a text whose words come from several pieces."""
+        all_words = np.ones((1, len(words.tags)), bool)
+        self._add([(place, words)], tags_of(words.scores[None], all_words, self._classes)[0])
+
+    def _add(self, found: Sequence[tuple[int, Words]], answers: Sequence[list[str]]) -> None:
+        """Add texts, each with its position in the data, and the tags that the model gives them."""
+        places, sizes = np.array([place for place, _ in found], np.int64), np.zeros(len(found))
+        sides = np.empty((len(found), 2), object)
+        self._examples += places.tolist()
+        for index, ((_, words), answer) in enumerate(zip(found, answers, strict=True)):
+            truth = [self._classes[n] for n in words.tags]
+            spans = self._scheme.spans(truth), self._scheme.spans(answer)
+            sizes[index] = self._count(*map(set, spans))
+            right = sum(one == other for one, other in zip(truth, answer, strict=True))
+            self._words.add(right, len(truth))
+            if sizes[index]:
+                sides[index] = [_described(one, words.places) for one in spans]
+        wrong = sizes > 0
+        self._worst.add(places[wrong], sizes[wrong], sides[wrong])
 
     def _count(self, truth: set[Span], answers: set[Span]) -> int:
         """Count the entities of a text, and return how many are missed or wrong."""
@@ -116,6 +145,12 @@ class TaggingScorer:
         for number in ends.values():
             self._confusion[none, number] += 1
         return len(truth) + len(answers) - 2 * right
+
+
+def _words(targets: np.ndarray, outputs: np.ndarray, chosen: np.ndarray) -> Words:
+    """Return the chosen words of a text."""
+    found = outputs[chosen]
+    return Words(targets[chosen], found[:, :-2], found[:, -2:].astype(np.int64))
 
 
 def _described(spans: Sequence[Span], places: np.ndarray) -> str:

@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from kft.data.parts import as_piece, first_pieces
 from kft.tasks.predictions.base import Predictions, line, plain
 from kft.tasks.tags.answers import tags_of
+from kft.tasks.tags.pieces import own_words
 from kft.tasks.tags.scheme import scheme_of
 
 
@@ -55,28 +57,32 @@ class EntityPredictions(Predictions):
         """Return the entities of texts from the outputs of a model.
 
         Args:
-            texts: The texts.
+            texts: The texts; the pieces of a long one follow each other.
             outputs: The outputs of the model, `[n, length, tags + 2]`: scores, and the bytes at which
                 words start and end.
             classes: The tags.
         """
-        starts, ends = outputs[..., -2].astype(np.int64), outputs[..., -1].astype(np.int64)
-        chosen = ends > 0
-        tags, scores = tags_of(outputs[..., :-2], chosen, classes)
-        scheme = scheme_of(classes, "the recipe")
-        found = []
-        for index, text in enumerate(texts):
-            first, last = starts[index, chosen[index]], ends[index, chosen[index]]
-            whole = text.encode()
-            entities = []
-            for at, end, kind in scheme.spans(tags[index]):
-                start, stop = (
-                    len(whole[:byte].decode(errors="ignore")) for byte in (first[at], last[end - 1])
-                )
-                score = plain(scores[index][at:end].mean(keepdims=True))[0]
-                entities.append(Entity(start, stop, kind, score, text[start:stop]))
-            found.append(tuple(entities))
-        return cls(texts, found)
+        begins = first_pieces(texts)
+        places = outputs[..., -2:].astype(np.int64)
+        own = [own_words(text, row[:, 0]) for text, row in zip(texts, places, strict=True)]
+        chosen = (places[..., 1] > 0) & np.array(own, bool).reshape(places.shape[:-1])
+        places += np.array([as_piece(text).offset for text in texts], np.int64)[:, None, None]
+        counts = np.diff([*begins, len(texts)])
+        short = begins[counts == 1]
+        tagged = dict(
+            zip(short.tolist(), _tagged(outputs[short], chosen[short], classes), strict=True)
+        )
+        wholes, entities = [], []
+        for first, count in zip(begins.tolist(), counts.tolist(), strict=True):
+            rows = slice(first, first + count)
+            words = chosen[rows]
+            if count > 1:
+                joined = outputs[rows][words][None]
+                (tagged[first],) = _tagged(joined, np.ones(joined.shape[:2], bool), classes)
+            tags, scores = tagged[first]
+            wholes.append(as_piece(texts[first]).whole)
+            entities.append(_entities(wholes[-1], places[rows][words], tags, scores, classes))
+        return cls(wholes, entities)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return `input` and `entities`, lists of dicts of `start`, `end`, `type`, `score` and `text`."""
@@ -97,6 +103,41 @@ class EntityPredictions(Predictions):
     def _repr_html_(self) -> str:
         drawn = map(_drawn, self.inputs, self.entities)
         return "".join(f'<p style="line-height:2">{one}</p>' for one in drawn)
+
+
+def _tagged(
+    outputs: np.ndarray, chosen: np.ndarray, classes: Sequence[str]
+) -> list[tuple[list[str], np.ndarray]]:
+    """Return the tags of the chosen words of each text, and their probabilities."""
+    return list(zip(*tags_of(outputs[..., :-2], chosen, classes), strict=True))
+
+
+def _entities(
+    text: str,
+    places: np.ndarray,
+    tags: Sequence[str],
+    scores: np.ndarray,
+    classes: Sequence[str],
+) -> tuple[Entity, ...]:
+    """Return the entities of a text.
+
+    Args:
+        text: The text.
+        places: The bytes at which its words start and end, `[m, 2]`.
+        tags: The tag of each word.
+        scores: The probabilities of these tags, `[m]`.
+        classes: All tags.
+    """
+    whole = text.encode()
+    found = []
+    for at, end, kind in scheme_of(classes, "the recipe").spans(tags):
+        start, stop = (
+            len(whole[:byte].decode(errors="ignore"))
+            for byte in (places[at, 0], places[end - 1, 1])
+        )
+        score = plain(scores[at:end].mean(keepdims=True))[0]
+        found.append(Entity(start, stop, kind, score, text[start:stop]))
+    return tuple(found)
 
 
 def _drawn(text: str, entities: Sequence[Entity]) -> str:
