@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -25,6 +24,7 @@ from tensorflow.python.eager import context
 from kft.cli import main
 from kft.export import launch
 from tests import warm
+from tests.parts import Parts
 
 settings.register_profile("kft", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("kft")
@@ -103,23 +103,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave each test to its process of `run_all.py`; without one, TensorFlow runs all."""
     if BACKEND == "tensorflow" and "KFT_TEST_JOB" not in os.environ:
         return
-    others = [item for item in items if not runs_here(item)]
+    here, others = [], []
+    for item in items:
+        (here if runs_here(item) else others).append(item)
     LEFT_OUT.extend(item.nodeid for item in others)
     if others:
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
-    part, _, parts = os.environ.get("KFT_TEST_PART", "0/1").partition("/")
-    items[:] = part_of(items, int(part), int(parts))
-
-
-def part_of(items: list[pytest.Item], part: int, parts: int) -> list[pytest.Item]:
-    """Return a part of the tests: whole files, and about as many tests as in the other parts."""
-    chosen, before = set(), 0
-    for path, count in Counter(item.path for item in items).items():
-        if before * parts // len(items) == part:
-            chosen.add(path)
-        before += count
-    return [item for item in items if item.path in chosen]
+        items[:] = here
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -164,16 +154,18 @@ class _Summary:
 
     def pytest_sessionfinish(self) -> None:
         counts = {"passed": self.passed, "failed": self.failed, "skipped": self.skipped}
-        part = os.environ.get("KFT_TEST_PART", "0").partition("/")[0]
-        path = Path(SUMMARIES, f"{JOB}-{part}.json")
+        path = Path(SUMMARIES, f"{JOB}-{os.environ['KFT_TEST_PART']}.json")
         path.write_text(json.dumps({**counts, "shared": self.shared}))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start exports with their imports done, and write a summary if run_all.py asks for it."""
+    """Start exports with their imports done, and do what run_all.py asks for."""
     launch.subprocess = warm.Exports
+    warm.ADDRESSES.update(json.loads(os.environ.pop("KFT_TEST_SERVERS", "{}")))
     if SUMMARIES:
         config.pluginmanager.register(_Summary(), "kft-summary")
+    if requests := os.environ.pop("KFT_TEST_REQUESTS", None):
+        config.pluginmanager.register(Parts(socket.socket(fileno=int(requests))), "kft-parts")
 
 
 @pytest.fixture

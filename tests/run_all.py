@@ -1,6 +1,7 @@
 """The one test command: lint, types, then every test on PyTorch, JAX and TensorFlow.
 
-Each backend has its own processes, and so do the tests that do not depend on the backend.
+Each backend has its own processes, and so do the tests that do not depend on the backend. A process of each
+of these jobs collects its tests, and forks others that run a part of them.
 
     python tests/run_all.py [--backend NAME ...] [pytest arguments]
 
@@ -9,9 +10,11 @@ On success its last line is pytest's.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,11 +28,19 @@ ROOT = Path(__file__).parent.parent
 CHECKS = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
 BACKENDS = ("torch", "jax", "tensorflow")
 # Jobs and their backends, in the order of their output. The last ones take longest and start first; two
-# processes at a time share two cores.
+# parts at a time share two cores.
 JOBS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "once": "torch"}
-# Several processes share the tests of a job, so that two of them at a time take about as long. And Keras
+# Several processes share the tests of a job, so that the last of all end at about the same time. And Keras
 # on TensorFlow never releases the graph of a traced training function, which is 17 GB for all tests.
-PARTS = {"once": 3, "tensorflow": 3, "jax": 2}
+PARTS = {"once": 4, "tensorflow": 4, "jax": 3, "torch": 3}
+# The same devices on every machine; and such small models gain nothing from threads, and lose much if
+# processes share cores.
+DEVICES = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+}
 # Compilation takes most of JAX's time on such small models. At the lowest level, without the fusion
 # emitters, which compile through MLIR, and without LLVM's expensive passes, it takes half as long.
 XLA_FLAGS = ("--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0")
@@ -44,7 +55,7 @@ NO_TESTS = 5  # pytest's exit code if no tests were collected
 
 
 class Process(NamedTuple):
-    """A process that runs a part of the tests of a job."""
+    """The process that runs a part of the tests of a job."""
 
     job: str
     part: int = 0
@@ -60,35 +71,38 @@ class Process(NamedTuple):
 
 
 def main() -> int:
+    from tests import warm
+
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
     parser.add_argument("--backend", action="append", choices=BACKENDS, help="only this backend")
     chosen, pytest_arguments = parser.parse_known_args()
     backends = [name for name in BACKENDS if name in (chosen.backend or BACKENDS)]
     jobs = [name for name, backend in JOBS.items() if backend in backends]
 
-    for tool in CHECKS:
-        if not run_check(tool):
-            return 1
-
     flags = (*XLA_FLAGS, *(QUICK_FLAGS if knows(QUICK_FLAGS) else ()))
-    with tempfile.TemporaryDirectory() as folder:
+    os.environ.update(DEVICES, XLA_FLAGS=" ".join(flags))
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         summaries = Path(folder)
         processes = processes_of(jobs, whole=bool(pytest_arguments))
+        captured = len(processes) > 1
+        servers = warm.servers()
+        collected = {
+            job: stack.enter_context(Job(job, summaries, pytest_arguments, servers, captured))
+            for job in reversed(jobs)
+        }
+        for tool in CHECKS:
+            if not run_check(tool):
+                return 1
         with ThreadPoolExecutor(max_workers=2) as pool:
             running = {
-                process: pool.submit(
-                    run_process,
-                    process,
-                    summaries,
-                    pytest_arguments,
-                    flags,
-                    capture=len(processes) > 1,
-                )
+                process: pool.submit(collected[process.job].run, process)
                 for process in sorted(processes, key=lambda one: -jobs.index(one.job))
             }
             print(f"pytest on {', '.join(map(str, running))}: shown at the end ...", flush=True)
             while wait(running.values(), timeout=MINUTES * 60).not_done:
                 print(how_far(running, summaries), flush=True)
+        for job in jobs if captured else ():
+            print(f"\n=== {job} ===\n{collected[job].output()}", flush=True)
         *others, last = processes
         for process in others:
             print(f"\n=== {process} ===\n{output_of(process, summaries)}", flush=True)
@@ -138,38 +152,78 @@ def processes_of(jobs: list[str], *, whole: bool) -> list[Process]:
     return [Process(job, part, parts[job]) for job in jobs for part in range(parts[job])]
 
 
-def run_process(
-    process: Process,
-    summaries: Path,
-    arguments: list[str],
-    flags: Iterable[str] = XLA_FLAGS,
-    capture: bool = True,
-) -> int:
-    """Run pytest in a separate process with flags of XLA, and return its exit code."""
-    environment = os.environ | {
-        "KERAS_BACKEND": JOBS[process.job],
-        "KFT_TEST_JOB": process.job,
-        "KFT_TEST_PART": f"{process.part}/{process.parts}",
-        "KFT_TEST_SUMMARIES": str(summaries),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "CUDA_VISIBLE_DEVICES": "-1",  # the same devices on every machine
-        "JAX_PLATFORMS": "cpu",
-        # Such small models gain nothing from threads, and lose much if processes share cores.
-        "OMP_NUM_THREADS": "1",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "XLA_FLAGS": " ".join(flags),
-        # Compile each program once.
-        "JAX_COMPILATION_CACHE_DIR": str(summaries / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    command = [sys.executable, "-m", "pytest", *arguments]
-    with open(summaries / f"{process.file}.log", "wb") as log:
-        stream = log if capture else None
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, check=False, stdout=stream, stderr=stream
-        )
-    return done.returncode
+class Job:
+    """The process that collects the tests of a job and forks others, each of which runs a part.
+
+    Args:
+        name: The name of the job.
+        summaries: The folder for the logs and summaries of its processes.
+        arguments: Arguments of pytest.
+        servers: The addresses of the servers of `tests/warm.py`.
+        captured: Whether its output goes to files.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        summaries: Path,
+        arguments: list[str],
+        servers: dict[str, str],
+        captured: bool = True,
+    ) -> None:
+        self._summaries, self._captured = summaries, captured
+        self._log = summaries / f"{name}.log"
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment = os.environ | {
+            "KERAS_BACKEND": JOBS[name],
+            "KFT_TEST_JOB": name,
+            "KFT_TEST_REQUESTS": str(theirs.fileno()),
+            "KFT_TEST_SERVERS": json.dumps(servers),
+            "KFT_TEST_SUMMARIES": str(summaries),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            # Compile each program once.
+            "JAX_COMPILATION_CACHE_DIR": str(summaries / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+        command = [sys.executable, "-m", "pytest", *arguments]
+        with theirs, open(self._log, "wb") as log:
+            stream = log if captured else None
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=stream,
+                stderr=stream,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def __enter__(self) -> "Job":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._requests.close()
+        self._process.kill()
+        self._process.wait()
+
+    def run(self, process: Process) -> int:
+        """Run a part of the tests, and return pytest's exit code."""
+        log = str(self._summaries / f"{process.file}.log") if self._captured else None
+        request = {"part": process.part, "parts": process.parts, "log": log}
+        answers, theirs = os.pipe()
+        with open(answers) as stream:
+            try:
+                socket.send_fds(self._requests, [json.dumps(request).encode()], [theirs])
+            except ConnectionError:
+                pass  # collecting has failed
+            finally:
+                os.close(theirs)
+            answer = stream.read()
+        return int(answer) if answer else self._process.wait() or 1
+
+    def output(self) -> str:
+        """Return what pytest printed while it collected the tests."""
+        return self._log.read_text(errors="replace")
 
 
 def output_of(process: Process, summaries: Path) -> str:
@@ -235,4 +289,5 @@ def compare(processes: list[Process], summaries: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
     sys.exit(main())

@@ -1,14 +1,18 @@
 """The test command detects a backend that ran fewer tests than the others."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
-from tests.conftest import part_of
+from tests.parts import part_of, refuse_started_backends
 from tests.run_all import (
     JOBS,
+    PARTS,
     XLA_FLAGS,
+    Job,
     Process,
     compare,
     how_far,
@@ -66,7 +70,9 @@ def test_how_far_each_process_is(tmp_path):
     assert line.partition(": ")[2] == "once 2/2 98 %, 2 failed; jax 4 %; torch 0 %"
 
 
-def test_the_processes_of_a_job_count_together(tmp_path):
+def test_the_processes_of_a_job_count_together(tmp_path, monkeypatch):
+    monkeypatch.setitem(PARTS, "torch", 1)
+    monkeypatch.setitem(PARTS, "jax", 2)
     processes = processes_of(["torch", "jax"], whole=False)
     assert [str(one) for one in processes] == ["torch", "jax 1/2", "jax 2/2"]
     assert [str(one) for one in processes_of(["jax"], whole=True)] == ["jax"]
@@ -92,6 +98,51 @@ def test_parts_have_all_tests_once_in_their_order_and_files_in_one_piece():
     assert files == [{"a", "b"}, {"c", "d"}, {"e"}]
     assert part_of(items, 0, 1) == items
     assert part_of([], 1, 2) == []
+
+
+CONFTEST = """
+import os, socket
+from tests.parts import Parts
+
+def pytest_configure(config):
+    requests = socket.socket(fileno=int(os.environ["KFT_TEST_REQUESTS"]))
+    config.pluginmanager.register(Parts(requests))
+"""
+
+
+def codes_of(folder, **modules):
+    """Run each module as a part of its own; return the exit codes and the process of the job."""
+    (folder / "conftest.py").write_text(CONFTEST)
+    for name, text in modules.items():
+        (folder / f"test_{name}.py").write_text(text)
+    arguments = [f"--rootdir={folder}", "-c", os.devnull, str(folder)]
+    with Job("once", folder, arguments, servers={}) as job:
+        parts = [Process("once", part, len(modules)) for part in range(len(modules))]
+        return [job.run(part) for part in parts], job
+
+
+def test_parts_run_in_processes_of_their_own(tmp_path):
+    alone = "seen = []\ndef test_{0}():\n    seen.append(print('{0} runs'))\n    assert {1}"
+    codes, job = codes_of(tmp_path, a=alone.format("a", 1), b=alone.format("b", 0))
+    assert codes == [0, 1]
+    assert "collected 2 items" in job.output()
+    assert "1 passed" in (tmp_path / "once-0.log").read_text()
+    failed = (tmp_path / "once-1.log").read_text()
+    assert "1 failed" in failed
+    assert "b runs" in failed
+    assert "a runs" not in failed
+
+
+def test_tests_that_cannot_be_collected_fail_each_part(tmp_path):
+    codes, job = codes_of(tmp_path, a="def test_a(): pass", b="import nothing_of_this_name")
+    assert codes == [2, 2]
+    assert "nothing_of_this_name" in job.output()
+
+
+def test_no_process_is_forked_once_a_backend_has_threads():
+    tf.constant(0)
+    with pytest.raises(pytest.UsageError, match=r"tests/later\.py"):
+        refuse_started_backends()
 
 
 def test_flags_that_jax_does_not_know_are_noticed(capfd):

@@ -7,6 +7,7 @@ from kft.data.augment import ImageAugmentation, TextAugmentation, image_augmenta
 from kft.data.batches import Batches
 from kft.data.examples import Examples
 from kft.data.kinds import SingleLabels
+from tests.later import made
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +97,13 @@ def test_ones_own_layers_and_functions(images):
         ("wild", r"augment='wild', but one of 'none', 'light', 'standard', 'strong', a list of"),
         ([], r"augment has None, but Keras layers are expected"),
         (["flip"], r"augment has 'flip', but Keras layers are expected, such as"),
-        (keras.layers.RandomFlip(), r"put a single layer into a list"),
+        (keras.layers.RandomFlip, r"put a single layer into a list"),
         (3, r"augment=3, but a preset, a list of Keras layers or a function"),
     ],
 )
 def test_what_is_no_augmentation_is_told_what_is(augment, message):
     with pytest.raises(InputError, match=message):
-        image_augmentation(augment)
+        image_augmentation(made(augment))
 
 
 def test_wrong_batches_are_refused(images, standard):

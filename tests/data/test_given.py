@@ -15,6 +15,7 @@ import torch
 
 from kft import InputError
 from kft.data.read import read
+from tests.later import made
 
 pytestmark = pytest.mark.once
 
@@ -44,8 +45,8 @@ def read_texts(x, y, **options):
         np.array(TEXTS, object),
         np.array(TEXTS, "S"),
         [text.encode() for text in TEXTS],
-        tf.constant(TEXTS),
-        list(tf.constant(TEXTS)),
+        pytest.param(lambda: tf.constant(TEXTS), id="EagerTensor"),
+        pytest.param(lambda: list(tf.constant(TEXTS)), id="list of EagerTensor"),
         [np.array(text) for text in TEXTS],
         tuple(TEXTS),
         collections.deque(TEXTS),
@@ -55,6 +56,7 @@ def read_texts(x, y, **options):
     ids=lambda column: type(column).__name__,
 )
 def test_texts_and_names_are_read_by_their_position(column):
+    column = made(column)
     examples = read_texts(column, NAMES)
     assert examples.kind == "texts"
     assert list(examples.inputs) == TEXTS
@@ -80,14 +82,14 @@ def test_texts_and_names_are_read_by_their_position(column):
         pd.Series([False, True, False], dtype="boolean"),
         torch.tensor([0, 1, 0]),
         [torch.tensor(0), torch.tensor(1), torch.tensor(0)],
-        tf.constant([0, 1, 0]),
-        jnp.array([0, 1, 0]),
+        pytest.param(lambda: tf.constant([0, 1, 0]), id="EagerTensor"),
+        pytest.param(lambda: jnp.array([0, 1, 0]), id="ArrayImpl"),
         [np.int64(0), np.int8(1), 0],
     ],
     ids=lambda column: type(column).__name__,
 )
 def test_class_numbers_are_numbers_in_whatever_they_come(column):
-    examples = read_texts(TEXTS, column)
+    examples = read_texts(TEXTS, made(column))
     assert examples.classes == ("0", "1")
     np.testing.assert_array_equal(examples.targets, [0, 1, 0])
 

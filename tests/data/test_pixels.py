@@ -17,6 +17,7 @@ from kft.data.pixels import check_images_in_memory
 from kft.data.raw_images import raw_images
 from kft.data.raw_texts import raw_texts
 from kft.data.read import read
+from tests.later import made
 
 pytestmark = pytest.mark.once
 
@@ -45,8 +46,8 @@ def read_images(x, y=Y, **options):
         np.ascontiguousarray(X[:, ::-1, ::-1])[:, ::-1, ::-1],
         torch.tensor(X),
         list(torch.tensor(X)),
-        tf.constant(X),
-        jnp.asarray(X),
+        pytest.param(lambda: tf.constant(X), id="EagerTensor"),
+        pytest.param(lambda: jnp.asarray(X), id="ArrayImpl"),
         [Image.fromarray(one) for one in X],
         [Image.fromarray(one).convert("RGBA") for one in X],
         np.concatenate([X, X[..., :1]], axis=-1),
@@ -54,6 +55,7 @@ def read_images(x, y=Y, **options):
     ids=lambda given: type(given).__name__,
 )
 def test_images_of_any_kind_are_the_same_pixels(given):
+    given = made(given)
     examples = read_images(given)
     assert examples.kind == "arrays"
     np.testing.assert_array_equal(images.load(examples.inputs, (8, 10)), X)

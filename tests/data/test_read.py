@@ -127,15 +127,15 @@ def test_what_is_no_data_is_told_what_is(source, options, message):
 
 @pytest.mark.once
 @pytest.mark.parametrize(
-    ("dataset", "message"),
+    ("slices", "message"),
     [
-        (tf.data.Dataset.from_tensor_slices(X), r"yields .*but \(inputs, targets\).*: map its"),
-        (tf.data.Dataset.from_tensor_slices((X[:0], Y[:0])), r"is empty, but at least one"),
+        (X, r"yields .*but \(inputs, targets\).*: map its"),
+        ((X[:0], Y[:0]), r"is empty, but at least one"),
     ],
 )
-def test_streams_that_cannot_be_trained_on(dataset, message):
+def test_streams_that_cannot_be_trained_on(slices, message):
     with pytest.raises(InputError, match=message):
-        read_images(dataset)
+        read_images(tf.data.Dataset.from_tensor_slices(slices))
 
 
 @pytest.mark.parametrize("name", ["text_column", "path_column", "label_column"])

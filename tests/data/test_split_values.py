@@ -125,12 +125,16 @@ def test_rows_without_a_group_can_be_skipped(table):
             {"groups": [[1]] * 6},
             r"example 0: \[1\] \(list\), but a name or a number",
         ),
-        (tf.data.Dataset.from_tensors((["a"], [0])), {"groups": [1]}, r"a stream cannot be split"),
     ],
 )
 def test_groups_that_do_not_go_with_the_source(source, options, message):
     with pytest.raises(InputError, match=message):
         read_texts(source, **options)
+
+
+def test_a_stream_has_no_groups():
+    with pytest.raises(InputError, match=r"a stream cannot be split"):
+        read_texts(tf.data.Dataset.from_tensors((["a"], [0])), groups=[1])
 
 
 def test_a_folder_has_no_columns(image_folder):

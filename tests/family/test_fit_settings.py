@@ -11,6 +11,7 @@ import kft
 from kft.errors import InputError
 from kft.family.planned import PlannedFit
 from kft.family.settings import FitSettings
+from tests.later import made
 from tests.small_images import TinyRecipe, bright_sides
 
 pytestmark = pytest.mark.once
@@ -23,7 +24,7 @@ OTHER = {
     "early_stopping": keras.callbacks.EarlyStopping("val_loss", patience=9),
     "restore_best": "stage",
     "batch_norm": "train",
-    "optimizer": keras.optimizers.SGD(),
+    "optimizer": keras.optimizers.SGD,
     "balance": "weights",
     "augment": "light",
     "jit_compile": True,
@@ -72,7 +73,7 @@ def test_a_person_has_to_read_about_twenty_arguments_at_most():
 @pytest.mark.parametrize("name", OTHER)
 def test_another_value_is_another_run(name):
     before = settings_of().identity()
-    after = settings_of(**{name: OTHER[name]}).identity()
+    after = settings_of(**{name: made(OTHER[name])}).identity()
     assert before != after
     assert before == settings_of().identity(), "equal settings are equal runs"
 
@@ -139,24 +140,27 @@ def test_each_part_of_an_argument_makes_another_run_or_may_change(policy, tmp_pa
             {"early_stopping": kft.callbacks.RelativeEarlyStopping(min_delta=0.1)},
         ),
         ({"restore_best": None}, {"restore_best": "stage"}),
-        ({"optimizer": keras.optimizers.SGD(0.1)}, {"optimizer": keras.optimizers.SGD(0.2)}),
         (
-            {"augment": [keras.layers.RandomFlip("horizontal")]},
-            {"augment": [keras.layers.RandomFlip("vertical")]},
+            lambda: {"optimizer": keras.optimizers.SGD(0.1)},
+            lambda: {"optimizer": keras.optimizers.SGD(0.2)},
+        ),
+        (
+            lambda: {"augment": [keras.layers.RandomFlip("horizontal")]},
+            lambda: {"augment": [keras.layers.RandomFlip("vertical")]},
         ),
         ({"augment": max}, {"augment": min}),
     ],
 )
 def test_settings_that_differ_inside_are_other_runs(one, other):
-    assert settings_of(**one).identity() != settings_of(**other).identity()
+    assert settings_of(**made(one)).identity() != settings_of(**made(other)).identity()
 
 
 def test_names_that_keras_numbers_make_no_other_run():
-    def made():
+    def identity():
         layers = [keras.layers.RandomFlip("horizontal")]
         return settings_of(optimizer=keras.optimizers.Adam(), augment=layers).identity()
 
-    assert made() == made()
+    assert identity() == identity()
 
 
 @pytest.mark.parametrize(
