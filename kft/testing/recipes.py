@@ -47,9 +47,14 @@ class _Case:
         return recipe.fit(self.data, self.data, run_dir=run_dir, **given)
 
     @cached_property
+    def pair(self) -> tuple[Any, Any]:
+        """Two recipes that must be equal, and that the first fits without and with a cache train."""
+        return self.make(), self.make()
+
+    @cached_property
     def whole(self) -> tuple[Any, Any]:
         """A recipe and its uninterrupted run without a cache, which several steps use."""
-        recipe = self.make()
+        recipe = self.pair[0]
         return recipe, self.fit(recipe, "whole", cache=False, finish=Finish())
 
 
@@ -94,7 +99,7 @@ def check_recipe(
 
 
 def _plan(case: _Case) -> None:
-    one, other = case.make(), case.make()
+    one, other = case.pair
     require(one is not other, "plan", "`make` returned the same recipe twice: make a new one")
     first, second = weights_of(one.model), weights_of(other.model)
     require(
@@ -111,7 +116,7 @@ def _plan(case: _Case) -> None:
 def _cache(case: _Case) -> None:
     """Compare losses, not weights: Adam amplifies the rounding errors of a gradient of zero to steps."""
     plain = case.whole[1].history["loss"]
-    kept = case.fit(case.make(), None, cache=True).history["loss"]
+    kept = case.fit(case.pair[1], None, cache=True).history["loss"]
     require(
         len(plain) == len(kept) and np.allclose(plain, kept, rtol=1e-3),
         "cache",
