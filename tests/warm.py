@@ -153,6 +153,8 @@ def _run(module: str, arguments: list[str], env: dict[str, str], cwd: str) -> in
         code: object = 0
     except SystemExit as ended:
         code = ended.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
         code = 1

@@ -6,14 +6,16 @@ with the same protocol and C++ runtime.
 
 import ast
 import contextlib
+import functools
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from tensorflow_serving.apis import (
 )
 
 from kft.export import clients, warmup
+from tests import warm
 
 pytestmark = pytest.mark.once
 
@@ -69,6 +72,42 @@ def serving(kind: str, name: str, base_dir: Path) -> Iterator[Ports]:
         process.stdout.close()
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[Callable[[str, str, Path], Ports]]:
+    """Return a function that starts a server like `serving` unless one of its kind runs already."""
+    with contextlib.ExitStack() as stack:
+
+        def start(kind: str, name: str, base_dir: Path) -> Ports:
+            return stack.enter_context(serving(kind, name, base_dir))
+
+        yield functools.cache(start)
+
+
+def run_grpc_client(
+    script: str, arguments: list[str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a client in a process that has imported TensorFlow, which takes longest."""
+    (folder / "grpc_client.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    with tempfile.TemporaryFile() as said:
+        done = warm.run(
+            "kft.export", "grpc_client", arguments, env=environment, stderr=said, timeout=60
+        )
+        said.seek(0)
+        errors = said.read().decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), errors)
+
+
+def run_rest_client(
+    script: str, arguments: list[str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+RUN = {"rest_client.py": run_rest_client, "grpc_client.py": run_grpc_client}
+
+
 def wait_for(port: int, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while True:
@@ -104,10 +143,10 @@ def request_for(
     return request
 
 
-def test_a_client_gets_labels_for_images_and_a_status_for_a_bad_one(made, kind):
+def test_a_client_gets_labels_for_images_and_a_status_for_a_bad_one(made, served, kind):
     raw = [png(seed) for seed in range(3)]
     (expected,) = ask(made("image"), [("serving_default", raw)])
-    with serving(kind, "m", made("image").parent) as ports, stub_of(ports) as stub:
+    with stub_of(served(kind, "m", made("image").parent)) as stub:
         with pytest.raises(grpc.RpcError) as refused:
             stub.Predict(request_for(raw, signature="unknown"), timeout=30)
         assert refused.value.code() in (
@@ -133,36 +172,37 @@ def test_a_client_gets_labels_for_images_and_a_status_for_a_bad_one(made, kind):
         assert [row.classes[0].label for row in rows] == expected["label"]
 
 
-def test_a_client_gets_labels_for_texts(made, kind):
+def test_a_client_gets_labels_for_texts(made, served, kind):
     raw = ["a great film", "", "日本 été"]
     (expected,) = ask(made("text"), [("serving_default", [text.encode() for text in raw])])
-    with serving(kind, "m", made("text").parent) as ports, stub_of(ports) as stub:
-        response = stub.Predict(request_for([text.encode() for text in raw]), timeout=30)
+    with stub_of(served(kind, "text", made("text").parent)) as stub:
+        response = stub.Predict(request_for([text.encode() for text in raw], "text"), timeout=30)
         labels = warmup.from_proto(response.outputs["label"])
         assert [label.decode() for label in labels] == expected["label"]
 
 
-def test_a_client_gets_a_regression(made, kind):
+def test_a_client_gets_a_regression(made, served, kind):
     (expected,) = ask(made("regression"), [("serving_default", [png(0)])])
-    with serving(kind, "m", made("regression").parent) as ports, stub_of(ports) as stub:
+    with stub_of(served(kind, "regression", made("regression").parent)) as stub:
         request = regression_pb2.RegressionRequest()
-        request.model_spec.name, request.model_spec.signature_name = "m", "regress"
+        request.model_spec.name = "regression"
+        request.model_spec.signature_name = "regress"
         example = request.input.example_list.examples.add()
         example.features.feature["image"].bytes_list.value.append(png(0))
         regressions = stub.Regress(request, timeout=30).result.regressions
         assert [one.value for one in regressions] == pytest.approx(expected["value"], abs=1e-6)
 
 
-def test_the_grpc_client_that_is_printed_works(made, kind, tmp_path):
+def test_the_grpc_client_that_is_printed_works(made, served, kind, tmp_path):
     (tmp_path / "a.png").write_bytes(png(0))
     (tmp_path / "b.png").write_bytes(b"no image")
     (expected,) = ask(made("image"), [("serving_default", [png(0)])])
-    with serving(kind, "image", made("image").parent) as ports:
-        script = clients.files(made("image"))["grpc_client.py"]
-        assert "localhost:8500" in script
-        script = script.replace("localhost:8500", f"127.0.0.1:{ports.grpc}")
-        command = [sys.executable, "-c", script, str(tmp_path / "a.png"), str(tmp_path / "b.png")]
-        done = subprocess.run(command, capture_output=True, text=True)
+    ports = served(kind, "image", made("image").parent)
+    script = clients.files(made("image"))["grpc_client.py"]
+    assert "localhost:8500" in script
+    script = script.replace("localhost:8500", f"127.0.0.1:{ports.grpc}")
+    command = [sys.executable, "-c", script, str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     label, status = done.stdout.splitlines()
     assert [label] == expected["label"]
@@ -170,20 +210,18 @@ def test_the_grpc_client_that_is_printed_works(made, kind, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["image", "text", "regression"])
-def test_the_rest_client_that_is_printed_works(made, kind, name, tmp_path):
+def test_the_rest_client_that_is_printed_works(made, served, kind, name, tmp_path):
     (tmp_path / "a.png").write_bytes(png(0))
     (tmp_path / "b.png").write_bytes(b"no image")
     raw, arguments = png(0), [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     if name == "text":
         raw, arguments = b"film", ["film"]
     (expected,) = ask(made(name), [("serving_default", [raw])])
-    with serving(kind, name, made(name).parent) as ports:
-        script = clients.files(made(name))["rest_client.py"]
-        assert f"http://localhost:8501/v1/models/{name}:predict" in script
-        script = script.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
-        done = subprocess.run(
-            [sys.executable, "-c", script, *arguments], capture_output=True, text=True
-        )
+    ports = served(kind, name, made(name).parent)
+    script = clients.files(made(name))["rest_client.py"]
+    assert f"http://localhost:8501/v1/models/{name}:predict" in script
+    script = script.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
+    done = run_rest_client(script, arguments, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     answer, *bad = done.stdout.splitlines()
     assert bad == ([] if name == "text" else ["not a JPEG, PNG, GIF, BMP or WebP image"])
@@ -206,8 +244,7 @@ def test_a_client_without_a_server_ends_with_a_line(made, client, silent, tmp_pa
         if not silent:
             listening.close()
         script = clients.files(made("image"))[client].replace(address, f"127.0.0.1:{port}")
-        command = [sys.executable, "-c", script, str(tmp_path / "a.png"), "--timeout", "2"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = RUN[client](script, [str(tmp_path / "a.png"), "--timeout", "2"], tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     said = done.stderr.splitlines()[-1]
@@ -218,14 +255,13 @@ def test_a_client_without_a_server_ends_with_a_line(made, client, silent, tmp_pa
 
 
 @pytest.mark.parametrize("client", ["rest_client.py", "grpc_client.py"])
-def test_a_client_names_what_a_server_refuses(made, client, tmp_path):
+def test_a_client_names_what_a_server_refuses(made, served, client, tmp_path):
     (tmp_path / "a.png").write_bytes(png(0))
-    with serving("stand-in", "another", made("image").parent) as ports:
-        script = clients.files(made("image"))[client]
-        script = script.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
-        script = script.replace("localhost:8500", f"127.0.0.1:{ports.grpc}")
-        command = [sys.executable, "-c", script, str(tmp_path / "a.png")]
-        done = subprocess.run(command, capture_output=True, text=True)
+    ports = served("stand-in", "m", made("image").parent)  # which the client calls "image"
+    script = clients.files(made("image"))[client]
+    script = script.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
+    script = script.replace("localhost:8500", f"127.0.0.1:{ports.grpc}")
+    done = RUN[client](script, [str(tmp_path / "a.png")], tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "answered" in done.stderr.splitlines()[-1]
@@ -239,11 +275,9 @@ def test_a_client_names_what_a_server_refuses(made, client, tmp_path):
         (["a.png", "--timeout", "0"], "--timeout"),
     ],
 )
-def test_a_client_names_what_it_cannot_take(made, arguments, said):
+def test_a_client_names_what_it_cannot_take(made, arguments, said, tmp_path):
     """Tested over REST, whose client imports no framework."""
-    script = clients.files(made("image"))["rest_client.py"]
-    command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_rest_client(clients.files(made("image"))["rest_client.py"], arguments, tmp_path)
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
     assert said in done.stderr.splitlines()[-1]
@@ -262,7 +296,9 @@ def test_the_tensorflow_client_that_is_printed_works(made):
 
 
 @pytest.mark.parametrize("name", ["image", "text"])
-def test_an_export_prints_one_query_that_works_and_no_programs(made, name, tmp_path, monkeypatch):
+def test_an_export_prints_one_query_that_works_and_no_programs(
+    made, served, name, tmp_path, monkeypatch
+):
     (tmp_path / "FILE.jpg").write_bytes(png(0))
     printed = clients.instructions(made(name))
     assert "import argparse" not in printed
@@ -272,10 +308,10 @@ def test_an_export_prints_one_query_that_works_and_no_programs(made, name, tmp_p
     assert len(printed.splitlines()) < 25
     _, _, after = printed.partition("Query it:\n\n")
     command = after.partition("\n\n")[0]
-    with serving("stand-in", name, made(name).parent) as ports:
-        monkeypatch.chdir(tmp_path)
-        command = command.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    ports = served("stand-in", name, made(name).parent)
+    monkeypatch.chdir(tmp_path)
+    command = command.replace("localhost:8501", f"127.0.0.1:{ports.rest}")
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     (answer,) = json.loads(done.stdout)["predictions"]
     raw = png(0) if name == "image" else b"a text"
     (expected,) = ask(made(name), [("serving_default", [raw])])
@@ -296,10 +332,10 @@ def test_clients_are_written_beside_the_versions(made, tmp_path):
     assert f"source={tmp_path / 'base'},target=/models/reviews" in (folder / "serve.sh").read_text()
 
 
-def test_many_clients_at_once_get_their_own_answers(made):
+def test_many_clients_at_once_get_their_own_answers(made, served):
     raw = [png(seed) for seed in range(8)]
     (expected,) = ask(made("image"), [("serving_default", raw)])
-    with serving("stand-in", "m", made("image").parent) as ports, stub_of(ports) as stub:
+    with stub_of(served("stand-in", "m", made("image").parent)) as stub:
         begun = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
             answers = list(
