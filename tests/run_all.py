@@ -32,7 +32,7 @@ BACKENDS = ("torch", "jax", "tensorflow")
 JOBS = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "once": "torch"}
 # Several processes share the tests of a job, so that the last of all end at about the same time. And Keras
 # on TensorFlow never releases the graph of a traced training function, which is 17 GB for all tests.
-PARTS = {"once": 4, "tensorflow": 4, "jax": 3, "torch": 3}
+PARTS = {"once": 4, "tensorflow": 3, "jax": 3, "torch": 3}
 # The same devices on every machine; and such small models gain nothing from threads, and lose much if
 # processes share cores.
 DEVICES = {
