@@ -37,6 +37,7 @@ def find_temperatures(
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None,
     seed: int,
+    usual: float = 1.0,
 ) -> dict[str, float]:
     """Return the temperatures of a recipe's heads, by the names of their layers.
 
@@ -46,6 +47,7 @@ def find_temperatures(
         batch_size: Examples per step.
         kept: As for `kft.family.answers.answers`.
         seed: Seed that selects the examples.
+        usual: The temperature to expect. Defaults to 1.
     """
     counts = np.zeros(len(data), bool)
     counts[np.random.default_rng(seed).permutation(len(data))[:_MOST]] = True
@@ -55,7 +57,7 @@ def find_temperatures(
         done += len(rows)
         pairs.append((taken(targets, rows), taken(outputs, rows)))
     targets, outputs = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *pairs)
-    return processes.from_first(recipe.task.temperatures(recipe.model, outputs, targets))
+    return processes.from_first(recipe.task.temperatures(recipe.model, outputs, targets, usual))
 
 
 def divide_scores(model: keras.Model, temperatures: Mapping[str, float]) -> None:

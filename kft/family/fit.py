@@ -27,6 +27,7 @@ from kft.family.warm_start import warm_start
 from kft.model.values import put_back
 from kft.runs.places import REPORT
 from kft.runs.signals import deferred_signals, end_if_signalled
+from kft.training.contrastive import USUAL_TEMPERATURE
 
 _T = TypeVar("_T")
 _Kept = tuple[keras.Model, Batches] | None
@@ -109,11 +110,14 @@ def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: F
     temperatures: dict[str, float] = {}
     calibrates = settings.finish.calibrate and recipe.task.calibrates(recipe.model)
     if calibrates and isinstance(data, Examples):
+        usual = USUAL_TEMPERATURE if settings.contrast else 1.0
         found = _attempt(
             _TRAINED,
             "finding the temperature of its scores",
             "finish=kft.Finish(calibrate=True) in another run_dir",
-            lambda: find_temperatures(recipe, data, settings.batch_size, kept, settings.seed),
+            lambda: find_temperatures(
+                recipe, data, settings.batch_size, kept, settings.seed, usual
+            ),
         )
         temperatures = found or {}
         divide_scores(recipe.model, temperatures)

@@ -71,9 +71,11 @@ class _Labels(DenseHead):
         assert self.activation is not None
         return CalibratedLoss(self.activation)
 
-    def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
+    def temperatures(
+        self, model: keras.Model, outputs: Any, targets: Any, usual: float = 1.0
+    ) -> dict[str, float]:
         """Return the temperature of the last Dense layer; see `kft.tasks.linear.temperature`."""
-        found = temperature(self.before_activation(outputs), targets, self.convex)
+        found = temperature(self.before_activation(outputs), targets, self.convex, usual)
         return {self.named("predictions"): found}
 
     def before_activation(self, scores: np.ndarray) -> np.ndarray:

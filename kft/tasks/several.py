@@ -186,13 +186,17 @@ class Several(Task, Combined):
         """Return whether any task can be calibrated."""
         return any(task.calibrates(model) for task in self.tasks.values())
 
-    def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
+    def temperatures(
+        self, model: keras.Model, outputs: Any, targets: Any, usual: float = 1.0
+    ) -> dict[str, float]:
         """Return the temperatures of all heads that can be calibrated."""
         return {
             layer: value
             for name, task in self.tasks.items()
             if task.calibrates(model)
-            for layer, value in task.temperatures(model, outputs[name], targets[name]).items()
+            for layer, value in task.temperatures(
+                model, outputs[name], targets[name], usual
+            ).items()
         }
 
     def apply(self, model: keras.Model, learnt: dict[str, Any]) -> None:

@@ -177,13 +177,16 @@ class Task(CheckedCalls, Served, TargetKind):
         """
         return None
 
-    def temperatures(self, model: keras.Model, outputs: Any, targets: Any) -> dict[str, float]:
+    def temperatures(
+        self, model: keras.Model, outputs: Any, targets: Any, usual: float = 1.0
+    ) -> dict[str, float]:
         """Return the temperatures that calibrate the scores.
 
         Args:
             model: The trained model, for which `calibrates` is true.
             outputs: Its outputs for examples that it was not trained on.
             targets: Their targets.
+            usual: The temperature to expect of scores after such a training. Defaults to 1.
 
         Returns:
             A dict of names of Dense layers to the temperature that divides their kernel and bias.

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 STEPS = 30
+USUAL_TEMPERATURE = 0.5  # that calibrates scores after it, on draws of trec6 (about 1 without it)
 _MOST = 64  # examples per step
 _LEAST_EACH = 2  # a positive pair needs two examples of a class
 _RATE = 1e-4

@@ -272,3 +272,17 @@ def test_gradients_in_sixteen_bits_are_scaled(preset, monkeypatch):
     monkeypatch.setattr(warm_start, "train_contrastively", noted)
     fit(recipe)
     assert isinstance(compiled[0], keras.optimizers.LossScaleOptimizer)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("few_shot", [None, "contrastive"])
+def test_surer_scores_are_expected_after_a_warm_start(preset, monkeypatch, few_shot):
+    asked = []
+
+    def noted(self, model, outputs, targets, usual=1.0):
+        asked.append(usual)
+        return {"predictions": usual}
+
+    monkeypatch.setattr(Classification, "temperatures", noted)
+    fit(recipe_of(preset, few_shot=few_shot), finish=kft.Finish(calibrate=True, report=False))
+    assert asked == [0.5 if few_shot else 1.0]

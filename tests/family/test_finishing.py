@@ -36,6 +36,7 @@ def test_few_examples_change_a_temperature_little():
     assert 0.5 < temperature(logits, [0, 1, 0], Softmax()) < 1
     assert 1 < temperature(logits, [0, 1, 1], Softmax()) < 8
     assert temperature(np.zeros((3, 2)), [0, 1, 1], Softmax()) == pytest.approx(1, abs=1e-3)
+    assert temperature(np.zeros((3, 2)), [0, 1, 1], Softmax(), 0.5) == pytest.approx(0.5, abs=1e-3)
 
 
 def noisy(count=120, seed=0):
