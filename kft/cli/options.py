@@ -34,6 +34,14 @@ RunDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples per step.")]
+Views = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Average over N views of each image: itself, and others flipped and cropped at random.",
+    ),
+]
 TrainingBatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Examples per step. Default: 32.", rich_help_panel=_TRAINING),

@@ -37,6 +37,7 @@ def evaluate(
             help="Also evaluate on corrupted data: standard, or names such as jpeg,fgsm or typos.",
         ),
     ] = None,
+    views: o.Views = 1,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw the result to a file, such as result.png."),
@@ -51,7 +52,7 @@ def evaluate(
     opened = open_recipe(run, recipe, task)
     examples = reading.read(data, type(opened), opened.task, opened.classes)
     names = perturb.split(",") if perturb and perturb != "standard" else perturb
-    result = opened.evaluate(examples, batch_size=batch_size, perturb=names)
+    result = opened.evaluate(examples, batch_size=batch_size, perturb=names, views=views)
     if plot is not None:
         save_figure(result.plot(), plot)
     typer.echo(_as_json(result.to_dict()) if json else str(result))
@@ -120,6 +121,7 @@ def predict(
             rich_help_panel=_OUTCOME,
         ),
     ] = None,
+    views: o.Views = 1,
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -145,11 +147,12 @@ def predict(
         )
     if top_k is not None:
         _check_top(opened, top_k)
-    _check_coverage(opened, coverage)
 
     from kft.data.image_files import MAX_PIXELS
     from kft.data.unlabelled import Unlabelled
-    from kft.family.predicting import empty_predictions
+    from kft.family.predicting import check_choices, empty_predictions
+
+    check_choices(opened, coverage, views)
 
     source = Unlabelled(
         inputs or (),
@@ -167,7 +170,7 @@ def predict(
         raise InputError(f"--output {output} is one of the inputs: pass another file.")
     skips = on_bad_example is OnBadExample.skip
     with contextlib.closing(
-        _answers(opened, source, batch_size, skips, top_k, coverage, quiet=quiet)
+        _answers(opened, source, batch_size, skips, top_k, coverage, views, quiet=quiet)
     ) as answers:
         if writer is not None:
             _write(answers, writer)
@@ -184,6 +187,7 @@ def _answers(
     skips: bool,
     top_k: int | None,
     coverage: float | None,
+    views: int,
     *,
     quiet: bool,
 ) -> Generator[Any, None, None]:
@@ -209,6 +213,7 @@ def _answers(
             skip=skip if skips else None,
             passed=progress.advance,
             coverage=coverage,
+            views=views,
         ):
             with progress.aside():
                 yield predictions if top_k is None else predictions.top(top_k)
@@ -216,12 +221,6 @@ def _answers(
             raise InputError(f"none of the {skipped} inputs can be used.")
     if skipped > _LISTED:
         typer.echo(f"skipped {skipped - _LISTED} more", err=True)
-
-
-def _check_coverage(recipe: Any, coverage: float | None) -> None:
-    from kft.family.predicting import check_coverage
-
-    check_coverage(recipe, coverage)
 
 
 def _check_top(recipe: Any, top_k: int) -> None:

@@ -17,6 +17,7 @@ from kft.data.trees import concatenated, mapped
 from kft.distribution import processes
 from kft.family.fit_data import batches_of
 from kft.family.hooks import Family
+from kft.family.views import averaged
 from kft.model.forward import Forward
 from kft.report.progress import SHORT, Progress
 from kft.tasks.predictions.covering import kept_distances
@@ -30,6 +31,7 @@ def answers(
     data: Examples | Stream,
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
+    views: int = 1,
 ) -> Iterator[tuple[Any, Any, np.ndarray | None]]:
     """Yield each batch's targets, outputs and indices of its examples in the data, as arrays.
 
@@ -38,6 +40,8 @@ def answers(
         data: The data.
         batch_size: Examples per step.
         kept: The trained part of the model, with the data as its inputs. Defaults to the whole model.
+        views: The number of views of each input, for the whole model; see `kft.family.views.averaged`.
+            Defaults to 1.
     """
     model, dataset = kept or (recipe.model, batches_of(recipe, data, batch_size))
     batches: Any = dataset
@@ -45,7 +49,8 @@ def answers(
         batches = (dataset[index] for index in range(dataset.num_batches))
     order = dataset.order(dataset.epoch) if isinstance(dataset, Batches) else None
     places = dataset.examples.places if isinstance(dataset, Batches) else None
-    forward, done = Forward(model), 0
+    forward = Forward(model) if views == 1 else averaged(recipe, views)
+    done = 0
     closing: Any = contextlib.closing(dataset) if isinstance(dataset, Batches) else None
     with closing or contextlib.nullcontext(), plain_errors():
         for x, y, *_ in batches:
@@ -63,6 +68,7 @@ def evaluate(
     batch_size: int,
     kept: tuple[keras.Model, Batches] | None = None,
     verbose: int | str = "auto",
+    views: int = 1,
 ) -> Evaluation:
     """Evaluate a recipe on labelled data, in one pass and in bounded memory.
 
@@ -72,8 +78,9 @@ def evaluate(
         batch_size: Examples per step.
         kept: As for `answers`.
         verbose: As for `kft.report.progress.Progress`.
+        views: As for `answers`.
     """
-    return _evaluated(recipe, data, answers(recipe, data, batch_size, kept), verbose)
+    return _evaluated(recipe, data, answers(recipe, data, batch_size, kept, views), verbose)
 
 
 def evaluate_held_out(

@@ -12,7 +12,7 @@ import numpy as np
 from kft.arguments import is_number, shown
 from kft.data.unlabelled import Raw, Unlabelled, chunks
 from kft.errors import InputError
-from kft.model.forward import Forward
+from kft.family.views import averaged, check_views
 from kft.tasks import Predictions
 from kft.tasks.predictions.covering import quantile
 
@@ -39,12 +39,22 @@ def predictions_of(
     return recipe.task.covering(names, outputs, recipe.classes, reach, recipe.distances)
 
 
-def check_coverage(recipe: Family, coverage: float | None) -> None:
-    """Refuse an invalid coverage, or one for which the recipe has no distances.
+def check_choices(recipe: Family, coverage: float | None, views: int) -> None:
+    """Check the arguments of `Recipe.predict` of the same names.
 
     Raises:
-        InputError: If it is not a probability, or the recipe has no distances.
+        InputError: If one is wrong, or the recipe does not support it, or not both together.
     """
+    check_views(recipe, views)
+    if coverage is not None and views > 1:
+        raise InputError(
+            f"`coverage={shown(coverage)}` rests on errors of answers to a single view, but "
+            f"`views={views}`: leave one of them out."
+        )
+    _check_coverage(recipe, coverage)
+
+
+def _check_coverage(recipe: Family, coverage: float | None) -> None:
     if coverage is None:
         return
     if not is_number(coverage) or not 0 < coverage < 1:
@@ -86,6 +96,7 @@ def predict_stream(
     skip: Callable[[Raw], None] | None = None,
     passed: Callable[[int], None] | None = None,
     coverage: float | None = None,
+    views: int = 1,
 ) -> Iterator[Predictions]:
     """Yield predictions while inputs are read.
 
@@ -95,8 +106,9 @@ def predict_stream(
         batch_size: Inputs per step.
         skip: Called with each input that cannot be used, with its reason. By default the first such
             input is an error.
-        coverage: As for `Recipe.predict`.
         passed: Called after each batch with its number of inputs, including skipped ones.
+        coverage: As for `Recipe.predict`.
+        views: As for `Recipe.predict`.
 
     Yields:
         The predictions for each batch, in the order of the inputs.
@@ -104,7 +116,7 @@ def predict_stream(
     Raises:
         InputError: If an input cannot be used and `skip` is not given.
     """
-    forward = Forward(recipe.model)
+    forward = averaged(recipe, views)
     for chunk in chunks(inputs, batch_size):
         names, pieces, loaded = _loaded(recipe, inputs, chunk, skip or _refuse)
         if names:
@@ -145,7 +157,7 @@ def _pieces(recipe: Family, usable: Sequence[Raw]) -> tuple[Sequence[str], Any, 
     return names, pieces, recipe.load(pieces)
 
 
-def _outputs(recipe: Family, forward: Forward, loaded: Any, batch_size: int) -> Any:
+def _outputs(recipe: Family, forward: Callable[[Any], Any], loaded: Any, batch_size: int) -> Any:
     """Return the reduced outputs for all rows, computed in batches."""
     count = len(keras.tree.flatten(loaded)[0])
     parts = []

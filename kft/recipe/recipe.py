@@ -15,11 +15,11 @@ from kft.family import saving
 from kft.family.adapter_files import load_adapters, save_adapters
 from kft.family.answers import evaluate
 from kft.family.description import read_description
-from kft.family.predicting import check_coverage, concatenate_outputs, predictions_of
+from kft.family.predicting import check_choices, concatenate_outputs, predictions_of
 from kft.family.raw_examples import RAW_EXAMPLES
 from kft.family.run_files import HISTORY, read_history
 from kft.family.settings import CHOICES
-from kft.model.forward import Forward
+from kft.family.views import averaged, check_views
 from kft.recipe.fitted import Fitted
 from kft.recipe.searched import Searched
 from kft.report.progress import SHORT, Progress
@@ -84,6 +84,7 @@ class Recipe(Fitted, Searched):
         batch_size: int = 32,
         on_bad_example: str = "error",
         perturb: str | Sequence[str] | None = None,
+        views: int = 1,
     ) -> Any:
         """Evaluate the recipe on labelled data.
 
@@ -93,13 +94,19 @@ class Recipe(Fitted, Searched):
             on_bad_example: `"error"`, or `"skip"` to leave out files that cannot be used.
             perturb: `"standard"`, or names of corruptions, to also evaluate on corrupted data, see
                 `kft.insight.robustness.evaluate_perturbed`.
+            views: As for `predict`.
 
         Returns:
             The figures, an `Evaluation`, or with `perturb` a `Robustness`; they print as a table.
         """
         check_whole("batch_size", batch_size, "examples")
         check_choice("on_bad_example", on_bad_example, CHOICES["on_bad_example"])
+        check_views(self, views)
         if perturb is not None:
+            if views > 1:
+                raise InputError(
+                    f"`perturb` is for a single view, but `views={views}`: leave one of them out."
+                )
             from kft.insight.robustness import evaluate_perturbed, perturbation_names
 
             perturbation_names(self, perturb)
@@ -107,11 +114,11 @@ class Recipe(Fitted, Searched):
         if perturb is not None:
             return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
         self.name_classes(read.classes, read.source)
-        return evaluate(self, read, batch_size)
+        return evaluate(self, read, batch_size, views=views)
 
     @checked_call
     def predict(
-        self, raw: Any, *, batch_size: int = 32, coverage: float | None = None
+        self, raw: Any, *, batch_size: int = 32, coverage: float | None = None, views: int = 1
     ) -> Predictions:
         """Predict raw inputs.
 
@@ -125,6 +132,10 @@ class Recipe(Fitted, Searched):
                 is a set of classes, or a range around its number (split conformal prediction on the
                 validation data of the fit, Angelopoulos and Bates 2021,
                 https://arxiv.org/abs/2107.07511). Defaults to none.
+            views: The number of views of each input over which its answer is averaged: the input itself, and
+                others by the augmentation that is usual for the recipe, such as flips and crops
+                (test-time augmentation, Krizhevsky et al. 2012). It takes that many times as long.
+                Defaults to 1.
 
         Returns:
             The prediction for each input, such as a label and its probability; they print as a table.
@@ -133,12 +144,12 @@ class Recipe(Fitted, Searched):
             InputError: If an input cannot be used; the message names it.
         """
         check_whole("batch_size", batch_size, "inputs")
-        check_coverage(self, coverage)
+        check_choices(self, coverage, views)
         raw = self.raw_inputs(raw)
         if not len(raw):
             raise InputError("`predict` got no inputs: pass at least one.")
         raw = self.in_pieces(raw)
-        forward, outputs = Forward(self.model), []
+        forward, outputs = averaged(self, views), []
         with Progress("Predicting", len(raw), after=SHORT) as progress:
             for start in range(0, len(raw), batch_size):
                 chunk = raw[start : start + batch_size]
