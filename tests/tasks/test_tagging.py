@@ -22,6 +22,8 @@ from kft.tuning.objectives import objective_of
 from recipes import BertRecipe
 
 CLASSES = ("O", "B-A", "I-A", "B-B", "I-B")
+# The F1 of nervaluate 1.2.1, strategy "partial", on `_drawn(np.random.default_rng(0), 200)`.
+NERVALUATE = 0.8039215686274509
 
 
 def _outputs(tags, starts=None):
@@ -60,6 +62,40 @@ def test_entities_are_counted_whole():
     assert found.confusion_matrix.tolist() == [[1, 1, 1], [0, 0, 1], [1, 1, 0]]
     assert [(one.index, one.size) for one in found.mistakes()] == [(0, 5.0), (1, 1.0)]
     assert found.mistakes()[0].expected.startswith("A 0 to 3, A 6 to 7")
+
+
+def _drawn(rng, count):
+    """Return texts of random valid tags, and answers in which some tags are others."""
+    made = []
+    for length in rng.integers(1, 12, count):
+        truth = rng.choice(CLASSES, length, p=[0.4, 0.15, 0.2, 0.1, 0.15])
+        answer = np.where(rng.random(length) < 0.7, truth, rng.choice(CLASSES, length))
+        made.append(tuple(" ".join(_valid(tags.tolist())) for tags in (truth, answer)))
+    return made
+
+
+def _valid(tags):
+    """Begin an entity where an I does not follow one of its type."""
+    made = ["O"]
+    for tag in tags:
+        follows = tag[0] != "I" or made[-1][1:] == tag[1:]
+        made.append(tag if follows else f"B{tag[1:]}")
+    return made[1:]
+
+
+@pytest.mark.once
+def test_entities_that_overlap_are_half_right():
+    # Same places with another type: right. Other ends: half right. One of two that overlap with one: half.
+    assert _scored(("B-A I-A O", "B-B I-B O")).f1_partial == 1.0
+    assert _scored(("B-A I-A O", "B-A O O")).f1_partial == 0.5
+    assert _scored(("B-A I-A I-A", "B-A B-B B-A")).f1_partial == pytest.approx(1 / 4)
+    assert _scored(("B-A O O", "O B-A O")).f1_partial == 0.0
+    found = _scored(*_drawn(np.random.default_rng(0), 200))
+    assert found.f1_partial == pytest.approx(NERVALUATE)
+    assert found.to_dict()["f1_partial"] == found.f1_partial
+    words = Tagging().scorer(("NOUN", "VERB"))
+    words.update(np.array([[0]]), np.array([[[0.9, 0.1, 0, 1]]], "float32"))
+    assert "f1_partial" not in words.result().figures
 
 
 @pytest.mark.once

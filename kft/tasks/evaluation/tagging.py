@@ -63,6 +63,9 @@ class TaggingEvaluation(Evaluation):
         precision: Precision over all entities.
         recall: Recall over all entities.
         f1_macro: Mean F1 of the types that occur in the data.
+        f1_partial: F1 by places alone, in which an answer with other ends that overlaps with an entity
+            is half right (SemEval-2013 task 9, Segura-Bedmar et al.,
+            https://aclanthology.org/S13-2056); None for tags of single words.
         accuracy: Fraction of the words with the right tag.
         cut_words: The number of words without a token, since their texts are longer than the model's
             maximum length. They count in no other figure.
@@ -75,6 +78,7 @@ class TaggingEvaluation(Evaluation):
     per_type: tuple[EntityMetrics, ...]
     confusion_matrix: np.ndarray
     scored: Ratio
+    overlapping: Ratio
     words: Ratio
     cut_words: int
     has_entities: bool
@@ -116,7 +120,16 @@ class TaggingEvaluation(Evaluation):
             Figure("recall", micro.recall, None, "", f"of all {what}", "max", True),
             Figure("f1_macro", macro, None, "F1, macro", "mean over the types", "max", True),
         ]
-        made = [*made, accuracy] if self.has_entities else [accuracy, *made]
+        partial = Figure(
+            "f1_partial",
+            self.overlapping.value,
+            self.overlapping.interval,
+            "F1, partial",
+            "by places alone; with other ends that overlap, an answer is half right",
+            "max",
+            True,
+        )
+        made = [*made, partial, accuracy] if self.has_entities else [accuracy, *made]
         cut = "words beyond the sequence length; no other figure counts them"
         return Figures([*made, Figure("cut_words", self.cut_words, None, "cut words", cut, "min")])
 

@@ -42,7 +42,7 @@ class TaggingScorer:
         k = len(self._types)
         self._counts = np.zeros((3, k), np.int64)  # in the data, answers, right
         self._confusion = np.zeros((k + 1, k + 1), np.int64)
-        self._scored, self._words = Ratio(), Ratio()
+        self._scored, self._overlapping, self._words = Ratio(), Ratio(), Ratio()
         self._cut = 0
         self._places = Places()
         self._joined = JoinedPieces(texts) if len(texts) else None
@@ -101,6 +101,7 @@ class TaggingScorer:
             per_type=tuple(metrics),
             confusion_matrix=self._confusion,
             scored=self._scored,
+            overlapping=self._overlapping,
             words=self._words,
             cut_words=self._cut,
             has_entities=bool(self._scheme.prefixes),
@@ -138,6 +139,7 @@ class TaggingScorer:
                 self._counts[row, self._number[kind]] += 1
         right = len(truth & answers)
         self._scored.add(2 * right, len(truth) + len(answers))
+        self._overlapping.add(_matched(truth, answers), len(truth) + len(answers))
         none = len(self._types)
         ends = {(first, end): self._number[kind] for first, end, kind in answers}
         for first, end, kind in truth:
@@ -151,6 +153,25 @@ def _words(targets: np.ndarray, outputs: np.ndarray, chosen: np.ndarray) -> Word
     """Return the chosen words of a text."""
     found = outputs[chosen]
     return Words(targets[chosen], found[:, :-2], found[:, -2:].astype(np.int64))
+
+
+def _matched(truth: set[Span], answers: set[Span]) -> int:
+    """Return twice the number of entities with right ends, plus that of those that only overlap.
+
+    Neither the true entities of a text nor the answers overlap among themselves. Each counts once.
+    """
+    sides = [{(first, end) for first, end, _ in one} for one in (truth, answers)]
+    both = sides[0] & sides[1]
+    left, others = (sorted(one - both) for one in sides)
+    matched = 2 * len(both)
+    at = 0
+    for first, end in others:
+        while at < len(left) and left[at][1] <= first:
+            at += 1
+        if at < len(left) and left[at][0] < end:
+            matched += 1
+            at += 1
+    return matched
 
 
 def _described(spans: Sequence[Span], places: np.ndarray) -> str:
