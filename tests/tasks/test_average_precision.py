@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kft.answers.detected import suppressed
+from kft.tasks.evaluation import average_precision as average_precision_module
 from kft.tasks.evaluation.average_precision import AveragePrecision
 
 pytestmark = pytest.mark.once
@@ -42,6 +43,45 @@ def test_the_average_precision_is_that_of_coco():
     # pycocotools 2.0.11 and faster-coco-eval 1.8.0 on these boxes: AP, AP50 and AP75.
     found = [values.mean(), values[:, 0].mean(), values[:, 5].mean()]
     np.testing.assert_allclose(found, COCO, atol=1e-8)
+
+
+def test_intervals_are_those_of_images_that_are_drawn_again(monkeypatch):
+    monkeypatch.setattr(average_precision_module, "DRAWS", 6)
+    monkeypatch.setattr(average_precision_module, "_AT_ONCE", 1000)  # a few draws at a time
+    images = list(crowded(20))
+    found = AveragePrecision(4)  # the last class has no boxes
+    for image in images:
+        found.add(*image)
+    weights = np.random.default_rng(0).poisson(1.0, (20, 6))
+    drawn = [
+        average_precision(
+            one for one, count in zip(images, counts, strict=True) for _ in range(count)
+        )
+        for counts in weights.T
+    ]
+    intervals = found.intervals()
+    for name, values in (
+        ("mean_ap", [one.mean() for one in drawn]),
+        ("ap50", [one[:, 0].mean() for one in drawn]),
+        ("ap75", [one[:, 5].mean() for one in drawn]),
+    ):
+        np.testing.assert_allclose(intervals[name], np.percentile(values, (2.5, 97.5)), atol=1e-9)
+
+
+def test_an_interval_contains_the_figure_and_narrows_with_the_images():
+    widths = []
+    for count in (30, 300):
+        found = AveragePrecision(3)
+        for image in crowded(count):
+            found.add(*image)
+        low, high = found.intervals()["mean_ap"]
+        assert low < found.values().mean() < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
+    found = AveragePrecision(3, most_rows=200)
+    for image in crowded():
+        found.add(*image)
+    assert found.intervals() == AveragePrecision(3).intervals() == {}
 
 
 def test_rounding_scores_bounds_the_memory_and_hardly_changes_the_figure():

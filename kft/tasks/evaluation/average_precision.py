@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from kft.answers.detected import overlap_of
 
-__all__ = ["THRESHOLDS", "AveragePrecision", "matched"]
+__all__ = ["AP75", "THRESHOLDS", "AveragePrecision", "matched"]
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of the overlap (IoU) with a box in the data
+AP75 = 5  # the index of an overlap of 0.75 among the thresholds
+DRAWS = 100  # of images, for the intervals
+_AT_ONCE = 2**22  # numbers of all draws that are computed together
 _RECALLS = np.linspace(0, 1, 101)
 _MOST_ROWS = 2**20  # kept exactly; with more, scores are rounded
 _STEPS = 4096  # per unit of rounded scores
@@ -20,7 +26,8 @@ class AveragePrecision:
 
     The numbers equal those of COCO's own code (https://github.com/cocodataset/cocoapi): precision is
     the best at this recall or a higher one, averaged over 101 recalls. Up to about a million boxes are
-    kept exactly; with more, scores are rounded to 1/4096, and rows that become equal are merged.
+    kept exactly; with more, scores are rounded to 1/4096, and rows that become equal are merged. Then
+    there are no intervals.
 
     Args:
         classes: The number of classes.
@@ -30,9 +37,11 @@ class AveragePrecision:
     def __init__(self, classes: int, most_rows: int = _MOST_ROWS) -> None:
         self._most = most_rows
         self._truths = np.zeros(classes, np.int64)
-        self._kept = [np.zeros((0, 4), np.int64)]  # class, right, ignored, count
+        self._boxes: list[np.ndarray] = []  # the class of each box of each image
+        self._kept = [np.zeros((0, 5), np.int64)]  # class, right, ignored, count, image
         self._scores = [np.zeros(0, np.float32)]
         self._rows = 0
+        self._rounded = False
 
     def add(self, answers: np.ndarray, truths: np.ndarray) -> None:
         """Add the boxes of an image.
@@ -43,26 +52,63 @@ class AveragePrecision:
         """
         kinds = truths[:, 4].astype(np.int64)
         self._truths += np.bincount(kinds[kinds >= 0], minlength=len(self._truths))
+        image = np.full(len(answers), len(self._boxes), np.int64)
+        if not self._rounded:
+            self._boxes.append(kinds[kinds >= 0].astype(np.int32))
         right, ignored, _ = matched(answers, truths)
         columns = [answers[:, 5].astype(np.int64), right @ _BITS, ignored @ _BITS]
-        self._kept.append(np.stack([*columns, np.ones(len(answers), np.int64)], axis=1))
+        self._kept.append(np.stack([*columns, np.ones(len(answers), np.int64), image], axis=1))
         self._scores.append(answers[:, 4].astype(np.float32))
         self._rows += len(answers)
-        if self._rows > self._most:
+        if max(self._rows, len(self._boxes)) > self._most:
             self._round()
 
     def values(self) -> np.ndarray:
         """Return the average precision `[classes, thresholds]`; NaN for a class without boxes."""
+        return self._values(self._truths[:, None], lambda rows, _: rows[:, 3:4])[..., 0]
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Return the central 95 % of AP, AP50 and AP75 over draws of the images (bootstrap).
+
+        Each image has a Poisson weight in each draw. Empty if no class has boxes, or for more than about
+        a million predicted boxes.
+        """
+        if self._rounded or not self._truths.any():
+            return {}
+        weights = np.random.default_rng(0).poisson(1.0, (len(self._boxes), DRAWS))
+        boxes = np.concatenate(self._boxes)
+        image = np.repeat(np.arange(len(self._boxes)), list(map(len, self._boxes)))
+        truths = np.zeros((len(self._truths), DRAWS), np.int64)
+        np.add.at(truths, boxes, weights[image])
+        values = self._values(truths, lambda rows, draws: weights[np.ix_(rows[:, 4], draws)])
+        usable = truths.any(axis=0)
+        each = np.nanmean(values[..., usable], axis=0)  # [thresholds, draws]
+        found = {"mean_ap": each.mean(axis=0), "ap50": each[0], "ap75": each[AP75]}
+        return {
+            name: (float(low), float(high))
+            for name, draws in found.items()
+            for low, high in [np.percentile(draws, (2.5, 97.5))]
+        }
+
+    def _values(
+        self, truths: np.ndarray, counts: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Return the average precision `[classes, thresholds, draws]`; NaN without boxes in a draw.
+
+        Args:
+            truths: The number of boxes of each class in each draw, `[classes, draws]`.
+            counts: Returns how often rows count in some draws, `[rows, draws]`, given both.
+        """
         rows, scores = np.concatenate(self._kept), np.concatenate(self._scores)
-        order = np.argsort(-scores, kind="stable")
-        rows = rows[order]
-        found = np.full((len(self._truths), len(THRESHOLDS)), np.nan)
+        rows = rows[np.argsort(-scores, kind="stable")]
+        found = np.full((len(truths), len(THRESHOLDS), truths.shape[1]), np.nan)
         for kind in np.flatnonzero(self._truths):
             own = rows[rows[:, 0] == kind]
             for place, bit in enumerate(_BITS):
                 counted = own[(own[:, 2] & bit) == 0]
                 is_right = (counted[:, 1] & bit) > 0
-                found[kind, place] = _average(is_right, counted[:, 3], int(self._truths[kind]))
+                of_rows = functools.partial(counts, counted)
+                found[kind, place] = _averages(is_right, of_rows, truths[kind])
         return found
 
     def _round(self) -> None:
@@ -71,7 +117,8 @@ class AveragePrecision:
         steps = np.round(scores.astype(np.float64) * _STEPS).astype(np.int64)
         keys, place = np.unique(np.column_stack([steps, rows[:, :3]]), axis=0, return_inverse=True)
         counts = np.bincount(place.ravel(), weights=rows[:, 3]).astype(np.int64)
-        self._kept = [np.column_stack([keys[:, 1:], counts])]
+        self._kept = [np.column_stack([keys[:, 1:], counts, np.zeros_like(counts)])]
+        self._rounded, self._boxes = True, []
         self._scores = [(keys[:, 0] / _STEPS).astype(np.float32)]
         self._rows = len(keys)
         self._most = max(self._most, 2 * self._rows)
@@ -123,13 +170,30 @@ def _inside(boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     return np.max(shared / areas[:, None], axis=1, initial=0.0)
 
 
-def _average(is_right: np.ndarray, counts: np.ndarray, truths: int) -> float:
-    """Return the mean precision over 101 recalls."""
-    right, all_ = np.cumsum(is_right * counts), np.cumsum(counts)
-    if not len(right):
-        return 0.0
-    recall, precision = right / truths, right / all_
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, _RECALLS, side="left")
-    reached = places < len(precision)
-    return float(np.where(reached, precision[np.minimum(places, len(precision) - 1)], 0).mean())
+def _averages(
+    is_right: np.ndarray, counts: Callable[[np.ndarray], np.ndarray], truths: np.ndarray
+) -> np.ndarray:
+    """Return the mean precision over 101 recalls in each draw; NaN in a draw without boxes.
+
+    Args:
+        is_right: Whether each answer is right, the best first, `[m]`.
+        counts: Returns how often each counts in some draws, `[m, draws]`.
+        truths: The number of boxes in each draw.
+    """
+    found = np.where(truths > 0, 0.0, np.nan)
+    if not len(is_right):
+        return found
+    draws = np.flatnonzero(truths)
+    for some in np.array_split(draws, -(-len(is_right) * len(draws) // _AT_ONCE) or 1):
+        each = counts(some)
+        all_ = np.cumsum(each, axis=0)
+        right = np.cumsum(each * is_right[:, None], axis=0)
+        precision = right / np.maximum(all_, 1)
+        precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        for column, draw in enumerate(some):
+            recall = right[:, column] / truths[draw]
+            places = np.searchsorted(recall, _RECALLS, side="left")
+            reached = places < len(precision)
+            chosen = precision[np.minimum(places, len(precision) - 1), column]
+            found[draw] = np.where(reached, chosen, 0).mean()
+    return found

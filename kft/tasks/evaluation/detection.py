@@ -67,6 +67,7 @@ class DetectionEvaluation(Evaluation):
     ap75: float | None
     threshold: float
     colours: np.ndarray
+    intervals: dict[str, tuple[float, float]]
     worst: tuple[Mistake, ...] = ()
     others: tuple[Mistake, ...] = ()
 
@@ -97,7 +98,7 @@ class DetectionEvaluation(Evaluation):
             ),
         )
         return Figures(
-            Figure(name, value, None, label, meaning, "max", True)
+            Figure(name, value, self.intervals.get(name), label, meaning, "max", True)
             for name, value, label, meaning in made
         )
 
@@ -145,6 +146,7 @@ class DetectionEvaluation(Evaluation):
         """Return all figures as plain dicts, lists, strings and numbers."""
         return {
             **super().to_dict(),
+            **{f"{name}_interval": list(ends) for name, ends in self.intervals.items()},
             "per_class": [
                 {
                     "class": one.name,

@@ -11,7 +11,7 @@ from PIL import Image
 from kft.errors import InputError
 from kft.tasks.boxes.drawing import Drawn, drawn, opened
 from kft.tasks.boxes.labels import counted
-from kft.tasks.evaluation.average_precision import AveragePrecision, matched
+from kft.tasks.evaluation.average_precision import AP75, AveragePrecision, matched
 from kft.tasks.evaluation.checks import finite_outputs
 from kft.tasks.evaluation.content import Mistake, Picture
 from kft.tasks.evaluation.detection import BoxMetrics, DetectionEvaluation
@@ -27,7 +27,6 @@ KEPT_WORST = 12
 KEPT_OTHERS = 6
 _SIDE = 224
 _RED = (220, 30, 30)
-_AP75 = 5  # the index of an overlap of 0.75 among the thresholds
 
 
 class DetectionScorer:
@@ -117,8 +116,9 @@ class DetectionScorer:
             task=self._task,
             examples=compact(np.sort(np.concatenate(self._examples))),
             per_class=metrics,
-            ap75=float(values[known, _AP75].mean()) if known.any() else None,
+            ap75=float(values[known, AP75].mean()) if known.any() else None,
             threshold=self._threshold,
+            intervals=self._precision.intervals(),
             colours=self._colours,
             worst=tuple(worst),
             others=tuple(others[:KEPT_OTHERS]),
