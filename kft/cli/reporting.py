@@ -16,6 +16,8 @@ from kft.cli.outputs import check_output
 from kft.errors import InputError
 from kft.runs.places import REPORT, check_run
 
+_OF_DATA = "evaluation.html"  # beside the run's own page, which no command could write again
+
 
 @grouped
 def report(
@@ -39,7 +41,10 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The page to write. Default: RUN/report.html."),
+        typer.Option(
+            metavar="FILE",
+            help="The page to write. Default: RUN/report.html, and with --data RUN/evaluation.html.",
+        ),
     ] = None,
     recipe: RunRecipe = None,
     task: RunTask = None,
@@ -71,4 +76,5 @@ def report(
         evaluation = used.evaluate(examples, batch_size=batch_size)
         opened = with_evaluation(opened, evaluation, examples)
     lost = None if source is None else forgetting(opened.recipe, source)
-    typer.echo(str(report_again(opened, output or written, forgetting=lost)))
+    page = output or (written if data is None else run / _OF_DATA)
+    typer.echo(str(report_again(opened, page, forgetting=lost)))

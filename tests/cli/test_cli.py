@@ -170,6 +170,9 @@ def test_report_shows_the_page_or_writes_it_about_other_data_or_with_a_source(
     code, out, err = cli("report", run, *OWN, "--source", photos, "--output", page)
     assert (code, out.strip()) == (0, str(page)), err
     assert "Forgetting" in page.read_text()
+    code, out, err = cli("report", run, *OWN, "--data", photos)
+    assert (code, out.strip()) == (0, str(run / "evaluation.html")), err
+    assert "20 examples" in (run / "evaluation.html").read_text()
     assert (run / "report.html").read_text() == before
 
 
