@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kft.arguments import did_you_mean
 from kft.arguments import shown as argument
+from kft.arguments.paths import similar_path
 from kft.errors import InputError
 
 __all__ = ["checked_root", "missing", "shown", "written"]
 
 _LONGEST = 400  # characters of a path in a message
-_MOST_NAMES = 10_000  # compared with a missing one
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -28,12 +27,8 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def missing(path: str | os.PathLike[str]) -> str:
-    """Return that there is no such file or folder, with a similar name that there is, for messages."""
-    hint = ""
-    with contextlib.suppress(OSError, ValueError):
-        place = Path(path)
-        hint = did_you_mean(place.name, sorted(os.listdir(place.parent))[:_MOST_NAMES])
-    return f"{shown(path)}: no such file or folder{shown(hint)}"
+    """Return that there is no such file or folder, with a similar path that exists, for messages."""
+    return f"{shown(path)}: no such file or folder{shown(similar_path(path))}"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from kft.arguments.paths import similar_path
 from kft.errors import InputError
 from kft.runs.hidden import hidden_directory, remove_hidden
 from kft.runs.places import RECIPE
@@ -91,7 +92,9 @@ def find_version(directory: str | os.PathLike) -> Path:
     """
     directory = Path(directory)
     if not os.path.isdir(directory):
-        raise InputError(f"{str(directory)!r} is not a directory: pass one with exports.")
+        raise InputError(
+            f"{str(directory)!r} is not a directory{similar_path(directory)}: pass one with exports."
+        )
     if any(os.path.exists(directory / name) for name in ("saved_model.pb", "variables", MANIFEST)):
         return directory
     found = find_versions(directory)
@@ -185,7 +188,9 @@ def prune(base_dir: str | os.PathLike, keep: int) -> list[Path]:
     if keep < 1:
         raise InputError(f"keep={keep}, but a server needs a version: pass 1 or more.")
     if not os.path.isdir(base):
-        raise InputError(f"base_dir={str(base)!r} is not a directory: pass one with exports.")
+        raise InputError(
+            f"base_dir={str(base)!r} is not a directory{similar_path(base)}: pass one with exports."
+        )
     sweep(base)
     removed = []
     for path in list(find_versions(base).values())[:-keep]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.arguments import is_whole
+from kft.arguments.paths import similar_path
 from kft.errors import InputError
 from kft.printing import Fitted, as_text, how_many, number, printable, without_formula
 from kft.runs.places import JOURNAL, RECIPE
@@ -216,7 +217,7 @@ def _runs_in(place: Path) -> list[Path]:
         return [place]
     if not os.path.isdir(place):
         raise InputError(
-            f"{place}: no such directory; pass run directories, or a directory of such."
+            f"{place}: no such directory{similar_path(place)}; pass run directories, or a directory of such."
         )
     found = sorted(path for path in place.iterdir() if os.path.isfile(path / RECIPE))
     if not found:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kft.arguments.paths import similar_path
 from kft.errors import InputError
 
 RECIPE = "recipe.json"  # marks a finished run
@@ -40,10 +41,13 @@ def no_run(directory: Path, missing: str = RECIPE) -> InputError:
         missing: The missing file.
     """
     way_out = "Pass the run directory of a fit."
+    problem = f"it has no {missing}"
     with contextlib.suppress(OSError, ValueError):
         if os.path.isfile(directory / BEGUN):
             way_out = "Its fit was interrupted: make the same call again to continue it."
-    return InputError(f"`{directory}` is not a finished run: it has no {missing}. {way_out}")
+        elif not os.path.lexists(directory):
+            problem = f"there is no such directory{similar_path(directory)}"
+    return InputError(f"`{directory}` is not a finished run: {problem}. {way_out}")
 
 
 def fold_run(parent: Path, number: int) -> Path:

@@ -144,7 +144,7 @@ def test_a_terminal_is_told_what_is_waited_for_and_nothing_else_is(tmp_path, is_
         ),
         (
             ("evaluate", "gone", "--data", "d"),
-            "`gone` is not a finished run: it has no recipe.json",
+            "`gone` is not a finished run: there is no such directory. Pass the run directory of a fit.",
         ),
         (("predict", "gone", "-"), "`gone` is not a finished run"),
         (("predict", "gone", "a.jpg"), "a.jpg: no such file or folder"),

@@ -6,8 +6,11 @@ import pytest
 from PIL import Image
 
 import kft
+from kft.data.read import check_there
 from kft.errors import InputError
-from kft.runs.places import check_apart_from_data, is_empty
+from kft.export.versions import find_version, prune
+from kft.runs.comparison import Comparison
+from kft.runs.places import check_apart_from_data, check_run, is_empty
 from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
@@ -95,3 +98,30 @@ def test_data_that_were_read_from_a_folder_know_it(images):
     table = images.parent / "table.csv"
     table.write_text("path,label\nimages/b/1.png,a\nimages/a/0.png,b\n")
     assert recipe.read(table).folder is None
+
+
+@pytest.mark.parametrize(
+    "open_it",
+    [
+        check_run,
+        kft.model_card,
+        lambda path: Comparison.of([path]),
+        find_version,
+        lambda path: prune(path, keep=1),
+        lambda path: check_there(str(path)),
+    ],
+)
+def test_a_misspelt_directory_is_named_with_the_similar_one_that_exists(tmp_path, open_it):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InputError, match=f"did you mean {tmp_path / 'photos'}") as refused:
+        open_it(tmp_path / "phots")
+    assert "recipe.json" not in str(refused.value)
+
+
+def test_a_directory_without_a_run_is_not_suggested_for_itself(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InputError, match=r"it has no recipe\.json"):
+        check_run(tmp_path / "photos")
+    (tmp_path / "serving").touch()
+    with pytest.raises(InputError, match="is not a directory: pass one"):
+        find_version(tmp_path / "serving")
