@@ -69,13 +69,20 @@ def test_equal_arguments_and_seed_give_equal_weights_and_another_seed_others():
 @pytest.mark.once
 def test_a_finished_run_is_loaded_not_trained_again(tmp_path, capsys):
     first = TinyRecipe(num_classes=2)
-    fit(first, bright_sides(20), run_dir=tmp_path / "run")
+    trained = fit(first, bright_sides(20), run_dir=tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     second = TinyRecipe(num_classes=2)
     run = fit(second, bright_sides(20), run_dir=tmp_path / "run", verbose=2)
     assert "loaded, not trained again" in capsys.readouterr().out
+    title, table = str(run.evaluation).split("\n", 1)
+    assert (title, table in str(trained.evaluation)) == ("Single label, 4 examples", True)
+    assert run.evaluation.accuracy == trained.evaluation.accuracy
+    assert run.evaluation.task == trained.evaluation.task
+    assert run.to_dict() == trained.to_dict()
     assert same(weights(first), weights(second))
     assert run.history["stage"] == [1, 2]
     assert run.report() == tmp_path / "run" / "report.html"
+    assert run.report().read_text(encoding="utf-8") == page
 
 
 @pytest.mark.once

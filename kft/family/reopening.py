@@ -23,6 +23,7 @@ from kft.runs.places import JOURNAL, RECIPE
 from kft.stages.stage import checked_stages
 from kft.stages.table import plan_table
 from kft.tasks import Task
+from kft.tasks.evaluation.kept import KeptEvaluation
 
 if TYPE_CHECKING:
     from kft.tasks import Evaluation
@@ -42,7 +43,7 @@ def reopen(
         task: As in `kft.load`.
 
     Returns:
-        The run, with its recipe, history, plan and journal, and without validation data.
+        The run, with its recipe, history, plan, journal and figures, and without validation data.
 
     Raises:
         InputError: If there is no finished run, or it is damaged.
@@ -59,6 +60,7 @@ def reopen(
         recipe=loaded,
         history=read_history(directory),
         run_dir=directory,
+        evaluation=KeptEvaluation.read(journal or {}),
         stages_table=stages_table(loaded, directory, journal),
         journal=journal,
     )
@@ -74,6 +76,7 @@ def load_finished(recipe: Family, run_dir: Path, *, verbose: int | str) -> Run:
         recipe,
         read_history(run_dir),
         run_dir,
+        evaluation=KeptEvaluation.read(journal or {}),
         stages_table=stages_table(recipe, run_dir, journal),
         journal=journal,
     )

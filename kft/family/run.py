@@ -17,6 +17,7 @@ from kft.family.hooks import Family
 from kft.printing import how_many
 from kft.report.page import write_report
 from kft.runs.places import REPORT
+from kft.tasks.evaluation.kept import KeptEvaluation
 from kft.training.cached_stages import CachedStage
 from kft.training.journal import Journal
 from kft.training.saved_work import savings
@@ -44,7 +45,8 @@ class Run:
         history: A list with a value for each epoch, over all stages, for every name that Keras logs,
             including `stage` and `learning_rate`.
         run_dir: The directory of the run, None if it was not saved.
-        evaluation: The evaluation of the trained recipe on the validation data.
+        evaluation: The evaluation of the trained recipe on the validation data. Of a finished run that
+            `fit` loaded it has the figures, and neither tables by class nor mistakes, which are on the page.
         training: The training data.
         validation: The validation data.
         stages_table: The plan as an HTML table.
@@ -106,7 +108,8 @@ class Run:
             if self.run_dir is None:
                 raise InputError("the run has no run_dir: pass the path of an HTML file to write.")
             path = self.run_dir / REPORT
-            if self.evaluation is None and forgetting is None and os.path.isfile(path):
+            is_loaded = self.evaluation is None or isinstance(self.evaluation, KeptEvaluation)
+            if is_loaded and forgetting is None and os.path.isfile(path):
                 return path  # a loaded run already has its page
         recipe, journal = self.recipe, with_overlap(self)
         if forgetting is not None:

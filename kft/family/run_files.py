@@ -10,9 +10,10 @@ from typing import Any
 
 from kft.errors import InputError
 from kft.family import distances, saving
-from kft.family.run import Run, figures_of, with_overlap
+from kft.family.run import Run, with_overlap
 from kft.runs import atomic, json_files
 from kft.runs.places import JOURNAL, REPORT
+from kft.tasks.evaluation.kept import entries_of
 
 HISTORY = "history.json"
 
@@ -46,7 +47,7 @@ def add_page(run: Run, folder: Path) -> Mapping[str, Any]:
     """
     assert run.evaluation is not None
     distances.write(run.recipe.distances, folder)
-    journal = {**with_overlap(run), "figures": figures_of(run.evaluation)}
+    journal = {**with_overlap(run), **entries_of(run.evaluation)}
     replace(run, journal=journal).report(folder / REPORT)
     json_files.write_json(folder / f".{JOURNAL}", journal)
     (folder / f".{JOURNAL}").replace(folder / JOURNAL)

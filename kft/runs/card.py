@@ -86,7 +86,11 @@ def _figures(run: FinishedRun, journal: Mapping[str, Any]) -> str:
         return "## Figures\n\nThe run was not evaluated."
     count = _mapping(_parts(journal).get("validation")).get("examples")
     rows = [
-        (name.replace("_", " "), _shown(one.get("value")), _interval(one.get("interval")))
+        (
+            str(one.get("label") or name.replace("_", " ")),
+            _shown(one.get("value")),
+            _interval(one.get("interval")),
+        )
         for name, one in run.figures.items()
     ]
     on = f"{count:,} validation examples" if isinstance(count, int) else "the validation data"

@@ -33,7 +33,8 @@ JOURNAL = {
     "starting_weights": {"source": "preset", "pretrained": True},
     "figures": {
         "accuracy": {"value": 0.75, "interval": [0.5, 0.9], "better": "max"},
-        "roc_auc": {"value": None, "interval": None, "better": "max"},
+        "roc_auc": {"value": None, "interval": None, "better": "max", "label": "ROC AUC"},
+        "val_loss": {"value": 1.25, "interval": None, "better": "min"},
     },
     "data": {
         "parts": {
@@ -65,7 +66,8 @@ def test_it_says_what_the_run_noted(run, tmp_path):
     assert "On 40 validation examples" in card
     assert "So few examples leave wide intervals." in card
     assert "| accuracy | 0.75 | 0.5 to 0.9 |" in card
-    assert "| roc auc |  |  |" in card
+    assert "| ROC AUC |  |  |" in card
+    assert "| val loss | 1.25 |  |" in card
     assert "| training | 1,200 | 3 |" in card
     assert "| 1 | all | 3 | 1.5e-05 |" in card
     assert "epoch 2 (stage 1), where val_loss was 0.25. The stages took 4 s with seed 7." in card

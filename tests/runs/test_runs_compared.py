@@ -124,8 +124,9 @@ def test_a_fit_keeps_its_figures(tmp_path):
     run = recipe.fit(data, stages=[kft.Stage(0, 1, 1e-2)], run_dir=tmp_path / "run", verbose=0)
     found = Comparison.of([tmp_path / "run"]).runs[0].figures["accuracy"]
     described = run.evaluation.figures.figure("accuracy")
-    assert found == {
+    assert {name: found[name] for name in ("value", "interval", "better", "label")} == {
         "value": described.value,
         "interval": list(described.interval),
         "better": "max",
+        "label": "accuracy",
     }
