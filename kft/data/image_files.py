@@ -15,6 +15,17 @@ MAX_PIXELS = 50_000_000  # 50 megapixels are 600 MB as float32
 # The largest file of an image: four channels of 16 bits per pixel, and metadata.
 _BYTES_PER_PIXEL, _SPARE_BYTES = 8, 64 * 2**20
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP")
+_EXPECTED = "JPEG, PNG, GIF, BMP or WebP is expected"
+# Formats that Pillow does not read, by the brand of their container or by their first bytes.
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"),
+    "HEIC",
+)
+_BEGINNINGS = {
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"<svg": "SVG",
+}
 
 
 def largest_file(max_pixels: int) -> int:
@@ -66,7 +77,8 @@ def _inspect(file: str | bytes, max_pixels: int) -> str | None:
     except Image.DecompressionBombError:
         return f"gigantic image, more than the {max_pixels:,} pixels of max_pixels"
     except UnidentifiedImageError:
-        return "not an image"
+        other = _other_format(head)
+        return "not an image" if other is None else f"{other} image, but {_EXPECTED}"
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         return f"broken image ({error})"
 
@@ -74,7 +86,7 @@ def _inspect(file: str | bytes, max_pixels: int) -> str | None:
 def _judge(image: Any, head: bytes, max_pixels: int) -> str | None:
     width, height = image.size
     if image.format not in _FORMATS:
-        return f"{image.format} image, but JPEG, PNG, GIF, BMP or WebP is expected"
+        return f"{image.format} image, but {_EXPECTED}"
     if width * height > max_pixels:
         return f"gigantic image, {width} x {height} pixels where max_pixels={max_pixels:,}"
     if image.format == "WEBP" and getattr(image, "is_animated", False):
@@ -85,3 +97,10 @@ def _judge(image: Any, head: bytes, max_pixels: int) -> str | None:
         if bits not in (8, 24, 32) or (bits != 32 and compression):
             return f"BMP of {bits} bits or compressed, but 8, 24 or 32 plain bits are expected"
     return None
+
+
+def _other_format(head: bytes) -> str | None:
+    """Return the format of an image that Pillow cannot read, None if it is not known."""
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12])
+    return next((name for start, name in _BEGINNINGS.items() if head.startswith(start)), None)

@@ -265,8 +265,12 @@ def test_inspect_file_judges_by_the_header(tmp_path, picture, encode):
         assert judge(encode(convert(picture, mode), form, **options)) is None
     assert judge(b"") == "empty file"
     assert judge(b"once upon a time") == "not an image"
+    assert judge(b"\0\0\0\x18ftypmp42" + bytes(40)) == "not an image"
     assert judge(encode(picture, "JPEG")[:10]).startswith(("not an image", "broken"))
     assert judge(encode(picture, "TIFF")).startswith("TIFF image, but JPEG")
+    assert judge(b"\0\0\0\x24ftypheic" + bytes(40)).startswith("HEIC image, but JPEG")
+    assert judge(b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)).startswith("JPEG XL image, but JPEG")
+    assert judge(b"<svg xmlns='http://www.w3.org/2000/svg'></svg>").startswith("SVG image, but")
     assert judge(encode(picture, "WEBP", save_all=True, append_images=animated)).startswith("anim")
     assert judge(encode(picture, "GIF", save_all=True, append_images=animated)) is None
     assert judge(encode(picture.convert("1"), "BMP")).startswith("BMP of 1 bits")
