@@ -22,6 +22,7 @@ from kft.data.folder import read_folder
 from kft.data.frames import read_frame
 from kft.data.image_files import MAX_PIXELS
 from kft.data.kinds import kind_named
+from kft.data.other_files import labelled_way_out
 from kft.data.own_files import read_own_file, read_own_folder, read_text_folder
 from kft.data.pairs import are_pairs, read_pairs
 from kft.data.read_settings import ReadSettings
@@ -37,10 +38,13 @@ from kft.regular_files import problem
 __all__ = ["read"]
 
 _TFDS_NAME = re.compile(r"[a-z]\w*(/\w[\w.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?")
+_STORED = (
+    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, a .zip or .tar archive, a TFDS "
+    "name or prepared TFDS directory"
+)
 _EXPECTED = (
-    "a folder with one sub-folder per class, a .csv, .tsv or .parquet file, a .zip or .tar archive, (x, y) "
-    "arrays, a table in memory, pairs (input, label), a TFDS name or prepared TFDS directory, a "
-    "tf.data.Dataset or a keras.utils.PyDataset"
+    f"{_STORED}, (x, y) arrays, a table in memory, pairs (input, label), a tf.data.Dataset or a "
+    "keras.utils.PyDataset"
 )
 
 
@@ -197,7 +201,7 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
     # The maximum size depends on the type of the file and is checked later.
     reason = "" if is_folder else problem(path, sys.maxsize)
     if reason not in ("", "no such file"):
-        raise InputError(f"{shown(source)}: {reason}; data are {_EXPECTED}")
+        raise InputError(f"{shown(source)}: {reason}; data are {_STORED}")
     if not is_folder and not reason:
         _refuse_split(how.split, source)
         reader = how.task.files.get(path.suffix.lower()) if how.inputs.is_text else None
@@ -209,9 +213,11 @@ def _stored(source: str | os.PathLike[str], how: ReadSettings) -> Examples:
             return read_archives([path], how)
         if path.suffix.lower() not in SUFFIXES:
             own = ", ".join(how.task.files) if how.inputs.is_text else ""
+            way = labelled_way_out(path)
             raise InputError(
-                f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_EXPECTED}"
+                f"{shown(source)} is a {path.suffix or 'suffixless'} file, but data are {_STORED}"
                 f"{own and f'; for the task {how.task.name!r} also files that end in {own}'}"
+                f"{way and f': {way}'}"
             )
         return read_table(path, how)
     if is_folder or _may_be_tfds(source):
@@ -235,12 +241,12 @@ def _may_be_tfds(source: str | os.PathLike[str]) -> bool:
 
 
 def _missing(source: str | os.PathLike[str]) -> InputError:
-    return InputError(f"{missing(source)}; data are {_EXPECTED}")
+    return InputError(f"{missing(source)}; data are {_STORED}")
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
     if source == "":
-        raise InputError(f"the path of the data is empty; data are {_EXPECTED}")
+        raise InputError(f"the path of the data is empty; data are {_STORED}")
     try:
         return Path(os.path.expanduser(Path(source)))
     except TypeError as error:  # a path of bytes

@@ -20,6 +20,7 @@ from kft.data.files import checked_root, missing, shown
 from kft.data.folder_walk import nothing_below
 from kft.data.image_files import MAX_PIXELS
 from kft.data.modality import modality_named
+from kft.data.other_files import way_out
 from kft.data.patterns import matched
 from kft.data.source_hooks import ReadFile, SourceHooks
 from kft.data.table import SUFFIXES
@@ -194,6 +195,9 @@ class Unlabelled:
         )
 
     def _file(self, path: Path) -> Raw:
+        way = way_out(path)
+        if way:
+            return Raw(named(path), "", shown(path), f"a {path.suffix} file is not read: {way}")
         if not self.modality.is_text:
             return Raw(named(path), str(path), shown(path))
         text, reason = _read_text(path, self.encoding)

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from kft.data.examples import Examples
 from kft.data.kinds import MultiLabels, SingleLabels
 from kft.data.read import read
 from kft.data.streams import Stream
+from kft.data.unlabelled import Unlabelled
 
 X = np.arange(40, dtype="float32").reshape(20, 2)
 Y = np.arange(20) % 2
@@ -123,6 +126,30 @@ def test_a_py_dataset_is_a_stream_that_fit_takes():
 def test_what_is_no_data_is_told_what_is(source, options, message):
     with pytest.raises(InputError, match=message):
         read_images(source, **options)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("book.xlsx", r"save it as .csv, or pass a table .*pandas.read_excel\('book.xlsx'\)"),
+        ("rows.JSONL", r"convert it to .csv, or pass a table .*pandas.read_json\('rows.JSONL', "),
+        ("rows.csv.gz", r"unpack it first"),
+        ("pets.rar", r"unpack it, or pack it as .zip"),
+        ("cat.jpg", r"pass the folder that has one sub-folder of images per class"),
+    ],
+)
+def test_a_file_in_another_form_is_told_how_to_be_read(tmp_path, name, way):
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(
+        InputError, match=rf"{name} is a \.\w+ file, but data are .*: {way}"
+    ) as found:
+        read_images(tmp_path / name)
+    assert "arrays" not in str(found.value)  # what cannot be named by a path
+    if name != "cat.jpg":
+        for modality in ("image", "text"):
+            (raw,) = Unlabelled([str(tmp_path / name)], modality=modality)
+            assert re.fullmatch(rf"a \.\w+ file is not read: {way[:9]}.*", raw.reason)
 
 
 @pytest.mark.once
