@@ -35,20 +35,17 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def did_you_mean(name: str, known: Iterable[str], written: Mapping[str, str] | None = None) -> str:
-    """Return a suggestion of a similar name for a message; empty if there is none.
-
-    Args:
-        name: The name that is not known.
-        known: The known ones.
-        written: How a message writes each of these. Defaults to the name itself.
-    """
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most similar to another one, in any case; None if none is."""
     names = {one.lower(): one for one in known}
-    close = difflib.get_close_matches(name.lower(), names, n=1)
-    if not close:
-        return ""
-    found = names[close[0]]
-    return f" (did you mean {found if written is None else written[found]}?)"
+    found = difflib.get_close_matches(name.lower(), names, n=1)
+    return names[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a suggestion of a similar name for a message; empty if there is none."""
+    found = closest(name, known)
+    return "" if found is None else f" (did you mean {found}?)"
 
 
 def in_words(names: Iterable[str], word: str = "or") -> str:

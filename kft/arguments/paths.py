@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from kft.arguments import did_you_mean
+from kft.arguments import closest
 
 _MOST_NAMES = 10_000  # compared with a missing one
 
@@ -20,6 +20,7 @@ def similar_path(path: str | os.PathLike[str]) -> str:
     place = Path(path)
     with contextlib.suppress(OSError, ValueError):
         names = sorted(os.listdir(place.parent))[:_MOST_NAMES]
-        paths = {name: str(place.with_name(name)) for name in names if name != place.name}
-        return did_you_mean(place.name, paths, paths)
+        found = closest(place.name, (name for name in names if name != place.name))
+        if found is not None:
+            return f" (did you mean {place.with_name(found)}?)"
     return ""

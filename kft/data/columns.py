@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kft.arguments import closest
 from kft.data.files import shown
 from kft.errors import InputError
 from kft.regular_files import open_regular, why
@@ -80,6 +81,7 @@ def check_columns(
     modality: str,
     note: str = "",
     others: Mapping[str, str] | None = None,
+    unknown: str = "",
 ) -> None:
     """Check that a table has each requested column exactly once.
 
@@ -90,6 +92,7 @@ def check_columns(
         modality: `"image"`, `"text"` or `"clip"`.
         note: A remark on the header for the message.
         others: Other requested columns, by the arguments that name them.
+        unknown: The end of the message if the table has none of the columns in `wanted`.
 
     Raises:
         InputError: A column is missing, or several have its name.
@@ -98,9 +101,12 @@ def check_columns(
     arguments = [first, *["label_column"] * (len(wanted) - 1), *(others or {})]
     for argument, name in zip(arguments, [*wanted, *(others or {}).values()], strict=True):
         if name not in header:
+            similar = closest(name, (one for one in header if one.isprintable()))
+            right = "..." if similar is None else repr(similar)
+            nameless = "" if any(one in header for one in wanted) else unknown
             raise InputError(
                 f"{source} has no column {name!r:.60}, only {_listed(header)}{note}: name the right "
-                f"one by {argument}=... of recipe.read"
+                f"one by {argument}={right} of recipe.read{nameless}"
             )
         if header.count(name) > 1:
             raise InputError(

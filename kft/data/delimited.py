@@ -110,7 +110,8 @@ class Delimited:
             )
         usual = "\t" if path.suffix.lower() == ".tsv" else ","
         note = "" if self.separator == usual else f" (separated by {self.separator!r})"
-        check_columns(self.header, wanted, source, modality, note, others)
+        unknown = ", or add a first line that names the columns if there is none"
+        check_columns(self.header, wanted, source, modality, note, others, unknown)
         self._quoting = self._usual_quoting()
 
     def rows(self) -> Iterator[Row]:

@@ -34,6 +34,10 @@ def context(command, *more):
         ("`batch_size=0`: pass 1 or more", "`--batch-size 0`: pass 1 or more"),
         ("name the right one by text_column=...", "name the right one by --text-column ..."),
         ("the right one by path_column=... of recipe.read", "the right one by --path-column ..."),
+        (
+            "one by label_column='My label' of recipe.read, or",
+            "one by --label-column 'My label', or",
+        ),
         ('or pass on_bad_example="skip" to', "or pass --on-bad-example skip to"),
         ("'imagenet', or weights=None to", "'imagenet', or --weights none to"),
         ("pass run_dir too.", "pass --run-dir too."),

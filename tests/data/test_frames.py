@@ -108,7 +108,7 @@ def test_groups_of_a_table_in_memory():
     frame = pd.DataFrame({**COLUMNS, "who": ["p", "q", "p"]})
     assert list(read_texts(frame, groups="who").groups) == ["p", "q", "p"]
     with pytest.raises(
-        InputError, match=r"DataFrame has no column 'whom'.*by groups=... of recipe.read"
+        InputError, match=r"DataFrame has no column 'whom'.*by groups='who' of recipe.read"
     ):
         read_texts(frame, groups="whom")
 

@@ -148,7 +148,16 @@ def test_paths_are_relative_to_the_table(image_folder, tmp_path):
         ("", r"data.csv is empty: expected a first line that names the columns"),
         ("label,text\n", r"data.csv has no usable row: expected columns 'text' and 'label'"),
         ("label,body\na,b\n", r"no column 'text', only 'label', 'body': .* text_column=\.\.\."),
-        ("text,class\na,b\n", r"no column 'label', only 'text', 'class': .* label_column=\.\.\."),
+        (
+            "text,class\na,b\n",
+            r"no column 'label', only 'text', 'class': .* label_column=\.\.\. of \S+$",
+        ),
+        ("Text,Label\na,b\n", r"only 'Text', 'Label': name the right one by text_column='Text'"),
+        ("text,labels\na,b\n", r"name the right one by label_column='labels' of recipe.read$"),
+        (
+            "So good!,yes\nbad,no\n",
+            r"only 'So good!', 'yes': .*, or add a first line that names the ",
+        ),
         ("text,label\na,\nb,x\n", r"1 bad example:\n  line 2: no label in column 'label'\nCorrect"),
         ("text,label\n ,x\nb,y\n", r"line 2: no value in column 'text'\n.*on_bad_example"),
         ("text,label\na,x\nb,x\n", r"data.csv has one class, 'x', but .* at least 2: add a class"),
