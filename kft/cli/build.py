@@ -124,7 +124,7 @@ def recipe_arguments(
             option = "--set" if name not in given else f"--{name.replace('_', '-')}"
             raise InputError(
                 f"{option}: {recipe_class.__name__} has no argument {name!r}{did_you_mean(name, known)}; "
-                f"it has these: {', '.join(sorted(known))}."
+                f"it has these: {', '.join(map(repr, sorted(known)))}."  # quoted: not worded as options
             )
     if str(arguments.get("weights", "")).lower() == "none":
         arguments["weights"] = None

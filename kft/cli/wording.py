@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -46,6 +47,8 @@ _OF_PYTHON = (
 _NO_OPTION = re.compile(
     r"No such option: --(?:(?:num-|freeze-)?(?:train-)?epochs|learning-rate|lr|warmup|unfreeze)(?![\w-])"
 )
+_UNKNOWN = re.compile(r"No such option: (?P<option>--[a-z][\w-]*)(?P<others>.*)")
+_ALIKE = 0.8  # of 1: `--batchsize` and `--batch-size`, but not `--alpha` and `--lora-alpha`
 _OTHER_RUN_DIR = "Pass another --run-dir"
 
 
@@ -79,7 +82,7 @@ def in_options(message: str, context: typer.Context, typed: Iterable[str]) -> st
 
 
 def with_way_out(message: str, context: typer.Context | None) -> str:
-    """Extend a usage error for an option that belongs elsewhere: epochs and rates, or `--config`.
+    """Extend a usage error for an option that belongs elsewhere: epochs, rates, `--config`, `--set`.
 
     Args:
         message: The error, such as `No such option: --epochs`.
@@ -87,12 +90,33 @@ def with_way_out(message: str, context: typer.Context | None) -> str:
     """
     if context is not None and message.startswith("No such option: --config"):
         return f"--config goes before the command: kft --config FILE {context.info_name}"
+    parameters = set() if context is None else {one.name for one in context.command.params}
     found = _NO_OPTION.match(message)
-    if found is None or context is None or "stages" not in {p.name for p in context.command.params}:
+    if found is None:
+        return _with_set(message) if "settings" in parameters else message
+    if "stages" not in parameters:
         return message
     return (
         f"{found[0]}, since each stage has its own: write such as "
         "'- {unfreeze: all, epochs: 3, learning_rate: 1e-4}' to a file, and pass it as --stages."
+    )
+
+
+def _with_set(message: str) -> str:
+    """Extend an error for an option that may be an argument of the recipe, since it resembles no option.
+
+    Args:
+        message: The error, such as `No such option: --alpha (Possible options: --lora-alpha)`.
+    """
+    found = _UNKNOWN.match(message)
+    if found is None:
+        return message
+    option, others = found["option"], re.findall(r"--[\w-]+", found["others"] or "")
+    if difflib.get_close_matches(option, others, cutoff=_ALIKE):
+        return message
+    return (
+        f"No such option: {option}. An argument of the recipe or its task that has no option is passed as "
+        f"--set {option[2:].replace('-', '_')}=VALUE."
     )
 
 

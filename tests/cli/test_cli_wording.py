@@ -193,6 +193,20 @@ def test_a_table_without_the_column_says_which_option_names_it(cli, tmp_path):
             "kft: No such option: --lr, since each stage has its own: ",
         ),
         (("select", "X", "--epochs", "3"), "kft: No such option: --epochs"),
+        (
+            ("fit", "X", "--alpha", "0.35"),
+            "kft: No such option: --alpha. An argument of the recipe or its task that has no option is "
+            "passed as --set alpha=VALUE. See kft fit --help.",
+        ),
+        (
+            ("fit", "X", "--top-rows", "3"),
+            "kft: No such option: --top-rows. An argument of the recipe",
+        ),
+        (
+            ("fit", "X", "--batchsize", "3"),
+            "kft: No such option: --batchsize (Possible options: --batch-size,",
+        ),
+        (("runs", "X", "--alpha", "3"), "kft: No such option: --alpha"),
         (("plan", "X", "--num-classes", "0"), "kft: Invalid value for '--num-classes': "),
     ],
 )
@@ -200,6 +214,17 @@ def test_a_slip_on_the_command_line_is_one_line_too(cli, words, expected):
     code, said = cli(*words)
     assert (code, said.count("\n")) == (2, 1)
     assert said.startswith(expected)
+
+
+def test_only_a_command_with_a_recipe_points_to_set(cli):
+    assert "--set" not in cli("runs", "X", "--alpha", "3")[1]
+    assert "--set" not in cli("select", "X", "--epochs", "3")[1]
+
+
+def test_arguments_are_listed_as_set_takes_them(cli):
+    said = cli("plan", "MobileNetRecipe", "--set", "alfa=1")[1]
+    assert "no argument 'alfa' (did you mean alpha?); it has these: 'adapters', 'alpha', " in said
+    assert "'image_size'" in said
 
 
 def test_only_a_command_with_stages_points_to_them(cli):

@@ -59,7 +59,7 @@ def test_every_option_of_a_task_is_within_reach():
 
 def test_a_name_that_neither_has_is_refused_with_those_of_both():
     with pytest.raises(
-        InputError, match=r"no argument 'dise' \(did you mean dice\?\).* decoder, d"
+        InputError, match=r"no argument 'dise' \(did you mean dice\?\).* 'decoder', 'd"
     ):
         arguments(MobileNetRecipe, "segmentation", "dise=1")
     with pytest.raises(InputError, match="MobileNetRecipe has no argument 'dice'"):
