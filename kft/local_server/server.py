@@ -31,6 +31,10 @@ _LONGEST = 300.0  # seconds until a request has to be there, however it trickles
 _LINGER = 1.0  # the same after a request is refused
 _CHUNK = 2**16
 _MOST_CONNECTIONS = 32  # at once, so that requests together take at most 2 GiB
+_NO_FORM = (
+    "the request is a form, as curl -F sends it: send the content of the file or the text itself, such as "
+    "by curl --data-binary @a.jpg."
+)
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -138,6 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             self._refuse(411, "the request has no Content-Length.")
+        elif self.headers.get_content_maintype() == "multipart":
+            self._refuse(415, _NO_FORM)
         elif int(length[:20]) > _MOST_BYTES:
             self._refuse(413, f"the request is too large: send at most {_MOST_BYTES:,} bytes.")
         else:

@@ -218,6 +218,12 @@ def test_a_request_is_bounded(recipe, photo, monkeypatch):
         assert ask(port, b"", **{"Content-Length": "9" * 5000})[0] == 413
         assert ask(port, b"", **{"Content-Length": "-1"})[0] == 411
         assert ask(port, iter([photo]))[0] == 411  # in chunks
+        form = (
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + photo + b"\r\n--x--\r\n"
+        )
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        status, reply = ask(port, form[: len(photo)], **kind)
+        assert (status, "--data-binary @a.jpg" in reply["error"]) == (415, True)
         assert ask(port, photo, path="/else")[0] == 404
         assert ask(port, path="/else", method="GET")[0] == 404
 
