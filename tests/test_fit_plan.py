@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 import kft
@@ -33,9 +34,24 @@ def test_it_is_the_plan_of_the_fit(capsys, tmp_path):
 def test_the_data_decide_the_default_stages():
     few, many = (str(kft.plan_fit(DenseRecipe(num_classes=2), small_images(n))) for n in (20, 400))
     assert "16 examples to train on, 4 to validate on." in few
+    assert "Classes to train on: 0 (8), 1 (8)." in few
     assert "320 examples to train on, 80 to validate on." in many
     assert "Batches of 8 examples" in few
     assert "Batches of 8 examples" not in many
+
+
+@pytest.mark.once
+def test_it_says_of_which_classes_the_examples_are():
+    x, _ = small_images(30)
+    names = [f"class {n % 15}" for n in range(30)]
+    names[0] = "class 14"
+    plan = kft.plan_fit(DenseRecipe(num_classes=15), (x, names), validation_data=(x, names))
+    said = " ".join(str(plan).split())
+    assert "15 classes to train on, the rarest class 0 (1), the most frequent class 14 (3)." in said
+    numbers = DenseRecipe(num_classes=1, task="regression")
+    assert "classes to train on" not in str(
+        kft.plan_fit(numbers, (x, np.arange(30.0)), stages=STAGES)
+    )
 
 
 @pytest.mark.once

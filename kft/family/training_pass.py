@@ -20,6 +20,7 @@ from kft.distribution.agreement import agreements
 from kft.distribution.model_copies import spread
 from kft.distribution.replica_batches import replica_loss
 from kft.family.ending import ending
+from kft.family.examples_planned import examples_planned
 from kft.family.fit_data import batches_of, counted
 from kft.family.known import title_of
 from kft.family.planned import PlannedFit
@@ -27,7 +28,6 @@ from kft.family.retries import FiniteLoss, with_retries
 from kft.family.run import Run, journal_content, plain_history
 from kft.family.solving import solver_of
 from kft.model.graph import counterparts
-from kft.printing import how_many
 from kft.stages.plan import plan as plan_stages
 from kft.stages.table import PlanTable, plan_table
 from kft.stages.usual_optimizer import usual_optimizer
@@ -259,16 +259,9 @@ class TrainingPass:
             distribution=self.planned.strategy,
             title=title_of(self.planned.recipe),
         )
-        notes = (*self._counts(), *settings.rules, *ending(self.planned), *table.notes)
+        counts = examples_planned(self.planned)
+        notes = (*counts, *settings.rules, *ending(self.planned), *table.notes)
         return dataclasses.replace(table, notes=notes)
-
-    def _counts(self) -> list[str]:
-        """Return a line with the numbers of examples, unless the data are streams."""
-        train, validation = self.planned.train, self.planned.validation
-        if not isinstance(train, Examples):
-            return []
-        others = f", {len(validation):,} to validate on" if isinstance(validation, Examples) else ""
-        return [f"{how_many(len(train), 'example')} to train on{others}."]
 
     def _run_stages(
         self,
