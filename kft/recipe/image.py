@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from kft.arguments import shown
+from kft.arguments import did_you_mean, in_words, shown
 from kft.errors import InputError
 from kft.model.pretrained import RANDOM, StartingWeights, load_weights_file, why_not_downloaded
 from kft.recipe.pixel_recipe import PixelRecipe
@@ -49,9 +49,13 @@ class ImageRecipe(PixelRecipe):
             self.weights = fspath(self.weights)
         super().__post_init__()
         if self.name not in self.architectures:
-            known = ", ".join(map(repr, self.architectures))
+            known = in_words(map(repr, self.architectures))
+            if callable(getattr(keras.applications, str(self.name), None)):
+                hint, way = "", f"{known}; the recipe ApplicationRecipe has it"
+            else:
+                hint, way = did_you_mean(str(self.name), self.architectures), known
             raise InputError(
-                f"`name={self.name!r}` is not an architecture of {type(self).__name__}: pass {known}."
+                f"`name={self.name!r}` is not an architecture of {type(self).__name__}{hint}: pass {way}."
             )
         if self.weights not in (None, "imagenet") and not isfile(self.weights):
             raise InputError(

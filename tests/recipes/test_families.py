@@ -91,6 +91,17 @@ def test_the_smallest_image_is_accepted_and_a_smaller_one_refused(family, name, 
         family("ResNet51", num_classes=2)
 
 
+@pytest.mark.once
+def test_a_name_that_another_recipe_has_is_said_to_be_there():
+    with pytest.raises(
+        InputError,
+        match=r"of MobileNetRecipe: pass 'MobileNetV2' or 'MobileNet'; the recipe Appl.* has it\.$",
+    ):
+        MobileNetRecipe("MobileNetV3Small", num_classes=2)
+    with pytest.raises(InputError, match=r"\(did you mean MobileNetV2\?\): pass [^;]*\.$"):
+        MobileNetRecipe("MobilenetV2", num_classes=2)
+
+
 # One architecture per file: the others only differ in depth.
 @pytest.mark.once
 @pytest.mark.parametrize(
