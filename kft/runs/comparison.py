@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from kft.arguments import is_whole
-from kft.arguments.paths import similar_path
 from kft.errors import InputError
 from kft.printing import Fitted, as_text, how_many, number, printable, without_formula
 from kft.runs.places import JOURNAL, RECIPE
 from kft.runs.reading import read_object
+from kft.runs.run_directories import interrupted, interrupted_in, runs_in
 
 _MOST_DIFFERENCES = 12
 _LEFT_OUT = ("sha256", "weights_sha256")  # digests mean nothing to a reader
@@ -91,10 +91,12 @@ class Comparison:
     Attributes:
         runs: The runs.
         figure: The figure to show.
+        begun: The directories of interrupted runs beside them.
     """
 
     runs: Sequence[FinishedRun]
     figure: str
+    begun: Sequence[Path] = ()
 
     @classmethod
     def of(cls, places: Iterable[Path], figure: str | None = None) -> Comparison:
@@ -109,7 +111,8 @@ class Comparison:
         Raises:
             InputError: There is no finished run, or none has the figure.
         """
-        found = [FinishedRun.read(path) for place in places for path in _runs_in(place)]
+        places = tuple(places)
+        found = [FinishedRun.read(path) for place in places for path in runs_in(place)]
         known = dict.fromkeys(name for run in found for name in run.figures)
         known |= dict.fromkeys(run.best["monitor"] for run in found if "monitor" in run.best)
         if figure is None:
@@ -127,7 +130,8 @@ class Comparison:
                 return math.inf
             return value if better == "min" else -value
 
-        return cls(sorted(found, key=place), name)
+        begun = [path for one in places for path in interrupted_in(one)]
+        return cls(sorted(found, key=place), name, tuple(begun))
 
     @property
     def differences(self) -> dict[str, list[Any]]:
@@ -189,7 +193,7 @@ class Comparison:
 
     def _notes(self) -> list[str]:
         """Return the notes below the table."""
-        notes = []
+        notes = [f"Not listed: {printable(interrupted(self.begun))}"] if self.begun else []
         if len({run.validated_on for run in self.runs}) > 1:
             notes.append(
                 "These runs were not all validated on the same examples, which may explain small "
@@ -209,22 +213,6 @@ class Comparison:
                 "\n".join(["Settings that differ, in the order of the runs:", *lines, *more])
             )
         return notes
-
-
-def _runs_in(place: Path) -> list[Path]:
-    """Return a run directory itself, or the run directories in a directory, sorted by name."""
-    if os.path.isfile(place / RECIPE):
-        return [place]
-    if not os.path.isdir(place):
-        raise InputError(
-            f"{place}: no such directory{similar_path(place)}; pass run directories, or a directory of such."
-        )
-    found = sorted(path for path in place.iterdir() if os.path.isfile(path / RECIPE))
-    if not found:
-        raise InputError(
-            f"{place} contains no finished run: pass run directories, or a directory of such."
-        )
-    return found
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -130,3 +130,22 @@ def test_a_fit_keeps_its_figures(tmp_path):
         "better": "max",
         "label": "accuracy",
     }
+
+
+def test_interrupted_runs_are_named(tmp_path):
+    for name in ("begun", "twice"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "begun.json").write_text("{}")
+    with pytest.raises(
+        InputError, match="no finished run: begun, twice were interrupted; the same"
+    ):
+        Comparison.of([tmp_path])
+    with pytest.raises(InputError, match=r"not a finished run: .* Its fit was interrupted"):
+        Comparison.of([tmp_path / "begun"])
+    write_run(tmp_path / "a", 0.7)
+    (tmp_path / "twice" / "begun.json").unlink()
+    found = Comparison.of([tmp_path])
+    said = "Not listed: begun was interrupted; the same call again continues it."
+    assert said in str(found)
+    assert len(found.rows()) == 1
+    assert "Not listed" not in str(Comparison.of([tmp_path / "a"]))
