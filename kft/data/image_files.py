@@ -8,9 +8,18 @@ from typing import Any
 from kft.data.threads import map_in_threads
 from kft.regular_files import open_regular, why
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "inspect_file", "inspect_files", "largest_file"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "OTHER_SUFFIXES",
+    "inspect_file",
+    "inspect_files",
+    "largest_file",
+]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
+# Of photographs in formats that are not read: among inputs to predict, they are bad ones.
+OTHER_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".tif", ".tiff"})
 MAX_PIXELS = 50_000_000  # 50 megapixels are 600 MB as float32
 # The largest file of an image: four channels of 16 bits per pixel, and metadata.
 _BYTES_PER_PIXEL, _SPARE_BYTES = 8, 64 * 2**20

@@ -17,7 +17,7 @@ from kft.data.clips.rows import clip_rows
 from kft.data.clips.walk import clips_below
 from kft.data.encodings import LONGEST
 from kft.data.folder_walk import files_below, walked
-from kft.data.image_files import IMAGE_SUFFIXES, inspect_files, largest_file
+from kft.data.image_files import IMAGE_SUFFIXES, OTHER_SUFFIXES, inspect_files, largest_file
 from kft.data.pixels import image_rows
 from kft.data.sequences import Rows, numeric
 from kft.data.values import text_value
@@ -106,7 +106,7 @@ IMAGE = Modality(
     inspect=inspect_files,
     broken=images.broken,
     largest=largest_file,
-    walk=lambda folder, root: walked(folder, root, IMAGE_SUFFIXES),
+    walk=lambda folder, root: walked(folder, root, IMAGE_SUFFIXES | OTHER_SUFFIXES),
 )
 _TEXT_SUFFIXES = frozenset({".txt"})
 TEXT = Modality(

@@ -9,7 +9,7 @@ import numpy as np
 
 from kft.data.files import shown
 from kft.data.gaps import not_finite
-from kft.data.image_files import IMAGE_SUFFIXES, MAX_PIXELS, inspect_files
+from kft.data.image_files import IMAGE_SUFFIXES, MAX_PIXELS, OTHER_SUFFIXES, inspect_files
 from kft.data.patterns import files_named
 from kft.data.pixels import check_images_in_memory, image_rows, is_encoded, is_pillow
 from kft.data.raw_texts import refuse_inputs
@@ -37,7 +37,7 @@ def raw_images(raw: Any, max_pixels: int = MAX_PIXELS) -> Any:
     Raises:
         InputError: An image cannot be used, or an array has another shape or range.
     """
-    files = files_named(raw, "image", IMAGE_SUFFIXES)
+    files = files_named(raw, "image", IMAGE_SUFFIXES | OTHER_SUFFIXES)
     raw = raw if files is None else files
     single = isinstance(raw, str | os.PathLike) or is_encoded(raw) or is_pillow(raw)
     rows = as_rows([raw] if single else raw, "raw")

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kft.cli import using
 from kft.data.unlabelled import Unlabelled, chunks
+from kft.errors import InputError
 from kft.family.predicting import predict_stream
 from kft.tasks.predictions import ClassPredictions, PredictionFile
 from tests.tiny_recipe import TinyRecipe
@@ -65,6 +67,21 @@ def test_other_files_in_a_folder_are_left_alone(cli, image_run, photos, tmp_path
     code, out, _ = cli("predict", image_run, *OWN, tmp_path, "--json")
     assert code == 0
     assert json.loads(out)["input"] == [str(mixed / "a.PNG")]
+
+
+def test_a_photograph_in_another_format_is_not_passed_over(cli, image_run, photos, tmp_path):
+    (tmp_path / "a.png").write_bytes((photos / "red" / "0.png").read_bytes())
+    (tmp_path / "b.HEIC").write_bytes(b"\0\0\0\x24ftypheic" + bytes(40))
+    Image.new("RGB", (9, 9)).save(tmp_path / "c.tif")
+    code, _, err = cli("predict", image_run, *OWN, tmp_path)
+    assert code == 2
+    assert "b.HEIC: HEIC image, but JPEG, PNG" in err
+    assert "c.tif: TIFF image, but JPEG, PNG" in err
+    with pytest.raises(InputError, match="HEIC image, but JPEG"):
+        load_once(image_run, recipe=TinyRecipe).predict(str(tmp_path))
+    code, out, err = cli("predict", image_run, *OWN, tmp_path, "--json", "--on-bad-example", "skip")
+    assert (code, json.loads(out)["input"]) == (0, [str(tmp_path / "a.png")])
+    assert "skipped" in err
 
 
 @pytest.mark.parametrize("pattern", ["*/[0-2].png", "**/[0-2].png", "r*"])
