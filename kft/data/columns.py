@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kft.arguments import closest
+from kft.data.encodings import RIGHT_ENCODING
 from kft.data.files import shown
 from kft.errors import InputError
 from kft.regular_files import open_regular, why
@@ -121,7 +122,7 @@ def in_column(reason: str, column: str, encoding: str) -> str:
     if reason == "no label":
         return f"no label in column {column!r}"
     if reason.startswith(f"not {encoding}"):
-        return f"not {encoding} in column {column!r}: pass encoding=... or convert the file"
+        return f"not {encoding} in column {column!r}: {RIGHT_ENCODING}"
     return f"{reason}, in column {column!r}"
 
 

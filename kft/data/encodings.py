@@ -8,7 +8,15 @@ from typing import Any
 from kft.arguments import shown
 from kft.errors import InputError
 
-__all__ = ["LONGEST", "checked_encoding", "encoding_of", "is_unicode", "text_of", "what_else"]
+__all__ = [
+    "LONGEST",
+    "RIGHT_ENCODING",
+    "checked_encoding",
+    "encoding_of",
+    "is_unicode",
+    "text_of",
+    "what_else",
+]
 
 LONGEST = 2**24  # characters per text; a longer one is a mistake, and slow to tokenize
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
@@ -29,6 +37,10 @@ _OTHER_FILES = (
     (b"PAR1", "a Parquet file", "let its name end in .parquet"),
     (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
     (b"%PDF", "a PDF", "export the table as CSV"),
+)
+# What to do about a text that cannot be decoded. Spreadsheets on Windows save in the code page of the country.
+RIGHT_ENCODING = (
+    "pass the right one, such as encoding='cp1252' for a file from Windows, or convert it"
 )
 _NOT_FOR_FILES = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
 
@@ -85,10 +97,10 @@ def text_of(content: bytes, encoding: str) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         return (
             "",
-            f"not {encoding} at byte {error.start}: pass the right encoding or convert it",
+            f"not {encoding} at byte {error.start}: {RIGHT_ENCODING}",
         )
     except UnicodeError as error:  # some codecs do not report the position
-        return "", f"not {encoding} ({error}): pass the right encoding or convert it"
+        return "", f"not {encoding} ({error}): {RIGHT_ENCODING}"
     text = text.removeprefix("\ufeff").strip()
     if len(text) > LONGEST:
         return (

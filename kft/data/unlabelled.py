@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kft.data.bad import BadExamples
-from kft.data.encodings import LONGEST, checked_encoding, is_unicode, text_of
+from kft.data.encodings import LONGEST, RIGHT_ENCODING, checked_encoding, is_unicode, text_of
 from kft.data.files import checked_root, missing, shown
 from kft.data.folder_walk import nothing_below
 from kft.data.image_files import MAX_PIXELS
@@ -245,7 +245,7 @@ class Unlabelled:
     def _written(self, value: str, place: str, reason: str, folder: Path) -> Raw:
         """Return the input for a text or path that is written in a table, a line or an argument."""
         if self.modality.is_text and not reason and not is_unicode(value):
-            reason = f"not {self.encoding}: pass the right encoding or convert it"
+            reason = f"not {self.encoding}: {RIGHT_ENCODING}"
         if self.modality.is_text or reason:
             reason = reason or ("" if value.strip() else "empty text")
             return Raw(value, value, place, reason or self._hooks.input_problem(value))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.data.encodings import LONGEST, is_unicode
+from kft.data.encodings import LONGEST, RIGHT_ENCODING, is_unicode
 
 __all__ = ["held", "is_missing", "is_number", "kind_of", "text_value"]
 
@@ -68,7 +68,7 @@ def text_value(value: Any, encoding: str = "UTF-8") -> tuple[str, str]:
     if not value.strip():
         return value, "empty text"
     if not is_unicode(value):
-        return "", f"not {encoding}: pass the right encoding or convert it"
+        return "", f"not {encoding}: {RIGHT_ENCODING}"
     return value, ""
 
 

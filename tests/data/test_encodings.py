@@ -49,7 +49,7 @@ def test_a_byte_order_mark_is_right_whatever_was_expected(encoding):
     [
         (b"", "empty file"),
         (b" \n", "empty file"),
-        ("schön".encode("latin-1"), "not utf-8 at byte 3: pass the right encoding"),
+        ("schön".encode("latin-1"), "not utf-8 at byte 3: pass the right one"),
         ("plain".encode("utf-16-le"), "has NUL characters: pass encoding='utf-16-le'"),
         (gzip.compress(b"text"), "not a text but a gzip archive: unpack it with gunzip"),
         (b"w" * (LONGEST + 1), "a text of 16,777,217 characters, but at most 16,777,216 are read"),

@@ -10,6 +10,7 @@ from PIL import Image
 from kft import InputError
 from kft.data import images
 from kft.data.dataset_parts import sources
+from kft.data.encodings import RIGHT_ENCODING
 from kft.data.examples import Skipped
 from kft.data.image_files import inspect_files
 from kft.data.read import read
@@ -207,7 +208,7 @@ def test_bad_texts_are_named(tmp_path):
     examples = read_texts(tmp_path, on_bad_example="skip")
     assert examples.skipped == (
         Skipped("neg/empty.txt", "empty file"),
-        Skipped("neg/latin.txt", "not utf-8 at byte 3: pass the right encoding or convert it"),
+        Skipped("neg/latin.txt", f"not utf-8 at byte 3: {RIGHT_ENCODING}"),
         Skipped("pos/page.html", "not a text file: .html suffix where .txt is expected"),
     )
     (tmp_path / "pos/page.html").unlink()

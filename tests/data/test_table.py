@@ -168,7 +168,7 @@ def test_paths_are_relative_to_the_table(image_folder, tmp_path):
         ),
         (
             b"text,label\nsch\xf6n,x\nsch\xc3\xb6n,y\n",
-            r"line 2: not utf-8 in column 'text': pass encoding=\.\.\. or convert",
+            r"line 2: not utf-8 in column 'text': pass the right one, such as encoding='cp1252' for",
         ),
         (b"text,label\nb,sch\xf6n\na,x\n", r"line 2: not utf-8 in column 'label'"),
     ],

@@ -192,7 +192,7 @@ def test_a_document_is_not_parsed_whole_whatever_its_size(tmp_path):
 def test_lines_of_another_encoding_are_told(tmp_path):
     row = {"question": "Who?", "context": CONTEXT, "answers": ["Ada"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(row, ensure_ascii=False), "latin-1")
-    with pytest.raises(InputError, match="line 1: not utf-8: pass the right encoding"):
+    with pytest.raises(InputError, match="line 1: not utf-8: pass the right one"):
         _read(tmp_path / "a.jsonl")
 
 
