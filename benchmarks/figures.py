@@ -50,11 +50,11 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     A column that a result lacks is a dash in its rows.
     """
     columns = list(dict.fromkeys(column for one in results for column in one["columns"]))
-    lines = [_line(columns), _line(["---"] * len(columns))]
+    lines = [line(columns), line(["---"] * len(columns))]
     for one in results:
         for row in one["rows"]:
             cells = dict(zip(one["columns"], row, strict=True))
-            lines.append(_line([cells.get(column, "—") for column in columns]))
+            lines.append(line([cells.get(column, "—") for column in columns]))
     for note in dict.fromkeys(note for one in results for note in one["notes"]):
         lines += ["", note]
     lines += ["", *dict.fromkeys(f"`{one['command']}`  " for one in results)]
@@ -78,5 +78,6 @@ def _measured_on(environment: dict[str, Any]) -> str:
     return f"{environment['cores']} CPU cores, {', '.join(versions)}.  ".replace("backend ", "")
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """Return a row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from figures import line
+
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 NAME = "first"
 TAKES = ("accuracy_texts", "speed_images", "kills")  # names of the results that it needs
@@ -11,8 +13,8 @@ TAKES = ("accuracy_texts", "speed_images", "kills")  # names of the results that
 def table(by_name: Results) -> str:
     """Return the table from results by name; `TAKES` has the names of those that it needs."""
     rows = [_accuracy(by_name), _speed(by_name), _kills(by_name)]
-    lines = ["| | usually | kft |", "| --- | --- | --- |"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
+    lines = ["| | usually | kft |", line(["---"] * 3)]
+    return "\n".join(lines + [line(row) for row in rows])
 
 
 def _accuracy(by_name: Results) -> tuple[str, str, str]:

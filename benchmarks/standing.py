@@ -6,10 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accuracy import COLUMNS
+from figures import line
+
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 NAME = "standing"
 TAKES = ("accuracy_unseen", "accuracy_texts", "accuracy_images")
-OWN, LINEAR = "`recipe.fit(data)`", "linear model"
+OWN, LINEAR = COLUMNS["kft"], COLUMNS["linear"]
+VARIANT = "kft_plain"  # of kft, not a way of its own
 HEADER = (
     "way",
     "cells",
@@ -17,15 +21,6 @@ HEADER = (
     "best, or within a standard error of it",
     "mean calibration error",
 )
-OF_KEYS = {  # the columns of the accuracy tables by the ways in the details of their results
-    "linear": LINEAR,
-    "kft": OWN,
-    "keras_guide": "Keras' guide",
-    "fastai": "fastai's `fine_tune`",
-    "bit_hyperrule": "BiT-HyperRule",
-    "trainer": "Hugging Face's `Trainer`",
-    "setfit": "SetFit",
-}
 
 
 def table(by_name: Results) -> str:
@@ -42,10 +37,10 @@ def table(by_name: Results) -> str:
             ranks[way].append(1 + above + (equal - 1) / 2)
             near[way].append(mean >= lowest)
             errors[way].append(_mean(cell[way], "calibration_error"))
-    lines = [_line(HEADER), _line(["---"] * len(HEADER))]
+    lines = [line(HEADER), line(["---"] * len(HEADER))]
     for way in sorted(ranks, key=lambda way: statistics.mean(ranks[way])):
         lines.append(
-            _line(
+            line(
                 [
                     f"**{way}**" if way == OWN else way,
                     str(len(ranks[way])),
@@ -75,8 +70,8 @@ def _cells(one: Mapping[str, Any]) -> list[dict[str, list[Any]]]:
     """Return the draws of each way, in order, for each size of one result."""
     sizes: dict[int, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for draw in sorted(one["details"].values(), key=lambda draw: draw["seed"]):
-        if draw["way"] in OF_KEYS:
-            sizes[draw["each"]][OF_KEYS[draw["way"]]].append(draw)
+        if draw["way"] != VARIANT:
+            sizes[draw["each"]][COLUMNS[draw["way"]]].append(draw)
     return list(sizes.values())
 
 
@@ -90,7 +85,3 @@ def _standard_error(draws: Sequence[Mapping[str, Any]]) -> float:
     if len(found) == 1:
         return math.sqrt(found[0] * (1 - found[0]) / draws[0]["test"])
     return statistics.stdev(found) / math.sqrt(len(found))
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
