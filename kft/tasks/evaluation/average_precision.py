@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kft.answers.detected import overlap_of
+from kft.tasks.evaluation.intervals import drawn_interval
 
 __all__ = ["AP75", "THRESHOLDS", "AveragePrecision", "matched"]
 
@@ -75,20 +76,15 @@ class AveragePrecision:
         """
         if self._rounded or not self._truths.any():
             return {}
-        weights = np.random.default_rng(0).poisson(1.0, (len(self._boxes), DRAWS))
-        boxes = np.concatenate(self._boxes)
-        image = np.repeat(np.arange(len(self._boxes)), list(map(len, self._boxes)))
-        truths = np.zeros((len(self._truths), DRAWS), np.int64)
-        np.add.at(truths, boxes, weights[image])
+        weights = np.random.default_rng(0).poisson(1.0, (len(self._boxes), DRAWS)).astype(np.uint8)
+        boxes, each = np.concatenate(self._boxes), list(map(len, self._boxes))
+        of_draws = (np.repeat(one, each) for one in weights.T)
+        truths = np.stack([np.bincount(boxes, one, len(self._truths)) for one in of_draws], axis=1)
         values = self._values(truths, lambda rows, draws: weights[np.ix_(rows[:, 4], draws)])
         usable = truths.any(axis=0)
         each = np.nanmean(values[..., usable], axis=0)  # [thresholds, draws]
         found = {"mean_ap": each.mean(axis=0), "ap50": each[0], "ap75": each[AP75]}
-        return {
-            name: (float(low), float(high))
-            for name, draws in found.items()
-            for low, high in [np.percentile(draws, (2.5, 97.5))]
-        }
+        return {name: drawn_interval(draws) for name, draws in found.items()}
 
     def _values(
         self, truths: np.ndarray, counts: Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -10,6 +10,7 @@ import numpy as np
 from kft.errors import InputError
 from kft.tasks.evaluation.checks import finite_outputs
 from kft.tasks.evaluation.content import Mistake, Picture
+from kft.tasks.evaluation.intervals import drawn_interval
 from kft.tasks.evaluation.scorer import Places, compact, need_examples
 from kft.tasks.evaluation.segmentation import MaskMetrics, SegmentationEvaluation
 from kft.tasks.evaluation.worst import Worst
@@ -158,8 +159,4 @@ def _intervals(drawn_counts: np.ndarray) -> dict[str, tuple[float, float]]:
     }
     found = {name: (values * occurs).sum(axis=1) / classes for name, values in each.items()}
     found["pixel_accuracy"] = right.sum(axis=1) / pixels.sum(axis=1)
-    return {
-        name: (float(low), float(high))
-        for name, values in found.items()
-        for low, high in [np.percentile(values, (2.5, 97.5))]
-    }
+    return {name: drawn_interval(values) for name, values in found.items()}

@@ -46,7 +46,7 @@ class TaggingScorer:
         self._cut = 0
         self._places = Places()
         self._joined = JoinedPieces(texts) if len(texts) else None
-        self._examples: list[int] = []
+        self._examples: list[np.ndarray] = []
         self._worst = Worst(KEPT_MISTAKES)
 
     def update(self, targets: Any, outputs: Any, rows: np.ndarray | None = None) -> None:
@@ -90,14 +90,14 @@ class TaggingScorer:
         if self._joined is not None:
             for place, words in self._joined.rest():
                 self._add_joined(place, words)
-        need_examples(len(self._examples))
+        need_examples(sum(map(len, self._examples)))
         metrics = [
             EntityMetrics(name, *map(int, counts))
             for name, counts in zip(self._types, self._counts.T, strict=True)
         ]
         return TaggingEvaluation(
             task=self._task,
-            examples=compact(np.sort(np.array(self._examples, np.int64))),
+            examples=compact(np.sort(np.concatenate(self._examples))),
             per_type=tuple(metrics),
             confusion_matrix=self._confusion,
             scored=self._scored,
@@ -120,7 +120,7 @@ class TaggingScorer:
         """Add texts, each with its position in the data, and the tags that the model gives them."""
         places, sizes = np.array([place for place, _ in found], np.int64), np.zeros(len(found))
         sides = np.empty((len(found), 2), object)
-        self._examples += places.tolist()
+        self._examples.append(places)
         for index, ((_, words), answer) in enumerate(zip(found, answers, strict=True)):
             truth = [self._classes[n] for n in words.tags]
             spans = self._scheme.spans(truth), self._scheme.spans(answer)
