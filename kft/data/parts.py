@@ -68,10 +68,10 @@ def first_pieces(texts: Sequence[str]) -> np.ndarray:
     Args:
         texts: Texts and pieces of longer ones, in succession.
     """
-    pieces = [as_piece(text) for text in texts]
-    return np.flatnonzero(
-        [
-            not at or not piece.offset or piece.whole != pieces[at - 1].whole
-            for at, piece in enumerate(pieces)
-        ]
-    )
+    begins = []
+    before: str | None = None  # the text of the piece before
+    for text in texts:
+        whole = text.whole if isinstance(text, Piece) else text
+        begins.append(not isinstance(text, Piece) or not text.offset or whole != before)
+        before = whole
+    return np.flatnonzero(begins)

@@ -28,8 +28,9 @@ class Cutter:
 
     Args:
         preprocessor: A KerasHub preprocessor of the model's length.
-        measure: Returns where texts may be cut: `kft.recipe.pairs.measure_pairs`, or
-            `kft.recipe.words.measure_words`.
+        measure: Returns where texts may be cut, in graph ops, given the preprocessor and a string tensor
+            `[n]`: the tokens that there is room for, int32 `[n]`; first byte, byte after the last one
+            and tokens of each part that is not divided, `[parts, 3]`; and the row splits of these.
         begins: Whether each piece begins with the first line of its text, a question.
     """
 

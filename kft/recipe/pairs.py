@@ -63,16 +63,7 @@ def pack_pairs(preprocessor: Any, texts: Any) -> dict[str, Any]:
 
 
 def measure_pairs(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
-    """Return where contexts may be cut, for `kft.recipe.cutting.Cutter`.
-
-    Args:
-        preprocessor: A KerasHub preprocessor.
-        texts: The texts, a string tensor `[n]`.
-
-    Returns:
-        The tokens that there is room for, int32 `[n]`; first byte, byte after the last one and tokens
-        of each part of the contexts, `[parts, 3]`; and the row splits of these.
-    """
+    """Return where contexts may be cut, between their parts; see `kft.recipe.cutting.Cutter`."""
     import tensorflow as tf
 
     questions, contexts = _split(texts)

@@ -66,16 +66,7 @@ def pack_words(preprocessor: Any, texts: Any) -> dict[str, Any]:
 
 
 def measure_words(preprocessor: Any, texts: Any) -> tuple[Any, Any, Any]:
-    """Return where texts may be cut, for `kft.recipe.cutting.Cutter`: between words.
-
-    Args:
-        preprocessor: A KerasHub preprocessor.
-        texts: The texts, a string tensor `[n]`.
-
-    Returns:
-        The tokens that there is room for, int32 `[n]`; first byte, byte after the last one and tokens
-        of each word, `[words, 3]`; and the row splits of these.
-    """
+    """Return where texts may be cut, between words; see `kft.recipe.cutting.Cutter`."""
     import tensorflow as tf
 
     parts, starts, ends = split_parts(texts)
