@@ -134,8 +134,9 @@ class Recipe(Fitted, Searched):
                 https://arxiv.org/abs/2107.07511). Defaults to none.
             views: The number of views of each input over which its answer is averaged: the input itself, and
                 others by the augmentation that is usual for the recipe, such as flips and crops
-                (test-time augmentation, Krizhevsky et al. 2012). It takes that many times as long.
-                Defaults to 1.
+                (test-time augmentation, Krizhevsky et al. 2012). It takes that many times as long. Which
+                views an input has depends on its place among the inputs and on `batch_size`. Defaults
+                to 1.
 
         Returns:
             The prediction for each input, such as a label and its probability; they print as a table.
