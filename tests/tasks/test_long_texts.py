@@ -40,11 +40,17 @@ def test_each_word_belongs_to_one_piece_in_which_it_is_not_divided(recipe):
     pieces = pieces[:-2]
     assert len(pieces) > 5
     whole = LONG.encode()
+    firsts, ends = map(set, zip(*words_of(LONG), strict=True))
     inputs = recipe.load(pieces)
     own = []
     for row, piece in enumerate(pieces):
         assert piece.whole == LONG
         assert whole[piece.offset :].startswith(piece.encode())
+        first, end = (
+            len(whole[:at].decode()) for at in (piece.offset, piece.offset + len(piece.encode()))
+        )
+        assert first in firsts
+        assert end in ends
         tokens = inputs["padding_mask"][row].sum()
         assert tokens == LENGTH or tokens > LENGTH - 6  # a word more would not fit
         chosen = inputs["word_ends"][row] > 0
