@@ -39,6 +39,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "arguments": lambda value: isinstance(value, dict),
     "classes": is_names,
     "state": lambda value: isinstance(value, dict),
+    "thresholds": lambda value: value is _MISSING or isinstance(value, dict),
     "weights_sha256": lambda value: isinstance(value, str),
     "plan": lambda value: value is None or (isinstance(value, dict) and bool(value)),
 }
@@ -113,6 +114,7 @@ def write_description(
         "task": recipe.task.name,
         "modality": recipe.modality,
         "state": recipe.state(),
+        "thresholds": recipe.thresholds,
         "weights_sha256": weights_sha256,
         "plan": plan,
         "versions": versions(),

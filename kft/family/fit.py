@@ -79,8 +79,10 @@ def trained(planned: PlannedFit) -> Run:
     with planned.directory.held(cache.path, cache.dtype, needs, verbose) as store:
         start = Start.of(planned)
         before = recipe.is_fitted, recipe.loaded_from, recipe.origin
-        first = finish.calibrate or finish.refit
+        thresholds = recipe.thresholds
+        first = finish.calibrate or finish.refit or _finds_thresholds(planned)
         try:
+            recipe.use_thresholds({})
             warmed = warm_start(planned)
             with training_pass(planned, store, optimizer) as fit:
                 run = with_warm_start(fit.run(), warmed)
@@ -92,6 +94,7 @@ def trained(planned: PlannedFit) -> Run:
         except BaseException:  # a repeated call, resumed or not, must begin like this one
             put_back(start.values)
             recipe.is_fitted, recipe.loaded_from, recipe.origin = before
+            recipe.use_thresholds(thresholds)
             raise
         draws = first and run.evaluation is not None  # a refit would change what the page shows
         draw = (lambda folder: _write_page(run, folder, _TRAINED)) if draws else None
@@ -104,7 +107,7 @@ def trained(planned: PlannedFit) -> Run:
 
 
 def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: FeatureStore) -> Run:
-    """Find a temperature, evaluate, and train on all data, as far as requested."""
+    """Find a temperature and thresholds, evaluate, and train on all data, as far as requested."""
     recipe, settings, data = planned.recipe, planned.settings, planned.validation
     noted: dict[str, Any] = dict(run.journal or {})
     temperatures: dict[str, float] = {}
@@ -125,10 +128,28 @@ def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: F
         noted["temperature"] = temperatures
     if settings.finish.report:
         run = _evaluated(planned, run, kept, is_kept=False)
+        if _finds_thresholds(planned) and run.evaluation is not None:
+            task, evaluation = recipe.task, run.evaluation
+            thresholds = _attempt(
+                _TRAINED,
+                "finding the thresholds of its answers",
+                "a fit in another run_dir",
+                lambda: processes.from_first(task.thresholds(evaluation)),
+            )
+            if thresholds:
+                recipe.use_thresholds(thresholds)
+                noted["thresholds"] = thresholds
+                run = _evaluated(planned, run, kept, is_kept=False)
     if settings.finish.refit:
         noted["refit"] = refit(planned, run, start, store)
         divide_scores(recipe.model, temperatures)
     return dataclasses.replace(run, journal=noted)
+
+
+def _finds_thresholds(planned: PlannedFit) -> bool:
+    """Return whether the task's thresholds are to be found on the validation data."""
+    finish, data = planned.settings.finish, planned.validation
+    return finish.report and data is not None and planned.recipe.task.finds_thresholds
 
 
 def _evaluated(planned: PlannedFit, run: Run, kept: _Kept, *, is_kept: bool) -> Run:

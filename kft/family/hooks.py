@@ -67,6 +67,7 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
         self.is_fitted = False
         self.loaded_from: Path | None = None  # the run that the weights were loaded from
         self.distances: Any = None  # of its errors on validation data, for sets and ranges
+        self.thresholds: dict[str, Any] = {}  # that a fit found on validation data
         self.raw_examples: list[Any] = []
         self.origin: dict[str, Any] = {}  # the plan and the history of the fit, for an export
         self._model: keras.Model | None = None
@@ -90,7 +91,8 @@ class Family(CheckedCalls, DataHooks, SavedHooks):
     def _take_task(self) -> None:
         """Build the task from the arguments, and update the shorthand arguments from the task."""
         short = {name: getattr(self, name) for name in ARGUMENTS}
-        task = self.task = resolve(self.task, short, self.seed)
+        named = None if isinstance(self.classes, dict | None) else len(self.classes)
+        task = self.task = resolve(self.task, short, self.seed, named)
         needs = (task.needs,) if isinstance(task.needs, str) else task.needs
         for need in needs:
             if need not in self.gives:

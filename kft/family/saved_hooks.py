@@ -15,6 +15,7 @@ class SavedHooks:
     """The hooks for saving recipes; the others are in `kft.family.hooks.Family`."""
 
     task: Any
+    thresholds: dict[str, Any]
 
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values.
@@ -46,6 +47,15 @@ class SavedHooks:
             InputError: If the weights are gone, or a file would make kft download them.
         """
         return type(self)(**{**self.arguments(), "task": self.task})
+
+    def use_thresholds(self, found: dict[str, Any]) -> None:
+        """Answer with the thresholds that a fit found.
+
+        Args:
+            found: What the task's `thresholds` returned; empty for those before a fit.
+        """
+        self.task = self.task.with_thresholds(found)
+        self.thresholds = found
 
     def save_files(self, directory: Path) -> None:
         """Write other files that `rebuild` and `restore_files` need into the directory."""

@@ -144,6 +144,7 @@ def _restore(recipe: Family, directory: Path, content: Mapping[str, Any]) -> Non
         _take_classes(recipe, content)
         check_described(recipe, content)
         recipe.restore(content["state"])
+        recipe.use_thresholds(content.get("thresholds", {}))
         recipe.restore_files(directory)
         recipe.distances = distances.read(directory)
     load_weights(recipe.model.weights, directory / WEIGHTS, content["weights_sha256"])

@@ -118,6 +118,13 @@ def _followed(journal: Mapping[str, Any]) -> Html:
             f"<p>The scores are divided by a temperature of {text(values)}, found on the validation "
             "data, so that a probability is how often such an answer is right.</p>"
         )
+    thresholds = _numbers(journal.get("thresholds", {}))
+    if thresholds:
+        values = ", ".join(f"{one:.3g}" for one in thresholds)
+        paragraphs.append(
+            f"<p>The threshold of the answers, {text(values)}, was found on the validation data as well, so "
+            "these figures are a little too good: other data tell.</p>"
+        )
     again = journal.get("refit")
     if again:
         shown = "What this page shows is the model before that."
@@ -128,6 +135,12 @@ def _followed(journal: Mapping[str, Any]) -> Html:
             f"examples, those of the validation included, for as many epochs as led to these weights. {shown}</p>"
         )
     return Html("".join(paragraphs))
+
+
+def _numbers(thresholds: Mapping[str, Any]) -> list[float]:
+    """Return the numbers in a dict, or in dicts in it."""
+    inner = (_numbers(v) if isinstance(v, Mapping) else [float(v)] for v in thresholds.values())
+    return [one for part in inner for one in part]
 
 
 def _rates_by_block(

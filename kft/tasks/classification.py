@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 import keras
 import numpy as np
@@ -14,13 +14,15 @@ from kft.arguments import is_number, is_whole, shown
 from kft.data.kinds import MultiLabels, SingleLabels
 from kft.errors import InputError
 from kft.tasks.calibrated_loss import SMALLEST, CalibratedLoss
+from kft.tasks.evaluation.best_threshold import USUAL
 from kft.tasks.evaluation.figures import Better
-from kft.tasks.evaluation.multi_label import MultiLabelScorer
+from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
 from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
 from kft.tasks.linear import Loss, Sigmoid, Softmax, temperature
 from kft.tasks.losses import LabelCrossEntropy, label_matches
 from kft.tasks.predictions import ClassPredictions, ClassSets, LabelPredictions
+from kft.tasks.task import Task
 
 MOST_CLASSES = 1_000_000  # more would not fit in memory, so it must be a mistake
 
@@ -60,11 +62,8 @@ class _Labels(DenseHead):
         return None
 
     def calibrates(self, model: keras.Model) -> bool:
-        """Return whether there is a last Dense layer that a temperature can scale.
-
-        With a threshold other than 0.5, it would change the labels.
-        """
-        return self.last_dense(model) is not None and self.label_threshold in (None, 0.5)
+        """Return whether there is a last Dense layer that a temperature can scale."""
+        return self.last_dense(model) is not None
 
     def calibrated_loss(self) -> keras.metrics.Metric:
         """Return the loss at the best temperature."""
@@ -193,22 +192,30 @@ class MultiLabel(_Labels, MultiLabels):
     The other arguments and errors are those of `Classification`.
 
     Args:
-        threshold: The lowest score of an assigned label, above 0 and below 1. Defaults to 0.5.
+        threshold: The lowest score of an assigned label, above 0 and below 1. Defaults to None: each fit
+            finds it on its validation data, see `MultiLabelEvaluation.safe_threshold`; until then 0.5.
+        found_threshold: The threshold that a fit found, which sets it. Defaults to None.
     """
 
     name: ClassVar[str] = "multi_label"
     activation: ClassVar[str] = "sigmoid"
     convex: ClassVar[Loss] = Sigmoid()
+    set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "found_threshold")
 
-    threshold: float = 0.5
+    threshold: float | None = None
+    found_threshold: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_number(self.threshold) or not 0 < self.threshold < 1:
-            raise InputError(
-                f"`threshold={shown(self.threshold)}`: pass a score above 0 and below 1, such as 0.5."
-            )
-        object.__setattr__(self, "threshold", float(self.threshold))
+        for name in ("threshold", "found_threshold"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not is_number(value) or not 0 < value < 1:
+                raise InputError(
+                    f"`{name}={shown(value)}`: pass a score above 0 and below 1, such as 0.5."
+                )
+            object.__setattr__(self, name, float(value))
 
     def loss(self) -> keras.losses.Loss:
         """Return the binary cross-entropy with label smoothing."""
@@ -216,12 +223,32 @@ class MultiLabel(_Labels, MultiLabels):
 
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return the accuracy over all decisions on single labels."""
-        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=self.threshold)]
+        passed = USUAL if self.threshold is None else self.threshold
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=passed)]
 
     @property
     def label_threshold(self) -> float:
         """The lowest score of an assigned label."""
-        return self.threshold
+        known = (self.threshold, self.found_threshold)
+        return next((one for one in known if one is not None), USUAL)
+
+    @property
+    def finds_thresholds(self) -> bool:
+        """Whether no threshold was passed."""
+        return self.threshold is None
+
+    def thresholds(self, evaluation: MultiLabelEvaluation) -> dict[str, float]:
+        """Return the evaluation's safe threshold, if it has one."""
+        safe = evaluation.safe_threshold
+        return {} if safe is None else {"threshold": safe}
+
+    def with_thresholds(self, found: Mapping[str, Any]) -> Self:
+        """Return the task with the threshold that a fit found."""
+        return replace(self, found_threshold=found.get("threshold"))
+
+    def calibrates(self, model: keras.Model) -> bool:
+        """Return whether a temperature can scale the last layer; it would move a threshold that was passed."""
+        return super().calibrates(model) and self.threshold in (None, USUAL)
 
     def before_activation(self, scores: np.ndarray) -> np.ndarray:
         """Return the log-odds."""
@@ -230,15 +257,15 @@ class MultiLabel(_Labels, MultiLabels):
 
     def answer_label(self, classes: Any, scores: Any, ops: Ops) -> Any:
         """Return the classes whose score reaches the threshold, joined by `|`."""
-        return ops.join(classes, scores >= self.threshold)
+        return ops.join(classes, scores >= self.label_threshold)
 
     def scorer(self, classes: Sequence[str] | None) -> MultiLabelScorer:
         """Return a scorer of label probabilities against rows of 0 and 1."""
-        return MultiLabelScorer(classes, self.name, self.threshold)
+        return MultiLabelScorer(classes, self.name, self.label_threshold)
 
     def predictions(
         self, names: Sequence[str], outputs: np.ndarray, classes: Sequence[str] | None
     ) -> LabelPredictions:
         """Return the labels of each input whose probability is at least the threshold."""
         named = tuple(self._named_classes(classes))
-        return LabelPredictions(names, outputs, named, threshold=self.threshold)
+        return LabelPredictions(names, outputs, named, threshold=self.label_threshold)

@@ -15,7 +15,9 @@ from kft.tasks.task import Task
 ARGUMENTS = ("num_classes", "hidden", "dropout", "label_smoothing")
 
 
-def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
+def resolve(
+    given: Any, arguments: Mapping[str, Any], seed: int, class_count: int | None = None
+) -> Task:
     """Return the task that a recipe's arguments describe.
 
     Args:
@@ -23,6 +25,7 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
         arguments: The recipe's shorthands for arguments of the task: `num_classes`, `hidden`, `dropout`,
             `label_smoothing`; None for the task's default.
         seed: The recipe's seed.
+        class_count: The number of named classes, if they are known; it stands for `num_classes`.
 
     Raises:
         InputError: If there is no such task, or it has no such argument.
@@ -46,7 +49,7 @@ def resolve(given: Any, arguments: Mapping[str, Any], seed: int) -> Task:
     if isinstance(given, Task):
         return dataclasses.replace(given, **own)
     if "num_classes" in fields:
-        own.setdefault("num_classes", None)
+        own.setdefault("num_classes", class_count)
     return kind(**own)
 
 

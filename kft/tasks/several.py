@@ -15,7 +15,7 @@ from kft.arguments import shown
 from kft.data.kinds import Combined
 from kft.errors import InputError
 from kft.tasks.evaluation.figures import Better
-from kft.tasks.evaluation.several import SeveralScorer
+from kft.tasks.evaluation.several import SeveralEvaluation, SeveralScorer
 from kft.tasks.linear import Solved
 from kft.tasks.predictions import SeveralPredictions
 from kft.tasks.task import Task
@@ -198,6 +198,25 @@ class Several(Task, Combined):
                 model, outputs[name], targets[name], usual
             ).items()
         }
+
+    @property
+    def finds_thresholds(self) -> bool:
+        """Whether a fit has to find a threshold of any task."""
+        return any(task.finds_thresholds for task in self.tasks.values())
+
+    def thresholds(self, evaluation: SeveralEvaluation) -> dict[str, Any]:
+        """Return the thresholds of each task that has to find some."""
+        found = {
+            name: task.thresholds(evaluation.tasks[name])
+            for name, task in self.tasks.items()
+            if task.finds_thresholds
+        }
+        return {name: one for name, one in found.items() if one}
+
+    def with_thresholds(self, found: Mapping[str, Any]) -> Self:
+        """Return the tasks with the thresholds that a fit found for each."""
+        tasks = {n: task.with_thresholds(found.get(n, {})) for n, task in self.tasks.items()}
+        return dataclasses.replace(self, tasks=tasks)
 
     def apply(self, model: keras.Model, learnt: dict[str, Any]) -> None:
         """Set up each head with what its task learned."""

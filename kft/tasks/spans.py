@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import keras
 import numpy as np
@@ -29,6 +29,7 @@ from kft.tasks.answering.labels import (
 from kft.tasks.answering.layers import NOT_THERE, SpanAccuracy, SpanCrossEntropy, SpanScores
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.scorer import Scorer
+from kft.tasks.evaluation.spans import SpansEvaluation
 from kft.tasks.evaluation.spans_scorer import SpansScorer
 from kft.tasks.predictions import AnswerPredictions
 from kft.tasks.tags.words import ENDS, STARTS
@@ -51,7 +52,9 @@ class Spans(Task):
     Args:
         longest: Maximum number of tokens in an answer. Defaults to 30.
         threshold: How far the log-probability of no answer must exceed that of the best answer for the
-            model to give none. Defaults to 0; an evaluation reports the best value.
+            model to give none. Defaults to None: each fit finds it on its validation data, see
+            `SpansEvaluation.safe_threshold`; until then, and without unanswerable questions there, 0.
+        found_threshold: The threshold that a fit found, which sets it. Defaults to None.
         dropout: Dropout rate before the scores. Defaults to 0.1.
 
     Raises:
@@ -67,19 +70,23 @@ class Spans(Task):
     """
 
     name: ClassVar[str] = "spans"
+    set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "found_threshold")
     needs: ClassVar[str] = "pairs"
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
     directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
     input_parts: ClassVar[tuple[str, ...]] = INPUTS
 
     longest: int = 30
-    threshold: float = 0.0
+    threshold: float | None = None
+    found_threshold: float | None = None
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         check_whole("longest", self.longest, "tokens")
-        if not is_number(self.threshold) or not math.isfinite(self.threshold):
-            raise InputError(f"`threshold={shown(self.threshold)}` is not a finite number.")
+        for name in ("threshold", "found_threshold"):
+            value = getattr(self, name)
+            if value is not None and not (is_number(value) and math.isfinite(value)):
+                raise InputError(f"`{name}={shown(value)}` is not a finite number.")
         if not is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise InputError(
                 f"`dropout={shown(self.dropout)}` is not a fraction: pass 0 to below 1."
@@ -222,6 +229,20 @@ class Spans(Task):
 
     # The outcome.
 
+    @property
+    def finds_thresholds(self) -> bool:
+        """Whether no threshold was passed."""
+        return self.threshold is None
+
+    def thresholds(self, evaluation: SpansEvaluation) -> dict[str, float]:
+        """Return the evaluation's safe threshold, if it has one."""
+        safe = evaluation.safe_threshold
+        return {} if safe is None else {"threshold": safe}
+
+    def with_thresholds(self, found: Mapping[str, Any]) -> Self:
+        """Return the task with the threshold that a fit found."""
+        return replace(self, found_threshold=found.get("threshold"))
+
     def scorer_of(self, examples: Examples | None, classes: Any) -> Scorer:
         """Return a scorer of answer texts, or of positions alone if the examples are not known."""
         if examples is None:
@@ -258,4 +279,7 @@ class Spans(Task):
 
     def _threshold(self, classes: Any) -> float:
         """Return the margin above which there is no answer; infinite if there always is one."""
-        return self.threshold if classes is not None and UNANSWERED in classes else math.inf
+        if classes is None or UNANSWERED not in classes:
+            return math.inf
+        known = (self.threshold, self.found_threshold)
+        return next((one for one in known if one is not None), 0.0)

@@ -19,19 +19,21 @@ from kft.tasks.evaluation.scorer import Scorer
 from kft.tasks.linear import Solved
 from kft.tasks.predictions import ArrayPredictions, Predictions
 from kft.tasks.served import Served
+from kft.tasks.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Task(CheckedCalls, Served, TargetKind):
+class Task(CheckedCalls, Served, Thresholds, TargetKind):
     """The task that a model is fine-tuned for: its head, loss, metrics, evaluation and predictions.
 
     A task is a frozen dataclass, so that equal tasks compare equal and a saved recipe can describe
     its task. It puts the last layers on a backbone, defines their training, and turns their outputs
-    into figures and predictions. The hooks for labels and targets, all with defaults, are in
-    `kft.data.targets.TargetKind`, and those for a server's answers in `kft.tasks.served.Served`.
+    into figures and predictions. Further hooks, all with defaults: labels and targets in
+    `kft.data.targets.TargetKind`, a server's answers in `kft.tasks.served.Served`, and thresholds in
+    `kft.tasks.thresholds.Thresholds`.
 
     Args:
         seed: Seed of the initial weights and the dropout of its layers. A recipe sets it to its own.
@@ -93,11 +95,7 @@ class Task(CheckedCalls, Served, TargetKind):
         return []
 
     def learn(self, targets: Any) -> dict[str, Any]:
-        """Return what the head learns from the training targets before training, as JSON values.
-
-        Args:
-            targets: The targets of the training examples.
-        """
+        """Return what the head learns from the targets of the training examples, as JSON values."""
         return {}
 
     @property

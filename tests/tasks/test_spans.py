@@ -19,6 +19,7 @@ from kft.tasks import Spans
 from kft.tasks.answering.best import best_spans
 from kft.tasks.answering.counting import best_scores, normalized
 from kft.tasks.answering.layers import SpanAccuracy, SpanCrossEntropy
+from kft.tasks.evaluation.spans_scorer import _Counted
 from kft.testing.families import TinyTexts, save_tiny_bert, tiny_texts
 
 once = pytest.mark.once
@@ -206,12 +207,24 @@ def test_pieces_are_one_question_and_the_best_answer_counts(tmp_path):
     # It is best to answer only the first question, whose margin is log(0.01 / 0.49).
     assert found.best_threshold == pytest.approx(math.log(0.01 / 0.49), rel=1e-4)
     assert found.best_f1 == pytest.approx((2 / 3 + 1) / 3)
+    assert found.safe_threshold == 0, "one question of three is no evidence"
     wrong = [(one.index, one.predicted, one.expected) for one in found.mistakes()]
     assert wrong[0] == (0, "b c", "a | a b")
     assert (3, "c", "(no answer)") in wrong
     assert (2, "(no answer)", "b") in wrong
     json.dumps(found.to_dict(), allow_nan=False)
     assert "exact match" in str(found)
+
+
+@once
+@pytest.mark.parametrize("margin", [-3.0, 3.0])
+def test_many_questions_move_the_threshold_to_the_middle_between_their_margins(margin):
+    counted = _Counted(0.0)
+    for row in range(20):
+        counted.add(row, "cat", ["cat"], score=-4.0, none=-4.0 + margin)
+        counted.add(row, "cat", [], score=-4.0, none=-3.0 + margin)
+    assert counted.safe_threshold() == pytest.approx(margin + 0.5)
+    assert counted.best()[0] == 1
 
 
 @once

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kft.tasks.evaluation import checks, plots
+from kft.tasks.evaluation.best_threshold import USUAL, ThresholdSearch
 from kft.tasks.evaluation.calibration import Reliability, expected_calibration_error
 from kft.tasks.evaluation.class_metrics import averages, f1, mean, per_class
 from kft.tasks.evaluation.classes import ClassEvaluation
@@ -19,15 +20,12 @@ from kft.tasks.evaluation.row_scorer import RowScorer
 from kft.tasks.evaluation.scorer import compact
 from kft.tasks.evaluation.worst import Worst
 
-# A label counts as predicted above this probability, as in keras.metrics.BinaryAccuracy.
-THRESHOLD = 0.5
-
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class MultiLabelEvaluation(ClassEvaluation):
     """Evaluation of a classifier with any number of labels per example.
 
-    A label is predicted if its score is above the threshold. Averages are over the labels that occur
+    A label is predicted if its score is at least the threshold. Averages are over the labels that occur
     in the data ("macro"); "micro" pools all decisions.
 
     Attributes:
@@ -45,7 +43,10 @@ class MultiLabelEvaluation(ClassEvaluation):
             https://arxiv.org/abs/1706.04599).
         per_class: `ClassMetrics` of each label.
         reliability: The bins behind `calibration_error`.
-        threshold: The score above which a label counts as predicted, set by the task.
+        threshold: The lowest score at which a label counts as predicted, set by the task.
+        safe_threshold: The threshold nearest to 0.5 whose `f1_micro` is within a standard error of the best
+            one; each decision counts with its target and with its score. None if no label occurs in the
+            data, or all labels always do.
     """
 
     kind: ClassVar[str] = "Multi-label"
@@ -54,7 +55,8 @@ class MultiLabelEvaluation(ClassEvaluation):
     subset_accuracy: float
     f1_micro: float | None
     mean_average_precision: float | None
-    threshold: float = THRESHOLD
+    threshold: float = USUAL
+    safe_threshold: float | None = None
 
     @property
     def targets(self) -> np.ndarray:
@@ -66,7 +68,7 @@ class MultiLabelEvaluation(ClassEvaluation):
     @property
     def predicted(self) -> np.ndarray:
         """The answers as 0 and 1, `(n, classes)`."""
-        return (self.scores > self.threshold).astype(np.int64)
+        return (self.scores >= self.threshold).astype(np.int64)
 
     @property
     def figures(self) -> Figures:
@@ -97,7 +99,7 @@ class MultiLabelEvaluation(ClassEvaluation):
         worst = Worst(limit)
         for positions, rows in self.rows.blocks():
             scores, targets = np.hsplit(rows, 2)
-            answers = scores > self.threshold
+            answers = scores >= self.threshold
             sure = np.where(answers != targets, np.maximum(scores, 1.0 - scores), -1.0)
             label, size = sure.argmax(axis=1), sure.max(axis=1)
             answered = answers[np.arange(len(label)), label]
@@ -128,14 +130,14 @@ class MultiLabelScorer(RowScorer):
     Args:
         classes: Names of the labels in the order of the model's outputs. Defaults to numbers.
         task: The name of the task in the evaluation.
-        threshold: The score above which a label counts as predicted. Defaults to 0.5.
+        threshold: The lowest score at which a label counts as predicted. Defaults to 0.5.
     """
 
     def __init__(
         self,
         classes: Sequence[str] | None = None,
         task: str = "multi_label",
-        threshold: float = THRESHOLD,
+        threshold: float = USUAL,
     ) -> None:
         super().__init__(task)
         self._classes, self._threshold = classes, threshold
@@ -153,15 +155,16 @@ class MultiLabelScorer(RowScorer):
         assert self._classes is not None
         classes = tuple(self._classes)
         hits, support, predicted = (np.zeros(len(classes), np.int64) for _ in range(3))
-        reliability, all_right = Reliability(), 0
+        reliability, search, all_right = Reliability(), ThresholdSearch(), 0
         for _, block in rows.blocks():
             scores, targets = np.hsplit(block, 2)
-            answers, there = scores > self._threshold, targets == 1
+            answers, there = scores >= self._threshold, targets == 1
             right = answers == there
             all_right += int(right.all(axis=1).sum())
             hits += (answers & there).sum(axis=0)
             support += there.sum(axis=0)
             predicted += answers.sum(axis=0)
+            search.add(scores, there)
             reliability.add(np.maximum(scores, 1.0 - scores).ravel(), right.ravel())
         by_class = per_class(
             classes,
@@ -179,6 +182,7 @@ class MultiLabelScorer(RowScorer):
             subset_accuracy=all_right / len(rows),
             f1_micro=f1(int(hits.sum()), int(support.sum()), int(predicted.sum())),
             threshold=self._threshold,
+            safe_threshold=search.best(),
             mean_average_precision=mean([one.average_precision for one in by_class]),
             per_class=by_class,
             reliability=bins,

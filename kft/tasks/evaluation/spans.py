@@ -36,6 +36,8 @@ class SpansEvaluation(Evaluation):
         f1_unanswered: Fraction of the questions without an answer for which the model returns none.
         best_f1: The mean F1 with the best threshold for these data; only if some have no answer.
         best_threshold: That threshold, see `kft.tasks.Spans`.
+        safe_threshold: The threshold nearest to 0 whose mean F1 is within a standard error of the best one:
+            with few questions, the best threshold is mostly chance. None if all have an answer.
     """
 
     task: str = "spans"
@@ -44,6 +46,7 @@ class SpansEvaluation(Evaluation):
     unanswered: AnswerMetrics
     best_f1: float | None
     best_threshold: float | None
+    safe_threshold: float | None
     wrong: tuple[Mistake, ...] = ()
 
     @property

@@ -84,6 +84,7 @@ class SpansScorer:
             unanswered=counted.metrics[False],
             best_f1=best_f1,
             best_threshold=best_threshold,
+            safe_threshold=counted.safe_threshold(),
             wrong=counted.wrong(),
         )
 
@@ -127,11 +128,38 @@ class _Counted:
         """Return the best mean F1 and its threshold, the largest margin at which to answer."""
         if self.metrics[False].f1.value is None:
             return None, None
-        margins, gains = np.array(sorted(self._margins)).T
-        sums = self._unanswered + np.concatenate([[0.0], np.cumsum(gains)])
+        margins, gains, sums = self._answering()
         at = int(sums.argmax())
         threshold = margins[at - 1] if at else margins[0] - 1.0
         return float(sums[at] / len(gains)), float(threshold)
+
+    def safe_threshold(self) -> float | None:
+        """Return the threshold nearest to 0 whose F1 is within a standard error of the best.
+
+        Thresholds differ in the questions whose margins lie between them, and the standard error of the
+        difference is about the root of the sum of squares of what these gain by being answered.
+        """
+        if self.metrics[False].f1.value is None:
+            return None
+        margins, gains, sums = self._answering()
+        squares = np.concatenate([[0.0], np.cumsum(gains**2)])
+        at = sums.argmax()
+        near = sums[at] - sums <= np.sqrt(np.abs(squares - squares[at]))
+        least = np.concatenate(
+            [[-np.inf], margins]
+        )  # thresholds with these answers reach from here
+        most = np.concatenate([margins, [np.inf]])  # to below this
+        if np.any(near & (least <= 0) & (most > 0)):
+            return 0.0
+        near &= least < most
+        least, most = least[near], most[near]
+        middle = (np.maximum(least, margins[0] - 2.0) + np.minimum(most, margins[-1] + 2.0)) / 2
+        return float(middle[np.abs(middle).argmin()])
+
+    def _answering(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the margins in order, their gains, and the sum of F1 if the first 0, 1, ... are answered."""
+        margins, gains = np.array(sorted(self._margins)).T
+        return margins, gains, self._unanswered + np.concatenate([[0.0], np.cumsum(gains)])
 
     def wrong(self) -> tuple[Mistake, ...]:
         """Return the wrong answers, the most confident first."""
