@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -106,3 +107,19 @@ def fit(
             typer.echo("The figures are those of the model before it was trained on everything.")
         typer.echo(f"On the validation data:\n{run.evaluation}")
     typer.echo(f"Report: {page}")
+    if not quiet:
+        typer.echo(_next_commands(run_dir, recipe))
+
+
+def _next_commands(run_dir: Path, recipe: str) -> str:
+    """Return what can be done with a finished run, as commands, which have to name your own recipe."""
+    own = ["--recipe", recipe] if ":" in recipe else []
+    run = shlex.join([str(run_dir), *own])
+    commands = {
+        f"kft predict {run} INPUTS": "answers to new inputs",
+        f"kft evaluate {run} --data TEST": "figures on data that the fit has not seen",
+        f"kft serve {run}": "a page on this machine to try it",
+        f"kft export {run} SERVING": "a SavedModel for TensorFlow Serving",
+    }
+    width = max(map(len, commands))
+    return "\n".join(["Next:", *(f"  {one:{width}}  # {why}" for one, why in commands.items())])

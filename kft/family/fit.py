@@ -25,6 +25,7 @@ from kft.family.run import Run, with_warm_start
 from kft.family.training_pass import prepared, training_pass
 from kft.family.warm_start import warm_start
 from kft.model.values import put_back
+from kft.report.training import numbers
 from kft.runs.places import REPORT
 from kft.runs.signals import deferred_signals, end_if_signalled
 from kft.training.contrastive import USUAL_TEMPERATURE
@@ -126,6 +127,7 @@ def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: F
         divide_scores(recipe.model, temperatures)
     if temperatures:
         noted["temperature"] = temperatures
+        _say(planned, f"Scores are divided by a temperature of {numbers(temperatures)}")
     if settings.finish.report:
         run = _evaluated(planned, run, kept, is_kept=False)
         if _finds_thresholds(planned) and run.evaluation is not None:
@@ -139,11 +141,17 @@ def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: F
             if thresholds:
                 recipe.use_thresholds(thresholds)
                 noted["thresholds"] = thresholds
+                _say(planned, f"Threshold of the answers: {numbers(thresholds)}")
                 run = _evaluated(planned, run, kept, is_kept=False)
     if settings.finish.refit:
         noted["refit"] = refit(planned, run, start, store)
         divide_scores(recipe.model, temperatures)
     return dataclasses.replace(run, journal=noted)
+
+
+def _say(planned: PlannedFit, finding: str) -> None:
+    if planned.settings.verbose != 0:
+        print(f"{finding}, found on the validation data.")
 
 
 def _finds_thresholds(planned: PlannedFit) -> bool:

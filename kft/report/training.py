@@ -113,17 +113,15 @@ def _followed(journal: Mapping[str, Any]) -> Html:
     paragraphs = []
     temperatures = journal.get("temperature")
     if temperatures:
-        values = ", ".join(f"{float(one):.3g}" for one in temperatures.values())
         paragraphs.append(
-            f"<p>The scores are divided by a temperature of {text(values)}, found on the validation "
+            f"<p>The scores are divided by a temperature of {text(numbers(temperatures))}, found on the validation "
             "data, so that a probability is how often such an answer is right.</p>"
         )
-    thresholds = _numbers(journal.get("thresholds", {}))
+    thresholds = journal.get("thresholds")
     if thresholds:
-        values = ", ".join(f"{one:.3g}" for one in thresholds)
         paragraphs.append(
-            f"<p>The threshold of the answers, {text(values)}, was found on the validation data as well, so "
-            "these figures are a little too good: other data tell.</p>"
+            f"<p>The threshold of the answers, {text(numbers(thresholds))}, was found on the validation data as "
+            "well, so these figures are a little too good: other data tell.</p>"
         )
     again = journal.get("refit")
     if again:
@@ -137,10 +135,10 @@ def _followed(journal: Mapping[str, Any]) -> Html:
     return Html("".join(paragraphs))
 
 
-def _numbers(thresholds: Mapping[str, Any]) -> list[float]:
-    """Return the numbers in a dict, or in dicts in it."""
-    inner = (_numbers(v) if isinstance(v, Mapping) else [float(v)] for v in thresholds.values())
-    return [one for part in inner for one in part]
+def numbers(found: Mapping[str, Any]) -> str:
+    """Return the numbers in a dict, or in dicts in it, as text: `1.21, 0.934`."""
+    parts = (numbers(v) if isinstance(v, Mapping) else f"{float(v):.3g}" for v in found.values())
+    return ", ".join(parts)
 
 
 def _rates_by_block(

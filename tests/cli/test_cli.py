@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shlex
 import subprocess
 import sys
 
@@ -103,6 +104,19 @@ def test_fit_again_takes_the_finished_run(cli, run, photos):
     assert found["best"]["stage"] in (1, 2)
     assert 0 <= found["figures"]["accuracy"]["value"] <= 1
     assert (run / "weights.safetensors").read_bytes() == before
+
+
+def test_fit_ends_with_the_commands_that_use_the_run(cli, run, photos, tmp_path):
+    _, out, _ = cli("fit", RECIPE, "--data", photos, "--run-dir", run, "--batch-size", "4")
+    lines = out.partition("\nNext:\n")[2].splitlines()
+    commands = [shlex.split(line.partition(" # ")[0])[1:] for line in lines]
+    places = {"INPUTS": photos, "TEST": photos, "SERVING": tmp_path / "serving"}
+    assert [one[0] for one in commands] == ["predict", "evaluate", "serve", "export"]
+    for command in commands:
+        checked = ["--help"] if command[0] == "serve" else []  # which would not end
+        code, out, err = cli(*(places.get(word, word) for word in command), *checked)
+        assert code == 0, err
+    assert (tmp_path / "serving" / "1" / "saved_model.pb").is_file()
 
 
 def test_fit_refuses_the_run_directory_of_another_plan(cli, run, photos):

@@ -1,0 +1,121 @@
+"""Accuracy of a bare `recipe.fit(data)`, compared with that of a search over 20 plans.
+
+    python benchmarks/searched.py --data FOLDER --weights FOLDER --each 20 --out FILE.json
+
+The search is `recipe.tune(data)` without other arguments: random rates of the head and of the backbone, and
+depths. Its trials share a validation part, by which the best one is chosen. Data and weights are as for
+`accuracy.py`; draws that `--out` contains already are kept.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from accuracy import drawn, new_recipe, read
+
+TRIALS = 20
+WAYS = {"fit": "`recipe.fit(data)`", "search": f"best of {TRIALS} trials of `recipe.tune(data)`"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--name", help="what the table calls the data; default: the folder's name")
+    parser.add_argument("--weights", required=True, help="a preset's folder, or a file of weights")
+    parser.add_argument("--each", type=int, default=20, help="examples per class")
+    parser.add_argument("--seeds", type=int, default=1, help="draws of examples")
+    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
+    parser.add_argument("--test-share", type=float, default=0.1, help="of photographs")
+    parser.add_argument("--most-tests", type=int, default=500, help="test examples at most")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    options.texts = all((options.data / f"{part}.tsv").is_file() for part in ("train", "test"))
+    cells = json.loads(options.out.read_text())["details"] if options.out.is_file() else {}
+    pool, test = read(options)
+    for seed in range(options.first, options.first + options.seeds):
+        train = drawn(pool, options.each, seed)
+        for way in WAYS:
+            if (key := f"draw {seed}, {way}") not in cells:
+                cells[key] = {"seed": seed, "way": way, **measured(options, way, train, test, seed)}
+                print(key, cells[key], flush=True)
+                write(options, cells)
+    write(options, cells)
+
+
+def measured(
+    options: argparse.Namespace, way: str, train: Any, test: Any, seed: int
+) -> dict[str, Any]:
+    """Train in one way, and return the figures on the test part, by which nothing is chosen."""
+    recipe, notes = new_recipe(options, seed), {}
+    started = time.perf_counter()
+    if way == "fit":
+        recipe.fit(train, seed=seed, verbose=0)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            found = recipe.tune(
+                train, run_dir=f"{folder}/search", max_trials=TRIALS, seed=seed, verbose=0
+            )
+            recipe = found.best_recipe
+            notes = {"values": found.best_trial.values, "score": found.best_score}
+    seconds = time.perf_counter() - started
+    evaluation = recipe.evaluate(test)
+    return {
+        "examples": len(train),
+        "test": len(test),
+        "accuracy": float(evaluation.accuracy),
+        "calibration_error": float(evaluation.figures["calibration_error"]),
+        "seconds": seconds,
+        **notes,
+    }
+
+
+def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
+    import keras
+    from figures import result
+
+    backend = keras.backend.backend()
+    name = options.name or options.data.name
+    flags = "".join(
+        [
+            f" --name {options.name}" if options.name else "",
+            f" --weights {Path(options.weights).name} --each {options.each}",
+            "" if options.texts else f" --test-share {options.test_share:g}",
+            f" --seeds {options.seeds}" if options.seeds != 1 else "",
+            f" --first {options.first}" if options.first else "",
+        ]
+    )
+    found = {way: [c for c in cells.values() if c["way"] == way] for way in WAYS}
+    accuracies = [
+        statistics.mean(c["accuracy"] for c in found[way]) if found[way] else 0 for way in WAYS
+    ]
+    seconds = [
+        statistics.median(c["seconds"] for c in found[way]) if found[way] else 0 for way in WAYS
+    ]
+    outcome = result(
+        "searched",
+        command=f"KERAS_BACKEND={backend} python benchmarks/searched.py --data {options.data.name}{flags}",
+        columns=("data", "examples per class", *WAYS.values(), "the search takes"),
+        rows=[
+            (
+                name,
+                f"{options.each}",
+                *(f"{one:.3f}" for one in accuracies),
+                f"{seconds[1] / seconds[0]:.1f} times as long",
+            )
+        ],
+        notes=[
+            "Accuracy on the test part, on one draw of examples unless the command says more. The standard error "
+            "of an accuracy on 500 test examples is 1 to 2 points."
+        ],
+        details=cells,
+        backend=backend,
+    )
+    options.out.write_text(json.dumps(outcome, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
