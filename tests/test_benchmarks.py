@@ -40,6 +40,7 @@ NAMES = (
         "accuracy_texts",
         "accuracy_images",
         "accuracy_unseen",
+        "searched",
         "heads",
         "adapters",
         "tagging",
@@ -106,6 +107,7 @@ def cells(each, **ways):
             "test": 100,
             "accuracy": accuracy,
             "calibration_error": 0.1,
+            "seconds": 2.0 if way == "trainer" else 8.0,
         }
         for way, accuracies in ways.items()
         for seed, accuracy in enumerate(accuracies)
@@ -116,7 +118,7 @@ def test_ways_are_ranked_over_the_cells_in_which_they_were_measured(tmp_path):
     details = {
         "accuracy_unseen": cells(5, linear=[0.5, 0.7], kft=[0.8, 0.6], setfit=[0.9, 0.8]),
         "accuracy_texts": cells(5, linear=[0.5], kft=[0.48])
-        | cells(20, linear=[0.8], kft=[0.9], kft_plain=[0.95]),
+        | cells(20, linear=[0.8], kft=[0.9], kft_plain=[0.95], trainer=[0.7]),
         "accuracy_images": cells(5, linear=[0.5], kft=[0.5], fastai=[0.3]),
     }
     found = [{**outcome(name, "torch", "7 s"), "details": one} for name, one in details.items()]
@@ -129,6 +131,7 @@ def test_ways_are_ranked_over_the_cells_in_which_they_were_measured(tmp_path):
     assert "| SetFit | 1 | 1.0 | 1 of 1 | 0.10 |" in text
     assert "| fastai's `fine_tune` | 1 | 3.0 | 0 of 1 | 0.10 |" in text
     assert "by cell: -2.0 to +10.0 points, median +5.0; lower in 1 of 4." in text
+    assert "takes 0.25 to 0.25 of the time of `recipe.fit(data)`, by cell, on 1 sets." in text
 
 
 def test_the_pages_show_the_results_that_are_kept(tmp_path):
