@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from kft.data.examples import Examples
 from kft.data.joined import check_joins, joined
 from kft.errors import InputError
 from kft.family import saving
@@ -239,7 +240,10 @@ class Search:
         title = f"{how_many(len(self.trials), 'trial')} of {type(self.recipe).__name__}"
         title += f" by {self.objective.name}"
         folds = len(self.best_trial.fold_scores)
-        title += f", the mean of {folds} folds" if folds else ""
+        if folds:
+            title += f", the mean of {folds} folds"
+        elif isinstance(validation := self.data[1], Examples):
+            title += f" on {how_many(len(validation), 'validation example')}"
         title += f", {failed} failed" if failed else ""
         return title + (f"; ended as {self.stopped}" if self.stopped else "")
 

@@ -21,6 +21,7 @@ from kft.family.fit_data import is_fraction, read_both, read_training
 from kft.family.hooks import Family
 from kft.family.policies import Resume
 from kft.family.settings import as_json
+from kft.printing import how_many
 from kft.runs.atomic import try_writing
 from kft.runs.differences import plan_difference
 from kft.runs.files import writing_to
@@ -42,6 +43,7 @@ from kft.tuning.tuner import StagedTuner
 from kft.tuning.workers import Workers
 
 SEARCH = "search.json"
+FEW = 100  # validation examples; the standard error of an accuracy is then up to 5 points
 
 
 def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSettings) -> Search:
@@ -66,7 +68,7 @@ def search(recipe: Family, train: Any, validation_data: Any, settings: SearchSet
     workers.wait_for_chief(run_dir / SEARCH)
     _claim(run_dir, _identity(hypermodel, oracle, data, settings))
     if settings.verbose:
-        _announce(hypermodel, settings, workers, data[0])
+        _announce(hypermodel, settings, workers, data)
     tuner = _tuner(oracle, hypermodel, settings, workers)
     stopped = _run(tuner, parts, workers)
     if tuner.best is None:
@@ -165,15 +167,20 @@ def _identity(
 
 
 def _announce(
-    hypermodel: StagedHyperModel, settings: SearchSettings, workers: Workers, train: Any
+    hypermodel: StagedHyperModel, settings: SearchSettings, workers: Workers, data: tuple[Any, Any]
 ) -> None:
     """Print what slows the trials down, which data they use, and which weights they start from."""
-    recipe = hypermodel.recipe
+    recipe, (train, validation) = hypermodel.recipe, data
     slow = why_little_is_shared(recipe, hypermodel.stages, settings.batch_norm)
     if slow is not None and not workers.is_worker:
         print(slow)
     if isinstance(train, Examples) and train.note:
         print(train.note)
+    if isinstance(validation, Examples) and len(validation) < FEW:
+        print(
+            f"{how_many(len(validation), 'validation example')} can hardly tell the trials apart, so that the "
+            "luckiest may win. With folds=5 (--folds 5), all examples compare them."
+        )
     print(f"Weights: {recipe.starting_weights}")
 
 

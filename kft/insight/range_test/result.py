@@ -24,6 +24,10 @@ Which = Literal["valley", "steepest", "minimum"]
 _WHICH = ("valley", "steepest", "minimum")
 _CHOSEN: Which = "valley"
 _HEADS = (f"{which} (chosen)" if which == _CHOSEN else which for which in _WHICH)
+_LEGEND = (
+    "Rates of the head. valley: the middle of the descent of the loss; steepest: where it falls fastest; minimum: "
+    "a tenth of the rate with the lowest loss. lowest group: the valley for the lowest block."
+)
 _COLUMNS = ("stage", "groups", "first loss", "lowest loss", *_HEADS, "lowest group", "ended by")
 
 
@@ -155,7 +159,7 @@ class LearningRates:
             table.add_column(column, justify="left" if words else "right", overflow="fold")
         for row in map(_row, self.tests):
             table.add_row(*map(Text, row))
-        return captioned(self._caption, table, "\n".join(self.warnings))
+        return captioned(self._caption, table, "\n".join((_LEGEND, *self.warnings)))
 
     def __str__(self) -> str:
         return as_text(self, piped=120)
@@ -166,7 +170,7 @@ class LearningRates:
         return (
             f"<table><caption>{html.escape(self._caption)}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            + "".join(f"<p>{html.escape(warning)}</p>" for warning in self.warnings)
+            + "".join(f"<p>{html.escape(one)}</p>" for one in (_LEGEND, *self.warnings))
         )
 
     @property
