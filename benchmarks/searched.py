@@ -18,7 +18,11 @@ from typing import Any
 from accuracy import drawn, new_recipe, read
 
 TRIALS = 20
-WAYS = {"fit": "`recipe.fit(data)`", "search": f"best of {TRIALS} trials of `recipe.tune(data)`"}
+WAYS = {
+    "fit": "`recipe.fit(data)`",
+    "search": f"best of {TRIALS} trials of `recipe.tune(data)`",
+    "folds": f"best of {TRIALS} trials on 5 folds, trained on all examples",
+}
 
 
 def main() -> None:
@@ -26,6 +30,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--name", help="what the table calls the data; default: the folder's name")
     parser.add_argument("--weights", required=True, help="a preset's folder, or a file of weights")
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=["fit", "search"])
     parser.add_argument("--each", type=int, default=20, help="examples per class")
     parser.add_argument("--seeds", type=int, default=1, help="draws of examples")
     parser.add_argument("--first", type=int, default=0, help="number of the first draw")
@@ -38,7 +43,7 @@ def main() -> None:
     pool, test = read(options)
     for seed in range(options.first, options.first + options.seeds):
         train = drawn(pool, options.each, seed)
-        for way in WAYS:
+        for way in options.ways:
             if (key := f"draw {seed}, {way}") not in cells:
                 cells[key] = {"seed": seed, "way": way, **measured(options, way, train, test, seed)}
                 print(key, cells[key], flush=True)
@@ -55,11 +60,17 @@ def measured(
     if way == "fit":
         recipe.fit(train, seed=seed, verbose=0)
     else:
+        folds = 5 if way == "folds" else None
         with tempfile.TemporaryDirectory() as folder:
             found = recipe.tune(
-                train, run_dir=f"{folder}/search", max_trials=TRIALS, seed=seed, verbose=0
+                train,
+                run_dir=f"{folder}/search",
+                max_trials=TRIALS,
+                folds=folds,
+                seed=seed,
+                verbose=0,
             )
-            recipe = found.best_recipe
+            recipe = found.refit(verbose=0).recipe if folds else found.best_recipe
             notes = {"values": found.best_trial.values, "score": found.best_score}
     seconds = time.perf_counter() - started
     evaluation = recipe.evaluate(test)
@@ -88,28 +99,25 @@ def write(options: argparse.Namespace, cells: dict[str, Any]) -> None:
             f" --first {options.first}" if options.first else "",
         ]
     )
-    found = {way: [c for c in cells.values() if c["way"] == way] for way in WAYS}
-    accuracies = [
-        statistics.mean(c["accuracy"] for c in found[way]) if found[way] else 0 for way in WAYS
-    ]
-    seconds = [
-        statistics.median(c["seconds"] for c in found[way]) if found[way] else 0 for way in WAYS
-    ]
+    ways = [way for way in WAYS if any(cell["way"] == way for cell in cells.values())]
+    found = {way: [c for c in cells.values() if c["way"] == way] for way in ways}
+    seconds = {way: statistics.median(c["seconds"] for c in found[way]) for way in ways}
+    flags += f" --ways {' '.join(ways)}" if "folds" in ways else ""
     outcome = result(
         "searched",
         command=f"KERAS_BACKEND={backend} python benchmarks/searched.py --data {options.data.name}{flags}",
-        columns=("data", "examples per class", *WAYS.values(), "the search takes"),
+        columns=("data", "examples per class", *(WAYS[way] for way in ways), "times as long"),
         rows=[
             (
                 name,
                 f"{options.each}",
-                *(f"{one:.3f}" for one in accuracies),
-                f"{seconds[1] / seconds[0]:.1f} times as long",
+                *(f"{statistics.mean(c['accuracy'] for c in found[way]):.3f}" for way in ways),
+                ", ".join(f"{seconds[way] / seconds['fit']:.1f}" for way in ways[1:]),
             )
         ],
         notes=[
             "Accuracy on the test part, on one draw of examples unless the command says more. The standard error "
-            "of an accuracy on 500 test examples is 1 to 2 points."
+            "of an accuracy on 500 test examples is 1 to 2 points. Times are relative to the fit."
         ],
         details=cells,
         backend=backend,
