@@ -16,16 +16,17 @@ CLASSES = "classes.txt"
 _MOST_BYTES = 2**20
 
 
-def class_lines(root: Path) -> list[str] | None:
-    """Return the lines of a folder's `classes.txt` that are not blank; None if there is no such file.
+def class_lines(root: Path, name: str = CLASSES) -> list[str] | None:
+    """Return the lines of a file in a folder that are not blank; None if there is no such file.
 
     Args:
         root: The folder.
+        name: The name of the file.
 
     Raises:
         InputError: If the file cannot be read, is not UTF-8 or too large, or leads out of the folder.
     """
-    path = root / CLASSES
+    path = root / name
     if not os.path.lexists(path):
         return None
     try:

@@ -91,7 +91,8 @@ def open_coco(root: Path, path: Path, images: Path, bad: BadExamples) -> CocoFil
             continue
         found[places[image]].append((f"{name} of {source}", one))
     names = [str(entry.get("file_name")) for entry in entries]
-    inputs = [str(_image(name, place, root, images, reasons)) for place, name in enumerate(names)]
+    folders = _folders(root, images, path)
+    inputs = [str(_image(name, place, root, folders, reasons)) for place, name in enumerate(names)]
     return CocoFile(source, categories, names, inputs, sizes, found, reasons)
 
 
@@ -157,13 +158,24 @@ def _size_of(entry: Mapping[str, Any], place: int, reasons: dict[int, str]) -> t
     return int(height), int(width)
 
 
-def _image(name: str, place: int, root: Path, images: Path, reasons: dict[int, str]) -> Path:
-    """Return the file of an image, whose name is relative to the folder of images or to the root."""
-    for folder in (images, root):
+def _folders(root: Path, images: Path, path: Path) -> tuple[Path, ...]:
+    """Return the folders that names of images may be relative to.
+
+    For `instances_train.json` these include `images/train` and `train`, as CVAT and COCO itself have them.
+    """
+    part = path.stem.partition("_")[2]
+    return (images, root, *((images / part, root / part) if part else ()))
+
+
+def _image(
+    name: str, place: int, root: Path, folders: tuple[Path, ...], reasons: dict[int, str]
+) -> Path:
+    """Return the file of an image, whose name is relative to one of the folders."""
+    for folder in folders:
         path = folder / name
         if "\0" not in name and os.path.isfile(path):
             if not lies_in(path, root):
                 reasons.setdefault(place, "it lies outside of the folder")
             return path
-    reasons.setdefault(place, f"there is no such file in {shown_path(images)}")
-    return images / name
+    reasons.setdefault(place, f"there is no such file in {shown_path(folders[0])}")
+    return folders[0] / name

@@ -22,7 +22,7 @@ from kft.tasks.evaluation.tagging_scorer import TaggingScorer
 from kft.tasks.linear import Softmax, Solved, solve
 from kft.tasks.predictions import EntityPredictions
 from kft.tasks.tags.entity_f1 import EntityF1
-from kft.tasks.tags.files import joined, read_conll, read_json_lines
+from kft.tasks.tags.files import READERS, joined
 from kft.tasks.tags.labels import labelled, numbered
 from kft.tasks.tags.layers import NOT_A_WORD, TagAccuracy, TagCrossEntropy, WithPlaces
 from kft.tasks.tags.pieces import own_rows
@@ -33,9 +33,6 @@ from kft.tasks.task import Task
 if TYPE_CHECKING:
     from kft.data.examples import Examples
 
-_CONLL = (".conll", ".conllu", ".conll2003", ".bio", ".iob", ".iob2", ".bioes")
-_JSON_LINES = (".jsonl", ".ndjson")
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Tagging(Task):
@@ -45,8 +42,8 @@ class Tagging(Task):
     count in neither loss nor figures.
 
     Data are `(texts, tags)`, where a text is a string or a list of words, and its label a list of tags,
-    one per word, or of entities `(start, end, type)` in characters; CoNLL files; JSON lines of texts
-    with entities; or tables with whitespace-separated words and tags in two columns.
+    one per word, or of entities `(start, end, type)` in characters; CoNLL files; JSON of texts with
+    entities; or tables with whitespace-separated words and tags in two columns.
 
     Args:
         tags: All tags. Defaults to those of the training data, completed with the other tags of the
@@ -91,8 +88,8 @@ class Tagging(Task):
 
     @property
     def files(self) -> Mapping[str, Callable[[Path, str], ReadFile]]:
-        """The readers of CoNLL files and JSON lines."""
-        return {**dict.fromkeys(_CONLL, read_conll), **dict.fromkeys(_JSON_LINES, read_json_lines)}
+        """The readers of CoNLL files and JSON."""
+        return READERS
 
     def as_input(self, value: Any) -> Any:
         """Join a list of words into a text."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 from kft.data.columns import RowNames, open_table
 from kft.data.delimited import Delimited, read_delimited
-from kft.data.encodings import encoding_of
 from kft.data.files import shown
+from kft.data.json_examples import json_document
 from kft.data.label_columns import LabelColumns
 from kft.data.parquet import read_parquet
 from kft.data.parts import join_parts
@@ -27,7 +26,6 @@ __all__ = ["INPUTS", "read_json_lines", "read_squad", "read_table"]
 
 INPUTS = ("question", "context")
 _MOST_LETTERS, _MOST_TIMES = 2**30, 200  # of contexts repeated per question, to bound memory
-_MOST_JSON = 2**29  # bytes of a document, which takes several times as much memory
 _ANSWERS = (("answer", ANSWERS), ("start", "answer_start"))  # the first key that exists counts
 
 
@@ -43,7 +41,7 @@ def read_squad(path: Path, encoding: str) -> ReadFile:
     """
     source = shown(path.name)
     found = ReadFile([], [], names := [], {})
-    content, size = _content(path, encoding, source)
+    content, size = json_document(path, encoding, source)
     questions = list(_questions(content, source))
     letters = sum(len(context) for context, _ in questions if isinstance(context, str))
     if letters > _MOST_LETTERS and letters > _MOST_TIMES * size:
@@ -149,27 +147,6 @@ def _listed(value: Any, name: str, place: str) -> list[Any]:
             '[{"context": "...", "qas": [{"question": "...", "answers": [...]}]}]}]}'
         )
     return found
-
-
-def _content(path: Path, encoding: str, source: str) -> tuple[Any, int]:
-    """Return the content of a JSON file, and its size in bytes."""
-    with open_table(path, source) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > _MOST_JSON:
-            raise InputError(
-                f"{source} has {size:,} bytes, but at most {_MOST_JSON:,} are read as one JSON document: "
-                "write JSON lines, which are read one by one"
-            )
-        content = file.read(size)
-    used = encoding_of(content[:4], encoding)
-    try:
-        return json.loads(content.decode(used)), len(content)
-    except UnicodeError as error:
-        raise InputError(
-            f"{source} cannot be read with encoding={used!r} ({error}): pass the right one"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is not JSON ({error!s:.80})") from error
 
 
 def _header(path: Path, encoding: str, source: str) -> list[str]:

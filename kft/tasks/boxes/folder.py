@@ -26,6 +26,7 @@ __all__ = ["read_box_folder"]
 
 IMAGES = ("images", "JPEGImages")
 VOC, YOLO = ("Annotations", "annotations"), "labels"
+DARKNET, NAMES = "obj_train_data", "obj.names"  # images and boxes of CVAT's YOLO 1.1
 
 
 def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
@@ -34,7 +35,8 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
     Args:
         root: The folder. Images are in `images` or `JPEGImages`; boxes are in `Annotations` (an XML file
             named like each image), in `labels` (a text file for each image with boxes, and
-            `classes.txt` or `data.yaml`), or in one COCO file.
+            `classes.txt` or `data.yaml`), or in one COCO file; or both are in `obj_train_data`, with
+            `obj.names`.
         bad: Collects files that cannot be used.
 
     Raises:
@@ -50,6 +52,10 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
                 "numbers"
             )
         return _read(root, images, root / YOLO, ".txt", read_yolo, names, bad)
+    if (root / DARKNET).is_dir():
+        return _read(
+            root, root / DARKNET, root / DARKNET, ".txt", read_yolo, _classes(root, NAMES), bad
+        )
     annotations = coco_file(root)
     if annotations is not None:
         return read_coco(root, annotations, images, bad)
@@ -79,8 +85,9 @@ def _read(
                 f"{bad.source}: {folder.name!r} is a link that leads out of the folder: put a copy of the "
                 "files there"
             )
-    files = by_stem(boxes, root, bad, {suffix})
-    found = by_stem(images, root, bad, IMAGE_SUFFIXES)
+    together = {suffix, *IMAGE_SUFFIXES} if images == boxes else set()
+    files = by_stem(boxes, root, bad, {suffix}, together)
+    found = by_stem(images, root, bad, IMAGE_SUFFIXES, together)
     for stem in sorted(files.keys() - found.keys()):
         where = str(files[stem].relative_to(root))
         bad.add(where, f"boxes without an image {images.name}/{stem}.*")
@@ -103,7 +110,7 @@ def _read(
     return ReadFile(inputs, labels, where_all, reasons, names)
 
 
-def _classes(root: Path) -> tuple[str, ...] | None:
-    """Return the names in `classes.txt`; None if there is no file."""
-    lines = class_lines(root)
-    return None if lines is None else checked_names(lines, shown(root / CLASSES))
+def _classes(root: Path, name: str = CLASSES) -> tuple[str, ...] | None:
+    """Return the names in `classes.txt` or another file; None if there is no file."""
+    lines = class_lines(root, name)
+    return None if lines is None else checked_names(lines, shown(root / name))

@@ -8,8 +8,8 @@ from typing import Any
 from kft.data.columns import RowNames
 from kft.data.encodings import LONGEST, text_of
 from kft.data.files import shown
+from kft.data.json_examples import read_json_lines
 from kft.data.source_hooks import ReadFile
-from kft.data.text_lines import read_json_lines
 from kft.errors import InputError
 from kft.regular_files import read_regular, why
 from kft.tasks.language.parts import joined, parts_of

@@ -23,6 +23,8 @@ from kft.tasks.stems import by_stem
 __all__ = ["read_mask_folder"]
 
 IMAGES, MASKS = "images", "masks"
+VOC = ("JPEGImages", "SegmentationClass")
+LABELS = "labelmap.txt"  # of CVAT: `road:128,64,128::`, and comments that begin with #
 
 
 def read_mask_folder(
@@ -35,8 +37,10 @@ def read_mask_folder(
 
     Args:
         root: The folder. Its `images` and `masks` hold files with the same paths except for the suffix;
-            `classes.txt` may name the classes, one per line, each followed by a colour or none. A COCO
-            file can replace `masks`.
+            `classes.txt` may name the classes, one per line, each followed by a colour or none. In Pascal
+            VOC's form the folders are `JPEGImages`, of which those without a mask are left out, and
+            `SegmentationClass`, and `labelmap.txt` may name the classes and their colours. A COCO file can
+            replace `masks`.
         bad: Collects files that cannot be used.
         colors: The colour of each class; None for those of `classes.txt`, if it has any.
         ignored: As for `MaskFile`.
@@ -44,11 +48,13 @@ def read_mask_folder(
     Raises:
         InputError: If one of the two folders is missing, or `classes.txt` is invalid.
     """
-    annotations = None if (root / MASKS).is_dir() else coco_file(root)
+    is_voc = not (root / MASKS).is_dir() and all((root / name).is_dir() for name in VOC)
+    below, above = VOC if is_voc else (IMAGES, MASKS)
+    annotations = None if (root / above).is_dir() else coco_file(root)
     if annotations is not None:
         folder = root / IMAGES
         return read_coco(root, annotations, folder if folder.is_dir() else root, bad)
-    for name in (IMAGES, MASKS):
+    for name in (below, above):
         if not (root / name).is_dir():
             raise InputError(
                 f"{bad.source} has no folder {name!r}: expected {IMAGES}/ and {MASKS}/ with a PNG mask "
@@ -59,36 +65,42 @@ def read_mask_folder(
             raise InputError(
                 f"{bad.source}: {name!r} is a link that leads out of the folder: put a copy of the files there"
             )
-    names, found = _classes(root)
+    listed = CLASSES if not is_voc or (root / CLASSES).is_file() else LABELS
+    names, found = _classes(root, listed)
     if colors is None and found is not None:
-        check_colours(found, ignored, shown(root / CLASSES))
+        check_colours(found, ignored, shown(root / listed))
         colors = found
-    masks = by_stem(root / MASKS, root, bad, {".png"})
-    images = by_stem(root / IMAGES, root, bad, IMAGE_SUFFIXES)
+    masks = by_stem(root / above, root, bad, {".png"})
+    images = by_stem(root / below, root, bad, IMAGE_SUFFIXES)
     for stem in sorted(masks.keys() - images.keys()):
-        bad.add(f"{MASKS}/{masks[stem].name}", f"a mask without an image {IMAGES}/{stem}.*")
+        bad.add(f"{above}/{masks[stem].name}", f"a mask without an image {below}/{stem}.*")
     inputs: list[str] = []
     labels: list[MaskFile | None] = []
     reasons: dict[int, str] = {}
+    if is_voc:  # whose images without a mask are for other tasks
+        images = {stem: image for stem, image in images.items() if stem in masks}
     for place, (stem, image) in enumerate(images.items()):
         inputs.append(str(image))
         if stem in masks:
             labels.append(MaskFile(str(masks[stem]), colors, ignored))
         else:
             labels.append(None)
-            reasons[place] = f"no mask: {MASKS}/{stem}.png is missing"
+            reasons[place] = f"no mask: {above}/{stem}.png is missing"
     where = [str(Path(one).relative_to(root)) for one in inputs]
     return ReadFile(inputs, labels, where, reasons, names)
 
 
 def _classes(
-    root: Path,
+    root: Path, listed: str
 ) -> tuple[tuple[str, ...] | None, dict[str, tuple[int, int, int]] | None]:
-    """Return the names and the colours in `classes.txt`, each None if it has none."""
-    lines = class_lines(root)
+    """Return the names and the colours in the list of the classes, each None if it has none."""
+    lines = class_lines(root, listed)
     if lines is None:
         return None, None
-    path = root / CLASSES
+    path = root / listed
+    if listed == LABELS:
+        fields = [line.split(":") for line in lines if not line.startswith("#")]
+        lines = [" ".join(one[:2]) for one in fields]
     rows = [_split(line) for line in lines]
     names = checked_names([name for name, _ in rows], shown(path))
     colors = {name: color for name, (_, color) in zip(names, rows, strict=True) if color}

@@ -1,4 +1,4 @@
-"""Readers of CoNLL files, and of JSON lines of texts with entities."""
+"""Readers of CoNLL files, and of JSON with texts and entities."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 from kft.data.columns import RowNames
 from kft.data.files import shown
+from kft.data.json_examples import read_json_lines as json_lines
+from kft.data.json_examples import read_json_list as json_list
 from kft.data.source_hooks import ReadFile
-from kft.data.text_lines import read_json_lines as json_lines
 from kft.data.text_lines import text_lines
 from kft.data.values import kind_of
 from kft.errors import InputError
 from kft.printing import how_many
+from kft.tasks.tags.annotated import text_and_entities
 
-__all__ = ["joined", "read_conll", "read_json_lines"]
+__all__ = ["READERS", "joined", "read_conll", "read_json", "read_json_lines"]
 
 _DOCUMENT = "-DOCSTART-"
 _UNIVERSAL = {".conllu": 3}  # the column of the tag (UPOS); in other files it is the last
@@ -82,7 +84,8 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
     """Read JSON lines: `{"text": "Ada was here", "entities": [[0, 3, "PER"]]}`.
 
     An entity is `[start, end, type]`, or a dict with these keys; positions are characters from 0, and
-    the end is exclusive. Lines may have `"words"` and `"tags"`, lists of strings, instead.
+    the end is exclusive. Lines may have `"words"` and `"tags"`, lists of strings, instead, or be those of
+    an annotation tool, see `kft.tasks.tags.annotated.text_and_entities`.
 
     Args:
         path: The file.
@@ -92,6 +95,19 @@ def read_json_lines(path: Path, encoding: str) -> ReadFile:
         InputError: If it cannot be read.
     """
     return json_lines(path, encoding, _of_object)
+
+
+def read_json(path: Path, encoding: str) -> ReadFile:
+    """Read a JSON list of the same objects, as Label Studio exports it.
+
+    Args:
+        path: The file.
+        encoding: Its encoding if it has no byte order mark.
+
+    Raises:
+        InputError: If it cannot be read, or is not a list.
+    """
+    return json_list(path, encoding, _of_object)
 
 
 def joined(words: Any) -> str:
@@ -115,10 +131,7 @@ def _of_object(value: dict[str, Any]) -> tuple[str, Any, str]:
             return joined(words), tags, ""
         except InputError as error:
             return "", [], str(error)
-    text, entities = value.get("text"), value.get("entities")
-    if not isinstance(text, str) or not isinstance(entities, list):
-        return "", [], 'expected {"text": "...", "entities": [[start, end, "type"], ...]}'
-    return text, entities, ""
+    return text_and_entities(value)
 
 
 def _word_and_tag(fields: list[str], column: int | None) -> tuple[str | None, str]:
@@ -128,3 +141,11 @@ def _word_and_tag(fields: list[str], column: int | None) -> tuple[str | None, st
         return None, ""
     word = "".join(fields[0].split(" "))  # between tabs, a word may contain spaces
     return (word or None), fields[-1].strip()
+
+
+_CONLL = (".conll", ".conllu", ".conll2003", ".bio", ".iob", ".iob2", ".bioes")
+READERS = {
+    **dict.fromkeys(_CONLL, read_conll),
+    **dict.fromkeys((".jsonl", ".ndjson"), read_json_lines),
+    ".json": read_json,
+}
