@@ -41,6 +41,7 @@ NAMES = (
         "accuracy_images",
         "accuracy_unseen",
         "searched",
+        "ends",
         "heads",
         "adapters",
         "tagging",
