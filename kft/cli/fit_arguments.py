@@ -73,23 +73,26 @@ def monitoring(
     return found
 
 
-def optimizer(name: str | None, clipnorm: float | None) -> Any:
+def optimizer(name: str | None, clipnorm: float | None, accumulation: int | None = None) -> Any:
     """Return the Keras optimizer of that name; None if no name was passed.
 
     Raises:
-        InputError: If Keras has no such optimizer, or the norm is not a positive number.
+        InputError: If Keras has no such optimizer, the norm is not a positive number, or both a norm and
+            accumulation were passed.
     """
     import keras
 
+    passed = given(clipnorm=clipnorm, gradient_accumulation_steps=accumulation)
+    words = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in passed.items())
     if name is None:
-        if clipnorm is not None:
-            raise InputError(
-                f"--clipnorm {clipnorm}: name the optimizer too, as in --optimizer adam."
-            )
+        if passed:
+            raise InputError(f"{words}: name the optimizer too, as in --optimizer adam.")
         return None
     if clipnorm is not None and not (is_number(clipnorm) and clipnorm > 0):
         raise InputError(f"--clipnorm {clipnorm}: pass a finite number above 0, such as 1.0.")
-    settings = {} if clipnorm is None else {"global_clipnorm": clipnorm}
+    if len(passed) == 2:
+        raise InputError(f"{words}: Keras would clip each part of the sum. Leave one out.")
+    settings = {"global_clipnorm" if key == "clipnorm" else key: v for key, v in passed.items()}
     try:
         return keras.optimizers.get({"class_name": name, "config": settings})
     except (TypeError, ValueError) as error:

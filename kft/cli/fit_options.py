@@ -76,6 +76,16 @@ class Training:
             help="Clip the gradients' global norm; needs --optimizer.", rich_help_panel=_TRAINING
         ),
     ] = None
+    gradient_accumulation_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=10_000,
+            help="Add up the gradients of so many batches before each update, as if a batch were so many times "
+            "as large; needs --optimizer.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
     balance: Annotated[
         Balance | None,
         typer.Option(
@@ -198,7 +208,9 @@ class Training:
             stages=o.read_stages(self.stages),
             batch_size=self.batch_size,
             batch_norm=self.batch_norm,
-            optimizer=fit_arguments.optimizer(self.optimizer, self.clipnorm),
+            optimizer=fit_arguments.optimizer(
+                self.optimizer, self.clipnorm, self.gradient_accumulation_steps
+            ),
             balance=self.balance,
             augment=self.augment,
             jit_compile=self.jit_compile,

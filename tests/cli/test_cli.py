@@ -317,6 +317,14 @@ MISTAKES = {
         (*FIT, "--optimizer", "sgd", "--clipnorm", "nan"),
         "--clipnorm nan: pass a finite number above 0",
     ),
+    "accumulation without an optimizer": (
+        (*FIT, "--clipnorm", "1", "--gradient-accumulation-steps", "2"),
+        "--clipnorm 1.0 --gradient-accumulation-steps 2: name the optimizer too",
+    ),
+    "accumulation of clipped gradients": (
+        (*FIT, "--optimizer", "sgd", "--clipnorm", "1", "--gradient-accumulation-steps", "2"),
+        "--clipnorm 1.0 --gradient-accumulation-steps 2: Keras would clip each part",
+    ),
     "no such run": (("evaluate", "nowhere", "--data", "photos"), "is not a finished run"),
     "nothing to predict": (("predict", "nowhere"), "nothing to predict"),
 }

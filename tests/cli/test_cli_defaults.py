@@ -302,6 +302,7 @@ ASIDE = {
     "--validation-data",
     "--optimizer",
     "--clipnorm",
+    "--gradient-accumulation-steps",
     "--fresh",
     "--processes",
     "--dry-run",
