@@ -24,6 +24,7 @@ from kft.report.progress import Progress
 from kft.runs.places import check_apart_from_data, fold_run
 from kft.stages.lengths import USUAL_BATCH
 from kft.tasks import Evaluation
+from kft.tasks.evaluation.scorer import Scorer
 
 if TYPE_CHECKING:
     from kft.family.hooks import Family
@@ -134,10 +135,14 @@ def cross_validate(
     fold = folds_of(examples, folds, seed)
     parent = None if run_dir is None else path_of("run_dir", run_dir)
     check_apart_from_data({"run_dir": parent}, [examples])
-    finish = dataclasses.replace(Finish.of(settings.pop("finish", None)), report=False)
+    # Thresholds are found with the report.
+    finish = dataclasses.replace(
+        Finish.of(settings.pop("finish", None)), report=recipe.task.finds_thresholds
+    )
     size = settings.get("batch_size", "auto")
     size = USUAL_BATCH if is_auto(size) else size
-    every, each = recipe.task.scorer_of(examples, examples.classes), []
+    every: Scorer | None = None
+    each: list[Evaluation] = []
     with Progress("Cross-validating", folds, verbose=verbose) as progress:
         for number in range(folds):
             held = np.flatnonzero(fold == number)
@@ -150,6 +155,8 @@ def cross_validate(
                 finish=finish,
                 **{**settings, "optimizer": _copied(settings.get("optimizer"))},
             )
+            if every is None:  # the answers of all folds share the thresholds of the first one
+                every = one.task.scorer_of(examples, examples.classes)
             part = examples.take(held)
             own = one.task.scorer_of(part, one.classes)
             for targets, outputs, rows in answers(one, part, size):
@@ -157,6 +164,7 @@ def cross_validate(
                 every.update(targets, outputs, held if rows is None else held[rows])
             each.append(own.result())
             progress.advance()
+    assert every is not None
     return CrossValidation(every.result(), tuple(each))
 
 

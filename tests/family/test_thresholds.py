@@ -119,6 +119,15 @@ def test_a_damaged_threshold_is_refused(tmp_path, value):
 
 
 @pytest.mark.once
+def test_cross_validation_answers_with_thresholds_that_its_fits_find():
+    found = kft.cross_validate(
+        recipe_of(MultiLabel(3)), rare(), folds=3, stages=[SOLVED], verbose=0
+    )
+    assert found.evaluation.threshold == found.folds[0].threshold < 0.4
+    assert found.evaluation.f1_micro > 0.3, "at 0.5, no label would be given"
+
+
+@pytest.mark.once
 def test_classes_with_names_tell_their_number():
     recipe = TinyRecipe(classes=["a", "b", "c"], task="multi_label", image_size=(16, 16))
     assert recipe.task == MultiLabel(3)
