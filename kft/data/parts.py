@@ -8,7 +8,15 @@ from typing import Self
 
 import numpy as np
 
-__all__ = ["SEPARATOR", "Piece", "as_piece", "first_pieces", "join_parts", "split_parts"]
+__all__ = [
+    "SEPARATOR",
+    "Piece",
+    "as_piece",
+    "first_pieces",
+    "join_parts",
+    "split_parts",
+    "text_numbers",
+]
 
 SEPARATOR = "\n"
 
@@ -62,8 +70,8 @@ def as_piece(text: str) -> Piece:
     return text if isinstance(text, Piece) else Piece(text, text)
 
 
-def first_pieces(texts: Sequence[str]) -> np.ndarray:
-    """Return the index of the first piece of each text.
+def text_numbers(texts: Sequence[str]) -> np.ndarray:
+    """Return the number of the text that each one is or is a piece of, counted from 0.
 
     Args:
         texts: Texts and pieces of longer ones, in succession.
@@ -74,4 +82,13 @@ def first_pieces(texts: Sequence[str]) -> np.ndarray:
         whole = text.whole if isinstance(text, Piece) else text
         begins.append(not isinstance(text, Piece) or not text.offset or whole != before)
         before = whole
-    return np.flatnonzero(begins)
+    return np.cumsum(np.array(begins, np.int64)) - 1
+
+
+def first_pieces(texts: Sequence[str]) -> np.ndarray:
+    """Return the index of the first piece of each text.
+
+    Args:
+        texts: As for `text_numbers`.
+    """
+    return np.flatnonzero(np.diff(text_numbers(texts), prepend=-1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kft.data.examples import Examples
 from kft.data.overlap import overlap
 from kft.data.streams import Stream
+from kft.data.whole_texts import whole_texts
 from kft.errors import InputError
 from kft.family.description import class_path, versions
 from kft.family.hooks import Family
@@ -121,7 +122,9 @@ class Run:
             history=self.history,
             stages_table_html=self.stages_table,
             evaluation=self.evaluation,
-            examples=self.validation if isinstance(self.validation, Examples) else None,
+            examples=whole_texts(self.validation)
+            if isinstance(self.validation, Examples)
+            else None,
             journal=journal,
             facts={
                 "recipe": class_path(recipe),

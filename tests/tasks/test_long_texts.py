@@ -1,14 +1,17 @@
 """Long texts are tagged in overlapping pieces, whose words are joined again."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
 
 import kft
 from kft.data.parts import Piece, as_piece
+from kft.data.read import read
 from kft.data.split import split
-from kft.tasks import Tagging
+from kft.family.reopening import reopen, report_again, with_evaluation
+from kft.tasks import Spans, Tagging
 from kft.tasks.predictions import EntityPredictions
 from kft.tasks.tags.words import words_of
 from kft.testing.families import TinyTexts, save_tiny_bert, tiny_texts
@@ -186,3 +189,26 @@ def test_a_task_that_does_not_join_pieces_gets_whole_texts(tmp_path):
     )
     assert recipe.in_pieces([LONG]) == [LONG]
     assert not isinstance(recipe.in_pieces([LONG])[0], Piece)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("task", [Tagging(), Spans()])
+def test_the_page_of_a_run_shows_whole_texts(tmp_path, task):
+    texts = tiny_texts(24)
+    words, tags = tagged([*texts[:3], *(" ".join(texts[n : n + 9]) for n in range(3))])
+    data = words, tags
+    if isinstance(task, Spans):
+        data = [("was it", " ".join(one)) for one in words], [(0, one[0]) for one in words]
+    recipe = TinyTexts(save_tiny_bert(tmp_path / "preset"), task=task, sequence_length=LENGTH)
+    place = tmp_path / "run"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # the page would fail with one
+        run = recipe.fit(data, data, stages=[kft.Stage(0, 1, 1e-3)], run_dir=place, verbose=0)
+    assert len(run.validation) > len(run.evaluation) == 6
+    assert list(run.evaluation.examples) == list(range(6))
+    worst = " ".join(words[run.evaluation.mistakes()[0].index])[:200]
+    assert worst in (place / "report.html").read_text(encoding="utf-8")
+    opened, evaluation = reopen(place, recipe=TinyTexts), recipe.evaluate(data)
+    for source in (recipe.read(data), read(data, task=task, modality="text")):
+        page = report_again(with_evaluation(opened, evaluation, source), place / "again.html")
+        assert worst in page.read_text(encoding="utf-8")

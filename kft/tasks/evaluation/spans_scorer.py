@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.answers import NumpyOps
+from kft.data.parts import text_numbers
 from kft.errors import InputError
 from kft.tasks.answering.best import Best, best_spans, merged
 from kft.tasks.answering.counting import best_scores
@@ -69,16 +70,16 @@ class SpansScorer:
         need_examples(len(seen))
         texts = self._examples.inputs[seen]
         begins, best = merged(texts, Best(*self._found[seen].T))
-        counted = _Counted(self._threshold)
+        counted, numbers = _Counted(self._threshold), text_numbers(self._examples.inputs)[seen]
         for index, at in enumerate(begins):
             context = context_of(texts[at])
             answer = context.encode()[best.starts[index] : best.ends[index]].decode()
             accepted = answers_of(self._examples.targets[seen[at]], context)
-            counted.add(int(seen[at]), answer, accepted, best.scores[index], best.none[index])
+            counted.add(int(numbers[at]), answer, accepted, best.scores[index], best.none[index])
         best_f1, best_threshold = counted.best()
         return SpansEvaluation(
             task=self._task,
-            examples=compact(seen[begins]),
+            examples=compact(numbers[begins]),
             all_questions=counted.metrics[None],
             answered=counted.metrics[True],
             unanswered=counted.metrics[False],

@@ -75,7 +75,8 @@ class TaggingScorer:
             np.zeros(len(places), bool) if self._joined is None else self._joined.is_piece(places)
         )
         whole = np.flatnonzero(~is_piece)
-        found = [(int(places[at]), _words(targets[at], outputs[at], chosen[at])) for at in whole]
+        numbers = places if self._joined is None else self._joined.numbers[places]
+        found = [(int(numbers[at]), _words(targets[at], outputs[at], chosen[at])) for at in whole]
         answers, _ = tags_of(outputs[whole, :, :-2], chosen[whole], self._classes)
         self._add(found, answers)
         for at in np.flatnonzero(is_piece):
@@ -88,8 +89,8 @@ class TaggingScorer:
     def result(self) -> TaggingEvaluation:
         """Return the evaluation of all batches."""
         if self._joined is not None:
-            for place, words in self._joined.rest():
-                self._add_joined(place, words)
+            for number, words in self._joined.rest():
+                self._add_joined(number, words)
         need_examples(sum(map(len, self._examples)))
         metrics = [
             EntityMetrics(name, *map(int, counts))
@@ -111,13 +112,13 @@ class TaggingScorer:
             ),
         )
 
-    def _add_joined(self, place: int, words: Words) -> None:
+    def _add_joined(self, number: int, words: Words) -> None:
         """Add a text whose words come from several pieces."""
         all_words = np.ones((1, len(words.tags)), bool)
-        self._add([(place, words)], tags_of(words.scores[None], all_words, self._classes)[0])
+        self._add([(number, words)], tags_of(words.scores[None], all_words, self._classes)[0])
 
     def _add(self, found: Sequence[tuple[int, Words]], answers: Sequence[list[str]]) -> None:
-        """Add texts, each with its position in the data, and the tags that the model gives them."""
+        """Add texts, each with its number in the data, and the tags that the model gives them."""
         places, sizes = np.array([place for place, _ in found], np.int64), np.zeros(len(found))
         sides = np.empty((len(found), 2), object)
         self._examples.append(places)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.data.parts import Piece, as_piece, first_pieces
+from kft.data.parts import Piece, as_piece, text_numbers
 
 __all__ = ["JoinedPieces", "Words", "own_rows", "own_words"]
 
@@ -32,13 +32,14 @@ class JoinedPieces:
 
     Args:
         texts: Texts and pieces of longer ones, in succession.
+
+    Attributes:
+        numbers: The number of the text of each, counted from 0.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        begins = first_pieces(texts)
-        counts = np.diff([*begins, len(texts)])
-        self._first = np.repeat(begins, counts)
-        self._counts = dict(zip(begins.tolist(), counts.tolist(), strict=True))
+        self.numbers = text_numbers(texts)
+        self._counts = np.bincount(self.numbers)
         self._offsets = [as_piece(text).offset for text in texts]
         self._waiting: dict[int, dict[int, Words]] = {}
 
@@ -48,27 +49,27 @@ class JoinedPieces:
         Args:
             rows: Their positions, `[n]`.
         """
-        return np.array([self._counts[first] > 1 for first in self._first[rows].tolist()], bool)
+        return self._counts[self.numbers[rows]] > 1
 
     def add(self, row: int, words: Words) -> tuple[int, Words] | None:
-        """Add a piece; return its text once it is complete: the position of its first piece, and its words.
+        """Add a piece; return its text once it is complete: its number, and its words.
 
         Args:
             row: The position of the piece.
             words: The words that are its own, with places in the piece.
         """
-        first = int(self._first[row])
-        waiting = self._waiting.setdefault(first, {})
+        number = int(self.numbers[row])
+        waiting = self._waiting.setdefault(number, {})
         waiting[row] = Words(words.tags, words.scores, words.places + self._offsets[row])
-        if len(waiting) < self._counts[first]:
+        if len(waiting) < self._counts[number]:
             return None
-        return first, _joined(self._waiting.pop(first))
+        return number, _joined(self._waiting.pop(number))
 
     def rest(self) -> Iterator[tuple[int, Words]]:
         """Return the texts of which pieces are missing."""
         while self._waiting:
-            first, waiting = self._waiting.popitem()
-            yield first, _joined(waiting)
+            number, waiting = self._waiting.popitem()
+            yield number, _joined(waiting)
 
 
 def own_rows(row: np.ndarray, piece: Piece) -> np.ndarray:
