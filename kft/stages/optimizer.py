@@ -11,6 +11,7 @@ from keras import ops
 from kft.arguments import shown
 from kft.backends import backend
 from kft.errors import InputError
+from kft.stages.clipping import clipped_together
 from kft.stages.fused_adam import FusedAdam
 from kft.stages.optimizer_groups import OptimizerGroups
 from kft.stages.optimizer_internals import (
@@ -128,9 +129,17 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
                 f"`optimizer.learning_rate = {value!r}`: during a fit with stages or warmup the rate "
                 "has a schedule already. Set a number, or pass warmup and decay to kft.Stage."
             )
+        wanted = float(ops.convert_to_numpy(value))
+        if float(ops.convert_to_numpy(self.rate_scale)) == 0:  # which no factor raises
+            self.rate_scale.assign(1.0)
         now = float(ops.convert_to_numpy(self.learning_rate))
         if now > 0:
-            self.scale_rates(float(ops.convert_to_numpy(value)) / now)
+            self.scale_rates(wanted / now)
+        elif wanted > 0:
+            raise InputError(
+                f"`optimizer.learning_rate = {wanted!r}`, but the rate has decayed to 0, where its schedule "
+                "ends: compile the model again, with a new optimizer, to train it further."
+            )
 
     def scale_rates(self, factor: float) -> None:
         """Multiply the rates of all groups in this and all later steps."""
@@ -229,7 +238,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
         if self.global_clipnorm is not None:
             gradients, replicas = backend().summed_over_replicas(gradients)
-            gradients = _clipped_together(gradients, self.global_clipnorm)
+            gradients = clipped_together(gradients, self.global_clipnorm)
             if replicas > 1:  # the gradients of all replicas will be summed
                 gradients = [gradient / replicas for gradient in gradients]
         parts: list[tuple[list, list]] = [([], []) for _ in self.group_optimizers]
@@ -262,13 +271,6 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             begin_averages(optimizer, group)  # so that another fit can follow on JAX
 
 
-def _clipped_together(gradients: list, limit: float) -> list:
-    squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
-    norm = ops.sqrt(ops.sum(ops.stack(squares)))
-    factor = limit / ops.maximum(norm, limit)
-    return [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
-
-
 def check_optimizer(optimizer: Any) -> None:
     """Check that an optimizer is a Keras optimizer or None.
 
@@ -284,9 +286,8 @@ def check_optimizer(optimizer: Any) -> None:
 
 def unscaled(optimizer: Any) -> Any:
     """Return the optimizer inside mixed precision's loss scaling, or the optimizer itself."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer.inner_optimizer
-    return optimizer
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.inner_optimizer if is_scaled else optimizer
 
 
 def norms_and_biases(model: keras.Model) -> list[keras.Variable]:

@@ -43,6 +43,28 @@ def test_reduce_on_plateau_works_beside_it():
     np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.05, 0.025], rtol=1e-5)
 
 
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_a_rate_that_has_decayed_to_0_cannot_be_set_and_says_so(decay):
+    model = convnet()
+    model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    x, y = images()
+    warmup = kft.callbacks.LearningRateWarmup(0.1, decay=decay)
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[warmup])
+    model.optimizer.learning_rate = 0.0  # as it is
+    with pytest.raises(InputError, match=r"0\.01`, but the rate has decayed to 0.*compile the model"):
+        model.optimizer.learning_rate = 0.01
+
+
+def test_a_rate_of_0_can_be_raised_again():
+    model = convnet()
+    model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    x, y = images()
+    model.fit(x, y, verbose=0, callbacks=[kft.callbacks.LearningRateWarmup(1)])
+    for rate in (0.0, 0.05, 0.2):
+        model.optimizer.learning_rate = rate
+        assert float(ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(rate)
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(InputError, match=r"warmup=1.5"):
         kft.callbacks.LearningRateWarmup(1.5)
