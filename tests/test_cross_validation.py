@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from kft.errors import InputError
 from kft.tasks import Regression
 from tests.recipes import tiny_bert
 from tests.small_images import DenseRecipe, small_images
+from tests.tiny_recipe import TinyRecipe
 
 pytestmark = pytest.mark.once
 
@@ -117,6 +119,25 @@ def test_numbers_and_texts_are_cross_validated_too(tmp_path):
     )
     assert len(found.folds) == 2
     assert len(found.evaluation.examples) == 24
+
+
+def test_bad_examples_are_skipped_as_in_a_fit(photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "red" / "broken.png").write_bytes(b"no image")
+    recipe = TinyRecipe(num_classes=2, image_size=(16, 16))
+    settings = {"folds": 2, "stages": SOLVED, "verbose": 0}
+    with pytest.raises(InputError, match=r"broken\.png"):
+        kft.cross_validate(recipe, tmp_path / "photos", **settings)
+    found = kft.cross_validate(recipe, tmp_path / "photos", on_bad_example="skip", **settings)
+    assert len(found.evaluation) == len(recipe.read(photos))
+
+
+def test_groups_may_have_values_of_several_types():
+    x, y = small_images(12)
+    groups = [1, "b", 2.5] * 4
+    fold = folds_of(read(x, y, groups=groups), 3)
+    assert {len({int(fold[n]) for n in range(12) if groups[n] == one}) for one in groups} == {1}
+    assert len(set(fold.tolist())) == 3
 
 
 def test_it_prints_each_fold_and_all_together():

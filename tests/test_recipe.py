@@ -348,6 +348,23 @@ def test_caching_can_be_chosen_and_changes_no_weights(cache):
         np.testing.assert_allclose(with_cache, automatic, atol=1e-6)
 
 
+@pytest.mark.once
+def test_an_untrained_recipe_learns_no_classes_from_an_evaluation():
+    recipe = TinyRecipe(num_classes=2)
+    x, y = bright_sides()
+    assert recipe.evaluate((x, np.array(["u", "v"])[y])).classes == ("u", "v")
+    assert recipe.classes is None
+    fit(recipe, (x, np.array(["dark", "light"])[y]))
+    assert recipe.classes == ("dark", "light")
+
+
+@pytest.mark.once
+def test_labels_that_are_numbers_but_no_class_numbers_are_told_what_to_do():
+    x, y = bright_sides()
+    with pytest.raises(InputError, match=r"6 classes .*Numbers count classes from 0: pass text"):
+        fit(TinyRecipe(num_classes=2), (x, np.array([1, 5])[y]))
+
+
 def test_the_outcome_is_evaluated_on_kept_features(monkeypatch):
     """No image is read again, and the figures are those of the whole model."""
     loaded = []

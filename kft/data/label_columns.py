@@ -71,7 +71,8 @@ def _columns(part: str, kind: TargetKind, named: Any, given: Any, inputs: str) -
     is_list = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
     if not is_list or not (len(names) == 1 or (names and kind.takes_columns)):
         raise InputError(
-            f"label_column={given!r:.100}, but {kind.name} has one label column: name one"
+            f"label_column={given!r:.100}, but {kind.name} has one label column: name one, or pass the task that "
+            "these columns are for"
         )
     for name in names:
         if name == inputs:

@@ -15,6 +15,7 @@ from kft.errors import InputError
 __all__ = ["raw_texts", "refuse_inputs"]
 
 _SHOWN = 5
+_DATA = (".csv", ".tsv", ".parquet", ".txt", ".json", ".jsonl")
 
 
 def raw_texts(raw: Any, hooks: SourceHooks | None = None) -> list[str]:
@@ -31,6 +32,11 @@ def raw_texts(raw: Any, hooks: SourceHooks | None = None) -> list[str]:
     """
     if isinstance(raw, os.PathLike):
         raise InputError(f"{raw!r} is a path, but texts are expected: pass path.read_text()")
+    if isinstance(raw, str) and _is_file(raw):
+        raise InputError(
+            f"{raw!r:.200} is the name of a file, but texts are expected: pass those in it, or a list with this "
+            "name if it is itself the text"
+        )
     hooks = hooks or SourceHooks()
     raw = hooks.as_inputs(raw)
     rows = as_rows([raw] if isinstance(raw, str | bytes) else raw, "raw")
@@ -40,6 +46,11 @@ def raw_texts(raw: Any, hooks: SourceHooks | None = None) -> list[str]:
     reasons = {index: reason for index, (_, reason) in enumerate(found) if reason}
     refuse_inputs({index: reason for index, reason in reasons.items() if reason != "empty text"})
     return [text for text, _ in found]
+
+
+def _is_file(text: str) -> bool:
+    """Return whether a text is the name of an existing file of data."""
+    return text.lower().endswith(_DATA) and os.path.isfile(text)
 
 
 def refuse_inputs(

@@ -7,9 +7,19 @@ import numpy as np
 from kft.data.examples import Examples
 from kft.errors import InputError
 
-__all__ = ["latest", "whole_groups"]
+__all__ = ["group_numbers", "latest", "whole_groups"]
 
 _STEPS, _MOST_TRIES = 20_000, 20  # limits of visited groups over all tries, and of tries
+
+
+def group_numbers(groups: np.ndarray) -> np.ndarray:
+    """Return the number of each example's group, `[n]`, counted from 0 in the order of their first examples.
+
+    Args:
+        groups: The group of each example; values may be of different types, which have no order.
+    """
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(one, len(numbers)) for one in groups.tolist()])
 
 
 def whole_groups(examples: Examples, strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -31,19 +41,19 @@ def whole_groups(examples: Examples, strata: np.ndarray, fraction: float, seed: 
         InputError: Whole groups reach less than half or more than twice the fraction.
     """
     assert examples.groups is not None
-    numbers: dict[object, int] = {}
-    group = np.array([numbers.setdefault(one, len(numbers)) for one in examples.groups.tolist()])
+    group = group_numbers(examples.groups)
     table = _Table(examples, group, strata, fraction)
     rng = np.random.default_rng(seed)
     # With few groups a single greedy pass may end badly; with many it does not.
-    tries = [table.chosen(rng.permutation(len(numbers))) for _ in range(table.tries)]
+    tries = [table.chosen(rng.permutation(group.max() + 1)) for _ in range(table.tries)]
     chosen = min(tries, key=lambda one: one[0])[1]
     largest = int(np.bincount(group).argmax())
+    name = examples.groups.tolist()[int((group == largest).argmax())]
     _check_share(
         examples,
         chosen[group],
         fraction,
-        f"its largest of {len(numbers)} groups, {list(numbers)[largest]!r:.60}, holds "
+        f"its largest of {group.max() + 1} groups, {name!r:.60}, holds "
         f"{np.mean(group == largest):.0%} of the examples",
         "name a column with more groups",
     )

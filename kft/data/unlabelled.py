@@ -237,7 +237,7 @@ class Unlabelled:
                 if len(line) == LONGEST:
                     raise InputError(f"{place}: longer than {LONGEST:,} characters")
                 value = line.rstrip("\r\n")
-                if value.strip():
+                if value.strip() or self.modality.is_text:  # answers are in the order of the lines
                     yield self._written(value, place, "", Path())
         finally:
             stream.detach()  # standard input stays open

@@ -16,8 +16,8 @@ from kft.errors import InputError
 from kft.family.hooks import Family
 
 NOT_VALIDATED = (
-    "Nothing is validated, since no class has a second example: no stage ends early, and there are no "
-    "figures."
+    "Nothing is validated, since no example can be spared (each class needs a second one): no stage ends early, "
+    "and there are no figures."
 )
 
 

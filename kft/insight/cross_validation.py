@@ -131,7 +131,7 @@ def cross_validate(
         raise InputError(
             "`callbacks` would carry over from one fold to the next: leave them out, or call `fit` for each fold."
         )
-    examples = _read(recipe, data)
+    examples = _read(recipe, data, settings.get("on_bad_example", "error"))
     fold = folds_of(examples, folds, seed)
     parent = None if run_dir is None else path_of("run_dir", run_dir)
     check_apart_from_data({"run_dir": parent}, [examples])
@@ -168,13 +168,13 @@ def cross_validate(
     return CrossValidation(every.result(), tuple(each))
 
 
-def _read(recipe: Family, data: Any) -> Examples:
+def _read(recipe: Family, data: Any, on_bad_example: str) -> Examples:
     if recipe.is_fitted:
         raise InputError(
             f"the {type(recipe).__name__} has been fitted, on examples that would be held out: pass a new "
             "recipe with the same arguments."
         )
-    examples = recipe.read(data)
+    examples = recipe.read(data, on_bad_example=on_bad_example)
     if not isinstance(examples, Examples):
         raise InputError(
             f"{examples.source} is a stream, which cannot be divided: pass files, a table or arrays."

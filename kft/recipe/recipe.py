@@ -113,8 +113,13 @@ class Recipe(Fitted, Searched):
         read = self.read(data, classes=self.classes, on_bad_example=on_bad_example)
         if perturb is not None:
             return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
+        before = self.classes, self.task
         self.name_classes(read.classes, read.source)
-        return evaluate(self, read, batch_size, views=views)
+        try:
+            return evaluate(self, read, batch_size, views=views)
+        finally:
+            if not self.is_fitted:  # it learns its classes in training
+                self.classes, self.task = before
 
     @checked_call
     def predict(

@@ -51,7 +51,9 @@ def test_a_rate_that_has_decayed_to_0_cannot_be_set_and_says_so(decay):
     warmup = kft.callbacks.LearningRateWarmup(0.1, decay=decay)
     model.fit(x, y, epochs=2, verbose=0, callbacks=[warmup])
     model.optimizer.learning_rate = 0.0  # as it is
-    with pytest.raises(InputError, match=r"0\.01`, but the rate has decayed to 0.*compile the model"):
+    with pytest.raises(
+        InputError, match=r"0\.01`, but the rate has decayed to 0.*compile the model"
+    ):
         model.optimizer.learning_rate = 0.01
 
 

@@ -196,7 +196,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_labels_are_told_or_skipped(name):
     texts, labels, expected = BAD[name]
-    texts, labels = [*texts, "Ada"], [*labels, labels[0] and [(0, 3, "X")]]
+    texts, labels = [*texts, "Ada"], [*labels, [(0, 3, "X")]]
     if not isinstance(labels[0][0] if labels[0] else (), tuple):
         labels[-1] = ["B-X"]
     with pytest.raises(InputError, match=expected):
@@ -270,6 +270,22 @@ def test_an_unknown_type_is_told_and_other_schemes_are_converted():
     assert _tags(found) == ["B-X", "I-X", "B-X"]
     with pytest.raises(InputError, match="'B-Y' was not seen in training"):
         read((["a"], [["B-Y"]]), task=Tagging(), modality="text", classes=training)
+
+
+@pytest.mark.parametrize("label", [None, float("nan"), 3, "PER"])
+def test_a_text_without_its_entities_is_not_one_without_entities(label):
+    texts, labels = ["Ada was", "Bob came", "nobody"], [[(0, 3, "PER")], label, []]
+    with pytest.raises(InputError, match=r"1 bad example.*\n.*(no label|not a list of entities)"):
+        read((texts, labels), task=Tagging(), modality="text")
+    found = read((texts, labels), task=Tagging(), modality="text", on_bad_example="skip")
+    assert [len(row[row[:, 1] > 0]) for row in found.targets] == [1, 0]
+
+
+def test_data_in_which_nothing_is_found_can_be_tested_on():
+    classes = ("O", "B-PER", "I-PER")
+    data = ["nobody came", "nor went"], [[], []]
+    found = read(data, task=Tagging(), modality="text", classes=classes)
+    assert [row[:, 1].tolist() for row in found.targets] == [[0, 0], [0, 0]]
 
 
 def test_tags_without_their_texts_are_refused():

@@ -160,7 +160,7 @@ def test_a_tab_separated_table_that_quotes_nothing_is_read_line_by_line(cli, tex
 
 
 def test_standard_input_has_one_text_per_line(cli, text_run, loaded_texts, monkeypatch):
-    standard_input(monkeypatch, "\ufeffgood film\r\n\ncafé \x85was great\nawful".encode())
+    standard_input(monkeypatch, "\ufeffgood film\r\ncafé \x85was great\nawful".encode())
     code, out, err = cli("predict", text_run, "-", "--json")
     assert code == 0, err
     lines = ["good film", "café \x85was great", "awful"]
@@ -474,6 +474,21 @@ def test_numbers_are_answered_with_numbers(cli, photos, tmp_path):
     assert list(answers(out.read_text())) == ["input", "value_1", "value_2"]
     code, _, err = cli("predict", run, *OWN, image, "--top-k", "2")
     assert (code, "has no classes" in err) == (2, True)
+
+
+def test_a_blank_line_is_not_left_out_without_a_word(cli, text_run, monkeypatch):
+    standard_input(monkeypatch, b"good\n\nbad\n")
+    code, _, err = cli("predict", text_run, "-")
+    assert code == 2
+    assert "line 2 of standard input: empty text" in err
+
+
+def test_a_text_that_is_the_name_of_a_table_is_refused(loaded_texts, tmp_path):
+    (tmp_path / "new.csv").write_text("text\ngood\n")
+    with pytest.raises(InputError, match=r"new\.csv' is the name of a file.*pass those in it"):
+        loaded_texts.predict(str(tmp_path / "new.csv"))
+    assert len(loaded_texts.predict([str(tmp_path / "new.csv"), "good"])) == 2
+    assert len(loaded_texts.predict("missing.csv")) == 1
 
 
 def test_answers_come_while_inputs_are_still_awaited(loaded_texts, monkeypatch):

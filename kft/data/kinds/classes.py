@@ -122,9 +122,15 @@ def agreed_classes(
     if count is not None and len(classes) != count:
         listed = ", ".join(shortened(str(one)) for one in classes[:_SHOWN])
         listed += ", ..." if len(classes) > _SHOWN else ""
+        is_counted = all(str(index) == one for index, one in enumerate(classes))
+        names = (
+            " Numbers count classes from 0: pass text, such as '5', for names."
+            if is_counted
+            else ""
+        )
         raise InputError(
             f"{source} has {len(classes)} classes ({listed}), but `num_classes={count}`: make them "
-            "equal."
+            f"equal.{names}"
         )
     return tuple(classes)
 

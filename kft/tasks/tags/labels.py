@@ -43,7 +43,8 @@ def labelled(raw: RawLabels) -> tuple[list[Labelled | None], dict[int, str]]:
             "file, or a table with a column of texts."
         )
     values = [one.tolist() if isinstance(one, np.ndarray) else one for one in raw.values]
-    read = _of_spans if any(map(_is_spans, values)) else _of_tags
+    nothing = all(isinstance(one, (list, tuple)) and not one for one in values)
+    read = _of_spans if nothing or any(map(_is_spans, values)) else _of_tags
     found: list[Labelled | None] = []
     reasons = {}
     for index, (text, value) in enumerate(zip(raw.inputs, values, strict=True)):
@@ -133,7 +134,11 @@ def _tag(value: Any) -> str:
 
 
 def _of_spans(text: str, value: Any) -> Labelled:
-    spans = sorted(_span(one, text) for one in value or ())
+    if is_missing(value) or not isinstance(value, (list, tuple)):
+        raise _UnusableError(
+            "no label" if is_missing(value) else f"{kind_of(value)} is not a list of entities"
+        )
+    spans = sorted(_span(one, text) for one in value)
     for (_, end, kind), (start, _, other) in pairwise(spans):
         if start < end:
             raise _UnusableError(f"entities overlap: {kind!r:.40} and {other!r:.40} at {start}")
