@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from kft.report.terminal import shows_progress
+from kft.report.terminal import in_notebook, shows_progress
 
 __all__ = ["SHORT", "Progress", "duration"]
 
@@ -25,7 +26,8 @@ class Progress:
         what: The task, such as `"find-lr: head"`.
         total: The maximum number of steps, None if unknown.
         verbose: 0 shows nothing, 1 a bar, 2 a line every `every` seconds. `"auto"` chooses the bar
-            at a terminal or in a notebook, and lines elsewhere.
+            at a terminal or in a notebook, and lines elsewhere. A notebook without ipywidgets gets
+            lines.
         after: Seconds after which a bar appears; shorter tasks have none. Defaults to 0.
 
     Attributes:
@@ -54,6 +56,8 @@ class Progress:
         self.what, self.total, self.done = what, total, 0.0
         self._after = after
         self._verbose = (1 if shows_progress(sys.stderr) else 2) if verbose == "auto" else verbose
+        if self._verbose == 1 and in_notebook() and importlib.util.find_spec("ipywidgets") is None:
+            self._verbose = 2  # rich would warn at each update, and draw nothing
         self._bar: Any = None
         self._task: Any = None
         self._began = self._said = time.monotonic()

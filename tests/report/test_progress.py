@@ -69,6 +69,15 @@ def test_lines_come_every_so_often_and_not_at_each_step(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_notebook_without_widgets_gets_lines(capsys, monkeypatch, at_once):
+    """Rich draws its bar there with ipywidgets, and warns where they are missing."""
+    monkeypatch.setattr("kft.report.progress.in_notebook", lambda: True)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with Progress("photos", total=2, verbose=1) as progress:
+        progress.advance()
+    assert capsys.readouterr().err == "photos: 1 of 2\n"
+
+
 def test_a_terminal_gets_a_bar(monkeypatch):
     terminal = use_terminal(monkeypatch)
     with Progress("photos", total=4) as progress:
