@@ -1,4 +1,4 @@
-"""Generated pictures in the format of the public data of the case studies."""
+"""Generated pictures and texts in the format of the public data of the case studies."""
 
 import csv
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 from PIL import Image
+
+from kft.testing import families
 
 CIFAR10 = ("airplane", "automobile", "deer", "dog", "horse", "ship", "truck")
 WEIGHTS = "mobilenet_v2_0.35_224_notop.weights.h5"
@@ -48,6 +50,26 @@ def ham10000(folder: Path, lesions: int = 60) -> None:
     with (folder / "HAM10000_metadata.csv").open("w", newline="") as file:
         head = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
         csv.writer(file).writerows([head, *rows])
+
+
+def wnut17(folder: Path, texts: int = 40) -> None:
+    """Write CoNLL files of short texts; words of three types are in a name of up to two words."""
+    types = {"film": "product", "actor": "person", "plot": "group"}
+    for part, seed in (("train", 0), ("test", 1)):
+        lines = []
+        for text in families.tiny_texts(texts, seed=seed):
+            tags = ["O"] * len(words := text.split())
+            for place, word in enumerate(words):
+                if word in types:
+                    begun = place and tags[place - 1][2:] == types[word]
+                    tags[place] = f"{'I' if begun else 'B'}-{types[word]}"
+            lines += [*map("\t".join, zip(words, tags, strict=True)), ""]
+        (folder / f"{part}.conll").write_text("\n".join(lines) + "\n")
+
+
+def tiny_bert(folder: Path) -> None:
+    """Write an untrained BERT that knows the words of `wnut17`."""
+    families.save_tiny_bert(folder)
 
 
 def _draw(path: Path, hue: int, random: np.random.Generator) -> None:

@@ -15,24 +15,25 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Notebooks whose content depends on the backend; the others run on PyTorch, which does not trace.
 EVERYWHERE = ("03_callbacks_alone.ipynb",)
 ON_TENSORFLOW = ("06_several_devices.ipynb",)  # PyTorch has one device on a CPU
-# Case studies use public data, to which a variable points. Here they run on generated pictures in the
-# same format, with other values in the cell tagged "parameters".
+# Case studies use public data and models, to which variables point. Here they run on generated ones in
+# the same format, with other values in the cell tagged "parameters".
 CASES = {
     "08_add_a_class.ipynb": (
-        "KFT_CIFAR10",
-        stand_ins.cifar10,
+        {"KFT_CIFAR10": stand_ins.cifar10, "KFT_WEIGHTS": stand_ins.random_weights},
         "EACH, TESTED, KEPT, SIZE, EPOCHS = 8, 2, (3,), 32, 1",
     ),
     "09_skin_lesions.ipynb": (
-        "KFT_HAM10000",
-        stand_ins.ham10000,
+        {"KFT_HAM10000": stand_ins.ham10000, "KFT_WEIGHTS": stand_ins.random_weights},
         "LESIONS, SIZE, EPOCHS = 60, 32, 1",
     ),
     "10_few_pictures.ipynb": (
-        "KFT_CIFAR10",
-        stand_ins.cifar10,
+        {"KFT_CIFAR10": stand_ins.cifar10, "KFT_WEIGHTS": stand_ins.random_weights},
         "EACH, TESTED, DRAWS, SIZE = 4, 5, 1, 32",
         ('"both": None', '"both": [kft.Stage(0, solve=True)]'),  # instead of 60 epochs
+    ),
+    "11_tagging.ipynb": (
+        {"KFT_WNUT17": stand_ins.wnut17, "KFT_MINILM": stand_ins.tiny_bert},
+        "TEXTS, HELD_OUT, LAYERS, EPOCHS = 24, 8, 1, 1",
     ),
 }
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -49,8 +50,8 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def put_stand_in(notebook, tmp_path, monkeypatch, variable, draw, parameters, *replaced):
-    for name, make in ((variable, draw), ("KFT_WEIGHTS", stand_ins.random_weights)):
+def put_stand_in(notebook, tmp_path, monkeypatch, variables, parameters, *replaced):
+    for name, make in variables.items():
         (tmp_path / name).mkdir()
         make(tmp_path / name)
         monkeypatch.setenv(name, str(tmp_path / name))
