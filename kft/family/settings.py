@@ -107,7 +107,7 @@ class FitSettings:
         _check_views(self.cache.views, self.augmentation)
         if self.resume.retries and self.run_dir is None:
             raise InputError(
-                f"`retries={self.resume.retries}` resume from a commit: pass run_dir too."
+                f"`retries={self.resume.retries}` resumes from a commit, which needs a run_dir: pass one too."
             )
         rule = stopping_rule(self.early_stopping, self.monitor)
         if self.monitor is None and isinstance(rule, keras.callbacks.EarlyStopping):
