@@ -73,8 +73,8 @@ class Run:
         """Return the result as plain dicts, lists, strings and numbers.
 
         Returns:
-            `run_dir`; `epochs`, how many were trained; `best`, the epoch whose weights the model has, with
-            its stage and the logged value that decided, None if that was not recorded; `refit`, what the
+            `run_dir`; `epochs`, how many were trained; `best`, the epoch whose weights were kept, with its
+            stage and the logged value that decided, None if that was not recorded; `refit`, what the
             training on all data took, None if there was none; and `figures` of the evaluation on the
             validation data, for each its `value`, its `interval` or None, and whether `"min"` or `"max"` is
             `better`; None without validation data.

@@ -136,7 +136,8 @@ class Recipe(Fitted, Searched):
             coverage: The probability with which a prediction should contain the truth, such as 0.9: each
                 is a set of classes, or a range around its number (split conformal prediction on the
                 validation data of the fit, Angelopoulos and Bates 2021,
-                https://arxiv.org/abs/2107.07511). Defaults to none.
+                https://arxiv.org/abs/2107.07511). After a final training on all data, they describe the
+                model before it. Defaults to none.
             views: The number of views of each input over which its answer is averaged: the input itself, and
                 others by the augmentation that is usual for the recipe, such as flips and crops
                 (test-time augmentation, Krizhevsky et al. 2012). It takes that many times as long. Which

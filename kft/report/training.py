@@ -115,7 +115,7 @@ def _followed(journal: Mapping[str, Any]) -> Html:
     if temperatures:
         paragraphs.append(
             f"<p>The scores are divided by a temperature of {text(numbers(temperatures))}, found on the validation "
-            "data, so that a probability is how often such an answer is right.</p>"
+            "data, to bring probabilities closer to how often such an answer is right.</p>"
         )
     thresholds = journal.get("thresholds")
     if thresholds:
