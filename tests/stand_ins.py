@@ -67,12 +67,36 @@ def wnut17(folder: Path, texts: int = 40) -> None:
         (folder / f"{part}.conll").write_text("\n".join(lines) + "\n")
 
 
+def bccd(folder: Path, images: int = 24) -> None:
+    """Write Pascal VOC folders of pictures with a square in the colour of its class, and their parts."""
+    random = np.random.default_rng(0)
+    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True)
+    names = [f"BloodImage_{index:05}" for index in range(images)]
+    for index, name in enumerate(names):
+        hue, left = index // 3 % 3, 4 + index % 8
+        right = left + 20 * (index > 0)  # the first box is empty, as two of the real ones are
+        square = (left, 8, left + 20, 28)
+        _draw(folder / "JPEGImages" / f"{name}.jpg", 1 + hue, random, square)
+        (folder / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><filename>{name}.jpg</filename><object>"
+            f"<name>{('Platelets', 'RBC', 'WBC')[hue]}</name><bndbox><xmin>{left}</xmin><ymin>8</ymin>"
+            f"<xmax>{right}</xmax><ymax>28</ymax></bndbox></object></annotation>"
+        )
+    for start, part in enumerate(("train", "val", "test")):
+        listed = "\n".join(names[start::3])
+        (folder / "ImageSets" / "Main" / f"{part}.txt").write_text(listed + "\n")
+
+
 def tiny_bert(folder: Path) -> None:
     """Write an untrained BERT that knows the words of `wnut17`."""
     families.save_tiny_bert(folder)
 
 
-def _draw(path: Path, hue: int, random: np.random.Generator) -> None:
+def _draw(
+    path: Path, hue: int, random: np.random.Generator, box: tuple[int, ...] = (0, 0, 32, 32)
+) -> None:
     pixels = random.integers(0, 60, (32, 32, 3), dtype="uint8")
-    pixels += np.array([hue & 1, hue >> 1 & 1, hue >> 2 & 1], "uint8") * 150
+    left, top, right, bottom = box
+    pixels[top:bottom, left:right] += np.array([hue & 1, hue >> 1 & 1, hue >> 2 & 1], "uint8") * 150
     Image.fromarray(pixels).save(path)

@@ -35,6 +35,10 @@ CASES = {
         {"KFT_WNUT17": stand_ins.wnut17, "KFT_MINILM": stand_ins.tiny_bert},
         "TEXTS, HELD_OUT, LAYERS, EPOCHS = 24, 8, 1, 1",
     ),
+    "12_detection.ipynb": (
+        {"KFT_BCCD": stand_ins.bccd, "KFT_WEIGHTS": stand_ins.random_weights},
+        "HEAD, MORE, LIMIT, SIZE = 1, 1, 4, 32",
+    ),
 }
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 EACH_WHERE_IT_SAYS_SOMETHING = pytest.mark.parametrize(
