@@ -88,6 +88,17 @@ def bccd(folder: Path, images: int = 24) -> None:
         (folder / "ImageSets" / "Main" / f"{part}.txt").write_text(listed + "\n")
 
 
+def plays(folder: Path, speeches: int = 24) -> None:
+    """Write a text file of short speeches."""
+    texts = [f"ROMEO:\n{text}" for text in families.tiny_texts(speeches)]
+    (folder / "input.txt").write_text("\n\n".join(texts) + "\n")
+
+
+def tiny_llama(folder: Path) -> None:
+    """Write an untrained language model."""
+    families.save_tiny_llama(folder)
+
+
 def tiny_bert(folder: Path) -> None:
     """Write an untrained BERT that knows the words of `wnut17`."""
     families.save_tiny_bert(folder)

@@ -39,6 +39,10 @@ CASES = {
         {"KFT_BCCD": stand_ins.bccd, "KFT_WEIGHTS": stand_ins.random_weights},
         "HEAD, MORE, LIMIT, SIZE = 1, 1, 4, 32",
     ),
+    "13_writing.ipynb": (
+        {"KFT_STORIES": stand_ins.tiny_llama, "KFT_SHAKESPEARE": stand_ins.plays},
+        "CHARACTERS, SPEECHES, STORIES, LENGTH, VISITS, EPOCHS, RATE = 400, 2, 4, 8, 2, 1, 1e-3",
+    ),
 }
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 EACH_WHERE_IT_SAYS_SOMETHING = pytest.mark.parametrize(
