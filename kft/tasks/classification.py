@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -16,13 +16,14 @@ from kft.errors import InputError
 from kft.tasks.calibrated_loss import SMALLEST, CalibratedLoss
 from kft.tasks.evaluation.best_threshold import USUAL
 from kft.tasks.evaluation.figures import Better
-from kft.tasks.evaluation.multi_label import MultiLabelEvaluation, MultiLabelScorer
+from kft.tasks.evaluation.multi_label import MultiLabelScorer
 from kft.tasks.evaluation.single_label import SingleLabelScorer
 from kft.tasks.layers import DenseHead
 from kft.tasks.linear import Loss, Sigmoid, Softmax, temperature
 from kft.tasks.losses import LabelCrossEntropy, label_matches
 from kft.tasks.predictions import ClassPredictions, ClassSets, LabelPredictions
 from kft.tasks.task import Task
+from kft.tasks.thresholds import FoundThreshold
 
 MOST_CLASSES = 1_000_000  # more would not fit in memory, so it must be a mistake
 
@@ -186,7 +187,7 @@ class Classification(_Labels, SingleLabels):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MultiLabel(_Labels, MultiLabels):
+class MultiLabel(FoundThreshold, _Labels, MultiLabels):
     """Any number of labels per example: each class has its own sigmoid score.
 
     The other arguments and errors are those of `Classification`.
@@ -201,6 +202,7 @@ class MultiLabel(_Labels, MultiLabels):
     activation: ClassVar[str] = "sigmoid"
     convex: ClassVar[Loss] = Sigmoid()
     set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "found_threshold")
+    usual_threshold: ClassVar[float] = USUAL
 
     threshold: float | None = None
     found_threshold: float | None = None
@@ -229,22 +231,7 @@ class MultiLabel(_Labels, MultiLabels):
     @property
     def label_threshold(self) -> float:
         """The lowest score of an assigned label."""
-        known = (self.threshold, self.found_threshold)
-        return next((one for one in known if one is not None), USUAL)
-
-    @property
-    def finds_thresholds(self) -> bool:
-        """Whether no threshold was passed."""
-        return self.threshold is None
-
-    def thresholds(self, evaluation: MultiLabelEvaluation) -> dict[str, float]:
-        """Return the evaluation's safe threshold, if it has one."""
-        safe = evaluation.safe_threshold
-        return {} if safe is None else {"threshold": safe}
-
-    def with_thresholds(self, found: Mapping[str, Any]) -> Self:
-        """Return the task with the threshold that a fit found."""
-        return replace(self, found_threshold=found.get("threshold"))
+        return self.known_threshold
 
     def calibrates(self, model: keras.Model) -> bool:
         """Return whether a temperature can scale the last layer; it would move a threshold that was passed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -29,11 +29,11 @@ from kft.tasks.answering.labels import (
 from kft.tasks.answering.layers import NOT_THERE, SpanAccuracy, SpanCrossEntropy, SpanScores
 from kft.tasks.evaluation.figures import Better
 from kft.tasks.evaluation.scorer import Scorer
-from kft.tasks.evaluation.spans import SpansEvaluation
 from kft.tasks.evaluation.spans_scorer import SpansScorer
 from kft.tasks.predictions import AnswerPredictions
 from kft.tasks.tags.words import ENDS, STARTS
 from kft.tasks.task import Task
+from kft.tasks.thresholds import FoundThreshold
 
 if TYPE_CHECKING:
     from kft.data.examples import Examples
@@ -42,7 +42,7 @@ ANSWERED, UNANSWERED = "answered", "unanswered"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Spans(Task):
+class Spans(FoundThreshold, Task):
     """Extractive question answering: find the span of a context that answers a question.
 
     Data are questions with contexts, and answers by text and position; if several answers are accepted,
@@ -71,6 +71,7 @@ class Spans(Task):
 
     name: ClassVar[str] = "spans"
     set_by_recipe: ClassVar[tuple[str, ...]] = (*Task.set_by_recipe, "found_threshold")
+    usual_threshold: ClassVar[float] = 0.0
     needs: ClassVar[str] = "pairs"
     objective: ClassVar[tuple[str, Literal["max", "min"]]] = ("val_accuracy", "max")
     directions: ClassVar[Mapping[str, Better]] = {"accuracy": "max"}
@@ -229,20 +230,6 @@ class Spans(Task):
 
     # The outcome.
 
-    @property
-    def finds_thresholds(self) -> bool:
-        """Whether no threshold was passed."""
-        return self.threshold is None
-
-    def thresholds(self, evaluation: SpansEvaluation) -> dict[str, float]:
-        """Return the evaluation's safe threshold, if it has one."""
-        safe = evaluation.safe_threshold
-        return {} if safe is None else {"threshold": safe}
-
-    def with_thresholds(self, found: Mapping[str, Any]) -> Self:
-        """Return the task with the threshold that a fit found."""
-        return replace(self, found_threshold=found.get("threshold"))
-
     def scorer_of(self, examples: Examples | None, classes: Any) -> Scorer:
         """Return a scorer of answer texts, or of positions alone if the examples are not known."""
         if examples is None:
@@ -279,7 +266,4 @@ class Spans(Task):
 
     def _threshold(self, classes: Any) -> float:
         """Return the margin above which there is no answer; infinite if there always is one."""
-        if classes is None or UNANSWERED not in classes:
-            return math.inf
-        known = (self.threshold, self.found_threshold)
-        return next((one for one in known if one is not None), 0.0)
+        return self.known_threshold if UNANSWERED in (classes or ()) else math.inf

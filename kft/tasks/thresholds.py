@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 
 class Thresholds:
@@ -39,3 +40,38 @@ class Thresholds:
             InputError: If `thresholds` cannot have returned it.
         """
         return self
+
+
+class FoundThreshold(Thresholds):
+    """The hooks of a task with one threshold: `threshold` if it was passed, else the one that a fit found.
+
+    Attributes:
+        threshold: The argument; None to let each fit find it.
+        found_threshold: What a fit found; an argument that the recipe sets.
+        usual_threshold: The threshold before a fit.
+    """
+
+    threshold: float | None
+    found_threshold: float | None
+    usual_threshold: ClassVar[float]
+
+    @property
+    def known_threshold(self) -> float:
+        """The threshold of the answers."""
+        known = (self.threshold, self.found_threshold)
+        return next((one for one in known if one is not None), self.usual_threshold)
+
+    @property
+    def finds_thresholds(self) -> bool:
+        """Whether no threshold was passed."""
+        return self.threshold is None
+
+    def thresholds(self, evaluation: Any) -> dict[str, float]:
+        """Return the evaluation's `safe_threshold`, if it has one."""
+        safe = evaluation.safe_threshold
+        return {} if safe is None else {"threshold": safe}
+
+    def with_thresholds(self, found: Mapping[str, Any]) -> Self:
+        """Return the task with the threshold that a fit found."""
+        changed: Any = replace(self, found_threshold=found.get("threshold"))  # type: ignore[type-var]
+        return changed
