@@ -1,5 +1,6 @@
 """Thresholds that a fit finds on its validation data, and what keeps them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import kft
 from kft.tasks import Classification, MultiLabel, Several, Spans
+from kft.testing.families import TinyTexts, save_tiny_bert, tiny_texts
 from tests.family.test_solving import SOLVED, TinyRecipe, pictures, recipe_of
 
 
@@ -136,9 +138,21 @@ def test_classes_with_names_tell_their_number():
 
 
 @pytest.mark.once
-def test_a_threshold_of_answers_is_found_too():
-    task = Spans().with_thresholds({"threshold": -1.5})
-    assert task._threshold(("answered", "unanswered")) == -1.5
-    assert task._threshold(("answered",)) == float("inf")
-    assert Spans(threshold=2.0).with_thresholds({})._threshold(("answered", "unanswered")) == 2.0
-    assert "found_threshold" not in json.dumps(task.described())
+def test_the_threshold_of_no_answer_is_found_and_kept(tmp_path):
+    """Without training, the model is sure of an answer to each question, and half of them have none."""
+    texts = tiny_texts(40)
+    pairs = [("was it", text) for text in texts]
+    answers = [(0, text.split()[0]) if n % 2 else [] for n, text in enumerate(texts)]
+    preset = save_tiny_bert(tmp_path / "preset")
+    recipe = TinyTexts(preset, task=Spans(), sequence_length=16)
+    data, stages = (pairs, answers), [kft.Stage(0, 1, 1e-9)]
+    run = recipe.fit(data, data, stages=stages, run_dir=tmp_path / "run", verbose=0)
+    value = recipe.task.known_threshold
+    assert run.journal["thresholds"] == {"threshold": value}
+    loaded = kft.load(tmp_path / "run", recipe=TinyTexts)
+    assert loaded.task.known_threshold == value
+    assert loaded.evaluate(data).f1 == run.evaluation.f1
+    always = dataclasses.replace(loaded.task, threshold=1e9)
+    assert always.known_threshold == 1e9, "what was passed counts"
+    assert not always.finds_thresholds
+    assert "found_threshold" not in json.dumps(loaded.task.described())
