@@ -36,6 +36,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "task": lambda value: isinstance(value, str | dict),
     "classes": is_names,
     "state": lambda value: isinstance(value, dict),
+    "thresholds": lambda value: isinstance(value, dict),
     "weights_sha256": lambda value: isinstance(value, str),
 }
 
@@ -61,6 +62,7 @@ def save_adapters(recipe: Family, directory: str | os.PathLike) -> Path:
             "task": described(recipe.task),
             "classes": recipe.classes,
             "state": recipe.state(),
+            "thresholds": recipe.thresholds,
             "weights_sha256": save_weights(own, hidden / WEIGHTS),
             "versions": versions(),
         }
@@ -81,6 +83,7 @@ def load_adapters(recipe: Family, directory: str | os.PathLike) -> None:
         if content["classes"] is not None:
             recipe.name_classes(content["classes"], "`classes`")
         recipe.restore(content["state"])
+        recipe.use_thresholds(content["thresholds"])
     recipe.is_fitted, recipe.loaded_from, recipe.distances = True, directory, None
 
 

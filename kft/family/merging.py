@@ -38,4 +38,5 @@ def merged(recipe: _Recipe) -> _Recipe:
     settle(model)
     for name in ("is_fitted", "loaded_from", "distances", "raw_examples", "origin"):
         setattr(found, name, getattr(recipe, name))
+    found.use_thresholds(recipe.thresholds)
     return found

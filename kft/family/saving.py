@@ -120,6 +120,8 @@ def load(
     names = with_more_classes(rebuilt, more_classes)
     wider = rebuild(num_classes=len(names))
     wider.name_classes(names, "`classes`")
+    wider.restore(rebuilt.state())
+    wider.use_thresholds(rebuilt.thresholds)
     take_weights(wider, rebuilt)
     wider.restore_files(directory)
     wider.is_fitted, wider.loaded_from = True, directory

@@ -5,6 +5,7 @@ import pytest
 
 import kft
 from kft.errors import InputError
+from kft.testing.families import TinyTexts, save_tiny_bert, tiny_texts
 from tests.family.test_solving import pictures, recipe_of
 from tests.tiny_recipe import TinyRecipe
 
@@ -69,3 +70,15 @@ def test_a_task_without_classes_takes_none(tmp_path):
     directory = recipe.save(tmp_path / "run")
     with pytest.raises(InputError, match="'regression' has no named classes"):
         kft.load(directory, recipe=TinyRecipe, more_classes=["x"])
+
+
+@pytest.mark.once
+def test_what_a_recipe_learnt_of_its_data_is_kept(tmp_path):
+    preset = save_tiny_bert(tmp_path / "preset")
+    texts = tiny_texts(24)
+    recipe = TinyTexts(preset, num_classes=2)
+    recipe.fit((texts, ["a", "b"] * 12), stages=[kft.Stage(0, solve=True)], verbose=0)
+    saved = recipe.save(tmp_path / "saved")
+    wider = kft.load(saved, recipe=TinyTexts, more_classes="c")
+    assert recipe.length < recipe.longest
+    assert wider.length == recipe.length

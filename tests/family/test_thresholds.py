@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import kft
+from kft.family.merging import merged
 from kft.tasks import Classification, MultiLabel, Several, Spans
-from kft.testing.families import TinyTexts, save_tiny_bert, tiny_texts
+from kft.testing.families import TinyImages, TinyTexts, save_tiny_bert, tiny_texts
 from tests.family.test_solving import SOLVED, TinyRecipe, pictures, recipe_of
 
 
@@ -61,6 +62,39 @@ def test_the_next_fit_finds_another_threshold(tmp_path):
     assert run.journal["thresholds"]["threshold"] == recipe.task.label_threshold != before
     recipe.fit(separable, separable, stages=[SOLVED], verbose=0, finish=kft.Finish(report=False))
     assert recipe.task.label_threshold == 0.5, "it belonged to other weights"
+
+
+@pytest.mark.once
+def test_a_merged_recipe_keeps_the_threshold_when_it_is_saved(tmp_path):
+    recipe = with_adapters(0.2)
+    saved = merged(recipe).save(tmp_path / "merged")
+    assert kft.load(saved, recipe=TinyImages).task.label_threshold == 0.2
+
+
+@pytest.mark.once
+def test_adapters_are_loaded_with_their_own_threshold(tmp_path):
+    one, other = with_adapters(0.2), with_adapters(0.3)
+    one.save_adapters(tmp_path / "one")
+    other.load_adapters(tmp_path / "one")
+    assert other.task.label_threshold == 0.2
+    with_adapters(None).save_adapters(tmp_path / "none")
+    other.load_adapters(tmp_path / "none")
+    assert other.task.label_threshold == 0.5
+
+
+@pytest.mark.once
+def test_the_known_labels_keep_their_threshold_beside_new_ones(tmp_path):
+    recipe = fitted(run_dir=tmp_path / "run").recipe
+    wider = kft.load(tmp_path / "run", recipe=TinyRecipe, more_classes="new")
+    assert wider.task.label_threshold == recipe.task.label_threshold != 0.5
+    assert wider.task.num_classes == 4
+
+
+def with_adapters(threshold):
+    recipe = TinyImages(task=MultiLabel(3), adapters=kft.LoRA(rank=2))
+    recipe.model  # noqa: B018  built, so that there are adapters to save
+    recipe.use_thresholds({} if threshold is None else {"threshold": threshold})
+    return recipe
 
 
 @pytest.mark.once
