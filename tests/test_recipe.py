@@ -353,6 +353,7 @@ def test_an_untrained_recipe_learns_no_classes_from_an_evaluation():
     recipe = TinyRecipe(num_classes=2)
     x, y = bright_sides()
     assert recipe.evaluate((x, np.array(["u", "v"])[y])).classes == ("u", "v")
+    recipe.evaluate((x, np.array(["u", "v"])[y]), perturb=["contrast"])
     assert recipe.classes is None
     fit(recipe, (x, np.array(["dark", "light"])[y]))
     assert recipe.classes == ("dark", "light")

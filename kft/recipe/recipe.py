@@ -15,6 +15,7 @@ from kft.family import saving
 from kft.family.adapter_files import load_adapters, save_adapters
 from kft.family.answers import evaluate
 from kft.family.description import read_description
+from kft.family.naming import named_as
 from kft.family.predicting import check_choices, concatenate_outputs, predictions_of
 from kft.family.raw_examples import RAW_EXAMPLES
 from kft.family.run_files import HISTORY, read_history
@@ -113,13 +114,8 @@ class Recipe(Fitted, Searched):
         read = self.read(data, classes=self.classes, on_bad_example=on_bad_example)
         if perturb is not None:
             return evaluate_perturbed(self, read, perturb, batch_size=batch_size)
-        before = self.classes, self.task
-        self.name_classes(read.classes, read.source)
-        try:
+        with named_as(self, read):
             return evaluate(self, read, batch_size, views=views)
-        finally:
-            if not self.is_fitted:  # it learns its classes in training
-                self.classes, self.task = before
 
     @checked_call
     def predict(

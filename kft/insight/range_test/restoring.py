@@ -26,7 +26,7 @@ def restored(model: keras.Model, recipe: Family | None = None) -> Iterator[None]
     """
     saved = values_of(model.variables)
     generators = random_state()
-    learnt = None if recipe is None else (recipe.classes, recipe.state())
+    learnt = None if recipe is None else (recipe.classes, recipe.task, recipe.state())
     try:
         with kept_flags(model):
             yield
@@ -34,5 +34,5 @@ def restored(model: keras.Model, recipe: Family | None = None) -> Iterator[None]
         put_back(saved)
         restore_random_state(generators)
         if recipe is not None and learnt is not None:
-            recipe.classes = learnt[0]
-            recipe.restore(learnt[1])
+            recipe.classes, recipe.task, state = learnt
+            recipe.restore(state)

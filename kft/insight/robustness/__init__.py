@@ -13,6 +13,7 @@ from kft.arguments import check_seed, check_whole, shown
 from kft.data.examples import Examples
 from kft.errors import InputError
 from kft.family.answers import evaluate
+from kft.family.naming import named_as
 from kft.insight.robustness.attack import Attack, TextAttack
 from kft.insight.robustness.images import CORRUPTIONS, corrupt
 from kft.insight.robustness.result import Robustness
@@ -65,7 +66,13 @@ def evaluate_perturbed(
     examples = recipe.read(data, classes=recipe.classes)
     if not isinstance(examples, Examples):
         raise InputError(f"a {examples.source} cannot be perturbed: pass files, a table or arrays.")
-    recipe.name_classes(examples.classes, examples.source)
+    with named_as(recipe, examples):
+        return _perturbed(recipe, examples, names, batch_size, seed)
+
+
+def _perturbed(
+    recipe: Family, examples: Examples, names: Sequence[str], batch_size: int, seed: int
+) -> Robustness:
     clean = evaluate(recipe, examples, batch_size)
     if recipe.modality == "text":
         worse = {
