@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -129,6 +130,14 @@ def name_of(model: Any) -> str:
 def how_many(count: int, what: str) -> str:
     """Return a number with its noun in singular or plural: `1 epoch`, `2,000 epochs`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def listed_numbers(found: Mapping[str, Any]) -> str:
+    """Return the numbers in a dict, or in dicts in it, as text: `1.21, 0.934`."""
+    parts = (
+        listed_numbers(v) if isinstance(v, Mapping) else f"{float(v):.3g}" for v in found.values()
+    )
+    return ", ".join(parts)
 
 
 def number(value: float | None, fraction: bool = True) -> str:

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.data.group_numbers import group_numbers
 from kft.data.split import indivisible_groups, strata_of
-from kft.data.split_apart import group_numbers
 from kft.errors import InputError
 
 __all__ = ["ALWAYS_TRAINED", "folds_of"]
@@ -38,7 +38,7 @@ def folds_of(examples: Examples, count: int, seed: int = 0) -> np.ndarray:
             "knows the later ones: split it by `validation_data`, or read it without `order`"
         )
     together = indivisible_groups(examples) if examples.groups is None else examples.groups
-    group = group_numbers(together)
+    group = group_numbers(together.tolist())
     strata = strata_of(examples)
     folds = np.full(len(examples), ALWAYS_TRAINED)
     for stratum in np.unique(strata):

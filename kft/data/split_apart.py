@@ -5,21 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.data.group_numbers import group_numbers
 from kft.errors import InputError
 
-__all__ = ["group_numbers", "latest", "whole_groups"]
+__all__ = ["latest", "whole_groups"]
 
 _STEPS, _MOST_TRIES = 20_000, 20  # limits of visited groups over all tries, and of tries
-
-
-def group_numbers(groups: np.ndarray) -> np.ndarray:
-    """Return the number of each example's group, `[n]`, counted from 0 in the order of their first examples.
-
-    Args:
-        groups: The group of each example; values may be of different types, which have no order.
-    """
-    numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(one, len(numbers)) for one in groups.tolist()])
 
 
 def whole_groups(examples: Examples, strata: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -41,14 +32,15 @@ def whole_groups(examples: Examples, strata: np.ndarray, fraction: float, seed: 
         InputError: Whole groups reach less than half or more than twice the fraction.
     """
     assert examples.groups is not None
-    group = group_numbers(examples.groups)
+    groups = examples.groups.tolist()
+    group = group_numbers(groups)
     table = _Table(examples, group, strata, fraction)
     rng = np.random.default_rng(seed)
     # With few groups a single greedy pass may end badly; with many it does not.
     tries = [table.chosen(rng.permutation(group.max() + 1)) for _ in range(table.tries)]
     chosen = min(tries, key=lambda one: one[0])[1]
     largest = int(np.bincount(group).argmax())
-    name = examples.groups.tolist()[int((group == largest).argmax())]
+    name = groups[int((group == largest).argmax())]
     _check_share(
         examples,
         chosen[group],

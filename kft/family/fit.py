@@ -25,7 +25,7 @@ from kft.family.run import Run, with_warm_start
 from kft.family.training_pass import prepared, training_pass
 from kft.family.warm_start import warm_start
 from kft.model.values import put_back
-from kft.report.training import numbers
+from kft.printing import listed_numbers
 from kft.runs.places import REPORT
 from kft.runs.signals import deferred_signals, end_if_signalled
 from kft.training.contrastive import USUAL_TEMPERATURE
@@ -127,26 +127,33 @@ def _finished(planned: PlannedFit, run: Run, kept: _Kept, start: Start, store: F
         divide_scores(recipe.model, temperatures)
     if temperatures:
         noted["temperature"] = temperatures
-        _say(planned, f"Scores are divided by a temperature of {numbers(temperatures)}")
+        _say(planned, f"Scores are divided by a temperature of {listed_numbers(temperatures)}")
     if settings.finish.report:
         run = _evaluated(planned, run, kept, is_kept=False)
-        if _finds_thresholds(planned) and run.evaluation is not None:
-            task, evaluation = recipe.task, run.evaluation
-            thresholds = _attempt(
-                _TRAINED,
-                "finding the thresholds of its answers",
-                "a fit in another run_dir",
-                lambda: processes.from_first(task.thresholds(evaluation)),
-            )
-            if thresholds:
-                recipe.use_thresholds(thresholds)
-                noted["thresholds"] = thresholds
-                _say(planned, f"Threshold of the answers: {numbers(thresholds)}")
-                run = _evaluated(planned, run, kept, is_kept=False)
+        if _finds_thresholds(planned) and _use_best_thresholds(planned, run):
+            noted["thresholds"] = recipe.thresholds
+            run = _evaluated(planned, run, kept, is_kept=False)
     if settings.finish.refit:
         noted["refit"] = refit(planned, run, start, store)
         divide_scores(recipe.model, temperatures)
     return dataclasses.replace(run, journal=noted)
+
+
+def _use_best_thresholds(planned: PlannedFit, run: Run) -> bool:
+    """Answer with the thresholds that an evaluation finds best; return whether it finds any."""
+    task, evaluation = planned.recipe.task, run.evaluation
+    if evaluation is None:
+        return False
+    found = _attempt(
+        _TRAINED,
+        "finding the thresholds of its answers",
+        "a fit in another run_dir",
+        lambda: processes.from_first(task.thresholds(evaluation)),
+    )
+    if found:
+        planned.recipe.use_thresholds(found)
+        _say(planned, f"Threshold of the answers: {listed_numbers(found)}")
+    return bool(found)
 
 
 def _say(planned: PlannedFit, finding: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from kft import plots
 from kft.plots import history as history_plots
 from kft.plots import journal as journal_plots
+from kft.printing import listed_numbers
 from kft.report.markup import Html, Section, chart, keys, plain_table, scrolling, table, text, value
 from kft.report.source import Source
 
@@ -114,14 +115,14 @@ def _followed(journal: Mapping[str, Any]) -> Html:
     temperatures = journal.get("temperature")
     if temperatures:
         paragraphs.append(
-            f"<p>The scores are divided by a temperature of {text(numbers(temperatures))}, found on the validation "
-            "data, to bring probabilities closer to how often such an answer is right.</p>"
+            f"<p>The scores are divided by a temperature of {text(listed_numbers(temperatures))}, found on the "
+            "validation data, to bring probabilities closer to how often such an answer is right.</p>"
         )
     thresholds = journal.get("thresholds")
     if thresholds:
         paragraphs.append(
-            f"<p>The threshold of the answers, {text(numbers(thresholds))}, was found on the validation data as "
-            "well, so these figures are a little too good: other data tell.</p>"
+            f"<p>The threshold of the answers, {text(listed_numbers(thresholds))}, was found on the validation "
+            "data as well, so these figures are slightly optimistic: evaluate on other data.</p>"
         )
     again = journal.get("refit")
     if again:
@@ -133,12 +134,6 @@ def _followed(journal: Mapping[str, Any]) -> Html:
             f"examples, those of the validation included, for as many epochs as led to these weights. {shown}</p>"
         )
     return Html("".join(paragraphs))
-
-
-def numbers(found: Mapping[str, Any]) -> str:
-    """Return the numbers in a dict, or in dicts in it, as text: `1.21, 0.934`."""
-    parts = (numbers(v) if isinstance(v, Mapping) else f"{float(v):.3g}" for v in found.values())
-    return ", ".join(parts)
 
 
 def _rates_by_block(

@@ -13,6 +13,7 @@ import numpy as np
 
 from kft.answers import Ops
 from kft.arguments import check_whole, is_number, shown
+from kft.data.group_numbers import group_numbers
 from kft.data.parts import SEPARATOR, Piece, as_piece, join_parts
 from kft.data.raw_labels import RawLabels, ReadTargets, Targets
 from kft.data.source_hooks import ReadFile
@@ -133,8 +134,7 @@ class Spans(FoundThreshold, Task):
 
     def groups(self, inputs: Any, rows: Any) -> np.ndarray:
         """Return a number for each context, so that no context is on both sides of a split."""
-        numbers: dict[str, int] = {}
-        return np.array([numbers.setdefault(context_of(text), len(numbers)) for text in inputs])
+        return group_numbers(context_of(text) for text in inputs)
 
     def targets(self, raw: RawLabels, classes: Any = None) -> ReadTargets:
         """Turn answers into rows of byte positions; see `kft.tasks.answering.labels.located`."""

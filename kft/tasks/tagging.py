@@ -13,6 +13,7 @@ import numpy as np
 
 from kft.answers import Ops
 from kft.arguments import is_number, shown
+from kft.data.group_numbers import group_numbers
 from kft.data.parts import Piece, as_piece
 from kft.data.raw_labels import RawLabels, ReadTargets, Targets
 from kft.data.source_hooks import ReadFile
@@ -129,9 +130,7 @@ class Tagging(Task):
         """Return a number for each text, whose pieces stay together; None if no text is cut."""
         if not any(as_piece(text).offset for text in inputs):
             return None
-        numbers: dict[str, int] = {}
-        wholes = [as_piece(text).whole for text in inputs]
-        return np.array([numbers.setdefault(whole, len(numbers)) for whole in wholes])
+        return group_numbers(as_piece(text).whole for text in inputs)
 
     def of_piece(self, row: np.ndarray, piece: Piece) -> np.ndarray:
         """Return the tags of the words that are nearer to the middle of this piece than of another."""

@@ -94,6 +94,12 @@ def test_boxes_of_cvats_yolo_lie_beside_their_images(tmp_path):
         TinyImages(task=Detection()).read(tmp_path)
 
 
+def test_boxes_of_cvats_yolo_without_the_names_of_their_classes_are_refused(tmp_path):
+    save_images(tmp_path / "obj_train_data")
+    with pytest.raises(InputError, match=r"has obj_train_data/ but neither classes\.txt"):
+        TinyImages(task=Detection()).read(tmp_path)
+
+
 def voc_masks(root):
     save_images(root / "JPEGImages")
     (root / "SegmentationClass").mkdir()

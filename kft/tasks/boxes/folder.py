@@ -43,19 +43,17 @@ def read_box_folder(root: Path, bad: BadExamples) -> ReadFile:
         InputError: If the folder has another layout.
     """
     images = next((root / name for name in IMAGES if (root / name).is_dir()), root)
-    if (root / YOLO).is_dir():
-        names = _classes(root) or yolo_classes(root)
+    boxes = next((root / name for name in (YOLO, DARKNET) if (root / name).is_dir()), None)
+    if boxes is not None:
+        names = _classes(root, NAMES if boxes.name == DARKNET else CLASSES) or yolo_classes(root)
         if names is None:
             raise InputError(
-                f"{bad.source} has {YOLO}/ but neither {CLASSES} nor {' or '.join(DESCRIPTIONS)} with names: "
+                f"{bad.source} has {boxes.name}/ but neither {CLASSES} nor {' or '.join(DESCRIPTIONS)} with names: "
                 f"write the names of the classes into {CLASSES}, one in each line, in the order of their "
                 "numbers"
             )
-        return _read(root, images, root / YOLO, ".txt", read_yolo, names, bad)
-    if (root / DARKNET).is_dir():
-        return _read(
-            root, root / DARKNET, root / DARKNET, ".txt", read_yolo, _classes(root, NAMES), bad
-        )
+        images = boxes if boxes.name == DARKNET else images
+        return _read(root, images, boxes, ".txt", read_yolo, names, bad)
     annotations = coco_file(root)
     if annotations is not None:
         return read_coco(root, annotations, images, bad)

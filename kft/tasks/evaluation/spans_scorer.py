@@ -146,10 +146,9 @@ class _Counted:
         squares = np.concatenate([[0.0], np.cumsum(gains**2)])
         at = sums.argmax()
         near = sums[at] - sums <= np.sqrt(np.abs(squares - squares[at]))
-        least = np.concatenate(
-            [[-np.inf], margins]
-        )  # thresholds with these answers reach from here
-        most = np.concatenate([margins, [np.inf]])  # to below this
+        # The thresholds with these answers reach from the least to below the most.
+        least = np.concatenate([[-np.inf], margins])
+        most = np.concatenate([margins, [np.inf]])
         if np.any(near & (least <= 0) & (most > 0)):
             return 0.0
         near &= least < most

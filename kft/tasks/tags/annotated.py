@@ -7,12 +7,7 @@ from typing import Any
 
 __all__ = ["text_and_entities"]
 
-_LISTS = (
-    "entities",
-    "spans",
-    "label",
-    "labels",
-)  # kft and others, Prodigy, Label Studio and doccano
+_LISTS = ("entities", "spans", "label", "labels")
 _TYPES = ("type", "label", "labels", "entity_group")
 _EXPECTED = 'expected {"text": "...", "entities": [[start, end, "type"], ...]}'
 
